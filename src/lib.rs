@@ -1,0 +1,1 @@
+//! Relive: a WebSocket live-session server for workflow runs.
