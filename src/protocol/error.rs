@@ -1,0 +1,113 @@
+//! Error codes: one list for HTTP, WebSocket and in-process callers.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+use utoipa::ToSchema;
+
+use crate::session::Refusal;
+
+/// What went wrong, for programs. Stable: codes are added, never renamed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[ts(export_to = "protocol.ts")]
+pub enum ErrorCode {
+    BadRequest,
+    Unauthorized,
+    Forbidden,
+    NotFound,
+    /// Something with this id exists already, or is still in use.
+    Conflict,
+    IllegalTransition,
+    NodesActive,
+    NotWaiting,
+    SignalPending,
+    RevisionConflict,
+    TooLarge,
+    UnknownNode,
+    InvalidGraph,
+    RateLimited,
+    Internal,
+    Unavailable,
+}
+
+impl ErrorCode {
+    /// The status of the HTTP answer that carries this code.
+    #[must_use]
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::BadRequest => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::Conflict | Self::IllegalTransition | Self::NodesActive | Self::NotWaiting | Self::SignalPending => {
+                409
+            }
+            Self::RevisionConflict => 412,
+            Self::TooLarge => 413,
+            Self::UnknownNode | Self::InvalidGraph => 422,
+            Self::RateLimited => 429,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+        }
+    }
+
+    /// Whether the same request may succeed later, unchanged.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unavailable)
+    }
+
+    /// The code as it stands on the wire; also a metric label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
+            Self::IllegalTransition => "illegal_transition",
+            Self::NodesActive => "nodes_active",
+            Self::NotWaiting => "not_waiting",
+            Self::SignalPending => "signal_pending",
+            Self::RevisionConflict => "revision_conflict",
+            Self::TooLarge => "too_large",
+            Self::UnknownNode => "unknown_node",
+            Self::InvalidGraph => "invalid_graph",
+            Self::RateLimited => "rate_limited",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+impl From<&Refusal> for ErrorCode {
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::SessionTransition { .. } | Refusal::NodeTransition { .. } => Self::IllegalTransition,
+            Refusal::NodesActive { .. } => Self::NodesActive,
+            Refusal::UnknownNode { .. } => Self::UnknownNode,
+            Refusal::NotWaiting { .. } => Self::NotWaiting,
+            Refusal::SignalPending { .. } => Self::SignalPending,
+            Refusal::RevisionConflict { .. } => Self::RevisionConflict,
+            Refusal::Invalid { .. } => Self::BadRequest,
+            Refusal::TooLarge { .. } => Self::TooLarge,
+        }
+    }
+}
+
+/// An error answer over HTTP: RFC 9457 `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[ts(export_to = "protocol.ts")]
+pub struct Problem {
+    /// Always `about:blank`: `code` says what a type address would.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The HTTP status in words.
+    pub title: String,
+    pub status: u16,
+    /// What went wrong with this request, for people.
+    pub detail: String,
+    pub code: ErrorCode,
+    pub retryable: bool,
+}

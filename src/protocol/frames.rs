@@ -1,0 +1,213 @@
+//! The WebSocket frames: one JSON object each, tagged by `type`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use ts_rs::TS;
+use uuid::Uuid;
+
+use super::ErrorCode;
+use crate::session::{
+    Command, Event, Message, NodeId, Revision, SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+};
+
+/// What a viewer is sent when the session changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "protocol.ts")]
+pub enum Mode {
+    /// The newest state, whole.
+    #[default]
+    Snapshot,
+    /// What changed since the revision this viewer was last sent.
+    Delta,
+    /// Every event, in order, none missing.
+    Events,
+}
+
+/// Which session to watch, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct Subscribe {
+    pub session_id: SessionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The last revision the client holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub after: Option<Revision>,
+    /// Whether to send `message` frames as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<bool>,
+    /// The least time between two states, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub min_interval_ms: Option<u64>,
+}
+
+/// One command, or several that are carried out all or not at all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct CommandFrame {
+    /// Chosen by the client; the `ack` or `error` carries it back.
+    pub id: String,
+    pub session_id: SessionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commands: Option<Vec<Command>>,
+    /// Makes a repetition harmless: the same id for the same session is carried out once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command_id: Option<String>,
+    /// Refuse when the session has moved on from this revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub expected_revision: Option<Revision>,
+}
+
+/// What a client does to a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "protocol.ts")]
+pub enum ReplayAction {
+    Play,
+    Pause,
+    Seek,
+    Step,
+    Speed,
+}
+
+/// Client → server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub enum ClientFrame {
+    Subscribe(Subscribe),
+    Unsubscribe {
+        session_id: SessionId,
+    },
+    Command(Box<CommandFrame>),
+    /// A live chunk of a message still being written: not stored, not answered.
+    Token {
+        session_id: SessionId,
+        node_id: NodeId,
+        message_id: Uuid,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        is_thinking: Option<bool>,
+    },
+    Replay {
+        action: ReplayAction,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        revision: Option<Revision>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        speed: Option<f64>,
+    },
+    Auth {
+        token: String,
+    },
+    Ping,
+}
+
+/// What happened to a session in a live list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "protocol.ts")]
+pub enum SessionChange {
+    Added,
+    Changed,
+    Removed,
+}
+
+/// Server → client. None carries anything of one viewer alone, so one encoding serves all.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub enum ServerFrame {
+    /// The first answer to a `subscribe` on `/ws`.
+    Subscribed {
+        session_id: SessionId,
+        #[ts(type = "number")]
+        revision: Revision,
+        mode: Mode,
+    },
+    Snapshot {
+        session_id: SessionId,
+        #[ts(type = "number")]
+        revision: Revision,
+        session: Box<WorkflowSession>,
+    },
+    /// An RFC 7396 merge patch on the `WorkflowSession` at revision `base`.
+    Delta {
+        session_id: SessionId,
+        #[ts(type = "number")]
+        base: Revision,
+        #[ts(type = "number")]
+        revision: Revision,
+        #[ts(type = "Record<string, unknown>")]
+        patch: Map<String, Value>,
+    },
+    Event {
+        session_id: SessionId,
+        #[ts(type = "number")]
+        revision: Revision,
+        at: Timestamp,
+        event: Event,
+    },
+    Message {
+        session_id: SessionId,
+        #[ts(type = "number")]
+        revision: Revision,
+        message: Message,
+    },
+    Token {
+        session_id: SessionId,
+        node_id: NodeId,
+        message_id: Uuid,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        is_thinking: Option<bool>,
+    },
+    Ack {
+        id: String,
+        session_id: SessionId,
+        #[ts(type = "number")]
+        revision: Revision,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duplicate: Option<bool>,
+    },
+    Error {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
+        code: ErrorCode,
+        message: String,
+        retryable: bool,
+    },
+    /// The session has ended; nothing follows for it.
+    End {
+        session_id: SessionId,
+        status: SessionStatus,
+        #[ts(type = "number")]
+        revision: Revision,
+    },
+    /// The first frame of a live list, and again whenever a viewer fell too far behind.
+    Sessions {
+        sessions: Vec<SessionSummary>,
+    },
+    /// One session of a live list.
+    Session {
+        change: SessionChange,
+        session: Box<SessionSummary>,
+    },
+    Pong,
+}

@@ -1,0 +1,19 @@
+//! The contract with clients: frames, error codes, close codes, request and answer bodies.
+//!
+//! The TypeScript package `frontend-types` is generated from these types and from the domain types
+//! they carry.
+
+mod close;
+mod error;
+mod frames;
+mod rest;
+mod typescript;
+
+pub use close::CloseCode;
+pub use error::{ErrorCode, Problem};
+pub use frames::{ClientFrame, CommandFrame, Mode, ReplayAction, ServerFrame, SessionChange, Subscribe};
+pub use rest::{
+    CommandReceipt, Commands, ControlAction, ControlRequest, CreateSession, EventPage, NodeDetail, NodeUpdate,
+    ReviewAction, ReviewRequest, SessionPage, SignalRequest,
+};
+pub use typescript::export as export_typescript;

@@ -1,0 +1,48 @@
+//! Writes the TypeScript types.
+
+use std::path::Path;
+
+use ts_rs::{Config, ExportError, TS};
+
+use super::{
+    ClientFrame, CommandReceipt, Commands, ControlRequest, CreateSession, EventPage, NodeDetail, NodeUpdate, Problem,
+    ReviewRequest, ServerFrame, SessionPage, SignalRequest,
+};
+use crate::session::{
+    Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Workflow,
+    WorkflowFields,
+};
+
+/// Writes every type that clients meet into `directory`, one module per area.
+///
+/// # Errors
+///
+/// When a file cannot be written.
+pub fn export(directory: &Path) -> Result<(), ExportError> {
+    let config = Config::new().with_large_int("number").with_out_dir(directory).with_import_extension(Some("js"));
+    ClientFrame::export_all(&config)?;
+    ServerFrame::export_all(&config)?;
+    CommandReceipt::export_all(&config)?;
+    Commands::export_all(&config)?;
+    ControlRequest::export_all(&config)?;
+    CreateSession::export_all(&config)?;
+    EventPage::export_all(&config)?;
+    NodeDetail::export_all(&config)?;
+    NodeUpdate::export_all(&config)?;
+    Problem::export_all(&config)?;
+    ReviewRequest::export_all(&config)?;
+    SessionPage::export_all(&config)?;
+    SignalRequest::export_all(&config)?;
+    Agent::export_all(&config)?;
+    AgentFields::export_all(&config)?;
+    Group::export_all(&config)?;
+    GroupFields::export_all(&config)?;
+    Workflow::export_all(&config)?;
+    WorkflowFields::export_all(&config)?;
+    GraphNode::export_all(&config)?;
+    NodeStateSnapshot::export_all(&config)?;
+    Message::export_all(&config)?;
+    Recorded::export_all(&config)?;
+    SessionEntity::export_all(&config)?;
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! What an event does to a state: the one fold that everything else goes through.
+
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use rust_decimal::Decimal;
+use serde_json::Value;
+
+use super::decide::digest;
+use super::{
+    ContextValue, Created, Event, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal, Recorded,
+    Revision, Session, SessionId, SessionStatus, Timestamp,
+};
+
+/// Why a recorded event does not fit the state it is applied to. Seen only when a journal was
+/// damaged or put together wrongly; a server's own journal never is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    #[error("event belongs to session {found}, not {expected}")]
+    OtherSession { expected: SessionId, found: SessionId },
+    #[error("expected revision {expected}, found {found}")]
+    Gap { expected: Revision, found: Revision },
+    #[error("a history begins with a `created` event at revision 1, not with `{kind}` at {revision}")]
+    NoBeginning { kind: &'static str, revision: Revision },
+    #[error("revision {revision}: a `{kind}` event cannot follow on a session that is {status:?}")]
+    Misplaced { revision: Revision, kind: &'static str, status: SessionStatus },
+    #[error("revision {revision}: node '{node_id}' is unknown")]
+    UnknownNode { revision: Revision, node_id: NodeId },
+}
+
+impl Session {
+    /// The state after the first event of a history.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError::NoBeginning`] when `recorded` is not a `created` event at revision 1.
+    pub fn create(recorded: &Recorded) -> Result<Self, ApplyError> {
+        let (Event::Created(created), 1) = (&recorded.event, recorded.revision) else {
+            let kind = recorded.event.kind();
+            return Err(ApplyError::NoBeginning { kind, revision: recorded.revision });
+        };
+        let origin = Origin::new(created, recorded.at);
+        Ok(match &created.forked {
+            Some(forked) => forked.state.restore(recorded.session_id, 1, recorded.at, origin),
+            None => Self::fresh(recorded, created, origin),
+        })
+    }
+
+    fn fresh(recorded: &Recorded, created: &Created, origin: Arc<Origin>) -> Self {
+        let nodes: OrdMap<NodeId, Arc<Node>> = created
+            .graph
+            .iter()
+            .flat_map(|graph| graph.nodes.values())
+            .map(|node| {
+                let pending = Node::pending(node.id.clone(), Some(node.name.clone()), Some(node.kind.clone()));
+                (node.id.clone(), Arc::new(pending))
+            })
+            .collect();
+        Self {
+            id: recorded.session_id,
+            origin,
+            status: SessionStatus::Pending,
+            revision: 1,
+            updated_at: recorded.at,
+            started_at: None,
+            completed_at: None,
+            error: None,
+            proposal: created.proposal.clone(),
+            outputs: None,
+            node_counts: NodeCounts::of(nodes.values().map(|node| node.snapshot.status)),
+            nodes,
+            active: OrdSet::new(),
+            total_tokens: 0,
+            total_cost_usd: Decimal::ZERO,
+            context: OrdMap::new(),
+            context_bytes: 0,
+            signals: OrdMap::new(),
+        }
+    }
+
+    /// Takes the next event of the history.
+    ///
+    /// # Errors
+    ///
+    /// When the event is not the next one, or cannot have happened in this state. The state is
+    /// unchanged then.
+    pub fn apply(&mut self, recorded: &Recorded) -> Result<(), ApplyError> {
+        self.check_fits(recorded)?;
+        match &recorded.event {
+            // `check_fits` lets no second `created` through.
+            Event::Created(_) => {}
+            Event::Started => {
+                self.status = SessionStatus::Running;
+                self.started_at = Some(recorded.at);
+            }
+            Event::Paused => self.status = SessionStatus::Paused,
+            Event::Resumed => self.status = SessionStatus::Running,
+            Event::Completed { outputs } => {
+                self.outputs.clone_from(outputs);
+                self.end(SessionStatus::Completed, recorded.at, "the session completed");
+            }
+            Event::Failed { error, .. } => {
+                self.error = Some(error.as_str().into());
+                self.end(SessionStatus::Failed, recorded.at, "the session failed");
+            }
+            Event::Cancelled { reason } => {
+                self.error = reason.as_deref().map(Into::into);
+                self.end(SessionStatus::Cancelled, recorded.at, "the session was cancelled");
+            }
+            Event::NodeStatusChanged { .. } => self.change_node(recorded),
+            Event::UsageRecorded { node_id, input_tokens, output_tokens, cost_usd, .. } => {
+                self.add_usage(node_id, *input_tokens, *output_tokens, *cost_usd);
+            }
+            Event::ContextSet { key, value } => self.set_context(key, value),
+            Event::ProposalSet { proposal } => self.proposal = Some(Arc::clone(proposal)),
+            Event::Signalled { node_id, payload } => self.hold_signal(node_id, payload, recorded.revision),
+            Event::MessageAdded(message) => self.ensure_node(&message.node_id),
+            Event::MemoryAdded(_) => {}
+        }
+        self.revision = recorded.revision;
+        self.updated_at = recorded.at;
+        Ok(())
+    }
+
+    fn check_fits(&self, recorded: &Recorded) -> Result<(), ApplyError> {
+        if recorded.session_id != self.id {
+            return Err(ApplyError::OtherSession { expected: self.id, found: recorded.session_id });
+        }
+        if recorded.revision != self.revision + 1 {
+            return Err(ApplyError::Gap { expected: self.revision + 1, found: recorded.revision });
+        }
+        let event = &recorded.event;
+        let fits = match event {
+            Event::Created(_) => false,
+            Event::Started => self.status == SessionStatus::Pending,
+            Event::Paused | Event::Completed { .. } => self.status == SessionStatus::Running,
+            Event::Resumed => self.status == SessionStatus::Paused,
+            Event::Cancelled { .. } | Event::ContextSet { .. } | Event::ProposalSet { .. } => !self.status.is_ended(),
+            _ => self.status.is_live(),
+        };
+        if !fits {
+            let kind = event.kind();
+            return Err(ApplyError::Misplaced { revision: recorded.revision, kind, status: self.status });
+        }
+        match (event.node_id(), &self.origin.graph) {
+            (Some(node_id), Some(_)) if !self.nodes.contains_key(node_id) => {
+                Err(ApplyError::UnknownNode { revision: recorded.revision, node_id: node_id.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn change_node(&mut self, recorded: &Recorded) {
+        let Event::NodeStatusChanged { node_id, status, attempt, name, node_type, progress, error, output } =
+            &recorded.event
+        else {
+            return;
+        };
+        self.ensure_node(node_id);
+        let Some(held) = self.nodes.get(node_id) else { return };
+        let from = held.snapshot.status;
+        let mut next = held.snapshot.clone();
+        if from.is_final() && !status.is_final() {
+            (next.started_at, next.completed_at, next.progress, next.error) = (None, None, None, None);
+        }
+        next.status = *status;
+        if !matches!(status, NodeStatus::Pending | NodeStatus::Skipped) {
+            next.started_at.get_or_insert(recorded.at);
+        }
+        if status.is_final() && from != *status {
+            next.completed_at = Some(recorded.at);
+        }
+        next.attempt = *attempt;
+        replace(&mut next.name, name);
+        replace(&mut next.kind, node_type);
+        replace(&mut next.progress, progress);
+        replace(&mut next.error, error);
+        let output = match output {
+            Some(output) => Some(OutputRef { revision: recorded.revision, digest: digest(output) }),
+            None => held.output,
+        };
+        if *status != NodeStatus::Suspended {
+            self.signals.remove(node_id);
+        }
+        self.put_node(Node::new(next, output));
+    }
+
+    fn add_usage(&mut self, node_id: &NodeId, input_tokens: u64, output_tokens: u64, cost_usd: Decimal) {
+        self.ensure_node(node_id);
+        if let Some(held) = self.nodes.get(node_id) {
+            let mut next = held.snapshot.clone();
+            next.token_usage = Some(next.token_usage.unwrap_or_default().saturating_add(input_tokens, output_tokens));
+            let output = held.output;
+            self.put_node(Node::new(next, output));
+        }
+        self.total_tokens = self.total_tokens.saturating_add(input_tokens).saturating_add(output_tokens);
+        self.total_cost_usd = self.total_cost_usd.saturating_add(cost_usd);
+    }
+
+    fn set_context(&mut self, key: &str, value: &Arc<Value>) {
+        let removed = if value.is_null() {
+            self.context.remove(key)
+        } else {
+            self.context_bytes += context_entry_bytes(key, value);
+            self.context.insert(key.to_owned(), Arc::new(ContextValue::new(Arc::clone(value))))
+        };
+        if let Some(removed) = removed {
+            self.context_bytes -= context_entry_bytes(key, removed.value());
+        }
+    }
+
+    /// Only a suspended node keeps a signal: a running one is listening already.
+    fn hold_signal(&mut self, node_id: &NodeId, payload: &Arc<Value>, revision: Revision) {
+        if self.node_status(node_id) == Some(NodeStatus::Suspended) {
+            let signal = PendingSignal { revision, payload: Arc::clone(payload) };
+            self.signals.insert(node_id.clone(), Arc::new(signal));
+        }
+    }
+
+    fn end(&mut self, status: SessionStatus, at: Timestamp, error_of_running_nodes: &str) {
+        let open: Vec<Node> = self
+            .nodes
+            .values()
+            .filter(|node| !node.snapshot.status.is_final())
+            .map(|node| {
+                let mut ended = node.snapshot.clone();
+                ended.completed_at = Some(at);
+                if ended.status == NodeStatus::Running {
+                    ended.status = NodeStatus::Failed;
+                    ended.error = Some(error_of_running_nodes.to_owned());
+                } else {
+                    ended.status = NodeStatus::Skipped;
+                }
+                Node::new(ended, node.output)
+            })
+            .collect();
+        for node in open {
+            self.put_node(node);
+        }
+        self.signals = OrdMap::new();
+        self.status = status;
+        self.completed_at = Some(at);
+    }
+
+    fn ensure_node(&mut self, node_id: &NodeId) {
+        if !self.nodes.contains_key(node_id) {
+            self.put_node(Node::pending(node_id.clone(), None, None));
+        }
+    }
+
+    /// The only way a node enters the state: it keeps the counts and the active set true.
+    fn put_node(&mut self, node: Node) {
+        let id = node.snapshot.id.clone();
+        let status = node.snapshot.status;
+        self.node_counts.add(status);
+        if let Some(replaced) = self.nodes.insert(id.clone(), Arc::new(node)) {
+            self.node_counts.remove(replaced.snapshot.status);
+            if replaced.snapshot.status.is_active() == status.is_active() {
+                return;
+            }
+        }
+        if status.is_active() {
+            self.active.insert(id);
+        } else {
+            self.active.remove(&id);
+        }
+    }
+}
+
+impl Origin {
+    fn new(created: &Created, created_at: Timestamp) -> Arc<Self> {
+        let name = || created.graph.as_ref().map(|graph| graph.name.clone());
+        Arc::new(Self {
+            workflow_id: created.workflow_id,
+            workflow_name: created.workflow_name.clone().or_else(name),
+            group_id: created.group_id,
+            graph: created.graph.clone(),
+            inputs: created.inputs.clone(),
+            driver: created.driver,
+            parent_id: created.forked.as_ref().map(|forked| forked.parent_id),
+            forked_from_revision: created.forked.as_ref().map(|forked| forked.revision),
+            created_at,
+        })
+    }
+}
+
+impl Event {
+    /// The node this event is about, if it is about one.
+    #[must_use]
+    pub fn node_id(&self) -> Option<&NodeId> {
+        match self {
+            Self::NodeStatusChanged { node_id, .. }
+            | Self::UsageRecorded { node_id, .. }
+            | Self::Signalled { node_id, .. } => Some(node_id),
+            Self::MessageAdded(message) => Some(&message.node_id),
+            _ => None,
+        }
+    }
+}
+
+fn replace<T: Clone>(held: &mut Option<T>, given: &Option<T>) {
+    if given.is_some() {
+        held.clone_from(given);
+    }
+}
+
+/// What an entry adds to the size of the context data: its key and its value as JSON.
+pub(super) fn context_entry_bytes(key: &str, value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(key.len());
+    // Writing a `Value` into a counter that accepts every byte cannot fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}

@@ -1,0 +1,168 @@
+//! What a client may ask of a session.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ts_rs::TS;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{NodeId, NodeStatus, Progress};
+
+/// Who speaks in a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "session.ts")]
+pub enum MessageRole {
+    User,
+    #[default]
+    Agent,
+    System,
+}
+
+/// A request to change a session. It may be refused; only [`Event`](super::Event)s are facts.
+///
+/// The same union travels over HTTP, WebSocket and in-process calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub enum Command {
+    /// Begin: pending → running.
+    Start,
+    /// Running → paused. Running nodes may finish; an engine starts no others.
+    Pause,
+    /// Paused → running.
+    Resume,
+    /// Running → completed. Refused while a node is running or suspended.
+    Complete {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        outputs: Option<Value>,
+    },
+    /// Running or paused → failed.
+    Fail { error: String },
+    /// A person's way to end a run early: running or paused → failed.
+    Stop {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Anything not ended → cancelled.
+    Cancel {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Report a node's status, or new facts about it under the same status.
+    SetNodeStatus {
+        node_id: NodeId,
+        status: NodeStatus,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node_type: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<Progress>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        output: Option<Value>,
+    },
+    /// Add to a node's and the session's token counts and cost.
+    RecordUsage {
+        node_id: NodeId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        #[ts(type = "number")]
+        input_tokens: u64,
+        #[ts(type = "number")]
+        output_tokens: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
+        #[ts(type = "number", optional)]
+        #[schema(value_type = Option<f64>)]
+        cost_usd: Option<Decimal>,
+    },
+    /// Set one entry of the context data; `null` removes it.
+    SetContext {
+        key: String,
+        #[ts(type = "unknown")]
+        value: Value,
+    },
+    /// Replace the proposal the run works on.
+    SetProposal {
+        #[ts(type = "unknown")]
+        proposal: Value,
+    },
+    /// Hand a payload to a running or suspended node.
+    Signal {
+        node_id: NodeId,
+        #[ts(type = "unknown")]
+        payload: Value,
+    },
+    /// Store a finished message. The server makes the id when none is given.
+    AddMessage {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message_id: Option<Uuid>,
+        node_id: NodeId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<MessageRole>,
+        content: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        is_thinking: Option<bool>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        token_count: Option<u64>,
+    },
+    /// Store a memory. The server makes the id when none is given.
+    AddMemory {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        memory_id: Option<Uuid>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_id: Option<String>,
+        content: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        embedding: Option<Vec<f32>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        metadata: Option<Value>,
+    },
+}
+
+impl Command {
+    /// The command's name on the wire; a label for logs and metrics.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Complete { .. } => "complete",
+            Self::Fail { .. } => "fail",
+            Self::Stop { .. } => "stop",
+            Self::Cancel { .. } => "cancel",
+            Self::SetNodeStatus { .. } => "setNodeStatus",
+            Self::RecordUsage { .. } => "recordUsage",
+            Self::SetContext { .. } => "setContext",
+            Self::SetProposal { .. } => "setProposal",
+            Self::Signal { .. } => "signal",
+            Self::AddMessage { .. } => "addMessage",
+            Self::AddMemory { .. } => "addMemory",
+        }
+    }
+
+    /// Gives messages and memories that carry no id one of their own.
+    ///
+    /// Deciding is pure, so identifiers are made before it; doing it once, when the command
+    /// arrives, also keeps the id the same when the command has to be decided again.
+    pub fn assign_ids(&mut self, generate: impl FnOnce() -> Uuid) {
+        match self {
+            Self::AddMessage { message_id: id, .. } | Self::AddMemory { memory_id: id, .. } if id.is_none() => {
+                *id = Some(generate());
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Whether a command may be carried out, and which events it leads to.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::event::MemoryRow;
+use super::validate::validate;
+use super::{
+    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStatus, Refusal, Session, SessionStatus, limits,
+};
+
+/// Decides a command against a state.
+///
+/// The answer depends on the arguments alone. An empty list means that the command is accepted and
+/// changes nothing. The events take effect in order, through [`Session::apply`].
+///
+/// # Errors
+///
+/// The [`Refusal`] says why; nothing has changed then. An ended session refuses every command.
+pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+    validate(command)?;
+    let kind = command.kind();
+    match command {
+        Command::Start => transition(session, kind, &[SessionStatus::Pending], Event::Started),
+        Command::Pause => transition(session, kind, &[SessionStatus::Running], Event::Paused),
+        Command::Resume => transition(session, kind, &[SessionStatus::Paused], Event::Resumed),
+        Command::Complete { outputs } => complete(session, kind, outputs.as_ref()),
+        Command::Fail { error } => {
+            transition(session, kind, LIVE, Event::Failed { error: error.clone(), stopped: false })
+        }
+        Command::Stop { reason } => {
+            let error = reason.clone().unwrap_or_else(|| "stopped".to_owned());
+            transition(session, kind, LIVE, Event::Failed { error, stopped: true })
+        }
+        Command::Cancel { reason } => {
+            let cancellable = &[SessionStatus::Pending, SessionStatus::Running, SessionStatus::Paused];
+            transition(session, kind, cancellable, Event::Cancelled { reason: reason.clone() })
+        }
+        Command::SetNodeStatus { .. } => set_node_status(session, command),
+        Command::RecordUsage { node_id, agent_id, model, input_tokens, output_tokens, cost_usd } => {
+            require_live(session, kind)?;
+            require_room_for(session, node_id)?;
+            Ok(vec![Event::UsageRecorded {
+                node_id: node_id.clone(),
+                agent_id: agent_id.clone(),
+                model: model.clone(),
+                input_tokens: *input_tokens,
+                output_tokens: *output_tokens,
+                cost_usd: cost_usd.unwrap_or_default(),
+            }])
+        }
+        Command::SetContext { key, value } => set_context(session, kind, key, value),
+        Command::SetProposal { proposal } => {
+            require_not_ended(session, kind)?;
+            Ok(vec![Event::ProposalSet { proposal: Arc::new(proposal.clone()) }])
+        }
+        Command::Signal { node_id, payload } => signal(session, kind, node_id, payload),
+        Command::AddMessage { .. } => add_message(session, command),
+        Command::AddMemory { .. } => add_memory(session, command),
+    }
+}
+
+const LIVE: &[SessionStatus] = &[SessionStatus::Running, SessionStatus::Paused];
+
+fn transition(
+    session: &Session,
+    command: &'static str,
+    from: &[SessionStatus],
+    event: Event,
+) -> Result<Vec<Event>, Refusal> {
+    if from.contains(&session.status) {
+        Ok(vec![event])
+    } else {
+        Err(Refusal::SessionTransition { command, status: session.status })
+    }
+}
+
+fn require_live(session: &Session, command: &'static str) -> Result<(), Refusal> {
+    if session.status.is_live() { Ok(()) } else { Err(Refusal::SessionTransition { command, status: session.status }) }
+}
+
+fn require_not_ended(session: &Session, command: &'static str) -> Result<(), Refusal> {
+    if session.status.is_ended() { Err(Refusal::SessionTransition { command, status: session.status }) } else { Ok(()) }
+}
+
+/// With a graph, only its own nodes exist; without one, nodes appear as they are first named.
+fn require_room_for(session: &Session, node_id: &NodeId) -> Result<(), Refusal> {
+    if session.nodes.contains_key(node_id) {
+        Ok(())
+    } else if session.origin.graph.is_some() {
+        Err(Refusal::UnknownNode { node_id: node_id.clone() })
+    } else if session.nodes.len() >= limits::NODES {
+        Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES })
+    } else {
+        Ok(())
+    }
+}
+
+fn complete(session: &Session, command: &'static str, outputs: Option<&Value>) -> Result<Vec<Event>, Refusal> {
+    let outputs = outputs.cloned().map(Arc::new);
+    let events = transition(session, command, &[SessionStatus::Running], Event::Completed { outputs })?;
+    match session.active.get_min() {
+        Some(example) => Err(Refusal::NodesActive { count: session.active.len(), example: example.clone() }),
+        None => Ok(events),
+    }
+}
+
+fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output } = command else {
+        return Ok(Vec::new());
+    };
+    require_live(session, command.kind())?;
+    require_room_for(session, node_id)?;
+    let known = session.nodes.get(node_id);
+    let from = known.map_or(NodeStatus::Pending, |node| node.snapshot.status);
+    if from != *status && !from.may_become(*status) {
+        return Err(Refusal::NodeTransition { node_id: node_id.clone(), from, to: *status });
+    }
+    if from == *status && known.is_some_and(|node| says_nothing_new(node, command)) {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Event::NodeStatusChanged {
+        node_id: node_id.clone(),
+        status: *status,
+        attempt: next_attempt(known.and_then(|node| node.snapshot.attempt), from, *status),
+        name: name.clone(),
+        node_type: node_type.clone(),
+        progress: *progress,
+        error: error.clone(),
+        output: output.clone().map(Arc::new),
+    }])
+}
+
+/// The attempt that the change leads to: 1 on the first run, one more on each re-entry.
+///
+/// The first run begins when a pending node starts, or ends without having been seen running; a
+/// node that was skipped without ever running has made no attempt.
+fn next_attempt(attempt: Option<u32>, from: NodeStatus, to: NodeStatus) -> Option<u32> {
+    match attempt {
+        Some(attempt) if from.is_final() && !to.is_final() => Some(attempt.saturating_add(1)),
+        Some(attempt) => Some(attempt),
+        None if matches!(to, NodeStatus::Pending | NodeStatus::Skipped) => None,
+        None => Some(1),
+    }
+}
+
+fn says_nothing_new(node: &Node, command: &Command) -> bool {
+    let Command::SetNodeStatus { name, node_type, progress, error, output, .. } = command else {
+        return true;
+    };
+    fn same<T: PartialEq>(given: &Option<T>, held: &Option<T>) -> bool {
+        given.is_none() || given == held
+    }
+    let held = &node.snapshot;
+    same(name, &held.name)
+        && same(node_type, &held.kind)
+        && same(progress, &held.progress)
+        && same(error, &held.error)
+        && output.as_ref().is_none_or(|output| node.output.is_some_and(|held| held.digest == digest(output)))
+}
+
+/// A fingerprint of a JSON value that is the same in every process (FNV-1a over its text).
+pub(super) fn digest(value: &Value) -> u64 {
+    struct Fnv(u64);
+    impl std::io::Write for Fnv {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    // Writing a `Value` into a hash that accepts every byte cannot fail.
+    let _ = serde_json::to_writer(&mut hash, value);
+    hash.0
+}
+
+fn set_context(session: &Session, command: &'static str, key: &str, value: &Value) -> Result<Vec<Event>, Refusal> {
+    require_not_ended(session, command)?;
+    let removed = session.context.get(key).map_or(0, |held| super::apply::context_entry_bytes(key, held.value()));
+    let added = if value.is_null() { 0 } else { super::apply::context_entry_bytes(key, value) };
+    if session.context_bytes - removed + added > limits::CONTEXT_BYTES {
+        return Err(Refusal::TooLarge { what: "the context data", limit: limits::CONTEXT_BYTES });
+    }
+    Ok(vec![Event::ContextSet { key: key.to_owned(), value: Arc::new(value.clone()) }])
+}
+
+fn signal(session: &Session, command: &'static str, node_id: &NodeId, payload: &Value) -> Result<Vec<Event>, Refusal> {
+    require_not_ended(session, command)?;
+    if session.origin.graph.is_some() {
+        require_room_for(session, node_id)?;
+    }
+    if !session.node_status(node_id).is_some_and(NodeStatus::is_active) {
+        return Err(Refusal::NotWaiting { node_id: node_id.clone() });
+    }
+    if session.signals.contains_key(node_id) {
+        return Err(Refusal::SignalPending { node_id: node_id.clone() });
+    }
+    Ok(vec![Event::Signalled { node_id: node_id.clone(), payload: Arc::new(payload.clone()) }])
+}
+
+const MISSING_ID: Refusal = Refusal::Invalid { field: "id", problem: "must be assigned before deciding" };
+
+fn add_message(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+    let Command::AddMessage { message_id, node_id, agent_id, role, content, is_thinking, token_count } = command else {
+        return Ok(Vec::new());
+    };
+    require_live(session, command.kind())?;
+    require_room_for(session, node_id)?;
+    Ok(vec![Event::MessageAdded(MessageAdded {
+        message_id: message_id.ok_or(MISSING_ID)?,
+        node_id: node_id.clone(),
+        agent_id: agent_id.clone(),
+        role: role.unwrap_or_default(),
+        is_thinking: is_thinking.unwrap_or_default(),
+        token_count: token_count.unwrap_or_default(),
+        content: Some(content.as_str().into()),
+    })])
+}
+
+fn add_memory(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+    let Command::AddMemory { memory_id, agent_id, content, embedding, metadata } = command else {
+        return Ok(Vec::new());
+    };
+    require_live(session, command.kind())?;
+    Ok(vec![Event::MemoryAdded(MemoryAdded {
+        memory_id: memory_id.ok_or(MISSING_ID)?,
+        agent_id: agent_id.clone(),
+        row: Some(Arc::new(MemoryRow {
+            content: content.clone(),
+            embedding: embedding.clone(),
+            metadata: metadata.clone(),
+        })),
+    })])
+}

@@ -1,0 +1,225 @@
+//! What has happened to a session: one vocabulary for the domain, the journal and the wire.
+//!
+//! Stored kinds only ever gain optional fields, so that a journal written by any earlier version
+//! can be read.
+
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ts_rs::TS;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{GraphDefinition, Keyframe, MessageRole, NodeId, NodeStatus, Progress, Revision, SessionId, Timestamp};
+
+/// Who runs the session's graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "session.ts")]
+pub enum Driver {
+    /// An engine outside the server, by commands.
+    #[default]
+    External,
+    /// The server's own engine.
+    Builtin,
+}
+
+/// The first event of every session.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct Created {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Uuid>,
+    /// The graph as it was then; later edits of the workflow do not reach this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<Arc<GraphDefinition>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
+    pub proposal: Option<Arc<Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
+    pub inputs: Option<Arc<Value>>,
+    #[serde(default)]
+    pub driver: Driver,
+    /// Present when this session continues another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forked: Option<Forked>,
+}
+
+/// Where a forked session comes from, with the state it starts from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts")]
+pub struct Forked {
+    pub parent_id: SessionId,
+    #[ts(type = "number")]
+    pub revision: Revision,
+    #[ts(type = "Record<string, unknown>")]
+    #[schema(value_type = Object)]
+    pub state: Box<Keyframe>,
+}
+
+/// A message was stored. Its text lives in the message's own row, not in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct MessageAdded {
+    pub message_id: Uuid,
+    pub node_id: NodeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    pub role: MessageRole,
+    pub is_thinking: bool,
+    #[ts(type = "number")]
+    pub token_count: u64,
+    /// Present only on the way to the row and to live viewers.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub content: Option<Arc<str>>,
+}
+
+/// A memory was stored. Its text and embedding live in the memory's own row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct MemoryAdded {
+    pub memory_id: Uuid,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    /// Text, embedding and metadata; present only on the way to the row.
+    #[serde(skip)]
+    #[schema(ignore)]
+    #[ts(skip)]
+    pub row: Option<Arc<MemoryRow>>,
+}
+
+/// What a memory's row holds beyond what its event says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryRow {
+    pub content: String,
+    pub embedding: Option<Vec<f32>>,
+    pub metadata: Option<Value>,
+}
+
+/// Something that happened. Durable once recorded, and never taken back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub enum Event {
+    Created(Box<Created>),
+    Started,
+    Paused,
+    Resumed,
+    /// Pending nodes become `skipped`.
+    Completed {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        outputs: Option<Arc<Value>>,
+    },
+    /// Pending and suspended nodes become `skipped`, running ones `failed`.
+    Failed {
+        error: String,
+        /// True when a person stopped the run, rather than the run failing by itself.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        stopped: bool,
+    },
+    /// Nodes end as on `failed`.
+    Cancelled {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    NodeStatusChanged {
+        node_id: NodeId,
+        status: NodeStatus,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        attempt: Option<u32>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node_type: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<Progress>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        output: Option<Arc<Value>>,
+    },
+    UsageRecorded {
+        node_id: NodeId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent_id: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        model: Option<String>,
+        #[ts(type = "number")]
+        input_tokens: u64,
+        #[ts(type = "number")]
+        output_tokens: u64,
+        #[serde(with = "super::node::usd")]
+        #[ts(type = "number")]
+        #[schema(value_type = f64)]
+        cost_usd: Decimal,
+    },
+    ContextSet {
+        key: String,
+        /// `null`: the entry was removed.
+        #[ts(type = "unknown")]
+        value: Arc<Value>,
+    },
+    ProposalSet {
+        #[ts(type = "unknown")]
+        proposal: Arc<Value>,
+    },
+    Signalled {
+        node_id: NodeId,
+        #[ts(type = "unknown")]
+        payload: Arc<Value>,
+    },
+    MessageAdded(MessageAdded),
+    MemoryAdded(MemoryAdded),
+}
+
+impl Event {
+    /// The event's name on the wire and in the journal.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Created(_) => "created",
+            Self::Started => "started",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Completed { .. } => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled { .. } => "cancelled",
+            Self::NodeStatusChanged { .. } => "nodeStatusChanged",
+            Self::UsageRecorded { .. } => "usageRecorded",
+            Self::ContextSet { .. } => "contextSet",
+            Self::ProposalSet { .. } => "proposalSet",
+            Self::Signalled { .. } => "signalled",
+            Self::MessageAdded(_) => "messageAdded",
+            Self::MemoryAdded(_) => "memoryAdded",
+        }
+    }
+}
+
+/// An event with its place in a session's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts")]
+pub struct Recorded {
+    pub session_id: SessionId,
+    #[ts(type = "number")]
+    pub revision: Revision,
+    /// Never earlier than the event before it.
+    pub at: Timestamp,
+    pub event: Event,
+}

@@ -1,0 +1,84 @@
+//! Identifiers.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The position of an event in its session's history, and of a state that this event led to.
+///
+/// Dense, starting at 1, and the only ordering key of a session.
+pub type Revision = u64;
+
+/// Identifies one session: one run of a workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
+#[serde(transparent)]
+#[ts(as = "String", export_to = "session.ts")]
+#[schema(value_type = String, format = Uuid)]
+pub struct SessionId(pub Uuid);
+
+impl SessionId {
+    /// A new identifier (UUID version 7: it sorts by the time it was made).
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// Identifies a node within its session; chosen by whoever wrote the graph.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
+#[serde(transparent)]
+#[ts(as = "String", export_to = "session.ts")]
+#[schema(value_type = String)]
+pub struct NodeId(Arc<str>);
+
+impl NodeId {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for NodeId {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<String> for NodeId {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+// A map keyed by `NodeId` can be searched with a plain `&str`.
+impl Borrow<str> for NodeId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,142 @@
+//! A whole state as it is stored, so that recovery and seeking need not begin at the beginning.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    ContextValue, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, OutputRef, PendingSignal, Revision, Session,
+    SessionId, SessionStatus, Timestamp,
+};
+
+/// Everything of a state that its `created` event does not already say.
+///
+/// Like events, stored keyframes only ever gain optional fields.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Keyframe {
+    status: SessionStatus,
+    updated_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    completed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proposal: Option<Arc<Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outputs: Option<Arc<Value>>,
+    nodes: Vec<KeyframeNode>,
+    total_tokens: u64,
+    #[serde(with = "rust_decimal::serde::str")]
+    total_cost_usd: Decimal,
+    #[serde(default)]
+    context: BTreeMap<String, Arc<Value>>,
+    #[serde(default)]
+    signals: BTreeMap<NodeId, PendingSignal>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct KeyframeNode {
+    node: NodeStateSnapshot,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<OutputRef>,
+}
+
+/// Why a stored keyframe cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("unreadable keyframe: {0}")]
+pub struct KeyframeError(#[from] serde_json::Error);
+
+impl Keyframe {
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self {
+            status: session.status,
+            updated_at: session.updated_at,
+            started_at: session.started_at,
+            completed_at: session.completed_at,
+            error: session.error.clone(),
+            proposal: session.proposal.clone(),
+            outputs: session.outputs.clone(),
+            nodes: session
+                .nodes
+                .values()
+                .map(|node| KeyframeNode { node: node.snapshot.clone(), output: node.output })
+                .collect(),
+            total_tokens: session.total_tokens,
+            total_cost_usd: session.total_cost_usd,
+            context: session.context.iter().map(|(key, value)| (key.clone(), Arc::clone(value.value()))).collect(),
+            signals: session.signals.iter().map(|(id, signal)| (id.clone(), PendingSignal::clone(signal))).collect(),
+        }
+    }
+
+    /// Its stored JSON.
+    ///
+    /// # Errors
+    ///
+    /// Never for a keyframe made by [`Keyframe::of`]; the signature is serde's.
+    pub fn to_json(&self) -> Result<String, KeyframeError> {
+        Ok(serde_json::to_string(self)?)
+    }
+
+    /// The inverse of [`Keyframe::to_json`].
+    ///
+    /// # Errors
+    ///
+    /// When the text is not a keyframe.
+    pub fn from_json(json: &str) -> Result<Self, KeyframeError> {
+        Ok(serde_json::from_str(json)?)
+    }
+
+    /// The state of session `id` at `revision`, given what its `created` event settled.
+    ///
+    /// A fork restores its parent's state under its own id, as its own revision 1, at the time of
+    /// its own creation (`at`); everything else passes the keyframe's own time through
+    /// [`Keyframe::restore_stored`].
+    #[must_use]
+    pub fn restore(&self, id: SessionId, revision: Revision, at: Timestamp, origin: Arc<Origin>) -> Session {
+        let nodes: OrdMap<NodeId, Arc<Node>> = self
+            .nodes
+            .iter()
+            .map(|stored| (stored.node.id.clone(), Arc::new(Node::new(stored.node.clone(), stored.output))))
+            .collect();
+        let active: OrdSet<NodeId> =
+            nodes.iter().filter(|(_, node)| node.snapshot.status.is_active()).map(|(id, _)| id.clone()).collect();
+        Session {
+            id,
+            origin,
+            status: self.status,
+            revision,
+            updated_at: at,
+            started_at: self.started_at,
+            completed_at: self.completed_at,
+            error: self.error.clone(),
+            proposal: self.proposal.clone(),
+            outputs: self.outputs.clone(),
+            node_counts: NodeCounts::of(nodes.values().map(|node| node.snapshot.status)),
+            nodes,
+            active,
+            total_tokens: self.total_tokens,
+            total_cost_usd: self.total_cost_usd,
+            context_bytes: self.context.iter().map(|(key, value)| super::apply::context_entry_bytes(key, value)).sum(),
+            context: self
+                .context
+                .iter()
+                .map(|(key, value)| (key.clone(), Arc::new(ContextValue::new(Arc::clone(value)))))
+                .collect(),
+            signals: self.signals.iter().map(|(id, signal)| (id.clone(), Arc::new(signal.clone()))).collect(),
+        }
+    }
+
+    /// The state this keyframe was taken from, given the session's first state.
+    #[must_use]
+    pub fn restore_stored(&self, first: &Session, revision: Revision) -> Session {
+        self.restore(first.id, revision, self.updated_at, Arc::clone(&first.origin))
+    }
+}

@@ -1,0 +1,22 @@
+//! The bounds of a session. Whatever goes beyond one of them is refused, never cut.
+
+/// Nodes in one session.
+pub const NODES: usize = 10_000;
+/// Bytes of a node's id.
+pub const NODE_ID_BYTES: usize = 256;
+/// Bytes of a name, a node type, a context key, a model's name, a reason.
+pub const NAME_BYTES: usize = 1_024;
+/// Bytes of an error text; it is part of every snapshot.
+pub const ERROR_BYTES: usize = 16 * 1_024;
+/// Bytes of all context values of one session together, as JSON; they are part of every snapshot.
+pub const CONTEXT_BYTES: usize = 1024 * 1024;
+/// Bytes of one message or memory text.
+pub const CONTENT_BYTES: usize = 1024 * 1024;
+/// Tokens in one `recordUsage`.
+pub const TOKENS: u64 = 1_000_000_000_000;
+/// US dollars in one `recordUsage`.
+pub const COST_USD: i64 = 1_000_000_000;
+/// Commands in one all-or-nothing array.
+pub const COMMANDS: usize = 1_000;
+/// Bytes of a command id or an idempotency key.
+pub const COMMAND_ID_BYTES: usize = 256;

@@ -1,0 +1,51 @@
+//! The domain: what a session is, what may happen to it, and what it looks like to a viewer.
+//!
+//! Everything here is pure and synchronous. There is no I/O, no clock and no randomness: time and
+//! identifiers come in as arguments, so that live operation, recovery, time travel and replay are
+//! the same computation.
+//!
+//! ```text
+//! Command ── decide(&Session, …) ──▶ Event ── Session::apply ──▶ Session ── snapshot ──▶ WorkflowSession
+//!                 │                                                  │
+//!                 └── Refusal                                        └── patch_since ──▶ merge patch
+//! ```
+//!
+//! A [`Session`] is a persistent value: cloning it costs a few reference counts, and two revisions
+//! of the same session share every node that did not change between them. That one property gives
+//! cheap snapshots, cheap staging ahead of the commit, and patches whose cost is the change's size.
+
+mod apply;
+mod catalog;
+mod command;
+mod decide;
+mod event;
+mod graph;
+mod ids;
+mod keyframe;
+pub mod limits;
+mod merge_patch;
+mod node;
+mod patch;
+mod refusal;
+mod snapshot;
+mod state;
+mod status;
+mod time;
+mod validate;
+
+pub use apply::ApplyError;
+pub use catalog::{Agent, AgentFields, Group, GroupFields, Workflow, WorkflowFields};
+pub use command::{Command, MessageRole};
+pub use decide::decide;
+pub use event::{Created, Driver, Event, Forked, MemoryAdded, MemoryRow, MessageAdded, Recorded};
+pub use graph::{GraphDefinition, GraphError, GraphNode};
+pub use ids::{NodeId, Revision, SessionId};
+pub use keyframe::{Keyframe, KeyframeError};
+pub use merge_patch::{NotExpressible, diff as merge_diff};
+pub use node::{Node, NodeStateSnapshot, OutputRef, Progress, TokenUsage};
+pub use patch::patch_between;
+pub use refusal::Refusal;
+pub use snapshot::{Message, NodeCounts, SessionEntity, SessionSummary, WorkflowSession};
+pub use state::{ContextValue, Origin, PendingSignal, Session};
+pub use status::{NodeStatus, SessionStatus};
+pub use time::Timestamp;

@@ -1,0 +1,209 @@
+//! One node's state.
+
+use std::sync::OnceLock;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
+use ts_rs::TS;
+use utoipa::ToSchema;
+
+use super::{NodeId, NodeStatus, Revision, Timestamp};
+
+/// How far a long node has come: 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, TS, ToSchema)]
+#[serde(transparent)]
+#[ts(as = "f64", export_to = "session.ts")]
+#[schema(value_type = f64)]
+pub struct Progress(f64);
+
+// Never NaN: the constructor refuses it.
+impl Eq for Progress {}
+
+impl Progress {
+    /// `None` outside of 0 to 1.
+    #[must_use]
+    pub fn new(value: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&value).then_some(Self(value))
+    }
+
+    #[must_use]
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Progress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(f64::deserialize(deserializer)?).ok_or_else(|| de::Error::custom("progress must lie between 0 and 1"))
+    }
+}
+
+/// Tokens read and written by language models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "session.ts")]
+pub struct TokenUsage {
+    #[ts(type = "number")]
+    pub input_tokens: u64,
+    #[ts(type = "number")]
+    pub output_tokens: u64,
+}
+
+impl TokenUsage {
+    #[must_use]
+    pub fn saturating_add(self, input_tokens: u64, output_tokens: u64) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(input_tokens),
+            output_tokens: self.output_tokens.saturating_add(output_tokens),
+        }
+    }
+}
+
+/// A node as viewers see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "session.ts", optional_fields)]
+pub struct NodeStateSnapshot {
+    pub id: NodeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    pub status: NodeStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_usage: Option<TokenUsage>,
+    /// 0 to 1, for long nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// 1 on the first run, one more on each re-entry (loop, retry).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub attempt: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Where a node's last output stands in the journal, and how to recognise the same output again.
+///
+/// Outputs can be large and no snapshot shows them, so the state keeps only this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutputRef {
+    pub revision: Revision,
+    pub digest: u64,
+}
+
+/// One node's state: what viewers see, and what only the server needs.
+///
+/// Immutable once made; a change makes a new one. That is why its JSON can be kept beside it, and
+/// why a snapshot of a large graph re-encodes only the nodes that changed.
+#[derive(Debug)]
+pub struct Node {
+    pub snapshot: NodeStateSnapshot,
+    pub output: Option<OutputRef>,
+    encoded: OnceLock<Box<RawValue>>,
+}
+
+impl Node {
+    #[must_use]
+    pub fn new(snapshot: NodeStateSnapshot, output: Option<OutputRef>) -> Self {
+        Self { snapshot, output, encoded: OnceLock::new() }
+    }
+
+    /// A node that has not run.
+    #[must_use]
+    pub fn pending(id: NodeId, name: Option<String>, kind: Option<String>) -> Self {
+        let snapshot = NodeStateSnapshot {
+            id,
+            name,
+            kind,
+            status: NodeStatus::Pending,
+            started_at: None,
+            completed_at: None,
+            token_usage: None,
+            progress: None,
+            attempt: None,
+            error: None,
+        };
+        Self::new(snapshot, None)
+    }
+}
+
+impl PartialEq for Node {
+    fn eq(&self, other: &Self) -> bool {
+        self.snapshot == other.snapshot && self.output == other.output
+    }
+}
+
+// Lets a shared pointer to the same node compare equal without looking inside.
+impl Eq for Node {}
+
+/// As viewers see it, from the kept JSON.
+impl Serialize for Node {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(encoded) = self.encoded.get() {
+            return encoded.serialize(serializer);
+        }
+        let encoded = serde_json::value::to_raw_value(&self.snapshot).map_err(serde::ser::Error::custom)?;
+        self.encoded.get_or_init(|| encoded).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        NodeStateSnapshot::deserialize(deserializer).map(|snapshot| Self::new(snapshot, None))
+    }
+}
+
+/// US dollars: exact decimals inside, JSON numbers outside.
+///
+/// The shortest text of an `f64` is read as a decimal, so `0.1` is a tenth and not the binary
+/// number next to it; adding a million of them does not drift.
+pub mod usd {
+    use std::str::FromStr;
+
+    use super::{Decimal, Deserialize, Deserializer, Serializer, de};
+    use crate::session::limits;
+    use rust_decimal::prelude::ToPrimitive;
+
+    pub fn serialize<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(amount.to_f64().unwrap_or(f64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+        from_f64(f64::deserialize(deserializer)?)
+            .ok_or_else(|| de::Error::custom("an amount in US dollars must be a number from 0 to 1000000000"))
+    }
+
+    fn from_f64(amount: f64) -> Option<Decimal> {
+        if !(amount.is_finite() && amount >= 0.0) {
+            return None;
+        }
+        let exact = Decimal::from_str(&amount.to_string()).ok()?;
+        (exact <= Decimal::from(limits::COST_USD)).then_some(exact.normalize())
+    }
+}
+
+/// As [`usd`], for an amount that may be missing.
+pub mod optional_usd {
+    use super::{Decimal, Deserialize, Deserializer, Serializer, usd};
+
+    pub fn serialize<S: Serializer>(amount: &Option<Decimal>, serializer: S) -> Result<S::Ok, S::Error> {
+        match amount {
+            Some(amount) => usd::serialize(amount, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Decimal>, D::Error> {
+        #[derive(Deserialize)]
+        struct Amount(#[serde(with = "usd")] Decimal);
+
+        Ok(Option::<Amount>::deserialize(deserializer)?.map(|Amount(amount)| amount))
+    }
+}

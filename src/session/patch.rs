@@ -1,0 +1,93 @@
+//! What changed between two revisions of one session, as a merge patch on its snapshot.
+
+use imbl::ordmap::DiffItem;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::merge_patch::{self, NotExpressible};
+use super::{Session, node};
+
+/// The RFC 7396 patch that turns the snapshot of `base` into the snapshot of `head`.
+///
+/// The two states share what did not change, so the cost follows the number of changes between
+/// them and not the size of the graph.
+///
+/// # Errors
+///
+/// [`NotExpressible`] when a context value gained a `null` member; send the whole snapshot then.
+pub fn patch_between(base: &Session, head: &Session) -> Result<Map<String, Value>, NotExpressible> {
+    let mut patch = Map::new();
+    changed(&mut patch, "status", &base.status, &head.status);
+    changed(&mut patch, "startedAt", &base.started_at, &head.started_at);
+    changed(&mut patch, "completedAt", &base.completed_at, &head.completed_at);
+    changed(&mut patch, "totalTokens", &base.total_tokens, &head.total_tokens);
+    changed(&mut patch, "totalCostUsd", &Usd(base.total_cost_usd), &Usd(head.total_cost_usd));
+    changed(&mut patch, "error", &base.error, &head.error);
+    changed(&mut patch, "updatedAt", &base.updated_at, &head.updated_at);
+    changed(&mut patch, "revision", &base.revision, &head.revision);
+    if !base.active.ptr_eq(&head.active) {
+        changed(&mut patch, "activeNodeIds", &base.active, &head.active);
+    }
+    insert_members(&mut patch, "nodes", changed_nodes(base, head)?);
+    if base.context.is_empty() != head.context.is_empty() {
+        // The snapshot leaves an empty `contextData` out altogether.
+        let whole = if head.context.is_empty() { Value::Null } else { merge_patch::whole(&to_value(&head.context))? };
+        patch.insert("contextData".to_owned(), whole);
+    } else {
+        insert_members(&mut patch, "contextData", changed_context(base, head)?);
+    }
+    Ok(patch)
+}
+
+#[derive(PartialEq, Serialize)]
+struct Usd(#[serde(with = "node::usd")] rust_decimal::Decimal);
+
+fn changed<T: PartialEq + Serialize>(patch: &mut Map<String, Value>, key: &str, base: &T, head: &T) {
+    if base != head {
+        patch.insert(key.to_owned(), to_value(head));
+    }
+}
+
+fn changed_nodes(base: &Session, head: &Session) -> Result<Map<String, Value>, NotExpressible> {
+    let mut nodes = Map::new();
+    for item in base.nodes.diff(&head.nodes) {
+        match item {
+            DiffItem::Add(id, node) => drop(nodes.insert(id.to_string(), to_value(&node.snapshot))),
+            DiffItem::Remove(id, _) => drop(nodes.insert(id.to_string(), Value::Null)),
+            DiffItem::Update { old: (_, old), new: (id, new) } => {
+                if let Some(change) = merge_patch::diff(&to_value(&old.snapshot), &to_value(&new.snapshot))? {
+                    nodes.insert(id.to_string(), change);
+                }
+            }
+        }
+    }
+    Ok(nodes)
+}
+
+fn changed_context(base: &Session, head: &Session) -> Result<Map<String, Value>, NotExpressible> {
+    let mut context = Map::new();
+    for item in base.context.diff(&head.context) {
+        match item {
+            DiffItem::Add(key, value) => drop(context.insert(key.clone(), merge_patch::whole(value.value())?)),
+            DiffItem::Remove(key, _) => drop(context.insert(key.clone(), Value::Null)),
+            DiffItem::Update { old: (_, old), new: (key, new) } => {
+                if let Some(change) = merge_patch::diff(old.value(), new.value())? {
+                    context.insert(key.clone(), change);
+                }
+            }
+        }
+    }
+    Ok(context)
+}
+
+fn insert_members(patch: &mut Map<String, Value>, key: &str, members: Map<String, Value>) {
+    if !members.is_empty() {
+        patch.insert(key.to_owned(), Value::Object(members));
+    }
+}
+
+/// Only for types of this module tree, whose keys are strings and whose numbers are finite: the
+/// two things that can make this fail.
+fn to_value<T: Serialize + ?Sized>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}

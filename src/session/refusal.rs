@@ -1,0 +1,26 @@
+//! Why a command is not carried out.
+
+use super::{NodeId, NodeStatus, Revision, SessionStatus};
+
+/// Why a command was refused. Nothing has changed, and the texts are fit for the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("cannot {command} a session that is {}", status.as_str())]
+    SessionTransition { command: &'static str, status: SessionStatus },
+    #[error("node '{node_id}' cannot become {} from {}", to.as_str(), from.as_str())]
+    NodeTransition { node_id: NodeId, from: NodeStatus, to: NodeStatus },
+    #[error("cannot complete while {count} node(s) are running or suspended, such as '{example}'")]
+    NodesActive { count: usize, example: NodeId },
+    #[error("node '{node_id}' is not in the session's graph")]
+    UnknownNode { node_id: NodeId },
+    #[error("node '{node_id}' is neither running nor suspended, so it cannot take a signal")]
+    NotWaiting { node_id: NodeId },
+    #[error("node '{node_id}' already holds a signal it has not acted on")]
+    SignalPending { node_id: NodeId },
+    #[error("the session is at revision {actual}, not at the expected {expected}")]
+    RevisionConflict { expected: Revision, actual: Revision },
+    #[error("{field} {problem}")]
+    Invalid { field: &'static str, problem: &'static str },
+    #[error("{what} goes beyond the limit of {limit}")]
+    TooLarge { what: &'static str, limit: usize },
+}

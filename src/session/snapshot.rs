@@ -1,0 +1,259 @@
+//! What viewers and lists are shown.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use imbl::{OrdMap, OrdSet};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ts_rs::TS;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    ContextValue, MessageRole, Node, NodeId, NodeStatus, Revision, Session, SessionId, SessionStatus, Timestamp,
+};
+
+/// The snapshot every viewer is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "session.ts", optional_fields)]
+pub struct WorkflowSession {
+    pub id: SessionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Uuid>,
+    pub status: SessionStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    #[ts(type = "Record<string, NodeStateSnapshot>")]
+    #[schema(value_type = BTreeMap<String, super::NodeStateSnapshot>)]
+    pub nodes: OrdMap<NodeId, Arc<Node>>,
+    /// Running or suspended; empty once the session has ended.
+    #[ts(type = "Array<string>")]
+    #[schema(value_type = Vec<String>)]
+    pub active_node_ids: OrdSet<NodeId>,
+    #[ts(type = "number")]
+    pub total_tokens: u64,
+    #[serde(with = "super::node::usd")]
+    #[ts(type = "number")]
+    #[schema(value_type = f64)]
+    pub total_cost_usd: Decimal,
+    #[serde(default, skip_serializing_if = "OrdMap::is_empty")]
+    #[ts(
+        type = "{ score_history?: Array<{ round: number; score: number; timestamp?: string }>; [key: string]: unknown }",
+        optional
+    )]
+    #[schema(value_type = Object, required = false)]
+    pub context_data: OrdMap<String, Arc<ContextValue>>,
+    /// Dense, durable, starts at 1; the only ordering key.
+    #[ts(type = "number")]
+    pub revision: Revision,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<SessionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub forked_from_revision: Option<Revision>,
+}
+
+/// How many nodes stand in each status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[ts(type = "Record<NodeStatus, number>", export_to = "session.ts")]
+pub struct NodeCounts {
+    pub pending: u32,
+    pub running: u32,
+    pub completed: u32,
+    pub failed: u32,
+    pub skipped: u32,
+    pub suspended: u32,
+}
+
+impl NodeCounts {
+    #[must_use]
+    pub fn of(statuses: impl Iterator<Item = NodeStatus>) -> Self {
+        let mut counts = Self::default();
+        statuses.for_each(|status| counts.add(status));
+        counts
+    }
+
+    pub(super) fn add(&mut self, status: NodeStatus) {
+        *self.slot(status) += 1;
+    }
+
+    pub(super) fn remove(&mut self, status: NodeStatus) {
+        *self.slot(status) -= 1;
+    }
+
+    fn slot(&mut self, status: NodeStatus) -> &mut u32 {
+        match status {
+            NodeStatus::Pending => &mut self.pending,
+            NodeStatus::Running => &mut self.running,
+            NodeStatus::Completed => &mut self.completed,
+            NodeStatus::Failed => &mut self.failed,
+            NodeStatus::Skipped => &mut self.skipped,
+            NodeStatus::Suspended => &mut self.suspended,
+        }
+    }
+}
+
+/// What lists carry: no nodes, no context.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "session.ts", optional_fields)]
+pub struct SessionSummary {
+    pub id: SessionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Uuid>,
+    pub status: SessionStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    #[ts(type = "number")]
+    pub revision: Revision,
+    #[ts(type = "number")]
+    pub total_tokens: u64,
+    #[serde(with = "super::node::usd")]
+    #[ts(type = "number")]
+    #[schema(value_type = f64)]
+    pub total_cost_usd: Decimal,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+    pub node_counts: NodeCounts,
+}
+
+/// The stored row, for those who want the inputs and the proposal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "session.ts", optional_fields)]
+pub struct SessionEntity {
+    pub id: SessionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Uuid>,
+    pub status: SessionStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
+    pub proposal: Option<Arc<Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
+    pub inputs: Option<Arc<Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
+    pub outputs: Option<Arc<Value>>,
+    #[ts(type = "Record<string, NodeStatus>")]
+    #[schema(value_type = BTreeMap<String, NodeStatus>)]
+    pub node_statuses: BTreeMap<NodeId, NodeStatus>,
+    #[ts(type = "number")]
+    pub revision: Revision,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Something said in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "session.ts", optional_fields)]
+pub struct Message {
+    pub id: Uuid,
+    pub session_id: SessionId,
+    pub node_id: NodeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_name: Option<String>,
+    pub role: MessageRole,
+    pub content: Arc<str>,
+    pub is_thinking: bool,
+    /// True only in a client's own view, while tokens are still arriving.
+    pub is_streaming: bool,
+    #[ts(type = "number")]
+    pub token_count: u64,
+    pub created_at: Timestamp,
+}
+
+impl Session {
+    /// This state as viewers see it. Shares the nodes; costs nothing per node.
+    #[must_use]
+    pub fn snapshot(&self) -> WorkflowSession {
+        WorkflowSession {
+            id: self.id,
+            workflow_id: self.origin.workflow_id,
+            group_id: self.origin.group_id,
+            status: self.status,
+            started_at: self.started_at,
+            completed_at: self.completed_at,
+            nodes: self.nodes.clone(),
+            active_node_ids: self.active.clone(),
+            total_tokens: self.total_tokens,
+            total_cost_usd: self.total_cost_usd,
+            context_data: self.context.clone(),
+            revision: self.revision,
+            created_at: self.origin.created_at,
+            updated_at: self.updated_at,
+            error: self.error.clone(),
+            parent_id: self.origin.parent_id,
+            forked_from_revision: self.origin.forked_from_revision,
+        }
+    }
+
+    /// This state as lists carry it.
+    #[must_use]
+    pub fn summary(&self) -> SessionSummary {
+        SessionSummary {
+            id: self.id,
+            workflow_id: self.origin.workflow_id,
+            workflow_name: self.origin.workflow_name.clone(),
+            group_id: self.origin.group_id,
+            status: self.status,
+            started_at: self.started_at,
+            completed_at: self.completed_at,
+            created_at: self.origin.created_at,
+            updated_at: self.updated_at,
+            revision: self.revision,
+            total_tokens: self.total_tokens,
+            total_cost_usd: self.total_cost_usd,
+            error: self.error.clone(),
+            node_counts: self.node_counts,
+        }
+    }
+
+    /// This state as its stored row.
+    #[must_use]
+    pub fn entity(&self) -> SessionEntity {
+        SessionEntity {
+            id: self.id,
+            workflow_id: self.origin.workflow_id,
+            group_id: self.origin.group_id,
+            status: self.status,
+            proposal: self.proposal.clone(),
+            inputs: self.origin.inputs.clone(),
+            outputs: self.outputs.clone(),
+            node_statuses: self.nodes.iter().map(|(id, node)| (id.clone(), node.snapshot.status)).collect(),
+            revision: self.revision,
+            started_at: self.started_at,
+            ended_at: self.completed_at,
+            created_at: self.origin.created_at,
+            updated_at: self.updated_at,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A session's state at one revision.
+
+use std::sync::{Arc, OnceLock};
+
+use imbl::{OrdMap, OrdSet};
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{Driver, GraphDefinition, Node, NodeCounts, NodeId, Revision, SessionId, SessionStatus, Timestamp};
+
+/// What was settled when the session was created and never changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    pub workflow_id: Option<Uuid>,
+    pub workflow_name: Option<String>,
+    pub group_id: Option<Uuid>,
+    pub graph: Option<Arc<GraphDefinition>>,
+    pub inputs: Option<Arc<Value>>,
+    pub driver: Driver,
+    pub parent_id: Option<SessionId>,
+    pub forked_from_revision: Option<Revision>,
+    pub created_at: Timestamp,
+}
+
+/// A signal that a suspended node has not yet acted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PendingSignal {
+    pub revision: Revision,
+    pub payload: Arc<Value>,
+}
+
+/// One entry of the context data, with its JSON kept beside it once somebody asked for it.
+#[derive(Debug)]
+pub struct ContextValue {
+    value: Arc<Value>,
+    encoded: OnceLock<Box<RawValue>>,
+}
+
+impl ContextValue {
+    #[must_use]
+    pub fn new(value: Arc<Value>) -> Self {
+        Self { value, encoded: OnceLock::new() }
+    }
+
+    #[must_use]
+    pub fn value(&self) -> &Arc<Value> {
+        &self.value
+    }
+}
+
+impl PartialEq for ContextValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+impl Eq for ContextValue {}
+
+impl Serialize for ContextValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(encoded) = self.encoded.get() {
+            return encoded.serialize(serializer);
+        }
+        let encoded = serde_json::value::to_raw_value(&self.value).map_err(serde::ser::Error::custom)?;
+        self.encoded.get_or_init(|| encoded).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ContextValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Arc::<Value>::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// The state of a session at one revision: the fold of its events up to there.
+///
+/// Cloning is cheap and shares structure, so the staged state, the committed state and the state
+/// each viewer was last shown can all be plain values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    pub id: SessionId,
+    pub origin: Arc<Origin>,
+    pub status: SessionStatus,
+    pub revision: Revision,
+    pub updated_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub error: Option<Arc<str>>,
+    pub proposal: Option<Arc<Value>>,
+    pub outputs: Option<Arc<Value>>,
+    pub nodes: OrdMap<NodeId, Arc<Node>>,
+    /// The running and suspended nodes.
+    pub active: OrdSet<NodeId>,
+    /// How many nodes stand in each status. Always equal to a recount of `nodes`.
+    pub node_counts: NodeCounts,
+    pub total_tokens: u64,
+    pub total_cost_usd: Decimal,
+    pub context: OrdMap<String, Arc<ContextValue>>,
+    /// Bytes of the context data as JSON. Always equal to a recount of `context`.
+    pub context_bytes: usize,
+    /// Undelivered signals, by suspended node. A node that leaves `suspended` has received its own.
+    pub signals: OrdMap<NodeId, Arc<PendingSignal>>,
+}
+
+impl Session {
+    /// The status of a node, or `None` when this session does not know it.
+    #[must_use]
+    pub fn node_status(&self, node_id: &NodeId) -> Option<super::NodeStatus> {
+        self.nodes.get(node_id).map(|node| node.snapshot.status)
+    }
+}

@@ -1,0 +1,108 @@
+//! Checks of a command's fields that need no session to look at.
+
+use serde_json::Value;
+
+use super::{Command, Refusal, limits};
+
+/// Checks lengths, ranges and characters.
+///
+/// # Errors
+///
+/// [`Refusal::TooLarge`] beyond a limit of [`limits`], [`Refusal::Invalid`] for anything else,
+/// such as the character NUL, which PostgreSQL cannot store in text.
+pub fn validate(command: &Command) -> Result<(), Refusal> {
+    match command {
+        Command::Start | Command::Pause | Command::Resume => Ok(()),
+        Command::Complete { outputs } => optional(outputs.as_ref(), |outputs| json("outputs", outputs)),
+        Command::Fail { error } => text("error", error, limits::ERROR_BYTES),
+        Command::Stop { reason } | Command::Cancel { reason } => {
+            optional(reason.as_deref(), |reason| text("reason", reason, limits::ERROR_BYTES))
+        }
+        Command::SetNodeStatus { node_id, name: node_name, node_type, error, output, .. } => {
+            id("nodeId", node_id.as_str())?;
+            optional(node_name.as_deref(), |value| name("name", value))?;
+            optional(node_type.as_deref(), |value| name("nodeType", value))?;
+            optional(error.as_deref(), |value| text("error", value, limits::ERROR_BYTES))?;
+            optional(output.as_ref(), |value| json("output", value))
+        }
+        Command::RecordUsage { node_id, agent_id, model, input_tokens, output_tokens, .. } => {
+            id("nodeId", node_id.as_str())?;
+            optional(agent_id.as_deref(), |value| id("agentId", value))?;
+            optional(model.as_deref(), |value| name("model", value))?;
+            if (*input_tokens).max(*output_tokens) > limits::TOKENS {
+                return Err(Refusal::Invalid {
+                    field: "inputTokens and outputTokens",
+                    problem: "must not exceed 1000000000000",
+                });
+            }
+            Ok(())
+        }
+        Command::SetContext { key, value } => {
+            if key.is_empty() {
+                return Err(Refusal::Invalid { field: "key", problem: "must not be empty" });
+            }
+            name("key", key)?;
+            json("value", value)
+        }
+        Command::SetProposal { proposal } => json("proposal", proposal),
+        Command::Signal { node_id, payload } => {
+            id("nodeId", node_id.as_str())?;
+            json("payload", payload)
+        }
+        Command::AddMessage { node_id, agent_id, content, .. } => {
+            id("nodeId", node_id.as_str())?;
+            optional(agent_id.as_deref(), |value| id("agentId", value))?;
+            text("content", content, limits::CONTENT_BYTES)
+        }
+        Command::AddMemory { agent_id, content, embedding, metadata, .. } => {
+            optional(agent_id.as_deref(), |value| id("agentId", value))?;
+            if embedding.iter().flatten().any(|number| !number.is_finite()) {
+                return Err(Refusal::Invalid { field: "embedding", problem: "must hold finite numbers" });
+            }
+            text("content", content, limits::CONTENT_BYTES)?;
+            optional(metadata.as_ref(), |value| json("metadata", value))
+        }
+    }
+}
+
+fn optional<T>(value: Option<T>, check: impl FnOnce(T) -> Result<(), Refusal>) -> Result<(), Refusal> {
+    value.map_or(Ok(()), check)
+}
+
+fn id(field: &'static str, value: &str) -> Result<(), Refusal> {
+    if value.is_empty() {
+        return Err(Refusal::Invalid { field, problem: "must not be empty" });
+    }
+    text(field, value, limits::NODE_ID_BYTES)
+}
+
+fn name(field: &'static str, value: &str) -> Result<(), Refusal> {
+    text(field, value, limits::NAME_BYTES)
+}
+
+fn text(field: &'static str, value: &str, limit: usize) -> Result<(), Refusal> {
+    if value.len() > limit {
+        return Err(Refusal::TooLarge { what: field, limit });
+    }
+    no_nul(field, value)
+}
+
+fn no_nul(field: &'static str, value: &str) -> Result<(), Refusal> {
+    if value.contains('\0') {
+        return Err(Refusal::Invalid { field, problem: "must not contain the character NUL" });
+    }
+    Ok(())
+}
+
+/// Walks a JSON value's texts and keys. Depth is bounded by the parser's own limit.
+pub fn json(field: &'static str, value: &Value) -> Result<(), Refusal> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        Value::String(string) => no_nul(field, string),
+        Value::Array(items) => items.iter().try_for_each(|item| json(field, item)),
+        Value::Object(entries) => entries.iter().try_for_each(|(key, entry)| {
+            no_nul(field, key)?;
+            json(field, entry)
+        }),
+    }
+}
