@@ -20,6 +20,18 @@ pub enum MessageRole {
     System,
 }
 
+impl MessageRole {
+    /// The name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Agent => "agent",
+            Self::System => "system",
+        }
+    }
+}
+
 /// A request to change a session. It may be refused; only [`Event`](super::Event)s are facts.
 ///
 /// The same union travels over HTTP, WebSocket and in-process calls.

@@ -26,6 +26,17 @@ pub enum Driver {
     Builtin,
 }
 
+impl Driver {
+    /// The name on the wire and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::External => "external",
+            Self::Builtin => "builtin",
+        }
+    }
+}
+
 /// The first event of every session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,0 +1,3 @@
+DROP TABLE workflows;
+DROP TABLE agents;
+DROP TABLE groups;

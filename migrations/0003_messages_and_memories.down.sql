@@ -1,0 +1,3 @@
+DROP TABLE memories;
+DROP EXTENSION vector;
+DROP TABLE session_messages;

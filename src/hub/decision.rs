@@ -1,0 +1,77 @@
+//! Deciding commands on the staged state, ahead of the commit.
+
+use std::sync::Arc;
+
+use super::live::Staged;
+use super::publication::RecordedFrame;
+use super::submission::Submission;
+use crate::session::{self, Recorded, Refusal, Revision, Session, Timestamp};
+
+/// What was decided about a submission, and on which generation of the staged state. A decision on
+/// an older generation is void: the submission has to be decided again.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// These events are to be written; they lead to `after`. There may be none.
+    Events { generation: u64, events: Vec<Arc<RecordedFrame>>, after: Arc<Session> },
+    /// The same command id came before and was, or is about to be, answered with this revision.
+    Duplicate { generation: u64, revision: Revision },
+    /// The lane will decide, when everything before it is decided.
+    Undecided,
+}
+
+impl Decision {
+    pub fn holds_for(&self, current: u64) -> bool {
+        match self {
+            Self::Events { generation, .. } | Self::Duplicate { generation, .. } => *generation == current,
+            Self::Undecided => false,
+        }
+    }
+}
+
+impl Staged {
+    /// Decides a submission on the staged state and, when it is accepted, moves that state on.
+    pub fn decide(&mut self, submission: &Submission) -> Result<Decision, Refusal> {
+        let generation = self.generation;
+        if let Some(command_id) = &submission.command_id
+            && let Some(revision) = self.recent.get(command_id)
+        {
+            return Ok(Decision::Duplicate { generation, revision });
+        }
+        let actual = self.session.revision;
+        if let Some(expected) = submission.expected_revision
+            && expected != actual
+        {
+            return Err(Refusal::RevisionConflict { expected, actual });
+        }
+        let (events, after) = decide_all(&self.session, submission)?;
+        if let Some(command_id) = &submission.command_id {
+            self.recent.insert(Arc::clone(command_id), after.revision);
+        }
+        self.session = Arc::clone(&after);
+        Ok(Decision::Events { generation, events, after })
+    }
+}
+
+/// Each command is decided on the state that the ones before it lead to.
+fn decide_all(
+    session: &Arc<Session>,
+    submission: &Submission,
+) -> Result<(Vec<Arc<RecordedFrame>>, Arc<Session>), Refusal> {
+    // Times never go back within a session, whatever the clock does.
+    let at = Timestamp::now().max(session.updated_at);
+    let mut events = Vec::with_capacity(submission.commands.len());
+    let mut after = Arc::clone(session);
+    for command in &submission.commands {
+        for event in session::decide(&after, command)? {
+            let recorded = Recorded { session_id: after.id, revision: after.revision + 1, at, event };
+            // Deciding and applying agree (a property test says so); if they ever did not, the
+            // command is refused rather than a broken history written.
+            Arc::make_mut(&mut after).apply(&recorded).map_err(|error| {
+                tracing::error!(%error, session_id = %recorded.session_id, "a decided event does not apply");
+                Refusal::Invalid { field: "command", problem: "could not be applied" }
+            })?;
+            events.push(Arc::new(RecordedFrame::new(recorded)));
+        }
+    }
+    Ok((events, after))
+}

@@ -1,0 +1,119 @@
+//! Which sessions change: what live lists follow.
+//!
+//! One log for all lists, with each session in it once, at its newest change. A list holds a cursor
+//! into it: a slow one costs its cursor and, when it comes back, reads each changed session once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::session::{SessionId, SessionSummary};
+
+/// Sessions the log remembers. A list that is further behind starts over.
+const LOG: usize = 65_536;
+/// Changes handed out at once.
+const TAKE: usize = 256;
+
+/// A session that changed.
+#[derive(Clone, Debug)]
+pub enum FeedChange {
+    /// It was created or has moved on.
+    Changed(SessionId),
+    /// It was deleted; this was its last state.
+    Deleted(Arc<SessionSummary>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Feed {
+    log: Mutex<Log>,
+    /// The sequence number of the newest change.
+    newest: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    newest: u64,
+    /// Changes up to this one may have been forgotten.
+    floor: u64,
+    by_sequence: BTreeMap<u64, FeedChange>,
+    by_session: HashMap<SessionId, u64>,
+}
+
+impl Feed {
+    pub fn changed(&self, id: SessionId) {
+        self.record(id, FeedChange::Changed(id));
+    }
+
+    pub fn deleted(&self, id: SessionId, summary: SessionSummary) {
+        self.record(id, FeedChange::Deleted(Arc::new(summary)));
+    }
+
+    fn record(&self, id: SessionId, change: FeedChange) {
+        if self.newest.receiver_count() == 0 {
+            return;
+        }
+        let mut log = self.log.lock();
+        log.newest += 1;
+        let sequence = log.newest;
+        if let Some(older) = log.by_session.insert(id, sequence) {
+            log.by_sequence.remove(&older);
+        }
+        log.by_sequence.insert(sequence, change);
+        if log.by_sequence.len() > LOG {
+            log.forget_oldest();
+        }
+        drop(log);
+        self.newest.send_replace(sequence);
+    }
+
+    pub fn follow(feed: &Arc<Self>) -> FeedCursor {
+        // Subscribe first, so that no change after this line is left out of the log.
+        let newest = feed.newest.subscribe();
+        let position = feed.log.lock().newest;
+        FeedCursor { feed: Arc::clone(feed), newest, position }
+    }
+}
+
+impl Log {
+    fn forget_oldest(&mut self) {
+        if let Some((sequence, change)) = self.by_sequence.pop_first() {
+            self.floor = sequence;
+            let id = match change {
+                FeedChange::Changed(id) => id,
+                FeedChange::Deleted(summary) => summary.id,
+            };
+            self.by_session.remove(&id);
+        }
+    }
+}
+
+/// A live list's place in the feed.
+#[derive(Debug)]
+pub struct FeedCursor {
+    feed: Arc<Feed>,
+    newest: watch::Receiver<u64>,
+    position: u64,
+}
+
+impl FeedCursor {
+    /// The next changes, the oldest first, each session once; waits for the first. `None`: this
+    /// cursor fell so far behind that the list has to be read anew; it stands at the newest change
+    /// now. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Vec<FeedChange>> {
+        // The sender lives in `self.feed`, so it cannot have been dropped.
+        let _ = self.newest.wait_for(|newest| *newest > self.position).await;
+        let log = self.feed.log.lock();
+        if self.position < log.floor {
+            self.position = log.newest;
+            return None;
+        }
+        let mut changes = Vec::new();
+        for (sequence, change) in log.by_sequence.range(self.position + 1..).take(TAKE) {
+            self.position = *sequence;
+            changes.push(change.clone());
+        }
+        Some(changes)
+    }
+}

@@ -1,0 +1,47 @@
+//! Storing whole states now and then, beside the write path and never in its way.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::session::{Revision, Session};
+use crate::storage::Storage;
+
+/// Events between two keyframes of a small session. A large one has them as many events apart as it
+/// has nodes, so that keyframes never cost more to write than the events they save reading.
+const INTERVAL: u64 = 256;
+/// Keyframes waiting to be written. When more are due they are left out: the next interval has
+/// another.
+const QUEUE: usize = 64;
+
+/// Where due keyframes are handed in.
+#[derive(Clone, Debug)]
+pub(super) struct Keyframes {
+    sender: mpsc::Sender<Arc<Session>>,
+}
+
+impl Keyframes {
+    /// Queues `after` when a keyframe has become due since `before`.
+    pub fn consider(&self, before: &Session, after: &Arc<Session>) {
+        let interval = INTERVAL.max(after.nodes.len() as u64);
+        let due = |revision: Revision| revision / interval;
+        if due(before.revision) != due(after.revision) {
+            // Full: see `QUEUE`.
+            let _ = self.sender.try_send(Arc::clone(after));
+        }
+    }
+}
+
+pub(super) fn spawn(storage: Storage, tasks: &TaskTracker, stop: CancellationToken) -> Keyframes {
+    let (sender, mut receiver) = mpsc::channel::<Arc<Session>>(QUEUE);
+    tasks.spawn(async move {
+        while let Some(Some(session)) = stop.run_until_cancelled(receiver.recv()).await {
+            if let Err(error) = storage.store_keyframe(&session).await {
+                tracing::warn!(%error, session_id = %session.id, "keyframe not stored");
+            }
+        }
+    });
+    Keyframes { sender }
+}

@@ -1,0 +1,430 @@
+//! A lane: writes what was staged while its last commit ran, as one statement.
+//!
+//! There is no timer. Under light load a batch is one command and its latency one commit; under
+//! heavy load batches grow and the cost per command falls.
+//!
+//! What can go wrong, and what happens then:
+//!
+//! - *The connection breaks.* Whether the batch was written is unknown, so the lane looks for it
+//!   before it writes it again, for as long as it takes. Meanwhile the backlog fills, and once it
+//!   is full new commands are refused with `unavailable`.
+//! - *Another writer was first.* The sessions it touched are reloaded, their commands decided
+//!   again, and the batch is written anew. The others in the batch are kept as they are.
+//! - *Something in the batch cannot be written.* The batch is taken apart until only that command
+//!   fails; its session is reloaded, so that nothing built on it survives.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::decision::Decision;
+use super::error::HubError;
+use super::feed::Feed;
+use super::keyframes::Keyframes;
+use super::live::Live;
+use super::publication::RecordedFrame;
+use super::submission::{Outcome, Receipt, Reply, Submission};
+use crate::session::{Session, SessionId};
+use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow, Storage, StorageError, Writer};
+
+/// Entries in one commit at most.
+const BATCH: usize = 1_024;
+/// How often a batch that keeps losing races is decided again before its commands are refused.
+const RACES: usize = 50;
+const FIRST_RETRY: Duration = Duration::from_millis(20);
+const LAST_RETRY: Duration = Duration::from_secs(1);
+
+/// A submission on its way through a lane.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub live: Arc<Live>,
+    pub submission: Submission,
+    pub decision: Decision,
+    pub reply: Reply,
+}
+
+/// The way into a lane.
+#[derive(Debug)]
+pub(super) struct LaneHandle {
+    sender: mpsc::Sender<Entry>,
+    healthy: watch::Receiver<bool>,
+}
+
+impl LaneHandle {
+    /// A place in the lane. Waits while it is full, unless the database is away.
+    pub async fn reserve(&self) -> Result<mpsc::Permit<'_, Entry>, HubError> {
+        match self.sender.try_reserve() {
+            Ok(permit) => return Ok(permit),
+            Err(mpsc::error::TrySendError::Closed(())) => return Err(HubError::Unavailable),
+            Err(mpsc::error::TrySendError::Full(())) => {}
+        }
+        let mut healthy = self.healthy.clone();
+        tokio::select! {
+            permit = self.sender.reserve() => permit.map_err(|_| HubError::Unavailable),
+            _ = healthy.wait_for(|healthy| !healthy) => Err(HubError::Unavailable),
+        }
+    }
+}
+
+pub(super) struct Lane {
+    storage: Storage,
+    receiver: mpsc::Receiver<Entry>,
+    feed: Arc<Feed>,
+    keyframes: Keyframes,
+    healthy: watch::Sender<bool>,
+    writer: Option<Writer>,
+    /// Names the next batch; the upper half is random, so that two processes do not meet.
+    next_batch: i64,
+}
+
+impl Lane {
+    pub fn new(
+        storage: Storage,
+        sender: mpsc::Sender<Entry>,
+        receiver: mpsc::Receiver<Entry>,
+        feed: Arc<Feed>,
+        keyframes: Keyframes,
+    ) -> (Self, LaneHandle) {
+        let healthy = watch::Sender::new(true);
+        let handle = LaneHandle { sender, healthy: healthy.subscribe() };
+        let next_batch = (rand::random::<i64>() & i64::MAX) >> 32 << 32 | 1;
+        (Self { storage, receiver, feed, keyframes, healthy, writer: None, next_batch }, handle)
+    }
+
+    /// Runs until told to stop, and then until everything accepted is written.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut entries = Vec::new();
+        loop {
+            let received = tokio::select! {
+                biased;
+                received = self.receiver.recv_many(&mut entries, BATCH) => received,
+                () = stop.cancelled(), if !self.receiver.is_closed() => {
+                    self.receiver.close();
+                    continue;
+                }
+            };
+            if received == 0 {
+                return;
+            }
+            metrics::gauge!("relive_backlog").set(self.receiver.len() as f64);
+            let ready = self.take(entries.drain(..)).await;
+            self.settle(ready).await;
+        }
+    }
+
+    /// Receives entries: decides those whose decision is missing or void.
+    async fn take(&mut self, entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
+        let mut ready = Vec::with_capacity(entries.size_hint().0);
+        for mut entry in entries {
+            let decided = {
+                let mut staged = entry.live.staged.lock();
+                staged.queued -= 1;
+                let decided = if entry.decision.holds_for(staged.generation) {
+                    Ok(None)
+                } else {
+                    staged.decide(&entry.submission).map(Some)
+                };
+                staged.lane_decides &= staged.queued > 0;
+                decided
+            };
+            match decided {
+                Ok(None) => ready.push(entry),
+                Ok(Some(decision)) => {
+                    entry.decision = decision;
+                    ready.push(entry);
+                }
+                Err(refusal) => self.refuse(entry, refusal.into()).await,
+            }
+        }
+        ready
+    }
+
+    /// Brings entries to their end: every reply is answered when this returns.
+    async fn settle(&mut self, mut entries: Vec<Entry>) {
+        for _ in 0..RACES {
+            if entries.is_empty() {
+                return;
+            }
+            match self.write(&entries).await {
+                Ok(()) => return self.publish(entries),
+                Err(StorageError::Fenced) => entries = self.decide_again(entries).await,
+                Err(error) if entries.len() == 1 => return self.abandon(entries, error.into()).await,
+                Err(_) => return Box::pin(self.take_apart(entries)).await,
+            }
+        }
+        self.abandon(entries, HubError::Unavailable).await;
+    }
+
+    /// Writes one batch. Comes back only when it is known to be written, or known not to be.
+    async fn write(&mut self, entries: &[Entry]) -> Result<(), StorageError> {
+        let id = self.next_batch;
+        self.next_batch += 1;
+        let heads = Heads::of(entries);
+        if !heads.are_dense() {
+            tracing::error!("a batch does not follow on what is committed; its sessions are decided again");
+            return Err(StorageError::Fenced);
+        }
+        let batch = heads.batch(id, entries);
+        if batch.events.is_empty() && batch.commands.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let mut outcome = self.try_write(&batch).await;
+        let mut pause = FIRST_RETRY;
+        while let Err(StorageError::Unavailable(error)) = &outcome {
+            tracing::warn!(%error, events = batch.events.len(), "the database is away; the batch waits");
+            self.writer = None;
+            self.healthy.send_replace(false);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_RETRY);
+            outcome = match self.was_written(&batch).await {
+                Ok(true) => Ok(()),
+                Ok(false) => self.try_write(&batch).await,
+                Err(error) => Err(error),
+            };
+        }
+        if matches!(outcome, Err(StorageError::Fenced)) && self.was_written(&batch).await.unwrap_or(false) {
+            outcome = Ok(());
+        }
+        self.healthy.send_if_modified(|healthy| !std::mem::replace(healthy, true));
+        metrics::histogram!("relive_commit_seconds").record(started.elapsed().as_secs_f64());
+        metrics::histogram!("relive_commit_events").record(batch.events.len() as f64);
+        outcome
+    }
+
+    async fn try_write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(self.storage.writer().await?),
+        };
+        writer.write(batch).await
+    }
+
+    async fn was_written(&self, batch: &Batch<'_>) -> Result<bool, StorageError> {
+        match batch.events.first() {
+            Some(row) => self.storage.has_batch(row.recorded, batch.id).await,
+            None => Ok(false),
+        }
+    }
+
+    /// After a lost race: reloads the sessions that others moved on, and decides their entries anew.
+    async fn decide_again(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+        metrics::counter!("relive_races_lost_total").increment(1);
+        let Ok(overtaken) = self.overtaken(&entries).await else {
+            return entries;
+        };
+        hold(&entries);
+        for (live, known_commands) in overtaken.into_values() {
+            self.reload(&live).await;
+            let mut staged = live.staged.lock();
+            for (command_id, revision) in known_commands {
+                staged.recent.insert(command_id, revision);
+            }
+        }
+        self.take(entries.into_iter()).await
+    }
+
+    /// The sessions that are not where this process believes them to be, and those whose command
+    /// ids were carried out elsewhere, with these ids.
+    async fn overtaken(&self, entries: &[Entry]) -> Result<HashMap<SessionId, Overtaken>, StorageError> {
+        let mut overtaken: HashMap<SessionId, Overtaken> = HashMap::new();
+        let ids: Vec<SessionId> = Heads::of(entries).by_session.into_keys().collect();
+        let revisions = self.storage.revisions(&ids).await?;
+        for entry in entries {
+            let id = entry.live.id();
+            if revisions.get(&id) != Some(&entry.live.head().session().revision) {
+                overtaken.entry(id).or_insert_with(|| (Arc::clone(&entry.live), Vec::new()));
+            }
+            if let Some(command_id) = &entry.submission.command_id
+                && matches!(entry.decision, Decision::Events { .. })
+                && let Some(revision) = self.storage.command_revision(id, command_id).await?
+            {
+                let (_, known) = overtaken.entry(id).or_insert_with(|| (Arc::clone(&entry.live), Vec::new()));
+                known.push((Arc::clone(command_id), revision));
+            }
+        }
+        Ok(overtaken)
+    }
+
+    /// Replaces what is in memory of a session by what is stored, waiting for the database.
+    async fn reload(&mut self, live: &Live) {
+        let mut pause = FIRST_RETRY;
+        loop {
+            match self.storage.session(live.id()).await {
+                Ok(Some(session)) => return live.reload(Arc::new(session)),
+                Ok(None) => return live.retire_deleted(),
+                Err(error) if error.is_transient() => {
+                    self.healthy.send_replace(false);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LAST_RETRY);
+                }
+                Err(error) => {
+                    // Nothing can be decided on a history that cannot be read: the live copy goes,
+                    // and the next access meets the same error and reports it.
+                    tracing::error!(%error, session_id = %live.id(), "cannot reload the session");
+                    return live.retire_deleted();
+                }
+            }
+        }
+    }
+
+    /// Narrows a batch that cannot be written down to what is at fault.
+    async fn take_apart(&mut self, entries: Vec<Entry>) {
+        let mut sessions: Vec<Vec<Entry>> = Vec::new();
+        let mut places: HashMap<SessionId, usize> = HashMap::new();
+        for entry in entries {
+            let place = *places.entry(entry.live.id()).or_insert(sessions.len());
+            if place == sessions.len() {
+                sessions.push(Vec::new());
+            }
+            sessions[place].push(entry);
+        }
+        if sessions.len() > 1 {
+            for entries in sessions {
+                self.settle(entries).await;
+            }
+            return;
+        }
+        let entries: Vec<Entry> = sessions.into_iter().flatten().collect();
+        hold(&entries);
+        if let Some(live) = entries.first().map(|entry| Arc::clone(&entry.live)) {
+            self.reload(&live).await;
+        }
+        for entry in entries {
+            let alone = self.take(std::iter::once(entry)).await;
+            self.settle(alone).await;
+        }
+    }
+
+    /// Answers entries with an error, and forgets what was staged on them.
+    async fn abandon(&mut self, entries: Vec<Entry>, error: HubError) {
+        for entry in entries {
+            let live = Arc::clone(&entry.live);
+            self.refuse(entry, error.clone()).await;
+            self.reload(&live).await;
+        }
+    }
+
+    /// Refuses an entry, unless its command id was carried out earlier: then that is the answer.
+    async fn refuse(&self, entry: Entry, error: HubError) {
+        let known = match (&entry.submission.command_id, &error) {
+            (Some(command_id), HubError::Refused(_)) => {
+                self.storage.command_revision(entry.live.id(), command_id).await.ok().flatten()
+            }
+            _ => None,
+        };
+        let outcome = match known {
+            Some(revision) => Ok(Receipt { revision, duplicate: true }),
+            None => Err(error),
+        };
+        answer(entry, outcome);
+    }
+
+    /// Shows what was committed, then answers: whoever has an answer can already read its effect.
+    fn publish(&self, entries: Vec<Entry>) {
+        for (id, Advance { live, before, after, events }) in Heads::of(&entries).by_session {
+            let Some(after) = after else { continue };
+            live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
+            self.feed.changed(id);
+            self.keyframes.consider(&before, after);
+        }
+        for entry in entries {
+            let receipt = match &entry.decision {
+                Decision::Events { after, .. } => Receipt { revision: after.revision, duplicate: false },
+                Decision::Duplicate { revision, .. } => Receipt { revision: *revision, duplicate: true },
+                // `take` lets none through.
+                Decision::Undecided => continue,
+            };
+            answer(entry, Ok(receipt));
+        }
+    }
+}
+
+/// Counts entries as queued again, so that nothing new is staged before they are decided. To be
+/// called before the staged state they were decided on is thrown away; `take` is the other half.
+fn hold(entries: &[Entry]) {
+    for entry in entries {
+        let mut staged = entry.live.staged.lock();
+        staged.queued += 1;
+        staged.lane_decides = true;
+    }
+}
+
+type Overtaken = (Arc<Live>, Vec<(Arc<str>, u64)>);
+
+fn answer(entry: Entry, outcome: Outcome) {
+    let result = match &outcome {
+        Ok(receipt) if receipt.duplicate => "duplicate",
+        Ok(_) => "accepted",
+        Err(HubError::Refused(_) | HubError::NotFound | HubError::Constraint(_)) => "refused",
+        Err(HubError::Unavailable | HubError::Internal) => "failed",
+    };
+    for command in &entry.submission.commands {
+        metrics::counter!("relive_commands_total", "kind" => command.kind(), "result" => result).increment(1);
+    }
+    entry.reply.send(outcome);
+}
+
+/// For each session of a batch: where it stands, and where the batch leads it.
+struct Heads<'a> {
+    by_session: HashMap<SessionId, Advance<'a>>,
+}
+
+struct Advance<'a> {
+    live: &'a Arc<Live>,
+    before: Arc<Session>,
+    /// `None` when the batch holds no event for the session.
+    after: Option<&'a Arc<Session>>,
+    events: Vec<&'a [Arc<RecordedFrame>]>,
+}
+
+impl<'a> Heads<'a> {
+    fn of(entries: &'a [Entry]) -> Self {
+        let mut by_session = HashMap::new();
+        for entry in entries {
+            let live = &entry.live;
+            let advance = by_session.entry(live.id()).or_insert_with(|| Advance {
+                live,
+                before: Arc::clone(live.head().session()),
+                after: None,
+                events: Vec::new(),
+            });
+            if let Decision::Events { events, after, .. } = &entry.decision
+                && !events.is_empty()
+            {
+                advance.after = Some(after);
+                advance.events.push(events);
+            }
+        }
+        Self { by_session }
+    }
+
+    /// Whether each session's events follow on its committed state without a gap. They always do;
+    /// this is the last line before a broken history would be written.
+    fn are_dense(&self) -> bool {
+        self.by_session.values().all(|Advance { before, after, events, .. }| {
+            let expected = before.revision + 1..=after.map_or(before.revision, |after| after.revision);
+            events.iter().copied().flatten().map(|event| event.recorded().revision).eq(expected)
+        })
+    }
+
+    fn batch<'b>(&'b self, id: i64, entries: &'b [Entry]) -> Batch<'b> {
+        let mut batch = Batch { id, ..Batch::default() };
+        for entry in entries {
+            let Decision::Events { events, after, .. } = &entry.decision else { continue };
+            let group_id = after.origin.group_id;
+            let rows = events.iter().map(|event| EventRow { recorded: event.recorded(), group_id });
+            batch.events.extend(rows);
+            if let Some(command_id) = &entry.submission.command_id {
+                let (session_id, revision) = (entry.live.id(), after.revision);
+                batch.commands.push(CommandRow { session_id, command_id, revision });
+            }
+        }
+        let moved = self.by_session.values().filter_map(|advance| Some((&advance.before, advance.after?)));
+        batch.projections.extend(moved.map(|(before, after)| ProjectionRow { before, after }));
+        batch
+    }
+}

@@ -1,0 +1,283 @@
+//! One session in memory.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::publication::{Publication, RecordedFrame};
+use crate::session::{Recorded, Revision, Session, SessionId};
+
+/// Events kept for viewers that are a little behind; further back they come from the journal.
+const RING_EVENTS: usize = 256;
+/// Bytes of payload kept in the ring, roughly.
+const RING_BYTES: usize = 1024 * 1024;
+/// Command ids remembered. An older one is recognised by the database.
+const RECENT_COMMANDS: usize = 512;
+
+/// One session in memory: its staged state for deciding, its committed state for showing.
+#[derive(Debug)]
+pub struct Live {
+    id: SessionId,
+    /// Locked while a command is decided and handed to the lane, so that the order of deciding is
+    /// the order of writing. Never held across an await.
+    pub(super) staged: Mutex<Staged>,
+    /// What viewers may see. Sent to only by the session's lane, after a commit, and by deletion.
+    head: watch::Sender<Head>,
+    /// The newest committed events. Filled before `head` moves, so that whoever sees a head finds
+    /// its events here or in the journal.
+    ring: Mutex<Ring>,
+}
+
+/// Where a session stands for its viewers.
+#[derive(Clone, Debug)]
+pub enum Head {
+    At(Arc<Publication>),
+    /// The session was deleted; this was its last state.
+    Deleted(Arc<Publication>),
+}
+
+impl Head {
+    #[must_use]
+    pub fn publication(&self) -> &Arc<Publication> {
+        match self {
+            Self::At(publication) | Self::Deleted(publication) => publication,
+        }
+    }
+
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        self.publication().session()
+    }
+}
+
+/// The state that commands are decided on.
+#[derive(Debug)]
+pub(super) struct Staged {
+    pub session: Arc<Session>,
+    /// Counts how often the staged state was thrown away; what was staged before is void.
+    pub generation: u64,
+    /// Entries on their way to the lane.
+    pub queued: usize,
+    /// True from a reload until every entry queued before it has reached the lane: those must be
+    /// decided first, so all others wait their turn undecided.
+    pub lane_decides: bool,
+    pub recent: RecentCommands,
+    /// No longer in the registry; whoever holds this must look the session up again.
+    pub retired: bool,
+    subscribers: usize,
+    last_used: Instant,
+}
+
+/// Command ids with the revision each was answered with, the oldest forgotten first.
+#[derive(Debug, Default)]
+pub(super) struct RecentCommands {
+    revisions: HashMap<Arc<str>, Revision>,
+    order: VecDeque<Arc<str>>,
+}
+
+impl RecentCommands {
+    pub fn get(&self, command_id: &str) -> Option<Revision> {
+        self.revisions.get(command_id).copied()
+    }
+
+    pub fn insert(&mut self, command_id: Arc<str>, revision: Revision) {
+        if self.revisions.insert(Arc::clone(&command_id), revision).is_none() {
+            self.order.push_back(command_id);
+        }
+        if self.order.len() > RECENT_COMMANDS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.revisions.remove(&oldest);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.revisions.clear();
+        self.order.clear();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<(Arc<RecordedFrame>, usize)>,
+    bytes: usize,
+}
+
+impl Ring {
+    fn push(&mut self, event: Arc<RecordedFrame>) {
+        let bytes = weight(event.recorded());
+        self.bytes += bytes;
+        self.events.push_back((event, bytes));
+        while self.events.len() > RING_EVENTS || (self.bytes > RING_BYTES && self.events.len() > 1) {
+            self.bytes -= self.events.pop_front().map_or(0, |(_, bytes)| bytes);
+        }
+    }
+}
+
+/// What an event keeps in memory, roughly: only payloads of any size matter.
+fn weight(recorded: &Recorded) -> usize {
+    use crate::session::Event;
+    fn json(value: &serde_json::Value) -> usize {
+        use serde_json::Value;
+        match value {
+            Value::String(text) => 32 + text.len(),
+            Value::Array(items) => 32 + items.iter().map(json).sum::<usize>(),
+            Value::Object(members) => {
+                64 + members.iter().map(|(key, value)| 32 + key.len() + json(value)).sum::<usize>()
+            }
+            _ => 32,
+        }
+    }
+    let payload = match &recorded.event {
+        Event::Completed { outputs } => outputs.as_deref().map_or(0, json),
+        Event::NodeStatusChanged { output, .. } => output.as_deref().map_or(0, json),
+        Event::ContextSet { value, .. } => json(value),
+        Event::ProposalSet { proposal } => json(proposal),
+        Event::Signalled { payload, .. } => json(payload),
+        Event::MessageAdded(message) => message.content.as_deref().map_or(0, str::len),
+        Event::MemoryAdded(memory) => memory.row.as_ref().map_or(0, |row| row.content.len()),
+        Event::Created(created) => created.graph.as_ref().map_or(0, |graph| graph.nodes.len() * 256),
+        _ => 0,
+    };
+    256 + payload
+}
+
+impl Live {
+    pub(super) fn new(session: Arc<Session>) -> Arc<Self> {
+        let staged = Staged {
+            session: Arc::clone(&session),
+            generation: 0,
+            queued: 0,
+            lane_decides: false,
+            recent: RecentCommands::default(),
+            retired: false,
+            subscribers: 0,
+            last_used: Instant::now(),
+        };
+        Arc::new(Self {
+            id: session.id,
+            staged: Mutex::new(staged),
+            head: watch::Sender::new(Head::At(Arc::new(Publication::new(session)))),
+            ring: Mutex::default(),
+        })
+    }
+
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// What viewers may see now.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head.borrow().clone()
+    }
+
+    /// The committed events after `revision` up to the newest, or `None` when they no longer are
+    /// in memory and must be read from the journal.
+    #[must_use]
+    pub fn events_after(&self, revision: Revision) -> Option<Vec<Arc<RecordedFrame>>> {
+        let ring = self.ring.lock();
+        let newest = ring.events.back()?.0.recorded().revision;
+        if revision >= newest {
+            return Some(Vec::new());
+        }
+        let missing = usize::try_from(newest - revision).ok()?;
+        let start = ring.events.len().checked_sub(missing)?;
+        Some(ring.events.iter().skip(start).map(|(event, _)| Arc::clone(event)).collect())
+    }
+
+    /// Shows a committed state and the events that led to it.
+    pub(super) fn publish(&self, session: Arc<Session>, events: impl Iterator<Item = Arc<RecordedFrame>>) {
+        {
+            let mut ring = self.ring.lock();
+            events.for_each(|event| ring.push(event));
+        }
+        self.head.send_replace(Head::At(Arc::new(Publication::new(session))));
+    }
+
+    /// Takes over a state that another writer brought about. Its events are in the journal only.
+    pub(super) fn reload(&self, session: Arc<Session>) {
+        {
+            let mut staged = self.staged.lock();
+            staged.session = Arc::clone(&session);
+            staged.generation += 1;
+            staged.lane_decides = staged.queued > 0;
+            staged.recent.clear();
+        }
+        let moved_on = self.head.borrow().session().revision != session.revision;
+        if moved_on {
+            *self.ring.lock() = Ring::default();
+            self.head.send_replace(Head::At(Arc::new(Publication::new(session))));
+        }
+    }
+
+    /// The session is gone from the database.
+    pub(super) fn retire_deleted(&self) {
+        self.staged.lock().retired = true;
+        self.head.send_modify(|head| *head = Head::Deleted(Arc::clone(head.publication())));
+    }
+
+    /// Retires the session if nobody has used it for `idle_after` and nothing is pending.
+    pub(super) fn retire_if_idle(&self, idle_after: Duration) -> bool {
+        let mut staged = self.staged.lock();
+        let committed = self.head.borrow().session().revision == staged.session.revision;
+        let idle =
+            staged.subscribers == 0 && staged.queued == 0 && committed && staged.last_used.elapsed() >= idle_after;
+        staged.retired |= idle;
+        staged.retired
+    }
+
+    /// Follows the session; `None` when it has been retired and must be looked up again.
+    pub(super) fn subscribe(self: &Arc<Self>) -> Option<Subscription> {
+        let mut staged = self.staged.lock();
+        if staged.retired {
+            return None;
+        }
+        staged.subscribers += 1;
+        Some(Subscription { head: self.head.subscribe(), live: Arc::clone(self) })
+    }
+}
+
+impl Staged {
+    pub fn touch(&mut self) {
+        self.last_used = Instant::now();
+    }
+}
+
+/// A viewer's or engine's hold on a session: it keeps the session in memory until dropped.
+#[derive(Debug)]
+pub struct Subscription {
+    live: Arc<Live>,
+    head: watch::Receiver<Head>,
+}
+
+impl Subscription {
+    #[must_use]
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// The newest committed state; marks it as seen for [`Subscription::changed`].
+    pub fn head(&mut self) -> Head {
+        self.head.borrow_and_update().clone()
+    }
+
+    /// Waits until the head moves past what [`Subscription::head`] returned last. Cancel-safe.
+    pub async fn changed(&mut self) {
+        // The sender lives in `self.live`, so it cannot have been dropped.
+        let _ = self.head.changed().await;
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let mut staged = self.live.staged.lock();
+        staged.subscribers -= 1;
+        staged.touch();
+    }
+}

@@ -1,0 +1,90 @@
+//! Which sessions are in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use super::HubError;
+use super::live::Live;
+use super::publication::RecordedFrame;
+use crate::session::{Recorded, Session, SessionId};
+use crate::storage::Storage;
+
+/// The sessions in memory, by id. No guard of the map is ever held across an await.
+#[derive(Clone, Debug)]
+pub(super) struct Registry {
+    storage: Storage,
+    slots: Arc<DashMap<SessionId, Slot>>,
+}
+
+/// A place for one session. However many ask for it at once, it is loaded once.
+type Slot = Arc<OnceCell<Arc<Live>>>;
+
+impl Registry {
+    pub fn new(storage: Storage) -> Self {
+        Self { storage, slots: Arc::default() }
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The session, if it is in memory.
+    pub fn peek(&self, id: SessionId) -> Option<Arc<Live>> {
+        self.slots.get(&id)?.get().cloned()
+    }
+
+    /// The session, loaded if need be.
+    pub async fn get(&self, id: SessionId) -> Result<Arc<Live>, HubError> {
+        if let Some(live) = self.peek(id) {
+            return Ok(live);
+        }
+        let slot = Arc::clone(&*self.slots.entry(id).or_default());
+        let loaded = slot.get_or_try_init(|| self.load(id)).await.cloned();
+        if loaded.is_err() {
+            // Nobody keeps a place for what could not be loaded, or any id would take memory.
+            self.slots.remove_if(&id, |_, held| Arc::ptr_eq(held, &slot) && held.get().is_none());
+        }
+        loaded
+    }
+
+    async fn load(&self, id: SessionId) -> Result<Arc<Live>, HubError> {
+        let session = self.storage.session(id).await?.ok_or(HubError::NotFound)?;
+        Ok(Live::new(Arc::new(session)))
+    }
+
+    /// Takes in a session that was just stored, with its first event.
+    pub fn insert_new(&self, session: Arc<Session>, created: Recorded) {
+        let live = Live::new(Arc::clone(&session));
+        live.publish(session, std::iter::once(Arc::new(RecordedFrame::new(created))));
+        self.slots.entry(live.id()).or_insert_with(|| Arc::new(OnceCell::new_with(Some(live))));
+    }
+
+    /// Forgets a session that was found retired, so that the next look-up loads it again.
+    pub fn forget(&self, retired: &Arc<Live>) {
+        self.slots.remove_if(&retired.id(), |_, slot| slot.get().is_some_and(|live| Arc::ptr_eq(live, retired)));
+    }
+
+    /// Forgets a deleted session and tells its viewers.
+    pub fn remove_deleted(&self, id: SessionId) {
+        if let Some((_, slot)) = self.slots.remove(&id)
+            && let Some(live) = slot.get()
+        {
+            live.retire_deleted();
+        }
+    }
+
+    /// Lets go of idle sessions until told to stop. One is idle for at least `idle_after` and at
+    /// most a quarter longer.
+    pub async fn sweep(self, idle_after: Duration, stop: CancellationToken) {
+        let mut tick = tokio::time::interval((idle_after / 4).max(Duration::from_millis(10)));
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(tick.tick()).await.is_some() {
+            self.slots.retain(|_, slot| slot.get().is_none_or(|live| !live.retire_if_idle(idle_after)));
+            metrics::gauge!("relive_live_sessions").set(self.slots.len() as f64);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The way of a command into its session's lane.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::decision::Decision;
+use super::error::HubError;
+use super::lane::{Entry, LaneHandle};
+use super::live::Live;
+use super::registry::Registry;
+use crate::session::{Command, Refusal, Revision, SessionId, limits};
+use crate::storage::Storage;
+
+/// Commands for one session: all are carried out, or none.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub session_id: SessionId,
+    pub commands: Vec<Command>,
+    /// Makes a repetition harmless.
+    pub command_id: Option<Arc<str>>,
+    /// Refuse unless the session is at this revision.
+    pub expected_revision: Option<Revision>,
+}
+
+impl Submission {
+    #[must_use]
+    pub fn new(session_id: SessionId, commands: Vec<Command>) -> Self {
+        Self { session_id, commands, command_id: None, expected_revision: None }
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        if self.commands.is_empty() {
+            return Err(Refusal::Invalid { field: "commands", problem: "must not be empty" });
+        }
+        if self.commands.len() > limits::COMMANDS {
+            return Err(Refusal::TooLarge { what: "the number of commands", limit: limits::COMMANDS });
+        }
+        match self.command_id.as_deref() {
+            Some(id) if id.len() > limits::COMMAND_ID_BYTES => {
+                Err(Refusal::TooLarge { what: "commandId", limit: limits::COMMAND_ID_BYTES })
+            }
+            Some(id) if id.is_empty() || id.contains('\0') => {
+                Err(Refusal::Invalid { field: "commandId", problem: "must be a text without the character NUL" })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The answer to carried-out commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The revision the session reached by them.
+    pub revision: Revision,
+    /// The command id had been carried out before.
+    pub duplicate: bool,
+}
+
+/// How commands ended.
+pub type Outcome = Result<Receipt, HubError>;
+
+/// Where an outcome goes.
+#[derive(Debug)]
+pub enum Reply {
+    /// To one waiting caller.
+    Once(oneshot::Sender<Outcome>),
+    /// To a connection with many commands in flight, which knows them by `token`. The channel is
+    /// unbounded, and bounded by what the connection lets in.
+    Queue { sender: mpsc::UnboundedSender<(u64, Outcome)>, token: u64 },
+}
+
+impl Reply {
+    #[must_use]
+    pub fn once() -> (Self, oneshot::Receiver<Outcome>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self::Once(sender), receiver)
+    }
+
+    /// A caller that has gone away misses its answer; the commands are carried out all the same.
+    pub(super) fn send(self, outcome: Outcome) {
+        match self {
+            Self::Once(sender) => drop(sender.send(outcome)),
+            Self::Queue { sender, token } => drop(sender.send((token, outcome))),
+        }
+    }
+}
+
+pub(super) async fn submit(
+    registry: &Registry,
+    lanes: &[LaneHandle],
+    storage: &Storage,
+    mut submission: Submission,
+    mut reply: Reply,
+) -> Result<(), HubError> {
+    submission.check()?;
+    for command in &mut submission.commands {
+        command.assign_ids(uuid::Uuid::now_v7);
+    }
+    let lane = &lanes[lane_of(submission.session_id, lanes.len())];
+    loop {
+        let live = match registry.peek(submission.session_id) {
+            Some(live) => live,
+            None => registry.get(submission.session_id).await?,
+        };
+        // Before the session's lock, so that the lock is never held across an await.
+        let permit = lane.reserve().await?;
+        match stage(&live, submission, reply, permit) {
+            Staging::Staged => return Ok(()),
+            Staging::Refused(refusal, submission, reply) => return refuse(storage, submission, refusal, reply).await,
+            Staging::Retired(returned, unused) => {
+                (submission, reply) = (returned, unused);
+                registry.forget(&live);
+            }
+        }
+    }
+}
+
+enum Staging {
+    Staged,
+    Refused(Refusal, Submission, Reply),
+    /// The session left memory in between; look it up again.
+    Retired(Submission, Reply),
+}
+
+/// Decides and queues in one critical section: the order of deciding is the order of writing.
+fn stage(live: &Arc<Live>, submission: Submission, reply: Reply, permit: mpsc::Permit<'_, Entry>) -> Staging {
+    let mut staged = live.staged.lock();
+    if staged.retired {
+        return Staging::Retired(submission, reply);
+    }
+    staged.touch();
+    let decision = if staged.lane_decides { Ok(Decision::Undecided) } else { staged.decide(&submission) };
+    match decision {
+        Ok(decision) => {
+            staged.queued += 1;
+            permit.send(Entry { live: Arc::clone(live), submission, decision, reply });
+            Staging::Staged
+        }
+        Err(refusal) => Staging::Refused(refusal, submission, reply),
+    }
+}
+
+/// A refused command may have been carried out before this process was started, or longer ago than
+/// it remembers: then the answer is the first one, and not the refusal.
+async fn refuse(storage: &Storage, submission: Submission, refusal: Refusal, reply: Reply) -> Result<(), HubError> {
+    let Some(command_id) = submission.command_id.as_deref() else { return Err(refusal.into()) };
+    match storage.command_revision(submission.session_id, command_id).await? {
+        Some(revision) => {
+            reply.send(Ok(Receipt { revision, duplicate: true }));
+            Ok(())
+        }
+        None => Err(refusal.into()),
+    }
+}
+
+/// A session is always in the same lane.
+fn lane_of(id: SessionId, lanes: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    usize::try_from(hasher.finish() % lanes as u64).unwrap_or_default()
+}

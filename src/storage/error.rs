@@ -1,0 +1,107 @@
+//! Database errors, sorted by what a caller can do about them.
+
+use crate::session::{ApplyError, KeyframeError};
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// It may pass: the connection broke, the server is restarting or out of room. Whether a write
+    /// took effect is unknown.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// Another writer was first: it took the revision, or carried out the command id.
+    #[error("another writer has moved a session on")]
+    Fenced,
+    /// The session the write belongs to is gone.
+    #[error("the session no longer exists")]
+    SessionGone,
+    /// Something refers to a row that does not exist, or already does.
+    #[error("{0}")]
+    Constraint(Constraint),
+    /// What is stored cannot be understood.
+    #[error("the stored history is damaged: {0}")]
+    Damaged(#[from] ApplyError),
+    #[error("{0}")]
+    Keyframe(#[from] KeyframeError),
+    #[error("cannot migrate the database: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("database error: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+/// The database constraints that a client's request can run into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Constraint {
+    #[error("there is no such group")]
+    NoSuchGroup,
+    #[error("there is no such workflow")]
+    NoSuchWorkflow,
+    #[error("there are sessions that were made from this workflow")]
+    WorkflowInUse,
+    #[error("a session with this id exists already")]
+    SessionExists,
+    #[error("a message or memory with this id exists already")]
+    TextExists,
+    #[error("this idempotency key was used before")]
+    CreationKeyUsed,
+}
+
+/// SQLSTATE of `relive_fence`.
+const FENCED: &str = "RL001";
+
+impl From<sqlx::Error> for StorageError {
+    fn from(error: sqlx::Error) -> Self {
+        metrics::counter!("relive_database_errors_total").increment(1);
+        let Some(database) = error.as_database_error() else {
+            return if is_connection_error(&error) { Self::Unavailable(error) } else { Self::Database(error) };
+        };
+        let state = database.code().unwrap_or_default();
+        if is_transient(&state) {
+            return Self::Unavailable(error);
+        }
+        match (database.constraint(), &*state) {
+            (_, FENCED) | (Some("session_events_pkey" | "session_commands_pkey"), _) => Self::Fenced,
+            (Some("session_events_session" | "session_commands_session" | "session_messages_session"), _) => {
+                Self::SessionGone
+            }
+            (Some("sessions_pkey"), _) => Self::Constraint(Constraint::SessionExists),
+            (Some("session_messages_pkey" | "memories_pkey"), _) => Self::Constraint(Constraint::TextExists),
+            (Some("sessions_creation_key"), _) => Self::Constraint(Constraint::CreationKeyUsed),
+            (Some("sessions_group" | "workflows_group" | "memories_group"), _) => {
+                Self::Constraint(Constraint::NoSuchGroup)
+            }
+            (Some("sessions_workflow"), _) if database.message().contains("update or delete") => {
+                Self::Constraint(Constraint::WorkflowInUse)
+            }
+            (Some("sessions_workflow"), _) => Self::Constraint(Constraint::NoSuchWorkflow),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+fn is_connection_error(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+    )
+}
+
+/// Connection exceptions (08), lost races of transactions (40), insufficient resources (53),
+/// operator intervention such as a restart (57), system errors (58), and a server that has become
+/// read-only in a failover.
+fn is_transient(sqlstate: &str) -> bool {
+    matches!(sqlstate.get(..2), Some("08" | "40" | "53" | "57" | "58")) || sqlstate == "25006"
+}
+
+impl StorageError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}

@@ -1,0 +1,111 @@
+//! The only SQL in the project.
+//!
+//! PostgreSQL holds everything: the journal of events is the truth, `sessions` is its projection
+//! for lists, keyframes are its cache for recovery and seeking. There is no storage trait and no
+//! second backend, in tests neither.
+
+mod catalog;
+mod error;
+mod journal;
+mod page;
+mod recovery;
+mod sessions;
+mod writer;
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+pub use catalog::Entity;
+pub use error::{Constraint, StorageError};
+pub use page::{Cursor, Page};
+pub use sessions::{NewSession, SessionFilter};
+pub use writer::{Batch, CommandRow, EventRow, ProjectionRow, Writer};
+
+/// The schema, embedded in the binary. Every migration can be taken back.
+pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// How long a request waits for a connection before it is told `unavailable`.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Access to the database. Cheap to clone: a handle on one pool.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    pool: PgPool,
+}
+
+impl Storage {
+    /// A pool of up to `connections`, made on demand: a database that is away is no error here.
+    #[must_use]
+    pub fn new(options: PgConnectOptions, connections: u32) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A dead connection shows at its first use, and every use copes with that; asking
+            // beforehand would cost each request a round trip.
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Self { pool }
+    }
+
+    /// Brings the schema up to date, and the embedding index to `embedding_dimension`.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away, lacks pgvector, or was migrated by a newer version.
+    pub async fn migrate(&self, embedding_dimension: u32) -> Result<(), StorageError> {
+        MIGRATOR.run(&self.pool).await?;
+        self.ensure_embedding_index(embedding_dimension).await
+    }
+
+    /// HNSW rather than IVFFlat: IVFFlat trained on an empty table recalls badly.
+    async fn ensure_embedding_index(&self, dimension: u32) -> Result<(), StorageError> {
+        let predicate = format!("vector_dims(embedding) = {dimension}");
+        let current: Option<String> =
+            sqlx::query_scalar("SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND indexname = 'idx_memories_embedding'")
+                .fetch_optional(&self.pool)
+                .await?;
+        if current.is_some_and(|definition| definition.contains(&predicate)) {
+            return Ok(());
+        }
+        let sql = format!(
+            "DROP INDEX IF EXISTS idx_memories_embedding;
+             CREATE INDEX IF NOT EXISTS idx_memories_embedding ON memories
+             USING hnsw ((embedding::vector({dimension})) vector_cosine_ops) WHERE {predicate}"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Whether the database answers now.
+    ///
+    /// # Errors
+    ///
+    /// The reason it does not.
+    pub async fn ping(&self) -> Result<(), StorageError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// A connection of its own for one lane's writes.
+    ///
+    /// # Errors
+    ///
+    /// When none can be had within five seconds.
+    pub async fn writer(&self) -> Result<Writer, StorageError> {
+        Ok(Writer::new(self.pool.acquire().await?))
+    }
+
+    /// Closes every connection, after what runs on them has ended.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The pool itself, for tests and benchmarks that look behind the interface.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}

@@ -1,0 +1,83 @@
+//! From the journal back to a state: the newest keyframe and the fold of its tail.
+
+use futures_util::TryStreamExt as _;
+use sqlx::types::Json;
+
+use super::journal::{EventColumns, bigint, recorded};
+use super::{Storage, StorageError};
+use crate::session::{Keyframe, Revision, Session, SessionId};
+
+impl Storage {
+    /// The newest stored state of a session; `None` when there is no such session.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away, or the history is damaged.
+    pub async fn session(&self, session_id: SessionId) -> Result<Option<Session>, StorageError> {
+        self.session_up_to(session_id, i64::MAX).await
+    }
+
+    /// The state of a session at `revision`; `None` when it never reached it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Storage::session`].
+    pub async fn session_at(&self, session_id: SessionId, revision: Revision) -> Result<Option<Session>, StorageError> {
+        let session = self.session_up_to(session_id, bigint(revision)).await?;
+        Ok(session.filter(|session| session.revision == revision))
+    }
+
+    async fn session_up_to(&self, session_id: SessionId, revision: i64) -> Result<Option<Session>, StorageError> {
+        let first: Option<EventColumns> =
+            sqlx::query_as("SELECT revision, at, event FROM session_events WHERE session_id = $1 AND revision = 1")
+                .bind(session_id.0)
+                .fetch_optional(&self.pool)
+                .await?;
+        let Some(first) = first else { return Ok(None) };
+        let first = Session::create(&recorded(session_id, first))?;
+        let mut session = self.newest_keyframe(&first, revision).await?.unwrap_or(first);
+        let mut tail = sqlx::query_as::<_, EventColumns>(
+            "SELECT revision, at, event FROM session_events
+             WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision",
+        )
+        .bind(session_id.0)
+        .bind(bigint(session.revision))
+        .bind(revision)
+        .fetch(&self.pool);
+        while let Some(row) = tail.try_next().await? {
+            session.apply(&recorded(session_id, row))?;
+        }
+        Ok(Some(session))
+    }
+
+    async fn newest_keyframe(&self, first: &Session, up_to: i64) -> Result<Option<Session>, StorageError> {
+        let row: Option<(i64, Json<Keyframe>)> = sqlx::query_as(
+            "SELECT revision, state FROM session_keyframes
+             WHERE session_id = $1 AND revision <= $2 ORDER BY revision DESC LIMIT 1",
+        )
+        .bind(first.id.0)
+        .bind(up_to)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(row.map(|(revision, Json(keyframe))| keyframe.restore_stored(first, revision.unsigned_abs())))
+    }
+
+    /// Keeps a whole state. Storing the same revision again changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn store_keyframe(&self, session: &Session) -> Result<(), StorageError> {
+        let state = Keyframe::of(session).to_json()?;
+        sqlx::query(
+            "INSERT INTO session_keyframes (session_id, revision, state)
+             SELECT id, $2, $3::json FROM sessions WHERE id = $1 ON CONFLICT DO NOTHING",
+        )
+        .bind(session.id.0)
+        .bind(bigint(session.revision))
+        .bind(state)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,268 @@
+//! The `sessions` table: creating, listing, deleting.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{FromRow, Postgres, QueryBuilder, Row};
+use uuid::Uuid;
+
+use super::journal::bigint;
+use super::{Cursor, Page, Storage, StorageError};
+use crate::session::{
+    NodeCounts, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp,
+};
+
+/// A session to be stored, with its first event.
+#[derive(Debug)]
+pub struct NewSession<'a> {
+    pub recorded: &'a Recorded,
+    /// The state after that event.
+    pub session: &'a Session,
+    /// Makes a repetition harmless: a second creation with the same key is refused.
+    pub creation_key: Option<&'a str>,
+}
+
+/// Which sessions a list holds. Every given condition must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionFilter {
+    pub group_id: Option<Uuid>,
+    pub workflow_id: Option<Uuid>,
+    /// Any of these; empty: all.
+    pub statuses: Vec<SessionStatus>,
+    pub node: Option<(NodeId, NodeStatus)>,
+    pub started_after: Option<Timestamp>,
+    pub started_before: Option<Timestamp>,
+    pub ended_after: Option<Timestamp>,
+    pub ended_before: Option<Timestamp>,
+    pub updated_after: Option<Timestamp>,
+}
+
+impl SessionFilter {
+    /// Whether a session belongs on the list: the same question the SQL asks, for live states.
+    #[must_use]
+    pub fn matches(&self, session: &Session) -> bool {
+        fn within(time: Option<Timestamp>, after: Option<Timestamp>, before: Option<Timestamp>) -> bool {
+            after.is_none_or(|after| time.is_some_and(|time| time > after))
+                && before.is_none_or(|before| time.is_some_and(|time| time < before))
+        }
+        let origin = &session.origin;
+        self.group_id.is_none_or(|id| origin.group_id == Some(id))
+            && self.workflow_id.is_none_or(|id| origin.workflow_id == Some(id))
+            && (self.statuses.is_empty() || self.statuses.contains(&session.status))
+            && self.node.as_ref().is_none_or(|(id, status)| session.node_status(id) == Some(*status))
+            && within(session.started_at, self.started_after, self.started_before)
+            && within(session.completed_at, self.ended_after, self.ended_before)
+            && within(Some(session.updated_at), self.updated_after, None)
+    }
+}
+
+impl Storage {
+    /// Stores a new session with its first event.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Constraint`] when the id or the key is taken, or the group or workflow does
+    /// not exist.
+    pub async fn create_session(&self, new: &NewSession<'_>) -> Result<(), StorageError> {
+        let NewSession { recorded, session, creation_key } = new;
+        let entity = session.entity();
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(
+            "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs,
+                node_statuses, node_counts, revision, parent_id, forked_from_revision, creation_key,
+                total_tokens, total_cost_usd, started_at, ended_at, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19)",
+        )
+        .bind(session.id.0)
+        .bind(session.origin.group_id)
+        .bind(session.origin.workflow_id)
+        .bind(&session.origin.workflow_name)
+        .bind(session.status.as_str())
+        .bind(session.origin.driver.as_str())
+        .bind(session.proposal.as_deref().map(Json))
+        .bind(session.origin.inputs.as_deref().map(Json))
+        .bind(Json(&entity.node_statuses))
+        .bind(Json(session.node_counts))
+        .bind(bigint(session.revision))
+        .bind(session.origin.parent_id.map(|id| id.0))
+        .bind(session.origin.forked_from_revision.map(bigint))
+        .bind(creation_key)
+        .bind(bigint(session.total_tokens))
+        .bind(session.total_cost_usd)
+        .bind(session.started_at.map(Timestamp::as_datetime))
+        .bind(session.completed_at.map(Timestamp::as_datetime))
+        .bind(session.updated_at.as_datetime())
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4)")
+            .bind(session.id.0)
+            .bind(bigint(recorded.revision))
+            .bind(recorded.at.as_datetime())
+            .bind(Json(&recorded.event))
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The session that was created with an idempotency key.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn session_by_creation_key(&self, key: &str) -> Result<Option<SessionId>, StorageError> {
+        let id: Option<Uuid> = sqlx::query_scalar("SELECT id FROM sessions WHERE creation_key = $1")
+            .bind(key)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(id.map(SessionId))
+    }
+
+    /// Deletes a session with its journal, messages and memories; false when there was none.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn delete_session(&self, id: SessionId) -> Result<bool, StorageError> {
+        let deleted = sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(&self.pool).await?;
+        Ok(deleted.rows_affected() > 0)
+    }
+
+    /// The ids of a group's sessions.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn sessions_of_group(&self, group_id: Uuid) -> Result<Vec<SessionId>, StorageError> {
+        let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM sessions WHERE group_id = $1")
+            .bind(group_id)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(ids.into_iter().map(SessionId).collect())
+    }
+
+    /// The stored revisions of sessions; those that do not exist are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn revisions(&self, ids: &[SessionId]) -> Result<HashMap<SessionId, Revision>, StorageError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT id, revision FROM sessions WHERE id = ANY($1)")
+            .bind(ids)
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(rows.into_iter().map(|(id, revision)| (SessionId(id), revision.unsigned_abs())).collect())
+    }
+
+    /// One session's summary.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn summary(&self, id: SessionId) -> Result<Option<SessionSummary>, StorageError> {
+        let mut query = QueryBuilder::new(SUMMARY);
+        query.push(" WHERE id = ").push_bind(id.0);
+        let row: Option<Summary> = query.build_query_as().fetch_optional(&self.pool).await?;
+        Ok(row.map(|Summary(summary)| summary))
+    }
+
+    /// A page of summaries, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn summaries(
+        &self,
+        filter: &SessionFilter,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<SessionSummary>, StorageError> {
+        let rows: Vec<Summary> = list_query(filter, after, limit).build_query_as().fetch_all(&self.pool).await?;
+        let rows = rows.into_iter().map(|Summary(summary)| summary).collect();
+        Ok(Page::cut(rows, limit, |summary: &SessionSummary| Cursor {
+            created_at: summary.created_at,
+            id: summary.id.0,
+        }))
+    }
+}
+
+const SUMMARY: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at, created_at,
+    updated_at, revision, total_tokens, total_cost_usd, error, node_counts FROM sessions";
+
+fn list_query(filter: &SessionFilter, after: Option<Cursor>, limit: u32) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(SUMMARY);
+    query.push(" WHERE true");
+    if let Some(id) = filter.group_id {
+        query.push(" AND group_id = ").push_bind(id);
+    }
+    if let Some(id) = filter.workflow_id {
+        query.push(" AND workflow_id = ").push_bind(id);
+    }
+    if !filter.statuses.is_empty() {
+        let names: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
+        query.push(" AND status = ANY(").push_bind(names).push(")");
+    }
+    if let Some((node_id, status)) = &filter.node {
+        push_node_condition(&mut query, node_id, *status);
+    }
+    let times = [
+        (" AND started_at > ", filter.started_after),
+        (" AND started_at < ", filter.started_before),
+        (" AND ended_at > ", filter.ended_after),
+        (" AND ended_at < ", filter.ended_before),
+        (" AND updated_at > ", filter.updated_after),
+    ];
+    for (condition, time) in times {
+        if let Some(time) = time {
+            query.push(condition).push_bind(time.as_datetime());
+        }
+    }
+    if let Some(cursor) = after {
+        query.push(" AND (created_at, id) < (").push_bind(cursor.created_at.as_datetime());
+        query.push(", ").push_bind(cursor.id).push(")");
+    }
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    query
+}
+
+/// Written as two halves because each has an index of its own: ended sessions a GIN index, live
+/// ones a partial index that is small enough to be read through.
+fn push_node_condition(query: &mut QueryBuilder<Postgres>, node_id: &NodeId, status: NodeStatus) {
+    let pattern = serde_json::json!({ node_id.as_str(): status.as_str() });
+    query.push(" AND ((ended_at IS NOT NULL AND node_statuses @> ").push_bind(Json(pattern.clone()));
+    query.push(") OR (ended_at IS NULL AND node_statuses @> ").push_bind(Json(pattern)).push("))");
+}
+
+/// A summary as a row.
+struct Summary(SessionSummary);
+
+impl FromRow<'_, PgRow> for Summary {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let time = |column: &str| -> sqlx::Result<Option<Timestamp>> {
+            Ok(row.try_get::<Option<DateTime<Utc>>, _>(column)?.map(Timestamp::from))
+        };
+        let status: &str = row.try_get("status")?;
+        let total_cost_usd: Decimal = row.try_get("total_cost_usd")?;
+        let Json(node_counts): Json<NodeCounts> = row.try_get("node_counts")?;
+        Ok(Self(SessionSummary {
+            id: SessionId(row.try_get("id")?),
+            workflow_id: row.try_get("workflow_id")?,
+            workflow_name: row.try_get("workflow_name")?,
+            group_id: row.try_get("group_id")?,
+            status: SessionStatus::parse(status)
+                .ok_or_else(|| sqlx::Error::Decode(format!("unknown session status '{status}'").into()))?,
+            started_at: time("started_at")?,
+            completed_at: time("ended_at")?,
+            created_at: row.try_get::<DateTime<Utc>, _>("created_at")?.into(),
+            updated_at: row.try_get::<DateTime<Utc>, _>("updated_at")?.into(),
+            revision: row.try_get::<i64, _>("revision")?.unsigned_abs(),
+            total_tokens: row.try_get::<i64, _>("total_tokens")?.unsigned_abs(),
+            total_cost_usd,
+            error: row.try_get::<Option<String>, _>("error")?.map(Into::into),
+            node_counts,
+        }))
+    }
+}
