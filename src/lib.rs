@@ -1,1 +1,3 @@
 //! Relive: a WebSocket live-session server for workflow runs.
+
+pub mod storage;

@@ -1,0 +1,3 @@
+//! Storage: the only place with SQL, and the PostgreSQL it runs on.
+
+pub mod cluster;
