@@ -12,7 +12,7 @@ use std::{
 
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, Uid},
+    unistd::{Pid, Uid, User},
 };
 use relive::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use sqlx::{ConnectOptions, Connection, PgConnection};
@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Set for the helper process, which then holds a cluster in this directory.
 const HELPER_DIR: &str = "RELIVE_TEST_CLUSTER_DIR";
 
-/// A directory the unprivileged user can pass through, which a plain temporary one is not.
+/// A directory the unprivileged user can pass through, whatever the umask.
 fn open_dir() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
@@ -34,7 +34,11 @@ fn open_dir() -> TempDir {
 
 fn options(data_dir: &Path) -> ClusterOptions {
     let postgres_bin = std::env::var_os("RELIVE_POSTGRES_BIN").map(PathBuf::from);
-    ClusterOptions { data_dir: data_dir.to_owned(), postgres_bin, durable: false }
+    ClusterOptions {
+        data_dir: data_dir.to_owned(),
+        postgres_bin,
+        durable: false,
+    }
 }
 
 async fn start(data_dir: &Path) -> Cluster {
@@ -47,7 +51,10 @@ async fn connect(cluster: &Cluster) -> PgConnection {
 }
 
 async fn stop(cluster: Cluster) {
-    timeout(DEADLINE, cluster.stop()).await.expect("a stop in time").unwrap();
+    timeout(DEADLINE, cluster.stop())
+        .await
+        .expect("a stop in time")
+        .unwrap();
 }
 
 fn pid(number: u32) -> Pid {
@@ -57,7 +64,11 @@ fn pid(number: u32) -> Pid {
 /// A process that has ended but was not waited for by its parent yet has no working directory.
 fn runs(process: Pid) -> bool {
     let found = fs::read_link(format!("/proc/{process}/cwd")).is_ok();
-    if Path::new("/proc/self").exists() { found } else { kill(process, None).is_ok() }
+    if Path::new("/proc/self").exists() {
+        found
+    } else {
+        kill(process, None).is_ok()
+    }
 }
 
 async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -79,7 +90,10 @@ async fn starts_with_pgvector_and_private_files() {
     assert!(cluster.binaries().join("postgres").is_file());
 
     let mut connection = connect(&cluster).await;
-    sqlx::query("CREATE EXTENSION vector").execute(&mut connection).await.unwrap();
+    sqlx::query("CREATE EXTENSION vector")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let distance: f64 = sqlx::query_scalar("SELECT '[3,4]'::vector <-> '[0,0]'::vector")
         .fetch_one(&mut connection)
         .await
@@ -92,6 +106,7 @@ async fn starts_with_pgvector_and_private_files() {
         ("max_connections", "100"),
         ("jit", "off"),
         ("fsync", "off"),
+        ("synchronous_commit", "on"),
     ] {
         let found: String = sqlx::query_scalar("SELECT current_setting($1)")
             .bind(setting)
@@ -104,7 +119,14 @@ async fn starts_with_pgvector_and_private_files() {
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
     let sockets = cluster.connect_options().get_socket().cloned().unwrap();
     assert_eq!(mode(&sockets), 0o700);
-    assert_eq!(mode(&data_dir), if Uid::effective().is_root() { 0o711 } else { 0o700 });
+    assert_eq!(
+        mode(&data_dir),
+        if Uid::effective().is_root() {
+            0o711
+        } else {
+            0o700
+        }
+    );
 
     stop(cluster).await;
 }
@@ -112,7 +134,10 @@ async fn starts_with_pgvector_and_private_files() {
 #[tokio::test]
 async fn a_durable_cluster_waits_for_the_disk() {
     let dir = open_dir();
-    let durable = ClusterOptions { durable: true, ..options(dir.path()) };
+    let durable = ClusterOptions {
+        durable: true,
+        ..options(dir.path())
+    };
     let cluster = Cluster::start(durable).await.unwrap();
     let settings: (String, String, String, String) = sqlx::query_as(
         "SELECT current_setting('fsync'), current_setting('synchronous_commit'),
@@ -141,8 +166,10 @@ async fn stop_ends_it_and_start_finds_the_data_again() {
     assert!(connection.ping().await.is_err());
 
     let cluster = start(dir.path()).await;
-    let kept: i32 =
-        sqlx::query_scalar("SELECT n FROM kept").fetch_one(&mut connect(&cluster).await).await.unwrap();
+    let kept: i32 = sqlx::query_scalar("SELECT n FROM kept")
+        .fetch_one(&mut connect(&cluster).await)
+        .await
+        .unwrap();
     assert_eq!(kept, 7);
     stop(cluster).await;
 }
@@ -152,7 +179,10 @@ async fn a_killed_postmaster_comes_back() {
     let dir = open_dir();
     let cluster = start(dir.path()).await;
     let mut connection = connect(&cluster).await;
-    sqlx::raw_sql("CREATE TABLE kept (n int)").execute(&mut connection).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE kept (n int)")
+        .execute(&mut connection)
+        .await
+        .unwrap();
     // Twice: what replaces the first one is watched as well.
     for _ in 0..2 {
         let killed = cluster.postmaster_pid().unwrap();
@@ -160,7 +190,10 @@ async fn a_killed_postmaster_comes_back() {
         let options = cluster.connect_options();
         until("an answer from another postmaster", async || {
             let mut connection = options.connect().await.ok()?;
-            sqlx::query("SELECT n FROM kept").fetch_all(&mut connection).await.ok()?;
+            sqlx::query("SELECT n FROM kept")
+                .fetch_all(&mut connection)
+                .await
+                .ok()?;
             cluster.postmaster_pid().filter(|pid| *pid != killed)
         })
         .await;
@@ -175,11 +208,19 @@ async fn a_postmaster_whose_shell_was_killed_is_replaced() {
     let first = cluster.postmaster_pid().unwrap();
     let status = fs::read_to_string(format!("/proc/{first}/status"));
     // Only /proc tells the parent without a program of its own.
-    let Ok(status) = status else { return stop(cluster).await };
-    let shell = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    let Ok(status) = status else {
+        return stop(cluster).await;
+    };
+    let shell = status
+        .lines()
+        .find_map(|line| line.strip_prefix("PPid:"))
+        .unwrap();
     kill(pid(shell.trim().parse().unwrap()), Signal::SIGKILL).unwrap();
 
-    until("another postmaster", async || cluster.postmaster_pid().filter(|pid| *pid != first)).await;
+    until("another postmaster", async || {
+        cluster.postmaster_pid().filter(|pid| *pid != first)
+    })
+    .await;
     assert!(!runs(pid(first)));
     let options = cluster.connect_options();
     until("an answer", async || options.connect().await.ok()).await;
@@ -200,7 +241,11 @@ async fn one_data_directory_serves_one_cluster() {
     let refused = Cluster::start(options(other.path())).await.unwrap_err();
     assert!(matches!(refused, ClusterError::InUse { .. }), "{refused}");
 
-    assert_eq!(cluster.postmaster_pid(), Some(postmaster), "the refused start left it alone");
+    assert_eq!(
+        cluster.postmaster_pid(),
+        Some(postmaster),
+        "the refused start left it alone"
+    );
     connect(&cluster).await.ping().await.unwrap();
     stop(cluster).await;
 }
@@ -211,7 +256,10 @@ async fn data_of_another_major_version_is_refused() {
     stop(start(dir.path()).await).await;
     fs::write(dir.path().join("postgres/PG_VERSION"), "13\n").unwrap();
     let refused = Cluster::start(options(dir.path())).await.unwrap_err();
-    assert!(matches!(refused, ClusterError::VersionMismatch { .. }), "{refused}");
+    assert!(
+        matches!(refused, ClusterError::VersionMismatch { .. }),
+        "{refused}"
+    );
     assert!(refused.to_string().contains("PostgreSQL 13,"), "{refused}");
 }
 
@@ -233,16 +281,29 @@ async fn binaries_without_pgvector_are_refused() {
     let bin = dir.path().join("bin");
     fs::create_dir(&bin).unwrap();
     for name in ["postgres", "initdb"] {
-        fs::write(bin.join(name), "#!/bin/sh\necho 'postgres (PostgreSQL) 17.2'\n").unwrap();
+        fs::write(
+            bin.join(name),
+            "#!/bin/sh\necho 'postgres (PostgreSQL) 17.2'\n",
+        )
+        .unwrap();
         fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let bare = || ClusterOptions { postgres_bin: Some(bin.clone()), ..options(dir.path()) };
+    let bare = || ClusterOptions {
+        postgres_bin: Some(bin.clone()),
+        ..options(dir.path())
+    };
     let refused = Cluster::start(bare()).await.unwrap_err();
-    assert!(matches!(refused, ClusterError::NoPgvector { major: 17, .. }), "{refused}");
+    assert!(
+        matches!(refused, ClusterError::NoPgvector { major: 17, .. }),
+        "{refused}"
+    );
 
     fs::remove_file(bin.join("initdb")).unwrap();
     let refused = Cluster::start(bare()).await.unwrap_err();
-    assert!(matches!(refused, ClusterError::NotBinaries { .. }), "{refused}");
+    assert!(
+        matches!(refused, ClusterError::NotBinaries { .. }),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -251,7 +312,10 @@ async fn a_dropped_cluster_ends() {
     let cluster = start(dir.path()).await;
     let postmaster = pid(cluster.postmaster_pid().unwrap());
     drop(cluster);
-    until("the postmaster's end", async || (!runs(postmaster)).then_some(())).await;
+    until("the postmaster's end", async || {
+        (!runs(postmaster)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -272,7 +336,10 @@ async fn a_killed_owner_takes_its_postmaster_along() {
     let (mut helper, postmaster) = spawn_helper(dir.path(), |_| {});
     helper.kill().unwrap();
     helper.wait().unwrap();
-    until("the postmaster's end", async || (!runs(postmaster)).then_some(())).await;
+    until("the postmaster's end", async || {
+        (!runs(postmaster)).then_some(())
+    })
+    .await;
 }
 
 /// A signal to the whole process group, such as Ctrl-C in a terminal, is not the database's end:
@@ -289,7 +356,10 @@ async fn a_signal_to_the_process_group_spares_the_postmaster() {
     assert_ne!(nix::unistd::getpgid(Some(postmaster)).unwrap(), own_group);
     helper.kill().unwrap();
     helper.wait().unwrap();
-    until("the postmaster's end", async || (!runs(postmaster)).then_some(())).await;
+    until("the postmaster's end", async || {
+        (!runs(postmaster)).then_some(())
+    })
+    .await;
 }
 
 /// Root's own directories are closed to the user PostgreSQL runs as.
@@ -298,18 +368,27 @@ async fn root_can_keep_it_in_a_closed_directory() {
     if !Uid::effective().is_root() {
         return;
     }
-    let closed = tempfile::Builder::new().prefix("relive-test-").tempdir_in("/root").unwrap();
-    assert_eq!(fs::metadata(closed.path()).unwrap().mode() & 0o777, 0o700);
+    let closed = tempfile::Builder::new()
+        .prefix("relive-test-")
+        .tempdir_in("/root")
+        .unwrap();
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let bin = copy_of_binaries(closed.path()).await;
     let data_dir = closed.path().join("data");
-    let options = ClusterOptions { postgres_bin: Some(bin), ..options(&data_dir) };
+    let options = ClusterOptions {
+        postgres_bin: Some(bin),
+        ..options(&data_dir)
+    };
 
     let cluster = Cluster::start(options.clone()).await.unwrap();
     let postmaster = cluster.postmaster_pid().unwrap();
     let owner = fs::metadata(format!("/proc/{postmaster}")).unwrap().uid();
     assert_ne!(owner, 0);
     let status = fs::read_to_string(format!("/proc/{postmaster}/status")).unwrap();
-    let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
+    let groups = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Groups:"))
+        .unwrap();
     assert_eq!(groups.trim(), "", "root's supplementary groups are gone");
     let mut connection = connect(&cluster).await;
     sqlx::raw_sql("CREATE EXTENSION vector; CREATE TABLE kept ()")
@@ -323,11 +402,17 @@ async fn root_can_keep_it_in_a_closed_directory() {
 
     // It is found again by the link, and a lost one is not mistaken for a new beginning.
     let cluster = Cluster::start(options.clone()).await.unwrap();
-    sqlx::query("SELECT FROM kept").fetch_all(&mut connect(&cluster).await).await.unwrap();
+    sqlx::query("SELECT FROM kept")
+        .fetch_all(&mut connect(&cluster).await)
+        .await
+        .unwrap();
     stop(cluster).await;
     fs::remove_dir_all(home.parent().unwrap()).unwrap();
     let refused = Cluster::start(options).await.unwrap_err();
-    assert!(matches!(refused, ClusterError::LostData { .. }), "{refused}");
+    assert!(
+        matches!(refused, ClusterError::LostData { .. }),
+        "{refused}"
+    );
 }
 
 /// A copy of the installation that the tests use, found out by starting it once.
@@ -337,10 +422,22 @@ async fn copy_of_binaries(to: &Path) -> PathBuf {
     let bin = cluster.binaries().to_owned();
     stop(cluster).await;
     // Three levels up lie the libraries that a wheel's programs were bundled with.
-    let copied = Command::new("cp").arg("-r").arg(bin.join("../../..")).arg(to.join("pg")).status();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(bin.join("../../.."))
+        .arg(to.join("pg"))
+        .status();
     assert!(copied.unwrap().success());
-    let names: Vec<_> = bin.components().rev().take(3).map(|it| it.as_os_str().to_owned()).collect();
-    names.iter().rev().fold(to.join("pg"), |path, name| path.join(name))
+    let names: Vec<_> = bin
+        .components()
+        .rev()
+        .take(3)
+        .map(|it| it.as_os_str().to_owned())
+        .collect();
+    names
+        .iter()
+        .rev()
+        .fold(to.join("pg"), |path, name| path.join(name))
 }
 
 /// As an ordinary user all stays below the data directory, and root may start it later on.
@@ -349,29 +446,43 @@ async fn root_runs_an_ordinary_users_cluster_as_that_user() {
     if !Uid::effective().is_root() {
         return;
     }
-    const ORDINARY: u32 = 4242;
+    // Not the one root would choose by itself, unless it is the only one there is.
+    let nobody = User::from_name("nobody").unwrap().expect("the user nobody");
+    let (uid, gid) = (nobody.uid.as_raw(), nobody.gid.as_raw());
     let dir = open_dir();
     let data_dir = dir.path().join("data");
     fs::create_dir(&data_dir).unwrap();
     fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o755)).unwrap();
-    std::os::unix::fs::chown(&data_dir, Some(ORDINARY), Some(ORDINARY)).unwrap();
+    std::os::unix::fs::chown(&data_dir, Some(uid), Some(gid)).unwrap();
     let (mut helper, postmaster) = spawn_helper(&data_dir, |command| {
-        command.uid(ORDINARY).gid(ORDINARY);
+        command.uid(uid).gid(gid);
     });
-    assert_eq!(fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(), ORDINARY);
-    assert!(fs::symlink_metadata(data_dir.join("postgres")).unwrap().is_dir());
+    assert_eq!(
+        fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(),
+        uid
+    );
+    assert!(
+        fs::symlink_metadata(data_dir.join("postgres"))
+            .unwrap()
+            .is_dir()
+    );
     helper.kill().unwrap();
     helper.wait().unwrap();
 
     let cluster = start(&data_dir).await;
     let postmaster = cluster.postmaster_pid().unwrap();
-    assert_eq!(fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(), ORDINARY);
+    assert_eq!(
+        fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(),
+        uid
+    );
     stop(cluster).await;
 }
 
 /// Starts this very program as the owner of a cluster; returns with its postmaster's id.
 fn spawn_helper(data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> (Child, Pid) {
-    let module = module_path!().split_once("::").map_or(String::new(), |(_, it)| format!("{it}::"));
+    let module = module_path!()
+        .split_once("::")
+        .map_or(String::new(), |(_, it)| format!("{it}::"));
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--ignored", "--exact", "--nocapture"])
@@ -383,7 +494,8 @@ fn spawn_helper(data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> (Child, P
     let mut helper = command.spawn().unwrap();
     let lines = BufReader::new(helper.stdout.take().unwrap()).lines();
     let found = lines.map_while(Result::ok).find_map(|line| {
-        line.split_once("postmaster ").and_then(|(_, number)| number.parse().ok())
+        line.split_once("postmaster ")
+            .and_then(|(_, number)| number.parse().ok())
     });
     (helper, pid(found.expect("the helper's postmaster")))
 }
@@ -391,7 +503,9 @@ fn spawn_helper(data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> (Child, P
 #[tokio::test]
 #[ignore = "a process of its own for the tests above"]
 async fn helper_that_owns_a_cluster() {
-    let Some(data_dir) = std::env::var_os(HELPER_DIR) else { return };
+    let Some(data_dir) = std::env::var_os(HELPER_DIR) else {
+        return;
+    };
     let cluster = start(Path::new(&data_dir)).await;
     println!("postmaster {}", cluster.postmaster_pid().unwrap());
     std::future::pending::<()>().await;

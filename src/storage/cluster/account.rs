@@ -20,8 +20,12 @@ use super::error::{ClusterError, IoContext};
 
 /// Variables a child may see. Nothing else is passed on: keys of other services have no place in
 /// a process whose superuser can read its environment, and `PG*` would change its settings.
-const PASSED_ON: [&str; 4] =
-    ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
+const PASSED_ON: [&str; 4] = [
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "DYLD_FALLBACK_LIBRARY_PATH",
+];
 
 #[derive(Debug, Clone)]
 pub(super) struct Account {
@@ -45,7 +49,11 @@ impl Account {
         if let Ok(found) = fs::metadata(pgdata)
             && found.uid() != 0
         {
-            return Ok(Self::new(Uid::from_raw(found.uid()), Gid::from_raw(found.gid()), true));
+            return Ok(Self::new(
+                Uid::from_raw(found.uid()),
+                Gid::from_raw(found.gid()),
+                true,
+            ));
         }
         for name in ["postgres", "nobody"] {
             let user = User::from_name(name).context(|| format!("look up the user {name}"))?;
@@ -62,7 +70,12 @@ impl Account {
             // A container's user often has a number and no name.
             _ => uid.to_string(),
         };
-        Self { uid, gid, name, switches }
+        Self {
+            uid,
+            gid,
+            name,
+            switches,
+        }
     }
 
     /// A command that will run as this user, from `/`, with a clean environment and no input.

@@ -43,7 +43,10 @@ impl Binaries {
     }
 
     fn at(dir: &Path) -> Result<Self, ClusterError> {
-        let not = |why: String| ClusterError::NotBinaries { dir: dir.to_owned(), why };
+        let not = |why: String| ClusterError::NotBinaries {
+            dir: dir.to_owned(),
+            why,
+        };
         let dir = fs::canonicalize(dir).map_err(|error| not(error.to_string()))?;
         if let Some(missing) = PROGRAMS.iter().find(|name| !dir.join(name).is_file()) {
             return Err(not(format!("it has no `{missing}`")));
@@ -51,7 +54,11 @@ impl Binaries {
         let version = output(&dir.join("postgres"), "--version").map_err(not)?;
         let major = major(&version).ok_or_else(|| not(format!("unknown version `{version}`")))?;
         if major < OLDEST {
-            return Err(ClusterError::TooOld { dir, major, oldest: OLDEST });
+            return Err(ClusterError::TooOld {
+                dir,
+                major,
+                oldest: OLDEST,
+            });
         }
         if !has_pgvector(&dir) {
             return Err(ClusterError::NoPgvector { dir, major });
@@ -70,7 +77,13 @@ fn candidates() -> Vec<PathBuf> {
     // started elsewhere, at the root above target/debug/ (target/debug/deps/ for tests).
     let mut found = vec![PathBuf::from(".postgres/bin")];
     if let Ok(program) = env::current_exe() {
-        found.extend(program.ancestors().skip(1).take(4).map(|dir| dir.join(".postgres/bin")));
+        found.extend(
+            program
+                .ancestors()
+                .skip(1)
+                .take(4)
+                .map(|dir| dir.join(".postgres/bin")),
+        );
     }
     found.extend(versioned("/usr/lib/postgresql", ""));
     found.push(PathBuf::from("/usr/local/pgsql/bin"));
@@ -87,7 +100,12 @@ fn versioned(parent: &str, prefix: &str) -> Vec<PathBuf> {
         .flatten()
         .flatten()
         .filter_map(|entry| {
-            let version = entry.file_name().to_str()?.strip_prefix(prefix)?.parse().ok()?;
+            let version = entry
+                .file_name()
+                .to_str()?
+                .strip_prefix(prefix)?
+                .parse()
+                .ok()?;
             Some((version, entry.path().join("bin")))
         })
         .collect();
@@ -98,14 +116,18 @@ fn versioned(parent: &str, prefix: &str) -> Vec<PathBuf> {
 /// The directory of the `pg_ctl` on PATH, which may only be a link to it.
 fn on_path() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    let program = env::split_paths(&path).map(|dir| dir.join("pg_ctl")).find(|it| it.is_file())?;
+    let program = env::split_paths(&path)
+        .map(|dir| dir.join("pg_ctl"))
+        .find(|it| it.is_file())?;
     Some(fs::canonicalize(program).ok()?.parent()?.to_owned())
 }
 
 /// The number in `postgres (PostgreSQL) 18.6 (Debian 18.6-1)`; also in `… 19devel`.
 fn major(version: &str) -> Option<u32> {
     let number = version.split_once("(PostgreSQL) ")?.1;
-    let end = number.find(|c: char| !c.is_ascii_digit()).unwrap_or(number.len());
+    let end = number
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(number.len());
     number[..end].parse().ok()
 }
 
@@ -116,7 +138,9 @@ fn has_pgvector(bin: &Path) -> bool {
         // Some packages put pg_config elsewhere, or leave it out.
         Err(_) => vec![bin.join("../share"), bin.join("../share/postgresql")],
     };
-    shares.iter().any(|share| share.join("extension/vector.control").is_file())
+    shares
+        .iter()
+        .any(|share| share.join("extension/vector.control").is_file())
 }
 
 /// What a program prints, trimmed; or why it does not.
@@ -140,7 +164,10 @@ mod tests {
     #[test]
     fn major_version_of_releases_packages_and_snapshots() {
         assert_eq!(major("postgres (PostgreSQL) 18.6"), Some(18));
-        assert_eq!(major("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)"), Some(15));
+        assert_eq!(
+            major("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)"),
+            Some(15)
+        );
         assert_eq!(major("postgres (PostgreSQL) 19devel"), Some(19));
         assert_eq!(major("something else"), None);
     }

@@ -27,14 +27,23 @@ pub enum ClusterError {
     NoPgvector { dir: PathBuf, major: u32 },
 
     #[error("the PostgreSQL in {dir} is version {major}; relive needs {oldest} or newer")]
-    TooOld { dir: PathBuf, major: u32, oldest: u32 },
+    TooOld {
+        dir: PathBuf,
+        major: u32,
+        oldest: u32,
+    },
 
     #[error(
         "the data in {pgdata} belongs to PostgreSQL {data}, but the one in {dir} is version \
          {binaries}; use binaries of version {data}, or move the data over with pg_upgrade or \
          with `relive export` and `relive import`"
     )]
-    VersionMismatch { pgdata: PathBuf, data: String, dir: PathBuf, binaries: u32 },
+    VersionMismatch {
+        pgdata: PathBuf,
+        data: String,
+        dir: PathBuf,
+        binaries: u32,
+    },
 
     #[error("{dir} is in use by another relive; give this one a data directory of its own")]
     InUse { dir: PathBuf },
@@ -58,22 +67,37 @@ pub enum ClusterError {
     Unreachable { path: PathBuf, user: String },
 
     #[error("{path} should be a private directory of user {user}, but it is {found}; remove it")]
-    NotPrivate { path: PathBuf, user: String, found: String },
+    NotPrivate {
+        path: PathBuf,
+        user: String,
+        found: String,
+    },
 
     #[error("initdb could not make a database cluster in {pgdata}:\n{output}")]
     Initdb { pgdata: PathBuf, output: String },
 
     #[error("PostgreSQL ended while it was starting ({status}); the end of {log}:\n{tail}")]
-    Ended { status: String, log: PathBuf, tail: String },
+    Ended {
+        status: String,
+        log: PathBuf,
+        tail: String,
+    },
 
     #[error("PostgreSQL was not ready after {seconds} s; the end of {log}:\n{tail}")]
-    NotReady { seconds: u64, log: PathBuf, tail: String },
+    NotReady {
+        seconds: u64,
+        log: PathBuf,
+        tail: String,
+    },
 
     #[error("the PostgreSQL with process id {pid} on {pgdata} does not end, even when told to")]
     Stuck { pid: i32, pgdata: PathBuf },
 
     #[error("cannot {action}")]
-    Database { action: &'static str, source: sqlx::Error },
+    Database {
+        action: &'static str,
+        source: sqlx::Error,
+    },
 
     #[error("cannot {action}")]
     Io { action: String, source: io::Error },

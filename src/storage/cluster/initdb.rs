@@ -71,7 +71,11 @@ fn check_version(data: &str, pgdata: &Path, binaries: &Binaries) -> Result<(), C
 /// A copy that root made of a cluster belongs to root, and PostgreSQL would refuse it.
 fn adopt(pgdata: &Path, account: &Account) -> Result<(), ClusterError> {
     let found = fs::metadata(pgdata).context(|| format!("look at {}", pgdata.display()))?;
-    if account.owns(&found) { Ok(()) } else { account.take_all(pgdata) }
+    if account.owns(&found) {
+        Ok(())
+    } else {
+        account.take_all(pgdata)
+    }
 }
 
 /// Creates the cluster beside its place and moves it there when it is complete: an `initdb` that
@@ -98,7 +102,10 @@ fn create(
             Err(output) => refused = output,
         }
     }
-    Err(ClusterError::Initdb { pgdata: pgdata.to_owned(), output: refused })
+    Err(ClusterError::Initdb {
+        pgdata: pgdata.to_owned(),
+        output: refused,
+    })
 }
 
 /// Locale options to try in turn. Sorting by code point is the same on every machine, so indexes
@@ -106,7 +113,11 @@ fn create(
 /// as C.UTF-8; where it does not, plain C sorts alike and only knows less about upper case.
 fn locales(major: u32) -> &'static [&'static [&'static str]] {
     if major >= 17 {
-        &[&["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]]
+        &[&[
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--locale=C",
+        ]]
     } else {
         &[&["--locale=C.UTF-8"], &["--locale=C"]]
     }
@@ -124,7 +135,11 @@ fn initdb(
     let done = account
         .command(&program)
         .args(["--encoding=UTF8", "--auth=trust", "--no-instructions"])
-        .arg(if durable { "--data-checksums" } else { "--no-sync" })
+        .arg(if durable {
+            "--data-checksums"
+        } else {
+            "--no-sync"
+        })
         .args(locale)
         .args(["--username", SUPERUSER, "--pgdata"])
         .arg(stage)

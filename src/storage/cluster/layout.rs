@@ -56,7 +56,15 @@ impl Layout {
         let pgdata = place_pgdata(&data_dir, &link, &account)?;
         let sockets = place_sockets(&data_dir, &pgdata, &account)?;
         let log = data_dir.join("postgres.log");
-        Ok((Self { account, pgdata, sockets, log }, lock))
+        Ok((
+            Self {
+                account,
+                pgdata,
+                sockets,
+                log,
+            },
+            lock,
+        ))
     }
 }
 
@@ -82,7 +90,9 @@ impl Lock {
     fn of(file: File, path: &Path, dir: &Path) -> Result<Self, ClusterError> {
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(ClusterError::InUse { dir: dir.to_owned() }),
+            Err(TryLockError::WouldBlock) => Err(ClusterError::InUse {
+                dir: dir.to_owned(),
+            }),
             Err(TryLockError::Error(error)) => {
                 Err(error).context(|| format!("lock {}", path.display()))
             }
@@ -119,7 +129,10 @@ fn place_pgdata(data_dir: &Path, link: &Path, account: &Account) -> Result<PathB
         // The cluster itself may be missing still, if its creation was cut short.
         let home = pgdata.parent().unwrap_or(&pgdata);
         if !home.is_dir() {
-            return Err(ClusterError::LostData { link: link.to_owned(), target: pgdata });
+            return Err(ClusterError::LostData {
+                link: link.to_owned(),
+                target: pgdata,
+            });
         }
         return check_reach(home, account).map(|()| pgdata);
     }
@@ -133,7 +146,10 @@ fn check_reach(dir: &Path, account: &Account) -> Result<(), ClusterError> {
     if account.reaches(dir)? {
         Ok(())
     } else {
-        Err(ClusterError::Unreachable { path: dir.to_owned(), user: account.name.clone() })
+        Err(ClusterError::Unreachable {
+            path: dir.to_owned(),
+            user: account.name.clone(),
+        })
     }
 }
 
@@ -143,7 +159,11 @@ fn place_sockets(
     pgdata: &Path,
     account: &Account,
 ) -> Result<PathBuf, ClusterError> {
-    let near = if account.reaches(data_dir)? { data_dir } else { pgdata.parent().unwrap_or(pgdata) };
+    let near = if account.reaches(data_dir)? {
+        data_dir
+    } else {
+        pgdata.parent().unwrap_or(pgdata)
+    };
     let mut sockets = near.join("socket");
     if sockets.as_os_str().len() + format!("/.s.PGSQL.{PORT}").len() > LONGEST_SOCKET_PATH {
         let name = format!("relive-{:016x}", fnv1a(data_dir.as_os_str().as_bytes()));
@@ -177,7 +197,11 @@ fn private_dir(dir: &Path, account: &Account) -> Result<(), ClusterError> {
         return Ok(());
     };
     let user = account.name.clone();
-    Err(ClusterError::NotPrivate { path: dir.to_owned(), user, found: wrong })
+    Err(ClusterError::NotPrivate {
+        path: dir.to_owned(),
+        user,
+        found: wrong,
+    })
 }
 
 #[cfg(test)]
@@ -207,11 +231,17 @@ mod tests {
         let link = parent.path().join("link");
         std::os::unix::fs::symlink(&dir, &link).unwrap();
         let refused = private_dir(&link, &ours()).unwrap_err();
-        assert!(matches!(refused, ClusterError::NotPrivate { .. }), "{refused}");
+        assert!(
+            matches!(refused, ClusterError::NotPrivate { .. }),
+            "{refused}"
+        );
 
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         let refused = private_dir(&dir, &ours()).unwrap_err();
-        assert!(matches!(refused, ClusterError::NotPrivate { .. }), "{refused}");
+        assert!(
+            matches!(refused, ClusterError::NotPrivate { .. }),
+            "{refused}"
+        );
     }
 
     #[test]
@@ -220,7 +250,10 @@ mod tests {
         let data_dir = parent.path().join("x".repeat(90));
         fs::create_dir(&data_dir).unwrap();
         let sockets = place_sockets(&data_dir, &data_dir.join("postgres"), &ours()).unwrap();
-        assert!(sockets.starts_with("/tmp") && sockets.as_os_str().len() < 40, "{sockets:?}");
+        assert!(
+            sockets.starts_with("/tmp") && sockets.as_os_str().len() < 40,
+            "{sockets:?}"
+        );
         fs::remove_dir(&sockets).unwrap();
     }
 }

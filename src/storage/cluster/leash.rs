@@ -60,13 +60,20 @@ impl Leash {
             .spawn()
             .context(|| format!("start PostgreSQL as the user {}", plan.layout.account.name))?;
         let pipe = shell.stdin.take();
-        Ok(Self { shell, pipe, log_start })
+        Ok(Self {
+            shell,
+            pipe,
+            log_start,
+        })
     }
 
     /// Waits until the postmaster ends by itself. May be dropped and called again.
     pub async fn ended(&mut self) -> Result<ExitStatus, ClusterError> {
         // tokio's `wait` would close the pipe if it were still in its place.
-        self.shell.wait().await.context(|| "wait for PostgreSQL to end")
+        self.shell
+            .wait()
+            .await
+            .context(|| "wait for PostgreSQL to end")
     }
 
     /// Ends the postmaster: its clients are disconnected, what is committed is on disk.
@@ -76,7 +83,10 @@ impl Leash {
             return ended.map(drop).context(|| "wait for PostgreSQL to end");
         }
         let pid = postmaster::running(pgdata);
-        warn!(?pid, "PostgreSQL takes too long to shut down; it will recover at its next start");
+        warn!(
+            ?pid,
+            "PostgreSQL takes too long to shut down; it will recover at its next start"
+        );
         if let Some(pid) = pid {
             postmaster::signal(pid, Signal::SIGQUIT)?;
         }
@@ -104,9 +114,14 @@ fn flags(plan: &Plan) -> Vec<String> {
         "log_destination=stderr".to_owned(),
     ];
     if !plan.durable {
-        settings.extend(["fsync", "synchronous_commit", "full_page_writes"].map(|s| s.to_owned() + "=off"));
+        // The disk is never waited for, but `synchronous_commit` stays on: a commit must survive
+        // the end of the server, of which tests want to be certain.
+        settings.extend(["fsync=off", "full_page_writes=off"].map(str::to_owned));
     }
-    settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
+    settings
+        .into_iter()
+        .flat_map(|setting| ["-c".to_owned(), setting])
+        .collect()
 }
 
 /// A path as an element of a list setting, where commas and blanks would separate.

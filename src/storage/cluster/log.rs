@@ -93,7 +93,10 @@ mod tests {
     use super::*;
 
     fn log(dir: &tempfile::TempDir, limit: u64) -> Log {
-        Log { path: dir.path().join("postgres.log"), limit }
+        Log {
+            path: dir.path().join("postgres.log"),
+            limit,
+        }
     }
 
     #[test]
@@ -106,7 +109,12 @@ mod tests {
         writer.write_all(b"after").unwrap();
 
         assert_eq!(fs::read_to_string(log.path()).unwrap(), "after");
-        assert_eq!(fs::metadata(dir.path().join("postgres.log.1")).unwrap().len(), 101);
+        assert_eq!(
+            fs::metadata(dir.path().join("postgres.log.1"))
+                .unwrap()
+                .len(),
+            101
+        );
     }
 
     #[test]
@@ -121,7 +129,10 @@ mod tests {
         }
 
         let tail = log.tail(start);
-        assert!(tail.starts_with("line 2\n") && tail.ends_with("line 11"), "{tail}");
+        assert!(
+            tail.starts_with("line 2\n") && tail.ends_with("line 11"),
+            "{tail}"
+        );
         assert_eq!(log.tail(log.len()), "");
     }
 }

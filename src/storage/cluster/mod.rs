@@ -67,8 +67,9 @@ pub struct ClusterOptions {
     pub data_dir: PathBuf,
     /// The directory of PostgreSQL's programs; none: the first usable one of the known places.
     pub postgres_bin: Option<PathBuf>,
-    /// Whether commits survive a crash of the machine. False is for clusters that are thrown away
-    /// anyway, such as a test's: they start faster, take less memory and never wait for the disk.
+    /// Whether commits survive a crash of the machine; those of the server they always survive.
+    /// False is for clusters that are thrown away anyway, such as a test's: they start faster,
+    /// take less memory and never wait for the disk.
     pub durable: bool,
 }
 
@@ -107,8 +108,16 @@ impl Cluster {
         info!(pgdata = %plan.layout.pgdata.display(), "PostgreSQL is ready");
 
         let (stop, stopped) = oneshot::channel();
-        let supervisor = Supervisor { plan: plan.clone(), stop: stopped, _locks: locks };
-        Ok(Self { plan, stop, supervisor: tokio::spawn(supervisor.run(leash)) })
+        let supervisor = Supervisor {
+            plan: plan.clone(),
+            stop: stopped,
+            _locks: locks,
+        };
+        Ok(Self {
+            plan,
+            stop,
+            supervisor: tokio::spawn(supervisor.run(leash)),
+        })
     }
 
     /// How to connect to relive's database, as its superuser. Stays valid across restarts.
@@ -118,7 +127,10 @@ impl Cluster {
 
     /// The server's process, if it is running just now.
     pub fn postmaster_pid(&self) -> Option<u32> {
-        postmaster::running(&self.plan.layout.pgdata)?.as_raw().try_into().ok()
+        postmaster::running(&self.plan.layout.pgdata)?
+            .as_raw()
+            .try_into()
+            .ok()
     }
 
     /// The directory of PostgreSQL's programs, as they are run.
@@ -143,7 +155,15 @@ impl Plan {
         initdb::initialise(&layout.pgdata, &binaries, &layout.account, options.durable)?;
         let locks = [lock, Lock::cluster(&layout.pgdata)?];
         let log = Log::new(layout.log.clone());
-        Ok((Self { binaries, layout, log, durable: options.durable }, locks))
+        Ok((
+            Self {
+                binaries,
+                layout,
+                log,
+                durable: options.durable,
+            },
+            locks,
+        ))
     }
 
     fn connect_options(&self, database: &str) -> PgConnectOptions {
@@ -174,7 +194,10 @@ impl Plan {
         };
         ensure_database(&mut connection)
             .await
-            .map_err(|source| ClusterError::Database { action: "create relive's database", source })?;
+            .map_err(|source| ClusterError::Database {
+                action: "create relive's database",
+                source,
+            })?;
         // A failed goodbye changes nothing about a server that has just answered.
         let _ = connection.close().await;
         Ok(())
@@ -198,7 +221,9 @@ async fn ensure_database(connection: &mut PgConnection) -> Result<(), sqlx::Erro
         .fetch_optional(&mut *connection)
         .await?;
     if found.is_none() {
-        sqlx::query("CREATE DATABASE relive").execute(connection).await?;
+        sqlx::query("CREATE DATABASE relive")
+            .execute(connection)
+            .await?;
     }
     Ok(())
 }

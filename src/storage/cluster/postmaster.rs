@@ -41,7 +41,9 @@ pub(super) fn running(pgdata: &Path) -> Option<Pid> {
 /// Waits until no postmaster runs on `pgdata`, and sees to it that none does. Only for those who
 /// hold the lock: it would end the database of another relive.
 pub(super) async fn settle(pgdata: &Path) -> Result<(), ClusterError> {
-    let Some(pid) = running(pgdata) else { return Ok(()) };
+    let Some(pid) = running(pgdata) else {
+        return Ok(());
+    };
     warn!(%pid, "an earlier PostgreSQL still runs on this data directory; waiting for its end");
     for (signal_to_send, patience) in PERSUASION {
         if let Some(it) = signal_to_send {
@@ -56,7 +58,10 @@ pub(super) async fn settle(pgdata: &Path) -> Result<(), ClusterError> {
             sleep(POLL).await;
         }
     }
-    Err(ClusterError::Stuck { pid: pid.as_raw(), pgdata: pgdata.to_owned() })
+    Err(ClusterError::Stuck {
+        pid: pid.as_raw(),
+        pgdata: pgdata.to_owned(),
+    })
 }
 
 pub(super) fn signal(pid: Pid, signal: Signal) -> Result<(), ClusterError> {
@@ -77,7 +82,9 @@ fn serves(pid: Pid, pgdata: &Path) -> bool {
         let works_in = fs::read_link(format!("/proc/{pid}/cwd"));
         return works_in.is_ok_and(|dir| fs::canonicalize(pgdata).is_ok_and(|it| it == dir));
     }
-    let listed = Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output();
+    let listed = Command::new("ps")
+        .args(["-o", "command=", "-p", &pid.to_string()])
+        .output();
     listed.is_ok_and(|done| {
         let line = String::from_utf8_lossy(&done.stdout);
         line.contains(&format!("-D {}", pgdata.display()))

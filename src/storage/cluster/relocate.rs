@@ -47,9 +47,15 @@ pub(super) fn reachable_binaries(
         );
     }
     if !account.reaches(&dir.join("postgres"))? {
-        return Err(ClusterError::Unreachable { path: dir, user: account.name.clone() });
+        return Err(ClusterError::Unreachable {
+            path: dir,
+            user: account.name.clone(),
+        });
     }
-    Ok(Binaries { dir, major: found.major })
+    Ok(Binaries {
+        dir,
+        major: found.major,
+    })
 }
 
 /// Makes a home for the data of `data_dir` that `account` can reach, and the link to it. Returns
@@ -62,7 +68,8 @@ pub(super) fn relocated_pgdata(
     public_dir(Path::new(LIBRARY))?;
     let home = new_home(&format!("{:016x}", fnv1a(data_dir.as_os_str().as_bytes())))?;
     let pgdata = home.join("postgres");
-    symlink(&pgdata, link).context(|| format!("link {} to {}", link.display(), pgdata.display()))?;
+    symlink(&pgdata, link)
+        .context(|| format!("link {} to {}", link.display(), pgdata.display()))?;
     info!(
         data_dir = %data_dir.display(), to = %pgdata.display(), user = account.name,
         "PostgreSQL's data is kept where the user it runs as can reach it"
@@ -164,7 +171,11 @@ fn copy_tree(from: &Path, to: &Path) -> Result<(), ClusterError> {
             copy_tree(&source, &target)?;
         } else {
             fs::copy(&source, &target).context(|| format!("copy {}", source.display()))?;
-            let mode = if found.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+            let mode = if found.permissions().mode() & 0o100 == 0 {
+                0o644
+            } else {
+                0o755
+            };
             fs::set_permissions(&target, fs::Permissions::from_mode(mode))
                 .context(|| format!("set the mode of {}", target.display()))?;
         }
