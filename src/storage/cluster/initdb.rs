@@ -160,7 +160,7 @@ fn configure(stage: &Path, durable: bool) -> Result<(), ClusterError> {
         .append(true)
         .open(&path)
         .and_then(|mut file| {
-            write!(file, "{SETTINGS}shared_buffers = {shared_buffers}\n")?;
+            writeln!(file, "{SETTINGS}shared_buffers = {shared_buffers}")?;
             if durable { file.sync_all() } else { Ok(()) }
         })
         .context(|| format!("write {}", path.display()))

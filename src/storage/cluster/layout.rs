@@ -83,7 +83,12 @@ impl Lock {
     /// Locks the cluster by a file every cluster has: two data directories may link to one.
     pub fn cluster(pgdata: &Path) -> Result<Self, ClusterError> {
         let path = pgdata.join("PG_VERSION");
-        let file = File::open(&path).context(|| format!("open {}", path.display()))?;
+        // Nothing is written, but NFS gives exclusive locks only to those who could.
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&path)
+            .context(|| format!("open {}", path.display()))?;
         Self::of(file, &path, pgdata)
     }
 
@@ -177,12 +182,12 @@ fn place_sockets(
 /// so one that is there already is looked at, not trusted.
 fn private_dir(dir: &Path, account: &Account) -> Result<(), ClusterError> {
     match DirBuilder::new().mode(0o700).create(dir) {
-        Ok(()) => account.take(dir)?,
+        Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error).context(|| format!("create {}", dir.display())),
     }
     let look = || fs::symlink_metadata(dir).context(|| format!("look at {}", dir.display()));
-    // Ours, left behind by a start as root that was cut short just above.
+    // Just made by root, or left behind by a start that was cut short here.
     if account.switches && look()?.is_dir() && look()?.uid() == 0 {
         account.take(dir)?;
     }
