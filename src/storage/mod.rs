@@ -5,6 +5,7 @@
 //! second backend, in tests neither.
 
 mod catalog;
+pub mod cluster;
 mod error;
 mod journal;
 mod page;

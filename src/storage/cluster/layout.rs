@@ -1,0 +1,222 @@
+//! Which files and directories a cluster consists of, and who may use them.
+//!
+//! ```text
+//! <data-dir>/              0700; as root 0711, so that the unprivileged user can pass through
+//!   lock                   flocked by the one relive that uses this directory
+//!   postgres/              the database cluster itself, or a link to it
+//!   postgres.log, .log.1   what PostgreSQL has to say
+//!   socket/                0700; a short path under /tmp when this one is too long for a socket
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io,
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+};
+
+use super::{
+    account::Account,
+    error::{ClusterError, IoContext},
+    relocate::{fnv1a, relocated_pgdata},
+};
+
+/// PostgreSQL names its socket after a port, also where there is none.
+pub(super) const PORT: u16 = 5432;
+
+/// The shortest `sun_path` around is macOS's with 104 bytes, one of them for the final NUL; the
+/// socket's lock file adds `.lock` to the name, but is no socket.
+const LONGEST_SOCKET_PATH: usize = 103;
+
+#[derive(Debug)]
+pub(super) struct Layout {
+    pub account: Account,
+    pub pgdata: PathBuf,
+    pub sockets: PathBuf,
+    pub log: PathBuf,
+}
+
+/// Held for as long as the cluster may be touched. The kernel lets go of it when the process ends,
+/// however it ends.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "kept open for its lock")] File);
+
+impl Layout {
+    /// Creates what is missing, short of the database cluster, and takes the lock.
+    pub fn prepare(data_dir: &Path) -> Result<(Self, Lock), ClusterError> {
+        let is_root = nix::unistd::Uid::effective().is_root();
+        let data_dir = create_data_dir(data_dir, if is_root { 0o711 } else { 0o700 })?;
+        let lock = Lock::take(&data_dir.join("lock"), &data_dir)?;
+
+        let link = data_dir.join("postgres");
+        let account = Account::choose(&link)?;
+        let pgdata = place_pgdata(&data_dir, &link, &account)?;
+        let sockets = place_sockets(&data_dir, &pgdata, &account)?;
+        let log = data_dir.join("postgres.log");
+        Ok((Self { account, pgdata, sockets, log }, lock))
+    }
+}
+
+impl Lock {
+    fn take(path: &Path, dir: &Path) -> Result<Self, ClusterError> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+            .context(|| format!("open {}", path.display()))?;
+        Self::of(file, path, dir)
+    }
+
+    /// Locks the cluster by a file every cluster has: two data directories may link to one.
+    pub fn cluster(pgdata: &Path) -> Result<Self, ClusterError> {
+        let path = pgdata.join("PG_VERSION");
+        // Nothing is written, but NFS gives exclusive locks only to those who could.
+        let file =
+            OpenOptions::new().read(true).write(true).open(&path).context(|| format!("open {}", path.display()))?;
+        Self::of(file, &path, pgdata)
+    }
+
+    fn of(file: File, path: &Path, dir: &Path) -> Result<Self, ClusterError> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(ClusterError::InUse { dir: dir.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(error).context(|| format!("lock {}", path.display())),
+        }
+    }
+}
+
+/// Creates the directory with `mode`, whatever the umask; leaves an existing one as it is.
+fn create_data_dir(dir: &Path, mode: u32) -> Result<PathBuf, ClusterError> {
+    if !dir.is_dir() {
+        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).context(|| format!("create {}", parent.display()))?;
+        }
+        create_dir(dir, mode).context(|| format!("create {}", dir.display()))?;
+    }
+    fs::canonicalize(dir).context(|| format!("find {}", dir.display()))
+}
+
+fn create_dir(dir: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made?,
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(mode))
+}
+
+/// Where the cluster is, or is to be: behind the link if there is one, else in the data directory
+/// if the account can reach it, else in a place of its own with a link to it.
+fn place_pgdata(data_dir: &Path, link: &Path, account: &Account) -> Result<PathBuf, ClusterError> {
+    let found = fs::symlink_metadata(link).ok();
+    if found.is_some_and(|found| found.is_symlink()) {
+        let target = fs::read_link(link).context(|| format!("read {}", link.display()))?;
+        let pgdata = data_dir.join(target);
+        // The cluster itself may be missing still, if its creation was cut short.
+        let home = pgdata.parent().unwrap_or(&pgdata);
+        if !home.is_dir() {
+            return Err(ClusterError::LostData { link: link.to_owned(), target: pgdata });
+        }
+        return check_reach(home, account).map(|()| pgdata);
+    }
+    if link.exists() || account.reaches(data_dir)? {
+        return check_reach(data_dir, account).map(|()| link.to_owned());
+    }
+    relocated_pgdata(data_dir, link, account)
+}
+
+fn check_reach(dir: &Path, account: &Account) -> Result<(), ClusterError> {
+    if account.reaches(dir)? {
+        Ok(())
+    } else {
+        Err(ClusterError::Unreachable { path: dir.to_owned(), user: account.name.clone() })
+    }
+}
+
+/// The directory of the socket: as near to the data as the length of its path allows.
+fn place_sockets(data_dir: &Path, pgdata: &Path, account: &Account) -> Result<PathBuf, ClusterError> {
+    let near = if account.reaches(data_dir)? { data_dir } else { pgdata.parent().unwrap_or(pgdata) };
+    let mut sockets = near.join("socket");
+    if sockets.as_os_str().len() + format!("/.s.PGSQL.{PORT}").len() > LONGEST_SOCKET_PATH {
+        let name = format!("relive-{:016x}", fnv1a(data_dir.as_os_str().as_bytes()));
+        sockets = Path::new("/tmp").join(name);
+    }
+    private_dir(&sockets, account)?;
+    Ok(sockets)
+}
+
+/// Makes sure that `dir` is a directory only `account` can use. Anyone can create names in /tmp,
+/// so one that is there already is looked at, not trusted.
+fn private_dir(dir: &Path, account: &Account) -> Result<(), ClusterError> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).context(|| format!("create {}", dir.display())),
+    }
+    let look = || fs::symlink_metadata(dir).context(|| format!("look at {}", dir.display()));
+    // Just made by root, or left behind by a start that was cut short here.
+    if account.switches && look()?.is_dir() && look()?.uid() == 0 {
+        account.take(dir)?;
+    }
+    let found = look()?;
+    let wrong = if !found.is_dir() {
+        "no directory".to_owned()
+    } else if !account.owns(&found) {
+        format!("owned by user number {}", found.uid())
+    } else if found.mode() & 0o077 != 0 {
+        format!("open to others (mode {:o})", found.mode() & 0o777)
+    } else {
+        return Ok(());
+    };
+    let user = account.name.clone();
+    Err(ClusterError::NotPrivate { path: dir.to_owned(), user, found: wrong })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours() -> Account {
+        let dir = tempfile::tempdir().unwrap();
+        Account::choose(dir.path()).unwrap()
+    }
+
+    #[test]
+    fn a_private_directory_is_made_once_and_found_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("socket");
+        private_dir(&dir, &ours()).unwrap();
+        private_dir(&dir, &ours()).unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_directory_open_to_others_or_a_link_is_not_trusted() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("socket");
+        private_dir(&dir, &ours()).unwrap();
+
+        let link = parent.path().join("link");
+        std::os::unix::fs::symlink(&dir, &link).unwrap();
+        let refused = private_dir(&link, &ours()).unwrap_err();
+        assert!(matches!(refused, ClusterError::NotPrivate { .. }), "{refused}");
+
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        let refused = private_dir(&dir, &ours()).unwrap_err();
+        assert!(matches!(refused, ClusterError::NotPrivate { .. }), "{refused}");
+    }
+
+    #[test]
+    fn a_long_data_directory_gets_a_short_socket() {
+        let parent = tempfile::tempdir().unwrap();
+        let data_dir = parent.path().join("x".repeat(90));
+        fs::create_dir(&data_dir).unwrap();
+        let sockets = place_sockets(&data_dir, &data_dir.join("postgres"), &ours()).unwrap();
+        assert!(sockets.starts_with("/tmp") && sockets.as_os_str().len() < 40, "{sockets:?}");
+        fs::remove_dir(&sockets).unwrap();
+    }
+}

@@ -1,0 +1,205 @@
+//! A private PostgreSQL, for those who have not set up one.
+//!
+//! `relive` on its own starts a real PostgreSQL under its data directory, and ends it with itself:
+//! the same engine, the same SQL and the same guarantees as with a database run by someone else.
+//! It listens on a Unix socket in a private directory, never on a TCP port.
+//!
+//! [`Cluster::start`] reads from top to bottom like the way a start takes:
+//!
+//! - `binaries`: find PostgreSQL's programs, with pgvector;
+//! - `account`: choose the user they run as, for PostgreSQL refuses to run as root;
+//! - `layout`: create and lock the directories; `relocate` finds others when root's own are out of
+//!   that user's reach;
+//! - `initdb`: make the database cluster if there is none;
+//! - `postmaster`: see off what an earlier process left running;
+//! - `leash`: start the server so that it cannot outlive us; `log` is where it logs to;
+//! - `supervisor`: start it again whenever it ends.
+
+mod account;
+mod binaries;
+mod error;
+mod initdb;
+mod layout;
+mod leash;
+mod log;
+mod postmaster;
+mod relocate;
+mod supervisor;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
+use tokio::{
+    sync::oneshot,
+    task::{JoinHandle, spawn_blocking},
+    time::{sleep, timeout},
+};
+use tracing::info;
+
+use binaries::Binaries;
+use layout::{Layout, Lock, PORT};
+use leash::Leash;
+use log::Log;
+use supervisor::Supervisor;
+
+pub use error::ClusterError;
+use error::IoContext;
+
+/// The database relive's tables are in.
+const DATABASE: &str = "relive";
+
+/// How long a start may take. Recovery after a crash replays up to `max_wal_size` of changes.
+const READY_WITHIN: Duration = Duration::from_secs(300);
+const READY_POLL: Duration = Duration::from_millis(25);
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// Created when missing. The database cluster is in `postgres` below it, or linked from there.
+    pub data_dir: PathBuf,
+    /// The directory of PostgreSQL's programs; none: the first usable one of the known places.
+    pub postgres_bin: Option<PathBuf>,
+    /// Whether commits survive a crash of the machine; those of the server they always survive.
+    /// False is for clusters that are thrown away anyway, such as a test's: they start faster,
+    /// take less memory and never wait for the disk.
+    pub durable: bool,
+}
+
+/// A running PostgreSQL. It is started again whenever it ends, until [`stop`](Self::stop); when
+/// the handle is dropped, or the process killed, it is shut down too, only nobody waits for it.
+#[derive(Debug)]
+pub struct Cluster {
+    plan: Arc<Plan>,
+    stop: oneshot::Sender<()>,
+    supervisor: JoinHandle<Result<(), ClusterError>>,
+}
+
+/// All that a start of the postmaster needs to know, the first as well as any later one.
+#[derive(Debug)]
+struct Plan {
+    binaries: Binaries,
+    layout: Layout,
+    log: Log,
+    durable: bool,
+}
+
+impl Cluster {
+    /// Starts PostgreSQL, making a new database cluster if there is none, and returns when it
+    /// answers and has a database for relive.
+    pub async fn start(options: ClusterOptions) -> Result<Self, ClusterError> {
+        let (plan, locks) = spawn_blocking(move || Plan::prepare(&options))
+            .await
+            .context(|| "prepare PostgreSQL's data directory")??;
+        let plan = Arc::new(plan);
+        let mut leash = Leash::start(&plan).await?;
+        if let Err(why) = plan.make_ready(&mut leash).await {
+            // The error tells more than whatever else may go wrong on the way out.
+            let _ = leash.end(&plan.layout.pgdata).await;
+            return Err(why);
+        }
+        info!(pgdata = %plan.layout.pgdata.display(), "PostgreSQL is ready");
+
+        let (stop, stopped) = oneshot::channel();
+        let supervisor = Supervisor { plan: plan.clone(), stop: stopped, _locks: locks };
+        Ok(Self { plan, stop, supervisor: tokio::spawn(supervisor.run(leash)) })
+    }
+
+    /// How to connect to relive's database, as its superuser. Stays valid across restarts.
+    pub fn connect_options(&self) -> PgConnectOptions {
+        self.plan.connect_options(DATABASE)
+    }
+
+    /// The server's process, if it is running just now.
+    pub fn postmaster_pid(&self) -> Option<u32> {
+        postmaster::running(&self.plan.layout.pgdata)?.as_raw().try_into().ok()
+    }
+
+    /// The directory of PostgreSQL's programs, as they are run.
+    pub fn binaries(&self) -> &Path {
+        &self.plan.binaries.dir
+    }
+
+    /// Disconnects all clients, shuts the server down and waits for its end.
+    pub async fn stop(self) -> Result<(), ClusterError> {
+        // An error only means that the supervisor has ended, which its own result explains.
+        let _ = self.stop.send(());
+        self.supervisor.await.context(|| "stop PostgreSQL")?
+    }
+}
+
+impl Plan {
+    /// The part of a start that works on files and runs short programs; it blocks.
+    fn prepare(options: &ClusterOptions) -> Result<(Self, [Lock; 2]), ClusterError> {
+        let found = Binaries::find(options.postgres_bin.as_deref())?;
+        let (layout, lock) = Layout::prepare(&options.data_dir)?;
+        let binaries = relocate::reachable_binaries(found, &layout.account)?;
+        initdb::initialise(&layout.pgdata, &binaries, &layout.account, options.durable)?;
+        let locks = [lock, Lock::cluster(&layout.pgdata)?];
+        let log = Log::new(layout.log.clone());
+        Ok((Self { binaries, layout, log, durable: options.durable }, locks))
+    }
+
+    fn connect_options(&self, database: &str) -> PgConnectOptions {
+        // Not `new`, which would look for a password file; and all that the environment may have
+        // set for other databases is set here.
+        PgConnectOptions::new_without_pgpass()
+            .socket(&self.layout.sockets)
+            .port(PORT)
+            .username(initdb::SUPERUSER)
+            .database(database)
+            .ssl_mode(PgSslMode::Disable)
+            .application_name("relive")
+    }
+
+    /// Waits until the server answers, then makes sure that it has the database.
+    async fn make_ready(&self, leash: &mut Leash) -> Result<(), ClusterError> {
+        let mut connection = tokio::select! {
+            biased;
+            connected = timeout(READY_WITHIN, self.connect()) => connected.map_err(|_| {
+                let (log, tail) = (self.log.path().to_owned(), self.log.tail(leash.log_start));
+                ClusterError::NotReady { seconds: READY_WITHIN.as_secs(), log, tail }
+            })?,
+            ended = leash.ended() => return Err(ClusterError::Ended {
+                status: ended?.to_string(),
+                log: self.log.path().to_owned(),
+                tail: self.log.tail(leash.log_start),
+            }),
+        };
+        ensure_database(&mut connection)
+            .await
+            .map_err(|source| ClusterError::Database { action: "create relive's database", source })?;
+        // A failed goodbye changes nothing about a server that has just answered.
+        let _ = connection.close().await;
+        Ok(())
+    }
+
+    /// Connects, however often that takes: no socket yet, still recovering, shutting down.
+    async fn connect(&self) -> PgConnection {
+        let options = self.connect_options("postgres");
+        loop {
+            if let Ok(Ok(connection)) = timeout(CONNECT_WITHIN, options.connect()).await {
+                return connection;
+            }
+            sleep(READY_POLL).await;
+        }
+    }
+}
+
+async fn ensure_database(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let found: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
+        .bind(DATABASE)
+        .fetch_optional(&mut *connection)
+        .await?;
+    if found.is_none() {
+        sqlx::query("CREATE DATABASE relive").execute(connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Keeps the postmaster running for as long as the cluster lives.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, interval, sleep},
+};
+use tracing::{error, info, warn};
+
+use super::{Plan, error::ClusterError, layout::Lock, leash::Leash, log::CHECK_EVERY, postmaster};
+
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// A postmaster that ran this long was well; its end starts the backoff anew.
+const WELL_AFTER: Duration = Duration::from_secs(30);
+
+pub(super) struct Supervisor {
+    pub plan: Arc<Plan>,
+    /// Resolves when the cluster is stopped, and as well when its handle is dropped.
+    pub stop: oneshot::Receiver<()>,
+    /// Let go of after the postmaster's end, not before.
+    pub _locks: [Lock; 2],
+}
+
+impl Supervisor {
+    /// Watches `leash`, and each that has to take its place, until told to stop.
+    pub async fn run(mut self, mut leash: Leash) -> Result<(), ClusterError> {
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            let started = Instant::now();
+            if !self.watch(&mut leash).await {
+                return leash.end(&self.plan.layout.pgdata).await;
+            }
+            // Closes the pipe: should only the shell have been killed, the postmaster ends now.
+            drop(leash);
+            if started.elapsed() > WELL_AFTER {
+                backoff = FIRST_BACKOFF;
+            }
+            leash = match self.start_again(&mut backoff).await {
+                Some(leash) => leash,
+                // The postmaster may be on its way out still, if it was the shell that ended.
+                None => return postmaster::settle(&self.plan.layout.pgdata).await,
+            };
+        }
+    }
+
+    /// Waits for the postmaster's end (true) or for the order to stop it (false).
+    async fn watch(&mut self, leash: &mut Leash) -> bool {
+        let mut log_check = interval(CHECK_EVERY);
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut self.stop => return false,
+                ended = leash.ended() => {
+                    let how = ended.map_or_else(|error| error.to_string(), |it| it.to_string());
+                    let log = self.plan.log.tail(leash.log_start);
+                    warn!(%how, log, "PostgreSQL ended by itself and is started again");
+                    return true;
+                }
+                _ = log_check.tick() => self.plan.log.bound(),
+            }
+        }
+    }
+
+    /// Tries until a postmaster is started; none when told to stop meanwhile.
+    async fn start_again(&mut self, backoff: &mut Duration) -> Option<Leash> {
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut self.stop => return None,
+                () = sleep(*backoff) => {}
+            }
+            *backoff = (*backoff * 2).min(LONGEST_BACKOFF);
+            metrics::counter!("relive_postgres_restarts_total").increment(1);
+            let started = tokio::select! {
+                biased;
+                _ = &mut self.stop => return None,
+                started = Leash::start(&self.plan) => started,
+            };
+            match started {
+                Ok(leash) => {
+                    info!("started PostgreSQL again");
+                    return Some(leash);
+                }
+                Err(why) => error!(%why, "cannot start PostgreSQL again; still trying"),
+            }
+        }
+    }
+}
