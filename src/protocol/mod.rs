@@ -13,7 +13,7 @@ pub use close::CloseCode;
 pub use error::{ErrorCode, Problem};
 pub use frames::{ClientFrame, CommandFrame, Mode, ReplayAction, ServerFrame, SessionChange, Subscribe};
 pub use rest::{
-    CommandReceipt, Commands, ControlAction, ControlRequest, CreateSession, EventPage, NodeDetail, NodeUpdate,
-    ReviewAction, ReviewRequest, SessionPage, SignalRequest,
+    AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateSession, EventPage, GroupPage,
+    NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SessionPage, SignalRequest, WorkflowPage,
 };
 pub use typescript::export as export_typescript;

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::session::{
-    Command, Driver, GraphDefinition, NodeId, NodeStateSnapshot, NodeStatus, Progress, Recorded, Revision, SessionId,
-    SessionSummary,
+    Agent, Command, Driver, GraphDefinition, Group, NodeId, NodeStateSnapshot, NodeStatus, Progress, Recorded,
+    Revision, SessionId, SessionSummary, Workflow,
 };
 
 /// `POST /sessions`.
@@ -204,4 +204,34 @@ pub struct EventPage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub next_after: Option<Revision>,
+}
+
+/// `GET /groups`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct GroupPage {
+    pub groups: Vec<Group>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// `GET /agents`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct AgentPage {
+    pub agents: Vec<Agent>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// `GET /workflows`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct WorkflowPage {
+    pub workflows: Vec<Workflow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 use ts_rs::{Config, ExportError, TS};
 
 use super::{
-    ClientFrame, CommandReceipt, Commands, ControlRequest, CreateSession, EventPage, NodeDetail, NodeUpdate, Problem,
-    ReviewRequest, ServerFrame, SessionPage, SignalRequest,
+    AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateSession, EventPage, GroupPage, NodeDetail,
+    NodeUpdate, Problem, ReviewRequest, ServerFrame, SessionPage, SignalRequest, WorkflowPage,
 };
 use crate::session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Workflow,
@@ -32,6 +32,9 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     Problem::export_all(&config)?;
     ReviewRequest::export_all(&config)?;
     SessionPage::export_all(&config)?;
+    GroupPage::export_all(&config)?;
+    AgentPage::export_all(&config)?;
+    WorkflowPage::export_all(&config)?;
     SignalRequest::export_all(&config)?;
     Agent::export_all(&config)?;
     AgentFields::export_all(&config)?;

@@ -49,3 +49,4 @@ pub use snapshot::{Message, NodeCounts, SessionEntity, SessionSummary, WorkflowS
 pub use state::{ContextValue, Origin, PendingSignal, Session};
 pub use status::{NodeStatus, SessionStatus};
 pub use time::Timestamp;
+pub use validate::json as check_json;

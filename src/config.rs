@@ -1,0 +1,82 @@
+//! Settings. Each has a flag, an environment variable and a default, all of which `--help` shows.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// The settings of `relive serve`.
+#[derive(Args, Clone, Debug)]
+pub struct ServeConfig {
+    /// Address to listen on: HTTP and WebSocket share it. Port 0 picks a free one.
+    #[arg(long, env = "RELIVE_LISTEN", default_value = "127.0.0.1:7400", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+
+    #[command(flatten)]
+    pub access: AccessConfig,
+
+    /// Open WebSockets at most; one more is answered with 503.
+    #[arg(long, env = "RELIVE_MAX_SOCKETS", default_value_t = 10_000, value_name = "NUMBER")]
+    pub max_sockets: usize,
+
+    /// Seconds a session without viewers and pending commands stays in memory.
+    #[arg(long, env = "RELIVE_IDLE_SECONDS", default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
+    pub idle_seconds: f64,
+}
+
+/// Where sessions are kept.
+#[derive(Args, Clone, Debug)]
+pub struct DatabaseConfig {
+    /// A PostgreSQL with pgvector, as postgres://user:password@host/database. Without it the server
+    /// runs one of its own under the data directory.
+    #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+
+    /// Where the server's own PostgreSQL keeps its data.
+    #[arg(long, env = "RELIVE_DATA_DIR", default_value = "./relive-data", value_name = "DIRECTORY")]
+    pub data_dir: PathBuf,
+
+    /// Directory with the programs of the server's own PostgreSQL. Default: `./.postgres/bin`, then
+    /// the system's if it has pgvector.
+    #[arg(long, env = "RELIVE_POSTGRES_BIN", value_name = "DIRECTORY")]
+    pub postgres_bin: Option<PathBuf>,
+
+    /// Database connections at most, the commit lanes' included.
+    #[arg(long, env = "RELIVE_DATABASE_CONNECTIONS", default_value_t = 20, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u32).range(8..=1_000))]
+    pub database_connections: u32,
+
+    /// Commit lanes; each holds a database connection.
+    #[arg(long, env = "RELIVE_LANES", default_value_t = 4, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub lanes: u16,
+
+    /// Dimension of memory embeddings that are indexed.
+    #[arg(long, env = "RELIVE_EMBEDDING_DIM", default_value_t = 1_536, value_name = "NUMBER",
+          value_parser = clap::value_parser!(u32).range(1..=2_000))]
+    pub embedding_dim: u32,
+}
+
+/// Who may reach the server.
+#[derive(Args, Clone, Debug)]
+pub struct AccessConfig {
+    /// Listen on an address that other machines can reach, although anyone there can then do
+    /// anything.
+    #[arg(long, env = "RELIVE_ALLOW_ANONYMOUS")]
+    pub allow_anonymous: bool,
+
+    /// Web origins, beside the server's own, whose pages may use this server, such as
+    /// https://dashboard.example.org; several with commas.
+    #[arg(long, env = "RELIVE_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds.is_finite() && seconds > 0.0 && seconds <= 1e9 => Ok(seconds),
+        _ => Err("expected a number of seconds greater than 0".to_owned()),
+    }
+}

@@ -1,0 +1,89 @@
+//! The router.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware;
+use axum::response::IntoResponse as _;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::access::{self, AccessRules};
+use super::error::ApiError;
+use super::{catalog, commands, observe, openapi, probes, sessions, sockets};
+use crate::hub::Hub;
+use crate::protocol::ErrorCode;
+use crate::storage::Storage;
+use crate::ws::Gateway;
+
+/// Bytes of a request body at most.
+const BODY_BYTES: usize = 1024 * 1024;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub hub: Hub,
+    pub gateway: Gateway,
+    pub metrics: Option<&'static PrometheusHandle>,
+    pub access: AccessRules,
+}
+
+impl App {
+    pub(super) fn storage(&self) -> &Storage {
+        self.hub.storage()
+    }
+}
+
+/// Every route, each with its place in the OpenAPI document.
+pub fn router(app: App) -> Router {
+    let (router, document) = OpenApiRouter::with_openapi(openapi::document())
+        .nest("/api/v1", api())
+        .routes(routes!(sockets::many))
+        .routes(routes!(sockets::one))
+        .routes(routes!(sockets::list))
+        .routes(routes!(probes::healthz))
+        .routes(routes!(probes::readyz))
+        .routes(routes!(probes::metrics))
+        .routes(routes!(probes::openapi))
+        .routes(routes!(probes::index))
+        .split_for_parts();
+    let document = openapi::Document::new(&document);
+    let access = app.access.clone();
+    router
+        .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
+        .method_not_allowed_fallback(|| async {
+            ApiError::bad_request("this address does not know this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+        })
+        .layer(axum::Extension(document))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
+            ApiError::new(ErrorCode::Internal, "the server failed; its log says why").into_response()
+        }))
+        .layer(middleware::from_fn_with_state(access, access::check))
+        .layer(header("x-content-type-options", "nosniff"))
+        .layer(header("referrer-policy", "no-referrer"))
+        .layer(middleware::from_fn(observe::observe))
+        .with_state(app)
+}
+
+fn header(name: &'static str, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(HeaderName::from_static(name), HeaderValue::from_static(value))
+}
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::get, sessions::delete))
+        .routes(routes!(sessions::graph))
+        .routes(routes!(sessions::entity))
+        .routes(routes!(sessions::events))
+        .routes(routes!(sessions::node, commands::update_node))
+        .routes(routes!(commands::commands))
+        .routes(routes!(commands::control))
+        .routes(routes!(commands::signal))
+        .routes(routes!(commands::review))
+        .merge(catalog::routes())
+}

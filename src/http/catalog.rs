@@ -1,0 +1,205 @@
+//! Groups, agents and workflows.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::{Body, Path, Query};
+use super::session_query::{cursor, limit};
+use crate::protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
+use crate::session::{Agent, AgentFields, Group, GroupFields, Timestamp, Workflow, WorkflowFields, check_json, limits};
+use crate::storage::{Entity, Page};
+
+/// Rows on a page, unless asked for otherwise, and at most.
+const LIMIT: (u32, u32) = (50, 200);
+
+/// Which page of a list.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// Rows at most: 1 to 200, 50 if not given.
+    limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// What is checked of fields beyond their types.
+trait Checked {
+    fn check(&self) -> Result<(), ApiError>;
+}
+
+async fn create_one<E: Entity>(app: &App, fields: &E::Fields) -> Result<(StatusCode, Json<E>), ApiError>
+where
+    E::Fields: Checked,
+{
+    fields.check()?;
+    Ok((StatusCode::CREATED, Json(app.storage().create_entity(Uuid::now_v7(), fields, Timestamp::now()).await?)))
+}
+
+async fn replace_one<E: Entity>(app: &App, id: Uuid, fields: &E::Fields, what: &str) -> Result<Json<E>, ApiError>
+where
+    E::Fields: Checked,
+{
+    fields.check()?;
+    let updated = app.storage().update_entity(id, fields, Timestamp::now()).await?;
+    updated.map(Json).ok_or_else(|| ApiError::not_found(what))
+}
+
+async fn get_one<E: Entity>(app: &App, id: Uuid, what: &str) -> Result<Json<E>, ApiError> {
+    app.storage().entity(id).await?.map(Json).ok_or_else(|| ApiError::not_found(what))
+}
+
+async fn page<E: Entity>(app: &App, query: &PageQuery) -> Result<(Vec<E>, Option<String>), ApiError> {
+    let after = cursor(query.cursor.as_deref())?;
+    let Page { items, next } = app.storage().entities(after, limit(query.limit, LIMIT.0, LIMIT.1)?).await?;
+    Ok((items, next.map(|cursor| cursor.encode())))
+}
+
+fn deleted(deleted: bool, what: &str) -> Result<StatusCode, ApiError> {
+    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found(what)) }
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    if name.trim().is_empty() || name.len() > limits::NAME_BYTES {
+        return Err(ApiError::bad_request("name must have 1 to 1024 bytes"));
+    }
+    check_text("name", name)
+}
+
+fn check_text(field: &'static str, text: &str) -> Result<(), ApiError> {
+    if text.contains('\0') {
+        return Err(ApiError::bad_request(format!("{field} must not contain the character NUL")));
+    }
+    Ok(())
+}
+
+impl Checked for GroupFields {
+    fn check(&self) -> Result<(), ApiError> {
+        check_name(&self.name)?;
+        check_text("icon", self.icon.as_deref().unwrap_or_default())?;
+        check_text("systemPrompt", self.system_prompt.as_deref().unwrap_or_default())
+    }
+}
+
+impl Checked for AgentFields {
+    fn check(&self) -> Result<(), ApiError> {
+        check_name(&self.name)?;
+        check_text("avatar", self.avatar.as_deref().unwrap_or_default())?;
+        check_text("description", self.description.as_deref().unwrap_or_default())?;
+        check_text("personaPrompt", &self.persona_prompt)?;
+        let config = self.model_config.clone().map(serde_json::Value::Object);
+        for (field, value) in [("modelConfig", &config), ("capabilities", &self.capabilities)] {
+            if let Some(value) = value {
+                check_json(field, value).map_err(crate::hub::HubError::from)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Checked for WorkflowFields {
+    fn check(&self) -> Result<(), ApiError> {
+        check_name(&self.name)?;
+        Ok(self.graph.validate()?)
+    }
+}
+
+/// The five operations of one table; the paths and bodies differ, what happens does not.
+macro_rules! catalog_routes {
+    ($module:ident, $path:literal, $what:literal, $entity:ident, $fields:ident, $page:ident, $list:ident, $delete:expr) => {
+        mod $module {
+            use super::*;
+
+            #[doc = concat!("List ", stringify!($list), ", newest first.")]
+            #[utoipa::path(get, path = concat!("/", $path), operation_id = concat!("list_", $path), tag = "catalog",
+                                params(PageQuery), responses((status = 200, description = "A page", body = $page)))]
+            pub async fn list(State(app): State<App>, Query(query): Query<PageQuery>) -> Result<Json<$page>, ApiError> {
+                let ($list, next_cursor) = page::<$entity>(&app, &query).await?;
+                Ok(Json($page { $list, next_cursor }))
+            }
+
+            #[doc = concat!("Create a ", $what, ".")]
+            #[utoipa::path(post, path = concat!("/", $path), operation_id = concat!("create_", $what), tag = "catalog",
+                                request_body = $fields, responses(
+                                    (status = 201, description = "Created", body = $entity),
+                                    (status = 422, description = "A graph that cannot be run", body = Problem),
+                                ))]
+            pub async fn create(
+                State(app): State<App>,
+                Body(fields): Body<$fields>,
+            ) -> Result<(StatusCode, Json<$entity>), ApiError> {
+                create_one::<$entity>(&app, &fields).await
+            }
+
+            #[doc = concat!("Read a ", $what, ".")]
+            #[utoipa::path(get, path = concat!("/", $path, "/{id}"), operation_id = concat!("get_", $what),
+                                tag = "catalog", params(("id" = Uuid, Path)), responses(
+                                    (status = 200, description = "Found", body = $entity),
+                                    (status = 404, description = "Not found", body = Problem),
+                                ))]
+            pub async fn get(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<$entity>, ApiError> {
+                get_one::<$entity>(&app, id, $what).await
+            }
+
+            #[doc = concat!("Replace a ", $what, "'s fields.")]
+            #[utoipa::path(put, path = concat!("/", $path, "/{id}"), operation_id = concat!("replace_", $what),
+                                tag = "catalog", params(("id" = Uuid, Path)), request_body = $fields, responses(
+                                    (status = 200, description = "Replaced", body = $entity),
+                                    (status = 404, description = "Not found", body = Problem),
+                                ))]
+            pub async fn replace(
+                State(app): State<App>,
+                Path(id): Path<Uuid>,
+                Body(fields): Body<$fields>,
+            ) -> Result<Json<$entity>, ApiError> {
+                replace_one::<$entity>(&app, id, &fields, $what).await
+            }
+
+            #[doc = concat!("Delete a ", $what, ".")]
+            #[utoipa::path(delete, path = concat!("/", $path, "/{id}"), operation_id = concat!("delete_", $what),
+                                tag = "catalog", params(("id" = Uuid, Path)), responses(
+                                    (status = 204, description = "Deleted, with everything below it"),
+                                    (status = 404, description = "Not found", body = Problem),
+                                    (status = 409, description = "Still in use", body = Problem),
+                                ))]
+            pub async fn delete(State(app): State<App>, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
+                let delete = $delete;
+                deleted(delete(app, id).await?, $what)
+            }
+        }
+    };
+}
+
+catalog_routes!(groups, "groups", "group", Group, GroupFields, GroupPage, groups, async |app: App, id| {
+    app.hub.delete_group(id).await.map_err(ApiError::from)
+});
+catalog_routes!(agents, "agents", "agent", Agent, AgentFields, AgentPage, agents, async |app: App, id| {
+    app.storage().delete_entity::<Agent>(id).await.map_err(ApiError::from)
+});
+catalog_routes!(
+    workflows,
+    "workflows",
+    "workflow",
+    Workflow,
+    WorkflowFields,
+    WorkflowPage,
+    workflows,
+    async |app: App, id| { app.storage().delete_entity::<Workflow>(id).await.map_err(ApiError::from) }
+);
+
+pub fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(groups::list, groups::create))
+        .routes(routes!(groups::get, groups::replace, groups::delete))
+        .routes(routes!(agents::list, agents::create))
+        .routes(routes!(agents::get, agents::replace, agents::delete))
+        .routes(routes!(workflows::list, workflows::create))
+        .routes(routes!(workflows::get, workflows::replace, workflows::delete))
+}

@@ -1,0 +1,134 @@
+//! Changing sessions. Every answer means that the change is durable.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::{Body, Path, idempotency_key, if_match};
+use crate::hub::{HubError, Submission};
+use crate::protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Problem, ReviewRequest, SignalRequest};
+use crate::session::{Command, NodeId, SessionId};
+
+/// How long a request waits for its commit. Beyond it the answer is `unavailable` and the outcome
+/// unknown; repeating the request with the same `Idempotency-Key` finds it out.
+const COMMIT: Duration = Duration::from_secs(30);
+
+async fn execute(
+    app: &App,
+    headers: &HeaderMap,
+    session_id: SessionId,
+    commands: Vec<Command>,
+) -> Result<Json<CommandReceipt>, ApiError> {
+    let submission = Submission {
+        session_id,
+        commands,
+        command_id: idempotency_key(headers)?.map(Into::into),
+        expected_revision: if_match(headers)?,
+    };
+    let outcome = tokio::time::timeout(COMMIT, app.hub.execute(submission)).await;
+    let receipt = outcome.unwrap_or(Err(HubError::Unavailable))?;
+    Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))
+}
+
+/// Carry out one command, or several: all of them or none.
+#[utoipa::path(post, path = "/sessions/{id}/commands", tag = "commands", request_body = Commands,
+    params(
+        ("id" = SessionId, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless"),
+        ("If-Match" = Option<String>, Header, description = "Refuse unless the session is at this revision"),
+    ),
+    responses(
+        (status = 200, description = "Carried out", body = CommandReceipt),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 409, description = "Not allowed in this state", body = Problem),
+        (status = 412, description = "The session has moved on", body = Problem),
+        (status = 422, description = "No such node", body = Problem),
+        (status = 503, description = "The database is away", body = Problem),
+    ))]
+pub async fn commands(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+    Body(request): Body<serde_json::Value>,
+) -> Result<Json<CommandReceipt>, ApiError> {
+    // By hand rather than by the untagged enum: its errors do not say what is wrong.
+    let commands = match request {
+        array @ serde_json::Value::Array(_) => serde_json::from_value(array),
+        one => serde_json::from_value(one).map(|command| vec![command]),
+    };
+    let commands = commands.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    execute(&app, &headers, id, commands).await
+}
+
+/// Start, pause, resume, complete, stop or cancel.
+#[utoipa::path(post, path = "/sessions/{id}/control", tag = "commands", request_body = ControlRequest,
+    params(("id" = SessionId, Path)),
+    responses(
+        (status = 200, description = "Done", body = CommandReceipt),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 409, description = "Not allowed in this state", body = Problem),
+    ))]
+pub async fn control(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+    Body(request): Body<ControlRequest>,
+) -> Result<Json<CommandReceipt>, ApiError> {
+    execute(&app, &headers, id, vec![request.into()]).await
+}
+
+/// Report a node's status.
+#[utoipa::path(put, path = "/sessions/{id}/nodes/{nodeId}", tag = "commands", request_body = NodeUpdate,
+    params(("id" = SessionId, Path), ("nodeId" = String, Path)),
+    responses(
+        (status = 200, description = "Recorded", body = CommandReceipt),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 409, description = "Not allowed in this state", body = Problem),
+        (status = 422, description = "No such node", body = Problem),
+    ))]
+pub async fn update_node(
+    State(app): State<App>,
+    Path((id, node_id)): Path<(SessionId, NodeId)>,
+    headers: HeaderMap,
+    Body(update): Body<NodeUpdate>,
+) -> Result<Json<CommandReceipt>, ApiError> {
+    execute(&app, &headers, id, vec![update.into_command(node_id)]).await
+}
+
+/// Hand a payload to a running or suspended node.
+#[utoipa::path(post, path = "/sessions/{id}/signal", tag = "commands", request_body = SignalRequest,
+    params(("id" = SessionId, Path)),
+    responses(
+        (status = 200, description = "Recorded", body = CommandReceipt),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 409, description = "The node is not waiting, or holds a signal already", body = Problem),
+    ))]
+pub async fn signal(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+    Body(SignalRequest { node_id, payload }): Body<SignalRequest>,
+) -> Result<Json<CommandReceipt>, ApiError> {
+    execute(&app, &headers, id, vec![Command::Signal { node_id, payload }]).await
+}
+
+/// Decide on what a node has put up for review: a signal with payload `{review: {…}}`.
+#[utoipa::path(post, path = "/sessions/{id}/review", tag = "commands", request_body = ReviewRequest,
+    params(("id" = SessionId, Path)),
+    responses(
+        (status = 200, description = "Recorded", body = CommandReceipt),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 409, description = "The node is not waiting, or has been reviewed already", body = Problem),
+    ))]
+pub async fn review(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+    Body(request): Body<ReviewRequest>,
+) -> Result<Json<CommandReceipt>, ApiError> {
+    execute(&app, &headers, id, vec![request.into()]).await
+}

@@ -1,0 +1,91 @@
+//! Errors as RFC 9457 problem documents.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::hub::HubError;
+use crate::protocol::{ErrorCode, Problem};
+use crate::session::GraphError;
+use crate::storage::StorageError;
+use crate::ws::{UpgradeError, error_code};
+
+/// An answer that is not a success.
+#[derive(Clone, Debug)]
+pub struct ApiError {
+    code: ErrorCode,
+    detail: String,
+    /// When the code's own status is not the one HTTP wants.
+    status: Option<StatusCode>,
+}
+
+impl ApiError {
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), status: None }
+    }
+
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::BadRequest, detail)
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
+    }
+
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    pub fn with_status(self, status: StatusCode) -> Self {
+        Self { status: Some(status), ..self }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = self
+            .status
+            .or_else(|| StatusCode::from_u16(self.code.http_status()).ok())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let problem = Problem {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: self.detail,
+            code: self.code,
+            retryable: self.code.is_retryable(),
+        };
+        let mut response = (status, axum::Json(problem)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response
+    }
+}
+
+impl From<HubError> for ApiError {
+    fn from(error: HubError) -> Self {
+        Self::new(error_code(&error), error.to_string())
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        HubError::from(error).into()
+    }
+}
+
+impl From<GraphError> for ApiError {
+    fn from(error: GraphError) -> Self {
+        Self::new(ErrorCode::InvalidGraph, error.to_string())
+    }
+}
+
+impl From<UpgradeError> for ApiError {
+    fn from(error: UpgradeError) -> Self {
+        match error {
+            UpgradeError::NotWebSocket(_) => {
+                Self::bad_request(error.to_string()).with_status(StatusCode::UPGRADE_REQUIRED)
+            }
+            UpgradeError::Full => Self::new(ErrorCode::Unavailable, error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! HTTP transport: parse, call, encode. No rules and no SQL.
+
+mod access;
+mod app;
+mod catalog;
+mod commands;
+mod error;
+mod extract;
+mod observe;
+mod openapi;
+mod probes;
+mod session_query;
+mod sessions;
+mod sockets;
+
+pub use access::AccessRules;
+pub use app::{App, router};

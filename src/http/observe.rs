@@ -1,0 +1,23 @@
+//! A span, a log line and metrics for every request.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument as _;
+
+/// Wraps a request. The span's fields have few values, but for the request's own id.
+pub async fn observe(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", id = %uuid::Uuid::now_v7(), %method, route);
+    let started = Instant::now();
+    let response = next.run(request).instrument(span.clone()).await;
+    let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
+    span.in_scope(|| tracing::debug!(status, seconds, "answered"));
+    let labels = [("route", route.clone()), ("method", method.to_string()), ("status", status.to_string())];
+    metrics::counter!("relive_http_requests_total", &labels).increment(1);
+    metrics::histogram!("relive_http_seconds", "route" => route).record(seconds);
+    response
+}

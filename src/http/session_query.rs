@@ -1,0 +1,93 @@
+//! The filters of session lists, the same for a page and for a live list.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+use uuid::Uuid;
+
+use super::error::ApiError;
+use crate::session::{NodeId, NodeStatus, SessionStatus, Timestamp};
+use crate::storage::{Cursor, SessionFilter};
+
+/// Sessions on a page, unless asked for otherwise.
+const LIMIT: u32 = 50;
+/// Sessions on a page at most.
+const MAX_LIMIT: u32 = 200;
+
+/// Every given condition must hold.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct SessionQuery {
+    pub group_id: Option<Uuid>,
+    pub workflow_id: Option<Uuid>,
+    /// One status or several with commas, such as `running,paused`.
+    pub status: Option<String>,
+    /// Together with `nodeStatus`: sessions in which this node stands in that status.
+    pub node_id: Option<String>,
+    #[param(inline)]
+    pub node_status: Option<NodeStatus>,
+    #[param(value_type = Option<String>)]
+    pub started_after: Option<Timestamp>,
+    #[param(value_type = Option<String>)]
+    pub started_before: Option<Timestamp>,
+    #[param(value_type = Option<String>)]
+    pub ended_after: Option<Timestamp>,
+    #[param(value_type = Option<String>)]
+    pub ended_before: Option<Timestamp>,
+    #[param(value_type = Option<String>)]
+    pub updated_after: Option<Timestamp>,
+    /// Sessions at most: 1 to 200, 50 if not given.
+    pub limit: Option<u32>,
+    /// `nextCursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl SessionQuery {
+    pub fn filter(&self) -> Result<SessionFilter, ApiError> {
+        let statuses =
+            self.status.iter().flat_map(|names| names.split(',')).map(parse_status).collect::<Result<_, _>>()?;
+        let node = match (&self.node_id, self.node_status) {
+            (Some(id), Some(status)) if !id.contains('\0') => Some((NodeId::from(id.as_str()), status)),
+            (None, None) => None,
+            _ => return Err(ApiError::bad_request("nodeId and nodeStatus go together")),
+        };
+        Ok(SessionFilter {
+            group_id: self.group_id,
+            workflow_id: self.workflow_id,
+            statuses,
+            node,
+            started_after: self.started_after,
+            started_before: self.started_before,
+            ended_after: self.ended_after,
+            ended_before: self.ended_before,
+            updated_after: self.updated_after,
+        })
+    }
+
+    pub fn limit(&self) -> Result<u32, ApiError> {
+        limit(self.limit, LIMIT, MAX_LIMIT)
+    }
+
+    pub fn cursor(&self) -> Result<Option<Cursor>, ApiError> {
+        cursor(self.cursor.as_deref())
+    }
+}
+
+/// A page size between 1 and `max`.
+pub fn limit(given: Option<u32>, default: u32, max: u32) -> Result<u32, ApiError> {
+    match given.unwrap_or(default) {
+        limit if (1..=max).contains(&limit) => Ok(limit),
+        _ => Err(ApiError::bad_request(format!("limit must lie between 1 and {max}"))),
+    }
+}
+
+pub fn cursor(given: Option<&str>) -> Result<Option<Cursor>, ApiError> {
+    given
+        .map(|text| Cursor::decode(text).ok_or_else(|| ApiError::bad_request("cursor is not one this server gave")))
+        .transpose()
+}
+
+fn parse_status(name: &str) -> Result<SessionStatus, ApiError> {
+    SessionStatus::parse(name.trim())
+        .ok_or_else(|| ApiError::bad_request(format!("'{}' is not a session status", name.escape_debug())))
+}

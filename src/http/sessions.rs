@@ -1,0 +1,227 @@
+//! Reading sessions, and their beginning and end.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{ETAG, IF_NONE_MATCH, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::{Body, Path, Query, idempotency_key};
+use super::session_query::{SessionQuery, limit};
+use crate::protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
+use crate::session::{
+    Created, Driver, Event, GraphDefinition, NodeId, Revision, Session, SessionEntity, SessionId, Timestamp, Workflow,
+    WorkflowSession,
+};
+
+/// Events on a page, unless asked for otherwise, and at most.
+const EVENTS: (u32, u32) = (100, 1_000);
+
+/// Create a session. It is pending, at revision 1.
+///
+/// With an `Idempotency-Key`, a repetition answers as the first time and creates nothing.
+#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
+    responses(
+        (status = 201, description = "Created", body = WorkflowSession),
+        (status = 404, description = "No such group or workflow", body = Problem),
+        (status = 409, description = "The id is taken", body = Problem),
+        (status = 422, description = "The graph cannot be run", body = Problem),
+    ))]
+pub async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Body(request): Body<CreateSession>,
+) -> Result<Response, ApiError> {
+    let key = idempotency_key(&headers)?;
+    let id = request.id.unwrap_or_else(SessionId::generate);
+    let created = describe(&app, request).await?;
+    let session = app.hub.create(id, created, key).await?;
+    let location = format!("/api/v1/sessions/{}", session.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], with_etag(&session)).into_response())
+}
+
+async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError> {
+    if request.driver == Some(Driver::Builtin) {
+        return Err(ApiError::bad_request("this version has no built-in engine; drive the session from outside"));
+    }
+    for (field, value) in [("proposal", &request.proposal), ("inputs", &request.inputs)] {
+        if let Some(value) = value {
+            crate::session::check_json(field, value).map_err(crate::hub::HubError::from)?;
+        }
+    }
+    let workflow: Option<Workflow> = match request.workflow_id {
+        Some(id) => Some(app.storage().entity(id).await?.ok_or_else(|| ApiError::not_found("workflow"))?),
+        None => None,
+    };
+    let workflow_name = workflow.as_ref().map(|workflow| workflow.fields.name.clone());
+    let graph = request.graph.or_else(|| workflow.map(|workflow| workflow.fields.graph));
+    if let Some(graph) = &graph {
+        graph.validate()?;
+    }
+    Ok(Created {
+        workflow_id: request.workflow_id,
+        workflow_name,
+        group_id: request.group_id,
+        graph: graph.map(Arc::new),
+        proposal: request.proposal.map(Arc::new),
+        inputs: request.inputs.map(Arc::new),
+        driver: Driver::External,
+        forked: None,
+    })
+}
+
+fn etag(revision: Revision) -> String {
+    format!("\"{revision}\"")
+}
+
+fn with_etag(session: &Session) -> Response {
+    ([(ETAG, etag(session.revision))], Json(session.snapshot())).into_response()
+}
+
+/// List sessions, newest first.
+#[utoipa::path(get, path = "/sessions", tag = "sessions", params(SessionQuery), responses(
+    (status = 200, description = "A page of summaries", body = SessionPage),
+    (status = 400, description = "A filter cannot be understood", body = Problem),
+))]
+pub async fn list(State(app): State<App>, Query(query): Query<SessionQuery>) -> Result<Json<SessionPage>, ApiError> {
+    let page = app.storage().summaries(&query.filter()?, query.cursor()?, query.limit()?).await?;
+    Ok(Json(SessionPage { sessions: page.items, next_cursor: page.next.map(|cursor| cursor.encode()) }))
+}
+
+/// Which moment of a session to show.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Moment {
+    /// As it was at this revision.
+    revision: Option<Revision>,
+    /// As it was at this time.
+    #[param(value_type = Option<String>)]
+    at: Option<Timestamp>,
+}
+
+/// Read a session: its live state, or its state at an earlier moment.
+#[utoipa::path(get, path = "/sessions/{id}", tag = "sessions", params(("id" = SessionId, Path), Moment), responses(
+    (status = 200, description = "The state; `ETag` is its revision in quotes", body = WorkflowSession),
+    (status = 304, description = "`If-None-Match` names this revision"),
+    (status = 404, description = "No such session, or it did not exist at that moment", body = Problem),
+))]
+pub async fn get(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Query(moment): Query<Moment>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let session = at_moment(&app, id, moment).await?;
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let etag = etag(session.revision);
+    if known.is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
+    }
+    Ok(with_etag(&session))
+}
+
+async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Session>, ApiError> {
+    let revision = match (moment.revision, moment.at) {
+        (Some(_), Some(_)) => return Err(ApiError::bad_request("give either revision or at")),
+        (None, None) => return Ok(app.hub.session(id).await?),
+        (Some(revision), None) => Some(revision),
+        (None, Some(time)) => app.storage().revision_at(id, time).await?,
+    };
+    let session = match revision {
+        Some(revision) => app.storage().session_at(id, revision).await?,
+        None => None,
+    };
+    Ok(Arc::new(session.ok_or_else(|| ApiError::not_found("session at that moment"))?))
+}
+
+/// Delete a session with its messages, memories and journal. Its viewers are told.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = SessionId, Path)), responses(
+    (status = 204, description = "Deleted"),
+    (status = 404, description = "No such session", body = Problem),
+))]
+pub async fn delete(State(app): State<App>, Path(id): Path<SessionId>) -> Result<StatusCode, ApiError> {
+    app.hub.delete(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The graph a session runs.
+#[utoipa::path(get, path = "/sessions/{id}/graph", tag = "sessions", params(("id" = SessionId, Path)), responses(
+    (status = 200, description = "The graph", body = GraphDefinition),
+    (status = 404, description = "No such session, or it has no graph", body = Problem),
+))]
+pub async fn graph(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Json<Arc<GraphDefinition>>, ApiError> {
+    let session = app.hub.session(id).await?;
+    session.origin.graph.clone().map(Json).ok_or_else(|| ApiError::not_found("graph: the session has none"))
+}
+
+/// A session as it is stored, with its inputs, outputs and proposal.
+#[utoipa::path(get, path = "/sessions/{id}/entity", tag = "sessions", params(("id" = SessionId, Path)), responses(
+    (status = 200, description = "The stored session", body = SessionEntity),
+    (status = 404, description = "No such session", body = Problem),
+))]
+pub async fn entity(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Json<SessionEntity>, ApiError> {
+    Ok(Json(app.hub.session(id).await?.entity()))
+}
+
+/// Which events to read.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct EventQuery {
+    /// Events after this revision; 0 if not given.
+    after: Option<Revision>,
+    /// Events at most: 1 to 1000, 100 if not given.
+    limit: Option<u32>,
+}
+
+/// A session's events, in order.
+#[utoipa::path(get, path = "/sessions/{id}/events", tag = "sessions", params(("id" = SessionId, Path), EventQuery),
+    responses(
+        (status = 200, description = "A page of events", body = EventPage),
+        (status = 404, description = "No such session", body = Problem),
+    ))]
+pub async fn events(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Query(query): Query<EventQuery>,
+) -> Result<Json<EventPage>, ApiError> {
+    let limit = limit(query.limit, EVENTS.0, EVENTS.1)?;
+    let head = app.hub.session(id).await?.revision;
+    let events = app.hub.events(id, query.after.unwrap_or(0), limit).await?;
+    let next_after = events.last().map(|last| last.revision).filter(|last| *last < head);
+    Ok(Json(EventPage { events, next_after }))
+}
+
+/// A node with its last output.
+#[utoipa::path(get, path = "/sessions/{id}/nodes/{nodeId}", tag = "sessions",
+    params(("id" = SessionId, Path), ("nodeId" = String, Path)),
+    responses(
+        (status = 200, description = "The node", body = NodeDetail),
+        (status = 404, description = "No such session", body = Problem),
+    ))]
+pub async fn node(
+    State(app): State<App>,
+    Path((id, node_id)): Path<(SessionId, NodeId)>,
+) -> Result<Json<NodeDetail>, ApiError> {
+    let session = app.hub.session(id).await?;
+    let node = session.nodes.get(&node_id).ok_or_else(|| ApiError::not_found("node in this session"))?;
+    let output = match node.output {
+        Some(place) => output_at(&app, id, place.revision).await?,
+        None => None,
+    };
+    Ok(Json(NodeDetail { node: node.snapshot.clone(), output }))
+}
+
+async fn output_at(app: &App, id: SessionId, revision: Revision) -> Result<Option<serde_json::Value>, ApiError> {
+    let recorded = app.hub.events(id, revision - 1, 1).await?.into_iter().next();
+    Ok(recorded.and_then(|recorded| match recorded.event {
+        Event::NodeStatusChanged { output, .. } => output.map(Arc::unwrap_or_clone),
+        _ => None,
+    }))
+}

@@ -1,0 +1,160 @@
+//! Puts the parts together. `main` and the tests start the server the same way.
+
+mod accept;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{DatabaseConfig, ServeConfig};
+use crate::http::{AccessRules, App, router};
+use crate::hub::{Hub, HubOptions};
+use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
+use crate::storage::{Storage, StorageError};
+use crate::telemetry;
+use crate::ws::{Gateway, GatewayOptions};
+
+/// How long the first contact with the database may take.
+const FIRST_CONTACT: Duration = Duration::from_secs(30);
+/// How long connections may take to end.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How long the database may take for what was accepted.
+const FLUSH: Duration = Duration::from_secs(20);
+
+/// Why the server cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(
+        "there is no authentication yet, so the server listens on loopback addresses only and {0} is not one; \
+         use 127.0.0.1, or say --allow-anonymous if everybody who can reach {0} may do anything"
+    )]
+    NotLoopback(SocketAddr),
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("the listener has no address: {0}")]
+    Address(std::io::Error),
+    #[error("DATABASE_URL is not a PostgreSQL address: {0}")]
+    DatabaseUrl(sqlx::Error),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error("cannot use the database: {0}")]
+    Storage(#[from] StorageError),
+}
+
+/// Opens the address the configuration names.
+///
+/// # Errors
+///
+/// When it is not a loopback address and nobody allowed that, or is taken.
+pub async fn listen(config: &ServeConfig) -> Result<TcpListener, ServeError> {
+    let address = config.listen;
+    if !address.ip().is_loopback() && !config.access.allow_anonymous {
+        return Err(ServeError::NotLoopback(address));
+    }
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+}
+
+/// A server that is ready to take requests.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: App,
+    stop: CancellationToken,
+    cluster: Option<Cluster>,
+}
+
+impl Server {
+    /// Prepares everything: the database, its schema, the hub.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is not as it must be.
+    pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
+        let metrics = telemetry::metrics();
+        let address = listener.local_addr().map_err(ServeError::Address)?;
+        let (storage, cluster) = open_database(&config.database).await?;
+        let hub = Hub::new(
+            storage,
+            &HubOptions {
+                lanes: usize::from(config.database.lanes),
+                idle_after: Duration::from_secs_f64(config.idle_seconds),
+                ..HubOptions::default()
+            },
+        );
+        let stop = CancellationToken::new();
+        let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
+        let gateway = Gateway::new(hub.clone(), options, stop.clone());
+        let access = AccessRules::new(address, &config.access.allow_origin);
+        Ok(Self { listener, address, app: App { hub, gateway, metrics, access }, stop, cluster })
+    }
+
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The hub, for engines in the same process.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.app.hub
+    }
+
+    /// The embedded PostgreSQL, if it is one.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
+    }
+
+    /// Serves until `shutdown` completes; then tells every viewer, writes what was accepted, and
+    /// stops the embedded PostgreSQL.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { listener, app, stop, cluster, .. } = self;
+        let (hub, gateway) = (app.hub.clone(), app.gateway.clone());
+        let connections = accept::serve(listener, router(app), shutdown).await;
+        tracing::info!("stopping");
+        stop.cancel();
+        let farewell = async { tokio::join!(gateway.closed(), connections.shutdown()) };
+        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+            tracing::warn!("some clients did not end their connections in time");
+        }
+        hub.shutdown(FLUSH).await;
+        hub.storage().close().await;
+        if let Some(cluster) = cluster
+            && let Err(error) = cluster.stop().await
+        {
+            tracing::warn!(%error, "the embedded PostgreSQL did not stop cleanly; it recovers at the next start");
+        }
+    }
+}
+
+async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Cluster>), ServeError> {
+    let (options, cluster) = match &config.database_url {
+        Some(url) => (url.parse().map_err(ServeError::DatabaseUrl)?, None),
+        None => {
+            let cluster = Cluster::start(ClusterOptions {
+                data_dir: config.data_dir.clone(),
+                postgres_bin: config.postgres_bin.clone(),
+                durable: true,
+            })
+            .await?;
+            (cluster.connect_options(), Some(cluster))
+        }
+    };
+    let storage = Storage::new(options, config.database_connections);
+    // A database that is being started, as after a reboot, is given a moment.
+    let deadline = Instant::now() + FIRST_CONTACT;
+    loop {
+        match storage.migrate(config.embedding_dim).await {
+            Ok(()) => return Ok((storage, cluster)),
+            Err(error) if error.is_transient() && Instant::now() < deadline => {
+                tracing::info!(%error, "waiting for the database");
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

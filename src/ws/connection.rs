@@ -1,0 +1,392 @@
+//! One client's connection: everything that is not simply showing it a change.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::commands::InFlight;
+use super::frames;
+use super::gateway::Gateway;
+use super::list;
+use super::reader::{Reader, reader};
+use super::rooms::Membership;
+use super::socket::{OUTBOX_BYTES, Socket};
+use super::upgrade::Opening;
+use super::viewer::{Progress, Viewer};
+use crate::hub::HubError;
+use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Subscribe};
+use crate::session::SessionId;
+
+/// Time between two pings, give or take a fifth so that clients do not beat together.
+const PING: Duration = Duration::from_secs(25);
+/// How long a client may be silent after a ping.
+const PONG: Duration = Duration::from_secs(10);
+/// How long a closing connection may take.
+const LINGER: Duration = Duration::from_secs(2);
+/// Events read from the journal at once for a viewer that is far behind.
+const JOURNAL_PAGE: u32 = 200;
+/// How long to wait before the journal is tried again.
+const JOURNAL_RETRY: Duration = Duration::from_millis(500);
+
+/// A client's connection, as its task sees it.
+pub(super) struct Connection {
+    gateway: Gateway,
+    socket: Arc<Socket>,
+    reader: Box<Reader>,
+    viewers: HashMap<SessionId, Subscribed>,
+    in_flight: Option<Box<InFlight>>,
+    /// The session of a `/ws/sessions/{id}` socket.
+    only: Option<SessionId>,
+    list: Option<AbortOnDropHandle<()>>,
+    next_ping: Instant,
+    /// Set while a ping is unanswered.
+    pong_due: Option<Instant>,
+}
+
+struct Subscribed {
+    viewer: Arc<Viewer>,
+    /// When to look at the viewer again, though nobody calls.
+    due: Option<Instant>,
+    _membership: Membership,
+}
+
+/// What woke the connection's task.
+enum Woken {
+    Message(Option<Result<Message, WebSocketError>>),
+    Answers(Bytes),
+    Called,
+    Writable,
+    Time,
+    Stop,
+}
+
+impl Connection {
+    pub async fn run(gateway: Gateway, tcp: TcpStream, already_read: Bytes, opening: Opening) {
+        let socket = Arc::new(Socket::new(tcp));
+        let reader = Box::new(reader(Arc::clone(&socket), already_read).await);
+        let mut connection = Self {
+            gateway,
+            socket,
+            reader,
+            viewers: HashMap::new(),
+            in_flight: None,
+            only: None,
+            list: None,
+            next_ping: Instant::now() + jittered(PING),
+            pong_due: None,
+        };
+        let code = match connection.open(opening).await {
+            Ok(()) => connection.serve().await,
+            Err(code) => Some(code),
+        };
+        connection.viewers.clear();
+        connection.list = None;
+        if let Some(code) = code {
+            connection.close(code).await;
+        }
+    }
+
+    async fn open(&mut self, opening: Opening) -> Result<(), CloseCode> {
+        match opening {
+            Opening::Many => Ok(()),
+            Opening::One(subscribe) => {
+                let id = subscribe.session_id;
+                self.only = Some(id);
+                match self.join(&subscribe).await {
+                    Ok(()) => Ok(()),
+                    Err(error) => {
+                        self.socket.send(frames::hub_error(None, id, &error));
+                        Err(match error {
+                            HubError::NotFound => CloseCode::NoSuchSession,
+                            _ => CloseCode::Restarting,
+                        })
+                    }
+                }
+            }
+            Opening::List(filter, limit) => {
+                let follow = list::follow(self.gateway.clone(), Arc::clone(&self.socket), filter, limit);
+                self.list = Some(AbortOnDropHandle::new(tokio::spawn(follow)));
+                Ok(())
+            }
+            Opening::Refused(code, message) => {
+                let error = if code == CloseCode::NoSuchSession { ErrorCode::NotFound } else { ErrorCode::BadRequest };
+                self.socket.send(frames::error_frame(None, None, error, &message));
+                Err(code)
+            }
+        }
+    }
+
+    /// Serves the client until one side ends it; returns the code to close with, if the client is
+    /// still there to be told.
+    async fn serve(&mut self) -> Option<CloseCode> {
+        loop {
+            let woken = self.wait().await;
+            let end = match woken {
+                Woken::Message(None) => return None,
+                Woken::Message(Some(Err(error))) => return self.explain(&error),
+                Woken::Message(Some(Ok(message))) => {
+                    self.pong_due = None;
+                    self.receive(message).await;
+                    None
+                }
+                Woken::Answers(frames) => {
+                    self.socket.send(frames);
+                    None
+                }
+                Woken::Writable => {
+                    self.socket.flush();
+                    None
+                }
+                Woken::Called => None,
+                Woken::Time => self.check_time(),
+                Woken::Stop => Some(CloseCode::Restarting),
+            };
+            if end.is_some() {
+                return end;
+            }
+            if self.socket.is_broken() {
+                return None;
+            }
+            if let Some(code) = self.serve_viewers().await {
+                return Some(code);
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let blocked = self.socket.is_blocked();
+        let may_read = self.socket.waiting_bytes() < OUTBOX_BYTES
+            && self.in_flight.as_ref().is_none_or(|in_flight| !in_flight.is_full());
+        let deadline = self.deadline();
+        let answers = async {
+            match &mut self.in_flight {
+                Some(in_flight) => in_flight.answers().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            frames = answers => Woken::Answers(frames),
+            _ = self.socket.tcp().writable(), if blocked => Woken::Writable,
+            message = self.reader.next(), if may_read => Woken::Message(message),
+            () = self.socket.wake.notified() => Woken::Called,
+            () = self.gateway.stop.cancelled() => Woken::Stop,
+            () = tokio::time::sleep_until(deadline) => Woken::Time,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let keep_alive = self.pong_due.unwrap_or(self.next_ping);
+        let dues = self.viewers.values().filter_map(|subscribed| subscribed.due);
+        dues.chain(self.socket.stalls_at()).fold(keep_alive, Instant::min)
+    }
+
+    fn check_time(&mut self) -> Option<CloseCode> {
+        let now = Instant::now();
+        if self.socket.stalls_at().is_some_and(|stalls| stalls <= now) {
+            return Some(CloseCode::WriteStalled);
+        }
+        match self.pong_due {
+            Some(due) if due <= now => return Some(CloseCode::NoPong),
+            None if self.next_ping <= now => {
+                self.socket.send(frames::ping());
+                self.pong_due = Some(now + PONG);
+                self.next_ping = now + jittered(PING);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    async fn receive(&mut self, message: Message) {
+        match message {
+            Message::Text(text) => match serde_json::from_str::<ClientFrame>(&text) {
+                Ok(frame) => self.handle(frame).await,
+                Err(error) => self.complain(&text, &error),
+            },
+            Message::Binary(_) => {
+                let problem = "frames must be text";
+                self.socket.send(frames::error_frame(None, None, ErrorCode::BadRequest, problem));
+            }
+            // Control frames are answered while reading.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
+        }
+    }
+
+    /// Says what is wrong with a frame, with the id it carries if one can be made out.
+    fn complain(&self, text: &str, error: &serde_json::Error) {
+        #[derive(Default, serde::Deserialize)]
+        #[serde(default, rename_all = "camelCase")]
+        struct Address {
+            id: Option<serde_json::Value>,
+            session_id: Option<serde_json::Value>,
+        }
+        let address: Address = serde_json::from_str(text).unwrap_or_default();
+        let id = address.id.as_ref().and_then(|id| id.as_str()).map(str::to_owned);
+        let session_id = address.session_id.as_ref().and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
+        let message = format!("not a frame of this protocol: {error}");
+        self.socket.send(frames::error_frame(id, session_id, ErrorCode::BadRequest, &message));
+    }
+
+    async fn handle(&mut self, frame: ClientFrame) {
+        match frame {
+            ClientFrame::Command(command) => {
+                let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
+                if let Some(refused) = in_flight.submit(&self.gateway.hub, *command).await {
+                    self.socket.send(refused);
+                }
+            }
+            ClientFrame::Subscribe(subscribe) => self.subscribe(&subscribe).await,
+            ClientFrame::Unsubscribe { session_id } => drop(self.viewers.remove(&session_id)),
+            ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
+            // Live chunks are never answered, and a server without authentication takes any token.
+            ClientFrame::Token { .. } | ClientFrame::Auth { .. } => {}
+            ClientFrame::Replay { .. } => {
+                let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";
+                self.socket.send(frames::error_frame(None, None, ErrorCode::BadRequest, problem));
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, subscribe: &Subscribe) {
+        let id = subscribe.session_id;
+        if self.viewers.len() >= self.gateway.options.subscriptions && !self.viewers.contains_key(&id) {
+            let problem = format!("a socket holds at most {} subscriptions", self.gateway.options.subscriptions);
+            self.socket.send(frames::error_frame(None, Some(id), ErrorCode::TooLarge, &problem));
+            return;
+        }
+        if let Err(error) = self.join(subscribe).await {
+            self.socket.send(frames::hub_error(None, id, &error));
+        }
+    }
+
+    /// Subscribing again replaces the subscription.
+    async fn join(&mut self, subscribe: &Subscribe) -> Result<(), HubError> {
+        let id = subscribe.session_id;
+        self.viewers.remove(&id);
+        let socket = Arc::clone(&self.socket);
+        let announce = self.only != Some(id);
+        let (viewer, membership) = self
+            .gateway
+            .rooms
+            .join(id, |live| {
+                if announce {
+                    let (revision, mode) = (live.head().session().revision, subscribe.mode.unwrap_or_default());
+                    socket.send(frames::text(&ServerFrame::Subscribed { session_id: id, revision, mode }));
+                }
+                Viewer::new(socket, live, subscribe)
+            })
+            .await?;
+        // Due at once: `serve_viewers` shows the first state.
+        self.viewers.insert(id, Subscribed { viewer, due: Some(Instant::now()), _membership: membership });
+        self.serve_viewers().await;
+        Ok(())
+    }
+
+    /// Moves on the viewers that are due or that their room called for.
+    async fn serve_viewers(&mut self) -> Option<CloseCode> {
+        let now = Instant::now();
+        let blocked = self.socket.is_blocked();
+        let mut deleted = Vec::new();
+        for (id, subscribed) in &mut self.viewers {
+            let is_due = subscribed.due.is_some_and(|due| due <= now);
+            if !(subscribed.viewer.take_attention() || is_due) {
+                continue;
+            }
+            subscribed.due = None;
+            if blocked {
+                // Looked at again as soon as the client has taken what it was sent.
+                subscribed.viewer.call_again();
+                continue;
+            }
+            match move_on(&self.gateway, &subscribed.viewer).await {
+                Progress::UpToDate => {}
+                Progress::Blocked | Progress::NeedsJournal => subscribed.viewer.call_again(),
+                Progress::NotBefore(time) => subscribed.due = Some(time),
+                Progress::Deleted => deleted.push(*id),
+            }
+        }
+        for id in deleted {
+            self.viewers.remove(&id);
+            self.socket.send(frames::hub_error(None, id, &HubError::NotFound));
+            if self.only == Some(id) {
+                return Some(CloseCode::NoSuchSession);
+            }
+        }
+        None
+    }
+
+    /// The close code that tells a client what it did wrong; `None` when nobody is there to read it.
+    fn explain(&self, error: &WebSocketError) -> Option<CloseCode> {
+        match error {
+            WebSocketError::Capacity(CapacityError::MessageTooLong { .. }) => {
+                let problem = "a frame may have at most 1 MiB";
+                self.socket.send(frames::error_frame(None, None, ErrorCode::TooLarge, problem));
+                Some(CloseCode::TooLarge)
+            }
+            WebSocketError::Utf8(_) => Some(CloseCode::InvalidText),
+            WebSocketError::Protocol(violation) => {
+                use tokio_tungstenite::tungstenite::error::ProtocolError;
+                let left = matches!(violation, ProtocolError::ResetWithoutClosingHandshake);
+                (!left).then_some(CloseCode::ProtocolError)
+            }
+            _ => None,
+        }
+    }
+
+    /// Sends the close frame and gives the client a moment to read it: closing with input unread
+    /// would reset the connection, and the client might never see the code.
+    async fn close(mut self, code: CloseCode) {
+        self.socket.send(frames::close(code));
+        let farewell = async {
+            while self.socket.is_blocked() && !self.socket.is_broken() {
+                if self.socket.tcp().writable().await.is_err() {
+                    return;
+                }
+                self.socket.flush();
+            }
+            let _ = socket2::SockRef::from(self.socket.tcp()).shutdown(std::net::Shutdown::Write);
+            let mut discarded = [0; 4096];
+            while self.socket.tcp().readable().await.is_ok() {
+                match self.socket.tcp().try_read(&mut discarded) {
+                    Ok(0) => return,
+                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, farewell).await;
+        self.in_flight = None;
+    }
+}
+
+/// Moves a viewer on, reading the journal for it as far as the client takes it.
+async fn move_on(gateway: &Gateway, viewer: &Viewer) -> Progress {
+    loop {
+        let progress = viewer.move_on();
+        if progress != Progress::NeedsJournal {
+            return progress;
+        }
+        match gateway.hub.events(viewer.session_id(), viewer.held_revision(), JOURNAL_PAGE).await {
+            Ok(events) if events.is_empty() => return Progress::NotBefore(Instant::now() + JOURNAL_RETRY),
+            Ok(events) => {
+                if !viewer.offer_from_journal(events) {
+                    return Progress::Blocked;
+                }
+            }
+            Err(_) => return Progress::NotBefore(Instant::now() + JOURNAL_RETRY),
+        }
+    }
+}
+
+fn jittered(period: Duration) -> Duration {
+    period.mul_f64(rand::random_range(0.8..1.2))
+}

@@ -1,0 +1,132 @@
+//! Server frames as bytes, WebSocket header included: made once, written to many sockets.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::hub::{HubError, Publication, RecordedFrame};
+use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
+use crate::session::{Recorded, Session, SessionId, patch_between};
+use crate::storage::Constraint;
+
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+/// The longest header of an unmasked frame.
+const HEADER: usize = 10;
+
+/// A text frame with `body` as JSON.
+pub(super) fn text(body: &impl Serialize) -> Bytes {
+    let mut buffer = vec![0; HEADER];
+    if let Err(error) = serde_json::to_writer(&mut buffer, body) {
+        // Frames hold string keys and finite numbers only; nothing else can fail here.
+        tracing::error!(%error, "a frame could not be encoded");
+        return error_frame(None, None, ErrorCode::Internal, "a frame could not be encoded");
+    }
+    with_header(TEXT, buffer)
+}
+
+/// Puts the header right in front of a payload that starts at [`HEADER`].
+fn with_header(opcode: u8, mut buffer: Vec<u8>) -> Bytes {
+    let length = buffer.len() - HEADER;
+    let start = match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ ..=125), _) => {
+            buffer[HEADER - 2..HEADER].copy_from_slice(&[opcode, short]);
+            HEADER - 2
+        }
+        (_, Ok(medium)) => {
+            buffer[HEADER - 4..HEADER - 2].copy_from_slice(&[opcode, 126]);
+            buffer[HEADER - 2..HEADER].copy_from_slice(&medium.to_be_bytes());
+            HEADER - 4
+        }
+        _ => {
+            buffer[..2].copy_from_slice(&[opcode, 127]);
+            buffer[2..HEADER].copy_from_slice(&(length as u64).to_be_bytes());
+            0
+        }
+    };
+    Bytes::from(buffer).slice(start..)
+}
+
+pub(super) fn close(code: CloseCode) -> Bytes {
+    let mut buffer = vec![0; HEADER];
+    buffer.extend_from_slice(&code.code().to_be_bytes());
+    buffer.extend_from_slice(code.reason().as_bytes());
+    with_header(CLOSE, buffer)
+}
+
+pub(super) fn ping() -> Bytes {
+    with_header(PING, vec![0; HEADER])
+}
+
+pub(super) fn snapshot(publication: &Publication) -> Bytes {
+    publication.snapshot_frame(|session| {
+        let (session_id, revision) = (session.id, session.revision);
+        text(&ServerFrame::Snapshot { session_id, revision, session: Box::new(session.snapshot()) })
+    })
+}
+
+/// `None` when a merge patch cannot say it; send the snapshot then.
+pub(super) fn delta(publication: &Publication, base: &Session) -> Option<Bytes> {
+    publication.delta_frame(base, |base, head| {
+        let patch = patch_between(base, head).ok()?;
+        let (session_id, revision) = (head.id, head.revision);
+        Some(text(&ServerFrame::Delta { session_id, base: base.revision, revision, patch }))
+    })
+}
+
+pub(super) fn end(publication: &Publication) -> Bytes {
+    publication.end_frame(|session| {
+        let (session_id, status, revision) = (session.id, session.status, session.revision);
+        text(&ServerFrame::End { session_id, status, revision })
+    })
+}
+
+pub(super) fn event(frame: &RecordedFrame) -> Bytes {
+    frame.frame(|recorded| {
+        // `ServerFrame::Event` without cloning the event.
+        #[derive(Serialize)]
+        struct EventFrame<'a> {
+            r#type: &'static str,
+            #[serde(flatten)]
+            recorded: &'a Recorded,
+        }
+        text(&EventFrame { r#type: "event", recorded })
+    })
+}
+
+pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {
+    let (message, retryable) = (message.to_owned(), code.is_retryable());
+    text(&ServerFrame::Error { id, session_id, code, message, retryable })
+}
+
+pub(super) fn hub_error(id: Option<String>, session_id: SessionId, error: &HubError) -> Bytes {
+    error_frame(id, Some(session_id), error_code(error), &error.to_string())
+}
+
+/// The protocol's code for what the hub answered.
+#[must_use]
+pub fn error_code(error: &HubError) -> ErrorCode {
+    match error {
+        HubError::Refused(refusal) => refusal.into(),
+        HubError::NotFound => ErrorCode::NotFound,
+        HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow) => ErrorCode::NotFound,
+        HubError::Constraint(_) => ErrorCode::Conflict,
+        HubError::Unavailable => ErrorCode::Unavailable,
+        HubError::Internal => ErrorCode::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_fit_their_payloads() {
+        for (length, header) in [(0, 2), (125, 2), (126, 4), (65_535, 4), (65_536, 10)] {
+            let frame = with_header(TEXT, vec![b'x'; HEADER + length]);
+            assert_eq!(frame.len(), header + length);
+            assert_eq!(frame[0], TEXT);
+            assert!(frame[header..].iter().all(|byte| *byte == b'x'));
+        }
+    }
+}

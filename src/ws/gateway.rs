@@ -1,0 +1,88 @@
+//! What all connections share.
+
+use std::sync::{Arc, OnceLock};
+
+use ::metrics::Counter;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::rooms::Rooms;
+use crate::hub::Hub;
+
+/// Bounds of the WebSocket side. Each field says its default.
+#[derive(Clone, Copy, Debug)]
+pub struct GatewayOptions {
+    /// Open sockets (10,000). One more is answered with 503.
+    pub sockets: usize,
+    /// Subscriptions on one socket (1,000). One more is refused with `too_large`.
+    pub subscriptions: usize,
+}
+
+impl Default for GatewayOptions {
+    fn default() -> Self {
+        Self { sockets: 10_000, subscriptions: 1_000 }
+    }
+}
+
+/// The WebSocket side of the server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    pub(super) hub: Hub,
+    pub(super) rooms: Rooms,
+    pub(super) options: GatewayOptions,
+    /// Cancelled when the server stops: every connection tells its client and ends.
+    pub(super) stop: CancellationToken,
+    pub(super) connections: TaskTracker,
+    places: Arc<Semaphore>,
+}
+
+impl Gateway {
+    #[must_use]
+    pub fn new(hub: Hub, options: GatewayOptions, stop: CancellationToken) -> Self {
+        let rooms = Rooms::new(hub.clone());
+        let places = Arc::new(Semaphore::new(options.sockets));
+        Self { hub, rooms, options, stop, connections: TaskTracker::new(), places }
+    }
+
+    /// A place for one more socket, if there is one.
+    pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
+    /// Waits until every connection has told its client and ended. To be called after `stop` was
+    /// cancelled.
+    pub async fn closed(&self) {
+        self.connections.close();
+        self.connections.wait().await;
+    }
+}
+
+/// Counters that are touched for every frame, looked up once.
+pub(super) struct Metrics {
+    frames: Counter,
+    bytes: Counter,
+    conflated: Counter,
+}
+
+pub(super) fn metrics() -> &'static Metrics {
+    static METRICS: OnceLock<Metrics> = OnceLock::new();
+    METRICS.get_or_init(|| Metrics {
+        frames: ::metrics::counter!("relive_writes_total"),
+        bytes: ::metrics::counter!("relive_sent_bytes_total"),
+        conflated: ::metrics::counter!("relive_conflated_revisions_total"),
+    })
+}
+
+impl Metrics {
+    pub fn sent(&self, bytes: usize) {
+        self.frames.increment(1);
+        self.bytes.increment(bytes as u64);
+    }
+
+    pub fn conflated(&self, revisions: u64) {
+        if revisions > 0 {
+            self.conflated.increment(revisions);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! WebSocket transport: parse, call, encode. No rules and no SQL.
+//!
+//! ```text
+//!  hub: head of a session moves
+//!        │ wakes
+//!        ▼
+//!  rooms: one task per watched session ── offers the shared frame to each viewer's socket
+//!        │ a socket is full, the viewer asked for a slower pace, or needs the journal
+//!        ▼
+//!  connection: one task per client ── flushes, catches up, reads commands, answers, pings
+//! ```
+//!
+//! A viewer is a cursor, never a queue: what a busy socket cannot take now is not kept for it. When
+//! it can take something again, its viewer looks at the head anew and takes what its mode
+//! prescribes from its cursor on.
+//!
+//! The server writes frames itself instead of going through a task per viewer: the same bytes serve
+//! every viewer, a `write` that would not block needs no other task to be woken, and an idle viewer
+//! needs no write buffer. Reading (masks, fragments, UTF-8, control frames) is tungstenite's.
+
+mod commands;
+mod connection;
+mod frames;
+mod gateway;
+mod list;
+mod reader;
+mod rooms;
+mod socket;
+mod upgrade;
+mod viewer;
+
+pub use frames::error_code;
+pub use gateway::{Gateway, GatewayOptions};
+pub use upgrade::{Opening, UpgradeError, upgrade};

@@ -1,0 +1,71 @@
+//! From an HTTP request to a WebSocket connection on the bare TCP stream.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Response;
+use bytes::Bytes;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
+
+use super::connection::Connection;
+use super::gateway::Gateway;
+use crate::protocol::Subscribe;
+use crate::storage::SessionFilter;
+
+/// What a socket is for; decides what happens before its first frame.
+#[derive(Clone, Debug)]
+pub enum Opening {
+    /// `/ws`: many sessions, as the client asks.
+    Many,
+    /// `/ws/sessions/{id}`: subscribed already.
+    One(Subscribe),
+    /// `/ws/sessions`: a live list.
+    List(SessionFilter, u32),
+    /// The request cannot be served; a browser only learns why over the socket.
+    Refused(crate::protocol::CloseCode, String),
+}
+
+/// Why a request did not become a WebSocket.
+#[derive(Debug, thiserror::Error)]
+pub enum UpgradeError {
+    #[error("this address speaks WebSocket: {0}")]
+    NotWebSocket(String),
+    #[error("this server has no room for another socket")]
+    Full,
+}
+
+/// Answers the handshake and, once the HTTP server lets go of the stream, runs the connection.
+///
+/// # Errors
+///
+/// When the request is no WebSocket handshake, or there are too many sockets already.
+pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Result<Response<Body>, UpgradeError> {
+    let response = create_response_with_body(&request, Body::empty)
+        .map_err(|error| UpgradeError::NotWebSocket(error.to_string()))?;
+    let pending = request
+        .extensions_mut()
+        .remove::<OnUpgrade>()
+        .ok_or_else(|| UpgradeError::NotWebSocket("the connection cannot be upgraded".to_owned()))?;
+    let place = gateway.place().ok_or(UpgradeError::Full)?;
+    let gateway_of_task = gateway.clone();
+    gateway.connections.spawn(async move {
+        match pending.await {
+            Ok(upgraded) => match into_stream(upgraded) {
+                Some((tcp, already_read)) => Connection::run(gateway_of_task, tcp, already_read, opening).await,
+                None => tracing::error!("an upgraded connection is not a TCP stream"),
+            },
+            Err(error) => tracing::debug!(%error, "client left during the handshake"),
+        }
+        drop(place);
+    });
+    Ok(response)
+}
+
+/// The TCP stream below hyper, and what was read of it beyond the request.
+fn into_stream(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = downcast::<TokioIo<TcpStream>>(upgraded).ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}
