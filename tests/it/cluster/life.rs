@@ -17,19 +17,13 @@ async fn stop_ends_it_and_start_finds_the_data_again() {
     let cluster = start(dir.path()).await;
     let postmaster = pid(cluster.postmaster_pid().unwrap());
     let mut connection = connect(&cluster).await;
-    sqlx::raw_sql("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)").execute(&mut connection).await.unwrap();
     stop(cluster).await;
     assert!(!runs(postmaster), "the postmaster outlived stop");
     assert!(connection.ping().await.is_err());
 
     let cluster = start(dir.path()).await;
-    let kept: i32 = sqlx::query_scalar("SELECT n FROM kept")
-        .fetch_one(&mut connect(&cluster).await)
-        .await
-        .unwrap();
+    let kept: i32 = sqlx::query_scalar("SELECT n FROM kept").fetch_one(&mut connect(&cluster).await).await.unwrap();
     assert_eq!(kept, 7);
     stop(cluster).await;
 }
@@ -39,10 +33,7 @@ async fn a_killed_postmaster_comes_back() {
     let dir = open_dir();
     let cluster = start(dir.path()).await;
     let mut connection = connect(&cluster).await;
-    sqlx::raw_sql("CREATE TABLE kept (n int)")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql("CREATE TABLE kept (n int)").execute(&mut connection).await.unwrap();
     // Twice: what replaces the first one is watched as well.
     for _ in 0..2 {
         let killed = cluster.postmaster_pid().unwrap();
@@ -50,10 +41,7 @@ async fn a_killed_postmaster_comes_back() {
         let options = cluster.connect_options();
         until("an answer from another postmaster", async || {
             let mut connection = options.connect().await.ok()?;
-            sqlx::query("SELECT n FROM kept")
-                .fetch_all(&mut connection)
-                .await
-                .ok()?;
+            sqlx::query("SELECT n FROM kept").fetch_all(&mut connection).await.ok()?;
             cluster.postmaster_pid().filter(|pid| *pid != killed)
         })
         .await;
@@ -71,10 +59,7 @@ async fn a_postmaster_whose_shell_was_killed_is_replaced() {
     };
     kill(shell, Signal::SIGKILL).unwrap();
 
-    until("another postmaster", async || {
-        cluster.postmaster_pid().filter(|pid| *pid != first)
-    })
-    .await;
+    until("another postmaster", async || cluster.postmaster_pid().filter(|pid| *pid != first)).await;
     assert!(!runs(pid(first)));
     let options = cluster.connect_options();
     until("an answer", async || options.connect().await.ok()).await;
@@ -95,11 +80,7 @@ async fn one_data_directory_serves_one_cluster() {
     let refused = Cluster::start(options(other.path())).await.unwrap_err();
     assert!(matches!(refused, ClusterError::InUse { .. }), "{refused}");
 
-    assert_eq!(
-        cluster.postmaster_pid(),
-        Some(postmaster),
-        "the refused start left it alone"
-    );
+    assert_eq!(cluster.postmaster_pid(), Some(postmaster), "the refused start left it alone");
     connect(&cluster).await.ping().await.unwrap();
     stop(cluster).await;
 }
@@ -110,10 +91,7 @@ async fn a_dropped_cluster_ends() {
     let cluster = start(dir.path()).await;
     let postmaster = pid(cluster.postmaster_pid().unwrap());
     drop(cluster);
-    until("the postmaster's end", async || {
-        (!runs(postmaster)).then_some(())
-    })
-    .await;
+    until("the postmaster's end", async || (!runs(postmaster)).then_some(())).await;
 }
 
 #[tokio::test]
@@ -134,10 +112,7 @@ async fn a_killed_owner_takes_its_postmaster_along() {
     let (mut helper, postmaster) = spawn_helper(dir.path(), |_| {});
     helper.kill().unwrap();
     helper.wait().unwrap();
-    until("the postmaster's end", async || {
-        (!runs(postmaster)).then_some(())
-    })
-    .await;
+    until("the postmaster's end", async || (!runs(postmaster)).then_some(())).await;
 }
 
 /// A service manager or a terminal may signal all of our processes at once, but the database must
@@ -154,11 +129,7 @@ async fn signals_meant_for_the_owner_spare_the_leash() {
     for shell in shells {
         let ignored = u64::from_str_radix(&status(shell, "SigIgn").unwrap(), 16).unwrap();
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
-            assert_ne!(
-                ignored & (1 << (signal as i32 - 1)),
-                0,
-                "{signal} would end the leash"
-            );
+            assert_ne!(ignored & (1 << (signal as i32 - 1)), 0, "{signal} would end the leash");
         }
     }
     stop(cluster).await;
@@ -199,8 +170,6 @@ fn shells_of(postmaster: Pid) -> Option<[Pid; 2]> {
 
 fn status(process: Pid, field: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     Some(line.unwrap().trim().to_owned())
 }

@@ -23,14 +23,9 @@ async fn starts_with_pgvector_and_private_files() {
     assert!(cluster.binaries().join("postgres").is_file());
 
     let mut connection = connect(&cluster).await;
-    sqlx::query("CREATE EXTENSION vector")
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    let distance: f64 = sqlx::query_scalar("SELECT '[3,4]'::vector <-> '[0,0]'::vector")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    sqlx::query("CREATE EXTENSION vector").execute(&mut connection).await.unwrap();
+    let distance: f64 =
+        sqlx::query_scalar("SELECT '[3,4]'::vector <-> '[0,0]'::vector").fetch_one(&mut connection).await.unwrap();
     assert_eq!(distance, 5.0);
     for (setting, value) in [
         ("listen_addresses", ""),
@@ -41,25 +36,15 @@ async fn starts_with_pgvector_and_private_files() {
         ("fsync", "off"),
         ("synchronous_commit", "on"),
     ] {
-        let found: String = sqlx::query_scalar("SELECT current_setting($1)")
-            .bind(setting)
-            .fetch_one(&mut connection)
-            .await
-            .unwrap();
+        let found: String =
+            sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&mut connection).await.unwrap();
         assert_eq!(found, value, "{setting}");
     }
 
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
     let sockets = cluster.connect_options().get_socket().cloned().unwrap();
     assert_eq!(mode(&sockets), 0o700);
-    assert_eq!(
-        mode(&data_dir),
-        if Uid::effective().is_root() {
-            0o711
-        } else {
-            0o700
-        }
-    );
+    assert_eq!(mode(&data_dir), if Uid::effective().is_root() { 0o711 } else { 0o700 });
 
     stop(cluster).await;
 }
@@ -67,10 +52,7 @@ async fn starts_with_pgvector_and_private_files() {
 #[tokio::test]
 async fn a_durable_cluster_waits_for_the_disk() {
     let dir = open_dir();
-    let durable = ClusterOptions {
-        durable: true,
-        ..options(dir.path())
-    };
+    let durable = ClusterOptions { durable: true, ..options(dir.path()) };
     let cluster = Cluster::start(durable).await.unwrap();
     let settings: (String, String, String, String) = sqlx::query_as(
         "SELECT current_setting('fsync'), current_setting('synchronous_commit'),
@@ -90,10 +72,7 @@ async fn data_of_another_major_version_is_refused() {
     stop(start(dir.path()).await).await;
     fs::write(dir.path().join("postgres/PG_VERSION"), "13\n").unwrap();
     let refused = Cluster::start(options(dir.path())).await.unwrap_err();
-    assert!(
-        matches!(refused, ClusterError::VersionMismatch { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, ClusterError::VersionMismatch { .. }), "{refused}");
     assert!(refused.to_string().contains("PostgreSQL 13,"), "{refused}");
 }
 
@@ -115,29 +94,16 @@ async fn binaries_without_pgvector_are_refused() {
     let bin = dir.path().join("bin");
     fs::create_dir(&bin).unwrap();
     for name in ["postgres", "initdb"] {
-        fs::write(
-            bin.join(name),
-            "#!/bin/sh\necho 'postgres (PostgreSQL) 17.2'\n",
-        )
-        .unwrap();
+        fs::write(bin.join(name), "#!/bin/sh\necho 'postgres (PostgreSQL) 17.2'\n").unwrap();
         fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let bare = || ClusterOptions {
-        postgres_bin: Some(bin.clone()),
-        ..options(dir.path())
-    };
+    let bare = || ClusterOptions { postgres_bin: Some(bin.clone()), ..options(dir.path()) };
     let refused = Cluster::start(bare()).await.unwrap_err();
-    assert!(
-        matches!(refused, ClusterError::NoPgvector { major: 17, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, ClusterError::NoPgvector { major: 17, .. }), "{refused}");
 
     fs::remove_file(bin.join("initdb")).unwrap();
     let refused = Cluster::start(bare()).await.unwrap_err();
-    assert!(
-        matches!(refused, ClusterError::NotBinaries { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, ClusterError::NotBinaries { .. }), "{refused}");
 }
 
 /// Root's own directories are closed to the user PostgreSQL runs as.
@@ -146,33 +112,21 @@ async fn root_can_keep_it_in_a_closed_directory() {
     if !Uid::effective().is_root() {
         return;
     }
-    let closed = tempfile::Builder::new()
-        .prefix("relive-test-")
-        .tempdir_in("/root")
-        .unwrap();
+    let closed = tempfile::Builder::new().prefix("relive-test-").tempdir_in("/root").unwrap();
     fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let bin = copy_of_binaries(closed.path()).await;
     let data_dir = closed.path().join("data");
-    let options = ClusterOptions {
-        postgres_bin: Some(bin),
-        ..options(&data_dir)
-    };
+    let options = ClusterOptions { postgres_bin: Some(bin), ..options(&data_dir) };
 
     let cluster = Cluster::start(options.clone()).await.unwrap();
     let postmaster = cluster.postmaster_pid().unwrap();
     let owner = fs::metadata(format!("/proc/{postmaster}")).unwrap().uid();
     assert_ne!(owner, 0);
     let status = fs::read_to_string(format!("/proc/{postmaster}/status")).unwrap();
-    let groups = status
-        .lines()
-        .find_map(|line| line.strip_prefix("Groups:"))
-        .unwrap();
+    let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
     assert_eq!(groups.trim(), "", "root's supplementary groups are gone");
     let mut connection = connect(&cluster).await;
-    sqlx::raw_sql("CREATE EXTENSION vector; CREATE TABLE kept ()")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    sqlx::raw_sql("CREATE EXTENSION vector; CREATE TABLE kept ()").execute(&mut connection).await.unwrap();
     let home = fs::read_link(data_dir.join("postgres")).unwrap();
     assert!(home.starts_with("/var/lib/relive"), "{}", home.display());
     assert!(cluster.binaries().starts_with("/var/cache/relive"));
@@ -180,17 +134,11 @@ async fn root_can_keep_it_in_a_closed_directory() {
 
     // It is found again by the link, and a lost one is not mistaken for a new beginning.
     let cluster = Cluster::start(options.clone()).await.unwrap();
-    sqlx::query("SELECT FROM kept")
-        .fetch_all(&mut connect(&cluster).await)
-        .await
-        .unwrap();
+    sqlx::query("SELECT FROM kept").fetch_all(&mut connect(&cluster).await).await.unwrap();
     stop(cluster).await;
     fs::remove_dir_all(home.parent().unwrap()).unwrap();
     let refused = Cluster::start(options).await.unwrap_err();
-    assert!(
-        matches!(refused, ClusterError::LostData { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, ClusterError::LostData { .. }), "{refused}");
 }
 
 /// A copy of the installation that the tests use, found out by starting it once.
@@ -200,22 +148,10 @@ async fn copy_of_binaries(to: &Path) -> PathBuf {
     let bin = cluster.binaries().to_owned();
     stop(cluster).await;
     // Three levels up lie the libraries that a wheel's programs were bundled with.
-    let copied = Command::new("cp")
-        .arg("-r")
-        .arg(bin.join("../../.."))
-        .arg(to.join("pg"))
-        .status();
+    let copied = Command::new("cp").arg("-r").arg(bin.join("../../..")).arg(to.join("pg")).status();
     assert!(copied.unwrap().success());
-    let names: Vec<_> = bin
-        .components()
-        .rev()
-        .take(3)
-        .map(|it| it.as_os_str().to_owned())
-        .collect();
-    names
-        .iter()
-        .rev()
-        .fold(to.join("pg"), |path, name| path.join(name))
+    let names: Vec<_> = bin.components().rev().take(3).map(|it| it.as_os_str().to_owned()).collect();
+    names.iter().rev().fold(to.join("pg"), |path, name| path.join(name))
 }
 
 /// As an ordinary user all stays below the data directory, and root may start it later on.
@@ -235,23 +171,13 @@ async fn root_runs_an_ordinary_users_cluster_as_that_user() {
     let (mut helper, postmaster) = spawn_helper(&data_dir, |command| {
         command.uid(uid).gid(gid);
     });
-    assert_eq!(
-        fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(),
-        uid
-    );
-    assert!(
-        fs::symlink_metadata(data_dir.join("postgres"))
-            .unwrap()
-            .is_dir()
-    );
+    assert_eq!(fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(), uid);
+    assert!(fs::symlink_metadata(data_dir.join("postgres")).unwrap().is_dir());
     helper.kill().unwrap();
     helper.wait().unwrap();
 
     let cluster = start(&data_dir).await;
     let postmaster = cluster.postmaster_pid().unwrap();
-    assert_eq!(
-        fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(),
-        uid
-    );
+    assert_eq!(fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(), uid);
     stop(cluster).await;
 }

@@ -30,11 +30,7 @@ pub fn open_dir() -> TempDir {
 
 pub fn options(data_dir: &Path) -> ClusterOptions {
     let postgres_bin = std::env::var_os("RELIVE_POSTGRES_BIN").map(PathBuf::from);
-    ClusterOptions {
-        data_dir: data_dir.to_owned(),
-        postgres_bin,
-        durable: false,
-    }
+    ClusterOptions { data_dir: data_dir.to_owned(), postgres_bin, durable: false }
 }
 
 pub async fn start(data_dir: &Path) -> Cluster {
@@ -47,10 +43,7 @@ pub async fn connect(cluster: &Cluster) -> PgConnection {
 }
 
 pub async fn stop(cluster: Cluster) {
-    timeout(DEADLINE, cluster.stop())
-        .await
-        .expect("a stop in time")
-        .unwrap();
+    timeout(DEADLINE, cluster.stop()).await.expect("a stop in time").unwrap();
 }
 
 pub fn pid(number: u32) -> Pid {
@@ -60,11 +53,7 @@ pub fn pid(number: u32) -> Pid {
 /// A process that has ended but was not waited for by its parent yet has no working directory.
 pub fn runs(process: Pid) -> bool {
     let found = fs::read_link(format!("/proc/{process}/cwd")).is_ok();
-    if Path::new("/proc/self").exists() {
-        found
-    } else {
-        kill(process, None).is_ok()
-    }
+    if Path::new("/proc/self").exists() { found } else { kill(process, None).is_ok() }
 }
 
 pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
@@ -80,9 +69,7 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 
 /// Starts this very program as the owner of a cluster; returns with its postmaster's id.
 pub fn spawn_helper(data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> (Child, Pid) {
-    let module = module_path!()
-        .split_once("::")
-        .map_or(String::new(), |(_, it)| format!("{it}::"));
+    let module = module_path!().split_once("::").map_or(String::new(), |(_, it)| format!("{it}::"));
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--ignored", "--exact", "--nocapture"])
@@ -93,10 +80,9 @@ pub fn spawn_helper(data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> (Chil
     adjust(&mut command);
     let mut helper = command.spawn().unwrap();
     let lines = BufReader::new(helper.stdout.take().unwrap()).lines();
-    let found = lines.map_while(Result::ok).find_map(|line| {
-        line.split_once("postmaster ")
-            .and_then(|(_, number)| number.parse().ok())
-    });
+    let found = lines
+        .map_while(Result::ok)
+        .find_map(|line| line.split_once("postmaster ").and_then(|(_, number)| number.parse().ok()));
     (helper, pid(found.expect("the helper's postmaster")))
 }
 

@@ -1,0 +1,27 @@
+//! What every integration test stands on: a database of its own, a server of its own, and clients
+//! that wait for a condition with a deadline, never for time to pass.
+
+mod database;
+mod process;
+mod server;
+mod socket;
+
+use std::time::Duration;
+
+pub use database::{Database, test_cluster};
+pub use process::ServerProcess;
+pub use server::{TestServer, answer};
+pub use socket::Socket;
+
+/// How long anything may take before a test fails.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds, looking again every few milliseconds.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let waiting = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(DEADLINE, waiting).await.is_ok(), "never happened: {what}");
+}

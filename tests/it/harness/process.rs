@@ -1,0 +1,53 @@
+//! The server as a process of its own, for tests that kill it.
+
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use super::DEADLINE;
+
+pub struct ServerProcess {
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl ServerProcess {
+    /// Starts `relive serve` with these settings (environment variables) and waits until it is
+    /// ready. Without `RELIVE_LISTEN` it takes a free port.
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_relive"));
+        command.arg("serve").env_remove("DATABASE_URL").env("RELIVE_LISTEN", "127.0.0.1:0").env("RELIVE_LOG", "warn");
+        command.envs(settings.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("relive serve");
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.expect("a line") {
+                if let Some(address) = line.strip_prefix("listening on http://") {
+                    return address.parse().expect("an address");
+                }
+            }
+            panic!("the server ended before it was ready");
+        };
+        let address = tokio::time::timeout(DEADLINE, ready).await.expect("ready in time");
+        Self { address, child }
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.child.id().expect("running").try_into().expect("a pid")
+    }
+
+    /// `kill -9`: nothing is flushed, nobody is told.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub async fn terminate(mut self) -> Option<i32> {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), nix::sys::signal::Signal::SIGTERM)
+            .expect("signal");
+        let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("ended in time");
+        ended.expect("a status").code()
+    }
+}

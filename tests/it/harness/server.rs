@@ -1,0 +1,143 @@
+//! A server in this process, started as `main` starts it.
+
+use relive::config::{AccessConfig, DatabaseConfig, ServeConfig};
+use relive::hub::Hub;
+use relive::server::{Server, listen};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::database::Database;
+use super::socket::Socket;
+
+/// Settings of a test server on `database`: any free port, few connections.
+pub fn config(database: &Database) -> ServeConfig {
+    ServeConfig {
+        listen: ([127, 0, 0, 1], 0).into(),
+        database: DatabaseConfig {
+            database_url: Some(database.url()),
+            data_dir: "unused".into(),
+            postgres_bin: None,
+            database_connections: 10,
+            lanes: 2,
+            embedding_dim: 8,
+        },
+        access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new() },
+        max_sockets: 10_000,
+        idle_seconds: 60.0,
+    }
+}
+
+pub struct TestServer {
+    pub database: Database,
+    pub hub: Hub,
+    address: std::net::SocketAddr,
+    http: reqwest::Client,
+    stop: CancellationToken,
+    running: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// A server on a database of its own.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// As [`TestServer::start`], with other settings.
+    pub async fn start_with(change: impl FnOnce(&mut ServeConfig)) -> Self {
+        Self::start_on(Database::create().await, change).await
+    }
+
+    /// A server on a database that exists.
+    pub async fn start_on(database: Database, change: impl FnOnce(&mut ServeConfig)) -> Self {
+        let mut config = config(&database);
+        change(&mut config);
+        let listener = listen(&config).await.expect("listen");
+        let server = Server::prepare(listener, &config).await.expect("prepare");
+        let (address, hub) = (server.address(), server.hub().clone());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
+        Self { database, hub, address, http: reqwest::Client::new(), stop, running: Some(running) }
+    }
+
+    /// Stops the server and waits for it; returns its database for another one.
+    pub async fn stop(mut self) -> Database {
+        self.stop.cancel();
+        self.running.take().expect("running").await.expect("the server ends well");
+        self.database.clone()
+    }
+
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, self.url(path))
+    }
+
+    /// Sends a request and returns status and body (`null` when it is empty).
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request).await
+    }
+
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
+        self.call(Method::GET, path, None).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// A new session without a graph; returns its id.
+    pub async fn new_session(&self) -> String {
+        self.create(json!({})).await
+    }
+
+    pub async fn create(&self, request: Value) -> String {
+        let (status, session) = self.post("/api/v1/sessions", request).await;
+        assert_eq!(status, StatusCode::CREATED, "{session}");
+        session["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// A new session that is running.
+    pub async fn running_session(&self) -> String {
+        let id = self.new_session().await;
+        self.command(&id, json!({"type": "start"})).await;
+        id
+    }
+
+    /// Carries out a command (or an array of them) that must be accepted; returns the revision.
+    pub async fn command(&self, id: &str, command: Value) -> u64 {
+        let (status, receipt) = self.post(&format!("/api/v1/sessions/{id}/commands"), command).await;
+        assert_eq!(status, StatusCode::OK, "{receipt}");
+        receipt["revision"].as_u64().expect("a revision")
+    }
+
+    /// Opens a WebSocket, such as `/ws` or `/ws/sessions/{id}?mode=events`.
+    pub async fn socket(&self, path: &str) -> Socket {
+        Socket::open(self.address, path).await
+    }
+}
+
+/// Sends a request and returns status and body (`null` when it is empty).
+pub async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.expect("an answer");
+    let status = response.status();
+    let bytes = response.bytes().await.expect("a body");
+    (status, if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") })
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

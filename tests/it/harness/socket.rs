@@ -1,0 +1,85 @@
+//! A WebSocket client that reads frames with a deadline.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::DEADLINE;
+
+pub struct Socket {
+    pub stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Socket {
+    pub async fn open(address: SocketAddr, path: &str) -> Self {
+        let (stream, _) = connect_async(format!("ws://{address}{path}")).await.expect("a WebSocket");
+        Self { stream }
+    }
+
+    pub async fn send(&mut self, frame: Value) {
+        self.send_text(&frame.to_string()).await;
+    }
+
+    pub async fn send_text(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.expect("sent");
+    }
+
+    /// The next frame, whatever it is; pings are answered on the way.
+    pub async fn message(&mut self) -> Message {
+        loop {
+            let next = tokio::time::timeout(DEADLINE, self.stream.next());
+            let message = next.await.expect("a frame in time").expect("an open socket").expect("a sound frame");
+            if !matches!(message, Message::Ping(_) | Message::Pong(_)) {
+                return message;
+            }
+        }
+    }
+
+    /// The next JSON frame.
+    pub async fn frame(&mut self) -> Value {
+        match self.message().await {
+            Message::Text(text) => serde_json::from_str(&text).expect("JSON"),
+            other => panic!("expected a JSON frame, not {other:?}"),
+        }
+    }
+
+    /// The next JSON frame of a type; those of other types are passed over.
+    pub async fn frame_of(&mut self, kind: &str) -> Value {
+        loop {
+            let frame = self.frame().await;
+            if frame["type"] == kind {
+                return frame;
+            }
+        }
+    }
+
+    /// The first JSON frame that `wanted` accepts; others are passed over.
+    pub async fn until(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
+        loop {
+            let frame = self.frame().await;
+            if wanted(&frame) {
+                return frame;
+            }
+        }
+    }
+
+    /// The code the server closes with; frames before are passed over.
+    pub async fn close_code(&mut self) -> u16 {
+        loop {
+            if let Message::Close(frame) = self.message().await {
+                return frame.map_or(1005, |frame| frame.code.into());
+            }
+        }
+    }
+
+    /// Whether nothing has come after `quiet`: for frames that must not be sent. A server that
+    /// is only slow passes; what is tested must also be seen to arrive when it should.
+    pub async fn is_quiet(&mut self, quiet: Duration) -> bool {
+        tokio::time::timeout(quiet, self.frame()).await.is_err()
+    }
+}
