@@ -59,3 +59,6 @@ export const toContract = (session: Generated.WorkflowSession): Contract.Workflo
 export const unknownStatus: Generated.SessionStatus = 'stopped'
 // @ts-expect-error: nor a field that is `undefined` rather than absent.
 export const undefinedField: Generated.GraphDefinition = { name: '', nodes: {}, startNodeId: '', id: undefined }
+
+// The browser's own class must do as it is; that of the package `ws` is used by the other tests.
+export const browserSocket: Generated.SocketConstructor = WebSocket
