@@ -1,0 +1,204 @@
+import type { BackoffOptions } from './backoff.js'
+import { systemClock, type Clock } from './clock.js'
+import {
+  Connection,
+  type ConnectionSettings,
+  type ConnectionState,
+  type HeartbeatOptions,
+  type TokenSource,
+} from './connection.js'
+import { notify, ReliveError } from './errors.js'
+import type { ClientFrame, Command, CommandReceipt, ServerFrame } from './generated/protocol.js'
+import { PendingCommands, type CommandOptions } from './pending-commands.js'
+import {
+  SessionList,
+  sessionListPath,
+  type SessionFilters,
+  type SessionListHandlers,
+  type SessionListWatch,
+} from './session-list.js'
+import { SessionSubscription, type SessionHandlers, type SubscribeOptions, type Subscription } from './subscription.js'
+import { socketConstructor, socketUrl, type SocketConstructor } from './web-socket.js'
+
+export interface ReliveClientOptions {
+  /** The server's base address, as http(s) or ws(s), with a path if it is served under one. */
+  url: string
+  /** Needed where the platform has none, such as Node 20: the class of the package `ws` will do. */
+  WebSocket?: SocketConstructor
+  /** Sent first on every new connection. */
+  token?: TokenSource
+  backoff?: BackoffOptions
+  heartbeat?: HeartbeatOptions
+  /** Commands that may wait for an answer at the same time; one more is refused. Default 256. */
+  maxPendingCommands?: number
+  clock?: Clock
+}
+
+export type ConnectionListener = (state: ConnectionState) => void
+export type TokenChunk = Omit<Extract<ClientFrame, { type: 'token' }>, 'type'>
+
+/**
+ * Watches and steers sessions over one socket, which is opened when first needed and made again
+ * whenever it is lost.
+ */
+export class ReliveClient {
+  readonly #url: string
+  readonly #settings: Omit<ConnectionSettings, 'url' | 'WebSocket'>
+  readonly #givenWebSocket: SocketConstructor | undefined
+  readonly #subscriptions = new Map<string, SessionSubscription>()
+  /**
+   * How many `subscribe` frames of this socket have no answer yet, by session. Until there are
+   * none, whatever comes for the session belongs to an earlier subscription.
+   */
+  readonly #unanswered = new Map<string, number>()
+  readonly #pending: PendingCommands
+  readonly #lists = new Set<SessionList>()
+  readonly #listeners = new Set<ConnectionListener>()
+  #connection: Connection | undefined
+  #isClosed = false
+
+  constructor(options: ReliveClientOptions) {
+    this.#url = options.url
+    this.#givenWebSocket = options.WebSocket
+    this.#pending = new PendingCommands(options.maxPendingCommands ?? 256)
+    this.#settings = {
+      token: options.token,
+      backoff: options.backoff,
+      heartbeat: options.heartbeat,
+      clock: options.clock ?? systemClock,
+    }
+  }
+
+  get connection(): ConnectionState {
+    return this.#connection?.state ?? { state: this.#isClosed ? 'closed' : 'idle' }
+  }
+
+  /** When the last frame came, in milliseconds since 1970. */
+  get lastFrameAt(): number | undefined {
+    return this.#connection?.lastFrameAt
+  }
+
+  /** Calls `listener` at every change of `connection`, until the returned function is called. */
+  onConnectionChange(listener: ConnectionListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /**
+   * Watches a session until it ends, `unsubscribe` is called or the subscription fails.
+   *
+   * A client holds one subscription to a session, as the protocol has one per socket: share it, or
+   * throws `Error`.
+   */
+  subscribe(sessionId: string, options: SubscribeOptions = {}, handlers: SessionHandlers = {}): Subscription {
+    const connection = this.#connect()
+    if (this.#subscriptions.has(sessionId)) throw new Error(`this client watches session ${sessionId} already`)
+    const subscription = new SessionSubscription(sessionId, options, handlers, {
+      clock: this.#settings.clock,
+      backoff: this.#settings.backoff,
+      send: (frame) => this.#send(frame),
+      restart: () => connection.restart(),
+      forget: (forgotten) => {
+        if (this.#subscriptions.get(sessionId) === forgotten) this.#subscriptions.delete(sessionId)
+      },
+    })
+    this.#subscriptions.set(sessionId, subscription)
+    if (connection.isOpen) subscription.resume()
+    return subscription
+  }
+
+  /**
+   * Sends a command, or several that are carried out all or not at all.
+   *
+   * Resolves once the events are durable. Rejects with a `ReliveError`: the server's refusal;
+   * `unavailable` when too many commands wait already or the client is closed; or what ended the
+   * connection. While the connection is being made again the command waits, and is sent again.
+   */
+  async command(
+    sessionId: string,
+    command: Command | readonly Command[],
+    options: CommandOptions = {},
+  ): Promise<CommandReceipt> {
+    if (this.#isClosed) throw new ReliveError('unavailable', 'the client is closed')
+    this.#connect()
+    return this.#pending.add(sessionId, command, options, (frame) => this.#send(frame))
+  }
+
+  /** Shows viewers a piece of a message still being written. Lost, and false, while there is no connection. */
+  sendToken(chunk: TokenChunk): boolean {
+    return !this.#isClosed && this.#connect().isOpen && this.#send({ type: 'token', ...chunk })
+  }
+
+  /** The live list of the sessions that match, on a socket of its own. */
+  watchSessions(filters: SessionFilters, handlers: SessionListHandlers = {}): SessionListWatch {
+    if (this.#isClosed) throw new Error('the client is closed')
+    const list = new SessionList(this.#connectionSettings(sessionListPath(filters)), handlers, (closed) => {
+      this.#lists.delete(closed)
+    })
+    this.#lists.add(list)
+    return list
+  }
+
+  /** Ends everything this client does: sockets, timers, waiting commands. It cannot be used again. */
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const subscription of [...this.#subscriptions.values()]) subscription.unsubscribe()
+    for (const list of [...this.#lists]) list.close()
+    this.#pending.fail(new ReliveError('unavailable', 'the client was closed before the command was answered'))
+    this.#connection?.close()
+  }
+
+  #connectionSettings(path: string): ConnectionSettings {
+    return { ...this.#settings, url: socketUrl(this.#url, path), WebSocket: socketConstructor(this.#givenWebSocket) }
+  }
+
+  #connect(): Connection {
+    if (this.#isClosed) throw new Error('the client is closed')
+    this.#connection ??= new Connection(this.#connectionSettings('/ws'), {
+      opened: () => this.#opened(),
+      received: (frame) => this.#received(frame),
+      ended: (error) => this.#ended(error),
+      stateChanged: (state) => {
+        for (const listener of [...this.#listeners]) notify(() => listener(state))
+      },
+    })
+    this.#connection.connect()
+    return this.#connection
+  }
+
+  /** Unsent, a frame is not lost: subscriptions and commands go out again when a socket opens. */
+  #send(frame: ClientFrame): boolean {
+    if (this.#connection?.isOpen !== true) return false
+    if (frame.type === 'subscribe') {
+      this.#unanswered.set(frame.sessionId, (this.#unanswered.get(frame.sessionId) ?? 0) + 1)
+    }
+    this.#connection.send(frame)
+    return true
+  }
+
+  #opened(): void {
+    this.#unanswered.clear()
+    for (const subscription of this.#subscriptions.values()) subscription.resume()
+    this.#pending.resend((frame) => this.#send(frame))
+  }
+
+  #received(frame: ServerFrame): void {
+    if (this.#pending.answered(frame)) return
+    // The answer to a command that was given up, or answered before the connection was lost.
+    if (frame.type === 'ack' || (frame.type === 'error' && frame.id !== undefined)) return
+    if (!('sessionId' in frame) || frame.sessionId === undefined) return
+    const { sessionId } = frame
+    let unanswered = this.#unanswered.get(sessionId) ?? 0
+    if (unanswered > 0 && (frame.type === 'subscribed' || frame.type === 'error')) {
+      unanswered -= 1
+      this.#unanswered.set(sessionId, unanswered)
+    }
+    if (unanswered === 0) this.#subscriptions.get(sessionId)?.received(frame)
+  }
+
+  #ended(error: ReliveError): void {
+    this.#pending.fail(error)
+    for (const subscription of [...this.#subscriptions.values()]) subscription.fail(error)
+  }
+}

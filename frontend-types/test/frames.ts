@@ -1,0 +1,352 @@
+// Compiled, never run: every frame, command and event of the protocol, written out and taken apart.
+// A new kind fails in the switch that does not know it; a changed field, in the literal that has it.
+
+import type { ClientFrame, Command, Event, ServerFrame, SessionSummary, WorkflowSession } from '../src/index.js'
+
+const sessionId = '0198c0de-0000-7000-8000-000000000001'
+const messageId = '0198c0de-0000-7000-8000-000000000002'
+const time = '2026-01-31T08:15:30.250Z'
+
+/** One literal of each kind: none may be missing, none unknown, and each must fit its type exactly. */
+type OneOfEach<Union extends { type: string }> = { [Kind in Union['type']]: Extract<Union, { type: Kind }> }
+
+function unreachable(value: never): never {
+  throw new Error(`unknown kind: ${JSON.stringify(value)}`)
+}
+
+export const session = {
+  id: sessionId,
+  workflowId: messageId,
+  groupId: messageId,
+  status: 'running',
+  startedAt: time,
+  nodes: {
+    draft: {
+      id: 'draft',
+      name: 'Draft',
+      type: 'agent',
+      status: 'running',
+      startedAt: time,
+      tokenUsage: { inputTokens: 12, outputTokens: 30 },
+      progress: 0.5,
+      attempt: 1,
+    },
+    review: { id: 'review', status: 'failed', startedAt: time, completedAt: time, error: 'timed out' },
+  },
+  activeNodeIds: ['draft'],
+  totalTokens: 42,
+  totalCostUsd: 0.01,
+  contextData: { score_history: [{ round: 1, score: 0.8, timestamp: time }], topic: 'bees' },
+  revision: 7,
+  createdAt: time,
+  updatedAt: time,
+  parentId: messageId,
+  forkedFromRevision: 3,
+} satisfies WorkflowSession
+
+export const summary = {
+  id: sessionId,
+  workflowId: messageId,
+  workflowName: 'Review',
+  groupId: messageId,
+  status: 'failed',
+  startedAt: time,
+  completedAt: time,
+  createdAt: time,
+  updatedAt: time,
+  revision: 7,
+  totalTokens: 42,
+  totalCostUsd: 0.01,
+  error: 'timed out',
+  nodeCounts: { pending: 0, running: 0, completed: 1, failed: 1, skipped: 0, suspended: 0 },
+} satisfies SessionSummary
+
+export const commands = {
+  start: { type: 'start' },
+  pause: { type: 'pause' },
+  resume: { type: 'resume' },
+  complete: { type: 'complete', outputs: { answer: 42 } },
+  fail: { type: 'fail', error: 'out of tokens' },
+  stop: { type: 'stop', reason: 'enough' },
+  cancel: { type: 'cancel', reason: 'not needed' },
+  setNodeStatus: {
+    type: 'setNodeStatus',
+    nodeId: 'draft',
+    status: 'failed',
+    name: 'Draft',
+    nodeType: 'agent',
+    progress: 1,
+    error: 'timed out',
+    output: [1, 'two'],
+  },
+  recordUsage: {
+    type: 'recordUsage',
+    nodeId: 'draft',
+    agentId: 'writer',
+    model: 'small',
+    inputTokens: 12,
+    outputTokens: 30,
+    costUsd: 0.01,
+  },
+  setContext: { type: 'setContext', key: 'topic', value: null },
+  setProposal: { type: 'setProposal', proposal: { title: 'Bees' } },
+  signal: { type: 'signal', nodeId: 'review', payload: { review: { action: 'approve' } } },
+  addMessage: {
+    type: 'addMessage',
+    messageId,
+    nodeId: 'draft',
+    agentId: 'writer',
+    role: 'agent',
+    content: 'Once',
+    isThinking: false,
+    tokenCount: 1,
+  },
+  addMemory: {
+    type: 'addMemory',
+    memoryId: messageId,
+    agentId: 'writer',
+    content: 'Bees dance',
+    embedding: [0.1, 0.2],
+    metadata: { source: 'field' },
+  },
+} satisfies OneOfEach<Command>
+
+export const events = {
+  created: {
+    type: 'created',
+    workflowId: messageId,
+    workflowName: 'Review',
+    groupId: messageId,
+    graph: {
+      id: 'review',
+      name: 'Review',
+      description: 'Write, then look',
+      startNodeId: 'draft',
+      nodes: {
+        draft: { id: 'draft', type: 'agent', name: 'Draft', nextIds: ['review'], properties: { retries: 2 } },
+        review: { id: 'review', type: 'human', name: 'Review' },
+      },
+    },
+    proposal: { title: 'Bees' },
+    inputs: ['a'],
+    driver: 'external',
+    forked: { parentId: messageId, revision: 3, state: {} },
+  },
+  started: { type: 'started' },
+  paused: { type: 'paused' },
+  resumed: { type: 'resumed' },
+  completed: { type: 'completed', outputs: 'done' },
+  failed: { type: 'failed', error: 'stopped by a person', stopped: true },
+  cancelled: { type: 'cancelled', reason: 'not needed' },
+  nodeStatusChanged: {
+    type: 'nodeStatusChanged',
+    nodeId: 'draft',
+    status: 'running',
+    attempt: 2,
+    name: 'Draft',
+    nodeType: 'agent',
+    progress: 0.5,
+    error: 'timed out',
+    output: {},
+  },
+  usageRecorded: {
+    type: 'usageRecorded',
+    nodeId: 'draft',
+    agentId: 'writer',
+    model: 'small',
+    inputTokens: 12,
+    outputTokens: 30,
+    costUsd: 0,
+  },
+  contextSet: { type: 'contextSet', key: 'topic', value: null },
+  proposalSet: { type: 'proposalSet', proposal: null },
+  signalled: { type: 'signalled', nodeId: 'review', payload: true },
+  messageAdded: {
+    type: 'messageAdded',
+    messageId,
+    nodeId: 'draft',
+    agentId: 'writer',
+    role: 'agent',
+    isThinking: false,
+    tokenCount: 1,
+  },
+  memoryAdded: { type: 'memoryAdded', memoryId: messageId, agentId: 'writer' },
+} satisfies OneOfEach<Event>
+
+export const clientFrames = {
+  subscribe: { type: 'subscribe', sessionId, mode: 'delta', after: 6, messages: true, minIntervalMs: 100 },
+  unsubscribe: { type: 'unsubscribe', sessionId },
+  command: { type: 'command', id: '1', sessionId, command: commands.start, commandId: 'once', expectedRevision: 1 },
+  token: { type: 'token', sessionId, nodeId: 'draft', messageId, text: 'On', agentId: 'writer', isThinking: false },
+  replay: { type: 'replay', action: 'seek', revision: 3, at: time, speed: 2 },
+  auth: { type: 'auth', token: 'secret' },
+  ping: { type: 'ping' },
+} satisfies OneOfEach<ClientFrame>
+
+export const commandBatch = {
+  type: 'command',
+  id: '2',
+  sessionId,
+  commands: Object.values(commands),
+} satisfies ClientFrame
+
+export const serverFrames = {
+  subscribed: { type: 'subscribed', sessionId, revision: 7, mode: 'delta' },
+  snapshot: { type: 'snapshot', sessionId, revision: 7, session },
+  delta: {
+    type: 'delta',
+    sessionId,
+    base: 7,
+    revision: 9,
+    patch: {
+      revision: 9,
+      updatedAt: time,
+      activeNodeIds: [],
+      nodes: { draft: { status: 'completed', completedAt: time, progress: null } },
+      contextData: { topic: null, mood: 'calm' },
+    },
+  },
+  event: { type: 'event', sessionId, revision: 7, at: time, event: events.nodeStatusChanged },
+  message: {
+    type: 'message',
+    sessionId,
+    revision: 7,
+    message: {
+      id: messageId,
+      sessionId,
+      nodeId: 'draft',
+      agentId: 'writer',
+      agentName: 'Writer',
+      role: 'agent',
+      content: 'Once',
+      isThinking: false,
+      isStreaming: false,
+      tokenCount: 1,
+      createdAt: time,
+    },
+  },
+  token: { type: 'token', sessionId, nodeId: 'draft', messageId, text: 'On', agentId: 'writer', isThinking: false },
+  ack: { type: 'ack', id: '1', sessionId, revision: 8, duplicate: true },
+  error: { type: 'error', id: '1', sessionId, code: 'rate_limited', message: 'slow down', retryable: true },
+  end: { type: 'end', sessionId, status: 'completed', revision: 9 },
+  sessions: { type: 'sessions', sessions: [summary] },
+  session: { type: 'session', change: 'changed', session: summary },
+  pong: { type: 'pong' },
+} satisfies OneOfEach<ServerFrame>
+
+export function describeClientFrame(frame: ClientFrame): string {
+  switch (frame.type) {
+    case 'subscribe':
+      return `${frame.sessionId} ${frame.mode ?? 'snapshot'} ${frame.after ?? 0} ${frame.messages ?? false} ${frame.minIntervalMs ?? 0}`
+    case 'unsubscribe':
+      return frame.sessionId
+    case 'command':
+      return [...(frame.commands ?? []), ...(frame.command ? [frame.command] : [])].map(describeCommand).join()
+    case 'token':
+      return frame.text
+    case 'replay':
+      return frame.action
+    case 'auth':
+      return frame.token.length.toString()
+    case 'ping':
+      return frame.type
+    default:
+      return unreachable(frame)
+  }
+}
+
+export function describeServerFrame(frame: ServerFrame): string {
+  switch (frame.type) {
+    case 'subscribed':
+      return `${frame.mode} from ${frame.revision}`
+    case 'snapshot':
+      return frame.session.status
+    case 'delta':
+      return `${frame.base} to ${frame.revision}: ${Object.keys(frame.patch).join()}`
+    case 'event':
+      return `${frame.at} ${describeEvent(frame.event)}`
+    case 'message':
+      return frame.message.content
+    case 'token':
+      return frame.text
+    case 'ack':
+      return `${frame.id} ${frame.revision} ${frame.duplicate ?? false}`
+    case 'error':
+      return `${frame.code} ${frame.message} ${frame.retryable} ${frame.id ?? ''} ${frame.sessionId ?? ''}`
+    case 'end':
+      return frame.status
+    case 'sessions':
+      return frame.sessions.map(({ workflowName = '' }) => workflowName).join()
+    case 'session':
+      return `${frame.change} ${frame.session.nodeCounts.suspended}`
+    case 'pong':
+      return frame.type
+    default:
+      return unreachable(frame)
+  }
+}
+
+export function describeCommand(command: Command): string {
+  switch (command.type) {
+    case 'start':
+    case 'pause':
+    case 'resume':
+      return command.type
+    case 'complete':
+      return JSON.stringify(command.outputs)
+    case 'fail':
+      return command.error
+    case 'stop':
+    case 'cancel':
+      return command.reason ?? ''
+    case 'setNodeStatus':
+      return `${command.nodeId} ${command.status} ${command.progress ?? 0} ${command.error ?? ''}`
+    case 'recordUsage':
+      return `${command.inputTokens + command.outputTokens} ${command.costUsd ?? 0}`
+    case 'setContext':
+      return `${command.key} ${JSON.stringify(command.value)}`
+    case 'setProposal':
+      return JSON.stringify(command.proposal)
+    case 'signal':
+      return `${command.nodeId} ${JSON.stringify(command.payload)}`
+    case 'addMessage':
+      return `${command.role ?? 'agent'}: ${command.content}`
+    case 'addMemory':
+      return `${command.content} ${command.embedding?.length ?? 0}`
+    default:
+      return unreachable(command)
+  }
+}
+
+export function describeEvent(event: Event): string {
+  switch (event.type) {
+    case 'created':
+      return `${event.driver} ${event.graph?.startNodeId ?? ''} ${event.forked?.parentId ?? ''}`
+    case 'started':
+    case 'paused':
+    case 'resumed':
+      return event.type
+    case 'completed':
+      return JSON.stringify(event.outputs)
+    case 'failed':
+      return `${event.error} ${event.stopped ?? false}`
+    case 'cancelled':
+      return event.reason ?? ''
+    case 'nodeStatusChanged':
+      return `${event.nodeId} ${event.status} ${event.attempt ?? ''}`
+    case 'usageRecorded':
+      return `${event.inputTokens + event.outputTokens} ${event.costUsd}`
+    case 'contextSet':
+      return `${event.key} ${JSON.stringify(event.value)}`
+    case 'proposalSet':
+      return JSON.stringify(event.proposal)
+    case 'signalled':
+      return `${event.nodeId} ${JSON.stringify(event.payload)}`
+    case 'messageAdded':
+      return `${event.messageId} ${event.tokenCount}`
+    case 'memoryAdded':
+      return event.memoryId
+    default:
+      return unreachable(event)
+  }
+}
