@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
 use super::error::ApiError;
-use super::{catalog, commands, observe, openapi, probes, sessions, sockets};
+use super::{catalog, commands, observe, openapi, pages, probes, sessions, sockets};
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
 use crate::storage::Storage;
@@ -48,7 +48,9 @@ pub fn router(app: App) -> Router {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::openapi))
-        .routes(routes!(probes::index))
+        .routes(routes!(pages::index))
+        .routes(routes!(pages::script))
+        .routes(routes!(pages::style))
         .split_for_parts();
     let document = openapi::Document::new(&document);
     let access = app.access.clone();

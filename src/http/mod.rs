@@ -8,6 +8,7 @@ mod error;
 mod extract;
 mod observe;
 mod openapi;
+mod pages;
 mod probes;
 mod session_query;
 mod sessions;

@@ -3,8 +3,8 @@
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{Html, IntoResponse};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 
 use super::app::App;
 use super::error::ApiError;
@@ -42,14 +42,4 @@ pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Status
 ))]
 pub async fn openapi(Extension(Document(json)): Extension<Document>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], json)
-}
-
-/// A page that shows the sessions live.
-#[utoipa::path(get, path = "/", tag = "server", responses(
-    (status = 200, description = "A page for people", content_type = "text/html", body = String)
-))]
-pub async fn index() -> impl IntoResponse {
-    let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-                  connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    ([(CONTENT_SECURITY_POLICY, policy)], Html(include_str!("index.html")))
 }

@@ -61,7 +61,7 @@ pub struct HubOptions {
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_secs(60) }
+        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_mins(1) }
     }
 }
 

@@ -146,12 +146,12 @@ fn next_attempt(attempt: Option<u32>, from: NodeStatus, to: NodeStatus) -> Optio
 }
 
 fn says_nothing_new(node: &Node, command: &Command) -> bool {
-    let Command::SetNodeStatus { name, node_type, progress, error, output, .. } = command else {
-        return true;
-    };
     fn same<T: PartialEq>(given: &Option<T>, held: &Option<T>) -> bool {
         given.is_none() || given == held
     }
+    let Command::SetNodeStatus { name, node_type, progress, error, output, .. } = command else {
+        return true;
+    };
     let held = &node.snapshot;
     same(name, &held.name)
         && same(node_type, &held.kind)

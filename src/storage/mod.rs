@@ -61,7 +61,7 @@ impl Storage {
         self.ensure_embedding_index(embedding_dimension).await
     }
 
-    /// HNSW rather than IVFFlat: IVFFlat trained on an empty table recalls badly.
+    /// HNSW rather than `IVFFlat`: `IVFFlat` trained on an empty table recalls badly.
     async fn ensure_embedding_index(&self, dimension: u32) -> Result<(), StorageError> {
         let predicate = format!("vector_dims(embedding) = {dimension}");
         let current: Option<String> =

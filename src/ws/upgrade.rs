@@ -53,10 +53,13 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
     let gateway_of_task = gateway.clone();
     gateway.connections.spawn(async move {
         match pending.await {
-            Ok(upgraded) => match into_stream(upgraded) {
-                Some((tcp, already_read)) => Connection::run(gateway_of_task, tcp, already_read, opening).await,
-                None => tracing::error!("an upgraded connection is not a TCP stream"),
-            },
+            Ok(upgraded) => {
+                if let Some((tcp, already_read)) = into_stream(upgraded) {
+                    Connection::run(gateway_of_task, tcp, already_read, opening).await
+                } else {
+                    tracing::error!("an upgraded connection is not a TCP stream")
+                }
+            }
             Err(error) => tracing::debug!(%error, "client left during the handshake"),
         }
         drop(place);
