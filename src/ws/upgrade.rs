@@ -55,9 +55,9 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
         match pending.await {
             Ok(upgraded) => {
                 if let Some((tcp, already_read)) = into_stream(upgraded) {
-                    Connection::run(gateway_of_task, tcp, already_read, opening).await
+                    Connection::run(gateway_of_task, tcp, already_read, opening).await;
                 } else {
-                    tracing::error!("an upgraded connection is not a TCP stream")
+                    tracing::error!("an upgraded connection is not a TCP stream");
                 }
             }
             Err(error) => tracing::debug!(%error, "client left during the handshake"),
