@@ -1,5 +1,7 @@
 //! What operators and their tools ask for.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,6 +11,10 @@ use axum::response::IntoResponse;
 use super::app::App;
 use super::error::ApiError;
 use super::openapi::Document;
+use crate::hub::HubError;
+
+/// How long the database may take to answer; whoever asks wants to know soon.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, description = "Alive")))]
@@ -22,7 +28,10 @@ pub async fn healthz() -> &'static str {
     (status = 503, description = "The database does not answer", body = crate::protocol::Problem)
 ))]
 pub async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
-    app.storage().ping().await?;
+    match tokio::time::timeout(PATIENCE, app.storage().ping()).await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(HubError::Unavailable.into()),
+    }
     Ok("ready\n")
 }
 

@@ -31,6 +31,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::session::{Created, Event, Recorded, Revision, Session, SessionId, Timestamp};
@@ -173,7 +174,10 @@ impl Hub {
     ///
     /// Why nothing was staged; the `reply` is not used then.
     pub async fn submit(&self, submission: Submission, reply: Reply) -> Result<(), HubError> {
-        submission::submit(&self.inner.registry, &self.inner.lanes, &self.inner.storage, submission, reply).await
+        let kind = submission.commands.first().map_or("none", crate::session::Command::kind);
+        let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
+        let Inner { registry, lanes, storage, .. } = &*self.inner;
+        submission::submit(registry, lanes, storage, submission, reply).instrument(span).await
     }
 
     /// As [`Hub::submit`], waiting for the commands to be durable.

@@ -52,6 +52,8 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
     let place = gateway.place().ok_or(UpgradeError::Full)?;
     let gateway_of_task = gateway.clone();
     gateway.connections.spawn(async move {
+        let sockets = metrics::gauge!("relive_sockets");
+        sockets.increment(1);
         match pending.await {
             Ok(upgraded) => {
                 if let Some((tcp, already_read)) = into_stream(upgraded) {
@@ -62,6 +64,7 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
             }
             Err(error) => tracing::debug!(%error, "client left during the handshake"),
         }
+        sockets.decrement(1);
         drop(place);
     });
     Ok(response)
