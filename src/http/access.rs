@@ -74,7 +74,7 @@ impl AccessRules {
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
             .allow_headers([CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, HeaderName::from_static("idempotency-key")])
             .expose_headers([ETAG, LOCATION])
-            .max_age(Duration::from_secs(3_600))
+            .max_age(Duration::from_hours(1))
     }
 }
 

@@ -8,6 +8,7 @@ mod catalog;
 pub mod cluster;
 mod error;
 mod journal;
+mod messages;
 mod page;
 mod recovery;
 mod sessions;
@@ -21,6 +22,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
+pub use messages::{MessageCursor, MessageFilter};
 pub use page::{Cursor, Page};
 pub use sessions::{NewSession, SessionFilter};
 pub use writer::{Batch, CommandRow, EventRow, ProjectionRow, Writer};
