@@ -1,3 +1,4 @@
 //! Relive: a WebSocket live-session server for workflow runs.
+pub mod engine;
 pub mod protocol;
 pub mod session;
