@@ -97,6 +97,12 @@ impl Layout {
         self.within(frame, edge) && !self.back[frame].contains(&edge)
     }
 
+    /// Whether `edge` can bring a pass of `frame` to its target: from within, or by beginning it.
+    pub(super) fn feeds(&self, frame: Frame, edge: usize) -> bool {
+        let began = frame.checked_sub(1).is_some_and(|held| self.loops[held].again == edge);
+        began || self.within(frame, edge)
+    }
+
     fn add_edges(&mut self, node: &GraphNode) {
         let Some(&from) = self.index.get(&node.id) else { return };
         let mut seen = HashSet::new();

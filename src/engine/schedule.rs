@@ -8,7 +8,7 @@
 //! - A `loop` node's `nextIds` are `[again, exit…]`. Its body is what lies on the way from `again`
 //!   back to it, and `max_rounds` (default 1) is how often the body runs, whether the run enters
 //!   the body first or the loop node first. Each further round is a new attempt of every node in
-//!   it. What leaves the body by another way than the loop node waits until the loop is over.
+//!   it; only what comes round counts as input then, not what came in from outside before. What leaves the body by another way than the loop node waits until the loop is over.
 //!
 //! ```text
 //! begin() ─▶ Step { start, skip }          settle(node, outcome) ─▶ Step { start, skip }
@@ -217,7 +217,10 @@ impl Schedule {
     }
 
     fn has_input(&self, node: usize) -> bool {
-        node == self.layout.start || self.layout.ins[node].iter().any(|edge| self.signals[*edge] == Signal::Fired)
+        let frame = self.frame[node];
+        let counts = |edge: &&usize| self.layout.feeds(frame, **edge);
+        (node == self.layout.start && frame == WHOLE)
+            || self.layout.ins[node].iter().filter(counts).any(|edge| self.signals[*edge] == Signal::Fired)
     }
 
     /// A loop node comes last: it decides about a round, so whatever else can run belongs before it.
