@@ -69,7 +69,11 @@ pub async fn attempt(
         Err(error) => return not_started(spec, &error),
     };
     let mut output = Output::default();
-    let report = |reported: Option<Progress>| reported.map_or((), |value| drop(progress.send_replace(Some(value))));
+    let report = |reported: Option<Progress>| {
+        if reported.is_some() {
+            progress.send_replace(reported);
+        }
+    };
     let ending = watch_over(&mut group, &mut output, spec.timeout, stop, &report).await;
     let ended = group.end().await;
     let drained = async { while read(&mut group, &mut output, &report).await {} };
