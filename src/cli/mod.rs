@@ -1,0 +1,69 @@
+//! The command line: what is asked for, and how it is answered in lines.
+
+mod lines;
+pub mod run;
+pub mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Live sessions of workflow runs: durable, watchable, steerable, replayable.
+#[derive(Debug, Parser)]
+#[command(name = "relive", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub action: Action,
+}
+
+/// What to do. Each variant's arguments live with the module that does it.
+#[derive(Debug, Subcommand)]
+pub enum Action {
+    /// Run a graph of local commands as a session.
+    Run(run::RunArgs),
+    /// Show what happens, as it happens.
+    Watch(watch::WatchArgs),
+}
+
+/// The server that `run` and `watch` talk to.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ServerArg {
+    /// The server's address.
+    #[arg(long, env = "RELIVE_SERVER", default_value = "http://127.0.0.1:7400", value_name = "URL")]
+    pub server: String,
+}
+
+/// How a session's end becomes an exit status.
+pub(crate) mod exit {
+    use super::ExitCode;
+
+    pub const FAILED: u8 = 1;
+    pub const BAD_INPUT: u8 = 2;
+    /// As a shell reports a program that SIGINT ended.
+    pub const CANCELLED: u8 = 130;
+
+    pub fn code(code: u8) -> ExitCode {
+        ExitCode::from(code)
+    }
+}
+
+/// Says on standard error what went wrong.
+pub(crate) fn complain(error: &dyn std::fmt::Display) {
+    eprintln!("relive: {error}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_job_at_all_is_refused() {
+        assert!(Cli::try_parse_from(["relive", "run", "graph.json", "--jobs", "0"]).is_err());
+    }
+}
