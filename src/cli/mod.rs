@@ -53,17 +53,4 @@ pub(crate) fn complain(error: &dyn std::fmt::Display) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn no_job_at_all_is_refused() {
-        assert!(Cli::try_parse_from(["relive", "run", "graph.json", "--jobs", "0"]).is_err());
-    }
-}
+mod tests;

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use futures_util::{SinkExt, StreamExt};
 use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::protocol::{ClientFrame, CommandFrame, ErrorCode, Mode, ServerFrame, Subscribe};
+use crate::protocol::{ClientFrame, CommandFrame, CreateSession, ErrorCode, Mode, ServerFrame, Subscribe};
 use crate::session::{
     Command, Created, Event, GraphDefinition, Recorded, Refusal, Revision, Session, SessionId, Timestamp, decide,
 };
@@ -26,13 +27,13 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub fn new(graph: Option<GraphDefinition>) -> Self {
+        Self::with_id(SessionId::generate(), graph)
+    }
+
+    fn with_id(session_id: SessionId, graph: Option<GraphDefinition>) -> Self {
         let created = Created { graph: graph.map(Arc::new), ..Created::default() };
-        let recorded = Recorded {
-            session_id: SessionId::generate(),
-            revision: 1,
-            at: Timestamp::now(),
-            event: Event::Created(Box::new(created)),
-        };
+        let recorded =
+            Recorded { session_id, revision: 1, at: Timestamp::now(), event: Event::Created(Box::new(created)) };
         let session = Session::create(&recorded).expect("a beginning");
         Self { session, history: vec![recorded], done: HashMap::new() }
     }
@@ -103,10 +104,17 @@ impl Peer {
         let serving = Arc::clone(&peer);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let fault = serving.faults.lock().pop_front().unwrap_or_default();
-                serving.connections.send_modify(|count| *count += 1);
                 let serving = Arc::clone(&serving);
-                tokio::spawn(async move { serving.serve(stream, fault).await });
+                tokio::spawn(async move {
+                    let mut first = [0; 12];
+                    while stream.peek(&mut first).await.ok()? < first.len() {}
+                    if !first.starts_with(b"GET /ws") {
+                        return serving.answer_http(stream).await;
+                    }
+                    let fault = serving.faults.lock().pop_front().unwrap_or_default();
+                    serving.connections.send_modify(|count| *count += 1);
+                    serving.serve(stream, fault).await
+                });
             }
         });
         peer
@@ -124,6 +132,32 @@ impl Peer {
 
     fn tell(&self) {
         self.head.send_replace(self.memory.lock().session.revision);
+    }
+
+    /// `POST /sessions` puts the new session in the place of the one there was; `GET` shows it.
+    async fn answer_http(&self, mut stream: TcpStream) -> Option<()> {
+        let (mut request, mut body_at) = (Vec::new(), None);
+        loop {
+            let head = body_at.map(|at: usize| String::from_utf8_lossy(&request[..at]).to_ascii_lowercase());
+            let length = head.as_deref().map(|head| {
+                head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0)
+            });
+            if let (Some(at), Some(length)) = (body_at, length)
+                && request.len() >= at + length
+            {
+                break;
+            }
+            (stream.read_buf(&mut request).await.ok()? > 0).then_some(())?;
+            body_at = request.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
+        }
+        if request.starts_with(b"POST") {
+            let asked: CreateSession = serde_json::from_slice(&request[body_at?..]).expect("a session to create");
+            *self.memory.lock() = Memory::with_id(asked.id.unwrap_or_else(SessionId::generate), asked.graph);
+            self.head.send_replace(1);
+        }
+        let body = serde_json::to_string(&self.memory.lock().session.snapshot()).expect("json");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        stream.write_all(format!("{head}{body}").as_bytes()).await.ok()
     }
 
     async fn serve(&self, stream: TcpStream, mut fault: Fault) -> Option<()> {

@@ -87,10 +87,10 @@ pub async fn run<C: Commands, E: Events>(
     let mut deadline = None;
     loop {
         run.advance();
-        if run.tasks.is_empty() {
-            if let Some(result) = run.result.take() {
-                return result;
-            }
+        if run.tasks.is_empty()
+            && let Some(result) = run.result.take()
+        {
+            return result;
         }
         let late = async move {
             match deadline {
