@@ -20,8 +20,17 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Run a graph of local commands as a session.
+    ///
+    /// Its `command` nodes hold shell commands, which run on this machine, in the current directory
+    /// unless a node's `cwd` says otherwise. The exit status is 0 when the session completed, 1 when
+    /// it failed, 130 when it was cancelled, and 2 for a graph that cannot be run. Ctrl-C cancels
+    /// the session and waits for its commands to end; a second one kills them.
     Run(run::RunArgs),
-    /// Show what happens, as it happens.
+    /// Show what happens, as it happens, a line for each change.
+    ///
+    /// With an ID: the session as it is, then each change of it and of its nodes until it ends. The
+    /// exit status is 0 when it completed, 1 when it failed, 130 when it was cancelled.
+    /// Without: the list of sessions, and each change in it, until interrupted. Times are UTC.
     Watch(watch::WatchArgs),
 }
 

@@ -16,12 +16,7 @@ use crate::client::{
 };
 use crate::engine::{self, Ended, Plan, PlanError, RemoteCommands, RunError, RunOptions};
 
-/// Runs a graph whose `command` nodes hold shell commands, on this machine.
-///
-/// Commands run in the current directory unless a node's `cwd` says otherwise. The exit status is
-/// 0 when the session completed, 1 when it failed, 130 when it was cancelled, and 2 for a graph
-/// that cannot be run. Ctrl-C cancels the session and waits for its commands to end; a second one
-/// kills them.
+/// What `relive run` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
     /// The graph, as JSON.

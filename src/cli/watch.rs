@@ -6,11 +6,7 @@ use super::lines::{Lines, Story};
 use super::{ServerArg, complain, exit};
 use crate::client::{Client, ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
 
-/// Shows what happens on a server, one line for each change. Times are UTC.
-///
-/// With an ID: the session as it is, then each change of it and of its nodes until it ends. The
-/// exit status is 0 when it completed, 1 when it failed, 130 when it was cancelled.
-/// Without: the list of sessions, and each change in it, until interrupted.
+/// What `relive watch` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]
 pub struct WatchArgs {
     /// The session to watch; all of them without it.
