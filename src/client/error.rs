@@ -8,7 +8,7 @@ use crate::session::SessionId;
 pub enum ClientError {
     #[error("'{address}' is not a server's address: {problem}")]
     Address { address: String, problem: String },
-    #[error("cannot reach {server}: {problem}")]
+    #[error("cannot reach {server}: {problem}; is `relive serve` running there?")]
     Unreachable { server: String, problem: String },
     /// The server understood and said no. Nothing has changed.
     #[error("{message} ({})", code.as_str())]

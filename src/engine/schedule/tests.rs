@@ -100,6 +100,16 @@ fn a_loop_runs_its_body_as_often_as_it_says() {
 }
 
 #[test]
+fn a_loop_does_not_wait_for_a_branch_beside_it() {
+    for body in [&["s > p a", "p", "a > l", "[l 1] > a"][..], &["s > p l", "p", "[l 1] > a", "a > l"]] {
+        let mut schedule = Schedule::new(&graph(body)).expect("a schedule");
+        schedule.begin();
+        let started = schedule.settle(&"s".into(), Outcome::Completed).start;
+        assert_eq!(started.len(), 2, "{body:?} started only {started:?}");
+    }
+}
+
+#[test]
 fn loops_nest_and_the_inner_one_counts_anew_in_each_round() {
     let tails = ["a > b", "b > in", "[in 2] > b out", "[out 2] > a end", "end"];
     assert_eq!(order(&tails), "a b in b in out a b in b in out end");
