@@ -34,6 +34,8 @@ pub enum ServeError {
     NotLoopback(SocketAddr),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
     #[error("the listener has no address: {0}")]
     Address(std::io::Error),
     #[error("DATABASE_URL is not a PostgreSQL address: {0}")]
