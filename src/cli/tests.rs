@@ -21,7 +21,7 @@ fn graph(nodes: Value) -> Value {
 async fn run_file(peer: &Peer, file: PathBuf) -> ExitCode {
     let server = ServerArg { server: peer.url.clone() };
     let running = run::run(run::RunArgs { file, server, jobs: None });
-    tokio::time::timeout(std::time::Duration::from_secs(60), running).await.expect("in time")
+    tokio::time::timeout(std::time::Duration::from_mins(1), running).await.expect("in time")
 }
 
 async fn run_graph(peer: &Peer, graph: &Value) -> ExitCode {

@@ -83,7 +83,7 @@ impl Default for Options {
             queue: 256,
             backoff_first: Duration::from_millis(250),
             backoff_most: Duration::from_secs(15),
-            silence: Duration::from_secs(60),
+            silence: Duration::from_mins(1),
         }
     }
 }

@@ -8,10 +8,7 @@ mod socket;
 
 use std::time::Duration;
 
-pub use database::{Database, test_cluster};
-pub use process::ServerProcess;
-pub use server::{TestServer, answer};
-pub use socket::Socket;
+pub use server::TestServer;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
