@@ -14,7 +14,7 @@ stop() {
     rm -f "$output"
 }
 trap stop EXIT
-trap 'exit 130' INT TERM
+trap 'exit 0' INT TERM
 
 address=
 while [ -z "$address" ]; do

@@ -3,6 +3,7 @@
 //! Logs go to standard error: readable lines, or JSON with `RELIVE_LOG_FORMAT=json`. `RELIVE_LOG`
 //! chooses what is logged, as in `RELIVE_LOG=relive=debug` (default: `info`).
 
+use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -11,7 +12,8 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging for this process. A second call changes nothing.
 pub fn init_logs() {
     let filter = EnvFilter::try_from_env("RELIVE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     // Fails only when logging was started before.
     let _ = if std::env::var("RELIVE_LOG_FORMAT").is_ok_and(|format| format == "json") {
         logs.json().try_init()

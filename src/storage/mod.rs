@@ -70,12 +70,12 @@ impl Storage {
             sqlx::query_scalar("SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND indexname = 'idx_memories_embedding'")
                 .fetch_optional(&self.pool)
                 .await?;
-        if current.is_some_and(|definition| definition.contains(&predicate)) {
+        if current.as_ref().is_some_and(|definition| definition.contains(&predicate)) {
             return Ok(());
         }
+        let drop = if current.is_some() { "DROP INDEX idx_memories_embedding;" } else { "" };
         let sql = format!(
-            "DROP INDEX IF EXISTS idx_memories_embedding;
-             CREATE INDEX IF NOT EXISTS idx_memories_embedding ON memories
+            "{drop} CREATE INDEX IF NOT EXISTS idx_memories_embedding ON memories
              USING hnsw ((embedding::vector({dimension})) vector_cosine_ops) WHERE {predicate}"
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.pool).await?;

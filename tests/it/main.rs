@@ -1,5 +1,6 @@
 //! Integration tests: real PostgreSQL, real sockets, the server as `main` starts it.
 
 mod cluster;
+mod command_line;
 mod harness;
 mod live;

@@ -70,7 +70,10 @@ function drawSession(session) {
     button.onclick = () => fetch(`/api/v1/sessions/${session.id}/control`, { method: 'POST', body: JSON.stringify({ action }) })
     return button
   }))
-  element('nodes').replaceChildren(...Object.values(session.nodes).map((node) => {
+  // In the order in which they began; what has not begun comes last.
+  const begun = (node) => node.startedAt ?? node.completedAt ?? '~'
+  const nodes = Object.values(session.nodes).sort((a, b) => begun(a).localeCompare(begun(b)))
+  element('nodes').replaceChildren(...nodes.map((node) => {
     const item = make('li')
     item.style.setProperty('--c', `var(--${node.status})`)
     const head = make('b')

@@ -8,7 +8,10 @@ mod socket;
 
 use std::time::Duration;
 
-pub use server::TestServer;
+pub use database::{Database, test_cluster};
+pub use process::ServerProcess;
+pub use server::{TestServer, answer};
+pub use socket::Socket;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);
