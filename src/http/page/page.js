@@ -71,8 +71,8 @@ function drawSession(session) {
     return button
   }))
   // In the order in which they began; what has not begun comes last.
-  const begun = (node) => node.startedAt ?? node.completedAt ?? '~'
-  const nodes = Object.values(session.nodes).sort((a, b) => begun(a).localeCompare(begun(b)))
+  const begun = (node) => Date.parse(node.startedAt ?? node.completedAt ?? '9999-01-01')
+  const nodes = Object.values(session.nodes).sort((a, b) => begun(a) - begun(b))
   element('nodes').replaceChildren(...nodes.map((node) => {
     const item = make('li')
     item.style.setProperty('--c', `var(--${node.status})`)
