@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
 use super::error::ApiError;
-use super::{catalog, commands, messages, observe, openapi, pages, probes, sessions, sockets};
+use super::{catalog, commands, messages, observe, openapi, pages, probes, sessions, sockets, usage};
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
 use crate::storage::Storage;
@@ -84,6 +84,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(sessions::entity))
         .routes(routes!(sessions::events))
         .routes(routes!(messages::list))
+        .routes(routes!(usage::report))
         .routes(routes!(sessions::node, commands::update_node))
         .routes(routes!(commands::commands))
         .routes(routes!(commands::control))

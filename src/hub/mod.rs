@@ -22,6 +22,7 @@ mod handle;
 mod keyframes;
 mod lane;
 mod live;
+mod prices;
 mod publication;
 mod registry;
 mod submission;
@@ -42,6 +43,7 @@ pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
 pub use handle::{EndReason, SessionHandle, SignalReceiver};
 pub use live::{Head, Live, Subscription};
+pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
 pub use submission::{Outcome, Receipt, Reply, Submission};
 
@@ -60,11 +62,13 @@ pub struct HubOptions {
     pub backlog: usize,
     /// How long a session without viewers and pending commands stays in memory (60 s).
     pub idle_after: Duration,
+    /// What models cost (nothing, until loaded).
+    pub prices: Prices,
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_mins(1) }
+        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_mins(1), prices: Prices::default() }
     }
 }
 
@@ -81,6 +85,7 @@ struct Inner {
     lanes: Vec<LaneHandle>,
     feed: Arc<Feed>,
     agents: AgentNames,
+    prices: Prices,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -103,7 +108,18 @@ impl Hub {
             .collect();
         let registry = Registry::new(storage.clone());
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
-        Self { inner: Arc::new(Inner { storage, registry, lanes, feed, agents: AgentNames::default(), stop, tasks }) }
+        Self {
+            inner: Arc::new(Inner {
+                storage,
+                registry,
+                lanes,
+                feed,
+                agents: AgentNames::default(),
+                prices: options.prices.clone(),
+                stop,
+                tasks,
+            }),
+        }
     }
 
     /// Creates a session. With `creation_key`, a repetition returns the session that the first call
@@ -179,10 +195,11 @@ impl Hub {
     pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
         let kind = submission.commands.first().map_or("none", crate::session::Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
-        let Inner { registry, lanes, storage, agents, .. } = &*self.inner;
+        let Inner { registry, lanes, storage, agents, prices, .. } = &*self.inner;
         let submitting = async {
             for command in &mut submission.commands {
                 command.assign_ids(Uuid::now_v7);
+                prices.put_into(command);
                 agents.put_into(command, storage).await?;
             }
             submission::submit(registry, lanes, storage, submission, reply).await

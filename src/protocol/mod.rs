@@ -14,6 +14,7 @@ pub use error::{ErrorCode, Problem};
 pub use frames::{ClientFrame, CommandFrame, Mode, ReplayAction, ServerFrame, SessionChange, Subscribe};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateSession, EventPage, GroupPage,
-    MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SessionPage, SignalRequest, WorkflowPage,
+    MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SessionPage, SignalRequest, Usage, UsageReport,
+    WorkflowPage,
 };
 pub use typescript::export as export_typescript;

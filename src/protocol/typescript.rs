@@ -6,7 +6,8 @@ use ts_rs::{Config, ExportError, TS};
 
 use super::{
     AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateSession, EventPage, GroupPage, MessagePage,
-    NodeDetail, NodeUpdate, Problem, ReviewRequest, ServerFrame, SessionPage, SignalRequest, WorkflowPage,
+    NodeDetail, NodeUpdate, Problem, ReviewRequest, ServerFrame, SessionPage, SignalRequest, Usage, UsageReport,
+    WorkflowPage,
 };
 use crate::session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Workflow,
@@ -33,6 +34,8 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     ReviewRequest::export_all(&config)?;
     SessionPage::export_all(&config)?;
     MessagePage::export_all(&config)?;
+    Usage::export_all(&config)?;
+    UsageReport::export_all(&config)?;
     GroupPage::export_all(&config)?;
     AgentPage::export_all(&config)?;
     WorkflowPage::export_all(&config)?;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{DatabaseConfig, ServeConfig};
 use crate::http::{AccessRules, App, router};
-use crate::hub::{Hub, HubOptions};
+use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError};
 use crate::telemetry;
@@ -40,6 +40,8 @@ pub enum ServeError {
     Address(std::io::Error),
     #[error("DATABASE_URL is not a PostgreSQL address: {0}")]
     DatabaseUrl(sqlx::Error),
+    #[error(transparent)]
+    Prices(#[from] PriceError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error("cannot use the database: {0}")]
@@ -78,12 +80,14 @@ impl Server {
     pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
+        let prices = Prices::load(config.model_prices.as_deref())?;
         let (storage, cluster) = open_database(&config.database).await?;
         let hub = Hub::new(
             storage,
             &HubOptions {
                 lanes: usize::from(config.database.lanes),
                 idle_after: Duration::from_secs_f64(config.idle_seconds),
+                prices,
                 ..HubOptions::default()
             },
         );

@@ -12,6 +12,7 @@ mod messages;
 mod page;
 mod recovery;
 mod sessions;
+mod usage;
 mod writer;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use error::{Constraint, StorageError};
 pub use messages::{MessageCursor, MessageFilter};
 pub use page::{Cursor, Page};
 pub use sessions::{NewSession, SessionFilter};
+pub use usage::UsageRow;
 pub use writer::{Batch, CommandRow, EventRow, ProjectionRow, Writer};
 
 /// The schema, embedded in the binary. Every migration can be taken back.

@@ -98,14 +98,16 @@ impl Writer {
     /// [`StorageError::Unavailable`] when it is unknown whether the batch was written: look with
     /// [`Storage::has_batch`], on a new connection.
     pub async fn write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
-        let has_texts =
-            batch.events.iter().any(|row| matches!(row.recorded.event, Event::MessageAdded(_) | Event::MemoryAdded(_)));
-        if !has_texts {
+        let has_rows_of_its_own = |row: &EventRow<'_>| {
+            matches!(row.recorded.event, Event::MessageAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. })
+        };
+        if !batch.events.iter().any(has_rows_of_its_own) {
             return write_rows(&mut self.connection, batch).await;
         }
         let mut transaction = sqlx::Connection::begin(&mut *self.connection).await?;
         write_rows(&mut transaction, batch).await?;
         write_texts(&mut transaction, batch).await?;
+        super::usage::write_usage(&mut transaction, batch).await?;
         Ok(transaction.commit().await?)
     }
 }

@@ -5,3 +5,4 @@ mod command_line;
 mod harness;
 mod live;
 mod messages;
+mod usage;

@@ -24,6 +24,7 @@ pub fn config(database: &Database) -> ServeConfig {
             embedding_dim: 8,
         },
         access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new() },
+        model_prices: None,
         max_sockets: 10_000,
         idle_seconds: 60.0,
     }
