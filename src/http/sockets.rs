@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 
 use super::app::App;
 use super::error::ApiError;
-use super::extract::Query;
+use super::extract::{Path, Query};
 use super::session_query::SessionQuery;
 use crate::protocol::{CloseCode, Mode, Problem, Subscribe};
 use crate::session::{Revision, SessionId};
@@ -47,15 +47,15 @@ pub struct WatchQuery {
     ))]
 pub async fn one(
     State(app): State<App>,
-    axum::extract::Path(id): axum::extract::Path<String>,
+    id: Result<Path<SessionId>, ApiError>,
     query: Result<Query<WatchQuery>, ApiError>,
     request: Request,
 ) -> Result<Response, ApiError> {
     // A browser sees nothing of a refused handshake, so what is wrong is said over the socket.
-    let opening = match (id.parse::<SessionId>(), query) {
+    let opening = match (id, query) {
         (Err(_), _) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
         (_, Err(error)) => Opening::Refused(CloseCode::NotThisProtocol, error.detail().to_owned()),
-        (Ok(session_id), Ok(Query(query))) => Opening::One(Subscribe {
+        (Ok(Path(session_id)), Ok(Query(query))) => Opening::One(Subscribe {
             session_id,
             mode: query.mode,
             after: query.after,
