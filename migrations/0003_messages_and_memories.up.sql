@@ -6,6 +6,8 @@ CREATE TABLE session_messages (
     revision    bigint NOT NULL,
     node_id     text NOT NULL,
     agent_id    text,
+    -- As it was when the message was written.
+    agent_name  text,
     role        text NOT NULL,
     content     text NOT NULL,
     token_count bigint NOT NULL DEFAULT 0,
@@ -13,6 +15,8 @@ CREATE TABLE session_messages (
     created_at  timestamptz NOT NULL
 );
 CREATE INDEX idx_session_messages_session ON session_messages (session_id, revision);
+-- Within a session, times never decrease along revisions: the same order, for reading page by page.
+CREATE INDEX idx_session_messages_created ON session_messages (session_id, created_at, revision);
 
 CREATE EXTENSION IF NOT EXISTS vector;
 

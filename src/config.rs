@@ -18,7 +18,7 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub access: AccessConfig,
 
-    /// Open WebSockets at most; one more is answered with 503.
+    /// Open `WebSockets` at most; one more is answered with 503.
     #[arg(long, env = "RELIVE_MAX_SOCKETS", default_value_t = 10_000, value_name = "NUMBER")]
     pub max_sockets: usize,
 
@@ -30,7 +30,7 @@ pub struct ServeConfig {
 /// Where sessions are kept.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseConfig {
-    /// A PostgreSQL with pgvector, as postgres://user:password@host/database. Without it the server
+    /// A PostgreSQL with pgvector, as <postgres://user:password@host/database>. Without it the server
     /// runs one of its own under the data directory.
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]
     pub database_url: Option<String>,
@@ -69,7 +69,7 @@ pub struct AccessConfig {
     pub allow_anonymous: bool,
 
     /// Web origins, beside the server's own, whose pages may use this server, such as
-    /// https://dashboard.example.org; several with commas.
+    /// <https://dashboard.example.org>; several with commas.
     #[arg(long, env = "RELIVE_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
 }

@@ -1,19 +1,15 @@
-use clap::Parser;
-use relive::config::ServeConfig;
-use relive::server::{Server, listen};
-use relive::telemetry;
+//! The `relive` program.
 
-#[derive(Parser)]
-enum Cli {
-    Serve(ServeConfig),
-}
+use std::process::ExitCode;
+
+use clap::Parser;
+use relive::cli::{Action, Cli, run, serve, watch};
 
 #[tokio::main]
-async fn main() {
-    telemetry::init_logs();
-    let Cli::Serve(config) = Cli::parse();
-    let listener = listen(&config).await.expect("listen");
-    let server = Server::prepare(listener, &config).await.expect("prepare");
-    println!("listening on http://{}", server.address());
-    server.run(async { drop(tokio::signal::ctrl_c().await) }).await;
+async fn main() -> ExitCode {
+    match Cli::parse().action {
+        Action::Serve(config) => serve::run(config).await,
+        Action::Run(args) => run::run(args).await,
+        Action::Watch(args) => watch::run(args).await,
+    }
 }

@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH, LOCATION, ORIGIN};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use crate::protocol::ErrorCode;
@@ -61,6 +63,19 @@ fn split_port(host: &str) -> (&str, Option<u16>) {
 
 fn is_address(name: &str) -> bool {
     name == "localhost" || name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+}
+
+impl AccessRules {
+    /// Lets the pages of configured origins read answers; the server's own need no permission.
+    pub fn cross_origin(&self) -> CorsLayer {
+        let origins = self.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+        CorsLayer::new()
+            .allow_origin(AllowOrigin::list(origins))
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+            .allow_headers([CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, HeaderName::from_static("idempotency-key")])
+            .expose_headers([ETAG, LOCATION])
+            .max_age(Duration::from_hours(1))
+    }
 }
 
 /// Refuses requests of foreign pages.

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
 use super::error::ApiError;
-use super::{catalog, commands, observe, openapi, probes, sessions, sockets};
+use super::{catalog, commands, messages, observe, openapi, pages, probes, sessions, sockets};
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
 use crate::storage::Storage;
@@ -48,7 +48,9 @@ pub fn router(app: App) -> Router {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::openapi))
-        .routes(routes!(probes::index))
+        .routes(routes!(pages::index))
+        .routes(routes!(pages::script))
+        .routes(routes!(pages::style))
         .split_for_parts();
     let document = openapi::Document::new(&document);
     let access = app.access.clone();
@@ -62,6 +64,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::new(ErrorCode::Internal, "the server failed; its log says why").into_response()
         }))
+        .layer(access.cross_origin())
         .layer(middleware::from_fn_with_state(access, access::check))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
@@ -80,6 +83,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(sessions::graph))
         .routes(routes!(sessions::entity))
         .routes(routes!(sessions::events))
+        .routes(routes!(messages::list))
         .routes(routes!(sessions::node, commands::update_node))
         .routes(routes!(commands::commands))
         .routes(routes!(commands::control))

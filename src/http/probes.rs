@@ -1,14 +1,20 @@
 //! What operators and their tools ask for.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::{Html, IntoResponse};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 
 use super::app::App;
 use super::error::ApiError;
 use super::openapi::Document;
+use crate::hub::HubError;
+
+/// How long the database may take to answer; whoever asks wants to know soon.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, description = "Alive")))]
@@ -22,7 +28,10 @@ pub async fn healthz() -> &'static str {
     (status = 503, description = "The database does not answer", body = crate::protocol::Problem)
 ))]
 pub async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
-    app.storage().ping().await?;
+    match tokio::time::timeout(PATIENCE, app.storage().ping()).await {
+        Ok(answer) => answer?,
+        Err(_) => return Err(HubError::Unavailable.into()),
+    }
     Ok("ready\n")
 }
 
@@ -42,14 +51,4 @@ pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Status
 ))]
 pub async fn openapi(Extension(Document(json)): Extension<Document>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], json)
-}
-
-/// A page that shows the sessions live.
-#[utoipa::path(get, path = "/", tag = "server", responses(
-    (status = 200, description = "A page for people", content_type = "text/html", body = String)
-))]
-pub async fn index() -> impl IntoResponse {
-    let policy = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-                  connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-    ([(CONTENT_SECURITY_POLICY, policy)], Html(include_str!("index.html")))
 }

@@ -193,7 +193,7 @@ pub async fn events(
 ) -> Result<Json<EventPage>, ApiError> {
     let limit = limit(query.limit, EVENTS.0, EVENTS.1)?;
     let head = app.hub.session(id).await?.revision;
-    let events = app.hub.events(id, query.after.unwrap_or(0), limit).await?;
+    let events = app.hub.events(id, query.after.unwrap_or(0), limit, false).await?;
     let next_after = events.last().map(|last| last.revision).filter(|last| *last < head);
     Ok(Json(EventPage { events, next_after }))
 }
@@ -219,7 +219,7 @@ pub async fn node(
 }
 
 async fn output_at(app: &App, id: SessionId, revision: Revision) -> Result<Option<serde_json::Value>, ApiError> {
-    let recorded = app.hub.events(id, revision - 1, 1).await?.into_iter().next();
+    let recorded = app.hub.events(id, revision - 1, 1, false).await?.into_iter().next();
     Ok(recorded.and_then(|recorded| match recorded.event {
         Event::NodeStatusChanged { output, .. } => output.map(Arc::unwrap_or_clone),
         _ => None,

@@ -220,7 +220,7 @@ impl SignalReceiver {
                 found.extend(self.payload(&frame.recorded().event));
             }
         } else {
-            for recorded in self.hub.events(self.subscription.live().id(), seen, PAGE).await? {
+            for recorded in self.hub.events(self.subscription.live().id(), seen, PAGE, false).await? {
                 seen = recorded.revision;
                 found.extend(self.payload(&recorded.event));
             }

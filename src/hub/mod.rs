@@ -14,6 +14,7 @@
 //!
 //! Idle sessions leave memory after [`HubOptions::idle_after`]; the next access loads them again.
 
+mod agents;
 mod decision;
 mod error;
 mod feed;
@@ -31,6 +32,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::session::{Created, Event, Recorded, Revision, Session, SessionId, Timestamp};
@@ -43,6 +45,7 @@ pub use live::{Head, Live, Subscription};
 pub use publication::{Publication, RecordedFrame};
 pub use submission::{Outcome, Receipt, Reply, Submission};
 
+use agents::AgentNames;
 use feed::Feed;
 use lane::{Lane, LaneHandle};
 use registry::Registry;
@@ -61,7 +64,7 @@ pub struct HubOptions {
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_secs(60) }
+        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_mins(1) }
     }
 }
 
@@ -77,6 +80,7 @@ struct Inner {
     registry: Registry,
     lanes: Vec<LaneHandle>,
     feed: Arc<Feed>,
+    agents: AgentNames,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -99,7 +103,7 @@ impl Hub {
             .collect();
         let registry = Registry::new(storage.clone());
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
-        Self { inner: Arc::new(Inner { storage, registry, lanes, feed, stop, tasks }) }
+        Self { inner: Arc::new(Inner { storage, registry, lanes, feed, agents: AgentNames::default(), stop, tasks }) }
     }
 
     /// Creates a session. With `creation_key`, a repetition returns the session that the first call
@@ -172,8 +176,18 @@ impl Hub {
     /// # Errors
     ///
     /// Why nothing was staged; the `reply` is not used then.
-    pub async fn submit(&self, submission: Submission, reply: Reply) -> Result<(), HubError> {
-        submission::submit(&self.inner.registry, &self.inner.lanes, &self.inner.storage, submission, reply).await
+    pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
+        let kind = submission.commands.first().map_or("none", crate::session::Command::kind);
+        let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
+        let Inner { registry, lanes, storage, agents, .. } = &*self.inner;
+        let submitting = async {
+            for command in &mut submission.commands {
+                command.assign_ids(Uuid::now_v7);
+                agents.put_into(command, storage).await?;
+            }
+            submission::submit(registry, lanes, storage, submission, reply).await
+        };
+        submitting.instrument(span).await
     }
 
     /// As [`Hub::submit`], waiting for the commands to be durable.
@@ -196,13 +210,32 @@ impl Hub {
         Ok(SessionHandle::new(self.clone(), self.subscribe(id).await?))
     }
 
-    /// Events after `revision`, at most `limit`, from the journal.
+    /// Events after `revision`, at most `limit`, from the journal; on demand with the texts of their
+    /// messages, which the journal itself does not hold.
     ///
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn events(&self, id: SessionId, after: Revision, limit: u32) -> Result<Vec<Recorded>, HubError> {
-        Ok(self.inner.storage.events(id, after, limit).await?)
+    pub async fn events(
+        &self,
+        id: SessionId,
+        after: Revision,
+        limit: u32,
+        with_texts: bool,
+    ) -> Result<Vec<Recorded>, HubError> {
+        let storage = &self.inner.storage;
+        let mut events = storage.events(id, after, limit).await?;
+        if with_texts && let Some(last) = events.last() {
+            let mut texts = storage.messages_between(id, after, last.revision, limit).await?.into_iter().peekable();
+            for recorded in &mut events {
+                if let Event::MessageAdded(added) = &mut recorded.event
+                    && let Some((_, message)) = texts.next_if(|(revision, _)| *revision == recorded.revision)
+                {
+                    added.content = Some(message.content);
+                }
+            }
+        }
+        Ok(events)
     }
 
     /// Deletes a session with everything below it, and tells its viewers.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::session::{Recorded, Revision, Session};
+use crate::session::{Event, Message, Recorded, Revision, Session};
 
 /// Deltas kept per revision, one for each base that viewers were at. Viewers further apart than
 /// that are encoded for singly.
@@ -64,12 +64,13 @@ impl Publication {
 pub struct RecordedFrame {
     recorded: Recorded,
     frame: OnceLock<Bytes>,
+    message: OnceLock<Bytes>,
 }
 
 impl RecordedFrame {
     #[must_use]
     pub fn new(recorded: Recorded) -> Self {
-        Self { recorded, frame: OnceLock::new() }
+        Self { recorded, frame: OnceLock::new(), message: OnceLock::new() }
     }
 
     #[must_use]
@@ -80,5 +81,15 @@ impl RecordedFrame {
     /// The event frame, made by `encode` if nobody has asked before.
     pub fn frame(&self, encode: impl FnOnce(&Recorded) -> Bytes) -> Bytes {
         self.frame.get_or_init(|| encode(&self.recorded)).clone()
+    }
+
+    /// The frame of the message that the event added, made by `encode` if nobody has asked before.
+    pub fn message_frame(&self, encode: impl FnOnce(Message) -> Bytes) -> Option<Bytes> {
+        let Event::MessageAdded(added) = &self.recorded.event else { return None };
+        if let Some(frame) = self.message.get() {
+            return Some(frame.clone());
+        }
+        let message = added.message(self.recorded.session_id, self.recorded.at)?;
+        Some(self.message.get_or_init(|| encode(message)).clone())
     }
 }

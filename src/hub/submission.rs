@@ -95,9 +95,6 @@ pub(super) async fn submit(
     mut reply: Reply,
 ) -> Result<(), HubError> {
     submission.check()?;
-    for command in &mut submission.commands {
-        command.assign_ids(uuid::Uuid::now_v7);
-    }
     let lane = &lanes[lane_of(submission.session_id, lanes.len())];
     loop {
         let live = match registry.peek(submission.session_id) {

@@ -14,6 +14,6 @@ pub use error::{ErrorCode, Problem};
 pub use frames::{ClientFrame, CommandFrame, Mode, ReplayAction, ServerFrame, SessionChange, Subscribe};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateSession, EventPage, GroupPage,
-    NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SessionPage, SignalRequest, WorkflowPage,
+    MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SessionPage, SignalRequest, WorkflowPage,
 };
 pub use typescript::export as export_typescript;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::session::{
-    Agent, Command, Driver, GraphDefinition, Group, NodeId, NodeStateSnapshot, NodeStatus, Progress, Recorded,
+    Agent, Command, Driver, GraphDefinition, Group, Message, NodeId, NodeStateSnapshot, NodeStatus, Progress, Recorded,
     Revision, SessionId, SessionSummary, Workflow,
 };
 
@@ -204,6 +204,17 @@ pub struct EventPage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub next_after: Option<Revision>,
+}
+
+/// `GET /sessions/{id}/messages`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct MessagePage {
+    pub messages: Vec<Message>,
+    /// Pass as `after` for the next page; absent when these are the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<String>,
 }
 
 /// `GET /groups`.

@@ -5,8 +5,8 @@ use std::path::Path;
 use ts_rs::{Config, ExportError, TS};
 
 use super::{
-    AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateSession, EventPage, GroupPage, NodeDetail,
-    NodeUpdate, Problem, ReviewRequest, ServerFrame, SessionPage, SignalRequest, WorkflowPage,
+    AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateSession, EventPage, GroupPage, MessagePage,
+    NodeDetail, NodeUpdate, Problem, ReviewRequest, ServerFrame, SessionPage, SignalRequest, WorkflowPage,
 };
 use crate::session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Workflow,
@@ -32,6 +32,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     Problem::export_all(&config)?;
     ReviewRequest::export_all(&config)?;
     SessionPage::export_all(&config)?;
+    MessagePage::export_all(&config)?;
     GroupPage::export_all(&config)?;
     AgentPage::export_all(&config)?;
     WorkflowPage::export_all(&config)?;

@@ -11,8 +11,8 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
-/// How long a client may take to send a request's head.
-const HEAD: Duration = Duration::from_secs(10);
+/// How long a client may take to send a request's head, the silence before it included.
+const HEAD: Duration = Duration::from_secs(30);
 /// Bytes the kernel holds for one client. What is in there can no longer be replaced by something
 /// newer, so a large buffer would make slow viewers lag; doubled by Linux.
 const SEND_BUFFER: usize = 64 * 1024;

@@ -34,6 +34,8 @@ pub enum ServeError {
     NotLoopback(SocketAddr),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot listen for signals: {0}")]
+    Signals(std::io::Error),
     #[error("the listener has no address: {0}")]
     Address(std::io::Error),
     #[error("DATABASE_URL is not a PostgreSQL address: {0}")]
@@ -132,17 +134,16 @@ impl Server {
 }
 
 async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Cluster>), ServeError> {
-    let (options, cluster) = match &config.database_url {
-        Some(url) => (url.parse().map_err(ServeError::DatabaseUrl)?, None),
-        None => {
-            let cluster = Cluster::start(ClusterOptions {
-                data_dir: config.data_dir.clone(),
-                postgres_bin: config.postgres_bin.clone(),
-                durable: true,
-            })
-            .await?;
-            (cluster.connect_options(), Some(cluster))
-        }
+    let (options, cluster) = if let Some(url) = &config.database_url {
+        (url.parse().map_err(ServeError::DatabaseUrl)?, None)
+    } else {
+        let cluster = Cluster::start(ClusterOptions {
+            data_dir: config.data_dir.clone(),
+            postgres_bin: config.postgres_bin.clone(),
+            durable: true,
+        })
+        .await?;
+        (cluster.connect_options(), Some(cluster))
     };
     let storage = Storage::new(options, config.database_connections);
     // A database that is being started, as after a reboot, is given a moment.

@@ -21,6 +21,8 @@ pub enum MessageRole {
 }
 
 impl MessageRole {
+    pub const ALL: [Self; 3] = [Self::User, Self::Agent, Self::System];
+
     /// The name on the wire and in the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -29,6 +31,12 @@ impl MessageRole {
             Self::Agent => "agent",
             Self::System => "system",
         }
+    }
+
+    /// The inverse of [`Self::as_str`].
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
 }
 
@@ -119,6 +127,11 @@ pub enum Command {
         node_id: NodeId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent_id: Option<String>,
+        /// The agent's name when it spoke; looked up by the server.
+        #[serde(skip)]
+        #[ts(skip)]
+        #[schema(ignore)]
+        agent_name: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         role: Option<MessageRole>,
         content: String,

@@ -146,12 +146,12 @@ fn next_attempt(attempt: Option<u32>, from: NodeStatus, to: NodeStatus) -> Optio
 }
 
 fn says_nothing_new(node: &Node, command: &Command) -> bool {
-    let Command::SetNodeStatus { name, node_type, progress, error, output, .. } = command else {
-        return true;
-    };
     fn same<T: PartialEq>(given: &Option<T>, held: &Option<T>) -> bool {
         given.is_none() || given == held
     }
+    let Command::SetNodeStatus { name, node_type, progress, error, output, .. } = command else {
+        return true;
+    };
     let held = &node.snapshot;
     same(name, &held.name)
         && same(node_type, &held.kind)
@@ -207,7 +207,9 @@ fn signal(session: &Session, command: &'static str, node_id: &NodeId, payload: &
 const MISSING_ID: Refusal = Refusal::Invalid { field: "id", problem: "must be assigned before deciding" };
 
 fn add_message(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
-    let Command::AddMessage { message_id, node_id, agent_id, role, content, is_thinking, token_count } = command else {
+    let Command::AddMessage { message_id, node_id, agent_id, agent_name, role, content, is_thinking, token_count } =
+        command
+    else {
         return Ok(Vec::new());
     };
     require_live(session, command.kind())?;
@@ -216,6 +218,7 @@ fn add_message(session: &Session, command: &Command) -> Result<Vec<Event>, Refus
         message_id: message_id.ok_or(MISSING_ID)?,
         node_id: node_id.clone(),
         agent_id: agent_id.clone(),
+        agent_name: agent_name.clone(),
         role: role.unwrap_or_default(),
         is_thinking: is_thinking.unwrap_or_default(),
         token_count: token_count.unwrap_or_default(),

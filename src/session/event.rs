@@ -12,7 +12,9 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{GraphDefinition, Keyframe, MessageRole, NodeId, NodeStatus, Progress, Revision, SessionId, Timestamp};
+use super::{
+    GraphDefinition, Keyframe, Message, MessageRole, NodeId, NodeStatus, Progress, Revision, SessionId, Timestamp,
+};
 
 /// Who runs the session's graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -86,6 +88,9 @@ pub struct MessageAdded {
     pub node_id: NodeId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
+    /// The agent's name when it spoke.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_name: Option<String>,
     pub role: MessageRole,
     pub is_thinking: bool,
     #[ts(type = "number")]
@@ -94,6 +99,26 @@ pub struct MessageAdded {
     #[serde(skip)]
     #[schema(ignore)]
     pub content: Option<Arc<str>>,
+}
+
+impl MessageAdded {
+    /// The message itself; `None` when the event was read without its text.
+    #[must_use]
+    pub fn message(&self, session_id: SessionId, at: Timestamp) -> Option<Message> {
+        Some(Message {
+            id: self.message_id,
+            session_id,
+            node_id: self.node_id.clone(),
+            agent_id: self.agent_id.clone(),
+            agent_name: self.agent_name.clone(),
+            role: self.role,
+            content: Arc::clone(self.content.as_ref()?),
+            is_thinking: self.is_thinking,
+            is_streaming: false,
+            token_count: self.token_count,
+            created_at: at,
+        })
+    }
 }
 
 /// A memory was stored. Its text and embedding live in the memory's own row.

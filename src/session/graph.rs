@@ -42,7 +42,7 @@ where
 
 /// A workflow: nodes by id, and where to begin.
 ///
-/// The snake_case names of older workflow files (`workflow_uuid`, `start_node_id`, `node_id`,
+/// The `snake_case` names of older workflow files (`workflow_uuid`, `start_node_id`, `node_id`,
 /// `next_ids`) are accepted on input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]

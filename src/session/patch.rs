@@ -29,12 +29,12 @@ pub fn patch_between(base: &Session, head: &Session) -> Result<Map<String, Value
         changed(&mut patch, "activeNodeIds", &base.active, &head.active);
     }
     insert_members(&mut patch, "nodes", changed_nodes(base, head)?);
-    if base.context.is_empty() != head.context.is_empty() {
+    if base.context.is_empty() == head.context.is_empty() {
+        insert_members(&mut patch, "contextData", changed_context(base, head)?);
+    } else {
         // The snapshot leaves an empty `contextData` out altogether.
         let whole = if head.context.is_empty() { Value::Null } else { merge_patch::whole(&to_value(&head.context))? };
         patch.insert("contextData".to_owned(), whole);
-    } else {
-        insert_members(&mut patch, "contextData", changed_context(base, head)?);
     }
     Ok(patch)
 }

@@ -8,6 +8,7 @@ mod catalog;
 pub mod cluster;
 mod error;
 mod journal;
+mod messages;
 mod page;
 mod recovery;
 mod sessions;
@@ -21,6 +22,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
+pub use messages::{MessageCursor, MessageFilter};
 pub use page::{Cursor, Page};
 pub use sessions::{NewSession, SessionFilter};
 pub use writer::{Batch, CommandRow, EventRow, ProjectionRow, Writer};
@@ -61,7 +63,7 @@ impl Storage {
         self.ensure_embedding_index(embedding_dimension).await
     }
 
-    /// HNSW rather than IVFFlat: IVFFlat trained on an empty table recalls badly.
+    /// HNSW rather than `IVFFlat`: `IVFFlat` trained on an empty table recalls badly.
     async fn ensure_embedding_index(&self, dimension: u32) -> Result<(), StorageError> {
         let predicate = format!("vector_dims(embedding) = {dimension}");
         let current: Option<String> =

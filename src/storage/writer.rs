@@ -258,14 +258,15 @@ async fn write_message(
 ) -> Result<(), StorageError> {
     query(
         "INSERT INTO session_messages
-         (id, session_id, revision, node_id, agent_id, role, content, token_count, is_thinking, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+         (id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(message.message_id)
     .bind(recorded.session_id.0)
     .bind(bigint(recorded.revision))
     .bind(message.node_id.as_str())
     .bind(&message.agent_id)
+    .bind(&message.agent_name)
     .bind(message.role.as_str())
     .bind(message.content.as_deref().unwrap_or_default())
     .bind(bigint(message.token_count))

@@ -20,8 +20,8 @@ use super::reader::{Reader, reader};
 use super::rooms::Membership;
 use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::Opening;
-use super::viewer::{Progress, Viewer};
-use crate::hub::HubError;
+use super::viewer::{Missing, Progress, Viewer};
+use crate::hub::{Hub, HubError};
 use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Subscribe};
 use crate::session::SessionId;
 
@@ -309,7 +309,7 @@ impl Connection {
             }
             match move_on(&self.gateway, &subscribed.viewer).await {
                 Progress::UpToDate => {}
-                Progress::Blocked | Progress::NeedsJournal => subscribed.viewer.call_again(),
+                Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.call_again(),
                 Progress::NotBefore(time) => subscribed.due = Some(time),
                 Progress::Deleted => deleted.push(*id),
             }
@@ -371,18 +371,32 @@ impl Connection {
 /// Moves a viewer on, reading the journal for it as far as the client takes it.
 async fn move_on(gateway: &Gateway, viewer: &Viewer) -> Progress {
     loop {
-        let progress = viewer.move_on();
-        if progress != Progress::NeedsJournal {
-            return progress;
-        }
-        match gateway.hub.events(viewer.session_id(), viewer.held_revision(), JOURNAL_PAGE).await {
-            Ok(events) if events.is_empty() => return Progress::NotBefore(Instant::now() + JOURNAL_RETRY),
-            Ok(events) => {
-                if !viewer.offer_from_journal(events) {
-                    return Progress::Blocked;
-                }
-            }
+        let missing = match viewer.move_on() {
+            Progress::NeedsJournal(missing) => missing,
+            progress => return progress,
+        };
+        match read_journal(&gateway.hub, viewer, missing).await {
+            Ok(true) => {}
+            Ok(false) => return Progress::Blocked,
             Err(_) => return Progress::NotBefore(Instant::now() + JOURNAL_RETRY),
+        }
+    }
+}
+
+/// Reads and offers a page of what is missing; false when the client cannot take more now.
+async fn read_journal(hub: &Hub, viewer: &Viewer, missing: Missing) -> Result<bool, HubError> {
+    let id = viewer.session_id();
+    match missing {
+        Missing::Events { after } => {
+            let events = hub.events(id, after, JOURNAL_PAGE, viewer.wants_messages()).await?;
+            // The head has moved past what the journal holds only when the session was deleted.
+            if events.is_empty() { Err(HubError::NotFound) } else { Ok(viewer.offer_stored_events(events)) }
+        }
+        Missing::Messages { after, up_to } => {
+            let messages = hub.storage().messages_between(id, after, up_to, JOURNAL_PAGE).await?;
+            let is_last = messages.len() < JOURNAL_PAGE as usize;
+            let complete_to = if is_last { up_to } else { messages.last().map_or(up_to, |(revision, _)| *revision) };
+            Ok(viewer.offer_stored_messages(messages, complete_to))
         }
     }
 }

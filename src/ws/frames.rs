@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
-use crate::session::{Recorded, Session, SessionId, patch_between};
+use crate::session::{Message, Recorded, Revision, Session, SessionId, patch_between};
 use crate::storage::Constraint;
 
 const TEXT: u8 = 0x81;
@@ -92,6 +92,16 @@ pub(super) fn event(frame: &RecordedFrame) -> Bytes {
         }
         text(&EventFrame { r#type: "event", recorded })
     })
+}
+
+/// The message that an event added, if it added one.
+pub(super) fn message(frame: &RecordedFrame) -> Option<Bytes> {
+    let revision = frame.recorded().revision;
+    frame.message_frame(|message| stored_message(revision, message))
+}
+
+pub(super) fn stored_message(revision: Revision, message: Message) -> Bytes {
+    text(&ServerFrame::Message { session_id: message.session_id, revision, message })
 }
 
 pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {

@@ -52,13 +52,19 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
     let place = gateway.place().ok_or(UpgradeError::Full)?;
     let gateway_of_task = gateway.clone();
     gateway.connections.spawn(async move {
+        let sockets = metrics::gauge!("relive_sockets");
+        sockets.increment(1);
         match pending.await {
-            Ok(upgraded) => match into_stream(upgraded) {
-                Some((tcp, already_read)) => Connection::run(gateway_of_task, tcp, already_read, opening).await,
-                None => tracing::error!("an upgraded connection is not a TCP stream"),
-            },
+            Ok(upgraded) => {
+                if let Some((tcp, already_read)) = into_stream(upgraded) {
+                    Connection::run(gateway_of_task, tcp, already_read, opening).await;
+                } else {
+                    tracing::error!("an upgraded connection is not a TCP stream");
+                }
+            }
             Err(error) => tracing::debug!(%error, "client left during the handshake"),
         }
+        sockets.decrement(1);
         drop(place);
     });
     Ok(response)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -12,7 +13,7 @@ use super::gateway::metrics;
 use super::socket::{Offer, Socket};
 use crate::hub::{Head, Live, Publication, RecordedFrame};
 use crate::protocol::{Mode, Subscribe};
-use crate::session::{Recorded, Revision, Session, SessionId};
+use crate::session::{Message, Recorded, Revision, Session, SessionId};
 
 /// A subscription. The room's task and the connection's task both move it on, one at a time.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Viewer {
     socket: Arc<Socket>,
     live: Arc<Live>,
     mode: Mode,
+    wants_messages: bool,
     min_interval: Duration,
     /// Locked while frames are offered; never across an await.
     cursor: Mutex<Cursor>,
@@ -31,6 +33,9 @@ pub(super) struct Viewer {
 struct Cursor {
     /// The last revision the client holds.
     revision: Revision,
+    /// Messages up to this revision have been sent. Never behind `revision`: a message goes before
+    /// the event or the state that contains it, so that resuming after that state loses none.
+    messages: Revision,
     /// The state at that revision, as the base of the next delta; `None` until a first snapshot.
     base: Option<Arc<Session>>,
     /// Not before this, when the client asked for a slower pace.
@@ -47,11 +52,21 @@ pub(super) enum Progress {
     Blocked,
     /// The client asked for a pause until then.
     NotBefore(Instant),
-    /// What comes next is no longer in memory: read it after [`Viewer::held_revision`].
-    NeedsJournal,
+    /// What comes next is no longer in memory.
+    NeedsJournal(Missing),
     /// The session was deleted.
     Deleted,
 }
+
+/// What has to be read for a viewer that is far behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    Events { after: Revision },
+    Messages { after: Revision, up_to: Revision },
+}
+
+/// The client cannot take more now.
+struct Busy;
 
 impl Viewer {
     pub fn new(socket: Arc<Socket>, live: Arc<Live>, subscribe: &Subscribe) -> Self {
@@ -63,6 +78,7 @@ impl Viewer {
         let up_to_date = held == Some(head.revision);
         let cursor = Cursor {
             revision: held.unwrap_or(0),
+            messages: held.unwrap_or(if mode == Mode::Events { 0 } else { head.revision }),
             base: (up_to_date && mode != Mode::Events).then_some(head),
             not_before: None,
             end_sent: false,
@@ -71,6 +87,7 @@ impl Viewer {
             socket,
             live,
             mode,
+            wants_messages: subscribe.messages.unwrap_or(false),
             min_interval: Duration::from_millis(subscribe.min_interval_ms.unwrap_or(0)),
             cursor: Mutex::new(cursor),
             attention: AtomicBool::new(false),
@@ -85,11 +102,17 @@ impl Viewer {
     fn start_over(&self) {
         let head = self.live.head();
         self.socket.send(frames::snapshot(head.publication()));
-        self.cursor.lock().revision = head.session().revision;
+        let mut cursor = self.cursor.lock();
+        cursor.revision = head.session().revision;
+        cursor.messages = cursor.revision;
     }
 
     pub fn session_id(&self) -> SessionId {
         self.live.id()
+    }
+
+    pub fn wants_messages(&self) -> bool {
+        self.wants_messages
     }
 
     /// Offers what the client is missing, as its mode prescribes, until it holds the newest or
@@ -102,9 +125,38 @@ impl Viewer {
         }
         let progress = match self.mode {
             Mode::Events => self.offer_events(&mut cursor, head.session().revision),
-            Mode::Snapshot | Mode::Delta => self.offer_state(&mut cursor, head.publication()),
+            Mode::Snapshot | Mode::Delta => self.offer_messages_and_state(&mut cursor, head.publication()),
         };
         if progress == Progress::UpToDate { self.offer_end(&mut cursor, head.publication()) } else { progress }
+    }
+
+    fn offer(&self, frame: &Bytes) -> Result<(), Busy> {
+        if self.socket.offer(frame) == Offer::Taken { Ok(()) } else { Err(Busy) }
+    }
+
+    fn offer_messages_and_state(&self, cursor: &mut Cursor, publication: &Publication) -> Progress {
+        let up_to = publication.session().revision;
+        if self.wants_messages && cursor.messages < up_to {
+            let Some(events) = self.live.events_after(cursor.messages) else {
+                return Progress::NeedsJournal(Missing::Messages { after: cursor.messages, up_to });
+            };
+            for event in events.iter().filter(|event| event.recorded().revision <= up_to) {
+                if self.offer_message_of(cursor, event).is_err() {
+                    return Progress::Blocked;
+                }
+            }
+        }
+        self.offer_state(cursor, publication)
+    }
+
+    fn offer_message_of(&self, cursor: &mut Cursor, event: &RecordedFrame) -> Result<(), Busy> {
+        if self.wants_messages
+            && let Some(frame) = frames::message(event)
+        {
+            self.offer(&frame)?;
+        }
+        cursor.messages = event.recorded().revision;
+        Ok(())
     }
 
     fn offer_state(&self, cursor: &mut Cursor, publication: &Publication) -> Progress {
@@ -124,7 +176,7 @@ impl Viewer {
             _ => None,
         };
         let frame = delta.unwrap_or_else(|| frames::snapshot(publication));
-        if self.socket.offer(&frame) != Offer::Taken {
+        if self.offer(&frame).is_err() {
             return Progress::Blocked;
         }
         if cursor.base.is_some() {
@@ -143,20 +195,29 @@ impl Viewer {
             return Progress::UpToDate;
         }
         let Some(events) = self.live.events_after(cursor.revision) else {
-            return Progress::NeedsJournal;
+            return Progress::NeedsJournal(Missing::Events { after: cursor.revision });
         };
         for event in &events {
-            if self.socket.offer(&frames::event(event)) != Offer::Taken {
+            if self.offer_event(cursor, event).is_err() {
                 return Progress::Blocked;
             }
-            cursor.revision = event.recorded().revision;
         }
         Progress::UpToDate
     }
 
+    fn offer_event(&self, cursor: &mut Cursor, event: &RecordedFrame) -> Result<(), Busy> {
+        let revision = event.recorded().revision;
+        if cursor.messages < revision {
+            self.offer_message_of(cursor, event)?;
+        }
+        self.offer(&frames::event(event))?;
+        cursor.revision = revision;
+        Ok(())
+    }
+
     fn offer_end(&self, cursor: &mut Cursor, publication: &Publication) -> Progress {
         if publication.session().status.is_ended() && !cursor.end_sent {
-            if self.socket.offer(&frames::end(publication)) != Offer::Taken {
+            if self.offer(&frames::end(publication)).is_err() {
                 return Progress::Blocked;
             }
             cursor.end_sent = true;
@@ -164,32 +225,37 @@ impl Viewer {
         Progress::UpToDate
     }
 
-    /// The revision after which the journal has to be read.
-    pub fn held_revision(&self) -> Revision {
-        self.cursor.lock().revision
+    /// Offers events that were read from the journal, with the texts of their messages; false when
+    /// the client cannot take more now.
+    pub fn offer_stored_events(&self, events: Vec<Recorded>) -> bool {
+        let mut cursor = self.cursor.lock();
+        // The room's task may have moved the cursor meanwhile.
+        let held = cursor.revision;
+        let mut missing = events.into_iter().filter(|recorded| recorded.revision > held);
+        missing.all(|recorded| self.offer_event(&mut cursor, &RecordedFrame::new(recorded)).is_ok())
     }
 
-    /// Offers events that were read from the journal; false when the client cannot take more now.
-    pub fn offer_from_journal(&self, events: Vec<Recorded>) -> bool {
+    /// Offers messages that were read from the database: all there are up to `up_to`; false when
+    /// the client cannot take more now.
+    pub fn offer_stored_messages(&self, messages: Vec<(Revision, Message)>, up_to: Revision) -> bool {
         let mut cursor = self.cursor.lock();
-        for recorded in events {
-            // The room's task may have moved the cursor meanwhile.
-            if recorded.revision != cursor.revision + 1 {
+        for (revision, message) in messages {
+            if revision <= cursor.messages {
                 continue;
             }
-            let revision = recorded.revision;
-            if self.socket.offer(&frames::event(&RecordedFrame::new(recorded))) != Offer::Taken {
+            if self.offer(&frames::stored_message(revision, message)).is_err() {
                 return false;
             }
-            cursor.revision = revision;
+            cursor.messages = revision;
         }
+        cursor.messages = cursor.messages.max(up_to);
         true
     }
 
     /// Called by the room's task: what it cannot do at once it leaves to the connection's task.
     pub fn move_on_or_call(&self) {
         if self.move_on() != Progress::UpToDate {
-            self.attention.store(true, Ordering::Release);
+            self.call_again();
             self.socket.wake.notify_one();
         }
     }

@@ -4,7 +4,7 @@ import type { NodeId } from "./session.js";
 /**
  * A workflow: nodes by id, and where to begin.
  *
- * The snake_case names of older workflow files (`workflow_uuid`, `start_node_id`, `node_id`,
+ * The `snake_case` names of older workflow files (`workflow_uuid`, `start_node_id`, `node_id`,
  * `next_ids`) are accepted on input.
  */
 export type GraphDefinition = { id?: string, name: string, description?: string, nodes: Record<string, GraphNode>, startNodeId: NodeId, };

@@ -140,7 +140,20 @@ export type MemoryAdded = { memoryId: string, agentId?: string, };
 /**
  * A message was stored. Its text lives in the message's own row, not in the journal.
  */
-export type MessageAdded = { messageId: string, nodeId: NodeId, agentId?: string, role: MessageRole, isThinking: boolean, tokenCount: number, };
+export type MessageAdded = { messageId: string, nodeId: NodeId, agentId?: string, 
+/**
+ * The agent's name when it spoke.
+ */
+agentName?: string, role: MessageRole, isThinking: boolean, tokenCount: number, };
+
+/**
+ * `GET /sessions/{id}/messages`.
+ */
+export type MessagePage = { messages: Array<Message>, 
+/**
+ * Pass as `after` for the next page; absent when these are the newest.
+ */
+nextAfter?: string, };
 
 /**
  * What a viewer is sent when the session changes.

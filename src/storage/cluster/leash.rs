@@ -25,7 +25,7 @@ use super::{
 const SCRIPT: &str = include_str!("leash.sh");
 
 /// A fast shutdown writes a checkpoint, which takes a while on a slow disk with much to write.
-const FAST_SHUTDOWN: Duration = Duration::from_secs(60);
+const FAST_SHUTDOWN: Duration = Duration::from_mins(1);
 const IMMEDIATE_SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// A running postmaster. Dropping it ends the postmaster too, without waiting for that.

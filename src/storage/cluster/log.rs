@@ -18,7 +18,7 @@ use tracing::warn;
 use super::error::{ClusterError, IoContext};
 
 const LIMIT: u64 = 10 * 1024 * 1024;
-pub(super) const CHECK_EVERY: Duration = Duration::from_secs(60);
+pub(super) const CHECK_EVERY: Duration = Duration::from_mins(1);
 
 /// How much of its end is worth showing.
 const TAIL_BYTES: u64 = 4096;

@@ -56,7 +56,7 @@ use error::IoContext;
 const DATABASE: &str = "relive";
 
 /// How long a start may take. Recovery after a crash replays up to `max_wal_size` of changes.
-const READY_WITHIN: Duration = Duration::from_secs(300);
+const READY_WITHIN: Duration = Duration::from_mins(5);
 const READY_POLL: Duration = Duration::from_millis(25);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 

@@ -22,7 +22,7 @@ use super::error::{ClusterError, IoContext};
 const PERSUASION: [(Option<Signal>, Duration); 3] = [
     (None, Duration::from_secs(5)),
     // Fast shutdown: disconnect clients, write a checkpoint.
-    (Some(Signal::SIGINT), Duration::from_secs(60)),
+    (Some(Signal::SIGINT), Duration::from_mins(1)),
     // Immediate shutdown: recover at the next start.
     (Some(Signal::SIGQUIT), Duration::from_secs(10)),
 ];

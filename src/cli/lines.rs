@@ -1,0 +1,259 @@
+//! Sessions told in lines: `12:00:01.250  completed  Sort the numbers  1.2 s`.
+//!
+//! Names and errors come from whoever wrote the graph or ran it, so control characters are taken
+//! out before they reach a terminal.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+
+use crate::client::{
+    Event, GraphDefinition, NodeId, NodeStatus, Recorded, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+};
+
+/// Where lines go, and whether they are coloured.
+pub(super) struct Lines {
+    colour: bool,
+}
+
+impl Lines {
+    /// Colour only on a terminal, and not when `NO_COLOR` is set to anything.
+    pub(super) fn stdout() -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colour: std::io::stdout().is_terminal() && !refused }
+    }
+
+    /// Writes a line; false once nobody reads any more.
+    pub(super) fn say(&self, line: &str) -> bool {
+        writeln!(std::io::stdout(), "{line}").is_ok()
+    }
+
+    fn at(&self, at: Timestamp) -> String {
+        let time = at.as_datetime().format("%H:%M:%S%.3f").to_string();
+        self.paint("2", &time)
+    }
+
+    fn node_status(&self, status: NodeStatus) -> String {
+        let colour = match status {
+            NodeStatus::Completed => "32",
+            NodeStatus::Failed => "31",
+            NodeStatus::Running => "36",
+            NodeStatus::Suspended => "33",
+            NodeStatus::Pending | NodeStatus::Skipped => "2",
+        };
+        self.paint(colour, &format!("{:<9}", status.as_str()))
+    }
+
+    pub(super) fn session_status(&self, status: SessionStatus) -> String {
+        let colour = match status {
+            SessionStatus::Completed => "32",
+            SessionStatus::Failed => "31",
+            SessionStatus::Running => "36",
+            SessionStatus::Paused | SessionStatus::Cancelled => "33",
+            SessionStatus::Pending => "2",
+        };
+        self.paint(colour, &format!("{:<9}", status.as_str()))
+    }
+
+    fn paint(&self, colour: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// One session of a list.
+    pub(super) fn summary(&self, session: &SessionSummary, change: Option<&str>) -> String {
+        let counts = session.node_counts;
+        let ended = counts.completed + counts.failed + counts.skipped;
+        let all = ended + counts.pending + counts.running + counts.suspended;
+        let mut line =
+            format!("{}  {}  {}", self.at(session.updated_at), self.session_status(session.status), session.id);
+        if all > 0 {
+            line += &format!("  {ended}/{all} nodes");
+        }
+        for text in [session.workflow_name.as_deref(), session.error.as_deref(), change].into_iter().flatten() {
+            line += "  ";
+            line += &clean(text);
+        }
+        line
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Told {
+    name: String,
+    status: NodeStatus,
+    began: Option<Timestamp>,
+    attempt: u32,
+}
+
+/// One session's nodes, as far as they have been told.
+pub(super) struct Story {
+    lines: Lines,
+    nodes: BTreeMap<NodeId, Told>,
+    pub(super) status: SessionStatus,
+}
+
+impl Story {
+    pub(super) fn of_graph(lines: Lines, graph: &GraphDefinition) -> Self {
+        let told = |name: &str| Told { name: name.to_owned(), status: NodeStatus::Pending, began: None, attempt: 0 };
+        let nodes = graph.nodes.values().map(|node| (node.id.clone(), told(&node.name))).collect();
+        Self { lines, nodes, status: SessionStatus::Pending }
+    }
+
+    pub(super) fn of_session(lines: Lines, session: &WorkflowSession) -> Self {
+        let nodes = session.nodes.iter().map(|(id, node)| {
+            let node = &node.snapshot;
+            let name = node.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string());
+            let (status, began, attempt) = (node.status, node.started_at, node.attempt.unwrap_or_default());
+            (id.clone(), Told { name, status, began, attempt })
+        });
+        Self { lines, nodes: nodes.collect(), status: session.status }
+    }
+
+    pub(super) fn say(&self, line: &str) -> bool {
+        self.lines.say(line)
+    }
+
+    /// The state as it is, a line for the session and one for each node.
+    pub(super) fn state(&self, session: &WorkflowSession) -> Vec<String> {
+        let mut lines = vec![self.session_line(session.updated_at, session.status, session.error.as_deref())];
+        for (id, told) in &self.nodes {
+            let Some(node) = session.nodes.get(id).map(|node| &node.snapshot) else { continue };
+            let at = node.completed_at.or(node.started_at).unwrap_or(session.updated_at);
+            let took = node.started_at.zip(node.completed_at).map(|(began, ended)| seconds_between(began, ended));
+            lines.push(self.node_line(at, told, took.as_deref(), node.error.as_deref()));
+        }
+        lines
+    }
+
+    /// What an event looks like; `None` for what is no change of the session or a node.
+    pub(super) fn tell(&mut self, recorded: &Recorded) -> Option<String> {
+        let at = recorded.at;
+        match &recorded.event {
+            Event::Started | Event::Resumed => Some(self.become_status(at, SessionStatus::Running, None)),
+            Event::Paused => Some(self.become_status(at, SessionStatus::Paused, None)),
+            Event::Completed { .. } => Some(self.become_status(at, SessionStatus::Completed, None)),
+            Event::Failed { error, .. } => Some(self.become_status(at, SessionStatus::Failed, Some(error))),
+            Event::Cancelled { reason } => Some(self.become_status(at, SessionStatus::Cancelled, reason.as_deref())),
+            Event::NodeStatusChanged { .. } => self.tell_node(recorded),
+            Event::Signalled { node_id, .. } => {
+                let name = self.nodes.get(node_id).map_or_else(|| node_id.to_string(), |told| told.name.clone());
+                Some(format!("{}  signal     {}", self.lines.at(at), clean(&name)))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many nodes stand in each status, by name.
+    pub(super) fn counts(&self) -> String {
+        let count = |status| (status, self.nodes.values().filter(|told| told.status == status).count());
+        let counts = NodeStatus::ALL.map(count).into_iter().filter(|(_, count)| *count > 0);
+        counts.map(|(status, count)| format!("{count} {}", status.as_str())).collect::<Vec<_>>().join(", ")
+    }
+
+    fn tell_node(&mut self, recorded: &Recorded) -> Option<String> {
+        let Event::NodeStatusChanged { node_id, status, attempt, name, progress, error, .. } = &recorded.event else {
+            return None;
+        };
+        let told = self.nodes.entry(node_id.clone()).or_insert_with(|| Told {
+            name: node_id.to_string(),
+            status: NodeStatus::Pending,
+            began: None,
+            attempt: 0,
+        });
+        let same = told.status == *status && told.attempt == attempt.unwrap_or_default();
+        if let Some(name) = name.as_ref().filter(|name| !name.is_empty()) {
+            told.name.clone_from(name);
+        }
+        if *status == NodeStatus::Running && !same && told.status != NodeStatus::Suspended {
+            told.began = Some(recorded.at);
+        }
+        (told.status, told.attempt) = (*status, attempt.unwrap_or_default());
+        let told = told.clone();
+        let detail = match progress {
+            Some(progress) if same => Some(format!("{:.0} %", progress.get() * 100.0)),
+            _ if status.is_final() => told.began.map(|began| seconds_between(began, recorded.at)),
+            _ => None,
+        };
+        Some(self.node_line(recorded.at, &told, detail.as_deref(), error.as_deref()))
+    }
+
+    fn node_line(&self, at: Timestamp, told: &Told, detail: Option<&str>, error: Option<&str>) -> String {
+        let mut line = format!("{}  {}  {}", self.lines.at(at), self.lines.node_status(told.status), clean(&told.name));
+        if told.attempt > 1 {
+            line += &format!(" (attempt {})", told.attempt);
+        }
+        for text in [detail, error].into_iter().flatten() {
+            line += "  ";
+            line += &clean(text);
+        }
+        line
+    }
+
+    fn become_status(&mut self, at: Timestamp, status: SessionStatus, why: Option<&str>) -> String {
+        self.status = status;
+        if status.is_ended() {
+            // The ending event is also the end of every node it finds open.
+            for told in self.nodes.values_mut().filter(|told| !told.status.is_final()) {
+                let ran = told.status == NodeStatus::Running;
+                told.status = if ran { NodeStatus::Failed } else { NodeStatus::Skipped };
+            }
+        }
+        self.session_line(at, status, why)
+    }
+
+    fn session_line(&self, at: Timestamp, status: SessionStatus, why: Option<&str>) -> String {
+        let why = why.map_or_else(String::new, |why| format!("  {}", clean(why)));
+        format!("{}  {}  session{why}", self.lines.at(at), self.lines.session_status(status))
+    }
+}
+
+pub(super) fn seconds_between(began: Timestamp, ended: Timestamp) -> String {
+    let millis = ended.as_millis().saturating_sub(began.as_millis()).max(0);
+    format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
+}
+
+/// One line that cannot steer a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::SessionId;
+    use serde_json::json;
+
+    fn story() -> Story {
+        let graph = json!({"name": "g", "startNodeId": "a", "nodes": {
+            "a": {"id": "a", "type": "command", "name": "Sort\u{1b}[2J", "nextIds": ["b"]},
+            "b": {"id": "b", "type": "command", "name": "Count"}
+        }});
+        Story::of_graph(Lines { colour: false }, &serde_json::from_value(graph).expect("a graph"))
+    }
+
+    fn recorded(millis: i64, event: serde_json::Value) -> Recorded {
+        let at = Timestamp::from_millis(millis).expect("a time");
+        let event = serde_json::from_value(event).expect("an event");
+        Recorded { session_id: SessionId(uuid::Uuid::nil()), revision: 2, at, event }
+    }
+
+    #[test]
+    fn a_run_reads_as_lines_with_durations_and_attempts() {
+        let mut story = story();
+        let mut tell = |millis, event| story.tell(&recorded(millis, event)).expect("a line");
+        let node = |status: &str, attempt: u32| json!({"type": "nodeStatusChanged", "nodeId": "a", "status": status, "attempt": attempt});
+        assert_eq!(tell(0, json!({"type": "started"})), "00:00:00.000  running    session");
+        assert_eq!(tell(1_000, node("running", 1)), "00:00:01.000  running    Sort [2J");
+        let mut progress = node("running", 1);
+        progress["progress"] = json!(0.4);
+        assert_eq!(tell(1_500, progress), "00:00:01.500  running    Sort [2J  40 %");
+        let mut failed = node("failed", 1);
+        failed["error"] = json!("exit status 2: no");
+        assert_eq!(tell(2_250, failed), "00:00:02.250  failed     Sort [2J  1.2 s  exit status 2: no");
+        assert_eq!(tell(3_000, node("running", 2)), "00:00:03.000  running    Sort [2J (attempt 2)");
+        assert_eq!(
+            tell(3_100, json!({"type": "cancelled", "reason": "enough"})),
+            "00:00:03.100  cancelled  session  enough"
+        );
+        assert_eq!((story.status, story.counts().as_str()), (SessionStatus::Cancelled, "1 failed, 1 skipped"));
+    }
+}

@@ -1,0 +1,204 @@
+//! `relive run`: runs a graph of local commands as a session on a server.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::lines::{Lines, Story};
+use super::{ServerArg, complain, exit};
+use crate::client::{
+    Client, ClientError, ConnectionState, CreateSession, Event, GraphDefinition, NodeStatus, Recorded, SessionId,
+    WorkflowSession,
+};
+use crate::engine::{self, Ended, Plan, PlanError, RemoteCommands, RunError, RunOptions};
+
+/// What `relive run` takes; the long help stands with [`Action`](super::Action).
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// The graph, as JSON.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub server: ServerArg,
+    /// How many commands run at the same time [default: the number of CPUs]
+    #[arg(long, env = "RELIVE_JOBS", value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum BadFile {
+    #[error("cannot read {}: {error}", path.display())]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("{} is not a graph: {error}", path.display())]
+    NotAGraph { path: PathBuf, error: serde_json::Error },
+    #[error("{}: {error}", path.display())]
+    NotRunnable { path: PathBuf, error: PlanError },
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+}
+
+/// Runs to the end and gives the exit status.
+///
+/// After a second Ctrl-C commands may still be running; they are killed as the runtime is dropped.
+/// So the caller must let `main` return, and not end the process in another way.
+pub async fn run(args: RunArgs) -> ExitCode {
+    let plan = match read_plan(&args.file) {
+        Ok(plan) => plan,
+        Err(error) => {
+            complain(&error);
+            return exit::code(exit::BAD_INPUT);
+        }
+    };
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&error);
+            return exit::code(exit::FAILED);
+        }
+    };
+    let interrupt = CancellationToken::new();
+    let work = drive(&plan, &args, &interrupt);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            ended = &mut work => return report(ended),
+            () = signals.next() => {
+                if interrupt.is_cancelled() {
+                    return exit::code(exit::CANCELLED);
+                }
+                eprintln!("cancelling; once more to kill the commands at once");
+                interrupt.cancel();
+            }
+        }
+    }
+}
+
+fn report(ended: Result<Ended, Failure>) -> ExitCode {
+    match ended {
+        Ok(Ended::Completed) => ExitCode::SUCCESS,
+        Ok(Ended::Failed { .. }) => exit::code(exit::FAILED),
+        Ok(Ended::Cancelled { .. }) => exit::code(exit::CANCELLED),
+        Err(error) => {
+            complain(&error);
+            let cancelled = matches!(error, Failure::Run(RunError::Unannounced));
+            exit::code(if cancelled { exit::CANCELLED } else { exit::FAILED })
+        }
+    }
+}
+
+fn read_plan(path: &Path) -> Result<Plan, BadFile> {
+    let path = || path.to_owned();
+    let text = std::fs::read(path()).map_err(|error| BadFile::Unreadable { path: path(), error })?;
+    let graph: GraphDefinition =
+        serde_json::from_slice(&text).map_err(|error| BadFile::NotAGraph { path: path(), error })?;
+    Plan::new(graph).map_err(|error| BadFile::NotRunnable { path: path(), error })
+}
+
+async fn drive(plan: &Plan, args: &RunArgs, interrupt: &CancellationToken) -> Result<Ended, Failure> {
+    let created = tokio::select! {
+        created = create(plan, &args.server.server) => created,
+        // Nothing runs yet. A session that was just being created stays pending.
+        () = interrupt.cancelled() => return Ok(Ended::Cancelled { reason: None }),
+    };
+    let (client, session) = created?;
+    let began = Instant::now();
+    let mut story = Story::of_graph(Lines::stdout(), &plan.graph);
+    introduce(&story, &client, session.id);
+    let _connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(tell_connection(client.clone())));
+    let events = client.events(session.id, session.revision).await?;
+    let options =
+        RunOptions { jobs: jobs(args.jobs), session_id: session.id.to_string(), server: client.address().to_string() };
+    let commands = RemoteCommands::new(client.clone(), session.id);
+    let tell = |recorded: &Recorded| {
+        let hint = review_hint(recorded, &client);
+        // A run goes on when nobody reads its lines any more.
+        for line in story.tell(recorded).into_iter().chain(hint) {
+            story.say(&line);
+        }
+    };
+    let ended = engine::run(plan, options, commands, events, interrupt.clone(), tell).await?;
+    story.say(&format!("{} after {:.1} s: {}", story.status.as_str(), began.elapsed().as_secs_f64(), story.counts()));
+    Ok(ended)
+}
+
+async fn create(plan: &Plan, server: &str) -> Result<(Client, WorkflowSession), ClientError> {
+    let client = Client::connect(server).await?;
+    let id = SessionId::generate();
+    let request = CreateSession { id: Some(id), graph: Some(plan.graph.clone()), ..CreateSession::default() };
+    let session = client.create_session(&request, &id.to_string()).await?;
+    Ok((client, session))
+}
+
+fn jobs(asked: Option<NonZeroUsize>) -> usize {
+    asked.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get)
+}
+
+fn introduce(story: &Story, client: &Client, session_id: SessionId) {
+    let address = client.address();
+    story.say(&format!("session {session_id}"));
+    story.say(&format!("watch   {}", address.http("/")));
+    story.say(&format!("        websocat {}", address.ws(&format!("/ws/sessions/{session_id}"))));
+}
+
+/// How to answer a node that has begun to wait for a person.
+fn review_hint(recorded: &Recorded, client: &Client) -> Option<String> {
+    let Event::NodeStatusChanged { node_id, status: NodeStatus::Suspended, .. } = &recorded.event else {
+        return None;
+    };
+    let url = client.address().http(&format!("/api/v1/sessions/{}/review", recorded.session_id));
+    let body = serde_json::json!({ "nodeId": node_id, "action": "approve" });
+    let body = body.to_string().replace('\'', "'\\''");
+    Some(format!("              curl -H 'Content-Type: application/json' -d '{body}' {url}"))
+}
+
+async fn tell_connection(client: Client) {
+    let mut connection = client.connection();
+    // The handle would keep the connection open.
+    drop(client);
+    let mut lost = false;
+    while connection.changed().await.is_ok() {
+        let state = connection.borrow_and_update().clone();
+        match state {
+            ConnectionState::Reconnecting { reason } => {
+                lost = true;
+                eprintln!("connection lost ({reason}); running commands go on, trying again");
+            }
+            ConnectionState::Connected if lost => eprintln!("connected again"),
+            _ => {}
+        }
+    }
+}
+
+/// The ways a person, a terminal or a supervisor asks a program to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! `relive serve`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{complain, exit};
+use crate::config::ServeConfig;
+use crate::server::{ServeError, Server, listen};
+use crate::telemetry;
+
+/// Serves until SIGINT or SIGTERM. The exit status is 0 then, and 1 when the server cannot run.
+pub async fn run(config: ServeConfig) -> ExitCode {
+    telemetry::init_logs();
+    match serve(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            exit::code(exit::FAILED)
+        }
+    }
+}
+
+async fn serve(config: ServeConfig) -> Result<(), ServeError> {
+    // Before anything is started, so that a signal during the start is not lost.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let listener = listen(&config).await?;
+    let server = Server::prepare(listener, &config).await?;
+    // Whoever started the server may have closed its end; that is no reason not to serve.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening on http://{}", server.address()).and_then(|()| stdout.flush());
+    server
+        .run(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+        .await;
+    Ok(())
+}

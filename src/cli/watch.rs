@@ -1,0 +1,79 @@
+//! `relive watch`: a session, or all of them, a line for each change.
+
+use std::process::ExitCode;
+
+use super::lines::{Lines, Story};
+use super::{ServerArg, complain, exit};
+use crate::client::{Client, ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
+
+/// What `relive watch` takes; the long help stands with [`Action`](super::Action).
+#[derive(Clone, Debug, clap::Args)]
+pub struct WatchArgs {
+    /// The session to watch; all of them without it.
+    pub id: Option<SessionId>,
+    #[command(flatten)]
+    pub server: ServerArg,
+}
+
+/// Watches to the end and gives the exit status.
+pub async fn run(args: WatchArgs) -> ExitCode {
+    let watched = match args.id {
+        Some(id) => watch_one(&args.server.server, id).await,
+        None => watch_all(&args.server.server).await,
+    };
+    match watched {
+        Ok(SessionStatus::Failed) => exit::code(exit::FAILED),
+        Ok(SessionStatus::Cancelled) => exit::code(exit::CANCELLED),
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            exit::code(exit::FAILED)
+        }
+    }
+}
+
+/// Reads the state first and then the events after its revision, so nothing falls between.
+async fn watch_one(server: &str, id: SessionId) -> Result<SessionStatus, ClientError> {
+    let client = Client::connect(server).await?;
+    let session = client.session(id).await?;
+    let mut story = Story::of_session(Lines::stdout(), &session);
+    for line in story.state(&session) {
+        story.say(&line);
+    }
+    if session.status.is_ended() {
+        return Ok(session.status);
+    }
+    let mut events = client.events(id, session.revision).await?;
+    while let Some(recorded) = events.next().await? {
+        if story.tell(&recorded).is_some_and(|line| !story.say(&line)) {
+            break;
+        }
+    }
+    Ok(story.status)
+}
+
+async fn watch_all(server: &str) -> Result<SessionStatus, ClientError> {
+    let client = Client::connect(server).await?;
+    let mut list = client.sessions(&SessionFilters::default());
+    let lines = Lines::stdout();
+    loop {
+        let told = match list.next().await? {
+            ServerFrame::Sessions { sessions } => {
+                // A list has the newest first; what scrolls by reads better with the newest last.
+                sessions.iter().rev().all(|session| lines.say(&lines.summary(session, None)))
+            }
+            ServerFrame::Session { change, session } => {
+                let change = match change {
+                    SessionChange::Added => Some("added"),
+                    SessionChange::Removed => Some("removed"),
+                    SessionChange::Changed => None,
+                };
+                lines.say(&lines.summary(&session, change))
+            }
+            _ => true,
+        };
+        if !told {
+            return Ok(SessionStatus::Completed);
+        }
+    }
+}

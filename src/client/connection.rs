@@ -1,0 +1,264 @@
+//! The one task that owns the socket, the unanswered commands and the subscriptions.
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::backoff::Backoff;
+use super::in_flight::{InFlight, Reply};
+use super::socket::{Incoming, Lost, Socket};
+use super::subscriptions::{Subscription, Subscriptions};
+use super::{ClientError, ConnectionState, Options};
+use crate::protocol::{ClientFrame, CommandReceipt, ServerFrame, Subscribe};
+use crate::session::{Command, SessionId};
+
+/// What the handles ask of the owner.
+pub(super) enum Request {
+    Command {
+        session_id: SessionId,
+        commands: Vec<Command>,
+        reply: Reply,
+    },
+    Subscribe {
+        wanted: Subscribe,
+        requests: mpsc::Sender<Request>,
+        reply: oneshot::Sender<Result<Subscription, ClientError>>,
+    },
+}
+
+impl Request {
+    fn refuse(self, error: ClientError) {
+        // Whoever asked may have gone away.
+        match self {
+            Self::Command { reply, .. } => drop(reply.send(Err(error))),
+            Self::Subscribe { reply, .. } => drop(reply.send(Err(error))),
+        }
+    }
+}
+
+/// Why the owner stopped serving a socket, or waiting for one.
+enum Stop {
+    Lost(Lost),
+    /// Nobody holds a handle any more.
+    Abandoned,
+}
+
+pub(super) struct Connection {
+    url: String,
+    options: Options,
+    requests: mpsc::Receiver<Request>,
+    in_flight: InFlight,
+    subscriptions: Subscriptions,
+    backoff: Backoff,
+    state: watch::Sender<ConnectionState>,
+    /// When something that was put off is due, at the earliest.
+    alarm: Option<Instant>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        url: String,
+        options: Options,
+        requests: mpsc::Receiver<Request>,
+        state: watch::Sender<ConnectionState>,
+    ) -> Self {
+        Self {
+            url,
+            requests,
+            in_flight: InFlight::new(&options),
+            subscriptions: Subscriptions::new(&options),
+            backoff: Backoff::new(options.backoff_first, options.backoff_most),
+            state,
+            alarm: None,
+            options,
+        }
+    }
+
+    /// Serves until nobody is left to serve, or the server says not to come back.
+    pub(super) async fn run(mut self, mut socket: Socket) {
+        let fate = loop {
+            let stop = match self.serve(&mut socket).await {
+                Stop::Lost(Lost::Temporary(reason)) => {
+                    tracing::debug!(%reason, "connection lost");
+                    self.state.send_replace(ConnectionState::Reconnecting { reason });
+                    match self.reconnect().await {
+                        Ok(next) => {
+                            socket = next;
+                            continue;
+                        }
+                        Err(stop) => stop,
+                    }
+                }
+                stop => stop,
+            };
+            match stop {
+                Stop::Lost(Lost::Permanent(error)) => break error,
+                Stop::Lost(Lost::Temporary(reason)) => break ClientError::Protocol(reason),
+                Stop::Abandoned => return,
+            }
+        };
+        self.state.send_replace(ConnectionState::Closed(fate.clone()));
+        self.in_flight.fail(&fate);
+        self.subscriptions.fail(&fate);
+        while let Some(request) = self.requests.recv().await {
+            request.refuse(fate.clone());
+        }
+    }
+
+    /// Tries until there is a connection, and goes on taking requests meanwhile.
+    async fn reconnect(&mut self) -> Result<Socket, Stop> {
+        loop {
+            let wait = self.backoff.next_wait();
+            let url = self.url.clone();
+            let attempt = async move {
+                sleep(wait).await;
+                Socket::connect(&url).await
+            };
+            tokio::pin!(attempt);
+            let connected = loop {
+                tokio::select! {
+                    connected = &mut attempt => break connected,
+                    request = self.requests.recv(), if self.in_flight.has_room() => match request {
+                        Some(request) => drop(self.accept(request)),
+                        None => return Err(Stop::Abandoned),
+                    },
+                }
+            };
+            match connected {
+                Ok(socket) => return Ok(socket),
+                Err(Lost::Temporary(reason)) => tracing::debug!(%reason, "no connection yet"),
+                Err(permanent) => return Err(Stop::Lost(permanent)),
+            }
+        }
+    }
+
+    async fn serve(&mut self, socket: &mut Socket) -> Stop {
+        self.state.send_replace(ConnectionState::Connected);
+        self.subscriptions.all().iter().for_each(|frame| push(socket, frame));
+        self.in_flight.all().into_iter().for_each(|text| socket.push(text));
+        let mut heard = Instant::now();
+        loop {
+            let alarm = self.alarm.unwrap_or(heard + self.options.silence);
+            tokio::select! {
+                incoming = socket.next() => {
+                    let incoming = match incoming {
+                        Ok(incoming) => incoming,
+                        Err(lost) => return Stop::Lost(lost),
+                    };
+                    heard = Instant::now();
+                    self.backoff.reset();
+                    if let Incoming::Text(text) = incoming
+                        && let Err(error) = self.hear(&text, socket)
+                    {
+                        return Stop::Lost(Lost::Permanent(error));
+                    }
+                }
+                request = self.requests.recv(), if self.in_flight.has_room() => match request {
+                    Some(request) => self.accept(request).into_iter().for_each(|text| socket.push(text)),
+                    None => return Stop::Abandoned,
+                },
+                notice = self.subscriptions.notice() => {
+                    self.subscriptions.heed(&notice).iter().for_each(|frame| push(socket, frame));
+                }
+                () = sleep_until(alarm), if self.alarm.is_some() => self.send_what_is_due(socket),
+                () = sleep_until(heard + self.options.silence) => {
+                    return Stop::Lost(Lost::Temporary("nothing heard from the server".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Takes a request in, and gives what to send for it.
+    fn accept(&mut self, request: Request) -> Option<String> {
+        match request {
+            Request::Command { session_id, commands, reply } => self.in_flight.add(session_id, commands, reply),
+            Request::Subscribe { wanted, requests, reply } => {
+                self.subscriptions.add(wanted, requests, reply).and_then(|frame| text_of(&frame))
+            }
+        }
+    }
+
+    fn hear(&mut self, text: &str, socket: &mut Socket) -> Result<(), ClientError> {
+        let Some(frame) = parse(text)? else { return Ok(()) };
+        let answer = match frame {
+            ServerFrame::Ack { id, revision, duplicate, .. } => {
+                self.in_flight.answer(&id, Ok(CommandReceipt { revision, duplicate }));
+                None
+            }
+            ServerFrame::Error { id: Some(id), retryable: true, .. } => {
+                let due = self.in_flight.postpone(&id);
+                self.wake_by(due);
+                None
+            }
+            ServerFrame::Error { id: Some(id), code, message, .. } => {
+                self.in_flight.answer(&id, Err(ClientError::Refused { code, message }));
+                None
+            }
+            ServerFrame::Error { session_id: Some(session_id), code, message, retryable, .. } => {
+                self.subscriptions.refused(session_id, ClientError::Refused { code, message }, retryable)
+            }
+            ServerFrame::Error { code, message, .. } => {
+                tracing::warn!(code = code.as_str(), %message, "the server reports an error");
+                None
+            }
+            frame => session_of(&frame).and_then(|session_id| self.subscriptions.take(session_id, frame)),
+        };
+        answer.iter().for_each(|frame| push(socket, frame));
+        self.wake_by(self.subscriptions.next_due());
+        Ok(())
+    }
+
+    fn wake_by(&mut self, due: Option<Instant>) {
+        self.alarm = match (self.alarm, due) {
+            (Some(alarm), Some(due)) => Some(alarm.min(due)),
+            (alarm, due) => alarm.or(due),
+        };
+    }
+
+    fn send_what_is_due(&mut self, socket: &mut Socket) {
+        let now = Instant::now();
+        let (texts, next_command) = self.in_flight.due(now);
+        texts.into_iter().for_each(|text| socket.push(text));
+        self.subscriptions.due(now).iter().for_each(|frame| push(socket, frame));
+        self.alarm = next_command;
+        self.wake_by(self.subscriptions.next_due());
+    }
+}
+
+fn push(socket: &mut Socket, frame: &ClientFrame) {
+    text_of(frame).into_iter().for_each(|text| socket.push(text));
+}
+
+/// A frame as text. Frames of this crate always have one.
+fn text_of(frame: &ClientFrame) -> Option<String> {
+    serde_json::to_string(frame).inspect_err(|error| tracing::error!(%error, "a frame cannot be encoded")).ok()
+}
+
+/// A server may know more kinds of frames than this client, and those are passed over. A known
+/// kind that cannot be read is not: something would be missing without anyone noticing.
+fn parse(text: &str) -> Result<Option<ServerFrame>, ClientError> {
+    const KNOWN: [&str; 9] = ["subscribed", "snapshot", "delta", "event", "message", "ack", "error", "end", "sessions"];
+    #[derive(serde::Deserialize)]
+    struct Kind {
+        r#type: String,
+    }
+    match serde_json::from_str(text) {
+        Ok(frame) => Ok(Some(frame)),
+        Err(error) => match serde_json::from_str::<Kind>(text) {
+            Ok(kind) if !KNOWN.contains(&kind.r#type.as_str()) => Ok(None),
+            _ => Err(ClientError::Protocol(error.to_string())),
+        },
+    }
+}
+
+fn session_of(frame: &ServerFrame) -> Option<SessionId> {
+    match frame {
+        ServerFrame::Subscribed { session_id, .. }
+        | ServerFrame::Snapshot { session_id, .. }
+        | ServerFrame::Delta { session_id, .. }
+        | ServerFrame::Event { session_id, .. }
+        | ServerFrame::Message { session_id, .. }
+        | ServerFrame::Token { session_id, .. }
+        | ServerFrame::End { session_id, .. } => Some(*session_id),
+        _ => None,
+    }
+}

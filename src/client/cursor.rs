@@ -1,0 +1,156 @@
+//! What a subscription has been shown, and so what a frame means to it. Pure.
+
+use crate::protocol::{Mode, ServerFrame, Subscribe};
+use crate::session::Revision;
+
+/// What to do with a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Deliver,
+    /// Shown before, or not for now.
+    Ignore,
+    /// Something before it is missing: subscribe again from where the cursor stands.
+    Resync,
+}
+
+/// A subscription's place in its session.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor {
+    wanted: Subscribe,
+    shown: Option<Revision>,
+    /// Messages come beside the events, under the revision of the event that stored them.
+    message: Option<Revision>,
+}
+
+impl Cursor {
+    pub(super) fn new(wanted: Subscribe) -> Self {
+        let shown = wanted.after;
+        Self { wanted, shown, message: shown }
+    }
+
+    /// The subscribe frame that continues from here.
+    ///
+    /// With messages wanted, the last event is asked for again, since its message may not have
+    /// come; what has been shown is then ignored.
+    pub(super) fn resume(&self) -> Subscribe {
+        let again = self.mode() == Mode::Events && self.wanted.messages == Some(true) && self.message < self.shown;
+        let after = self.shown.map(|shown| if again { shown.saturating_sub(1) } else { shown });
+        Subscribe { after, ..self.wanted.clone() }
+    }
+
+    pub(super) fn judge(&self, frame: &ServerFrame) -> Verdict {
+        match frame {
+            ServerFrame::Event { revision, .. } => self.judge_event(*revision),
+            ServerFrame::Delta { base, revision, .. } => match self.shown {
+                Some(shown) if *revision <= shown => Verdict::Ignore,
+                Some(shown) if *base == shown => Verdict::Deliver,
+                _ => Verdict::Resync,
+            },
+            ServerFrame::Message { revision, .. } if self.message.is_some_and(|shown| *revision <= shown) => {
+                Verdict::Ignore
+            }
+            // An end that comes before the events that led to it would cut them off.
+            ServerFrame::End { revision, .. } if self.mode() == Mode::Events => match self.shown {
+                Some(shown) if *revision > shown => Verdict::Resync,
+                _ => Verdict::Deliver,
+            },
+            // A snapshot is whole, and the server sends none that is older than what it sent before
+            // unless the client was ahead of it; then it is the truth.
+            _ => Verdict::Deliver,
+        }
+    }
+
+    /// Notes that the frame was handed on.
+    pub(super) fn advance(&mut self, frame: &ServerFrame) {
+        match frame {
+            ServerFrame::Event { revision, .. } | ServerFrame::Delta { revision, .. } => self.shown = Some(*revision),
+            ServerFrame::Snapshot { revision, .. } => {
+                self.shown = Some(*revision);
+                self.message = self.message.min(Some(*revision));
+            }
+            ServerFrame::Message { revision, .. } => self.message = Some(*revision),
+            _ => {}
+        }
+    }
+
+    fn judge_event(&self, revision: Revision) -> Verdict {
+        match self.shown {
+            Some(shown) if revision <= shown => Verdict::Ignore,
+            Some(shown) if revision > shown + 1 => Verdict::Resync,
+            _ => Verdict::Deliver,
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        self.wanted.mode.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::session::{Event, SessionId, SessionStatus, Timestamp};
+
+    fn cursor(mode: Mode, after: Option<Revision>, messages: bool) -> Cursor {
+        let session_id = SessionId(uuid::Uuid::nil());
+        Cursor::new(Subscribe { session_id, mode: Some(mode), after, messages: Some(messages), min_interval_ms: None })
+    }
+
+    fn event(revision: Revision) -> ServerFrame {
+        let at = Timestamp::from_millis(0).expect("the epoch");
+        ServerFrame::Event { session_id: SessionId(uuid::Uuid::nil()), revision, at, event: Event::Paused }
+    }
+
+    fn end(revision: Revision) -> ServerFrame {
+        ServerFrame::End { session_id: SessionId(uuid::Uuid::nil()), status: SessionStatus::Completed, revision }
+    }
+
+    fn delta(base: Revision, revision: Revision) -> ServerFrame {
+        let session_id = SessionId(uuid::Uuid::nil());
+        ServerFrame::Delta { session_id, base, revision, patch: serde_json::Map::new() }
+    }
+
+    #[test]
+    fn an_end_ahead_of_its_events_is_not_believed() {
+        let mut cursor = cursor(Mode::Events, Some(4), false);
+        assert_eq!(cursor.judge(&end(5)), Verdict::Resync);
+        cursor.advance(&event(5));
+        assert_eq!(cursor.judge(&end(5)), Verdict::Deliver);
+    }
+
+    #[test]
+    fn a_delta_must_fit_what_was_shown() {
+        let cursor = cursor(Mode::Delta, Some(4), false);
+        assert_eq!(cursor.judge(&delta(4, 6)), Verdict::Deliver);
+        assert_eq!(cursor.judge(&delta(2, 4)), Verdict::Ignore);
+        assert_eq!(cursor.judge(&delta(5, 6)), Verdict::Resync);
+    }
+
+    #[test]
+    fn with_messages_the_last_event_is_asked_for_again() {
+        let mut cursor = cursor(Mode::Events, Some(4), true);
+        assert_eq!(cursor.resume().after, Some(4));
+        cursor.advance(&event(5));
+        assert_eq!(cursor.resume().after, Some(4));
+        assert_eq!(cursor.judge(&event(5)), Verdict::Ignore);
+    }
+
+    proptest! {
+        /// Whatever is repeated, lost or torn, each event is handed on once and in order.
+        #[test]
+        fn events_are_shown_once_and_in_order(frames in prop::collection::vec(1..12_u64, 0..80)) {
+            let mut cursor = cursor(Mode::Events, Some(0), false);
+            let mut shown = Vec::new();
+            for revision in frames {
+                if cursor.judge(&event(revision)) == Verdict::Deliver {
+                    cursor.advance(&event(revision));
+                    shown.push(revision);
+                }
+                prop_assert_eq!(cursor.resume().after, Some(shown.len() as u64));
+            }
+            prop_assert_eq!(&shown, &(1..=shown.len() as u64).collect::<Vec<_>>());
+        }
+    }
+}

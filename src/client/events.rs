@@ -1,0 +1,44 @@
+//! A session's events as a stream of facts.
+
+use super::{ClientError, Subscription};
+use crate::protocol::ServerFrame;
+use crate::session::{Recorded, SessionId};
+
+/// Each event of a session, once and in order. Dropping it ends the subscription.
+#[derive(Debug)]
+pub struct SessionEvents {
+    session_id: SessionId,
+    frames: Subscription,
+    ended: bool,
+}
+
+impl SessionEvents {
+    pub(super) fn new(session_id: SessionId, frames: Subscription) -> Self {
+        Self { session_id, frames, ended: false }
+    }
+
+    /// The next event; `None` once the session has ended. May be abandoned without losing one.
+    ///
+    /// # Errors
+    ///
+    /// When the stream cannot go on, such as for a session that was deleted.
+    pub async fn next(&mut self) -> Result<Option<Recorded>, ClientError> {
+        while !self.ended {
+            match self.frames.next().await {
+                Some(Ok(ServerFrame::Event { session_id, revision, at, event })) => {
+                    return Ok(Some(Recorded { session_id, revision, at, event }));
+                }
+                Some(Ok(ServerFrame::End { .. })) => self.ended = true,
+                // The server is behind what it had told: it came back from a backup.
+                Some(Ok(ServerFrame::Snapshot { revision, .. })) => {
+                    let problem = format!("session {} went back to revision {revision}", self.session_id);
+                    return Err(ClientError::Protocol(problem));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error),
+                None => return Err(ClientError::Gone),
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,94 @@
+//! The few calls that go over HTTP.
+
+use std::time::Duration;
+
+use reqwest::{RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+
+use super::backoff::Backoff;
+use super::{Client, ClientError};
+use crate::protocol::{CreateSession, ErrorCode, Problem};
+use crate::session::{SessionId, WorkflowSession};
+
+/// How often a call is tried in all.
+const TRIES: u32 = 6;
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Proxies are left aside, as the WebSocket does.
+pub(super) fn client() -> Result<reqwest::Client, ClientError> {
+    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
+    client.map_err(|error| ClientError::Protocol(error.to_string()))
+}
+
+impl Client {
+    /// Creates a session. Calls with the same key create one session between them.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when the server says no, such as to a graph; `Unreachable` when it
+    /// cannot be had after a few tries.
+    pub async fn create_session(
+        &self,
+        request: &CreateSession,
+        idempotency_key: &str,
+    ) -> Result<WorkflowSession, ClientError> {
+        let url = self.address.http("/api/v1/sessions");
+        self.call(|| self.http.post(&url).header("Idempotency-Key", idempotency_key).json(request)).await
+    }
+
+    /// A session as it is now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::create_session`].
+    pub async fn session(&self, session_id: SessionId) -> Result<WorkflowSession, ClientError> {
+        let url = self.address.http(&format!("/api/v1/sessions/{session_id}"));
+        self.call(|| self.http.get(&url)).await
+    }
+
+    /// Both calls may be repeated without harm, so they are, when that may help.
+    async fn call<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
+        let mut backoff = Backoff::new(self.options.backoff_first, self.options.backoff_most);
+        let mut tries = 1;
+        loop {
+            match self.try_once(request()).await {
+                Err(error) if tries < TRIES && may_pass(&error) => tokio::time::sleep(backoff.next_wait()).await,
+                result => return result,
+            }
+            tries += 1;
+        }
+    }
+
+    async fn try_once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let unreachable = |error: reqwest::Error| ClientError::Unreachable {
+            server: self.address.to_string(),
+            problem: error.without_url().to_string(),
+        };
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let body = answer.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|error| ClientError::Protocol(error.to_string()));
+        }
+        Err(refusal(status, &body))
+    }
+}
+
+fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+    match serde_json::from_slice::<Problem>(body) {
+        Ok(problem) => ClientError::Refused { code: problem.code, message: problem.detail },
+        // Something in between may have answered.
+        Err(_) if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::BAD_GATEWAY => {
+            ClientError::Refused { code: ErrorCode::Unavailable, message: format!("answered with {status}") }
+        }
+        Err(_) => ClientError::Protocol(format!("answered with {status}")),
+    }
+}
+
+fn may_pass(error: &ClientError) -> bool {
+    match error {
+        ClientError::Refused { code, .. } => code.is_retryable(),
+        ClientError::Unreachable { .. } => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,112 @@
+//! Commands that were sent and not answered yet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::backoff::Backoff;
+use super::{ClientError, Options};
+use crate::protocol::{ClientFrame, CommandFrame, CommandReceipt};
+use crate::session::{Command, SessionId};
+
+/// Bytes of the largest command frame. A server ends the connection at a frame that is too large
+/// for it, which would take every other command with it; so this is looked at before.
+const LARGEST_FRAME: usize = 1024 * 1024;
+
+pub(super) type Reply = oneshot::Sender<Result<CommandReceipt, ClientError>>;
+
+/// One command, or one array of them, kept as the text that is sent: sending it again must not
+/// differ in anything, least of all in its `commandId`.
+struct Pending {
+    text: String,
+    reply: Reply,
+    backoff: Backoff,
+    /// When to send it again after a refusal that may pass.
+    due: Option<Instant>,
+}
+
+/// In the order they were first sent.
+pub(super) struct InFlight {
+    pending: BTreeMap<u64, Pending>,
+    next: u64,
+    most: usize,
+    backoff: Backoff,
+}
+
+impl InFlight {
+    pub(super) fn new(options: &Options) -> Self {
+        let backoff = Backoff::new(options.backoff_first, options.backoff_most);
+        Self { pending: BTreeMap::new(), next: 1, most: options.in_flight, backoff }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.pending.len() < self.most
+    }
+
+    /// Takes a command in and gives the text to send.
+    pub(super) fn add(&mut self, session_id: SessionId, commands: Vec<Command>, reply: Reply) -> Option<String> {
+        let id = self.next;
+        let frame = ClientFrame::Command(Box::new(CommandFrame {
+            id: id.to_string(),
+            session_id,
+            command: None,
+            commands: Some(commands),
+            command_id: Some(Uuid::now_v7().to_string()),
+            expected_revision: None,
+        }));
+        let refusal = match serde_json::to_string(&frame) {
+            Ok(text) if text.len() <= LARGEST_FRAME => {
+                let pending = Pending { text: text.clone(), reply, backoff: self.backoff, due: None };
+                self.pending.insert(id, pending);
+                self.next += 1;
+                return Some(text);
+            }
+            Ok(text) => ClientError::TooLarge { bytes: text.len(), limit: LARGEST_FRAME },
+            Err(error) => ClientError::Protocol(error.to_string()),
+        };
+        // Whoever asked may have gone away meanwhile.
+        let _ = reply.send(Err(refusal));
+        None
+    }
+
+    /// Everything to send on a new connection: nobody knows which of them the old one still took.
+    pub(super) fn all(&mut self) -> Vec<String> {
+        self.pending.retain(|_, pending| !pending.reply.is_closed());
+        self.pending.values_mut().for_each(|pending| pending.due = None);
+        self.pending.values().map(|pending| pending.text.clone()).collect()
+    }
+
+    pub(super) fn answer(&mut self, id: &str, answer: Result<CommandReceipt, ClientError>) {
+        if let Some(pending) = id.parse().ok().and_then(|id: u64| self.pending.remove(&id)) {
+            let _ = pending.reply.send(answer);
+        }
+    }
+
+    /// Puts off a command that may succeed later, and says until when.
+    pub(super) fn postpone(&mut self, id: &str) -> Option<Instant> {
+        let pending = id.parse().ok().and_then(|id: u64| self.pending.get_mut(&id))?;
+        let due = Instant::now() + pending.backoff.next_wait().max(Duration::from_millis(1));
+        pending.due = Some(due);
+        Some(due)
+    }
+
+    /// The texts that are due again, and when the next one is.
+    pub(super) fn due(&mut self, now: Instant) -> (Vec<String>, Option<Instant>) {
+        self.pending.retain(|_, pending| pending.due.is_none() || !pending.reply.is_closed());
+        let mut texts = Vec::new();
+        for pending in self.pending.values_mut().filter(|pending| pending.due.is_some_and(|due| due <= now)) {
+            pending.due = None;
+            texts.push(pending.text.clone());
+        }
+        (texts, self.pending.values().filter_map(|pending| pending.due).min())
+    }
+
+    pub(super) fn fail(&mut self, fate: &ClientError) {
+        for (_, pending) in std::mem::take(&mut self.pending) {
+            let _ = pending.reply.send(Err(fate.clone()));
+        }
+    }
+}

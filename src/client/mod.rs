@@ -1,0 +1,210 @@
+//! The Rust side of the protocol: one WebSocket for commands and subscriptions, HTTP for the rest.
+//!
+//! A [`Client`] is a cheap handle; one task owns the connection behind all of its clones, and ends
+//! when the last handle and the last [`Subscription`] are gone.
+//!
+//! ```text
+//! Client ── requests (bounded) ──▶ owner ◀──▶ /ws
+//!    ▲                              │ unanswered commands (bounded), resent with their commandId
+//!    └── receipts, frames ──────────┘ one bounded queue per subscription, resumed by `after`
+//! ```
+//!
+//! - **Nothing is lost or done twice.** A command keeps its `commandId` until it is answered. After
+//!   a reconnect all unanswered ones are sent again, in their order, and the server carries out
+//!   each at most once. A subscription in `events` mode shows each event once and in order,
+//!   whatever is repeated or missing in between.
+//! - **Order.** Commands are sent in the order they were asked for. One that the server puts off
+//!   (`unavailable`, `rate_limited`) is sent again later, so others may overtake it: where order
+//!   matters, wait for the receipt before sending the next.
+//! - **Memory is bounded.** At most [`Options::in_flight`] commands are unanswered; further callers
+//!   wait. A subscription whose queue of [`Options::queue`] frames is full is unsubscribed until
+//!   half of it has been read, and then resumed. The socket itself is always read, so that an
+//!   acknowledgement never waits behind a slow reader.
+//! - **Coming back.** A lost connection is made again with exponential backoff and full jitter,
+//!   for as long as anybody holds a handle. A close code that says not to come back ends the
+//!   client: every waiting and every later call fails with [`ClientError::Closed`].
+
+mod address;
+mod backoff;
+mod connection;
+mod cursor;
+mod error;
+mod events;
+mod http;
+mod in_flight;
+mod live_list;
+mod socket;
+mod subscriptions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use address::Address;
+pub use error::ClientError;
+pub use events::SessionEvents;
+pub use live_list::{LiveList, SessionFilters};
+pub use subscriptions::Subscription;
+
+// What the calls take and give, so that a user of the client needs no other import.
+pub use crate::protocol::{CommandReceipt, CreateSession, ErrorCode, Mode, ServerFrame, SessionChange, Subscribe};
+pub use crate::session::{
+    Command, Event, GraphDefinition, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded, Revision, SessionId,
+    SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+};
+
+use connection::{Connection, Request};
+use socket::{Lost, Socket};
+
+/// Requests that wait for the owner.
+const REQUESTS: usize = 64;
+
+/// The client's limits and times.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Unanswered commands. 128.
+    pub in_flight: usize,
+    /// Frames that wait to be read, per subscription. 256.
+    pub queue: usize,
+    /// The bound of the first wait before trying again. 250 ms.
+    pub backoff_first: Duration,
+    /// The bound of every later one. 15 s.
+    pub backoff_most: Duration,
+    /// How long a server may be silent before the connection counts as dead. Servers ping every
+    /// 25 s. 60 s.
+    pub silence: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            in_flight: 128,
+            queue: 256,
+            backoff_first: Duration::from_millis(250),
+            backoff_most: Duration::from_secs(15),
+            silence: Duration::from_mins(1),
+        }
+    }
+}
+
+/// How the connection stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    Connected,
+    Reconnecting {
+        reason: String,
+    },
+    /// For good.
+    Closed(ClientError),
+}
+
+/// A handle on a server. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    address: Address,
+    http: reqwest::Client,
+    requests: mpsc::Sender<Request>,
+    state: watch::Receiver<ConnectionState>,
+    options: Arc<Options>,
+}
+
+impl Client {
+    /// Connects to a server, such as `http://127.0.0.1:7400`.
+    ///
+    /// # Errors
+    ///
+    /// When the address is wrong, or the first connection fails. Later ones are tried again.
+    pub async fn connect(server_url: &str) -> Result<Self, ClientError> {
+        Self::connect_with(server_url, Options::default()).await
+    }
+
+    /// As [`Client::connect`], with other limits and times.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::connect`].
+    pub async fn connect_with(server_url: &str, options: Options) -> Result<Self, ClientError> {
+        let address = Address::parse(server_url)?;
+        let url = address.ws("/ws");
+        let socket = Socket::connect(&url).await.map_err(|lost| match lost {
+            Lost::Temporary(problem) => ClientError::Unreachable { server: address.to_string(), problem },
+            Lost::Permanent(error) => error,
+        })?;
+        let http = http::client()?;
+        let (requests, owned_requests) = mpsc::channel(REQUESTS);
+        let (state_sender, state) = watch::channel(ConnectionState::Connected);
+        tokio::spawn(Connection::new(url, options, owned_requests, state_sender).run(socket));
+        Ok(Self { address, http, requests, state, options: Arc::new(options) })
+    }
+
+    /// Where the server is.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// How the connection stands, and every change of it.
+    #[must_use]
+    pub fn connection(&self) -> watch::Receiver<ConnectionState> {
+        self.state.clone()
+    }
+
+    /// Carries out commands, all or none, and returns once they are durable: after however many
+    /// reconnects that takes. Giving the call up leaves open whether they were carried out.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when the server says no, and whatever ended the client.
+    pub async fn command(&self, session_id: SessionId, commands: Vec<Command>) -> Result<CommandReceipt, ClientError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Command { session_id, commands, reply }, answer).await
+    }
+
+    /// Watches a session. One client watches a session once.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::AlreadySubscribed`], and whatever ended the client. A session that does not
+    /// exist is reported by the subscription.
+    pub async fn subscribe(&self, wanted: Subscribe) -> Result<Subscription, ClientError> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Request::Subscribe { wanted, requests: self.requests.clone(), reply }, answer).await
+    }
+
+    /// The events of a session after a revision, to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::subscribe`].
+    pub async fn events(&self, session_id: SessionId, after: Revision) -> Result<SessionEvents, ClientError> {
+        let wanted = Subscribe {
+            session_id,
+            mode: Some(Mode::Events),
+            after: Some(after),
+            messages: None,
+            min_interval_ms: None,
+        };
+        Ok(SessionEvents::new(session_id, self.subscribe(wanted).await?))
+    }
+
+    /// The live list of sessions, over a connection of its own.
+    #[must_use]
+    pub fn sessions(&self, filters: &SessionFilters) -> LiveList {
+        LiveList::new(&self.address, filters, *self.options)
+    }
+
+    async fn ask<T>(
+        &self,
+        request: Request,
+        answer: oneshot::Receiver<Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        self.requests.send(request).await.map_err(|_| ClientError::Gone)?;
+        answer.await.map_err(|_| ClientError::Gone)?
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod peer;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! One WebSocket connection: frames out, frames in, neither waiting for the other.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::{Sink, Stream};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::error::Error as WsError;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use super::ClientError;
+use crate::protocol::CloseCode;
+
+/// Bytes of the largest frame taken from a server: a snapshot of the largest graph fits.
+const LARGEST_FRAME: usize = 64 * 1024 * 1024;
+
+/// How long a connection may take to come about.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// Coming back may help.
+    Temporary(String),
+    Permanent(ClientError),
+}
+
+/// What arrived.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Text(Utf8Bytes),
+    /// A ping or the like: the server lives.
+    Sign,
+}
+
+pub(super) struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Frames not yet handed to the stream. Bounded by whoever fills it.
+    outbox: VecDeque<Message>,
+    flushed: bool,
+}
+
+impl Socket {
+    pub(super) async fn connect(url: &str) -> Result<Self, Lost> {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(16 * 1024)
+            .write_buffer_size(0)
+            .max_message_size(Some(LARGEST_FRAME))
+            .max_frame_size(Some(LARGEST_FRAME));
+        let connecting = connect_async_with_config(url, Some(config), true);
+        let (stream, _) = match timeout(PATIENCE, connecting).await {
+            Ok(connected) => connected.map_err(refused)?,
+            Err(_) => return Err(Lost::Temporary("no answer to the WebSocket handshake".to_owned())),
+        };
+        Ok(Self { stream, outbox: VecDeque::new(), flushed: true })
+    }
+
+    pub(super) fn push(&mut self, text: String) {
+        self.outbox.push_back(Message::text(text));
+        self.flushed = false;
+    }
+
+    /// Sends what is in the outbox while waiting for the next frame. Both go on at once: a server
+    /// that waits for its own writes to be read would otherwise never get to ours. Pings are
+    /// answered by the stream as it is read. May be abandoned and called again.
+    pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = self.poll_write(cx) {
+                return Poll::Ready(Err(lost(&error)));
+            }
+            let message = ready!(std::pin::Pin::new(&mut self.stream).poll_next(cx));
+            Poll::Ready(match message {
+                Some(Ok(Message::Text(text))) => Ok(Incoming::Text(text)),
+                Some(Ok(Message::Close(frame))) => Err(frame.map_or_else(
+                    || Lost::Temporary("closed without a reason".to_owned()),
+                    |frame| closed(frame.code.into(), &frame.reason),
+                )),
+                Some(Ok(_)) => Ok(Incoming::Sign),
+                Some(Err(error)) => Err(lost(&error)),
+                None => Err(Lost::Temporary("the connection ended".to_owned())),
+            })
+        })
+        .await
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        let mut stream = std::pin::Pin::new(&mut self.stream);
+        while !self.outbox.is_empty() {
+            ready!(stream.as_mut().poll_ready(cx))?;
+            if let Some(message) = self.outbox.pop_front() {
+                stream.as_mut().start_send(message)?;
+            }
+        }
+        if !self.flushed {
+            ready!(stream.as_mut().poll_flush(cx))?;
+            self.flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn closed(code: u16, reason: &str) -> Lost {
+    if CloseCode::should_reconnect(code) {
+        Lost::Temporary(format!("closed by the server: {reason} ({code})"))
+    } else {
+        Lost::Permanent(ClientError::Closed { code, reason: reason.to_owned() })
+    }
+}
+
+fn lost(error: &WsError) -> Lost {
+    match error {
+        WsError::Capacity(_) => Lost::Permanent(ClientError::Protocol(error.to_string())),
+        _ => Lost::Temporary(error.to_string()),
+    }
+}
+
+/// Why the handshake failed. An HTTP answer that is not about load is final.
+fn refused(error: WsError) -> Lost {
+    match error {
+        WsError::Http(response) => {
+            let status = response.status().as_u16();
+            if status == 408 || status == 429 || status >= 500 {
+                Lost::Temporary(format!("the server answered {status}"))
+            } else {
+                Lost::Permanent(ClientError::Protocol(format!("the WebSocket handshake was answered with {status}")))
+            }
+        }
+        WsError::Url(_) | WsError::HttpFormat(_) => Lost::Permanent(ClientError::Protocol(error.to_string())),
+        other => Lost::Temporary(other.to_string()),
+    }
+}

@@ -1,0 +1,283 @@
+//! The sessions a client watches over its one connection.
+//!
+//! Each subscription has a queue of fixed length. When its reader falls behind and the queue is
+//! full, the client stops reading *that session*: it unsubscribes, and subscribes again with
+//! `after` once half of the queue is free. The socket itself is read on, so acknowledgements and
+//! other sessions never wait behind a slow reader, and memory stays bounded; the events in between
+//! come from the server's journal.
+
+use std::collections::{HashMap, HashSet};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::backoff::Backoff;
+use super::connection::Request;
+use super::cursor::{Cursor, Verdict};
+use super::{ClientError, Options};
+use crate::protocol::{ClientFrame, ServerFrame, Subscribe};
+use crate::session::SessionId;
+
+/// The frames of one session. Dropping it ends the subscription.
+#[derive(Debug)]
+pub struct Subscription {
+    frames: mpsc::Receiver<ServerFrame>,
+    fate: Arc<OnceLock<ClientError>>,
+    told: bool,
+    _unsubscribe: DropGuard,
+    /// Keeps the connection open.
+    _requests: mpsc::Sender<Request>,
+}
+
+impl Subscription {
+    /// The next frame; `None` after the session's `end`. May be abandoned without losing a frame.
+    ///
+    /// # Errors
+    ///
+    /// Once, and last, when the subscription cannot go on.
+    pub async fn next(&mut self) -> Option<Result<ServerFrame, ClientError>> {
+        if let Some(frame) = self.frames.recv().await {
+            return Some(Ok(frame));
+        }
+        let fate = self.fate.get().filter(|_| !self.told).cloned();
+        self.told = true;
+        fate.map(Err)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// A `subscribe` is on its way; what arrives before its answer belongs to an earlier one.
+    Asked,
+    Flowing,
+    /// Unsubscribed until the reader has caught up.
+    Full,
+    /// Unsubscribed until then, after something went wrong.
+    Resting(Instant),
+}
+
+struct Entry {
+    /// Tells this subscription from an earlier one of the same session.
+    serial: u64,
+    cursor: Cursor,
+    queue: mpsc::Sender<ServerFrame>,
+    fate: Arc<OnceLock<ClientError>>,
+    flow: Flow,
+    backoff: Backoff,
+}
+
+impl Entry {
+    fn due(&self) -> Option<Instant> {
+        match self.flow {
+            Flow::Resting(due) => Some(due),
+            _ => None,
+        }
+    }
+}
+
+/// What a reader did.
+pub(super) enum Notice {
+    Left(SessionId, u64),
+    CaughtUp(SessionId, u64),
+}
+
+pub(super) struct Subscriptions {
+    entries: HashMap<SessionId, Entry>,
+    /// At least every session whose flow is [`Flow::Resting`].
+    resting: HashSet<SessionId>,
+    notices: FuturesUnordered<Pin<Box<dyn Future<Output = Notice> + Send>>>,
+    next_serial: u64,
+    queue: usize,
+    backoff: Backoff,
+}
+
+impl Subscriptions {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            entries: HashMap::new(),
+            resting: HashSet::new(),
+            notices: FuturesUnordered::new(),
+            next_serial: 1,
+            queue: options.queue.max(2),
+            backoff: Backoff::new(options.backoff_first, options.backoff_most),
+        }
+    }
+
+    /// Takes a subscription in and gives the frame to send.
+    pub(super) fn add(
+        &mut self,
+        wanted: Subscribe,
+        requests: mpsc::Sender<Request>,
+        reply: oneshot::Sender<Result<Subscription, ClientError>>,
+    ) -> Option<ClientFrame> {
+        let session_id = wanted.session_id;
+        if self.entries.contains_key(&session_id) {
+            let _ = reply.send(Err(ClientError::AlreadySubscribed(session_id)));
+            return None;
+        }
+        let (queue, frames) = mpsc::channel(self.queue);
+        let (fate, left, serial) = (Arc::new(OnceLock::new()), CancellationToken::new(), self.next_serial);
+        let watched = left.clone();
+        self.notices.push(Box::pin(async move {
+            watched.cancelled().await;
+            Notice::Left(session_id, serial)
+        }));
+        let subscription = Subscription {
+            frames,
+            fate: Arc::clone(&fate),
+            told: false,
+            _unsubscribe: left.drop_guard(),
+            _requests: requests,
+        };
+        let frame = ClientFrame::Subscribe(wanted.clone());
+        let entry =
+            Entry { serial, cursor: Cursor::new(wanted), queue, fate, flow: Flow::Asked, backoff: self.backoff };
+        self.entries.insert(session_id, entry);
+        self.next_serial += 1;
+        // If whoever asked has gone away, the dropped subscription says so by itself.
+        let _ = reply.send(Ok(subscription));
+        Some(frame)
+    }
+
+    /// Everything to subscribe to on a new connection.
+    pub(super) fn all(&mut self) -> Vec<ClientFrame> {
+        let flowing = self.entries.values_mut().filter(|entry| matches!(entry.flow, Flow::Asked | Flow::Flowing));
+        flowing
+            .map(|entry| {
+                entry.flow = Flow::Asked;
+                ClientFrame::Subscribe(entry.cursor.resume())
+            })
+            .collect()
+    }
+
+    /// Hands a frame on, and gives what to send in return.
+    pub(super) fn take(&mut self, session_id: SessionId, frame: ServerFrame) -> Option<ClientFrame> {
+        let entry = self.entries.get_mut(&session_id)?;
+        if matches!(frame, ServerFrame::Subscribed { .. }) && entry.flow == Flow::Asked {
+            entry.flow = Flow::Flowing;
+            return None;
+        }
+        if entry.flow != Flow::Flowing {
+            return None;
+        }
+        match entry.cursor.judge(&frame) {
+            Verdict::Ignore => None,
+            Verdict::Resync => Some(self.rest(session_id)),
+            Verdict::Deliver => self.deliver(session_id, frame),
+        }
+    }
+
+    fn deliver(&mut self, session_id: SessionId, frame: ServerFrame) -> Option<ClientFrame> {
+        let entry = self.entries.get_mut(&session_id)?;
+        let mut moved = entry.cursor.clone();
+        moved.advance(&frame);
+        let is_end = matches!(frame, ServerFrame::End { .. });
+        match entry.queue.try_send(frame) {
+            Ok(()) => {
+                entry.cursor = moved;
+                entry.backoff.reset();
+                if is_end {
+                    self.entries.remove(&session_id);
+                }
+                None
+            }
+            Err(TrySendError::Full(_)) => {
+                entry.flow = Flow::Full;
+                let (queue, serial) = (entry.queue.clone(), entry.serial);
+                let half = queue.max_capacity() / 2;
+                self.notices.push(Box::pin(async move {
+                    // An error means that the reader has gone, which is noticed elsewhere.
+                    drop(queue.reserve_many(half).await);
+                    Notice::CaughtUp(session_id, serial)
+                }));
+                Some(ClientFrame::Unsubscribe { session_id })
+            }
+            // Its reader has gone, which `Notice::Left` will say.
+            Err(TrySendError::Closed(_)) => None,
+        }
+    }
+
+    /// Unsubscribes for a while.
+    fn rest(&mut self, session_id: SessionId) -> ClientFrame {
+        if let Some(entry) = self.entries.get_mut(&session_id) {
+            entry.flow = Flow::Resting(Instant::now() + entry.backoff.next_wait());
+            self.resting.insert(session_id);
+        }
+        ClientFrame::Unsubscribe { session_id }
+    }
+
+    /// The server refused a subscription, or gave it up.
+    pub(super) fn refused(
+        &mut self,
+        session_id: SessionId,
+        error: ClientError,
+        retryable: bool,
+    ) -> Option<ClientFrame> {
+        if retryable {
+            return self.entries.contains_key(&session_id).then(|| self.rest(session_id));
+        }
+        if let Some(entry) = self.entries.remove(&session_id) {
+            let _ = entry.fate.set(error);
+        }
+        None
+    }
+
+    /// What a reader did next. Never ends while nobody does anything.
+    pub(super) async fn notice(&mut self) -> Notice {
+        match self.notices.next().await {
+            Some(notice) => notice,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn heed(&mut self, notice: &Notice) -> Option<ClientFrame> {
+        let (Notice::Left(session_id, serial) | Notice::CaughtUp(session_id, serial)) = notice;
+        let entry = self.entries.get_mut(session_id).filter(|entry| entry.serial == *serial)?;
+        match notice {
+            Notice::CaughtUp(..) if entry.flow == Flow::Full => {
+                entry.flow = Flow::Asked;
+                Some(ClientFrame::Subscribe(entry.cursor.resume()))
+            }
+            Notice::CaughtUp(..) => None,
+            Notice::Left(..) => {
+                self.entries.remove(session_id);
+                Some(ClientFrame::Unsubscribe { session_id: *session_id })
+            }
+        }
+    }
+
+    /// When the next resting subscription has rested long enough. Looks at nothing but a few
+    /// resting ones, since this is asked after every frame.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.resting.iter().filter_map(|id| self.entries.get(id)).filter_map(Entry::due).min()
+    }
+
+    /// The subscriptions that have rested long enough by now.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<ClientFrame> {
+        let (entries, mut frames) = (&mut self.entries, Vec::new());
+        self.resting.retain(|session_id| {
+            let Some(entry) = entries.get_mut(session_id) else { return false };
+            let Some(due) = entry.due() else { return false };
+            if due <= now {
+                entry.flow = Flow::Asked;
+                frames.push(ClientFrame::Subscribe(entry.cursor.resume()));
+            }
+            due > now
+        });
+        frames
+    }
+
+    pub(super) fn fail(&mut self, fate: &ClientError) {
+        for (_, entry) in std::mem::take(&mut self.entries) {
+            let _ = entry.fate.set(fate.clone());
+        }
+        // They hold queues open.
+        self.notices.clear();
+    }
+}

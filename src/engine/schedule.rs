@@ -1,0 +1,305 @@
+//! Which nodes may run, which never will, and when the run is over. Pure: no I/O, no clock.
+//!
+//! - The start node runs first. Any other node runs once every edge into it that can still fire
+//!   has fired, and at least one has. A node that no edge can reach any more is skipped.
+//! - A completed node fires its edges; a skipped one never will.
+//! - A failed node fails the run. What depends on it is skipped at once, nothing new starts,
+//!   nodes that are already running are let finish, and then the rest is skipped.
+//! - A `loop` node's `nextIds` are `[again, exit…]`. Its body is what lies on the way from `again`
+//!   back to it, and `max_rounds` (default 1) is how often the body runs, whether the run enters
+//!   the body first or the loop node first. Each further round is a new attempt of every node in
+//!   it; only what comes round counts as input then, not what came in from outside before. What leaves the body by another way than the loop node waits until the loop is over.
+//!
+//! ```text
+//! begin() ─▶ Step { start, skip }          settle(node, outcome) ─▶ Step { start, skip }
+//!                                          verdict() ─▶ None while anything runs
+//! ```
+
+use std::collections::VecDeque;
+
+use super::regions::{Frame, Layout, Loop, LoopError, WHOLE};
+use crate::session::{GraphDefinition, NodeId};
+
+/// How one attempt of a node ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Completed,
+    Failed,
+    Skipped,
+}
+
+/// What follows from an outcome.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// Nodes to start now. Each must be settled once.
+    pub start: Vec<NodeId>,
+    /// Nodes that will not run. In a later round of a loop they may have run before.
+    pub skip: Vec<NodeId>,
+}
+
+/// How the run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Completed,
+    Failed { node: NodeId },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Waiting,
+    Running,
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signal {
+    Open,
+    Fired,
+    Dead,
+}
+
+/// One run of a graph.
+#[derive(Debug)]
+pub struct Schedule {
+    layout: Layout,
+    standing: Vec<Standing>,
+    /// By node: the pass it is on, which decides what it waits for.
+    frame: Vec<Frame>,
+    signals: Vec<Signal>,
+    /// By loop: how often its body has run since it was entered, and whether it is over.
+    rounds: Vec<u32>,
+    over: Vec<bool>,
+    running: usize,
+    waiting: usize,
+    failed: Option<usize>,
+}
+
+impl Schedule {
+    /// # Errors
+    ///
+    /// When a loop cannot be scheduled. The graph itself must have passed
+    /// [`GraphDefinition::validate`].
+    pub fn new(graph: &GraphDefinition) -> Result<Self, LoopError> {
+        let layout = Layout::new(graph)?;
+        Ok(Self {
+            standing: vec![Standing::Waiting; layout.ids.len()],
+            frame: vec![WHOLE; layout.ids.len()],
+            signals: vec![Signal::Open; layout.edges.len()],
+            rounds: vec![0; layout.loops.len()],
+            over: vec![false; layout.loops.len()],
+            running: 0,
+            waiting: layout.ids.len(),
+            failed: None,
+            layout,
+        })
+    }
+
+    /// The first nodes to start.
+    pub fn begin(&mut self) -> Step {
+        self.follow(vec![self.layout.start])
+    }
+
+    /// Records how a running node ended. A node that is not running is ignored.
+    pub fn settle(&mut self, node: &NodeId, outcome: Outcome) -> Step {
+        let Some(&at) = self.layout.index.get(node) else { return Step::default() };
+        if self.standing[at] != Standing::Running {
+            return Step::default();
+        }
+        self.running -= 1;
+        self.standing[at] = Standing::Ended;
+        match outcome {
+            Outcome::Failed => self.fail(at),
+            Outcome::Skipped => {
+                let touched = self.send(at, Signal::Dead);
+                self.follow(touched)
+            }
+            Outcome::Completed => {
+                let touched = match self.layout.loop_at[at] {
+                    Some(held) => self.go_round(held),
+                    None => self.send(at, Signal::Fired),
+                };
+                self.follow(touched)
+            }
+        }
+    }
+
+    /// How the run ended; `None` while a node is running or waiting to.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self.failed {
+            _ if self.running > 0 || self.waiting > 0 => None,
+            Some(at) => Some(Verdict::Failed { node: self.layout.ids[at].clone() }),
+            None => Some(Verdict::Completed),
+        }
+    }
+
+    /// Whether a node has failed, so that nothing starts any more.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    fn fail(&mut self, at: usize) -> Step {
+        let mut step = Step::default();
+        self.failed.get_or_insert(at);
+        let mut behind = vec![at];
+        while let Some(node) = behind.pop() {
+            for to in self.targets(node).collect::<Vec<_>>() {
+                if self.end_waiting(to, &mut step) {
+                    behind.push(to);
+                }
+            }
+        }
+        self.wind_up(&mut step);
+        step
+    }
+
+    /// Looks at every touched node, and at what that touches, until nothing moves.
+    fn follow(&mut self, touched: Vec<usize>) -> Step {
+        // First come, first looked at: with one job, branches then start in the order they are written.
+        let mut touched = VecDeque::from(touched);
+        let mut step = Step::default();
+        loop {
+            while let Some(node) = touched.pop_front().filter(|_| self.failed.is_none()) {
+                touched.extend(self.look_at(node, &mut step));
+            }
+            if self.running > 0 || self.waiting == 0 || self.failed.is_some() {
+                break;
+            }
+            // Nothing runs, so what still waits does so for something that cannot come first: a
+            // cycle entered at two places, or nodes out of reach.
+            match self.first_with_input() {
+                Some(node) => self.start(node, &mut step),
+                None => break,
+            }
+        }
+        self.wind_up(&mut step);
+        step
+    }
+
+    fn look_at(&mut self, node: usize, step: &mut Step) -> Vec<usize> {
+        let waits = |edge: &usize| self.layout.awaits(self.frame[node], *edge) && !self.is_settled(*edge);
+        if self.standing[node] != Standing::Waiting || self.layout.ins[node].iter().any(waits) {
+            return Vec::new();
+        }
+        if self.has_input(node) {
+            self.start(node, step);
+            return Vec::new();
+        }
+        self.end_waiting(node, step);
+        self.send(node, Signal::Dead)
+    }
+
+    fn start(&mut self, node: usize, step: &mut Step) {
+        self.standing[node] = Standing::Running;
+        self.running += 1;
+        self.waiting -= 1;
+        step.start.push(self.layout.ids[node].clone());
+    }
+
+    fn end_waiting(&mut self, node: usize, step: &mut Step) -> bool {
+        let waited = self.standing[node] == Standing::Waiting;
+        if waited {
+            self.standing[node] = Standing::Ended;
+            self.waiting -= 1;
+            step.skip.push(self.layout.ids[node].clone());
+        }
+        waited
+    }
+
+    /// Once nothing runs and nothing will start, what is left is skipped.
+    fn wind_up(&mut self, step: &mut Step) {
+        if self.running == 0 && self.waiting > 0 {
+            for node in 0..self.standing.len() {
+                self.end_waiting(node, step);
+            }
+        }
+    }
+
+    fn has_input(&self, node: usize) -> bool {
+        let frame = self.frame[node];
+        let counts = |edge: &&usize| self.layout.feeds(frame, **edge);
+        (node == self.layout.start && frame == WHOLE)
+            || self.layout.ins[node].iter().filter(counts).any(|edge| self.signals[*edge] == Signal::Fired)
+    }
+
+    /// A loop node comes last: it decides about a round, so whatever else can run belongs before it.
+    fn first_with_input(&self) -> Option<usize> {
+        (0..self.standing.len())
+            .filter(|node| self.standing[*node] == Standing::Waiting && self.has_input(*node))
+            .min_by_key(|node| self.layout.loop_at[*node].is_some())
+    }
+
+    fn is_settled(&self, edge: usize) -> bool {
+        self.signals[edge] != Signal::Open && self.layout.edges[edge].leaves.iter().all(|held| self.over[*held])
+    }
+
+    fn targets(&self, node: usize) -> impl Iterator<Item = usize> {
+        self.layout.outs[node].iter().map(|edge| self.layout.edges[*edge].to)
+    }
+
+    /// Puts the same signal on every edge out of a node, and says which nodes to look at.
+    fn send(&mut self, node: usize, signal: Signal) -> Vec<usize> {
+        for edge in &self.layout.outs[node] {
+            self.signals[*edge] = signal;
+        }
+        let mut touched: Vec<usize> = self.targets(node).collect();
+        if let Some(held) = self.layout.loop_at[node] {
+            self.over[held] = true;
+            touched.extend(self.held_back_by(held));
+        }
+        touched
+    }
+
+    fn held_back_by(&self, held: usize) -> impl Iterator<Item = usize> {
+        self.layout.edges.iter().filter(move |edge| edge.leaves.contains(&held)).map(|edge| edge.to)
+    }
+
+    /// The loop node has run: another round, or the way out.
+    fn go_round(&mut self, held: usize) -> Vec<usize> {
+        let (node, again) = (self.layout.loops[held].node, self.layout.loops[held].again);
+        if self.frame[node] == held + 1 {
+            self.rounds[held] += 1;
+        } else {
+            self.rounds[held] = u32::from(self.came_round(held));
+        }
+        if self.rounds[held] >= self.layout.loops[held].max_rounds {
+            let touched = self.send(node, Signal::Fired);
+            self.signals[again] = Signal::Dead;
+            return touched;
+        }
+        self.reset(held);
+        self.signals[again] = Signal::Fired;
+        vec![self.layout.edges[again].to]
+    }
+
+    /// Whether the run came to the loop node through its body, so that one round is behind it.
+    fn came_round(&self, held: usize) -> bool {
+        let Loop { node, again, ref body, .. } = self.layout.loops[held];
+        let fired_inside = |edge: &usize| self.signals[*edge] == Signal::Fired && body[self.layout.edges[*edge].from];
+        self.layout.edges[again].to == node || self.layout.ins[node].iter().any(fired_inside)
+    }
+
+    /// Makes the loop's body, and the loop node, wait for another round.
+    fn reset(&mut self, held: usize) {
+        let held_node = self.layout.loops[held].node;
+        let body = (0..self.standing.len()).filter(|node| self.layout.loops[held].body[*node] || *node == held_node);
+        for node in body.collect::<Vec<_>>() {
+            if self.standing[node] != Standing::Waiting {
+                self.standing[node] = Standing::Waiting;
+                self.waiting += 1;
+            }
+            self.frame[node] = held + 1;
+            for edge in &self.layout.outs[node] {
+                self.signals[*edge] = Signal::Open;
+            }
+            if let Some(inner) = self.layout.loop_at[node].filter(|inner| *inner != held) {
+                self.rounds[inner] = 0;
+                self.over[inner] = false;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

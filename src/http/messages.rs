@@ -1,0 +1,66 @@
+//! What a run says.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::{Path, Query};
+use super::session_query::limit;
+use crate::protocol::{MessagePage, Problem};
+use crate::session::{NodeId, SessionId};
+use crate::storage::{MessageCursor, MessageFilter};
+
+/// Messages on a page, unless asked for otherwise, and at most.
+const LIMIT: (u32, u32) = (100, 1_000);
+
+/// Which messages to read.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct MessageQuery {
+    agent_id: Option<String>,
+    #[param(value_type = Option<String>)]
+    node_id: Option<NodeId>,
+    /// `nextAfter` of the page before.
+    after: Option<String>,
+    /// Messages at most: 1 to 1000, 100 if not given.
+    limit: Option<u32>,
+}
+
+/// A session's messages, in the order in which they were said.
+#[utoipa::path(get, path = "/sessions/{id}/messages", tag = "sessions",
+    params(("id" = SessionId, Path), MessageQuery),
+    responses(
+        (status = 200, description = "A page of messages", body = MessagePage),
+        (status = 404, description = "No such session", body = Problem),
+    ))]
+pub async fn list(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Query(query): Query<MessageQuery>,
+) -> Result<Json<MessagePage>, ApiError> {
+    let limit = limit(query.limit, LIMIT.0, LIMIT.1)?;
+    let after = query
+        .after
+        .map(|text| {
+            MessageCursor::decode(&text).ok_or_else(|| ApiError::bad_request("after is not one this server gave"))
+        })
+        .transpose()?;
+    let has_nul = |text: &str| text.contains('\0');
+    if query.agent_id.as_deref().is_some_and(has_nul) || query.node_id.as_ref().is_some_and(|id| has_nul(id.as_str())) {
+        return Err(ApiError::bad_request("ids do not contain the character NUL"));
+    }
+    // A page of nothing and a session that is not there are different answers.
+    app.hub.session(id).await?;
+    let filter = MessageFilter { agent_id: query.agent_id, node_id: query.node_id };
+    let mut found = app.storage().messages(id, &filter, after, limit + 1).await?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let last = found.last().filter(|_| more);
+    let next_after =
+        last.map(|(revision, message)| MessageCursor { created_at: message.created_at, revision: *revision }.encode());
+    Ok(Json(MessagePage { messages: found.into_iter().map(|(_, message)| message).collect(), next_after }))
+}

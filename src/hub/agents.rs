@@ -1,0 +1,48 @@
+//! Names of agents, for messages that say only which agent spoke.
+
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::error::HubError;
+use crate::session::{Agent, Command};
+use crate::storage::Storage;
+
+/// How long a name is believed; a renamed agent speaks under its new name after that.
+const FRESH: Duration = Duration::from_secs(10);
+/// Names kept at most. Beyond it all are looked up anew.
+const NAMES: usize = 4_096;
+
+#[derive(Debug, Default)]
+pub(super) struct AgentNames {
+    names: DashMap<Uuid, (Option<String>, Instant)>,
+}
+
+impl AgentNames {
+    /// Puts the speaker's name into a message, as it is now. Agents that are not in the catalog
+    /// have none.
+    pub async fn put_into(&self, command: &mut Command, storage: &Storage) -> Result<(), HubError> {
+        if let Command::AddMessage { agent_id: Some(agent_id), agent_name, .. } = command
+            && let Ok(id) = agent_id.parse()
+        {
+            *agent_name = self.name(id, storage).await?;
+        }
+        Ok(())
+    }
+
+    async fn name(&self, id: Uuid, storage: &Storage) -> Result<Option<String>, HubError> {
+        if let Some(known) = self.names.get(&id)
+            && known.1.elapsed() < FRESH
+        {
+            return Ok(known.0.clone());
+        }
+        let name = storage.entity::<Agent>(id).await?.map(|agent| agent.fields.name);
+        if self.names.len() >= NAMES {
+            self.names.clear();
+        }
+        self.names.insert(id, (name.clone(), Instant::now()));
+        Ok(name)
+    }
+}
