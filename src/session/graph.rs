@@ -76,6 +76,8 @@ pub enum GraphError {
     BadText(NodeId),
     #[error("{0} contains the character NUL")]
     Nul(String),
+    #[error("a property of node '{0}' contains the character NUL or is nested more than {max} levels deep", max = limits::JSON_DEPTH)]
+    BadProperty(NodeId),
     #[error("the graph has {0} nodes; at most {max} are allowed", max = limits::NODES)]
     TooManyNodes(usize),
 }
@@ -193,9 +195,9 @@ fn check_texts(key: &NodeId, node: &GraphNode) -> Result<(), GraphError> {
     if !(id_fits && fits(&node.name) && fits(&node.kind) && !node.kind.is_empty()) {
         return Err(GraphError::BadText(key.clone()));
     }
-    let has_nul = |(key, value): (&String, &Value)| key.contains('\0') || json("properties", value).is_err();
-    if node.properties.iter().any(has_nul) {
-        return Err(GraphError::Nul(format!("a property of node '{key}'")));
+    let is_bad = |(key, value): (&String, &Value)| key.contains('\0') || json("properties", value).is_err();
+    if node.properties.iter().any(is_bad) {
+        return Err(GraphError::BadProperty(key.clone()));
     }
     Ok(())
 }
