@@ -14,7 +14,7 @@ use crate::session::{Revision, SessionId};
 use crate::ws::{Opening, upgrade};
 
 /// Many sessions on one socket.
-#[utoipa::path(get, path = "/ws", tag = "sockets", responses(
+#[utoipa::path(get, path = "/ws", operation_id = "watch_many", tag = "sockets", responses(
     (status = 101, description = "A WebSocket"),
     (status = 426, description = "Not a WebSocket handshake", body = Problem),
     (status = 503, description = "Too many sockets", body = Problem),
@@ -40,7 +40,7 @@ pub struct WatchQuery {
 }
 
 /// One session: subscribed already; the first frame is the state.
-#[utoipa::path(get, path = "/ws/sessions/{id}", tag = "sockets", params(("id" = SessionId, Path), WatchQuery),
+#[utoipa::path(get, path = "/ws/sessions/{id}", operation_id = "watch_session", tag = "sockets", params(("id" = SessionId, Path), WatchQuery),
     responses(
         (status = 101, description = "A WebSocket; closed with 4504 when there is no such session"),
         (status = 426, description = "Not a WebSocket handshake", body = Problem),
@@ -67,7 +67,7 @@ pub async fn one(
 }
 
 /// A live list: first the newest sessions that match, then every change.
-#[utoipa::path(get, path = "/ws/sessions", tag = "sockets", params(SessionQuery), responses(
+#[utoipa::path(get, path = "/ws/sessions", operation_id = "watch_list", tag = "sockets", params(SessionQuery), responses(
     (status = 101, description = "A WebSocket"),
     (status = 426, description = "Not a WebSocket handshake", body = Problem),
 ))]
