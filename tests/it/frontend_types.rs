@@ -109,7 +109,8 @@ async fn record_frames(server: &TestServer, recording: &mut Recording) {
             viewers.push(server.socket(&format!("/ws/sessions/{id}?mode={mode}")).await);
         }
         let mut driver = server.socket("/ws").await;
-        driver.send(json!({"type": "subscribe", "sessionId": id, "mode": "delta"})).await;
+        let subscribe = json!({"type": "subscribe", "sessionId": id, "mode": "delta", "messages": true});
+        driver.send(subscribe).await;
         for command in run().into_iter().chain([ending]) {
             let frame = json!({"type": "command", "id": "c", "sessionId": id, "command": command});
             driver.send(frame).await;
@@ -164,8 +165,17 @@ async fn what_the_server_sends_fits_the_types() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("frames.ndjson");
     std::fs::write(&file, recording.0).expect("written");
-    let required = "subscribed,snapshot,delta,event,ack,error,end,sessions,session,pong,\
+    let required = "subscribed,snapshot,delta,event,message,ack,error,end,sessions,session,pong,\
                     WorkflowSession,SessionSummary,SessionEntity,Recorded,Problem";
     let arguments = ["test/validate-frames.mjs", &file.to_string_lossy(), "--require", required];
     run_node(arguments.map(str::to_owned).to_vec()).await;
+}
+
+#[tokio::test]
+async fn the_packages_own_client_works_against_this_server() {
+    assert!(package().join("dist/index.js").is_file(), "run `npm run build` in frontend-types first");
+    let server = TestServer::start().await;
+    let id = server.new_session().await;
+    let said = run_node(vec!["test/live.mjs".to_owned(), server.url(""), id]).await;
+    assert!(said.contains("revision 11"), "{said}");
 }
