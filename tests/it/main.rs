@@ -1,8 +1,28 @@
 //! Integration tests: real PostgreSQL, real sockets, the server as `main` starts it.
 
+// A test that meets the unexpected should fail loudly, its helpers included.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+
+mod access;
+mod architecture;
+mod bad_frames;
+mod bad_input;
+mod catalog;
 mod cluster;
 mod command_line;
+mod commands;
+mod delta;
+mod events;
+mod frontend_types;
 mod harness;
+mod lists;
 mod live;
+mod live_list;
 mod messages;
+mod openapi;
+mod sessions;
+mod shutdown;
+mod signals;
+mod sockets;
+mod time_travel;
 mod usage;
