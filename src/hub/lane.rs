@@ -331,6 +331,7 @@ impl Lane {
             self.feed.changed(id);
             self.keyframes.consider(&before, after);
         }
+        let mut tally = Tally::default();
         for entry in entries {
             let receipt = match &entry.decision {
                 Decision::Events { after, .. } => Receipt { revision: after.revision, duplicate: false },
@@ -338,7 +339,7 @@ impl Lane {
                 // `take` lets none through.
                 Decision::Undecided => continue,
             };
-            answer(entry, Ok(receipt));
+            tally.answer(entry, Ok(receipt));
         }
     }
 }
@@ -356,16 +357,39 @@ fn hold(entries: &[Entry]) {
 type Overtaken = (Arc<Live>, Vec<(Arc<str>, u64)>);
 
 fn answer(entry: Entry, outcome: Outcome) {
-    let result = match &outcome {
-        Ok(receipt) if receipt.duplicate => "duplicate",
-        Ok(_) => "accepted",
-        Err(HubError::Refused(_) | HubError::NotFound | HubError::Constraint(_)) => "refused",
-        Err(HubError::Unavailable | HubError::Internal) => "failed",
-    };
-    for command in &entry.submission.commands {
-        metrics::counter!("relive_commands_total", "kind" => command.kind(), "result" => result).increment(1);
+    Tally::default().answer(entry, outcome);
+}
+
+/// Answers, counted. Looking a counter up costs as much as deciding a command, so a batch does it
+/// once for each kind and result it holds; that happens when this is dropped.
+#[derive(Default)]
+struct Tally(Vec<(&'static str, &'static str, u64)>);
+
+impl Tally {
+    fn answer(&mut self, entry: Entry, outcome: Outcome) {
+        let result = match &outcome {
+            Ok(receipt) if receipt.duplicate => "duplicate",
+            Ok(_) => "accepted",
+            Err(HubError::Refused(_) | HubError::NotFound | HubError::Constraint(_)) => "refused",
+            Err(HubError::Unavailable | HubError::Internal) => "failed",
+        };
+        for command in &entry.submission.commands {
+            let kind = command.kind();
+            match self.0.iter_mut().find(|(known, ended, _)| (*known, *ended) == (kind, result)) {
+                Some((.., count)) => *count += 1,
+                None => self.0.push((kind, result, 1)),
+            }
+        }
+        entry.reply.send(outcome);
     }
-    entry.reply.send(outcome);
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        for (kind, result, count) in self.0.drain(..) {
+            metrics::counter!("relive_commands_total", "kind" => kind, "result" => result).increment(count);
+        }
+    }
 }
 
 /// For each session of a batch: where it stands, and where the batch leads it.
