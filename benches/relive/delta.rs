@@ -80,7 +80,7 @@ impl Graph {
             // All over the graph: neighbours in time are no neighbours in it. Each node runs, then
             // completes.
             let node = self.next / 2 * 7_919 % self.nodes;
-            let status = if self.next % 2 == 0 { "running" } else { "completed" };
+            let status = if self.next.is_multiple_of(2) { "running" } else { "completed" };
             let mut frame = Vec::new();
             websocket::push_frame(&mut frame, &websocket::set_status(self.next, &self.session, node, status));
             let (acks, states) = (self.driver.frames.acks + 1, self.viewer.frames.states + 1);

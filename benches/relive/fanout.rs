@@ -21,7 +21,7 @@ pub fn run(server: &Server, table: &mut Table) {
     let mut driver = Client::new(websocket::open(server.address, "/ws"));
     // Each node once, so that what follows changes the frame's size no more.
     let mut changes = (0..).map(|change| {
-        let status = if change / NODES % 2 == 0 { "running" } else { "completed" };
+        let status = if (change / NODES).is_multiple_of(2) { "running" } else { "completed" };
         let mut frame = Vec::new();
         websocket::push_frame(&mut frame, &websocket::set_status(change, &session, change % NODES, status));
         frame

@@ -9,9 +9,13 @@
 //! ```
 //!
 //! The server is the real binary in a process of its own, on its own PostgreSQL with `fsync` on.
-//! `RELIVE_BENCH_SERVER` names another build of it to measure. Figures move with the machine and with whatever else runs on it; so each figure stands beside a
-//! baseline measured in the same run, in turns with it, and the ratio is what counts. Nothing here
-//! fails for being slow. Linux only: it reads `/proc`.
+//! `RELIVE_BENCH_SERVER` names another build of it to measure. Figures move with the machine and with
+//! whatever else runs on it; so each figure stands beside a baseline measured in the same run, in
+//! turns with it, and the ratio is what counts. Nothing here fails for being slow. Linux only: it
+//! reads `/proc`.
+
+// A measurement that meets the unexpected should stop; pedantry belongs in the product.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::pedantic)]
 
 mod delta;
 mod fanout;

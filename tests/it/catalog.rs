@@ -69,7 +69,7 @@ async fn lists_are_newest_first_in_pages() {
         let (mut listed, mut cursor) = (Vec::new(), String::new());
         loop {
             let (_, mut page) = server.get(&format!("/api/v1/{table}?limit=3{cursor}")).await;
-            listed.extend(page[table].as_array_mut().expect("rows").drain(..));
+            listed.append(page[table].as_array_mut().expect("rows"));
             match page["nextCursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => break,

@@ -2,6 +2,8 @@
 
 // A test that meets the unexpected should fail loudly, its helpers included.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+// What is pedantic about the product would be noise here.
+#![allow(clippy::pedantic)]
 
 mod access;
 mod architecture;
