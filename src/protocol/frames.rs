@@ -7,8 +7,7 @@ use uuid::Uuid;
 
 use super::ErrorCode;
 use crate::session::{
-    Command, Event, Message, NodeId, NodeStatus, Progress, Revision, SessionId, SessionStatus, SessionSummary,
-    Timestamp, WorkflowSession,
+    Command, Event, Message, NodeId, Revision, SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
 
 /// What a viewer is sent when the session changes.
@@ -116,86 +115,6 @@ pub enum ClientFrame {
     Ping,
 }
 
-impl ClientFrame {
-    /// Reads a frame.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it, for the client to read.
-    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        // Whatever this does not fit, right or wrong, the general way understands or explains.
-        match serde_json::from_str::<NodeReport>(text) {
-            Ok(report) => Ok(report.into()),
-            Err(_) => serde_json::from_str(text),
-        }
-    }
-}
-
-/// One `setNodeStatus`: by far the most frequent frame. Two tagged unions, one within the other,
-/// make serde hold every field twice before it knows which struct they belong to; without them
-/// the same frame is read in one pass.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NodeReport {
-    r#type: CommandTag,
-    id: String,
-    session_id: SessionId,
-    command: NodeCommand,
-    /// Anything here is an error, which the general way explains.
-    #[serde(default)]
-    commands: (),
-    #[serde(default)]
-    command_id: Option<String>,
-    #[serde(default)]
-    expected_revision: Option<Revision>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NodeCommand {
-    r#type: SetNodeStatusTag,
-    node_id: NodeId,
-    status: NodeStatus,
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    node_type: Option<String>,
-    #[serde(default)]
-    progress: Option<Progress>,
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    output: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum CommandTag {
-    Command,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum SetNodeStatusTag {
-    SetNodeStatus,
-}
-
-impl From<NodeReport> for ClientFrame {
-    fn from(report: NodeReport) -> Self {
-        let NodeReport { r#type: CommandTag::Command, id, session_id, command, commands: (), .. } = report;
-        let NodeCommand { r#type: SetNodeStatusTag::SetNodeStatus, node_id, status, name, node_type, .. } = command;
-        let NodeCommand { progress, error, output, .. } = command;
-        Self::Command(Box::new(CommandFrame {
-            id,
-            session_id,
-            command: Some(Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output }),
-            commands: None,
-            command_id: report.command_id,
-            expected_revision: report.expected_revision,
-        }))
-    }
-}
-
 /// What happened to a session in a live list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "lowercase")]
@@ -291,34 +210,4 @@ pub enum ServerFrame {
         session: Box<SessionSummary>,
     },
     Pong,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Both ways of reading a frame must agree, on what is right and on what is wrong.
-    #[test]
-    fn the_short_way_reads_what_the_general_way_reads() {
-        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-        let command = r#""command":{"type":"setNodeStatus","nodeId":"n","status":"running""#;
-        let frames = [
-            format!(r#"{{"type":"command","id":"1","sessionId":"{id}",{command}}}}}"#),
-            format!(r#"{{{command},"extra":1}},"sessionId":"{id}","id":"1","type":"command","more":[]}}"#),
-            format!(
-                r#"{{"type":"command","id":"1","sessionId":"{id}","commandId":"k","expectedRevision":4,{command},
-                "name":"N","nodeType":"t","progress":0.5,"error":"\u00e9","output":{{"a":[null,1.5]}}}}}}"#
-            ),
-            format!(r#"{{"type":"command","id":"1","sessionId":"{id}",{command},"output":null}},"commands":null}}"#),
-            format!(r#"{{"type":"command","id":"1","sessionId":"{id}",{command}}},"commands":[]}}"#),
-            format!(r#"{{"type":"command","id":"1","sessionId":"{id}",{command},"progress":2}}}}"#),
-            format!(r#"{{"type":"command","id":"1","sessionId":"{id}","command":{{"type":"start"}}}}"#),
-            format!(r#"{{"type":"command","id":"1","sessionId":"{id}",{command}}},"id":"2"}}"#),
-            r#"{"type":"ping"}"#.to_owned(),
-        ];
-        for frame in frames {
-            let general = serde_json::from_str::<ClientFrame>(&frame).map_err(|error| error.to_string());
-            assert_eq!(ClientFrame::from_json(&frame).map_err(|error| error.to_string()), general, "{frame}");
-        }
-    }
 }

@@ -209,7 +209,7 @@ impl Connection {
 
     async fn receive(&mut self, message: Message) {
         match message {
-            Message::Text(text) => match ClientFrame::from_json(&text) {
+            Message::Text(text) => match serde_json::from_str::<ClientFrame>(&text) {
                 Ok(frame) => self.handle(frame).await,
                 Err(error) => self.complain(&text, &error),
             },
