@@ -147,7 +147,7 @@ impl TestServer {
             let path = format!("/api/v1/sessions/{id}/events?limit=1000&after={}", events.len());
             let (status, mut page) = self.get(&path).await;
             assert_eq!(status, StatusCode::OK, "{page}");
-            events.extend(page["events"].as_array_mut().expect("events").drain(..));
+            events.append(page["events"].as_array_mut().expect("events"));
             if page["nextAfter"].is_null() {
                 return events;
             }
