@@ -14,6 +14,15 @@ use uuid::Uuid;
 
 use super::{GraphDefinition, Keyframe, MessageRole, NodeId, NodeStatus, Progress, Revision, SessionId, Timestamp};
 
+/// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
+pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Who runs the session's graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -51,10 +60,10 @@ pub struct Created {
     /// The graph as it was then; later edits of the workflow do not reach this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Arc<GraphDefinition>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub proposal: Option<Arc<Value>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub inputs: Option<Arc<Value>>,
     #[serde(default)]
@@ -130,7 +139,7 @@ pub enum Event {
     Resumed,
     /// Pending nodes become `skipped`.
     Completed {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         outputs: Option<Arc<Value>>,
     },
@@ -161,7 +170,7 @@ pub enum Event {
         progress: Option<Progress>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Arc<Value>>,
     },
