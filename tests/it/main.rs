@@ -3,7 +3,9 @@
 mod cluster;
 mod database_away;
 mod fence;
+mod handle;
 mod harness;
+mod hub;
 mod kill;
 mod live;
 mod migrations;
