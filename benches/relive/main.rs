@@ -28,7 +28,9 @@ mod write;
 
 use support::{Server, Table};
 
-const PARTS: [(&str, fn(&Server, &mut Table)); 4] =
+type Part = fn(&Server, &mut Table);
+
+const PARTS: [(&str, Part); 4] =
     [("write", write::run), ("fanout", fanout::run), ("memory", memory::run), ("delta", delta::run)];
 
 fn main() {

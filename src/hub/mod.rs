@@ -165,7 +165,14 @@ impl Hub {
     ///
     /// [`HubError::NotFound`], or [`HubError::Unavailable`] when it has to be loaded and cannot.
     pub async fn session(&self, id: SessionId) -> Result<Arc<Session>, HubError> {
-        Ok(Arc::clone(self.inner.registry.get(id).await?.head().session()))
+        loop {
+            let live = self.inner.registry.get(id).await?;
+            match live.head() {
+                Head::At(publication) => return Ok(Arc::clone(publication.session())),
+                // Deleted by another instance, and only noticed.
+                Head::Deleted(_) => self.inner.registry.forget(&live),
+            }
+        }
     }
 
     /// Follows a session: its committed state now, and a wake-up at every change.

@@ -86,7 +86,9 @@ WITH events AS (
 SELECT relive_fence((SELECT count(*) FROM updated), $23)";
 
 impl Writer {
-    pub(super) fn new(connection: PoolConnection<Postgres>) -> Self {
+    pub(super) fn new(mut connection: PoolConnection<Postgres>) -> Self {
+        // A writer is given up when its connection is in doubt; nobody else should meet that one.
+        connection.close_on_drop();
         Self { connection }
     }
 
@@ -303,19 +305,23 @@ async fn write_memory(
 }
 
 impl Storage {
-    /// Whether the write named `batch` took effect, judged by one of its events: a write takes
-    /// effect whole or not at all.
+    /// Whether this batch took effect, judged by one event of each of its sessions: a write takes
+    /// effect whole or not at all, but a session may have been deleted since. False for a batch
+    /// without events.
     ///
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn has_batch(&self, recorded: &Recorded, batch: i64) -> Result<bool, StorageError> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT batch FROM session_events WHERE session_id = $1 AND revision = $2")
-                .bind(recorded.session_id.0)
-                .bind(bigint(recorded.revision))
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(found == Some(batch))
+    pub async fn has_batch(&self, batch: &Batch<'_>) -> Result<bool, StorageError> {
+        let found = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM session_events JOIN UNNEST($1::uuid[], $2::bigint[])
+             AS first (session_id, revision) USING (session_id, revision) WHERE batch = $3)",
+        )
+        .bind(batch.projections.iter().map(|row| row.after.id.0).collect::<Vec<_>>())
+        .bind(batch.projections.iter().map(|row| bigint(row.before.revision + 1)).collect::<Vec<_>>())
+        .bind(batch.id)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(found)
     }
 }

@@ -1,6 +1,7 @@
 //! Who watches which session on this server, and the task that shows them its changes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -38,6 +39,22 @@ struct Shared {
     streams: Arc<Streams>,
     /// A chunk of a message has come.
     chunk: Notify,
+    /// The session was deleted; nothing is shown here any more.
+    has_ended: AtomicBool,
+}
+
+impl Room {
+    fn open(subscription: Subscription) -> Self {
+        let shared = Arc::new(Shared {
+            viewers: Mutex::default(),
+            streams: Arc::new(Streams::new(subscription.live().id())),
+            chunk: Notify::new(),
+            has_ended: AtomicBool::new(false),
+        });
+        let ended = CancellationToken::new();
+        tokio::spawn(ended.clone().run_until_cancelled_owned(show(subscription, Arc::clone(&shared))));
+        Self { shared, _task: ended.drop_guard() }
+    }
 }
 
 /// A viewer's place in a room; dropping it leaves the room, and ends it when it was the last.
@@ -65,23 +82,20 @@ impl Rooms {
     ) -> Result<(Arc<Viewer>, Membership), HubError> {
         let subscription = self.hub.subscribe(id).await?;
         let live = Arc::clone(subscription.live());
-        let viewer = match self.rooms.entry(id) {
-            Entry::Occupied(room) => {
-                let shared = &room.get().shared;
-                let viewer = Arc::new(make(live, Arc::clone(&shared.streams)));
-                shared.viewers.lock().push(Arc::clone(&viewer));
-                viewer
-            }
-            Entry::Vacant(place) => {
-                let streams = Arc::new(Streams::new(id));
-                let viewer = Arc::new(make(live, Arc::clone(&streams)));
-                let viewers = Mutex::new(vec![Arc::clone(&viewer)]);
-                let shared = Arc::new(Shared { viewers, streams, chunk: Notify::new() });
-                let ended = CancellationToken::new();
-                tokio::spawn(ended.clone().run_until_cancelled_owned(show(subscription, Arc::clone(&shared))));
-                place.insert(Room { shared, _task: ended.drop_guard() });
-                viewer
-            }
+        let viewer = {
+            let room = match self.rooms.entry(id) {
+                Entry::Vacant(place) => place.insert(Room::open(subscription)),
+                Entry::Occupied(mut held) => {
+                    // The room of a deleted session, not yet empty, and a new session of that id.
+                    if held.get().shared.has_ended.load(Ordering::Acquire) {
+                        held.insert(Room::open(subscription));
+                    }
+                    held.into_ref()
+                }
+            };
+            let viewer = Arc::new(make(live, Arc::clone(&room.shared.streams)));
+            room.shared.viewers.lock().push(Arc::clone(&viewer));
+            viewer
         };
         metrics::gauge!("relive_viewers").increment(1);
         Ok((Arc::clone(&viewer), Membership { rooms: self.clone(), viewer }))
@@ -129,6 +143,7 @@ async fn show(mut subscription: Subscription, shared: Arc<Shared>) {
             tokio::task::yield_now().await;
         }
         if let Head::Deleted(_) = head {
+            shared.has_ended.store(true, Ordering::Release);
             return;
         }
         tokio::select! {

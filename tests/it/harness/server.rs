@@ -1,7 +1,6 @@
 //! A server in this process, started as `main` starts it.
 
 use relive::config::{AccessConfig, DatabaseConfig, ServeConfig};
-use relive::hub::Hub;
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -33,7 +32,6 @@ pub fn config(database: &Database) -> ServeConfig {
 
 pub struct TestServer {
     pub database: Database,
-    pub hub: Hub,
     address: std::net::SocketAddr,
     http: reqwest::Client,
     stop: CancellationToken,
@@ -57,10 +55,10 @@ impl TestServer {
         change(&mut config);
         let listener = listen(&config).await.expect("listen");
         let server = Server::prepare(listener, &config).await.expect("prepare");
-        let (address, hub) = (server.address(), server.hub().clone());
+        let address = server.address();
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        Self { database, hub, address, http: reqwest::Client::new(), stop, running: Some(running) }
+        Self { database, address, http: reqwest::Client::new(), stop, running: Some(running) }
     }
 
     /// Stops the server and waits for it; returns its database for another one.
