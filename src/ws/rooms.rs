@@ -15,8 +15,9 @@ use super::viewer::Viewer;
 use crate::hub::{Head, Hub, HubError, Live, Subscription};
 use crate::session::{Event, Revision, SessionId};
 
-/// Viewers that are served before the task lets others run.
-const TURN: usize = 128;
+/// Viewers that are served before the task lets others run: some milliseconds of writing. Every
+/// turn's end may move the task to another core, which costs more than it gives anybody.
+const TURN: usize = 1_024;
 
 /// The watched sessions. A session has a room as long as it has a viewer.
 #[derive(Clone, Debug)]
