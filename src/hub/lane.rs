@@ -21,14 +21,15 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::decision::Decision;
+use super::entry::{Entry, Tally, answer, hold, take};
 use super::error::HubError;
 use super::feed::Feed;
+use super::heads::{Advance, Heads};
 use super::keyframes::Keyframes;
-use super::live::{Head, Live};
-use super::publication::RecordedFrame;
-use super::submission::{Outcome, Receipt, Reply, Submission};
-use crate::session::{Revision, Session, SessionId};
-use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow, Storage, StorageError, Writer};
+use super::live::Live;
+use super::submission::Receipt;
+use crate::session::{Revision, SessionId};
+use crate::storage::{Batch, Storage, StorageError, Writer};
 
 /// Entries in one commit at most.
 const BATCH: usize = 1_024;
@@ -38,15 +39,6 @@ const RACES: usize = 50;
 const COMMIT: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
-
-/// A submission on its way through a lane.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub live: Arc<Live>,
-    pub submission: Submission,
-    pub decision: Decision,
-    pub reply: Reply,
-}
 
 /// The way into a lane.
 #[derive(Debug)]
@@ -342,139 +334,5 @@ impl Lane {
     }
 }
 
-/// Receives entries: decides those whose decision is missing or void, and answers those whose
-/// session was deleted.
-fn take(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
-    let mut ready = Vec::with_capacity(entries.size_hint().0);
-    for mut entry in entries {
-        let is_deleted = matches!(entry.live.head(), Head::Deleted(_));
-        {
-            let mut staged = entry.live.staged.lock();
-            staged.queued -= 1;
-            if !is_deleted && !entry.decision.holds_for(staged.generation) {
-                entry.decision = staged.decide(&entry.submission);
-            }
-            staged.lane_decides &= staged.queued > 0;
-        }
-        if is_deleted {
-            answer(entry, Err(HubError::NotFound));
-        } else {
-            ready.push(entry);
-        }
-    }
-    ready
-}
-
-/// Counts entries as queued again, so that nothing new is staged before they are decided. To be
-/// called before the staged state they were decided on is thrown away; `take` is the other half.
-fn hold(entries: &[Entry]) {
-    for entry in entries {
-        let mut staged = entry.live.staged.lock();
-        staged.queued += 1;
-        staged.lane_decides = true;
-    }
-}
-
 type Overtaken = HashMap<SessionId, Arc<Live>>;
 type KnownCommands = HashMap<(SessionId, Arc<str>), Revision>;
-
-fn answer(entry: Entry, outcome: Outcome) {
-    Tally::default().answer(entry, outcome);
-}
-
-/// Answers, counted. Looking a counter up costs as much as deciding a command, so a batch does it
-/// once for each kind and result it holds; that happens when this is dropped.
-#[derive(Default)]
-struct Tally(Vec<(&'static str, &'static str, u64)>);
-
-impl Tally {
-    fn answer(&mut self, entry: Entry, outcome: Outcome) {
-        let result = match &outcome {
-            Ok(receipt) if receipt.duplicate => "duplicate",
-            Ok(_) => "accepted",
-            Err(HubError::Refused(_) | HubError::NotFound | HubError::Constraint(_)) => "refused",
-            Err(HubError::Unavailable | HubError::Internal) => "failed",
-        };
-        for command in &entry.submission.commands {
-            let kind = command.kind();
-            match self.0.iter_mut().find(|(known, ended, _)| (*known, *ended) == (kind, result)) {
-                Some((.., count)) => *count += 1,
-                None => self.0.push((kind, result, 1)),
-            }
-        }
-        entry.reply.send(outcome);
-    }
-}
-
-impl Drop for Tally {
-    fn drop(&mut self) {
-        for (kind, result, count) in self.0.drain(..) {
-            metrics::counter!("relive_commands_total", "kind" => kind, "result" => result).increment(count);
-        }
-    }
-}
-
-/// For each session of a batch: where it stands, and where the batch leads it.
-struct Heads<'a> {
-    by_session: HashMap<SessionId, Advance<'a>>,
-}
-
-struct Advance<'a> {
-    live: &'a Arc<Live>,
-    before: Arc<Session>,
-    /// `None` when the batch holds no event for the session.
-    after: Option<&'a Arc<Session>>,
-    events: Vec<&'a [Arc<RecordedFrame>]>,
-}
-
-impl<'a> Heads<'a> {
-    fn of(entries: &'a [Entry]) -> Self {
-        let mut by_session = HashMap::new();
-        for entry in entries {
-            let live = &entry.live;
-            let advance = by_session.entry(live.id()).or_insert_with(|| Advance {
-                live,
-                before: Arc::clone(live.head().session()),
-                after: None,
-                events: Vec::new(),
-            });
-            if let Decision::Events { events, after, .. } = &entry.decision
-                && !events.is_empty()
-            {
-                advance.after = Some(after);
-                advance.events.push(events);
-            }
-        }
-        Self { by_session }
-    }
-
-    /// Whether each session's events follow on its committed state without a gap. They always do;
-    /// this is the last line before a broken history would be written.
-    fn are_dense(&self) -> bool {
-        self.by_session.values().all(|Advance { before, after, events, .. }| {
-            let expected = before.revision + 1..=after.map_or(before.revision, |after| after.revision);
-            events.iter().copied().flatten().map(|event| event.recorded().revision).eq(expected)
-        })
-    }
-
-    fn batch<'b>(&'b self, id: i64, entries: &'b [Entry]) -> Batch<'b> {
-        let mut batch = Batch { id, ..Batch::default() };
-        for entry in entries {
-            let Decision::Events { events, after, .. } = &entry.decision else { continue };
-            let group_id = after.origin.group_id;
-            let rows = events.iter().map(|event| EventRow { recorded: event.recorded(), group_id });
-            batch.events.extend(rows);
-            if let Some(command_id) = &entry.submission.command_id {
-                let (session_id, revision) = (entry.live.id(), after.revision);
-                batch.commands.push(CommandRow { session_id, command_id, revision });
-            }
-        }
-        let moved = self.by_session.values().filter_map(|advance| Some((&advance.before, advance.after?)));
-        batch.projections.extend(moved.map(|(before, after)| ProjectionRow { before, after }));
-        // In one order everywhere, or two instances could wait for each other's rows.
-        batch.events.sort_by_key(|row| row.recorded.session_id);
-        batch.commands.sort_by_key(|row| row.session_id);
-        batch.projections.sort_by_key(|row| row.after.id);
-        batch
-    }
-}

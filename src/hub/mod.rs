@@ -16,9 +16,11 @@
 
 mod agents;
 mod decision;
+mod entry;
 mod error;
 mod feed;
 mod handle;
+mod heads;
 mod keyframes;
 mod lane;
 mod live;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::decision::Decision;
+use super::entry::Entry;
 use super::error::HubError;
-use super::lane::{Entry, LaneHandle};
+use super::lane::LaneHandle;
 use super::live::Live;
 use super::registry::Registry;
 use crate::session::{Command, Refusal, Revision, SessionId, limits};

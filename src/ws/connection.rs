@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::catch_up;
 use super::commands::InFlight;
 use super::frames;
 use super::gateway::Gateway;
@@ -21,8 +22,8 @@ use super::rooms::Membership;
 use super::socket::{OUTBOX_BYTES, Socket};
 use super::streams::Chunk;
 use super::upgrade::Opening;
-use super::viewer::{Missing, Progress, Viewer};
-use crate::hub::{Hub, HubError};
+use super::viewer::{Progress, Viewer};
+use crate::hub::HubError;
 use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Subscribe};
 use crate::session::SessionId;
 
@@ -32,10 +33,6 @@ const PING: Duration = Duration::from_secs(25);
 const PONG: Duration = Duration::from_secs(10);
 /// How long a closing connection may take.
 const LINGER: Duration = Duration::from_secs(2);
-/// Events read from the journal at once for a viewer that is far behind.
-const JOURNAL_PAGE: u32 = 200;
-/// How long to wait before the journal is tried again.
-const JOURNAL_RETRY: Duration = Duration::from_millis(500);
 
 /// A client's connection, as its task sees it.
 pub(super) struct Connection {
@@ -312,7 +309,7 @@ impl Connection {
                 subscribed.viewer.call_again();
                 continue;
             }
-            match move_on(&self.gateway, &subscribed.viewer).await {
+            match catch_up::move_on(&self.gateway.hub, &subscribed.viewer).await {
                 Progress::UpToDate => {}
                 Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.call_again(),
                 Progress::NotBefore(time) => subscribed.due = Some(time),
@@ -370,39 +367,6 @@ impl Connection {
         };
         let _ = tokio::time::timeout(LINGER, farewell).await;
         self.in_flight = None;
-    }
-}
-
-/// Moves a viewer on, reading the journal for it as far as the client takes it.
-async fn move_on(gateway: &Gateway, viewer: &Viewer) -> Progress {
-    loop {
-        let missing = match viewer.move_on() {
-            Progress::NeedsJournal(missing) => missing,
-            progress => return progress,
-        };
-        match read_journal(&gateway.hub, viewer, missing).await {
-            Ok(true) => {}
-            Ok(false) => return Progress::Blocked,
-            Err(_) => return Progress::NotBefore(Instant::now() + JOURNAL_RETRY),
-        }
-    }
-}
-
-/// Reads and offers a page of what is missing; false when the client cannot take more now.
-async fn read_journal(hub: &Hub, viewer: &Viewer, missing: Missing) -> Result<bool, HubError> {
-    let id = viewer.session_id();
-    match missing {
-        Missing::Events { after } => {
-            let events = hub.events(id, after, JOURNAL_PAGE, viewer.wants_messages()).await?;
-            // The head has moved past what the journal holds only when the session was deleted.
-            if events.is_empty() { Err(HubError::NotFound) } else { Ok(viewer.offer_stored_events(events)) }
-        }
-        Missing::Messages { after, up_to } => {
-            let messages = hub.storage().messages_between(id, after, up_to, JOURNAL_PAGE).await?;
-            let is_last = messages.len() < JOURNAL_PAGE as usize;
-            let complete_to = if is_last { up_to } else { messages.last().map_or(up_to, |(revision, _)| *revision) };
-            Ok(viewer.offer_stored_messages(messages, complete_to))
-        }
     }
 }
 

@@ -1,0 +1,78 @@
+//! A batch, session by session: where each stands, and where the batch leads it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::decision::Decision;
+use super::entry::Entry;
+use super::live::Live;
+use super::publication::RecordedFrame;
+use crate::session::{Session, SessionId};
+use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow};
+
+/// For each session of a batch: where it stands, and where the batch leads it.
+pub(super) struct Heads<'a> {
+    pub by_session: HashMap<SessionId, Advance<'a>>,
+}
+
+/// One session's way through a batch.
+pub(super) struct Advance<'a> {
+    pub live: &'a Arc<Live>,
+    pub before: Arc<Session>,
+    /// `None` when the batch holds no event for the session.
+    pub after: Option<&'a Arc<Session>>,
+    pub events: Vec<&'a [Arc<RecordedFrame>]>,
+}
+
+impl<'a> Heads<'a> {
+    pub fn of(entries: &'a [Entry]) -> Self {
+        let mut by_session = HashMap::new();
+        for entry in entries {
+            let live = &entry.live;
+            let advance = by_session.entry(live.id()).or_insert_with(|| Advance {
+                live,
+                before: Arc::clone(live.head().session()),
+                after: None,
+                events: Vec::new(),
+            });
+            if let Decision::Events { events, after, .. } = &entry.decision
+                && !events.is_empty()
+            {
+                advance.after = Some(after);
+                advance.events.push(events);
+            }
+        }
+        Self { by_session }
+    }
+
+    /// Whether each session's events follow on its committed state without a gap. They always do;
+    /// this is the last line before a broken history would be written.
+    pub fn are_dense(&self) -> bool {
+        self.by_session.values().all(|Advance { before, after, events, .. }| {
+            let expected = before.revision + 1..=after.map_or(before.revision, |after| after.revision);
+            events.iter().copied().flatten().map(|event| event.recorded().revision).eq(expected)
+        })
+    }
+
+    /// What the batch writes.
+    pub fn batch<'b>(&'b self, id: i64, entries: &'b [Entry]) -> Batch<'b> {
+        let mut batch = Batch { id, ..Batch::default() };
+        for entry in entries {
+            let Decision::Events { events, after, .. } = &entry.decision else { continue };
+            let group_id = after.origin.group_id;
+            let rows = events.iter().map(|event| EventRow { recorded: event.recorded(), group_id });
+            batch.events.extend(rows);
+            if let Some(command_id) = &entry.submission.command_id {
+                let (session_id, revision) = (entry.live.id(), after.revision);
+                batch.commands.push(CommandRow { session_id, command_id, revision });
+            }
+        }
+        let moved = self.by_session.values().filter_map(|advance| Some((&advance.before, advance.after?)));
+        batch.projections.extend(moved.map(|(before, after)| ProjectionRow { before, after }));
+        // In one order everywhere, or two instances could wait for each other's rows.
+        batch.events.sort_by_key(|row| row.recorded.session_id);
+        batch.commands.sort_by_key(|row| row.session_id);
+        batch.projections.sort_by_key(|row| row.after.id);
+        batch
+    }
+}
