@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::session::{Created, Event, Recorded, Revision, Session, SessionId, Timestamp};
+use crate::session::{Command, Created, Event, Recorded, Revision, Session, SessionId, Timestamp, check_embedding};
 use crate::storage::{Constraint, NewSession, Storage, StorageError};
 
 pub use error::HubError;
@@ -60,11 +60,13 @@ pub struct HubOptions {
     pub backlog: usize,
     /// How long a session without viewers and pending commands stays in memory (60 s).
     pub idle_after: Duration,
+    /// How many numbers the embedding of a memory has (1,536).
+    pub embedding_dimension: u32,
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_mins(1) }
+        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_mins(1), embedding_dimension: 1_536 }
     }
 }
 
@@ -81,6 +83,7 @@ struct Inner {
     lanes: Vec<LaneHandle>,
     feed: Arc<Feed>,
     agents: AgentNames,
+    embedding_dimension: u32,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -103,7 +106,9 @@ impl Hub {
             .collect();
         let registry = Registry::new(storage.clone());
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
-        Self { inner: Arc::new(Inner { storage, registry, lanes, feed, agents: AgentNames::default(), stop, tasks }) }
+        let embedding_dimension = options.embedding_dimension;
+        let agents = AgentNames::default();
+        Self { inner: Arc::new(Inner { storage, registry, lanes, feed, agents, embedding_dimension, stop, tasks }) }
     }
 
     /// Creates a session. With `creation_key`, a repetition returns the session that the first call
@@ -177,12 +182,15 @@ impl Hub {
     ///
     /// Why nothing was staged; the `reply` is not used then.
     pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
-        let kind = submission.commands.first().map_or("none", crate::session::Command::kind);
+        let kind = submission.commands.first().map_or("none", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
         let Inner { registry, lanes, storage, agents, .. } = &*self.inner;
         let submitting = async {
             for command in &mut submission.commands {
                 command.assign_ids(Uuid::now_v7);
+                if let Command::AddMemory { embedding: Some(embedding), .. } = command {
+                    check_embedding(embedding, self.inner.embedding_dimension)?;
+                }
                 agents.put_into(command, storage).await?;
             }
             submission::submit(registry, lanes, storage, submission, reply).await

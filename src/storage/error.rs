@@ -61,9 +61,15 @@ impl From<sqlx::Error> for StorageError {
         }
         match (database.constraint(), &*state) {
             (_, FENCED) | (Some("session_events_pkey" | "session_commands_pkey"), _) => Self::Fenced,
-            (Some("session_events_session" | "session_commands_session" | "session_messages_session"), _) => {
-                Self::SessionGone
-            }
+            (
+                Some(
+                    "session_events_session"
+                    | "session_commands_session"
+                    | "session_messages_session"
+                    | "memories_session",
+                ),
+                _,
+            ) => Self::SessionGone,
             (Some("sessions_pkey"), _) => Self::Constraint(Constraint::SessionExists),
             (Some("session_messages_pkey" | "memories_pkey"), _) => Self::Constraint(Constraint::TextExists),
             (Some("sessions_creation_key"), _) => Self::Constraint(Constraint::CreationKeyUsed),
