@@ -4,3 +4,4 @@ mod cluster;
 mod command_line;
 mod harness;
 mod live;
+mod memories;

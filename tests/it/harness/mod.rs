@@ -2,6 +2,7 @@
 //! that wait for a condition with a deadline, never for time to pass.
 
 mod database;
+mod embeddings;
 mod process;
 mod server;
 mod socket;
@@ -9,6 +10,7 @@ mod socket;
 use std::time::Duration;
 
 pub use database::{Database, test_cluster};
+pub use embeddings::{EmbeddingsEndpoint, Mood, embedding};
 pub use process::ServerProcess;
 pub use server::{TestServer, answer};
 pub use socket::Socket;
