@@ -78,6 +78,19 @@ CREATE TABLE session_keyframes (
     PRIMARY KEY (session_id, revision)
 );
 
+-- Tokens and cost, added up as they are recorded; an agent or model that was not named is ''.
+CREATE TABLE session_usage (
+    session_id    uuid NOT NULL CONSTRAINT session_usage_session REFERENCES sessions ON DELETE CASCADE,
+    node_id       text NOT NULL,
+    agent_id      text NOT NULL,
+    model         text NOT NULL,
+    calls         bigint NOT NULL,
+    input_tokens  bigint NOT NULL,
+    output_tokens bigint NOT NULL,
+    cost_usd      numeric NOT NULL,
+    PRIMARY KEY (session_id, node_id, agent_id, model)
+);
+
 -- Raised by a batch whose projection was not where the writer believed it to be.
 CREATE FUNCTION relive_fence(updated bigint, expected bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -22,7 +22,12 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub embeddings: EmbeddingsConfig,
 
-    /// Open `WebSockets` at most; one more is answered with 503.
+    /// A file with prices of models in place of the one that comes with the server, in the form of
+    /// data/model-prices.json.
+    #[arg(long, env = "RELIVE_MODEL_PRICES", value_name = "FILE")]
+    pub model_prices: Option<PathBuf>,
+
+    /// Sockets that may be open at once; one more is answered with 503.
     #[arg(long, env = "RELIVE_MAX_SOCKETS", default_value_t = 10_000, value_name = "NUMBER")]
     pub max_sockets: usize,
 

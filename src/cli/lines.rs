@@ -4,7 +4,7 @@
 //! out before they reach a terminal.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Stdout, Write};
 
 use crate::client::{
     Event, GraphDefinition, NodeId, NodeStatus, Recorded, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
@@ -13,18 +13,20 @@ use crate::client::{
 /// Where lines go, and whether they are coloured.
 pub(super) struct Lines {
     colour: bool,
+    out: Stdout,
 }
 
 impl Lines {
     /// Colour only on a terminal, and not when `NO_COLOR` is set to anything.
     pub(super) fn stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colour: std::io::stdout().is_terminal() && !refused }
+        let out = std::io::stdout();
+        Self { colour: out.is_terminal() && !refused, out }
     }
 
     /// Writes a line; false once nobody reads any more.
     pub(super) fn say(&self, line: &str) -> bool {
-        writeln!(std::io::stdout(), "{line}").is_ok()
+        writeln!(self.out.lock(), "{line}").is_ok()
     }
 
     fn at(&self, at: Timestamp) -> String {
@@ -227,7 +229,10 @@ mod tests {
             "a": {"id": "a", "type": "command", "name": "Sort\u{1b}[2J", "nextIds": ["b"]},
             "b": {"id": "b", "type": "command", "name": "Count"}
         }});
-        Story::of_graph(Lines { colour: false }, &serde_json::from_value(graph).expect("a graph"))
+        Story::of_graph(
+            Lines { colour: false, out: std::io::stdout() },
+            &serde_json::from_value(graph).expect("a graph"),
+        )
     }
 
     fn recorded(millis: i64, event: serde_json::Value) -> Recorded {

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
 use super::error::ApiError;
-use super::{catalog, commands, memories, messages, observe, openapi, pages, probes, sessions, sockets};
+use super::{catalog, commands, memories, messages, observe, openapi, pages, probes, sessions, sockets, usage};
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
@@ -90,6 +90,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(memories::create))
         .routes(routes!(memories::search))
         .routes(routes!(memories::get, memories::delete))
+        .routes(routes!(usage::report))
         .routes(routes!(sessions::node, commands::update_node))
         .routes(routes!(commands::commands))
         .routes(routes!(commands::control))

@@ -117,16 +117,16 @@ macro_rules! catalog_routes {
         mod $module {
             use super::*;
 
-            #[doc = concat!("List ", stringify!($list), ", newest first.")]
-            #[utoipa::path(get, path = concat!("/", $path), operation_id = concat!("list_", $path), tag = "catalog",
+            #[utoipa::path(get, summary = concat!("List ", stringify!($list), ", newest first."),
+                                path = concat!("/", $path), operation_id = concat!("list_", $path), tag = "catalog",
                                 params(PageQuery), responses((status = 200, description = "A page", body = $page)))]
             pub async fn list(State(app): State<App>, Query(query): Query<PageQuery>) -> Result<Json<$page>, ApiError> {
                 let ($list, next_cursor) = page::<$entity>(&app, &query).await?;
                 Ok(Json($page { $list, next_cursor }))
             }
 
-            #[doc = concat!("Create a ", $what, ".")]
-            #[utoipa::path(post, path = concat!("/", $path), operation_id = concat!("create_", $what), tag = "catalog",
+            #[utoipa::path(post, summary = concat!("Create a ", $what, "."),
+                                path = concat!("/", $path), operation_id = concat!("create_", $what), tag = "catalog",
                                 request_body = $fields, responses(
                                     (status = 201, description = "Created", body = $entity),
                                     (status = 422, description = "A graph that cannot be run", body = Problem),
@@ -138,8 +138,8 @@ macro_rules! catalog_routes {
                 create_one::<$entity>(&app, &fields).await
             }
 
-            #[doc = concat!("Read a ", $what, ".")]
-            #[utoipa::path(get, path = concat!("/", $path, "/{id}"), operation_id = concat!("get_", $what),
+            #[utoipa::path(get, summary = concat!("Read a ", $what, "."),
+                                path = concat!("/", $path, "/{id}"), operation_id = concat!("get_", $what),
                                 tag = "catalog", params(("id" = Uuid, Path)), responses(
                                     (status = 200, description = "Found", body = $entity),
                                     (status = 404, description = "Not found", body = Problem),
@@ -148,8 +148,8 @@ macro_rules! catalog_routes {
                 get_one::<$entity>(&app, id, $what).await
             }
 
-            #[doc = concat!("Replace a ", $what, "'s fields.")]
-            #[utoipa::path(put, path = concat!("/", $path, "/{id}"), operation_id = concat!("replace_", $what),
+            #[utoipa::path(put, summary = concat!("Replace a ", $what, "'s fields."),
+                                path = concat!("/", $path, "/{id}"), operation_id = concat!("replace_", $what),
                                 tag = "catalog", params(("id" = Uuid, Path)), request_body = $fields, responses(
                                     (status = 200, description = "Replaced", body = $entity),
                                     (status = 404, description = "Not found", body = Problem),
@@ -162,8 +162,8 @@ macro_rules! catalog_routes {
                 replace_one::<$entity>(&app, id, &fields, $what).await
             }
 
-            #[doc = concat!("Delete a ", $what, ".")]
-            #[utoipa::path(delete, path = concat!("/", $path, "/{id}"), operation_id = concat!("delete_", $what),
+            #[utoipa::path(delete, summary = concat!("Delete a ", $what, "."),
+                                path = concat!("/", $path, "/{id}"), operation_id = concat!("delete_", $what),
                                 tag = "catalog", params(("id" = Uuid, Path)), responses(
                                     (status = 204, description = "Deleted, with everything below it"),
                                     (status = 404, description = "Not found", body = Problem),

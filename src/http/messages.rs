@@ -31,7 +31,7 @@ pub struct MessageQuery {
 }
 
 /// A session's messages, in the order in which they were said.
-#[utoipa::path(get, path = "/sessions/{id}/messages", tag = "sessions",
+#[utoipa::path(get, path = "/sessions/{id}/messages", operation_id = "list_messages", tag = "sessions",
     params(("id" = SessionId, Path), MessageQuery),
     responses(
         (status = 200, description = "A page of messages", body = MessagePage),

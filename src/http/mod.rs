@@ -15,6 +15,7 @@ mod probes;
 mod session_query;
 mod sessions;
 mod sockets;
+mod usage;
 
 pub use access::AccessRules;
 pub use app::{App, router};

@@ -26,7 +26,7 @@ const EVENTS: (u32, u32) = (100, 1_000);
 /// Create a session. It is pending, at revision 1.
 ///
 /// With an `Idempotency-Key`, a repetition answers as the first time and creates nothing.
-#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession,
+#[utoipa::path(post, path = "/sessions", operation_id = "create_session", tag = "sessions", request_body = CreateSession,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
         (status = 201, description = "Created", body = WorkflowSession),
@@ -86,7 +86,7 @@ fn with_etag(session: &Session) -> Response {
 }
 
 /// List sessions, newest first.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", params(SessionQuery), responses(
+#[utoipa::path(get, path = "/sessions", operation_id = "list_sessions", tag = "sessions", params(SessionQuery), responses(
     (status = 200, description = "A page of summaries", body = SessionPage),
     (status = 400, description = "A filter cannot be understood", body = Problem),
 ))]
@@ -107,7 +107,7 @@ pub struct Moment {
 }
 
 /// Read a session: its live state, or its state at an earlier moment.
-#[utoipa::path(get, path = "/sessions/{id}", tag = "sessions", params(("id" = SessionId, Path), Moment), responses(
+#[utoipa::path(get, path = "/sessions/{id}", operation_id = "get_session", tag = "sessions", params(("id" = SessionId, Path), Moment), responses(
     (status = 200, description = "The state; `ETag` is its revision in quotes", body = WorkflowSession),
     (status = 304, description = "`If-None-Match` names this revision"),
     (status = 404, description = "No such session, or it did not exist at that moment", body = Problem),
@@ -142,7 +142,7 @@ async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Sessi
 }
 
 /// Delete a session with its messages, memories and journal. Its viewers are told.
-#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = SessionId, Path)), responses(
+#[utoipa::path(delete, path = "/sessions/{id}", operation_id = "delete_session", tag = "sessions", params(("id" = SessionId, Path)), responses(
     (status = 204, description = "Deleted"),
     (status = 404, description = "No such session", body = Problem),
 ))]

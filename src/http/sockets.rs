@@ -7,14 +7,14 @@ use utoipa::IntoParams;
 
 use super::app::App;
 use super::error::ApiError;
-use super::extract::Query;
+use super::extract::{Path, Query};
 use super::session_query::SessionQuery;
 use crate::protocol::{CloseCode, Mode, Problem, Subscribe};
 use crate::session::{Revision, SessionId};
 use crate::ws::{Opening, upgrade};
 
 /// Many sessions on one socket.
-#[utoipa::path(get, path = "/ws", tag = "sockets", responses(
+#[utoipa::path(get, path = "/ws", operation_id = "watch_many", tag = "sockets", responses(
     (status = 101, description = "A WebSocket"),
     (status = 426, description = "Not a WebSocket handshake", body = Problem),
     (status = 503, description = "Too many sockets", body = Problem),
@@ -40,22 +40,22 @@ pub struct WatchQuery {
 }
 
 /// One session: subscribed already; the first frame is the state.
-#[utoipa::path(get, path = "/ws/sessions/{id}", tag = "sockets", params(("id" = SessionId, Path), WatchQuery),
+#[utoipa::path(get, path = "/ws/sessions/{id}", operation_id = "watch_session", tag = "sockets", params(("id" = SessionId, Path), WatchQuery),
     responses(
         (status = 101, description = "A WebSocket; closed with 4504 when there is no such session"),
         (status = 426, description = "Not a WebSocket handshake", body = Problem),
     ))]
 pub async fn one(
     State(app): State<App>,
-    axum::extract::Path(id): axum::extract::Path<String>,
+    id: Result<Path<SessionId>, ApiError>,
     query: Result<Query<WatchQuery>, ApiError>,
     request: Request,
 ) -> Result<Response, ApiError> {
     // A browser sees nothing of a refused handshake, so what is wrong is said over the socket.
-    let opening = match (id.parse::<SessionId>(), query) {
+    let opening = match (id, query) {
         (Err(_), _) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
         (_, Err(error)) => Opening::Refused(CloseCode::NotThisProtocol, error.detail().to_owned()),
-        (Ok(session_id), Ok(Query(query))) => Opening::One(Subscribe {
+        (Ok(Path(session_id)), Ok(Query(query))) => Opening::One(Subscribe {
             session_id,
             mode: query.mode,
             after: query.after,
@@ -67,7 +67,7 @@ pub async fn one(
 }
 
 /// A live list: first the newest sessions that match, then every change.
-#[utoipa::path(get, path = "/ws/sessions", tag = "sockets", params(SessionQuery), responses(
+#[utoipa::path(get, path = "/ws/sessions", operation_id = "watch_list", tag = "sockets", params(SessionQuery), responses(
     (status = 101, description = "A WebSocket"),
     (status = 426, description = "Not a WebSocket handshake", body = Problem),
 ))]

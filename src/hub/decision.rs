@@ -15,6 +15,9 @@ pub(super) enum Decision {
     Events { generation: u64, events: Vec<Arc<RecordedFrame>>, after: Arc<Session> },
     /// The same command id came before and was, or is about to be, answered with this revision.
     Duplicate { generation: u64, revision: Revision },
+    /// Nothing will be written. As the state it was refused on is ahead of the committed one, the
+    /// refusal is as provisional as that state, until the lane has committed it.
+    Refused { generation: u64, refusal: Refusal },
     /// The lane will decide, when everything before it is decided.
     Undecided,
 }
@@ -22,7 +25,9 @@ pub(super) enum Decision {
 impl Decision {
     pub fn holds_for(&self, current: u64) -> bool {
         match self {
-            Self::Events { generation, .. } | Self::Duplicate { generation, .. } => *generation == current,
+            Self::Events { generation, .. } | Self::Duplicate { generation, .. } | Self::Refused { generation, .. } => {
+                *generation == current
+            }
             Self::Undecided => false,
         }
     }
@@ -30,7 +35,12 @@ impl Decision {
 
 impl Staged {
     /// Decides a submission on the staged state and, when it is accepted, moves that state on.
-    pub fn decide(&mut self, submission: &Submission) -> Result<Decision, Refusal> {
+    pub fn decide(&mut self, submission: &Submission) -> Decision {
+        let generation = self.generation;
+        self.try_decide(submission).unwrap_or_else(|refusal| Decision::Refused { generation, refusal })
+    }
+
+    fn try_decide(&mut self, submission: &Submission) -> Result<Decision, Refusal> {
         let generation = self.generation;
         if let Some(command_id) = &submission.command_id
             && let Some(revision) = self.recent.get(command_id)

@@ -28,7 +28,7 @@ impl From<StorageError> for HubError {
                 tracing::warn!(error = %source, "database unavailable");
                 Self::Unavailable
             }
-            StorageError::Fenced => Self::Unavailable,
+            StorageError::Fenced | StorageError::TimedOut => Self::Unavailable,
             other => {
                 tracing::error!(error = %other, "database operation failed");
                 Self::Internal

@@ -24,16 +24,18 @@ use super::decision::Decision;
 use super::error::HubError;
 use super::feed::Feed;
 use super::keyframes::Keyframes;
-use super::live::Live;
+use super::live::{Head, Live};
 use super::publication::RecordedFrame;
 use super::submission::{Outcome, Receipt, Reply, Submission};
-use crate::session::{Session, SessionId};
+use crate::session::{Revision, Session, SessionId};
 use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow, Storage, StorageError, Writer};
 
 /// Entries in one commit at most.
 const BATCH: usize = 1_024;
 /// How often a batch that keeps losing races is decided again before its commands are refused.
 const RACES: usize = 50;
+/// How long a batch may take before the database counts as away.
+const COMMIT: Duration = Duration::from_secs(15);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
@@ -110,36 +112,9 @@ impl Lane {
                 return;
             }
             metrics::gauge!("relive_backlog").set(self.receiver.len() as f64);
-            let ready = self.take(entries.drain(..)).await;
+            let ready = take(entries.drain(..));
             self.settle(ready).await;
         }
-    }
-
-    /// Receives entries: decides those whose decision is missing or void.
-    async fn take(&mut self, entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
-        let mut ready = Vec::with_capacity(entries.size_hint().0);
-        for mut entry in entries {
-            let decided = {
-                let mut staged = entry.live.staged.lock();
-                staged.queued -= 1;
-                let decided = if entry.decision.holds_for(staged.generation) {
-                    Ok(None)
-                } else {
-                    staged.decide(&entry.submission).map(Some)
-                };
-                staged.lane_decides &= staged.queued > 0;
-                decided
-            };
-            match decided {
-                Ok(None) => ready.push(entry),
-                Ok(Some(decision)) => {
-                    entry.decision = decision;
-                    ready.push(entry);
-                }
-                Err(refusal) => self.refuse(entry, refusal.into()).await,
-            }
-        }
-        ready
     }
 
     /// Brings entries to their end: every reply is answered when this returns.
@@ -174,20 +149,30 @@ impl Lane {
         let started = Instant::now();
         let mut outcome = self.try_write(&batch).await;
         let mut pause = FIRST_RETRY;
-        while let Err(StorageError::Unavailable(error)) = &outcome {
-            tracing::warn!(%error, events = batch.events.len(), "the database is away; the batch waits");
-            self.writer = None;
-            self.healthy.send_replace(false);
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_RETRY);
-            outcome = match self.was_written(&batch).await {
-                Ok(true) => Ok(()),
-                Ok(false) => self.try_write(&batch).await,
-                Err(error) => Err(error),
+        let mut is_unknown = false;
+        loop {
+            match &outcome {
+                Err(error) if error.is_transient() => {
+                    tracing::warn!(%error, events = batch.events.len(), "the database is away; the batch waits");
+                    is_unknown = true;
+                    self.writer = None;
+                    self.healthy.send_replace(false);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LAST_RETRY);
+                }
+                // What this attempt ran into may be an earlier one, which came through after all.
+                Err(_) if is_unknown => {}
+                _ => break,
+            }
+            outcome = match (self.storage.has_batch(&batch).await, outcome) {
+                (Ok(true), _) => Ok(()),
+                (Ok(false), Err(error)) if error.is_transient() => self.try_write(&batch).await,
+                (Ok(false), known) => {
+                    outcome = known;
+                    break;
+                }
+                (Err(error), _) => Err(error),
             };
-        }
-        if matches!(outcome, Err(StorageError::Fenced)) && self.was_written(&batch).await.unwrap_or(false) {
-            outcome = Ok(());
         }
         self.healthy.send_if_modified(|healthy| !std::mem::replace(healthy, true));
         metrics::histogram!("relive_commit_seconds").record(started.elapsed().as_secs_f64());
@@ -200,53 +185,58 @@ impl Lane {
             Some(writer) => writer,
             None => self.writer.insert(self.storage.writer().await?),
         };
-        writer.write(batch).await
-    }
-
-    async fn was_written(&self, batch: &Batch<'_>) -> Result<bool, StorageError> {
-        match batch.events.first() {
-            Some(row) => self.storage.has_batch(row.recorded, batch.id).await,
-            None => Ok(false),
-        }
+        // A database that neither answers nor disconnects counts as away.
+        tokio::time::timeout(COMMIT, writer.write(batch)).await.unwrap_or(Err(StorageError::TimedOut))
     }
 
     /// After a lost race: reloads the sessions that others moved on, and decides their entries anew.
-    async fn decide_again(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
+    async fn decide_again(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
         metrics::counter!("relive_races_lost_total").increment(1);
-        let Ok(overtaken) = self.overtaken(&entries).await else {
+        let Ok((overtaken, known)) = self.overtaken(&entries).await else {
             return entries;
         };
+        if overtaken.is_empty() && entries.len() > 1 {
+            // Nobody else is in the way: two entries of this batch are in each other's.
+            Box::pin(self.take_apart(entries)).await;
+            return Vec::new();
+        }
         hold(&entries);
-        for (live, known_commands) in overtaken.into_values() {
-            self.reload(&live).await;
-            let mut staged = live.staged.lock();
-            for (command_id, revision) in known_commands {
-                staged.recent.insert(command_id, revision);
+        for live in overtaken.values() {
+            self.reload(live).await;
+        }
+        for entry in &mut entries {
+            let Some(command_id) = &entry.submission.command_id else { continue };
+            if let Some(revision) = known.get(&(entry.live.id(), Arc::clone(command_id))) {
+                let mut staged = entry.live.staged.lock();
+                staged.recent.insert(Arc::clone(command_id), *revision);
+                // Not left to `recent`, which may hold fewer than there are here.
+                entry.decision = Decision::Duplicate { generation: staged.generation, revision: *revision };
             }
         }
-        self.take(entries.into_iter()).await
+        take(entries.into_iter())
     }
 
-    /// The sessions that are not where this process believes them to be, and those whose command
-    /// ids were carried out elsewhere, with these ids.
-    async fn overtaken(&self, entries: &[Entry]) -> Result<HashMap<SessionId, Overtaken>, StorageError> {
-        let mut overtaken: HashMap<SessionId, Overtaken> = HashMap::new();
+    /// The sessions that are not where this process believes them to be, or whose command ids were
+    /// carried out elsewhere; and those command ids.
+    async fn overtaken(&self, entries: &[Entry]) -> Result<(Overtaken, KnownCommands), StorageError> {
         let ids: Vec<SessionId> = Heads::of(entries).by_session.into_keys().collect();
         let revisions = self.storage.revisions(&ids).await?;
+        let command_ids = entries.iter().filter_map(|entry| match &entry.decision {
+            Decision::Events { .. } => Some((entry.live.id(), Arc::clone(entry.submission.command_id.as_ref()?))),
+            _ => None,
+        });
+        let known = self.storage.command_revisions(command_ids.collect()).await?;
+        let mut overtaken = Overtaken::new();
         for entry in entries {
             let id = entry.live.id();
-            if revisions.get(&id) != Some(&entry.live.head().session().revision) {
-                overtaken.entry(id).or_insert_with(|| (Arc::clone(&entry.live), Vec::new()));
-            }
-            if let Some(command_id) = &entry.submission.command_id
-                && matches!(entry.decision, Decision::Events { .. })
-                && let Some(revision) = self.storage.command_revision(id, command_id).await?
+            let is_known = |command_id: &Arc<str>| known.contains_key(&(id, Arc::clone(command_id)));
+            if revisions.get(&id) != Some(&entry.live.head().session().revision)
+                || entry.submission.command_id.as_ref().is_some_and(is_known)
             {
-                let (_, known) = overtaken.entry(id).or_insert_with(|| (Arc::clone(&entry.live), Vec::new()));
-                known.push((Arc::clone(command_id), revision));
+                overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
             }
         }
-        Ok(overtaken)
+        Ok((overtaken, known))
     }
 
     /// Replaces what is in memory of a session by what is stored, waiting for the database.
@@ -294,7 +284,7 @@ impl Lane {
             self.reload(&live).await;
         }
         for entry in entries {
-            let alone = self.take(std::iter::once(entry)).await;
+            let alone = take(std::iter::once(entry));
             self.settle(alone).await;
         }
     }
@@ -303,24 +293,27 @@ impl Lane {
     async fn abandon(&mut self, entries: Vec<Entry>, error: HubError) {
         for entry in entries {
             let live = Arc::clone(&entry.live);
-            self.refuse(entry, error.clone()).await;
+            self.refuse(entry, error.clone());
             self.reload(&live).await;
         }
     }
 
-    /// Refuses an entry, unless its command id was carried out earlier: then that is the answer.
-    async fn refuse(&self, entry: Entry, error: HubError) {
-        let known = match (&entry.submission.command_id, &error) {
-            (Some(command_id), HubError::Refused(_)) => {
-                self.storage.command_revision(entry.live.id(), command_id).await.ok().flatten()
-            }
-            _ => None,
-        };
-        let outcome = match known {
-            Some(revision) => Ok(Receipt { revision, duplicate: true }),
-            None => Err(error),
-        };
-        answer(entry, outcome);
+    /// Refuses an entry, unless its command id was carried out earlier: then that is the answer. The
+    /// look for it is not the lane's to wait for.
+    fn refuse(&self, entry: Entry, error: HubError) {
+        if entry.submission.command_id.is_none() || !matches!(error, HubError::Refused(_)) {
+            return answer(entry, Err(error));
+        }
+        let storage = self.storage.clone();
+        tokio::spawn(async move {
+            let command_id = entry.submission.command_id.as_deref().unwrap_or_default();
+            let outcome = match storage.command_revision(entry.live.id(), command_id).await {
+                Ok(Some(revision)) => Ok(Receipt { revision, duplicate: true }),
+                Ok(None) => Err(error),
+                Err(unknown) => Err(unknown.into()),
+            };
+            answer(entry, outcome);
+        });
     }
 
     /// Shows what was committed, then answers: whoever has an answer can already read its effect.
@@ -331,16 +324,45 @@ impl Lane {
             self.feed.changed(id);
             self.keyframes.consider(&before, after);
         }
+        let mut tally = Tally::default();
         for entry in entries {
             let receipt = match &entry.decision {
                 Decision::Events { after, .. } => Receipt { revision: after.revision, duplicate: false },
                 Decision::Duplicate { revision, .. } => Receipt { revision: *revision, duplicate: true },
+                Decision::Refused { refusal, .. } => {
+                    let refusal = refusal.clone();
+                    self.refuse(entry, refusal.into());
+                    continue;
+                }
                 // `take` lets none through.
                 Decision::Undecided => continue,
             };
-            answer(entry, Ok(receipt));
+            tally.answer(entry, Ok(receipt));
         }
     }
+}
+
+/// Receives entries: decides those whose decision is missing or void, and answers those whose
+/// session was deleted.
+fn take(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
+    let mut ready = Vec::with_capacity(entries.size_hint().0);
+    for mut entry in entries {
+        let is_deleted = matches!(entry.live.head(), Head::Deleted(_));
+        {
+            let mut staged = entry.live.staged.lock();
+            staged.queued -= 1;
+            if !is_deleted && !entry.decision.holds_for(staged.generation) {
+                entry.decision = staged.decide(&entry.submission);
+            }
+            staged.lane_decides &= staged.queued > 0;
+        }
+        if is_deleted {
+            answer(entry, Err(HubError::NotFound));
+        } else {
+            ready.push(entry);
+        }
+    }
+    ready
 }
 
 /// Counts entries as queued again, so that nothing new is staged before they are decided. To be
@@ -353,19 +375,43 @@ fn hold(entries: &[Entry]) {
     }
 }
 
-type Overtaken = (Arc<Live>, Vec<(Arc<str>, u64)>);
+type Overtaken = HashMap<SessionId, Arc<Live>>;
+type KnownCommands = HashMap<(SessionId, Arc<str>), Revision>;
 
 fn answer(entry: Entry, outcome: Outcome) {
-    let result = match &outcome {
-        Ok(receipt) if receipt.duplicate => "duplicate",
-        Ok(_) => "accepted",
-        Err(HubError::Refused(_) | HubError::NotFound | HubError::Constraint(_)) => "refused",
-        Err(HubError::Unavailable | HubError::Internal) => "failed",
-    };
-    for command in &entry.submission.commands {
-        metrics::counter!("relive_commands_total", "kind" => command.kind(), "result" => result).increment(1);
+    Tally::default().answer(entry, outcome);
+}
+
+/// Answers, counted. Looking a counter up costs as much as deciding a command, so a batch does it
+/// once for each kind and result it holds; that happens when this is dropped.
+#[derive(Default)]
+struct Tally(Vec<(&'static str, &'static str, u64)>);
+
+impl Tally {
+    fn answer(&mut self, entry: Entry, outcome: Outcome) {
+        let result = match &outcome {
+            Ok(receipt) if receipt.duplicate => "duplicate",
+            Ok(_) => "accepted",
+            Err(HubError::Refused(_) | HubError::NotFound | HubError::Constraint(_)) => "refused",
+            Err(HubError::Unavailable | HubError::Internal) => "failed",
+        };
+        for command in &entry.submission.commands {
+            let kind = command.kind();
+            match self.0.iter_mut().find(|(known, ended, _)| (*known, *ended) == (kind, result)) {
+                Some((.., count)) => *count += 1,
+                None => self.0.push((kind, result, 1)),
+            }
+        }
+        entry.reply.send(outcome);
     }
-    entry.reply.send(outcome);
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        for (kind, result, count) in self.0.drain(..) {
+            metrics::counter!("relive_commands_total", "kind" => kind, "result" => result).increment(count);
+        }
+    }
 }
 
 /// For each session of a batch: where it stands, and where the batch leads it.
@@ -425,6 +471,10 @@ impl<'a> Heads<'a> {
         }
         let moved = self.by_session.values().filter_map(|advance| Some((&advance.before, advance.after?)));
         batch.projections.extend(moved.map(|(before, after)| ProjectionRow { before, after }));
+        // In one order everywhere, or two instances could wait for each other's rows.
+        batch.events.sort_by_key(|row| row.recorded.session_id);
+        batch.commands.sort_by_key(|row| row.session_id);
+        batch.projections.sort_by_key(|row| row.after.id);
         batch
     }
 }

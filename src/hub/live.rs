@@ -197,7 +197,18 @@ impl Live {
             let mut ring = self.ring.lock();
             events.for_each(|event| ring.push(event));
         }
-        self.head.send_replace(Head::At(Arc::new(Publication::new(session))));
+        self.show(session);
+    }
+
+    /// A deleted session stays deleted, also when its last commit is heard of later.
+    fn show(&self, session: Arc<Session>) {
+        self.head.send_if_modified(|head| {
+            let is_there = matches!(head, Head::At(_));
+            if is_there {
+                *head = Head::At(Arc::new(Publication::new(session)));
+            }
+            is_there
+        });
     }
 
     /// Takes over a state that another writer brought about. Its events are in the journal only.
@@ -212,7 +223,7 @@ impl Live {
         let moved_on = self.head.borrow().session().revision != session.revision;
         if moved_on {
             *self.ring.lock() = Ring::default();
-            self.head.send_replace(Head::At(Arc::new(Publication::new(session))));
+            self.show(session);
         }
     }
 

@@ -22,6 +22,7 @@ mod handle;
 mod keyframes;
 mod lane;
 mod live;
+mod prices;
 mod publication;
 mod registry;
 mod submission;
@@ -42,6 +43,7 @@ pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
 pub use handle::{EndReason, SessionHandle, SignalReceiver};
 pub use live::{Head, Live, Subscription};
+pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
 pub use submission::{Outcome, Receipt, Reply, Submission};
 
@@ -62,11 +64,19 @@ pub struct HubOptions {
     pub idle_after: Duration,
     /// How many numbers the embedding of a memory has (1,536).
     pub embedding_dimension: u32,
+    /// What models cost (nothing, until loaded).
+    pub prices: Prices,
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_mins(1), embedding_dimension: 1_536 }
+        Self {
+            lanes: 4,
+            backlog: 4_096,
+            idle_after: Duration::from_mins(1),
+            embedding_dimension: 1_536,
+            prices: Prices::default(),
+        }
     }
 }
 
@@ -84,6 +94,7 @@ struct Inner {
     feed: Arc<Feed>,
     agents: AgentNames,
     embedding_dimension: u32,
+    prices: Prices,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -106,9 +117,10 @@ impl Hub {
             .collect();
         let registry = Registry::new(storage.clone());
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
+        let (agents, prices) = (AgentNames::default(), options.prices.clone());
         let embedding_dimension = options.embedding_dimension;
-        let agents = AgentNames::default();
-        Self { inner: Arc::new(Inner { storage, registry, lanes, feed, agents, embedding_dimension, stop, tasks }) }
+        let inner = Inner { storage, registry, lanes, feed, agents, embedding_dimension, prices, stop, tasks };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Creates a session. With `creation_key`, a repetition returns the session that the first call
@@ -154,7 +166,14 @@ impl Hub {
     ///
     /// [`HubError::NotFound`], or [`HubError::Unavailable`] when it has to be loaded and cannot.
     pub async fn session(&self, id: SessionId) -> Result<Arc<Session>, HubError> {
-        Ok(Arc::clone(self.inner.registry.get(id).await?.head().session()))
+        loop {
+            let live = self.inner.registry.get(id).await?;
+            match live.head() {
+                Head::At(publication) => return Ok(Arc::clone(publication.session())),
+                // Deleted by another instance, and only noticed.
+                Head::Deleted(_) => self.inner.registry.forget(&live),
+            }
+        }
     }
 
     /// Follows a session: its committed state now, and a wake-up at every change.
@@ -184,13 +203,14 @@ impl Hub {
     pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
         let kind = submission.commands.first().map_or("none", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
-        let Inner { registry, lanes, storage, agents, .. } = &*self.inner;
+        let Inner { registry, lanes, storage, agents, prices, .. } = &*self.inner;
         let submitting = async {
             for command in &mut submission.commands {
                 command.assign_ids(Uuid::now_v7);
                 if let Command::AddMemory { embedding: Some(embedding), .. } = command {
                     check_embedding(embedding, self.inner.embedding_dimension)?;
                 }
+                prices.put_into(command);
                 agents.put_into(command, storage).await?;
             }
             submission::submit(registry, lanes, storage, submission, reply).await

@@ -39,16 +39,27 @@ impl Registry {
 
     /// The session, loaded if need be.
     pub async fn get(&self, id: SessionId) -> Result<Arc<Live>, HubError> {
-        if let Some(live) = self.peek(id) {
-            return Ok(live);
+        loop {
+            if let Some(live) = self.peek(id) {
+                return Ok(live);
+            }
+            let slot = Arc::clone(&*self.slots.entry(id).or_default());
+            match slot.get_or_try_init(|| self.load(id)).await {
+                // Only what is in the map is the session: the place may have been given up meanwhile,
+                // by another caller whose load failed, or because the session was deleted.
+                Ok(live) if self.holds(id, &slot) => return Ok(Arc::clone(live)),
+                Ok(_) => {}
+                Err(error) => {
+                    // Nobody keeps a place for what could not be loaded, or any id would take memory.
+                    self.slots.remove_if(&id, |_, held| Arc::ptr_eq(held, &slot) && held.get().is_none());
+                    return Err(error);
+                }
+            }
         }
-        let slot = Arc::clone(&*self.slots.entry(id).or_default());
-        let loaded = slot.get_or_try_init(|| self.load(id)).await.cloned();
-        if loaded.is_err() {
-            // Nobody keeps a place for what could not be loaded, or any id would take memory.
-            self.slots.remove_if(&id, |_, held| Arc::ptr_eq(held, &slot) && held.get().is_none());
-        }
-        loaded
+    }
+
+    fn holds(&self, id: SessionId, slot: &Slot) -> bool {
+        self.slots.get(&id).is_some_and(|held| Arc::ptr_eq(&held, slot))
     }
 
     async fn load(&self, id: SessionId) -> Result<Arc<Live>, HubError> {

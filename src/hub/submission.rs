@@ -128,14 +128,16 @@ fn stage(live: &Arc<Live>, submission: Submission, reply: Reply, permit: mpsc::P
         return Staging::Retired(submission, reply);
     }
     staged.touch();
-    let decision = if staged.lane_decides { Ok(Decision::Undecided) } else { staged.decide(&submission) };
+    let decision = if staged.lane_decides { Decision::Undecided } else { staged.decide(&submission) };
     match decision {
-        Ok(decision) => {
+        Decision::Refused { refusal, .. } if staged.session.revision == live.head().session().revision => {
+            Staging::Refused(refusal, submission, reply)
+        }
+        decision => {
             staged.queued += 1;
             permit.send(Entry { live: Arc::clone(live), submission, decision, reply });
             Staging::Staged
         }
-        Err(refusal) => Staging::Refused(refusal, submission, reply),
     }
 }
 

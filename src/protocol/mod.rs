@@ -15,6 +15,6 @@ pub use frames::{ClientFrame, CommandFrame, Mode, ReplayAction, ServerFrame, Ses
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
     FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest,
-    SearchMemories, SearchMethod, SessionPage, SignalRequest, WorkflowPage,
+    SearchMemories, SearchMethod, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
 };
 pub use typescript::export as export_typescript;

@@ -1,5 +1,8 @@
 //! Bodies of HTTP requests and answers.
 
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use ts_rs::TS;
@@ -8,7 +11,7 @@ use uuid::Uuid;
 
 use crate::session::{
     Agent, Command, Driver, GraphDefinition, Group, Memory, Message, NodeId, NodeStateSnapshot, NodeStatus, Progress,
-    Recorded, Revision, SessionId, SessionSummary, Workflow,
+    Recorded, Revision, SessionId, SessionSummary, Workflow, usd,
 };
 
 /// `POST /sessions`.
@@ -299,6 +302,40 @@ pub struct MemoryPage {
     /// Pass as `after` for the next page; absent when there are no more, and by similarity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<String>,
+}
+
+/// Tokens and cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts")]
+pub struct Usage {
+    /// How often usage was recorded.
+    #[ts(type = "number")]
+    pub calls: u64,
+    #[ts(type = "number")]
+    pub input_tokens: u64,
+    #[ts(type = "number")]
+    pub output_tokens: u64,
+    #[serde(with = "usd")]
+    #[ts(type = "number")]
+    #[schema(value_type = f64)]
+    pub cost_usd: Decimal,
+}
+
+/// `GET /sessions/{id}/usage`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts")]
+pub struct UsageReport {
+    pub total: Usage,
+    #[ts(type = "Record<string, Usage>")]
+    pub by_node: BTreeMap<String, Usage>,
+    /// By agent id; usage that names no agent is left out.
+    #[ts(type = "Record<string, Usage>")]
+    pub by_agent: BTreeMap<String, Usage>,
+    /// By model; usage that names no model is left out.
+    #[ts(type = "Record<string, Usage>")]
+    pub by_model: BTreeMap<String, Usage>,
 }
 
 /// `GET /groups`.

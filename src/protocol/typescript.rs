@@ -7,7 +7,7 @@ use ts_rs::{Config, ExportError, TS};
 use super::{
     AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateMemory, CreateSession, EventPage,
     FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ReviewRequest, SearchMemories,
-    ServerFrame, SessionPage, SignalRequest, WorkflowPage,
+    ServerFrame, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
 };
 use crate::session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Workflow,
@@ -38,6 +38,8 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     ReviewRequest::export_all(&config)?;
     SessionPage::export_all(&config)?;
     MessagePage::export_all(&config)?;
+    Usage::export_all(&config)?;
+    UsageReport::export_all(&config)?;
     GroupPage::export_all(&config)?;
     AgentPage::export_all(&config)?;
     WorkflowPage::export_all(&config)?;

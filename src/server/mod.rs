@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
 use crate::http::{AccessRules, App, router};
-use crate::hub::{Hub, HubOptions};
+use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError};
 use crate::telemetry;
@@ -41,6 +41,8 @@ pub enum ServeError {
     Address(std::io::Error),
     #[error("DATABASE_URL is not a PostgreSQL address: {0}")]
     DatabaseUrl(sqlx::Error),
+    #[error(transparent)]
+    Prices(#[from] PriceError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -82,6 +84,7 @@ impl Server {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
         let endpoint = embeddings_endpoint(config)?;
+        let prices = Prices::load(config.model_prices.as_deref())?;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
@@ -91,6 +94,7 @@ impl Server {
                 lanes: usize::from(config.database.lanes),
                 idle_after: Duration::from_secs_f64(config.idle_seconds),
                 embedding_dimension,
+                prices,
                 ..HubOptions::default()
             },
         );

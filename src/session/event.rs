@@ -16,6 +16,15 @@ use super::{
     GraphDefinition, Keyframe, Message, MessageRole, NodeId, NodeStatus, Progress, Revision, SessionId, Timestamp,
 };
 
+/// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
+pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
 /// Who runs the session's graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -53,10 +62,10 @@ pub struct Created {
     /// The graph as it was then; later edits of the workflow do not reach this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Arc<GraphDefinition>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub proposal: Option<Arc<Value>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub inputs: Option<Arc<Value>>,
     #[serde(default)]
@@ -155,7 +164,7 @@ pub enum Event {
     Resumed,
     /// Pending nodes become `skipped`.
     Completed {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         outputs: Option<Arc<Value>>,
     },
@@ -186,7 +195,7 @@ pub enum Event {
         progress: Option<Progress>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Arc<Value>>,
     },

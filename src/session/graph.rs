@@ -7,6 +7,7 @@ use serde_json::Value;
 use ts_rs::TS;
 use utoipa::ToSchema;
 
+use super::validate::json;
 use super::{NodeId, limits};
 
 /// One node of a workflow graph.
@@ -58,7 +59,7 @@ pub struct GraphDefinition {
     pub start_node_id: NodeId,
 }
 
-/// Why a graph cannot be run. Every variant names the node to look at.
+/// Why a graph cannot be run. Every variant names the node to look at, if it is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
     #[error("the start node '{0}' is not among the nodes")]
@@ -73,6 +74,10 @@ pub enum GraphError {
     KeyMismatch { key: NodeId, id: NodeId },
     #[error("node '{0}' has an empty or overlong id, name or type")]
     BadText(NodeId),
+    #[error("{0} contains the character NUL")]
+    Nul(String),
+    #[error("a property of node '{0}' contains the character NUL or is nested more than {max} levels deep", max = limits::JSON_DEPTH)]
+    BadProperty(NodeId),
     #[error("the graph has {0} nodes; at most {max} are allowed", max = limits::NODES)]
     TooManyNodes(usize),
 }
@@ -90,6 +95,11 @@ impl GraphDefinition {
     pub fn validate(&self) -> Result<(), GraphError> {
         if self.nodes.len() > limits::NODES {
             return Err(GraphError::TooManyNodes(self.nodes.len()));
+        }
+        let texts =
+            [("id", self.id.as_deref()), ("name", Some(&*self.name)), ("description", self.description.as_deref())];
+        if let Some((field, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.contains('\0'))) {
+            return Err(GraphError::Nul(format!("the graph's {field}")));
         }
         for (key, node) in &self.nodes {
             check_texts(key, node)?;
@@ -182,11 +192,14 @@ fn check_texts(key: &NodeId, node: &GraphNode) -> Result<(), GraphError> {
     }
     let id_fits = !key.as_str().is_empty() && key.as_str().len() <= limits::NODE_ID_BYTES;
     let fits = |text: &str| text.len() <= limits::NAME_BYTES && !text.contains('\0');
-    if id_fits && fits(&node.name) && fits(&node.kind) && !node.kind.is_empty() {
-        Ok(())
-    } else {
-        Err(GraphError::BadText(key.clone()))
+    if !(id_fits && fits(&node.name) && fits(&node.kind) && !node.kind.is_empty()) {
+        return Err(GraphError::BadText(key.clone()));
     }
+    let is_bad = |(key, value): (&String, &Value)| key.contains('\0') || json("properties", value).is_err();
+    if node.properties.iter().any(is_bad) {
+        return Err(GraphError::BadProperty(key.clone()));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -27,9 +27,9 @@ pub struct Keyframe {
     completed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<Arc<str>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::event::present", skip_serializing_if = "Option::is_none")]
     proposal: Option<Arc<Value>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::event::present", skip_serializing_if = "Option::is_none")]
     outputs: Option<Arc<Value>>,
     nodes: Vec<KeyframeNode>,
     total_tokens: u64,

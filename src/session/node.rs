@@ -169,10 +169,11 @@ pub mod usd {
 
     use super::{Decimal, Deserialize, Deserializer, Serializer, de};
     use crate::session::limits;
-    use rust_decimal::prelude::ToPrimitive;
 
     pub fn serialize<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(amount.to_f64().unwrap_or(f64::MAX))
+        // By way of the text, which is rounded once: `Decimal::to_f64` computes, and can end up on the
+        // number next to the one that was read.
+        serializer.serialize_f64(amount.to_string().parse().unwrap_or(f64::MAX))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {

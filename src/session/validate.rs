@@ -94,15 +94,33 @@ fn no_nul(field: &'static str, value: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Walks a JSON value's texts and keys. Depth is bounded by the parser's own limit.
+/// Walks a JSON value's texts and keys.
+///
+/// # Errors
+///
+/// [`Refusal::Invalid`] for the character NUL, and beyond [`limits::JSON_DEPTH`].
 pub fn json(field: &'static str, value: &Value) -> Result<(), Refusal> {
+    json_within(field, value, limits::JSON_DEPTH)
+}
+
+fn json_within(field: &'static str, value: &Value, levels: usize) -> Result<(), Refusal> {
+    let inner = || {
+        let problem = "must not be nested more than 100 levels deep";
+        levels.checked_sub(1).ok_or(Refusal::Invalid { field, problem })
+    };
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
         Value::String(string) => no_nul(field, string),
-        Value::Array(items) => items.iter().try_for_each(|item| json(field, item)),
-        Value::Object(entries) => entries.iter().try_for_each(|(key, entry)| {
-            no_nul(field, key)?;
-            json(field, entry)
-        }),
+        Value::Array(items) => {
+            let levels = inner()?;
+            items.iter().try_for_each(|item| json_within(field, item, levels))
+        }
+        Value::Object(entries) => {
+            let levels = inner()?;
+            entries.iter().try_for_each(|(key, entry)| {
+                no_nul(field, key)?;
+                json_within(field, entry, levels)
+            })
+        }
     }
 }

@@ -9,6 +9,9 @@ pub enum StorageError {
     /// took effect is unknown.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// It did not answer in time. Whether a write took effect is unknown.
+    #[error("the database did not answer in time")]
+    TimedOut,
     /// Another writer was first: it took the revision, or carried out the command id.
     #[error("another writer has moved a session on")]
     Fenced,
@@ -66,7 +69,8 @@ impl From<sqlx::Error> for StorageError {
                     "session_events_session"
                     | "session_commands_session"
                     | "session_messages_session"
-                    | "memories_session",
+                    | "memories_session"
+                    | "session_usage_session",
                 ),
                 _,
             ) => Self::SessionGone,
@@ -108,6 +112,6 @@ impl StorageError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::TimedOut)
     }
 }

@@ -1,7 +1,11 @@
 //! Reading the journal.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
+use uuid::Uuid;
 
 use super::{Storage, StorageError};
 use crate::session::{Event, Recorded, Revision, SessionId, Timestamp};
@@ -89,5 +93,31 @@ impl Storage {
                 .fetch_optional(&self.pool)
                 .await?;
         Ok(revision.map(i64::unsigned_abs))
+    }
+
+    /// As [`Storage::command_revision`], for many; those that were not carried out are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn command_revisions(
+        &self,
+        commands: Vec<(SessionId, Arc<str>)>,
+    ) -> Result<HashMap<(SessionId, Arc<str>), Revision>, StorageError> {
+        if commands.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let rows: Vec<(Uuid, String, i64)> = sqlx::query_as(
+            "SELECT session_id, command_id, revision FROM session_commands
+             JOIN UNNEST($1::uuid[], $2::text[]) AS asked (session_id, command_id) USING (session_id, command_id)",
+        )
+        .bind(commands.iter().map(|(session_id, _)| session_id.0).collect::<Vec<_>>())
+        .bind(commands.iter().map(|(_, command_id)| &**command_id).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await?;
+        let known = rows
+            .into_iter()
+            .map(|(id, command_id, revision)| ((SessionId(id), Arc::from(command_id)), revision.unsigned_abs()));
+        Ok(known.collect())
     }
 }

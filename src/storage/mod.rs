@@ -13,6 +13,7 @@ mod messages;
 mod page;
 mod recovery;
 mod sessions;
+mod usage;
 mod writer;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
 pub use messages::{MessageCursor, MessageFilter};
 pub use page::{Cursor, Page};
 pub use sessions::{NewSession, SessionFilter};
+pub use usage::UsageRow;
 pub use writer::{Batch, CommandRow, EventRow, ProjectionRow, Writer};
 
 /// The schema, embedded in the binary. Every migration can be taken back.

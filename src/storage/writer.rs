@@ -91,7 +91,9 @@ WITH events AS (
 SELECT relive_fence((SELECT count(*) FROM updated), $23)";
 
 impl Writer {
-    pub(super) fn new(connection: PoolConnection<Postgres>, unembedded: Arc<Notify>) -> Self {
+    pub(super) fn new(mut connection: PoolConnection<Postgres>, unembedded: Arc<Notify>) -> Self {
+        // A writer is given up when its connection is in doubt; nobody else should meet that one.
+        connection.close_on_drop();
         Self { connection, unembedded }
     }
 
@@ -103,14 +105,16 @@ impl Writer {
     /// [`StorageError::Unavailable`] when it is unknown whether the batch was written: look with
     /// [`Storage::has_batch`], on a new connection.
     pub async fn write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
-        let has_texts =
-            batch.events.iter().any(|row| matches!(row.recorded.event, Event::MessageAdded(_) | Event::MemoryAdded(_)));
-        if !has_texts {
+        let has_rows_of_its_own = |row: &EventRow<'_>| {
+            matches!(row.recorded.event, Event::MessageAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. })
+        };
+        if !batch.events.iter().any(has_rows_of_its_own) {
             return write_rows(&mut self.connection, batch).await;
         }
         let mut transaction = sqlx::Connection::begin(&mut *self.connection).await?;
         write_rows(&mut transaction, batch).await?;
         write_texts(&mut transaction, batch).await?;
+        super::usage::write_usage(&mut transaction, batch).await?;
         transaction.commit().await?;
         if batch.events.iter().any(lacks_embedding) {
             self.unembedded.notify_one();
@@ -311,19 +315,23 @@ fn lacks_embedding(row: &EventRow<'_>) -> bool {
 }
 
 impl Storage {
-    /// Whether the write named `batch` took effect, judged by one of its events: a write takes
-    /// effect whole or not at all.
+    /// Whether this batch took effect, judged by one event of each of its sessions: a write takes
+    /// effect whole or not at all, but a session may have been deleted since. False for a batch
+    /// without events.
     ///
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn has_batch(&self, recorded: &Recorded, batch: i64) -> Result<bool, StorageError> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT batch FROM session_events WHERE session_id = $1 AND revision = $2")
-                .bind(recorded.session_id.0)
-                .bind(bigint(recorded.revision))
-                .fetch_optional(&self.pool)
-                .await?;
-        Ok(found == Some(batch))
+    pub async fn has_batch(&self, batch: &Batch<'_>) -> Result<bool, StorageError> {
+        let found = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM session_events JOIN UNNEST($1::uuid[], $2::bigint[])
+             AS first (session_id, revision) USING (session_id, revision) WHERE batch = $3)",
+        )
+        .bind(batch.projections.iter().map(|row| row.after.id.0).collect::<Vec<_>>())
+        .bind(batch.projections.iter().map(|row| bigint(row.before.revision + 1)).collect::<Vec<_>>())
+        .bind(batch.id)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(found)
     }
 }

@@ -19,6 +19,7 @@ use super::list;
 use super::reader::{Reader, reader};
 use super::rooms::Membership;
 use super::socket::{OUTBOX_BYTES, Socket};
+use super::streams::Chunk;
 use super::upgrade::Opening;
 use super::viewer::{Missing, Progress, Viewer};
 use crate::hub::{Hub, HubError};
@@ -247,8 +248,12 @@ impl Connection {
             ClientFrame::Subscribe(subscribe) => self.subscribe(&subscribe).await,
             ClientFrame::Unsubscribe { session_id } => drop(self.viewers.remove(&session_id)),
             ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
-            // Live chunks are never answered, and a server without authentication takes any token.
-            ClientFrame::Token { .. } | ClientFrame::Auth { .. } => {}
+            ClientFrame::Token { session_id, node_id, message_id, text, agent_id, is_thinking } => {
+                let chunk = Chunk { node_id, message_id, text, agent_id, is_thinking };
+                self.gateway.rooms.show_chunk(session_id, chunk, &self.socket);
+            }
+            // A server without authentication takes any token.
+            ClientFrame::Auth { .. } => {}
             ClientFrame::Replay { .. } => {
                 let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";
                 self.socket.send(frames::error_frame(None, None, ErrorCode::BadRequest, problem));
@@ -277,12 +282,12 @@ impl Connection {
         let (viewer, membership) = self
             .gateway
             .rooms
-            .join(id, |live| {
+            .join(id, |live, streams| {
                 if announce {
                     let (revision, mode) = (live.head().session().revision, subscribe.mode.unwrap_or_default());
                     socket.send(frames::text(&ServerFrame::Subscribed { session_id: id, revision, mode }));
                 }
-                Viewer::new(socket, live, subscribe)
+                Viewer::new(socket, live, streams, subscribe)
             })
             .await?;
         // Due at once: `serve_viewers` shows the first state.

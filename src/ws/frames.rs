@@ -13,10 +13,13 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 /// The longest header of an unmasked frame.
 const HEADER: usize = 10;
+/// Room for an answer or an event, which most frames are; larger ones grow.
+const USUAL: usize = 256;
 
 /// A text frame with `body` as JSON.
 pub(super) fn text(body: &impl Serialize) -> Bytes {
-    let mut buffer = vec![0; HEADER];
+    let mut buffer = Vec::with_capacity(USUAL);
+    buffer.resize(HEADER, 0);
     if let Err(error) = serde_json::to_writer(&mut buffer, body) {
         // Frames hold string keys and finite numbers only; nothing else can fail here.
         tracing::error!(%error, "a frame could not be encoded");

@@ -26,6 +26,7 @@ mod list;
 mod reader;
 mod rooms;
 mod socket;
+mod streams;
 mod upgrade;
 mod viewer;
 

@@ -1,15 +1,19 @@
 //! Who watches which session on this server, and the task that shows them its changes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::socket::Socket;
+use super::streams::{Chunk, Streams};
 use super::viewer::Viewer;
 use crate::hub::{Head, Hub, HubError, Live, Subscription};
-use crate::session::SessionId;
+use crate::session::{Event, Revision, SessionId};
 
 /// Viewers that are served before the task lets others run.
 const TURN: usize = 128;
@@ -23,9 +27,34 @@ pub(super) struct Rooms {
 
 #[derive(Debug)]
 struct Room {
-    viewers: Arc<Mutex<Vec<Arc<Viewer>>>>,
+    shared: Arc<Shared>,
     /// Ends the room's task with the room.
     _task: DropGuard,
+}
+
+/// What a room's task and its visitors share.
+#[derive(Debug)]
+struct Shared {
+    viewers: Mutex<Vec<Arc<Viewer>>>,
+    streams: Arc<Streams>,
+    /// A chunk of a message has come.
+    chunk: Notify,
+    /// The session was deleted; nothing is shown here any more.
+    has_ended: AtomicBool,
+}
+
+impl Room {
+    fn open(subscription: Subscription) -> Self {
+        let shared = Arc::new(Shared {
+            viewers: Mutex::default(),
+            streams: Arc::new(Streams::new(subscription.live().id())),
+            chunk: Notify::new(),
+            has_ended: AtomicBool::new(false),
+        });
+        let ended = CancellationToken::new();
+        tokio::spawn(ended.clone().run_until_cancelled_owned(show(subscription, Arc::clone(&shared))));
+        Self { shared, _task: ended.drop_guard() }
+    }
 }
 
 /// A viewer's place in a room; dropping it leaves the room, and ends it when it was the last.
@@ -49,21 +78,36 @@ impl Rooms {
     pub async fn join(
         &self,
         id: SessionId,
-        make: impl FnOnce(Arc<Live>) -> Viewer,
+        make: impl FnOnce(Arc<Live>, Arc<Streams>) -> Viewer,
     ) -> Result<(Arc<Viewer>, Membership), HubError> {
         let subscription = self.hub.subscribe(id).await?;
-        let viewer = Arc::new(make(Arc::clone(subscription.live())));
-        match self.rooms.entry(id) {
-            Entry::Occupied(room) => room.get().viewers.lock().push(Arc::clone(&viewer)),
-            Entry::Vacant(place) => {
-                let viewers = Arc::new(Mutex::new(vec![Arc::clone(&viewer)]));
-                let ended = CancellationToken::new();
-                tokio::spawn(ended.clone().run_until_cancelled_owned(show(subscription, Arc::clone(&viewers))));
-                place.insert(Room { viewers, _task: ended.drop_guard() });
-            }
-        }
+        let live = Arc::clone(subscription.live());
+        let viewer = {
+            let room = match self.rooms.entry(id) {
+                Entry::Vacant(place) => place.insert(Room::open(subscription)),
+                Entry::Occupied(mut held) => {
+                    // The room of a deleted session, not yet empty, and a new session of that id.
+                    if held.get().shared.has_ended.load(Ordering::Acquire) {
+                        held.insert(Room::open(subscription));
+                    }
+                    held.into_ref()
+                }
+            };
+            let viewer = Arc::new(make(live, Arc::clone(&room.shared.streams)));
+            room.shared.viewers.lock().push(Arc::clone(&viewer));
+            viewer
+        };
         metrics::gauge!("relive_viewers").increment(1);
         Ok((Arc::clone(&viewer), Membership { rooms: self.clone(), viewer }))
+    }
+
+    /// Shows a chunk of a message to the session's viewers, if it has any and is running.
+    pub fn show_chunk(&self, id: SessionId, chunk: Chunk, writer: &Arc<Socket>) {
+        if let Some(room) = self.rooms.get(&id)
+            && room.shared.streams.push(chunk, writer)
+        {
+            room.shared.chunk.notify_one();
+        }
     }
 }
 
@@ -72,7 +116,7 @@ impl Drop for Membership {
         metrics::gauge!("relive_viewers").decrement(1);
         if let Entry::Occupied(room) = self.rooms.rooms.entry(self.viewer.session_id()) {
             let is_empty = {
-                let mut viewers = room.get().viewers.lock();
+                let mut viewers = room.get().shared.viewers.lock();
                 if let Some(place) = viewers.iter().position(|viewer| Arc::ptr_eq(viewer, &self.viewer)) {
                     viewers.swap_remove(place);
                 }
@@ -86,10 +130,12 @@ impl Drop for Membership {
 }
 
 /// Shows every change to every viewer, until the room ends or the session is deleted.
-async fn show(mut subscription: Subscription, viewers: Arc<Mutex<Vec<Arc<Viewer>>>>) {
+async fn show(mut subscription: Subscription, shared: Arc<Shared>) {
+    let mut seen = subscription.head().session().revision;
     loop {
         let head = subscription.head();
-        let present: Vec<Arc<Viewer>> = viewers.lock().clone();
+        finish_streams(&subscription, &shared.streams, &mut seen, head.session().revision);
+        let present: Vec<Arc<Viewer>> = shared.viewers.lock().clone();
         for turn in present.chunks(TURN) {
             for viewer in turn {
                 viewer.move_on_or_call();
@@ -97,8 +143,25 @@ async fn show(mut subscription: Subscription, viewers: Arc<Mutex<Vec<Arc<Viewer>
             tokio::task::yield_now().await;
         }
         if let Head::Deleted(_) = head {
+            shared.has_ended.store(true, Ordering::Release);
             return;
         }
-        subscription.changed().await;
+        tokio::select! {
+            () = subscription.changed() => {}
+            () = shared.chunk.notified() => {}
+        }
+    }
+}
+
+/// Ends the streams of messages that have been stored since the last look.
+fn finish_streams(subscription: &Subscription, streams: &Streams, seen: &mut Revision, head: Revision) {
+    if *seen < head {
+        // What is no longer in memory was stored so long ago that nobody sends chunks of it.
+        for event in subscription.live().events_after(*seen).unwrap_or_default() {
+            if let Event::MessageAdded(message) = &event.recorded().event {
+                streams.finish(message.message_id);
+            }
+        }
+        *seen = head;
     }
 }

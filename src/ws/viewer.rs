@@ -11,15 +11,17 @@ use tokio::time::Instant;
 use super::frames;
 use super::gateway::metrics;
 use super::socket::{Offer, Socket};
+use super::streams::{Offsets, Streams};
 use crate::hub::{Head, Live, Publication, RecordedFrame};
 use crate::protocol::{Mode, Subscribe};
-use crate::session::{Message, Recorded, Revision, Session, SessionId};
+use crate::session::{Event, Message, Recorded, Revision, Session, SessionId};
 
 /// A subscription. The room's task and the connection's task both move it on, one at a time.
 #[derive(Debug)]
 pub(super) struct Viewer {
     socket: Arc<Socket>,
     live: Arc<Live>,
+    streams: Arc<Streams>,
     mode: Mode,
     wants_messages: bool,
     min_interval: Duration,
@@ -41,6 +43,8 @@ struct Cursor {
     /// Not before this, when the client asked for a slower pace.
     not_before: Option<Instant>,
     end_sent: bool,
+    /// How far the client has got in messages that are still being written.
+    offsets: Offsets,
 }
 
 /// Where a viewer stands after it was moved on.
@@ -69,7 +73,7 @@ pub(super) enum Missing {
 struct Busy;
 
 impl Viewer {
-    pub fn new(socket: Arc<Socket>, live: Arc<Live>, subscribe: &Subscribe) -> Self {
+    pub fn new(socket: Arc<Socket>, live: Arc<Live>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
         let head = Arc::clone(live.head().session());
         let mode = subscribe.mode.unwrap_or_default();
         // A client that claims to be ahead of the server is shown the whole state.
@@ -82,10 +86,12 @@ impl Viewer {
             base: (up_to_date && mode != Mode::Events).then_some(head),
             not_before: None,
             end_sent: false,
+            offsets: Offsets::new(),
         };
         let viewer = Self {
             socket,
             live,
+            streams,
             mode,
             wants_messages: subscribe.messages.unwrap_or(false),
             min_interval: Duration::from_millis(subscribe.min_interval_ms.unwrap_or(0)),
@@ -127,7 +133,21 @@ impl Viewer {
             Mode::Events => self.offer_events(&mut cursor, head.session().revision),
             Mode::Snapshot | Mode::Delta => self.offer_messages_and_state(&mut cursor, head.publication()),
         };
-        if progress == Progress::UpToDate { self.offer_end(&mut cursor, head.publication()) } else { progress }
+        if progress != Progress::UpToDate {
+            return progress;
+        }
+        if self.wants_messages && self.offer_tokens(&mut cursor).is_err() {
+            return Progress::Blocked;
+        }
+        self.offer_end(&mut cursor, head.publication())
+    }
+
+    fn offer_tokens(&self, cursor: &mut Cursor) -> Result<(), Busy> {
+        for (message_id, offset, frame) in self.streams.missing(&mut cursor.offsets, &self.socket) {
+            self.offer(&frame)?;
+            cursor.offsets.insert(message_id, offset);
+        }
+        Ok(())
     }
 
     fn offer(&self, frame: &Bytes) -> Result<(), Busy> {
@@ -153,10 +173,18 @@ impl Viewer {
         if self.wants_messages
             && let Some(frame) = frames::message(event)
         {
+            self.finish_stream(event);
             self.offer(&frame)?;
         }
         cursor.messages = event.recorded().revision;
         Ok(())
+    }
+
+    /// No chunk of a message may follow the message itself.
+    fn finish_stream(&self, event: &RecordedFrame) {
+        if let Event::MessageAdded(message) = &event.recorded().event {
+            self.streams.finish(message.message_id);
+        }
     }
 
     fn offer_state(&self, cursor: &mut Cursor, publication: &Publication) -> Progress {
@@ -243,6 +271,7 @@ impl Viewer {
             if revision <= cursor.messages {
                 continue;
             }
+            self.streams.finish(message.id);
             if self.offer(&frames::stored_message(revision, message)).is_err() {
                 return false;
             }

@@ -1,7 +1,39 @@
 //! Integration tests: real PostgreSQL, real sockets, the server as `main` starts it.
 
+// A test that meets the unexpected should fail loudly, its helpers included.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
+// What is pedantic about the product would be noise here.
+#![allow(clippy::pedantic)]
+
+mod access;
+mod architecture;
+mod bad_frames;
+mod bad_input;
+mod catalog;
 mod cluster;
 mod command_line;
+mod commands;
+mod database_away;
+mod delta;
+mod events;
+mod fence;
+mod frontend_types;
+mod handle;
 mod harness;
+mod hub;
+mod kill;
+mod lists;
 mod live;
+mod live_list;
 mod memories;
+mod messages;
+mod migrations;
+mod openapi;
+mod sessions;
+mod shutdown;
+mod signals;
+mod slow_viewer;
+mod sockets;
+mod story;
+mod time_travel;
+mod usage;

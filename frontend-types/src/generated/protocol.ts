@@ -265,6 +265,28 @@ messages?: boolean,
 minIntervalMs?: number, };
 
 /**
+ * Tokens and cost.
+ */
+export type Usage = { 
+/**
+ * How often usage was recorded.
+ */
+calls: number, inputTokens: number, outputTokens: number, costUsd: number, };
+
+/**
+ * `GET /sessions/{id}/usage`.
+ */
+export type UsageReport = { total: Usage, byNode: Record<string, Usage>, 
+/**
+ * By agent id; usage that names no agent is left out.
+ */
+byAgent: Record<string, Usage>, 
+/**
+ * By model; usage that names no model is left out.
+ */
+byModel: Record<string, Usage>, };
+
+/**
  * `GET /workflows`.
  */
 export type WorkflowPage = { workflows: Array<Workflow>, nextCursor?: string, };

@@ -1,18 +1,22 @@
 //! What every integration test stands on: a database of its own, a server of its own, and clients
 //! that wait for a condition with a deadline, never for time to pass.
 
+mod check;
 mod database;
 mod embeddings;
 mod process;
+mod raw;
 mod server;
 mod socket;
 
 use std::time::Duration;
 
-pub use database::{Database, test_cluster};
+pub use check::{assert_no_internals, chain, context, merge, node};
+pub use database::Database;
 pub use embeddings::{EmbeddingsEndpoint, Mood, embedding};
 pub use process::ServerProcess;
-pub use server::{TestServer, answer};
+pub use raw::{CONTINUATION, FINAL, RawSocket, TEXT};
+pub use server::{TestServer, answer, config, problem};
 pub use socket::Socket;
 
 /// How long anything may take before a test fails.

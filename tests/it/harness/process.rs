@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -44,9 +45,13 @@ impl ServerProcess {
     }
 
     /// SIGTERM; returns the exit code.
-    pub async fn terminate(mut self) -> Option<i32> {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), nix::sys::signal::Signal::SIGTERM)
-            .expect("signal");
+    pub async fn terminate(self) -> Option<i32> {
+        self.end_with(Signal::SIGTERM).await
+    }
+
+    /// Sends a signal that ends the server; returns the exit code.
+    pub async fn end_with(mut self, signal: Signal) -> Option<i32> {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("signal");
         let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("ended in time");
         ended.expect("a status").code()
     }

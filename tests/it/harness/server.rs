@@ -1,13 +1,13 @@
 //! A server in this process, started as `main` starts it.
 
 use relive::config::{AccessConfig, DatabaseConfig, EmbeddingsConfig, ServeConfig};
-use relive::hub::Hub;
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::check::assert_problem;
 use super::database::Database;
 use super::socket::Socket;
 
@@ -25,6 +25,7 @@ pub fn config(database: &Database) -> ServeConfig {
         },
         access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new() },
         embeddings: EmbeddingsConfig::default(),
+        model_prices: None,
         max_sockets: 10_000,
         idle_seconds: 60.0,
     }
@@ -32,7 +33,6 @@ pub fn config(database: &Database) -> ServeConfig {
 
 pub struct TestServer {
     pub database: Database,
-    pub hub: Hub,
     address: std::net::SocketAddr,
     http: reqwest::Client,
     stop: CancellationToken,
@@ -56,10 +56,10 @@ impl TestServer {
         change(&mut config);
         let listener = listen(&config).await.expect("listen");
         let server = Server::prepare(listener, &config).await.expect("prepare");
-        let (address, hub) = (server.address(), server.hub().clone());
+        let address = server.address();
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        Self { database, hub, address, http: reqwest::Client::new(), stop, running: Some(running) }
+        Self { database, address, http: reqwest::Client::new(), stop, running: Some(running) }
     }
 
     /// Stops the server and waits for it; returns its database for another one.
@@ -123,6 +123,36 @@ impl TestServer {
         receipt["revision"].as_u64().expect("a revision")
     }
 
+    /// Sends a request that must be answered with this error code, as a problem document.
+    pub async fn refused(&self, method: Method, path: &str, body: Option<Value>, code: &str) -> Value {
+        let mut request = self.request(method, path);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        problem(request, code).await
+    }
+
+    /// The state of a session, live or (`?revision=N`) as it was.
+    pub async fn session(&self, id_and_query: &str) -> Value {
+        let (status, session) = self.get(&format!("/api/v1/sessions/{id_and_query}")).await;
+        assert_eq!(status, StatusCode::OK, "{session}");
+        session
+    }
+
+    /// All events of a session, as they are stored.
+    pub async fn events(&self, id: &str) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            let path = format!("/api/v1/sessions/{id}/events?limit=1000&after={}", events.len());
+            let (status, mut page) = self.get(&path).await;
+            assert_eq!(status, StatusCode::OK, "{page}");
+            events.append(page["events"].as_array_mut().expect("events"));
+            if page["nextAfter"].is_null() {
+                return events;
+            }
+        }
+    }
+
     /// Opens a WebSocket, such as `/ws` or `/ws/sessions/{id}?mode=events`.
     pub async fn socket(&self, path: &str) -> Socket {
         Socket::open(self.address, path).await
@@ -135,6 +165,17 @@ pub async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, Value) {
     let status = response.status();
     let bytes = response.bytes().await.expect("a body");
     (status, if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") })
+}
+
+/// Sends a request that must be answered with this error code, as a problem document.
+pub async fn problem(request: reqwest::RequestBuilder, code: &str) -> Value {
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or("");
+    let content_type = content_type.to_owned();
+    let body = response.json().await.expect("JSON");
+    assert_problem(status, &content_type, &body, code);
+    body
 }
 
 impl Drop for TestServer {

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use serde_json::Value;
-use tokio::net::TcpStream;
+use serde_json::{Value, json};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
 
 use super::DEADLINE;
 
@@ -18,6 +18,16 @@ pub struct Socket {
 impl Socket {
     pub async fn open(address: SocketAddr, path: &str) -> Self {
         let (stream, _) = connect_async(format!("ws://{address}{path}")).await.expect("a WebSocket");
+        Self { stream }
+    }
+
+    /// As [`Socket::open`], with a kernel buffer so small that the server notices at once when
+    /// this client does not read.
+    pub async fn open_narrow(address: SocketAddr, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4 * 1024).expect("a small buffer");
+        let stream = MaybeTlsStream::Plain(socket.connect(address).await.expect("connected"));
+        let (stream, _) = client_async(format!("ws://{address}{path}"), stream).await.expect("a WebSocket");
         Self { stream }
     }
 
@@ -75,6 +85,12 @@ impl Socket {
                 return frame.map_or(1005, |frame| frame.code.into());
             }
         }
+    }
+
+    /// Waits until the server has dealt with everything sent so far. Nothing else may come first.
+    pub async fn settle(&mut self) {
+        self.send(json!({"type": "ping"})).await;
+        assert_eq!(self.frame().await, json!({"type": "pong"}));
     }
 
     /// Whether nothing has come after `quiet`: for frames that must not be sent. A server that

@@ -158,10 +158,10 @@ async fn two_servers_on_one_database_share_the_work() {
     }
     eventually("both ask", async || endpoint.requests().len() == 2).await;
     endpoint.become_(Mood::Good);
-    let pool = one.hub.storage().pool();
+    let storage = one.database.storage();
     eventually("all have embeddings", async || {
         let left: i64 = sqlx::query_scalar("SELECT count(*) FROM memories WHERE embedding IS NULL")
-            .fetch_one(pool)
+            .fetch_one(storage.pool())
             .await
             .expect("a count");
         left == 0

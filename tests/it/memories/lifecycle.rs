@@ -19,12 +19,8 @@ async fn a_memory_is_read_back_as_it_was_given() {
     assert_eq!(status, StatusCode::OK);
     for (field, value) in request.as_object().expect("an object") {
         // Numbers are read back as floating-point ones.
-        let same = if field == "embedding" {
-            read[field].to_string() == "[0.5,0.25,0.0,0.0,0.0,0.0,0.0,0.0]"
-        } else {
-            read[field] == *value
-        };
-        assert!(same, "{field}: {read}");
+        let expected = if field == "embedding" { &json!([0.5, 0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]) } else { value };
+        assert_eq!(read[field], *expected, "{field}");
     }
     assert_eq!(read["createdAt"], stored["createdAt"]);
 

@@ -80,7 +80,7 @@ async fn what_cannot_be_stored_is_refused_and_nothing_is_stored() {
     let (status, _) = server.get(&format!("/api/v1/sessions/{nobody}/memories")).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM memories")
-        .fetch_one(server.hub.storage().pool())
+        .fetch_one(server.database.storage().pool())
         .await
         .expect("a count");
     assert_eq!(stored, 0);

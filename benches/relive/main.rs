@@ -1,0 +1,57 @@
+//! What the server does per second, per change, per viewer, each beside a plain way of doing it.
+//!
+//! ```text
+//! cargo bench --bench relive                  everything, some three minutes
+//! cargo bench --bench relive -- write         durable changes per second
+//! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
+//! cargo bench --bench relive -- memory        what an idle viewer costs
+//! cargo bench --bench relive -- delta         bytes and CPU per change, by size of the graph
+//! ```
+//!
+//! The server is the real binary in a process of its own, on its own PostgreSQL with `fsync` on.
+//! `RELIVE_BENCH_SERVER` names another build of it to measure. Figures move with the machine and with
+//! whatever else runs on it; so each figure stands beside a baseline measured in the same run, in
+//! turns with it, and the ratio is what counts. Nothing here fails for being slow. Linux only: it
+//! reads `/proc`.
+
+// A measurement that meets the unexpected should stop; pedantry belongs in the product.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::pedantic)]
+
+mod delta;
+mod fanout;
+mod memory;
+mod plain;
+mod readers;
+mod support;
+mod websocket;
+mod write;
+
+use support::{Server, Table};
+
+type Part = fn(&Server, &mut Table);
+
+const PARTS: [(&str, Part); 4] =
+    [("write", write::run), ("fanout", fanout::run), ("memory", memory::run), ("delta", delta::run)];
+
+fn main() {
+    // Cargo itself passes `--bench`.
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
+        eprintln!("no part is called {unknown}; there are write, fanout, memory and delta");
+        std::process::exit(2);
+    }
+    support::raise_file_limit();
+    let mut table = Table::default();
+    for (name, run) in PARTS {
+        if wanted.is_empty() || wanted.iter().any(|part| part == name) {
+            // A fresh server for each part: none starts with what another left behind.
+            let server = Server::start();
+            if table.is_empty() {
+                table.note(format!("median single-row commit on this machine: {:.2?}", server.commit_latency()));
+            }
+            eprintln!("measuring: {name}");
+            run(&server, &mut table);
+        }
+    }
+    table.print();
+}

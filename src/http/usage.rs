@@ -1,0 +1,50 @@
+//! What a run has used.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::Path;
+use crate::protocol::{Problem, Usage, UsageReport};
+use crate::session::SessionId;
+use crate::storage::UsageRow;
+
+/// A session's tokens and cost: in all, and by node, agent and model. Usage that names no agent, or
+/// no model, is in the totals only.
+#[utoipa::path(get, path = "/sessions/{id}/usage", tag = "sessions", params(("id" = SessionId, Path)), responses(
+    (status = 200, description = "The usage", body = UsageReport),
+    (status = 404, description = "No such session", body = Problem),
+))]
+pub async fn report(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Json<UsageReport>, ApiError> {
+    app.hub.session(id).await?;
+    let rows = app.storage().usage(id).await?;
+    Ok(Json(UsageReport {
+        total: rows.iter().fold(Usage::default(), add),
+        by_node: grouped(&rows, |row| Some(row.node_id.as_str())),
+        by_agent: grouped(&rows, |row| row.agent_id.as_deref()),
+        by_model: grouped(&rows, |row| row.model.as_deref()),
+    }))
+}
+
+fn grouped<'a>(rows: &'a [UsageRow], key: impl Fn(&'a UsageRow) -> Option<&'a str>) -> BTreeMap<String, Usage> {
+    let mut groups = BTreeMap::<String, Usage>::new();
+    for row in rows {
+        if let Some(key) = key(row) {
+            let group = groups.entry(key.to_owned()).or_default();
+            *group = add(*group, row);
+        }
+    }
+    groups
+}
+
+fn add(sum: Usage, row: &UsageRow) -> Usage {
+    Usage {
+        calls: sum.calls + row.calls,
+        input_tokens: sum.input_tokens.saturating_add(row.input_tokens),
+        output_tokens: sum.output_tokens.saturating_add(row.output_tokens),
+        cost_usd: sum.cost_usd.saturating_add(row.cost_usd),
+    }
+}

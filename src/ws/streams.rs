@@ -1,0 +1,157 @@
+//! Messages that are still being written: live chunks of text, never stored.
+//!
+//! A room keeps the text of each such message as far as it has come, and each viewer how far into
+//! it the client has got. A client that is busy when chunks arrive is later sent them joined into
+//! one; one that joins late is sent the text from its beginning. Memory follows the text and not
+//! the number of viewers or chunks. The finished text comes as a stored message, whatever was
+//! missed here.
+
+use std::collections::{HashMap, VecDeque};
+use std::ptr;
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::frames;
+use super::socket::Socket;
+use crate::protocol::ServerFrame;
+use crate::session::{NodeId, SessionId};
+
+/// Messages being written in one session at once. One more, and the oldest is given up.
+const STREAMS: usize = 64;
+/// Bytes of text kept for one session. A message that would go beyond is no longer shown as it is
+/// written.
+const TEXT_BYTES: usize = 1024 * 1024;
+/// Finished messages remembered, so that a chunk that comes late does not begin them again.
+const FINISHED: usize = 64;
+
+/// A chunk of a message.
+#[derive(Clone, Debug)]
+pub(super) struct Chunk {
+    pub node_id: NodeId,
+    pub message_id: Uuid,
+    pub text: String,
+    pub agent_id: Option<String>,
+    pub is_thinking: Option<bool>,
+}
+
+/// How far a client has got in the text of each message, in bytes.
+pub(super) type Offsets = HashMap<Uuid, usize>;
+
+/// The messages being written in one session.
+#[derive(Debug)]
+pub(super) struct Streams {
+    session_id: SessionId,
+    /// Locked to append a chunk or to cut one out; never while writing to a socket.
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    streams: VecDeque<Stream>,
+    bytes: usize,
+    finished: VecDeque<Uuid>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    chunk: Chunk,
+    /// The writer's own connection, which is not sent its words back; not kept open for that.
+    writer: Weak<Socket>,
+    /// The frame cut out last, for all viewers that are at the same place.
+    cut: Option<(usize, Bytes)>,
+}
+
+impl Streams {
+    pub fn new(session_id: SessionId) -> Self {
+        Self { session_id, inner: Mutex::default() }
+    }
+
+    /// Appends a chunk; false when it is not kept: the message is finished, or too long.
+    pub fn push(&self, chunk: Chunk, writer: &Arc<Socket>) -> bool {
+        let mut inner = self.inner.lock();
+        if inner.finished.contains(&chunk.message_id) || chunk.text.is_empty() {
+            return false;
+        }
+        if inner.bytes + chunk.text.len() > TEXT_BYTES {
+            inner.finish(chunk.message_id);
+            return false;
+        }
+        inner.bytes += chunk.text.len();
+        if let Some(stream) = inner.streams.iter_mut().find(|stream| stream.chunk.message_id == chunk.message_id) {
+            stream.chunk.text.push_str(&chunk.text);
+            stream.cut = None;
+            return true;
+        }
+        inner.streams.push_back(Stream { chunk, writer: Arc::downgrade(writer), cut: None });
+        if inner.streams.len() > STREAMS
+            && let Some(oldest) = inner.streams.front().map(|stream| stream.chunk.message_id)
+        {
+            inner.finish(oldest);
+        }
+        true
+    }
+
+    /// The message has come as a whole: its chunks are of no use any more.
+    pub fn finish(&self, message_id: Uuid) {
+        self.inner.lock().finish(message_id);
+    }
+
+    /// What a client is missing: for each message one frame with all text from its offset on, and
+    /// the offset after it.
+    pub fn missing(&self, offsets: &mut Offsets, socket: &Arc<Socket>) -> Vec<(Uuid, usize, Bytes)> {
+        let mut inner = self.inner.lock();
+        if !offsets.is_empty() {
+            offsets.retain(|id, _| inner.streams.iter().any(|stream| stream.chunk.message_id == *id));
+        }
+        let others = inner.streams.iter_mut().filter(|stream| !ptr::eq(stream.writer.as_ptr(), Arc::as_ptr(socket)));
+        others
+            .filter_map(|stream| {
+                let (id, length) = (stream.chunk.message_id, stream.chunk.text.len());
+                let offset = offsets.get(&id).copied().unwrap_or(0);
+                (offset < length).then(|| (id, length, stream.from(offset, self.session_id)))
+            })
+            .collect()
+    }
+}
+
+impl Inner {
+    fn finish(&mut self, message_id: Uuid) {
+        if self.finished.contains(&message_id) {
+            return;
+        }
+        if let Some(place) = self.streams.iter().position(|stream| stream.chunk.message_id == message_id)
+            && let Some(stream) = self.streams.remove(place)
+        {
+            self.bytes -= stream.chunk.text.len();
+        }
+        self.finished.push_back(message_id);
+        if self.finished.len() > FINISHED {
+            self.finished.pop_front();
+        }
+    }
+}
+
+impl Stream {
+    /// Offsets only ever stand at the end of a chunk, so the text is never cut inside a character.
+    fn from(&mut self, offset: usize, session_id: SessionId) -> Bytes {
+        if let Some((from, frame)) = &self.cut
+            && *from == offset
+        {
+            return frame.clone();
+        }
+        let Chunk { node_id, message_id, text, agent_id, is_thinking } = &self.chunk;
+        let frame = frames::text(&ServerFrame::Token {
+            session_id,
+            node_id: node_id.clone(),
+            message_id: *message_id,
+            text: text.get(offset..).unwrap_or_default().to_owned(),
+            agent_id: agent_id.clone(),
+            is_thinking: *is_thinking,
+        });
+        self.cut = Some((offset, frame.clone()));
+        frame
+    }
+}

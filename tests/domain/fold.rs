@@ -1,0 +1,171 @@
+//! What holds whatever commands come, in whatever order.
+
+use proptest::prelude::*;
+use relive::session::{Command, Event, Keyframe, NodeCounts, Recorded, Session, patch_between};
+use serde_json::{Value, json};
+
+use super::support::Run;
+
+fn small_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_filter_map("finite", |number| number.is_finite().then(|| json!(number))),
+        "[a-zé\"\\\\ ]{0,6}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map("[a-c]", inner, 0..3).prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let node = || prop::sample::select(vec!["a", "b", "c", "x"]);
+    let status =
+        prop::sample::select(vec!["pending", "running", "running", "completed", "failed", "skipped", "suspended"]);
+    let optional = |value: BoxedStrategy<Value>| prop_oneof![2 => Just(Value::Null), 1 => value].boxed();
+    let text = || "[a-z]{0,5}".prop_map(Value::from).boxed();
+    let progress = (0.0..=1.0f64).prop_map(Value::from).boxed();
+    let json = prop_oneof![
+        4 => Just(json!({"type": "start"})),
+        1 => Just(json!({"type": "pause"})),
+        2 => Just(json!({"type": "resume"})),
+        1 => optional(small_json().boxed()).prop_map(|outputs| json!({"type": "complete", "outputs": outputs})),
+        1 => text().prop_map(|error| json!({"type": "fail", "error": error})),
+        1 => optional(text()).prop_map(|reason| json!({"type": "stop", "reason": reason})),
+        1 => optional(text()).prop_map(|reason| json!({"type": "cancel", "reason": reason})),
+        24 => (node(), status, optional(text()), optional(text()), optional(progress), optional(text()),
+               optional(small_json().boxed()))
+            .prop_map(|(node, status, name, kind, progress, error, output)| json!({"type": "setNodeStatus",
+                "nodeId": node, "status": status, "name": name, "nodeType": kind, "progress": progress,
+                "error": error, "output": output})),
+        6 => (node(), 0..1_000_000_000_000u64, 0..100u64, optional((0.0..10.0f64).prop_map(Value::from).boxed()))
+            .prop_map(|(node, input, output, cost)| json!({"type": "recordUsage", "nodeId": node,
+                "inputTokens": input, "outputTokens": output, "costUsd": cost})),
+        12 => ("[k-n]", small_json()).prop_map(|(key, value)| json!({"type": "setContext", "key": key, "value": value})),
+        2 => small_json().prop_map(|proposal| json!({"type": "setProposal", "proposal": proposal})),
+        6 => (node(), small_json()).prop_map(|(node, payload)| json!({"type": "signal", "nodeId": node, "payload": payload})),
+        3 => (node(), any::<u128>(), text()).prop_map(|(node, id, content)| json!({"type": "addMessage",
+            "messageId": uuid::Uuid::from_u128(id), "nodeId": node, "content": content})),
+        2 => (any::<u128>(), text()).prop_map(|(id, content)| json!({"type": "addMemory",
+            "memoryId": uuid::Uuid::from_u128(id), "content": content})),
+    ];
+    json.prop_map(|json| serde_json::from_value(json).expect("a command"))
+}
+
+fn graph() -> Value {
+    let node = |id: &str, next: &[&str]| json!({"id": id, "type": "step", "name": id, "nextIds": next});
+    json!({"name": "g", "startNodeId": "a", "nodes": {"a": node("a", &["b", "c"]), "b": node("b", &[]), "c": node("c", &[])}})
+}
+
+/// A run of commands that begins like most do; refused ones change nothing.
+fn any_run() -> impl Strategy<Value = (Run, Vec<Session>)> {
+    (any::<bool>(), prop::collection::vec(any_command(), 0..60)).prop_map(|(with_graph, commands)| {
+        let mut run = Run::new(with_graph.then(graph));
+        let mut states = vec![run.session.clone()];
+        for command in &commands {
+            let before = run.session.clone();
+            let outcome = run.execute(command);
+            if before.status.is_ended() {
+                assert!(outcome.is_err(), "{command:?} was accepted after the end");
+            }
+            match outcome {
+                Ok(events) if !events.is_empty() => states.push(run.session.clone()),
+                _ => assert_eq!(run.session, before, "{command:?}"),
+            }
+        }
+        (run, states)
+    })
+}
+
+/// The event as it comes back from the journal.
+fn stored(recorded: &Recorded) -> Recorded {
+    let text = serde_json::to_string(&recorded.event).unwrap();
+    let event: Event = serde_json::from_str(&text).unwrap();
+    assert_eq!(serde_json::to_string(&event).unwrap(), text, "an event changes its text on the way");
+    Recorded { event, ..recorded.clone() }
+}
+
+fn fold(mut state: Session, tail: &[Recorded]) -> Session {
+    for recorded in tail {
+        state.apply(&stored(recorded)).expect("a stored event applies");
+    }
+    state
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (key, value) in patch {
+        let members = target.as_object_mut().unwrap();
+        if value.is_null() {
+            members.remove(key);
+        } else {
+            merge(members.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_stored_history_folds_to_the_state((run, _) in any_run()) {
+        let first = Session::create(&stored(&run.history[0])).unwrap();
+        prop_assert_eq!(&fold(first, &run.history[1..]), &run.session);
+        for (recorded, revision) in run.history.iter().zip(1..) {
+            prop_assert_eq!(recorded.revision, revision);
+        }
+    }
+
+    #[test]
+    fn a_keyframe_and_its_tail_lead_to_the_same_state((run, states) in any_run()) {
+        let first = Session::create(&run.history[0]).unwrap();
+        for state in &states {
+            let json = Keyframe::of(state).to_json().unwrap();
+            let restored = Keyframe::from_json(&json).unwrap().restore_stored(&first, state.revision);
+            prop_assert_eq!(&restored, state);
+            let place = usize::try_from(state.revision).unwrap();
+            prop_assert_eq!(&fold(restored, &run.history[place..]), &run.session);
+        }
+    }
+
+    #[test]
+    fn what_is_counted_equals_a_recount((_, states) in any_run()) {
+        for state in states {
+            prop_assert_eq!(state.node_counts, NodeCounts::of(state.nodes.values().map(|node| node.snapshot.status)));
+            let active: Vec<_> =
+                state.nodes.iter().filter(|(_, node)| node.snapshot.status.is_active()).map(|(id, _)| id).collect();
+            prop_assert_eq!(state.active.iter().collect::<Vec<_>>(), active);
+            let bytes = |(key, entry): (&String, _)| key.len() + serde_json::to_string(entry).unwrap().len();
+            prop_assert_eq!(state.context_bytes, state.context.iter().map(bytes).sum::<usize>());
+            if state.status.is_ended() {
+                prop_assert!(state.active.is_empty() && state.signals.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn a_patch_leads_from_any_state_to_any_later_one((_, states) in any_run(), pick in any::<(usize, usize)>()) {
+        let (one, other) = (pick.0 % states.len(), pick.1 % states.len());
+        let (base, head) = (&states[one.min(other)], &states[one.max(other)]);
+        let json = |state: &Session| serde_json::to_value(state.snapshot()).unwrap();
+        if let Ok(patch) = patch_between(base, head) {
+            let mut patched = json(base);
+            merge(&mut patched, &Value::Object(patch));
+            prop_assert_eq!(patched, json(head));
+        } else {
+            // Only a `null` member in the context cannot be said.
+            let nulls = |value: &Value| value.to_string().contains("null");
+            prop_assert!(nulls(&json(head)["contextData"]));
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The modules and who may import whom, as ARCHITECTURE.md has it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const EVERYTHING: &[&str] = &[
+    "auth",
+    "client",
+    "config",
+    "embeddings",
+    "engine",
+    "http",
+    "hub",
+    "protocol",
+    "replay",
+    "server",
+    "session",
+    "storage",
+    "telemetry",
+    "ws",
+    "cli",
+];
+
+/// Each module and what it may import of ours.
+const TABLE: &[(&str, &[&str])] = &[
+    ("session", &[]),
+    ("protocol", &["session"]),
+    ("storage", &["session"]),
+    ("hub", &["session", "storage"]),
+    ("embeddings", &["session", "storage"]),
+    ("replay", &["session", "storage"]),
+    ("client", &["session", "protocol"]),
+    ("engine", &["session", "hub", "client"]),
+    ("auth", &["session", "storage"]),
+    ("ws", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "http"]),
+    ("http", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "ws", "embeddings"]),
+    ("config", &[]),
+    ("telemetry", &[]),
+    ("server", EVERYTHING),
+    ("cli", &["server", "config", "telemetry", "client", "engine", "session", "protocol", "replay", "auth"]),
+    ("main", &["server", "config", "telemetry", "client", "engine", "session", "protocol", "replay", "auth", "cli"]),
+];
+
+/// What only the storage module may write.
+const SQL: &[&str] = &["sqlx::query", "sqlx::raw_sql", "QueryBuilder", "query_as", "query_scalar", "AssertSqlSafe"];
+
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("src") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Each source file's module, path and code without its comments.
+fn modules() -> Vec<(String, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&root).expect("below src").to_string_lossy().into_owned();
+        let module = name.split(['/', '.']).next().expect("a module").to_owned();
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let is_code = |line: &&str| !line.trim_start().starts_with("//");
+        (module, name, text.lines().filter(is_code).collect::<Vec<_>>().join("\n"))
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// The modules of this crate that some code names: `crate::hub::…`, `use crate::{hub, ws::…}`, and
+/// in the binary `relive::…`.
+fn imports(code: &str) -> BTreeSet<String> {
+    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut imports = BTreeSet::new();
+    for root in ["crate::", "relive::"] {
+        for (at, _) in code.match_indices(root) {
+            if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            let rest = &code[at + root.len()..];
+            match rest.strip_prefix('{') {
+                Some(group) => imports.extend(members(group).iter().map(|member| word(member))),
+                None => drop(imports.insert(word(rest))),
+            }
+        }
+    }
+    imports
+}
+
+/// The members of a `{…}` group, whose opening brace has been read.
+fn members(group: &str) -> Vec<String> {
+    let (mut depth, mut members) = (0, vec![String::new()]);
+    for c in group.chars() {
+        match c {
+            '}' if depth == 0 => break,
+            ',' if depth == 0 => members.push(String::new()),
+            c => {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                members.last_mut().expect("a member").push(c);
+            }
+        }
+    }
+    let trimmed = members.into_iter().map(|member| member.trim().to_owned());
+    trimmed.filter(|member| !member.is_empty()).collect()
+}
+
+#[test]
+fn modules_import_only_what_the_table_allows() {
+    let known: BTreeSet<&str> = TABLE.iter().map(|(module, _)| *module).collect();
+    let mut arrows = 0;
+    for (module, file, code) in modules() {
+        if module == "lib" {
+            continue;
+        }
+        let (_, allowed) =
+            TABLE.iter().find(|(name, _)| *name == module).unwrap_or_else(|| panic!("{file}: no such module"));
+        for import in imports(&code).into_iter().filter(|import| known.contains(&**import) && *import != module) {
+            assert!(allowed.contains(&&*import), "src/{file}: {module} must not import {import}");
+            arrows += 1;
+        }
+    }
+    assert!(arrows > 30, "only {arrows} imports found; is this test reading the sources?");
+}
+
+#[test]
+fn only_storage_speaks_sql() {
+    for (module, file, code) in modules().into_iter().filter(|(module, ..)| module != "storage") {
+        for word in SQL {
+            assert!(!code.contains(word), "src/{file}: `{word}` belongs into storage, not {module}");
+        }
+    }
+}
+
+#[test]
+fn imports_are_found_in_all_their_forms() {
+    let code = "use crate::hub::{Hub, Live};\nuse crate::{\n    ws::Gateway,\n    storage::{self, cluster::{Cluster}}, http,\n};\n\
+                fn f() { crate::engine::run(); mycrate::server::x() }";
+    let expected = ["engine", "http", "hub", "storage", "ws"].map(str::to_owned);
+    assert_eq!(imports(code), BTreeSet::from(expected));
+}

@@ -1,0 +1,211 @@
+//! Frames that no well-behaved client sends.
+
+use futures_util::SinkExt as _;
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::harness::{CONTINUATION, FINAL, RawSocket, TEXT, TestServer, assert_no_internals, context};
+
+const MEBIBYTE: usize = 1024 * 1024;
+const PING: &str = r#"{"type":"ping"}"#;
+
+fn assert_error(frame: &Value, code: &str) {
+    assert_eq!(
+        (&frame["type"], &frame["code"], &frame["retryable"]),
+        (&json!("error"), &json!(code), &json!(false)),
+        "{frame}"
+    );
+    assert!(frame["message"].as_str().is_some_and(|message| !message.is_empty() && message.len() < 500), "{frame}");
+    assert_no_internals(&frame.to_string());
+}
+
+/// The server still takes commands from others.
+async fn assert_serving(server: &TestServer) {
+    let id = server.running_session().await;
+    assert_eq!(server.session(&id).await["revision"], 2);
+}
+
+#[tokio::test]
+async fn frames_that_cannot_be_understood_are_errors_and_the_socket_goes_on() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let command = |value: &str| {
+        format!(
+            r#"{{"type":"command","id":"c","sessionId":"{id}","command":{{"type":"setContext","key":"k","value":{value}}}}}"#
+        )
+    };
+    let mut socket = server.socket("/ws").await;
+    for text in [
+        "",
+        "x",
+        "{",
+        "null",
+        "7",
+        "[]",
+        "{}",
+        "\"ping\"",
+        r#"{"type":7}"#,
+        r#"{"type":"dance"}"#,
+        r#"{"type":"Ping"}"#,
+        r#"{"type":"subscribe"}"#,
+        r#"{"type":"subscribe","sessionId":"x"}"#,
+        r#"{"type":"subscribe","sessionId":7}"#,
+        r#"{"type":"unsubscribe"}"#,
+        r#"{"type":"command","id":7}"#,
+        r#"{"type":"replay"}"#,
+        r#"{"type":"replay","action":"play"}"#,
+        r#"{"type":"auth"}"#,
+        r#"{"type":"ping"} {"type":"ping"}"#,
+        &format!(r#"{{"type":"subscribe","sessionId":"{id}","mode":"video"}}"#),
+        &format!(r#"{{"type":"subscribe","sessionId":"{id}","after":-1}}"#),
+        &format!(r#"{{"type":"subscribe","sessionId":"{id}","after":1e999}}"#),
+        &format!(r#"{{"type":"subscribe","sessionId":"{id}","minIntervalMs":"x"}}"#),
+        &command("NaN"),
+        &command("Infinity"),
+        &command("1e999"),
+        &command("-1e999"),
+        &command(r#""\ud800""#),
+        &command(r#""\u0000""#),
+        &command(r#"{"\u0000":1}"#),
+        &command(&format!("{}{}", "[".repeat(200), "]".repeat(200))),
+        &"[".repeat(MEBIBYTE),
+        &format!("{}1{}", r#"{"a":"#.repeat(200), "}".repeat(200)),
+    ] {
+        socket.send_text(text).await;
+        assert_error(&socket.frame().await, "bad_request");
+        socket.settle().await;
+    }
+    assert_eq!(server.session(&id).await["revision"], 2);
+}
+
+#[tokio::test]
+async fn an_error_carries_the_id_of_a_frame_that_is_only_half_understood() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let mut socket = server.socket("/ws").await;
+    socket.send(json!({"type": "command", "id": "c-1", "sessionId": id, "command": {"type": "dance"}})).await;
+    let error = socket.frame().await;
+    assert_error(&error, "bad_request");
+    assert_eq!((&error["id"], &error["sessionId"]), (&json!("c-1"), &json!(id)));
+    socket.send(json!({"type": "command", "id": 7, "sessionId": [], "command": 1})).await;
+    let error = socket.frame().await;
+    assert_error(&error, "bad_request");
+    assert!(error.get("id").is_none() && error.get("sessionId").is_none(), "{error}");
+}
+
+#[tokio::test]
+async fn fields_that_are_unknown_are_passed_over() {
+    let server = TestServer::start().await;
+    let mut socket = server.socket("/ws").await;
+    socket.send(json!({"type": "ping", "later": {"version": 2}})).await;
+    assert_eq!(socket.frame().await, json!({"type": "pong"}));
+}
+
+#[tokio::test]
+async fn binary_frames_are_errors_and_the_socket_goes_on() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for path in ["/ws".to_owned(), format!("/ws/sessions/{id}?after=2")] {
+        let mut socket = server.socket(&path).await;
+        for bytes in [&b""[..], PING.as_bytes(), b"\xff\x00", &[7; 100_000]] {
+            socket.stream.send(Message::binary(bytes.to_vec())).await.expect("sent");
+            assert_error(&socket.frame().await, "bad_request");
+            socket.settle().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn text_may_come_in_fragments_with_pings_between_them() {
+    let server = TestServer::start().await;
+    let mut socket = RawSocket::open(server.address(), "/ws").await;
+    let (begin, rest) = PING.as_bytes().split_at(5);
+    let (middle, end) = rest.split_at(4);
+    socket.send(TEXT, begin).await;
+    socket.send(CONTINUATION, middle).await;
+    socket.send(FINAL | 0x9, b"still there?").await;
+    assert_eq!(socket.read().await, (0xa, b"still there?".to_vec()));
+    socket.send(CONTINUATION, b"").await;
+    socket.send(FINAL | CONTINUATION, end).await;
+    assert_eq!(socket.frame().await, json!({"type": "pong"}));
+    // A character of several bytes may be cut in the middle.
+    let error = "ü{".as_bytes();
+    socket.send(TEXT, &error[..1]).await;
+    socket.send(FINAL | CONTINUATION, &error[1..]).await;
+    assert_error(&socket.frame().await, "bad_request");
+    socket.send(FINAL | TEXT, PING.as_bytes()).await;
+    assert_eq!(socket.frame().await, json!({"type": "pong"}));
+}
+
+#[tokio::test]
+async fn a_frame_of_a_mebibyte_is_taken_and_a_larger_one_ends_the_connection() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let command = |text: &str| {
+        json!({"type": "command", "id": "c", "sessionId": id, "command": context("k", json!(text))}).to_string()
+    };
+    let fill = MEBIBYTE - command("").len();
+    let mut socket = RawSocket::open(server.address(), "/ws").await;
+    socket.send(FINAL | TEXT, command(&"x".repeat(fill)).as_bytes()).await;
+    assert_eq!(socket.frame().await["type"], "ack");
+    socket.send(FINAL | TEXT, command(&"y".repeat(fill + 1)).as_bytes()).await;
+    assert_error(&socket.frame().await, "too_large");
+    assert_eq!(socket.close_code().await, 1009);
+    // A frame that only claims to be large is refused before it has come; fragments count together.
+    let mut claims = RawSocket::open(server.address(), "/ws").await;
+    claims.send_bytes(&[FINAL | TEXT, 0xff, 0, 0, 0, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]).await;
+    assert_error(&claims.frame().await, "too_large");
+    assert_eq!(claims.close_code().await, 1009);
+    let mut fragments = RawSocket::open(server.address(), "/ws").await;
+    fragments.send(TEXT, &vec![b' '; MEBIBYTE / 2]).await;
+    fragments.send(CONTINUATION, &vec![b' '; MEBIBYTE / 2]).await;
+    fragments.send(FINAL | CONTINUATION, b" ").await;
+    assert_error(&fragments.frame().await, "too_large");
+    assert_eq!(fragments.close_code().await, 1009);
+    assert_eq!(server.session(&id).await["revision"], 3);
+    assert_serving(&server).await;
+}
+
+#[tokio::test]
+async fn text_that_is_no_utf_8_ends_the_connection() {
+    let server = TestServer::start().await;
+    for payload in [&b"\xff"[..], b"{\"type\":\"\xc3\x28\"}", b"\xed\xa0\x80", b"\xc3"] {
+        let mut socket = RawSocket::open(server.address(), "/ws").await;
+        socket.send(FINAL | TEXT, payload).await;
+        assert_eq!(socket.close_code().await, 1007, "{payload:?}");
+    }
+    assert_serving(&server).await;
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_sound_frames_end_the_connection() {
+    let server = TestServer::start().await;
+    let overlong_ping = [&[FINAL | 0x9, 0xfe, 0, 126][..], &[0; 4 + 126]].concat();
+    for (what, bytes) in [
+        ("unmasked", &[FINAL | TEXT, 2, b'{', b'}'][..]),
+        ("unmasked close", &[FINAL | 0x8, 0]),
+        ("reserved bit", &[FINAL | 0x40 | TEXT, 0x80, 0, 0, 0, 0]),
+        ("unknown opcode", &[FINAL | 0x3, 0x80, 0, 0, 0, 0]),
+        ("unknown control opcode", &[FINAL | 0xb, 0x80, 0, 0, 0, 0]),
+        ("continuation of nothing", &[FINAL | CONTINUATION, 0x80, 0, 0, 0, 0]),
+        ("fragmented ping", &[0x9, 0x80, 0, 0, 0, 0]),
+        ("overlong ping", &overlong_ping),
+        ("text within text", &[TEXT, 0x80, 0, 0, 0, 0, FINAL | TEXT, 0x80, 0, 0, 0, 0]),
+    ] {
+        let mut socket = RawSocket::open(server.address(), "/ws").await;
+        socket.send_bytes(bytes).await;
+        assert_eq!(socket.close_code().await, 1002, "{what}");
+    }
+    assert_serving(&server).await;
+}
+
+#[tokio::test]
+async fn a_close_is_answered_with_a_close() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for path in ["/ws".to_owned(), format!("/ws/sessions/{id}?after=2")] {
+        let mut socket = RawSocket::open(server.address(), &path).await;
+        socket.send(FINAL | 0x8, &1000_u16.to_be_bytes()).await;
+        assert_eq!(socket.close_code().await, 1000);
+    }
+}

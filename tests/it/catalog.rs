@@ -1,0 +1,154 @@
+//! Groups, agents and workflows.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{TestServer, chain, merge};
+
+/// Each table with fields to create a row from, and others to replace them with.
+fn tables() -> [(&'static str, Value, Value); 3] {
+    [
+        (
+            "groups",
+            json!({"name": "Council", "icon": "🦉", "systemPrompt": "Be kind.", "defaultAgentIds": [Uuid::now_v7()]}),
+            json!({"name": "Other"}),
+        ),
+        (
+            "agents",
+            json!({
+                "name": "Ada", "avatar": "a.png", "description": "counts", "personaPrompt": "You count.",
+                "modelConfig": {"model": "m", "temperature": 0.5, "more": [1, null]}, "capabilities": ["sums"]
+            }),
+            json!({"name": "Bob", "personaPrompt": ""}),
+        ),
+        (
+            "workflows",
+            json!({"name": "Review", "graph": chain(&["a", "b"])}),
+            json!({"name": "Shorter", "graph": chain(&["a"])}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn rows_are_created_read_replaced_and_deleted() {
+    let server = TestServer::start().await;
+    for (table, fields, others) in tables() {
+        let (status, created) = server.post(&format!("/api/v1/{table}"), fields.clone()).await;
+        assert_eq!(status, StatusCode::CREATED, "{created}");
+        assert_eq!(merge(created.clone(), &fields), created, "every field given comes back");
+        assert_eq!(created["createdAt"], created["updatedAt"]);
+        let path = format!("/api/v1/{table}/{}", created["id"].as_str().expect("an id"));
+        assert_eq!(server.get(&path).await, (StatusCode::OK, created.clone()));
+        let (status, replaced) = server.call(Method::PUT, &path, Some(others.clone())).await;
+        assert_eq!(
+            (status, &replaced["id"], &replaced["createdAt"]),
+            (StatusCode::OK, &created["id"], &created["createdAt"])
+        );
+        for field in fields.as_object().expect("fields").keys().filter(|field| *field != "graph") {
+            assert_eq!(replaced.get(field), others.get(field), "{table}: PUT replaces the whole");
+        }
+        assert_eq!(server.get(&path).await.1, replaced);
+        assert_eq!(server.call(Method::DELETE, &path, None).await, (StatusCode::NO_CONTENT, Value::Null));
+        for method in [Method::GET, Method::DELETE] {
+            server.refused(method, &path, None, "not_found").await;
+        }
+        server.refused(Method::PUT, &path, Some(others), "not_found").await;
+    }
+}
+
+#[tokio::test]
+async fn lists_are_newest_first_in_pages() {
+    let server = TestServer::start().await;
+    for (table, fields, _) in tables() {
+        let mut made = Vec::new();
+        for _ in 0..7 {
+            made.push(server.post(&format!("/api/v1/{table}"), fields.clone()).await.1);
+        }
+        made.reverse();
+        let (mut listed, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let (_, mut page) = server.get(&format!("/api/v1/{table}?limit=3{cursor}")).await;
+            listed.append(page[table].as_array_mut().expect("rows"));
+            match page["nextCursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(listed, made);
+        for query in ["limit=0", "limit=201", "limit=x", "cursor=x"] {
+            server.refused(Method::GET, &format!("/api/v1/{table}?{query}"), None, "bad_request").await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn fields_are_checked() {
+    let server = TestServer::start().await;
+    for (table, fields, _) in tables() {
+        let path = format!("/api/v1/{table}");
+        for wrong in [
+            json!({"name": null}),
+            json!({"name": ""}),
+            json!({"name": " \t "}),
+            json!({"name": 7}),
+            json!({"name": "x".repeat(1_025)}),
+            json!({"name": "a\u{0}b"}),
+        ] {
+            server.refused(Method::POST, &path, Some(merge(fields.clone(), &wrong)), "bad_request").await;
+        }
+        server.refused(Method::GET, &format!("{path}/no-uuid"), None, "bad_request").await;
+    }
+    for wrong in [json!({"defaultAgentIds": ["x"]}), json!({"icon": "\u{0}"}), json!({"systemPrompt": "\u{0}"})] {
+        server.refused(Method::POST, "/api/v1/groups", Some(merge(json!({"name": "g"}), &wrong)), "bad_request").await;
+    }
+    for wrong in [
+        json!({"personaPrompt": null}),
+        json!({"personaPrompt": "\u{0}"}),
+        json!({"modelConfig": []}),
+        json!({"modelConfig": {"a\u{0}": 1}}),
+        json!({"capabilities": ["\u{0}"]}),
+    ] {
+        let agent = merge(json!({"name": "a", "personaPrompt": "p"}), &wrong);
+        server.refused(Method::POST, "/api/v1/agents", Some(agent), "bad_request").await;
+    }
+    server.refused(Method::POST, "/api/v1/workflows", Some(json!({"name": "w"})), "bad_request").await;
+    let of_no_group = json!({"name": "w", "graph": chain(&["a"]), "groupId": Uuid::now_v7()});
+    server.refused(Method::POST, "/api/v1/workflows", Some(of_no_group), "not_found").await;
+}
+
+#[tokio::test]
+async fn a_group_takes_its_sessions_and_workflows_along() {
+    let server = TestServer::start().await;
+    let group = server.post("/api/v1/groups", json!({"name": "g"})).await.1["id"].clone();
+    let workflow = json!({"name": "w", "graph": chain(&["a"]), "groupId": group});
+    let workflow = server.post("/api/v1/workflows", workflow).await.1["id"].clone();
+    let inside = server.create(json!({"groupId": group, "workflowId": workflow})).await;
+    let outside = server.running_session().await;
+    let mut viewer = server.socket(&format!("/ws/sessions/{inside}")).await;
+    viewer.frame().await;
+    let path = format!("/api/v1/groups/{}", group.as_str().expect("an id"));
+    assert_eq!(server.call(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(viewer.close_code().await, 4504);
+    server.refused(Method::GET, &format!("/api/v1/sessions/{inside}"), None, "not_found").await;
+    let workflow = format!("/api/v1/workflows/{}", workflow.as_str().expect("an id"));
+    server.refused(Method::GET, &workflow, None, "not_found").await;
+    assert_eq!(server.session(&outside).await["status"], "running");
+}
+
+#[tokio::test]
+async fn a_workflow_in_use_stays_and_its_sessions_keep_the_graph_they_began_with() {
+    let server = TestServer::start().await;
+    let workflow = json!({"name": "w", "graph": chain(&["a", "b"])});
+    let id = server.post("/api/v1/workflows", workflow).await.1["id"].clone();
+    let path = format!("/api/v1/workflows/{}", id.as_str().expect("an id"));
+    let session = server.create(json!({"workflowId": id})).await;
+    server.refused(Method::DELETE, &path, None, "conflict").await;
+    let (status, _) = server.call(Method::PUT, &path, Some(json!({"name": "w2", "graph": chain(&["z"])}))).await;
+    assert_eq!(status, StatusCode::OK);
+    let (_, graph) = server.get(&format!("/api/v1/sessions/{session}/graph")).await;
+    assert_eq!(graph["nodes"].as_object().map(serde_json::Map::len), Some(2));
+    assert_eq!(server.session(&session).await["nodes"]["b"]["status"], "pending");
+    server.call(Method::DELETE, &format!("/api/v1/sessions/{session}"), None).await;
+    assert_eq!(server.call(Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+}

@@ -1,0 +1,209 @@
+//! `GET /sessions`: filters and pages.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{TestServer, chain, node};
+
+/// The ids a list holds, in its order, gathered page by page.
+async fn ids(server: &TestServer, query: &str, limit: usize) -> Vec<String> {
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = server.get(&format!("/api/v1/sessions?limit={limit}&{query}{cursor}")).await;
+        assert_eq!(status, 200, "{query}: {page}");
+        let sessions = page["sessions"].as_array().expect("sessions");
+        assert!(sessions.len() <= limit);
+        ids.extend(sessions.iter().map(|session| session["id"].as_str().expect("an id").to_owned()));
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return ids,
+        }
+        assert_eq!(sessions.len(), limit, "only the last page may be short");
+    }
+}
+
+async fn assert_lists(server: &TestServer, query: &str, expected: &[&String]) {
+    let found: BTreeSet<String> = ids(server, query, 2).await.into_iter().collect();
+    assert_eq!(found, expected.iter().map(|id| (*id).clone()).collect(), "{query}");
+}
+
+#[tokio::test]
+async fn lists_are_newest_first_and_pages_neither_leave_out_nor_repeat() {
+    let server = TestServer::start().await;
+    let mut made = Vec::new();
+    for _ in 0..23 {
+        made.push(server.new_session().await);
+    }
+    made.reverse();
+    for limit in [1, 5, 22, 23, 24, 200] {
+        assert_eq!(ids(&server, "", limit).await, made, "in pages of {limit}");
+    }
+    // Sessions made meanwhile are newer than the cursor.
+    let (_, page) = server.get("/api/v1/sessions?limit=10").await;
+    server.new_session().await;
+    let cursor = page["nextCursor"].as_str().expect("a cursor");
+    let (_, next) = server.get(&format!("/api/v1/sessions?limit=1&cursor={cursor}")).await;
+    assert_eq!(next["sessions"][0]["id"], json!(made[10]));
+}
+
+#[tokio::test]
+async fn sessions_made_in_the_same_instant_are_paged_too() {
+    let server = TestServer::start().await;
+    let server = &server;
+    let made: BTreeSet<String> =
+        futures_util::future::join_all((0..40).map(|_| server.new_session())).await.into_iter().collect();
+    let listed = ids(server, "", 3).await;
+    assert_eq!(listed.len(), 40);
+    assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), made);
+}
+
+#[tokio::test]
+async fn a_page_holds_50_unless_asked_otherwise() {
+    let server = TestServer::start().await;
+    let server = &server;
+    futures_util::future::join_all((0..51).map(|_| server.new_session())).await;
+    let (_, page) = server.get("/api/v1/sessions").await;
+    assert_eq!(page["sessions"].as_array().map(Vec::len), Some(50));
+    assert!(page["nextCursor"].is_string());
+    for limit in ["0", "201", "-1", "4294967296", "99999999999999999999", "x", ""] {
+        server.refused(Method::GET, &format!("/api/v1/sessions?limit={limit}"), None, "bad_request").await;
+    }
+}
+
+#[tokio::test]
+async fn filters_by_what_a_session_belongs_to_and_how_it_stands() {
+    let server = TestServer::start().await;
+    let (_, group) = server.post("/api/v1/groups", json!({"name": "g"})).await;
+    let workflow = json!({"name": "w", "graph": chain(&["a", "b"])});
+    let (_, workflow) = server.post("/api/v1/workflows", workflow).await;
+    let (group, workflow) = (group["id"].as_str().expect("an id"), workflow["id"].as_str().expect("an id"));
+    let pending = server.create(json!({"groupId": group})).await;
+    let running = server.create(json!({"groupId": group, "workflowId": workflow})).await;
+    let paused = server.create(json!({"workflowId": workflow})).await;
+    let failed = server.running_session().await;
+    let completed = server.running_session().await;
+    let cancelled = server.new_session().await;
+    server.command(&running, json!([{"type": "start"}, node("a", "running")])).await;
+    server.command(&paused, json!([{"type": "start"}, node("a", "completed"), {"type": "pause"}])).await;
+    server.command(&failed, json!([node("a", "running"), {"type": "fail", "error": "no"}])).await;
+    server.command(&completed, json!({"type": "complete"})).await;
+    server.command(&cancelled, json!({"type": "cancel"})).await;
+    for (query, expected) in [
+        (format!("groupId={group}"), &[&pending, &running][..]),
+        (format!("workflowId={workflow}"), &[&running, &paused]),
+        (format!("workflowId={workflow}&groupId={group}"), &[&running]),
+        (format!("groupId={workflow}"), &[]),
+        ("status=pending".into(), &[&pending]),
+        ("status=running,paused".into(), &[&running, &paused]),
+        ("status=failed,completed,cancelled".into(), &[&failed, &completed, &cancelled]),
+        (format!("status=running&groupId={group}"), &[&running]),
+        ("nodeId=a&nodeStatus=running".into(), &[&running]),
+        ("nodeId=a&nodeStatus=completed".into(), &[&paused]),
+        ("nodeId=a&nodeStatus=failed".into(), &[&failed]),
+        ("nodeId=b&nodeStatus=pending".into(), &[&running, &paused]),
+        ("nodeId=c&nodeStatus=pending".into(), &[]),
+        (String::new(), &[&pending, &running, &paused, &failed, &completed, &cancelled]),
+    ] {
+        assert_lists(&server, &query, expected).await;
+    }
+}
+
+/// Creates a session in each later millisecond, so that times tell them apart.
+async fn make_apart(server: &TestServer) -> Vec<String> {
+    let mut made: Vec<(String, Value)> = Vec::new();
+    while made.len() < 4 {
+        let id = server.running_session().await;
+        server.command(&id, json!({"type": "complete"})).await;
+        let session = server.session(&id).await;
+        let is_later = made.last().is_none_or(|(_, last)| session["startedAt"].as_str() > last["completedAt"].as_str());
+        if is_later {
+            made.push((id, session));
+        } else {
+            server.call(Method::DELETE, &format!("/api/v1/sessions/{id}"), None).await;
+        }
+    }
+    made.into_iter().map(|(id, _)| id).collect()
+}
+
+#[tokio::test]
+async fn filters_by_time_leave_out_the_time_itself() {
+    let server = TestServer::start().await;
+    let made = make_apart(&server).await;
+    let pending = server.new_session().await;
+    let second = server.session(&made[1]).await;
+    let [started, ended] = ["startedAt", "completedAt"].map(|field| second[field].as_str().expect("a time"));
+    let updated = second["updatedAt"].as_str().expect("a time");
+    for (query, expected) in [
+        (format!("startedAfter={started}"), &[&made[2], &made[3]][..]),
+        (format!("startedBefore={started}"), &[&made[0]]),
+        (format!("endedAfter={ended}"), &[&made[2], &made[3]]),
+        (format!("endedBefore={ended}"), &[&made[0]]),
+        (format!("updatedAfter={updated}"), &[&made[2], &made[3], &pending]),
+        (format!("startedAfter={started}&endedBefore={ended}"), &[]),
+        ("startedAfter=1970-01-01T00:00:00Z".into(), &[&made[0], &made[1], &made[2], &made[3]]),
+        (
+            "startedBefore=9999-12-31T23:59:59.999Z&endedAfter=0001-01-01T00:00:00%2B02:00".into(),
+            &[&made[0], &made[1], &made[2], &made[3]],
+        ),
+    ] {
+        assert_lists(&server, &query, expected).await;
+    }
+}
+
+#[tokio::test]
+async fn filters_that_cannot_be_understood_are_refused() {
+    let server = TestServer::start().await;
+    for query in [
+        "status=odd",
+        "status=",
+        "status=running,",
+        "status=%00",
+        "groupId=x",
+        "workflowId=%00",
+        "nodeId=a",
+        "nodeStatus=running",
+        "nodeId=a&nodeStatus=odd",
+        "nodeId=%00&nodeStatus=running",
+        "startedAfter=noon",
+        "startedBefore=2026-13-01T00:00:00Z",
+        "endedAfter=1",
+        "endedBefore=",
+        "updatedAfter=%FF",
+        "cursor=x",
+        "cursor=%00",
+        "cursor=AAAA",
+        "limit=1&limit=2",
+    ] {
+        server.refused(Method::GET, &format!("/api/v1/sessions?{query}"), None, "bad_request").await;
+    }
+    // A cursor of the right shape that no server ever gave.
+    for byte in ["_", "A", "f", "g", "I"] {
+        let forged = byte.repeat(32);
+        let (status, body) = server.get(&format!("/api/v1/sessions?cursor={forged}")).await;
+        assert!(status == 200 || status == 400, "{forged}: {status} {body}");
+        crate::harness::assert_no_internals(&body.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_summary_carries_what_a_list_shows() {
+    let server = TestServer::start().await;
+    let workflow = json!({"name": "Review", "graph": chain(&["a", "b", "c"])});
+    let (_, workflow) = server.post("/api/v1/workflows", workflow).await;
+    let id = server.create(json!({"workflowId": workflow["id"]})).await;
+    let usage = json!({"type": "recordUsage", "nodeId": "a", "inputTokens": 7, "outputTokens": 5, "costUsd": 0.125});
+    server.command(&id, json!([{"type": "start"}, node("a", "running"), usage, {"type": "fail", "error": "no"}])).await;
+    let (_, page) = server.get("/api/v1/sessions").await;
+    let (summary, session) = (&page["sessions"][0], server.session(&id).await);
+    for field in
+        ["id", "status", "revision", "createdAt", "updatedAt", "startedAt", "completedAt", "error", "totalTokens"]
+    {
+        assert_eq!((&summary[field], summary[field].is_null()), (&session[field], false), "{field}");
+    }
+    assert_eq!((&summary["workflowName"], &summary["totalCostUsd"]), (&json!("Review"), &json!(0.125)));
+    let counts = json!({"pending": 0, "running": 0, "completed": 0, "failed": 1, "skipped": 2, "suspended": 0});
+    assert_eq!(summary["nodeCounts"], counts);
+    assert!(summary.get("nodes").is_none() && summary.get("contextData").is_none());
+}

@@ -1,0 +1,172 @@
+//! What a run says: messages in order with everything else, and chunks while they are written.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::harness::{Socket, TestServer};
+
+fn message(node: &str, content: &str) -> Value {
+    json!({"type": "addMessage", "nodeId": node, "content": content})
+}
+
+fn chunk(session: &str, message: Uuid, text: &str) -> Value {
+    json!({"type": "token", "sessionId": session, "nodeId": "n", "messageId": message, "text": text})
+}
+
+async fn watch_with_messages(server: &TestServer, id: &str, query: &str) -> Socket {
+    let mut socket = server.socket(&format!("/ws/sessions/{id}?messages=true{query}")).await;
+    if !query.contains("after") {
+        socket.frame_of(if query.contains("events") { "event" } else { "snapshot" }).await;
+    }
+    socket
+}
+
+#[tokio::test]
+async fn a_message_goes_before_the_state_that_contains_it() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let mut plain = server.socket(&format!("/ws/sessions/{id}")).await;
+    plain.frame().await;
+    let mut asking = watch_with_messages(&server, &id, "").await;
+    let revision = server.command(&id, message("n", "你好 👋 שלום")).await;
+    let said = asking.frame().await;
+    assert_eq!((&said["type"], &said["revision"]), (&json!("message"), &json!(revision)));
+    assert_eq!(said["message"]["content"], "你好 👋 שלום");
+    assert_eq!((&said["message"]["role"], &said["message"]["isThinking"]), (&json!("agent"), &json!(false)));
+    assert_eq!(asking.frame().await["type"], "snapshot");
+    assert_eq!(plain.frame().await["type"], "snapshot", "only those who ask are sent messages");
+}
+
+#[tokio::test]
+async fn messages_come_from_the_journal_too_in_revision_order() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for n in 0..4 {
+        let commands: Vec<Value> = (0..100).map(|m| message("n", &format!("{n}-{m}"))).collect();
+        server.command(&id, Value::Array(commands)).await;
+    }
+    for mode in ["events", "snapshot", "delta"] {
+        let mut socket = watch_with_messages(&server, &id, &format!("&mode={mode}&after=2")).await;
+        for n in 0..4 {
+            for m in 0..100 {
+                let frame = socket.frame_of("message").await;
+                assert_eq!(frame["message"]["content"], format!("{n}-{m}"), "{mode}");
+                assert_eq!(frame["revision"], 3 + n * 100 + m, "{mode}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_are_listed_page_by_page_and_filtered() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let (_, agent) = server.post("/api/v1/agents", json!({"name": "Ada", "personaPrompt": "precise"})).await;
+    let commands: Vec<Value> = (0..5)
+        .map(|n| {
+            let mut command = message(if n % 2 == 0 { "even" } else { "odd" }, &n.to_string());
+            if n == 3 {
+                command["agentId"] = agent["id"].clone();
+                command["isThinking"] = true.into();
+            }
+            command
+        })
+        .collect();
+    server.command(&id, Value::Array(commands)).await;
+    let path = format!("/api/v1/sessions/{id}/messages");
+    let mut found = Vec::new();
+    let mut after = String::new();
+    loop {
+        let (_, page) = server.get(&format!("{path}?limit=2{after}")).await;
+        let messages = page["messages"].as_array().expect("messages");
+        found.extend(messages.iter().map(|message| message["content"].as_str().unwrap_or_default().to_owned()));
+        match page["nextAfter"].as_str() {
+            Some(cursor) => after = format!("&after={cursor}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, ["0", "1", "2", "3", "4"]);
+    let (_, odd) = server.get(&format!("{path}?nodeId=odd")).await;
+    assert_eq!(odd["messages"].as_array().map(Vec::len), Some(2));
+    let (_, hers) = server.get(&format!("{path}?agentId={}", agent["id"].as_str().expect("an id"))).await;
+    let hers = &hers["messages"][0];
+    assert_eq!((&hers["agentName"], &hers["isThinking"]), (&json!("Ada"), &json!(true)));
+    assert_eq!(server.get(&format!("{path}?after=nonsense")).await.0, 400);
+}
+
+#[tokio::test]
+async fn chunks_reach_the_others_in_order_and_the_finished_text_ends_them() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let mut viewer = watch_with_messages(&server, &id, "").await;
+    let mut writer = server.socket("/ws").await;
+    let message_id = Uuid::now_v7();
+    let words = ["one ", "two ", "三 ", "four"];
+    for word in words {
+        writer.send(chunk(&id, message_id, word)).await;
+    }
+    let mut text = String::new();
+    while text.len() < words.concat().len() {
+        let frame = viewer.frame_of("token").await;
+        assert_eq!(frame["messageId"], json!(message_id));
+        text += frame["text"].as_str().expect("text");
+    }
+    assert_eq!(text, words.concat());
+    // One that joins now is shown the text from its beginning, and ends with the same.
+    let mut late = watch_with_messages(&server, &id, "").await;
+    assert_eq!(late.frame_of("token").await["text"], words.concat());
+    let finished = json!({"type": "addMessage", "messageId": message_id, "nodeId": "n", "content": words.concat()});
+    writer.send(json!({"type": "command", "id": "c", "sessionId": id, "command": finished})).await;
+    assert_eq!(writer.frame().await["type"], "ack", "the writer is not sent its own words");
+    writer.send(chunk(&id, message_id, "too late")).await;
+    server.command(&id, json!({"type": "complete"})).await;
+    for socket in [&mut viewer, &mut late] {
+        let said = socket.frame().await;
+        assert_eq!((&said["type"], &said["message"]["content"]), (&json!("message"), &json!(words.concat())));
+        let last = socket.until(|frame| frame["type"] == "end" || frame["type"] == "token").await;
+        assert_eq!(last["type"], "end", "no chunk follows the finished message");
+    }
+}
+
+#[tokio::test]
+async fn chunks_that_come_while_a_viewer_is_busy_are_joined() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let mut slow = watch_with_messages(&server, &id, "").await;
+    let mut fast = watch_with_messages(&server, &id, "").await;
+    let mut writer = server.socket("/ws").await;
+    let message_id = Uuid::now_v7();
+    let mut sent = String::new();
+    // Larger than the kernel's buffers between server and client, within what is kept of a message.
+    for n in 0..60 {
+        let text = format!("{n:>8} ").repeat(1_500);
+        writer.send(chunk(&id, message_id, &text)).await;
+        sent += &text;
+        let mut read = 0;
+        while read < text.len() {
+            read += fast.frame_of("token").await["text"].as_str().expect("text").len();
+        }
+    }
+    let (mut text, mut frames) = (String::new(), 0);
+    while text.len() < sent.len() {
+        text += slow.frame_of("token").await["text"].as_str().expect("text");
+        frames += 1;
+    }
+    assert_eq!(text, sent);
+    assert!(frames < 60, "{frames} frames for 60 chunks: none were joined");
+}
+
+#[tokio::test]
+async fn a_message_of_a_mebibyte_is_too_large_for_a_frame_and_nul_is_refused() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let path = format!("/api/v1/sessions/{id}/commands");
+    let (status, problem) = server.post(&path, message("n", &"x".repeat(1024 * 1024 + 1))).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (413, &json!("too_large")));
+    let (status, problem) = server.post(&path, message("n", "a\0b")).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (400, &json!("bad_request")));
+    let repeated = json!({"type": "addMessage", "messageId": Uuid::now_v7(), "nodeId": "n", "content": "once"});
+    server.command(&id, repeated.clone()).await;
+    let (status, problem) = server.post(&path, repeated).await;
+    assert_eq!((status.as_u16(), &problem["code"]), (409, &json!("conflict")));
+}

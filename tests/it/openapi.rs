@@ -1,0 +1,136 @@
+//! The OpenAPI document and the addresses outside `/api/v1`.
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::harness::TestServer;
+
+/// What PROTOCOL.md promises, as far as it exists.
+const ROUTES: &[&str] = &[
+    "GET /api/v1/groups",
+    "POST /api/v1/groups",
+    "GET /api/v1/groups/{id}",
+    "PUT /api/v1/groups/{id}",
+    "DELETE /api/v1/groups/{id}",
+    "GET /api/v1/agents",
+    "POST /api/v1/agents",
+    "GET /api/v1/agents/{id}",
+    "PUT /api/v1/agents/{id}",
+    "DELETE /api/v1/agents/{id}",
+    "GET /api/v1/workflows",
+    "POST /api/v1/workflows",
+    "GET /api/v1/workflows/{id}",
+    "PUT /api/v1/workflows/{id}",
+    "DELETE /api/v1/workflows/{id}",
+    "POST /api/v1/sessions",
+    "GET /api/v1/sessions",
+    "GET /api/v1/sessions/{id}",
+    "DELETE /api/v1/sessions/{id}",
+    "GET /api/v1/sessions/{id}/graph",
+    "GET /api/v1/sessions/{id}/entity",
+    "POST /api/v1/sessions/{id}/commands",
+    "POST /api/v1/sessions/{id}/control",
+    "PUT /api/v1/sessions/{id}/nodes/{nodeId}",
+    "GET /api/v1/sessions/{id}/nodes/{nodeId}",
+    "POST /api/v1/sessions/{id}/signal",
+    "POST /api/v1/sessions/{id}/review",
+    "GET /api/v1/sessions/{id}/events",
+    "GET /api/v1/sessions/{id}/messages",
+    "GET /healthz",
+    "GET /readyz",
+    "GET /metrics",
+    "GET /api/openapi.json",
+    "GET /ws",
+    "GET /ws/sessions",
+    "GET /ws/sessions/{id}",
+];
+
+async fn document(server: &TestServer) -> Value {
+    let (status, document) = server.get("/api/openapi.json").await;
+    assert_eq!(status, 200);
+    document
+}
+
+/// Each operation as its method, path and description.
+fn operations(document: &Value) -> Vec<(Method, String, &Value)> {
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("a path") {
+            if let Ok(method) = method.to_uppercase().parse::<Method>() {
+                operations.push((method, path.clone(), operation));
+            }
+        }
+    }
+    operations
+}
+
+#[tokio::test]
+async fn every_operation_of_the_document_exists() {
+    let server = TestServer::start().await;
+    let document = document(&server).await;
+    assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.")));
+    let operations = operations(&document);
+    assert!(operations.len() >= ROUTES.len());
+    for (method, path, _) in operations {
+        let address = path.replace("{id}", "0198c0de-0000-7000-8000-000000000001").replace("{nodeId}", "a");
+        assert!(!address.contains('{'), "a parameter this test does not know: {path}");
+        let response = server.request(method.clone(), &address).send().await.expect("an answer");
+        assert_ne!(response.status(), 405, "{method} {path}");
+        let body = response.text().await.expect("a text");
+        assert!(!body.contains("there is nothing at this address"), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn every_promised_route_is_in_the_document() {
+    let server = TestServer::start().await;
+    let document = document(&server).await;
+    let found: BTreeSet<String> =
+        operations(&document).into_iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    let missing: Vec<&&str> = ROUTES.iter().filter(|route| !found.contains(**route)).collect();
+    assert!(missing.is_empty(), "not in the document: {missing:?}");
+}
+
+#[tokio::test]
+async fn every_operation_is_described_and_every_reference_leads_somewhere() {
+    let server = TestServer::start().await;
+    let document = document(&server).await;
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations(&document) {
+        let id = operation["operationId"].as_str().expect("an operation id");
+        assert!(ids.insert(id.to_owned()), "{id} twice");
+        assert!(operation["summary"].is_string() && operation["tags"].is_array(), "{method} {path}");
+        let in_path = |parameter: &&Value| parameter["in"] == "path";
+        let parameters = operation["parameters"].as_array().into_iter().flatten().filter(in_path).count();
+        assert_eq!(parameters, path.matches('{').count(), "{method} {path}");
+    }
+    let text = document.to_string();
+    for (_, rest) in text.match_indices("\"#/").map(|(at, _)| text.split_at(at + 2)) {
+        let pointer = rest.split('"').next().expect("a pointer");
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn probes_and_metrics_answer() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let mut viewer = server.socket(&format!("/ws/sessions/{id}")).await;
+    viewer.frame().await;
+    for (path, content_type, part) in [
+        ("/healthz", "text/plain", "ok"),
+        ("/readyz", "text/plain", "ready"),
+        ("/metrics", "text/plain", "relive_http_requests_total"),
+        ("/api/openapi.json", "application/json", "/api/v1/sessions"),
+        ("/", "text/html", "<html"),
+    ] {
+        let response = server.request(Method::GET, path).send().await.expect("an answer");
+        assert_eq!(response.status(), 200, "{path}");
+        let headers = response.headers().clone();
+        assert!(headers["content-type"].to_str().is_ok_and(|value| value.starts_with(content_type)), "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
+        assert!(response.text().await.expect("a text").contains(part), "{path}");
+    }
+}

@@ -1,0 +1,135 @@
+//! A session as it was, and the events that led there.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{TestServer, context, node};
+
+#[tokio::test]
+async fn each_revision_can_be_read_as_it_was() {
+    let server = TestServer::start().await;
+    let id = server.new_session().await;
+    let mut states = vec![server.session(&id).await];
+    for command in [
+        json!({"type": "start"}),
+        node("a", "running"),
+        context("k", json!({"n": 1})),
+        node("a", "failed"),
+        json!({"type": "pause"}),
+        json!({"type": "cancel"}),
+    ] {
+        server.command(&id, command).await;
+        states.push(server.session(&id).await);
+    }
+    for (index, state) in states.iter().enumerate() {
+        let revision = index + 1;
+        assert_eq!(state["revision"], revision);
+        let path = format!("/api/v1/sessions/{id}?revision={revision}");
+        let response = server.request(Method::GET, &path).send().await.expect("an answer");
+        assert_eq!(response.headers()["etag"].to_str().ok(), Some(format!("\"{revision}\"").as_str()));
+        assert_eq!(&response.json::<Value>().await.expect("JSON"), state);
+    }
+    for beyond in ["0", "8", "9223372036854775807", "9223372036854775808", "18446744073709551615"] {
+        server.refused(Method::GET, &format!("/api/v1/sessions/{id}?revision={beyond}"), None, "not_found").await;
+    }
+    for malformed in [
+        "revision=-1",
+        "revision=x",
+        "revision=18446744073709551616",
+        "revision=",
+        "at=noon",
+        "revision=1&at=2026-01-01T00:00:00Z",
+    ] {
+        server.refused(Method::GET, &format!("/api/v1/sessions/{id}?{malformed}"), None, "bad_request").await;
+    }
+}
+
+#[tokio::test]
+async fn a_time_shows_the_newest_state_that_was_reached_by_then() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for n in 0..30 {
+        server.command(&id, context("n", json!(n))).await;
+    }
+    let events = server.events(&id).await;
+    for event in &events {
+        let at = event["at"].as_str().expect("a time");
+        // Several events may have the same time; the last of them counts.
+        let newest = events.iter().rfind(|other| other["at"].as_str() <= Some(at)).map(|other| &other["revision"]);
+        assert_eq!(Some(&server.session(&format!("{id}?at={at}")).await["revision"]), newest);
+    }
+    assert_eq!(server.session(&format!("{id}?at=9999-12-31T23:59:59Z")).await, server.session(&id).await);
+    for before in ["1970-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "2020-02-29T23:59:60Z"] {
+        server.refused(Method::GET, &format!("/api/v1/sessions/{id}?at={before}"), None, "not_found").await;
+    }
+    let offset = events[0]["at"].as_str().expect("a time").replace('Z', "%2B00:00");
+    server.session(&format!("{id}?at={offset}")).await;
+}
+
+#[tokio::test]
+async fn long_histories_are_read_from_the_middle_and_after_a_restart() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for round in 0..12 {
+        let commands: Vec<Value> = (0..100).map(|n| context(&format!("k{}", n % 9), json!([round, n]))).collect();
+        server.command(&id, json!(commands)).await;
+    }
+    let revisions = [1, 2, 3, 255, 256, 257, 499, 500, 501, 999, 1_000, 1_001, 1_201, 1_202];
+    let mut states = Vec::new();
+    for revision in revisions {
+        states.push(server.session(&format!("{id}?revision={revision}")).await);
+    }
+    let last = states.last().expect("states");
+    assert_eq!((last, &last["contextData"]["k0"]), (&server.session(&id).await, &json!([11, 99])));
+    let server = TestServer::start_on(server.stop().await, |_| {}).await;
+    for (revision, state) in revisions.iter().zip(states) {
+        assert_eq!(server.session(&format!("{id}?revision={revision}")).await, state);
+    }
+}
+
+#[tokio::test]
+async fn events_are_read_in_pages_without_gaps() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let commands: Vec<Value> = (0..148).map(|n| context("n", json!(n))).collect();
+    server.command(&id, json!(commands)).await;
+    for (query, count, next) in [
+        ("", 100, json!(100)),
+        ("?limit=7", 7, json!(7)),
+        ("?limit=1000", 150, Value::Null),
+        ("?limit=50&after=100", 50, Value::Null),
+        ("?limit=50&after=99", 50, json!(149)),
+        ("?after=150", 0, Value::Null),
+        ("?after=18446744073709551615", 0, Value::Null),
+    ] {
+        let (_, page) = server.get(&format!("/api/v1/sessions/{id}/events{query}")).await;
+        assert_eq!((page["events"].as_array().map(Vec::len), &page["nextAfter"]), (Some(count), &next), "{query}");
+    }
+    let events = server.events(&id).await;
+    for (index, event) in events.iter().enumerate() {
+        assert_eq!((&event["revision"], &event["sessionId"]), (&json!(index + 1), &json!(id)));
+    }
+    assert!(events.is_sorted_by(|earlier, later| earlier["at"].as_str() <= later["at"].as_str()));
+    assert_eq!((&events[0]["event"]["type"], &events[1]["event"]), (&json!("created"), &json!({"type": "started"})));
+    for malformed in ["limit=0", "limit=1001", "limit=x", "after=-1", "after=x", "limit=18446744073709551616"] {
+        server.refused(Method::GET, &format!("/api/v1/sessions/{id}/events?{malformed}"), None, "bad_request").await;
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_session_is_gone_for_good() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let path = format!("/api/v1/sessions/{id}");
+    let (status, body) = server.call(Method::DELETE, &path, None).await;
+    assert_eq!((status.as_u16(), body), (204, Value::Null));
+    server.refused(Method::GET, &path, None, "not_found").await;
+    server.refused(Method::GET, &format!("{path}?revision=1"), None, "not_found").await;
+    server.refused(Method::POST, &format!("{path}/commands"), Some(json!({"type": "pause"})), "not_found").await;
+    server.refused(Method::DELETE, &path, None, "not_found").await;
+    let server = TestServer::start_on(server.stop().await, |_| {}).await;
+    server.refused(Method::GET, &path, None, "not_found").await;
+    // Its id is free again, and the new session has nothing of the old one.
+    assert_eq!(server.create(json!({"id": id})).await, id);
+    assert_eq!((server.events(&id).await.len(), &server.session(&id).await["status"]), (1, &json!("pending")));
+}
