@@ -60,7 +60,7 @@ pub fn check_direction(embedding: &[f32]) -> Result<(), Refusal> {
 ///
 /// # Errors
 ///
-/// [`Refusal::Dimension`], or as for [`check_direction`].
+/// [`Refusal::Dimension`], or [`Refusal::Invalid`] for one that points nowhere.
 pub fn check_embedding(embedding: &[f32], dimension: u32) -> Result<(), Refusal> {
     if embedding.len() != dimension as usize {
         return Err(Refusal::Dimension { expected: dimension, actual: embedding.len() });

@@ -153,7 +153,7 @@ impl Storage {
     }
 }
 
-/// Needs the [`COLUMNS`].
+/// Needs the columns of `COLUMNS`.
 impl FromRow<'_, PgRow> for Memory {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         Ok(Self {
