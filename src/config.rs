@@ -1,5 +1,6 @@
 //! Settings. Each has a flag, an environment variable and a default, all of which `--help` shows.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -17,6 +18,9 @@ pub struct ServeConfig {
 
     #[command(flatten)]
     pub access: AccessConfig,
+
+    #[command(flatten)]
+    pub embeddings: EmbeddingsConfig,
 
     /// A file with prices of models in place of the one that comes with the server, in the form of
     /// data/model-prices.json.
@@ -63,6 +67,64 @@ pub struct DatabaseConfig {
     #[arg(long, env = "RELIVE_EMBEDDING_DIM", default_value_t = 1_536, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(1..=2_000))]
     pub embedding_dim: u32,
+}
+
+/// What makes the embeddings of memories, and of texts that are searched for.
+#[derive(Args, Clone, Debug)]
+pub struct EmbeddingsConfig {
+    /// An OpenAI-compatible endpoint: its base address, ending in /v1. Without it, only memories that
+    /// come with an embedding can be found by vector, and texts are searched for by their words.
+    #[arg(long, env = "RELIVE_EMBEDDINGS_URL", value_name = "URL", hide_env_values = true)]
+    pub embeddings_url: Option<String>,
+
+    /// The model that makes the embeddings; it must make as many numbers as `--embedding-dim` says.
+    #[arg(long, env = "RELIVE_EMBEDDINGS_MODEL", value_name = "NAME")]
+    pub embeddings_model: Option<String>,
+
+    /// The endpoint's key, if it wants one. Better as an environment variable: other users of the
+    /// machine can see arguments.
+    #[arg(long, env = "RELIVE_EMBEDDINGS_API_KEY", value_name = "KEY", hide_env_values = true)]
+    pub embeddings_api_key: Option<Secret>,
+
+    /// Seconds a request to the endpoint may take.
+    #[arg(long, env = "RELIVE_EMBEDDINGS_TIMEOUT_SECONDS", default_value_t = 10.0, value_name = "SECONDS",
+          value_parser = seconds)]
+    pub embeddings_timeout_seconds: f64,
+}
+
+impl Default for EmbeddingsConfig {
+    fn default() -> Self {
+        Self {
+            embeddings_url: None,
+            embeddings_model: None,
+            embeddings_api_key: None,
+            embeddings_timeout_seconds: 10.0,
+        }
+    }
+}
+
+/// A text that must not reach a log: printing it shows stars.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Who may reach the server.

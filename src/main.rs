@@ -8,7 +8,7 @@ use relive::cli::{Action, Cli, run, serve, watch};
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::parse().action {
-        Action::Serve(config) => serve::run(config).await,
+        Action::Serve(config) => serve::run(*config).await,
         Action::Run(args) => run::run(args).await,
         Action::Watch(args) => watch::run(args).await,
     }

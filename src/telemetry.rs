@@ -50,6 +50,9 @@ fn describe() {
     describe_counter!("relive_races_lost_total", "Batches decided again because another writer was first.");
     describe_counter!("relive_database_errors_total", "Errors the database answered with, and lost connections.");
     describe_counter!("relive_postgres_restarts_total", "Times the embedded PostgreSQL was started again.");
+    describe_counter!("relive_embedding_requests_total", "Requests to the embeddings endpoint, by result.");
+    describe_histogram!("relive_embedding_seconds", "Time until the embeddings endpoint has answered.");
+    describe_gauge!("relive_embeddings_waiting", "Memories without an embedding, while there is an endpoint.");
     describe_counter!("relive_unpriced_usage_total", "Usage of models whose price is not known.");
     describe_gauge!("relive_live_sessions", "Sessions in memory.");
     describe_gauge!("relive_viewers", "Subscriptions to sessions.");

@@ -1,5 +1,6 @@
 export type * from './generated/catalog.js'
 export type * from './generated/graph.js'
+export type * from './generated/memory.js'
 export type * from './generated/protocol.js'
 export type * from './generated/session.js'
 export type { MessageGroup } from './message-group.js'

@@ -25,7 +25,7 @@ pub enum Action {
     /// Without a database URL it runs a PostgreSQL of its own under the data directory. It prints
     /// one line, `listening on http://ADDRESS`, once it is ready, and ends on SIGINT or SIGTERM after
     /// telling its viewers and writing what it had accepted.
-    Serve(crate::config::ServeConfig),
+    Serve(Box<crate::config::ServeConfig>),
     /// Run a graph of local commands as a session.
     ///
     /// Its `command` nodes hold shell commands, which run on this machine, in the current directory

@@ -13,7 +13,8 @@ use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
 use super::error::ApiError;
-use super::{catalog, commands, messages, observe, openapi, pages, probes, sessions, sockets, usage};
+use super::{catalog, commands, memories, messages, observe, openapi, pages, probes, sessions, sockets, usage};
+use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
 use crate::storage::Storage;
@@ -27,6 +28,7 @@ const BODY_BYTES: usize = 1024 * 1024;
 pub struct App {
     pub hub: Hub,
     pub gateway: Gateway,
+    pub embeddings: Embeddings,
     pub metrics: Option<&'static PrometheusHandle>,
     pub access: AccessRules,
 }
@@ -84,6 +86,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(sessions::entity))
         .routes(routes!(sessions::events))
         .routes(routes!(messages::list))
+        .routes(routes!(memories::of_session))
+        .routes(routes!(memories::create))
+        .routes(routes!(memories::search))
+        .routes(routes!(memories::get, memories::delete))
         .routes(routes!(usage::report))
         .routes(routes!(sessions::node, commands::update_node))
         .routes(routes!(commands::commands))

@@ -6,6 +6,7 @@ mod catalog;
 mod commands;
 mod error;
 mod extract;
+mod memories;
 mod messages;
 mod observe;
 mod openapi;

@@ -15,6 +15,7 @@ use utoipa::OpenApi;
     tags(
         (name = "sessions", description = "Runs: create, read, list, delete"),
         (name = "commands", description = "Changing a run; an answer means the change is durable"),
+        (name = "memories", description = "Texts that outlive a run, found again by likeness"),
         (name = "catalog", description = "Groups, agents and workflows"),
         (name = "sockets", description = "WebSocket: live runs, live lists"),
         (name = "server", description = "Health, metrics, this document"),

@@ -38,7 +38,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::session::{Created, Event, Recorded, Revision, Session, SessionId, Timestamp};
+use crate::session::{Command, Created, Event, Recorded, Revision, Session, SessionId, Timestamp, check_embedding};
 use crate::storage::{Constraint, NewSession, Storage, StorageError};
 
 pub use error::HubError;
@@ -64,13 +64,21 @@ pub struct HubOptions {
     pub backlog: usize,
     /// How long a session without viewers and pending commands stays in memory (60 s).
     pub idle_after: Duration,
+    /// How many numbers the embedding of a memory has (1,536).
+    pub embedding_dimension: u32,
     /// What models cost (nothing, until loaded).
     pub prices: Prices,
 }
 
 impl Default for HubOptions {
     fn default() -> Self {
-        Self { lanes: 4, backlog: 4_096, idle_after: Duration::from_mins(1), prices: Prices::default() }
+        Self {
+            lanes: 4,
+            backlog: 4_096,
+            idle_after: Duration::from_mins(1),
+            embedding_dimension: 1_536,
+            prices: Prices::default(),
+        }
     }
 }
 
@@ -87,6 +95,7 @@ struct Inner {
     lanes: Vec<LaneHandle>,
     feed: Arc<Feed>,
     agents: AgentNames,
+    embedding_dimension: u32,
     prices: Prices,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -110,18 +119,10 @@ impl Hub {
             .collect();
         let registry = Registry::new(storage.clone());
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
-        Self {
-            inner: Arc::new(Inner {
-                storage,
-                registry,
-                lanes,
-                feed,
-                agents: AgentNames::default(),
-                prices: options.prices.clone(),
-                stop,
-                tasks,
-            }),
-        }
+        let (agents, prices) = (AgentNames::default(), options.prices.clone());
+        let embedding_dimension = options.embedding_dimension;
+        let inner = Inner { storage, registry, lanes, feed, agents, embedding_dimension, prices, stop, tasks };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Creates a session. With `creation_key`, a repetition returns the session that the first call
@@ -202,12 +203,15 @@ impl Hub {
     ///
     /// Why nothing was staged; the `reply` is not used then.
     pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
-        let kind = submission.commands.first().map_or("none", crate::session::Command::kind);
+        let kind = submission.commands.first().map_or("none", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
         let Inner { registry, lanes, storage, agents, prices, .. } = &*self.inner;
         let submitting = async {
             for command in &mut submission.commands {
                 command.assign_ids(Uuid::now_v7);
+                if let Command::AddMemory { embedding: Some(embedding), .. } = command {
+                    check_embedding(embedding, self.inner.embedding_dimension)?;
+                }
                 prices.put_into(command);
                 agents.put_into(command, storage).await?;
             }

@@ -25,6 +25,8 @@ pub enum ErrorCode {
     TooLarge,
     UnknownNode,
     InvalidGraph,
+    /// An embedding does not have the number of dimensions that this server is set to.
+    DimensionMismatch,
     RateLimited,
     Internal,
     Unavailable,
@@ -44,7 +46,7 @@ impl ErrorCode {
             }
             Self::RevisionConflict => 412,
             Self::TooLarge => 413,
-            Self::UnknownNode | Self::InvalidGraph => 422,
+            Self::UnknownNode | Self::InvalidGraph | Self::DimensionMismatch => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
@@ -74,6 +76,7 @@ impl ErrorCode {
             Self::TooLarge => "too_large",
             Self::UnknownNode => "unknown_node",
             Self::InvalidGraph => "invalid_graph",
+            Self::DimensionMismatch => "dimension_mismatch",
             Self::RateLimited => "rate_limited",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
@@ -91,6 +94,7 @@ impl From<&Refusal> for ErrorCode {
             Refusal::SignalPending { .. } => Self::SignalPending,
             Refusal::RevisionConflict { .. } => Self::RevisionConflict,
             Refusal::Invalid { .. } => Self::BadRequest,
+            Refusal::Dimension { .. } => Self::DimensionMismatch,
             Refusal::TooLarge { .. } => Self::TooLarge,
         }
     }

@@ -13,8 +13,8 @@ pub use close::CloseCode;
 pub use error::{ErrorCode, Problem};
 pub use frames::{ClientFrame, CommandFrame, Mode, ReplayAction, ServerFrame, SessionChange, Subscribe};
 pub use rest::{
-    AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateSession, EventPage, GroupPage,
-    MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SessionPage, SignalRequest, Usage, UsageReport,
-    WorkflowPage,
+    AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
+    FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest,
+    SearchMemories, SearchMethod, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
 };
 pub use typescript::export as export_typescript;

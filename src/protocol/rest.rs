@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::session::{
-    Agent, Command, Driver, GraphDefinition, Group, Message, NodeId, NodeStateSnapshot, NodeStatus, Progress, Recorded,
-    Revision, SessionId, SessionSummary, Workflow, usd,
+    Agent, Command, Driver, GraphDefinition, Group, Memory, Message, NodeId, NodeStateSnapshot, NodeStatus, Progress,
+    Recorded, Revision, SessionId, SessionSummary, Workflow, usd,
 };
 
 /// `POST /sessions`.
@@ -216,6 +216,90 @@ pub struct EventPage {
 pub struct MessagePage {
     pub messages: Vec<Message>,
     /// Pass as `after` for the next page; absent when these are the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<String>,
+}
+
+/// `POST /memories`: a memory outside a run, or of a run that has ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "memory.ts", optional_fields)]
+pub struct CreateMemory {
+    /// Chosen by the client, or made by the server. A client that chooses can repeat the request
+    /// without storing the memory twice: the second is a `conflict`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// That of the session, if there is one and this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    pub content: String,
+    /// Made by the server if it is not given and there is an embeddings endpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Vec<f32>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
+    pub metadata: Option<Value>,
+}
+
+/// `POST /memories/search`: by `embedding` or by `text`, within everything that is given.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "memory.ts", optional_fields)]
+pub struct SearchMemories {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<SessionId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<Vec<f32>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Memories at most: 1 to 100, 10 if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub limit: Option<u32>,
+    /// Only memories at least this near: -1 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_score: Option<f64>,
+}
+
+/// How memories were compared with what was searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "memory.ts")]
+pub enum SearchMethod {
+    /// By the cosine of their embeddings: a score of 1 is identical, 0 unrelated, -1 opposite.
+    Vector,
+    /// By words: a score of 1 has all the words and no others. There was no embedding to compare with.
+    Text,
+}
+
+/// What a search found, nearest first, each memory with its `score`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "memory.ts")]
+pub struct FoundMemories {
+    pub memories: Vec<Memory>,
+    /// Scores of the two methods cannot be compared with each other.
+    pub method: SearchMethod,
+}
+
+/// `GET /sessions/{id}/memories`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "memory.ts", optional_fields)]
+pub struct MemoryPage {
+    pub memories: Vec<Memory>,
+    /// How they were compared; absent when they are ordered by time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<SearchMethod>,
+    /// Pass as `after` for the next page; absent when there are no more, and by similarity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<String>,
 }

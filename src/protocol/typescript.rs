@@ -5,9 +5,9 @@ use std::path::Path;
 use ts_rs::{Config, ExportError, TS};
 
 use super::{
-    AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateSession, EventPage, GroupPage, MessagePage,
-    NodeDetail, NodeUpdate, Problem, ReviewRequest, ServerFrame, SessionPage, SignalRequest, Usage, UsageReport,
-    WorkflowPage,
+    AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateMemory, CreateSession, EventPage,
+    FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ReviewRequest, SearchMemories,
+    ServerFrame, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
 };
 use crate::session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Workflow,
@@ -26,6 +26,10 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     CommandReceipt::export_all(&config)?;
     Commands::export_all(&config)?;
     ControlRequest::export_all(&config)?;
+    CreateMemory::export_all(&config)?;
+    SearchMemories::export_all(&config)?;
+    FoundMemories::export_all(&config)?;
+    MemoryPage::export_all(&config)?;
     CreateSession::export_all(&config)?;
     EventPage::export_all(&config)?;
     NodeDetail::export_all(&config)?;

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{DatabaseConfig, ServeConfig};
+use crate::config::{DatabaseConfig, Secret, ServeConfig};
+use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
 use crate::http::{AccessRules, App, router};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
@@ -44,6 +45,8 @@ pub enum ServeError {
     Prices(#[from] PriceError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Embeddings(#[from] EndpointError),
     #[error("cannot use the database: {0}")]
     Storage(#[from] StorageError),
 }
@@ -80,13 +83,17 @@ impl Server {
     pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
+        let endpoint = embeddings_endpoint(config)?;
         let prices = Prices::load(config.model_prices.as_deref())?;
         let (storage, cluster) = open_database(&config.database).await?;
+        let embedding_dimension = config.database.embedding_dim;
+        let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
         let hub = Hub::new(
             storage,
             &HubOptions {
                 lanes: usize::from(config.database.lanes),
                 idle_after: Duration::from_secs_f64(config.idle_seconds),
+                embedding_dimension,
                 prices,
                 ..HubOptions::default()
             },
@@ -95,7 +102,7 @@ impl Server {
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), options, stop.clone());
         let access = AccessRules::new(address, &config.access.allow_origin);
-        Ok(Self { listener, address, app: App { hub, gateway, metrics, access }, stop, cluster })
+        Ok(Self { listener, address, app: App { hub, gateway, embeddings, metrics, access }, stop, cluster })
     }
 
     #[must_use]
@@ -119,7 +126,7 @@ impl Server {
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, stop, cluster, .. } = self;
-        let (hub, gateway) = (app.hub.clone(), app.gateway.clone());
+        let (hub, gateway, embeddings) = (app.hub.clone(), app.gateway.clone(), app.embeddings.clone());
         let connections = accept::serve(listener, router(app), shutdown).await;
         tracing::info!("stopping");
         stop.cancel();
@@ -127,7 +134,7 @@ impl Server {
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("some clients did not end their connections in time");
         }
-        hub.shutdown(FLUSH).await;
+        tokio::join!(embeddings.shutdown(), hub.shutdown(FLUSH));
         hub.storage().close().await;
         if let Some(cluster) = cluster
             && let Err(error) = cluster.stop().await
@@ -135,6 +142,21 @@ impl Server {
             tracing::warn!(%error, "the embedded PostgreSQL did not stop cleanly; it recovers at the next start");
         }
     }
+}
+
+/// The endpoint that makes embeddings, if the configuration names one. A variable that is set to
+/// nothing counts as not set.
+fn embeddings_endpoint(config: &ServeConfig) -> Result<Option<Endpoint>, EndpointError> {
+    let options = &config.embeddings;
+    let Some(url) = options.embeddings_url.as_deref().filter(|url| !url.trim().is_empty()) else { return Ok(None) };
+    Endpoint::new(EndpointOptions {
+        url,
+        model: options.embeddings_model.as_deref().unwrap_or_default(),
+        api_key: options.embeddings_api_key.as_ref().map(Secret::reveal).filter(|key| !key.is_empty()),
+        dimension: config.database.embedding_dim,
+        timeout: Duration::from_secs_f64(options.embeddings_timeout_seconds),
+    })
+    .map(Some)
 }
 
 async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Cluster>), ServeError> {

@@ -23,6 +23,7 @@ mod graph;
 mod ids;
 mod keyframe;
 pub mod limits;
+mod memory;
 mod merge_patch;
 mod node;
 mod patch;
@@ -41,6 +42,7 @@ pub use event::{Created, Driver, Event, Forked, MemoryAdded, MemoryRow, MessageA
 pub use graph::{GraphDefinition, GraphError, GraphNode};
 pub use ids::{NodeId, Revision, SessionId};
 pub use keyframe::{Keyframe, KeyframeError};
+pub use memory::{Memory, check_embedding};
 pub use merge_patch::{NotExpressible, diff as merge_diff};
 pub use node::{Node, NodeStateSnapshot, OutputRef, Progress, TokenUsage, usd};
 pub use patch::patch_between;
@@ -49,4 +51,4 @@ pub use snapshot::{Message, NodeCounts, SessionEntity, SessionSummary, WorkflowS
 pub use state::{ContextValue, Origin, PendingSignal, Session};
 pub use status::{NodeStatus, SessionStatus};
 pub use time::Timestamp;
-pub use validate::json as check_json;
+pub use validate::{json as check_json, validate as check_command};

@@ -21,6 +21,8 @@ pub enum Refusal {
     RevisionConflict { expected: Revision, actual: Revision },
     #[error("{field} {problem}")]
     Invalid { field: &'static str, problem: &'static str },
+    #[error("an embedding here has {expected} numbers, and this one has {actual}")]
+    Dimension { expected: u32, actual: usize },
     #[error("{what} goes beyond the limit of {limit}")]
     TooLarge { what: &'static str, limit: usize },
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::memory::check_direction;
 use super::{Command, Refusal, limits};
 
 /// Checks lengths, ranges and characters.
@@ -56,9 +57,8 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
         }
         Command::AddMemory { agent_id, content, embedding, metadata, .. } => {
             optional(agent_id.as_deref(), |value| id("agentId", value))?;
-            if embedding.iter().flatten().any(|number| !number.is_finite()) {
-                return Err(Refusal::Invalid { field: "embedding", problem: "must hold finite numbers" });
-            }
+            // How many numbers it should have is a setting of the server, checked where that is known.
+            optional(embedding.as_deref(), check_direction)?;
             text("content", content, limits::CONTENT_BYTES)?;
             optional(metadata.as_ref(), |value| json("metadata", value))
         }

@@ -69,6 +69,7 @@ impl From<sqlx::Error> for StorageError {
                     "session_events_session"
                     | "session_commands_session"
                     | "session_messages_session"
+                    | "memories_session"
                     | "session_usage_session",
                 ),
                 _,

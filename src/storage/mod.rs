@@ -8,6 +8,7 @@ mod catalog;
 pub mod cluster;
 mod error;
 mod journal;
+mod memories;
 mod messages;
 mod page;
 mod recovery;
@@ -15,14 +16,17 @@ mod sessions;
 mod usage;
 mod writer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::Notify;
 
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
+pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
 pub use messages::{MessageCursor, MessageFilter};
 pub use page::{Cursor, Page};
 pub use sessions::{NewSession, SessionFilter};
@@ -39,6 +43,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Storage {
     pool: PgPool,
+    /// Told when a memory without an embedding was stored, whichever way it came. It holds one
+    /// permit, so whoever gives memories their embeddings misses nothing while busy.
+    unembedded: Arc<Notify>,
 }
 
 impl Storage {
@@ -52,7 +59,7 @@ impl Storage {
             // beforehand would cost each request a round trip.
             .test_before_acquire(false)
             .connect_lazy_with(options);
-        Self { pool }
+        Self { pool, unembedded: Arc::default() }
     }
 
     /// Brings the schema up to date, and the embedding index to `embedding_dimension`.
@@ -100,7 +107,7 @@ impl Storage {
     ///
     /// When none can be had within five seconds.
     pub async fn writer(&self) -> Result<Writer, StorageError> {
-        Ok(Writer::new(self.pool.acquire().await?))
+        Ok(Writer::new(self.pool.acquire().await?, Arc::clone(&self.unembedded)))
     }
 
     /// Closes every connection, after what runs on them has ended.

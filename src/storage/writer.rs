@@ -1,12 +1,16 @@
 //! Writing batches: many sessions' events, their projections and command ids in one statement.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, query};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::journal::bigint;
+use super::memories::{NewMemory, insert};
 use super::{Storage, StorageError};
 use crate::session::{Event, MemoryAdded, MessageAdded, Recorded, Session, SessionId};
 
@@ -48,6 +52,7 @@ pub struct Batch<'a> {
 #[derive(Debug)]
 pub struct Writer {
     connection: PoolConnection<Postgres>,
+    unembedded: Arc<Notify>,
 }
 
 /// The insertions and the update are one statement and so one transaction. Beside the primary key
@@ -86,10 +91,10 @@ WITH events AS (
 SELECT relive_fence((SELECT count(*) FROM updated), $23)";
 
 impl Writer {
-    pub(super) fn new(mut connection: PoolConnection<Postgres>) -> Self {
+    pub(super) fn new(mut connection: PoolConnection<Postgres>, unembedded: Arc<Notify>) -> Self {
         // A writer is given up when its connection is in doubt; nobody else should meet that one.
         connection.close_on_drop();
-        Self { connection }
+        Self { connection, unembedded }
     }
 
     /// Writes a batch durably.
@@ -110,7 +115,11 @@ impl Writer {
         write_rows(&mut transaction, batch).await?;
         write_texts(&mut transaction, batch).await?;
         super::usage::write_usage(&mut transaction, batch).await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        if batch.events.iter().any(lacks_embedding) {
+            self.unembedded.notify_one();
+        }
+        Ok(())
     }
 }
 
@@ -287,21 +296,22 @@ async fn write_memory(
     memory: &MemoryAdded,
 ) -> Result<(), StorageError> {
     let Some(text) = &memory.row else { return Ok(()) };
-    query(
-        "INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(memory.memory_id)
-    .bind(row.group_id)
-    .bind(&memory.agent_id)
-    .bind(row.recorded.session_id.0)
-    .bind(&text.content)
-    .bind(text.embedding.clone().map(pgvector::Vector::from))
-    .bind(text.metadata.as_ref().map(sqlx::types::Json))
-    .bind(row.recorded.at.as_datetime())
-    .execute(connection)
-    .await?;
-    Ok(())
+    let new = NewMemory {
+        id: memory.memory_id,
+        group_id: row.group_id,
+        agent_id: memory.agent_id.as_deref(),
+        session_id: Some(row.recorded.session_id),
+        content: &text.content,
+        embedding: text.embedding.as_deref(),
+        metadata: text.metadata.as_ref(),
+        at: row.recorded.at,
+    };
+    insert(connection, &new).await
+}
+
+fn lacks_embedding(row: &EventRow<'_>) -> bool {
+    let Event::MemoryAdded(memory) = &row.recorded.event else { return false };
+    memory.row.as_ref().is_some_and(|row| row.embedding.is_none())
 }
 
 impl Storage {

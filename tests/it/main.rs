@@ -25,6 +25,7 @@ mod kill;
 mod lists;
 mod live;
 mod live_list;
+mod memories;
 mod messages;
 mod migrations;
 mod openapi;

@@ -98,7 +98,7 @@ forked?: Forked, };
 /**
  * What went wrong, for programs. Stable: codes are added, never renamed.
  */
-export type ErrorCode = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "conflict" | "illegal_transition" | "nodes_active" | "not_waiting" | "signal_pending" | "revision_conflict" | "too_large" | "unknown_node" | "invalid_graph" | "rate_limited" | "internal" | "unavailable";
+export type ErrorCode = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "conflict" | "illegal_transition" | "nodes_active" | "not_waiting" | "signal_pending" | "revision_conflict" | "too_large" | "unknown_node" | "invalid_graph" | "dimension_mismatch" | "rate_limited" | "internal" | "unavailable";
 
 /**
  * Something that happened. Durable once recorded, and never taken back.

@@ -1,0 +1,90 @@
+//! Who waits for the embedding of which memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+/// How long an answer waits for an embedding. A model takes a few hundred milliseconds; whoever
+/// stored a memory would like to find it by vector right away, but not at any price.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Memories that somebody waits for. While the endpoint is down nobody waits.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Arrivals {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    expected: HashMap<Uuid, oneshot::Sender<()>>,
+    down: bool,
+}
+
+/// The embedding of one memory, not yet there. Dropping it forgets the waiting.
+#[derive(Debug)]
+pub struct Arrival(Option<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    id: Uuid,
+    arrivals: Arrivals,
+    receiver: oneshot::Receiver<()>,
+}
+
+impl Arrivals {
+    pub fn expect(&self, id: Uuid) -> Arrival {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.state.lock();
+        if state.down {
+            return Arrival::never();
+        }
+        state.expected.insert(id, sender);
+        Arrival(Some(Waiting { id, arrivals: self.clone(), receiver }))
+    }
+
+    /// These memories have their embeddings, durably.
+    pub fn stored(&self, ids: impl Iterator<Item = Uuid>) {
+        let mut state = self.state.lock();
+        state.down = false;
+        for id in ids {
+            if let Some(sender) = state.expected.remove(&id) {
+                // Whoever waited may have gone.
+                let _ = sender.send(());
+            }
+        }
+    }
+
+    /// Nothing will arrive for a while. False when that was known.
+    pub fn endpoint_is_down(&self) -> bool {
+        let mut state = self.state.lock();
+        state.expected.clear();
+        !std::mem::replace(&mut state.down, true)
+    }
+
+    /// This one will not arrive soon.
+    pub fn given_up(&self, id: Uuid) {
+        self.state.lock().expected.remove(&id);
+    }
+}
+
+impl Arrival {
+    pub(super) fn never() -> Self {
+        Self(None)
+    }
+
+    /// Waits a little for the embedding; whether it has come.
+    pub async fn soon(mut self) -> bool {
+        let Some(waiting) = &mut self.0 else { return false };
+        matches!(tokio::time::timeout(PATIENCE, &mut waiting.receiver).await, Ok(Ok(())))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.arrivals.given_up(self.id);
+    }
+}

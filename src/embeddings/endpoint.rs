@@ -1,0 +1,252 @@
+//! One request to the endpoint, and what can be wrong with its answer.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
+use serde::{Deserialize, Serialize};
+
+use crate::session::check_embedding;
+
+/// Bytes of an answer at most: 64 vectors of 2,000 numbers, each written with up to 25 characters,
+/// fit four times.
+const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Where embeddings are made, and how.
+#[derive(Clone, Copy)]
+pub struct EndpointOptions<'a> {
+    /// The base address, ending in `/v1`.
+    pub url: &'a str,
+    pub model: &'a str,
+    /// Sent as a bearer token.
+    pub api_key: Option<&'a str>,
+    /// How many numbers a vector must have.
+    pub dimension: u32,
+    /// How long a request may take.
+    pub timeout: Duration,
+}
+
+/// Why there can be no such endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    #[error("RELIVE_EMBEDDINGS_URL must be an http or https address ending in /v1")]
+    Url,
+    #[error("RELIVE_EMBEDDINGS_URL needs RELIVE_EMBEDDINGS_MODEL: which model makes the embeddings?")]
+    NoModel,
+    #[error("RELIVE_EMBEDDINGS_API_KEY holds characters that no header can carry")]
+    ApiKey,
+    #[error("cannot make HTTP requests: {0}")]
+    Client(reqwest::Error),
+}
+
+/// Why there is no embedding. The texts go to the log and say nothing of the memories.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbeddingError {
+    #[error("the embeddings endpoint cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("the embeddings endpoint answered with {status}")]
+    Failed { status: StatusCode, retry_after: Option<Duration> },
+    /// It is the text, not the endpoint: empty, too long, or otherwise not to its taste.
+    #[error("the embeddings endpoint refused the text with {0}")]
+    Refused(StatusCode),
+    #[error("the answer of the embeddings endpoint is not one: {0}")]
+    Answer(String),
+}
+
+impl EmbeddingError {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Failed { .. } => "failed",
+            Self::Refused(_) => "refused",
+            Self::Answer(_) => "bad_answer",
+        }
+    }
+}
+
+/// An embeddings endpoint. Cheap to clone.
+#[derive(Clone)]
+pub struct Endpoint {
+    http: reqwest::Client,
+    url: Url,
+    model: String,
+    dimension: u32,
+    timeout: Duration,
+}
+
+/// Says neither the key nor the address, which may carry a password.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("model", &self.model)
+            .field("dimension", &self.dimension)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    model: &'a str,
+    input: &'a [&'a str],
+    encoding_format: &'static str,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    /// Some servers leave it out and keep the order.
+    index: Option<usize>,
+    embedding: Vec<f32>,
+}
+
+impl Endpoint {
+    /// # Errors
+    ///
+    /// What is wrong with the options.
+    pub fn new(options: EndpointOptions<'_>) -> Result<Self, EndpointError> {
+        let base = options.url.trim().trim_end_matches('/');
+        let url: Url = format!("{base}/embeddings").parse().map_err(|_| EndpointError::Url)?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(EndpointError::Url);
+        }
+        if options.model.trim().is_empty() {
+            return Err(EndpointError::NoModel);
+        }
+        let mut headers = HeaderMap::new();
+        if let Some(key) = options.api_key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| EndpointError::ApiKey)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .connect_timeout(CONNECT.min(options.timeout))
+            .timeout(options.timeout)
+            .build()
+            .map_err(EndpointError::Client)?;
+        let (dimension, timeout) = (options.dimension, options.timeout);
+        Ok(Self { http, url, model: options.model.to_owned(), dimension, timeout })
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// The vectors of `texts`, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbeddingError`]; whoever asks decides whether and when to ask again.
+    pub async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        let started = Instant::now();
+        let outcome = self.request(texts).await;
+        let result = outcome.as_ref().map_or_else(EmbeddingError::kind, |_| "ok");
+        metrics::counter!("relive_embedding_requests_total", "result" => result).increment(1);
+        metrics::histogram!("relive_embedding_seconds").record(started.elapsed().as_secs_f64());
+        outcome
+    }
+
+    async fn request(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        let unreachable = |error: reqwest::Error| EmbeddingError::Unreachable(describe(error));
+        let request = Request { model: &self.model, input: texts, encoding_format: "float" };
+        let mut response = self.http.post(self.url.clone()).json(&request).send().await.map_err(unreachable)?;
+        let status = response.status();
+        match status {
+            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+                return Err(EmbeddingError::Refused(status));
+            }
+            _ if !status.is_success() => {
+                let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+                return Err(EmbeddingError::Failed { status, retry_after: seconds.map(Duration::from_secs) });
+            }
+            _ => {}
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if body.len() + chunk.len() > ANSWER_BYTES {
+                return Err(EmbeddingError::Answer("it is too large".to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        // serde_json's own error quotes nothing but numbers and places.
+        let answer: Answer =
+            serde_json::from_slice(&body).map_err(|error| EmbeddingError::Answer(format!("{error}")))?;
+        self.in_order(answer.data, texts.len())
+    }
+
+    fn in_order(&self, items: Vec<Item>, expected: usize) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        let mut vectors: Vec<Option<Vec<f32>>> = vec![None; expected];
+        let count = items.len();
+        for (position, item) in items.into_iter().enumerate() {
+            check_embedding(&item.embedding, self.dimension)
+                .map_err(|problem| EmbeddingError::Answer(problem.to_string()))?;
+            if let Some(place) = vectors.get_mut(item.index.unwrap_or(position)) {
+                *place = Some(item.embedding);
+            }
+        }
+        let vectors: Option<Vec<_>> = vectors.into_iter().collect();
+        let wrong = || EmbeddingError::Answer(format!("{count} vectors for {expected} texts, or some of them twice"));
+        vectors.filter(|_| count == expected).ok_or_else(wrong)
+    }
+}
+
+/// The innermost reason, which is the one that helps; without the address.
+fn describe(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let mut innermost: &dyn std::error::Error = &error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str, model: &str, api_key: Option<&str>) -> Result<Endpoint, EndpointError> {
+        Endpoint::new(EndpointOptions { url, model, api_key, dimension: 2, timeout: Duration::from_secs(1) })
+    }
+
+    #[test]
+    fn what_cannot_work_is_said_at_the_start() {
+        assert!(matches!(endpoint("example.org/v1", "m", None), Err(EndpointError::Url)));
+        assert!(matches!(endpoint("ftp://example.org/v1", "m", None), Err(EndpointError::Url)));
+        assert!(matches!(endpoint("http://example.org/v1", " ", None), Err(EndpointError::NoModel)));
+        assert!(matches!(endpoint("http://example.org/v1", "m", Some("a\nb")), Err(EndpointError::ApiKey)));
+        let good = endpoint("https://example.org/v1/", "m", Some("key")).expect("an endpoint");
+        assert_eq!(good.url.as_str(), "https://example.org/v1/embeddings");
+    }
+
+    #[test]
+    fn neither_the_key_nor_the_address_is_printed() {
+        let endpoint = endpoint("https://user:password@example.org/v1", "m", Some("sk-secret")).expect("an endpoint");
+        let printed = format!("{endpoint:?}");
+        assert!(!printed.contains("secret") && !printed.contains("password"), "{printed}");
+    }
+
+    #[test]
+    fn vectors_come_in_the_order_of_their_texts_or_not_at_all() {
+        let endpoint = endpoint("http://example.org/v1", "m", None).expect("an endpoint");
+        let item = |index, x| Item { index, embedding: vec![x, 1.0] };
+        let ordered = |items| endpoint.in_order(items, 2).ok();
+        let right = Some(vec![vec![1.0, 1.0], vec![2.0, 1.0]]);
+        assert_eq!(ordered(vec![item(Some(1), 2.0), item(Some(0), 1.0)]), right);
+        assert_eq!(ordered(vec![item(None, 1.0), item(None, 2.0)]), right);
+        assert_eq!(ordered(vec![item(Some(0), 1.0)]), None);
+        assert_eq!(ordered(vec![item(Some(0), 1.0), item(Some(0), 2.0)]), None);
+        assert_eq!(ordered(vec![item(Some(0), 1.0), item(Some(7), 2.0)]), None);
+        assert_eq!(ordered(vec![item(Some(0), 1.0), item(Some(1), 2.0), item(Some(1), 3.0)]), None);
+        assert_eq!(ordered(vec![item(Some(0), 1.0), Item { index: Some(1), embedding: vec![0.0, 0.0] }]), None);
+    }
+}

@@ -1,0 +1,181 @@
+//! Gives stored memories the embeddings they lack.
+//!
+//! It is woken when this process stores such a memory, and looks by itself every half minute for
+//! what others left behind. Whatever waits goes into one request, up to 64 texts; there is no timer,
+//! so one memory alone is not delayed, and many cost few requests.
+//!
+//! - *The endpoint fails*: the memories go back into the queue, and the filler pauses, longer each
+//!   time.
+//! - *The endpoint refuses*: one text may be at fault, so the batch is taken apart until the others
+//!   have their vectors. The one refused is tried again an hour later; the setting may have changed.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::CHARACTERS;
+use super::arrivals::Arrivals;
+use super::endpoint::{EmbeddingError, Endpoint};
+use crate::storage::{Storage, StorageError, Unembedded};
+
+/// Texts in one request at most.
+const BATCH: u32 = 64;
+/// How often to look for memories that nobody told of.
+const PASS: Duration = Duration::from_secs(30);
+/// Longer than a batch can take. If an instance dies, its memories are taken up again after that.
+const LEASE: Duration = Duration::from_mins(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// How long an endpoint may ask to be left alone.
+const RETRY_AFTER: Duration = Duration::from_mins(1);
+/// Failures in a row after which nobody should wait for the endpoint.
+const DOWN_AFTER: u32 = 3;
+/// How long a text that was refused is left alone.
+const REFUSED: Duration = Duration::from_hours(1);
+/// Texts refused one by one, and none accepted: it is the endpoint after all, or its model's name.
+const REFUSALS: usize = 8;
+/// The gauge of what waits counts no further.
+const COUNTED: u32 = 100_000;
+
+#[derive(Debug)]
+pub(super) struct Filler {
+    storage: Storage,
+    endpoint: Endpoint,
+    arrivals: Arrivals,
+    failures: u32,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+struct Batch {
+    embedded: Vec<(Uuid, Vec<f32>)>,
+    refused: Vec<Uuid>,
+    /// Not tried, or in vain.
+    left: Vec<Uuid>,
+    failure: Option<EmbeddingError>,
+}
+
+impl Filler {
+    pub fn new(storage: Storage, endpoint: Endpoint, arrivals: Arrivals) -> Self {
+        Self { storage, endpoint, arrivals, failures: 0 }
+    }
+
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let pause = match self.next_batch(&stop).await {
+                Ok(pause) => pause,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot give memories their embeddings now");
+                    Some(LAST_PAUSE)
+                }
+            };
+            if let Some(pause) = pause {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }
+    }
+
+    /// Works off one batch, or waits for one. Returns how long to pause before the next.
+    async fn next_batch(&mut self, stop: &CancellationToken) -> Result<Option<Duration>, StorageError> {
+        let taken = self.storage.take_unembedded(BATCH, LEASE, CHARACTERS).await?;
+        if taken.is_empty() {
+            self.count().await?;
+            tokio::select! {
+                () = self.storage.unembedded_stored() => {}
+                () = tokio::time::sleep(PASS) => {}
+                () = stop.cancelled() => {}
+            }
+            return Ok(None);
+        }
+        let ids: Vec<Uuid> = taken.iter().map(|memory| memory.id).collect();
+        let batch = tokio::select! {
+            batch = self.embed(taken) => batch,
+            () = stop.cancelled() => Batch { left: ids, ..Batch::default() },
+        };
+        self.settle(batch).await
+    }
+
+    async fn settle(&mut self, batch: Batch) -> Result<Option<Duration>, StorageError> {
+        let Batch { embedded, refused, left, failure } = batch;
+        if !embedded.is_empty() {
+            let ids: Vec<Uuid> = embedded.iter().map(|(id, _)| *id).collect();
+            self.storage.store_embeddings(embedded).await?;
+            self.arrivals.stored(ids.into_iter());
+            if self.failures >= DOWN_AFTER {
+                tracing::info!("the embeddings endpoint is back");
+            }
+            self.failures = 0;
+        }
+        if !refused.is_empty() {
+            tracing::warn!(memories = refused.len(), "the embeddings endpoint refuses some texts");
+            refused.iter().for_each(|id| self.arrivals.given_up(*id));
+            self.storage.return_unembedded(&refused, REFUSED).await?;
+        }
+        if !left.is_empty() {
+            self.storage.return_unembedded(&left, Duration::ZERO).await?;
+        }
+        let Some(error) = failure else { return Ok(None) };
+        self.failures += 1;
+        if self.failures >= DOWN_AFTER && self.arrivals.endpoint_is_down() {
+            tracing::warn!(%error, "memories stay without embeddings for now");
+        }
+        self.count().await?;
+        Ok(Some(self.pause(&error)))
+    }
+
+    fn pause(&self, error: &EmbeddingError) -> Duration {
+        let doubled = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.saturating_sub(1).min(16));
+        // So that several instances do not come back at the same moment.
+        let pause = doubled.min(LAST_PAUSE).mul_f64(0.75 + rand::random::<f64>() / 2.0);
+        match error {
+            EmbeddingError::Failed { retry_after: Some(asked), .. } => pause.max((*asked).min(RETRY_AFTER)),
+            _ => pause,
+        }
+    }
+
+    async fn count(&self) -> Result<(), StorageError> {
+        metrics::gauge!("relive_embeddings_waiting").set(f64::from(self.storage.count_unembedded(COUNTED).await?));
+        Ok(())
+    }
+
+    /// Asks for all of them at once; when they are refused, for the halves.
+    async fn embed(&self, taken: Vec<Unembedded>) -> Batch {
+        let mut batch = Batch::default();
+        let (blank, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|memory| memory.content.trim().is_empty());
+        batch.refused.extend(blank.iter().map(|memory| memory.id));
+        let blank = blank.len();
+        let mut parts = vec![taken];
+        while let Some(mut part) = parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            let texts: Vec<&str> = part.iter().map(|memory| memory.content.as_str()).collect();
+            match self.endpoint.embed(&texts).await {
+                Ok(vectors) => batch.embedded.extend(part.iter().map(|memory| memory.id).zip(vectors)),
+                Err(EmbeddingError::Refused(_)) if part.len() > 1 => {
+                    let second = part.split_off(part.len() / 2);
+                    parts.extend([second, part]);
+                }
+                Err(error @ EmbeddingError::Refused(_)) => {
+                    batch.refused.push(part[0].id);
+                    if batch.refused.len() - blank >= REFUSALS && batch.embedded.is_empty() {
+                        batch.left.append(&mut batch.refused);
+                        batch.failure = Some(error);
+                        break;
+                    }
+                }
+                Err(error) => {
+                    parts.push(part);
+                    batch.failure = Some(error);
+                    break;
+                }
+            }
+        }
+        batch.left.extend(parts.into_iter().flatten().map(|memory| memory.id));
+        batch
+    }
+}

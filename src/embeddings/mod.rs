@@ -1,0 +1,99 @@
+//! Vectors for texts, from an OpenAI-compatible endpoint.
+//!
+//! ```text
+//! addMemory, POST /memories ─▶ row without embedding ─▶ filler ──▶ endpoint   up to 64 texts a request
+//!                                    ▲                    │
+//!                                    └──── embedding ─────┘
+//! search by text ─▶ Embeddings::of_query ─▶ endpoint; none in time: full text instead
+//! ```
+//!
+//! A memory is durable, and answered, before anybody asks the endpoint: that a model is slow or away
+//! delays no session and loses nothing. The filler's queue is the table itself, so it survives
+//! restarts, and any instance works it off ([`Storage::take_unembedded`]).
+
+mod arrivals;
+mod endpoint;
+mod filler;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::storage::Storage;
+
+pub use arrivals::Arrival;
+pub use endpoint::{EmbeddingError, Endpoint, EndpointError, EndpointOptions};
+
+use arrivals::Arrivals;
+use filler::Filler;
+
+/// How long a search waits for its text's vector before it goes by words.
+const QUERY: Duration = Duration::from_secs(3);
+/// Characters of a text that its embedding is made from. Models take about 8,000 tokens and refuse
+/// what is longer; a vector for the beginning finds a memory better than none.
+const CHARACTERS: u32 = 8_000;
+
+/// Makes embeddings, if there is an endpoint to make them. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Embeddings {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    dimension: u32,
+    endpoint: Option<Endpoint>,
+    arrivals: Arrivals,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Embeddings {
+    /// For memories whose embeddings have `dimension` numbers. With an endpoint, this begins giving
+    /// stored memories the embeddings they lack; must be called inside a Tokio runtime then.
+    #[must_use]
+    pub fn start(storage: Storage, dimension: u32, endpoint: Option<Endpoint>) -> Self {
+        let (stop, tasks, arrivals) = (CancellationToken::new(), TaskTracker::new(), Arrivals::default());
+        if let Some(endpoint) = endpoint.clone() {
+            tasks.spawn(Filler::new(storage, endpoint, arrivals.clone()).run(stop.clone()));
+        }
+        Self { inner: Arc::new(Inner { dimension, endpoint, arrivals, stop, tasks }) }
+    }
+
+    /// How many numbers an embedding has here.
+    #[must_use]
+    pub fn dimension(&self) -> u32 {
+        self.inner.dimension
+    }
+
+    /// The vector of what somebody searches for; `None` when there is no endpoint, or it does not
+    /// give one soon.
+    pub async fn of_query(&self, text: &str) -> Option<Vec<f32>> {
+        let endpoint = self.inner.endpoint.as_ref()?;
+        let text: String = text.chars().take(CHARACTERS as usize).collect();
+        let outcome = tokio::time::timeout(QUERY.min(endpoint.timeout()), endpoint.embed(&[&text])).await;
+        match outcome.unwrap_or(Err(EmbeddingError::Unreachable("no answer in time".to_owned()))) {
+            Ok(vectors) => vectors.into_iter().next(),
+            Err(error) => {
+                tracing::warn!(%error, "no embedding for a search; it goes by words");
+                None
+            }
+        }
+    }
+
+    /// To be called before a memory without an embedding is stored: tells when it has one.
+    #[must_use]
+    pub fn expect(&self, memory_id: Uuid) -> Arrival {
+        if self.inner.endpoint.is_some() { self.inner.arrivals.expect(memory_id) } else { Arrival::never() }
+    }
+
+    /// Stops the filler. What it was working on is left for the next start.
+    pub async fn shutdown(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}

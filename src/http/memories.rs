@@ -1,0 +1,262 @@
+//! What runs remember, and what is remembered outside of them.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::{Body, Path, Query};
+use super::session_query::{cursor, limit};
+use crate::hub::HubError;
+use crate::protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};
+use crate::session::{Command, Group, Memory, SessionId, SessionSummary, Timestamp, check_command, check_embedding};
+use crate::storage::{MemoryScope, Nearness, NewMemory};
+
+/// Memories found, unless asked for otherwise, and at most.
+const FOUND: (u32, u32) = (10, 100);
+/// Memories on a page by time, unless asked for otherwise, and at most.
+const LISTED: (u32, u32) = (100, 1_000);
+/// Bytes of a text that is searched for.
+const TEXT_BYTES: usize = 32 * 1024;
+
+/// Store a memory outside a run, or of a run that has ended.
+///
+/// The answer comes once the memory is durable. Without an `embedding` in the request, the server asks
+/// its embeddings endpoint for one; when that takes longer than a moment, the answer says
+/// `embedded: false` and the embedding follows by itself.
+#[utoipa::path(post, path = "/memories", operation_id = "create_memory", tag = "memories",
+    request_body = CreateMemory, responses(
+        (status = 201, description = "Stored", body = Memory),
+        (status = 404, description = "No such group or session", body = Problem),
+        (status = 409, description = "The id is taken", body = Problem),
+        (status = 422, description = "The embedding has another dimension than this server's", body = Problem),
+    ))]
+pub async fn create(State(app): State<App>, Body(request): Body<CreateMemory>) -> Result<Response, ApiError> {
+    let CreateMemory { id, group_id, agent_id, session_id, content, embedding, metadata } = request;
+    // The same rules as for the command.
+    let command = Command::AddMemory { memory_id: None, agent_id, content, embedding, metadata };
+    check_command(&command).map_err(HubError::from)?;
+    let Command::AddMemory { agent_id, content, embedding, metadata, .. } = command else {
+        return Err(HubError::Internal.into());
+    };
+    check_vector(&app, embedding.as_deref())?;
+    let group_id = match session_id {
+        Some(session_id) => group_of(&find_session(&app, session_id).await?, group_id)?,
+        None => group_id,
+    };
+    let (id, at) = (id.unwrap_or_else(Uuid::now_v7), Timestamp::now());
+    let arrival = embedding.is_none().then(|| app.embeddings.expect(id));
+    let new = NewMemory {
+        id,
+        group_id,
+        agent_id: agent_id.as_deref(),
+        session_id,
+        content: &content,
+        embedding: embedding.as_deref(),
+        metadata: metadata.as_ref(),
+        at,
+    };
+    app.storage().add_memory(&new).await?;
+    let embedded = match arrival {
+        Some(arrival) => arrival.soon().await,
+        None => true,
+    };
+    let (embedding, score) = (None, None);
+    let memory =
+        Memory { id, group_id, agent_id, session_id, content, metadata, embedded, embedding, score, created_at: at };
+    Ok((StatusCode::CREATED, [(LOCATION, format!("/api/v1/memories/{id}"))], Json(memory)).into_response())
+}
+
+fn check_vector(app: &App, embedding: Option<&[f32]>) -> Result<(), ApiError> {
+    let checked = embedding.map_or(Ok(()), |embedding| check_embedding(embedding, app.embeddings.dimension()));
+    checked.map_err(|refusal| HubError::from(refusal).into())
+}
+
+/// A memory of a session belongs to the session's group; it can be given to one if that has none.
+fn group_of(session: &SessionSummary, given: Option<Uuid>) -> Result<Option<Uuid>, ApiError> {
+    match (session.group_id, given) {
+        (Some(own), Some(given)) if own != given => {
+            Err(ApiError::bad_request("the session belongs to another group than groupId"))
+        }
+        (own, given) => Ok(own.or(given)),
+    }
+}
+
+async fn find_session(app: &App, id: SessionId) -> Result<SessionSummary, ApiError> {
+    app.storage().summary(id).await?.ok_or_else(|| ApiError::not_found("session"))
+}
+
+/// Read a memory, with its embedding.
+#[utoipa::path(get, path = "/memories/{id}", operation_id = "get_memory", tag = "memories",
+    params(("id" = Uuid, Path)), responses(
+        (status = 200, description = "The memory", body = Memory),
+        (status = 404, description = "No such memory", body = Problem),
+    ))]
+pub async fn get(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Memory>, ApiError> {
+    app.storage().memory(id).await?.map(Json).ok_or_else(|| ApiError::not_found("memory"))
+}
+
+/// Delete a memory. A run's history still says that there was one.
+#[utoipa::path(delete, path = "/memories/{id}", operation_id = "delete_memory", tag = "memories",
+    params(("id" = Uuid, Path)), responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "No such memory", body = Problem),
+    ))]
+pub async fn delete(State(app): State<App>, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
+    if app.storage().delete_memory(id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found("memory")) }
+}
+
+/// Find memories by likeness, nearest first.
+///
+/// Give either an `embedding` or a `text`. A text is compared by its embedding when the server has an
+/// embeddings endpoint and gets one in time, and by its words otherwise; `method` says which it was. By
+/// vector, only memories with an embedding are found.
+#[utoipa::path(post, path = "/memories/search", operation_id = "search_memories", tag = "memories",
+    request_body = SearchMemories, responses(
+        (status = 200, description = "What was found", body = FoundMemories),
+        (status = 404, description = "No such group or session", body = Problem),
+        (status = 422, description = "The embedding has another dimension than this server's", body = Problem),
+    ))]
+pub async fn search(
+    State(app): State<App>,
+    Body(request): Body<SearchMemories>,
+) -> Result<Json<FoundMemories>, ApiError> {
+    let SearchMemories { group_id, agent_id, session_id, embedding, text, limit, min_score } = request;
+    let nearness = nearness(limit, min_score)?;
+    let asked = match (embedding, text) {
+        (Some(embedding), None) => Asked::Vector(embedding),
+        (None, Some(text)) => Asked::Text(text),
+        _ => return Err(ApiError::bad_request("give either embedding or text")),
+    };
+    if let Some(group_id) = group_id
+        && app.storage().entity::<Group>(group_id).await?.is_none()
+    {
+        return Err(ApiError::not_found("group"));
+    }
+    if let Some(session_id) = session_id {
+        find_session(&app, session_id).await?;
+    }
+    let scope = MemoryScope { group_id, agent_id, session_id };
+    Ok(Json(find(&app, &scope, asked, nearness).await?))
+}
+
+enum Asked {
+    Vector(Vec<f32>),
+    Text(String),
+}
+
+fn nearness(given: Option<u32>, min_score: Option<f64>) -> Result<Nearness, ApiError> {
+    if min_score.is_some_and(|score| !(-1.0..=1.0).contains(&score)) {
+        return Err(ApiError::bad_request("minScore must lie between -1 and 1"));
+    }
+    Ok(Nearness { limit: limit(given, FOUND.0, FOUND.1)?, min_score })
+}
+
+async fn find(app: &App, scope: &MemoryScope, asked: Asked, nearness: Nearness) -> Result<FoundMemories, ApiError> {
+    check_agent_id(scope.agent_id.as_deref())?;
+    let (vector, text) = match asked {
+        Asked::Vector(vector) => {
+            check_vector(app, Some(&vector))?;
+            (Some(vector), String::new())
+        }
+        Asked::Text(text) => {
+            check_text(&text)?;
+            (app.embeddings.of_query(&text).await, text)
+        }
+    };
+    let (method, memories) = match vector {
+        Some(vector) => (SearchMethod::Vector, app.storage().nearest_memories(scope, &vector, nearness).await?),
+        None => (SearchMethod::Text, app.storage().memories_with_words(scope, &text, nearness).await?),
+    };
+    Ok(FoundMemories { memories, method })
+}
+
+fn check_text(text: &str) -> Result<(), ApiError> {
+    if text.trim().is_empty() || text.contains('\0') {
+        return Err(ApiError::bad_request("text must not be empty, nor contain the character NUL"));
+    }
+    if text.len() > TEXT_BYTES {
+        return Err(ApiError::new(ErrorCode::TooLarge, "text may have at most 32 KiB"));
+    }
+    Ok(())
+}
+
+fn check_agent_id(agent_id: Option<&str>) -> Result<(), ApiError> {
+    if agent_id.is_some_and(|id| id.contains('\0')) {
+        return Err(ApiError::bad_request("ids do not contain the character NUL"));
+    }
+    Ok(())
+}
+
+/// How a session's memories are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MemoryOrder {
+    Time,
+    Similarity,
+}
+
+/// Which of a session's memories to read.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct MemoryQuery {
+    /// `time` (oldest first), or `similarity` to `text` (nearest first). `similarity` if `text` is
+    /// given, `time` if not.
+    #[param(inline)]
+    order: Option<MemoryOrder>,
+    /// What to compare the memories with.
+    text: Option<String>,
+    /// With `text`: only memories at least this near, -1 to 1.
+    min_score: Option<f64>,
+    agent_id: Option<String>,
+    /// By time: `nextAfter` of the page before.
+    after: Option<String>,
+    /// Memories at most. By time 1 to 1000, 100 if not given; by similarity 1 to 100, 10 if not given.
+    limit: Option<u32>,
+}
+
+/// A session's memories, by time or by likeness to a text.
+#[utoipa::path(get, path = "/sessions/{id}/memories", operation_id = "list_session_memories", tag = "memories",
+    params(("id" = SessionId, Path), MemoryQuery), responses(
+        (status = 200, description = "A page of memories", body = MemoryPage),
+        (status = 404, description = "No such session", body = Problem),
+    ))]
+pub async fn of_session(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Query(query): Query<MemoryQuery>,
+) -> Result<Json<MemoryPage>, ApiError> {
+    let MemoryQuery { order, text, min_score, agent_id, after, limit: given } = query;
+    match (order, text) {
+        (None | Some(MemoryOrder::Similarity), Some(text)) => {
+            if after.is_some() {
+                return Err(ApiError::bad_request("after goes with order=time"));
+            }
+            let nearness = nearness(given, min_score)?;
+            find_session(&app, id).await?;
+            let scope = MemoryScope { group_id: None, agent_id, session_id: Some(id) };
+            let FoundMemories { memories, method } = find(&app, &scope, Asked::Text(text), nearness).await?;
+            Ok(Json(MemoryPage { memories, method: Some(method), next_after: None }))
+        }
+        (None | Some(MemoryOrder::Time), None) => {
+            if min_score.is_some() {
+                return Err(ApiError::bad_request("minScore goes with text"));
+            }
+            let (after, limit) = (cursor(after.as_deref())?, limit(given, LISTED.0, LISTED.1)?);
+            check_agent_id(agent_id.as_deref())?;
+            find_session(&app, id).await?;
+            let page = app.storage().memories_of_session(id, agent_id.as_deref(), after, limit).await?;
+            let next_after = page.next.map(|cursor| cursor.encode());
+            Ok(Json(MemoryPage { memories: page.items, method: None, next_after }))
+        }
+        (Some(MemoryOrder::Similarity), None) => Err(ApiError::bad_request("order=similarity needs a text")),
+        (Some(MemoryOrder::Time), Some(_)) => Err(ApiError::bad_request("text goes with order=similarity")),
+    }
+}

@@ -1,0 +1,172 @@
+//! Memories: storing them, reading them, and searching them by vector ([`vector`](mod@vector)) or by
+//! words ([`words`]).
+//!
+//! A memory is stored whether or not it has an embedding yet; [`unembedded`] is the queue of those
+//! that still need one.
+
+mod unembedded;
+mod vector;
+mod words;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::types::Json;
+use sqlx::{FromRow, Postgres, QueryBuilder, Row};
+use uuid::Uuid;
+
+use super::{Cursor, Page, Storage, StorageError};
+use crate::session::{Memory, SessionId, Timestamp};
+
+pub use unembedded::Unembedded;
+
+/// A memory to be stored.
+#[derive(Clone, Copy, Debug)]
+pub struct NewMemory<'a> {
+    pub id: Uuid,
+    pub group_id: Option<Uuid>,
+    pub agent_id: Option<&'a str>,
+    pub session_id: Option<SessionId>,
+    pub content: &'a str,
+    /// Checked before: of the server's dimension, and pointing somewhere.
+    pub embedding: Option<&'a [f32]>,
+    pub metadata: Option<&'a Value>,
+    pub at: Timestamp,
+}
+
+/// Which memories a search looks at. Every given condition must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryScope {
+    pub group_id: Option<Uuid>,
+    pub agent_id: Option<String>,
+    pub session_id: Option<SessionId>,
+}
+
+/// How many memories a search returns, and how near they must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Nearness {
+    pub limit: u32,
+    pub min_score: Option<f64>,
+}
+
+const COLUMNS: &str =
+    "id, group_id, agent_id, session_id, content, metadata, embedding IS NOT NULL AS embedded, created_at";
+
+impl MemoryScope {
+    fn is_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds `AND …` for each condition.
+    fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
+        if let Some(group_id) = self.group_id {
+            query.push(" AND group_id = ").push_bind(group_id);
+        }
+        if let Some(agent_id) = &self.agent_id {
+            query.push(" AND agent_id = ").push_bind(agent_id.clone());
+        }
+        if let Some(session_id) = self.session_id {
+            query.push(" AND session_id = ").push_bind(session_id.0);
+        }
+    }
+}
+
+/// Stores a memory on a connection of the caller's, as part of its transaction.
+pub(super) async fn insert(connection: &mut PgConnection, memory: &NewMemory<'_>) -> Result<(), StorageError> {
+    sqlx::query(
+        "INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(memory.id)
+    .bind(memory.group_id)
+    .bind(memory.agent_id)
+    .bind(memory.session_id.map(|id| id.0))
+    .bind(memory.content)
+    .bind(memory.embedding.map(|embedding| pgvector::Vector::from(embedding.to_vec())))
+    .bind(memory.metadata.map(Json))
+    .bind(memory.at.as_datetime())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Storage {
+    /// Stores a memory outside a run.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Constraint`] when the id is taken or there is no such group,
+    /// [`StorageError::SessionGone`] when there is no such session.
+    pub async fn add_memory(&self, memory: &NewMemory<'_>) -> Result<(), StorageError> {
+        insert(&mut *self.pool.acquire().await?, memory).await?;
+        if memory.embedding.is_none() {
+            self.unembedded.notify_one();
+        }
+        Ok(())
+    }
+
+    /// A memory with its embedding.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn memory(&self, id: Uuid) -> Result<Option<Memory>, StorageError> {
+        let sql = format!("SELECT {COLUMNS}, embedding FROM memories WHERE id = $1");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?;
+        let Some(row) = row else { return Ok(None) };
+        let embedding: Option<pgvector::Vector> = row.try_get("embedding")?;
+        Ok(Some(Memory { embedding: embedding.map(Into::into), ..Memory::from_row(&row)? }))
+    }
+
+    /// Deletes a memory; false when there was none.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn delete_memory(&self, id: Uuid) -> Result<bool, StorageError> {
+        let deleted = sqlx::query("DELETE FROM memories WHERE id = $1").bind(id).execute(&self.pool).await?;
+        Ok(deleted.rows_affected() > 0)
+    }
+
+    /// A page of a session's memories, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn memories_of_session(
+        &self,
+        session_id: SessionId,
+        agent_id: Option<&str>,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Memory>, StorageError> {
+        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM memories WHERE TRUE"));
+        let scope = MemoryScope { session_id: Some(session_id), agent_id: agent_id.map(str::to_owned), group_id: None };
+        scope.push_to(&mut query);
+        if let Some(cursor) = after {
+            query.push(" AND (created_at, id) > (").push_bind(cursor.created_at.as_datetime());
+            query.push(", ").push_bind(cursor.id).push(")");
+        }
+        query.push(" ORDER BY created_at, id LIMIT ").push_bind(i64::from(limit) + 1);
+        let rows: Vec<Memory> = query.build_query_as().fetch_all(&self.pool).await?;
+        Ok(Page::cut(rows, limit, |memory| Cursor { created_at: memory.created_at, id: memory.id }))
+    }
+}
+
+/// Needs the columns of `COLUMNS`.
+impl FromRow<'_, PgRow> for Memory {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            group_id: row.try_get("group_id")?,
+            agent_id: row.try_get("agent_id")?,
+            session_id: row.try_get::<Option<Uuid>, _>("session_id")?.map(SessionId),
+            content: row.try_get("content")?,
+            metadata: row.try_get::<Option<Json<_>>, _>("metadata")?.map(|Json(value)| value),
+            embedded: row.try_get("embedded")?,
+            embedding: None,
+            score: None,
+            created_at: row.try_get::<DateTime<Utc>, _>("created_at")?.into(),
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! The memories that still need an embedding, as a queue that several instances work off together.
+//!
+//! A transaction that stays open while the endpoint thinks would hold its rows' locks for as long,
+//! and deleting their session would wait for it. So taking up is a statement of its own: it passes
+//! over what others are taking up at that moment (`SKIP LOCKED`), and moves `embed_after` on, which
+//! is a lease. If the instance dies, the lease runs out and the memory is taken up again.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+use uuid::Uuid;
+
+use crate::storage::{Storage, StorageError};
+
+/// A memory that was taken up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unembedded {
+    pub id: Uuid,
+    pub content: String,
+}
+
+impl Storage {
+    /// Completes when memories without an embedding were stored by this process since the last
+    /// time. For one caller.
+    pub async fn unembedded_stored(&self) {
+        self.unembedded.notified().await;
+    }
+
+    /// Takes up to `limit` memories for the time of `lease`; of each text at most `characters`.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn take_unembedded(
+        &self,
+        limit: u32,
+        lease: Duration,
+        characters: u32,
+    ) -> Result<Vec<Unembedded>, StorageError> {
+        let rows = sqlx::query(
+            "WITH taken AS MATERIALIZED (
+                 SELECT id FROM memories WHERE embedding IS NULL AND embed_after <= now()
+                 ORDER BY embed_after LIMIT $1 FOR UPDATE SKIP LOCKED)
+             UPDATE memories SET embed_after = now() + make_interval(secs => $2) FROM taken
+             WHERE memories.id = taken.id RETURNING memories.id, left(content, $3) AS content",
+        )
+        .bind(i64::from(limit))
+        .bind(lease.as_secs_f64())
+        .bind(i32::try_from(characters).unwrap_or(i32::MAX))
+        .fetch_all(&self.pool)
+        .await?;
+        let read =
+            |row: &sqlx::postgres::PgRow| Ok(Unembedded { id: row.try_get("id")?, content: row.try_get("content")? });
+        Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Stores embeddings. Memories that were deleted meanwhile, or have one by now, are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn store_embeddings(&self, embeddings: Vec<(Uuid, Vec<f32>)>) -> Result<(), StorageError> {
+        let (ids, vectors): (Vec<Uuid>, Vec<pgvector::Vector>) =
+            embeddings.into_iter().map(|(id, embedding)| (id, embedding.into())).unzip();
+        sqlx::query(
+            "UPDATE memories SET embedding = e.embedding FROM UNNEST($1::uuid[], $2::vector[]) AS e (id, embedding)
+             WHERE memories.id = e.id AND memories.embedding IS NULL",
+        )
+        .bind(ids)
+        .bind(vectors)
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// How many memories have no embedding, counted up to `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn count_unembedded(&self, limit: u32) -> Result<u32, StorageError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (SELECT FROM memories WHERE embedding IS NULL LIMIT $1) AS waiting",
+        )
+        .bind(i64::from(limit))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(u32::try_from(count).unwrap_or(limit))
+    }
+
+    /// Gives memories back, to be taken up again after `pause`.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn return_unembedded(&self, ids: &[Uuid], pause: Duration) -> Result<(), StorageError> {
+        sqlx::query("UPDATE memories SET embed_after = now() + make_interval(secs => $2) WHERE id = ANY($1) AND embedding IS NULL")
+            .bind(ids)
+            .bind(pause.as_secs_f64())
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+}
