@@ -29,6 +29,7 @@ frontend:
 
 bench: postgres
 	cargo bench --locked --bench relive
+	cargo bench --locked --bench memories
 
 types:
 	cargo run --locked --example export_types
