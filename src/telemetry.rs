@@ -11,7 +11,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging for this process. A second call changes nothing.
 pub fn init_logs() {
-    let filter = EnvFilter::try_from_env("RELIVE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
+    let filter =
+        EnvFilter::try_from_env("RELIVE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
     let is_terminal = std::io::stderr().is_terminal();
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     // Fails only when logging was started before.

@@ -67,8 +67,10 @@ impl Binaries {
 /// Directories to try, best first. Many of them will not exist.
 fn candidates() -> Vec<PathBuf> {
     // What `make` prepared: below the current directory, or for a binary that was built here and
-    // started elsewhere, at the root above target/debug/ (target/debug/deps/ for tests).
-    let mut found = vec![PathBuf::from(".postgres/bin")];
+    // started elsewhere, where it was built, or at the root above target/debug/ (target/debug/deps/
+    // for tests).
+    let built_at = concat!(env!("CARGO_MANIFEST_DIR"), "/.postgres/bin");
+    let mut found = vec![PathBuf::from(".postgres/bin"), PathBuf::from(built_at)];
     if let Ok(program) = env::current_exe() {
         found.extend(program.ancestors().skip(1).take(4).map(|dir| dir.join(".postgres/bin")));
     }
