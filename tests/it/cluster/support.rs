@@ -69,8 +69,13 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T
 
 /// Starts this very program as the owner of a cluster; returns with its postmaster's id.
 pub fn spawn_helper(data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> (Child, Pid) {
+    spawn_helper_from(&std::env::current_exe().unwrap(), data_dir, adjust)
+}
+
+/// As [`spawn_helper`], from a copy of this program.
+pub fn spawn_helper_from(program: &Path, data_dir: &Path, adjust: impl FnOnce(&mut Command)) -> (Child, Pid) {
     let module = module_path!().split_once("::").map_or(String::new(), |(_, it)| format!("{it}::"));
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = Command::new(program);
     command
         .args(["--ignored", "--exact", "--nocapture"])
         .arg(format!("{module}helper_that_owns_a_cluster"))
