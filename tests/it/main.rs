@@ -37,3 +37,4 @@ mod sockets;
 mod story;
 mod time_travel;
 mod usage;
+mod watch_screen;
