@@ -17,7 +17,7 @@ mod playhead;
 mod range;
 mod silence;
 
-pub use pace::{Pace, Speed};
+pub use pace::{Factor, Pace, Speed};
 pub use player::{Next, Options, Player, ReplayError};
 pub use playhead::{Mark, Playhead};
 pub use range::{Point, Range};

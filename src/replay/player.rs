@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Playhead, Point, Range, Speed};
-use crate::session::{ApplyError, Event, Recorded, Revision, Session, SessionId, Timestamp};
+use crate::session::{ApplyError, Event, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp};
 use crate::storage::{PageBounds, Storage, StorageError, StoredEvent};
 
 /// Events in the first page after an opening or a seek; each further one has twice as many.
@@ -173,7 +173,7 @@ impl Player {
         let end_at = match last {
             last if last == held.last => held.end_at,
             last if last == head.revision => head.updated_at,
-            last => self.storage.time_of(self.session_id, last).await?.ok_or(ReplayError::Gone)?,
+            last => self.time_of(last).await?,
         };
         self.range = Range { last, end_at, is_complete, ..held };
         Ok(true)
@@ -272,6 +272,30 @@ impl Player {
         self.playhead.jump(wall, revision, at, sought);
         self.state = state.filter(|_| self.options.folds);
         self.page = FIRST_PAGE;
+    }
+
+    /// The session's status at the shown revision; `head` is its newest state.
+    ///
+    /// # Errors
+    ///
+    /// When it has to be read and cannot.
+    pub async fn status(&self, head: &Session) -> Result<SessionStatus, ReplayError> {
+        match &self.state {
+            Some(state) => Ok(state.status),
+            None if head.revision == self.revision() => Ok(head.status),
+            None => {
+                Ok(self.storage.session_at(self.session_id, self.revision()).await?.ok_or(ReplayError::Gone)?.status)
+            }
+        }
+    }
+
+    /// When a revision was recorded.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn time_of(&self, revision: Revision) -> Result<Timestamp, ReplayError> {
+        self.storage.time_of(self.session_id, revision).await?.ok_or(ReplayError::Gone)
     }
 
     pub fn play(&mut self, wall: Duration) {
