@@ -87,7 +87,8 @@ impl Held {
                 "snapshot" => self.hold(frame["session"].clone(), states),
                 "delta" => {
                     assert_eq!(frame["base"], self.revision);
-                    self.hold(merge(self.state.take(), &frame["patch"]), states);
+                    let state = merge(self.state.take(), &frame["patch"]);
+                    self.hold(state, states);
                 }
                 "event" => {
                     assert_eq!(frame["revision"], self.revision + 1, "none is missing");
