@@ -43,6 +43,23 @@ async fn seeking_goes_to_a_revision_or_a_time_and_shows_it_whole() {
 }
 
 #[tokio::test]
+async fn seeks_in_a_long_run_go_through_its_stored_states() {
+    let server = TestServer::start().await;
+    let id = ended_session(&server, 1_200).await;
+    let (mut replay, _) = Replay::paused(&server, &id, "mode=delta").await;
+    for revision in [1_199, 256, 255, 257, 1, 512, 1_200, 700] {
+        let (shown, _) = replay.control("seek", json!({"revision": revision})).await;
+        let mut state = shown[0]["session"].clone();
+        assert_eq!(state, server.session(&format!("{id}?revision={revision}")).await);
+        let (shown, _) = replay.control("step", json!({})).await;
+        for delta in shown {
+            state = merge(state, &delta["patch"]);
+            assert_eq!(state, server.session(&format!("{id}?revision={}", revision + 1)).await);
+        }
+    }
+}
+
+#[tokio::test]
 async fn stepping_goes_forward_by_what_the_mode_prescribes_and_back_by_whole_states() {
     let (server, id) = slow_session(TestServer::start().await).await;
     for (mode, kind) in [("snapshot", "snapshot"), ("delta", "delta"), ("events", "event")] {
