@@ -34,7 +34,11 @@ pub enum ReplaySpeed {
 impl Serialize for ReplaySpeed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Times(times) => times.serialize(serializer),
+            // Whole numbers as clients write them: 2 rather than 2.0.
+            Self::Times(times) => match times.to_string().parse() {
+                Ok(whole) => serializer.serialize_u64(whole),
+                Err(_) => serializer.serialize_f64(*times),
+            },
             Self::Max => serializer.serialize_str("max"),
         }
     }

@@ -105,7 +105,8 @@ impl Storage {
         let threshold = PgInterval { months: 0, days: 0, microseconds: threshold_ms.saturating_mul(1_000) };
         let mut silences: Vec<(DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
             "SELECT began, ended FROM (
-                SELECT lag(at) OVER (ORDER BY revision) AS began, at AS ended
+                SELECT max(at) OVER (ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS began,
+                       at AS ended
                 FROM session_events WHERE session_id = $1 AND revision BETWEEN $2 AND $3) AS gaps
              WHERE ended - began > $4 ORDER BY ended - began DESC LIMIT $5",
         )

@@ -132,6 +132,8 @@ pub async fn retime(server: TestServer, id: &str, millis: &[i64]) -> TestServer 
                 .expect("set");
         assert_eq!(changed.rows_affected(), 1);
     }
+    // A cache of states with the old times.
+    sqlx::query("DELETE FROM session_keyframes").execute(storage.pool()).await.expect("deleted");
     storage.close().await;
     TestServer::start_on(database, |_| {}).await
 }
