@@ -12,6 +12,7 @@ mod memories;
 mod messages;
 mod page;
 mod recovery;
+mod session_list;
 mod sessions;
 mod usage;
 mod writer;
@@ -29,7 +30,8 @@ pub use error::{Constraint, StorageError};
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
 pub use messages::{MessageCursor, MessageFilter};
 pub use page::{Cursor, Page};
-pub use sessions::{NewSession, SessionFilter};
+pub use session_list::{SessionFilter, SessionText};
+pub use sessions::NewSession;
 pub use usage::UsageRow;
 pub use writer::{Batch, CommandRow, EventRow, ProjectionRow, Writer};
 

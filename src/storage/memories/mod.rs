@@ -19,6 +19,7 @@ use super::{Cursor, Page, Storage, StorageError};
 use crate::session::{Memory, SessionId, Timestamp};
 
 pub use unembedded::Unembedded;
+pub(super) use words::containing;
 
 /// A memory to be stored.
 #[derive(Clone, Copy, Debug)]

@@ -108,7 +108,7 @@ fn read(rows: Vec<PgRow>) -> Result<Vec<Memory>, StorageError> {
 }
 
 /// A pattern for `LIKE` that any text with `part` in it fits.
-fn containing(part: &str) -> String {
+pub(in crate::storage) fn containing(part: &str) -> String {
     let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }
