@@ -5,10 +5,15 @@
 //! before it has met the group at all. So there are two ways:
 //!
 //! - *A scope of few rows* is compared row by row, through the index of its group, agent or session.
-//!   That is exact, and takes time in proportion to the scope alone.
+//!   That misses nothing, and takes time in proportion to the scope alone. A group's vectors stand side
+//!   by side in an index of their own, so that the table is not touched.
 //! - *A large scope, or none,* goes through the HNSW index with pgvector's iterative scan: it walks on
 //!   until it has found enough rows of the scope. If it gives up before that, the scope is compared
 //!   row by row after all: a full answer late rather than a short one.
+//!
+//! Both compare `unit`, the embedding with length 1 in half precision, and find some more than were
+//! asked for; of these the whole embeddings are compared, which gives the exact order and scores.
+//! A search is one statement.
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{FromRow as _, QueryBuilder, Row as _};
@@ -17,26 +22,14 @@ use super::{COLUMNS, MemoryScope, Nearness};
 use crate::session::Memory;
 use crate::storage::{Storage, StorageError};
 
-/// Begins a search.
-///
-/// - Scopes differ in size by orders of magnitude, so a plan made for one must not serve another.
-/// - A search that takes very long is ended, rather than keeping a connection busy for a client
-///   that has gone.
-/// - `ef_search` is how wide the walk is: wider than the default 40, since recall matters more here than
-///   the last millisecond. `relaxed_order` lets later parts of the walk return rows nearer than
-///   earlier ones; the order is made afterwards. The walk may visit 40,000 rows (default 20,000) in 8
-///   times `work_mem` before it gives up.
-pub(super) const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan;
-    SET LOCAL statement_timeout = '10s'; SET LOCAL hnsw.iterative_scan = relaxed_order;
-    SET LOCAL hnsw.ef_search = 200; SET LOCAL hnsw.max_scan_tuples = 40000; SET LOCAL hnsw.scan_mem_multiplier = 8";
-
-/// A scope is small when all its vectors together have at most this many numbers: 10,000 rows of 384.
-/// Measured there on two busy cores, comparing takes about 5 µs a row (50 ms for 10,000), counting up to
-/// the bound 0.5 ms, and a walk through the index 0.5 to 7 ms. So beyond this, exactness costs more
-/// than it gives; below it, nobody waits for it.
-const EXACT_NUMBERS: usize = 4_000_000;
+/// A scope is small when all its vectors together have at most this many numbers: 52,000 rows of 384.
+/// Comparing a group of such takes 0.35 µs a row and misses nothing. A walk through the index takes 2
+/// to 3 ms where every row counts, ten times that where one in fifty does, and misses a tenth then.
+const EXACT_NUMBERS: usize = 20_000_000;
 /// And it has at most this many rows, however short their vectors: a row has a price of its own.
-const EXACT_ROWS: usize = 20_000;
+const EXACT_ROWS: usize = 50_000;
+/// Found beyond what was asked for, since half precision may swap neighbours.
+const SPARE: u32 = 16;
 
 impl Storage {
     /// The memories of a scope nearest to `embedding` (checked before), nearest first. A score is
@@ -51,20 +44,33 @@ impl Storage {
         embedding: &[f32],
         nearness: Nearness,
     ) -> Result<Vec<Memory>, StorageError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
         let search = Search { scope, embedding, limit: nearness.limit };
-        let mut found = Vec::new();
-        let is_large = search.is_large(&mut transaction).await?;
-        if is_large {
-            found = search.through_index(&mut transaction).await?;
+        loop {
+            let mut searcher = self.searchers.take().await?;
+            match self.nearest(&search, &mut searcher.connection).await {
+                Ok(mut found) => {
+                    self.searchers.give_back(searcher);
+                    // Found in this order, so that nothing nearer was left out for what is cut off here.
+                    found.retain(|memory| memory.score >= nearness.min_score);
+                    return Ok(found);
+                }
+                Err(error) if self.searchers.was_stale(&searcher, &error) => {}
+                Err(error) => return Err(error),
+            }
         }
-        if found.len() < nearness.limit as usize {
-            found = search.row_by_row(&mut transaction).await?;
+    }
+
+    async fn nearest(&self, search: &Search<'_>, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
+        if !self.searchers.is_known_to_be_large(search.scope) {
+            let found = search.row_by_row(Some(search.small()), connection).await?;
+            // Nothing was found where nothing is, or where there is too much to compare.
+            if !found.is_empty() || !search.is_large(connection).await? {
+                return Ok(found);
+            }
+            self.searchers.is_large(search.scope);
         }
-        transaction.commit().await?;
-        // Found in this order, so that nothing nearer was left out for what is cut off here.
-        found.retain(|memory| memory.score >= nearness.min_score);
-        Ok(found)
+        let found = search.through_index(connection).await?;
+        if found.len() < search.limit as usize { search.row_by_row(None, connection).await } else { Ok(found) }
     }
 }
 
@@ -75,54 +81,59 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// How many rows a small scope has at most.
+    fn small(&self) -> i64 {
+        let rows = (EXACT_NUMBERS / self.embedding.len().max(1)).min(EXACT_ROWS);
+        i64::try_from(rows).unwrap_or(i64::MAX)
+    }
+
     async fn is_large(&self, connection: &mut PgConnection) -> Result<bool, StorageError> {
-        let small = (EXACT_NUMBERS / self.embedding.len().max(1)).min(EXACT_ROWS);
-        let small = i64::try_from(small).unwrap_or(i64::MAX);
-        if self.scope.is_everything() {
-            // There is no index to count the whole table by; the last ANALYZE knows it well enough.
-            let rows: f32 = sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = 'memories'::regclass")
-                .fetch_one(&mut *connection)
-                .await?;
-            if f64::from(rows) > small as f64 {
-                return Ok(true);
-            }
-        }
-        let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM memories WHERE TRUE");
-        self.scope.push_to(&mut query);
-        query.push(" LIMIT ").push_bind(small + 1).push(") AS counted");
+        let mut query = QueryBuilder::new("SELECT ");
+        self.push_count(&mut query, self.small());
         let rows: i64 = query.build_query_scalar().fetch_one(connection).await?;
-        Ok(rows > small)
+        Ok(rows > self.small())
     }
 
     async fn through_index(&self, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
-        let distance = format!("embedding::vector({}) <=> ", self.embedding.len());
-        let mut query = QueryBuilder::new("WITH nearest AS MATERIALIZED (SELECT id, ");
-        query.push(&distance).push_bind(self.vector());
-        self.push_rows(&mut query);
-        query.push(" ORDER BY ").push(&distance).push_bind(self.vector());
-        query.push(" LIMIT ").push_bind(i64::from(self.limit)).push(")");
+        let mut query = self.begin();
+        query.push(format!(" ORDER BY unit::halfvec({}) <=> (SELECT unit FROM asked)", self.embedding.len()));
         self.read(query, connection).await
     }
 
-    async fn row_by_row(&self, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
-        // Distances first and alone: the planner must neither take the HNSW index here nor carry
-        // the texts through the sort.
-        let mut query = QueryBuilder::new("WITH compared AS MATERIALIZED (SELECT id, embedding <=> ");
-        query.push_bind(self.vector());
-        self.push_rows(&mut query);
-        query.push("), nearest AS MATERIALIZED (SELECT id, distance FROM compared ORDER BY distance, id LIMIT ");
-        query.push_bind(i64::from(self.limit)).push(")");
+    /// With `at_most`, a scope of more rows is not compared, and nothing is found in it.
+    async fn row_by_row(
+        &self,
+        at_most: Option<i64>,
+        connection: &mut PgConnection,
+    ) -> Result<Vec<Memory>, StorageError> {
+        let mut query = self.begin();
+        if let Some(rows) = at_most {
+            query.push(" AND ");
+            self.push_count(&mut query, rows);
+            query.push(" <= ").push_bind(rows);
+        }
+        // Not by the expression that the HNSW index is over, so it cannot be taken here.
+        query.push(" ORDER BY unit <#> (SELECT unit FROM asked)");
         self.read(query, connection).await
     }
 
-    fn vector(&self) -> pgvector::Vector {
-        pgvector::Vector::from(self.embedding.to_vec())
+    /// Adds the number of rows in the scope, counted no further than one beyond `at_most`.
+    fn push_count(&self, query: &mut QueryBuilder<sqlx::Postgres>, at_most: i64) {
+        query.push("(SELECT count(*) FROM (SELECT FROM memories WHERE true");
+        self.scope.push_to(query);
+        query.push(" LIMIT ").push_bind(at_most.saturating_add(1)).push(") AS counted)");
     }
 
     /// The rows that can be compared: stored when the dimension was another one, they cannot.
-    fn push_rows(&self, query: &mut QueryBuilder<sqlx::Postgres>) {
-        query.push(" AS distance FROM memories WHERE vector_dims(embedding) = ").push(self.embedding.len());
-        self.scope.push_to(query);
+    fn begin(&self) -> QueryBuilder<sqlx::Postgres> {
+        let mut query = QueryBuilder::new(
+            "WITH asked AS MATERIALIZED (SELECT embedding, l2_normalize(embedding)::halfvec AS unit FROM (SELECT ",
+        );
+        query.push_bind(pgvector::Vector::from(self.embedding.to_vec()));
+        query.push("::vector AS embedding) AS given), near AS MATERIALIZED (SELECT id FROM memories WHERE vector_dims(unit) = ");
+        query.push(self.embedding.len());
+        self.scope.push_to(&mut query);
+        query
     }
 
     async fn read(
@@ -130,9 +141,13 @@ impl Search<'_> {
         mut query: QueryBuilder<sqlx::Postgres>,
         connection: &mut PgConnection,
     ) -> Result<Vec<Memory>, StorageError> {
+        // In the statement itself, since plans are made for it, and in few sizes, since they are kept.
+        let near = (self.limit + SPARE).next_multiple_of(SPARE);
         query.push(format!(
-            " SELECT {COLUMNS}, 1 - distance AS score FROM nearest JOIN memories USING (id) ORDER BY distance, id"
+            " LIMIT {near}) SELECT {COLUMNS}, 1 - (embedding <=> (SELECT embedding FROM asked)) AS score
+              FROM near JOIN memories USING (id) ORDER BY score DESC, id LIMIT "
         ));
+        query.push_bind(i64::from(self.limit));
         let read = |row: &PgRow| Ok(Memory { score: Some(row.try_get("score")?), ..Memory::from_row(row)? });
         Ok(query.build().fetch_all(connection).await?.iter().map(read).collect::<sqlx::Result<_>>()?)
     }

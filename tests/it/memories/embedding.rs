@@ -145,6 +145,58 @@ async fn a_text_that_the_endpoint_refuses_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn memories_of_another_dimension_are_embedded_anew_and_found_again() {
+    let short = |config: &mut relive::config::ServeConfig| config.database.embedding_dim = 4;
+    let server = TestServer::start_with(short).await;
+    let mut ids = Vec::new();
+    for n in 0..100 {
+        let stored = server.remember(json!({"content": format!("memory {n}"), "embedding": [n, 1, 0, 0]})).await;
+        ids.push(stored["id"].as_str().expect("an id").to_owned());
+    }
+    let database = server.stop().await;
+
+    // Without an endpoint they stay as they are: not found by vector, and there when the setting is undone.
+    let server = TestServer::start_on(database, |_| {}).await;
+    let found = server.recall(json!({"embedding": embedding("memory 42", 8)})).await;
+    assert_eq!(contents(&found), Vec::<&str>::new());
+    let database = server.stop().await;
+    let server = TestServer::start_on(database, short).await;
+    assert_eq!(contents(&server.recall(json!({"embedding": [0, 1, 0, 0], "limit": 1})).await), ["memory 0"]);
+
+    // With one they get new ones, the old being there until then. The other server, with the old setting,
+    // has an endpoint too, and leaves alone what it would otherwise take back.
+    let endpoint = EmbeddingsEndpoint::start();
+    endpoint.become_(Mood::Silent);
+    let old = TestServer::start_on(server.stop().await, |config| {
+        endpoint.configure(config);
+        short(config);
+    })
+    .await;
+    let server = TestServer::start_on(old.database.clone(), |config| endpoint.configure(config)).await;
+    eventually("the endpoint is asked", async || !endpoint.requests().is_empty()).await;
+    let numbers = async |id: &str| {
+        let (_, memory) = server.get(&format!("/api/v1/memories/{id}")).await;
+        memory["embedding"].as_array().map(Vec::len)
+    };
+    assert_eq!(numbers(&ids[42]).await, Some(4));
+    endpoint.become_(Mood::Good);
+    eventually("all have the new dimension", async || {
+        for id in &ids {
+            if numbers(id).await != Some(8) {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    let asked = endpoint.requests().concat();
+    assert_eq!((asked.len(), asked.iter().collect::<HashSet<_>>().len()), (100, 100), "each is asked for once");
+    let found = server.recall(json!({"text": "memory 42", "limit": 1})).await;
+    assert_eq!((contents(&found), &found["method"]), (vec!["memory 42"], &json!("vector")));
+    old.stop().await;
+}
+
+#[tokio::test]
 async fn two_servers_on_one_database_share_the_work() {
     let endpoint = EmbeddingsEndpoint::start();
     endpoint.become_(Mood::Silent);
