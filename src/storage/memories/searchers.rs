@@ -14,6 +14,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::MemoryScope;
+use super::vector::Way;
 use crate::storage::{ACQUIRE_TIMEOUT, StorageError};
 
 /// - One plan for all: the statements are written so that there is only one good one, and planning
@@ -26,13 +27,13 @@ use crate::storage::{ACQUIRE_TIMEOUT, StorageError};
 /// - A search that takes very long is ended, rather than keeping a connection busy for a client that
 ///   has gone.
 const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_sort = off; SET jit = off;
-    SET statement_timeout = '10s'; SET hnsw.iterative_scan = relaxed_order; SET hnsw.ef_search = 200;
+    SET statement_timeout = '10s'; SET hnsw.iterative_scan = relaxed_order; SET hnsw.ef_search = 100;
     SET hnsw.max_scan_tuples = 40000; SET hnsw.scan_mem_multiplier = 8";
 
-/// How long a scope is taken to be large without counting it again.
-const LARGE_FOR: Duration = Duration::from_mins(1);
-/// Large scopes that are remembered; beyond it all are forgotten, and counted anew when asked for.
-const LARGE_SCOPES: usize = 1_024;
+/// How long a scope is searched the way that was right when it was counted.
+const REMEMBERED_FOR: Duration = Duration::from_mins(1);
+/// Scopes that are remembered; beyond it all are forgotten, and counted anew when asked for.
+const REMEMBERED: usize = 4_096;
 
 /// The connections, opened when they are needed and kept.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(in crate::storage) struct Searchers {
     options: PgConnectOptions,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<PgConnection>>,
-    large: Mutex<HashMap<MemoryScope, Instant>>,
+    ways: Mutex<HashMap<MemoryScope, (Way, Instant)>>,
 }
 
 /// A connection taken for one search. Dropping it closes it: a search that was given up on halfway
@@ -54,7 +55,7 @@ pub(in crate::storage) struct Searcher {
 impl Searchers {
     pub fn new(options: PgConnectOptions, connections: usize) -> Self {
         let permits = Arc::new(Semaphore::new(connections));
-        Self { options, permits, idle: Mutex::default(), large: Mutex::default() }
+        Self { options, permits, idle: Mutex::default(), ways: Mutex::default() }
     }
 
     /// An idle connection, or a new one; waits for one to be given back when all are busy.
@@ -93,16 +94,18 @@ impl Searchers {
         is_gone && !searcher.is_new
     }
 
-    pub fn is_known_to_be_large(&self, scope: &MemoryScope) -> bool {
-        self.large.lock().get(scope).is_some_and(|found| found.elapsed() < LARGE_FOR)
+    /// The way to search a scope of more than a few rows, if it was counted of late.
+    pub(super) fn way(&self, scope: &MemoryScope) -> Option<Way> {
+        let (way, counted) = *self.ways.lock().get(scope)?;
+        (counted.elapsed() < REMEMBERED_FOR).then_some(way)
     }
 
-    pub fn is_large(&self, scope: &MemoryScope) {
-        let mut large = self.large.lock();
-        if large.len() >= LARGE_SCOPES {
-            large.clear();
+    pub(super) fn remember(&self, scope: &MemoryScope, way: Way) {
+        let mut ways = self.ways.lock();
+        if ways.len() >= REMEMBERED {
+            ways.clear();
         }
-        large.insert(scope.clone(), Instant::now());
+        ways.insert(scope.clone(), (way, Instant::now()));
     }
 
     pub async fn close(&self) {
