@@ -65,18 +65,17 @@ impl Storage {
     }
 
     async fn nearest(&self, search: &Search<'_>, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
-        let way = match self.searchers.way(search.scope) {
-            Some(way) => way,
-            None => {
-                let found = search.among_few(connection).await?;
-                if !found.is_empty() {
-                    return Ok(found);
-                }
-                // Nothing was found where nothing is, or where there are more than a few.
-                let Some(way) = search.way(connection).await? else { return Ok(Vec::new()) };
-                self.searchers.remember(search.scope, way);
-                way
+        let way = if let Some(way) = self.searchers.way(search.scope) {
+            way
+        } else {
+            let found = search.among_few(connection).await?;
+            if !found.is_empty() {
+                return Ok(found);
             }
+            // Nothing was found where nothing is, or where there are more than a few.
+            let Some(way) = search.way(connection).await? else { return Ok(Vec::new()) };
+            self.searchers.remember(search.scope, way);
+            way
         };
         let mut found = Vec::new();
         if way == Way::ThroughIndex {
