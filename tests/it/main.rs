@@ -29,6 +29,7 @@ mod memories;
 mod messages;
 mod migrations;
 mod openapi;
+mod query_plans;
 mod replay;
 mod sessions;
 mod shutdown;
