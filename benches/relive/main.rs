@@ -1,7 +1,7 @@
 //! What the server does per second, per change, per viewer, each beside a plain way of doing it.
 //!
 //! ```text
-//! cargo bench --bench relive                  everything, some three minutes
+//! cargo bench --bench relive                  everything, some four minutes
 //! cargo bench --bench relive -- write         durable changes per second
 //! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
 //! cargo bench --bench relive -- tokens        chunks of a message that is being written, to 100 viewers
