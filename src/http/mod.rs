@@ -6,6 +6,8 @@ mod catalog;
 mod commands;
 mod error;
 mod extract;
+mod forks;
+mod history;
 mod memories;
 mod messages;
 mod observe;
