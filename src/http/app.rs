@@ -14,8 +14,10 @@ use utoipa_axum::routes;
 use super::access::{self, AccessRules};
 use super::error::ApiError;
 use super::{
-    catalog, commands, forks, history, memories, messages, observe, openapi, pages, probes, sessions, sockets, usage,
+    archive, catalog, commands, forks, history, memories, messages, observe, openapi, pages, probes, sessions, sockets,
+    usage,
 };
+use crate::archive::Imports;
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
@@ -31,6 +33,7 @@ pub struct App {
     pub hub: Hub,
     pub gateway: Gateway,
     pub embeddings: Embeddings,
+    pub imports: Imports,
     pub metrics: Option<&'static PrometheusHandle>,
     pub access: AccessRules,
 }
@@ -90,6 +93,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(history::diff))
         .routes(routes!(history::timeline))
         .routes(routes!(forks::fork))
+        .routes(routes!(archive::export))
+        .routes(routes!(archive::import))
         .routes(routes!(messages::list))
         .routes(routes!(memories::of_session))
         .routes(routes!(memories::create))

@@ -2,6 +2,7 @@
 
 mod access;
 mod app;
+mod archive;
 mod catalog;
 mod commands;
 mod error;

@@ -22,7 +22,7 @@ pub(super) struct Keyframes {
 impl Keyframes {
     /// Queues `after` when a keyframe has become due since `before`.
     pub fn consider(&self, before: &Session, after: &Arc<Session>) {
-        if Keyframe::is_due(before, after) {
+        if Keyframe::is_due(before.revision, after) {
             // Full: see `QUEUE`.
             let _ = self.sender.try_send(Arc::clone(after));
         }

@@ -3,12 +3,14 @@
 //! The TypeScript package `frontend-types` is generated from these types and from the domain types
 //! they carry.
 
+mod archive;
 mod close;
 mod error;
 mod frames;
 mod rest;
 mod typescript;
 
+pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 pub use close::CloseCode;
 pub use error::{ErrorCode, Problem};
 pub use frames::{ClientFrame, CommandFrame, Mode, ReplayAction, ServerFrame, SessionChange, Subscribe};

@@ -34,6 +34,7 @@ mod status;
 mod time;
 mod timeline;
 mod validate;
+mod verify;
 
 pub use apply::ApplyError;
 pub use catalog::{Agent, AgentFields, Group, GroupFields, Workflow, WorkflowFields};
@@ -54,3 +55,4 @@ pub use status::{NodeStatus, SessionStatus};
 pub use time::Timestamp;
 pub use timeline::{NodeInterval, NodeTimeline, SessionInterval, Timeline, TimelineBuilder};
 pub use validate::{json as check_json, validate as check_command};
+pub use verify::{Implausible, check_created, check_message};

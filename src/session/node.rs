@@ -102,6 +102,14 @@ pub struct OutputRef {
     pub depth: u32,
 }
 
+impl OutputRef {
+    /// Whether this is the output that is meant.
+    #[must_use]
+    pub fn is_of(self, output: &serde_json::Value) -> bool {
+        self.digest == super::decide::digest(output)
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_own(depth: &u32) -> bool {
     *depth == 0

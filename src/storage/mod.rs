@@ -7,7 +7,9 @@
 mod catalog;
 pub mod cluster;
 mod error;
+mod export;
 mod forks;
+mod import;
 mod journal;
 mod memories;
 mod messages;
@@ -27,6 +29,8 @@ use tokio::sync::Notify;
 
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
+pub use export::{Ancestor, PageSize, StoredEvent};
+pub use import::{Import, ImportedMessage};
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
 pub use messages::{MessageCursor, MessageFilter, PlacedMessage};
 pub use page::{Cursor, Page};

@@ -123,7 +123,7 @@ impl Writer {
     }
 }
 
-async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
+pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
     let events = EventArrays::of(batch)?;
     let projections = ProjectionArrays::of(batch);
     query(WRITE)

@@ -7,6 +7,7 @@
 
 mod access;
 mod architecture;
+mod archive;
 mod bad_frames;
 mod bad_input;
 mod catalog;
