@@ -74,7 +74,12 @@ impl Target {
                 let id = if depth == 0 { self.renamed(message.id) } else { message.id };
                 self.messages.rows.push(ImportedMessage { id, revision, message });
             }
-            ArchiveLine::Memory { memory } => self.memory(memory, number).await?,
+            ArchiveLine::Memory { memory } => {
+                if !self.messages.rows.is_empty() {
+                    self.flush().await?;
+                }
+                self.memory(memory, number).await?;
+            }
         }
         if self.bytes >= BYTES || self.events.len() >= ROWS || self.messages.rows.len() >= ROWS {
             self.flush().await?;

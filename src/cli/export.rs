@@ -76,7 +76,7 @@ async fn copy(args: &ExportArgs, to: &mut (impl AsyncWrite + Unpin), name: &str)
             progress.expect(header.counts.lines());
         }
         to.write_all(&chunk).await.map_err(wrong)?;
-        progress.add(chunk.iter().filter(|byte| **byte == b'\n').count() as u64);
+        progress.add(chunk.split(|byte| *byte == b'\n').count() as u64 - 1);
     }
     to.flush().await.map_err(wrong)?;
     progress.finish();

@@ -11,7 +11,7 @@ use super::{Address, ClientError};
 use crate::session::{SessionId, WorkflowSession};
 
 /// How long a server may take to answer, or to go on with an export.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How the last line of a whole file begins.
 const LAST_LINE: &[u8] = br#"{"type":"end","#;
 

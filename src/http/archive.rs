@@ -15,7 +15,7 @@ use super::extract::{Path, Query};
 use super::sessions::created;
 use crate::archive::{self, ImportError, Wrong};
 use crate::protocol::{ArchiveLine, ErrorCode, Problem};
-use crate::session::{Refusal, SessionId, WorkflowSession};
+use crate::session::{Implausible, Refusal, SessionId, WorkflowSession};
 
 const NDJSON: &str = "application/x-ndjson";
 
@@ -85,7 +85,9 @@ impl From<ImportError> for ApiError {
         match error {
             ImportError::File { line, wrong } => {
                 let code = match wrong {
-                    Wrong::TooLong | Wrong::Refused(Refusal::TooLarge { .. }) => ErrorCode::TooLarge,
+                    Wrong::TooLong
+                    | Wrong::Refused(Refusal::TooLarge { .. })
+                    | Wrong::Event(Implausible::Refused(Refusal::TooLarge { .. })) => ErrorCode::TooLarge,
                     Wrong::Taken(_) => ErrorCode::Conflict,
                     _ => ErrorCode::BadRequest,
                 };

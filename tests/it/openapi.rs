@@ -41,6 +41,8 @@ const ROUTES: &[&str] = &[
     "GET /api/v1/sessions/{id}/diff",
     "GET /api/v1/sessions/{id}/timeline",
     "POST /api/v1/sessions/{id}/fork",
+    "GET /api/v1/sessions/{id}/export",
+    "POST /api/v1/sessions/import",
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",

@@ -211,7 +211,11 @@ title: string, status: number,
 /**
  * What went wrong with this request, for people.
  */
-detail: string, code: ErrorCode, retryable: boolean, };
+detail: string, code: ErrorCode, retryable: boolean, 
+/**
+ * The line at fault, counted from 1; only for an imported file.
+ */
+line?: number, };
 
 /**
  * An event with its place in a session's history.

@@ -68,7 +68,7 @@ async fn a_file_at_fault_is_named_with_its_line() {
     let output = relive(&server, &["import", "-"], Some(&file.as_bytes()[..file.len() / 2])).await;
     assert!(output.status.code() == Some(2) && text(&output.stderr).contains("cut off"), "{}", text(&output.stderr));
     // Long after the fault there is still much to send; the answer is heard all the same.
-    let long = file.replacen("started", "startled", 1) + &"x".repeat(12 * 1024 * 1024);
+    let long = file.replacen(r#""type":"started""#, r#""type":"startled""#, 1) + &"x".repeat(12 * 1024 * 1024);
     let output = relive(&server, &["import", "-"], Some(long.as_bytes())).await;
     assert!(output.status.code() == Some(2) && text(&output.stderr).contains("line 3: "), "{}", text(&output.stderr));
 }

@@ -155,9 +155,10 @@ async fn a_forks_file_holds_what_it_shows_of_others() {
         server.call(Method::DELETE, &format!("/api/v1/sessions/{ancestor}"), None).await;
         files.push(export(&server, &third).await);
     }
+    // The time of the export is in the header, and so in what the last line is the sum of.
+    let inside = |file: &String| lines(file)[1..].split_last().expect("lines").1.to_vec();
     for file in &files {
-        assert_eq!(lines(file)[1..].len(), lines(&files[0])[1..].len());
-        assert_eq!(lines(file)[1..], lines(&files[0])[1..]);
+        assert_eq!(inside(file), inside(&files[0]));
     }
     let there = TestServer::start().await;
     for (server, file) in [(&there, &files[0]), (&server, &files[2])] {
