@@ -77,7 +77,7 @@ pub struct ArchiveHeader {
     pub version: u32,
     pub exported_at: Timestamp,
     /// The state that the events lead to.
-    #[ts(type = "WorkflowSession")]
+    #[ts(as = "crate::session::WorkflowSession")]
     #[schema(value_type = crate::session::WorkflowSession)]
     pub session: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]

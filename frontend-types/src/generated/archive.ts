@@ -2,7 +2,7 @@
 import type { GraphDefinition } from "./graph.js";
 import type { Memory } from "./memory.js";
 import type { Recorded } from "./protocol.js";
-import type { Message, NodeId, SessionId, Timestamp } from "./session.js";
+import type { Message, NodeId, SessionId, Timestamp, WorkflowSession } from "./session.js";
 
 /**
  * How many lines of each kind there are.
