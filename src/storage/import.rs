@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -13,7 +12,7 @@ use super::journal::bigint;
 use super::memories::{NewMemory, insert};
 use super::sessions::insert_row;
 use super::usage::{UsageRow, write_usage};
-use super::writer::{Batch, EventRow, ProjectionRow, write_rows};
+use super::writer::{Batch, EventRow, ProjectionRow, json, write_rows};
 use super::{Storage, StorageError};
 use crate::session::{Keyframe, Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
 
@@ -87,10 +86,10 @@ impl Import {
 
     /// Keeps a whole state, so that looking back does not begin at the beginning.
     pub async fn add_keyframe(&mut self, id: SessionId, session: &Session) -> Result<(), StorageError> {
-        sqlx::query("INSERT INTO session_keyframes (session_id, revision, state) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO session_keyframes (session_id, revision, state) VALUES ($1, $2, $3::json)")
             .bind(id.0)
             .bind(bigint(session.revision))
-            .bind(Json(Keyframe::of(session)))
+            .bind(json(&Keyframe::of(session))?)
             .execute(&mut *self.transaction)
             .await?;
         Ok(())
@@ -121,10 +120,10 @@ impl Import {
         place: OutputRef,
         output: &serde_json::Value,
     ) -> Result<(), StorageError> {
-        sqlx::query("INSERT INTO ancestor_outputs (ancestor_id, revision, output) VALUES ($1, $2, $3)")
+        sqlx::query("INSERT INTO ancestor_outputs (ancestor_id, revision, output) VALUES ($1, $2, $3::json)")
             .bind(ancestor_id)
             .bind(bigint(place.revision))
-            .bind(Json(output))
+            .bind(json(output)?)
             .execute(&mut *self.transaction)
             .await?;
         Ok(())

@@ -10,6 +10,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::journal::bigint;
+use super::writer::json;
 use super::{Cursor, Page, Storage, StorageError};
 use crate::session::{
     NodeCounts, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp,
@@ -63,11 +64,11 @@ impl SessionFilter {
 pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), StorageError> {
     let NewSession { recorded, session, creation_key } = new;
     insert_row(connection, session, *creation_key).await?;
-    sqlx::query("INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4)")
+    sqlx::query("INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4::json)")
         .bind(session.id.0)
         .bind(bigint(recorded.revision))
         .bind(recorded.at.as_datetime())
-        .bind(Json(&recorded.event))
+        .bind(json(&recorded.event)?)
         .execute(connection)
         .await?;
     Ok(())

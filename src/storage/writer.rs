@@ -177,7 +177,9 @@ impl EventArrays {
     }
 }
 
-fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, StorageError> {
+/// As a text: `sqlx` would send JSON as `jsonb`, which keeps neither the order of members nor the
+/// notation of numbers.
+pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, StorageError> {
     serde_json::to_string(value).map_err(|error| StorageError::Database(sqlx::Error::Encode(Box::new(error))))
 }
 

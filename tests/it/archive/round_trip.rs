@@ -87,6 +87,10 @@ async fn on_another_server_it_is_the_same_to_the_byte() {
     // And the export of the import is the file again, but for the header and what follows from it.
     let again = lines(&export(&there, &id).await);
     assert_eq!(again[2..again.len() - 3], lines(&file)[2..again.len() - 3]);
+    let raw = |file: &str| file.lines().nth(2).map(|line| line[..line.len() - 20].to_owned());
+    assert_eq!(raw(&export(&there, &id).await), raw(&file), "as it was written, to the byte");
+    let first = export(&here, &id).await.lines().nth(1).expect("a line").to_owned();
+    assert!(first.contains(r#""event":{"type":"created","workflowId":"#), "{first}");
     // It is still running, and goes on.
     let revision = there.command(&id, json!({"type": "complete"})).await;
     assert_eq!(revision, 23);
