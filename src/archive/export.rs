@@ -10,7 +10,7 @@ use super::seal::Seal;
 use crate::protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 use crate::session::{Keyframe, Revision, Session, SessionId, Timestamp};
 use crate::storage::{
-    Ancestor, Cursor, MessageCursor, PageSize, PlacedMessage, Storage, StorageError, StoredEvent, UsageRow,
+    Ancestor, Cursor, ExportedEvent, MessageCursor, PageSize, PlacedMessage, Storage, StorageError, UsageRow,
 };
 
 /// The session as it stands at this state, as lines, some at a time. The next are read when they are
@@ -170,7 +170,7 @@ impl Export {
 }
 
 /// As [`ArchiveLine::Event`] is written, with the event's JSON as it is stored.
-fn event_line(id: SessionId, StoredEvent { revision, at, json }: &StoredEvent) -> String {
+fn event_line(id: SessionId, ExportedEvent { revision, at, json }: &ExportedEvent) -> String {
     format!(r#"{{"type":"event","sessionId":"{id}","revision":{revision},"at":"{at}","event":{json}}}"#)
 }
 

@@ -34,6 +34,7 @@ mod events;
 mod http;
 mod in_flight;
 mod live_list;
+mod replay;
 mod socket;
 mod subscriptions;
 
@@ -47,15 +48,17 @@ pub use archive::{Archives, FirstLine};
 pub use error::ClientError;
 pub use events::SessionEvents;
 pub use live_list::{LiveList, SessionFilters};
+pub use replay::{Replay, ReplayControl};
 pub use subscriptions::Subscription;
 
 // What the calls take and give, so that a user of the client needs no other import.
 pub use crate::protocol::{
-    ArchiveLine, CommandReceipt, CreateSession, ErrorCode, Mode, ServerFrame, SessionChange, Subscribe,
+    ArchiveLine, CommandReceipt, CreateSession, ErrorCode, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange,
+    Subscribe,
 };
 pub use crate::session::{
-    Command, Event, GraphDefinition, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded, Revision, SessionId,
-    SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+    Command, Event, GraphDefinition, Message, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded, Revision,
+    SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
 
 use connection::{Connection, Request};
@@ -196,6 +199,12 @@ impl Client {
     #[must_use]
     pub fn sessions(&self, filters: &SessionFilters) -> LiveList {
         LiveList::new(&self.address, filters, *self.options)
+    }
+
+    /// A stored session at its own pace, over a connection of its own.
+    #[must_use]
+    pub fn replay(&self, session_id: SessionId) -> Replay {
+        Replay::new(&self.address, session_id, *self.options)
     }
 
     async fn ask<T>(

@@ -25,7 +25,7 @@ const PAGE_ROWS: u32 = 2_000;
 
 /// An event with its JSON as it is stored.
 #[derive(Clone, Debug)]
-pub struct StoredEvent {
+pub struct ExportedEvent {
     pub revision: Revision,
     pub at: Timestamp,
     pub json: String,
@@ -81,8 +81,8 @@ impl Storage {
         after: Revision,
         up_to: Revision,
         size: &mut PageSize,
-    ) -> Result<Vec<StoredEvent>, StorageError> {
-        let rows = sqlx::query_as::<_, StoredEvent>(
+    ) -> Result<Vec<ExportedEvent>, StorageError> {
+        let rows = sqlx::query_as::<_, ExportedEvent>(
             "SELECT revision, at, event::text AS event FROM session_events
              WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision LIMIT $4",
         )
@@ -196,7 +196,7 @@ impl Storage {
     }
 }
 
-impl FromRow<'_, PgRow> for StoredEvent {
+impl FromRow<'_, PgRow> for ExportedEvent {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let at: DateTime<Utc> = row.try_get("at")?;
         let revision = row.try_get::<i64, _>("revision")?.unsigned_abs();
