@@ -31,6 +31,10 @@ pub struct ServeConfig {
     #[arg(long, env = "RELIVE_MAX_SOCKETS", default_value_t = 10_000, value_name = "NUMBER")]
     pub max_sockets: usize,
 
+    /// Bytes that an imported session may have as a file.
+    #[arg(long, env = "RELIVE_MAX_IMPORT_BYTES", default_value_t = 4 << 30, value_name = "BYTES")]
+    pub max_import_bytes: u64,
+
     /// Seconds a session without viewers and pending commands stays in memory.
     #[arg(long, env = "RELIVE_IDLE_SECONDS", default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
     pub idle_seconds: f64,

@@ -7,6 +7,7 @@
 //! The library is what the `relive` program is made of. An engine in Rust can use [`client`] to
 //! drive a server from outside, or [`server`] and [`hub`] to live in the server's own process.
 
+pub mod archive;
 pub mod cli;
 pub mod client;
 pub mod config;

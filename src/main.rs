@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use relive::cli::{Action, Cli, run, serve, watch};
+use relive::cli::{Action, Cli, export, import, run, serve, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -11,5 +11,7 @@ async fn main() -> ExitCode {
         Action::Serve(config) => serve::run(*config).await,
         Action::Run(args) => run::run(args).await,
         Action::Watch(args) => watch::run(args).await,
+        Action::Export(args) => export::run(args).await,
+        Action::Import(args) => import::run(args).await,
     }
 }

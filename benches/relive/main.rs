@@ -8,6 +8,7 @@
 //! cargo bench --bench relive -- memory        what an idle viewer costs
 //! cargo bench --bench relive -- delta         bytes and CPU per change, by size of the graph
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
+//! cargo bench --bench relive -- archive       export and import, and the server's peak memory
 //! ```
 //!
 //! The server is the real binary in a process of its own, on its own PostgreSQL with `fsync` on.
@@ -19,6 +20,7 @@
 // A measurement that meets the unexpected should stop; pedantry belongs in the product.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::pedantic)]
 
+mod archive;
 mod delta;
 mod fanout;
 mod memory;
@@ -34,20 +36,21 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("write", write::run),
     ("fanout", fanout::run),
     ("tokens", tokens::run),
     ("memory", memory::run),
     ("delta", delta::run),
     ("replay", replay::run),
+    ("archive", archive::run),
 ];
 
 fn main() {
     // Cargo itself passes `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
-        eprintln!("no part is called {unknown}; there are write, fanout, tokens, memory, delta and replay");
+        eprintln!("no part is called {unknown}; there are write, fanout, tokens, memory, delta, replay and archive");
         std::process::exit(2);
     }
     support::raise_file_limit();

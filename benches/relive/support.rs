@@ -99,6 +99,13 @@ impl Server {
         self.postmaster().1
     }
 
+    /// The server's own database.
+    pub fn own_database(&self) -> Storage {
+        let options = PgConnectOptions::new_without_pgpass().socket(self.postgres_socket()).username("postgres");
+        let _runtime = self.runtime.enter();
+        Storage::new(options.database("relive"), 2)
+    }
+
     /// A migrated database of its own beside the server's, in the same PostgreSQL.
     pub fn database(&self, name: &str) -> Storage {
         let options = PgConnectOptions::new_without_pgpass().socket(self.postgres_socket()).username("postgres");
@@ -131,8 +138,23 @@ impl Server {
 
     /// Resident memory of the server process (not of its PostgreSQL), in KiB.
     pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// What some work gives, and by how many MiB the server process's resident memory grew for it at
+    /// its highest.
+    pub fn peak_growth<T>(&self, work: impl FnOnce() -> T) -> (T, f64) {
+        // Sets the highest so far back to what is resident now (proc(5), clear_refs).
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("clear_refs");
+        let before = self.resident_kib();
+        let result = work();
+        let growth = self.status_kib("VmHWM:").saturating_sub(before);
+        (result, growth as f64 / 1024.0)
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("/proc");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 

@@ -1,3 +1,4 @@
+export type * from './generated/archive.js'
 export type * from './generated/catalog.js'
 export type * from './generated/graph.js'
 export type * from './generated/memory.js'

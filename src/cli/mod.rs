@@ -1,6 +1,9 @@
 //! The command line: what is asked for, and how it is answered in lines.
 
+pub mod export;
+pub mod import;
 mod lines;
+mod progress;
 pub mod run;
 mod screen;
 pub mod serve;
@@ -41,9 +44,20 @@ pub enum Action {
     /// change: of all sessions until interrupted, or of one until it ends. The exit status is 0 when
     /// that one completed, 1 when it failed, 130 when it was cancelled. Times are UTC.
     Watch(watch::WatchArgs),
+    /// Write a session to a file: its history, messages and memories, as lines of JSON.
+    ///
+    /// Progress is shown on standard error if that is a terminal. The exit status is 0 when the file is
+    /// whole, and 1 otherwise.
+    Export(export::ExportArgs),
+    /// Bring in a session from a file that was exported.
+    ///
+    /// Prints the session's id: the one in the file, or a new one when that is taken. A file that was
+    /// altered or cut off is refused whole, and the line at fault named. The exit status is 0 when the
+    /// session is there, 2 when the file is at fault, and 1 otherwise.
+    Import(import::ImportArgs),
 }
 
-/// The server that `run` and `watch` talk to.
+/// The server that all but `serve` talk to.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerArg {
     /// The server's address.

@@ -84,7 +84,7 @@ impl Client {
     }
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => ClientError::Refused { code: problem.code, message: problem.detail },
         // Something in between may have answered.

@@ -25,6 +25,7 @@
 //!   client: every waiting and every later call fails with [`ClientError::Closed`].
 
 mod address;
+mod archive;
 mod backoff;
 mod connection;
 mod cursor;
@@ -43,6 +44,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use address::Address;
+pub use archive::{Archives, FirstLine};
 pub use error::ClientError;
 pub use events::SessionEvents;
 pub use live_list::{LiveList, SessionFilters};
@@ -51,7 +53,8 @@ pub use subscriptions::Subscription;
 
 // What the calls take and give, so that a user of the client needs no other import.
 pub use crate::protocol::{
-    CommandReceipt, CreateSession, ErrorCode, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange, Subscribe,
+    ArchiveLine, CommandReceipt, CreateSession, ErrorCode, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange,
+    Subscribe,
 };
 pub use crate::session::{
     Command, Event, GraphDefinition, Message, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded, Revision,

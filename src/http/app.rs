@@ -14,7 +14,11 @@ use utoipa_axum::routes;
 use super::access::{self, AccessRules};
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
-use super::{catalog, commands, memories, messages, observe, openapi, pages, probes, sessions, sockets, usage};
+use super::{
+    archive, catalog, commands, forks, history, memories, messages, observe, openapi, pages, probes, sessions, sockets,
+    usage,
+};
+use crate::archive::Imports;
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
@@ -27,6 +31,7 @@ pub struct App {
     pub hub: Hub,
     pub gateway: Gateway,
     pub embeddings: Embeddings,
+    pub imports: Imports,
     pub metrics: Option<&'static PrometheusHandle>,
     pub access: AccessRules,
 }
@@ -84,6 +89,11 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(sessions::graph))
         .routes(routes!(sessions::entity))
         .routes(routes!(sessions::events))
+        .routes(routes!(history::diff))
+        .routes(routes!(history::timeline))
+        .routes(routes!(forks::fork))
+        .routes(routes!(archive::export))
+        .routes(routes!(archive::import))
         .routes(routes!(messages::list))
         .routes(routes!(memories::of_session))
         .routes(routes!(memories::search))

@@ -17,11 +17,12 @@ pub struct ApiError {
     detail: String,
     /// When the code's own status is not the one HTTP wants.
     status: Option<StatusCode>,
+    line: Option<u64>,
 }
 
 impl ApiError {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), status: None }
+        Self { code, detail: detail.into(), status: None, line: None }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Self {
@@ -34,6 +35,11 @@ impl ApiError {
 
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+
+    /// Names the line of a file that is at fault.
+    pub fn at_line(self, line: u64) -> Self {
+        Self { line: Some(line), ..self }
     }
 
     pub fn with_status(self, status: StatusCode) -> Self {
@@ -54,6 +60,7 @@ impl IntoResponse for ApiError {
             detail: self.detail,
             code: self.code,
             retryable: self.code.is_retryable(),
+            line: self.line,
         };
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();

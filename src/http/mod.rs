@@ -2,10 +2,13 @@
 
 mod access;
 mod app;
+mod archive;
 mod catalog;
 mod commands;
 mod error;
 mod extract;
+mod forks;
+mod history;
 mod memories;
 mod messages;
 mod observe;

@@ -114,4 +114,8 @@ pub struct Problem {
     pub detail: String,
     pub code: ErrorCode,
     pub retryable: bool,
+    /// The line at fault, counted from 1; only for an imported file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub line: Option<u64>,
 }

@@ -3,6 +3,7 @@
 //! The TypeScript package `frontend-types` is generated from these types and from the domain types
 //! they carry.
 
+mod archive;
 mod close;
 mod error;
 mod frames;
@@ -10,13 +11,14 @@ mod replay;
 mod rest;
 mod typescript;
 
+pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 pub use close::CloseCode;
 pub use error::{ErrorCode, Problem};
 pub use frames::{ClientFrame, CommandFrame, Mode, ServerFrame, SessionChange, Subscribe};
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
-    FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest,
-    SearchMemories, SearchMethod, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
+    ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction,
+    ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
 };
 pub use typescript::export as export_typescript;

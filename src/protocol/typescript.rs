@@ -5,13 +5,13 @@ use std::path::Path;
 use ts_rs::{Config, ExportError, TS};
 
 use super::{
-    AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateMemory, CreateSession, EventPage,
-    FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ReviewRequest, SearchMemories,
-    ServerFrame, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
+    AgentPage, ArchiveLine, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateMemory, CreateSession,
+    EventPage, ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem,
+    ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
 };
 use crate::session::{
-    Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Workflow,
-    WorkflowFields,
+    Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Timeline,
+    Workflow, WorkflowFields,
 };
 
 /// Writes every type that clients meet into `directory`, one module per area.
@@ -22,6 +22,7 @@ use crate::session::{
 pub fn export(directory: &Path) -> Result<(), ExportError> {
     let config = Config::new().with_large_int("number").with_out_dir(directory).with_import_extension(Some("js"));
     ClientFrame::export_all(&config)?;
+    ArchiveLine::export_all(&config)?;
     ServerFrame::export_all(&config)?;
     CommandReceipt::export_all(&config)?;
     Commands::export_all(&config)?;
@@ -55,5 +56,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     Message::export_all(&config)?;
     Recorded::export_all(&config)?;
     SessionEntity::export_all(&config)?;
+    Timeline::export_all(&config)?;
+    ForkSession::export_all(&config)?;
     Ok(())
 }

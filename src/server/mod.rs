@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
 use crate::http::{AccessRules, App, router};
@@ -88,6 +89,8 @@ impl Server {
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
+        let limits = ImportLimits { bytes: config.max_import_bytes, embedding_dimension, ..ImportLimits::default() };
+        let imports = Imports::new(storage.clone(), limits);
         let hub = Hub::new(
             storage,
             &HubOptions {
@@ -102,7 +105,7 @@ impl Server {
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), options, stop.clone());
         let access = AccessRules::new(address, &config.access.allow_origin);
-        Ok(Self { listener, address, app: App { hub, gateway, embeddings, metrics, access }, stop, cluster })
+        Ok(Self { listener, address, app: App { hub, gateway, embeddings, imports, metrics, access }, stop, cluster })
     }
 
     #[must_use]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, OutputRef, PendingSignal, Revision, Session,
-    SessionId, SessionStatus, Timestamp,
+    ContextValue, GraphDefinition, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin, OutputRef,
+    PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp, limits, validate,
 };
 
 /// Everything of a state that its `created` event does not already say.
@@ -48,12 +48,37 @@ struct KeyframeNode {
     output: Option<OutputRef>,
 }
 
+impl KeyframeNode {
+    fn check(&self) -> Result<(), Refusal> {
+        let Self { node, output } = self;
+        validate::id("nodeId", node.id.as_str())?;
+        validate::optional(node.name.as_deref(), |name| validate::name("name", name))?;
+        validate::optional(node.kind.as_deref(), |kind| validate::name("type", kind))?;
+        validate::optional(node.error.as_deref(), |error| validate::text("error", error, limits::ERROR_BYTES))?;
+        if output.is_some_and(|output| output.depth == 0 || output.revision == 0) {
+            return Err(Refusal::Invalid { field: "output", problem: "must stand in the history of an ancestor" });
+        }
+        Ok(())
+    }
+}
+
+/// Events between two keyframes of a small session. A large one has them as many events apart as it
+/// has nodes, so that keyframes never cost more to write than the events they save reading.
+const INTERVAL: u64 = 256;
+
 /// Why a stored keyframe cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("unreadable keyframe: {0}")]
 pub struct KeyframeError(#[from] serde_json::Error);
 
 impl Keyframe {
+    /// Whether a keyframe should be stored, `after` having been reached from revision `before`.
+    #[must_use]
+    pub fn is_due(before: Revision, after: &Session) -> bool {
+        let interval = INTERVAL.max(after.nodes.len() as u64);
+        before / interval != after.revision / interval
+    }
+
     #[must_use]
     pub fn of(session: &Session) -> Self {
         Self {
@@ -74,6 +99,93 @@ impl Keyframe {
             context: session.context.iter().map(|(key, value)| (key.clone(), Arc::clone(value.value()))).collect(),
             signals: session.signals.iter().map(|(id, signal)| (id.clone(), PendingSignal::clone(signal))).collect(),
         }
+    }
+
+    /// This state as a fork of its session begins with it: the outputs are one journal further away,
+    /// and undelivered signals arrive with the fork's own first event.
+    #[must_use]
+    pub(super) fn inherited(mut self) -> Self {
+        for output in self.nodes.iter_mut().filter_map(|node| node.output.as_mut()) {
+            output.depth += 1;
+        }
+        for signal in self.signals.values_mut() {
+            signal.revision = 1;
+        }
+        self
+    }
+
+    /// Checks a state that was not made by this server and that a fork is to begin with.
+    pub(super) fn check(&self, graph: Option<&GraphDefinition>) -> Result<(), Refusal> {
+        let wrong = |field, problem| Err(Refusal::Invalid { field, problem });
+        if self.nodes.len() > limits::NODES {
+            return Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES });
+        }
+        let statuses: BTreeMap<&NodeId, NodeStatus> =
+            self.nodes.iter().map(|stored| (&stored.node.id, stored.node.status)).collect();
+        if statuses.len() != self.nodes.len() {
+            return wrong("nodes", "must have different ids");
+        }
+        if graph.is_some_and(|graph| !graph.nodes.keys().eq(statuses.keys().copied())) {
+            return wrong("nodes", "must be those of the graph");
+        }
+        self.nodes.iter().try_for_each(KeyframeNode::check)?;
+        validate::optional(self.error.as_deref(), |error| validate::text("error", error, limits::ERROR_BYTES))?;
+        validate::optional(self.proposal.as_deref(), |proposal| validate::json("proposal", proposal))?;
+        validate::optional(self.outputs.as_deref(), |outputs| validate::json("outputs", outputs))?;
+        self.check_context()?;
+        for (id, signal) in &self.signals {
+            validate::json("payload", &signal.payload)?;
+            if signal.revision != 1 || statuses.get(id) != Some(&NodeStatus::Suspended) {
+                return wrong("signals", "must belong to suspended nodes and arrive with the first event");
+            }
+        }
+        let is_ended = self.status.is_ended();
+        if is_ended != self.completed_at.is_some() || (is_ended && statuses.values().any(|status| status.is_active())) {
+            return wrong("status", "must fit the time of the end and the nodes");
+        }
+        if self.total_cost_usd.is_sign_negative() {
+            return wrong("totalCostUsd", "must not be negative");
+        }
+        Ok(())
+    }
+
+    fn check_context(&self) -> Result<(), Refusal> {
+        for (key, value) in &self.context {
+            validate::name("key", key)?;
+            validate::json("value", value)?;
+            if key.is_empty() || value.is_null() {
+                return Err(Refusal::Invalid { field: "context", problem: "must have keys and values" });
+            }
+        }
+        let bytes: usize = self.context.iter().map(|(key, value)| super::apply::context_entry_bytes(key, value)).sum();
+        if bytes > limits::CONTEXT_BYTES {
+            return Err(Refusal::TooLarge { what: "the context data", limit: limits::CONTEXT_BYTES });
+        }
+        Ok(())
+    }
+
+    /// Tokens and cost so far.
+    #[must_use]
+    pub fn totals(&self) -> (u64, Decimal) {
+        (self.total_tokens, self.total_cost_usd)
+    }
+
+    /// The undelivered signal of a node.
+    pub(super) fn signal(&self, node_id: &NodeId) -> Option<&Arc<Value>> {
+        self.signals.get(node_id).map(|signal| &signal.payload)
+    }
+
+    /// What it keeps in memory, roughly.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let context: usize =
+            self.context.iter().map(|(key, value)| super::apply::context_entry_bytes(key, value)).sum();
+        self.nodes.len() * 256 + context
+    }
+
+    /// Where the outputs of the nodes stand.
+    pub fn outputs(&self) -> impl Iterator<Item = OutputRef> {
+        self.nodes.iter().filter_map(|node| node.output)
     }
 
     /// Its stored JSON.

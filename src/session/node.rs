@@ -96,6 +96,23 @@ pub struct NodeStateSnapshot {
 pub struct OutputRef {
     pub revision: Revision,
     pub digest: u64,
+    /// Whose journal that is: 0 is the session's own, 1 that of the session it was forked from, and
+    /// so on. No id, so that it stays true when an ancestor is deleted or the session imported.
+    #[serde(default, skip_serializing_if = "is_own")]
+    pub depth: u32,
+}
+
+impl OutputRef {
+    /// Whether this is the output that is meant.
+    #[must_use]
+    pub fn is_of(self, output: &serde_json::Value) -> bool {
+        self.digest == super::decide::digest(output)
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_own(depth: &u32) -> bool {
+    *depth == 0
 }
 
 /// One node's state: what viewers see, and what only the server needs.

@@ -70,22 +70,22 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
     }
 }
 
-fn optional<T>(value: Option<T>, check: impl FnOnce(T) -> Result<(), Refusal>) -> Result<(), Refusal> {
+pub(super) fn optional<T>(value: Option<T>, check: impl FnOnce(T) -> Result<(), Refusal>) -> Result<(), Refusal> {
     value.map_or(Ok(()), check)
 }
 
-fn id(field: &'static str, value: &str) -> Result<(), Refusal> {
+pub(super) fn id(field: &'static str, value: &str) -> Result<(), Refusal> {
     if value.is_empty() {
         return Err(Refusal::Invalid { field, problem: "must not be empty" });
     }
     text(field, value, limits::NODE_ID_BYTES)
 }
 
-fn name(field: &'static str, value: &str) -> Result<(), Refusal> {
+pub(super) fn name(field: &'static str, value: &str) -> Result<(), Refusal> {
     text(field, value, limits::NAME_BYTES)
 }
 
-fn text(field: &'static str, value: &str, limit: usize) -> Result<(), Refusal> {
+pub(super) fn text(field: &'static str, value: &str, limit: usize) -> Result<(), Refusal> {
     if value.len() > limit {
         return Err(Refusal::TooLarge { what: field, limit });
     }

@@ -7,6 +7,9 @@
 mod catalog;
 pub mod cluster;
 mod error;
+mod export;
+mod forks;
+mod import;
 mod journal;
 mod memories;
 mod messages;
@@ -28,9 +31,11 @@ use tokio::sync::Notify;
 
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
+pub use export::{Ancestor, ExportedEvent, PageSize};
+pub use import::{Import, ImportedMessage};
 use memories::Searchers;
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
-pub use messages::{MessageCursor, MessageFilter};
+pub use messages::{MessageCursor, MessageFilter, PlacedMessage};
 pub use page::{Cursor, Page};
 pub use replay::{PageBounds, StoredEvent};
 pub use session_list::{SessionFilter, SessionText};

@@ -23,6 +23,25 @@ pub struct UsageRow {
     pub cost_usd: Decimal,
 }
 
+/// The columns of `session_usage` but the session.
+pub(super) type UsageColumns = (String, String, String, i64, i64, i64, Decimal);
+
+impl UsageRow {
+    pub(super) fn from_columns(columns: UsageColumns) -> Self {
+        let (node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd) = columns;
+        let named = |name: String| Some(name).filter(|name| !name.is_empty());
+        Self {
+            node_id: node_id.into(),
+            agent_id: named(agent_id),
+            model: named(model),
+            calls: calls.unsigned_abs(),
+            input_tokens: input_tokens.unsigned_abs(),
+            output_tokens: output_tokens.unsigned_abs(),
+            cost_usd,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Sums {
     calls: i64,
@@ -85,25 +104,13 @@ impl Storage {
     ///
     /// When the database is away.
     pub async fn usage(&self, session_id: SessionId) -> Result<Vec<UsageRow>, StorageError> {
-        let rows: Vec<(String, String, String, i64, i64, i64, Decimal)> = sqlx::query_as(
+        let rows: Vec<UsageColumns> = sqlx::query_as(
             "SELECT node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd
              FROM session_usage WHERE session_id = $1 ORDER BY node_id, agent_id, model",
         )
         .bind(session_id.0)
         .fetch_all(&self.pool)
         .await?;
-        let named = |name: String| Some(name).filter(|name| !name.is_empty());
-        Ok(rows
-            .into_iter()
-            .map(|(node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)| UsageRow {
-                node_id: node_id.into(),
-                agent_id: named(agent_id),
-                model: named(model),
-                calls: calls.unsigned_abs(),
-                input_tokens: input_tokens.unsigned_abs(),
-                output_tokens: output_tokens.unsigned_abs(),
-                cost_usd,
-            })
-            .collect())
+        Ok(rows.into_iter().map(UsageRow::from_columns).collect())
     }
 }

@@ -123,7 +123,7 @@ impl Writer {
     }
 }
 
-async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
+pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
     let events = EventArrays::of(batch)?;
     let projections = ProjectionArrays::of(batch);
     query(WRITE)
@@ -177,6 +177,8 @@ impl EventArrays {
     }
 }
 
+/// As a text: `sqlx` would send JSON as `jsonb`, which keeps neither the order of members nor the
+/// notation of numbers.
 pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, StorageError> {
     serde_json::to_string(value).map_err(|error| StorageError::Database(sqlx::Error::Encode(Box::new(error))))
 }

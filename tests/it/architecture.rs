@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const EVERYTHING: &[&str] = &[
+    "archive",
     "auth",
     "client",
     "config",
@@ -29,11 +30,12 @@ const TABLE: &[(&str, &[&str])] = &[
     ("hub", &["session", "storage"]),
     ("embeddings", &["session", "storage"]),
     ("replay", &["session", "storage"]),
+    ("archive", &["session", "protocol", "storage"]),
     ("client", &["session", "protocol"]),
     ("engine", &["session", "hub", "client"]),
     ("auth", &["session", "storage"]),
     ("ws", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "http"]),
-    ("http", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "ws", "embeddings"]),
+    ("http", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "ws", "embeddings", "archive"]),
     ("config", &[]),
     ("telemetry", &[]),
     ("server", EVERYTHING),

@@ -7,6 +7,7 @@
 
 mod access;
 mod architecture;
+mod archive;
 mod bad_frames;
 mod bad_input;
 mod catalog;
@@ -15,8 +16,10 @@ mod command_line;
 mod commands;
 mod database_away;
 mod delta;
+mod diff;
 mod events;
 mod fence;
+mod fork;
 mod frontend_types;
 mod handle;
 mod harness;
@@ -38,5 +41,6 @@ mod slow_viewer;
 mod sockets;
 mod story;
 mod time_travel;
+mod timeline;
 mod usage;
 mod watch_screen;

@@ -135,6 +135,20 @@ export type EventPage = { events: Array<Recorded>,
 nextAfter?: number, };
 
 /**
+ * `POST /sessions/{id}/fork`.
+ */
+export type ForkSession = { 
+/**
+ * The revision whose state the fork begins with.
+ */
+revision: number, 
+/**
+ * Start the fork if that state is pending, or resume it if it is paused. Otherwise it stays as
+ * it is.
+ */
+start?: boolean, };
+
+/**
  * Where a forked session comes from, with the state it starts from.
  */
 export type Forked = { parentId: SessionId, revision: number, state: Record<string, unknown>, };
@@ -214,7 +228,11 @@ title: string, status: number,
 /**
  * What went wrong with this request, for people.
  */
-detail: string, code: ErrorCode, retryable: boolean, };
+detail: string, code: ErrorCode, retryable: boolean, 
+/**
+ * The line at fault, counted from 1; only for an imported file.
+ */
+line?: number, };
 
 /**
  * An event with its place in a session's history.

@@ -53,7 +53,7 @@ pub struct Nearness {
     pub min_score: Option<f64>,
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "id, group_id, agent_id, session_id, content, metadata, embedding IS NOT NULL AS embedded, created_at";
 
 impl MemoryScope {

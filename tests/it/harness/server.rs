@@ -27,6 +27,7 @@ pub fn config(database: &Database) -> ServeConfig {
         embeddings: EmbeddingsConfig::default(),
         model_prices: None,
         max_sockets: 10_000,
+        max_import_bytes: 4 << 30,
         idle_seconds: 60.0,
     }
 }

@@ -1,0 +1,63 @@
+//! What is wrong with a file.
+
+use crate::session::{ApplyError, Implausible, Refusal};
+use crate::storage::{Constraint, StorageError};
+
+use super::LINE_BYTES;
+
+/// Why a file is not taken in. Nothing of it is stored then.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file itself is at fault, from line `line` on, counted from 1.
+    #[error("line {line}: {wrong}")]
+    File { line: u64, wrong: Wrong },
+    #[error("the file is larger than {0} bytes, the most that this server takes")]
+    TooLarge(u64),
+    #[error("nothing more of the file came for too long")]
+    Stalled,
+    #[error("the body could not be read")]
+    Interrupted,
+    #[error("other sessions are being imported; try again")]
+    Busy,
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What is wrong with a line.
+#[derive(Debug, thiserror::Error)]
+pub enum Wrong {
+    #[error("the file is cut off")]
+    CutOff,
+    #[error("this is not the line that was exported: its check does not match")]
+    Altered,
+    #[error("longer than {LINE_BYTES} bytes")]
+    TooLong,
+    #[error("{0}")]
+    Json(serde_json::Error),
+    #[error("expected a header with the format relive-session")]
+    NoHeader,
+    #[error("version {0} of the format is not known to this server")]
+    Version(u32),
+    #[error("this line does not belong here: header, events, ancestors, outputs, usage, messages, memories, end")]
+    Misplaced,
+    #[error(transparent)]
+    Event(#[from] Implausible),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error("{0}")]
+    Contradiction(&'static str),
+    #[error("{0}")]
+    Taken(Constraint),
+}
+
+impl From<ApplyError> for Wrong {
+    fn from(error: ApplyError) -> Self {
+        Self::Event(error.into())
+    }
+}
+
+impl Wrong {
+    pub(super) fn at(self, line: u64) -> ImportError {
+        ImportError::File { line, wrong: self }
+    }
+}

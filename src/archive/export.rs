@@ -1,0 +1,180 @@
+//! A session as a stream of lines.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use serde::Serialize;
+
+use super::seal::Seal;
+use crate::protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
+use crate::session::{Keyframe, Revision, Session, SessionId, Timestamp};
+use crate::storage::{
+    Ancestor, Cursor, ExportedEvent, MessageCursor, PageSize, PlacedMessage, Storage, StorageError, UsageRow,
+};
+
+/// The session as it stands at this state, as lines, some at a time. The next are read when they are
+/// asked for: a reader that stops costs the lines it has not yet taken, and nothing in the database.
+///
+/// An error ends the stream before its last line, so that whoever reads it knows.
+pub fn export(
+    storage: Storage,
+    session: Arc<Session>,
+) -> impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static {
+    let export = Export {
+        storage,
+        session,
+        seal: Seal::default(),
+        at: Timestamp::now(),
+        counts: ArchiveCounts::default(),
+        size: PageSize::default(),
+    };
+    stream::try_unfold((export, Step::Header), |(mut export, step)| async move {
+        let mut out = Vec::new();
+        let next = export.write(step, &mut out).await?;
+        Ok(next.map(|next| (Bytes::from(out), (export, next))))
+    })
+}
+
+struct Export {
+    storage: Storage,
+    session: Arc<Session>,
+    seal: Seal,
+    at: Timestamp,
+    /// Lines written so far.
+    counts: ArchiveCounts,
+    size: PageSize,
+}
+
+/// What is to be written next.
+enum Step {
+    Header,
+    Events {
+        after: Revision,
+    },
+    /// Ancestors, and usage and outputs from before the fork.
+    Inherited,
+    Messages {
+        after: Option<MessageCursor>,
+    },
+    Memories {
+        after: Option<Cursor>,
+    },
+    End,
+    Done,
+}
+
+impl Export {
+    /// Writes a step, or a page of it; returns what comes then, `None` after everything.
+    async fn write(&mut self, step: Step, out: &mut Vec<u8>) -> Result<Option<Step>, StorageError> {
+        Ok(Some(match step {
+            Step::Header => {
+                self.header(out).await?;
+                Step::Events { after: 0 }
+            }
+            Step::Events { after } => self.events(after, out).await?,
+            Step::Inherited => {
+                self.inherited(out).await?;
+                Step::Messages { after: None }
+            }
+            Step::Messages { after } => self.messages(after, out).await?,
+            Step::Memories { after } => self.memories(after, out).await?,
+            Step::End => {
+                let sha256 = self.seal.sha256();
+                self.line(&ArchiveLine::End { counts: self.counts, sha256 }, out);
+                Step::Done
+            }
+            Step::Done => return Ok(None),
+        }))
+    }
+
+    fn line(&mut self, line: &impl Serialize, out: &mut Vec<u8>) {
+        // The lines' keys are texts and their numbers finite: the two things that could fail.
+        self.seal.write(&serde_json::to_vec(line).unwrap_or_default(), out);
+    }
+
+    async fn header(&mut self, out: &mut Vec<u8>) -> Result<(), StorageError> {
+        let session = &self.session;
+        let (messages, memories) = self.storage.export_counts(session.id, session.revision).await?;
+        let header = ArchiveHeader {
+            format: ARCHIVE_FORMAT.to_owned(),
+            version: ARCHIVE_VERSION,
+            exported_at: self.at,
+            session: serde_json::to_value(session.snapshot()).unwrap_or_default(),
+            graph: session.origin.graph.as_deref().cloned(),
+            counts: ArchiveCounts { events: session.revision, messages, memories },
+        };
+        self.line(&ArchiveLine::Header(Box::new(header)), out);
+        Ok(())
+    }
+
+    async fn events(&mut self, after: Revision, out: &mut Vec<u8>) -> Result<Step, StorageError> {
+        let (id, up_to) = (self.session.id, self.session.revision);
+        let page = self.storage.export_events(id, after, up_to, &mut self.size).await?;
+        for event in &page {
+            self.seal.write(event_line(id, event).as_bytes(), out);
+        }
+        self.counts.events += page.len() as u64;
+        match page.last() {
+            Some(last) if last.revision == up_to => Ok(Step::Inherited),
+            Some(last) => Ok(Step::Events { after: last.revision }),
+            // Deleted meanwhile.
+            None => Err(StorageError::SessionGone),
+        }
+    }
+
+    async fn inherited(&mut self, out: &mut Vec<u8>) -> Result<(), StorageError> {
+        let id = self.session.id;
+        if self.session.origin.parent_id.is_none() {
+            return Ok(());
+        }
+        for Ancestor { depth, session_id, revision } in self.storage.ancestors(id).await? {
+            self.line(&ArchiveLine::Ancestor { depth, session_id, revision }, out);
+        }
+        let first = self.storage.session_at(id, 1).await?.ok_or(StorageError::SessionGone)?;
+        let mut places: Vec<_> = Keyframe::of(&first).outputs().collect();
+        places.sort_by_key(|place| (place.depth, place.revision));
+        for place in places {
+            let output = self.storage.output(id, place).await?.ok_or(StorageError::SessionGone)?;
+            self.line(&ArchiveLine::Output { depth: place.depth, revision: place.revision, output }, out);
+        }
+        for row in self.storage.inherited_usage(id).await? {
+            self.line(&ArchiveLine::Usage(usage_line(row)), out);
+        }
+        Ok(())
+    }
+
+    async fn messages(&mut self, after: Option<MessageCursor>, out: &mut Vec<u8>) -> Result<Step, StorageError> {
+        let page = self.storage.export_messages(self.session.id, after, &mut self.size).await?;
+        let next = page.last().map(PlacedMessage::cursor);
+        for PlacedMessage { depth, revision, message } in page {
+            // Said since the export began.
+            if depth == 0 && revision > self.session.revision {
+                return Ok(Step::Memories { after: None });
+            }
+            self.line(&ArchiveLine::Message { depth, revision, message }, out);
+            self.counts.messages += 1;
+        }
+        Ok(if next.is_some() { Step::Messages { after: next } } else { Step::Memories { after: None } })
+    }
+
+    async fn memories(&mut self, after: Option<Cursor>, out: &mut Vec<u8>) -> Result<Step, StorageError> {
+        let page = self.storage.export_memories(self.session.id, after, self.at, &mut self.size).await?;
+        let next = page.last().map(|memory| Cursor { created_at: memory.created_at, id: memory.id });
+        for memory in page {
+            self.line(&ArchiveLine::Memory { memory }, out);
+            self.counts.memories += 1;
+        }
+        Ok(if next.is_some() { Step::Memories { after: next } } else { Step::End })
+    }
+}
+
+/// As [`ArchiveLine::Event`] is written, with the event's JSON as it is stored.
+fn event_line(id: SessionId, ExportedEvent { revision, at, json }: &ExportedEvent) -> String {
+    format!(r#"{{"type":"event","sessionId":"{id}","revision":{revision},"at":"{at}","event":{json}}}"#)
+}
+
+fn usage_line(row: UsageRow) -> ArchiveUsage {
+    let UsageRow { node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd } = row;
+    ArchiveUsage { node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd }
+}

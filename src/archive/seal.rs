@@ -1,0 +1,79 @@
+//! The `check` at the end of each line, by which an altered file is known, and where.
+
+use sha2::{Digest as _, Sha256};
+
+const BEFORE: &[u8] = b",\"check\":\"";
+const DIGITS: usize = 8;
+const AFTER: &[u8] = b"\"}";
+
+/// A running SHA-256 over the lines of a file, each as it is without its `check`.
+#[derive(Clone, Debug, Default)]
+pub struct Seal {
+    hash: Sha256,
+}
+
+impl Seal {
+    /// Writes a JSON object as a line with its check.
+    pub fn write(&mut self, object: &[u8], out: &mut Vec<u8>) {
+        let open = object.strip_suffix(b"}").unwrap_or(object);
+        self.hash.update(open);
+        self.hash.update(b"}\n");
+        out.extend_from_slice(open);
+        out.extend_from_slice(BEFORE);
+        out.extend_from_slice(&self.sha256().as_bytes()[..DIGITS]);
+        out.extend_from_slice(AFTER);
+        out.push(b'\n');
+    }
+
+    /// Takes the check off a line (without its line feed); false when it is missing or wrong.
+    pub fn open(&mut self, line: &mut Vec<u8>) -> bool {
+        let Some(rest) = line.strip_suffix(AFTER) else { return false };
+        let Some((rest, check)) = rest.split_last_chunk::<DIGITS>() else { return false };
+        let Some(open) = rest.strip_suffix(BEFORE) else { return false };
+        self.hash.update(open);
+        self.hash.update(b"}\n");
+        let is_right = self.sha256().as_bytes().starts_with(check);
+        let length = open.len();
+        line.truncate(length);
+        line.push(b'}');
+        is_right
+    }
+
+    /// Of all lines so far, in hexadecimal digits.
+    pub fn sha256(&self) -> String {
+        let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
+        let digest = self.hash.clone().finalize();
+        digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_known_by_its_bytes_and_its_place() {
+        let mut file = Vec::new();
+        let mut seal = Seal::default();
+        seal.write(br#"{"a":1}"#, &mut file);
+        seal.write(br#"{"b":{}}"#, &mut file);
+        let text = String::from_utf8(file).expect("a text");
+        let lines: Vec<&str> = text.lines().collect();
+        let mut read = Seal::default();
+        for (line, object) in lines.iter().zip([r#"{"a":1}"#, r#"{"b":{}}"#]) {
+            let mut line = line.as_bytes().to_vec();
+            assert!(read.open(&mut line));
+            assert_eq!(line, object.as_bytes());
+        }
+        assert_eq!(read.sha256(), seal.sha256());
+        assert!(!Seal::default().open(&mut lines[1].as_bytes().to_vec()), "not the first line");
+        for at in 0..lines[0].len() {
+            let mut altered = lines[0].as_bytes().to_vec();
+            altered[at] ^= 1;
+            assert!(!Seal::default().open(&mut altered), "byte {at}");
+        }
+        for short in ["", "{}", "\"}", "12345678\"}"] {
+            assert!(!Seal::default().open(&mut short.as_bytes().to_vec()), "{short}");
+        }
+    }
+}

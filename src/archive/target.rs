@@ -1,0 +1,199 @@
+//! Where the checked lines of a file go.
+
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::error::{ImportError, Wrong};
+use crate::protocol::{ArchiveLine, ArchiveUsage};
+use crate::session::{Created, Event, Keyframe, Memory, OutputRef, Recorded, Revision, Session, SessionId};
+use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
+
+/// Rows that are written at once, and bytes of the lines they come from.
+const ROWS: usize = 1_000;
+const BYTES: usize = 1024 * 1024;
+
+/// A session that is being written, with the ids it gets here.
+pub(super) struct Target {
+    import: Import,
+    id: SessionId,
+    /// Everything gets a new id: the session's own is taken, or new ones were asked for.
+    renames: bool,
+    first: Option<Session>,
+    /// Under which ids the sessions it descends from are kept, the nearest first.
+    ancestors: Vec<Uuid>,
+    events: Vec<Recorded>,
+    messages: Messages,
+    /// Bytes of the lines behind what waits to be written.
+    bytes: usize,
+}
+
+/// Messages that wait to be written, of one session.
+#[derive(Default)]
+struct Messages {
+    depth: u32,
+    rows: Vec<ImportedMessage>,
+    first_line: u64,
+}
+
+impl Target {
+    pub async fn new(storage: &Storage, in_file: SessionId, new_id: bool) -> Result<Self, StorageError> {
+        let mut import = storage.begin_import().await?;
+        let renames = new_id || import.has_session(in_file).await?;
+        let id = if renames { SessionId::generate() } else { in_file };
+        let (ancestors, events) = (Vec::new(), Vec::new());
+        Ok(Self { import, id, renames, first: None, ancestors, events, messages: Messages::default(), bytes: 0 })
+    }
+
+    /// Takes a checked line of `bytes` bytes; `state` is where the events so far lead.
+    pub async fn put(
+        &mut self,
+        line: ArchiveLine,
+        number: u64,
+        bytes: usize,
+        state: Option<&Session>,
+    ) -> Result<(), ImportError> {
+        self.bytes += bytes;
+        match line {
+            ArchiveLine::Header(_) | ArchiveLine::End { .. } => {}
+            ArchiveLine::Event(recorded) => self.event(recorded, state).await?,
+            ArchiveLine::Ancestor { depth, session_id, revision } => {
+                let ancestor = Ancestor { depth, session_id, revision };
+                self.ancestors.push(self.import.add_ancestor(self.id, ancestor).await?);
+            }
+            ArchiveLine::Output { depth, revision, output } => self.output(depth, revision, &output).await?,
+            ArchiveLine::Usage(usage) => self.import.add_usage(self.id, &usage_row(usage)).await?,
+            ArchiveLine::Message { depth, revision, message } => {
+                if self.messages.depth != depth {
+                    self.flush().await?;
+                    self.messages.depth = depth;
+                }
+                if self.messages.rows.is_empty() {
+                    self.messages.first_line = number;
+                }
+                // Those of ancestors are nobody's here: no other row can have their ids.
+                let id = if depth == 0 { self.renamed(message.id) } else { message.id };
+                self.messages.rows.push(ImportedMessage { id, revision, message });
+            }
+            ArchiveLine::Memory { memory } => {
+                if !self.messages.rows.is_empty() {
+                    self.flush().await?;
+                }
+                self.memory(memory, number).await?;
+            }
+        }
+        if self.bytes >= BYTES || self.events.len() >= ROWS || self.messages.rows.len() >= ROWS {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the session visible, as its events left it.
+    pub async fn commit(mut self, state: &Session) -> Result<Session, ImportError> {
+        self.flush().await?;
+        let first = self.first.ok_or(StorageError::SessionGone)?;
+        let mut last = state.clone();
+        last.id = first.id;
+        last.origin = std::sync::Arc::clone(&first.origin);
+        self.import.commit(&first, &last).await?;
+        Ok(last)
+    }
+
+    async fn event(&mut self, mut recorded: Recorded, state: Option<&Session>) -> Result<(), ImportError> {
+        recorded.session_id = self.id;
+        match &mut recorded.event {
+            Event::Created(created) => {
+                self.keep_what_exists(created).await?;
+                let first = Session::create(&recorded).map_err(StorageError::from)?;
+                self.import.add_session(&first).await?;
+                self.first = Some(first);
+            }
+            Event::MessageAdded(added) => added.message_id = self.renamed(added.message_id),
+            Event::MemoryAdded(added) => added.memory_id = self.renamed(added.memory_id),
+            _ => {}
+        }
+        let revision = recorded.revision;
+        self.events.push(recorded);
+        if let Some(state) = state
+            && Keyframe::is_due(revision - 1, state)
+        {
+            self.import.add_keyframe(self.id, state).await?;
+        }
+        Ok(())
+    }
+
+    /// A group or a workflow that is not on this server cannot be referred to.
+    async fn keep_what_exists(&mut self, created: &mut Created) -> Result<(), StorageError> {
+        if let Some(id) = created.group_id
+            && !self.import.has_group(id).await?
+        {
+            created.group_id = None;
+        }
+        if let Some(id) = created.workflow_id
+            && !self.import.has_workflow(id).await?
+        {
+            created.workflow_id = None;
+        }
+        Ok(())
+    }
+
+    async fn output(&mut self, depth: u32, revision: Revision, output: &serde_json::Value) -> Result<(), ImportError> {
+        let ancestor = depth.checked_sub(1).and_then(|place| self.ancestors.get(place as usize));
+        let Some(ancestor) = ancestor else { return Ok(()) };
+        let place = OutputRef { revision, digest: 0, depth };
+        Ok(self.import.add_output(*ancestor, place, output).await?)
+    }
+
+    async fn memory(&mut self, mut memory: Memory, line: u64) -> Result<(), ImportError> {
+        let id = self.renamed(memory.id);
+        if self.import.has_memory(id).await? {
+            return Err(Wrong::Taken(Constraint::TextExists).at(line));
+        }
+        if let Some(group_id) = memory.group_id
+            && !self.import.has_group(group_id).await?
+        {
+            memory.group_id = None;
+        }
+        Ok(self.import.add_memory(id, self.id, &memory).await?)
+    }
+
+    async fn flush(&mut self) -> Result<(), ImportError> {
+        self.bytes = 0;
+        if !self.events.is_empty() {
+            self.import.add_events(&self.events).await?;
+            self.events.clear();
+        }
+        let Messages { depth, rows, first_line } = std::mem::take(&mut self.messages);
+        self.messages.depth = depth;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if let Some(place) = depth.checked_sub(1) {
+            let Some(ancestor) = self.ancestors.get(place as usize) else { return Ok(()) };
+            return Ok(self.import.add_inherited_messages(*ancestor, &rows).await?);
+        }
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let taken = self.import.taken_messages(&ids).await?;
+        if let Some(place) = ids.iter().position(|id| taken.contains(id)) {
+            return Err(Wrong::Taken(Constraint::TextExists).at(first_line + place as u64));
+        }
+        Ok(self.import.add_messages(self.id, &rows).await?)
+    }
+
+    /// The id that something of the file has here: the same for the same, wherever it is named.
+    fn renamed(&self, id: Uuid) -> Uuid {
+        if !self.renames {
+            return id;
+        }
+        let mut hash = Sha256::new();
+        hash.update(self.id.0.as_bytes());
+        hash.update(id.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finalize()[..16]);
+        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    }
+}
+
+fn usage_row(usage: ArchiveUsage) -> UsageRow {
+    let ArchiveUsage { node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd } = usage;
+    UsageRow { node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd }
+}

@@ -1,0 +1,166 @@
+//! Sessions as files: streamed from and to a server, in memory that does not grow with them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use reqwest::Response;
+
+use super::http::refusal;
+use super::{Address, ClientError};
+use crate::session::{SessionId, WorkflowSession};
+
+/// How long a server may take to answer, or to go on with an export.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// How the last line of a whole file begins.
+const LAST_LINE: &[u8] = br#"{"type":"end","#;
+
+/// A server, for files alone. No socket is opened.
+#[derive(Clone, Debug)]
+pub struct Archives {
+    address: Address,
+    http: reqwest::Client,
+}
+
+impl Archives {
+    /// A server by its address, such as `http://127.0.0.1:7400`.
+    ///
+    /// # Errors
+    ///
+    /// When that is not an address.
+    pub fn new(server_url: &str) -> Result<Self, ClientError> {
+        let address = Address::parse(server_url)?;
+        // How long a file takes depends on its size and on the line, so nothing is timed as a whole.
+        let client = reqwest::Client::builder().no_proxy().connect_timeout(PATIENCE).build();
+        Ok(Self { address, http: client.map_err(|error| ClientError::Protocol(error.to_string()))? })
+    }
+
+    /// A session's file, as it comes. It ends with an error when its last line is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] when there is no such session; `Unreachable`.
+    pub async fn export(
+        &self,
+        id: SessionId,
+    ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + Send + Unpin + use<>, ClientError> {
+        let request = self.http.get(self.address.http(&format!("/api/v1/sessions/{id}/export"))).send();
+        let late = |_| self.unreachable("no answer in time".to_owned());
+        let response = tokio::time::timeout(PATIENCE, request).await.map_err(late)?;
+        let response = self.accepted(response).await?;
+        let reading = Reading { archives: self.clone(), response, line: Vec::new(), is_done: false };
+        Ok(Box::pin(stream::unfold(reading, |mut reading| async move {
+            let item = reading.next().await?;
+            Some((item, reading))
+        })))
+    }
+
+    /// Sends a file; returns the session that it became. With `new_id` it gets a new id even if its own
+    /// is free.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] says what is wrong with the file; `Unreachable`, also when the file
+    /// itself could not be read on.
+    pub async fn import<S>(&self, file: S, new_id: bool) -> Result<WorkflowSession, ClientError>
+    where
+        S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    {
+        let query = if new_id { "?newId=true" } else { "" };
+        let request = self.http.post(self.address.http(&format!("/api/v1/sessions/import{query}")));
+        let request = request.header("content-type", "application/x-ndjson").body(reqwest::Body::wrap_stream(file));
+        let response = self.accepted(request.send().await).await?;
+        response.json().await.map_err(|error| ClientError::Protocol(error.without_url().to_string()))
+    }
+
+    async fn accepted(&self, response: reqwest::Result<Response>) -> Result<Response, ClientError> {
+        let response = response.map_err(|error| self.unreachable(cause(&error)))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(|error| self.unreachable(cause(&error)))?;
+        Err(refusal(status, &body))
+    }
+
+    fn unreachable(&self, problem: String) -> ClientError {
+        ClientError::Unreachable { server: self.address.to_string(), problem }
+    }
+}
+
+/// What lies behind an error, which by itself says only that sending failed.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// A file on its way.
+struct Reading {
+    archives: Archives,
+    response: Response,
+    /// How the line that is being read begins.
+    line: Vec<u8>,
+    is_done: bool,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<Result<Bytes, ClientError>> {
+        if self.is_done {
+            return None;
+        }
+        let problem = match tokio::time::timeout(PATIENCE, self.response.chunk()).await {
+            Ok(Ok(Some(chunk))) => {
+                self.look_at(&chunk);
+                return Some(Ok(chunk));
+            }
+            Ok(Ok(None)) if self.line == LAST_LINE => {
+                self.is_done = true;
+                return None;
+            }
+            Ok(Ok(None)) => "the session was cut off".to_owned(),
+            Ok(Err(error)) => format!("the session was cut off: {}", cause(&error)),
+            Err(_) => "it stopped in the middle".to_owned(),
+        };
+        self.is_done = true;
+        Some(Err(self.archives.unreachable(problem)))
+    }
+
+    /// Keeps the beginning of the last line, whether or not its line feed has come.
+    fn look_at(&mut self, chunk: &[u8]) {
+        let text = chunk.strip_suffix(b"\n").unwrap_or(chunk);
+        let last = text.iter().rposition(|byte| *byte == b'\n').map(|end| &text[end + 1..]);
+        if let Some(last) = last {
+            self.line = last.iter().take(LAST_LINE.len()).copied().collect();
+        } else {
+            let missing = LAST_LINE.len().saturating_sub(self.line.len());
+            self.line.extend(text.iter().take(missing));
+        }
+        if chunk.ends_with(b"\n") && self.line != LAST_LINE {
+            self.line.clear();
+        }
+    }
+}
+
+/// The first line of a file, once enough of it has come.
+#[derive(Debug, Default)]
+pub struct FirstLine {
+    held: Vec<u8>,
+    is_over: bool,
+}
+
+impl FirstLine {
+    /// Takes what came; returns the line as soon as it is complete, once.
+    pub fn take(&mut self, chunk: &[u8]) -> Option<crate::protocol::ArchiveLine> {
+        if self.is_over {
+            return None;
+        }
+        let end = chunk.iter().position(|byte| *byte == b'\n');
+        self.held.extend_from_slice(&chunk[..end.unwrap_or(chunk.len())]);
+        end?;
+        self.is_over = true;
+        serde_json::from_slice(&std::mem::take(&mut self.held)).ok()
+    }
+}

@@ -1,0 +1,102 @@
+//! Sessions as files.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::TryStreamExt as _;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::{Path, Query};
+use super::sessions::created;
+use crate::archive::{self, ImportError, Wrong};
+use crate::protocol::{ArchiveLine, ErrorCode, Problem};
+use crate::session::{Implausible, Refusal, SessionId, WorkflowSession};
+
+const NDJSON: &str = "application/x-ndjson";
+
+/// Export a session: its history, messages and memories as lines of JSON (NDJSON).
+///
+/// The first line is a header, the last one has the counts and a checksum; a file without it was cut
+/// off. The export is of the session as it stands now, also while it runs on. That of a fork holds
+/// what it shows of the sessions it descends from. A client that reads slowly holds up nobody; one
+/// that stops costs no more than a page of lines.
+#[utoipa::path(get, path = "/sessions/{id}/export", operation_id = "export_session", tag = "sessions", params(("id" = SessionId, Path)), responses(
+    (status = 200, description = "One `ArchiveLine` on each line", content_type = "application/x-ndjson", body = ArchiveLine),
+    (status = 404, description = "No such session", body = Problem),
+))]
+pub async fn export(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Response, ApiError> {
+    let session = app.hub.session(id).await?;
+    let lines = archive::export(app.storage().clone(), session);
+    let lines = lines.inspect_err(move |error| tracing::warn!(%error, session_id = %id, "an export was cut off"));
+    let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
+    let mut response = ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
+    if let Ok(name) = name {
+        response.headers_mut().insert(CONTENT_DISPOSITION, name);
+    }
+    Ok(response)
+}
+
+/// How to import.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct ImportQuery {
+    /// Give the session, its messages and its memories new ids, even if theirs are free.
+    new_id: Option<bool>,
+}
+
+/// Import a session that was exported, here or on another server.
+///
+/// The session keeps its id if that is free here, and gets a new one otherwise; its messages and
+/// memories likewise. A group or workflow that is not here is left out; `parentId` stays. An
+/// embedding with another dimension than this server's is left out, and made anew if the server can.
+/// Everything is checked before anything becomes visible: one line that is not as it was exported,
+/// and nothing is taken in; `line` says which.
+///
+/// A line may have 16 MiB, a file as much as the server is set to (4 GiB). A client that sends
+/// nothing for 30 s is given up. Two files are taken in at a time.
+#[utoipa::path(post, path = "/sessions/import", operation_id = "import_session", tag = "sessions", params(ImportQuery),
+    request_body(content = ArchiveLine, content_type = "application/x-ndjson", description = "The lines of an export"),
+    responses(
+        (status = 201, description = "The session", body = WorkflowSession),
+        (status = 400, description = "The file was altered, cut off, or is none", body = Problem),
+        (status = 409, description = "The session's id is free, but that of a message or memory is taken: use `newId`", body = Problem),
+        (status = 413, description = "A line or the file is too long, or the session beyond a limit", body = Problem),
+        (status = 503, description = "Other files are being taken in", body = Problem),
+    ))]
+pub async fn import(
+    State(app): State<App>,
+    Query(query): Query<ImportQuery>,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let session = app.imports.import(body.into_data_stream(), query.new_id == Some(true)).await?;
+    app.hub.appeared(session.id);
+    Ok(created(&session))
+}
+
+impl From<ImportError> for ApiError {
+    fn from(error: ImportError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ImportError::File { line, wrong } => {
+                let code = match wrong {
+                    Wrong::TooLong
+                    | Wrong::Refused(Refusal::TooLarge { .. })
+                    | Wrong::Event(Implausible::Refused(Refusal::TooLarge { .. })) => ErrorCode::TooLarge,
+                    Wrong::Taken(_) => ErrorCode::Conflict,
+                    _ => ErrorCode::BadRequest,
+                };
+                Self::new(code, detail).at_line(line)
+            }
+            ImportError::TooLarge(_) => Self::new(ErrorCode::TooLarge, detail),
+            ImportError::Stalled | ImportError::Interrupted => Self::bad_request(detail),
+            ImportError::Busy => Self::new(ErrorCode::Unavailable, detail),
+            ImportError::Storage(error) => error.into(),
+        }
+    }
+}

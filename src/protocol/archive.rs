@@ -1,0 +1,135 @@
+//! A session as a file: the lines of `GET /sessions/{id}/export` and `POST /sessions/import`.
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use ts_rs::TS;
+use utoipa::ToSchema;
+
+use crate::session::{GraphDefinition, Memory, Message, NodeId, Recorded, Revision, SessionId, Timestamp};
+
+/// What `format` says in the first line.
+pub const ARCHIVE_FORMAT: &str = "relive-session";
+/// What `version` says in the first line.
+pub const ARCHIVE_VERSION: u32 = 1;
+
+/// One line of an exported session. The kinds come in the order in which they stand here.
+///
+/// Every line also ends with a member `check`: the first eight hexadecimal digits of the SHA-256 of
+/// all lines up to and with this one, each without its `check` and with a line feed after it. So a
+/// line that was altered, lost, repeated or moved is found where it stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[ts(export_to = "archive.ts", optional_fields)]
+pub enum ArchiveLine {
+    /// The first line.
+    Header(Box<ArchiveHeader>),
+    /// An event, as in `GET /sessions/{id}/events`.
+    Event(Recorded),
+    /// A session that this one descends from, up to the revision at which the line leaves it; only for
+    /// forks. Depth 1 is the one it was forked from.
+    Ancestor {
+        #[ts(type = "number")]
+        depth: u32,
+        session_id: SessionId,
+        #[ts(type = "number")]
+        revision: Revision,
+    },
+    /// An output of a node from before the fork, by depth and revision.
+    Output {
+        #[ts(type = "number")]
+        depth: u32,
+        #[ts(type = "number")]
+        revision: Revision,
+        #[ts(type = "unknown")]
+        output: Value,
+    },
+    /// Usage from before the fork, by node, agent and model.
+    Usage(ArchiveUsage),
+    /// A message, with the revision that added it; those of ancestors (`depth`) first.
+    Message {
+        #[serde(default, skip_serializing_if = "is_zero")]
+        #[ts(as = "Option<u32>", optional)]
+        depth: u32,
+        #[ts(type = "number")]
+        revision: Revision,
+        message: Message,
+    },
+    /// A memory, with its embedding.
+    Memory { memory: Memory },
+    /// The last line: without it a file was cut off.
+    End {
+        counts: ArchiveCounts,
+        /// Of all lines before this one, as `check` counts them.
+        sha256: String,
+    },
+}
+
+/// What the first line says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "archive.ts", optional_fields)]
+pub struct ArchiveHeader {
+    /// Always `relive-session`.
+    pub format: String,
+    /// 1. Files of a version that the server does not know are refused.
+    #[ts(type = "number")]
+    pub version: u32,
+    pub exported_at: Timestamp,
+    /// The state that the events lead to.
+    #[ts(as = "crate::session::WorkflowSession")]
+    #[schema(value_type = crate::session::WorkflowSession)]
+    pub session: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphDefinition>,
+    /// As far as they are known when the export begins; what counts are those of the last line.
+    pub counts: ArchiveCounts,
+}
+
+/// How many lines of each kind there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "archive.ts")]
+pub struct ArchiveCounts {
+    #[ts(type = "number")]
+    pub events: u64,
+    #[ts(type = "number")]
+    pub messages: u64,
+    #[ts(type = "number")]
+    pub memories: u64,
+}
+
+impl ArchiveCounts {
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.events.saturating_add(self.messages).saturating_add(self.memories)
+    }
+}
+
+/// Tokens and cost of one node, by one agent with one model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "archive.ts", optional_fields)]
+pub struct ArchiveUsage {
+    pub node_id: NodeId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[ts(type = "number")]
+    pub calls: u64,
+    #[ts(type = "number")]
+    pub input_tokens: u64,
+    #[ts(type = "number")]
+    pub output_tokens: u64,
+    /// A decimal in a text: sums have more digits than a number keeps.
+    #[serde(with = "rust_decimal::serde::str")]
+    #[ts(type = "string")]
+    #[schema(value_type = String)]
+    pub cost_usd: Decimal,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_zero(depth: &u32) -> bool {
+    *depth == 0
+}

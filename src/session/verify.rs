@@ -1,0 +1,163 @@
+//! Whether an event is one that a command could have led to: what a history from elsewhere is held to.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::validate::{self, validate};
+use super::{ApplyError, Command, Created, Event, Recorded, Refusal, Session, decide};
+
+/// Why an event cannot have been recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Implausible {
+    #[error(transparent)]
+    DoesNotFollow(#[from] ApplyError),
+    #[error("no command leads to this event: {0}")]
+    Refused(#[from] Refusal),
+    #[error("no command leads to this event: it says nothing new, or something else would have happened")]
+    Different,
+    #[error("its time is earlier than that of the event before it")]
+    Earlier,
+}
+
+impl Session {
+    /// Takes the next event of a history that was not written by this server: only if deciding a
+    /// command on this state leads to exactly that event. So no limit and no rule is weaker for it.
+    ///
+    /// # Errors
+    ///
+    /// Why not. The state is unchanged then.
+    pub fn apply_verified(&mut self, recorded: &Recorded) -> Result<(), Implausible> {
+        if recorded.at < self.updated_at {
+            return Err(Implausible::Earlier);
+        }
+        let Some(command) = command_behind(&recorded.event) else {
+            self.clone().apply(recorded)?;
+            return Err(Implausible::Different);
+        };
+        let mut next = self.clone();
+        next.apply(recorded)?;
+        let decided = decide(self, &command)?;
+        let [decided] = decided.as_slice() else { return Err(Implausible::Different) };
+        if !is_same(decided, &recorded.event) {
+            return Err(Implausible::Different);
+        }
+        *self = next;
+        Ok(())
+    }
+}
+
+/// Checks a first event as its command, and the state that a fork begins with, would have been.
+///
+/// # Errors
+///
+/// The first thing that is not as it must be.
+pub fn check_created(created: &Created) -> Result<(), Refusal> {
+    if let Some(name) = &created.workflow_name {
+        validate::name("workflowName", name)?;
+    }
+    for (field, value) in [("proposal", &created.proposal), ("inputs", &created.inputs)] {
+        if let Some(value) = value {
+            validate::json(field, value)?;
+        }
+    }
+    if let Some(graph) = &created.graph {
+        graph.validate().map_err(|_| Refusal::Invalid { field: "graph", problem: "cannot be run" })?;
+    }
+    match &created.forked {
+        Some(forked) => forked.state.check(created.graph.as_deref()),
+        None => Ok(()),
+    }
+}
+
+/// The event apart from texts that have rows of their own.
+fn is_same(decided: &Event, event: &Event) -> bool {
+    match (decided, event) {
+        (Event::MessageAdded(decided), Event::MessageAdded(added)) => {
+            let mut decided = decided.clone();
+            decided.content.clone_from(&added.content);
+            decided == *added
+        }
+        (Event::MemoryAdded(decided), Event::MemoryAdded(added)) => {
+            (decided.memory_id, &decided.agent_id) == (added.memory_id, &added.agent_id)
+        }
+        (decided, event) => decided == event,
+    }
+}
+
+/// The command that leads to an event; `None` for the first event of a history.
+fn command_behind(event: &Event) -> Option<Command> {
+    let owned = |value: &Arc<Value>| Value::clone(value);
+    Some(match event {
+        Event::Created(_) => return None,
+        Event::Started => Command::Start,
+        Event::Paused => Command::Pause,
+        Event::Resumed => Command::Resume,
+        Event::Completed { outputs } => Command::Complete { outputs: outputs.as_ref().map(owned) },
+        Event::Failed { error, stopped: false } => Command::Fail { error: error.clone() },
+        Event::Failed { error, stopped: true } => Command::Stop { reason: Some(error.clone()) },
+        Event::Cancelled { reason } => Command::Cancel { reason: reason.clone() },
+        Event::NodeStatusChanged { node_id, status, name, node_type, progress, error, output, .. } => {
+            Command::SetNodeStatus {
+                node_id: node_id.clone(),
+                status: *status,
+                name: name.clone(),
+                node_type: node_type.clone(),
+                progress: *progress,
+                error: error.clone(),
+                output: output.as_ref().map(owned),
+            }
+        }
+        Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd } => {
+            Command::RecordUsage {
+                node_id: node_id.clone(),
+                agent_id: agent_id.clone(),
+                model: model.clone(),
+                input_tokens: *input_tokens,
+                output_tokens: *output_tokens,
+                cost_usd: Some(*cost_usd),
+            }
+        }
+        Event::ContextSet { key, value } => Command::SetContext { key: key.clone(), value: owned(value) },
+        Event::ProposalSet { proposal } => Command::SetProposal { proposal: owned(proposal) },
+        Event::Signalled { node_id, payload } => Command::Signal { node_id: node_id.clone(), payload: owned(payload) },
+        Event::MessageAdded(added) => Command::AddMessage {
+            message_id: Some(added.message_id),
+            node_id: added.node_id.clone(),
+            agent_id: added.agent_id.clone(),
+            agent_name: added.agent_name.clone(),
+            role: Some(added.role),
+            content: String::new(),
+            is_thinking: Some(added.is_thinking),
+            token_count: Some(added.token_count),
+        },
+        Event::MemoryAdded(added) => Command::AddMemory {
+            memory_id: Some(added.memory_id),
+            agent_id: added.agent_id.clone(),
+            content: String::new(),
+            embedding: None,
+            metadata: None,
+        },
+    })
+}
+
+/// Checks a message as the command that adds it would have been.
+///
+/// # Errors
+///
+/// As [`validate`].
+pub fn check_message(message: &super::Message) -> Result<(), Refusal> {
+    if let Some(name) = &message.agent_name {
+        validate::name("agentName", name)?;
+    }
+    validate(&Command::AddMessage {
+        message_id: Some(message.id),
+        node_id: message.node_id.clone(),
+        agent_id: message.agent_id.clone(),
+        agent_name: None,
+        role: Some(message.role),
+        content: message.content.to_string(),
+        is_thinking: Some(message.is_thinking),
+        token_count: Some(message.token_count),
+    })
+}

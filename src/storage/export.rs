@@ -1,0 +1,215 @@
+//! Reading a session to export it, in pages whose size in memory is bounded whatever is in them.
+//!
+//! Each page is a query of its own. What a session's history holds up to a revision never changes,
+//! so the pages together are one consistent view, and nothing is held in the database while a slow
+//! client takes the page before.
+
+use chrono::{DateTime, Utc};
+use futures_util::{Stream, TryStreamExt as _};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, Row};
+use uuid::Uuid;
+
+use super::forks::USAGE_AT;
+use super::journal::bigint;
+use super::memories::COLUMNS;
+use super::messages::line_query;
+use super::usage::{UsageColumns, UsageRow};
+use super::{Cursor, MessageCursor, MessageFilter, PlacedMessage, Storage, StorageError};
+use crate::session::{Memory, Revision, SessionId, Timestamp};
+
+/// Bytes of a page, roughly: it ends with the row that reaches them.
+const PAGE_BYTES: usize = 256 * 1024;
+/// Rows of a page at most.
+const PAGE_ROWS: u32 = 2_000;
+
+/// An event with its JSON as it is stored.
+#[derive(Clone, Debug)]
+pub struct ExportedEvent {
+    pub revision: Revision,
+    pub at: Timestamp,
+    pub json: String,
+}
+
+/// A session that a fork descends from, up to the revision at which the line leaves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ancestor {
+    pub depth: u32,
+    pub session_id: SessionId,
+    pub revision: Revision,
+}
+
+/// How many rows to ask for: rows that are asked for and then do not fit are read for nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct PageSize(u32);
+
+impl Default for PageSize {
+    fn default() -> Self {
+        Self(64)
+    }
+}
+
+impl PageSize {
+    /// Takes rows until they have enough bytes, and learns from how many that were.
+    async fn take<T>(
+        &mut self,
+        mut rows: impl Stream<Item = sqlx::Result<T>> + Unpin,
+        bytes_of: impl Fn(&T) -> usize,
+    ) -> Result<Vec<T>, StorageError> {
+        let (mut page, mut bytes) = (Vec::new(), 0);
+        while bytes < PAGE_BYTES
+            && let Some(row) = rows.try_next().await?
+        {
+            bytes += bytes_of(&row);
+            page.push(row);
+        }
+        let taken = u32::try_from(page.len()).unwrap_or(PAGE_ROWS);
+        self.0 = if taken < self.0 { taken.max(1) + 1 } else { self.0.saturating_mul(2) }.min(PAGE_ROWS);
+        Ok(page)
+    }
+}
+
+impl Storage {
+    /// The next events after `after`, up to `up_to`; empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn export_events(
+        &self,
+        session_id: SessionId,
+        after: Revision,
+        up_to: Revision,
+        size: &mut PageSize,
+    ) -> Result<Vec<ExportedEvent>, StorageError> {
+        let rows = sqlx::query_as::<_, ExportedEvent>(
+            "SELECT revision, at, event::text AS event FROM session_events
+             WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision LIMIT $4",
+        )
+        .bind(session_id.0)
+        .bind(bigint(after))
+        .bind(bigint(up_to))
+        .bind(i64::from(size.0))
+        .fetch(&self.pool);
+        size.take(rows, |event| event.json.len() + 64).await
+    }
+
+    /// The next messages of the whole line, in order; empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn export_messages(
+        &self,
+        session_id: SessionId,
+        after: Option<MessageCursor>,
+        size: &mut PageSize,
+    ) -> Result<Vec<PlacedMessage>, StorageError> {
+        let query = line_query(session_id, &MessageFilter::default(), after, size.0);
+        size.take(query.fetch(&self.pool), |placed| placed.message.content.len() + 256).await
+    }
+
+    /// The next memories with their embeddings, of those stored by `before`; empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn export_memories(
+        &self,
+        session_id: SessionId,
+        after: Option<Cursor>,
+        before: Timestamp,
+        size: &mut PageSize,
+    ) -> Result<Vec<Memory>, StorageError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, embedding FROM memories
+             WHERE session_id = $1 AND created_at <= $2 AND ($3::timestamptz IS NULL OR (created_at, id) > ($3, $4))
+             ORDER BY created_at, id LIMIT $5"
+        );
+        let rows = sqlx::query_as::<_, WholeMemory>(sqlx::AssertSqlSafe(sql))
+            .bind(session_id.0)
+            .bind(before.as_datetime())
+            .bind(after.map(|cursor| cursor.created_at.as_datetime()))
+            .bind(after.map(|cursor| cursor.id))
+            .bind(i64::from(size.0))
+            .fetch(&self.pool);
+        let bytes_of = |WholeMemory(memory): &WholeMemory| {
+            memory.content.len() + memory.embedding.as_ref().map_or(0, |numbers| numbers.len() * 4) + 256
+        };
+        Ok(size.take(rows, bytes_of).await?.into_iter().map(|WholeMemory(memory)| memory).collect())
+    }
+
+    /// How many messages and memories an export will hold, as it stands now.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn export_counts(&self, session_id: SessionId, up_to: Revision) -> Result<(u64, u64), StorageError> {
+        let (messages, memories): (i64, i64) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM session_messages WHERE session_id = $1 AND revision <= $2)
+                  + COALESCE((SELECT sum((SELECT count(*) FROM session_messages AS own
+                                WHERE own.session_id = line.ancestor_id AND own.revision <= line.revision)
+                             + (SELECT count(*) FROM ancestor_messages AS kept
+                                WHERE kept.ancestor_id = line.ancestor_id AND kept.revision <= line.revision))
+                       FROM session_lineage AS line WHERE line.session_id = $1), 0)::bigint,
+                    (SELECT count(*) FROM memories WHERE session_id = $1)",
+        )
+        .bind(session_id.0)
+        .bind(bigint(up_to))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok((messages.unsigned_abs(), memories.unsigned_abs()))
+    }
+
+    /// The sessions that a session descends from, the nearest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn ancestors(&self, session_id: SessionId) -> Result<Vec<Ancestor>, StorageError> {
+        let rows: Vec<(i32, Uuid, i64)> = sqlx::query_as(
+            "SELECT depth, COALESCE(ancestors.session_id, ancestor_id), revision
+             FROM session_lineage AS line LEFT JOIN ancestors ON ancestors.id = line.ancestor_id
+             WHERE line.session_id = $1 ORDER BY depth",
+        )
+        .bind(session_id.0)
+        .fetch_all(&self.pool)
+        .await?;
+        let ancestor = |(depth, id, revision): (i32, Uuid, i64)| Ancestor {
+            depth: depth.unsigned_abs(),
+            session_id: SessionId(id),
+            revision: revision.unsigned_abs(),
+        };
+        Ok(rows.into_iter().map(ancestor).collect())
+    }
+
+    /// The usage that a fork began with, by node, agent and model.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn inherited_usage(&self, session_id: SessionId) -> Result<Vec<UsageRow>, StorageError> {
+        let sql = format!("{USAGE_AT} ORDER BY node_id COLLATE \"C\", agent_id COLLATE \"C\", model COLLATE \"C\"");
+        let rows: Vec<UsageColumns> =
+            sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(session_id.0).bind(1_i64).fetch_all(&self.pool).await?;
+        Ok(rows.into_iter().map(UsageRow::from_columns).collect())
+    }
+}
+
+impl FromRow<'_, PgRow> for ExportedEvent {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let at: DateTime<Utc> = row.try_get("at")?;
+        let revision = row.try_get::<i64, _>("revision")?.unsigned_abs();
+        Ok(Self { revision, at: at.into(), json: row.try_get("event")? })
+    }
+}
+
+/// A memory with its embedding.
+struct WholeMemory(Memory);
+
+impl FromRow<'_, PgRow> for WholeMemory {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let embedding: Option<pgvector::Vector> = row.try_get("embedding")?;
+        Ok(Self(Memory { embedding: embedding.map(Into::into), ..Memory::from_row(row)? }))
+    }
+}

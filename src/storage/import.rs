@@ -1,0 +1,232 @@
+//! Writing a whole session at once: one transaction, of which nobody sees anything until it is
+//! committed, and nothing is left when it is not.
+
+use std::sync::Arc;
+
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::export::Ancestor;
+use super::journal::bigint;
+use super::memories::{NewMemory, insert};
+use super::sessions::insert_row;
+use super::usage::{UsageRow, write_usage};
+use super::writer::{Batch, EventRow, ProjectionRow, json, write_rows};
+use super::{Storage, StorageError};
+use crate::session::{Keyframe, Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
+
+/// A message to be stored under an id of its own.
+#[derive(Clone, Debug)]
+pub struct ImportedMessage {
+    pub id: Uuid,
+    pub revision: Revision,
+    pub message: Message,
+}
+
+/// A session that is being written. Dropping it takes everything back.
+#[derive(Debug)]
+pub struct Import {
+    transaction: Transaction<'static, Postgres>,
+    unembedded: Arc<Notify>,
+    lacks_embedding: bool,
+}
+
+impl Storage {
+    /// Begins to write a session.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn begin_import(&self) -> Result<Import, StorageError> {
+        let transaction = self.pool.begin().await?;
+        Ok(Import { transaction, unembedded: Arc::clone(&self.unembedded), lacks_embedding: false })
+    }
+}
+
+impl Import {
+    /// Whether there is a session with this id.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away; so for all the others.
+    pub async fn has_session(&mut self, id: SessionId) -> Result<bool, StorageError> {
+        let sql = "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)";
+        Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(&mut *self.transaction).await?)
+    }
+
+    /// Whether there is a group with this id; if so, it stays until this is committed.
+    pub async fn has_group(&mut self, id: Uuid) -> Result<bool, StorageError> {
+        let sql = "SELECT id FROM groups WHERE id = $1 FOR KEY SHARE";
+        Ok(sqlx::query(sql).bind(id).fetch_optional(&mut *self.transaction).await?.is_some())
+    }
+
+    /// Whether there is a workflow with this id; if so, it stays until this is committed.
+    pub async fn has_workflow(&mut self, id: Uuid) -> Result<bool, StorageError> {
+        let sql = "SELECT id FROM workflows WHERE id = $1 FOR KEY SHARE";
+        Ok(sqlx::query(sql).bind(id).fetch_optional(&mut *self.transaction).await?.is_some())
+    }
+
+    /// Stores the session's row as its first event left it. Everything else refers to it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Constraint`] when somebody took the id meanwhile.
+    pub async fn add_session(&mut self, first: &Session) -> Result<(), StorageError> {
+        insert_row(&mut self.transaction, first, None).await
+    }
+
+    /// Stores events, with the usage they record.
+    pub async fn add_events(&mut self, events: &[Recorded]) -> Result<(), StorageError> {
+        let events = events.iter().map(|recorded| EventRow { recorded, group_id: None }).collect();
+        let batch = Batch { events, ..Batch::default() };
+        write_rows(&mut self.transaction, &batch).await?;
+        write_usage(&mut self.transaction, &batch).await
+    }
+
+    /// Keeps a whole state, so that looking back does not begin at the beginning.
+    pub async fn add_keyframe(&mut self, id: SessionId, session: &Session) -> Result<(), StorageError> {
+        sqlx::query("INSERT INTO session_keyframes (session_id, revision, state) VALUES ($1, $2, $3::json)")
+            .bind(id.0)
+            .bind(bigint(session.revision))
+            .bind(json(&Keyframe::of(session))?)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Stores a session that this one descends from, as one that is no more; returns under which id.
+    pub async fn add_ancestor(&mut self, session_id: SessionId, ancestor: Ancestor) -> Result<Uuid, StorageError> {
+        let id = Uuid::now_v7();
+        sqlx::query("INSERT INTO ancestors (id, session_id) VALUES ($1, $2)")
+            .bind(id)
+            .bind(ancestor.session_id.0)
+            .execute(&mut *self.transaction)
+            .await?;
+        sqlx::query("INSERT INTO session_lineage (session_id, depth, ancestor_id, revision) VALUES ($1, $2, $3, $4)")
+            .bind(session_id.0)
+            .bind(i32::try_from(ancestor.depth).unwrap_or(i32::MAX))
+            .bind(id)
+            .bind(bigint(ancestor.revision))
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(id)
+    }
+
+    /// Stores an output from before the fork.
+    pub async fn add_output(
+        &mut self,
+        ancestor_id: Uuid,
+        place: OutputRef,
+        output: &serde_json::Value,
+    ) -> Result<(), StorageError> {
+        sqlx::query("INSERT INTO ancestor_outputs (ancestor_id, revision, output) VALUES ($1, $2, $3::json)")
+            .bind(ancestor_id)
+            .bind(bigint(place.revision))
+            .bind(json(output)?)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Stores usage from before the fork.
+    pub async fn add_usage(&mut self, session_id: SessionId, usage: &UsageRow) -> Result<(), StorageError> {
+        sqlx::query(
+            "INSERT INTO session_usage AS held
+                (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (session_id, node_id, agent_id, model) DO UPDATE SET
+                calls = held.calls + excluded.calls,
+                input_tokens = held.input_tokens + excluded.input_tokens,
+                output_tokens = held.output_tokens + excluded.output_tokens,
+                cost_usd = held.cost_usd + excluded.cost_usd",
+        )
+        .bind(session_id.0)
+        .bind(usage.node_id.as_str())
+        .bind(usage.agent_id.as_deref().unwrap_or_default())
+        .bind(usage.model.as_deref().unwrap_or_default())
+        .bind(bigint(usage.calls))
+        .bind(bigint(usage.input_tokens))
+        .bind(bigint(usage.output_tokens))
+        .bind(usage.cost_usd)
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Which of these message ids are taken.
+    pub async fn taken_messages(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
+        let sql = "SELECT id FROM session_messages WHERE id = ANY($1)";
+        Ok(sqlx::query_scalar(sql).bind(ids).fetch_all(&mut *self.transaction).await?)
+    }
+
+    /// Stores messages of the session itself.
+    pub async fn add_messages(&mut self, id: SessionId, messages: &[ImportedMessage]) -> Result<(), StorageError> {
+        self.insert_messages("session_messages (session_id", id.0, messages).await
+    }
+
+    /// Stores messages of a session that it descends from.
+    pub async fn add_inherited_messages(&mut self, id: Uuid, messages: &[ImportedMessage]) -> Result<(), StorageError> {
+        self.insert_messages("ancestor_messages (ancestor_id", id, messages).await
+    }
+
+    async fn insert_messages(&mut self, into: &str, owner: Uuid, rows: &[ImportedMessage]) -> Result<(), StorageError> {
+        let sql = format!(
+            "INSERT INTO {into}, revision, id, node_id, agent_id, agent_name, role, content, token_count,
+                 is_thinking, created_at)
+             SELECT $1, * FROM UNNEST($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+                 $8::text[], $9::bigint[], $10::boolean[], $11::timestamptz[])"
+        );
+        let messages = || rows.iter().map(|row| &row.message);
+        sqlx::query(AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(rows.iter().map(|row| bigint(row.revision)).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.node_id.as_str()).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.agent_id.as_deref()).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.agent_name.as_deref()).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.role.as_str()).collect::<Vec<_>>())
+            .bind(messages().map(|message| &*message.content).collect::<Vec<_>>())
+            .bind(messages().map(|message| bigint(message.token_count)).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.is_thinking).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.created_at.as_datetime()).collect::<Vec<_>>())
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+
+    /// Whether a memory id is taken.
+    pub async fn has_memory(&mut self, id: Uuid) -> Result<bool, StorageError> {
+        let sql = "SELECT EXISTS (SELECT FROM memories WHERE id = $1)";
+        Ok(sqlx::query_scalar(sql).bind(id).fetch_one(&mut *self.transaction).await?)
+    }
+
+    /// Stores a memory of the session, in the group that `memory` says.
+    pub async fn add_memory(&mut self, id: Uuid, session_id: SessionId, memory: &Memory) -> Result<(), StorageError> {
+        self.lacks_embedding |= memory.embedding.is_none();
+        let new = NewMemory {
+            id,
+            group_id: memory.group_id,
+            agent_id: memory.agent_id.as_deref(),
+            session_id: Some(session_id),
+            content: &memory.content,
+            embedding: memory.embedding.as_deref(),
+            metadata: memory.metadata.as_ref(),
+            at: memory.created_at,
+        };
+        insert(&mut self.transaction, &new).await
+    }
+
+    /// Brings the session's row to where its events led, and makes everything visible.
+    pub async fn commit(mut self, first: &Session, last: &Session) -> Result<(), StorageError> {
+        if last.revision > first.revision {
+            let projections = vec![ProjectionRow { before: first, after: last }];
+            write_rows(&mut self.transaction, &Batch { projections, ..Batch::default() }).await?;
+        }
+        self.transaction.commit().await?;
+        if self.lacks_embedding {
+            self.unembedded.notify_one();
+        }
+        Ok(())
+    }
+}
