@@ -28,4 +28,4 @@ pub use output::KEPT_BYTES;
 pub use plan::{CommandSpec, Plan, PlanError, Work};
 pub use regions::LoopError;
 pub use run::{Ended, RunError, RunOptions, run};
-pub use schedule::{Outcome, Schedule, Step, Verdict};
+pub use schedule::{LoopPast, Outcome, Past, Restored, Round, Schedule, Step, Verdict};
