@@ -91,6 +91,9 @@ pub struct Schedule {
     running: usize,
     waiting: usize,
     failed: Option<usize>,
+    /// Ready, but kept apart from what runs: a loop decides while none of its body runs, as what runs
+    /// then would be in two rounds at once. Looked at again whenever a node ends.
+    apart: Vec<usize>,
 }
 
 impl Schedule {
@@ -109,6 +112,7 @@ impl Schedule {
             running: 0,
             waiting: layout.ids.len(),
             failed: None,
+            apart: Vec::new(),
             layout,
         })
     }
@@ -177,6 +181,7 @@ impl Schedule {
     fn follow(&mut self, touched: Vec<usize>) -> Step {
         // First come, first looked at: with one job, branches then start in the order they are written.
         let mut touched = VecDeque::from(touched);
+        touched.extend(std::mem::take(&mut self.apart));
         let mut step = Step::default();
         loop {
             while let Some(node) = touched.pop_front().filter(|_| self.failed.is_none()) {
@@ -202,11 +207,25 @@ impl Schedule {
             return Vec::new();
         }
         if self.has_input(node) {
-            self.start(node, step);
+            if self.must_stay_apart(node) {
+                self.apart.push(node);
+            } else {
+                self.start(node, step);
+            }
             return Vec::new();
         }
         self.end_waiting(node, step);
         self.send(node, Signal::Dead)
+    }
+
+    /// Whether a loop would decide beside its running body. That can only be so where a cycle is
+    /// entered at several places.
+    fn must_stay_apart(&self, node: usize) -> bool {
+        let runs = |node: usize| self.standing[node] == Standing::Running;
+        self.layout.loops.iter().any(|held| {
+            (held.body[node] && runs(held.node))
+                || (held.node == node && (0..held.body.len()).any(|inside| held.body[inside] && runs(inside)))
+        })
     }
 
     fn start(&mut self, node: usize, step: &mut Step) {
