@@ -15,6 +15,7 @@
 //! Idle sessions leave memory after [`HubOptions::idle_after`]; the next access loads them again.
 
 mod agents;
+mod chunks;
 mod decision;
 mod entry;
 mod error;
@@ -41,6 +42,7 @@ use uuid::Uuid;
 use crate::session::{Command, Created, Event, Recorded, Revision, Session, SessionId, Timestamp, check_embedding};
 use crate::storage::{Constraint, NewSession, Storage, StorageError};
 
+pub use chunks::{Chunk, ChunkRelay};
 pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
 pub use handle::{EndReason, SessionHandle, SignalReceiver};
@@ -97,6 +99,7 @@ struct Inner {
     agents: AgentNames,
     embedding_dimension: u32,
     prices: Prices,
+    chunks: chunks::Chunks,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -121,7 +124,8 @@ impl Hub {
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
         let (agents, prices) = (AgentNames::default(), options.prices.clone());
         let embedding_dimension = options.embedding_dimension;
-        let inner = Inner { storage, registry, lanes, feed, agents, embedding_dimension, prices, stop, tasks };
+        let chunks = chunks::Chunks::default();
+        let inner = Inner { storage, registry, lanes, feed, agents, embedding_dimension, prices, chunks, stop, tasks };
         Self { inner: Arc::new(inner) }
     }
 
@@ -298,6 +302,16 @@ impl Hub {
             }
         }
         Ok(self.inner.storage.delete_entity::<crate::session::Group>(group_id).await?)
+    }
+
+    /// From now on chunks go to this relay. Only the first call counts.
+    pub fn relay_chunks_to(&self, relay: Arc<dyn ChunkRelay>) {
+        self.inner.chunks.relay_to(relay);
+    }
+
+    /// Shows a chunk of a message that is still being written to whoever watches the session.
+    pub fn show_chunk(&self, id: SessionId, chunk: Chunk) {
+        self.inner.chunks.show(id, chunk);
     }
 
     /// Follows which sessions change, for live lists.

@@ -1,14 +1,18 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde_json::json;
 
 use super::*;
 use crate::client::peer::Memory;
+use crate::engine::nodes::LocalKinds;
+use crate::session::{Command, NodeStatus};
 use crate::session::{GraphDefinition, Session, SessionStatus};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
 
 /// A session in this process, and both sides of its driver.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Local {
     memory: Arc<Mutex<Memory>>,
     head: watch::Sender<usize>,
@@ -63,11 +67,23 @@ impl Local {
     }
 }
 
-impl Commands for Local {
-    async fn send(&self, commands: Vec<Command>) -> Result<(), DriverError> {
-        let carried_out = self.memory.lock().carry_out(&commands, None);
-        self.head.send_modify(|head| *head += 1);
-        carried_out.map(drop).map_err(|refusal| DriverError::Refused(refusal.to_string()))
+impl Link for Local {
+    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), DriverError>> {
+        async move {
+            let carried_out = self.memory.lock().carry_out(&commands, None);
+            self.head.send_modify(|head| *head += 1);
+            carried_out.map(drop).map_err(|refusal| DriverError::Refused(refusal.to_string()))
+        }
+        .boxed()
+    }
+
+    fn session(&self) -> Arc<Session> {
+        Arc::new(Local::session(self))
+    }
+
+    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>> {
+        let output = Local::output(self, node.as_str());
+        async move { Ok(output.map(Arc::new)) }.boxed()
     }
 }
 
@@ -123,12 +139,13 @@ struct Running {
 impl Running {
     fn start(graph: GraphDefinition, jobs: usize) -> Self {
         let local = Local::new(&graph);
-        let plan = Plan::new(graph).expect("a plan");
+        let plan =
+            Arc::new(Plan::new(Arc::new(graph), &LocalKinds { server: "http://test".to_owned() }).expect("a plan"));
         let events = LocalEvents { memory: Arc::clone(&local.memory), head: local.head.subscribe(), heard: 1 };
-        let options = RunOptions { jobs, session_id: local.session().id.to_string(), server: "http://test".to_owned() };
-        let (commands, interrupt) = (local.clone(), CancellationToken::new());
-        let interrupted = interrupt.clone();
-        let ended = tokio::spawn(async move { run(&plan, options, commands, events, interrupted, |_| ()).await });
+        let options = RunOptions { parallel: jobs, park_after: None };
+        let (link, interrupt) = (Arc::new(local.clone()), CancellationToken::new());
+        let control = Control { interrupt: interrupt.clone(), ..Control::default() };
+        let ended = tokio::spawn(run(plan, options, link, events, control, |_| ()));
         Self { local, interrupt, ended }
     }
 
@@ -206,7 +223,7 @@ async fn a_retry_is_a_new_attempt() {
     let graph = graph(&[("a", "command", json!({"command": command, "retries": 2}), &[])]);
     let (local, ended) = Running::start(graph, 1).end().await;
     assert_eq!(ended, Ok(Ended::Completed));
-    assert_eq!(local.story("a"), [Runs, Failed, Runs, Completed]);
+    assert_eq!(local.story("a"), [Runs, Failed, Pending, Runs, Completed]);
     assert_eq!(local.session().nodes["a"].snapshot.attempt, Some(2));
 }
 
@@ -219,7 +236,10 @@ async fn a_review_suspends_until_it_is_approved() {
     running.local.tell(Command::Signal { node_id: "r".into(), payload: payload.clone() });
     let (local, ended) = running.end().await;
     assert_eq!(ended, Ok(Ended::Completed));
-    assert_eq!((local.story("r"), local.output("r")), (vec![Runs, Suspended, Completed], Some(payload)));
+    assert_eq!(local.story("r"), [Runs, Suspended, Completed]);
+    let output = local.output("r").expect("an output");
+    assert_eq!((&output["review"], &output["reviewer"]), (&payload["review"], &json!("me")));
+    assert!(output["decidedAt"].is_string(), "{output}");
 }
 
 #[tokio::test]
