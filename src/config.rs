@@ -22,6 +22,9 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub embeddings: EmbeddingsConfig,
 
+    #[command(flatten)]
+    pub engine: EngineConfig,
+
     /// A file with prices of models in place of the one that comes with the server, in the form of
     /// data/model-prices.json.
     #[arg(long, env = "RELIVE_MODEL_PRICES", value_name = "FILE")]
@@ -100,6 +103,31 @@ impl Default for EmbeddingsConfig {
             embeddings_api_key: None,
             embeddings_timeout_seconds: 10.0,
         }
+    }
+}
+
+/// The server's own engine.
+#[derive(Args, Clone, Debug)]
+pub struct EngineConfig {
+    /// Sessions the built-in engine drives at once; more wait for their turn. Sessions that only wait
+    /// (for a review, say) do not count.
+    #[arg(long, env = "RELIVE_ENGINE_SESSIONS", default_value_t = 2_000, value_name = "NUMBER")]
+    pub engine_sessions: usize,
+
+    /// Nodes of one session that work at the same time.
+    #[arg(long, env = "RELIVE_ENGINE_NODES", default_value_t = 16, value_name = "NUMBER")]
+    pub engine_nodes: usize,
+
+    /// Seconds after which another server, or the next start, takes up the sessions of a server that
+    /// was killed.
+    #[arg(long, env = "RELIVE_ENGINE_LEASE_SECONDS", default_value_t = 10.0, value_name = "SECONDS",
+          value_parser = seconds)]
+    pub engine_lease_seconds: f64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { engine_sessions: 2_000, engine_nodes: 16, engine_lease_seconds: 10.0 }
     }
 }
 

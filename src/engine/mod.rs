@@ -14,6 +14,7 @@
 //! ([`LocalKinds`]); the server links to its own hub.
 
 mod driver;
+mod local;
 mod node_task;
 mod nodes;
 mod plan;
@@ -23,14 +24,19 @@ mod regions;
 mod remote;
 mod run;
 mod schedule;
+mod supervisor;
 mod templates;
 
 pub use driver::{DriverError, Events, Link};
-pub use nodes::{End, Ended as Attempted, KEPT_BYTES, LocalKinds, NodeContext, NodeType, Wait, Wake, Work};
+pub use local::{LocalEvents, LocalLink};
+pub use nodes::{
+    End, Ended as Attempted, KEPT_BYTES, LocalKinds, NodeContext, NodeType, ServerKinds, Wait, Wake, Work,
+};
 pub use plan::{Kinds, Plan, PlanError, Planned};
 pub use policy::{Budget, Policy, RunSettings};
 pub use regions::LoopError;
 pub use remote::{RemoteEvents, RemoteLink};
 pub use run::{Control, Ended, RunError, RunOptions, run};
 pub use schedule::{LoopPast, Outcome, Past, Restored, Round, Schedule, Step, Verdict};
+pub use supervisor::{Engine, EngineOptions};
 pub use templates::TemplateError;

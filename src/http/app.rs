@@ -15,6 +15,7 @@ use super::access::{self, AccessRules};
 use super::error::ApiError;
 use super::{catalog, commands, memories, messages, observe, openapi, pages, probes, sessions, sockets, usage};
 use crate::embeddings::Embeddings;
+use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
 use crate::storage::Storage;
@@ -29,6 +30,7 @@ pub struct App {
     pub hub: Hub,
     pub gateway: Gateway,
     pub embeddings: Embeddings,
+    pub engine: Engine,
     pub metrics: Option<&'static PrometheusHandle>,
     pub access: AccessRules,
 }

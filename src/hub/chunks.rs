@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use uuid::Uuid;
 
+use super::Hub;
 use crate::session::{NodeId, SessionId};
 
 /// A chunk of a message.
@@ -38,5 +39,17 @@ impl Chunks {
         if let Some(relay) = self.relay.get() {
             relay.show(session_id, chunk);
         }
+    }
+}
+
+impl Hub {
+    /// From now on chunks go to this relay. Only the first call counts.
+    pub fn relay_chunks_to(&self, relay: Arc<dyn ChunkRelay>) {
+        self.inner.chunks.relay_to(relay);
+    }
+
+    /// Shows a chunk of a message that is still being written to whoever watches the session.
+    pub fn show_chunk(&self, id: SessionId, chunk: Chunk) {
+        self.inner.chunks.show(id, chunk);
     }
 }

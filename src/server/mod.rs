@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
+use crate::engine::{Engine, EngineOptions, ServerKinds};
 use crate::http::{AccessRules, App, router};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
@@ -101,8 +102,9 @@ impl Server {
         let stop = CancellationToken::new();
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), options, stop.clone());
+        let engine = Engine::start(hub.clone(), ServerKinds::default(), engine_options(config));
         let access = AccessRules::new(address, &config.access.allow_origin);
-        Ok(Self { listener, address, app: App { hub, gateway, embeddings, metrics, access }, stop, cluster })
+        Ok(Self { listener, address, app: App { hub, gateway, embeddings, engine, metrics, access }, stop, cluster })
     }
 
     #[must_use]
@@ -126,7 +128,8 @@ impl Server {
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, stop, cluster, .. } = self;
-        let (hub, gateway, embeddings) = (app.hub.clone(), app.gateway.clone(), app.embeddings.clone());
+        let (hub, gateway) = (app.hub.clone(), app.gateway.clone());
+        let (embeddings, engine) = (app.embeddings.clone(), app.engine.clone());
         let connections = accept::serve(listener, router(app), shutdown).await;
         tracing::info!("stopping");
         stop.cancel();
@@ -134,7 +137,9 @@ impl Server {
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("some clients did not end their connections in time");
         }
-        tokio::join!(embeddings.shutdown(), hub.shutdown(FLUSH));
+        // First what sends commands, then what writes them.
+        tokio::join!(embeddings.shutdown(), engine.shutdown());
+        hub.shutdown(FLUSH).await;
         hub.storage().close().await;
         if let Some(cluster) = cluster
             && let Err(error) = cluster.stop().await
@@ -157,6 +162,16 @@ fn embeddings_endpoint(config: &ServeConfig) -> Result<Option<Endpoint>, Endpoin
         timeout: Duration::from_secs_f64(options.embeddings_timeout_seconds),
     })
     .map(Some)
+}
+
+fn engine_options(config: &ServeConfig) -> EngineOptions {
+    let engine = &config.engine;
+    EngineOptions {
+        sessions: engine.engine_sessions,
+        nodes: engine.engine_nodes,
+        lease: Duration::from_secs_f64(engine.engine_lease_seconds),
+        ..EngineOptions::default()
+    }
 }
 
 async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Cluster>), ServeError> {

@@ -8,6 +8,7 @@ mod catalog;
 pub mod cluster;
 mod error;
 mod journal;
+mod leases;
 mod memories;
 mod messages;
 mod page;
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
+pub use leases::Parked;
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
 pub use messages::{MessageCursor, MessageFilter};
 pub use page::{Cursor, Page};

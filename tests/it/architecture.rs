@@ -30,7 +30,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("embeddings", &["session", "storage"]),
     ("replay", &["session", "storage"]),
     ("client", &["session", "protocol"]),
-    ("engine", &["session", "hub", "client"]),
+    ("engine", &["session", "hub", "client", "storage"]),
     ("auth", &["session", "storage"]),
     ("ws", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "http"]),
     ("http", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "ws", "embeddings"]),

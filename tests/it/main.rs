@@ -15,6 +15,7 @@ mod command_line;
 mod commands;
 mod database_away;
 mod delta;
+mod engine;
 mod events;
 mod fence;
 mod frontend_types;

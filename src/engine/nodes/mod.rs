@@ -15,6 +15,8 @@ mod output;
 mod pass;
 mod process;
 mod score;
+mod server;
+mod vote;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -27,6 +29,7 @@ use crate::session::{Command, Timestamp};
 pub use context::NodeContext;
 pub use local::LocalKinds;
 pub use output::KEPT_BYTES;
+pub use server::ServerKinds;
 
 /// How an attempt ended, with what else it leaves behind.
 #[derive(Debug)]

@@ -1,0 +1,4 @@
+//! The built-in engine, by the protocol: a session is created and started, and the server does the rest.
+
+mod control;
+mod support;
