@@ -123,11 +123,49 @@ pub struct EngineConfig {
     #[arg(long, env = "RELIVE_ENGINE_LEASE_SECONDS", default_value_t = 10.0, value_name = "SECONDS",
           value_parser = seconds)]
     pub engine_lease_seconds: f64,
+
+    /// An OpenAI-compatible endpoint for nodes that ask a model: its base address, ending in /v1. Without
+    /// it, workflows with such nodes cannot be started.
+    #[arg(long, env = "RELIVE_LLM_URL", value_name = "URL", hide_env_values = true)]
+    pub llm_url: Option<String>,
+
+    /// The model that is asked when neither the node nor its agent names one.
+    #[arg(long, env = "RELIVE_LLM_MODEL", value_name = "NAME")]
+    pub llm_model: Option<String>,
+
+    /// The endpoint's key, if it wants one. Better as an environment variable: other users of the
+    /// machine can see arguments.
+    #[arg(long, env = "RELIVE_LLM_API_KEY", value_name = "KEY", hide_env_values = true)]
+    pub llm_api_key: Option<Secret>,
+
+    /// Seconds a model may be silent: before its answer begins, and between two pieces of it.
+    #[arg(long, env = "RELIVE_LLM_SILENCE_SECONDS", default_value_t = 60.0, value_name = "SECONDS",
+          value_parser = seconds)]
+    pub llm_silence_seconds: f64,
+
+    /// Hosts that tool nodes may reach, such as <api.example.org>, <*.example.org> or <*>; several with
+    /// commas. None: tool nodes cannot be started.
+    #[arg(long, env = "RELIVE_TOOL_HOSTS", value_delimiter = ',', value_name = "HOST")]
+    pub tool_hosts: Vec<String>,
+
+    /// Let tool nodes reach loopback, private and other inner addresses too.
+    #[arg(long, env = "RELIVE_TOOL_ALLOW_PRIVATE")]
+    pub tool_allow_private: bool,
 }
 
 impl Default for EngineConfig {
     fn default() -> Self {
-        Self { engine_sessions: 2_000, engine_nodes: 16, engine_lease_seconds: 10.0 }
+        Self {
+            engine_sessions: 2_000,
+            engine_nodes: 16,
+            engine_lease_seconds: 10.0,
+            llm_url: None,
+            llm_model: None,
+            llm_api_key: None,
+            llm_silence_seconds: 60.0,
+            tool_hosts: Vec::new(),
+            tool_allow_private: false,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod embeddings;
 pub mod engine;
 pub mod http;
 pub mod hub;
+pub mod models;
 pub mod protocol;
 pub mod server;
 pub mod session;

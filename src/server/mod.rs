@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
-use crate::engine::{Engine, EngineOptions, ServerKinds};
+use crate::engine::{Engine, EngineOptions, Means, ServerKinds, Web, WebOptions};
 use crate::http::{AccessRules, App, router};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
+use crate::models::{self, Models};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError};
 use crate::telemetry;
@@ -48,6 +49,10 @@ pub enum ServeError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Embeddings(#[from] EndpointError),
+    #[error(transparent)]
+    Models(#[from] models::EndpointError),
+    #[error("cannot make HTTP requests: {0}")]
+    Web(reqwest::Error),
     #[error("cannot use the database: {0}")]
     Storage(#[from] StorageError),
 }
@@ -85,6 +90,10 @@ impl Server {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
         let endpoint = embeddings_endpoint(config)?;
+        let models = Models::new(models_endpoint(config)?);
+        let web =
+            WebOptions { hosts: config.engine.tool_hosts.clone(), allow_private: config.engine.tool_allow_private };
+        let web = Web::new(web).map_err(ServeError::Web)?;
         let prices = Prices::load(config.model_prices.as_deref())?;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
@@ -102,7 +111,8 @@ impl Server {
         let stop = CancellationToken::new();
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), options, stop.clone());
-        let engine = Engine::start(hub.clone(), ServerKinds::default(), engine_options(config));
+        let means = Means { models, web, storage: hub.storage().clone(), embeddings: embeddings.clone() };
+        let engine = Engine::start(hub.clone(), ServerKinds::new(means), engine_options(config));
         let access = AccessRules::new(address, &config.access.allow_origin);
         Ok(Self { listener, address, app: App { hub, gateway, embeddings, engine, metrics, access }, stop, cluster })
     }
@@ -160,6 +170,19 @@ fn embeddings_endpoint(config: &ServeConfig) -> Result<Option<Endpoint>, Endpoin
         api_key: options.embeddings_api_key.as_ref().map(Secret::reveal).filter(|key| !key.is_empty()),
         dimension: config.database.embedding_dim,
         timeout: Duration::from_secs_f64(options.embeddings_timeout_seconds),
+    })
+    .map(Some)
+}
+
+/// The endpoint that models are asked at, if the configuration names one.
+fn models_endpoint(config: &ServeConfig) -> Result<Option<models::Endpoint>, models::EndpointError> {
+    let options = &config.engine;
+    let Some(url) = options.llm_url.as_deref().filter(|url| !url.trim().is_empty()) else { return Ok(None) };
+    models::Endpoint::new(models::EndpointOptions {
+        url,
+        model: options.llm_model.as_deref().unwrap_or_default(),
+        api_key: options.llm_api_key.as_ref().map(Secret::reveal).filter(|key| !key.is_empty()),
+        silence: Duration::from_secs_f64(options.llm_silence_seconds),
     })
     .map(Some)
 }

@@ -5,18 +5,26 @@
 //! together with whatever else the attempt has to leave behind.
 
 pub(super) mod after;
+mod ask;
 mod command;
 mod context;
+mod context_synth;
 mod delay;
+mod fact_check;
 mod human_review;
+mod llm;
 mod local;
 mod loop_node;
+mod means;
+mod memory_retrieval;
 mod output;
 mod pass;
 mod process;
 mod score;
 mod server;
+mod tool;
 mod vote;
+mod web;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -28,8 +36,10 @@ use crate::session::{Command, Timestamp};
 
 pub use context::NodeContext;
 pub use local::LocalKinds;
+pub use means::Means;
 pub use output::KEPT_BYTES;
 pub use server::ServerKinds;
+pub use web::{Web, WebOptions};
 
 /// How an attempt ended, with what else it leaves behind.
 #[derive(Debug)]
