@@ -11,6 +11,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
+mod clock;
+
 /// A session in this process, and both sides of its driver.
 #[derive(Clone, Debug)]
 struct Local {
@@ -28,6 +30,13 @@ impl Local {
         self.head.send_modify(|head| *head += 1);
     }
 
+    /// As [`Local::tell`], when it may be refused.
+    fn try_tell(&self, command: Command) -> bool {
+        let accepted = self.memory.lock().carry_out(&[command], None).is_ok();
+        self.head.send_modify(|head| *head += 1);
+        accepted
+    }
+
     fn session(&self) -> Session {
         self.memory.lock().session.clone()
     }
@@ -36,7 +45,7 @@ impl Local {
     async fn until(&self, what: &str, check: impl Fn(&Session) -> bool) {
         let mut head = self.head.subscribe();
         let waiting = head.wait_for(|_| check(&self.memory.lock().session));
-        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        let waited = tokio::time::timeout(Duration::from_secs(2_000), waiting).await;
         assert!(waited.is_ok(), "never: {what}");
     }
 
@@ -138,11 +147,15 @@ struct Running {
 
 impl Running {
     fn start(graph: GraphDefinition, jobs: usize) -> Self {
+        Self::start_with(graph, jobs, None)
+    }
+
+    fn start_with(graph: GraphDefinition, jobs: usize, park_after: Option<Duration>) -> Self {
         let local = Local::new(&graph);
         let plan =
             Arc::new(Plan::new(Arc::new(graph), &LocalKinds { server: "http://test".to_owned() }).expect("a plan"));
         let events = LocalEvents { memory: Arc::clone(&local.memory), head: local.head.subscribe(), heard: 1 };
-        let options = RunOptions { parallel: jobs, park_after: None };
+        let options = RunOptions { parallel: jobs, park_after };
         let (link, interrupt) = (Arc::new(local.clone()), CancellationToken::new());
         let control = Control { interrupt: interrupt.clone(), ..Control::default() };
         let ended = tokio::spawn(run(plan, options, link, events, control, |_| ()));
@@ -150,7 +163,11 @@ impl Running {
     }
 
     async fn end(self) -> (Local, Result<Ended, RunError>) {
-        let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await.expect("in time");
+        self.end_within(Duration::from_secs(30)).await
+    }
+
+    async fn end_within(self, time: Duration) -> (Local, Result<Ended, RunError>) {
+        let ended = tokio::time::timeout(time, self.ended).await.expect("in time");
         (self.local, ended.expect("no panic"))
     }
 }
