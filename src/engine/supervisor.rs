@@ -192,13 +192,13 @@ impl Supervisor {
         }
         // Those that another server holds are its own; it looks at them itself.
         match self.hub.storage().take_leases(self.holder, &ids, self.options.lease).await {
-            Ok(taken) => taken.into_iter().for_each(|id| self.drive(id)),
+            Ok(taken) => taken.into_iter().for_each(|(id, revision)| self.drive(id, revision)),
             // The next look at the table finds them again.
             Err(error) => tracing::warn!(%error, "cannot take sessions up"),
         }
     }
 
-    fn drive(&mut self, id: SessionId) {
+    fn drive(&mut self, id: SessionId, revision: Revision) {
         let detach = CancellationToken::new();
         self.running.insert(id, detach.clone());
         self.hub.drive(id);
@@ -207,7 +207,10 @@ impl Supervisor {
             let mut pause = FIRST_PAUSE;
             loop {
                 let began = Instant::now();
-                let ended = drive(&hub, &kinds, options, id, &detach).await;
+                let ended = match hub.refresh(id, revision).await {
+                    Ok(()) => drive(&hub, &kinds, options, id, &detach).await,
+                    Err(error) => Err(RunError::Lost(error.to_string())),
+                };
                 let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
                 if !again {
                     return (id, ended);
@@ -243,14 +246,8 @@ impl Supervisor {
             next = if over.len() + parked.len() < BATCH { self.runs.try_join_next() } else { None };
         }
         let storage = self.hub.storage();
-        let given_back = match over.is_empty() {
-            true => Ok(()),
-            false => storage.release_leases(self.holder, &over).await,
-        };
-        let put_down = match parked.is_empty() {
-            true => Ok(()),
-            false => storage.park_leases(self.holder, &parked).await,
-        };
+        let given_back = if over.is_empty() { Ok(()) } else { storage.release_leases(self.holder, &over).await };
+        let put_down = if parked.is_empty() { Ok(()) } else { storage.park_leases(self.holder, &parked).await };
         if let Err(error) = given_back.and(put_down) {
             tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
         }

@@ -19,7 +19,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 const RETRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between two tries, whatever the endpoint asks for.
-const LAST_PAUSE: Duration = Duration::from_secs(60);
+const LAST_PAUSE: Duration = Duration::from_mins(1);
 /// Bytes of an answer that is not streamed, and of an error's text.
 const WHOLE_BYTES: usize = 4 * 1024 * 1024;
 const DETAIL_BYTES: usize = 8 * 1024;

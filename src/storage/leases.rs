@@ -19,7 +19,8 @@ pub struct Parked {
 }
 
 impl Storage {
-    /// Takes the leases of sessions that nobody else holds, for `time`; says which.
+    /// Takes the leases of sessions that nobody else holds, for `time`; says which, and at which
+    /// revision they are.
     ///
     /// # Errors
     ///
@@ -29,21 +30,22 @@ impl Storage {
         holder: Uuid,
         sessions: &[SessionId],
         time: Duration,
-    ) -> Result<Vec<SessionId>, StorageError> {
-        let taken: Vec<Uuid> = sqlx::query_scalar(
-            "INSERT INTO session_leases AS held (session_id, holder, expires_at)
+    ) -> Result<Vec<(SessionId, Revision)>, StorageError> {
+        let taken: Vec<(Uuid, i64)> = sqlx::query_as(
+            "WITH taken AS (INSERT INTO session_leases AS held (session_id, holder, expires_at)
              SELECT id, $1, now() + $3 * interval '1 millisecond' FROM sessions WHERE id = ANY($2) ORDER BY id
              ON CONFLICT (session_id) DO UPDATE
                  SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL
                  WHERE held.holder IS NULL OR held.holder = $1 OR held.expires_at < now()
-             RETURNING session_id",
+             RETURNING session_id)
+             SELECT id, revision FROM taken JOIN sessions ON id = session_id",
         )
         .bind(holder)
         .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
         .bind(millis(time))
         .fetch_all(&self.pool)
         .await?;
-        Ok(taken.into_iter().map(SessionId).collect())
+        Ok(taken.into_iter().map(|(id, revision)| (SessionId(id), revision.unsigned_abs())).collect())
     }
 
     /// Renews all leases of a holder, for `time`; says which it still has.

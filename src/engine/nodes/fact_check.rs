@@ -73,12 +73,11 @@ impl FactCheck {
     }
 
     async fn claim(&self, context: &NodeContext) -> Result<String, String> {
-        let claim = match &self.claim {
-            Some(claim) => context.text("claim", claim).await?,
-            None => {
-                let inputs = context.inputs().await?;
-                inputs.iter().map(|(_, output)| as_text(output)).collect::<Vec<_>>().join("\n\n")
-            }
+        let claim = if let Some(claim) = &self.claim {
+            context.text("claim", claim).await?
+        } else {
+            let inputs = context.inputs().await?;
+            inputs.iter().map(|(_, output)| as_text(output)).collect::<Vec<_>>().join("\n\n")
         };
         if claim.trim().is_empty() {
             return Err(format!("node '{}' has nothing to verify", context.id()));

@@ -179,7 +179,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         // NAT64, 6to4: the way to an IPv4 address.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public_v4(embedded(high, low)),
         // Only 2000::/3 is given out at all; in it, Teredo and documentation are no places.
-        [0x2001, 0, ..] | [0x2001, 0xdb8, ..] => false,
+        [0x2001, 0 | 0xdb8, ..] => false,
         [first, ..] => (first & 0xe000) == 0x2000,
     }
 }

@@ -25,7 +25,7 @@ impl Run {
         self.schedule = schedule;
         self.recall_failure(session);
         let mut commands: Vec<Command> = reset.into_iter().map(pending).collect();
-        for id in session.active.iter() {
+        for id in &session.active {
             let Some(held) = session.nodes.get(id) else { continue };
             if !self.goes_on_waiting(held) {
                 // Both at once: what is known as failed will not be tried again.

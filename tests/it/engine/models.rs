@@ -67,11 +67,7 @@ async fn an_agent_speaks_as_it_writes_and_is_kept_and_paid() {
 #[tokio::test]
 async fn an_answer_that_stalls_or_breaks_off_is_an_error_and_what_came_is_kept() {
     let endpoint = ModelEndpoint::start().await;
-    let server = TestServer::start_with(|config| {
-        endpoint.configure(config);
-        config.engine.llm_silence_seconds = 0.3;
-    })
-    .await;
+    let server = server(&endpoint).await;
     for (act, problem) in [(Act::Stall("Half a"), "stalled"), (Act::BreakOff("Half a"), "broke off")] {
         endpoint.then([act]);
         let id = start(&server, graph(&[("a", "llm", json!({"prompt": "Speak."}), &[])])).await;

@@ -2,7 +2,6 @@
 //! limits, as it is told.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,10 +152,13 @@ fn streamed(model: Value, thinking: &str, pieces: &[&str], usage: bool, ending: 
         Ending::Ends => Body::from_stream(said),
         Ending::Stalls => Body::from_stream(futures_util::StreamExt::chain(said, stream::pending())),
         Ending::Breaks => {
-            let broken = stream::once(async { Err(std::io::Error::other("broken")) });
+            // What was said must have left before.
+            let broken = stream::once(async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Err(std::io::Error::other("broken"))
+            });
             Body::from_stream(futures_util::StreamExt::chain(said, broken))
         }
     };
-    let response: Result<Response, Infallible> = Ok(([(CONTENT_TYPE, "text/event-stream")], body).into_response());
-    response.unwrap_or_else(|never| match never {})
+    ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
