@@ -57,9 +57,10 @@ pub struct GraphDefinition {
     pub nodes: BTreeMap<NodeId, GraphNode>,
     #[serde(alias = "start_node_id")]
     pub start_node_id: NodeId,
-    /// What concerns the run as a whole, such as its budget; its meaning belongs to the engine.
+    /// What concerns the run as a whole, such as its budget; its meaning belongs to the engine. Beyond
+    /// the contract's `GraphDefinition`, so the TypeScript type does not have it.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "null_as_empty")]
-    #[ts(type = "Record<string, unknown>", optional)]
+    #[ts(skip)]
     #[schema(value_type = Object, required = false)]
     pub properties: serde_json::Map<String, Value>,
 }

@@ -7,11 +7,7 @@ import type { NodeId } from "./session.js";
  * The `snake_case` names of older workflow files (`workflow_uuid`, `start_node_id`, `node_id`,
  * `next_ids`) are accepted on input.
  */
-export type GraphDefinition = { id?: string, name: string, description?: string, nodes: Record<string, GraphNode>, startNodeId: NodeId, 
-/**
- * What concerns the run as a whole, such as its budget; its meaning belongs to the engine.
- */
-properties?: Record<string, unknown>, };
+export type GraphDefinition = { id?: string, name: string, description?: string, nodes: Record<string, GraphNode>, startNodeId: NodeId, };
 
 /**
  * One node of a workflow graph.
