@@ -41,8 +41,11 @@ post() {
 }
 review=
 if command -v curl >/dev/null; then
-    workflow=$(post /workflows "{\"name\":\"Engine tour\",\"graph\":$(cat examples/engine-tour.json)}")
-    review=$(post /sessions "{\"workflowId\":\"$workflow\",\"driver\":\"builtin\",\"proposal\":\"Less is more.\"}")
+    graph=$(cat examples/engine-tour.json)
+    # Kept once, to be chosen in the browser; the session has its own copy.
+    curl -sS "$address/api/v1/workflows?limit=200" | grep -q '"name":"Engine tour"' ||
+        post /workflows "{\"name\":\"Engine tour\",\"graph\":$graph}" >/dev/null
+    review=$(post /sessions "{\"graph\":$graph,\"driver\":\"builtin\",\"proposal\":\"Less is more.\"}")
     post "/sessions/$review/control" '{"action":"start"}'
 fi
 "$relive" run examples/tour.json --server "$address" || true
