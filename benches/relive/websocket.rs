@@ -64,8 +64,9 @@ pub struct Frames {
     pub states: u64,
     /// Of those, the ones that say a session has ended.
     pub ends: u64,
-    /// Bytes of those states, headers included.
+    /// Bytes of those states, headers included, and without.
     pub state_bytes: u64,
+    pub payload_bytes: u64,
     pub pings: u64,
 }
 
@@ -121,9 +122,10 @@ impl Frames {
             (1, b"ac") => self.acks += 1,
             (1, b"er") => panic!("the server refused: {}", String::from_utf8_lossy(end)),
             (1, kind) => {
-                self.ends += u64::from(*kind == b"en");
+                self.ends += u64::from(kind == b"en");
                 self.states += 1;
                 self.state_bytes += (self.header.len() + self.seen) as u64;
+                self.payload_bytes += self.seen as u64;
             }
             (8, _) => panic!("the server closed the connection"),
             (9, _) => self.pings += 1,

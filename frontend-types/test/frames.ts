@@ -178,10 +178,12 @@ export const clientFrames = {
   unsubscribe: { type: 'unsubscribe', sessionId },
   command: { type: 'command', id: '1', sessionId, command: commands.start, commandId: 'once', expectedRevision: 1 },
   token: { type: 'token', sessionId, nodeId: 'draft', messageId, text: 'On', agentId: 'writer', isThinking: false },
-  replay: { type: 'replay', action: 'seek', revision: 3, at: time, speed: 2 },
+  replay: { type: 'replay', action: 'seek', revision: 3, at: time, speed: 2, by: -1 },
   auth: { type: 'auth', token: 'secret' },
   ping: { type: 'ping' },
 } satisfies OneOfEach<ClientFrame>
+
+export const fastestReplay = { type: 'replay', action: 'speed', speed: 'max' } satisfies ClientFrame
 
 export const commandBatch = {
   type: 'command',
@@ -229,6 +231,21 @@ export const serverFrames = {
   ack: { type: 'ack', id: '1', sessionId, revision: 8, duplicate: true },
   error: { type: 'error', id: '1', sessionId, code: 'rate_limited', message: 'slow down', retryable: true },
   end: { type: 'end', sessionId, status: 'completed', revision: 9 },
+  replayState: {
+    type: 'replayState',
+    sessionId,
+    revision: 7,
+    at: time,
+    speed: 'max',
+    playing: true,
+    live: false,
+    firstRevision: 1,
+    lastRevision: 9,
+    startAt: time,
+    endAt: time,
+    idle: [{ from: time, to: time }],
+    skipIdleMs: 500,
+  },
   sessions: { type: 'sessions', sessions: [summary] },
   session: { type: 'session', change: 'changed', session: summary },
   pong: { type: 'pong' },
@@ -275,6 +292,8 @@ export function describeServerFrame(frame: ServerFrame): string {
       return `${frame.code} ${frame.message} ${frame.retryable} ${frame.id ?? ''} ${frame.sessionId ?? ''}`
     case 'end':
       return frame.status
+    case 'replayState':
+      return `${frame.revision} of ${frame.firstRevision} to ${frame.lastRevision} at ${frame.at}, ${frame.speed} ${frame.skipIdleMs ?? 0}`
     case 'sessions':
       return frame.sessions.map(({ workflowName = '' }) => workflowName).join()
     case 'session':

@@ -13,7 +13,7 @@ const good = path.join(directory, 'fixtures', 'frames.ndjson')
 const bad = path.join(directory, 'fixtures', 'bad-frames.ndjson')
 
 const serverFrameKinds =
-  'subscribed,snapshot,delta,event,message,token,ack,error,end,sessions,session,pong'
+  'subscribed,snapshot,delta,event,message,token,ack,error,end,replayState,sessions,session,pong'
 
 test('one frame of each kind passes, and is counted', () => {
   const output = execFileSync(process.execPath, [program, good, '--require', serverFrameKinds], { encoding: 'utf8' })

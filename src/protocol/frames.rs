@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use ts_rs::TS;
 use uuid::Uuid;
 
-use super::ErrorCode;
+use super::{ErrorCode, ReplayAction, ReplaySpeed, ReplayState};
 use crate::session::{
     Command, Event, Message, NodeId, Revision, SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
@@ -66,18 +66,6 @@ pub struct CommandFrame {
     pub expected_revision: Option<Revision>,
 }
 
-/// What a client does to a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
-#[serde(rename_all = "lowercase")]
-#[ts(export_to = "protocol.ts")]
-pub enum ReplayAction {
-    Play,
-    Pause,
-    Seek,
-    Step,
-    Speed,
-}
-
 /// Client → server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -101,13 +89,19 @@ pub enum ClientFrame {
     },
     Replay {
         action: ReplayAction,
+        /// Where to `seek` to. A negative one on a `step` means back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "number", optional)]
-        revision: Option<Revision>,
+        revision: Option<i64>,
+        /// The recorded time to `seek` to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        speed: Option<f64>,
+        speed: Option<ReplaySpeed>,
+        /// The direction of a `step`; forward if not given.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "-1 | 1", optional)]
+        by: Option<i64>,
     },
     Auth {
         token: String,
@@ -125,7 +119,8 @@ pub enum SessionChange {
     Removed,
 }
 
-/// Server → client. None carries anything of one viewer alone, so one encoding serves all.
+/// Server → client. None of a session's frames carries anything of one viewer alone, so one encoding
+/// serves all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
@@ -193,13 +188,15 @@ pub enum ServerFrame {
         message: String,
         retryable: bool,
     },
-    /// The session has ended; nothing follows for it.
+    /// The session has ended; nothing follows for it. In a replay, its end has been reached.
     End {
         session_id: SessionId,
         status: SessionStatus,
         #[ts(type = "number")]
         revision: Revision,
     },
+    /// Where a replay stands: after every control, and while it plays.
+    ReplayState(Box<ReplayState>),
     /// The first frame of a live list, and again whenever a viewer fell too far behind.
     Sessions {
         sessions: Vec<SessionSummary>,

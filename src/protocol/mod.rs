@@ -6,12 +6,14 @@
 mod close;
 mod error;
 mod frames;
+mod replay;
 mod rest;
 mod typescript;
 
 pub use close::CloseCode;
 pub use error::{ErrorCode, Problem};
-pub use frames::{ClientFrame, CommandFrame, Mode, ReplayAction, ServerFrame, SessionChange, Subscribe};
+pub use frames::{ClientFrame, CommandFrame, Mode, ServerFrame, SessionChange, Subscribe};
+pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
     FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest,

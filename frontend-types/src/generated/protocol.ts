@@ -11,7 +11,19 @@ export type AgentPage = { agents: Array<Agent>, nextCursor?: string, };
 /**
  * Client → server.
  */
-export type ClientFrame = { "type": "subscribe" } & Subscribe | { "type": "unsubscribe", sessionId: SessionId, } | { "type": "command" } & CommandFrame | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: string, text: string, agentId?: string, isThinking?: boolean, } | { "type": "replay", action: ReplayAction, revision?: number, at?: Timestamp, speed?: number, } | { "type": "auth", token: string, } | { "type": "ping" };
+export type ClientFrame = { "type": "subscribe" } & Subscribe | { "type": "unsubscribe", sessionId: SessionId, } | { "type": "command" } & CommandFrame | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: string, text: string, agentId?: string, isThinking?: boolean, } | { "type": "replay", action: ReplayAction, 
+/**
+ * Where to `seek` to. A negative one on a `step` means back.
+ */
+revision?: number, 
+/**
+ * The recorded time to `seek` to.
+ */
+at?: Timestamp, speed?: ReplaySpeed, 
+/**
+ * The direction of a `step`; forward if not given.
+ */
+by?: -1 | 1, } | { "type": "auth", token: string, } | { "type": "ping" };
 
 /**
  * A request to change a session. It may be refused; only [`Event`](super::Event)s are facts.
@@ -133,6 +145,11 @@ export type Forked = { parentId: SessionId, revision: number, state: Record<stri
 export type GroupPage = { groups: Array<Group>, nextCursor?: string, };
 
 /**
+ * A stretch of recorded time in which nothing happened.
+ */
+export type IdleStretch = { from: Timestamp, to: Timestamp, };
+
+/**
  * A memory was stored. Its text and embedding live in the memory's own row.
  */
 export type MemoryAdded = { memoryId: string, agentId?: string, };
@@ -214,6 +231,41 @@ at: Timestamp, event: Event, };
 export type ReplayAction = "play" | "pause" | "seek" | "step" | "speed";
 
 /**
+ * How fast a replay goes: so many times the recorded pace, or as fast as the client takes it.
+ */
+export type ReplaySpeed = number | 'max';
+
+/**
+ * Where a replay stands, in recorded time.
+ */
+export type ReplayState = { sessionId: SessionId, 
+/**
+ * The revision whose state is shown.
+ */
+revision: number, 
+/**
+ * The recorded time the replay stands at: that of `revision`, or between it and the next.
+ */
+at: Timestamp, speed: ReplaySpeed, playing: boolean, 
+/**
+ * The replay has reached the newest revision of a session that has not ended, and goes on live.
+ */
+live: boolean, firstRevision: number, 
+/**
+ * Grows while the session runs.
+ */
+lastRevision: number, startAt: Timestamp, endAt: Timestamp, 
+/**
+ * Where nothing happened for long: longer than `skipIdleMs`, or without it than two seconds and
+ * than a fiftieth of the run. The longest 256, in order; empty until they have been looked up.
+ */
+idle: Array<IdleStretch>, 
+/**
+ * Silences longer than this are shortened to it.
+ */
+skipIdleMs?: number, };
+
+/**
  * What a reviewer decides.
  */
 export type ReviewAction = "approve" | "reject" | "modify";
@@ -224,9 +276,10 @@ export type ReviewAction = "approve" | "reject" | "modify";
 export type ReviewRequest = { nodeId: NodeId, action: ReviewAction, reviewer?: string, data?: unknown, };
 
 /**
- * Server → client. None carries anything of one viewer alone, so one encoding serves all.
+ * Server → client. None of a session's frames carries anything of one viewer alone, so one encoding
+ * serves all.
  */
-export type ServerFrame = { "type": "subscribed", sessionId: SessionId, revision: number, mode: Mode, } | { "type": "snapshot", sessionId: SessionId, revision: number, session: WorkflowSession, } | { "type": "delta", sessionId: SessionId, base: number, revision: number, patch: Record<string, unknown>, } | { "type": "event", sessionId: SessionId, revision: number, at: Timestamp, event: Event, } | { "type": "message", sessionId: SessionId, revision: number, message: Message, } | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: string, text: string, agentId?: string, isThinking?: boolean, } | { "type": "ack", id: string, sessionId: SessionId, revision: number, duplicate?: boolean, } | { "type": "error", id?: string, sessionId?: SessionId, code: ErrorCode, message: string, retryable: boolean, } | { "type": "end", sessionId: SessionId, status: SessionStatus, revision: number, } | { "type": "sessions", sessions: Array<SessionSummary>, } | { "type": "session", change: SessionChange, session: SessionSummary, } | { "type": "pong" };
+export type ServerFrame = { "type": "subscribed", sessionId: SessionId, revision: number, mode: Mode, } | { "type": "snapshot", sessionId: SessionId, revision: number, session: WorkflowSession, } | { "type": "delta", sessionId: SessionId, base: number, revision: number, patch: Record<string, unknown>, } | { "type": "event", sessionId: SessionId, revision: number, at: Timestamp, event: Event, } | { "type": "message", sessionId: SessionId, revision: number, message: Message, } | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: string, text: string, agentId?: string, isThinking?: boolean, } | { "type": "ack", id: string, sessionId: SessionId, revision: number, duplicate?: boolean, } | { "type": "error", id?: string, sessionId?: SessionId, code: ErrorCode, message: string, retryable: boolean, } | { "type": "end", sessionId: SessionId, status: SessionStatus, revision: number, } | { "type": "replayState" } & ReplayState | { "type": "sessions", sessions: Array<SessionSummary>, } | { "type": "session", change: SessionChange, session: SessionSummary, } | { "type": "pong" };
 
 /**
  * What happened to a session in a live list.

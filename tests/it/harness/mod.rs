@@ -9,6 +9,7 @@ mod process;
 mod raw;
 mod server;
 mod socket;
+mod terminal;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub use process::ServerProcess;
 pub use raw::{CONTINUATION, FINAL, RawSocket, TEXT};
 pub use server::{TestServer, answer, config, problem};
 pub use socket::Socket;
+pub use terminal::Terminal;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);

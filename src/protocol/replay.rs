@@ -1,0 +1,119 @@
+//! What a client does to a replay, and where the replay stands.
+
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use ts_rs::TS;
+
+use crate::session::{Revision, SessionId, Timestamp};
+
+/// What a client does to a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "protocol.ts")]
+pub enum ReplayAction {
+    /// From where the replay stands; at the end, from the beginning.
+    Play,
+    Pause,
+    /// To `revision` or to the time `at`; beyond the ends means to the end.
+    Seek,
+    /// One revision forward, or back with `by: -1`; pauses.
+    Step,
+    Speed,
+}
+
+/// How fast a replay goes: so many times the recorded pace, or as fast as the client takes it.
+#[derive(Clone, Copy, Debug, PartialEq, TS)]
+#[ts(type = "number | 'max'", export_to = "protocol.ts")]
+pub enum ReplaySpeed {
+    Times(f64),
+    Max,
+}
+
+impl Serialize for ReplaySpeed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // Whole numbers as clients write them: 2 rather than 2.0.
+            Self::Times(times) => match times.to_string().parse() {
+                Ok(whole) => serializer.serialize_u64(whole),
+                Err(_) => serializer.serialize_f64(*times),
+            },
+            Self::Max => serializer.serialize_str("max"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ReplaySpeed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SpeedVisitor)
+    }
+}
+
+struct SpeedVisitor;
+
+impl Visitor<'_> for SpeedVisitor {
+    type Value = ReplaySpeed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number or \"max\"")
+    }
+
+    fn visit_f64<E: de::Error>(self, times: f64) -> Result<ReplaySpeed, E> {
+        Ok(ReplaySpeed::Times(times))
+    }
+
+    fn visit_u64<E: de::Error>(self, times: u64) -> Result<ReplaySpeed, E> {
+        Ok(ReplaySpeed::Times(times as f64))
+    }
+
+    fn visit_i64<E: de::Error>(self, times: i64) -> Result<ReplaySpeed, E> {
+        Ok(ReplaySpeed::Times(times as f64))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<ReplaySpeed, E> {
+        match text {
+            "max" => Ok(ReplaySpeed::Max),
+            other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+        }
+    }
+}
+
+/// A stretch of recorded time in which nothing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export_to = "protocol.ts")]
+pub struct IdleStretch {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+/// Where a replay stands, in recorded time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct ReplayState {
+    pub session_id: SessionId,
+    /// The revision whose state is shown.
+    #[ts(type = "number")]
+    pub revision: Revision,
+    /// The recorded time the replay stands at: that of `revision`, or between it and the next.
+    pub at: Timestamp,
+    pub speed: ReplaySpeed,
+    pub playing: bool,
+    /// The replay has reached the newest revision of a session that has not ended, and goes on live.
+    pub live: bool,
+    #[ts(type = "number")]
+    pub first_revision: Revision,
+    /// Grows while the session runs.
+    #[ts(type = "number")]
+    pub last_revision: Revision,
+    pub start_at: Timestamp,
+    pub end_at: Timestamp,
+    /// Where nothing happened for long: longer than `skipIdleMs`, or without it than two seconds and
+    /// than a fiftieth of the run. The longest 256, in order; empty until they have been looked up.
+    pub idle: Vec<IdleStretch>,
+    /// Silences longer than this are shortened to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub skip_idle_ms: Option<u64>,
+}
