@@ -31,10 +31,33 @@ cat <<TEXT
     All sessions    websocat ws://${address#http://}/ws/sessions
     The API         $address/api/openapi.json
 
-  Now the tour: a dozen small jobs on this machine, reported as they run.
+  Now the tour: a dozen small jobs on this machine, reported as they run. Beside it the server runs a
+  workflow of its own, which will wait for your answer.
 
 TEXT
+# Sends JSON and prints the id in the answer; a tour is no reason to fail.
+post() {
+    curl -sS -H 'Content-Type: application/json' -d "$2" "$address/api/v1$1" | sed -n 's/^{"id":"\([^"]*\)".*/\1/p' || true
+}
+review=
+if command -v curl >/dev/null; then
+    graph=$(cat examples/engine-tour.json)
+    # Kept once, to be chosen in the browser; the session has its own copy.
+    curl -sS "$address/api/v1/workflows?limit=200" | grep -q '"name":"Engine tour"' ||
+        post /workflows "{\"name\":\"Engine tour\",\"graph\":$graph}" >/dev/null
+    review=$(post /sessions "{\"graph\":$graph,\"driver\":\"builtin\",\"proposal\":\"Less is more.\"}")
+    post "/sessions/$review/control" '{"action":"start"}'
+fi
 "$relive" run examples/tour.json --server "$address" || true
+if [ -n "$review" ]; then
+    cat <<TEXT
+
+  The server's own workflow waits for a review. Answer in the browser, or here:
+
+    curl -H 'Content-Type: application/json' -d '{"nodeId":"review","action":"approve","reviewer":"you"}' \\
+        $address/api/v1/sessions/$review/review
+TEXT
+fi
 cat <<TEXT
 
   The server goes on until you press Ctrl-C. Your sessions are kept: the next \`make run\` finds them.

@@ -22,6 +22,9 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub embeddings: EmbeddingsConfig,
 
+    #[command(flatten)]
+    pub engine: EngineConfig,
+
     /// A file with prices of models in place of the one that comes with the server, in the form of
     /// data/model-prices.json.
     #[arg(long, env = "RELIVE_MODEL_PRICES", value_name = "FILE")]
@@ -103,6 +106,69 @@ impl Default for EmbeddingsConfig {
             embeddings_model: None,
             embeddings_api_key: None,
             embeddings_timeout_seconds: 10.0,
+        }
+    }
+}
+
+/// The server's own engine.
+#[derive(Args, Clone, Debug)]
+pub struct EngineConfig {
+    /// Sessions the built-in engine drives at once; more wait for their turn. Sessions that only wait
+    /// (for a review, say) do not count.
+    #[arg(long, env = "RELIVE_ENGINE_SESSIONS", default_value_t = 2_000, value_name = "NUMBER")]
+    pub engine_sessions: usize,
+
+    /// Nodes of one session that work at the same time.
+    #[arg(long, env = "RELIVE_ENGINE_NODES", default_value_t = 16, value_name = "NUMBER")]
+    pub engine_nodes: usize,
+
+    /// Seconds after which another server, or the next start, takes up the sessions of a server that
+    /// was killed.
+    #[arg(long, env = "RELIVE_ENGINE_LEASE_SECONDS", default_value_t = 10.0, value_name = "SECONDS",
+          value_parser = seconds)]
+    pub engine_lease_seconds: f64,
+
+    /// An OpenAI-compatible endpoint for nodes that ask a model: its base address, ending in /v1. Without
+    /// it, workflows with such nodes cannot be started.
+    #[arg(long, env = "RELIVE_LLM_URL", value_name = "URL", hide_env_values = true)]
+    pub llm_url: Option<String>,
+
+    /// The model that is asked when neither the node nor its agent names one.
+    #[arg(long, env = "RELIVE_LLM_MODEL", value_name = "NAME")]
+    pub llm_model: Option<String>,
+
+    /// The endpoint's key, if it wants one. Better as an environment variable: other users of the
+    /// machine can see arguments.
+    #[arg(long, env = "RELIVE_LLM_API_KEY", value_name = "KEY", hide_env_values = true)]
+    pub llm_api_key: Option<Secret>,
+
+    /// Seconds a model may be silent: before its answer begins, and between two pieces of it.
+    #[arg(long, env = "RELIVE_LLM_SILENCE_SECONDS", default_value_t = 60.0, value_name = "SECONDS",
+          value_parser = seconds)]
+    pub llm_silence_seconds: f64,
+
+    /// Hosts that tool nodes may reach, such as <api.example.org>, <*.example.org> or <*>; several with
+    /// commas. None: tool nodes cannot be started.
+    #[arg(long, env = "RELIVE_TOOL_HOSTS", value_delimiter = ',', value_name = "HOST")]
+    pub tool_hosts: Vec<String>,
+
+    /// Let tool nodes reach loopback, private and other inner addresses too.
+    #[arg(long, env = "RELIVE_TOOL_ALLOW_PRIVATE")]
+    pub tool_allow_private: bool,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            engine_sessions: 2_000,
+            engine_nodes: 16,
+            engine_lease_seconds: 10.0,
+            llm_url: None,
+            llm_model: None,
+            llm_api_key: None,
+            llm_silence_seconds: 60.0,
+            tool_hosts: Vec::new(),
+            tool_allow_private: false,
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod embeddings;
 pub mod engine;
 pub mod http;
 pub mod hub;
+pub mod models;
 pub mod protocol;
 pub mod replay;
 pub mod server;

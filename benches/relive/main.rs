@@ -7,6 +7,7 @@
 //! cargo bench --bench relive -- tokens        chunks of a message that is being written, to 100 viewers
 //! cargo bench --bench relive -- memory        what an idle viewer costs
 //! cargo bench --bench relive -- delta         bytes and CPU per change, by size of the graph
+//! cargo bench --bench relive -- engine        nodes through the built-in engine
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
 //! cargo bench --bench relive -- archive       export and import, and the server's peak memory
 //! ```
@@ -22,6 +23,7 @@
 
 mod archive;
 mod delta;
+mod engine;
 mod fanout;
 mod memory;
 mod plain;
@@ -36,7 +38,7 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("write", write::run),
     ("fanout", fanout::run),
     ("tokens", tokens::run),
@@ -44,13 +46,16 @@ const PARTS: [(&str, Part); 7] = [
     ("delta", delta::run),
     ("replay", replay::run),
     ("archive", archive::run),
+    ("engine", engine::run),
 ];
 
 fn main() {
     // Cargo itself passes `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
-        eprintln!("no part is called {unknown}; there are write, fanout, tokens, memory, delta, replay and archive");
+        eprintln!(
+            "no part is called {unknown}; there are write, fanout, tokens, memory, delta, replay, archive and engine"
+        );
         std::process::exit(2);
     }
     support::raise_file_limit();

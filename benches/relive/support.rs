@@ -121,7 +121,12 @@ impl Server {
 
     /// The median time of an `INSERT` of one row that is waited for.
     pub fn commit_latency(&self) -> Duration {
-        let storage = self.database("latency");
+        self.commit_latency_in("latency")
+    }
+
+    /// As [`Server::commit_latency`], in a new database of this name.
+    pub fn commit_latency_in(&self, name: &str) -> Duration {
+        let storage = self.database(name);
         self.runtime.block_on(async {
             let mut connection = storage.pool().acquire().await.expect("connect");
             sqlx::query("CREATE TABLE probe (n int)").execute(&mut *connection).await.expect("create table");

@@ -62,6 +62,8 @@ pub struct Frames {
     /// Text frames that are complete: `ack`, and all others but `error`.
     pub acks: u64,
     pub states: u64,
+    /// Of those, the ones that say a session has ended.
+    pub ends: u64,
     /// Bytes of those states, headers included, and without.
     pub state_bytes: u64,
     pub payload_bytes: u64,
@@ -119,7 +121,8 @@ impl Frames {
         match (self.header[0] & 0x0f, &self.kind) {
             (1, b"ac") => self.acks += 1,
             (1, b"er") => panic!("the server refused: {}", String::from_utf8_lossy(end)),
-            (1, _) => {
+            (1, kind) => {
+                self.ends += u64::from(kind == b"en");
                 self.states += 1;
                 self.state_bytes += (self.header.len() + self.seen) as u64;
                 self.payload_bytes += self.seen as u64;
@@ -161,6 +164,18 @@ impl Client {
 
     pub fn wait_for_acks(&mut self, acks: u64) {
         while self.frames.acks < acks {
+            self.read();
+        }
+    }
+
+    pub fn send_text(&mut self, body: &Value) {
+        let mut frame = Vec::new();
+        push_frame(&mut frame, body);
+        self.send(&frame);
+    }
+
+    pub fn wait_for_ends(&mut self, ends: u64) {
+        while self.frames.ends < ends {
             self.read();
         }
     }

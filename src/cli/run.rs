@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -11,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::lines::{Lines, Story};
 use super::{ServerArg, complain, exit};
 use crate::client::{
-    Client, ClientError, ConnectionState, CreateSession, Event, GraphDefinition, NodeStatus, Recorded, SessionId,
+    self, Client, ClientError, ConnectionState, CreateSession, Event, GraphDefinition, NodeStatus, Recorded, SessionId,
     WorkflowSession,
 };
-use crate::engine::{self, Ended, Plan, PlanError, RemoteCommands, RunError, RunOptions};
+use crate::engine::{self, Control, Ended, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions};
 
 /// What `relive run` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]
@@ -51,8 +52,8 @@ enum Failure {
 /// After a second Ctrl-C commands may still be running; they are killed as the runtime is dropped.
 /// So the caller must let `main` return, and not end the process in another way.
 pub async fn run(args: RunArgs) -> ExitCode {
-    let plan = match read_plan(&args.file) {
-        Ok(plan) => plan,
+    let plan = match read_plan(&args.file, &args.server.server) {
+        Ok(plan) => Arc::new(plan),
         Err(error) => {
             complain(&error);
             return exit::code(exit::BAD_INPUT);
@@ -86,7 +87,8 @@ fn report(ended: Result<Ended, Failure>) -> ExitCode {
     match ended {
         Ok(Ended::Completed) => ExitCode::SUCCESS,
         Ok(Ended::Failed { .. }) => exit::code(exit::FAILED),
-        Ok(Ended::Cancelled { .. }) => exit::code(exit::CANCELLED),
+        // Nothing lets a run be parked here.
+        Ok(Ended::Cancelled { .. } | Ended::Parked { .. }) => exit::code(exit::CANCELLED),
         Err(error) => {
             complain(&error);
             let cancelled = matches!(error, Failure::Run(RunError::Unannounced));
@@ -95,15 +97,18 @@ fn report(ended: Result<Ended, Failure>) -> ExitCode {
     }
 }
 
-fn read_plan(path: &Path) -> Result<Plan, BadFile> {
+fn read_plan(path: &Path, server: &str) -> Result<Plan, BadFile> {
     let path = || path.to_owned();
     let text = std::fs::read(path()).map_err(|error| BadFile::Unreadable { path: path(), error })?;
     let graph: GraphDefinition =
         serde_json::from_slice(&text).map_err(|error| BadFile::NotAGraph { path: path(), error })?;
-    Plan::new(graph).map_err(|error| BadFile::NotRunnable { path: path(), error })
+    let kinds = LocalKinds {
+        server: client::Address::parse(server).map_or_else(|_| server.to_owned(), |address| address.to_string()),
+    };
+    Plan::new(Arc::new(graph), &kinds).map_err(|error| BadFile::NotRunnable { path: path(), error })
 }
 
-async fn drive(plan: &Plan, args: &RunArgs, interrupt: &CancellationToken) -> Result<Ended, Failure> {
+async fn drive(plan: &Arc<Plan>, args: &RunArgs, interrupt: &CancellationToken) -> Result<Ended, Failure> {
     let created = tokio::select! {
         created = create(plan, &args.server.server) => created,
         // Nothing runs yet. A session that was just being created stays pending.
@@ -114,10 +119,9 @@ async fn drive(plan: &Plan, args: &RunArgs, interrupt: &CancellationToken) -> Re
     let mut story = Story::of_graph(Lines::stdout(), &plan.graph);
     introduce(&story, &client, session.id);
     let _connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(tell_connection(client.clone())));
-    let events = client.events(session.id, session.revision).await?;
-    let options =
-        RunOptions { jobs: jobs(args.jobs), session_id: session.id.to_string(), server: client.address().to_string() };
-    let commands = RemoteCommands::new(client.clone(), session.id);
+    let (link, events) = RemoteLink::open(client.clone(), session.id).await?;
+    let options = RunOptions { parallel: jobs(args.jobs), park_after: None };
+    let control = Control { interrupt: interrupt.clone(), ..Control::default() };
     let tell = |recorded: &Recorded| {
         let hint = review_hint(recorded, &client);
         // A run goes on when nobody reads its lines any more.
@@ -125,7 +129,7 @@ async fn drive(plan: &Plan, args: &RunArgs, interrupt: &CancellationToken) -> Re
             story.say(&line);
         }
     };
-    let ended = engine::run(plan, options, commands, events, interrupt.clone(), tell).await?;
+    let ended = engine::run(Arc::clone(plan), options, Arc::new(link), events, control, tell).await?;
     story.say(&format!("{} after {:.1} s: {}", story.status.as_str(), began.elapsed().as_secs_f64(), story.counts()));
     Ok(ended)
 }
@@ -133,7 +137,7 @@ async fn drive(plan: &Plan, args: &RunArgs, interrupt: &CancellationToken) -> Re
 async fn create(plan: &Plan, server: &str) -> Result<(Client, WorkflowSession), ClientError> {
     let client = Client::connect(server).await?;
     let id = SessionId::generate();
-    let request = CreateSession { id: Some(id), graph: Some(plan.graph.clone()), ..CreateSession::default() };
+    let request = CreateSession { id: Some(id), graph: Some(plan.graph.as_ref().clone()), ..CreateSession::default() };
     let session = client.create_session(&request, &id.to_string()).await?;
     Ok((client, session))
 }

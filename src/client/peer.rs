@@ -19,6 +19,7 @@ use crate::session::{
 };
 
 /// One session, by the same rules as on a real server.
+#[derive(Debug)]
 pub(crate) struct Memory {
     pub session: Session,
     pub history: Vec<Recorded>,

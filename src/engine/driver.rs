@@ -1,9 +1,14 @@
 //! How an engine reaches its session, wherever that lives.
 
+use std::fmt::Debug;
 use std::future::Future;
+use std::sync::Arc;
 
-use crate::client::{Client, ClientError, SessionEvents};
-use crate::session::{Command, Recorded, SessionId};
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
+use crate::hub::Chunk;
+use crate::session::{Command, NodeId, Recorded, Session};
 
 /// Why a driver could not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,15 +16,31 @@ pub enum DriverError {
     /// The session does not allow it, most often because it has ended.
     #[error("{0}")]
     Refused(String),
+    /// Somebody else changed a node: what this engine knows of the run no longer holds.
+    #[error("somebody else has changed a node of this run")]
+    Overtaken,
     /// The session cannot be reached, and never will be again.
     #[error("{0}")]
     Lost(String),
 }
 
-/// Sends commands to one session.
-pub trait Commands: Clone + Send + Sync + 'static {
+/// An engine's link to one session: commands there, and what can be read of it.
+pub trait Link: Debug + Send + Sync + 'static {
     /// Carries out all commands or none; returns once they are durable, however long that takes.
-    fn send(&self, commands: Vec<Command>) -> impl Future<Output = Result<(), DriverError>> + Send;
+    /// What was sent is carried out also when the future is dropped.
+    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), DriverError>>;
+
+    /// The newest state that is known here. It holds everything that [`Link::send`] has returned for
+    /// when the link lives in the server's process, and may be a little behind otherwise.
+    fn session(&self) -> Arc<Session>;
+
+    /// The last output of a node, with everything that [`Link::send`] has returned for.
+    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>>;
+
+    /// Shows a chunk of a message that is still being written to whoever watches.
+    fn show(&self, chunk: Chunk) {
+        drop(chunk);
+    }
 }
 
 /// Hears the events of one session: each once, in order.
@@ -27,40 +48,4 @@ pub trait Events: Send {
     /// The next event; `None` after the session's last one. A call may be abandoned without
     /// losing an event.
     fn next(&mut self) -> impl Future<Output = Result<Option<Recorded>, DriverError>> + Send;
-}
-
-/// A session on a server, over one WebSocket.
-#[derive(Clone, Debug)]
-pub struct RemoteCommands {
-    client: Client,
-    session_id: SessionId,
-}
-
-impl RemoteCommands {
-    #[must_use]
-    pub fn new(client: Client, session_id: SessionId) -> Self {
-        Self { client, session_id }
-    }
-}
-
-impl Commands for RemoteCommands {
-    async fn send(&self, commands: Vec<Command>) -> Result<(), DriverError> {
-        self.client.command(self.session_id, commands).await?;
-        Ok(())
-    }
-}
-
-impl Events for SessionEvents {
-    async fn next(&mut self) -> Result<Option<Recorded>, DriverError> {
-        Ok(SessionEvents::next(self).await?)
-    }
-}
-
-impl From<ClientError> for DriverError {
-    fn from(error: ClientError) -> Self {
-        match error {
-            ClientError::Refused { .. } => Self::Refused(error.to_string()),
-            lost => Self::Lost(lost.to_string()),
-        }
-    }
 }

@@ -1,31 +1,43 @@
-//! Runs a graph from outside the server: sends commands, listens to events, and does the work of
-//! the nodes in between, on this machine.
+//! Runs graphs: sends commands, listens to events, and does the work of the nodes in between.
 //!
 //! ```text
 //! Plan (what each node does) ─▶ run ─▶ Schedule (what may start, pure)
 //!                                │
-//!            Events ────────────▶│─▶ node task ─▶ sh -c …
+//!            Events ────────────▶│─▶ node task ─▶ NodeType: a command, a model, a review …
 //!            (pause, signal, …)  │       │
 //!                                ▼       ▼
-//!                              Commands (status, progress, output, the end)
+//!                                   Link (status, output, messages, the end)
 //! ```
 //!
-//! [`Commands`] and [`Events`] are all a run knows of its session, so that it can be driven over a
-//! [`Client`](crate::client::Client) or within the server's own process.
+//! [`Link`] and [`Events`] are all a run knows of its session. `relive run` links to a server over a
+//! [`Client`](crate::client::Client), with the types of nodes that run on its own machine
+//! ([`LocalKinds`]); the server links to its own hub.
 
-mod command_node;
 mod driver;
+mod local;
 mod node_task;
-mod output;
+mod nodes;
 mod plan;
-mod process;
+mod policy;
+mod properties;
 mod regions;
+mod remote;
 mod run;
 mod schedule;
+mod supervisor;
+mod templates;
 
-pub use driver::{Commands, DriverError, Events, RemoteCommands};
-pub use output::KEPT_BYTES;
-pub use plan::{CommandSpec, Plan, PlanError, Work};
+pub use driver::{DriverError, Events, Link};
+pub use local::{LocalEvents, LocalLink};
+pub use nodes::{
+    End, Ended as Attempted, KEPT_BYTES, LocalKinds, Means, NodeContext, NodeType, ServerKinds, Wait, Wake, Web,
+    WebOptions, Work,
+};
+pub use plan::{Kinds, Plan, PlanError, Planned};
+pub use policy::{Budget, Policy, RunSettings};
 pub use regions::LoopError;
-pub use run::{Ended, RunError, RunOptions, run};
-pub use schedule::{Outcome, Schedule, Step, Verdict};
+pub use remote::{RemoteEvents, RemoteLink};
+pub use run::{Control, Ended, RunError, RunOptions, run};
+pub use schedule::{LoopPast, Outcome, Past, Restored, Round, Schedule, Step, Verdict};
+pub use supervisor::{Engine, EngineOptions};
+pub use templates::TemplateError;

@@ -1,21 +1,19 @@
-//! One node from its start to its end, reported as it goes.
+//! One attempt at a node, from its first report to its last.
 //!
-//! Every report is answered before the next is sent: a report that has to be sent again can then
-//! never arrive after a later one, where `running` would begin another attempt.
+//! Every report is answered before the next is sent, and a report of the end carries everything the
+//! attempt leaves behind: messages, usage, memories, context. So a crash finds an attempt either
+//! done or to be done again, never half reported.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::command_node::{self, Attempt, Surroundings};
-use super::driver::{Commands, DriverError};
-use super::plan::CommandSpec;
-use crate::session::{Command, NodeId, NodeStatus, Progress};
-
-/// The least time between two progress reports of a node.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+use super::driver::DriverError;
+use super::nodes::{End, Ended, NodeContext, Wake, Work};
+use super::plan::Planned;
+use crate::session::{Command, NodeId, NodeStatus, Progress, limits};
 
 /// What nodes may do at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,127 +25,153 @@ pub(super) enum Phase {
     Failing,
 }
 
-/// How a node ended.
+/// How an attempt ended, as far as the run goes.
 #[derive(Debug)]
 pub(super) enum NodeEnd {
-    Completed(Option<Value>),
+    Completed,
     Failed(String),
-    /// A review that nobody waits for any more.
-    Abandoned,
+    /// Failed, and is pending again: the next attempt may begin after this time.
+    Retry(Duration),
+    /// Reported as waiting.
+    Waits,
+    /// Of a loop node; nothing is reported yet.
+    Decided {
+        leave: bool,
+        score: Option<f64>,
+    },
     /// Ended from outside, with the session.
     Stopped,
+    Overtaken,
     Lost(String),
 }
 
-/// What a node needs while it runs.
-pub(super) struct NodeTask<C> {
-    pub node: NodeId,
-    pub commands: C,
+/// What an attempt needs while it runs.
+pub(super) struct NodeTask {
+    pub context: NodeContext,
     pub phase: watch::Receiver<Phase>,
     pub stop: CancellationToken,
+    /// Further attempts made so far.
+    pub tries: u32,
 }
 
 /// `Err` is an early end.
 type Reported = Result<(), NodeEnd>;
 
-impl<C: Commands> NodeTask<C> {
-    pub(super) async fn pass(self) -> NodeEnd {
-        let reports = vec![self.status(NodeStatus::Running), self.status(NodeStatus::Completed)];
-        self.report(reports).await.err().unwrap_or(NodeEnd::Completed(None))
+impl NodeTask {
+    pub(super) async fn attempt(self) -> NodeEnd {
+        self.try_attempt().await.unwrap_or_else(|end| end)
     }
 
-    pub(super) async fn command(mut self, spec: &CommandSpec, surroundings: &Surroundings) -> NodeEnd {
-        self.attempts(spec, surroundings).await.unwrap_or_else(|end| end)
+    /// Ends a wait.
+    pub(super) async fn wake(self, wake: Wake) -> NodeEnd {
+        let Some(planned) = self.context.planned() else { return NodeEnd::Stopped };
+        let ended = planned.kind.wake(&self.context, wake).await;
+        self.conclude(planned, ended, Vec::new()).await.unwrap_or_else(|end| end)
     }
 
-    /// Suspends until a signal arrives. `signals` closing means that nobody waits any more.
-    pub(super) async fn review(self, signals: mpsc::Receiver<Value>) -> NodeEnd {
-        self.await_signal(signals).await.unwrap_or_else(|end| end)
+    async fn try_attempt(&self) -> Result<NodeEnd, NodeEnd> {
+        let planned = self.context.planned().ok_or(NodeEnd::Stopped)?;
+        let running = vec![self.status(NodeStatus::Running)];
+        if planned.kind.work() == Work::Pass {
+            let ended = planned.kind.run(&self.context).await;
+            return self.conclude(planned, ended, running).await;
+        }
+        self.report(running).await?;
+        let ended = self.work(planned).await;
+        self.conclude(planned, ended, Vec::new()).await
     }
 
-    async fn attempts(&mut self, spec: &CommandSpec, surroundings: &Surroundings) -> Result<NodeEnd, NodeEnd> {
-        let mut left = spec.retries;
-        loop {
-            self.report(vec![self.status(NodeStatus::Running)]).await?;
-            match self.attempt(spec, surroundings).await? {
-                Attempt::Stopped => return Err(NodeEnd::Stopped),
-                Attempt::Succeeded { output } => {
-                    self.report(vec![self.ended(NodeStatus::Completed, None, Some(output.clone()))]).await?;
-                    return Ok(NodeEnd::Completed(Some(output)));
+    async fn work(&self, planned: &Planned) -> Ended {
+        let work = planned.kind.run(&self.context);
+        if planned.kind.work() == Work::Guarded {
+            return work.await;
+        }
+        let limit = planned.policy.timeout;
+        let late = async {
+            match limit {
+                Some(limit) => tokio::time::sleep(limit).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stop.cancelled() => Ended::bare(End::Stopped),
+            ended = work => ended,
+            () = late => Ended::failed(timed_out(limit.unwrap_or_default())),
+        }
+    }
+
+    /// Reports how an attempt ended, after what is still to be reported `first`.
+    async fn conclude(&self, planned: &Planned, ended: Ended, first: Vec<Command>) -> Result<NodeEnd, NodeEnd> {
+        let Ended { mut commands, end } = ended;
+        let mut reports = first;
+        match end {
+            End::Stopped => Err(NodeEnd::Stopped),
+            End::Decided { leave, score } => Ok(NodeEnd::Decided { leave, score }),
+            End::Waits => {
+                let suspends = planned.kind.wait().is_some_and(|wait| wait.suspended);
+                reports.push(self.status(NodeStatus::Running));
+                reports.append(&mut commands);
+                reports.extend(suspends.then(|| self.status(NodeStatus::Suspended)));
+                self.report(reports).await?;
+                Ok(NodeEnd::Waits)
+            }
+            End::Completed(output) => {
+                match planned.after.commands(&self.context, &output).await {
+                    Ok(mut after) => commands.append(&mut after),
+                    Err(error) => return self.fail(planned, reports, error, Some(output)).await,
                 }
-                Attempt::Failed { output, error } => {
-                    self.report(vec![self.ended(NodeStatus::Failed, Some(error.clone()), Some(output))]).await?;
-                    if left == 0 || !self.may_try_again().await? {
-                        return Ok(NodeEnd::Failed(error));
-                    }
-                    left -= 1;
+                let mut all = reports.clone();
+                all.append(&mut commands);
+                all.push(self.ended(NodeStatus::Completed, None, Some(output)));
+                match self.try_report(all).await? {
+                    Ok(()) => Ok(NodeEnd::Completed),
+                    Err(refused) => self.fail(planned, reports, refused, None).await,
                 }
+            }
+            End::Failed { error, output } => {
+                reports.append(&mut commands);
+                self.fail(planned, reports, error, output).await
             }
         }
     }
 
-    /// One attempt, with its progress reported while it runs.
-    async fn attempt(&self, spec: &CommandSpec, surroundings: &Surroundings) -> Result<Attempt, NodeEnd> {
-        let (sender, receiver) = watch::channel(None);
-        let run = async {
-            let sender = sender;
-            command_node::attempt(spec, surroundings, &sender, &self.stop).await
-        };
-        let (attempt, reported) = tokio::join!(run, self.report_progress(receiver));
-        match reported {
-            // What became of the command matters more than a progress that could not be reported,
-            // unless the session is out of reach.
-            Err(lost @ NodeEnd::Lost(_)) => Err(lost),
-            _ => Ok(attempt),
-        }
-    }
-
-    /// Reports the newest progress, a few times a second, until the command has ended.
-    async fn report_progress(&self, mut progress: watch::Receiver<Option<Progress>>) -> Reported {
-        while progress.changed().await.is_ok() {
-            let newest = *progress.borrow_and_update();
-            self.report(vec![set_status(self.node.clone(), NodeStatus::Running, newest, None, None)]).await?;
-            // What comes meanwhile waits for its turn, the newest only. The sender goes away when the
-            // command ends, which ends the pause as well.
-            let mut ended = progress.clone();
-            let _ = tokio::time::timeout(PROGRESS_EVERY, ended.wait_for(|_| false)).await;
-        }
-        Ok(())
-    }
-
-    /// A retry is a new attempt: a paused run makes none until it is resumed, a failing one never.
-    async fn may_try_again(&mut self) -> Result<bool, NodeEnd> {
-        let decided = self.phase.wait_for(|phase| *phase != Phase::Paused);
-        tokio::select! {
-            () = self.stop.cancelled() => Err(NodeEnd::Stopped),
-            phase = decided => Ok(phase.is_ok_and(|phase| *phase == Phase::Running)),
-        }
-    }
-
-    async fn await_signal(self, mut signals: mpsc::Receiver<Value>) -> Result<NodeEnd, NodeEnd> {
-        self.report(vec![self.status(NodeStatus::Running), self.status(NodeStatus::Suspended)]).await?;
-        let signal = tokio::select! {
-            () = self.stop.cancelled() => return Err(NodeEnd::Stopped),
-            signal = signals.recv() => signal,
-        };
-        let Some(payload) = signal else { return Ok(NodeEnd::Abandoned) };
-        if let Some(error) = rejection(&payload) {
-            self.report(vec![self.ended(NodeStatus::Failed, Some(error.clone()), Some(payload))]).await?;
-            return Ok(NodeEnd::Failed(error));
-        }
-        self.report(vec![self.ended(NodeStatus::Completed, None, Some(payload.clone()))]).await?;
-        Ok(NodeEnd::Completed(Some(payload)))
+    async fn fail(
+        &self,
+        planned: &Planned,
+        mut reports: Vec<Command>,
+        error: String,
+        output: Option<Value>,
+    ) -> Result<NodeEnd, NodeEnd> {
+        let error = shortened(error);
+        let is_failing = *self.phase.borrow() == Phase::Failing;
+        let retry = planned.policy.retry_after(self.tries).filter(|_| !is_failing);
+        reports.push(self.ended(NodeStatus::Failed, Some(error.clone()), output));
+        // Pending at once: a node that is known as failed will not be tried again.
+        reports.extend(retry.map(|_| self.status(NodeStatus::Pending)));
+        self.report(reports).await?;
+        Ok(match retry {
+            Some(pause) => NodeEnd::Retry(pause),
+            None => NodeEnd::Failed(error),
+        })
     }
 
     async fn report(&self, reports: Vec<Command>) -> Reported {
+        let refused = |why| NodeEnd::Failed(format!("its report was refused: {why}"));
+        self.try_report(reports).await?.map_err(refused)
+    }
+
+    /// The inner error says why the report was refused.
+    async fn try_report(&self, reports: Vec<Command>) -> Result<Result<(), String>, NodeEnd> {
         let sent = tokio::select! {
             () = self.stop.cancelled() => return Err(NodeEnd::Stopped),
-            sent = self.commands.send(reports) => sent,
+            sent = self.context.link.send(reports) => sent,
         };
-        sent.map_err(|error| match error {
-            DriverError::Refused(why) => NodeEnd::Failed(format!("its report was refused: {why}")),
-            DriverError::Lost(why) => NodeEnd::Lost(why),
-        })
+        match sent {
+            Ok(()) => Ok(Ok(())),
+            Err(DriverError::Refused(why)) => Ok(Err(why)),
+            Err(DriverError::Overtaken) => Err(NodeEnd::Overtaken),
+            Err(DriverError::Lost(why)) => Err(NodeEnd::Lost(why)),
+        }
     }
 
     fn status(&self, status: NodeStatus) -> Command {
@@ -155,8 +179,17 @@ impl<C: Commands> NodeTask<C> {
     }
 
     fn ended(&self, status: NodeStatus, error: Option<String>, output: Option<Value>) -> Command {
-        set_status(self.node.clone(), status, None, error, output)
+        let output = output.filter(|output| !output.is_null());
+        set_status(self.context.id().clone(), status, None, error, output)
     }
+}
+
+pub(super) fn timed_out(limit: Duration) -> String {
+    format!("timed out after {} s", limit.as_secs_f64())
+}
+
+fn shortened(error: String) -> String {
+    if error.len() <= limits::ERROR_BYTES { error } else { error.chars().take(limits::ERROR_BYTES / 4).collect() }
 }
 
 pub(super) fn set_status(
@@ -167,17 +200,4 @@ pub(super) fn set_status(
     output: Option<Value>,
 ) -> Command {
     Command::SetNodeStatus { node_id, status, name: None, node_type: None, progress, error, output }
-}
-
-/// Why a review turned the node down; `None` for any other signal.
-fn rejection(payload: &Value) -> Option<String> {
-    let review = payload.get("review")?;
-    if review.get("action")?.as_str()? != "reject" {
-        return None;
-    }
-    let reviewer = review.get("reviewer").and_then(Value::as_str);
-    Some(match reviewer {
-        Some(reviewer) => format!("rejected by {}", reviewer.chars().take(200).collect::<String>()),
-        None => "rejected".to_owned(),
-    })
 }

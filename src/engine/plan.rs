@@ -1,19 +1,16 @@
-//! What each node of a graph asks this machine to do, read and checked before anything runs.
+//! What each node of a graph is to do, read and checked before anything runs.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde_json::Value;
-
+use super::nodes::NodeType;
+use super::nodes::after::After;
+use super::policy::{Policy, RunSettings};
 use super::regions::LoopError;
 use super::schedule::Schedule;
+use super::templates::TemplateError;
 use crate::session::{GraphDefinition, GraphError, GraphNode, NodeId};
-
-/// The most a node may ask for.
-const MAX_RETRIES: u64 = 100;
-const MAX_TIMEOUT_SECONDS: f64 = 31_536_000.0;
 
 /// Why a graph cannot be run here. Nothing has been started.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -22,44 +19,46 @@ pub enum PlanError {
     Graph(#[from] GraphError),
     #[error(transparent)]
     Loop(#[from] LoopError),
-    #[error(
-        "node '{node}' has the type '{kind}', which cannot run here; known are command, human_review, start, end, parallel, sequence and loop"
-    )]
-    UnknownType { node: NodeId, kind: String },
-    #[error("node '{node}': the property {property} must be {expected}")]
-    Property { node: NodeId, property: &'static str, expected: &'static str },
+    #[error("node '{node}' has the type '{kind}', which cannot run here; known are {known}")]
+    UnknownType { node: NodeId, kind: String, known: String },
+    #[error("{}: the property {property} must be {expected}", place(node.as_ref()))]
+    Property { node: Option<NodeId>, property: &'static str, expected: &'static str },
+    #[error("{}: the property {property} {error}", place(node.as_ref()))]
+    Template { node: Option<NodeId>, property: &'static str, error: TemplateError },
+    #[error("node '{node}' {problem}")]
+    Node { node: NodeId, problem: String },
 }
 
-/// The work of one node.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Work {
-    Command(Arc<CommandSpec>),
-    /// Waits for a review or any other signal.
-    Review,
-    /// Only shapes the graph.
-    Pass,
+fn place(node: Option<&NodeId>) -> String {
+    node.map_or_else(|| "the graph".to_owned(), |node| format!("node '{node}'"))
 }
 
-/// The properties of a `command` node.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CommandSpec {
-    /// Run by `sh -c`.
-    pub command: String,
-    /// Relative to the directory the run was started in, which is also the default.
-    pub cwd: Option<PathBuf>,
-    /// Added to this process's own environment.
-    pub env: BTreeMap<String, String>,
-    /// Per attempt.
-    pub timeout: Option<Duration>,
-    /// Further attempts after the first.
-    pub retries: u32,
+/// The types of nodes that can run in some place.
+pub trait Kinds: Debug + Send + Sync {
+    /// The names of the types, in the order in which they should be listed.
+    fn names(&self) -> Vec<&'static str>;
+
+    /// Reads a node of one of the types; `None` for any other.
+    fn read(&self, node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>>;
 }
 
 /// A graph that can be run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Plan {
-    pub graph: GraphDefinition,
-    pub(super) work: HashMap<NodeId, Work>,
+    pub graph: Arc<GraphDefinition>,
+    pub settings: RunSettings,
+    nodes: HashMap<NodeId, Planned>,
+}
+
+/// One node of a plan.
+#[derive(Debug)]
+pub struct Planned {
+    pub node: GraphNode,
+    pub kind: Arc<dyn NodeType>,
+    pub policy: Policy,
+    pub after: After,
+    /// The nodes that lead here.
+    pub inputs: Vec<NodeId>,
 }
 
 impl Plan {
@@ -67,97 +66,62 @@ impl Plan {
     ///
     /// When the graph is not valid, a node's type is unknown, or a property has the wrong type.
     /// The error names the node.
-    pub fn new(graph: GraphDefinition) -> Result<Self, PlanError> {
+    pub fn new(graph: Arc<GraphDefinition>, kinds: &dyn Kinds) -> Result<Self, PlanError> {
         graph.validate()?;
         Schedule::new(&graph)?;
-        let work =
-            graph.nodes.values().map(|node| Ok((node.id.clone(), work(node)?))).collect::<Result<_, PlanError>>()?;
-        Ok(Self { graph, work })
+        let settings = RunSettings::read(&graph)?;
+        let mut inputs: HashMap<&NodeId, Vec<NodeId>> = HashMap::new();
+        for node in graph.nodes.values() {
+            for next in &node.next_ids {
+                inputs.entry(next).or_default().push(node.id.clone());
+            }
+        }
+        let mut nodes = HashMap::with_capacity(graph.nodes.len());
+        for node in graph.nodes.values() {
+            let planned = Planned {
+                node: node.clone(),
+                kind: kind_of(node, kinds)?,
+                policy: Policy::read(node)?,
+                after: After::read(node)?,
+                inputs: inputs.remove(&node.id).unwrap_or_default(),
+            };
+            nodes.insert(node.id.clone(), planned);
+        }
+        Ok(Self { graph, settings, nodes })
     }
 
-    pub(super) fn work(&self, node: &NodeId) -> Work {
-        self.work.get(node).cloned().unwrap_or(Work::Pass)
+    pub(super) fn node(&self, node: &NodeId) -> Option<&Planned> {
+        self.nodes.get(node)
     }
-}
 
-fn work(node: &GraphNode) -> Result<Work, PlanError> {
-    match node.kind.as_str() {
-        "command" => CommandSpec::read(node).map(|spec| Work::Command(Arc::new(spec))),
-        "human_review" => Ok(Work::Review),
-        "start" | "end" | "parallel" | "sequence" | GraphDefinition::LOOP => Ok(Work::Pass),
-        kind => Err(PlanError::UnknownType { node: node.id.clone(), kind: kind.to_owned() }),
-    }
-}
-
-impl CommandSpec {
-    fn read(node: &GraphNode) -> Result<Self, PlanError> {
-        let wrong = |property, expected| PlanError::Property { node: node.id.clone(), property, expected };
-        let text = |value: &Value| value.as_str().filter(|text| !text.contains('\0')).map(str::to_owned);
-        let property = |name| node.properties.get(name).filter(|value| !value.is_null());
-
-        let command = property("command").and_then(text).filter(|command| !command.trim().is_empty());
-        Ok(Self {
-            command: command.ok_or_else(|| wrong("command", "a shell command"))?,
-            cwd: read_optional(property("cwd"), |value| text(value).filter(|path| !path.is_empty()).map(PathBuf::from))
-                .map_err(|()| wrong("cwd", "the path of a directory"))?,
-            env: read_optional(property("env"), environment)
-                .map_err(|()| wrong("env", "an object of names and strings"))?
-                .unwrap_or_default(),
-            timeout: read_optional(property("timeoutSeconds"), seconds)
-                .map_err(|()| wrong("timeoutSeconds", "a number of seconds above 0, at most a year"))?,
-            retries: read_optional(property("retries"), retries)
-                .map_err(|()| wrong("retries", "a whole number from 0 to 100"))?
-                .unwrap_or_default(),
-        })
+    /// The first node that asks a model, if one does.
+    #[must_use]
+    pub fn needs_model(&self) -> Option<&NodeId> {
+        self.graph.nodes.keys().find(|id| self.nodes.get(*id).is_some_and(|planned| planned.kind.needs_model()))
     }
 }
 
-fn read_optional<T>(value: Option<&Value>, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>, ()> {
-    value.map(|value| read(value).ok_or(())).transpose()
-}
-
-fn environment(value: &Value) -> Option<BTreeMap<String, String>> {
-    let fits = |name: &str, value: &str| !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0');
-    let entry = |(name, value): (&String, &Value)| {
-        value.as_str().filter(|value| fits(name, value)).map(|value| (name.clone(), value.to_owned()))
-    };
-    value.as_object()?.iter().map(entry).collect()
-}
-
-fn seconds(value: &Value) -> Option<Duration> {
-    let seconds = value.as_f64().filter(|seconds| *seconds > 0.0 && *seconds <= MAX_TIMEOUT_SECONDS)?;
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-fn retries(value: &Value) -> Option<u32> {
-    value.as_u64().filter(|retries| *retries <= MAX_RETRIES)?.try_into().ok()
+fn kind_of(node: &GraphNode, kinds: &dyn Kinds) -> Result<Arc<dyn NodeType>, PlanError> {
+    kinds.read(node).unwrap_or_else(|| {
+        let names = kinds.names();
+        let known = match names.split_last() {
+            Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+            _ => names.join(""),
+        };
+        Err(PlanError::UnknownType { node: node.id.clone(), kind: node.kind.clone(), known })
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::nodes::LocalKinds;
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn plan(kind: &str, properties: Value) -> Result<Plan, PlanError> {
         let node = json!({"id": "a", "type": kind, "name": "A", "properties": properties});
         let graph = json!({"name": "g", "startNodeId": "a", "nodes": {"a": node}});
-        Plan::new(serde_json::from_value(graph).expect("a graph"))
-    }
-
-    #[test]
-    fn reads_every_property() {
-        let properties = json!({
-            "command": "true", "cwd": "/tmp", "env": {"A": "b"}, "timeoutSeconds": 1.5, "retries": 2, "colour": "red"
-        });
-        let expected = CommandSpec {
-            command: "true".into(),
-            cwd: Some("/tmp".into()),
-            env: BTreeMap::from([("A".into(), "b".into())]),
-            timeout: Some(Duration::from_millis(1_500)),
-            retries: 2,
-        };
-        let plan = plan("command", properties).expect("a plan");
-        assert_eq!(plan.work(&"a".into()), Work::Command(Arc::new(expected)));
+        Plan::new(serde_json::from_value(graph).expect("a graph"), &LocalKinds::default())
     }
 
     #[test]
@@ -177,7 +141,7 @@ mod tests {
         for (expected, properties) in cases {
             match plan("command", properties.clone()) {
                 Err(PlanError::Property { node, property, .. }) => {
-                    assert_eq!((node.as_str(), property), ("a", expected), "{properties}");
+                    assert_eq!((node, property), (Some("a".into()), expected), "{properties}");
                 }
                 other => panic!("{properties} gave {other:?}"),
             }
@@ -188,17 +152,18 @@ mod tests {
     fn an_unknown_type_is_refused_by_name() {
         let refused = plan("teleport", json!({})).expect_err("unknown");
         assert!(refused.to_string().starts_with("node 'a' has the type 'teleport'"), "{refused}");
+        assert!(refused.to_string().contains("command, "), "{refused}");
     }
 
     #[test]
-    fn the_examples_can_be_run() {
+    fn the_examples_of_commands_can_be_run() {
         for (name, text) in [
             ("tour", include_str!("../../examples/tour.json")),
             ("self-check", include_str!("../../examples/self-check.json")),
             ("review", include_str!("../../examples/review.json")),
         ] {
             let graph = serde_json::from_str(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            Plan::new(graph).unwrap_or_else(|error| panic!("{name}: {error}"));
+            Plan::new(graph, &LocalKinds::default()).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     }
 }

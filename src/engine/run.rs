@@ -1,61 +1,85 @@
-//! One run from start to end: the schedule says what may start, node tasks do it, and the
-//! session's events say what everybody else wants.
+//! One run: the schedule says what may start, node tasks do it, and the session's events say what
+//! everybody else wants. It begins wherever the session's state is, so a run that was cut off, or
+//! forked, is taken up as one that was just started.
 //!
 //! - **pause**: running nodes finish, none start, until **resume**.
-//! - **cancel, stop, fail, complete** from anybody end every process at once; the run returns when
+//! - **cancel, stop, fail, complete** from anybody end every attempt at once; the run returns when
 //!   they are gone.
-//! - A **signal** goes to the review it is for; a command node takes none.
-//! - An **interrupt** (Ctrl-C) ends every process and cancels the session.
+//! - A **signal** goes to the node that waits for it.
+//! - A node that waits (a review, a delay) holds no task: only an entry here, and its status.
+//! - An **interrupt** (Ctrl-C) ends every attempt and cancels the session; being **detached** ends
+//!   them too, and leaves the session as it is for somebody else to take up.
 //!
 //! The session's own ending event is what ends the run, whoever caused it: until that event is
 //! heard nothing has ended.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod budget;
+mod outputs;
+mod rounds;
+mod sending;
+mod take_up;
+mod timers;
+
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::command_node::Surroundings;
-use super::driver::{Commands, DriverError, Events};
-use super::node_task::{NodeEnd, NodeTask, Phase, set_status};
-use super::plan::{Plan, Work};
-use super::process::GRACE;
+use super::driver::{DriverError, Events, Link};
+use super::node_task::{NodeEnd, NodeTask, Phase};
+use super::nodes::{NodeContext, Wake, Work};
+use super::plan::Plan;
 use super::regions::LoopError;
-use super::schedule::{Outcome, Schedule, Step, Verdict};
-use crate::session::{Command, Event, NodeId, NodeStatus, Recorded};
+use super::schedule::{Outcome, Schedule, Step};
+use crate::session::{Event, NodeId, Recorded, Revision, SessionStatus, Timestamp};
 
-/// Bytes of the run's `outputs` as JSON. A node's output that does not fit is left out of them; it
-/// can still be had from the node.
-const OUTPUTS_BYTES: usize = 256 * 1024;
-/// Skipped nodes in one array of commands.
-const SKIPS: usize = 500;
-/// How long an interrupted run waits for the server once its processes have had their time.
-const FAREWELL: Duration = Duration::from_secs(5);
+use rounds::Rounds;
+use sending::{Ending, Purpose};
+use timers::{Timer, Timers};
+
+/// How long an interrupted run waits for the server and its attempts.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// How a run goes about its nodes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RunOptions {
-    /// How many commands run at the same time.
-    pub jobs: usize,
-    pub session_id: String,
-    /// The server's address, for the commands' environment.
-    pub server: String,
+    /// How many nodes work at the same time; those that only shape the graph or wait do not count.
+    pub parallel: usize,
+    /// Let go when nothing is left to do for at least this long but to wait.
+    pub park_after: Option<Duration>,
+}
+
+/// What ends a run from this side.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    /// Ends every attempt and cancels the session.
+    pub interrupt: CancellationToken,
+    /// Ends every attempt and leaves the session as it is.
+    pub detach: CancellationToken,
 }
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
     Completed,
-    Failed { error: String },
-    Cancelled { reason: Option<String> },
+    Failed {
+        error: String,
+    },
+    Cancelled {
+        reason: Option<String>,
+    },
+    /// Nothing is left to do until somebody changes the session beyond this revision, or for so long.
+    Parked {
+        revision: Revision,
+        wake_after: Option<Duration>,
+    },
 }
 
-/// Why a run came to no end of its own. No process is left.
+/// Why a run came to no end of its own. No attempt is left.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     #[error(transparent)]
@@ -64,26 +88,29 @@ pub enum RunError {
     NotStarted(String),
     #[error("lost the session: {0}")]
     Lost(String),
+    #[error("{}", DriverError::Overtaken)]
+    Overtaken,
     #[error("cancelled here, but the server could not be told")]
     Unannounced,
+    #[error("let go of the session")]
+    Detached,
 }
 
-/// Runs a pending session's graph to its end. `events` must begin after the session's creation;
-/// `observe` is shown each of them.
+/// Runs a session's graph to its end, from wherever the session stands; one that is pending is
+/// started. `events` must begin after the state that `link` shows; `observe` is shown each of them.
 ///
 /// # Errors
 ///
 /// [`RunError`]; a run that fails or is cancelled is no error but an [`Ended`].
-pub async fn run<C: Commands, E: Events>(
-    plan: &Plan,
+pub async fn run<E: Events>(
+    plan: Arc<Plan>,
     options: RunOptions,
-    commands: C,
+    link: Arc<dyn Link>,
     mut events: E,
-    interrupt: CancellationToken,
+    control: Control,
     mut observe: impl FnMut(&Recorded),
 ) -> Result<Ended, RunError> {
-    let mut run = Run::new(plan, options, commands)?;
-    run.send(Purpose::Start, vec![Command::Start]);
+    let mut run = Run::begin(plan, options, link)?;
     let mut deadline = None;
     loop {
         run.advance();
@@ -92,12 +119,11 @@ pub async fn run<C: Commands, E: Events>(
         {
             return result;
         }
-        let late = async move {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
+        if let Some(parked) = run.parked() {
+            return Ok(parked);
+        }
+        let late = at(deadline);
+        let due = at(run.timers.next());
         tokio::select! {
             Some(done) = run.tasks.join_next() => match done {
                 Ok(done) => run.done(done),
@@ -106,15 +132,17 @@ pub async fn run<C: Commands, E: Events>(
             event = events.next(), if run.result.is_none() => match event {
                 Ok(Some(recorded)) => {
                     observe(&recorded);
-                    run.hear(&recorded.event);
+                    run.hear(&recorded);
                 }
                 Ok(None) => run.finish(Err(RunError::Lost("its events ended before it did".to_owned()))),
+                Err(DriverError::Overtaken) => run.finish(Err(RunError::Overtaken)),
                 Err(error) => run.finish(Err(RunError::Lost(error.to_string()))),
             },
-            () = interrupt.cancelled(), if deadline.is_none() => {
-                deadline = Some(Instant::now() + GRACE + FAREWELL);
-                run.stop.cancel();
-                run.send(Purpose::Cancel, vec![Command::Cancel { reason: Some("interrupted".to_owned()) }]);
+            () = due, if run.result.is_none() => run.ring(),
+            () = control.detach.cancelled(), if run.result.is_none() => run.finish(Err(RunError::Detached)),
+            () = control.interrupt.cancelled(), if deadline.is_none() => {
+                deadline = Some(Instant::now() + FAREWELL);
+                run.cancel();
             }
             () = late => {
                 run.tasks.shutdown().await;
@@ -124,28 +152,11 @@ pub async fn run<C: Commands, E: Events>(
     }
 }
 
-/// Why something other than a node's report was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Start,
-    Skip,
-    /// The end the schedule came to; with how much had been heard when it was sent.
-    End {
-        heard: u64,
-    },
-    Cancel,
-}
-
-/// Whether the session has been asked to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    NotAsked,
-    /// Its last event will say so.
-    Asked,
-    /// Somebody was faster, such as with a pause: asking again waits for news of that.
-    Refused {
-        heard: u64,
-    },
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 enum Done {
@@ -153,52 +164,67 @@ enum Done {
     Sent(Purpose, Result<(), DriverError>),
 }
 
-struct Run<'a, C> {
-    plan: &'a Plan,
+struct Run {
+    plan: Arc<Plan>,
     options: RunOptions,
-    commands: C,
+    link: Arc<dyn Link>,
     schedule: Schedule,
     /// Told to start by the schedule, not started yet.
     ready: VecDeque<NodeId>,
-    /// Command nodes that run now.
+    /// Nodes that take up a place now.
     busy: usize,
     tasks: JoinSet<Done>,
     phase: watch::Sender<Phase>,
-    /// Ends every node task and its processes.
+    /// Ends every attempt.
     stop: CancellationToken,
-    reviews: HashMap<NodeId, mpsc::Sender<Value>>,
-    /// Nodes that have been started in any round.
-    begun: HashSet<NodeId>,
-    outputs: BTreeMap<NodeId, Value>,
+    /// Nodes that wait for a signal or a time.
+    waits: HashSet<NodeId>,
+    /// The revision of the last signal each was given.
+    signals_given: HashMap<NodeId, Revision>,
+    timers: Timers,
+    /// Further attempts made of nodes that failed.
+    tries: HashMap<NodeId, u32>,
+    rounds: Rounds,
     failure: Option<String>,
-    /// How many events have been heard.
-    heard: u64,
+    /// The newest revision heard.
+    heard: Revision,
     started: bool,
+    /// The budget is used up, and the session is being paused for it.
+    holding: bool,
     ending: Ending,
     result: Option<Result<Ended, RunError>>,
 }
 
-impl<'a, C: Commands> Run<'a, C> {
-    fn new(plan: &'a Plan, options: RunOptions, commands: C) -> Result<Self, RunError> {
-        Ok(Self {
+impl Run {
+    fn begin(plan: Arc<Plan>, options: RunOptions, link: Arc<dyn Link>) -> Result<Self, RunError> {
+        let session = link.session();
+        let mut run = Self {
             schedule: Schedule::new(&plan.graph)?,
             plan,
             options,
-            commands,
+            link,
             ready: VecDeque::new(),
             busy: 0,
             tasks: JoinSet::new(),
             phase: watch::Sender::new(Phase::Running),
             stop: CancellationToken::new(),
-            reviews: HashMap::new(),
-            begun: HashSet::new(),
-            outputs: BTreeMap::new(),
+            waits: HashSet::new(),
+            signals_given: HashMap::new(),
+            timers: Timers::default(),
+            tries: HashMap::new(),
+            rounds: Rounds::default(),
             failure: None,
-            heard: 0,
+            heard: session.revision,
             started: false,
+            holding: false,
             ending: Ending::NotAsked,
             result: None,
-        })
+        };
+        match session.status {
+            SessionStatus::Pending => run.send(Purpose::Start, vec![crate::session::Command::Start]),
+            _ => run.take_up(&session)?,
+        }
+        Ok(run)
     }
 
     /// Starts what may start, and asks for the end when all is done.
@@ -206,9 +232,9 @@ impl<'a, C: Commands> Run<'a, C> {
         if self.stop.is_cancelled() || !self.started || self.result.is_some() {
             return;
         }
-        if *self.phase.borrow() == Phase::Running {
+        if *self.phase.borrow() == Phase::Running && !self.ready.is_empty() && !self.is_over_budget() {
             while let Some(node) = self.next_ready() {
-                self.launch(node);
+                self.launch(&node);
             }
         }
         let may_ask = match self.ending {
@@ -221,90 +247,76 @@ impl<'a, C: Commands> Run<'a, C> {
         }
     }
 
-    /// The first ready node for which there is room: only commands take up a job.
+    /// The first ready node for which there is room.
     fn next_ready(&mut self) -> Option<NodeId> {
-        let room = self.busy < self.options.jobs.max(1);
-        let at = self.ready.iter().position(|node| room || !matches!(self.plan.work(node), Work::Command(_)))?;
+        let most = self.plan.settings.parallel.unwrap_or(usize::MAX).min(self.options.parallel).max(1);
+        let room = self.busy < most;
+        let at = self.ready.iter().position(|node| room || !self.takes_a_place(node))?;
         self.ready.remove(at)
     }
 
-    fn launch(&mut self, node: NodeId) {
-        self.begun.insert(node.clone());
-        let task = NodeTask {
-            node: node.clone(),
-            commands: self.commands.clone(),
-            phase: self.phase.subscribe(),
-            stop: self.stop.clone(),
-        };
-        match self.plan.work(&node) {
-            Work::Pass => drop(self.tasks.spawn(async move { Done::Node(node, task.pass().await) })),
-            Work::Review => {
-                let (sender, receiver) = mpsc::channel(1);
-                self.reviews.insert(node.clone(), sender);
-                self.tasks.spawn(async move { Done::Node(node, task.review(receiver).await) });
-            }
-            Work::Command(spec) => {
-                self.busy += 1;
-                let surroundings = Surroundings {
-                    session_id: self.options.session_id.clone(),
-                    node_id: node.to_string(),
-                    server: self.options.server.clone(),
-                };
-                let spec = Arc::clone(&spec);
-                self.tasks.spawn(async move { Done::Node(node, task.command(&spec, &surroundings).await) });
-            }
-        }
+    fn takes_a_place(&self, node: &NodeId) -> bool {
+        self.plan.node(node).is_some_and(|planned| planned.kind.work() != Work::Pass)
     }
 
-    fn send(&mut self, purpose: Purpose, commands: Vec<Command>) {
-        let sender = self.commands.clone();
-        // Once stopped, only the cancellation itself is worth waiting for.
-        let stop = if purpose == Purpose::Cancel { CancellationToken::new() } else { self.stop.clone() };
-        self.tasks.spawn(async move {
-            tokio::select! {
-                sent = sender.send(commands) => Done::Sent(purpose, sent),
-                () = stop.cancelled() => Done::Sent(purpose, Err(DriverError::Refused("stopped".to_owned()))),
-            }
-        });
+    fn task(&self, node: &NodeId) -> Option<NodeTask> {
+        let context = NodeContext::new(&self.plan, node, &self.link, &self.stop)?;
+        let tries = self.tries.get(node).copied().unwrap_or_default();
+        Some(NodeTask { context, phase: self.phase.subscribe(), stop: self.stop.clone(), tries })
+    }
+
+    fn launch(&mut self, node: &NodeId) {
+        let Some(task) = self.task(node) else { return };
+        self.busy += usize::from(self.takes_a_place(node));
+        let node = node.clone();
+        metrics::counter!("relive_engine_nodes_started_total").increment(1);
+        self.tasks.spawn(async move { Done::Node(node, task.attempt().await) });
     }
 
     fn done(&mut self, done: Done) {
         match done {
-            Done::Node(node, end) => self.node_ended(&node, end),
-            Done::Sent(_, Ok(())) if self.result.is_some() => {}
-            Done::Sent(Purpose::Start, Ok(())) => {
-                self.started = true;
-                let step = self.schedule.begin();
-                self.take(step);
+            Done::Node(node, end) => {
+                // Types that wait take up no place.
+                self.busy = self.busy.saturating_sub(usize::from(self.takes_a_place(&node)));
+                self.node_ended(&node, end);
             }
-            Done::Sent(_, Err(DriverError::Lost(why))) => self.finish(Err(RunError::Lost(why))),
-            Done::Sent(Purpose::End { heard }, Err(DriverError::Refused(_))) => self.ending = Ending::Refused { heard },
-            Done::Sent(Purpose::Start, Err(DriverError::Refused(why))) if !self.stop.is_cancelled() => {
-                self.finish(Err(RunError::NotStarted(why)));
-            }
-            // A refusal to skip or to cancel means that the session has ended; its event is on the way.
-            Done::Sent(_, _) => {}
+            Done::Sent(purpose, sent) => self.sent(purpose, sent),
         }
     }
 
     fn node_ended(&mut self, node: &NodeId, end: NodeEnd) {
-        self.reviews.remove(node);
-        if matches!(self.plan.work(node), Work::Command(_)) {
-            self.busy -= 1;
-        }
         let outcome = match end {
-            NodeEnd::Completed(output) => {
-                self.keep_output(node, output);
-                Outcome::Completed
-            }
+            NodeEnd::Completed => Outcome::Completed,
             NodeEnd::Failed(error) => {
-                self.failure.get_or_insert_with(|| format!("node '{node}' failed: {error}"));
-                Outcome::Failed
+                metrics::counter!("relive_engine_nodes_failed_total").increment(1);
+                self.failed(node, &error)
             }
-            NodeEnd::Abandoned => Outcome::Skipped,
+            NodeEnd::Retry(pause) => {
+                metrics::counter!("relive_engine_nodes_failed_total").increment(1);
+                *self.tries.entry(node.clone()).or_default() += 1;
+                return self.timers.set(Instant::now() + pause, Timer::Retry(node.clone()));
+            }
+            NodeEnd::Waits => return self.wait(node, None),
+            NodeEnd::Decided { leave, score } => return self.decide_round(node.clone(), leave, score),
             NodeEnd::Stopped => return,
+            NodeEnd::Overtaken => return self.finish(Err(RunError::Overtaken)),
             NodeEnd::Lost(why) => return self.finish(Err(RunError::Lost(why))),
         };
+        self.settle(node, outcome);
+    }
+
+    /// What a final failure means for the run.
+    fn failed(&mut self, node: &NodeId, error: &str) -> Outcome {
+        if self.plan.node(node).is_some_and(|planned| planned.policy.continues) {
+            return Outcome::Completed;
+        }
+        self.failure.get_or_insert_with(|| format!("node '{node}' failed: {error}"));
+        Outcome::Failed
+    }
+
+    fn settle(&mut self, node: &NodeId, outcome: Outcome) {
+        self.tries.remove(node);
+        self.timers.forget(node);
         let step = self.schedule.settle(node, outcome);
         self.take(step);
         if self.schedule.is_failing() {
@@ -315,50 +327,81 @@ impl<'a, C: Commands> Run<'a, C> {
     fn take(&mut self, step: Step) {
         self.ready.extend(step.start);
         // The event that ends the session skips what is left by itself.
-        if self.schedule.verdict().is_some() {
-            return;
-        }
-        let skip = |node| set_status(node, NodeStatus::Skipped, None, None, None);
-        let skipped: Vec<Command> = step.skip.into_iter().filter(|node| !self.begun.contains(node)).map(skip).collect();
-        for some in skipped.chunks(SKIPS) {
-            self.send(Purpose::Skip, some.to_vec());
+        if self.schedule.verdict().is_none() {
+            self.skip(step.skip);
         }
     }
 
-    /// After a failure: nothing new starts, and nobody is waited for who has not begun to work.
+    /// After a failure: nothing new starts, and nobody is waited for who does not work.
     fn let_go(&mut self) {
         self.phase.send_replace(Phase::Failing);
-        self.reviews.clear();
-        for node in std::mem::take(&mut self.ready) {
+        let waiting = std::mem::take(&mut self.waits);
+        let retries = self.timers.take_nodes();
+        let idle: Vec<NodeId> = waiting.into_iter().chain(retries).chain(self.ready.drain(..)).collect();
+        for node in idle {
             self.schedule.settle(&node, Outcome::Skipped);
         }
     }
 
-    fn ask_for_the_end(&mut self) {
-        let command = match self.schedule.verdict() {
-            None => return,
-            // A paused session cannot complete before somebody resumes it.
-            Some(Verdict::Completed) if *self.phase.borrow() == Phase::Paused => return,
-            Some(Verdict::Completed) => Command::Complete { outputs: Some(json!(self.outputs)) },
-            Some(Verdict::Failed { node }) => {
-                let unknown = || format!("node '{node}' failed");
-                Command::Fail { error: self.failure.clone().unwrap_or_else(unknown) }
-            }
-        };
-        self.ending = Ending::Asked;
-        self.send(Purpose::End { heard: self.heard }, vec![command]);
+    /// A node has begun to wait, or goes on with it, `due` in so long.
+    fn wait(&mut self, node: &NodeId, due: Option<Duration>) {
+        let Some(wait) = self.plan.node(node).and_then(|planned| planned.kind.wait()) else { return };
+        if self.schedule.is_failing() {
+            self.schedule.settle(node, Outcome::Skipped);
+            return;
+        }
+        self.waits.insert(node.clone());
+        if !self.timers.has(node)
+            && let Some(due) = due.or(wait.due)
+        {
+            self.timers.set(Instant::now() + due, Timer::Wait(node.clone()));
+        }
+        // One may have come before anybody was there to hear it.
+        let session = self.link.session();
+        if let Some(signal) = session.signals.get(node) {
+            self.give_signal(node, signal.payload.as_ref().clone(), signal.revision, session.updated_at);
+        }
     }
 
-    fn hear(&mut self, event: &Event) {
-        self.heard += 1;
-        match event {
-            Event::Paused => self.change_phase(Phase::Running, Phase::Paused),
+    fn give_signal(&mut self, node: &NodeId, payload: serde_json::Value, revision: Revision, at: Timestamp) {
+        let given = self.signals_given.get(node).copied().unwrap_or_default();
+        if self.waits.contains(node) && revision > given {
+            self.signals_given.insert(node.clone(), revision);
+            self.wake(node, Wake::Signal { payload, at });
+        }
+    }
+
+    fn wake(&mut self, node: &NodeId, wake: Wake) {
+        let Some(task) = self.task(node) else { return };
+        self.waits.remove(node);
+        let node = node.clone();
+        self.tasks.spawn(async move { Done::Node(node, task.wake(wake).await) });
+    }
+
+    /// The first timer is due.
+    fn ring(&mut self) {
+        match self.timers.take_due() {
+            Some(Timer::Wait(node)) if self.waits.contains(&node) => self.wake(&node, Wake::Due),
+            Some(Timer::Retry(node)) => self.ready.push_back(node),
+            Some(Timer::RunDeadline) => self.run_out_of_time(),
+            Some(Timer::Wait(_)) | None => {}
+        }
+    }
+
+    fn hear(&mut self, recorded: &Recorded) {
+        self.heard = recorded.revision;
+        match &recorded.event {
+            Event::Paused => {
+                self.holding = false;
+                self.change_phase(Phase::Running, Phase::Paused);
+            }
             Event::Resumed => self.change_phase(Phase::Paused, Phase::Running),
             Event::Signalled { node_id, payload } => {
-                if let Some(review) = self.reviews.get(node_id) {
-                    // Full or closed: the review has its answer already.
-                    let _ = review.try_send(payload.as_ref().clone());
-                }
+                self.give_signal(node_id, payload.as_ref().clone(), recorded.revision, recorded.at);
+            }
+            // A waiting node's own reports are sent when it no longer waits.
+            Event::NodeStatusChanged { node_id, status, .. } if status.is_final() && self.waits.contains(node_id) => {
+                self.finish(Err(RunError::Overtaken));
             }
             Event::Completed { .. } => self.finish(Ok(Ended::Completed)),
             Event::Failed { error, .. } => self.finish(Ok(Ended::Failed { error: error.clone() })),
@@ -383,13 +426,19 @@ impl<'a, C: Commands> Run<'a, C> {
         self.result.get_or_insert(result);
     }
 
-    fn keep_output(&mut self, node: &NodeId, output: Option<Value>) {
-        let is_last = self.plan.graph.nodes.get(node).is_some_and(|node| node.next_ids.is_empty());
-        let Some(output) = output.filter(|_| is_last) else { return };
-        let size = |value: &Value| value.to_string().len();
-        if self.outputs.values().map(size).sum::<usize>() + size(&output) <= OUTPUTS_BYTES {
-            self.outputs.insert(node.clone(), output);
+    /// Whether there is nothing to do but to wait, and that for long enough to let go meanwhile.
+    fn parked(&self) -> Option<Ended> {
+        let park_after = self.options.park_after?;
+        let idle = self.started && self.result.is_none() && self.tasks.is_empty() && !self.holding;
+        let starts = *self.phase.borrow() == Phase::Running && !self.ready.is_empty();
+        let asked = matches!(self.ending, Ending::Asked);
+        let wake_after = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
+        let soon = wake_after.is_some_and(|wake| wake < park_after);
+        let revision = self.link.session().revision;
+        if !idle || starts || asked || soon || self.heard != revision {
+            return None;
         }
+        Some(Ended::Parked { revision, wake_after })
     }
 }
 

@@ -4,16 +4,21 @@
 //!   has fired, and at least one has. A node that no edge can reach any more is skipped.
 //! - A completed node fires its edges; a skipped one never will.
 //! - A failed node fails the run. What depends on it is skipped at once, nothing new starts,
-//!   nodes that are already running are let finish, and then the rest is skipped.
+//!   nodes that are already running are let finish, and then the rest is skipped. (A node whose
+//!   failure is to be passed over is settled as completed.)
 //! - A `loop` node's `nextIds` are `[again, exit…]`. Its body is what lies on the way from `again`
 //!   back to it, and `max_rounds` (default 1) is how often the body runs, whether the run enters
 //!   the body first or the loop node first. Each further round is a new attempt of every node in
-//!   it; only what comes round counts as input then, not what came in from outside before. What leaves the body by another way than the loop node waits until the loop is over.
+//!   it; only what comes round counts as input then, not what came in from outside before. What
+//!   leaves the body by another way than the loop node waits until the loop is over.
 //!
 //! ```text
 //! begin() ─▶ Step { start, skip }          settle(node, outcome) ─▶ Step { start, skip }
-//!                                          verdict() ─▶ None while anything runs
+//! restore(what nodes are known to be)      verdict() ─▶ None while anything runs
 //! ```
+//!
+//! What is known of the nodes from outside is enough to go on from ([`Schedule::restore`]), provided
+//! that every node of a new round is known to wait again ([`Round::reset`]).
 
 use std::collections::VecDeque;
 
@@ -24,8 +29,22 @@ use crate::session::{GraphDefinition, NodeId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Completed,
+    /// Of a loop node: completed, and no further round whatever `max_rounds` says. Of any other
+    /// node, the same as completed.
+    Left,
     Failed,
     Skipped,
+}
+
+/// What a loop node's completion leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// How many rounds of the body are behind the loop now.
+    pub rounds: u32,
+    /// Whether there is another one.
+    pub again: bool,
+    /// The nodes that wait again then: the body, and the loop node itself. Empty on the way out.
+    pub reset: Vec<NodeId>,
 }
 
 /// What follows from an outcome.
@@ -72,6 +91,9 @@ pub struct Schedule {
     running: usize,
     waiting: usize,
     failed: Option<usize>,
+    /// Ready, but kept apart from what runs: a loop decides while none of its body runs, as what runs
+    /// then would be in two rounds at once. Looked at again whenever a node ends.
+    apart: Vec<usize>,
 }
 
 impl Schedule {
@@ -90,6 +112,7 @@ impl Schedule {
             running: 0,
             waiting: layout.ids.len(),
             failed: None,
+            apart: Vec::new(),
             layout,
         })
     }
@@ -113,9 +136,9 @@ impl Schedule {
                 let touched = self.send(at, Signal::Dead);
                 self.follow(touched)
             }
-            Outcome::Completed => {
+            Outcome::Completed | Outcome::Left => {
                 let touched = match self.layout.loop_at[at] {
-                    Some(held) => self.go_round(held),
+                    Some(held) => self.go_round(held, outcome == Outcome::Left),
                     None => self.send(at, Signal::Fired),
                 };
                 self.follow(touched)
@@ -158,6 +181,7 @@ impl Schedule {
     fn follow(&mut self, touched: Vec<usize>) -> Step {
         // First come, first looked at: with one job, branches then start in the order they are written.
         let mut touched = VecDeque::from(touched);
+        touched.extend(std::mem::take(&mut self.apart));
         let mut step = Step::default();
         loop {
             while let Some(node) = touched.pop_front().filter(|_| self.failed.is_none()) {
@@ -183,11 +207,25 @@ impl Schedule {
             return Vec::new();
         }
         if self.has_input(node) {
-            self.start(node, step);
+            if self.must_stay_apart(node) {
+                self.apart.push(node);
+            } else {
+                self.start(node, step);
+            }
             return Vec::new();
         }
         self.end_waiting(node, step);
         self.send(node, Signal::Dead)
+    }
+
+    /// Whether a loop would decide beside its running body. That can only be so where a cycle is
+    /// entered at several places.
+    fn must_stay_apart(&self, node: usize) -> bool {
+        let runs = |node: usize| self.standing[node] == Standing::Running;
+        self.layout.loops.iter().any(|held| {
+            (held.body[node] && runs(held.node))
+                || (held.node == node && (0..held.body.len()).any(|inside| held.body[inside] && runs(inside)))
+        })
     }
 
     fn start(&mut self, node: usize, step: &mut Step) {
@@ -255,15 +293,30 @@ impl Schedule {
         self.layout.edges.iter().filter(move |edge| edge.leaves.contains(&held)).map(|edge| edge.to)
     }
 
-    /// The loop node has run: another round, or the way out.
-    fn go_round(&mut self, held: usize) -> Vec<usize> {
-        let (node, again) = (self.layout.loops[held].node, self.layout.loops[held].again);
-        if self.frame[node] == held + 1 {
-            self.rounds[held] += 1;
+    /// What completing a running loop node would lead to; `None` for any other node.
+    #[must_use]
+    pub fn round(&self, node: &NodeId, leave: bool) -> Option<Round> {
+        let held = self.layout.loop_at[*self.layout.index.get(node)?]?;
+        let rounds = self.rounds_behind(held);
+        let again = !leave && rounds < self.layout.loops[held].max_rounds;
+        let ids = |again: bool| if again { self.again_waiting(held) } else { Vec::new() };
+        let reset = ids(again).into_iter().map(|node| self.layout.ids[node].clone()).collect();
+        Some(Round { rounds, again, reset })
+    }
+
+    fn rounds_behind(&self, held: usize) -> u32 {
+        if self.frame[self.layout.loops[held].node] == held + 1 {
+            self.rounds[held].saturating_add(1)
         } else {
-            self.rounds[held] = u32::from(self.came_round(held));
+            u32::from(self.came_round(held))
         }
-        if self.rounds[held] >= self.layout.loops[held].max_rounds {
+    }
+
+    /// The loop node has run: another round, or the way out.
+    fn go_round(&mut self, held: usize, leave: bool) -> Vec<usize> {
+        let (node, again) = (self.layout.loops[held].node, self.layout.loops[held].again);
+        self.rounds[held] = self.rounds_behind(held);
+        if leave || self.rounds[held] >= self.layout.loops[held].max_rounds {
             let touched = self.send(node, Signal::Fired);
             self.signals[again] = Signal::Dead;
             return touched;
@@ -280,11 +333,15 @@ impl Schedule {
         self.layout.edges[again].to == node || self.layout.ins[node].iter().any(fired_inside)
     }
 
+    /// The loop's body, and the loop node.
+    fn again_waiting(&self, held: usize) -> Vec<usize> {
+        let Loop { node: loop_node, ref body, .. } = self.layout.loops[held];
+        (0..self.standing.len()).filter(|node| body[*node] || *node == loop_node).collect()
+    }
+
     /// Makes the loop's body, and the loop node, wait for another round.
     fn reset(&mut self, held: usize) {
-        let held_node = self.layout.loops[held].node;
-        let body = (0..self.standing.len()).filter(|node| self.layout.loops[held].body[*node] || *node == held_node);
-        for node in body.collect::<Vec<_>>() {
+        for node in self.again_waiting(held) {
             if self.standing[node] != Standing::Waiting {
                 self.standing[node] = Standing::Waiting;
                 self.waiting += 1;
@@ -300,6 +357,10 @@ impl Schedule {
         }
     }
 }
+
+mod restore;
+
+pub use restore::{LoopPast, Past, Restored};
 
 #[cfg(test)]
 mod tests;

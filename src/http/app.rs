@@ -20,6 +20,7 @@ use super::{
 };
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
+use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
 use crate::storage::Storage;
@@ -32,6 +33,7 @@ pub struct App {
     pub gateway: Gateway,
     pub embeddings: Embeddings,
     pub imports: Imports,
+    pub engine: Engine,
     pub metrics: Option<&'static PrometheusHandle>,
     pub access: AccessRules,
 }

@@ -14,7 +14,9 @@ use super::error::ApiError;
 use super::extract::{Body, Path, Query};
 use super::session_query::{cursor, limit};
 use crate::protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
-use crate::session::{Agent, AgentFields, Group, GroupFields, Timestamp, Workflow, WorkflowFields, check_json, limits};
+use crate::session::{
+    Agent, AgentFields, Driver, Group, GroupFields, Timestamp, Workflow, WorkflowFields, check_json, limits,
+};
 use crate::storage::{Entity, Page};
 
 /// Rows on a page, unless asked for otherwise, and at most.
@@ -32,14 +34,14 @@ pub struct PageQuery {
 
 /// What is checked of fields beyond their types.
 trait Checked {
-    fn check(&self) -> Result<(), ApiError>;
+    fn check(&self, app: &App) -> Result<(), ApiError>;
 }
 
 async fn create_one<E: Entity>(app: &App, fields: &E::Fields) -> Result<(StatusCode, Json<E>), ApiError>
 where
     E::Fields: Checked,
 {
-    fields.check()?;
+    fields.check(app)?;
     Ok((StatusCode::CREATED, Json(app.storage().create_entity(Uuid::now_v7(), fields, Timestamp::now()).await?)))
 }
 
@@ -47,7 +49,7 @@ async fn replace_one<E: Entity>(app: &App, id: Uuid, fields: &E::Fields, what: &
 where
     E::Fields: Checked,
 {
-    fields.check()?;
+    fields.check(app)?;
     let updated = app.storage().update_entity(id, fields, Timestamp::now()).await?;
     updated.map(Json).ok_or_else(|| ApiError::not_found(what))
 }
@@ -81,7 +83,7 @@ fn check_text(field: &'static str, text: &str) -> Result<(), ApiError> {
 }
 
 impl Checked for GroupFields {
-    fn check(&self) -> Result<(), ApiError> {
+    fn check(&self, _: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         check_text("icon", self.icon.as_deref().unwrap_or_default())?;
         check_text("systemPrompt", self.system_prompt.as_deref().unwrap_or_default())
@@ -89,7 +91,7 @@ impl Checked for GroupFields {
 }
 
 impl Checked for AgentFields {
-    fn check(&self) -> Result<(), ApiError> {
+    fn check(&self, _: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         check_text("avatar", self.avatar.as_deref().unwrap_or_default())?;
         check_text("description", self.description.as_deref().unwrap_or_default())?;
@@ -105,9 +107,14 @@ impl Checked for AgentFields {
 }
 
 impl Checked for WorkflowFields {
-    fn check(&self) -> Result<(), ApiError> {
+    fn check(&self, app: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
-        Ok(self.graph.validate()?)
+        self.graph.validate()?;
+        // Engines outside have types of nodes of their own; a workflow can say that it is for ours.
+        if self.graph.properties.get("driver").and_then(serde_json::Value::as_str) == Some(Driver::Builtin.as_str()) {
+            app.engine.check(&self.graph)?;
+        }
+        Ok(())
     }
 }
 

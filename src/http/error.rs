@@ -4,6 +4,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::engine::PlanError;
 use crate::hub::HubError;
 use crate::protocol::{ErrorCode, Problem};
 use crate::session::GraphError;
@@ -86,6 +87,12 @@ impl From<StorageError> for ApiError {
 
 impl From<GraphError> for ApiError {
     fn from(error: GraphError) -> Self {
+        Self::new(ErrorCode::InvalidGraph, error.to_string())
+    }
+}
+
+impl From<PlanError> for ApiError {
+    fn from(error: PlanError) -> Self {
         Self::new(ErrorCode::InvalidGraph, error.to_string())
     }
 }

@@ -52,9 +52,6 @@ pub fn created(session: &Session) -> Response {
 }
 
 async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError> {
-    if request.driver == Some(Driver::Builtin) {
-        return Err(ApiError::bad_request("this version has no built-in engine; drive the session from outside"));
-    }
     for (field, value) in [("proposal", &request.proposal), ("inputs", &request.inputs)] {
         if let Some(value) = value {
             crate::session::check_json(field, value).map_err(crate::hub::HubError::from)?;
@@ -66,8 +63,14 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
     };
     let workflow_name = workflow.as_ref().map(|workflow| workflow.fields.name.clone());
     let graph = request.graph.or_else(|| workflow.map(|workflow| workflow.fields.graph));
-    if let Some(graph) = &graph {
-        graph.validate()?;
+    let driver = request.driver.unwrap_or_default();
+    match (&graph, driver) {
+        (Some(graph), Driver::Builtin) => app.engine.check(graph)?,
+        (Some(graph), Driver::External) => graph.validate()?,
+        (None, Driver::Builtin) => {
+            return Err(ApiError::bad_request("the built-in engine needs a graph or a workflowId"));
+        }
+        (None, Driver::External) => {}
     }
     Ok(Created {
         workflow_id: request.workflow_id,
@@ -76,7 +79,7 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
         graph: graph.map(Arc::new),
         proposal: request.proposal.map(Arc::new),
         inputs: request.inputs.map(Arc::new),
-        driver: Driver::External,
+        driver,
         forked: None,
     })
 }

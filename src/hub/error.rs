@@ -12,6 +12,9 @@ pub enum HubError {
     NotFound,
     #[error(transparent)]
     Constraint(#[from] Constraint),
+    /// The built-in engine cannot run the session's graph here.
+    #[error("{0}")]
+    CannotRun(String),
     /// The database is away, or the server is shutting down. Trying again may help.
     #[error("the server cannot take this now; try again")]
     Unavailable,

@@ -28,6 +28,7 @@ use super::heads::{Advance, Heads};
 use super::keyframes::Keyframes;
 use super::live::Live;
 use super::submission::Receipt;
+use super::undriven::Undriven;
 use crate::session::{Revision, SessionId};
 use crate::storage::{Batch, Storage, StorageError, Writer};
 
@@ -68,6 +69,7 @@ pub(super) struct Lane {
     receiver: mpsc::Receiver<Entry>,
     feed: Arc<Feed>,
     keyframes: Keyframes,
+    undriven: Arc<Undriven>,
     healthy: watch::Sender<bool>,
     writer: Option<Writer>,
     /// Names the next batch; the upper half is random, so that two processes do not meet.
@@ -85,7 +87,15 @@ impl Lane {
         let healthy = watch::Sender::new(true);
         let handle = LaneHandle { sender, healthy: healthy.subscribe() };
         let next_batch = (rand::random::<i64>() & i64::MAX) >> 32 << 32 | 1;
-        (Self { storage, receiver, feed, keyframes, healthy, writer: None, next_batch }, handle)
+        (
+            Self { storage, receiver, feed, keyframes, undriven: Arc::default(), healthy, writer: None, next_batch },
+            handle,
+        )
+    }
+
+    /// Tells of sessions that the built-in engine has to look at.
+    pub fn telling(self, undriven: Arc<Undriven>) -> Self {
+        Self { undriven, ..self }
     }
 
     /// Runs until told to stop, and then until everything accepted is written.
@@ -314,6 +324,7 @@ impl Lane {
             let Some(after) = after else { continue };
             live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
             self.feed.changed(id);
+            self.undriven.changed(after);
             self.keyframes.consider(&before, after);
         }
         let mut tally = Tally::default();

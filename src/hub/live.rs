@@ -214,6 +214,12 @@ impl Live {
         });
     }
 
+    /// Whether the database is at a later revision and nothing here is on its way there.
+    pub(super) fn is_behind(&self, revision: Revision) -> bool {
+        let head = self.head.borrow().session().revision;
+        head < revision && self.staged.lock().session.revision == head
+    }
+
     /// Takes over a state that another writer brought about. Its events are in the journal only.
     pub(super) fn reload(&self, session: Arc<Session>) {
         {

@@ -15,19 +15,23 @@
 //! Idle sessions leave memory after [`HubOptions::idle_after`]; the next access loads them again.
 
 mod agents;
+mod chunks;
 mod decision;
 mod entry;
 mod error;
 mod feed;
+mod gate;
 mod handle;
 mod heads;
 mod keyframes;
 mod lane;
 mod live;
+mod outputs;
 mod prices;
 mod publication;
 mod registry;
 mod submission;
+mod undriven;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,8 +47,10 @@ use crate::session::{
 };
 use crate::storage::{Constraint, NewSession, Storage, StorageError};
 
+pub use chunks::{Chunk, ChunkRelay};
 pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
+pub use gate::StartGate;
 pub use handle::{EndReason, SessionHandle, SignalReceiver};
 pub use live::{Head, Live, Subscription};
 pub use prices::{PriceError, Prices};
@@ -99,6 +105,9 @@ struct Inner {
     agents: AgentNames,
     embedding_dimension: u32,
     prices: Prices,
+    chunks: chunks::Chunks,
+    gate: gate::Gate,
+    undriven: Arc<undriven::Undriven>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -110,11 +119,13 @@ impl Hub {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let feed = Arc::new(Feed::default());
+        let undriven = Arc::new(undriven::Undriven::default());
         let keyframes = keyframes::spawn(storage.clone(), &tasks, stop.clone());
         let lanes = (0..options.lanes.max(1))
             .map(|_| {
                 let (sender, receiver) = mpsc::channel(options.backlog.max(1));
                 let (lane, handle) = Lane::new(storage.clone(), sender, receiver, Arc::clone(&feed), keyframes.clone());
+                let lane = lane.telling(Arc::clone(&undriven));
                 tasks.spawn(lane.run(stop.clone()));
                 handle
             })
@@ -123,7 +134,21 @@ impl Hub {
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
         let (agents, prices) = (AgentNames::default(), options.prices.clone());
         let embedding_dimension = options.embedding_dimension;
-        let inner = Inner { storage, registry, lanes, feed, agents, embedding_dimension, prices, stop, tasks };
+        let (chunks, gate) = (chunks::Chunks::default(), gate::Gate::default());
+        let inner = Inner {
+            storage,
+            registry,
+            lanes,
+            feed,
+            agents,
+            embedding_dimension,
+            prices,
+            chunks,
+            gate,
+            undriven,
+            stop,
+            tasks,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -152,6 +177,7 @@ impl Hub {
             }
             Err(error) => return Err(error.into()),
         }
+        self.inner.undriven.changed(&session);
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
         self.inner.feed.changed(id);
         Ok(session)
@@ -262,6 +288,7 @@ impl Hub {
                 prices.put_into(command);
                 agents.put_into(command, storage).await?;
             }
+            self.inner.gate.check(registry, submission.session_id, &submission.commands).await?;
             submission::submit(registry, lanes, storage, submission, reply).await
         };
         submitting.instrument(span).await

@@ -12,8 +12,10 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
+use crate::engine::{Engine, EngineOptions, Means, ServerKinds, Web, WebOptions};
 use crate::http::{AccessRules, App, router};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
+use crate::models::{self, Models};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError};
 use crate::telemetry;
@@ -48,6 +50,10 @@ pub enum ServeError {
     Cluster(#[from] ClusterError),
     #[error(transparent)]
     Embeddings(#[from] EndpointError),
+    #[error(transparent)]
+    Models(#[from] models::EndpointError),
+    #[error("cannot make HTTP requests: {0}")]
+    Web(reqwest::Error),
     #[error("cannot use the database: {0}")]
     Storage(#[from] StorageError),
 }
@@ -85,6 +91,10 @@ impl Server {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
         let endpoint = embeddings_endpoint(config)?;
+        let models = Models::new(models_endpoint(config)?);
+        let web =
+            WebOptions { hosts: config.engine.tool_hosts.clone(), allow_private: config.engine.tool_allow_private };
+        let web = Web::new(web).map_err(ServeError::Web)?;
         let prices = Prices::load(config.model_prices.as_deref())?;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
@@ -104,8 +114,16 @@ impl Server {
         let stop = CancellationToken::new();
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), options, stop.clone());
+        let means = Means { models, web, storage: hub.storage().clone(), embeddings: embeddings.clone() };
+        let engine = Engine::start(hub.clone(), ServerKinds::new(means), engine_options(config));
         let access = AccessRules::new(address, &config.access.allow_origin);
-        Ok(Self { listener, address, app: App { hub, gateway, embeddings, imports, metrics, access }, stop, cluster })
+        Ok(Self {
+            listener,
+            address,
+            app: App { hub, gateway, embeddings, imports, engine, metrics, access },
+            stop,
+            cluster,
+        })
     }
 
     #[must_use]
@@ -129,7 +147,8 @@ impl Server {
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, stop, cluster, .. } = self;
-        let (hub, gateway, embeddings) = (app.hub.clone(), app.gateway.clone(), app.embeddings.clone());
+        let (hub, gateway) = (app.hub.clone(), app.gateway.clone());
+        let (embeddings, engine) = (app.embeddings.clone(), app.engine.clone());
         let connections = accept::serve(listener, router(app), shutdown).await;
         tracing::info!("stopping");
         stop.cancel();
@@ -137,7 +156,9 @@ impl Server {
         if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
             tracing::warn!("some clients did not end their connections in time");
         }
-        tokio::join!(embeddings.shutdown(), hub.shutdown(FLUSH));
+        // First what sends commands, then what writes them.
+        tokio::join!(embeddings.shutdown(), engine.shutdown());
+        hub.shutdown(FLUSH).await;
         hub.storage().close().await;
         if let Some(cluster) = cluster
             && let Err(error) = cluster.stop().await
@@ -160,6 +181,29 @@ fn embeddings_endpoint(config: &ServeConfig) -> Result<Option<Endpoint>, Endpoin
         timeout: Duration::from_secs_f64(options.embeddings_timeout_seconds),
     })
     .map(Some)
+}
+
+/// The endpoint that models are asked at, if the configuration names one.
+fn models_endpoint(config: &ServeConfig) -> Result<Option<models::Endpoint>, models::EndpointError> {
+    let options = &config.engine;
+    let Some(url) = options.llm_url.as_deref().filter(|url| !url.trim().is_empty()) else { return Ok(None) };
+    models::Endpoint::new(models::EndpointOptions {
+        url,
+        model: options.llm_model.as_deref().unwrap_or_default(),
+        api_key: options.llm_api_key.as_ref().map(Secret::reveal).filter(|key| !key.is_empty()),
+        silence: Duration::from_secs_f64(options.llm_silence_seconds),
+    })
+    .map(Some)
+}
+
+fn engine_options(config: &ServeConfig) -> EngineOptions {
+    let engine = &config.engine;
+    EngineOptions {
+        sessions: engine.engine_sessions,
+        nodes: engine.engine_nodes,
+        lease: Duration::from_secs_f64(engine.engine_lease_seconds),
+        ..EngineOptions::default()
+    }
 }
 
 async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Cluster>), ServeError> {

@@ -57,6 +57,12 @@ pub struct GraphDefinition {
     pub nodes: BTreeMap<NodeId, GraphNode>,
     #[serde(alias = "start_node_id")]
     pub start_node_id: NodeId,
+    /// What concerns the run as a whole, such as its budget; its meaning belongs to the engine. Beyond
+    /// the contract's `GraphDefinition`, so the TypeScript type does not have it.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "null_as_empty")]
+    #[ts(skip)]
+    #[schema(value_type = Object, required = false)]
+    pub properties: serde_json::Map<String, Value>,
 }
 
 /// Why a graph cannot be run. Every variant names the node to look at, if it is one.
@@ -78,6 +84,8 @@ pub enum GraphError {
     Nul(String),
     #[error("a property of node '{0}' contains the character NUL or is nested more than {max} levels deep", max = limits::JSON_DEPTH)]
     BadProperty(NodeId),
+    #[error("a property of the graph contains the character NUL or is nested more than {max} levels deep", max = limits::JSON_DEPTH)]
+    BadGraphProperty,
     #[error("the graph has {0} nodes; at most {max} are allowed", max = limits::NODES)]
     TooManyNodes(usize),
 }
@@ -100,6 +108,9 @@ impl GraphDefinition {
             [("id", self.id.as_deref()), ("name", Some(&*self.name)), ("description", self.description.as_deref())];
         if let Some((field, _)) = texts.iter().find(|(_, text)| text.is_some_and(|text| text.contains('\0'))) {
             return Err(GraphError::Nul(format!("the graph's {field}")));
+        }
+        if self.properties.iter().any(is_bad_property) {
+            return Err(GraphError::BadGraphProperty);
         }
         for (key, node) in &self.nodes {
             check_texts(key, node)?;
@@ -195,11 +206,14 @@ fn check_texts(key: &NodeId, node: &GraphNode) -> Result<(), GraphError> {
     if !(id_fits && fits(&node.name) && fits(&node.kind) && !node.kind.is_empty()) {
         return Err(GraphError::BadText(key.clone()));
     }
-    let is_bad = |(key, value): (&String, &Value)| key.contains('\0') || json("properties", value).is_err();
-    if node.properties.iter().any(is_bad) {
+    if node.properties.iter().any(is_bad_property) {
         return Err(GraphError::BadProperty(key.clone()));
     }
     Ok(())
+}
+
+fn is_bad_property((key, value): (&String, &Value)) -> bool {
+    key.contains('\0') || json("properties", value).is_err()
 }
 
 #[cfg(test)]

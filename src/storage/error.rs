@@ -72,7 +72,8 @@ impl From<sqlx::Error> for StorageError {
                     | "session_commands_session"
                     | "session_messages_session"
                     | "memories_session"
-                    | "session_usage_session",
+                    | "session_usage_session"
+                    | "session_leases_session",
                 ),
                 _,
             ) => Self::SessionGone,

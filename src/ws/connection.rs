@@ -21,10 +21,9 @@ use super::reader::{Reader, reader};
 use super::replay::{Control, Replay};
 use super::rooms::Membership;
 use super::socket::{OUTBOX_BYTES, Socket};
-use super::streams::Chunk;
 use super::upgrade::Opening;
 use super::viewer::{Progress, Viewer};
-use crate::hub::HubError;
+use crate::hub::{Chunk, HubError};
 use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Subscribe};
 use crate::session::SessionId;
 
@@ -284,7 +283,7 @@ impl Connection {
             ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
             ClientFrame::Token { session_id, node_id, message_id, text, agent_id, is_thinking } => {
                 let chunk = Chunk { node_id, message_id, text, agent_id, is_thinking };
-                self.gateway.rooms.show_chunk(session_id, chunk, &self.socket);
+                self.gateway.rooms.show_chunk(session_id, chunk, Arc::downgrade(&self.socket));
             }
             // A server without authentication takes any token.
             ClientFrame::Auth { .. } => {}

@@ -146,6 +146,7 @@ pub fn error_code(error: &HubError) -> ErrorCode {
         HubError::NotFound => ErrorCode::NotFound,
         HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow) => ErrorCode::NotFound,
         HubError::Constraint(_) => ErrorCode::Conflict,
+        HubError::CannotRun(_) => ErrorCode::InvalidGraph,
         HubError::Unavailable => ErrorCode::Unavailable,
         HubError::Internal => ErrorCode::Internal,
     }

@@ -47,6 +47,7 @@ impl Gateway {
     #[must_use]
     pub fn new(hub: Hub, options: GatewayOptions, stop: CancellationToken) -> Self {
         let rooms = Rooms::new(hub.clone());
+        hub.relay_chunks_to(Arc::new(rooms.relay()));
         let places = Arc::new(Semaphore::new(options.sockets));
         let searches = Arc::new(Semaphore::new(SEARCHES));
         Self { hub, rooms, options, stop, connections: TaskTracker::new(), places, searches }

@@ -1,7 +1,7 @@
 //! Who watches which session on this server, and the task that shows them its changes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -10,9 +10,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::socket::Socket;
-use super::streams::{Chunk, Streams};
+use super::streams::Streams;
 use super::viewer::Viewer;
-use crate::hub::{Head, Hub, HubError, Live, Subscription};
+use crate::hub::{Chunk, ChunkRelay, Head, Hub, HubError, Live, Subscription};
 use crate::session::{Event, Revision, SessionId};
 
 /// Viewers that are served before the task lets others run: some milliseconds of writing. Every
@@ -103,12 +103,33 @@ impl Rooms {
     }
 
     /// Shows a chunk of a message to the session's viewers, if it has any and is running.
-    pub fn show_chunk(&self, id: SessionId, chunk: Chunk, writer: &Arc<Socket>) {
-        if let Some(room) = self.rooms.get(&id)
-            && room.shared.streams.push(chunk, writer)
-        {
-            room.shared.chunk.notify_one();
+    pub fn show_chunk(&self, id: SessionId, chunk: Chunk, writer: Weak<Socket>) {
+        show_chunk(&self.rooms, id, chunk, writer);
+    }
+
+    /// The same for writers without a connection.
+    pub fn relay(&self) -> Relay {
+        Relay(Arc::downgrade(&self.rooms))
+    }
+}
+
+/// Shows the chunks of engines in this process. It does not keep the rooms, whose hub keeps it.
+#[derive(Debug)]
+pub(super) struct Relay(Weak<DashMap<SessionId, Room>>);
+
+impl ChunkRelay for Relay {
+    fn show(&self, session_id: SessionId, chunk: Chunk) {
+        if let Some(rooms) = self.0.upgrade() {
+            show_chunk(&rooms, session_id, chunk, Weak::new());
         }
+    }
+}
+
+fn show_chunk(rooms: &DashMap<SessionId, Room>, id: SessionId, chunk: Chunk, writer: Weak<Socket>) {
+    if let Some(room) = rooms.get(&id)
+        && room.shared.streams.push(chunk, writer)
+    {
+        room.shared.chunk.notify_one();
     }
 }
 

@@ -16,8 +16,9 @@ use uuid::Uuid;
 
 use super::frames;
 use super::socket::Socket;
+use crate::hub::Chunk;
 use crate::protocol::ServerFrame;
-use crate::session::{NodeId, SessionId};
+use crate::session::SessionId;
 
 /// Messages being written in one session at once. One more, and the oldest is given up.
 const STREAMS: usize = 64;
@@ -26,16 +27,6 @@ const STREAMS: usize = 64;
 const TEXT_BYTES: usize = 1024 * 1024;
 /// Finished messages remembered, so that a chunk that comes late does not begin them again.
 const FINISHED: usize = 64;
-
-/// A chunk of a message.
-#[derive(Clone, Debug)]
-pub(super) struct Chunk {
-    pub node_id: NodeId,
-    pub message_id: Uuid,
-    pub text: String,
-    pub agent_id: Option<String>,
-    pub is_thinking: Option<bool>,
-}
 
 /// How far a client has got in the text of each message, in bytes.
 pub(super) type Offsets = HashMap<Uuid, usize>;
@@ -58,7 +49,8 @@ struct Inner {
 #[derive(Debug)]
 struct Stream {
     chunk: Chunk,
-    /// The writer's own connection, which is not sent its words back; not kept open for that.
+    /// The writer's own connection, which is not sent its words back; not kept open for that. Never
+    /// there for a writer in this process.
     writer: Weak<Socket>,
     /// The frame cut out last, for all viewers that are at the same place.
     cut: Option<(usize, Bytes)>,
@@ -70,7 +62,7 @@ impl Streams {
     }
 
     /// Appends a chunk; false when it is not kept: the message is finished, or too long.
-    pub fn push(&self, chunk: Chunk, writer: &Arc<Socket>) -> bool {
+    pub fn push(&self, chunk: Chunk, writer: Weak<Socket>) -> bool {
         let mut inner = self.inner.lock();
         if inner.finished.contains(&chunk.message_id) || chunk.text.is_empty() {
             return false;
@@ -85,7 +77,7 @@ impl Streams {
             stream.cut = None;
             return true;
         }
-        inner.streams.push_back(Stream { chunk, writer: Arc::downgrade(writer), cut: None });
+        inner.streams.push_back(Stream { chunk, writer, cut: None });
         if inner.streams.len() > STREAMS
             && let Some(oldest) = inner.streams.front().map(|stream| stream.chunk.message_id)
         {

@@ -17,6 +17,7 @@ mod commands;
 mod database_away;
 mod delta;
 mod diff;
+mod engine;
 mod events;
 mod fence;
 mod fork;

@@ -1,14 +1,20 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde_json::json;
 
 use super::*;
 use crate::client::peer::Memory;
+use crate::engine::nodes::LocalKinds;
+use crate::session::{Command, NodeStatus};
 use crate::session::{GraphDefinition, Session, SessionStatus};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+mod clock;
 
 /// A session in this process, and both sides of its driver.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Local {
     memory: Arc<Mutex<Memory>>,
     head: watch::Sender<usize>,
@@ -24,6 +30,13 @@ impl Local {
         self.head.send_modify(|head| *head += 1);
     }
 
+    /// As [`Local::tell`], when it may be refused.
+    fn try_tell(&self, command: Command) -> bool {
+        let accepted = self.memory.lock().carry_out(&[command], None).is_ok();
+        self.head.send_modify(|head| *head += 1);
+        accepted
+    }
+
     fn session(&self) -> Session {
         self.memory.lock().session.clone()
     }
@@ -32,7 +45,7 @@ impl Local {
     async fn until(&self, what: &str, check: impl Fn(&Session) -> bool) {
         let mut head = self.head.subscribe();
         let waiting = head.wait_for(|_| check(&self.memory.lock().session));
-        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        let waited = tokio::time::timeout(Duration::from_secs(2_000), waiting).await;
         assert!(waited.is_ok(), "never: {what}");
     }
 
@@ -63,11 +76,23 @@ impl Local {
     }
 }
 
-impl Commands for Local {
-    async fn send(&self, commands: Vec<Command>) -> Result<(), DriverError> {
-        let carried_out = self.memory.lock().carry_out(&commands, None);
-        self.head.send_modify(|head| *head += 1);
-        carried_out.map(drop).map_err(|refusal| DriverError::Refused(refusal.to_string()))
+impl Link for Local {
+    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), DriverError>> {
+        async move {
+            let carried_out = self.memory.lock().carry_out(&commands, None);
+            self.head.send_modify(|head| *head += 1);
+            carried_out.map(drop).map_err(|refusal| DriverError::Refused(refusal.to_string()))
+        }
+        .boxed()
+    }
+
+    fn session(&self) -> Arc<Session> {
+        Arc::new(Local::session(self))
+    }
+
+    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>> {
+        let output = Local::output(self, node.as_str());
+        async move { Ok(output.map(Arc::new)) }.boxed()
     }
 }
 
@@ -122,18 +147,27 @@ struct Running {
 
 impl Running {
     fn start(graph: GraphDefinition, jobs: usize) -> Self {
+        Self::start_with(graph, jobs, None)
+    }
+
+    fn start_with(graph: GraphDefinition, jobs: usize, park_after: Option<Duration>) -> Self {
         let local = Local::new(&graph);
-        let plan = Plan::new(graph).expect("a plan");
+        let plan =
+            Arc::new(Plan::new(Arc::new(graph), &LocalKinds { server: "http://test".to_owned() }).expect("a plan"));
         let events = LocalEvents { memory: Arc::clone(&local.memory), head: local.head.subscribe(), heard: 1 };
-        let options = RunOptions { jobs, session_id: local.session().id.to_string(), server: "http://test".to_owned() };
-        let (commands, interrupt) = (local.clone(), CancellationToken::new());
-        let interrupted = interrupt.clone();
-        let ended = tokio::spawn(async move { run(&plan, options, commands, events, interrupted, |_| ()).await });
+        let options = RunOptions { parallel: jobs, park_after };
+        let (link, interrupt) = (Arc::new(local.clone()), CancellationToken::new());
+        let control = Control { interrupt: interrupt.clone(), ..Control::default() };
+        let ended = tokio::spawn(run(plan, options, link, events, control, |_| ()));
         Self { local, interrupt, ended }
     }
 
     async fn end(self) -> (Local, Result<Ended, RunError>) {
-        let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await.expect("in time");
+        self.end_within(Duration::from_secs(30)).await
+    }
+
+    async fn end_within(self, time: Duration) -> (Local, Result<Ended, RunError>) {
+        let ended = tokio::time::timeout(time, self.ended).await.expect("in time");
         (self.local, ended.expect("no panic"))
     }
 }
@@ -206,7 +240,7 @@ async fn a_retry_is_a_new_attempt() {
     let graph = graph(&[("a", "command", json!({"command": command, "retries": 2}), &[])]);
     let (local, ended) = Running::start(graph, 1).end().await;
     assert_eq!(ended, Ok(Ended::Completed));
-    assert_eq!(local.story("a"), [Runs, Failed, Runs, Completed]);
+    assert_eq!(local.story("a"), [Runs, Failed, Pending, Runs, Completed]);
     assert_eq!(local.session().nodes["a"].snapshot.attempt, Some(2));
 }
 
@@ -219,7 +253,10 @@ async fn a_review_suspends_until_it_is_approved() {
     running.local.tell(Command::Signal { node_id: "r".into(), payload: payload.clone() });
     let (local, ended) = running.end().await;
     assert_eq!(ended, Ok(Ended::Completed));
-    assert_eq!((local.story("r"), local.output("r")), (vec![Runs, Suspended, Completed], Some(payload)));
+    assert_eq!(local.story("r"), [Runs, Suspended, Completed]);
+    let output = local.output("r").expect("an output");
+    assert_eq!((&output["review"], &output["reviewer"]), (&payload["review"], &json!("me")));
+    assert!(output["decidedAt"].is_string(), "{output}");
 }
 
 #[tokio::test]

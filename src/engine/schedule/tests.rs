@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::regions::LoopError;
-use super::{Outcome, Schedule, Step, Verdict};
+use super::{LoopPast, Outcome, Past, Restored, Schedule, Step, Verdict};
 use crate::session::{GraphDefinition, NodeId};
 
 /// A graph from lines such as `a > b c`; a name in brackets, with its rounds, is a loop node:
@@ -236,6 +236,79 @@ fn play(
     Ok((played, verdict))
 }
 
+/// What a run leaves behind in its session, from which it can be restored.
+struct Known {
+    pasts: BTreeMap<NodeId, Past>,
+    loops: BTreeMap<NodeId, LoopPast>,
+    played: Played,
+}
+
+impl Known {
+    fn restore(&self, graph: &GraphDefinition) -> Result<Restored, TestCaseError> {
+        Schedule::restore(graph, |id| self.pasts[id], |id| self.loops.get(id).copied())
+            .map_err(|_| TestCaseError::reject("not loops"))
+    }
+
+    fn take(&mut self, step: Step) {
+        for node in step.start {
+            self.pasts.insert(node, Past::Running);
+        }
+        for node in step.skip {
+            self.end(node, Outcome::Skipped);
+        }
+    }
+
+    fn end(&mut self, node: NodeId, outcome: Outcome) {
+        self.pasts.insert(node.clone(), Past::Ended(outcome));
+        self.played.ended.entry(node).or_default().push(outcome);
+    }
+}
+
+/// Plays a run that is interrupted after every settled node, each time before (`picks` decide) or
+/// after what follows from it has become known.
+fn play_restored(
+    graph: &GraphDefinition,
+    picks: &[prop::sample::Index],
+    fails: Option<&NodeId>,
+) -> Result<(Played, Verdict), TestCaseError> {
+    let pasts = graph.nodes.keys().map(|id| (id.clone(), Past::Waiting)).collect();
+    let mut known = Known { pasts, loops: BTreeMap::new(), played: Played::default() };
+    let mut turn = 0;
+    loop {
+        turn += 1;
+        prop_assert!(turn < 20_000, "the run does not end");
+        let pick = picks[turn % picks.len()];
+        let Restored { mut schedule, step, reset } = known.restore(graph)?;
+        for node in reset {
+            known.pasts.insert(node, Past::Waiting);
+        }
+        known.take(step);
+        let runs = |(id, past): (&NodeId, &Past)| (*past == Past::Running).then(|| id.clone());
+        let running: Vec<NodeId> = known.pasts.iter().filter_map(runs).collect();
+        if running.is_empty() {
+            let verdict = schedule.verdict().ok_or_else(|| TestCaseError::fail("no verdict"))?;
+            return Ok((known.played, verdict));
+        }
+        let node = running[pick.index(running.len())].clone();
+        let outcome = if fails == Some(&node) { Outcome::Failed } else { Outcome::Completed };
+        let round = schedule.round(&node, false).filter(|_| outcome == Outcome::Completed);
+        let step = schedule.settle(&node, outcome);
+        known.end(node.clone(), outcome);
+        known.played.order.push(node.clone());
+        let cut_off = pick.index(2) == 0;
+        if let Some(round) = round {
+            known.loops.retain(|id, _| !round.reset.contains(id));
+            known.loops.insert(node, LoopPast { rounds: round.rounds, again: round.again });
+            for node in round.reset.into_iter().filter(|_| !cut_off) {
+                known.pasts.insert(node, Past::Waiting);
+            }
+        }
+        if !cut_off {
+            known.take(step);
+        }
+    }
+}
+
 fn any_picks() -> impl Strategy<Value = Vec<prop::sample::Index>> {
     prop::collection::vec(any::<prop::sample::Index>(), 1..40)
 }
@@ -283,4 +356,39 @@ proptest! {
         let (again, _) = play(&graph, &others, None)?;
         prop_assert_eq!(played.ended, again.ended);
     }
+    /// The same nodes end in the same ways as often, whether or not the run was interrupted after
+    /// every one of them.
+    #[test]
+    fn a_run_restored_at_every_moment_ends_as_one_that_was_left_alone(
+        graph in any_graph(true), picks in any_picks(), which in any::<prop::sample::Index>(), any_fails in any::<bool>()
+    ) {
+        prop_assume!(graph.validate().is_ok());
+        let ids: Vec<&NodeId> = graph.nodes.keys().collect();
+        let fails = Some(ids[which.index(ids.len())]).filter(|_| any_fails);
+        let (restored, verdict) = play_restored(&graph, &picks, fails)?;
+        if fails.is_none() {
+            let (whole, whole_verdict) = play(&graph, &picks, None)?;
+            prop_assert_eq!(verdict, whole_verdict);
+            prop_assert_eq!(restored.ended, whole.ended);
+        } else {
+            let failed = restored.ended.values().flatten().any(|end| *end == Outcome::Failed);
+            prop_assert_eq!(failed, verdict != Verdict::Completed);
+            prop_assert!(restored.ended.len() == graph.nodes.len(), "a node ended in no state");
+        }
+    }
+}
+
+#[test]
+fn a_loop_can_be_left_before_its_rounds_are_over() {
+    let mut schedule = Schedule::new(&graph(&["a > l", "[l 9] > a out", "out"])).expect("a schedule");
+    schedule.begin();
+    schedule.settle(&"a".into(), Outcome::Completed);
+    let round = schedule.round(&"l".into(), false).expect("a loop node");
+    assert_eq!((round.rounds, round.again, names(&round.reset)), (1, true, vec!["a", "l"]));
+    assert_eq!(names(&schedule.settle(&"l".into(), Outcome::Completed).start), ["a"]);
+    schedule.settle(&"a".into(), Outcome::Completed);
+    let round = schedule.round(&"l".into(), true).expect("a loop node");
+    assert_eq!((round.rounds, round.again, round.reset), (2, false, vec![]));
+    assert_eq!(names(&schedule.settle(&"l".into(), Outcome::Left).start), ["out"]);
+    assert_eq!(schedule.round(&"a".into(), false), None);
 }

@@ -4,6 +4,7 @@
 mod check;
 mod database;
 mod embeddings;
+mod models;
 mod process;
 mod raw;
 mod server;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use check::{assert_no_internals, chain, context, merge, node};
 pub use database::Database;
 pub use embeddings::{EmbeddingsEndpoint, Mood, embedding};
+pub use models::{Act, ModelEndpoint, asked};
 pub use process::ServerProcess;
 pub use raw::{CONTINUATION, FINAL, RawSocket, TEXT};
 pub use server::{TestServer, answer, config, problem};

@@ -1,6 +1,6 @@
 //! A server in this process, started as `main` starts it.
 
-use relive::config::{AccessConfig, DatabaseConfig, EmbeddingsConfig, ServeConfig};
+use relive::config::{AccessConfig, DatabaseConfig, EmbeddingsConfig, EngineConfig, ServeConfig};
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -25,6 +25,7 @@ pub fn config(database: &Database) -> ServeConfig {
         },
         access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new() },
         embeddings: EmbeddingsConfig::default(),
+        engine: EngineConfig::default(),
         model_prices: None,
         max_sockets: 10_000,
         max_import_bytes: 4 << 30,

@@ -5,6 +5,9 @@
 //! background is ended with it, so that nothing outlives its node. A daemon that should has to
 //! leave the group, as `setsid` does.
 
+mod node;
+mod spec;
+
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
@@ -16,9 +19,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
-use super::plan::CommandSpec;
 use super::process::Group;
 use crate::session::Progress;
+
+pub use node::CommandNode;
+pub use spec::CommandSpec;
 
 /// How long output is still read after the command's group has ended: only a process that left
 /// the group can still hold the pipe.

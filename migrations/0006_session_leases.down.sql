@@ -1,0 +1,2 @@
+DROP INDEX idx_sessions_driven;
+DROP TABLE session_leases;

@@ -1,0 +1,271 @@
+//! A session in this process's hub.
+//!
+//! Reports of nodes that end at the same time are gathered while the last ones are written, and go as
+//! one array. Every array is conditional on the revision that this engine knows, so that two engines
+//! that both believe to drive a session cannot both be right: whoever finds that a node was changed
+//! by somebody else lets go ([`DriverError::Overtaken`]) and begins again from the session's state.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::driver::{DriverError, Events, Link};
+use crate::hub::{Chunk, Head, Hub, HubError, Submission, Subscription};
+use crate::session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, limits};
+
+/// Journal events read at once by a run that fell behind.
+const PAGE: u32 = 500;
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+
+type Sent = Result<(), DriverError>;
+
+/// A session in this process's hub.
+#[derive(Debug)]
+pub struct LocalLink {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hub: Hub,
+    subscription: Subscription,
+    /// Cancelled when nobody waits for answers any more.
+    stop: CancellationToken,
+    /// Locked to put a report in or to take some out; never across an await.
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// Whether a task is writing; it ends when nothing waits.
+    writing: bool,
+    /// The revision that this engine's knowledge holds for.
+    known: Revision,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    commands: Vec<Command>,
+    answer: oneshot::Sender<Sent>,
+}
+
+impl LocalLink {
+    /// Links to a session as it stands now, with its events from there on.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Hub::subscribe`].
+    pub async fn open(hub: Hub, id: SessionId, stop: CancellationToken) -> Result<(Self, LocalEvents), HubError> {
+        let mut subscription = hub.subscribe(id).await?;
+        let known = subscription.head().session().revision;
+        let events = LocalEvents {
+            hub: hub.clone(),
+            subscription: hub.subscribe(id).await?,
+            seen: known,
+            waiting: VecDeque::new(),
+            ended: false,
+        };
+        let queue = Mutex::new(Queue { waiting: VecDeque::new(), writing: false, known });
+        let shared = Arc::new(Shared { hub, subscription, stop, queue });
+        // The state may have moved on since; a run begins with what it will hear of.
+        Ok((Self { shared }, events))
+    }
+}
+
+impl Link for LocalLink {
+    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Sent> {
+        let (answer, answered) = oneshot::channel();
+        let begins = {
+            let mut queue = self.shared.queue.lock();
+            queue.waiting.push_back(Waiting { commands, answer });
+            !std::mem::replace(&mut queue.writing, true)
+        };
+        if begins {
+            tokio::spawn(Arc::clone(&self.shared).write());
+        }
+        async move { answered.await.unwrap_or_else(|_| Err(DriverError::Lost("the server is stopping".to_owned()))) }
+            .boxed()
+    }
+
+    fn session(&self) -> Arc<Session> {
+        Arc::clone(self.shared.subscription.live().head().session())
+    }
+
+    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>> {
+        async move {
+            let session = self.session();
+            let mut pause = FIRST_RETRY;
+            loop {
+                match self.shared.hub.output(&session, &node).await {
+                    Ok(output) => return Ok(output),
+                    Err(HubError::Unavailable) => self.shared.pause(&mut pause).await?,
+                    Err(error) => return Err(DriverError::Lost(error.to_string())),
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn show(&self, chunk: Chunk) {
+        self.shared.hub.show_chunk(self.shared.subscription.live().id(), chunk);
+    }
+}
+
+impl Shared {
+    /// Writes what waits, and what comes meanwhile, until nothing does.
+    async fn write(self: Arc<Self>) {
+        while let Some(batch) = self.take() {
+            let commands = batch.iter().flat_map(|waiting| waiting.commands.iter().cloned()).collect();
+            match self.submit(commands).await {
+                // One of them is at fault, and the others are not to suffer for it.
+                Err(DriverError::Refused(_)) if batch.len() > 1 => {
+                    for Waiting { commands, answer } in batch {
+                        let _ = answer.send(self.submit(commands).await);
+                    }
+                }
+                sent => batch.into_iter().for_each(|waiting| drop(waiting.answer.send(sent.clone()))),
+            }
+        }
+    }
+
+    /// As many reports as fit into one array, and at least one.
+    fn take(&self) -> Option<Vec<Waiting>> {
+        let mut queue = self.queue.lock();
+        let (mut batch, mut commands) = (Vec::new(), 0);
+        while let Some(next) = queue.waiting.front() {
+            commands += next.commands.len();
+            if commands > limits::COMMANDS && !batch.is_empty() {
+                break;
+            }
+            batch.extend(queue.waiting.pop_front());
+        }
+        queue.writing = !batch.is_empty();
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    async fn submit(&self, commands: Vec<Command>) -> Sent {
+        let id = self.subscription.live().id();
+        let mut pause = FIRST_RETRY;
+        loop {
+            let known = self.queue.lock().known;
+            let mut submission = Submission::new(id, commands.clone());
+            submission.expected_revision = Some(known);
+            match self.hub.execute(submission).await {
+                Ok(receipt) => {
+                    self.queue.lock().known = receipt.revision;
+                    return Ok(());
+                }
+                Err(HubError::Refused(Refusal::RevisionConflict { .. })) => {
+                    let newer = self.catch_up(known).await?;
+                    self.queue.lock().known = newer;
+                }
+                // If it was carried out all the same, the next try finds the session moved on.
+                Err(HubError::Unavailable) => self.pause(&mut pause).await?,
+                Err(error @ (HubError::NotFound | HubError::Internal)) => {
+                    return Err(DriverError::Lost(error.to_string()));
+                }
+                Err(error) => return Err(DriverError::Refused(error.to_string())),
+            }
+        }
+    }
+
+    async fn pause(&self, pause: &mut Duration) -> Sent {
+        let stopped = || DriverError::Lost("the server is stopping".to_owned());
+        self.stop.run_until_cancelled(tokio::time::sleep(*pause)).await.ok_or_else(stopped)?;
+        *pause = (*pause * 2).min(LAST_RETRY);
+        Ok(())
+    }
+
+    /// Looks at what others have done since `known`: pauses and signals are heard of in their own
+    /// way, but a node that was changed means that this engine knows too little.
+    async fn catch_up(&self, known: Revision) -> Result<Revision, DriverError> {
+        let gone = |error: HubError| DriverError::Lost(error.to_string());
+        let mut head = self.hub.subscribe(self.subscription.live().id()).await.map_err(gone)?;
+        // What is in the way may be decided and not yet written.
+        while head.head().session().revision <= known {
+            if matches!(head.head(), Head::Deleted(_)) {
+                return Err(gone(HubError::NotFound));
+            }
+            self.stop.run_until_cancelled(head.changed()).await.ok_or_else(|| gone(HubError::Unavailable))?;
+        }
+        let mut newest = known;
+        let mut pause = FIRST_RETRY;
+        while newest < head.live().head().session().revision {
+            let events = match events_after(&self.hub, &head, newest).await {
+                Ok(events) => events,
+                Err(HubError::Unavailable) => {
+                    self.pause(&mut pause).await?;
+                    continue;
+                }
+                Err(error) => return Err(gone(error)),
+            };
+            if events.is_empty() {
+                return Err(gone(HubError::NotFound));
+            }
+            for recorded in events {
+                if matches!(recorded.event, Event::NodeStatusChanged { .. }) {
+                    return Err(DriverError::Overtaken);
+                }
+                newest = recorded.revision;
+            }
+        }
+        Ok(newest)
+    }
+}
+
+/// From memory, or else from the journal.
+async fn events_after(hub: &Hub, head: &Subscription, after: Revision) -> Result<Vec<Recorded>, HubError> {
+    match head.live().events_after(after) {
+        Some(frames) => Ok(frames.iter().map(|frame| frame.recorded().clone()).collect()),
+        None => hub.events(head.live().id(), after, PAGE, false).await,
+    }
+}
+
+/// The events of a session in this process's hub.
+#[derive(Debug)]
+pub struct LocalEvents {
+    hub: Hub,
+    subscription: Subscription,
+    seen: Revision,
+    waiting: VecDeque<Recorded>,
+    ended: bool,
+}
+
+impl Events for LocalEvents {
+    async fn next(&mut self) -> Result<Option<Recorded>, DriverError> {
+        let gone = || DriverError::Lost("the session was deleted".to_owned());
+        loop {
+            if let Some(next) = self.waiting.pop_front() {
+                self.seen = next.revision;
+                self.ended =
+                    matches!(next.event, Event::Completed { .. } | Event::Failed { .. } | Event::Cancelled { .. });
+                return Ok(Some(next));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let head = self.subscription.head();
+            if self.seen < head.session().revision {
+                match events_after(&self.hub, &self.subscription, self.seen).await {
+                    Ok(events) if events.is_empty() => return Err(gone()),
+                    Ok(events) => self.waiting = events.into(),
+                    Err(HubError::Unavailable) => tokio::time::sleep(FIRST_RETRY).await,
+                    Err(_) => return Err(gone()),
+                }
+            } else if matches!(head, Head::Deleted(_)) {
+                return Err(gone());
+            } else {
+                self.subscription.changed().await;
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! `delay`: waits for `seconds`.
+
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::{End, Ended, NodeContext, NodeType, Wait, Wake, Work};
+use crate::engine::plan::PlanError;
+use crate::engine::properties::{Properties, seconds};
+use crate::session::GraphNode;
+
+/// A pause in the run. It counts from the attempt's start, also across a restart of the server.
+#[derive(Debug)]
+pub struct Delay {
+    time: Duration,
+}
+
+impl Delay {
+    pub fn read(node: &GraphNode) -> Result<Self, PlanError> {
+        let own = Properties::of(node);
+        let expected = "a number of seconds, at most a year";
+        let time = own.read("seconds", expected, |value: &Value| seconds(value.as_f64()?))?;
+        Ok(Self { time: time.ok_or_else(|| own.wrong("seconds", expected))? })
+    }
+}
+
+impl NodeType for Delay {
+    fn run<'a>(&'a self, _: &'a NodeContext) -> BoxFuture<'a, Ended> {
+        async { Ended::bare(End::Waits) }.boxed()
+    }
+
+    fn work(&self) -> Work {
+        Work::Pass
+    }
+
+    fn wait(&self) -> Option<Wait> {
+        Some(Wait { due: Some(self.time), suspended: false })
+    }
+
+    fn wake<'a>(&'a self, _: &'a NodeContext, wake: Wake) -> BoxFuture<'a, Ended> {
+        async move {
+            match wake {
+                Wake::Due => Ended::completed(json!({"seconds": self.time.as_secs_f64()})),
+                // A delay takes no signals; it goes on.
+                Wake::Signal { .. } => Ended::bare(End::Waits),
+            }
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,121 @@
+//! `human_review`: suspends until somebody approves, rejects or modifies.
+
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::context::as_text;
+use super::{End, Ended, NodeContext, NodeType, Wait, Wake, Work};
+use crate::engine::plan::PlanError;
+use crate::engine::properties::Properties;
+use crate::session::{Command, GraphNode, MessageRole, Timestamp};
+
+/// A question to a person.
+#[derive(Debug)]
+pub struct HumanReview {
+    /// Shown as a message when the review begins.
+    prompt: Option<Value>,
+    timeout: Option<Duration>,
+    /// Whether the run may go on without an answer: by the action `skip`, or when the time is up.
+    allow_skip: bool,
+    /// Whether the data of `modify` becomes the session's proposal.
+    updates_proposal: bool,
+}
+
+impl HumanReview {
+    pub fn read(node: &GraphNode) -> Result<Self, PlanError> {
+        let own = Properties::of(node);
+        let minutes = own.number("timeoutMinutes")?;
+        let timeout = minutes.map(|minutes| super::super::properties::seconds(minutes * 60.0));
+        if timeout.is_some_and(|timeout| timeout.is_none_or(|timeout| timeout.is_zero())) {
+            return Err(own.wrong("timeoutMinutes", "a number of minutes above 0, at most a year"));
+        }
+        Ok(Self {
+            prompt: own.template("prompt")?,
+            timeout: timeout.flatten(),
+            allow_skip: own.flag("allowSkip")?,
+            updates_proposal: own.flag("updatesProposal")?,
+        })
+    }
+
+    async fn ask(&self, context: &NodeContext) -> Result<Ended, String> {
+        let Some(prompt) = &self.prompt else { return Ok(Ended::bare(End::Waits)) };
+        let content = as_text(&context.fill("prompt", prompt).await?);
+        let message = Command::AddMessage {
+            message_id: None,
+            node_id: context.id().clone(),
+            agent_id: None,
+            agent_name: None,
+            role: Some(MessageRole::System),
+            content,
+            is_thinking: None,
+            token_count: None,
+        };
+        Ok(Ended::bare(End::Waits).with(vec![message]))
+    }
+
+    fn answer(&self, payload: Value, at: Timestamp) -> Ended {
+        let Some(review) = payload.get("review").and_then(Value::as_object).cloned() else {
+            // Whatever else is sent to the node lets it go on.
+            return Ended::completed(json!({"signal": payload, "decidedAt": at}));
+        };
+        let action = review.get("action").and_then(Value::as_str).unwrap_or("approve").to_owned();
+        let reviewer = review.get("reviewer").and_then(Value::as_str).map(short);
+        let data = review.get("data").cloned();
+        let output = json!({"review": review, "action": action, "reviewer": reviewer, "data": data, "decidedAt": at});
+        match action.as_str() {
+            "approve" => Ended::completed(output),
+            "modify" => {
+                let proposal = data.filter(|_| self.updates_proposal);
+                let commands = proposal.into_iter().map(|proposal| Command::SetProposal { proposal }).collect();
+                Ended::completed(output).with(commands)
+            }
+            "skip" if self.allow_skip => Ended::completed(output),
+            "reject" => {
+                let error = reviewer.map_or("rejected".to_owned(), |reviewer| format!("rejected by {reviewer}"));
+                Ended::bare(End::Failed { error, output: Some(output) })
+            }
+            // Not an answer; the review waits for one.
+            _ => Ended::bare(End::Waits),
+        }
+    }
+
+    fn nobody(&self) -> Ended {
+        let minutes = self.timeout.unwrap_or_default().as_secs_f64() / 60.0;
+        if self.allow_skip {
+            let at = Timestamp::now();
+            return Ended::completed(json!({"action": "skip", "reason": "nobody decided in time", "decidedAt": at}));
+        }
+        Ended::failed(format!("nobody decided within {minutes} minutes"))
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+impl NodeType for HumanReview {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
+        async { self.ask(context).await.unwrap_or_else(Ended::failed) }.boxed()
+    }
+
+    fn work(&self) -> Work {
+        Work::Pass
+    }
+
+    fn wait(&self) -> Option<Wait> {
+        Some(Wait { due: self.timeout, suspended: true })
+    }
+
+    fn wake<'a>(&'a self, _: &'a NodeContext, wake: Wake) -> BoxFuture<'a, Ended> {
+        async move {
+            match wake {
+                Wake::Signal { payload, at } => self.answer(payload, at),
+                Wake::Due => self.nobody(),
+            }
+        }
+        .boxed()
+    }
+}

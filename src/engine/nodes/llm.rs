@@ -1,0 +1,141 @@
+//! `llm`: asks a model. `agent`: the same, as the persona of an agent.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::ask::{Voice, ask};
+use super::context::as_text;
+use super::means::Means;
+use super::{Ended, NodeContext, NodeType, Work};
+use crate::engine::plan::PlanError;
+use crate::engine::properties::Properties;
+use crate::session::GraphNode;
+
+/// A question to a model.
+#[derive(Debug)]
+pub struct Llm {
+    means: Arc<Means>,
+    /// Without one: the proposal, and what the nodes before said.
+    prompt: Option<Value>,
+    system: Option<Value>,
+    voice: Voice,
+    json: bool,
+    persona: Persona,
+}
+
+/// Who speaks.
+#[derive(Debug)]
+enum Persona {
+    /// An `llm` node: nobody in particular.
+    Nobody,
+    /// The agent of this id, or else the persona in the node's own properties.
+    Agent { id: Option<Uuid>, prompt: Option<String> },
+}
+
+impl Llm {
+    pub fn read(node: &GraphNode, means: &Arc<Means>) -> Result<Self, PlanError> {
+        let own = Properties::of(node);
+        let persona = if node.kind == "agent" { persona(own)? } else { Persona::Nobody };
+        Ok(Self {
+            means: Arc::clone(means),
+            prompt: own.template("prompt")?,
+            system: own.template("system")?,
+            voice: Voice::read(own)?,
+            json: own.flag("json")?,
+            persona,
+        })
+    }
+
+    async fn ask(&self, context: &NodeContext) -> Result<Ended, Ended> {
+        let (persona, agent_id, voice) = self.speaker(context).await.map_err(Ended::failed)?;
+        let system = self.system(context, persona).await.map_err(Ended::failed)?;
+        let user = self.user(context).await.map_err(Ended::failed)?;
+        let chat = voice.chat(system, user, self.json);
+        let answer = ask(context, &self.means.models, chat, agent_id).await?;
+        let output = answer.output();
+        Ok(Ended::completed(output).with(answer.commands))
+    }
+
+    /// The persona, the speaker's id, and the voice.
+    async fn speaker(&self, context: &NodeContext) -> Result<(Option<String>, Option<String>, Voice), String> {
+        let Persona::Agent { id, prompt } = &self.persona else { return Ok((None, None, self.voice.clone())) };
+        let agent = match id {
+            Some(id) => self.means.agent(*id).await?,
+            None => None,
+        };
+        match (agent, id, prompt) {
+            (Some(agent), ..) => {
+                let config = agent.fields.model_config.unwrap_or_default();
+                let voice = self.voice.clone().or(Voice::of_config(&config));
+                Ok((Some(agent.fields.persona_prompt), Some(agent.id.to_string()), voice))
+            }
+            (None, _, Some(prompt)) => Ok((Some(prompt.clone()), id.map(|id| id.to_string()), self.voice.clone())),
+            (None, id, None) => {
+                let id = id.map(|id| id.to_string()).unwrap_or_default();
+                Err(format!("node '{}' names the agent {id}, which does not exist", context.id()))
+            }
+        }
+    }
+
+    /// The group's prompt, the persona, and the node's own, as far as there are any.
+    async fn system(&self, context: &NodeContext, persona: Option<String>) -> Result<Option<String>, String> {
+        let group = match context.session().origin.group_id {
+            Some(id) => self.means.group(id).await?.and_then(|group| group.fields.system_prompt),
+            None => None,
+        };
+        let own = match &self.system {
+            Some(system) => Some(context.text("system", system).await?),
+            None => None,
+        };
+        let parts: Vec<String> = [group, persona, own].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+        Ok((!parts.is_empty()).then(|| parts.join("\n\n")))
+    }
+
+    async fn user(&self, context: &NodeContext) -> Result<String, String> {
+        if let Some(prompt) = &self.prompt {
+            return context.text("prompt", prompt).await;
+        }
+        let session = context.session();
+        let mut parts: Vec<String> = session.proposal.as_deref().map(as_text).into_iter().collect();
+        for (node, output) in context.inputs().await? {
+            let text = as_text(&output);
+            if !text.is_empty() {
+                let name = session.nodes.get(&node).and_then(|held| held.snapshot.name.clone());
+                parts.push(format!("{}:\n{text}", name.unwrap_or_else(|| node.to_string())));
+            }
+        }
+        if parts.is_empty() {
+            return Err(format!("node '{}' has no prompt, and there is neither a proposal nor an input", context.id()));
+        }
+        Ok(parts.join("\n\n"))
+    }
+}
+
+fn persona(own: Properties<'_>) -> Result<Persona, PlanError> {
+    let expected = "the id of an agent";
+    let named = own.get("agentUuid").map_or("agentId", |_| "agentUuid");
+    let id = own.read(named, expected, |value| value.as_str()?.parse().ok())?;
+    let prompt = own.text("personaPrompt")?;
+    if id.is_none() && prompt.is_none() {
+        return Err(own.wrong("agent_uuid", expected));
+    }
+    Ok(Persona::Agent { id, prompt })
+}
+
+impl NodeType for Llm {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
+        self.ask(context).map(|ended| ended.unwrap_or_else(|ended| ended)).boxed()
+    }
+
+    fn work(&self) -> Work {
+        Work::Guarded
+    }
+
+    fn needs_model(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,44 @@
+//! The types of nodes that `relive run` runs, on the machine where it was started.
+
+use std::sync::Arc;
+
+use super::NodeType;
+use super::command::{CommandNode, CommandSpec};
+use super::delay::Delay;
+use super::human_review::HumanReview;
+use super::loop_node::LoopNode;
+use super::pass::Pass;
+use crate::engine::plan::{Kinds, PlanError};
+use crate::session::{GraphDefinition, GraphNode};
+
+/// Shell commands, and what shapes a graph.
+#[derive(Clone, Debug, Default)]
+pub struct LocalKinds {
+    /// The server's address, for the commands' environment.
+    pub server: String,
+}
+
+impl Kinds for LocalKinds {
+    fn names(&self) -> Vec<&'static str> {
+        vec!["command", "human_review", "delay", "start", "end", "parallel", "sequence", "loop"]
+    }
+
+    fn read(&self, node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>> {
+        if node.kind == "command" {
+            let server = self.server.clone();
+            return Some(CommandSpec::read(node).map(|spec| Arc::new(CommandNode { spec, server }) as _));
+        }
+        shape(node)
+    }
+}
+
+/// The types that run anywhere.
+pub(super) fn shape(node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>> {
+    Some(match node.kind.as_str() {
+        "start" | "end" | "parallel" | "sequence" => Pass::read(node).map(|node| Arc::new(node) as _),
+        GraphDefinition::LOOP => LoopNode::read(node).map(|node| Arc::new(node) as _),
+        "human_review" => HumanReview::read(node).map(|node| Arc::new(node) as _),
+        "delay" => Delay::read(node).map(|node| Arc::new(node) as _),
+        _ => return None,
+    })
+}

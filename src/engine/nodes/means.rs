@@ -1,0 +1,62 @@
+//! What the server's nodes work with beyond their session.
+
+use uuid::Uuid;
+
+use super::web::Web;
+use crate::embeddings::Embeddings;
+use crate::models::Models;
+use crate::session::{Agent, Group, Memory};
+use crate::storage::{Entity, MemoryScope, Nearness, Storage, StorageError};
+
+/// Models, memories, agents and the web.
+#[derive(Clone, Debug)]
+pub struct Means {
+    pub models: Models,
+    pub web: Web,
+    pub storage: Storage,
+    pub embeddings: Embeddings,
+}
+
+impl Means {
+    /// # Errors
+    ///
+    /// A text for the node's `error`.
+    pub(super) async fn agent(&self, id: Uuid) -> Result<Option<Agent>, String> {
+        self.entity(id).await
+    }
+
+    /// # Errors
+    ///
+    /// A text for the node's `error`.
+    pub(super) async fn group(&self, id: Uuid) -> Result<Option<Group>, String> {
+        self.entity(id).await
+    }
+
+    async fn entity<E: Entity>(&self, id: Uuid) -> Result<Option<E>, String> {
+        self.storage.entity(id).await.map_err(|error| told(&error))
+    }
+
+    /// Memories like a text, nearest first, and how they were found.
+    ///
+    /// # Errors
+    ///
+    /// A text for the node's `error`.
+    pub(super) async fn memories(
+        &self,
+        scope: &MemoryScope,
+        text: &str,
+        nearness: Nearness,
+    ) -> Result<(Vec<Memory>, &'static str), String> {
+        let (found, method) = match self.embeddings.of_query(text).await {
+            Some(vector) => (self.storage.nearest_memories(scope, &vector, nearness).await, "vector"),
+            None => (self.storage.memories_with_words(scope, text, nearness).await, "text"),
+        };
+        Ok((found.map_err(|error| told(&error))?, method))
+    }
+}
+
+/// The database's own words are for the log.
+pub(super) fn told(error: &StorageError) -> String {
+    tracing::warn!(%error, "a node cannot read the database");
+    "the database cannot be read now".to_owned()
+}

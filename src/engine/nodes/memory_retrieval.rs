@@ -1,0 +1,72 @@
+//! `memory_retrieval`: finds what the group remembers.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+
+use super::means::Means;
+use super::{Ended, NodeContext, NodeType};
+use crate::engine::plan::PlanError;
+use crate::engine::properties::Properties;
+use crate::session::GraphNode;
+use crate::storage::{MemoryScope, Nearness};
+
+/// Characters of a text that is searched for.
+const QUERY: usize = 8_000;
+
+/// A search in memories. A session without a group searches its own.
+#[derive(Debug)]
+pub struct MemoryRetrieval {
+    means: Arc<Means>,
+    /// Without one: the proposal.
+    query: Option<Value>,
+    agent_id: Option<String>,
+    nearness: Nearness,
+}
+
+impl MemoryRetrieval {
+    pub fn read(node: &GraphNode, means: &Arc<Means>) -> Result<Self, PlanError> {
+        let own = Properties::of(node);
+        let limit = own.count("limit", 100)?.unwrap_or(5).max(1);
+        let min_score = own.number("minScore")?;
+        if min_score.is_some_and(|score| !(-1.0..=1.0).contains(&score)) {
+            return Err(own.wrong("minScore", "a number from -1 to 1"));
+        }
+        Ok(Self {
+            means: Arc::clone(means),
+            query: own.template("query")?,
+            agent_id: own.text("agentId")?,
+            nearness: Nearness { limit, min_score },
+        })
+    }
+
+    async fn find(&self, context: &NodeContext) -> Result<Value, String> {
+        let query = self.query.clone().unwrap_or_else(|| Value::String("{{proposal}}".to_owned()));
+        let query: String = context.text("query", &query).await?.chars().take(QUERY).collect();
+        if query.trim().is_empty() {
+            return Err(format!("node '{}' has nothing to search for", context.id()));
+        }
+        let session = context.session();
+        let group_id = session.origin.group_id;
+        let session_id = group_id.is_none().then_some(session.id);
+        let scope = MemoryScope { group_id, agent_id: self.agent_id.clone(), session_id };
+        let (found, method) = self.means.memories(&scope, &query, self.nearness).await?;
+        let text = found.iter().map(|memory| format!("- {}", memory.content)).collect::<Vec<_>>().join("\n");
+        let memories: Vec<Value> = found
+            .iter()
+            .map(|memory| {
+                json!({"id": memory.id, "content": memory.content, "score": memory.score, "agentId": memory.agent_id,
+                       "createdAt": memory.created_at})
+            })
+            .collect();
+        Ok(json!({"query": query, "method": method, "count": memories.len(), "memories": memories, "text": text}))
+    }
+}
+
+impl NodeType for MemoryRetrieval {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
+        self.find(context).map(Ended::from).boxed()
+    }
+}

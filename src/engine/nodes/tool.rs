@@ -1,0 +1,152 @@
+//! `tool`: one HTTP request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder, Response, Url};
+use serde_json::{Value, json};
+
+use super::context::as_text;
+use super::means::Means;
+use super::{End, Ended, NodeContext, NodeType};
+use crate::engine::plan::PlanError;
+use crate::engine::properties::Properties;
+use crate::session::GraphNode;
+
+/// Bytes of an answer at most, and unless the node says otherwise.
+const MOST_BYTES: u32 = 1024 * 1024;
+const BYTES: u32 = 256 * 1024;
+/// How long a request may take unless `timeoutSeconds` says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Headers that say where a request goes or how it is framed are the client's own.
+const OWN_HEADERS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "upgrade"];
+
+/// A request whose every part is a template.
+#[derive(Debug)]
+pub struct Tool {
+    means: Arc<Means>,
+    method: Method,
+    url: Value,
+    headers: Option<Value>,
+    /// A text as it is; anything else as JSON.
+    body: Option<Value>,
+    max_bytes: usize,
+    /// Whether an answer of 400 or above completes the node.
+    accept_errors: bool,
+}
+
+impl Tool {
+    pub fn read(node: &GraphNode, means: &Arc<Means>) -> Result<Self, PlanError> {
+        let own = Properties::of(node);
+        let method = own.read("method", "an HTTP method", |value| {
+            let name = value.as_str()?.to_ascii_uppercase();
+            ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"].contains(&name.as_str()).then(|| name.parse().ok())?
+        })?;
+        let headers = own.template("headers")?;
+        if headers.as_ref().is_some_and(|headers| !headers.is_object()) {
+            return Err(own.wrong("headers", "an object of names and texts"));
+        }
+        let max_bytes = own.count("maxBytes", MOST_BYTES)?.unwrap_or(BYTES);
+        Ok(Self {
+            means: Arc::clone(means),
+            method: method.unwrap_or(Method::GET),
+            url: own.template("url")?.ok_or_else(|| own.wrong("url", "an http or https address"))?,
+            headers,
+            body: own.template("body")?,
+            max_bytes: max_bytes as usize,
+            accept_errors: own.flag("acceptErrors")?,
+        })
+    }
+
+    async fn request(&self, context: &NodeContext) -> Result<Ended, String> {
+        let request = self.prepare(context).await?;
+        // Without a limit of the node's own; with one, the engine drops the request when it is over.
+        let limit = context.policy().timeout.map_or(TIMEOUT, |_| Duration::MAX);
+        let answer = tokio::time::timeout(limit, self.answer(request)).await;
+        answer.map_err(|_| format!("no answer within {} s", TIMEOUT.as_secs()))?
+    }
+
+    async fn prepare(&self, context: &NodeContext) -> Result<RequestBuilder, String> {
+        let url = context.text("url", &self.url).await?;
+        let url: Url = url.trim().parse().map_err(|error| format!("the url cannot be understood: {error}"))?;
+        let client = self.means.web.client(&url).map_err(|forbidden| forbidden.to_string())?;
+        let mut request = client.request(self.method.clone(), url);
+        if let Some(headers) = &self.headers {
+            let headers = context.fill("headers", headers).await?;
+            for (name, value) in headers.as_object().into_iter().flatten() {
+                if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+                    return Err(format!("the header {name} cannot be set"));
+                }
+                request = request.header(name, as_text(value));
+            }
+        }
+        Ok(match &self.body {
+            Some(body) => match context.fill("body", body).await? {
+                Value::String(text) => request.body(text),
+                json => request.json(&json),
+            },
+            None => request,
+        })
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Ended, String> {
+        let response = request.send().await.map_err(|error| describe(&error))?;
+        let status = response.status();
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let kind = kind.unwrap_or_default().chars().take(200).collect::<String>();
+        let (text, truncated) = self.body(response).await?;
+        let mut output = json!({"status": status.as_u16(), "contentType": kind, "text": text});
+        if truncated {
+            output["truncated"] = json!(true);
+        } else if let Ok(json) = serde_json::from_str::<Value>(&text)
+            && crate::session::check_json("output", &json).is_ok()
+        {
+            output["json"] = json;
+        }
+        if status.as_u16() >= 400 && !self.accept_errors {
+            let error = format!("the tool answered with {status}");
+            return Ok(Ended::bare(End::Failed { error, output: Some(output) }));
+        }
+        Ok(Ended::completed(output))
+    }
+
+    /// The body as a text, and whether its end was cut off.
+    async fn body(&self, mut response: Response) -> Result<(String, bool), String> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
+            let room = self.max_bytes - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                return Ok((readable(&body), true));
+            }
+        }
+        Ok((readable(&body), false))
+    }
+}
+
+fn readable(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).replace('\0', "")
+}
+
+/// The innermost reason. The address is the workflow's own, which may hold a secret.
+fn describe(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    let reason = if std::ptr::eq(innermost, error as &dyn std::error::Error) {
+        "the request failed".to_owned()
+    } else {
+        innermost.to_string()
+    };
+    reason.chars().take(500).collect()
+}
+
+impl NodeType for Tool {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
+        self.request(context).map(|ended| ended.unwrap_or_else(Ended::failed)).boxed()
+    }
+}

@@ -1,0 +1,70 @@
+//! What a run waits for by the clock.
+
+use std::collections::{BTreeMap, HashMap};
+
+use tokio::time::Instant;
+
+use crate::session::NodeId;
+
+/// What is due at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// A waiting node's time is up.
+    Wait(NodeId),
+    /// A failed node's next attempt may begin.
+    Retry(NodeId),
+    /// The run's own time is up.
+    RunDeadline,
+}
+
+/// Timers in the order in which they are due; at most one for each node.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    due: BTreeMap<(Instant, u64), Timer>,
+    by_node: HashMap<NodeId, (Instant, u64)>,
+    set: u64,
+}
+
+impl Timers {
+    pub fn set(&mut self, at: Instant, timer: Timer) {
+        self.set += 1;
+        let key = (at, self.set);
+        if let Timer::Wait(node) | Timer::Retry(node) = &timer
+            && let Some(older) = self.by_node.insert(node.clone(), key)
+        {
+            self.due.remove(&older);
+        }
+        self.due.insert(key, timer);
+    }
+
+    pub fn has(&self, node: &NodeId) -> bool {
+        self.by_node.contains_key(node)
+    }
+
+    pub fn forget(&mut self, node: &NodeId) {
+        if let Some(key) = self.by_node.remove(node) {
+            self.due.remove(&key);
+        }
+    }
+
+    pub fn next(&self) -> Option<Instant> {
+        self.due.keys().next().map(|(at, _)| *at)
+    }
+
+    /// The first timer, if its time has come.
+    pub fn take_due(&mut self) -> Option<Timer> {
+        self.next().filter(|at| *at <= Instant::now())?;
+        let (_, timer) = self.due.pop_first()?;
+        if let Timer::Wait(node) | Timer::Retry(node) = &timer {
+            self.by_node.remove(node);
+        }
+        Some(timer)
+    }
+
+    /// Forgets every node's timer, and says whose attempts will not come.
+    pub fn take_nodes(&mut self) -> Vec<NodeId> {
+        let keys = std::mem::take(&mut self.by_node).into_values();
+        let timers = keys.filter_map(|key| self.due.remove(&key)).collect::<Vec<_>>();
+        timers.into_iter().filter_map(|timer| if let Timer::Retry(node) = timer { Some(node) } else { None }).collect()
+    }
+}

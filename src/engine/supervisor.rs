@@ -1,0 +1,334 @@
+//! The built-in engine as a whole: which sessions this server drives.
+//!
+//! ```text
+//! hub: a session of ours was started, resumed, signalled ─┐
+//! a look at the table, once a second ─────────────────────┼─▶ wanted ─▶ lease ─▶ run ─▶ ended: lease given back
+//! restarts, lapsed leases, times that have come           ┘                        ├──▶ parked: only a row waits
+//!                                                                                  └──▶ overtaken: begin again
+//! ```
+//!
+//! A session is driven under a lease that is renewed while it is, and ends by itself when the server
+//! does not come back. A server that finds a lease gone lets go of the session at once; what it may
+//! still have under way is refused by the condition on its commands (see `local`). While the database
+//! is away nothing can be renewed and nothing can be written: runs go on with what they are at.
+//!
+//! A session that only waits is let go of: it costs a row, no task and no memory.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::local::LocalLink;
+use super::nodes::ServerKinds;
+use super::plan::{Plan, PlanError};
+use super::run::{Control, Ended, RunError, RunOptions, run};
+use crate::hub::{Hub, HubError, StartGate, Submission};
+use crate::session::{Command, GraphDefinition, Revision, Session, SessionId};
+use crate::storage::Parked;
+
+/// How often the table is looked at for sessions that nobody drives.
+const LOOK: Duration = Duration::from_secs(1);
+/// Sessions taken up, or given back, by one statement.
+const BATCH: usize = 256;
+/// How long runs may take to let go when the server stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Before a run that lost its session begins again, for the first time and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How the engine is sized. Each field says its default.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Sessions driven at once (2,000). The others wait; those that only wait themselves do not count.
+    pub sessions: usize,
+    /// Nodes that work at the same time in one session (16).
+    pub nodes: usize,
+    /// How long a lease lasts without being renewed (10 s): so long are the sessions of a server that
+    /// was killed left alone.
+    pub lease: Duration,
+    /// A run with nothing to do but to wait for at least this long is let go of (5 s).
+    pub park_after: Duration,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { sessions: 2_000, nodes: 16, lease: seconds(10), park_after: seconds(5) }
+    }
+}
+
+/// The built-in engine. A cheap handle.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    kinds: Arc<ServerKinds>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Engine {
+    /// Begins to drive the sessions of this hub's database that are the built-in engine's. Must be
+    /// called inside a Tokio runtime.
+    #[must_use]
+    pub fn start(hub: Hub, kinds: ServerKinds, options: EngineOptions) -> Self {
+        let (kinds, stop, tasks) = (Arc::new(kinds), CancellationToken::new(), TaskTracker::new());
+        hub.keep_gate(Arc::new(Gatekeeper { kinds: Arc::clone(&kinds) }));
+        let supervisor = Supervisor {
+            hub,
+            kinds: Arc::clone(&kinds),
+            options,
+            holder: Uuid::now_v7(),
+            running: HashMap::new(),
+            runs: JoinSet::new(),
+            wanted: VecDeque::new(),
+            is_wanted: HashSet::new(),
+        };
+        tasks.spawn(supervisor.work(stop.clone()));
+        Self { inner: Arc::new(Inner { kinds, stop, tasks }) }
+    }
+
+    /// Whether a graph can be run here.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError`], which names the node.
+    pub fn check(&self, graph: &GraphDefinition) -> Result<(), PlanError> {
+        Plan::new(Arc::new(graph.clone()), &*self.inner.kinds).map(drop)
+    }
+
+    /// Lets go of every session, so that another server, or the next start, can take them up at once.
+    pub async fn shutdown(&self) {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+}
+
+/// Refuses to start what could not go far.
+#[derive(Debug)]
+struct Gatekeeper {
+    kinds: Arc<ServerKinds>,
+}
+
+impl StartGate for Gatekeeper {
+    fn check(&self, session: &Session) -> Result<(), String> {
+        let graph =
+            session.origin.graph.clone().ok_or("the built-in engine needs a graph, and this session has none")?;
+        let plan = Plan::new(graph, &*self.kinds).map_err(|error| error.to_string())?;
+        self.kinds.check_means(&plan)
+    }
+}
+
+struct Supervisor {
+    hub: Hub,
+    kinds: Arc<ServerKinds>,
+    options: EngineOptions,
+    /// This process, in the table of leases.
+    holder: Uuid,
+    /// Sessions driven here, each with the token that makes its run let go.
+    running: HashMap<SessionId, CancellationToken>,
+    runs: JoinSet<(SessionId, Result<Ended, RunError>)>,
+    wanted: VecDeque<SessionId>,
+    is_wanted: HashSet<SessionId>,
+}
+
+impl Supervisor {
+    async fn work(mut self, stop: CancellationToken) {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renew = interval(self.options.lease / 3);
+        renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let hub = self.hub.clone();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return self.end().await,
+                ids = hub.undriven(BATCH) => ids.into_iter().for_each(|id| self.want(id)),
+                Some(ended) = self.runs.join_next() => self.ended(ended).await,
+                _ = renew.tick(), if !self.running.is_empty() => self.renew().await,
+                _ = look.tick() => self.look().await,
+            }
+            self.take_up().await;
+            metrics::gauge!("relive_engine_runs").set(self.running.len() as f64);
+        }
+    }
+
+    fn want(&mut self, id: SessionId) {
+        if !self.running.contains_key(&id) && self.is_wanted.insert(id) {
+            self.wanted.push_back(id);
+        }
+    }
+
+    /// Restarts, lapsed leases, times that have come: whatever no server drives although it should.
+    async fn look(&mut self) {
+        let room = self.options.sessions.saturating_sub(self.running.len() + self.wanted.len()).min(4 * BATCH);
+        if room == 0 {
+            return;
+        }
+        match self.hub.storage().undriven_sessions(u32::try_from(room).unwrap_or(u32::MAX)).await {
+            Ok(ids) => ids.into_iter().for_each(|id| self.want(id)),
+            Err(error) => tracing::warn!(%error, "cannot look for sessions to drive"),
+        }
+    }
+
+    async fn take_up(&mut self) {
+        let room = self.options.sessions.saturating_sub(self.running.len());
+        let some = room.min(BATCH).min(self.wanted.len());
+        if some == 0 {
+            return;
+        }
+        let ids: Vec<SessionId> = self.wanted.drain(..some).collect();
+        for id in &ids {
+            self.is_wanted.remove(id);
+        }
+        // Those that another server holds are its own; it looks at them itself.
+        match self.hub.storage().take_leases(self.holder, &ids, self.options.lease).await {
+            Ok(taken) => taken.into_iter().for_each(|(id, revision)| self.drive(id, revision)),
+            // The next look at the table finds them again.
+            Err(error) => tracing::warn!(%error, "cannot take sessions up"),
+        }
+    }
+
+    fn drive(&mut self, id: SessionId, revision: Revision) {
+        let detach = CancellationToken::new();
+        self.running.insert(id, detach.clone());
+        self.hub.drive(id);
+        let (hub, kinds, options) = (self.hub.clone(), Arc::clone(&self.kinds), self.options);
+        self.runs.spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                let began = Instant::now();
+                let ended = match hub.refresh(id, revision).await {
+                    Ok(()) => drive(&hub, &kinds, options, id, &detach).await,
+                    Err(error) => Err(RunError::Lost(error.to_string())),
+                };
+                let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
+                if !again {
+                    return (id, ended);
+                }
+                tracing::debug!(session_id = %id, "somebody else changed a node; beginning again");
+                if began.elapsed() > LAST_PAUSE {
+                    pause = FIRST_PAUSE;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+        });
+    }
+
+    /// Gives back the leases of all runs that have ended by now.
+    async fn ended(&mut self, first: Result<(SessionId, Result<Ended, RunError>), tokio::task::JoinError>) {
+        let (mut over, mut parked) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(ended) = next {
+            match ended {
+                Ok((id, Ok(Ended::Parked { revision, wake_after }))) => {
+                    parked.push(Parked { session_id: id, revision, wake_after });
+                }
+                Ok((id, ended)) => {
+                    if let Err(error) = &ended {
+                        tracing::warn!(session_id = %id, %error, "a run was given up");
+                    }
+                    over.push(id);
+                }
+                // A panic in a run: its lease ends by itself, and it is taken up again then.
+                Err(error) => tracing::error!(%error, "a run broke"),
+            }
+            next = if over.len() + parked.len() < BATCH { self.runs.try_join_next() } else { None };
+        }
+        let storage = self.hub.storage();
+        let given_back = if over.is_empty() { Ok(()) } else { storage.release_leases(self.holder, &over).await };
+        let put_down = if parked.is_empty() { Ok(()) } else { storage.park_leases(self.holder, &parked).await };
+        if let Err(error) = given_back.and(put_down) {
+            tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
+        }
+        for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
+            self.running.remove(&id);
+            self.hub.let_go(id);
+        }
+        for Parked { session_id, revision, .. } in parked {
+            if self.has_moved_on(session_id, revision).await {
+                self.want(session_id);
+            }
+        }
+    }
+
+    /// Whether something happened while a session was being let go of.
+    async fn has_moved_on(&self, id: SessionId, since: Revision) -> bool {
+        match self.hub.session(id).await {
+            Ok(session) => session.revision != since,
+            Err(_) => false,
+        }
+    }
+
+    async fn renew(&mut self) {
+        match self.hub.storage().renew_leases(self.holder, self.options.lease).await {
+            Ok(held) => {
+                let held: HashSet<SessionId> = held.into_iter().collect();
+                for (id, detach) in self.running.iter().filter(|(id, _)| !held.contains(id)) {
+                    tracing::warn!(session_id = %id, "lost the lease; letting go");
+                    detach.cancel();
+                }
+            }
+            Err(error) => tracing::warn!(%error, "cannot renew leases"),
+        }
+    }
+
+    async fn end(mut self) {
+        for detach in self.running.values() {
+            detach.cancel();
+        }
+        let gone = async { while self.runs.join_next().await.is_some() {} };
+        if tokio::time::timeout(FAREWELL, gone).await.is_err() {
+            tracing::warn!("some runs did not let go in time");
+        }
+        let ids: Vec<SessionId> = self.running.into_keys().collect();
+        if let Err(error) = self.hub.storage().release_leases(self.holder, &ids).await {
+            tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
+        }
+    }
+}
+
+/// One run, from wherever the session stands.
+async fn drive(
+    hub: &Hub,
+    kinds: &ServerKinds,
+    options: EngineOptions,
+    id: SessionId,
+    detach: &CancellationToken,
+) -> Result<Ended, RunError> {
+    let lost = |error: HubError| RunError::Lost(error.to_string());
+    // Whoever waits for an answer is gone when the run is.
+    let answers = detach.child_token();
+    let _ended = answers.clone().drop_guard();
+    let (link, events) = LocalLink::open(hub.clone(), id, answers).await.map_err(lost)?;
+    let session = super::driver::Link::session(&link);
+    if !session.status.is_live() {
+        return Ok(Ended::Completed);
+    }
+    let Some(graph) = session.origin.graph.clone() else { return fail(hub, id, "the session has no graph").await };
+    let plan = match Plan::new(graph, kinds) {
+        Ok(plan) => Arc::new(plan),
+        Err(error) => return fail(hub, id, &error.to_string()).await,
+    };
+    let control = Control { detach: detach.clone(), ..Control::default() };
+    let options = RunOptions { parallel: options.nodes, park_after: Some(options.park_after) };
+    run(plan, options, Arc::new(link), events, control, |_| ()).await
+}
+
+/// What can no longer be run here, such as after a change of version, ends and says why.
+async fn fail(hub: &Hub, id: SessionId, error: &str) -> Result<Ended, RunError> {
+    let command = Command::Fail { error: error.to_owned() };
+    let failed = hub.execute(Submission::new(id, vec![command])).await;
+    failed.map_err(|error| RunError::Lost(error.to_string()))?;
+    Ok(Ended::Failed { error: error.to_owned() })
+}

@@ -1,0 +1,55 @@
+//! Chunks of messages that are still being written: live only, never stored.
+
+use std::fmt::Debug;
+use std::sync::{Arc, OnceLock};
+
+use uuid::Uuid;
+
+use super::Hub;
+use crate::session::{NodeId, SessionId};
+
+/// A chunk of a message.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    pub node_id: NodeId,
+    pub message_id: Uuid,
+    pub text: String,
+    pub agent_id: Option<String>,
+    pub is_thinking: Option<bool>,
+}
+
+/// Shows chunks to whoever watches a session. It must not wait.
+pub trait ChunkRelay: Debug + Send + Sync {
+    fn show(&self, session_id: SessionId, chunk: Chunk);
+}
+
+/// The way of chunks from engines in this process to viewers.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    relay: OnceLock<Arc<dyn ChunkRelay>>,
+}
+
+impl Chunks {
+    pub fn relay_to(&self, relay: Arc<dyn ChunkRelay>) {
+        // The first one stays: a hub has one set of viewers.
+        let _ = self.relay.set(relay);
+    }
+
+    pub fn show(&self, session_id: SessionId, chunk: Chunk) {
+        if let Some(relay) = self.relay.get() {
+            relay.show(session_id, chunk);
+        }
+    }
+}
+
+impl Hub {
+    /// From now on chunks go to this relay. Only the first call counts.
+    pub fn relay_chunks_to(&self, relay: Arc<dyn ChunkRelay>) {
+        self.inner.chunks.relay_to(relay);
+    }
+
+    /// Shows a chunk of a message that is still being written to whoever watches the session.
+    pub fn show_chunk(&self, id: SessionId, chunk: Chunk) {
+        self.inner.chunks.show(id, chunk);
+    }
+}

@@ -1,0 +1,104 @@
+//! Sessions of the built-in engine that have something new and that no engine here drives.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::Hub;
+use super::error::HubError;
+use crate::session::{Driver, Revision, Session, SessionId};
+
+/// Told by the lanes; read by the engine's supervisor. It holds each session once, and none that has
+/// ended, so it is as large as there are runs that wait to be driven.
+#[derive(Debug, Default)]
+pub(super) struct Undriven {
+    inner: Mutex<Inner>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    driven: HashSet<SessionId>,
+    changed: HashSet<SessionId>,
+}
+
+impl Undriven {
+    /// A session has moved on.
+    pub fn changed(&self, session: &Session) {
+        if session.origin.driver == Driver::Builtin && session.status.is_live() {
+            let mut inner = self.inner.lock();
+            if !inner.driven.contains(&session.id) && inner.changed.insert(session.id) {
+                drop(inner);
+                self.news.notify_one();
+            }
+        }
+    }
+
+    /// An engine here drives the session from now on, and hears of its changes by itself.
+    pub fn drive(&self, id: SessionId) {
+        let mut inner = self.inner.lock();
+        inner.driven.insert(id);
+        inner.changed.remove(&id);
+    }
+
+    /// No engine here drives the session any more.
+    pub fn let_go(&self, id: SessionId) {
+        self.inner.lock().driven.remove(&id);
+    }
+
+    /// The sessions that have changed since they were last asked for; waits for one. Cancel-safe.
+    pub async fn next(&self, most: usize) -> Vec<SessionId> {
+        loop {
+            let news = self.news.notified();
+            {
+                let mut inner = self.inner.lock();
+                let taken: Vec<SessionId> = inner.changed.iter().copied().take(most).collect();
+                if !taken.is_empty() {
+                    for id in &taken {
+                        inner.changed.remove(id);
+                    }
+                    if !inner.changed.is_empty() {
+                        self.news.notify_one();
+                    }
+                    return taken;
+                }
+            }
+            news.await;
+        }
+    }
+}
+
+impl Hub {
+    /// Sessions of the built-in engine that have changed and that nobody here drives, at most `most`;
+    /// waits for one. Cancel-safe.
+    pub async fn undriven(&self, most: usize) -> Vec<SessionId> {
+        self.inner.undriven.next(most).await
+    }
+
+    /// Says that an engine here drives the session, until [`Hub::let_go`].
+    pub fn drive(&self, id: SessionId) {
+        self.inner.undriven.drive(id);
+    }
+
+    /// Says that no engine here drives the session any more.
+    pub fn let_go(&self, id: SessionId) {
+        self.inner.undriven.let_go(id);
+    }
+
+    /// Reads a session anew if what is in memory of it is older than `revision`, because another server
+    /// has moved it on.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn refresh(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
+        let Some(live) = self.inner.registry.peek(id).filter(|live| live.is_behind(revision)) else { return Ok(()) };
+        let session = self.inner.storage.session(id).await?.ok_or(HubError::NotFound)?;
+        if live.is_behind(session.revision) {
+            live.reload(Arc::new(session));
+        }
+        Ok(())
+    }
+}

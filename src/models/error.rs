@@ -1,0 +1,75 @@
+//! What can be wrong with an endpoint and its answers. The texts are shown to whoever watches the run,
+//! so they hold neither the key nor the address.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+/// Why there can be no such endpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    #[error("RELIVE_LLM_URL must be an http or https address ending in /v1")]
+    Url,
+    #[error("RELIVE_LLM_URL needs RELIVE_LLM_MODEL: which model is to be asked when a node names none?")]
+    NoModel,
+    #[error("RELIVE_LLM_API_KEY holds characters that no header can carry")]
+    ApiKey,
+    #[error("cannot make HTTP requests: {0}")]
+    Client(reqwest::Error),
+}
+
+/// Why there is no whole answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChatError {
+    #[error("no model endpoint is configured; set RELIVE_LLM_URL and RELIVE_LLM_MODEL (and RELIVE_LLM_API_KEY)")]
+    NoEndpoint,
+    #[error("the model endpoint cannot be reached: {0}")]
+    Unreachable(String),
+    /// After every try.
+    #[error("the model endpoint answered with {status}{}", colon(.detail))]
+    Failed { status: StatusCode, retry_after: Option<Duration>, detail: String },
+    /// It is the request, not the endpoint.
+    #[error("the model endpoint refused the request with {status}{}", colon(.detail))]
+    Refused { status: StatusCode, detail: String },
+    #[error("the model's answer stalled: nothing came for {} s", .0.as_secs_f64())]
+    Stalled(Duration),
+    #[error("the model's answer broke off before its end")]
+    BrokeOff,
+    #[error("the model's answer cannot be understood: {0}")]
+    Answer(String),
+    #[error("the model's answer is longer than {0} bytes")]
+    TooLong(usize),
+    /// The breaker is open.
+    #[error("the model endpoint failed {failures} times in a row; it is asked again in {} s", .wait.as_secs().max(1))]
+    Resting { failures: u32, wait: Duration },
+}
+
+fn colon(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+}
+
+impl ChatError {
+    /// Whether asking again may help, when nothing of an answer has come yet.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Failed { .. })
+    }
+
+    /// Whether it speaks against the endpoint, rather than against the request.
+    #[must_use]
+    pub fn is_the_endpoints(&self) -> bool {
+        !matches!(self, Self::NoEndpoint | Self::Refused { .. } | Self::TooLong(_) | Self::Resting { .. })
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::NoEndpoint | Self::Resting { .. } => "not_asked",
+            Self::Unreachable(_) => "unreachable",
+            Self::Failed { .. } => "failed",
+            Self::Refused { .. } => "refused",
+            Self::Stalled(_) => "stalled",
+            Self::BrokeOff => "broke_off",
+            Self::Answer(_) | Self::TooLong(_) => "bad_answer",
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Who drives which session: leases that end by themselves.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::journal::bigint;
+use super::{Storage, StorageError};
+use crate::session::{Revision, SessionId};
+
+/// A session that has nothing to do but to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parked {
+    pub session_id: SessionId,
+    /// Until it moves beyond this revision …
+    pub revision: Revision,
+    /// … or for so long.
+    pub wake_after: Option<Duration>,
+}
+
+impl Storage {
+    /// Takes the leases of sessions that nobody else holds, for `time`; says which, and at which
+    /// revision they are.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn take_leases(
+        &self,
+        holder: Uuid,
+        sessions: &[SessionId],
+        time: Duration,
+    ) -> Result<Vec<(SessionId, Revision)>, StorageError> {
+        let taken: Vec<(Uuid, i64)> = sqlx::query_as(
+            "WITH taken AS (INSERT INTO session_leases AS held (session_id, holder, expires_at)
+             SELECT id, $1, now() + $3 * interval '1 millisecond' FROM sessions WHERE id = ANY($2) ORDER BY id
+             ON CONFLICT (session_id) DO UPDATE
+                 SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL
+                 WHERE held.holder IS NULL OR held.holder = $1 OR held.expires_at < now()
+             RETURNING session_id)
+             SELECT id, revision FROM taken JOIN sessions ON id = session_id",
+        )
+        .bind(holder)
+        .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
+        .bind(millis(time))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(taken.into_iter().map(|(id, revision)| (SessionId(id), revision.unsigned_abs())).collect())
+    }
+
+    /// Renews all leases of a holder, for `time`; says which it still has.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn renew_leases(&self, holder: Uuid, time: Duration) -> Result<Vec<SessionId>, StorageError> {
+        let renewed: Vec<Uuid> = sqlx::query_scalar(
+            "UPDATE session_leases SET expires_at = now() + $2 * interval '1 millisecond'
+             WHERE holder = $1 RETURNING session_id",
+        )
+        .bind(holder)
+        .bind(millis(time))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(renewed.into_iter().map(SessionId).collect())
+    }
+
+    /// Whether a holder still has a session's lease.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn has_lease(&self, holder: Uuid, session: SessionId) -> Result<bool, StorageError> {
+        let has = "SELECT EXISTS (SELECT FROM session_leases WHERE session_id = $1 AND holder = $2)";
+        Ok(sqlx::query_scalar(has).bind(session.0).bind(holder).fetch_one(&self.pool).await?)
+    }
+
+    /// Gives leases back: those of sessions that anybody may drive at once, or that have ended.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away; the leases then end by themselves.
+    pub async fn release_leases(&self, holder: Uuid, sessions: &[SessionId]) -> Result<(), StorageError> {
+        sqlx::query("DELETE FROM session_leases WHERE session_id = ANY($1) AND holder = $2")
+            .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
+            .bind(holder)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Gives back the leases of sessions that have nothing to do but to wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`Storage::release_leases`].
+    pub async fn park_leases(&self, holder: Uuid, parked: &[Parked]) -> Result<(), StorageError> {
+        sqlx::query(
+            "UPDATE session_leases AS held
+             SET holder = NULL, parked_revision = p.revision, wake_at = now() + p.wake * interval '1 millisecond'
+             FROM UNNEST($2::uuid[], $3::bigint[], $4::float8[]) AS p (id, revision, wake)
+             WHERE held.session_id = p.id AND held.holder = $1",
+        )
+        .bind(holder)
+        .bind(parked.iter().map(|parked| parked.session_id.0).collect::<Vec<_>>())
+        .bind(parked.iter().map(|parked| bigint(parked.revision)).collect::<Vec<_>>())
+        .bind(parked.iter().map(|parked| parked.wake_after.map(millis)).collect::<Vec<_>>())
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Up to `limit` sessions of the built-in engine with something to do that nobody drives, those
+    /// that have waited longest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn undriven_sessions(&self, limit: u32) -> Result<Vec<SessionId>, StorageError> {
+        let ids: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT s.id FROM sessions AS s LEFT JOIN session_leases AS held ON held.session_id = s.id
+             WHERE s.driver = 'builtin' AND s.status IN ('running', 'paused')
+               AND (held.session_id IS NULL
+                    OR (held.holder IS NOT NULL AND held.expires_at < now())
+                    OR (held.holder IS NULL AND (held.parked_revision IS DISTINCT FROM s.revision
+                                                 OR held.wake_at <= now())))
+             ORDER BY s.updated_at LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(SessionId).collect())
+    }
+}
+
+/// Milliseconds, as PostgreSQL multiplies intervals by.
+#[allow(clippy::cast_possible_truncation)]
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}

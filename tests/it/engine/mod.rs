@@ -1,0 +1,8 @@
+//! The built-in engine, by the protocol: a session is created and started, and the server does the rest.
+
+mod control;
+mod models;
+mod scale;
+mod support;
+mod survival;
+mod tools;
