@@ -19,6 +19,7 @@ mod rounds;
 mod sending;
 mod take_up;
 mod timers;
+mod waiting;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -31,15 +32,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::driver::{DriverError, Events, Link};
 use super::node_task::{NodeEnd, NodeTask, Phase};
-use super::nodes::{NodeContext, Wake, Work};
+use super::nodes::{NodeContext, Work};
 use super::plan::Plan;
 use super::regions::LoopError;
 use super::schedule::{Outcome, Schedule, Step};
-use crate::session::{Event, NodeId, Recorded, Revision, SessionStatus, Timestamp};
+use crate::session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
 use rounds::Rounds;
 use sending::{Ending, Purpose};
-use timers::{Timer, Timers};
+use timers::{Timer, Timers, at};
 
 /// How long an interrupted run waits for the server and its attempts.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -149,13 +150,6 @@ pub async fn run<E: Events>(
                 return run.result.take().unwrap_or(Err(RunError::Unannounced));
             }
         }
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 
@@ -340,51 +334,6 @@ impl Run {
         let idle: Vec<NodeId> = waiting.into_iter().chain(retries).chain(self.ready.drain(..)).collect();
         for node in idle {
             self.schedule.settle(&node, Outcome::Skipped);
-        }
-    }
-
-    /// A node has begun to wait, or goes on with it, `due` in so long.
-    fn wait(&mut self, node: &NodeId, due: Option<Duration>) {
-        let Some(wait) = self.plan.node(node).and_then(|planned| planned.kind.wait()) else { return };
-        if self.schedule.is_failing() {
-            self.schedule.settle(node, Outcome::Skipped);
-            return;
-        }
-        self.waits.insert(node.clone());
-        if !self.timers.has(node)
-            && let Some(due) = due.or(wait.due)
-        {
-            self.timers.set(Instant::now() + due, Timer::Wait(node.clone()));
-        }
-        // One may have come before anybody was there to hear it.
-        let session = self.link.session();
-        if let Some(signal) = session.signals.get(node) {
-            self.give_signal(node, signal.payload.as_ref().clone(), signal.revision, session.updated_at);
-        }
-    }
-
-    fn give_signal(&mut self, node: &NodeId, payload: serde_json::Value, revision: Revision, at: Timestamp) {
-        let given = self.signals_given.get(node).copied().unwrap_or_default();
-        if self.waits.contains(node) && revision > given {
-            self.signals_given.insert(node.clone(), revision);
-            self.wake(node, Wake::Signal { payload, at });
-        }
-    }
-
-    fn wake(&mut self, node: &NodeId, wake: Wake) {
-        let Some(task) = self.task(node) else { return };
-        self.waits.remove(node);
-        let node = node.clone();
-        self.tasks.spawn(async move { Done::Node(node, task.wake(wake).await) });
-    }
-
-    /// The first timer is due.
-    fn ring(&mut self) {
-        match self.timers.take_due() {
-            Some(Timer::Wait(node)) if self.waits.contains(&node) => self.wake(&node, Wake::Due),
-            Some(Timer::Retry(node)) => self.ready.push_back(node),
-            Some(Timer::RunDeadline) => self.run_out_of_time(),
-            Some(Timer::Wait(_)) | None => {}
         }
     }
 

@@ -6,6 +6,14 @@ use tokio::time::Instant;
 
 use crate::session::NodeId;
 
+/// Waits for a time, or for ever.
+pub(super) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What is due at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
