@@ -10,6 +10,7 @@ import {
 import { notify, ReliveError } from './errors.js'
 import type { ClientFrame, Command, CommandReceipt, ServerFrame } from './generated/protocol.js'
 import { PendingCommands, type CommandOptions } from './pending-commands.js'
+import { replayPath, SessionReplay, type Replay, type ReplayHandlers, type ReplayOptions } from './replay.js'
 import {
   SessionList,
   sessionListPath,
@@ -53,6 +54,7 @@ export class ReliveClient {
   readonly #unanswered = new Map<string, number>()
   readonly #pending: PendingCommands
   readonly #lists = new Set<SessionList>()
+  readonly #replays = new Set<SessionReplay>()
   readonly #listeners = new Set<ConnectionListener>()
   #connection: Connection | undefined
   #isClosed = false
@@ -139,12 +141,26 @@ export class ReliveClient {
     return list
   }
 
+  /** A stored session again, from any point and at any pace, on a socket of its own. */
+  replay(sessionId: string, options: ReplayOptions = {}, handlers: ReplayHandlers = {}): Replay {
+    if (this.#isClosed) throw new Error('the client is closed')
+    const replay = new SessionReplay(
+      (held) => replayPath(sessionId, options, held),
+      (path) => this.#connectionSettings(path),
+      handlers,
+      (closed) => this.#replays.delete(closed),
+    )
+    this.#replays.add(replay)
+    return replay
+  }
+
   /** Ends everything this client does: sockets, timers, waiting commands. It cannot be used again. */
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const subscription of [...this.#subscriptions.values()]) subscription.unsubscribe()
     for (const list of [...this.#lists]) list.close()
+    for (const replay of [...this.#replays]) replay.close()
     this.#pending.fail(new ReliveError('unavailable', 'the client was closed before the command was answered'))
     this.#connection?.close()
   }

@@ -15,6 +15,7 @@ export type { ConnectionListener, ReliveClientOptions, TokenChunk } from './clie
 export type { Clock } from './clock.js'
 export type { ConnectionState, HeartbeatOptions, TokenSource } from './connection.js'
 export type { CommandOptions } from './pending-commands.js'
+export type { Replay, ReplayHandlers, ReplayOptions } from './replay.js'
 export type { SessionFilters, SessionListHandlers, SessionListWatch } from './session-list.js'
 export type { EndFrame, SessionHandlers, SubscribeOptions, Subscription, TokenFrame } from './subscription.js'
 export type { Socket, SocketConstructor, SocketEvent } from './web-socket.js'

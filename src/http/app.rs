@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
 use super::error::ApiError;
-use super::{catalog, commands, memories, messages, observe, openapi, pages, probes, sessions, sockets, usage};
+use super::{catalog, commands, dashboard, memories, messages, observe, openapi, probes, sessions, sockets, usage};
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
@@ -50,9 +50,9 @@ pub fn router(app: App) -> Router {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::openapi))
-        .routes(routes!(pages::index))
-        .routes(routes!(pages::script))
-        .routes(routes!(pages::style))
+        .routes(routes!(dashboard::index))
+        .routes(routes!(dashboard::session))
+        .routes(routes!(dashboard::asset))
         .split_for_parts();
     let document = openapi::Document::new(&document);
     let access = app.access.clone();

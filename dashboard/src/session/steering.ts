@@ -1,0 +1,42 @@
+import { ReliveError, type Command, type CommandReceipt, type SessionStatus } from '@relive/types'
+
+import { client } from '../app/client'
+
+/** What a person can do to a run as a whole. */
+export const actions = ['start', 'pause', 'resume', 'stop', 'cancel'] as const
+export type Action = (typeof actions)[number]
+
+/** As the protocol has it; the server refuses everything else. */
+const allowed: Record<Action, readonly SessionStatus[]> = {
+  start: ['pending'],
+  pause: ['running'],
+  resume: ['paused'],
+  stop: ['running', 'paused'],
+  cancel: ['pending', 'running', 'paused'],
+}
+
+export function isAllowed(action: Action, status: SessionStatus): boolean {
+  return allowed[action].includes(status)
+}
+
+const retriesAtMost = 4
+
+/**
+ * Sends a command until it is carried out or refused for good. All attempts bear one id, so however
+ * often it has to be sent, across lost connections too, it happens once.
+ */
+export async function send(sessionId: string, command: Command): Promise<CommandReceipt> {
+  const commandId = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await client.command(sessionId, command, { commandId })
+    } catch (error) {
+      if (!(error instanceof ReliveError) || !error.retryable || attempt > retriesAtMost) throw error
+      await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt))
+    }
+  }
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof ReliveError ? `${error.message} (${error.code})` : String(error)
+}
