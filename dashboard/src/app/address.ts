@@ -15,7 +15,8 @@ export type Panel = (typeof panels)[number]
 
 /** What is looked at in a session. Without a revision it is the newest state, live. */
 export interface SessionView {
-  panel: Panel
+  /** `undefined`: messages where there are any, otherwise the journal. */
+  panel: Panel | undefined
   nodeId: string | undefined
   revision: number | undefined
   /** The revision that the shown one is compared with. */
@@ -28,7 +29,7 @@ export type Place =
   | { readonly page: 'unknown' }
 
 export const noFilters: ListFilters = { text: '', statuses: [], groupId: '', workflowId: '' }
-export const plainView: SessionView = { panel: 'messages', nodeId: undefined, revision: undefined, compareWith: undefined }
+export const plainView: SessionView = { panel: undefined, nodeId: undefined, revision: undefined, compareWith: undefined }
 
 const sessionPath = /^\/sessions\/([0-9a-fA-F-]{36})\/?$/
 
@@ -55,7 +56,7 @@ export function formatAddress(place: Place): string {
   put('workflow', filters.workflowId)
   if (place.page === 'session') {
     const { view } = place
-    put('panel', view.panel === plainView.panel ? '' : view.panel)
+    put('panel', view.panel)
     put('node', view.nodeId)
     put('revision', view.revision)
     put('compare', view.compareWith)
@@ -78,9 +79,8 @@ function parseFilters(query: URLSearchParams): ListFilters {
 }
 
 function parseView(query: URLSearchParams): SessionView {
-  const panel = panels.find((name) => name === query.get('panel'))
   return {
-    panel: panel ?? plainView.panel,
+    panel: panels.find((name) => name === query.get('panel')),
     nodeId: query.get('node') ?? undefined,
     revision: parseRevision(query.get('revision')),
     compareWith: parseRevision(query.get('compare')),

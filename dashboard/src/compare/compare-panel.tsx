@@ -34,7 +34,7 @@ export function ComparePanel() {
           <button type="button" onClick={() => player.seek({ revision: marked })}>
             {t.swap}
           </button>
-          <button type="button" onClick={() => adjustView({ compareWith: undefined, panel: 'messages' })}>
+          <button type="button" onClick={() => adjustView({ compareWith: undefined, panel: undefined })}>
             {t.endComparison}
           </button>
         </div>

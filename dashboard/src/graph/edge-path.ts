@@ -4,11 +4,15 @@ type Point = readonly [number, number]
 
 /** The line of each edge, in the order of the layout's edges. */
 export function edgePath(layout: Layout, at: number, from: number, to: number): string {
-  const bends = layout.bends[at]
-  if (bends !== undefined && bends.length >= 2) return throughBends(bends)
   const [source, target] = [layout.positions[from], layout.positions[to]]
   if (source === undefined || target === undefined) return ''
-  return between(source, target, layout.direction)
+  const bends = layout.bends[at] ?? []
+  const [start, end] = ports(source, target, layout.direction)
+  const isOnward = layout.direction === 'LR' ? start[0] < end[0] : start[1] < end[1]
+  if (!isOnward && bends.length >= 2) return throughBends(bends)
+  // The first and the last bend are where a straight line would leave and enter; here it is the
+  // middle of a side.
+  return alongAxis([start, ...bends.slice(1, -1), end], layout.direction)
 }
 
 /** Rounded at every bend: straight to the middle between two, and a curve from there to the next. */
@@ -25,17 +29,28 @@ function throughBends(bends: readonly Point[]): string {
   return bends.length === 2 ? `${path}L${at(last)}` : path
 }
 
-/** From one side to the other, or around the outside where the edge leads back. */
-function between([sx, sy]: Point, [tx, ty]: Point, direction: Layout['direction']): string {
+/** Where an edge leaves its source and enters its target. */
+function ports([sx, sy]: Point, [tx, ty]: Point, direction: Layout['direction']): readonly [Point, Point] {
   const { width, height } = nodeSize
-  if (direction === 'LR') {
-    const [x1, y1, x2, y2] = [sx + width, sy + height / 2, tx, ty + height / 2]
-    const pull = Math.max(28, Math.abs(x2 - x1) / 2)
-    return `M${at([x1, y1])}C${at([x1 + pull, y1])} ${at([x2 - pull, y2])} ${at([x2, y2])}`
+  return direction === 'LR'
+    ? [[sx + width, sy + height / 2], [tx, ty + height / 2]]
+    : [[sx + width / 2, sy + height], [tx + width / 2, ty]]
+}
+
+/** Through all points, each time leaving and arriving in the direction of the whole graph. */
+function alongAxis(points: readonly Point[], direction: Layout['direction']): string {
+  let path = `M${at(points[0] as Point)}`
+  for (let index = 1; index < points.length; index += 1) {
+    const [[x1, y1], [x2, y2]] = [points[index - 1] as Point, points[index] as Point]
+    if (direction === 'LR') {
+      const pull = Math.max(18, Math.abs(x2 - x1) / 2)
+      path += `C${at([x1 + pull, y1])} ${at([x2 - pull, y2])} ${at([x2, y2])}`
+    } else {
+      const pull = Math.max(18, Math.abs(y2 - y1) / 2)
+      path += `C${at([x1, y1 + pull])} ${at([x2, y2 - pull])} ${at([x2, y2])}`
+    }
   }
-  const [x1, y1, x2, y2] = [sx + width / 2, sy + height, tx + width / 2, ty]
-  const pull = Math.max(24, Math.abs(y2 - y1) / 2)
-  return `M${at([x1, y1])}C${at([x1, y1 + pull])} ${at([x2, y2 - pull])} ${at([x2, y2])}`
+  return path
 }
 
 function at([x, y]: Point): string {

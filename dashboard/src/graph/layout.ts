@@ -1,6 +1,6 @@
 import { Graph, layout as dagre } from '@dagrejs/dagre'
 
-export const nodeSize = { width: 176, height: 58 }
+export const nodeSize = { width: 168, height: 56 }
 
 export type Direction = 'LR' | 'TB'
 
@@ -24,7 +24,7 @@ export interface Layout {
 
 /** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
 const dagreAtMost = 400
-const gap = { rank: 56, node: 26 }
+const gap = { rank: 40, node: 20 }
 
 export function layOut(request: LayoutRequest): Layout {
   if (request.edges.length === 0) return grid(request)
@@ -44,7 +44,12 @@ function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout 
   const graph = new Graph({ multigraph: true })
   graph.setGraph({ rankdir: direction, nodesep: gap.node, ranksep: gap.rank, edgesep: 14, marginx: 0, marginy: 0 })
   ids.forEach((_, index) => graph.setNode(String(index), { ...nodeSize }))
-  edges.forEach(([from, to], index) => graph.setEdge(String(from), String(to), {}, String(index)))
+  // As early as it can be, like time: dagre by itself would put what nobody waits for beside the end.
+  const layers = longestPaths(ids.length, edges)
+  edges.forEach(([from, to], index) => {
+    const minlen = Math.max(1, (layers[to] ?? 0) - (layers[from] ?? 0))
+    graph.setEdge(String(from), String(to), { minlen }, String(index))
+  })
   dagre(graph)
   const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number }
   return {

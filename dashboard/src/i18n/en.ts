@@ -31,6 +31,7 @@ export const en = {
   theme: { system: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
 
   live: 'live',
+  connected: 'connected',
   replayed: 'replay',
   connecting: 'connecting',
   reconnecting: 'reconnecting',
@@ -201,6 +202,7 @@ export const en = {
   goLive: 'Live',
   backToLive: 'Back to live',
   toEnd: 'To the end',
+  atEnd: 'At the end',
   fork: 'Fork from here',
   forkTitle: 'Fork this run',
   forkIntro: (revision: number) => `A new run with the state of revision ${revision}. This one stays as it is.`,

@@ -27,6 +27,7 @@ export const zh: Text = {
   theme: { system: '主题：跟随系统', light: '主题：浅色', dark: '主题：深色' },
 
   live: '实时',
+  connected: '已连接',
   replayed: '回放',
   connecting: '连接中',
   reconnecting: '重新连接中',
@@ -197,6 +198,7 @@ export const zh: Text = {
   goLive: '实时',
   backToLive: '回到实时',
   toEnd: '到结尾',
+  atEnd: '在结尾',
   fork: '从此处分叉',
   forkTitle: '分叉此运行',
   forkIntro: (revision) => `以修订 ${revision} 的状态新建一个运行。当前运行保持不变。`,

@@ -64,7 +64,7 @@ export function Transport() {
         title={hasFinished ? t.toEnd : t.backToLive}
         onClick={() => player.goLive()}
       >
-        {hasFinished ? t.toEnd : t.goLive}
+        {hasFinished ? (isReplay ? t.toEnd : t.atEnd) : t.goLive}
       </button>
       <button
         type="button"

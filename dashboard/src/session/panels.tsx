@@ -8,6 +8,7 @@ import { useText } from '../i18n/text'
 import { JournalPanel } from '../journal/journal-panel'
 import { MessagesPanel } from '../messages/messages-panel'
 import { NodePanel } from '../node/node-panel'
+import { useSession } from './session-context'
 import { WaitingNodes } from './waiting-nodes'
 
 const contents: Record<Panel, () => React.JSX.Element> = {
@@ -24,7 +25,8 @@ export function Panels() {
   const id = useId()
   const place = usePlace()
   const view = place.page === 'session' ? place.view : undefined
-  const current = view?.panel ?? 'messages'
+  const hasMessages = useSession(({ book }) => book.stored.length > 0 || book.streaming.size > 0)
+  const current = view?.panel ?? (hasMessages ? 'messages' : 'journal')
   const shown = panels.filter((panel) => panel !== 'compare' || view?.compareWith !== undefined || current === 'compare')
   const Content = contents[current]
   const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {

@@ -24,7 +24,7 @@ export function selectNode(nodeId: string | undefined, from: Origin): void {
   origin = from
   const { panel } = place.view
   const again = nodeId === place.view.nodeId
-  const showDetails = from === 'panel' || panel === 'context' || panel === 'journal' || (again && from === 'graph')
+  const showDetails = from === 'panel' || (panel !== 'messages' && panel !== 'compare') || (again && from === 'graph')
   adjustView({ nodeId, panel: nodeId !== undefined && showDetails ? 'node' : panel })
 }
 

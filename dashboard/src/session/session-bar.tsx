@@ -1,6 +1,6 @@
 import { useState } from 'react'
 
-import { noFilters } from '../app/address'
+import { noFilters, plainView } from '../app/address'
 import { link } from '../app/client'
 import { linkTo, usePlace } from '../app/place'
 import { cost, count } from '../format/number'
@@ -40,14 +40,14 @@ export function SessionBar() {
           </span>
           <Totals />
           {session.parentId !== undefined && session.forkedFromRevision !== undefined && (
-            <a className="parent" {...linkTo({ page: 'session', sessionId: session.parentId, filters, view: { panel: 'messages', nodeId: undefined, revision: session.forkedFromRevision, compareWith: undefined } })}>
+            <a className="parent" {...linkTo({ page: 'session', sessionId: session.parentId, filters, view: { ...plainView, revision: session.forkedFromRevision } })}>
               {t.forkedFrom(session.forkedFromRevision)}
             </a>
           )}
         </>
       )}
       <span className="grow" />
-      <ConnectionBadge link={connection} isReplay={isReplay} />
+      <ConnectionBadge link={connection} word={isReplay ? 'replayed' : session !== undefined && hasEnded(session.status) ? 'connected' : 'live'} />
       <Steering />
     </AppBar>
   )

@@ -51,6 +51,11 @@ export function Gantt() {
           </span>
         ))}
       </div>
+      <div className="gantt-lines" aria-hidden="true">
+        {ticks.map((offset) => (
+          <i key={offset} className="gantt-line" style={{ left: percent(offset / length) }} />
+        ))}
+      </div>
       <div className="gantt-scroll" ref={scroller} tabIndex={0} role="region" aria-label={t.timeline}>
         {ordered.length === 0 && <p className="empty">{t.noTimeline}</p>}
         <div className="virtual" style={{ height: list.getTotalSize() }}>
@@ -79,9 +84,6 @@ export function Gantt() {
         }}
         onWheel={(event) => scroller.current?.scrollBy({ top: event.deltaY })}
       >
-        {ticks.map((offset) => (
-          <i key={offset} className="gantt-line" style={{ left: percent(offset / length) }} />
-        ))}
         <i className="gantt-ahead" />
         <i className="gantt-now" />
       </div>

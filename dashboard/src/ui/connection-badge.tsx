@@ -4,13 +4,12 @@ import type { Link } from '../app/client'
 import { useText } from '../i18n/text'
 
 /** How the connection stands. Always there, and always in words. */
-export function ConnectionBadge({ link, isReplay = false }: { link: Link; isReplay?: boolean }) {
+export function ConnectionBadge({ link, word = 'live' }: { link: Link; word?: 'live' | 'connected' | 'replayed' }) {
   const t = useText()
   const { connection, lostAt } = link
   const isOpen = connection.state === 'open'
   const now = useSeconds(!isOpen)
-  if (isOpen && isReplay) return <span className="connection replayed" role="status">{t.replayed}</span>
-  if (isOpen) return <span className="connection open" role="status">{t.live}</span>
+  if (isOpen) return <span className={`connection open ${word}`} role="status">{t[word]}</span>
   if (connection.state === 'closed') {
     return (
       <span className="connection lost" role="status" title={connection.error?.message}>
