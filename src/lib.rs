@@ -1,8 +1,8 @@
 //! Relive: a WebSocket live-session server for workflow runs.
 //!
 //! An engine drives a session by commands; every change is committed to PostgreSQL and then shown
-//! to whoever watches. `ARCHITECTURE.md` has the map and three walkthroughs: a command, a viewer, a
-//! restart.
+//! to whoever watches. `ARCHITECTURE.md` has the map and walkthroughs: a command, a viewer, a replay, a
+//! restart, a memory.
 //!
 //! The library is what the `relive` program is made of. An engine in Rust can use [`client`] to
 //! drive a server from outside, or [`server`] and [`hub`] to live in the server's own process.
@@ -15,6 +15,7 @@ pub mod engine;
 pub mod http;
 pub mod hub;
 pub mod protocol;
+pub mod replay;
 pub mod server;
 pub mod session;
 pub mod storage;

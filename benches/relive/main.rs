@@ -6,6 +6,7 @@
 //! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
 //! cargo bench --bench relive -- memory        what an idle viewer costs
 //! cargo bench --bench relive -- delta         bytes and CPU per change, by size of the graph
+//! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
 //! ```
 //!
 //! The server is the real binary in a process of its own, on its own PostgreSQL with `fsync` on.
@@ -22,6 +23,7 @@ mod fanout;
 mod memory;
 mod plain;
 mod readers;
+mod replay;
 mod support;
 mod websocket;
 mod write;
@@ -30,14 +32,19 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 4] =
-    [("write", write::run), ("fanout", fanout::run), ("memory", memory::run), ("delta", delta::run)];
+const PARTS: [(&str, Part); 5] = [
+    ("write", write::run),
+    ("fanout", fanout::run),
+    ("memory", memory::run),
+    ("delta", delta::run),
+    ("replay", replay::run),
+];
 
 fn main() {
     // Cargo itself passes `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
-        eprintln!("no part is called {unknown}; there are write, fanout, memory and delta");
+        eprintln!("no part is called {unknown}; there are write, fanout, memory, delta and replay");
         std::process::exit(2);
     }
     support::raise_file_limit();

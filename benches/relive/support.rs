@@ -71,7 +71,7 @@ impl Server {
         id
     }
 
-    fn post(&self, path: &str, body: &Value) -> Value {
+    pub fn post(&self, path: &str, body: &Value) -> Value {
         let request = self.http.post(format!("http://{}{path}", self.address)).json(body);
         let answer = async { request.send().await?.error_for_status()?.json().await };
         self.runtime.block_on(answer).expect("an answer")

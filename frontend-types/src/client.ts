@@ -141,15 +141,13 @@ export class ReliveClient {
     return list
   }
 
-  /** A stored session again, from any point and at any pace, on a socket of its own. */
+  /** Plays a stored session, or one that is still running from its beginning, on a socket of its own. */
   replay(sessionId: string, options: ReplayOptions = {}, handlers: ReplayHandlers = {}): Replay {
     if (this.#isClosed) throw new Error('the client is closed')
-    const replay = new SessionReplay(
-      (held) => replayPath(sessionId, options, held),
-      (path) => this.#connectionSettings(path),
-      handlers,
-      (closed) => this.#replays.delete(closed),
-    )
+    const settings = this.#connectionSettings(replayPath(sessionId, options))
+    const replay = new SessionReplay(sessionId, options, settings, handlers, (closed) => {
+      this.#replays.delete(closed)
+    })
     this.#replays.add(replay)
     return replay
   }

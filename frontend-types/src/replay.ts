@@ -1,81 +1,101 @@
 import { Connection, type ConnectionSettings, type ConnectionState } from './connection.js'
 import { notify, ReliveError } from './errors.js'
-import type { ClientFrame, ReplaySpeed, ReplayState, ServerFrame } from './generated/protocol.js'
+import type { ClientFrame, Mode, Recorded, ReplaySpeed, ReplayState, ServerFrame } from './generated/protocol.js'
 import type { Message, WorkflowSession } from './generated/session.js'
 import { mergePatch, share } from './merge-patch.js'
-import type { EndFrame } from './subscription.js'
+import type { EndFrame, TokenFrame } from './subscription.js'
 
 export interface ReplayOptions {
-  /** The revision to begin at. Default: the first. */
-  from?: number
-  /** The revision to end at. Default: the last, and then live where the session still runs. */
-  to?: number
-  /** Times the recorded pace, 0.1 to 1000, or `max`. Default 1. */
+  /** 0.1 to 1000 times the recorded pace, or `max`. Default 1. */
   speed?: ReplaySpeed
+  /** Where to begin: a revision or an RFC 3339 time. Default the first revision. */
+  from?: number | string
+  /** Where to stop: a revision or an RFC 3339 time. Default the end of the session. */
+  to?: number | string
   /** Silences longer than this are shortened to it, in milliseconds. */
   skipIdleMs?: number
-  /** Whether to wait for `play`. */
-  paused?: boolean
-  /** Whether to send messages as well. Those that a seek jumps over are not sent. */
+  mode?: Mode
+  /** Whether to send messages as well. */
   messages?: boolean
+  /** The least time between two states, in milliseconds. */
+  minIntervalMs?: number
+  /** Waits at the beginning until told to play. */
+  paused?: boolean
 }
 
 export interface ReplayHandlers {
-  /** Each state shown, forward or back. Frozen; what has not changed is the same object as before. */
+  /**
+   * `snapshot` and `delta`: each state, when its time has come. Frozen; what has not changed is the
+   * same object as before. `events`: after a seek or a step back, the state to fold on from.
+   */
   onSession?(session: WorkflowSession): void
+  onEvent?(recorded: Recorded): void
+  onMessage?(message: Message): void
+  /** At the live edge: a piece of a message still being written. */
+  onToken?(token: TokenFrame): void
   /** Where the replay stands: after every control, and while it plays. */
   onState?(state: ReplayState): void
-  onMessage?(message: Message): void
-  /** The end is reached. The replay stays: it can be sent elsewhere. */
+  /** The end was reached. The replay stays, to seek in and to play again. */
   onEnd?(end: EndFrame): void
+  /** The server did not do what was asked; the replay goes on. */
+  onRefused?(error: ReliveError): void
   onConnectionChange?(state: ConnectionState): void
-  /** The replay is over: refused, or its connection closed for good. */
+  /** The replay is over: its connection is closed for good. */
   onError?(error: ReliveError): void
 }
 
-/** A stored session, at the pace of whoever looks at it. */
+/** A control that is called while there is no connection is lost, and returns false. */
 export interface Replay {
+  readonly sessionId: string
+  /** The state shown last. */
   readonly session: WorkflowSession | undefined
+  /** Where the replay stands; `undefined` before it has begun. */
   readonly state: ReplayState | undefined
-  play(): void
-  pause(): void
-  /** To a revision, or to a recorded time. */
-  seek(target: { revision: number } | { at: string }): void
-  /** One revision on or back; pauses. */
-  step(by: 1 | -1): void
-  setSpeed(speed: ReplaySpeed): void
+  readonly connection: ConnectionState
+  /** From where it stands; at the end, from the beginning. */
+  play(): boolean
+  pause(): boolean
+  seek(to: { revision: number } | { at: string }): boolean
+  /** Pauses, and goes one revision forward or back. */
+  step(by?: 1 | -1): boolean
+  setSpeed(speed: ReplaySpeed): boolean
   close(): void
 }
 
-type Control = Extract<ClientFrame, { type: 'replay' }>
+/** The path of a replay. It begins paused, so that a new connection does not play what was seen. */
+export function replayPath(sessionId: string, options: ReplayOptions): string {
+  const query = new URLSearchParams({ paused: 'true' })
+  for (const [name, value] of Object.entries(options) as [string, unknown][]) {
+    if (value !== undefined && name !== 'paused') query.set(name, String(value))
+  }
+  return `/ws/sessions/${encodeURIComponent(sessionId)}/replay?${query.toString()}`
+}
 
-/** A replay on a socket of its own. After a lost connection it goes on from where it stood. */
+/** A replay, on a socket of its own; a new connection goes on from the revision that was shown. */
 export class SessionReplay implements Replay {
+  readonly sessionId: string
   readonly #connection: Connection
   readonly #handlers: ReplayHandlers
   readonly #closed: (replay: SessionReplay) => void
   #session: WorkflowSession | undefined
   #state: ReplayState | undefined
-  /** What was asked for while there was no connection; a few at most, as newer ones replace older. */
-  #waiting: Control[] = []
+  /** Whether to play as soon as the connection has said where it begins. */
+  #plays: boolean
+  /** A new connection begins at the beginning: until it was told where to go on, nothing is shown. */
+  #returnsTo: ReplayState | undefined
 
   constructor(
-    path: (held: ReplayState | undefined) => string,
-    settings: (path: string) => ConnectionSettings,
+    sessionId: string,
+    options: ReplayOptions,
+    settings: ConnectionSettings,
     handlers: ReplayHandlers,
     closed: (replay: SessionReplay) => void,
   ) {
+    this.sessionId = sessionId
     this.#handlers = handlers
     this.#closed = closed
-    const replay = this
-    // Read anew for every socket: a later one begins where the one before was lost.
-    const changing = {
-      ...settings(path(undefined)),
-      get url() {
-        return settings(path(replay.#state)).url
-      },
-    }
-    this.#connection = new Connection(changing, {
+    this.#plays = options.paused !== true
+    this.#connection = new Connection(settings, {
       opened: () => this.#opened(),
       received: (frame) => this.#received(frame),
       ended: (error) => this.#fail(error),
@@ -92,24 +112,28 @@ export class SessionReplay implements Replay {
     return this.#state
   }
 
-  play(): void {
-    this.#control({ type: 'replay', action: 'play' })
+  get connection(): ConnectionState {
+    return this.#connection.state
   }
 
-  pause(): void {
-    this.#control({ type: 'replay', action: 'pause' })
+  play(): boolean {
+    return this.#send({ type: 'replay', action: 'play' })
   }
 
-  seek(target: { revision: number } | { at: string }): void {
-    this.#control({ type: 'replay', action: 'seek', ...target })
+  pause(): boolean {
+    return this.#send({ type: 'replay', action: 'pause' })
   }
 
-  step(by: 1 | -1): void {
-    this.#control({ type: 'replay', action: 'step', by })
+  seek(to: { revision: number } | { at: string }): boolean {
+    return this.#send({ type: 'replay', action: 'seek', ...to })
   }
 
-  setSpeed(speed: ReplaySpeed): void {
-    this.#control({ type: 'replay', action: 'speed', speed })
+  step(by: 1 | -1 = 1): boolean {
+    return this.#send({ type: 'replay', action: 'step', by })
+  }
+
+  setSpeed(speed: ReplaySpeed): boolean {
+    return this.#send({ type: 'replay', action: 'speed', speed })
   }
 
   close(): void {
@@ -117,31 +141,48 @@ export class SessionReplay implements Replay {
     this.#connection.close()
   }
 
-  #control(frame: Control): void {
-    if (this.#connection.isOpen) {
-      this.#connection.send(frame)
-      return
-    }
-    // Where to be, whether to play and how fast: of each the last word counts.
-    const replaced = (other: Control) => other.action === frame.action || (isPlace(other) && isPlace(frame)) || (isPace(other) && isPace(frame))
-    this.#waiting = [...this.#waiting.filter((other) => !replaced(other)), frame]
+  #send(frame: ClientFrame): boolean {
+    if (!this.#connection.isOpen || this.#returnsTo !== undefined) return false
+    this.#connection.send(frame)
+    return true
   }
 
   #opened(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const frame of waiting) this.#connection.send(frame)
+    this.#returnsTo = this.#state
+    if (this.#returnsTo === undefined && this.#plays) this.play()
+  }
+
+  /** Goes on where the connection before was lost. */
+  #return({ revision, speed, playing }: ReplayState): void {
+    this.#returnsTo = undefined
+    this.setSpeed(speed)
+    this.seek({ revision })
+    if (playing) this.play()
   }
 
   #received(frame: ServerFrame): void {
+    if (this.#returnsTo !== undefined) {
+      if (frame.type === 'replayState') this.#return(this.#returnsTo)
+      return
+    }
     switch (frame.type) {
       case 'snapshot':
-        // Unlike live, a replay may go back.
         this.#show(share(this.#session, frame.session) as WorkflowSession)
         break
       case 'delta':
-        if (this.#session === undefined || frame.base !== this.#session.revision) this.#connection.restart()
-        else this.#show(mergePatch(this.#session, frame.patch) as WorkflowSession)
+        if (this.#session?.revision === frame.base) this.#show(mergePatch(this.#session, frame.patch) as WorkflowSession)
+        else this.#connection.restart()
+        break
+      case 'event': {
+        const { sessionId, revision, at, event } = frame
+        notify(() => this.#handlers.onEvent?.({ sessionId, revision, at, event }))
+        break
+      }
+      case 'message':
+        notify(() => this.#handlers.onMessage?.(frame.message))
+        break
+      case 'token':
+        notify(() => this.#handlers.onToken?.(frame))
         break
       case 'replayState': {
         const { type: _, ...state } = frame
@@ -149,19 +190,12 @@ export class SessionReplay implements Replay {
         notify(() => this.#handlers.onState?.(state))
         break
       }
-      case 'message':
-        notify(() => this.#handlers.onMessage?.(frame.message))
-        break
       case 'end':
         notify(() => this.#handlers.onEnd?.(frame))
         break
       case 'error': {
         const error = new ReliveError(frame.code, frame.message, frame.retryable)
-        if (error.retryable) this.#connection.restart()
-        else {
-          this.close()
-          this.#fail(error)
-        }
+        notify(() => this.#handlers.onRefused?.(error))
         break
       }
       default:
@@ -178,29 +212,4 @@ export class SessionReplay implements Replay {
     this.#closed(this)
     notify(() => this.#handlers.onError?.(error))
   }
-}
-
-function isPlace({ action }: Control): boolean {
-  return action === 'seek' || action === 'step'
-}
-
-function isPace({ action }: Control): boolean {
-  return action === 'play' || action === 'pause'
-}
-
-/** The path of a replay that begins as `options` say or, once something is held, goes on from there. */
-export function replayPath(sessionId: string, options: ReplayOptions, held: ReplayState | undefined): string {
-  const { from, to, speed, skipIdleMs, paused, messages } = options
-  const given: Record<string, unknown> = {
-    mode: 'delta',
-    from: held?.revision ?? from,
-    to,
-    speed: held?.speed ?? speed,
-    skipIdleMs,
-    paused: held === undefined ? paused : !held.playing,
-    messages,
-  }
-  const query = new URLSearchParams()
-  for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, String(value))
-  return `/ws/sessions/${encodeURIComponent(sessionId)}/replay?${query.toString()}`
 }

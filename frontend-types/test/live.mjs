@@ -126,6 +126,19 @@ assert.deepEqual(events.seen.events.map(({ event }) => event.type), [
 ])
 assert.equal((await listed).revision, revision)
 
+// What was watched live is relived the same.
+const relived = []
+await new Promise((resolve, reject) => {
+  client.replay(sessionId, { mode: 'delta', speed: 'max' }, {
+    onSession: (session) => relived.push(session),
+    onEnd: resolve,
+    onRefused: reject,
+    onError: reject,
+  })
+})
+assert.deepEqual(relived.map((session) => session.revision), Array.from({ length: revision }, (_, index) => index + 1))
+assert.deepEqual(relived.at(-1), snapshots.seen.sessions.at(-1))
+
 for (const { client } of viewers) client.close()
 listClient.close()
 clearTimeout(deadline)

@@ -45,6 +45,7 @@ pub fn router(app: App) -> Router {
         .nest("/api/v1", api())
         .routes(routes!(sockets::many))
         .routes(routes!(sockets::one))
+        .routes(routes!(sockets::replay))
         .routes(routes!(sockets::list))
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))

@@ -1,5 +1,7 @@
 //! The WebSocket addresses. What happens on them is in [`crate::ws`].
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
@@ -10,8 +12,9 @@ use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::SessionQuery;
 use crate::protocol::{CloseCode, Mode, Problem, Subscribe};
+use crate::replay::{Point, Speed};
 use crate::session::{Revision, SessionId};
-use crate::ws::{Opening, upgrade};
+use crate::ws::{Opening, ReplayRequest, upgrade};
 
 /// Many sessions on one socket.
 #[utoipa::path(get, path = "/ws", operation_id = "watch_many", tag = "sockets", responses(
@@ -62,6 +65,94 @@ pub async fn one(
             messages: query.messages,
             min_interval_ms: query.min_interval_ms,
         }),
+    };
+    Ok(upgrade(&app.gateway, request, opening)?)
+}
+
+/// How to replay a session.
+#[derive(Clone, Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub struct ReplayQuery {
+    /// 0.1 to 1000 times the recorded pace, or `max`: as fast as the client takes it; 1 if not given.
+    speed: Option<String>,
+    /// Where to begin: a revision, or an RFC 3339 time; the first revision if not given.
+    from: Option<String>,
+    /// Where to stop: a revision, or an RFC 3339 time; the session's end if not given.
+    to: Option<String>,
+    /// Silences longer than this many milliseconds are shortened to it.
+    skip_idle_ms: Option<u64>,
+    /// `snapshot`, `delta` or `events`; snapshot if not given.
+    #[param(value_type = Option<String>)]
+    mode: Option<Mode>,
+    /// Whether to send messages as well.
+    messages: Option<bool>,
+    /// The least time between two states, in milliseconds.
+    min_interval_ms: Option<u64>,
+    /// Whether to wait at the beginning until told to play.
+    paused: Option<bool>,
+}
+
+impl ReplayQuery {
+    fn request(self, session_id: SessionId) -> Result<ReplayRequest, ApiError> {
+        let point = |name, text: Option<String>| text.map(|text| point(name, &text)).transpose();
+        let (from, to) = (point("from", self.from)?, point("to", self.to)?);
+        if let (Some(Point::Revision(from)), Some(Point::Revision(to))) = (from, to)
+            && to < from
+        {
+            return Err(ApiError::bad_request("to lies before from"));
+        }
+        Ok(ReplayRequest {
+            session_id,
+            mode: self.mode.unwrap_or_default(),
+            messages: self.messages.unwrap_or(false),
+            min_interval: Duration::from_millis(self.min_interval_ms.unwrap_or(0)),
+            speed: self.speed.as_deref().map_or(Ok(Speed::RECORDED), speed)?,
+            from,
+            to,
+            skip_idle: self.skip_idle_ms.map(Duration::from_millis),
+            paused: self.paused.unwrap_or(false),
+        })
+    }
+}
+
+fn speed(text: &str) -> Result<Speed, ApiError> {
+    let speed = if text == "max" { Some(Speed::Max) } else { text.parse().ok().and_then(Speed::times) };
+    speed.ok_or_else(|| {
+        let (slowest, fastest) = (Speed::SLOWEST, Speed::FASTEST);
+        ApiError::bad_request(format!("speed must lie between {slowest} and {fastest}, or be 'max'"))
+    })
+}
+
+/// A revision or a time.
+fn point(name: &str, text: &str) -> Result<Point, ApiError> {
+    if let Ok(revision) = text.parse::<Revision>() {
+        return Ok(Point::Revision(i64::try_from(revision).unwrap_or(i64::MAX)));
+    }
+    text.parse().map(Point::Time).map_err(|_| {
+        ApiError::bad_request(format!("{name} must be a revision, or a time such as 2026-01-31T08:15:30.250Z"))
+    })
+}
+
+/// A stored session at its own pace: the frames of a live one, and `replayState` frames that say where
+/// it stands. Steered by `replay` frames.
+#[utoipa::path(get, path = "/ws/sessions/{id}/replay", operation_id = "replay_session", tag = "sockets", params(("id" = SessionId, Path), ReplayQuery),
+    responses(
+        (status = 101, description = "A WebSocket; closed with 4504 when there is no such session"),
+        (status = 426, description = "Not a WebSocket handshake", body = Problem),
+    ))]
+pub async fn replay(
+    State(app): State<App>,
+    id: Result<Path<SessionId>, ApiError>,
+    query: Result<Query<ReplayQuery>, ApiError>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let opening = match id {
+        Err(_) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
+        Ok(Path(id)) => match query.and_then(|Query(query)| query.request(id)) {
+            Ok(replay) => Opening::Replay(replay),
+            Err(error) => Opening::Refused(CloseCode::NotThisProtocol, error.detail().to_owned()),
+        },
     };
     Ok(upgrade(&app.gateway, request, opening)?)
 }

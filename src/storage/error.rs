@@ -24,6 +24,8 @@ pub enum StorageError {
     /// What is stored cannot be understood.
     #[error("the stored history is damaged: {0}")]
     Damaged(#[from] ApplyError),
+    #[error("unreadable event: {0}")]
+    Event(#[source] serde_json::Error),
     #[error("{0}")]
     Keyframe(#[from] KeyframeError),
     #[error("cannot migrate the database: {0}")]

@@ -100,7 +100,7 @@ impl Storage {
 }
 
 /// A message as a row, with its revision.
-struct MessageRow(Revision, Message);
+pub(super) struct MessageRow(pub Revision, pub Message);
 
 impl FromRow<'_, PgRow> for MessageRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {

@@ -10,6 +10,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::journal::bigint;
+use super::writer::json;
 use super::{Cursor, Page, Storage, StorageError};
 use crate::session::{
     NodeCounts, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp,
@@ -97,11 +98,12 @@ impl Storage {
         .bind(session.updated_at.as_datetime())
         .execute(&mut *transaction)
         .await?;
-        sqlx::query("INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4)")
+        // As text: what is bound as JSON goes through `jsonb`, which writes it differently.
+        sqlx::query("INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4::text::json)")
             .bind(session.id.0)
             .bind(bigint(recorded.revision))
             .bind(recorded.at.as_datetime())
-            .bind(Json(&recorded.event))
+            .bind(json(&recorded.event)?)
             .execute(&mut *transaction)
             .await?;
         Ok(transaction.commit().await?)

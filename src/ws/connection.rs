@@ -8,16 +8,17 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::catch_up;
 use super::commands::InFlight;
+use super::farewell;
 use super::frames;
 use super::gateway::Gateway;
 use super::list;
 use super::reader::{Reader, reader};
+use super::replay::{Control, Replay};
 use super::rooms::Membership;
 use super::socket::{OUTBOX_BYTES, Socket};
 use super::streams::Chunk;
@@ -31,8 +32,6 @@ use crate::session::SessionId;
 const PING: Duration = Duration::from_secs(25);
 /// How long a client may be silent after a ping.
 const PONG: Duration = Duration::from_secs(10);
-/// How long a closing connection may take.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// A client's connection, as its task sees it.
 pub(super) struct Connection {
@@ -44,6 +43,8 @@ pub(super) struct Connection {
     /// The session of a `/ws/sessions/{id}` socket.
     only: Option<SessionId>,
     list: Option<AbortOnDropHandle<()>>,
+    /// On a `/ws/sessions/{id}/replay` socket.
+    replay: Option<Box<Replay>>,
     next_ping: Instant,
     /// Set while a ping is unanswered.
     pong_due: Option<Instant>,
@@ -78,6 +79,7 @@ impl Connection {
             in_flight: None,
             only: None,
             list: None,
+            replay: None,
             next_ping: Instant::now() + jittered(PING),
             pong_due: None,
         };
@@ -87,8 +89,9 @@ impl Connection {
         };
         connection.viewers.clear();
         connection.list = None;
+        connection.replay = None;
         if let Some(code) = code {
-            connection.close(code).await;
+            farewell::close(&connection.socket, code).await;
         }
     }
 
@@ -114,6 +117,16 @@ impl Connection {
                 self.list = Some(AbortOnDropHandle::new(tokio::spawn(follow)));
                 Ok(())
             }
+            Opening::Replay(request) => {
+                match Replay::open(self.gateway.clone(), Arc::clone(&self.socket), request).await {
+                    Ok(replay) => self.replay = Some(Box::new(replay)),
+                    Err((frame, code)) => {
+                        self.socket.send(frame);
+                        return Err(code);
+                    }
+                }
+                Ok(())
+            }
             Opening::Refused(code, message) => {
                 let error = if code == CloseCode::NoSuchSession { ErrorCode::NotFound } else { ErrorCode::BadRequest };
                 self.socket.send(frames::error_frame(None, None, error, &message));
@@ -129,7 +142,7 @@ impl Connection {
             let woken = self.wait().await;
             let end = match woken {
                 Woken::Message(None) => return None,
-                Woken::Message(Some(Err(error))) => return self.explain(&error),
+                Woken::Message(Some(Err(error))) => return farewell::explain(&self.socket, &error),
                 Woken::Message(Some(Ok(message))) => {
                     self.pong_due = None;
                     self.receive(message).await;
@@ -153,8 +166,12 @@ impl Connection {
             if self.socket.is_broken() {
                 return None;
             }
-            if let Some(code) = self.serve_viewers().await {
-                return Some(code);
+            let end = match &mut self.replay {
+                Some(replay) => replay.serve().await,
+                None => self.serve_viewers().await,
+            };
+            if end.is_some() {
+                return end;
             }
         }
     }
@@ -170,12 +187,19 @@ impl Connection {
                 None => std::future::pending().await,
             }
         };
+        let session_changed = async {
+            match &mut self.replay {
+                Some(replay) => replay.session_changed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
             frames = answers => Woken::Answers(frames),
             _ = self.socket.tcp().writable(), if blocked => Woken::Writable,
             message = self.reader.next(), if may_read => Woken::Message(message),
             () = self.socket.wake.notified() => Woken::Called,
+            () = session_changed => Woken::Called,
             () = self.gateway.stop.cancelled() => Woken::Stop,
             () = tokio::time::sleep_until(deadline) => Woken::Time,
         }
@@ -184,7 +208,8 @@ impl Connection {
     fn deadline(&self) -> Instant {
         let keep_alive = self.pong_due.unwrap_or(self.next_ping);
         let dues = self.viewers.values().filter_map(|subscribed| subscribed.due);
-        dues.chain(self.socket.stalls_at()).fold(keep_alive, Instant::min)
+        let replay = self.replay.as_ref().and_then(|replay| replay.due());
+        dues.chain(replay).chain(self.socket.stalls_at()).fold(keep_alive, Instant::min)
     }
 
     fn check_time(&mut self) -> Option<CloseCode> {
@@ -236,6 +261,17 @@ impl Connection {
 
     async fn handle(&mut self, frame: ClientFrame) {
         match frame {
+            ClientFrame::Replay { .. }
+            | ClientFrame::Subscribe(_)
+            | ClientFrame::Unsubscribe { .. }
+            | ClientFrame::Token { .. }
+                if let Some(replay) = &mut self.replay =>
+            {
+                match Control::read(&frame) {
+                    Ok(control) => replay.steer(control).await,
+                    Err(problem) => replay.refuse(&problem),
+                }
+            }
             ClientFrame::Command(command) => {
                 let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
                 if let Some(refused) = in_flight.submit(&self.gateway.hub, *command).await {
@@ -324,49 +360,6 @@ impl Connection {
             }
         }
         None
-    }
-
-    /// The close code that tells a client what it did wrong; `None` when nobody is there to read it.
-    fn explain(&self, error: &WebSocketError) -> Option<CloseCode> {
-        match error {
-            WebSocketError::Capacity(CapacityError::MessageTooLong { .. }) => {
-                let problem = "a frame may have at most 1 MiB";
-                self.socket.send(frames::error_frame(None, None, ErrorCode::TooLarge, problem));
-                Some(CloseCode::TooLarge)
-            }
-            WebSocketError::Utf8(_) => Some(CloseCode::InvalidText),
-            WebSocketError::Protocol(violation) => {
-                use tokio_tungstenite::tungstenite::error::ProtocolError;
-                let left = matches!(violation, ProtocolError::ResetWithoutClosingHandshake);
-                (!left).then_some(CloseCode::ProtocolError)
-            }
-            _ => None,
-        }
-    }
-
-    /// Sends the close frame and gives the client a moment to read it: closing with input unread
-    /// would reset the connection, and the client might never see the code.
-    async fn close(mut self, code: CloseCode) {
-        self.socket.send(frames::close(code));
-        let farewell = async {
-            while self.socket.is_blocked() && !self.socket.is_broken() {
-                if self.socket.tcp().writable().await.is_err() {
-                    return;
-                }
-                self.socket.flush();
-            }
-            let _ = socket2::SockRef::from(self.socket.tcp()).shutdown(std::net::Shutdown::Write);
-            let mut discarded = [0; 4096];
-            while self.socket.tcp().readable().await.is_ok() {
-                match self.socket.tcp().try_read(&mut discarded) {
-                    Ok(0) => return,
-                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
-                    Ok(_) | Err(_) => {}
-                }
-            }
-        };
-        let _ = tokio::time::timeout(LINGER, farewell).await;
-        self.in_flight = None;
     }
 }
 

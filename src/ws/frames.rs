@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
-use crate::session::{Message, Recorded, Revision, Session, SessionId, patch_between};
-use crate::storage::Constraint;
+use crate::session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
+use crate::storage::{Constraint, StoredEvent};
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;
@@ -62,26 +63,32 @@ pub(super) fn ping() -> Bytes {
 }
 
 pub(super) fn snapshot(publication: &Publication) -> Bytes {
-    publication.snapshot_frame(|session| {
-        let (session_id, revision) = (session.id, session.revision);
-        text(&ServerFrame::Snapshot { session_id, revision, session: Box::new(session.snapshot()) })
-    })
+    publication.snapshot_frame(snapshot_of)
+}
+
+pub(super) fn snapshot_of(session: &Session) -> Bytes {
+    let (session_id, revision) = (session.id, session.revision);
+    text(&ServerFrame::Snapshot { session_id, revision, session: Box::new(session.snapshot()) })
 }
 
 /// `None` when a merge patch cannot say it; send the snapshot then.
 pub(super) fn delta(publication: &Publication, base: &Session) -> Option<Bytes> {
-    publication.delta_frame(base, |base, head| {
-        let patch = patch_between(base, head).ok()?;
-        let (session_id, revision) = (head.id, head.revision);
-        Some(text(&ServerFrame::Delta { session_id, base: base.revision, revision, patch }))
-    })
+    publication.delta_frame(base, delta_between)
+}
+
+/// As [`delta`], for states that nobody shares.
+pub(super) fn delta_between(base: &Session, head: &Session) -> Option<Bytes> {
+    let patch = patch_between(base, head).ok()?;
+    let (session_id, revision) = (head.id, head.revision);
+    Some(text(&ServerFrame::Delta { session_id, base: base.revision, revision, patch }))
 }
 
 pub(super) fn end(publication: &Publication) -> Bytes {
-    publication.end_frame(|session| {
-        let (session_id, status, revision) = (session.id, session.status, session.revision);
-        text(&ServerFrame::End { session_id, status, revision })
-    })
+    publication.end_frame(|session| end_of(session.id, session.status, session.revision))
+}
+
+pub(super) fn end_of(session_id: SessionId, status: SessionStatus, revision: Revision) -> Bytes {
+    text(&ServerFrame::End { session_id, status, revision })
 }
 
 pub(super) fn event(frame: &RecordedFrame) -> Bytes {
@@ -95,6 +102,21 @@ pub(super) fn event(frame: &RecordedFrame) -> Bytes {
         }
         text(&EventFrame { r#type: "event", recorded })
     })
+}
+
+/// As [`event`], for one whose text comes from the journal: the same bytes, without reading them.
+pub(super) fn stored_event(session_id: SessionId, stored: &StoredEvent) -> Bytes {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct EventFrame<'a> {
+        r#type: &'static str,
+        session_id: SessionId,
+        revision: Revision,
+        at: Timestamp,
+        event: &'a RawValue,
+    }
+    let StoredEvent { revision, at, event, .. } = stored;
+    text(&EventFrame { r#type: "event", session_id, revision: *revision, at: *at, event })
 }
 
 /// The message that an event added, if it added one.

@@ -21,10 +21,12 @@
 mod catch_up;
 mod commands;
 mod connection;
+mod farewell;
 mod frames;
 mod gateway;
 mod list;
 mod reader;
+mod replay;
 mod rooms;
 mod socket;
 mod streams;
@@ -33,4 +35,5 @@ mod viewer;
 
 pub use frames::error_code;
 pub use gateway::{Gateway, GatewayOptions};
+pub use replay::ReplayRequest;
 pub use upgrade::{Opening, UpgradeError, upgrade};

@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 
 use super::connection::Connection;
 use super::gateway::Gateway;
+use super::replay::ReplayRequest;
 use crate::protocol::Subscribe;
 use crate::storage::SessionFilter;
 
@@ -24,6 +25,8 @@ pub enum Opening {
     One(Subscribe),
     /// `/ws/sessions`: a live list.
     List(SessionFilter, u32),
+    /// `/ws/sessions/{id}/replay`: a stored session, at its own pace.
+    Replay(ReplayRequest),
     /// The request cannot be served; a browser only learns why over the socket.
     Refused(crate::protocol::CloseCode, String),
 }

@@ -43,8 +43,26 @@ struct Cursor {
     /// Not before this, when the client asked for a slower pace.
     not_before: Option<Instant>,
     end_sent: bool,
+    /// The client is shown nothing more here.
+    has_left: bool,
     /// How far the client has got in messages that are still being written.
     offsets: Offsets,
+}
+
+/// What a client holds of a session.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub revision: Revision,
+    /// Messages up to this revision.
+    pub messages: Revision,
+    /// The state at `revision`; none in events mode.
+    pub base: Option<Arc<Session>>,
+}
+
+impl Cursor {
+    fn held(&self) -> Held {
+        Held { revision: self.revision, messages: self.messages, base: self.base.clone() }
+    }
 }
 
 /// Where a viewer stands after it was moved on.
@@ -86,6 +104,7 @@ impl Viewer {
             base: (up_to_date && mode != Mode::Events).then_some(head),
             not_before: None,
             end_sent: false,
+            has_left: false,
             offsets: Offsets::new(),
         };
         let viewer = Self {
@@ -102,6 +121,34 @@ impl Viewer {
             viewer.start_over();
         }
         viewer
+    }
+
+    /// A viewer whose client holds `held`, though nobody was subscribed until now: a replay that has
+    /// reached the live edge. `base` is that state, where the mode needs one.
+    pub fn going_on(self, held: Held) -> Self {
+        {
+            let mut cursor = self.cursor.lock();
+            let Held { revision, messages, base } = held;
+            (cursor.revision, cursor.messages, cursor.base) = (revision, messages, base);
+        }
+        self
+    }
+
+    /// What the client holds now.
+    pub fn held(&self) -> Held {
+        self.cursor.lock().held()
+    }
+
+    /// Shows nothing more, whoever still holds this viewer; returns what the client holds.
+    pub fn leave(&self) -> Held {
+        let mut cursor = self.cursor.lock();
+        cursor.has_left = true;
+        cursor.held()
+    }
+
+    /// Whether the client was told that the session has ended.
+    pub fn has_told_end(&self) -> bool {
+        self.cursor.lock().end_sent
     }
 
     /// Events mode: a whole snapshot first, then the events after it.
@@ -125,6 +172,9 @@ impl Viewer {
     /// cannot be moved on.
     pub fn move_on(&self) -> Progress {
         let mut cursor = self.cursor.lock();
+        if cursor.has_left {
+            return Progress::UpToDate;
+        }
         let head = self.live.head();
         if let Head::Deleted(_) = head {
             return Progress::Deleted;

@@ -128,6 +128,11 @@ async fn record_frames(server: &TestServer, recording: &mut Recording) {
         for viewer in &mut viewers {
             recording.read(viewer, "end").await;
         }
+        for query in ["mode=delta&speed=max&messages=true", "mode=events&speed=2.5&skipIdleMs=0"] {
+            let mut replay = server.socket(&format!("/ws/sessions/{id}/replay?{query}")).await;
+            recording.read(&mut replay, "end").await;
+            recording.read(&mut replay, "replayState").await;
+        }
         server.call(Method::DELETE, &format!("/api/v1/sessions/{id}"), None).await;
         list.until(|frame| {
             recording.add("ServerFrame", frame);
@@ -165,7 +170,7 @@ async fn what_the_server_sends_fits_the_types() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("frames.ndjson");
     std::fs::write(&file, recording.0).expect("written");
-    let required = "subscribed,snapshot,delta,event,message,ack,error,end,sessions,session,pong,\
+    let required = "subscribed,snapshot,delta,event,message,ack,error,end,replayState,sessions,session,pong,\
                     WorkflowSession,SessionSummary,SessionEntity,Recorded,Problem";
     let arguments = ["test/validate-frames.mjs", &file.to_string_lossy(), "--require", required];
     run_node(arguments.map(str::to_owned).to_vec()).await;

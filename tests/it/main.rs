@@ -29,6 +29,7 @@ mod memories;
 mod messages;
 mod migrations;
 mod openapi;
+mod replay;
 mod sessions;
 mod shutdown;
 mod signals;

@@ -1,13 +1,14 @@
-import type { Replay, ReplayState } from '@relive/types'
+import type { ReliveError, Replay, ReplayOptions, ReplayState } from '@relive/types'
 
 import { client } from '../app/client'
-import { millis } from '../format/time'
 import type { SessionState, Pace, ReplayView } from '../session/state'
 import type { FrameStore } from '../store/frame-store'
 
 export const speeds = [0.5, 1, 4, 20, 100] as const
 /** What a silence is shortened to when idle stretches are skipped. */
 const skipIdleMs = 500
+/** States a second at most, as live: a run of hours at a hundred times its pace has more. */
+const minIntervalMs = 33
 
 export type Target = { readonly revision: number } | { readonly at: number }
 
@@ -17,13 +18,16 @@ export type Target = { readonly revision: number } | { readonly at: number }
  */
 export class Player {
   readonly #store: FrameStore<SessionState>
+  readonly #failed: (error: ReliveError) => void
   #replay: Replay | undefined
   /** A seek is on its way: a scrubber makes more of them than there are answers. */
   #isSeeking = false
   #nextSeek: Target | undefined
 
-  constructor(store: FrameStore<SessionState>) {
+  /** `failed` hears why a replay was refused. */
+  constructor(store: FrameStore<SessionState>, failed: (error: ReliveError) => void) {
     this.#store = store
+    this.#failed = failed
   }
 
   close(): void {
@@ -39,16 +43,14 @@ export class Player {
     this.#store.flush()
   }
 
-  /** Plays on from the moment shown; from the beginning when that is the end. */
+  /** Plays on from the moment shown; live, and at the end, from the beginning. */
   play(): void {
-    const { state } = this.#view() ?? {}
-    if (this.#replay === undefined || (state !== undefined && !state.live && isAtEnd(state))) this.#open({ from: 1, paused: false })
+    if (this.#replay === undefined) this.#open({ from: 1, paused: false })
     else this.#replay.play()
   }
 
   pause(): void {
-    if (this.#replay !== undefined) this.#replay.pause()
-    else this.seek({ revision: this.#lastRevision() })
+    this.#replay?.pause()
   }
 
   togglePlay(): void {
@@ -62,12 +64,15 @@ export class Player {
   }
 
   seek(target: Target): void {
-    if (this.#replay === undefined) this.#open({ from: 'revision' in target ? target.revision : this.#lastRevision(), paused: true })
-    else if (this.#view()?.state?.playing) this.#replay.pause()
+    if (this.#replay === undefined) {
+      this.#open({ from: 'at' in target ? timestamp(target.at) : target.revision, paused: true })
+    } else {
+      if (this.#view()?.state?.playing) this.#replay.pause()
+      if (this.#isSeeking) this.#nextSeek = target
+      else this.#send(target)
+    }
     this.#change({ target: 'at' in target ? target.at : undefined })
     this.#store.flush()
-    if (this.#isSeeking) this.#nextSeek = target
-    else this.#send(target)
   }
 
   toStart(): void {
@@ -91,32 +96,28 @@ export class Player {
     if (state !== undefined) this.#open({ from: state.revision, paused: !state.playing })
   }
 
-  #open({ from, paused }: { from: number; paused: boolean }): void {
-    this.close()
-    const { speed, skipIdle } = this.#store.latest.pace
+  #open({ from, paused }: { from: number | string; paused: boolean }): void {
     // What is shown stays until the replay's own first state is there.
     const session = this.#view()?.session ?? this.#store.latest.live
+    this.close()
+    const { speed, skipIdle } = this.#store.latest.pace
     this.#store.update({ replay: { session, state: undefined, receivedAt: 0, target: undefined, isConnected: false } })
-    const options = { from, speed, paused, ...(skipIdle && { skipIdleMs }) }
+    // Until it has said where it stands, what else is asked for waits.
+    this.#isSeeking = true
+    const options: ReplayOptions = { mode: 'delta', minIntervalMs, from, speed, paused, ...(skipIdle && { skipIdleMs }) }
     this.#replay = client.replay(this.#store.latest.id, options, {
       onSession: (shown) => this.#change({ session: shown }),
       onState: (state) => this.#stands(state),
-      onConnectionChange: ({ state }) => {
-        if (state !== 'open') this.#isSeeking = false
-        this.#change({ isConnected: state === 'open' })
+      onConnectionChange: ({ state }) => this.#change({ isConnected: state === 'open' }),
+      onRefused: (error) => {
+        this.#isSeeking = false
+        this.#failed(error)
       },
       onError: (error) => {
         this.goLive()
-        this.#failed?.(error)
+        this.#failed(error)
       },
     })
-  }
-
-  #failed: ((error: Error) => void) | undefined
-
-  /** Whom to tell when a replay is refused. */
-  onError(listener: (error: Error) => void): void {
-    this.#failed = listener
   }
 
   #stands(state: ReplayState): void {
@@ -133,8 +134,10 @@ export class Player {
   }
 
   #send(target: Target): void {
-    this.#isSeeking = true
-    this.#replay?.seek('at' in target ? { at: new Date(target.at).toISOString() } : target)
+    const isSent = this.#replay?.seek('at' in target ? { at: timestamp(target.at) } : target)
+    if (isSent) this.#isSeeking = true
+    // The connection is being made again; the first it says is where it stands.
+    else this.#nextSeek = target
   }
 
   #view(): ReplayView | undefined {
@@ -155,6 +158,6 @@ export class Player {
   }
 }
 
-function isAtEnd({ revision, lastRevision, at, endAt }: ReplayState): boolean {
-  return revision >= lastRevision && millis(at) >= millis(endAt)
+function timestamp(at: number): string {
+  return new Date(at).toISOString()
 }

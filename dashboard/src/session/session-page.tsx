@@ -23,8 +23,7 @@ export function SessionPage({ sessionId, filters }: { sessionId: string; filters
   const [open, setOpen] = useState<OpenSession>()
   useEffect(() => {
     const feed = new LiveFeed(sessionId)
-    const player = new Player(feed.store)
-    player.onError((error) => showNotice(t.replayFailed, reasonOf(error)))
+    const player = new Player(feed.store, (error) => showNotice(t.replayFailed, reasonOf(error)))
     setOpen({ store: feed.store, player })
     return () => {
       player.close()

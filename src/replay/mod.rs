@@ -1,0 +1,24 @@
+//! Stored events as a paced stream: a run is watched again as it was, at any pace.
+//!
+//! ```text
+//!  journal ── pages ──▶ Player ── folds ──▶ states and events, each when it is due
+//!                         │
+//!                      Playhead: where the replay stands, and what comes next   ┐ pure: the wall clock
+//!                         │                                                     │ comes in as an
+//!                       Pace: recorded time × speed = wall time                 ┘ argument
+//! ```
+//!
+//! Nothing here sends anything: who watches, in which mode, and what happens at the live edge is in
+//! [`crate::ws`].
+
+mod pace;
+mod player;
+mod playhead;
+mod range;
+mod silence;
+
+pub use pace::{Factor, Pace, Speed};
+pub use player::{Next, Options, Player, ReplayError};
+pub use playhead::{Mark, Playhead};
+pub use range::{Point, Range};
+pub use silence::Silences;

@@ -1,0 +1,71 @@
+//! Where nothing happened for long.
+
+use std::time::Duration;
+
+use super::Range;
+use crate::session::{Revision, SessionId, Timestamp};
+use crate::storage::{Storage, StorageError};
+
+/// Stretches kept: the longest.
+const STRETCHES: u32 = 256;
+/// The shortest silence worth showing, unless the viewer says otherwise; in a long run a fiftieth of
+/// it.
+const SHORTEST: Duration = Duration::from_secs(2);
+const FRACTION: i64 = 50;
+
+/// The idle stretches of a range, as far as they have been looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silences {
+    threshold_ms: i64,
+    /// In order of time.
+    stretches: Vec<(Timestamp, Timestamp)>,
+    /// Looked up to here.
+    up_to: Revision,
+}
+
+impl Silences {
+    /// None looked up yet. Shorter ones than `skip_idle` do not count.
+    #[must_use]
+    pub fn new(range: &Range, skip_idle: Option<Duration>) -> Self {
+        let run = range.end_at.as_millis().saturating_sub(range.start_at.as_millis());
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let threshold_ms = skip_idle.map_or_else(|| millis(SHORTEST).max(run / FRACTION), millis);
+        Self { threshold_ms, stretches: Vec::new(), up_to: range.first }
+    }
+
+    #[must_use]
+    pub fn stretches(&self) -> &[(Timestamp, Timestamp)] {
+        &self.stretches
+    }
+
+    #[must_use]
+    pub fn up_to(&self) -> Revision {
+        self.up_to
+    }
+
+    /// Looks at what has not been looked at up to `last`. Reads every event there, once.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn look_up(
+        mut self,
+        storage: Storage,
+        session_id: SessionId,
+        last: Revision,
+    ) -> Result<Self, StorageError> {
+        if last > self.up_to {
+            let range = (self.up_to, last);
+            self.stretches.extend(storage.silences(session_id, range, self.threshold_ms, STRETCHES).await?);
+            self.keep_longest();
+            self.up_to = last;
+        }
+        Ok(self)
+    }
+
+    fn keep_longest(&mut self) {
+        self.stretches.sort_unstable_by_key(|(from, to)| from.as_millis() - to.as_millis());
+        self.stretches.truncate(STRETCHES as usize);
+        self.stretches.sort_unstable();
+    }
+}

@@ -1,0 +1,54 @@
+//! Ending a connection, so that the client can read why.
+
+use std::time::Duration;
+
+use tokio_tungstenite::tungstenite::Error as WebSocketError;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+
+use super::frames;
+use super::socket::Socket;
+use crate::protocol::{CloseCode, ErrorCode};
+
+/// How long a closing connection may take.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The close code that tells a client what it did wrong; `None` when nobody is there to read it.
+pub(super) fn explain(socket: &Socket, error: &WebSocketError) -> Option<CloseCode> {
+    match error {
+        WebSocketError::Capacity(CapacityError::MessageTooLong { .. }) => {
+            let problem = "a frame may have at most 1 MiB";
+            socket.send(frames::error_frame(None, None, ErrorCode::TooLarge, problem));
+            Some(CloseCode::TooLarge)
+        }
+        WebSocketError::Utf8(_) => Some(CloseCode::InvalidText),
+        WebSocketError::Protocol(violation) => {
+            let left = matches!(violation, ProtocolError::ResetWithoutClosingHandshake);
+            (!left).then_some(CloseCode::ProtocolError)
+        }
+        _ => None,
+    }
+}
+
+/// Sends the close frame and gives the client a moment to read it: closing with input unread would
+/// reset the connection, and the client might never see the code.
+pub(super) async fn close(socket: &Socket, code: CloseCode) {
+    socket.send(frames::close(code));
+    let farewell = async {
+        while socket.is_blocked() && !socket.is_broken() {
+            if socket.tcp().writable().await.is_err() {
+                return;
+            }
+            socket.flush();
+        }
+        let _ = socket2::SockRef::from(socket.tcp()).shutdown(std::net::Shutdown::Write);
+        let mut discarded = [0; 4096];
+        while socket.tcp().readable().await.is_ok() {
+            match socket.tcp().try_read(&mut discarded) {
+                Ok(0) => return,
+                Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
+                Ok(_) | Err(_) => {}
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, farewell).await;
+}

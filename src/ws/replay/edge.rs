@@ -1,0 +1,92 @@
+//! Where a replay meets the present: a live viewer takes over, and hands back.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Replay;
+use crate::hub::HubError;
+use crate::protocol::Subscribe;
+use crate::replay::ReplayError;
+use crate::storage::StorageError;
+use crate::ws::catch_up;
+use crate::ws::rooms::Membership;
+use crate::ws::viewer::{Held, Progress, Viewer};
+
+/// A replay that goes on live.
+pub(super) struct Edge {
+    pub viewer: Arc<Viewer>,
+    /// When to look at the viewer, though nobody calls.
+    due: Option<Instant>,
+    _membership: Membership,
+}
+
+impl Replay {
+    /// Goes on live from what the client holds. The viewer is in the session's room before it looks
+    /// at the newest state, and looks from there on: no gap, no repetition.
+    pub(super) async fn go_live(&mut self) -> Result<Option<Instant>, ReplayError> {
+        let (id, revision) = (self.request.session_id, self.player.revision());
+        let subscribe = Subscribe {
+            session_id: id,
+            mode: Some(self.request.mode),
+            after: Some(revision),
+            messages: Some(self.request.messages),
+            min_interval_ms: u64::try_from(self.request.min_interval.as_millis()).ok(),
+        };
+        let held = Held { revision, messages: self.messages.max(revision), base: self.base.clone() };
+        let socket = Arc::clone(&self.socket);
+        let joining =
+            self.gateway.rooms.join(id, |live, streams| Viewer::new(socket, live, streams, &subscribe).going_on(held));
+        let (viewer, membership) = joining.await.map_err(|error| match error {
+            HubError::NotFound => ReplayError::Gone,
+            _ => ReplayError::Storage(StorageError::TimedOut),
+        })?;
+        self.edge = Some(Edge { viewer, due: Some(Instant::now()), _membership: membership });
+        self.report();
+        self.follow_live().await
+    }
+
+    /// Moves the live viewer on where its room could not; returns when to look at it again.
+    pub(super) async fn follow_live(&mut self) -> Result<Option<Instant>, ReplayError> {
+        let Some(edge) = &mut self.edge else { return Ok(None) };
+        let is_due = edge.due.is_some_and(|due| due <= Instant::now());
+        if edge.viewer.take_attention() || is_due {
+            edge.due = None;
+            if self.socket.is_blocked() {
+                edge.viewer.call_again();
+            } else {
+                match catch_up::move_on(&self.gateway.hub, &edge.viewer).await {
+                    Progress::UpToDate => {}
+                    Progress::Blocked | Progress::NeedsJournal(_) => edge.viewer.call_again(),
+                    Progress::NotBefore(time) => edge.due = Some(time),
+                    Progress::Deleted => return Err(ReplayError::Gone),
+                }
+            }
+        }
+        let (due, has_ended) = (edge.due, edge.viewer.has_told_end());
+        if has_ended {
+            self.leave_live().await?;
+            self.player.pause(self.wall());
+            self.report();
+            return Ok(None);
+        }
+        Ok(due)
+    }
+
+    /// Goes back to the journal, from what the client was shown live; false when it was not live.
+    pub(super) async fn leave_live(&mut self) -> Result<bool, ReplayError> {
+        let Some(edge) = self.edge.take() else { return Ok(false) };
+        let Held { revision, messages, base } = edge.viewer.leave();
+        drop(edge);
+        self.look().await?;
+        let range = *self.player.range();
+        let at = match &base {
+            Some(base) => base.updated_at,
+            None if revision == range.last => range.end_at,
+            None => self.player.time_of(revision).await?,
+        };
+        self.player.go_on_from(self.wall(), revision, at, None, base.as_deref().cloned());
+        (self.messages, self.base) = (messages, base);
+        Ok(true)
+    }
+}

@@ -1,0 +1,270 @@
+//! A replay on a client's connection: shows what a [`Player`] says is due.
+//!
+//! It runs in the connection's own task and, like a live viewer, keeps no queue: what the client
+//! cannot take now stays in the journal. When play reaches the newest revision of a session that is
+//! still running, an ordinary live viewer goes on from what the client holds (`edge`).
+
+mod edge;
+mod report;
+mod show;
+mod steer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::frames;
+use super::gateway::Gateway;
+use super::socket::Socket;
+use crate::hub::{Head, HubError, Subscription};
+use crate::protocol::{CloseCode, ErrorCode, Mode};
+use crate::replay::{Next, Options, Player, Point, ReplayError, Speed};
+use crate::session::{Revision, Session, SessionId};
+
+pub(super) use steer::Control;
+
+use edge::Edge;
+use report::Report;
+use show::Shown;
+
+/// Pages shown before the connection looks at what else there is to do.
+const TURN: usize = 4;
+/// The least time between two looks at how far a running session has come.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long to wait before the journal is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What is to be replayed, and how.
+#[derive(Clone, Debug)]
+pub struct ReplayRequest {
+    pub session_id: SessionId,
+    pub mode: Mode,
+    pub messages: bool,
+    pub min_interval: Duration,
+    pub speed: Speed,
+    pub from: Option<Point>,
+    pub to: Option<Point>,
+    pub skip_idle: Option<Duration>,
+    pub paused: bool,
+}
+
+/// One client's replay.
+pub(super) struct Replay {
+    gateway: Gateway,
+    socket: Arc<Socket>,
+    request: ReplayRequest,
+    /// Tells how far the session has come, and that it was deleted.
+    subscription: Subscription,
+    player: Player,
+    /// The wall clock: the player is told the time since then.
+    began: Instant,
+    /// The state that the client was sent last; none in events mode.
+    base: Option<Arc<Session>>,
+    /// Messages up to this revision have been sent, or jumped over.
+    messages: Revision,
+    /// Frames on their way to the client that it could not take yet: a batch of events at most.
+    pending: Option<Bytes>,
+    /// The client was busy: it is shown the newest state that is due, not each.
+    is_catching_up: bool,
+    /// No state before this, when the client asked for a slower pace.
+    not_before: Option<Instant>,
+    edge: Option<Edge>,
+    /// Told to go at another speed while live: not live again until something was played from here.
+    stays_behind: Option<Revision>,
+    report: Report,
+    due: Option<Instant>,
+    next_look: Instant,
+    closing: Option<CloseCode>,
+    _count: Count,
+}
+
+impl Replay {
+    /// Opens a replay and shows its first state.
+    ///
+    /// # Errors
+    ///
+    /// What to tell the client before its socket is closed.
+    pub async fn open(
+        gateway: Gateway,
+        socket: Arc<Socket>,
+        request: ReplayRequest,
+    ) -> Result<Self, (Bytes, CloseCode)> {
+        let id = request.session_id;
+        let refuse = |error: ReplayError| farewell(id, error);
+        let mut subscription = match gateway.hub.subscribe(id).await {
+            Ok(subscription) => subscription,
+            Err(HubError::NotFound) => return Err(refuse(ReplayError::Gone)),
+            Err(error) => return Err((frames::hub_error(None, id, &error), CloseCode::Restarting)),
+        };
+        let options = Options {
+            speed: request.speed,
+            from: request.from,
+            to: request.to,
+            skip_idle: request.skip_idle,
+            folds: request.mode != Mode::Events,
+            with_messages: request.messages,
+        };
+        let head = Arc::clone(subscription.head().session());
+        let storage = gateway.hub.storage().clone();
+        let (player, first) = Player::open(storage, &head, options).await.map_err(refuse)?;
+        let now = Instant::now();
+        let mut replay = Self {
+            gateway,
+            socket,
+            subscription,
+            began: now,
+            base: None,
+            messages: if first.is_some() { player.revision() - 1 } else { player.revision() },
+            pending: None,
+            is_catching_up: false,
+            not_before: None,
+            edge: None,
+            stays_behind: None,
+            report: Report::new(player.range(), request.skip_idle),
+            due: Some(now),
+            next_look: now,
+            closing: None,
+            _count: Count::new(),
+            request,
+            player,
+        };
+        replay.send_first(first);
+        if !replay.request.paused {
+            replay.player.play(Duration::ZERO);
+        }
+        replay.report();
+        Ok(replay)
+    }
+
+    /// When to look at this replay again, though nothing happens.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Waits until the session has changed, and not more often than [`LOOK`]. Cancel-safe.
+    pub async fn session_changed(&mut self) {
+        tokio::time::sleep_until(self.next_look).await;
+        self.subscription.changed().await;
+    }
+
+    /// Shows what is due; returns the code to close with when the replay cannot go on.
+    pub async fn serve(&mut self) -> Option<CloseCode> {
+        if self.closing.is_some() {
+            return self.closing;
+        }
+        self.due = None;
+        match self.move_on().await {
+            Ok(Some(time)) => self.wake_at(time),
+            Ok(None) => {}
+            Err(error) => self.fail(error),
+        }
+        self.report_if_due();
+        self.closing
+    }
+
+    /// Shows what is due; returns when to go on, if that is not for the client or the session to say.
+    async fn move_on(&mut self) -> Result<Option<Instant>, ReplayError> {
+        self.look().await?;
+        for _ in 0..TURN {
+            if self.edge.is_some() {
+                return self.follow_live().await;
+            }
+            if self.socket.is_blocked() || !self.flush_pending() {
+                return Ok(None);
+            }
+            match self.show_due()? {
+                Shown::All => {}
+                Shown::Some => break,
+                Shown::Blocked => return Ok(None),
+                Shown::HeldBack(until) => return Ok(Some(until)),
+            }
+            match self.player.next(self.wall()) {
+                Next::Due => {}
+                Next::At(wall) => return Ok(Some(self.instant(wall))),
+                Next::Unread => self.player.read_ahead().await?,
+                Next::AtLast => return self.arrive().await,
+                Next::Paused => return Ok(None),
+            }
+        }
+        Ok(Some(Instant::now()))
+    }
+
+    /// Looks how far the session has come.
+    async fn look(&mut self) -> Result<(), ReplayError> {
+        self.next_look = Instant::now() + LOOK;
+        match self.subscription.head() {
+            Head::Deleted(_) => Err(ReplayError::Gone),
+            Head::At(publication) => self.player.grow(publication.session()).await.map(drop),
+        }
+    }
+
+    /// The last revision there is has been shown.
+    async fn arrive(&mut self) -> Result<Option<Instant>, ReplayError> {
+        if self.player.is_at_end() {
+            let head = Arc::clone(self.subscription.head().session());
+            let status = self.player.status(&head).await?;
+            self.player.pause(self.wall());
+            self.socket.send(frames::end_of(self.request.session_id, status, self.player.revision()));
+            self.report();
+            return Ok(None);
+        }
+        let waits = self.player.range().to.is_some() || self.stays_behind == Some(self.player.revision());
+        if waits { Ok(None) } else { self.go_live().await }
+    }
+
+    /// What may pass is tried again; anything else ends the replay.
+    fn fail(&mut self, error: ReplayError) {
+        match error {
+            ReplayError::Storage(error) if error.is_transient() => self.wake_at(Instant::now() + RETRY),
+            error => {
+                let (frame, code) = farewell(self.request.session_id, error);
+                self.socket.send(frame);
+                self.closing = Some(code);
+            }
+        }
+    }
+
+    fn wall(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// The moment of a wall time; far away is far enough.
+    fn instant(&self, wall: Duration) -> Instant {
+        const FAR: Duration = Duration::from_hours(24);
+        self.began.checked_add(wall).unwrap_or_else(|| Instant::now() + FAR)
+    }
+
+    fn wake_at(&mut self, time: Instant) {
+        self.due = Some(self.due.map_or(time, |due| due.min(time)));
+    }
+}
+
+/// What to tell a client whose replay cannot go on, and the code to close with.
+fn farewell(id: SessionId, error: ReplayError) -> (Bytes, CloseCode) {
+    match error {
+        ReplayError::EmptyRange => {
+            let frame = frames::error_frame(None, Some(id), ErrorCode::BadRequest, &error.to_string());
+            (frame, CloseCode::NotThisProtocol)
+        }
+        ReplayError::Gone => (frames::hub_error(None, id, &HubError::NotFound), CloseCode::NoSuchSession),
+        ReplayError::Storage(error) => (frames::hub_error(None, id, &error.into()), CloseCode::Restarting),
+    }
+}
+
+/// Counts a replay for as long as it lives.
+struct Count;
+
+impl Count {
+    fn new() -> Self {
+        metrics::gauge!("relive_replays").increment(1);
+        Self
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        metrics::gauge!("relive_replays").decrement(1);
+    }
+}

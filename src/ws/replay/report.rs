@@ -1,0 +1,145 @@
+//! `replayState` frames: after every control, and often enough to move a scrubber.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Replay;
+use crate::protocol::{IdleStretch, ReplaySpeed, ReplayState, ServerFrame};
+use crate::replay::{Range, Silences, Speed};
+use crate::session::{Revision, Timestamp};
+use crate::storage::StorageError;
+use crate::ws::frames;
+
+/// The least time between two reports that nobody asked for.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// The least time between two looks for silences in a session that grows.
+const SEARCH: Duration = Duration::from_secs(5);
+
+/// What has been reported, and what there is to report.
+pub(super) struct Report {
+    /// What the last report said, and when it was sent.
+    said: Option<Said>,
+    sent: Instant,
+    silences: Silences,
+    search: Option<AbortOnDropHandle<Result<Silences, StorageError>>>,
+    next_search: Instant,
+}
+
+/// What can change without the client asking for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Said {
+    revision: Revision,
+    at: Timestamp,
+    playing: bool,
+    live: bool,
+    last: Revision,
+    silences_up_to: Revision,
+}
+
+impl Report {
+    pub fn new(range: &Range, skip_idle: Option<Duration>) -> Self {
+        let (silences, now) = (Silences::new(range, skip_idle), Instant::now());
+        Self { said: None, sent: now, silences, search: None, next_search: now }
+    }
+}
+
+impl Replay {
+    /// Says where the replay stands.
+    pub(super) fn report(&mut self) {
+        let said = self.stand();
+        let (range, options) = (self.player.range(), self.player.options());
+        let state = ReplayState {
+            session_id: self.request.session_id,
+            revision: said.revision,
+            at: said.at,
+            speed: match self.player.playhead().pace().speed() {
+                Speed::Times(factor) => ReplaySpeed::Times(factor.get()),
+                Speed::Max => ReplaySpeed::Max,
+            },
+            playing: said.playing,
+            live: said.live,
+            first_revision: range.first,
+            last_revision: range.last,
+            start_at: range.start_at,
+            end_at: range.end_at,
+            idle: self.report.silences.stretches().iter().map(|&(from, to)| IdleStretch { from, to }).collect(),
+            skip_idle_ms: options.skip_idle.and_then(|longest| u64::try_from(longest.as_millis()).ok()),
+        };
+        self.socket.send(frames::text(&ServerFrame::ReplayState(Box::new(state))));
+        self.report.said = Some(said);
+        self.report.sent = Instant::now();
+    }
+
+    /// Reports what has changed, unless the last report is too fresh or the client is busy.
+    pub(super) fn report_if_due(&mut self) {
+        self.search_silences();
+        if self.closing.is_some() || self.socket.is_blocked() {
+            return;
+        }
+        let said = self.stand();
+        let has_changed = self.report.said != Some(said);
+        let (now, next) = (Instant::now(), self.report.sent + INTERVAL);
+        if has_changed && now >= next {
+            self.report();
+        }
+        let moves = said.playing && !said.live && said.revision < said.last;
+        if moves || has_changed {
+            self.wake_at(self.report.sent + INTERVAL);
+        }
+    }
+
+    fn stand(&self) -> Said {
+        let range = self.player.range();
+        let pace = self.player.playhead().pace();
+        let (revision, at) = if let Some(edge) = &self.edge {
+            let held = edge.viewer.held();
+            (held.revision, held.base.map_or(range.end_at, |base| base.updated_at))
+        } else {
+            let sent = self.base.as_ref().map_or_else(|| self.player.revision(), |base| base.revision);
+            (sent, self.player.at(self.wall()))
+        };
+        Said {
+            revision,
+            at,
+            playing: pace.is_playing(),
+            live: self.edge.is_some(),
+            last: range.last.max(revision),
+            silences_up_to: self.report.silences.up_to(),
+        }
+    }
+
+    /// Looks for silences beside the replay: that reads every event once, and the first frame should
+    /// not wait for it.
+    fn search_silences(&mut self) {
+        let report = &mut self.report;
+        if let Some(search) = &mut report.search {
+            let Some(found) = search.now_or_never() else { return };
+            report.search = None;
+            if let Ok(Ok(silences)) = found {
+                report.silences = silences;
+            }
+        }
+        let (last, now) = (self.player.range().last, Instant::now());
+        if last <= report.silences.up_to() {
+            return;
+        }
+        if now < report.next_search {
+            let next = report.next_search;
+            self.wake_at(next);
+        } else {
+            report.next_search = now + SEARCH;
+            let storage = self.gateway.hub.storage().clone();
+            let look_up = report.silences.clone().look_up(storage, self.request.session_id, last);
+            let socket = Arc::clone(&self.socket);
+            report.search = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+                let found = look_up.await;
+                socket.wake.notify_one();
+                found
+            })));
+        }
+    }
+}
