@@ -57,6 +57,7 @@ fn describe() {
     describe_counter!("relive_unpriced_usage_total", "Usage of models whose price is not known.");
     describe_gauge!("relive_live_sessions", "Sessions in memory.");
     describe_gauge!("relive_viewers", "Subscriptions to sessions.");
+    describe_gauge!("relive_replays", "Open replays.");
     describe_gauge!("relive_sockets", "Open WebSockets.");
     describe_counter!("relive_writes_total", "Writes to WebSockets; one carries a frame, or several answers.");
     describe_counter!("relive_sent_bytes_total", "Bytes written to WebSockets.");
