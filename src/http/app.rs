@@ -13,7 +13,9 @@ use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
 use super::error::ApiError;
-use super::{catalog, commands, dashboard, memories, messages, observe, openapi, probes, sessions, sockets, usage};
+use super::{
+    catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, probes, sessions, sockets, usage,
+};
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;
 use crate::protocol::ErrorCode;
@@ -86,6 +88,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(sessions::graph))
         .routes(routes!(sessions::entity))
         .routes(routes!(sessions::events))
+        .routes(routes!(history::diff))
+        .routes(routes!(history::timeline))
+        .routes(routes!(forks::fork))
         .routes(routes!(messages::list))
         .routes(routes!(memories::of_session))
         .routes(routes!(memories::create))

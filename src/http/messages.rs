@@ -31,6 +31,9 @@ pub struct MessageQuery {
 }
 
 /// A session's messages, in the order in which they were said.
+///
+/// Those of a fork begin with what was said in the sessions it descends from, up to where it was
+/// forked; `sessionId` says in which session each was said.
 #[utoipa::path(get, path = "/sessions/{id}/messages", operation_id = "list_messages", tag = "sessions",
     params(("id" = SessionId, Path), MessageQuery),
     responses(
@@ -59,8 +62,6 @@ pub async fn list(
     let mut found = app.storage().messages(id, &filter, after, limit + 1).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let last = found.last().filter(|_| more);
-    let next_after =
-        last.map(|(revision, message)| MessageCursor { created_at: message.created_at, revision: *revision }.encode());
-    Ok(Json(MessagePage { messages: found.into_iter().map(|(_, message)| message).collect(), next_after }))
+    let next_after = found.last().filter(|_| more).map(|last| last.cursor().encode());
+    Ok(Json(MessagePage { messages: found.into_iter().map(|placed| placed.message).collect(), next_after }))
 }

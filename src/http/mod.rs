@@ -7,6 +7,8 @@ mod commands;
 mod dashboard;
 mod error;
 mod extract;
+mod forks;
+mod history;
 mod memories;
 mod messages;
 mod observe;

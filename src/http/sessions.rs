@@ -16,7 +16,7 @@ use super::extract::{Body, Path, Query, idempotency_key};
 use super::session_query::{SessionQuery, limit};
 use crate::protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
 use crate::session::{
-    Created, Driver, Event, GraphDefinition, NodeId, Revision, Session, SessionEntity, SessionId, Timestamp, Workflow,
+    Created, Driver, GraphDefinition, NodeId, Revision, Session, SessionEntity, SessionId, Timestamp, Workflow,
     WorkflowSession,
 };
 
@@ -41,10 +41,14 @@ pub async fn create(
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
     let id = request.id.unwrap_or_else(SessionId::generate);
-    let created = describe(&app, request).await?;
-    let session = app.hub.create(id, created, key).await?;
+    let described = describe(&app, request).await?;
+    Ok(self::created(&*app.hub.create(id, described, key).await?))
+}
+
+/// The answer about a session that was made.
+pub fn created(session: &Session) -> Response {
     let location = format!("/api/v1/sessions/{}", session.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], with_etag(&session)).into_response())
+    (StatusCode::CREATED, [(LOCATION, location)], with_etag(session)).into_response()
 }
 
 async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError> {
@@ -198,7 +202,7 @@ pub async fn events(
     Ok(Json(EventPage { events, next_after }))
 }
 
-/// A node with its last output.
+/// A node with its last output; in a fork also one from before the fork.
 #[utoipa::path(get, path = "/sessions/{id}/nodes/{nodeId}", tag = "sessions",
     params(("id" = SessionId, Path), ("nodeId" = String, Path)),
     responses(
@@ -212,16 +216,8 @@ pub async fn node(
     let session = app.hub.session(id).await?;
     let node = session.nodes.get(&node_id).ok_or_else(|| ApiError::not_found("node in this session"))?;
     let output = match node.output {
-        Some(place) => output_at(&app, id, place.revision).await?,
+        Some(place) => app.storage().output(id, place).await?,
         None => None,
     };
     Ok(Json(NodeDetail { node: node.snapshot.clone(), output }))
-}
-
-async fn output_at(app: &App, id: SessionId, revision: Revision) -> Result<Option<serde_json::Value>, ApiError> {
-    let recorded = app.hub.events(id, revision - 1, 1, false).await?.into_iter().next();
-    Ok(recorded.and_then(|recorded| match recorded.event {
-        Event::NodeStatusChanged { output, .. } => output.map(Arc::unwrap_or_clone),
-        _ => None,
-    }))
 }

@@ -148,7 +148,7 @@ impl SessionHandle {
         let mut subscription = self.hub.subscribe(self.id()).await?;
         let session = Arc::clone(subscription.head().session());
         // An undelivered signal is read again from the journal, at its own revision.
-        let seen = session.signals.get(&node_id).map_or(session.revision, |signal| signal.revision - 1);
+        let seen = session.signals.get(&node_id).map_or(session.revision, |signal| signal.revision.saturating_sub(1));
         Ok(SignalReceiver { hub: self.hub.clone(), subscription, node_id, seen, waiting: Vec::new() })
     }
 }
@@ -235,6 +235,8 @@ impl SignalReceiver {
     fn payload(&self, event: &Event) -> Option<Arc<Value>> {
         match event {
             Event::Signalled { node_id, payload } if *node_id == self.node_id => Some(Arc::clone(payload)),
+            // A fork begins with what its parent's node had not yet received.
+            Event::Created(created) => created.inherited_signal(&self.node_id).cloned(),
             _ => None,
         }
     }

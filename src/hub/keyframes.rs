@@ -6,12 +6,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::session::{Revision, Session};
+use crate::session::{Keyframe, Session};
 use crate::storage::Storage;
 
-/// Events between two keyframes of a small session. A large one has them as many events apart as it
-/// has nodes, so that keyframes never cost more to write than the events they save reading.
-const INTERVAL: u64 = 256;
 /// Keyframes waiting to be written. When more are due they are left out: the next interval has
 /// another.
 const QUEUE: usize = 64;
@@ -25,9 +22,7 @@ pub(super) struct Keyframes {
 impl Keyframes {
     /// Queues `after` when a keyframe has become due since `before`.
     pub fn consider(&self, before: &Session, after: &Arc<Session>) {
-        let interval = INTERVAL.max(after.nodes.len() as u64);
-        let due = |revision: Revision| revision / interval;
-        if due(before.revision) != due(after.revision) {
+        if Keyframe::is_due(before, after) {
             // Full: see `QUEUE`.
             let _ = self.sender.try_send(Arc::clone(after));
         }

@@ -140,7 +140,10 @@ fn weight(recorded: &Recorded) -> usize {
         Event::Signalled { payload, .. } => json(payload),
         Event::MessageAdded(message) => message.content.as_deref().map_or(0, str::len),
         Event::MemoryAdded(memory) => memory.row.as_ref().map_or(0, |row| row.content.len()),
-        Event::Created(created) => created.graph.as_ref().map_or(0, |graph| graph.nodes.len() * 256),
+        Event::Created(created) => {
+            let nodes = created.graph.as_ref().map_or(0, |graph| graph.nodes.len());
+            nodes * 256 + created.forked.as_ref().map_or(0, |forked| forked.state.weight())
+        }
         _ => 0,
     };
     256 + payload

@@ -38,7 +38,9 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::session::{Command, Created, Event, Recorded, Revision, Session, SessionId, Timestamp, check_embedding};
+use crate::session::{
+    Command, Created, Event, Recorded, Refusal, Revision, Session, SessionId, Timestamp, check_embedding, limits,
+};
 use crate::storage::{Constraint, NewSession, Storage, StorageError};
 
 pub use error::HubError;
@@ -153,6 +155,51 @@ impl Hub {
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
         self.inner.feed.changed(id);
         Ok(session)
+    }
+
+    /// Creates a session that goes on where another one stood at a revision, with its state. With
+    /// `creation_key`, a repetition returns the fork that the first call made, as it was then.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotFound`] when the parent never reached that revision;
+    /// [`HubError::Constraint`] when the key was used for something else.
+    pub async fn fork(
+        &self,
+        parent_id: SessionId,
+        revision: Revision,
+        creation_key: Option<&str>,
+    ) -> Result<Arc<Session>, HubError> {
+        let storage = &self.inner.storage;
+        if storage.count_ancestors(parent_id).await? >= limits::FORKS {
+            return Err(Refusal::TooLarge { what: "the number of forks in a line", limit: limits::FORKS }.into());
+        }
+        let parent = storage.session_at(parent_id, revision).await?.ok_or(HubError::NotFound)?;
+        let event = Event::Created(Box::new(Created::fork_of(&parent)));
+        // Not before the parent's last event, so that messages stay in order across the two.
+        let at = Timestamp::now().max(parent.updated_at);
+        let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, event };
+        let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
+        let new = NewSession { recorded: &recorded, session: &session, creation_key };
+        match storage.create_fork(&new, parent_id, revision).await {
+            Ok(()) => {}
+            Err(StorageError::Constraint(Constraint::CreationKeyUsed)) => {
+                let fork = self.created_before(creation_key.unwrap_or_default()).await?;
+                let is_the_same =
+                    (fork.origin.parent_id, fork.origin.forked_from_revision) == (Some(parent_id), Some(revision));
+                return if is_the_same { Ok(fork) } else { Err(Constraint::CreationKeyUsed.into()) };
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let id = session.id;
+        self.inner.registry.insert_new(Arc::clone(&session), recorded);
+        self.inner.feed.changed(id);
+        Ok(session)
+    }
+
+    /// Tells live lists of a session that was stored whole, as by an import.
+    pub fn appeared(&self, id: SessionId) {
+        self.inner.feed.changed(id);
     }
 
     async fn created_before(&self, key: &str) -> Result<Arc<Session>, HubError> {

@@ -16,7 +16,7 @@ pub use frames::{ClientFrame, CommandFrame, Mode, ServerFrame, SessionChange, Su
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
-    FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction, ReviewRequest,
-    SearchMemories, SearchMethod, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
+    ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction,
+    ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
 };
 pub use typescript::export as export_typescript;

@@ -40,6 +40,20 @@ pub struct CreateSession {
     pub driver: Option<Driver>,
 }
 
+/// `POST /sessions/{id}/fork`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct ForkSession {
+    /// The revision whose state the fork begins with.
+    #[ts(type = "number")]
+    pub revision: Revision,
+    /// Start the fork if that state is pending, or resume it if it is paused. Otherwise it stays as
+    /// it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<bool>,
+}
+
 /// `POST /sessions/{id}/commands`: one command, or several that are carried out all or not at all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(untagged)]

@@ -6,12 +6,12 @@ use ts_rs::{Config, ExportError, TS};
 
 use super::{
     AgentPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateMemory, CreateSession, EventPage,
-    FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ReviewRequest, SearchMemories,
-    ServerFrame, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
+    ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ReviewRequest,
+    SearchMemories, ServerFrame, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
 };
 use crate::session::{
-    Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Workflow,
-    WorkflowFields,
+    Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Timeline,
+    Workflow, WorkflowFields,
 };
 
 /// Writes every type that clients meet into `directory`, one module per area.
@@ -55,5 +55,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     Message::export_all(&config)?;
     Recorded::export_all(&config)?;
     SessionEntity::export_all(&config)?;
+    Timeline::export_all(&config)?;
+    ForkSession::export_all(&config)?;
     Ok(())
 }

@@ -176,7 +176,7 @@ impl Session {
         replace(&mut next.progress, progress);
         replace(&mut next.error, error);
         let output = match output {
-            Some(output) => Some(OutputRef { revision: recorded.revision, digest: digest(output) }),
+            Some(output) => Some(OutputRef { revision: recorded.revision, digest: digest(output), depth: 0 }),
             None => held.output,
         };
         if *status != NodeStatus::Suspended {

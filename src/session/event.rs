@@ -13,7 +13,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    GraphDefinition, Keyframe, Message, MessageRole, NodeId, NodeStatus, Progress, Revision, SessionId, Timestamp,
+    GraphDefinition, Keyframe, Message, MessageRole, NodeId, NodeStatus, Progress, Revision, Session, SessionId,
+    Timestamp,
 };
 
 /// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
@@ -86,6 +87,35 @@ pub struct Forked {
     #[ts(type = "Record<string, unknown>")]
     #[schema(value_type = Object)]
     pub state: Box<Keyframe>,
+}
+
+impl Created {
+    /// The beginning of a session that goes on where `parent` stands.
+    #[must_use]
+    pub fn fork_of(parent: &Session) -> Self {
+        let origin = &parent.origin;
+        Self {
+            workflow_id: origin.workflow_id,
+            workflow_name: origin.workflow_name.clone(),
+            group_id: origin.group_id,
+            graph: origin.graph.clone(),
+            // The state has it.
+            proposal: None,
+            inputs: origin.inputs.clone(),
+            driver: origin.driver,
+            forked: Some(Forked {
+                parent_id: parent.id,
+                revision: parent.revision,
+                state: Box::new(Keyframe::of(parent).inherited()),
+            }),
+        }
+    }
+
+    /// The signal that a node of a forked session begins with.
+    #[must_use]
+    pub fn inherited_signal(&self, node_id: &NodeId) -> Option<&Arc<Value>> {
+        self.forked.as_ref()?.state.signal(node_id)
+    }
 }
 
 /// A message was stored. Its text lives in the message's own row, not in the journal.

@@ -48,12 +48,23 @@ struct KeyframeNode {
     output: Option<OutputRef>,
 }
 
+/// Events between two keyframes of a small session. A large one has them as many events apart as it
+/// has nodes, so that keyframes never cost more to write than the events they save reading.
+const INTERVAL: u64 = 256;
+
 /// Why a stored keyframe cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("unreadable keyframe: {0}")]
 pub struct KeyframeError(#[from] serde_json::Error);
 
 impl Keyframe {
+    /// Whether a keyframe should be stored, `after` having been reached from `before`.
+    #[must_use]
+    pub fn is_due(before: &Session, after: &Session) -> bool {
+        let interval = INTERVAL.max(after.nodes.len() as u64);
+        before.revision / interval != after.revision / interval
+    }
+
     #[must_use]
     pub fn of(session: &Session) -> Self {
         Self {
@@ -74,6 +85,37 @@ impl Keyframe {
             context: session.context.iter().map(|(key, value)| (key.clone(), Arc::clone(value.value()))).collect(),
             signals: session.signals.iter().map(|(id, signal)| (id.clone(), PendingSignal::clone(signal))).collect(),
         }
+    }
+
+    /// This state as a fork of its session begins with it: the outputs are one journal further away,
+    /// and undelivered signals arrive with the fork's own first event.
+    #[must_use]
+    pub(super) fn inherited(mut self) -> Self {
+        for output in self.nodes.iter_mut().filter_map(|node| node.output.as_mut()) {
+            output.depth += 1;
+        }
+        for signal in self.signals.values_mut() {
+            signal.revision = 1;
+        }
+        self
+    }
+
+    /// The undelivered signal of a node.
+    pub(super) fn signal(&self, node_id: &NodeId) -> Option<&Arc<Value>> {
+        self.signals.get(node_id).map(|signal| &signal.payload)
+    }
+
+    /// What it keeps in memory, roughly.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let context: usize =
+            self.context.iter().map(|(key, value)| super::apply::context_entry_bytes(key, value)).sum();
+        self.nodes.len() * 256 + context
+    }
+
+    /// Where the outputs of the nodes stand.
+    pub fn outputs(&self) -> impl Iterator<Item = OutputRef> {
+        self.nodes.iter().filter_map(|node| node.output)
     }
 
     /// Its stored JSON.

@@ -19,6 +19,8 @@ pub const COST_USD: i64 = 1_000_000_000;
 /// Levels of arrays and objects in one JSON value. Parsers, ours among them, stop at 128, and frames,
 /// events and stored states wrap a value in some more.
 pub const JSON_DEPTH: usize = 100;
+/// Sessions that a session descends from by forks.
+pub const FORKS: usize = 100;
 /// Commands in one all-or-nothing array.
 pub const COMMANDS: usize = 1_000;
 /// Bytes of a command id or an idempotency key.

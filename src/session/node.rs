@@ -96,6 +96,15 @@ pub struct NodeStateSnapshot {
 pub struct OutputRef {
     pub revision: Revision,
     pub digest: u64,
+    /// Whose journal that is: 0 is the session's own, 1 that of the session it was forked from, and
+    /// so on. No id, so that it stays true when an ancestor is deleted or the session imported.
+    #[serde(default, skip_serializing_if = "is_own")]
+    pub depth: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_own(depth: &u32) -> bool {
+    *depth == 0
 }
 
 /// One node's state: what viewers see, and what only the server needs.

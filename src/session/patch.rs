@@ -39,6 +39,32 @@ pub fn patch_between(base: &Session, head: &Session) -> Result<Map<String, Value
     Ok(patch)
 }
 
+/// As [`patch_between`], for those who cannot take a snapshot instead: members of context values that
+/// are `null` are left out, as if they were not there. Also says whether nothing had to be.
+#[must_use]
+pub fn nearest_patch(base: &Session, head: &Session) -> (Map<String, Value>, bool) {
+    if let Ok(patch) = patch_between(base, head) {
+        return (patch, true);
+    }
+    let said = |session: &Session| {
+        let mut snapshot = to_value(&session.snapshot());
+        without_null_members(&mut snapshot);
+        snapshot
+    };
+    match merge_patch::diff(&said(base), &said(head)) {
+        Ok(Some(Value::Object(patch))) => (patch, false),
+        _ => (Map::new(), false),
+    }
+}
+
+/// Nulls inside arrays stay: an array is replaced whole.
+fn without_null_members(value: &mut Value) {
+    if let Value::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(without_null_members);
+    }
+}
+
 #[derive(PartialEq, Serialize)]
 struct Usd(#[serde(with = "node::usd")] rust_decimal::Decimal);
 

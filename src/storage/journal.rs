@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures_util::{Stream, TryStreamExt as _};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -44,6 +45,26 @@ impl Storage {
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.into_iter().map(|row| recorded(session_id, row)).collect())
+    }
+
+    /// The events after revision `after` up to `up_to`, in order, as they are asked for. It holds a
+    /// connection until it is dropped: for readers that wait for nobody else.
+    pub fn event_stream(
+        &self,
+        session_id: SessionId,
+        after: Revision,
+        up_to: Revision,
+    ) -> impl Stream<Item = Result<Recorded, StorageError>> + Unpin + Send + '_ {
+        sqlx::query_as::<_, EventColumns>(
+            "SELECT revision, at, event FROM session_events
+             WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision",
+        )
+        .bind(session_id.0)
+        .bind(bigint(after))
+        .bind(bigint(up_to))
+        .fetch(&self.pool)
+        .map_ok(move |row| recorded(session_id, row))
+        .map_err(StorageError::from)
     }
 
     /// The newest revision that was reached at or before `time`; `None` when there is none.

@@ -3,12 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgRow;
-use sqlx::{FromRow, QueryBuilder, Row};
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::QueryAs;
+use sqlx::{FromRow, Postgres, QueryBuilder, Row};
 
 use super::journal::bigint;
 use super::{Storage, StorageError};
-use crate::session::{Message, MessageRole, NodeId, Revision, SessionId, Timestamp};
+use crate::session::{Message, MessageRole, NodeId, Revision, SessionId};
 
 /// Which messages of a session to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,39 +18,80 @@ pub struct MessageFilter {
     pub node_id: Option<NodeId>,
 }
 
+/// A message with its place: the revision that added it, in the history of the session itself
+/// (depth 0) or of one that it descends from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedMessage {
+    pub depth: u32,
+    pub revision: Revision,
+    pub message: Message,
+}
+
+impl PlacedMessage {
+    #[must_use]
+    pub fn cursor(&self) -> MessageCursor {
+        MessageCursor { depth: self.depth, revision: self.revision }
+    }
+}
+
 /// The last message of a page. Opaque to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageCursor {
-    pub created_at: Timestamp,
+    pub depth: u32,
     pub revision: Revision,
 }
 
 impl MessageCursor {
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&self.created_at.as_millis().to_be_bytes());
-        bytes[8..].copy_from_slice(&self.revision.to_be_bytes());
+        let mut bytes = [0; 12];
+        bytes[..4].copy_from_slice(&self.depth.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.revision.to_be_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
     /// `None` when the text was not made by [`MessageCursor::encode`].
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
-        let bytes: [u8; 16] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
-        let (millis, revision) = bytes.split_first_chunk::<8>()?;
-        Some(Self {
-            created_at: Timestamp::from_millis(i64::from_be_bytes(*millis))?,
-            revision: u64::from_be_bytes(revision.try_into().ok()?),
-        })
+        let bytes: [u8; 12] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let (depth, revision) = bytes.split_first_chunk::<4>()?;
+        let depth = u32::from_be_bytes(*depth);
+        Some(Self { depth, revision: u64::from_be_bytes(revision.try_into().ok()?) })
     }
 }
 
 const MESSAGE: &str = "SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count,
     is_thinking, created_at FROM session_messages WHERE session_id = ";
 
+/// The messages of session `$1` and, up to where it leaves their lines, of those it descends from.
+const LINE: &str = "
+    WITH line AS (
+        SELECT depth, ancestor_id, revision AS up_to FROM session_lineage WHERE session_id = $1
+        UNION ALL SELECT 0, $1, 9223372036854775807
+    ), wanted AS (
+        SELECT depth, ancestor_id, up_to,
+               CASE WHEN depth = $2 THEN $3 ELSE 0 END AS after FROM line WHERE depth <= $2
+    )
+    SELECT depth, message.* FROM wanted CROSS JOIN LATERAL (
+        (SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
+                created_at
+         FROM session_messages
+         WHERE session_id = ancestor_id AND revision <= up_to AND revision > after
+           AND ($4::text IS NULL OR agent_id = $4) AND ($5::text IS NULL OR node_id = $5)
+         ORDER BY revision LIMIT $6)
+        UNION ALL
+        (SELECT messages.id, ancestors.session_id, revision, node_id, agent_id, agent_name, role, content,
+                token_count, is_thinking, created_at
+         FROM ancestor_messages AS messages JOIN ancestors ON ancestors.id = messages.ancestor_id
+         WHERE messages.ancestor_id = wanted.ancestor_id AND revision <= up_to AND revision > after
+           AND ($4::text IS NULL OR agent_id = $4) AND ($5::text IS NULL OR node_id = $5)
+         ORDER BY revision LIMIT $6)
+    ) AS message
+    ORDER BY depth DESC, revision LIMIT $6";
+
 impl Storage {
-    /// Up to `limit` messages in the order in which they were said, each with its revision.
+    /// Up to `limit` messages in the order in which they were said: first those of the sessions it
+    /// descends from, up to where it was forked, then its own.
     ///
     /// # Errors
     ///
@@ -60,22 +102,8 @@ impl Storage {
         filter: &MessageFilter,
         after: Option<MessageCursor>,
         limit: u32,
-    ) -> Result<Vec<(Revision, Message)>, StorageError> {
-        let mut query = QueryBuilder::new(MESSAGE);
-        query.push_bind(session_id.0);
-        if let Some(agent_id) = &filter.agent_id {
-            query.push(" AND agent_id = ").push_bind(agent_id);
-        }
-        if let Some(node_id) = &filter.node_id {
-            query.push(" AND node_id = ").push_bind(node_id.as_str());
-        }
-        if let Some(cursor) = after {
-            query.push(" AND (created_at, revision) > (").push_bind(cursor.created_at.as_datetime());
-            query.push(", ").push_bind(bigint(cursor.revision)).push(")");
-        }
-        query.push(" ORDER BY created_at, revision LIMIT ").push_bind(i64::from(limit));
-        let rows: Vec<MessageRow> = query.build_query_as().fetch_all(&self.pool).await?;
-        Ok(rows.into_iter().map(|MessageRow(revision, message)| (revision, message)).collect())
+    ) -> Result<Vec<PlacedMessage>, StorageError> {
+        Ok(line_query(session_id, filter, after, limit).fetch_all(&self.pool).await?)
     }
 
     /// Up to `limit` messages after revision `after` and up to `up_to`, in revision order.
@@ -96,6 +124,31 @@ impl Storage {
         query.push(" ORDER BY revision LIMIT ").push_bind(i64::from(limit));
         let rows: Vec<MessageRow> = query.build_query_as().fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|MessageRow(revision, message)| (revision, message)).collect())
+    }
+}
+
+/// Within a session, times never decrease along revisions, and a fork begins no earlier than where
+/// it leaves its parent: so this is also the order of `created_at`.
+pub(super) fn line_query(
+    session_id: SessionId,
+    filter: &MessageFilter,
+    after: Option<MessageCursor>,
+    limit: u32,
+) -> QueryAs<'static, Postgres, PlacedMessage, PgArguments> {
+    let after = after.unwrap_or(MessageCursor { depth: u32::MAX, revision: 0 });
+    sqlx::query_as(LINE)
+        .bind(session_id.0)
+        .bind(i32::try_from(after.depth).unwrap_or(i32::MAX))
+        .bind(bigint(after.revision))
+        .bind(filter.agent_id.clone())
+        .bind(filter.node_id.as_ref().map(|id| id.as_str().to_owned()))
+        .bind(i64::from(limit))
+}
+
+impl FromRow<'_, PgRow> for PlacedMessage {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let MessageRow(revision, message) = MessageRow::from_row(row)?;
+        Ok(Self { depth: row.try_get::<i32, _>("depth")?.unsigned_abs(), revision, message })
     }
 }
 

@@ -7,6 +7,7 @@
 mod catalog;
 pub mod cluster;
 mod error;
+mod forks;
 mod journal;
 mod memories;
 mod messages;
@@ -28,7 +29,7 @@ use tokio::sync::Notify;
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
-pub use messages::{MessageCursor, MessageFilter};
+pub use messages::{MessageCursor, MessageFilter, PlacedMessage};
 pub use page::{Cursor, Page};
 pub use replay::{PageBounds, StoredEvent};
 pub use sessions::{NewSession, SessionFilter};

@@ -36,16 +36,9 @@ impl Storage {
         let Some(first) = first else { return Ok(None) };
         let first = Session::create(&recorded(session_id, first))?;
         let mut session = self.newest_keyframe(&first, revision).await?.unwrap_or(first);
-        let mut tail = sqlx::query_as::<_, EventColumns>(
-            "SELECT revision, at, event FROM session_events
-             WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision",
-        )
-        .bind(session_id.0)
-        .bind(bigint(session.revision))
-        .bind(revision)
-        .fetch(&self.pool);
-        while let Some(row) = tail.try_next().await? {
-            session.apply(&recorded(session_id, row))?;
+        let mut tail = self.event_stream(session_id, session.revision, revision.unsigned_abs());
+        while let Some(recorded) = tail.try_next().await? {
+            session.apply(&recorded)?;
         }
         Ok(Some(session))
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::postgres::PgRow;
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Json;
 use sqlx::{FromRow, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
@@ -60,6 +60,61 @@ impl SessionFilter {
     }
 }
 
+/// Stores a new session with its first event, as part of the caller's transaction.
+pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), StorageError> {
+    let NewSession { recorded, session, creation_key } = new;
+    insert_row(connection, session, *creation_key).await?;
+    // As text: what is bound as JSON goes through `jsonb`, which writes it differently.
+    sqlx::query("INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4::text::json)")
+        .bind(session.id.0)
+        .bind(bigint(recorded.revision))
+        .bind(recorded.at.as_datetime())
+        .bind(json(&recorded.event)?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Stores a session's row as this state says.
+pub(super) async fn insert_row(
+    connection: &mut PgConnection,
+    session: &Session,
+    creation_key: Option<&str>,
+) -> Result<(), StorageError> {
+    let entity = session.entity();
+    sqlx::query(
+        "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs, outputs,
+            node_statuses, node_counts, revision, total_tokens, total_cost_usd, error, parent_id,
+            forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
+    )
+    .bind(session.id.0)
+    .bind(session.origin.group_id)
+    .bind(session.origin.workflow_id)
+    .bind(&session.origin.workflow_name)
+    .bind(session.status.as_str())
+    .bind(session.origin.driver.as_str())
+    .bind(session.proposal.as_deref().map(Json))
+    .bind(session.origin.inputs.as_deref().map(Json))
+    .bind(session.outputs.as_deref().map(Json))
+    .bind(Json(&entity.node_statuses))
+    .bind(Json(session.node_counts))
+    .bind(bigint(session.revision))
+    .bind(bigint(session.total_tokens))
+    .bind(session.total_cost_usd)
+    .bind(session.error.as_deref())
+    .bind(session.origin.parent_id.map(|id| id.0))
+    .bind(session.origin.forked_from_revision.map(bigint))
+    .bind(creation_key)
+    .bind(session.started_at.map(Timestamp::as_datetime))
+    .bind(session.completed_at.map(Timestamp::as_datetime))
+    .bind(session.origin.created_at.as_datetime())
+    .bind(session.updated_at.as_datetime())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 impl Storage {
     /// Stores a new session with its first event.
     ///
@@ -68,44 +123,8 @@ impl Storage {
     /// [`StorageError::Constraint`] when the id or the key is taken, or the group or workflow does
     /// not exist.
     pub async fn create_session(&self, new: &NewSession<'_>) -> Result<(), StorageError> {
-        let NewSession { recorded, session, creation_key } = new;
-        let entity = session.entity();
         let mut transaction = self.pool.begin().await?;
-        sqlx::query(
-            "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs,
-                node_statuses, node_counts, revision, parent_id, forked_from_revision, creation_key,
-                total_tokens, total_cost_usd, started_at, ended_at, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $19)",
-        )
-        .bind(session.id.0)
-        .bind(session.origin.group_id)
-        .bind(session.origin.workflow_id)
-        .bind(&session.origin.workflow_name)
-        .bind(session.status.as_str())
-        .bind(session.origin.driver.as_str())
-        .bind(session.proposal.as_deref().map(Json))
-        .bind(session.origin.inputs.as_deref().map(Json))
-        .bind(Json(&entity.node_statuses))
-        .bind(Json(session.node_counts))
-        .bind(bigint(session.revision))
-        .bind(session.origin.parent_id.map(|id| id.0))
-        .bind(session.origin.forked_from_revision.map(bigint))
-        .bind(creation_key)
-        .bind(bigint(session.total_tokens))
-        .bind(session.total_cost_usd)
-        .bind(session.started_at.map(Timestamp::as_datetime))
-        .bind(session.completed_at.map(Timestamp::as_datetime))
-        .bind(session.updated_at.as_datetime())
-        .execute(&mut *transaction)
-        .await?;
-        // As text: what is bound as JSON goes through `jsonb`, which writes it differently.
-        sqlx::query("INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4::text::json)")
-            .bind(session.id.0)
-            .bind(bigint(recorded.revision))
-            .bind(recorded.at.as_datetime())
-            .bind(json(&recorded.event)?)
-            .execute(&mut *transaction)
-            .await?;
+        insert_session(&mut transaction, new).await?;
         Ok(transaction.commit().await?)
     }
 

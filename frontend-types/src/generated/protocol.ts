@@ -135,6 +135,20 @@ export type EventPage = { events: Array<Recorded>,
 nextAfter?: number, };
 
 /**
+ * `POST /sessions/{id}/fork`.
+ */
+export type ForkSession = { 
+/**
+ * The revision whose state the fork begins with.
+ */
+revision: number, 
+/**
+ * Start the fork if that state is pending, or resume it if it is paused. Otherwise it stays as
+ * it is.
+ */
+start?: boolean, };
+
+/**
  * Where a forked session comes from, with the state it starts from.
  */
 export type Forked = { parentId: SessionId, revision: number, state: Record<string, unknown>, };

@@ -30,6 +30,19 @@ export type NodeCounts = Record<NodeStatus, number>;
 export type NodeId = string;
 
 /**
+ * A stretch in which a node changed neither its status nor its attempt.
+ */
+export type NodeInterval = { status: NodeStatus, 
+/**
+ * Absent for a node that has not run.
+ */
+attempt?: number, from: Timestamp, 
+/**
+ * Absent while it lasts; a final status lasts until the node runs again.
+ */
+to?: Timestamp, fromRevision: number, };
+
+/**
  * A node as viewers see it.
  */
 export type NodeStateSnapshot = { id: NodeId, name?: string, type?: string, status: NodeStatus, startedAt?: Timestamp, completedAt?: Timestamp, tokenUsage?: TokenUsage, 
@@ -48,6 +61,11 @@ attempt?: number, error?: string, };
 export type NodeStatus = "pending" | "running" | "completed" | "failed" | "skipped" | "suspended";
 
 /**
+ * One node over time.
+ */
+export type NodeTimeline = { id: NodeId, name?: string, type?: string, intervals: Array<NodeInterval>, };
+
+/**
  * How far a long node has come: 0 to 1.
  */
 export type Progress = number;
@@ -63,6 +81,15 @@ export type SessionEntity = { id: SessionId, workflowId?: string, groupId?: stri
 export type SessionId = string;
 
 /**
+ * A stretch in which the session did not change its status.
+ */
+export type SessionInterval = { status: SessionStatus, from: Timestamp, 
+/**
+ * Absent while it lasts.
+ */
+to?: Timestamp, fromRevision: number, };
+
+/**
  * Where a session stands.
  */
 export type SessionStatus = "pending" | "running" | "paused" | "completed" | "failed" | "cancelled";
@@ -71,6 +98,42 @@ export type SessionStatus = "pending" | "running" | "paused" | "completed" | "fa
  * What lists carry: no nodes, no context.
  */
 export type SessionSummary = { id: SessionId, workflowId?: string, workflowName?: string, groupId?: string, status: SessionStatus, startedAt?: Timestamp, completedAt?: Timestamp, createdAt: Timestamp, updatedAt: Timestamp, revision: number, totalTokens: number, totalCostUsd: number, error?: string, nodeCounts: NodeCounts, };
+
+/**
+ * A run over time, from its beginning or from where the page before ended.
+ *
+ * A page holds the intervals that ended after that, and those that are still open at its end.
+ */
+export type Timeline = { sessionId: SessionId, 
+/**
+ * The revision it reaches up to.
+ */
+revision: number, 
+/**
+ * When the session was created.
+ */
+startAt: Timestamp, 
+/**
+ * When the session ended, if it has by that revision.
+ */
+endAt?: Timestamp, 
+/**
+ * The time of that revision.
+ */
+updatedAt: Timestamp, 
+/**
+ * The session itself: pending, running, paused.
+ */
+intervals: Array<SessionInterval>, 
+/**
+ * By node id.
+ */
+nodes: Array<NodeTimeline>, 
+/**
+ * There is more: ask again with `after` set to `revision`. An interval that was open then comes
+ * again, with the same `fromRevision`.
+ */
+truncated?: boolean, };
 
 /**
  * A point in time with millisecond precision, written as RFC 3339 in UTC

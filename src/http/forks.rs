@@ -1,0 +1,60 @@
+//! Taking up a run again from one of its moments.
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::{Body, Path, idempotency_key};
+use super::sessions::created;
+use crate::hub::Submission;
+use crate::protocol::{ForkSession, Problem};
+use crate::session::{Command, SessionId, SessionStatus, WorkflowSession};
+
+/// Under which id a fork is started: once, however often the request is repeated.
+const START: &str = "fork:start";
+
+/// Fork a session: a new one with the state this one had at a revision, to be driven on from there.
+///
+/// The fork has the same graph, workflow and group, its own history, which begins with a `created`
+/// event that holds the state, and `parentId` and `forkedFromRevision`. What was said up to there is
+/// also said in the fork; what was remembered stays the parent's. Deleting the parent takes nothing
+/// from the fork. Nodes stay as they were, running ones too, and a signal that had not arrived
+/// arrives in both.
+///
+/// With an `Idempotency-Key`, a repetition answers as the first time and creates nothing.
+#[utoipa::path(post, path = "/sessions/{id}/fork", operation_id = "fork_session", tag = "sessions", request_body = ForkSession,
+    params(("id" = SessionId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
+    responses(
+        (status = 201, description = "The fork", body = WorkflowSession),
+        (status = 404, description = "No such session, or it never reached that revision", body = Problem),
+        (status = 409, description = "The key was used for something else", body = Problem),
+        (status = 413, description = "The session descends from too many others", body = Problem),
+    ))]
+pub async fn fork(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+    Body(request): Body<ForkSession>,
+) -> Result<Response, ApiError> {
+    // The one that does not exist is named; the hub tells the two apart no further.
+    app.hub.session(id).await?;
+    let fork = app.hub.fork(id, request.revision, idempotency_key(&headers)?).await;
+    let fork = fork.map_err(|error| match error {
+        crate::hub::HubError::NotFound => ApiError::not_found("session at that moment"),
+        error => error.into(),
+    })?;
+    let command = match fork.status {
+        SessionStatus::Pending => Command::Start,
+        SessionStatus::Paused => Command::Resume,
+        _ => return Ok(created(&fork)),
+    };
+    if request.start != Some(true) {
+        return Ok(created(&fork));
+    }
+    let start = Submission { command_id: Some(START.into()), ..Submission::new(fork.id, vec![command]) };
+    let started = app.hub.execute(start).await?.revision;
+    let fork = app.storage().session_at(fork.id, started).await?;
+    fork.as_ref().map(created).ok_or_else(|| ApiError::not_found("session"))
+}

@@ -1,0 +1,119 @@
+//! Forks: what they share with the sessions they descend from (see the migration `0005_forks`).
+
+use serde_json::Value;
+use sqlx::postgres::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::journal::bigint;
+use super::sessions::{NewSession, insert_session};
+use super::{Storage, StorageError};
+use crate::session::{OutputRef, Revision, SessionId};
+
+impl Storage {
+    /// Stores a fork of `parent_id` at `revision` with its first event, its line of ancestors, and
+    /// the usage up to there.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::SessionGone`] when the parent no longer exists; otherwise as for
+    /// [`Storage::create_session`].
+    pub async fn create_fork(
+        &self,
+        new: &NewSession<'_>,
+        parent_id: SessionId,
+        revision: Revision,
+    ) -> Result<(), StorageError> {
+        let fork_id = new.session.id;
+        let mut transaction = self.pool.begin().await?;
+        hold_line(&mut transaction, parent_id).await?;
+        insert_session(&mut transaction, new).await?;
+        sqlx::query(
+            "INSERT INTO session_lineage (session_id, depth, ancestor_id, revision)
+             SELECT $1, 1, $2, $3
+             UNION ALL SELECT $1, depth + 1, ancestor_id, revision FROM session_lineage WHERE session_id = $2",
+        )
+        .bind(fork_id.0)
+        .bind(parent_id.0)
+        .bind(bigint(revision))
+        .execute(&mut *transaction)
+        .await?;
+        let sql = format!(
+            "INSERT INTO session_usage
+                (node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd, session_id)
+             SELECT usage.*, $3 FROM ({USAGE_AT}) AS usage"
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(parent_id.0)
+            .bind(bigint(revision))
+            .bind(fork_id.0)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// How many sessions a session descends from.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn count_ancestors(&self, session_id: SessionId) -> Result<usize, StorageError> {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM session_lineage WHERE session_id = $1")
+            .bind(session_id.0)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// The output of a node, from wherever its session's state says that it stands.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn output(&self, session_id: SessionId, place: OutputRef) -> Result<Option<Value>, StorageError> {
+        let output: Option<Json<Value>> = sqlx::query_scalar(
+            "WITH place AS (
+                SELECT $1 AS id WHERE $2 = 0
+                UNION ALL SELECT ancestor_id FROM session_lineage WHERE session_id = $1 AND depth = $2)
+             SELECT event -> 'output' FROM place JOIN session_events ON session_id = place.id AND revision = $3
+                WHERE event -> 'output' IS NOT NULL
+             UNION ALL SELECT output FROM place JOIN ancestor_outputs ON ancestor_id = place.id AND revision = $3",
+        )
+        .bind(session_id.0)
+        .bind(i32::try_from(place.depth).unwrap_or(i32::MAX))
+        .bind(bigint(place.revision))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(output.map(|Json(output)| output))
+    }
+}
+
+/// The usage of session `$1` as it was at revision `$2`: what it is now without what came later.
+pub(super) const USAGE_AT: &str = "
+    SELECT node_id, agent_id, model, sum(calls)::bigint AS calls, sum(input_tokens)::bigint AS input_tokens,
+           sum(output_tokens)::bigint AS output_tokens, sum(cost_usd) AS cost_usd
+    FROM (
+        SELECT node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd
+        FROM session_usage WHERE session_id = $1
+        UNION ALL
+        SELECT event ->> 'nodeId', COALESCE(event ->> 'agentId', ''), COALESCE(event ->> 'model', ''), -1,
+               -(event ->> 'inputTokens')::bigint, -(event ->> 'outputTokens')::bigint,
+               -(event ->> 'costUsd')::numeric
+        FROM session_events
+        WHERE session_id = $1 AND revision > $2 AND event ->> 'type' = 'usageRecorded'
+    ) AS changes
+    GROUP BY node_id, agent_id, model HAVING sum(calls) > 0";
+
+/// Keeps every session of a line from being deleted until the transaction ends. What was deleted
+/// before is an ancestor by itself, which lives as long as somebody descends from it.
+async fn hold_line(connection: &mut PgConnection, parent_id: SessionId) -> Result<(), StorageError> {
+    let held: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT id FROM sessions
+         WHERE id = $1 OR id IN (SELECT ancestor_id FROM session_lineage WHERE session_id = $1)
+         ORDER BY id FOR KEY SHARE",
+    )
+    .bind(parent_id.0)
+    .fetch_all(connection)
+    .await?;
+    if held.contains(&parent_id.0) { Ok(()) } else { Err(StorageError::SessionGone) }
+}
