@@ -37,9 +37,13 @@ export function visibleGraph(graph: GraphDefinition, regions: readonly Region[],
       shown.set(foldId(region), region)
     }
   }
-  const items: Item[] = []
-  for (const id of Object.keys(graph.nodes)) if (!standIns.has(id)) items.push({ kind: 'node', id })
-  for (const [id, region] of shown) items.push({ kind: 'fold', id, region })
+  const items = new Map<string, Item>()
+  for (const id of fromStart(graph)) {
+    const standIn = standIns.get(id)
+    const region = standIn === undefined ? undefined : shown.get(standIn)
+    if (standIn === undefined || region === undefined) items.set(id, { kind: 'node', id })
+    else items.set(standIn, { kind: 'fold', id: standIn, region })
+  }
   const edges = new Map<string, Edge>()
   for (const edge of edgesOf(graph)) {
     const source = standIns.get(edge.source) ?? edge.source
@@ -48,7 +52,18 @@ export function visibleGraph(graph: GraphDefinition, regions: readonly Region[],
     const isInside = source === target && edge.source !== edge.target
     if (!isInside && !edges.has(key)) edges.set(key, { source, target, isBack: edge.isBack })
   }
-  return { items, edges: [...edges.values()], standIns }
+  return { items: [...items.values()], edges: [...edges.values()], standIns }
+}
+
+/**
+ * The nodes in the order in which they can be reached. The graph's own order says nothing, and a
+ * layout that begins in the middle takes the wrong edge of a loop for the one that leads back.
+ */
+function fromStart(graph: GraphDefinition): readonly string[] {
+  const order = new Set<string>([graph.startNodeId])
+  for (const id of order) for (const next of graph.nodes[id]?.nextIds ?? []) order.add(next)
+  for (const id of Object.keys(graph.nodes)) order.add(id)
+  return [...order].filter((id) => graph.nodes[id] !== undefined)
 }
 
 export function foldId({ id }: Region): string {

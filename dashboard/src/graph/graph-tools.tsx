@@ -21,7 +21,7 @@ export function GraphTools({ canFold, canUnfold, fold, unfold, turn }: GraphTool
       <div className="graph-tools" role="toolbar" aria-label={t.graph}>
         <ToolButton label="−" title={t.zoomOut} onClick={() => void zoomOut()} />
         <ToolButton label="+" title={t.zoomIn} onClick={() => void zoomIn()} />
-        <button type="button" title={t.fitView} aria-label={t.fitView} onClick={() => void fitView({ padding: 0.08, maxZoom: 1 })}>
+        <button type="button" title={t.fitView} aria-label={t.fitView} onClick={() => void fitView({ padding: 0.05, maxZoom: 1 })}>
           <Icon name="fit" />
         </button>
         <button type="button" title={t.turn} aria-label={t.turn} onClick={turn}>

@@ -20,7 +20,11 @@ import { useShownGraph } from './use-shown-graph'
 const nodeTypes: NodeTypes = { node: NodeCard, fold: FoldCard }
 /** Below this, names cannot be read; only colours and shapes are drawn. */
 const farBelow = 0.42
+/** Below this, names take the room of everything else on a card. */
+const midBelow = 0.82
 const noNodes: never[] = []
+/** The upper and lower corners hold tools. */
+const wholeGraph = { padding: 0.05, maxZoom: 1 }
 
 export function GraphView() {
   return (
@@ -54,11 +58,11 @@ function Stage() {
     [regions, folded],
   )
   const nodes = useMemo(() => (laidOut === undefined ? noNodes : flowNodes(laidOut, unfold)), [laidOut, unfold])
-  const isFar = useFlow((state) => state.transform[2] < farBelow)
+  const distance = useFlow(({ transform: [, , zoom] }) => (zoom < farBelow ? ' far' : zoom < midBelow ? ' mid' : ''))
   useShowAll(laidOut)
   useBringToView(laidOut)
   return (
-    <div ref={stage} className={`stage${isFar ? ' far' : ''}`} role="region" aria-label={t.graph}>
+    <div ref={stage} className={`stage${distance}`} role="region" aria-label={t.graph}>
       <ReactFlow
         nodes={nodes}
         edges={noNodes}
@@ -96,7 +100,7 @@ function useShowAll(laidOut: LaidOut | undefined): void {
   const { fitView } = useReactFlow()
   const isReady = useFlow((state) => state.nodes.length > 0 && state.width > 0)
   useEffect(() => {
-    if (laidOut !== undefined && isReady) void fitView({ padding: 0.08, maxZoom: 1 })
+    if (laidOut !== undefined && isReady) void fitView(wholeGraph)
   }, [laidOut, isReady, fitView])
 }
 

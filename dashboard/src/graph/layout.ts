@@ -24,7 +24,7 @@ export interface Layout {
 
 /** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
 const dagreAtMost = 400
-const gap = { rank: 40, node: 20 }
+const gap = { rank: 36, node: 20 }
 
 export function layOut(request: LayoutRequest): Layout {
   if (request.edges.length === 0) return grid(request)
@@ -42,7 +42,7 @@ function zoomOf({ size }: Layout, { space }: LayoutRequest): number {
 
 function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout {
   const graph = new Graph({ multigraph: true })
-  graph.setGraph({ rankdir: direction, nodesep: gap.node, ranksep: gap.rank, edgesep: 14, marginx: 0, marginy: 0 })
+  graph.setGraph({ rankdir: direction, nodesep: gap.node, ranksep: direction === 'LR' ? gap.rank : gap.rank - 8, edgesep: 14, marginx: 0, marginy: 0 })
   ids.forEach((_, index) => graph.setNode(String(index), { ...nodeSize }))
   // As early as it can be, like time: dagre by itself would put what nobody waits for beside the end.
   const layers = longestPaths(ids.length, edges)

@@ -46,6 +46,16 @@ export function MessagesPanel() {
   useLayoutEffect(() => {
     if (isFollowing.current) toEnd()
   }, [total, messages, toEnd])
+  useEffect(() => {
+    const element = scroller.current
+    if (element === null) return
+    // A review that comes up below takes room; what is being read must not slip out of sight.
+    const observer = new ResizeObserver(() => {
+      if (isFollowing.current) toEnd()
+    })
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [toEnd])
   const [isAway, setAway] = useState(false)
   const onScroll = () => {
     const element = scroller.current
