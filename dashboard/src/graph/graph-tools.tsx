@@ -10,18 +10,19 @@ interface GraphToolsProps {
   fold(): void
   unfold(): void
   turn(): void
+  showAll(): void
 }
 
-export function GraphTools({ canFold, canUnfold, fold, unfold, turn }: GraphToolsProps) {
+export function GraphTools({ canFold, canUnfold, fold, unfold, turn, showAll }: GraphToolsProps) {
   const t = useText()
-  const { fitView, zoomIn, zoomOut } = useReactFlow()
+  const { zoomIn, zoomOut } = useReactFlow()
   return (
     <>
       <FindNode />
       <div className="graph-tools" role="toolbar" aria-label={t.graph}>
         <ToolButton label="−" title={t.zoomOut} onClick={() => void zoomOut()} />
         <ToolButton label="+" title={t.zoomIn} onClick={() => void zoomIn()} />
-        <button type="button" title={t.fitView} aria-label={t.fitView} onClick={() => void fitView({ padding: 0.05, maxZoom: 1 })}>
+        <button type="button" title={t.fitView} aria-label={t.fitView} onClick={showAll}>
           <Icon name="fit" />
         </button>
         <button type="button" title={t.turn} aria-label={t.turn} onClick={turn}>

@@ -1,7 +1,15 @@
 import '@xyflow/react/dist/base.css'
 
-import { ReactFlow, ReactFlowProvider, useReactFlow, useStore as useFlow, type NodeTypes } from '@xyflow/react'
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import {
+  getViewportForBounds,
+  ReactFlow,
+  ReactFlowProvider,
+  useReactFlow,
+  useStore as useFlow,
+  useStoreApi,
+  type NodeTypes,
+} from '@xyflow/react'
+import { useCallback, useEffect, useMemo, useRef, useState, type MouseEvent } from 'react'
 
 import { useText } from '../i18n/text'
 import { useSession } from '../session/session-context'
@@ -11,20 +19,23 @@ import { foldedAtFirst, visibleGraph } from './fold'
 import { FoldCard } from './fold-card'
 import { flowNodes } from './graph-nodes'
 import { GraphTools } from './graph-tools'
-import { nodeSize, type Direction } from './layout'
+import { itemAt, readView, viewKey } from './in-view'
+import { boundsOf, nodeSize, type Direction } from './layout'
 import { NodeCard } from './node-card'
+import { OverviewLayer } from './overview-layer'
 import { regionsOf } from './regions'
 import { useLayout, type LaidOut } from './use-layout'
 import { useShownGraph } from './use-shown-graph'
 
 const nodeTypes: NodeTypes = { node: NodeCard, fold: FoldCard }
+/** Graphs of more parts than this are drawn in one picture while they are smaller than that. */
+const [overviewFrom, overviewBelow] = [240, 0.6]
 /** Below this, names cannot be read; only colours and shapes are drawn. */
 const farBelow = 0.42
 /** Below this, names take the room of everything else on a card. */
 const midBelow = 0.82
 const noNodes: never[] = []
-/** The upper and lower corners hold tools. */
-const wholeGraph = { padding: 0.05, maxZoom: 1 }
+const zoomRange = [0.04, 1.75] as const
 
 export function GraphView() {
   return (
@@ -57,9 +68,21 @@ function Stage() {
     (regionId: string) => setChosen({ of: regions, folded: new Set([...folded].filter((id) => id !== regionId)) }),
     [regions, folded],
   )
-  const nodes = useMemo(() => (laidOut === undefined ? noNodes : flowNodes(laidOut, unfold)), [laidOut, unfold])
+  const isOverview = useFlow(({ transform: [, , zoom] }) => zoom < overviewBelow) && (laidOut?.graph.items.length ?? 0) > overviewFrom
+  const view = useFlow(viewKey)
+  const nodes = useMemo(
+    () => (laidOut === undefined || isOverview ? noNodes : flowNodes(laidOut, readView(view), unfold)),
+    [laidOut, isOverview, view, unfold],
+  )
   const distance = useFlow(({ transform: [, , zoom] }) => (zoom < farBelow ? ' far' : zoom < midBelow ? ' mid' : ''))
-  useShowAll(laidOut)
+  const { screenToFlowPosition } = useReactFlow()
+  const onPaneClick = (event: MouseEvent) => {
+    const { x, y } = screenToFlowPosition({ x: event.clientX, y: event.clientY })
+    const item = isOverview && laidOut !== undefined ? itemAt(laidOut, x, y) : undefined
+    if (item?.kind === 'fold') unfold(item.region.id)
+    else selectNode(item?.id, 'graph')
+  }
+  const showAll = useShowAll(laidOut)
   useBringToView(laidOut)
   return (
     <div ref={stage} className={`stage${distance}`} role="region" aria-label={t.graph}>
@@ -67,7 +90,6 @@ function Stage() {
         nodes={nodes}
         edges={noNodes}
         nodeTypes={nodeTypes}
-        onlyRenderVisibleElements
         nodesDraggable={false}
         nodesConnectable={false}
         nodesFocusable={false}
@@ -76,15 +98,16 @@ function Stage() {
         deleteKeyCode={null}
         selectionKeyCode={null}
         panActivationKeyCode={null}
-        minZoom={0.04}
-        maxZoom={1.75}
-        onPaneClick={() => selectNode(undefined, 'graph')}
+        minZoom={zoomRange[0]}
+        maxZoom={zoomRange[1]}
+        onPaneClick={onPaneClick}
       >
-        {laidOut !== undefined && <EdgeLayer laidOut={laidOut} />}
+        {laidOut !== undefined && (isOverview ? <OverviewLayer laidOut={laidOut} /> : <EdgeLayer laidOut={laidOut} />)}
       </ReactFlow>
       {graph !== undefined && Object.keys(graph.nodes).length === 0 && <p className="stage-empty">{hasGraph ? t.noNodes : t.noGraph}</p>}
       {laidOut === undefined && visible !== undefined && visible.items.length > 0 && <p className="stage-empty">{t.layingOut}</p>}
       <GraphTools
+        showAll={showAll}
         canFold={regions.some(({ id }) => !folded.has(id))}
         canUnfold={folded.size > 0}
         fold={() => setChosen({ of: regions, folded: new Set(regions.map(({ id }) => id)) })}
@@ -96,12 +119,19 @@ function Stage() {
 }
 
 /** Shows the whole graph when it comes, and again when it is laid out anew. */
-function useShowAll(laidOut: LaidOut | undefined): void {
-  const { fitView } = useReactFlow()
-  const isReady = useFlow((state) => state.nodes.length > 0 && state.width > 0)
+function useShowAll(laidOut: LaidOut | undefined): () => void {
+  const { setViewport } = useReactFlow()
+  const flow = useStoreApi()
+  const isReady = useFlow((state) => state.width > 0 && state.panZoom !== null)
+  const showAll = useCallback(() => {
+    const { width, height } = flow.getState()
+    // Not React Flow's own: it knows only the nodes in view.
+    if (laidOut !== undefined) void setViewport(getViewportForBounds(boundsOf(laidOut.layout), width, height, zoomRange[0], 1, 0.05))
+  }, [laidOut, flow, setViewport])
   useEffect(() => {
-    if (laidOut !== undefined && isReady) void fitView(wholeGraph)
-  }, [laidOut, isReady, fitView])
+    if (isReady) showAll()
+  }, [isReady, showAll])
+  return showAll
 }
 
 /** A node that was chosen elsewhere is brought into view, unless it is there. */

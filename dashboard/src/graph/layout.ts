@@ -22,6 +22,22 @@ export interface Layout {
   readonly size: { readonly width: number; readonly height: number }
 }
 
+export function boundsOf({ positions, bends }: Layout): { x: number; y: number; width: number; height: number } {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity]
+  for (const [x, y] of positions) {
+    ;[left, top] = [Math.min(left, x), Math.min(top, y)]
+    ;[right, bottom] = [Math.max(right, x + nodeSize.width), Math.max(bottom, y + nodeSize.height)]
+  }
+  // Edges that lead back run outside of the nodes.
+  for (const points of bends) {
+    for (const [x, y] of points) {
+      ;[left, top] = [Math.min(left, x), Math.min(top, y)]
+      ;[right, bottom] = [Math.max(right, x), Math.max(bottom, y)]
+    }
+  }
+  return positions.length === 0 ? { x: 0, y: 0, width: 1, height: 1 } : { x: left, y: top, width: right - left, height: bottom - top }
+}
+
 /** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
 const dagreAtMost = 400
 const gap = { rank: 36, node: 20 }
