@@ -2,7 +2,8 @@ import { fileURLToPath } from 'node:url'
 import { constants, gzipSync } from 'node:zlib'
 
 import react from '@vitejs/plugin-react'
-import { defineConfig, type Plugin } from 'vite'
+import type { Plugin } from 'vite'
+import { defineConfig } from 'vitest/config'
 
 // Where `npm run dev` finds a server to talk to.
 const server = process.env.RELIVE_SERVER ?? 'http://127.0.0.1:7400'
@@ -32,6 +33,7 @@ export default defineConfig({
     alias: { '@relive/types': fileURLToPath(new URL('../frontend-types/src/index.ts', import.meta.url)) },
   },
   worker: { format: 'es' },
+  test: { include: ['src/**/*.test.ts'] },
   build: {
     target: 'es2022',
     // The Content-Security-Policy allows nothing inline.

@@ -6,7 +6,8 @@ import { cost, count } from '../format/number'
 import { useText } from '../i18n/text'
 import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
-import { readScores, ScoreChart } from './score-chart'
+import { ScoreChart } from './score-chart'
+import { readScores } from './scores'
 import { ValueView } from './value-view'
 
 /** What the run knows at this moment: scores, context data, and what it has cost. */

@@ -29,7 +29,7 @@ import { useShownGraph } from './use-shown-graph'
 
 const nodeTypes: NodeTypes = { node: NodeCard, fold: FoldCard }
 /** Graphs of more parts than this are drawn in one picture while they are smaller than that. */
-const [overviewFrom, overviewBelow] = [240, 0.6]
+const [overviewFrom, overviewBelow] = [240, 0.75]
 /** Below this, names cannot be read; only colours and shapes are drawn. */
 const farBelow = 0.42
 /** Below this, names take the room of everything else on a card. */

@@ -6,7 +6,7 @@ import type { LaidOut } from './use-layout'
 export type Box = readonly [left: number, top: number, right: number, bottom: number]
 
 /** Screen pixels by which the visible part moves on: within a step nothing is decided anew. */
-const step = 320
+const step = 200
 
 interface Viewport {
   readonly transform: readonly [x: number, y: number, zoom: number]

@@ -13,7 +13,7 @@ import type { LaidOut } from './use-layout'
 /** How far beyond the stage is drawn, so that panning needs no new drawing at first. */
 const marginShare = 0.35
 /** Changes of the run are drawn this often at most; each drawing is of everything in view. */
-const redrawMs = 160
+const redrawMs = 250
 /** After zooming, the picture is stretched until this long nothing has moved. */
 const settleMs = 120
 

@@ -29,7 +29,8 @@ export function JournalPanel() {
   const list = useVirtualizer({ count: last, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 })
   useEffect(() => {
     if (current !== undefined) list.scrollToIndex(current - 1, { align: 'auto' })
-    else if (isFollowing.current && last > 0) list.scrollToIndex(last - 1, { align: 'end' })
+    // Set, not looked up: asking where the end is would lay the page out at every event.
+    else if (isFollowing.current && scroller.current !== null) scroller.current.scrollTop = last * rowHeight
   }, [last, current])
   const onScroll = () => {
     const element = scroller.current

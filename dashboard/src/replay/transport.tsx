@@ -69,6 +69,8 @@ export function Transport() {
       <button
         type="button"
         className="worded"
+        aria-label={t.compareHere}
+        title={t.compareHere}
         aria-pressed={comparing}
         disabled={revision === undefined}
         onClick={() => adjustView({ compareWith: revision, panel: 'compare' })}
@@ -76,7 +78,7 @@ export function Transport() {
         <Icon name="compare" />
         <span>{t.compareHere}</span>
       </button>
-      <button type="button" className="worded" disabled={revision === undefined} onClick={() => setForking(true)}>
+      <button type="button" className="worded" aria-label={t.fork} title={t.fork} disabled={revision === undefined} onClick={() => setForking(true)}>
         <Icon name="fork" />
         <span>{t.fork}</span>
       </button>

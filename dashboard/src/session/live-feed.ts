@@ -1,6 +1,6 @@
 import {
   ReliveError,
-  type GraphDefinition,
+  type EventPage,
   type Message,
   type MessagePage,
   type Subscription,
@@ -111,13 +111,13 @@ export class LiveFeed {
   }
 
   async #loadGraph(): Promise<void> {
-    const graph = await this.#ask(() => get<GraphDefinition>(`/sessions/${this.#id}/graph`, this.#closing.signal))
-    if (graph instanceof ReliveError) {
-      // Whether it is the graph or the session that is missing, the subscription says.
-      this.store.update({ graph: null })
-    } else if (graph !== undefined) {
-      this.store.update({ graph })
-    }
+    // The first event holds the graph the session runs, and says so where there is none.
+    const path = `/sessions/${this.#id}/events${query({ after: 0, limit: 1 })}`
+    const page = await this.#ask(() => get<EventPage>(path, this.#closing.signal))
+    // Whether the session is missing, the subscription says.
+    if (page === undefined || page instanceof ReliveError) return
+    const created = page.events[0]?.event
+    this.store.update({ graph: (created?.type === 'created' ? created.graph : undefined) ?? null })
   }
 
   async #loadMessages(): Promise<void> {

@@ -13,9 +13,10 @@ import { AppBar } from '../ui/app-bar'
 import { ConnectionBadge } from '../ui/connection-badge'
 import { showNotice } from '../ui/notices'
 import { TickingText } from '../ui/ticking-text'
+import { actions, isAllowed, type Action } from './actions'
 import { useMoment, useOpenSession, useSession } from './session-context'
 import { shownSession } from './state'
-import { actions, isAllowed, reasonOf, send, type Action } from './steering'
+import { reasonOf, send } from './steering'
 
 export function SessionBar() {
   const t = useText()

@@ -2,7 +2,8 @@ import type { ReliveError, SessionFilters, SessionListWatch, SessionPage, Sessio
 
 import { get, query } from '../api/http'
 import { formatAddress, type ListFilters } from '../app/address'
-import { client, nextLink, type Link } from '../app/client'
+import { client } from '../app/client'
+import { nextLink, type Link } from '../app/link'
 import { FrameStore } from '../store/frame-store'
 
 /** Sessions on one page, and in the live list's first frame: as many as the server gives. */

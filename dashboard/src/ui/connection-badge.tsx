@@ -1,6 +1,6 @@
 import { useEffect, useState } from 'react'
 
-import type { Link } from '../app/client'
+import type { Link } from '../app/link'
 import { useText } from '../i18n/text'
 
 /** How the connection stands. Always there, and always in words. */
