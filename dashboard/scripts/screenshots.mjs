@@ -78,7 +78,7 @@ try {
   await list.waitForTimeout(500)
   await take(list, 'sessions')
   const narrow = await open(`/sessions/${sessionId}`, 'light', { width: 420, height: 900 })
-  await narrow.getByRole('button', { name: /^Surgeon/ }).waitFor()
+  await narrow.locator('.node-card', { hasText: 'Surgeon' }).waitFor()
   await narrow.waitForTimeout(800)
   await take(narrow, 'narrow')
   close()

@@ -14,6 +14,7 @@ mod cluster;
 mod command_line;
 mod commands;
 mod database_away;
+mod dashboard;
 mod delta;
 mod diff;
 mod events;

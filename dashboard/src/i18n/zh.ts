@@ -54,7 +54,7 @@ export const zh: Text = {
   noSuchSession: '没有这个会话。',
 
   newRun: '新建运行',
-  newRunIntro: '由服务器执行工作流;你可以在这里观看、控制并答复。',
+  newRunIntro: '由服务器执行工作流；你可以在这里观看、控制并答复。',
   noWorkflows: '还没有保存的工作流。可用 POST /api/v1/workflows 保存一个。',
   noGroup: '无分组',
   proposal: '提案',
@@ -87,7 +87,7 @@ export const zh: Text = {
   foldedParallel: '并行部分',
   nodeCount: (count) => `${count} 个节点`,
   findNode: '查找节点…',
-  noGraph: '此运行没有流程图;节点被提到时会出现在这里。',
+  noGraph: '此运行没有流程图；节点被提到时会出现在这里。',
   noNodes: '还没有节点。',
   layingOut: '正在排布流程图…',
   turn: '旋转流程图',
