@@ -14,7 +14,8 @@ use utoipa_axum::routes;
 use super::access::{self, AccessRules};
 use super::error::ApiError;
 use super::{
-    catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, probes, sessions, sockets, usage,
+    catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, probes, sessions, sockets,
+    usage,
 };
 use crate::embeddings::Embeddings;
 use crate::hub::Hub;

@@ -6,6 +6,8 @@ type Point = readonly [number, number]
 export function edgePath(layout: Layout, at: number, from: number, to: number): string {
   const [source, target] = [layout.positions[from], layout.positions[to]]
   if (source === undefined || target === undefined) return ''
+  const route = layout.routes?.[at]
+  if (route !== undefined) return route
   const bends = layout.bends[at] ?? []
   const [start, end] = ports(source, target, layout.direction)
   const isOnward = layout.direction === 'LR' ? start[0] < end[0] : start[1] < end[1]

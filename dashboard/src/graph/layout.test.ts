@@ -38,6 +38,18 @@ test('the direction is the one that shows larger', () => {
   expect(layOut(request(long, 13, { direction: 'auto', space: { width: 500, height: 1200 } })).direction).toBe('TB')
 })
 
+test('a long chain is broken into rows, and shown larger for it', () => {
+  const long = Array.from({ length: 39 }, (_, index): [number, number] => [index, index + 1])
+  const layout = layOut(request([...long, [39, 0]], 40, { direction: 'auto' }))
+  expect(overlapping(layout.positions)).toBe(0)
+  expect(Math.min(space.width / layout.size.width, space.height / layout.size.height)).toBeGreaterThan(0.4)
+  // Edges within a row follow their bends; those to another row have a way of their own.
+  const routes = layout.routes ?? []
+  const others = routes.filter((route) => route !== undefined)
+  expect(others.length).toBeGreaterThan(3)
+  expect(others.length).toBeLessThan(12)
+})
+
 test('no two nodes lie on each other, in small graphs, large ones and those without edges', () => {
   const tree = (count: number) => Array.from({ length: count - 1 }, (_, index): [number, number] => [Math.floor(index / 4), index + 1])
   for (const count of [60, 900]) {

@@ -1,5 +1,7 @@
 import { Graph, layout as dagre } from '@dagrejs/dagre'
 
+import { wrapped } from './wrap'
+
 export const nodeSize = { width: 168, height: 56 }
 
 export type Direction = 'LR' | 'TB'
@@ -19,6 +21,8 @@ export interface Layout {
   readonly positions: readonly (readonly [number, number])[]
   /** The bends of each edge, in the order of `edges`. */
   readonly bends: readonly (readonly (readonly [number, number])[])[]
+  /** The whole line of those edges that do not follow their bends. */
+  readonly routes?: readonly (string | undefined)[]
   readonly size: { readonly width: number; readonly height: number }
 }
 
@@ -45,10 +49,13 @@ const gap = { rank: 36, node: 20 }
 export function layOut(request: LayoutRequest): Layout {
   if (request.edges.length === 0) return grid(request)
   if (request.ids.length > dagreAtMost) return layered(request, request.direction === 'auto' ? 'LR' : request.direction)
-  if (request.direction !== 'auto') return withDagre(request, request.direction)
-  const layouts = [withDagre(request, 'LR'), withDagre(request, 'TB')] as const
-  // Reading goes from left to right, so that wins unless it is clearly smaller.
-  return zoomOf(layouts[0], request) * 1.15 >= zoomOf(layouts[1], request) ? layouts[0] : layouts[1]
+  if (request.direction !== 'auto') return wrapped(withDagre(request, request.direction), request)
+  const across = wrapped(withDagre(request, 'LR'), request)
+  const down = withDagre(request, 'TB')
+  // Reading goes from left to right, so that wins unless it is clearly smaller; unless it had to be
+  // broken into rows, which has to be worth it.
+  const favour = across.routes === undefined ? 1.15 : 0.85
+  return zoomOf(across, request) * favour >= zoomOf(down, request) ? across : down
 }
 
 /** How large a layout can be shown in the space there is. */
