@@ -3,11 +3,10 @@
 //! many sockets. The readers are the same on both sides.
 
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::readers::Readers;
-use super::support::{Server, Table, median};
+use super::readers::{Readers, pairs};
+use super::support::{Server, Table, median, millis};
 use super::websocket::{self, Client};
 
 const VIEWERS: usize = 1_000;
@@ -40,7 +39,8 @@ pub fn run(server: &Server, table: &mut Table) {
     let viewers = (0..VIEWERS).map(|_| websocket::open(server.address, &path)).collect();
     let viewers = Readers::new(viewers);
     viewers.complete(VIEWERS);
-    let (mut writers, readers) = pairs();
+    let (mut writers, readers) = pairs(VIEWERS);
+    writers.iter().for_each(|writer| writer.set_nonblocking(true).expect("non-blocking"));
     let readers = Readers::new(readers);
 
     let (mut served, mut bare) = (Vec::new(), Vec::new());
@@ -77,10 +77,6 @@ pub fn run(server: &Server, table: &mut Table) {
     ));
 }
 
-fn millis(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
-}
-
 /// A text frame of so many bytes, header included, that counts as a state.
 fn text_frame(bytes: usize) -> Vec<u8> {
     let payload = u16::try_from(bytes - 4).expect("a frame of up to 64 KiB");
@@ -89,18 +85,4 @@ fn text_frame(bytes: usize) -> Vec<u8> {
     frame.extend_from_slice(br#"{"type":"snapshot""#);
     frame.resize(bytes, b' ');
     frame
-}
-
-/// Loopback connections, tuned as the server tunes its own: the writing ends, and the reading ends.
-fn pairs() -> (Vec<TcpStream>, Vec<TcpStream>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
-    let address = listener.local_addr().expect("an address");
-    let pair = |_| {
-        let reader = TcpStream::connect(address).expect("connect");
-        let (writer, _) = listener.accept().expect("accept");
-        writer.set_nodelay(true).expect("nodelay");
-        writer.set_nonblocking(true).expect("non-blocking");
-        (writer, reader)
-    };
-    (0..VIEWERS).map(pair).unzip()
 }

@@ -1,9 +1,10 @@
 //! What the server does per second, per change, per viewer, each beside a plain way of doing it.
 //!
 //! ```text
-//! cargo bench --bench relive                  everything, some three minutes
+//! cargo bench --bench relive                  everything, some four minutes
 //! cargo bench --bench relive -- write         durable changes per second
 //! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
+//! cargo bench --bench relive -- tokens        chunks of a message that is being written, to 100 viewers
 //! cargo bench --bench relive -- memory        what an idle viewer costs
 //! cargo bench --bench relive -- delta         bytes and CPU per change, by size of the graph
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
@@ -25,6 +26,7 @@ mod plain;
 mod readers;
 mod replay;
 mod support;
+mod tokens;
 mod websocket;
 mod write;
 
@@ -32,9 +34,10 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("write", write::run),
     ("fanout", fanout::run),
+    ("tokens", tokens::run),
     ("memory", memory::run),
     ("delta", delta::run),
     ("replay", replay::run),
@@ -44,7 +47,7 @@ fn main() {
     // Cargo itself passes `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
-        eprintln!("no part is called {unknown}; there are write, fanout, memory, delta and replay");
+        eprintln!("no part is called {unknown}; there are write, fanout, tokens, memory, delta and replay");
         std::process::exit(2);
     }
     support::raise_file_limit();

@@ -1,6 +1,7 @@
 //! Many sockets read by one thread: the other end of a fan-out, be it the server's or a bare loop's.
 
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -12,9 +13,12 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::websocket::{DEADLINE, Frames, PONG};
 
+/// What a socket has received so far, in whatever is counted.
+type Measure = Box<dyn Fn(&Frames) -> u64 + Send>;
+
 /// Reads until dropped, and says when the last socket has what was expected.
 pub struct Readers {
-    /// State frames that all sockets together have when everyone has its own.
+    /// What all sockets together have received when everyone has its own.
     expected: Arc<AtomicU64>,
     complete: mpsc::Receiver<Instant>,
     stop: Arc<AtomicBool>,
@@ -24,19 +28,25 @@ pub struct Readers {
 impl Readers {
     /// Takes sockets of which each will be sent one state frame a round.
     pub fn new(sockets: Vec<std::net::TcpStream>) -> Self {
-        let expected = Arc::new(AtomicU64::new(sockets.len() as u64));
+        let first = sockets.len() as u64;
+        Self::counting(sockets, first, Box::new(|frames| frames.states))
+    }
+
+    /// Takes sockets that together will have received `first` at the end of the first round.
+    pub fn counting(sockets: Vec<std::net::TcpStream>, first: u64, measure: Measure) -> Self {
+        let expected = Arc::new(AtomicU64::new(first));
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, complete) = mpsc::channel();
         let (wanted, stopped) = (Arc::clone(&expected), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || read(sockets, &wanted, &stopped, &sender));
+        let thread = std::thread::spawn(move || read(sockets, &measure, &wanted, &stopped, &sender));
         Self { expected, complete, stop, thread: Some(thread) }
     }
 
-    /// Waits until every socket has the frame of this round; returns when the last one had it. The
-    /// next round begins with this.
-    pub fn complete(&self, sockets: usize) -> Instant {
-        let complete = self.complete.recv_timeout(DEADLINE).expect("every viewer gets its frame");
-        self.expected.fetch_add(sockets as u64, Ordering::Relaxed);
+    /// Waits until every socket has what this round brings; returns when the last one had it. The
+    /// next round begins with this, and brings `next` to all sockets together.
+    pub fn complete(&self, next: usize) -> Instant {
+        let complete = self.complete.recv_timeout(DEADLINE).expect("every viewer gets its frames");
+        self.expected.fetch_add(next as u64, Ordering::Relaxed);
         complete
     }
 }
@@ -50,7 +60,13 @@ impl Drop for Readers {
     }
 }
 
-fn read(sockets: Vec<std::net::TcpStream>, expected: &AtomicU64, stop: &AtomicBool, complete: &mpsc::Sender<Instant>) {
+fn read(
+    sockets: Vec<std::net::TcpStream>,
+    measure: &Measure,
+    expected: &AtomicU64,
+    stop: &AtomicBool,
+    complete: &mpsc::Sender<Instant>,
+) {
     let mut poll = Poll::new().expect("poll");
     let mut sockets: Vec<(TcpStream, Frames)> = sockets
         .into_iter()
@@ -72,7 +88,7 @@ fn read(sockets: Vec<std::net::TcpStream>, expected: &AtomicU64, stop: &AtomicBo
         }
         for event in &events {
             let (socket, frames) = &mut sockets[event.token().0];
-            let before = frames.states;
+            let before = measure(frames);
             loop {
                 match socket.read(&mut buffer) {
                     Ok(0) => panic!("a viewer lost its connection"),
@@ -90,10 +106,24 @@ fn read(sockets: Vec<std::net::TcpStream>, expected: &AtomicU64, stop: &AtomicBo
             for _ in 0..std::mem::take(&mut frames.pings) {
                 let _ = socket.write(&PONG);
             }
-            total += frames.states - before;
-            if frames.states > before && total == expected.load(Ordering::Relaxed) {
+            let received = measure(frames) - before;
+            total += received;
+            if received > 0 && total == expected.load(Ordering::Relaxed) {
                 let _ = complete.send(Instant::now());
             }
         }
     }
+}
+
+/// Loopback connections, tuned as the server tunes its own: the writing ends, and the reading ends.
+pub fn pairs(count: usize) -> (Vec<std::net::TcpStream>, Vec<std::net::TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen");
+    let address = listener.local_addr().expect("an address");
+    let pair = |_| {
+        let reader = std::net::TcpStream::connect(address).expect("connect");
+        let (writer, _) = listener.accept().expect("accept");
+        writer.set_nodelay(true).expect("nodelay");
+        (writer, reader)
+    };
+    (0..count).map(pair).unzip()
 }

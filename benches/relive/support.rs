@@ -179,6 +179,10 @@ pub fn median<T: PartialOrd + Copy>(values: &mut [T]) -> T {
     values[values.len() / 2]
 }
 
+pub fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
 /// The figures, printed together at the end.
 #[derive(Default)]
 pub struct Table {

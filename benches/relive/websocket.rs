@@ -62,8 +62,9 @@ pub struct Frames {
     /// Text frames that are complete: `ack`, and all others but `error`.
     pub acks: u64,
     pub states: u64,
-    /// Bytes of those states, headers included.
+    /// Bytes of those states, headers included, and without.
     pub state_bytes: u64,
+    pub payload_bytes: u64,
     pub pings: u64,
 }
 
@@ -121,6 +122,7 @@ impl Frames {
             (1, _) => {
                 self.states += 1;
                 self.state_bytes += (self.header.len() + self.seen) as u64;
+                self.payload_bytes += self.seen as u64;
             }
             (8, _) => panic!("the server closed the connection"),
             (9, _) => self.pings += 1,

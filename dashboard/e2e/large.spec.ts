@@ -22,7 +22,7 @@ test('two thousand nodes: folded at first, unfolded at will, and moved smoothly 
   const { id, ids } = await largeRun(server)
   await page.goto(`${server.address}/sessions/${id}`)
   await expect(page.locator('.totals')).toContainText(`of ${ids.length} nodes`)
-  await expect(page.getByRole('button', { name: /^Parallel part:.*Unfold 99 nodes/ }).first()).toBeVisible()
+  await expect(page.getByRole('button', { name: /^Parallel:.*Unfold 99 nodes/ }).first()).toBeVisible()
   expect(await page.locator('.node-card').count()).toBeLessThan(60)
 
   // The run goes on meanwhile, fifty changes at a time.
@@ -89,5 +89,5 @@ test('two thousand nodes: folded at first, unfolded at will, and moved smoothly 
   isOver = true
   await changing
   await page.getByRole('button', { name: 'Fold', exact: true }).first().click()
-  await expect(page.getByRole('button', { name: /^Parallel part:/ }).first()).toBeVisible()
+  await expect(page.getByRole('button', { name: /^Parallel:/ }).first()).toBeVisible()
 })

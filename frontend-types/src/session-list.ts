@@ -17,7 +17,7 @@ export interface SessionFilters {
   endedAfter?: string
   endedBefore?: string
   updatedAfter?: string
-  /** Part of an id, or of the workflow's name. */
+  /** A part of the workflow's name or of the error, or the beginning of the id; at most 200 characters. */
   text?: string
   /** At most 200. */
   limit?: number

@@ -2,6 +2,7 @@
 
 mod lines;
 pub mod run;
+mod screen;
 pub mod serve;
 pub mod watch;
 
@@ -33,11 +34,12 @@ pub enum Action {
     /// it failed, 130 when it was cancelled, and 2 for a graph that cannot be run. Ctrl-C cancels
     /// the session and waits for its commands to end; a second one kills them.
     Run(run::RunArgs),
-    /// Show what happens, as it happens, a line for each change.
+    /// Show what happens, as it happens.
     ///
-    /// With an ID: the session as it is, then each change of it and of its nodes until it ends. The
-    /// exit status is 0 when it completed, 1 when it failed, 130 when it was cancelled.
-    /// Without: the list of sessions, and each change in it, until interrupted. Times are UTC.
+    /// On a terminal: the list of sessions, or one session with its nodes and messages, to watch, to
+    /// steer and to relive by keys, until you leave. Otherwise, or with --plain, a line for each
+    /// change: of all sessions until interrupted, or of one until it ends. The exit status is 0 when
+    /// that one completed, 1 when it failed, 130 when it was cancelled. Times are UTC.
     Watch(watch::WatchArgs),
 }
 

@@ -33,7 +33,7 @@ async fn run_graph(peer: &Peer, graph: &Value) -> ExitCode {
 
 async fn watch_it(peer: &Peer) -> ExitCode {
     let server = ServerArg { server: peer.url.clone() };
-    watch::run(watch::WatchArgs { id: Some(peer.id()), server }).await
+    watch::run(watch::WatchArgs { id: Some(peer.id()), plain: true, server }).await
 }
 
 #[tokio::test]

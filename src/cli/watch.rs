@@ -1,9 +1,10 @@
-//! `relive watch`: a session, or all of them, a line for each change.
+//! `relive watch`: a session, or all of them, on a screen or a line for each change.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use super::lines::{Lines, Story};
-use super::{ServerArg, complain, exit};
+use super::{ServerArg, complain, exit, screen};
 use crate::client::{Client, ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
 
 /// What `relive watch` takes; the long help stands with [`Action`](super::Action).
@@ -11,13 +12,18 @@ use crate::client::{Client, ClientError, ServerFrame, SessionChange, SessionFilt
 pub struct WatchArgs {
     /// The session to watch; all of them without it.
     pub id: Option<SessionId>,
+    /// Lines, even on a terminal.
+    #[arg(long)]
+    pub plain: bool,
     #[command(flatten)]
     pub server: ServerArg,
 }
 
 /// Watches to the end and gives the exit status.
 pub async fn run(args: WatchArgs) -> ExitCode {
+    let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let watched = match args.id {
+        id if on_terminal && !args.plain => watch_on_screen(&args.server.server, id).await,
         Some(id) => watch_one(&args.server.server, id).await,
         None => watch_all(&args.server.server).await,
     };
@@ -30,6 +36,18 @@ pub async fn run(args: WatchArgs) -> ExitCode {
             exit::code(exit::FAILED)
         }
     }
+}
+
+async fn watch_on_screen(server: &str, id: Option<SessionId>) -> Result<SessionStatus, ClientError> {
+    let client = Client::connect(server).await?;
+    if let Some(id) = id {
+        // A wrong id is better told before the screen is taken over.
+        client.session(id).await?;
+    }
+    let left =
+        screen::run(client, id).await.map_err(|error| ClientError::Protocol(format!("the terminal: {error}")))?;
+    // Whoever looked around in the list did not ask for one session's status.
+    Ok(left.filter(|_| id.is_some()).unwrap_or(SessionStatus::Completed))
 }
 
 /// Reads the state first and then the events after its revision, so nothing falls between.

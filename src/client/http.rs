@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::backoff::Backoff;
 use super::{Client, ClientError};
 use crate::protocol::{CreateSession, ErrorCode, Problem};
-use crate::session::{SessionId, WorkflowSession};
+use crate::session::{GraphDefinition, SessionId, WorkflowSession};
 
 /// How often a call is tried in all.
 const TRIES: u32 = 6;
@@ -46,7 +46,17 @@ impl Client {
         self.call(|| self.http.get(&url)).await
     }
 
-    /// Both calls may be repeated without harm, so they are, when that may help.
+    /// The graph a session runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::create_session`]; `not_found` for a session without a graph.
+    pub async fn graph(&self, session_id: SessionId) -> Result<GraphDefinition, ClientError> {
+        let url = self.address.http(&format!("/api/v1/sessions/{session_id}/graph"));
+        self.call(|| self.http.get(&url)).await
+    }
+
+    /// All calls may be repeated without harm, so they are, when that may help.
     async fn call<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
         let mut backoff = Backoff::new(self.options.backoff_first, self.options.backoff_most);
         let mut tries = 1;

@@ -33,6 +33,7 @@ mod events;
 mod http;
 mod in_flight;
 mod live_list;
+mod replay;
 mod socket;
 mod subscriptions;
 
@@ -45,13 +46,16 @@ pub use address::Address;
 pub use error::ClientError;
 pub use events::SessionEvents;
 pub use live_list::{LiveList, SessionFilters};
+pub use replay::{Replay, ReplayControl};
 pub use subscriptions::Subscription;
 
 // What the calls take and give, so that a user of the client needs no other import.
-pub use crate::protocol::{CommandReceipt, CreateSession, ErrorCode, Mode, ServerFrame, SessionChange, Subscribe};
+pub use crate::protocol::{
+    CommandReceipt, CreateSession, ErrorCode, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange, Subscribe,
+};
 pub use crate::session::{
-    Command, Event, GraphDefinition, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded, Revision, SessionId,
-    SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+    Command, Event, GraphDefinition, Message, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded, Revision,
+    SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
 
 use connection::{Connection, Request};
@@ -192,6 +196,12 @@ impl Client {
     #[must_use]
     pub fn sessions(&self, filters: &SessionFilters) -> LiveList {
         LiveList::new(&self.address, filters, *self.options)
+    }
+
+    /// A stored session at its own pace, over a connection of its own.
+    #[must_use]
+    pub fn replay(&self, session_id: SessionId) -> Replay {
+        Replay::new(&self.address, session_id, *self.options)
     }
 
     async fn ask<T>(

@@ -1,4 +1,5 @@
-//! Gives stored memories the embeddings they lack.
+//! Gives stored memories the embeddings they lack, or new ones where theirs are of another dimension
+//! than the server's: those keep the old one until they have the new.
 //!
 //! It is woken when this process stores such a memory, and looks by itself every half minute for
 //! what others left behind. Whatever waits goes into one request, up to 64 texts; there is no timer,
@@ -43,6 +44,7 @@ pub(super) struct Filler {
     storage: Storage,
     endpoint: Endpoint,
     arrivals: Arrivals,
+    dimension: u32,
     failures: u32,
 }
 
@@ -57,8 +59,8 @@ struct Batch {
 }
 
 impl Filler {
-    pub fn new(storage: Storage, endpoint: Endpoint, arrivals: Arrivals) -> Self {
-        Self { storage, endpoint, arrivals, failures: 0 }
+    pub fn new(storage: Storage, endpoint: Endpoint, arrivals: Arrivals, dimension: u32) -> Self {
+        Self { storage, endpoint, arrivals, dimension, failures: 0 }
     }
 
     pub async fn run(mut self, stop: CancellationToken) {
@@ -81,7 +83,7 @@ impl Filler {
 
     /// Works off one batch, or waits for one. Returns how long to pause before the next.
     async fn next_batch(&mut self, stop: &CancellationToken) -> Result<Option<Duration>, StorageError> {
-        let taken = self.storage.take_unembedded(BATCH, LEASE, CHARACTERS).await?;
+        let taken = self.storage.take_unembedded(BATCH, LEASE, CHARACTERS, self.dimension).await?;
         if taken.is_empty() {
             self.count().await?;
             tokio::select! {
@@ -138,7 +140,8 @@ impl Filler {
     }
 
     async fn count(&self) -> Result<(), StorageError> {
-        metrics::gauge!("relive_embeddings_waiting").set(f64::from(self.storage.count_unembedded(COUNTED).await?));
+        let waiting = self.storage.count_unembedded(COUNTED, self.dimension).await?;
+        metrics::gauge!("relive_embeddings_waiting").set(f64::from(waiting));
         Ok(())
     }
 

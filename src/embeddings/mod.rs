@@ -58,7 +58,7 @@ impl Embeddings {
     pub fn start(storage: Storage, dimension: u32, endpoint: Option<Endpoint>) -> Self {
         let (stop, tasks, arrivals) = (CancellationToken::new(), TaskTracker::new(), Arrivals::default());
         if let Some(endpoint) = endpoint.clone() {
-            tasks.spawn(Filler::new(storage, endpoint, arrivals.clone()).run(stop.clone()));
+            tasks.spawn(Filler::new(storage, endpoint, arrivals.clone(), dimension).run(stop.clone()));
         }
         Self { inner: Arc::new(Inner { dimension, endpoint, arrivals, stop, tasks }) }
     }

@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
 use super::error::ApiError;
+use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
 use super::{
     catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, probes, sessions, sockets,
     usage,
@@ -22,9 +23,6 @@ use crate::hub::Hub;
 use crate::protocol::ErrorCode;
 use crate::storage::Storage;
 use crate::ws::Gateway;
-
-/// Bytes of a request body at most.
-const BODY_BYTES: usize = 1024 * 1024;
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -94,14 +92,21 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(forks::fork))
         .routes(routes!(messages::list))
         .routes(routes!(memories::of_session))
-        .routes(routes!(memories::create))
         .routes(routes!(memories::search))
         .routes(routes!(memories::get, memories::delete))
         .routes(routes!(usage::report))
         .routes(routes!(sessions::node, commands::update_node))
-        .routes(routes!(commands::commands))
         .routes(routes!(commands::control))
         .routes(routes!(commands::signal))
         .routes(routes!(commands::review))
+        .merge(texts())
         .merge(catalog::routes())
+}
+
+/// What takes the texts of messages and memories.
+fn texts() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(commands::commands))
+        .routes(routes!(memories::create))
+        .layer(DefaultBodyLimit::max(TEXT_BODY_BYTES))
 }

@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 
 use super::app::App;
 use super::error::ApiError;
-use super::extract::{Body, Path, idempotency_key, if_match};
+use super::extract::{Body, Path, TextBody, body_too_large, idempotency_key, if_match};
 use crate::hub::{HubError, Submission};
 use crate::protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Problem, ReviewRequest, SignalRequest};
 use crate::session::{Command, NodeId, SessionId};
@@ -35,6 +35,9 @@ async fn execute(
 }
 
 /// Carry out one command, or several: all of them or none.
+///
+/// A body may have 1 MiB; with nothing but `addMessage` and `addMemory` 4 MiB, so that a text of 1 MiB fits
+/// however it is written.
 #[utoipa::path(post, path = "/sessions/{id}/commands", tag = "commands", request_body = Commands,
     params(
         ("id" = SessionId, Path),
@@ -46,6 +49,7 @@ async fn execute(
         (status = 404, description = "No such session", body = Problem),
         (status = 409, description = "Not allowed in this state", body = Problem),
         (status = 412, description = "The session has moved on", body = Problem),
+        (status = 413, description = "The body, or a text in it, is too large", body = Problem),
         (status = 422, description = "No such node", body = Problem),
         (status = 503, description = "The database is away", body = Problem),
     ))]
@@ -53,7 +57,7 @@ pub async fn commands(
     State(app): State<App>,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
-    Body(request): Body<serde_json::Value>,
+    TextBody { value: request, is_large }: TextBody<serde_json::Value>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
     // By hand rather than by the untagged enum: its errors do not say what is wrong.
     let commands = match request {
@@ -61,6 +65,10 @@ pub async fn commands(
         one => serde_json::from_value(one).map(|command| vec![command]),
     };
     let commands = commands.map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let is_text = |command: &Command| matches!(command, Command::AddMessage { .. } | Command::AddMemory { .. });
+    if is_large && !commands.iter().all(is_text) {
+        return Err(body_too_large());
+    }
     execute(&app, &headers, id, commands).await
 }
 

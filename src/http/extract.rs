@@ -14,18 +14,51 @@ use crate::session::Revision;
 /// and the origin check is what keeps other sites' forms out.
 pub struct Body<T>(pub T);
 
+/// Bytes of a request body at most.
+pub const BODY_BYTES: usize = 1024 * 1024;
+/// Bytes of a body with texts of messages or memories in it. One of these may have 1 MiB by itself, and
+/// up to three times as much where every letter beyond ASCII is written as `\u` and four digits.
+pub const TEXT_BODY_BYTES: usize = 4 * 1024 * 1024;
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(ErrorCode::TooLarge, "a body may have at most 1 MiB"),
-            _ => ApiError::bad_request("the body could not be read"),
-        })?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
-        let value = serde_json::from_str(text).map_err(|error| ApiError::bad_request(error.to_string()))?;
-        Ok(Self(value))
+        Ok(Self(read(request, state).await?.0))
     }
+}
+
+/// A JSON body of up to [`TEXT_BODY_BYTES`], for routes that let so much in, and whether it has more
+/// than other bodies may have: then it must be the texts that make it large.
+pub struct TextBody<T> {
+    pub value: T,
+    pub is_large: bool,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for TextBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (value, bytes) = read(request, state).await?;
+        Ok(Self { value, is_large: bytes > BODY_BYTES })
+    }
+}
+
+async fn read<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) -> Result<(T, usize), ApiError> {
+    let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
+        _ => ApiError::bad_request("the body could not be read"),
+    })?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
+    let value = serde_json::from_str(text).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    Ok((value, bytes.len()))
+}
+
+pub fn body_too_large() -> ApiError {
+    ApiError::new(
+        ErrorCode::TooLarge,
+        "a body may have at most 1 MiB, or 4 MiB with the texts of messages and memories",
+    )
 }
 
 /// Path parameters.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::error::ApiError;
-use super::extract::{Body, Path, Query};
+use super::extract::{Body, Path, Query, TextBody};
 use super::session_query::{cursor, limit};
 use crate::hub::HubError;
 use crate::protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};
@@ -37,7 +37,10 @@ const TEXT_BYTES: usize = 32 * 1024;
         (status = 409, description = "The id is taken", body = Problem),
         (status = 422, description = "The embedding has another dimension than this server's", body = Problem),
     ))]
-pub async fn create(State(app): State<App>, Body(request): Body<CreateMemory>) -> Result<Response, ApiError> {
+pub async fn create(
+    State(app): State<App>,
+    TextBody { value: request, .. }: TextBody<CreateMemory>,
+) -> Result<Response, ApiError> {
     let CreateMemory { id, group_id, agent_id, session_id, content, embedding, metadata } = request;
     // The same rules as for the command.
     let command = Command::AddMemory { memory_id: None, agent_id, content, embedding, metadata };

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
         description = "Live sessions of workflow runs: drive them, watch them, steer them, look back at them.\n\n\
             Errors are RFC 9457 problem documents with a stable `code` and whether the same request may \
             succeed later (`retryable`). Times are RFC 3339 in UTC with milliseconds. Bodies may have at most \
-            1 MiB. Requests with an `Origin` other than the server's own, or a configured one, are refused."
+            1 MiB, with the texts of messages and memories 4 MiB. Requests with an `Origin` other than the server's own, or a configured one, are refused."
     ),
     tags(
         (name = "sessions", description = "Runs: create, read, list, delete"),

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::session::{NodeId, NodeStatus, SessionStatus, Timestamp};
-use crate::storage::{Cursor, SessionFilter};
+use crate::storage::{Cursor, SessionFilter, SessionText};
 
 /// Sessions on a page, unless asked for otherwise.
 const LIMIT: u32 = 50;
@@ -36,6 +36,10 @@ pub struct SessionQuery {
     pub ended_before: Option<Timestamp>,
     #[param(value_type = Option<String>)]
     pub updated_after: Option<Timestamp>,
+    /// Sessions whose workflow's name or whose error contains this, in capitals or not, or whose id
+    /// begins with it; 1 to 200 characters. Errors are looked for in the newest 10,000 sessions, from the
+    /// page's beginning on, that have one.
+    pub text: Option<String>,
     /// Sessions at most: 1 to 200, 50 if not given.
     pub limit: Option<u32>,
     /// `nextCursor` of the page before.
@@ -51,6 +55,10 @@ impl SessionQuery {
             (None, None) => None,
             _ => return Err(ApiError::bad_request("nodeId and nodeStatus go together")),
         };
+        let text = self.text.as_deref().map(|text| {
+            let problem = "text must have 1 to 200 characters, none of them NUL";
+            SessionText::new(text).ok_or_else(|| ApiError::bad_request(problem))
+        });
         Ok(SessionFilter {
             group_id: self.group_id,
             workflow_id: self.workflow_id,
@@ -61,6 +69,7 @@ impl SessionQuery {
             ended_after: self.ended_after,
             ended_before: self.ended_before,
             updated_after: self.updated_after,
+            text: text.transpose()?,
         })
     }
 

@@ -31,17 +31,14 @@ pub enum ReplaySpeed {
     Max,
 }
 
-/// Up to here every whole number is exact.
-const MAX_WHOLE: f64 = 9_007_199_254_740_991.0;
-
 impl Serialize for ReplaySpeed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             // Whole numbers as clients write them: 2 rather than 2.0.
-            Self::Times(times) if times.fract() == 0.0 && (0.0..=MAX_WHOLE).contains(times) => {
-                serializer.serialize_u64(*times as u64)
-            }
-            Self::Times(times) => serializer.serialize_f64(*times),
+            Self::Times(times) => match times.to_string().parse() {
+                Ok(whole) => serializer.serialize_u64(whole),
+                Err(_) => serializer.serialize_f64(*times),
+            },
             Self::Max => serializer.serialize_str("max"),
         }
     }

@@ -12,6 +12,8 @@ pub const ERROR_BYTES: usize = 16 * 1_024;
 pub const CONTEXT_BYTES: usize = 1024 * 1024;
 /// Bytes of one message or memory text.
 pub const CONTENT_BYTES: usize = 1024 * 1024;
+/// Bytes of a memory's metadata, as JSON.
+pub const METADATA_BYTES: usize = 1024 * 1024;
 /// Tokens in one `recordUsage`.
 pub const TOKENS: u64 = 1_000_000_000_000;
 /// US dollars in one `recordUsage`.

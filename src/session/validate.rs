@@ -60,7 +60,12 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             // How many numbers it should have is a setting of the server, checked where that is known.
             optional(embedding.as_deref(), check_direction)?;
             text("content", content, limits::CONTENT_BYTES)?;
-            optional(metadata.as_ref(), |value| json("metadata", value))
+            optional(metadata.as_ref(), |value| {
+                json("metadata", value)?;
+                let limit = limits::METADATA_BYTES;
+                let fits = serde_json::to_vec(value).is_ok_and(|text| text.len() <= limit);
+                if fits { Ok(()) } else { Err(Refusal::TooLarge { what: "metadata", limit }) }
+            })
         }
     }
 }

@@ -14,6 +14,7 @@ mod messages;
 mod page;
 mod recovery;
 mod replay;
+mod session_list;
 mod sessions;
 mod usage;
 mod writer;
@@ -28,11 +29,13 @@ use tokio::sync::Notify;
 
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
+use memories::Searchers;
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
 pub use messages::{MessageCursor, MessageFilter, PlacedMessage};
 pub use page::{Cursor, Page};
 pub use replay::{PageBounds, StoredEvent};
-pub use sessions::{NewSession, SessionFilter};
+pub use session_list::{SessionFilter, SessionText};
+pub use sessions::NewSession;
 pub use usage::UsageRow;
 pub use writer::{Batch, CommandRow, EventRow, ProjectionRow, Writer};
 
@@ -49,49 +52,35 @@ pub struct Storage {
     /// Told when a memory without an embedding was stored, whichever way it came. It holds one
     /// permit, so whoever gives memories their embeddings misses nothing while busy.
     unembedded: Arc<Notify>,
+    /// Apart from the pool, with settings of their own.
+    searchers: Arc<Searchers>,
 }
 
 impl Storage {
-    /// A pool of up to `connections`, made on demand: a database that is away is no error here.
+    /// Up to `connections`, made on demand: a database that is away is no error here. A fifth of them,
+    /// 8 at most, are for searching memories by vector.
     #[must_use]
     pub fn new(options: PgConnectOptions, connections: u32) -> Self {
+        let searchers = (connections / 5).clamp(1, 8);
         let pool = PgPoolOptions::new()
-            .max_connections(connections)
+            .max_connections(connections.saturating_sub(searchers).max(1))
             .acquire_timeout(ACQUIRE_TIMEOUT)
             // A dead connection shows at its first use, and every use copes with that; asking
             // beforehand would cost each request a round trip.
             .test_before_acquire(false)
-            .connect_lazy_with(options);
-        Self { pool, unembedded: Arc::default() }
+            .connect_lazy_with(options.clone());
+        let searchers = Arc::new(Searchers::new(options, searchers as usize));
+        Self { pool, unembedded: Arc::default(), searchers }
     }
 
-    /// Brings the schema up to date, and the embedding index to `embedding_dimension`.
+    /// Brings the schema up to date, and the indexes over embeddings to `embedding_dimension`.
     ///
     /// # Errors
     ///
     /// When the database is away, lacks pgvector, or was migrated by a newer version.
     pub async fn migrate(&self, embedding_dimension: u32) -> Result<(), StorageError> {
         MIGRATOR.run(&self.pool).await?;
-        self.ensure_embedding_index(embedding_dimension).await
-    }
-
-    /// HNSW rather than `IVFFlat`: `IVFFlat` trained on an empty table recalls badly.
-    async fn ensure_embedding_index(&self, dimension: u32) -> Result<(), StorageError> {
-        let predicate = format!("vector_dims(embedding) = {dimension}");
-        let current: Option<String> =
-            sqlx::query_scalar("SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema() AND indexname = 'idx_memories_embedding'")
-                .fetch_optional(&self.pool)
-                .await?;
-        if current.as_ref().is_some_and(|definition| definition.contains(&predicate)) {
-            return Ok(());
-        }
-        let drop = if current.is_some() { "DROP INDEX idx_memories_embedding;" } else { "" };
-        let sql = format!(
-            "{drop} CREATE INDEX IF NOT EXISTS idx_memories_embedding ON memories
-             USING hnsw ((embedding::vector({dimension})) vector_cosine_ops) WHERE {predicate}"
-        );
-        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&self.pool).await?;
-        Ok(())
+        self.ensure_memory_indexes(embedding_dimension).await
     }
 
     /// Whether the database answers now.
@@ -115,7 +104,7 @@ impl Storage {
 
     /// Closes every connection, after what runs on them has ended.
     pub async fn close(&self) {
-        self.pool.close().await;
+        tokio::join!(self.pool.close(), self.searchers.close());
     }
 
     /// The pool itself, for tests and benchmarks that look behind the interface.

@@ -1,4 +1,4 @@
-//! The `sessions` table: creating, listing, deleting.
+//! The `sessions` table: creating, reading, deleting. Lists are in [`session_list`](super::session_list).
 
 use std::collections::HashMap;
 
@@ -6,15 +6,13 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Json;
-use sqlx::{FromRow, Postgres, QueryBuilder, Row};
+use sqlx::{FromRow, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::journal::bigint;
 use super::writer::json;
-use super::{Cursor, Page, Storage, StorageError};
-use crate::session::{
-    NodeCounts, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp,
-};
+use super::{Storage, StorageError};
+use crate::session::{NodeCounts, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
 
 /// A session to be stored, with its first event.
 #[derive(Debug)]
@@ -24,40 +22,6 @@ pub struct NewSession<'a> {
     pub session: &'a Session,
     /// Makes a repetition harmless: a second creation with the same key is refused.
     pub creation_key: Option<&'a str>,
-}
-
-/// Which sessions a list holds. Every given condition must hold.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SessionFilter {
-    pub group_id: Option<Uuid>,
-    pub workflow_id: Option<Uuid>,
-    /// Any of these; empty: all.
-    pub statuses: Vec<SessionStatus>,
-    pub node: Option<(NodeId, NodeStatus)>,
-    pub started_after: Option<Timestamp>,
-    pub started_before: Option<Timestamp>,
-    pub ended_after: Option<Timestamp>,
-    pub ended_before: Option<Timestamp>,
-    pub updated_after: Option<Timestamp>,
-}
-
-impl SessionFilter {
-    /// Whether a session belongs on the list: the same question the SQL asks, for live states.
-    #[must_use]
-    pub fn matches(&self, session: &Session) -> bool {
-        fn within(time: Option<Timestamp>, after: Option<Timestamp>, before: Option<Timestamp>) -> bool {
-            after.is_none_or(|after| time.is_some_and(|time| time > after))
-                && before.is_none_or(|before| time.is_some_and(|time| time < before))
-        }
-        let origin = &session.origin;
-        self.group_id.is_none_or(|id| origin.group_id == Some(id))
-            && self.workflow_id.is_none_or(|id| origin.workflow_id == Some(id))
-            && (self.statuses.is_empty() || self.statuses.contains(&session.status))
-            && self.node.as_ref().is_none_or(|(id, status)| session.node_status(id) == Some(*status))
-            && within(session.started_at, self.started_after, self.started_before)
-            && within(session.completed_at, self.ended_after, self.ended_before)
-            && within(Some(session.updated_at), self.updated_after, None)
-    }
 }
 
 /// Stores a new session with its first event, as part of the caller's transaction.
@@ -191,76 +155,14 @@ impl Storage {
         let row: Option<Summary> = query.build_query_as().fetch_optional(&self.pool).await?;
         Ok(row.map(|Summary(summary)| summary))
     }
-
-    /// A page of summaries, newest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub async fn summaries(
-        &self,
-        filter: &SessionFilter,
-        after: Option<Cursor>,
-        limit: u32,
-    ) -> Result<Page<SessionSummary>, StorageError> {
-        let rows: Vec<Summary> = list_query(filter, after, limit).build_query_as().fetch_all(&self.pool).await?;
-        let rows = rows.into_iter().map(|Summary(summary)| summary).collect();
-        Ok(Page::cut(rows, limit, |summary: &SessionSummary| Cursor {
-            created_at: summary.created_at,
-            id: summary.id.0,
-        }))
-    }
 }
 
-const SUMMARY: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at, created_at,
-    updated_at, revision, total_tokens, total_cost_usd, error, node_counts FROM sessions";
-
-fn list_query(filter: &SessionFilter, after: Option<Cursor>, limit: u32) -> QueryBuilder<Postgres> {
-    let mut query = QueryBuilder::new(SUMMARY);
-    query.push(" WHERE true");
-    if let Some(id) = filter.group_id {
-        query.push(" AND group_id = ").push_bind(id);
-    }
-    if let Some(id) = filter.workflow_id {
-        query.push(" AND workflow_id = ").push_bind(id);
-    }
-    if !filter.statuses.is_empty() {
-        let names: Vec<&str> = filter.statuses.iter().map(|status| status.as_str()).collect();
-        query.push(" AND status = ANY(").push_bind(names).push(")");
-    }
-    if let Some((node_id, status)) = &filter.node {
-        push_node_condition(&mut query, node_id, *status);
-    }
-    let times = [
-        (" AND started_at > ", filter.started_after),
-        (" AND started_at < ", filter.started_before),
-        (" AND ended_at > ", filter.ended_after),
-        (" AND ended_at < ", filter.ended_before),
-        (" AND updated_at > ", filter.updated_after),
-    ];
-    for (condition, time) in times {
-        if let Some(time) = time {
-            query.push(condition).push_bind(time.as_datetime());
-        }
-    }
-    if let Some(cursor) = after {
-        query.push(" AND (created_at, id) < (").push_bind(cursor.created_at.as_datetime());
-        query.push(", ").push_bind(cursor.id).push(")");
-    }
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(i64::from(limit) + 1);
-    query
-}
-
-/// Written as two halves because each has an index of its own: ended sessions a GIN index, live
-/// ones a partial index that is small enough to be read through.
-fn push_node_condition(query: &mut QueryBuilder<Postgres>, node_id: &NodeId, status: NodeStatus) {
-    let pattern = serde_json::json!({ node_id.as_str(): status.as_str() });
-    query.push(" AND ((ended_at IS NOT NULL AND node_statuses @> ").push_bind(Json(pattern.clone()));
-    query.push(") OR (ended_at IS NULL AND node_statuses @> ").push_bind(Json(pattern)).push("))");
-}
+/// The columns of [`Summary`].
+pub(super) const SUMMARY: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at,
+    created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts FROM sessions";
 
 /// A summary as a row.
-struct Summary(SessionSummary);
+pub(super) struct Summary(pub SessionSummary);
 
 impl FromRow<'_, PgRow> for Summary {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {

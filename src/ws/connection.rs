@@ -118,7 +118,7 @@ impl Connection {
                 Ok(())
             }
             Opening::Replay(request) => {
-                match Replay::open(self.gateway.clone(), Arc::clone(&self.socket), request).await {
+                match Box::pin(Replay::open(self.gateway.clone(), Arc::clone(&self.socket), request)).await {
                     Ok(replay) => self.replay = Some(Box::new(replay)),
                     Err((frame, code)) => {
                         self.socket.send(frame);
@@ -167,7 +167,8 @@ impl Connection {
                 return None;
             }
             let end = match &mut self.replay {
-                Some(replay) => replay.serve().await,
+                // Boxed, as all it awaits: otherwise every viewer's task would be large enough for it.
+                Some(replay) => Box::pin(replay.serve()).await,
                 None => self.serve_viewers().await,
             };
             if end.is_some() {
@@ -189,7 +190,7 @@ impl Connection {
         };
         let session_changed = async {
             match &mut self.replay {
-                Some(replay) => replay.session_changed().await,
+                Some(replay) => Box::pin(replay.session_changed()).await,
                 None => std::future::pending().await,
             }
         };
@@ -268,7 +269,7 @@ impl Connection {
                 if let Some(replay) = &mut self.replay =>
             {
                 match Control::read(&frame) {
-                    Ok(control) => replay.steer(control).await,
+                    Ok(control) => Box::pin(replay.steer(control)).await,
                     Err(problem) => replay.refuse(&problem),
                 }
             }

@@ -35,14 +35,21 @@ pub struct Gateway {
     pub(super) stop: CancellationToken,
     pub(super) connections: TaskTracker,
     places: Arc<Semaphore>,
+    /// Looking for the silences of a run reads all of it: few at once, or they would take every
+    /// database connection.
+    pub(super) searches: Arc<Semaphore>,
 }
+
+/// Runs whose silences are looked for at the same time.
+const SEARCHES: usize = 2;
 
 impl Gateway {
     #[must_use]
     pub fn new(hub: Hub, options: GatewayOptions, stop: CancellationToken) -> Self {
         let rooms = Rooms::new(hub.clone());
         let places = Arc::new(Semaphore::new(options.sockets));
-        Self { hub, rooms, options, stop, connections: TaskTracker::new(), places }
+        let searches = Arc::new(Semaphore::new(SEARCHES));
+        Self { hub, rooms, options, stop, connections: TaskTracker::new(), places, searches }
     }
 
     /// A place for one more socket, if there is one.

@@ -207,3 +207,99 @@ async fn a_summary_carries_what_a_list_shows() {
     assert_eq!(summary["nodeCounts"], counts);
     assert!(summary.get("nodes").is_none() && summary.get("contextData").is_none());
 }
+
+#[tokio::test]
+async fn a_text_finds_the_name_of_the_workflow_the_error_or_the_beginning_of_the_id() {
+    let server = TestServer::start().await;
+    let workflow = async |name: &str| {
+        let body = json!({"name": name, "graph": chain(&["a"])});
+        server.post("/api/v1/workflows", body).await.1["id"].as_str().expect("an id").to_owned()
+    };
+    let (nightly, odd) = (workflow("Nightly Räumung 100%_").await, workflow("night\\ly").await);
+    let first = server.create(json!({"workflowId": nightly})).await;
+    // Renamed, its sessions keep the name they were made under.
+    let body = json!({"name": "Deploy", "graph": chain(&["a"])});
+    let (status, _) = server.call(Method::PUT, &format!("/api/v1/workflows/{nightly}"), Some(body)).await;
+    assert_eq!(status, 200);
+    let second = server.create(json!({"workflowId": nightly})).await;
+    let third = server.create(json!({"workflowId": odd})).await;
+    let failed = server.running_session().await;
+    server.command(&failed, json!({"type": "fail", "error": "Connection refused by 10.0.0.7"})).await;
+    let own = "aBCdef01-0000-4000-8000-00000000ab10";
+    let other = server.create(json!({"id": own})).await;
+    for (text, expected) in [
+        ("NIGHTLY", &[&first][..]),
+        ("night", &[&first, &third]),
+        ("rÄUM", &[&first]),
+        ("100%25_", &[&first]),
+        ("100%25%25", &[]),
+        ("%25", &[&first]),
+        ("_", &[&first]),
+        ("deploy", &[&second]),
+        ("t%5Cly", &[&third]),
+        ("refused BY", &[&failed]),
+        ("10.0.0.7", &[&failed]),
+        ("abcDEF01", &[&other]),
+        ("abcdef01-0000-4", &[&other]),
+        (own, &[&other]),
+        ("bcdef01", &[]),
+        ("abcdef010000", &[]),
+        ("night&status=failed", &[]),
+        ("refused&status=failed,completed", &[&failed]),
+        ("i' OR true --", &[]),
+        ("%F0%9F%A6%80", &[]),
+    ] {
+        assert_lists(&server, &format!("text={text}"), expected).await;
+    }
+    let in_workflow = format!("text=n&workflowId={nightly}");
+    assert_lists(&server, &in_workflow, &[&first]).await;
+    let longest = "%E8%8C%B6".repeat(200);
+    assert_lists(&server, &format!("text={longest}"), &[]).await;
+    for text in ["", "%00", "a%00b", &format!("{longest}x")] {
+        server.refused(Method::GET, &format!("/api/v1/sessions?text={text}"), None, "bad_request").await;
+    }
+}
+
+#[tokio::test]
+async fn pages_of_what_has_several_indexes_neither_leave_out_nor_repeat() {
+    let server = TestServer::start().await;
+    let workflow = json!({"name": "fail often", "graph": chain(&["a"])});
+    let (_, workflow) = server.post("/api/v1/workflows", workflow).await;
+    let mut made = Vec::new();
+    for n in 0..9 {
+        let id = server.create(json!({"workflowId": workflow["id"]})).await;
+        if n % 3 > 0 {
+            let end =
+                if n % 3 == 1 { json!({"type": "fail", "error": "it fails"}) } else { json!({"type": "complete"}) };
+            server.command(&id, json!([{"type": "start"}, end])).await;
+        }
+        made.push(id);
+    }
+    made.reverse();
+    for limit in [1, 2, 4, 9] {
+        // Found by name and, some of them, by error too.
+        assert_eq!(ids(&server, "text=fail", limit).await, made, "in pages of {limit}");
+        assert_eq!(ids(&server, "status=failed,completed,pending,failed", limit).await, made, "in pages of {limit}");
+        let ended = ids(&server, "endedBefore=9999-01-01T00:00:00Z", limit).await;
+        let expected: Vec<_> =
+            made.iter().enumerate().filter(|(n, _)| (8 - n) % 3 > 0).map(|(_, id)| id.clone()).collect();
+        assert_eq!(ended, expected, "in pages of {limit}");
+    }
+}
+
+/// A fork has the times of the run it was made from: it started before it was created.
+#[tokio::test]
+async fn what_started_before_it_was_created_is_found_by_when_it_started() {
+    let server = TestServer::start().await;
+    let fork = server.running_session().await;
+    let other = server.running_session().await;
+    let database = server.database.storage();
+    sqlx::query("UPDATE sessions SET parent_id = $1::uuid, started_at = '2020-01-01' WHERE id = $2::uuid")
+        .bind(&other)
+        .bind(&fork)
+        .execute(database.pool())
+        .await
+        .expect("a fork");
+    assert_lists(&server, "startedBefore=2020-01-02T00:00:00Z", &[&fork]).await;
+    assert_lists(&server, "startedBefore=9999-01-01T00:00:00Z", &[&fork, &other]).await;
+}

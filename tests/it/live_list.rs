@@ -84,6 +84,32 @@ async fn lists_filter_by_group_workflow_and_node() {
 }
 
 #[tokio::test]
+async fn lists_filter_by_text() {
+    let server = TestServer::start().await;
+    let graph = crate::harness::chain(&["a"]);
+    let (_, workflow) = server.post("/api/v1/workflows", json!({"name": "Nightly Räumung", "graph": graph})).await;
+    let own = "abcdef01-0000-4000-8000-00000000ab10";
+    let mut by_name = server.socket("/ws/sessions?text=rÄUM").await;
+    let mut by_error = server.socket("/ws/sessions?text=refused").await;
+    let mut by_id = server.socket("/ws/sessions?text=ABCDEF01-00").await;
+    for list in [&mut by_name, &mut by_error, &mut by_id] {
+        assert_eq!(list.frame().await["sessions"], json!([]));
+    }
+    let named = server.create(json!({"workflowId": workflow["id"]})).await;
+    change(&mut by_name, "added", &named).await;
+    let failed = server.running_session().await;
+    server.command(&failed, json!({"type": "fail", "error": "Refused"})).await;
+    change(&mut by_error, "added", &failed).await;
+    server.create(json!({"id": own})).await;
+    change(&mut by_id, "added", own).await;
+    // Had one been shown what is not its own, that would come before this.
+    for (list, id) in [(&mut by_name, named.as_str()), (&mut by_error, &failed), (&mut by_id, own)] {
+        delete(&server, &format!("/api/v1/sessions/{id}")).await;
+        change(list, "removed", id).await;
+    }
+}
+
+#[tokio::test]
 async fn changes_in_quick_succession_are_shown_as_one() {
     const CHANGES: u64 = 500;
     let server = TestServer::start().await;
@@ -116,9 +142,16 @@ async fn a_list_begins_with_as_many_as_it_was_asked_for() {
 #[tokio::test]
 async fn a_filter_that_cannot_be_understood_is_not_to_be_tried_again() {
     let server = TestServer::start().await;
-    for query in
-        ["status=odd", "limit=0", "limit=201", "nodeId=a", "groupId=x", "startedAfter=noon", "nodeStatus=running"]
-    {
+    for query in [
+        "status=odd",
+        "limit=0",
+        "limit=201",
+        "nodeId=a",
+        "groupId=x",
+        "startedAfter=noon",
+        "nodeStatus=running",
+        "text=",
+    ] {
         let mut list = server.socket(&format!("/ws/sessions?{query}")).await;
         let error = list.frame().await;
         assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("bad_request")), "{query}");

@@ -1,9 +1,10 @@
 //! What a run says: messages in order with everything else, and chunks while they are written.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Socket, TestServer};
+use crate::harness::{Socket, TestServer, answer, problem};
 
 fn message(node: &str, content: &str) -> Value {
     json!({"type": "addMessage", "nodeId": node, "content": content})
@@ -158,12 +159,71 @@ async fn chunks_that_come_while_a_viewer_is_busy_are_joined() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_mebibyte_is_too_large_for_a_frame_and_nul_is_refused() {
+async fn a_message_may_have_a_mebibyte_and_not_a_byte_more() {
+    const MEBIBYTE: usize = 1024 * 1024;
     let server = TestServer::start().await;
     let id = server.running_session().await;
     let path = format!("/api/v1/sessions/{id}/commands");
-    let (status, problem) = server.post(&path, message("n", &"x".repeat(1024 * 1024 + 1))).await;
-    assert_eq!((status.as_u16(), &problem["code"]), (413, &json!("too_large")));
+    let mut viewer = watch_with_messages(&server, &id, "").await;
+    let longest = "x".repeat(MEBIBYTE);
+    let too_long = format!("{longest}x");
+    // Two bytes a letter, and six where they are escaped, as some encoders do with all but ASCII.
+    let escaped = message("n", "")
+        .to_string()
+        .replace(r#""content":"""#, &format!(r#""content":"{}""#, r"\u0436".repeat(MEBIBYTE / 2)));
+    assert!(escaped.len() > 3 * MEBIBYTE);
+    for (body, expected) in [(message("n", &longest).to_string(), longest.clone()), (escaped, "ж".repeat(MEBIBYTE / 2))]
+    {
+        let (status, answer) = answer(server.request(Method::POST, &path).body(body)).await;
+        assert_eq!(status, 200, "{answer}");
+        let said = viewer.frame_of("message").await;
+        assert!(said["message"]["content"] == *expected, "shown as it was written");
+    }
+    let (_, page) = server.get(&format!("/api/v1/sessions/{id}/messages")).await;
+    assert!(page["messages"][0]["content"] == *longest, "stored as it was written");
+    let memory = |content: &str| json!({"type": "addMemory", "content": content});
+    server.command(&id, memory(&longest)).await;
+    for body in [
+        message("n", &too_long),
+        memory(&too_long),
+        json!([message("n", "short"), message("n", &too_long)]),
+        // Room is made for the texts alone.
+        json!([message("n", &longest), {"type": "setContext", "key": "k", "value": 1}]),
+        json!([message("n", &longest), message("n", &longest), message("n", &longest), message("n", &longest)]),
+        json!({"type": "addMemory", "content": "short", "metadata": {"key": longest}}),
+    ] {
+        server.refused(Method::POST, &path, Some(body), "too_large").await;
+    }
+    let padded = format!("{}{}", message("n", "short"), " ".repeat(4 * MEBIBYTE));
+    problem(server.request(Method::POST, &path).body(padded), "too_large").await;
+    let (status, stored) = server.post("/api/v1/memories", json!({"content": longest})).await;
+    assert_eq!(status, 201, "{}", stored["detail"]);
+    assert_eq!(server.session(&id).await["revision"], 5);
+}
+
+#[tokio::test]
+async fn over_a_socket_a_message_has_to_fit_into_its_frame() {
+    const MEBIBYTE: usize = 1024 * 1024;
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let command =
+        |content: &str| json!({"type": "command", "id": "c", "sessionId": id, "command": message("n", content)});
+    let room = MEBIBYTE - command("").to_string().len();
+    let mut socket = server.socket("/ws").await;
+    socket.send(command(&"x".repeat(room))).await;
+    assert_eq!(socket.frame().await["type"], "ack");
+    socket.send(command(&"x".repeat(MEBIBYTE + 1))).await;
+    let error = socket.frame().await;
+    assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("too_large")));
+    assert_eq!(socket.close_code().await, 1009);
+    assert_eq!(server.session(&id).await["revision"], 3);
+}
+
+#[tokio::test]
+async fn nul_and_a_repeated_id_are_refused() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let path = format!("/api/v1/sessions/{id}/commands");
     let (status, problem) = server.post(&path, message("n", "a\0b")).await;
     assert_eq!((status.as_u16(), &problem["code"]), (400, &json!("bad_request")));
     let repeated = json!({"type": "addMessage", "messageId": Uuid::now_v7(), "nodeId": "n", "content": "once"});

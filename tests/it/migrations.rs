@@ -58,9 +58,12 @@ async fn the_embedding_index_follows_the_setting() {
     let storage = database.storage();
     for dimension in [8, 16, 8] {
         storage.migrate(dimension).await.expect("migrate");
-        let indexes: Vec<String> =
-            schema(storage.pool()).await.into_iter().filter(|line| line.contains("idx_memories_embedding")).collect();
+        let indexes: Vec<String> = schema(storage.pool())
+            .await
+            .into_iter()
+            .filter(|line| line.contains("INDEX idx_memories_embedding"))
+            .collect();
         let [index] = &indexes[..] else { panic!("{indexes:?}") };
-        assert!(index.contains(&format!("vector({dimension})")), "{index}");
+        assert!(index.contains(&format!("halfvec({dimension})")), "{index}");
     }
 }

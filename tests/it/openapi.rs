@@ -48,6 +48,7 @@ const ROUTES: &[&str] = &[
     "GET /ws",
     "GET /ws/sessions",
     "GET /ws/sessions/{id}",
+    "GET /ws/sessions/{id}/replay",
 ];
 
 async fn document(server: &TestServer) -> Value {

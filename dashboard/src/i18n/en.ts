@@ -88,7 +88,7 @@ export const en = {
   unfold: (count: number) => `Unfold ${plural(count, 'node')}`,
   fold: 'Fold this part',
   foldedLoop: 'Loop',
-  foldedParallel: 'Parallel part',
+  foldedParallel: 'Parallel',
   nodeCount: (count: number) => plural(count, 'node'),
   findNode: 'Find a node…',
   noGraph: 'This run has no graph; its nodes appear here as they are named.',

@@ -84,7 +84,7 @@ export const zh: Text = {
   unfold: (count) => `展开 ${count} 个节点`,
   fold: '折叠这一部分',
   foldedLoop: '循环',
-  foldedParallel: '并行部分',
+  foldedParallel: '并行',
   nodeCount: (count) => `${count} 个节点`,
   findNode: '查找节点…',
   noGraph: '此运行没有流程图；节点被提到时会出现在这里。',

@@ -4,6 +4,8 @@
 //! A memory is stored whether or not it has an embedding yet; [`unembedded`] is the queue of those
 //! that still need one.
 
+mod indexes;
+mod searchers;
 mod unembedded;
 mod vector;
 mod words;
@@ -18,7 +20,9 @@ use uuid::Uuid;
 use super::{Cursor, Page, Storage, StorageError};
 use crate::session::{Memory, SessionId, Timestamp};
 
+pub(super) use searchers::Searchers;
 pub use unembedded::Unembedded;
+pub(super) use words::containing;
 
 /// A memory to be stored.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +39,7 @@ pub struct NewMemory<'a> {
 }
 
 /// Which memories a search looks at. Every given condition must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MemoryScope {
     pub group_id: Option<Uuid>,
     pub agent_id: Option<String>,
@@ -53,10 +57,6 @@ const COLUMNS: &str =
     "id, group_id, agent_id, session_id, content, metadata, embedding IS NOT NULL AS embedded, created_at";
 
 impl MemoryScope {
-    fn is_everything(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Adds `AND …` for each condition.
     fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
         if let Some(group_id) = self.group_id {

@@ -1,4 +1,6 @@
-//! The memories that still need an embedding, as a queue that several instances work off together.
+//! The memories that still need an embedding: those that have none, and after them those whose
+//! embedding has another dimension than the server's, from before that setting was changed. It is
+//! as a queue that several instances work off together.
 //!
 //! A transaction that stays open while the endpoint thinks would hold its rows' locks for as long,
 //! and deleting their session would wait for it. So taking up is a statement of its own: it passes
@@ -26,7 +28,8 @@ impl Storage {
         self.unembedded.notified().await;
     }
 
-    /// Takes up to `limit` memories for the time of `lease`; of each text at most `characters`.
+    /// Takes up to `limit` memories for the time of `lease`; of each text at most `characters`. When
+    /// all have an embedding, those that have one of another dimension than `dimension` come next.
     ///
     /// # Errors
     ///
@@ -36,25 +39,48 @@ impl Storage {
         limit: u32,
         lease: Duration,
         characters: u32,
+        dimension: u32,
     ) -> Result<Vec<Unembedded>, StorageError> {
-        let rows = sqlx::query(
+        let taken = self.take_those("embedding IS NULL", limit, lease, characters).await?;
+        if !taken.is_empty() {
+            return Ok(taken);
+        }
+        // While instances with different settings run side by side, as in an update, only those with the
+        // one that was made last take these: else each would undo the other's work, for as long.
+        let others = format!(
+            "vector_dims(unit) <> {dimension} AND (SELECT indexdef LIKE '%<> {dimension})%' FROM pg_indexes
+             WHERE schemaname = current_schema() AND indexname = 'idx_memories_other_dimension')"
+        );
+        self.take_those(&others, limit, lease, characters).await
+    }
+
+    async fn take_those(
+        &self,
+        condition: &str,
+        limit: u32,
+        lease: Duration,
+        characters: u32,
+    ) -> Result<Vec<Unembedded>, StorageError> {
+        let sql = format!(
             "WITH taken AS MATERIALIZED (
-                 SELECT id FROM memories WHERE embedding IS NULL AND embed_after <= now()
+                 SELECT id FROM memories WHERE {condition} AND embed_after <= now()
                  ORDER BY embed_after LIMIT $1 FOR UPDATE SKIP LOCKED)
              UPDATE memories SET embed_after = now() + make_interval(secs => $2) FROM taken
-             WHERE memories.id = taken.id RETURNING memories.id, left(content, $3) AS content",
-        )
-        .bind(i64::from(limit))
-        .bind(lease.as_secs_f64())
-        .bind(i32::try_from(characters).unwrap_or(i32::MAX))
-        .fetch_all(&self.pool)
-        .await?;
+             WHERE memories.id = taken.id RETURNING memories.id, left(content, $3) AS content"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(i64::from(limit))
+            .bind(lease.as_secs_f64())
+            .bind(i32::try_from(characters).unwrap_or(i32::MAX))
+            .fetch_all(&self.pool)
+            .await?;
         let read =
             |row: &sqlx::postgres::PgRow| Ok(Unembedded { id: row.try_get("id")?, content: row.try_get("content")? });
         Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Stores embeddings. Memories that were deleted meanwhile, or have one by now, are passed over.
+    /// Stores embeddings. Memories that were deleted meanwhile, or have one like it by now, are passed
+    /// over.
     ///
     /// # Errors
     ///
@@ -64,7 +90,7 @@ impl Storage {
             embeddings.into_iter().map(|(id, embedding)| (id, embedding.into())).unzip();
         sqlx::query(
             "UPDATE memories SET embedding = e.embedding FROM UNNEST($1::uuid[], $2::vector[]) AS e (id, embedding)
-             WHERE memories.id = e.id AND memories.embedding IS NULL",
+             WHERE memories.id = e.id AND vector_dims(memories.embedding) IS DISTINCT FROM vector_dims(e.embedding)",
         )
         .bind(ids)
         .bind(vectors)
@@ -73,18 +99,18 @@ impl Storage {
         Ok(())
     }
 
-    /// How many memories have no embedding, counted up to `limit`.
+    /// How many memories have no embedding, or one of another dimension, counted up to `limit` each.
     ///
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn count_unembedded(&self, limit: u32) -> Result<u32, StorageError> {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM (SELECT FROM memories WHERE embedding IS NULL LIMIT $1) AS waiting",
-        )
-        .bind(i64::from(limit))
-        .fetch_one(&self.pool)
-        .await?;
+    pub async fn count_unembedded(&self, limit: u32, dimension: u32) -> Result<u32, StorageError> {
+        let sql = format!(
+            "SELECT count(*) FROM ((SELECT FROM memories WHERE embedding IS NULL LIMIT $1)
+                 UNION ALL (SELECT FROM memories WHERE vector_dims(unit) <> {dimension} LIMIT $1)) AS waiting"
+        );
+        let count: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_one(&self.pool).await?;
         Ok(u32::try_from(count).unwrap_or(limit))
     }
 
@@ -94,7 +120,7 @@ impl Storage {
     ///
     /// When the database is away.
     pub async fn return_unembedded(&self, ids: &[Uuid], pause: Duration) -> Result<(), StorageError> {
-        sqlx::query("UPDATE memories SET embed_after = now() + make_interval(secs => $2) WHERE id = ANY($1) AND embedding IS NULL")
+        sqlx::query("UPDATE memories SET embed_after = now() + make_interval(secs => $2) WHERE id = ANY($1)")
             .bind(ids)
             .bind(pause.as_secs_f64())
             .execute(&self.pool)

@@ -4,11 +4,18 @@
 //! outside the scope are thrown away afterwards; with a small group in a large table the walk ends
 //! before it has met the group at all. So there are two ways:
 //!
-//! - *A scope of few rows* is compared row by row, through the index of its group, agent or session.
-//!   That is exact, and takes time in proportion to the scope alone.
+//! - *A small scope* is compared row by row, through the index of its group, agent or session. That
+//!   misses nothing, and takes time in proportion to the scope alone. A group's vectors stand side by
+//!   side in an index of their own, so that the table is not touched.
 //! - *A large scope, or none,* goes through the HNSW index with pgvector's iterative scan: it walks on
 //!   until it has found enough rows of the scope. If it gives up before that, the scope is compared
 //!   row by row after all: a full answer late rather than a short one.
+//!
+//! Both compare `unit`, the embedding with length 1 in half precision, and find some more than were
+//! asked for; of these the whole embeddings are compared, which gives the exact order and scores. Where
+//! there are only a few rows in the first place, the embeddings are compared at once. Most scopes are
+//! such; so a search begins there, in a statement that finds nothing where there is more, and which way
+//! the scope is to be searched then is remembered.
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{FromRow as _, QueryBuilder, Row as _};
@@ -17,26 +24,16 @@ use super::{COLUMNS, MemoryScope, Nearness};
 use crate::session::Memory;
 use crate::storage::{Storage, StorageError};
 
-/// Begins a search.
-///
-/// - Scopes differ in size by orders of magnitude, so a plan made for one must not serve another.
-/// - A search that takes very long is ended, rather than keeping a connection busy for a client
-///   that has gone.
-/// - `ef_search` is how wide the walk is: wider than the default 40, since recall matters more here than
-///   the last millisecond. `relaxed_order` lets later parts of the walk return rows nearer than
-///   earlier ones; the order is made afterwards. The walk may visit 40,000 rows (default 20,000) in 8
-///   times `work_mem` before it gives up.
-pub(super) const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan;
-    SET LOCAL statement_timeout = '10s'; SET LOCAL hnsw.iterative_scan = relaxed_order;
-    SET LOCAL hnsw.ef_search = 200; SET LOCAL hnsw.max_scan_tuples = 40000; SET LOCAL hnsw.scan_mem_multiplier = 8";
-
-/// A scope is small when all its vectors together have at most this many numbers: 10,000 rows of 384.
-/// Measured there on two busy cores, comparing takes about 5 µs a row (50 ms for 10,000), counting up to
-/// the bound 0.5 ms, and a walk through the index 0.5 to 7 ms. So beyond this, exactness costs more
-/// than it gives; below it, nobody waits for it.
-const EXACT_NUMBERS: usize = 4_000_000;
+/// Rows whose embeddings are compared at once.
+const FEW: i64 = 128;
+/// A scope is small when all its vectors together have at most this many numbers: 52,000 rows of 384.
+/// Comparing a group of such takes 0.35 µs a row and misses nothing. A walk through the index takes 2
+/// to 3 ms where every row counts, ten times that where one in fifty does, and misses a tenth then.
+const SMALL_NUMBERS: usize = 20_000_000;
 /// And it has at most this many rows, however short their vectors: a row has a price of its own.
-const EXACT_ROWS: usize = 20_000;
+const SMALL_ROWS: usize = 50_000;
+/// Found beyond what was asked for, since half precision may swap neighbours.
+const SPARE: u32 = 16;
 
 impl Storage {
     /// The memories of a scope nearest to `embedding` (checked before), nearest first. A score is
@@ -51,21 +48,51 @@ impl Storage {
         embedding: &[f32],
         nearness: Nearness,
     ) -> Result<Vec<Memory>, StorageError> {
-        let mut transaction = self.pool.begin_with(BEGIN).await?;
         let search = Search { scope, embedding, limit: nearness.limit };
+        loop {
+            let mut searcher = self.searchers.take().await?;
+            match self.nearest(&search, &mut searcher.connection).await {
+                Ok(mut found) => {
+                    self.searchers.give_back(searcher);
+                    // Found in this order, so that nothing nearer was left out for what is cut off here.
+                    found.retain(|memory| memory.score >= nearness.min_score);
+                    return Ok(found);
+                }
+                Err(error) if self.searchers.was_stale(&searcher, &error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn nearest(&self, search: &Search<'_>, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
+        let way = if let Some(way) = self.searchers.way(search.scope) {
+            way
+        } else {
+            let found = search.among_few(connection).await?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            // Nothing was found where nothing is, or where there are more than a few.
+            let Some(way) = search.way(connection).await? else { return Ok(Vec::new()) };
+            self.searchers.remember(search.scope, way);
+            way
+        };
         let mut found = Vec::new();
-        let is_large = search.is_large(&mut transaction).await?;
-        if is_large {
-            found = search.through_index(&mut transaction).await?;
+        if way == Way::ThroughIndex {
+            found = search.through_index(connection).await?;
         }
-        if found.len() < nearness.limit as usize {
-            found = search.row_by_row(&mut transaction).await?;
+        if found.len() < search.limit as usize {
+            found = search.row_by_row(connection).await?;
         }
-        transaction.commit().await?;
-        // Found in this order, so that nothing nearer was left out for what is cut off here.
-        found.retain(|memory| memory.score >= nearness.min_score);
         Ok(found)
     }
+}
+
+/// How to search a scope of more than a few rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    RowByRow,
+    ThroughIndex,
 }
 
 struct Search<'a> {
@@ -75,43 +102,52 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn is_large(&self, connection: &mut PgConnection) -> Result<bool, StorageError> {
-        let small = (EXACT_NUMBERS / self.embedding.len().max(1)).min(EXACT_ROWS);
+    /// The way for the size that the scope has now; `None` when there is nothing in it.
+    async fn way(&self, connection: &mut PgConnection) -> Result<Option<Way>, StorageError> {
+        let small = (SMALL_NUMBERS / self.embedding.len().max(1)).min(SMALL_ROWS);
         let small = i64::try_from(small).unwrap_or(i64::MAX);
-        if self.scope.is_everything() {
-            // There is no index to count the whole table by; the last ANALYZE knows it well enough.
-            let rows: f32 = sqlx::query_scalar("SELECT reltuples FROM pg_class WHERE oid = 'memories'::regclass")
-                .fetch_one(&mut *connection)
-                .await?;
-            if f64::from(rows) > small as f64 {
-                return Ok(true);
-            }
-        }
-        let mut query = QueryBuilder::new("SELECT count(*) FROM (SELECT FROM memories WHERE TRUE");
-        self.scope.push_to(&mut query);
-        query.push(" LIMIT ").push_bind(small + 1).push(") AS counted");
+        let mut query = QueryBuilder::new("SELECT ");
+        self.push_count(&mut query, small);
         let rows: i64 = query.build_query_scalar().fetch_one(connection).await?;
-        Ok(rows > small)
+        Ok((rows > 0).then_some(if rows > small { Way::ThroughIndex } else { Way::RowByRow }))
     }
 
-    async fn through_index(&self, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
-        let distance = format!("embedding::vector({}) <=> ", self.embedding.len());
-        let mut query = QueryBuilder::new("WITH nearest AS MATERIALIZED (SELECT id, ");
-        query.push(&distance).push_bind(self.vector());
+    /// Finds nothing when there are more than a few.
+    async fn among_few(&self, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
+        let mut query = QueryBuilder::new(format!("SELECT {COLUMNS}, 1 - (embedding <=> "));
+        query.push_bind(self.vector()).push(") AS score");
         self.push_rows(&mut query);
-        query.push(" ORDER BY ").push(&distance).push_bind(self.vector());
-        query.push(" LIMIT ").push_bind(i64::from(self.limit)).push(")");
+        query.push(" AND ");
+        self.push_count(&mut query, FEW);
+        query.push(" <= ").push_bind(FEW).push(" ORDER BY score DESC, id LIMIT ").push_bind(i64::from(self.limit));
         self.read(query, connection).await
     }
 
+    async fn through_index(&self, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
+        let order = format!("unit::halfvec({}) <=> (SELECT unit FROM asked)", self.embedding.len());
+        self.among_nearest(&order, connection).await
+    }
+
+    /// Not in order of the expression that the HNSW index is over, so it cannot be taken here.
     async fn row_by_row(&self, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
-        // Distances first and alone: the planner must neither take the HNSW index here nor carry
-        // the texts through the sort.
-        let mut query = QueryBuilder::new("WITH compared AS MATERIALIZED (SELECT id, embedding <=> ");
-        query.push_bind(self.vector());
+        self.among_nearest("unit <#> (SELECT unit FROM asked)", connection).await
+    }
+
+    /// Of those that come first in `order`, the nearest.
+    async fn among_nearest(&self, order: &str, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
+        let mut query = QueryBuilder::new(
+            "WITH asked AS MATERIALIZED (SELECT given AS embedding, l2_normalize(given)::halfvec AS unit FROM (SELECT ",
+        );
+        query.push_bind(self.vector()).push("::vector AS given) AS given), near AS MATERIALIZED (SELECT id");
         self.push_rows(&mut query);
-        query.push("), nearest AS MATERIALIZED (SELECT id, distance FROM compared ORDER BY distance, id LIMIT ");
-        query.push_bind(i64::from(self.limit)).push(")");
+        // In the statement itself, since plans are made for it, and in few sizes, since they are kept.
+        let near = (self.limit + SPARE).next_multiple_of(SPARE);
+        query.push(format!(
+            " ORDER BY {order} LIMIT {near})
+             SELECT {COLUMNS}, 1 - (embedding <=> (SELECT embedding FROM asked)) AS score
+             FROM near JOIN memories USING (id) ORDER BY score DESC, id LIMIT "
+        ));
+        query.push_bind(i64::from(self.limit));
         self.read(query, connection).await
     }
 
@@ -121,8 +157,15 @@ impl Search<'_> {
 
     /// The rows that can be compared: stored when the dimension was another one, they cannot.
     fn push_rows(&self, query: &mut QueryBuilder<sqlx::Postgres>) {
-        query.push(" AS distance FROM memories WHERE vector_dims(embedding) = ").push(self.embedding.len());
+        query.push(" FROM memories WHERE vector_dims(unit) = ").push(self.embedding.len());
         self.scope.push_to(query);
+    }
+
+    /// Adds the number of rows in the scope, counted no further than one beyond `at_most`.
+    fn push_count(&self, query: &mut QueryBuilder<sqlx::Postgres>, at_most: i64) {
+        query.push("(SELECT count(*) FROM (SELECT FROM memories WHERE true");
+        self.scope.push_to(query);
+        query.push(" LIMIT ").push_bind(at_most.saturating_add(1)).push(") AS counted)");
     }
 
     async fn read(
@@ -130,9 +173,6 @@ impl Search<'_> {
         mut query: QueryBuilder<sqlx::Postgres>,
         connection: &mut PgConnection,
     ) -> Result<Vec<Memory>, StorageError> {
-        query.push(format!(
-            " SELECT {COLUMNS}, 1 - distance AS score FROM nearest JOIN memories USING (id) ORDER BY distance, id"
-        ));
         let read = |row: &PgRow| Ok(Memory { score: Some(row.try_get("score")?), ..Memory::from_row(row)? });
         Ok(query.build().fetch_all(connection).await?.iter().map(read).collect::<sqlx::Result<_>>()?)
     }

@@ -14,6 +14,11 @@ use super::{COLUMNS, MemoryScope, Nearness};
 use crate::session::Memory;
 use crate::storage::{Storage, StorageError};
 
+/// Words and scopes differ in size by orders of magnitude, so a plan made for one must not serve
+/// another. A search that takes very long is ended, rather than keeping a connection busy for a client
+/// that has gone.
+const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL statement_timeout = '10s'";
+
 /// Memories that are ranked at most. A word that more of them have says little about any.
 const RANKED: u32 = 20_000;
 /// The newest memories of the scope are looked through for the substring, at most so many.
@@ -34,7 +39,7 @@ impl Storage {
         text: &str,
         nearness: Nearness,
     ) -> Result<Vec<Memory>, StorageError> {
-        let mut transaction = self.pool.begin_with(super::vector::BEGIN).await?;
+        let mut transaction = self.pool.begin_with(BEGIN).await?;
         let mut found = by_words(&mut transaction, scope, text, nearness.limit).await?;
         if found.len() < nearness.limit as usize {
             let known: Vec<Uuid> = found.iter().map(|memory| memory.id).collect();
@@ -108,7 +113,7 @@ fn read(rows: Vec<PgRow>) -> Result<Vec<Memory>, StorageError> {
 }
 
 /// A pattern for `LIKE` that any text with `part` in it fits.
-fn containing(part: &str) -> String {
+pub(in crate::storage) fn containing(part: &str) -> String {
     let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::Replay;
 use crate::protocol::{IdleStretch, ReplaySpeed, ReplayState, ServerFrame};
@@ -25,7 +25,9 @@ pub(super) struct Report {
     said: Option<Said>,
     sent: Instant,
     silences: Silences,
-    search: Option<AbortOnDropHandle<Result<Silences, StorageError>>>,
+    /// Let go of, not aborted, when the replay ends: whoever has the connection next would have to
+    /// wait for the query all the same.
+    search: Option<JoinHandle<Result<Silences, StorageError>>>,
     next_search: Instant,
 }
 
@@ -63,9 +65,10 @@ impl Replay {
             playing: said.playing,
             live: said.live,
             first_revision: range.first,
-            last_revision: range.last,
+            // A live viewer may have come further than the replay has looked.
+            last_revision: said.last,
             start_at: range.start_at,
-            end_at: range.end_at,
+            end_at: range.end_at.max(said.at),
             idle: self.report.silences.stretches().iter().map(|&(from, to)| IdleStretch { from, to }).collect(),
             skip_idle_ms: options.skip_idle.and_then(|longest| u64::try_from(longest.as_millis()).ok()),
         };
@@ -134,12 +137,16 @@ impl Replay {
             report.next_search = now + SEARCH;
             let storage = self.gateway.hub.storage().clone();
             let look_up = report.silences.clone().look_up(storage, self.request.session_id, last);
-            let socket = Arc::clone(&self.socket);
-            report.search = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            let (socket, places) = (Arc::downgrade(&self.socket), Arc::clone(&self.gateway.searches));
+            report.search = Some(tokio::spawn(async move {
+                let place = places.acquire().await;
                 let found = look_up.await;
-                socket.wake.notify_one();
+                drop(place);
+                if let Some(socket) = socket.upgrade() {
+                    socket.wake.notify_one();
+                }
                 found
-            })));
+            }));
         }
     }
 }

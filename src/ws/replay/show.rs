@@ -74,8 +74,9 @@ impl Replay {
         // At full speed the client sets the pace, so nothing is left out for it.
         let conflates = self.player.playhead().pace().speed() != Speed::Max;
         for _ in 0..TURN {
-            let is_due = self.player.next(self.wall()) == Next::Due;
-            let folds_on = conflates && is_due;
+            let next = self.player.next(self.wall());
+            // More may be due than has been read.
+            let folds_on = conflates && matches!(next, Next::Due | Next::Unread);
             if self.has_unsent() && !(self.is_catching_up && folds_on) {
                 match self.held_back_until() {
                     Some(_) if folds_on => {}
@@ -87,7 +88,7 @@ impl Replay {
                     }
                 }
             }
-            if !is_due {
+            if next != Next::Due {
                 return Ok(Shown::All);
             }
             let Some(event) = self.player.advance()? else { return Ok(Shown::All) };

@@ -8,6 +8,7 @@ mod process;
 mod raw;
 mod server;
 mod socket;
+mod terminal;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub use process::ServerProcess;
 pub use raw::{CONTINUATION, FINAL, RawSocket, TEXT};
 pub use server::{TestServer, answer, config, problem};
 pub use socket::Socket;
+pub use terminal::Terminal;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -145,6 +145,77 @@ async fn a_text_that_the_endpoint_refuses_does_not_hold_up_the_others() {
 }
 
 #[tokio::test]
+async fn memories_of_another_dimension_are_embedded_anew_and_found_again() {
+    let short = |config: &mut relive::config::ServeConfig| config.database.embedding_dim = 4;
+    let server = TestServer::start_with(short).await;
+    let mut ids = Vec::new();
+    for n in 0..100 {
+        let stored = server.remember(json!({"content": format!("memory {n}"), "embedding": [n, 1, 0, 0]})).await;
+        ids.push(stored["id"].as_str().expect("an id").to_owned());
+    }
+    let database = server.stop().await;
+
+    // Without an endpoint they stay as they are: not found by vector, and there when the setting is undone.
+    let server = TestServer::start_on(database, |_| {}).await;
+    let found = server.recall(json!({"embedding": embedding("memory 42", 8)})).await;
+    assert_eq!(contents(&found), Vec::<&str>::new());
+    let database = server.stop().await;
+    let server = TestServer::start_on(database, short).await;
+    assert_eq!(contents(&server.recall(json!({"embedding": [0, 1, 0, 0], "limit": 1})).await), ["memory 0"]);
+
+    // With one they get new ones, the old being there until then.
+    let endpoint = EmbeddingsEndpoint::start();
+    endpoint.become_(Mood::Silent);
+    let server = TestServer::start_on(server.stop().await, |config| endpoint.configure(config)).await;
+    eventually("the endpoint is asked", async || !endpoint.requests().is_empty()).await;
+    let numbers = async |id: &str| {
+        let (_, memory) = server.get(&format!("/api/v1/memories/{id}")).await;
+        memory["embedding"].as_array().map(Vec::len)
+    };
+    assert_eq!(numbers(&ids[42]).await, Some(4));
+    endpoint.become_(Mood::Good);
+    eventually("all have the new dimension", async || {
+        for id in &ids {
+            if numbers(id).await != Some(8) {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    let asked = endpoint.requests().concat();
+    assert_eq!((asked.len(), asked.iter().collect::<HashSet<_>>().len()), (100, 100), "each is asked for once");
+    let found = server.recall(json!({"text": "memory 42", "limit": 1})).await;
+    assert_eq!((contents(&found), &found["method"]), (vec!["memory 42"], &json!("vector")));
+}
+
+/// While an update runs, there may be an instance with the old setting: it must not undo the work.
+#[tokio::test]
+async fn only_instances_with_the_setting_made_last_embed_anew() {
+    let database = crate::harness::Database::create().await;
+    let storage = database.storage();
+    storage.migrate(4).await.expect("migrate");
+    for dimension in [4, 8] {
+        let sql = "INSERT INTO memories (id, content, embedding, created_at) VALUES ($1, $2, $3, now())";
+        sqlx::query(sql)
+            .bind(uuid::Uuid::now_v7())
+            .bind(format!("of {dimension}"))
+            .bind(pgvector::Vector::from(embedding("text", dimension)))
+            .execute(storage.pool())
+            .await
+            .expect("a memory");
+    }
+    let taken = async |dimension| {
+        let taken = storage.take_unembedded(64, std::time::Duration::ZERO, 100, dimension).await.expect("taken");
+        taken.into_iter().map(|memory| memory.content).collect::<Vec<_>>()
+    };
+    assert_eq!((taken(4).await, taken(8).await), (vec!["of 8".to_owned()], Vec::new()));
+    storage.migrate(8).await.expect("another setting");
+    assert_eq!((taken(4).await, taken(8).await), (Vec::new(), vec!["of 4".to_owned()]));
+    assert_eq!(storage.count_unembedded(10, 8).await.expect("a count"), 1);
+}
+
+#[tokio::test]
 async fn two_servers_on_one_database_share_the_work() {
     let endpoint = EmbeddingsEndpoint::start();
     endpoint.become_(Mood::Silent);

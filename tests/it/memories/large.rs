@@ -96,7 +96,7 @@ async fn a_small_group_in_a_large_table_gets_its_true_nearest() {
 async fn large_scopes_are_searched_through_the_index_and_miss_almost_nothing() {
     let mut random = StdRng::seed_from_u64(11);
     let (large, small) = (Uuid::now_v7(), Uuid::now_v7());
-    let mut all = rows(&mut random, large, 20_500, HERE);
+    let mut all = rows(&mut random, large, 50_500, HERE);
     all.extend(rows(&mut random, small, 20, THERE));
     let (_database, storage) = database_with(&all).await;
     let scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'idx_memories_embedding'";

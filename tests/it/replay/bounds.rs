@@ -146,6 +146,24 @@ async fn a_viewer_that_is_too_slow_for_the_pace_is_shown_newer_states_and_every_
 }
 
 #[tokio::test]
+async fn replays_that_wait_hold_no_database_connection() {
+    // Two for writing, one for everything else.
+    let server = TestServer::start_with(|config| config.database.database_connections = 3).await;
+    let id = ended_session(&server, 300).await;
+    let mut replays = Vec::new();
+    for query in ["paused=true", "speed=0.1&mode=events", "speed=0.1&mode=delta&from=9"].repeat(4) {
+        let mut replay = Replay::open(&server, &id, query).await;
+        replay.state().await;
+        replays.push(replay);
+    }
+    for replay in &mut replays {
+        let (shown, _) = replay.control("seek", json!({"revision": 150})).await;
+        assert!(shown.iter().any(|frame| frame["type"] == "snapshot" && frame["revision"] == 150));
+    }
+    assert_eq!(server.session(&format!("{id}?revision=7")).await["revision"], 7);
+}
+
+#[tokio::test]
 async fn seeks_of_a_client_that_reads_no_answer_do_not_pile_up() {
     let server = TestServer::start().await;
     let id = server.running_session().await;

@@ -138,3 +138,20 @@ async fn large_messages_and_events_come_all_the_same() {
         assert_eq!((kinds("message"), frames.len()), (6, 6 + 15 + 1), "{mode}");
     }
 }
+
+#[tokio::test]
+async fn who_asks_for_a_slower_pace_gets_fewer_states_and_at_full_speed_all_of_them_slowly() {
+    let server = TestServer::start().await;
+    let id = ended_session(&server, 40).await;
+    let server = retime(server, &id, &[0; 40]).await;
+    for mode in ["snapshot", "delta"] {
+        // All at the same moment; the last state is never held back.
+        let query = format!("mode={mode}&minIntervalMs=3600000");
+        assert_eq!(revisions(&Replay::open(&server, &id, &query).await.up_to_end().await), [1, 40, 40], "{mode}");
+        let begun = std::time::Instant::now();
+        let query = format!("mode={mode}&minIntervalMs=2&speed=max");
+        let frames = Replay::open(&server, &id, &query).await.up_to_end().await;
+        assert_eq!(revisions(&frames), (1..=40).chain([40]).collect::<Vec<_>>(), "{mode}");
+        assert!(begun.elapsed().as_millis() >= 38 * 2, "{mode}");
+    }
+}

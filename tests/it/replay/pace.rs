@@ -90,7 +90,7 @@ async fn while_it_plays_it_says_where_it_stands_often_enough_and_not_too_often()
     // Some two seconds, the second of them silent.
     assert!(states.len() as u128 <= 3 + took / 100, "{} in {took} ms", states.len());
     let silent = states.iter().filter(|(_, state)| state["revision"] == 499).count();
-    assert!(silent >= 3, "a scrubber would stand still: {silent}");
+    assert!(silent >= 2, "a scrubber would stand still: {silent}");
     let is_later = |pair: &[(Duration, Value)]| pair[0].1["at"].as_str() <= pair[1].1["at"].as_str();
     assert!(states.windows(2).all(is_later), "time goes on");
     let (moved, last) = (&states[states.len() - 2].1, &states[states.len() - 1].1);

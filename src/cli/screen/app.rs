@@ -1,0 +1,273 @@
+//! What is on the screen, and what actions and frames do to it.
+
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+
+use super::feed::Feed;
+use super::keys::{Action, Place};
+use super::list_page::ListPage;
+use super::session_page::{Focus, SessionPage, far_revision, other_speed};
+use crate::client::{
+    Client, ClientError, Command, ConnectionState, GraphDefinition, ReplayControl, Revision, ServerFrame, SessionId,
+    SessionStatus, WorkflowSession,
+};
+
+/// Answers that wait to be shown.
+const ANSWERS: usize = 16;
+
+/// What calls to the server came back with.
+pub(super) enum Answer {
+    Graph(SessionId, Box<GraphDefinition>),
+    State(Box<WorkflowSession>),
+    Notice(String),
+}
+
+/// A session that is open, and where its frames come from.
+pub(super) struct Open {
+    pub page: SessionPage,
+    pub live: Feed,
+    pub replay: Option<Feed>,
+}
+
+/// A question in front of what cannot be taken back.
+pub(super) struct Question {
+    pub text: &'static str,
+    command: Command,
+}
+
+/// Everything on the screen.
+pub(super) struct App {
+    client: Client,
+    pub connection: watch::Receiver<ConnectionState>,
+    pub list: ListPage,
+    pub list_feed: Feed,
+    pub open: Option<Open>,
+    pub notice: Option<String>,
+    pub question: Option<Question>,
+    pub quit: bool,
+    answers: mpsc::Sender<Answer>,
+}
+
+/// What happened next.
+pub(super) enum Happened {
+    Listed(Result<ServerFrame, ClientError>),
+    Lived(Result<ServerFrame, ClientError>),
+    Relived(Result<ServerFrame, ClientError>),
+    ConnectionChanged,
+}
+
+impl App {
+    pub(super) fn new(client: Client) -> (Self, mpsc::Receiver<Answer>) {
+        let (answers, answered) = mpsc::channel(ANSWERS);
+        let app = Self {
+            connection: client.connection(),
+            list: ListPage::default(),
+            list_feed: Feed::list(&client),
+            open: None,
+            notice: None,
+            question: None,
+            quit: false,
+            answers,
+            client,
+        };
+        (app, answered)
+    }
+
+    pub(super) fn open(&mut self, id: SessionId) {
+        self.notice = None;
+        let live = Feed::live(&self.client, id);
+        self.open = Some(Open { page: SessionPage::new(id), live, replay: None });
+        let (client, answers) = (self.client.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let state = match client.session(id).await {
+                Ok(session) => Answer::State(Box::new(session)),
+                Err(error) => Answer::Notice(error.to_string()),
+            };
+            // Nobody waits for these once the screen is gone.
+            let _ = answers.send(state).await;
+            if let Ok(graph) = client.graph(id).await {
+                let _ = answers.send(Answer::Graph(id, Box::new(graph))).await;
+            }
+        });
+    }
+
+    /// Waits for a frame, or a change of the connection. May be abandoned without losing any.
+    pub(super) async fn happens(&mut self) -> Happened {
+        let (live, replay) = match &mut self.open {
+            Some(open) => (Some(&mut open.live), open.replay.as_mut()),
+            None => (None, None),
+        };
+        tokio::select! {
+            frame = self.list_feed.next() => Happened::Listed(frame),
+            frame = next_of(live) => Happened::Lived(frame),
+            frame = next_of(replay) => Happened::Relived(frame),
+            Ok(()) = self.connection.changed() => Happened::ConnectionChanged,
+        }
+    }
+
+    pub(super) fn take(&mut self, happened: Happened) {
+        match happened {
+            Happened::Listed(Ok(frame)) => self.list.take(frame),
+            Happened::Lived(Ok(frame)) => self.take_live(frame),
+            Happened::Relived(Ok(frame)) => self.take_replay(frame),
+            Happened::Listed(Err(error)) | Happened::Lived(Err(error)) | Happened::Relived(Err(error)) => {
+                self.notice = Some(error.to_string());
+            }
+            Happened::ConnectionChanged => {}
+        }
+    }
+
+    /// Takes in what is there already, so that one drawing shows it all.
+    pub(super) fn take_ready(&mut self) {
+        while let Some(frame) = self.list_feed.ready() {
+            self.take(Happened::Listed(frame));
+        }
+        while let Some(frame) = self.open.as_mut().and_then(|open| open.live.ready()) {
+            self.take(Happened::Lived(frame));
+        }
+        while let Some(frame) = self.open.as_mut().and_then(|open| open.replay.as_mut()?.ready()) {
+            self.take(Happened::Relived(frame));
+        }
+    }
+
+    fn take_live(&mut self, frame: ServerFrame) {
+        if let Some(open) = &mut self.open {
+            open.page.take_live(frame);
+        }
+    }
+
+    fn take_replay(&mut self, frame: ServerFrame) {
+        match (frame, &mut self.open) {
+            (ServerFrame::Error { message, .. }, _) => self.notice = Some(message),
+            (frame, Some(open)) => open.page.take_replay(frame),
+            _ => {}
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) {
+        match (answer, &mut self.open) {
+            (Answer::Graph(id, graph), Some(open)) if open.page.id == id => open.page.learn_graph(&graph),
+            (Answer::State(session), Some(open)) if open.page.id == session.id => open.page.show(*session),
+            (Answer::Notice(notice), _) => self.notice = Some(notice),
+            _ => {}
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        match &self.open {
+            _ if self.question.is_some() => Place::Question,
+            Some(open) if open.page.is_relived() => Place::Relived,
+            Some(_) => Place::Live,
+            None if self.list.typing => Place::Typing,
+            None => Place::List,
+        }
+    }
+
+    /// Whether time alone changes what is shown.
+    pub(super) fn is_moving(&self) -> bool {
+        let runs = |session: &WorkflowSession| !session.status.is_ended() && session.started_at.is_some();
+        self.open.as_ref().is_none_or(|open| open.page.session().is_some_and(runs))
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.notice = None;
+        let question = self.question.take();
+        match action {
+            Action::Quit => self.quit = true,
+            Action::Yes => question.into_iter().for_each(|question| self.command(question.command)),
+            Action::No => {}
+            _ if self.open.is_some() => self.act_on_session(action),
+            _ => self.act_on_list(action),
+        }
+    }
+
+    fn act_on_list(&mut self, action: Action) {
+        match action {
+            Action::Move(rows) => self.list.move_by(rows),
+            Action::Search => self.list.typing = true,
+            Action::Type(character) => self.list.type_character(character),
+            Action::Erase => drop(self.list.text.pop()),
+            Action::Back if self.list.typing => {
+                self.list.typing = false;
+                self.list.text.clear();
+            }
+            Action::Back => self.list.text.clear(),
+            Action::Open => {
+                self.list.typing = false;
+                if let Some(id) = self.list.chosen() {
+                    self.open(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn act_on_session(&mut self, action: Action) {
+        let Some(open) = &mut self.open else { return };
+        let status = open.page.newest().map(|session| session.status);
+        match action {
+            Action::Back => self.open = None,
+            Action::Move(rows) => open.page.move_by(rows),
+            Action::OtherPane => {
+                open.page.focus = if open.page.focus == Focus::Nodes { Focus::Messages } else { Focus::Nodes };
+            }
+            Action::OnlySelected => open.page.only_selected = !open.page.only_selected,
+            Action::Start => self.command(Command::Start),
+            Action::PauseOrResume if status == Some(SessionStatus::Paused) => self.command(Command::Resume),
+            Action::PauseOrResume => self.command(Command::Pause),
+            Action::Stop => self.ask("Stop this run? It ends as failed.", Command::Stop { reason: None }),
+            Action::Cancel => self.ask("Cancel this run?", Command::Cancel { reason: None }),
+            Action::Relive => {
+                open.page.relive();
+                open.replay = Some(Feed::replay(&self.client, open.page.id));
+            }
+            Action::Live => {
+                open.page.go_live();
+                open.replay = None;
+            }
+            other => open.control(other),
+        }
+    }
+
+    fn ask(&mut self, text: &'static str, command: Command) {
+        self.question = Some(Question { text, command });
+    }
+
+    /// Sends a command; a refusal is shown when it comes.
+    fn command(&mut self, command: Command) {
+        let Some(id) = self.open.as_ref().map(|open| open.page.id) else { return };
+        let (client, answers) = (self.client.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            if let Err(error) = client.command(id, vec![command]).await {
+                let _ = answers.send(Answer::Notice(error.to_string())).await;
+            }
+        });
+    }
+}
+
+impl Open {
+    /// What an action means to the replay.
+    fn control(&self, action: Action) {
+        let (Some(replay), Some(stands)) = (&self.replay, self.page.stands()) else { return };
+        let seek = |revision: Revision| ReplayControl::Seek(revision);
+        let control = match action {
+            Action::PlayOrPause if stands.playing => ReplayControl::Pause,
+            Action::PlayOrPause => ReplayControl::Play,
+            Action::Step { forward: true } => ReplayControl::StepForward,
+            Action::Step { forward: false } => ReplayControl::StepBack,
+            Action::Leap { forward } => seek(far_revision(stands, forward)),
+            Action::First => seek(stands.first_revision),
+            Action::Last => seek(stands.last_revision),
+            Action::Speed { faster } => ReplayControl::Speed(other_speed(stands.speed, faster)),
+            _ => return,
+        };
+        replay.control(control);
+    }
+}
+
+async fn next_of(feed: Option<&mut Feed>) -> Result<ServerFrame, ClientError> {
+    match feed {
+        Some(feed) => feed.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,116 @@
+//! Where frames come from: a task each, with a short queue, so that waiting for keys never
+//! interrupts a connection.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::client::{
+    Client, ClientError, Mode, ReplayControl, ServerFrame, SessionFilters, SessionId, Subscribe, Subscription,
+};
+
+/// Frames that wait to be drawn. A full queue makes the client catch up later, or the server wait.
+const QUEUE: usize = 64;
+/// Controls that wait to be sent; further ones are dropped.
+const CONTROLS: usize = 16;
+/// Milliseconds between two states: nobody sees more of them.
+const INTERVAL: u64 = 50;
+
+type Frame = Result<ServerFrame, ClientError>;
+
+/// Frames of one kind. Dropping it ends its task.
+pub(super) struct Feed {
+    frames: mpsc::Receiver<Frame>,
+    controls: Option<mpsc::Sender<ReplayControl>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Feed {
+    /// The live list.
+    pub(super) fn list(client: &Client) -> Self {
+        let mut list = client.sessions(&SessionFilters { limit: Some(200), ..SessionFilters::default() });
+        Self::of(None, async move |queue| while hand_on(&queue, list.next().await).await {})
+    }
+
+    /// A session: what was said so far, and then each state and message to its end.
+    pub(super) fn live(client: &Client, session_id: SessionId) -> Self {
+        let client = client.clone();
+        Self::of(None, async move |queue| match subscribe(&client, session_id).await {
+            Ok(mut subscription) => {
+                while let Some(frame) = subscription.next().await {
+                    if !hand_on(&queue, frame).await {
+                        break;
+                    }
+                }
+            }
+            Err(error) => drop(hand_on(&queue, Err(error)).await),
+        })
+    }
+
+    /// The same session, relived.
+    pub(super) fn replay(client: &Client, session_id: SessionId) -> Self {
+        let mut replay = client.replay(session_id);
+        let (sender, mut controls) = mpsc::channel(CONTROLS);
+        Self::of(Some(sender), async move |queue| {
+            loop {
+                tokio::select! {
+                    frame = replay.next() => if !hand_on(&queue, frame).await { break },
+                    Some(control) = controls.recv() => replay.control(control),
+                }
+            }
+        })
+    }
+
+    fn of<F>(controls: Option<mpsc::Sender<ReplayControl>>, run: impl FnOnce(mpsc::Sender<Frame>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (queue, frames) = mpsc::channel(QUEUE);
+        Self { frames, controls, _task: AbortOnDropHandle::new(tokio::spawn(run(queue))) }
+    }
+
+    /// The next frame; waits for ever after the last one.
+    pub(super) async fn next(&mut self) -> Frame {
+        match self.frames.recv().await {
+            Some(frame) => frame,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// A frame that is there already.
+    pub(super) fn ready(&mut self) -> Option<Frame> {
+        self.frames.try_recv().ok()
+    }
+
+    pub(super) fn control(&self, control: ReplayControl) {
+        if let Some(controls) = &self.controls {
+            // Only a key held down fills this queue, and then one more or less does not matter.
+            let _ = controls.try_send(control);
+        }
+    }
+}
+
+/// False when nothing more is to come.
+async fn hand_on(queue: &mpsc::Sender<Frame>, frame: Frame) -> bool {
+    let last = frame.is_err();
+    queue.send(frame).await.is_ok() && !last
+}
+
+/// From revision 0 on, so that all messages come. A page that was just left may not have
+/// unsubscribed yet.
+async fn subscribe(client: &Client, session_id: SessionId) -> Result<Subscription, ClientError> {
+    loop {
+        let wanted = Subscribe {
+            session_id,
+            mode: Some(Mode::Snapshot),
+            after: Some(0),
+            messages: Some(true),
+            min_interval_ms: Some(INTERVAL),
+        };
+        match client.subscribe(wanted).await {
+            Err(ClientError::AlreadySubscribed(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            subscribed => return subscribed,
+        }
+    }
+}

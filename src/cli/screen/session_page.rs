@@ -1,0 +1,269 @@
+//! What the page of one session knows, and what frames and keys do to it. Pure.
+
+use std::collections::{HashSet, VecDeque};
+
+use uuid::Uuid;
+
+use super::tree::{self, Row};
+use crate::client::{
+    GraphDefinition, Message, NodeId, NodeStateSnapshot, ReplaySpeed, ReplayState, Revision, ServerFrame, SessionId,
+    Timestamp, WorkflowSession,
+};
+
+/// Messages kept; older ones are forgotten.
+const MESSAGES: usize = 1_000;
+/// Messages being written at once; further ones are shown when they are finished.
+const WRITING: usize = 64;
+/// Bytes kept of a message; what is longer is shown by its beginning.
+const CONTENT: usize = 64 * 1024;
+
+/// A message, finished or still being written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Said {
+    pub id: Uuid,
+    pub node_id: NodeId,
+    pub by: Option<String>,
+    pub text: String,
+    pub is_thinking: bool,
+    /// When it was stored; `None` while it is being written.
+    pub at: Option<Timestamp>,
+}
+
+/// Which pane the arrow keys move in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Focus {
+    #[default]
+    Nodes,
+    Messages,
+}
+
+/// A moment of the past that is shown instead of now.
+#[derive(Debug, Default)]
+struct Relived {
+    session: Option<WorkflowSession>,
+    stands: Option<ReplayState>,
+}
+
+/// One session, live or relived.
+#[derive(Debug)]
+pub(super) struct SessionPage {
+    pub id: SessionId,
+    pub name: String,
+    /// The newest state, also while another moment is shown.
+    live: Option<WorkflowSession>,
+    relived: Option<Relived>,
+    pub focus: Focus,
+    pub selected: usize,
+    /// Messages hidden below the last one shown.
+    pub scrolled: usize,
+    /// Only the selected node's messages.
+    pub only_selected: bool,
+    rows: Vec<Row>,
+    in_graph: usize,
+    messages: VecDeque<Said>,
+}
+
+impl SessionPage {
+    pub(super) fn new(id: SessionId) -> Self {
+        Self {
+            id,
+            name: id.to_string(),
+            live: None,
+            relived: None,
+            focus: Focus::default(),
+            selected: 0,
+            scrolled: 0,
+            only_selected: false,
+            rows: Vec::new(),
+            in_graph: 0,
+            messages: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn learn_graph(&mut self, graph: &GraphDefinition) {
+        if !graph.name.is_empty() {
+            self.name.clone_from(&graph.name);
+        }
+        self.rows = tree::rows(graph);
+        self.in_graph = self.rows.len();
+        self.add_rows_for_unknown_nodes();
+    }
+
+    /// The state to show.
+    pub(super) fn session(&self) -> Option<&WorkflowSession> {
+        let relived = self.relived.as_ref().and_then(|relived| relived.session.as_ref());
+        relived.or(self.live.as_ref())
+    }
+
+    /// The newest state, whatever is shown: what may be commanded now depends on it.
+    pub(super) fn newest(&self) -> Option<&WorkflowSession> {
+        self.live.as_ref()
+    }
+
+    pub(super) fn is_relived(&self) -> bool {
+        self.relived.is_some()
+    }
+
+    /// Where the replay stands; `None` while watching live, and until the replay has said so.
+    pub(super) fn stands(&self) -> Option<&ReplayState> {
+        self.relived.as_ref()?.stands.as_ref()
+    }
+
+    pub(super) fn relive(&mut self) {
+        self.relived = Some(Relived::default());
+    }
+
+    pub(super) fn go_live(&mut self) {
+        self.relived = None;
+        self.add_rows_for_unknown_nodes();
+    }
+
+    /// Takes a frame of the live session in. What is not for this page is passed over.
+    pub(super) fn take_live(&mut self, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Snapshot { session, .. } => self.show(*session),
+            ServerFrame::Message { message, .. } => self.hear(message),
+            ServerFrame::Token { node_id, message_id, text, agent_id, is_thinking, .. } => {
+                self.hear_chunk(node_id, message_id, &text, agent_id, is_thinking == Some(true));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes a frame of the replay in. Its messages are known from the live session.
+    pub(super) fn take_replay(&mut self, frame: ServerFrame) {
+        let Some(relived) = &mut self.relived else { return };
+        match frame {
+            ServerFrame::Snapshot { session, .. } => relived.session = Some(*session),
+            ServerFrame::ReplayState(stands) => relived.stands = Some(*stands),
+            _ => return,
+        }
+        self.add_rows_for_unknown_nodes();
+    }
+
+    /// Shows the newest state, unless a newer one is known.
+    pub(super) fn show(&mut self, session: WorkflowSession) {
+        if self.live.as_ref().is_none_or(|known| known.revision <= session.revision) {
+            self.live = Some(session);
+            self.add_rows_for_unknown_nodes();
+        }
+    }
+
+    /// Sessions without a graph gain nodes as they are first named.
+    fn add_rows_for_unknown_nodes(&mut self) {
+        let Some(session) = self.session() else { return };
+        if session.nodes.len() <= self.rows.len() && self.rows.iter().all(|row| session.nodes.contains_key(&row.id)) {
+            return;
+        }
+        let graph = self.rows.iter().take(self.in_graph);
+        let known: HashSet<&NodeId> = graph.clone().map(|row| &row.id).collect();
+        let unknown = session.nodes.keys().filter(|id| !known.contains(id));
+        let rows = graph.cloned().chain(unknown.map(|id| Row { id: id.clone(), depth: 0 })).collect();
+        self.rows = rows;
+    }
+
+    fn hear(&mut self, message: Message) {
+        let said = Said {
+            id: message.id,
+            node_id: message.node_id,
+            by: message.agent_name.or(message.agent_id),
+            text: beginning(&message.content, CONTENT).to_owned(),
+            is_thinking: message.is_thinking,
+            at: Some(message.created_at),
+        };
+        match self.messages.iter_mut().rev().find(|known| known.id == said.id) {
+            Some(known) => *known = said,
+            None => self.messages.push_back(said),
+        }
+        while self.messages.len() > MESSAGES {
+            self.messages.pop_front();
+        }
+    }
+
+    fn hear_chunk(&mut self, node_id: NodeId, id: Uuid, text: &str, by: Option<String>, is_thinking: bool) {
+        if let Some(known) = self.messages.iter_mut().rev().find(|known| known.id == id) {
+            let room = CONTENT.saturating_sub(known.text.len());
+            if known.at.is_none() {
+                known.text.push_str(beginning(text, room));
+            }
+            return;
+        }
+        if self.messages.iter().filter(|said| said.at.is_none()).count() < WRITING {
+            let text = beginning(text, CONTENT).to_owned();
+            self.messages.push_back(Said { id, node_id, by, text, is_thinking, at: None });
+        }
+    }
+
+    /// The tree, with each node's state; `None` for a node the shown moment does not know yet.
+    pub(super) fn nodes(&self) -> impl Iterator<Item = (&Row, Option<&NodeStateSnapshot>)> {
+        let session = self.session();
+        self.rows.iter().map(move |row| (row, session.and_then(|session| Some(&session.nodes.get(&row.id)?.snapshot))))
+    }
+
+    pub(super) fn selected_node(&self) -> Option<(&Row, Option<&NodeStateSnapshot>)> {
+        self.nodes().nth(self.selected)
+    }
+
+    /// What was said until the moment shown, oldest first.
+    pub(super) fn messages(&self) -> impl DoubleEndedIterator<Item = &Said> {
+        let until = self.stands().filter(|stands| !stands.live).map(|stands| stands.at);
+        let only = self.only_selected.then(|| self.rows.get(self.selected).map(|row| &row.id)).flatten();
+        self.messages.iter().filter(move |said| {
+            only.is_none_or(|node| *node == said.node_id)
+                && until.is_none_or(|until| said.at.is_some_and(|at| at <= until))
+        })
+    }
+
+    /// Names by which rows and messages call a node.
+    pub(super) fn node_name(&self, id: &NodeId) -> String {
+        let node = self.session().and_then(|session| session.nodes.get(id));
+        let name = node.and_then(|node| node.snapshot.name.clone());
+        name.filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string())
+    }
+
+    pub(super) fn move_by(&mut self, rows: isize) {
+        match self.focus {
+            Focus::Nodes => {
+                let last = self.rows.len().saturating_sub(1);
+                self.selected = self.selected.saturating_add_signed(rows).min(last);
+            }
+            Focus::Messages => {
+                self.scrolled = self.scrolled.saturating_add_signed(-rows).min(MESSAGES * 100);
+            }
+        }
+    }
+
+    /// The moment durations are counted to.
+    pub(super) fn now(&self, clock: Timestamp) -> Timestamp {
+        self.stands().filter(|stands| !stands.live).map_or(clock, |stands| stands.at)
+    }
+}
+
+/// The speeds that `+` and `-` go through.
+const SPEEDS: [f64; 8] = [0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0];
+
+/// The next speed up or down; beyond the ends it stays.
+pub(super) fn other_speed(now: ReplaySpeed, faster: bool) -> ReplaySpeed {
+    let times = match now {
+        ReplaySpeed::Times(times) => times,
+        ReplaySpeed::Max => f64::INFINITY,
+    };
+    let next = if faster {
+        SPEEDS.iter().find(|speed| **speed > times)
+    } else {
+        SPEEDS.iter().rev().find(|speed| **speed < times)
+    };
+    next.map_or(now, |speed| ReplaySpeed::Times(*speed))
+}
+
+/// A tenth of the replay away.
+pub(super) fn far_revision(replay: &ReplayState, forward: bool) -> Revision {
+    let tenth = (replay.last_revision.saturating_sub(replay.first_revision) / 10).max(1);
+    let to = if forward { replay.revision.saturating_add(tenth) } else { replay.revision.saturating_sub(tenth) };
+    to.clamp(replay.first_revision, replay.last_revision)
+}
+
+/// At most so many bytes from the beginning, not cutting a character.
+fn beginning(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}

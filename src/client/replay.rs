@@ -1,0 +1,132 @@
+//! A stored session at its own pace, over a connection of its own.
+
+use tokio::time::{sleep, timeout};
+
+use super::backoff::Backoff;
+use super::socket::{Incoming, Lost, Socket};
+use super::{Address, ClientError, Options, SessionId};
+use crate::protocol::{ClientFrame, ReplayAction, ReplaySpeed, ReplayState, ServerFrame};
+
+/// What a viewer asks of a replay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReplayControl {
+    Play,
+    Pause,
+    Seek(u64),
+    StepForward,
+    StepBack,
+    Speed(ReplaySpeed),
+}
+
+impl ReplayControl {
+    fn frame(self) -> ClientFrame {
+        let (mut to, mut by, mut speed) = (None, None, None);
+        let action = match self {
+            Self::Play => ReplayAction::Play,
+            Self::Pause => ReplayAction::Pause,
+            Self::Seek(revision) => {
+                to = Some(i64::try_from(revision).unwrap_or(i64::MAX));
+                ReplayAction::Seek
+            }
+            Self::StepForward => ReplayAction::Step,
+            Self::StepBack => {
+                by = Some(-1);
+                ReplayAction::Step
+            }
+            Self::Speed(wanted) => {
+                speed = Some(wanted);
+                ReplayAction::Speed
+            }
+        };
+        ClientFrame::Replay { action, revision: to, at: None, speed, by }
+    }
+}
+
+/// A replay: snapshots and messages, and [`ServerFrame::ReplayState`] with where it stands.
+///
+/// After a lost connection it goes on where it stood, playing if it played.
+pub struct Replay {
+    url: String,
+    options: Options,
+    backoff: Backoff,
+    socket: Option<Socket>,
+    stands: Option<ReplayState>,
+}
+
+impl Replay {
+    /// Begins paused, at the beginning. Connects with the first call of [`Replay::next`].
+    pub(super) fn new(address: &Address, session_id: SessionId, options: Options) -> Self {
+        Self {
+            url: address.ws(&format!("/ws/sessions/{session_id}/replay?messages=true&paused=true")),
+            backoff: Backoff::new(options.backoff_first, options.backoff_most),
+            options,
+            socket: None,
+            stands: None,
+        }
+    }
+
+    /// Sends a control with the next call of [`Replay::next`]; lost while there is no connection.
+    pub fn control(&mut self, control: ReplayControl) {
+        if let Some(socket) = &mut self.socket {
+            push(socket, control);
+        }
+    }
+
+    /// The next frame. May be abandoned and called again.
+    ///
+    /// # Errors
+    ///
+    /// When the server says not to come back, as for a session that was deleted.
+    pub async fn next(&mut self) -> Result<ServerFrame, ClientError> {
+        loop {
+            match self.next_frame().await {
+                Ok(ServerFrame::ReplayState(state)) => {
+                    self.stands = Some((*state).clone());
+                    return Ok(ServerFrame::ReplayState(state));
+                }
+                Ok(frame) => return Ok(frame),
+                Err(Lost::Permanent(error)) => return Err(error),
+                Err(Lost::Temporary(reason)) => tracing::debug!(%reason, "the replay's connection was lost"),
+            }
+            self.socket = None;
+            sleep(self.backoff.next_wait()).await;
+        }
+    }
+
+    async fn next_frame(&mut self) -> Result<ServerFrame, Lost> {
+        let silent = || Lost::Temporary("nothing heard from the server".to_owned());
+        loop {
+            let socket = match &mut self.socket {
+                Some(socket) => socket,
+                None => self.socket.insert(resumed(Socket::connect(&self.url).await?, self.stands.as_ref())),
+            };
+            let incoming = timeout(self.options.silence, socket.next()).await.map_err(|_| silent())??;
+            self.backoff.reset();
+            // What this client does not know is passed over.
+            if let Incoming::Text(text) = incoming
+                && let Ok(frame) = serde_json::from_str(&text)
+            {
+                return Ok(frame);
+            }
+        }
+    }
+}
+
+/// Takes a new connection to where the last one stood.
+fn resumed(mut socket: Socket, stood: Option<&ReplayState>) -> Socket {
+    if let Some(stood) = stood {
+        push(&mut socket, ReplayControl::Speed(stood.speed));
+        push(&mut socket, ReplayControl::Seek(stood.revision));
+        if stood.playing {
+            push(&mut socket, ReplayControl::Play);
+        }
+    }
+    socket
+}
+
+fn push(socket: &mut Socket, control: ReplayControl) {
+    match serde_json::to_string(&control.frame()) {
+        Ok(text) => socket.push(text),
+        Err(error) => tracing::error!(%error, "a control cannot be encoded"),
+    }
+}
