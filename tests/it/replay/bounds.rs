@@ -78,11 +78,11 @@ async fn deleting_the_session_ends_its_replays() {
         let mut slow = Replay::open(&server, &id, "speed=0.1&mode=events").await;
         slow.state().await;
         let mut live = Replay::open(&server, &id, "speed=max&mode=delta").await;
-        live.socket.until(|frame| frame["live"] == running && frame["revision"] == frame["lastRevision"]).await;
+        live.until(|frame| frame["live"] == running && frame["revision"] == frame["lastRevision"]).await;
         let (status, _) = server.call(Method::DELETE, &format!("/api/v1/sessions/{id}"), None).await;
         assert_eq!(status, 204);
         for replay in [&mut paused, &mut slow, &mut live] {
-            let error = replay.socket.frame_of("error").await;
+            let error = replay.until(|frame| frame["type"] == "error").await;
             assert_eq!((&error["code"], &error["sessionId"]), (&json!("not_found"), &json!(id)));
             assert_eq!(replay.socket.close_code().await, 4504);
         }

@@ -192,7 +192,7 @@ async fn what_makes_no_sense_is_refused_and_the_replay_goes_on() {
         json!({"type": "token", "sessionId": id, "nodeId": "a", "messageId": id, "text": "x"}),
     ] {
         replay.socket.send(frame.clone()).await;
-        let error = replay.socket.until(|answer| answer["type"] == "error").await;
+        let error = replay.until(|answer| answer["type"] == "error").await;
         assert_eq!((&error["code"], &error["retryable"]), (&json!("bad_request"), &json!(false)), "{frame}");
         crate::harness::assert_no_internals(&error.to_string());
     }
@@ -209,6 +209,6 @@ async fn commands_are_taken_while_reliving() {
     replay.socket.send(command).await;
     let ack = replay.frame().await;
     assert_eq!(ack, json!({"type": "ack", "id": "c1", "sessionId": id, "revision": 3}));
-    let state = replay.socket.until(|frame| frame["lastRevision"] == 3).await;
+    let state = replay.until(|frame| frame["lastRevision"] == 3).await;
     assert_eq!((&state["revision"], &state["playing"]), (&json!(1), &json!(false)));
 }

@@ -12,7 +12,7 @@ async fn change(server: &TestServer, id: &str, count: usize) -> u64 {
 
 /// The next `replayState` that is live.
 async fn live(replay: &mut Replay) -> Value {
-    replay.socket.until(|frame| frame["live"] == true).await
+    replay.until(|frame| frame["live"] == true).await
 }
 
 #[tokio::test]
@@ -43,13 +43,13 @@ async fn at_the_live_edge_it_goes_on_live_and_ends_with_the_session() {
             assert_eq!(frame["base"], 42, "a patch on what the replay had sent");
         }
         // The scrubber's end moves along.
-        let state = replay.socket.until(|frame| frame["lastRevision"] == 43).await;
+        let state = replay.until(|frame| frame["lastRevision"] == 43).await;
         assert_eq!((&state["revision"], &state["live"], &state["at"]), (&json!(43), &json!(true), &state["endAt"]));
         server.command(&id, json!({"type": "complete"})).await;
         assert_eq!(replay.frame().await["revision"], 44);
         let end = replay.frame().await;
         assert_eq!(end, json!({"type": "end", "sessionId": id, "status": "completed", "revision": 44}), "{mode}");
-        let state = replay.socket.until(|frame| frame["playing"] == false).await;
+        let state = replay.until(|frame| frame["playing"] == false).await;
         assert_eq!(
             (&state["live"], &state["revision"], &state["lastRevision"]),
             (&json!(false), &json!(44), &json!(44))
@@ -85,7 +85,7 @@ async fn it_stays_live_until_told_otherwise_and_comes_back_when_it_plays_on() {
                 assert_eq!((&answer["live"], &answer["playing"]), (&json!(false), &json!(false)), "{mode} {action}");
                 // Nobody is shown what happens now: that would not be paused.
                 change(&server, &id, 3).await;
-                replay.socket.until(|frame| frame["lastRevision"] == held + 3).await;
+                replay.until(|frame| frame["lastRevision"] == held + 3).await;
             }
             replay.send("play", json!({})).await;
             let shown_to = answer["revision"].as_u64().expect("a revision");
@@ -194,6 +194,6 @@ async fn chunks_of_a_message_are_shown_at_the_live_edge() {
     let token =
         json!({"type": "token", "sessionId": id, "nodeId": "a", "messageId": uuid::Uuid::now_v7(), "text": "On"});
     driver.send(token.clone()).await;
-    let chunk = replay.socket.frame_of("token").await;
+    let chunk = replay.until(|frame| frame["type"] == "token").await;
     assert_eq!(chunk, token);
 }

@@ -11,7 +11,7 @@ mod random;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::harness::{Socket, TestServer, context};
+use crate::harness::{DEADLINE, Socket, TestServer, context};
 
 /// A client of one replay.
 pub struct Replay {
@@ -30,14 +30,20 @@ impl Replay {
         (replay, state)
     }
 
+    /// The first frame that `wanted` accepts; others are passed over. A deadline for all of them: a
+    /// replay that plays says something all the time.
+    pub async fn until(&mut self, wanted: impl FnMut(&Value) -> bool) -> Value {
+        tokio::time::timeout(DEADLINE, self.socket.until(wanted)).await.expect("the frame in time")
+    }
+
     /// The next `replayState`; other frames are passed over.
     pub async fn state(&mut self) -> Value {
-        self.socket.frame_of("replayState").await
+        self.until(|frame| frame["type"] == "replayState").await
     }
 
     /// The next frame that is not a `replayState`.
     pub async fn frame(&mut self) -> Value {
-        self.socket.until(|frame| frame["type"] != "replayState").await
+        self.until(|frame| frame["type"] != "replayState").await
     }
 
     pub async fn send(&mut self, action: &str, more: Value) {

@@ -39,13 +39,13 @@ async fn silences_are_listed_and_shortened() {
     assert!(begun.elapsed() >= Duration::from_millis(4 * 30 + 10));
     let stretch = |from: i64, to: i64| json!({"from": time(from), "to": time(to)});
     let idle = |state: &Value| state["idle"].as_array().is_some_and(|idle| !idle.is_empty());
-    let state = replay.socket.until(idle).await;
+    let state = replay.until(idle).await;
     let silent = [(0, HOUR), (HOUR + 10, 3 * HOUR), (3 * HOUR, 3 * HOUR + 40), (3 * HOUR + 40, 4 * HOUR)];
     assert_eq!(state["idle"], json!(silent.map(|(from, to)| stretch(from, to))));
     assert_eq!(state["skipIdleMs"], 30);
     // Unless told otherwise, what is longer than a fiftieth of the run.
     let (mut replay, first) = Replay::paused(&server, &id, "").await;
-    let state = if idle(&first) { first } else { replay.socket.until(idle).await };
+    let state = if idle(&first) { first } else { replay.until(idle).await };
     assert_eq!(state["idle"].as_array().map(Vec::len), Some(3));
     assert_eq!(state.get("skipIdleMs"), None);
 }
@@ -61,7 +61,7 @@ async fn a_run_without_silences_lists_none_and_a_long_list_is_cut_to_the_longest
     let server = retime(server, &id, &times).await;
     let (mut replay, first) = Replay::paused(&server, &id, "skipIdleMs=1000").await;
     let is_there = |state: &Value| state["idle"].as_array().is_some_and(|idle| !idle.is_empty());
-    let state = if is_there(&first) { first } else { replay.socket.until(is_there).await };
+    let state = if is_there(&first) { first } else { replay.until(is_there).await };
     let idle = state["idle"].as_array().expect("stretches");
     assert_eq!((idle.len(), &idle[0]["from"]), (256, &json!(time(times[402 - 256]))));
     assert!(idle.is_sorted_by_key(|stretch| stretch["from"].as_str()));
