@@ -1,9 +1,6 @@
 import { expect, test } from './fixtures'
 import type { Server } from './server'
 
-// A recorded trace looks at the whole page at every movement of the mouse.
-test.use({ trace: 'off' })
-
 /** Twenty stages, each a fork into about a hundred jobs. */
 async function largeRun(server: Server): Promise<{ id: string; ids: string[] }> {
   const nodes: Record<string, unknown> = { end: { id: 'end', type: 'end', name: 'End' } }
@@ -69,13 +66,13 @@ test('two thousand nodes: folded at first, unfolded at will, and moved smoothly 
   expect(await viewport.getAttribute('style')).not.toBe(before)
 
   await page.getByRole('button', { name: 'Unfold', exact: true }).click()
-  await expect(page.locator('canvas.overview')).toBeVisible()
+  await expect(page.locator('canvas.overview.whole')).toBeVisible()
   await pan(`${ids.length} nodes, all in view`)
   // Near enough to read: cards again, and only those in view.
   const larger = page.getByRole('button', { name: 'Larger' })
   await expect(async () => {
     await larger.click()
-    await expect(page.locator('canvas.overview')).toBeHidden({ timeout: 300 })
+    await expect(page.locator('canvas.overview.whole')).toBeHidden({ timeout: 300 })
   }).toPass()
   await expect(page.locator('.node-card').first()).toBeVisible()
   expect(await page.locator('.node-card').count()).toBeLessThan(500)

@@ -68,7 +68,8 @@ function Stage() {
     (regionId: string) => setChosen({ of: regions, folded: new Set([...folded].filter((id) => id !== regionId)) }),
     [regions, folded],
   )
-  const isOverview = useFlow(({ transform: [, , zoom] }) => zoom < overviewBelow) && (laidOut?.graph.items.length ?? 0) > overviewFrom
+  const isLarge = (laidOut?.graph.items.length ?? 0) > overviewFrom
+  const isOverview = useFlow(({ transform: [, , zoom] }) => zoom < overviewBelow) && isLarge
   const view = useFlow(viewKey)
   const nodes = useMemo(
     () => (laidOut === undefined || isOverview ? noNodes : flowNodes(laidOut, readView(view), unfold)),
@@ -86,6 +87,7 @@ function Stage() {
   useBringToView(laidOut)
   return (
     <div ref={stage} className={`stage${distance}`} role="region" aria-label={t.graph}>
+      {laidOut !== undefined && isLarge && <OverviewLayer laidOut={laidOut} withCards={isOverview} />}
       <ReactFlow
         nodes={nodes}
         edges={noNodes}
@@ -102,7 +104,7 @@ function Stage() {
         maxZoom={zoomRange[1]}
         onPaneClick={onPaneClick}
       >
-        {laidOut !== undefined && (isOverview ? <OverviewLayer laidOut={laidOut} /> : <EdgeLayer laidOut={laidOut} />)}
+        {laidOut !== undefined && !isLarge && <EdgeLayer laidOut={laidOut} />}
       </ReactFlow>
       {graph !== undefined && Object.keys(graph.nodes).length === 0 && <p className="stage-empty">{hasGraph ? t.noNodes : t.noGraph}</p>}
       {laidOut === undefined && visible !== undefined && visible.items.length > 0 && <p className="stage-empty">{t.layingOut}</p>}

@@ -50,12 +50,15 @@ export interface Drawing {
   readonly session: WorkflowSession | undefined
   readonly names: (id: string) => string
   readonly selected: string | undefined
+  /** Near by, cards are elements of the page, and only the edges are drawn here. */
+  readonly withCards: boolean
   readonly palette: Palette
 }
 
 /** Draws what lies in `view`; the context is already set to the graph's own pixels. */
 export function drawOverview(context: CanvasRenderingContext2D, drawing: Drawing, view: Box, zoom: number): void {
   drawEdges(context, drawing, view, zoom)
+  if (!drawing.withCards) return
   const { laidOut, session, palette } = drawing
   const shownAs = drawing.selected === undefined ? undefined : (laidOut.graph.standIns.get(drawing.selected) ?? drawing.selected)
   context.lineJoin = 'round'

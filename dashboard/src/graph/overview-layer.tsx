@@ -19,9 +19,10 @@ const settleMs = 120
 
 /**
  * A large graph from afar, in one picture: thousands of nodes would be thousands of elements to
- * move. While panning, the picture is moved as it is.
+ * move. While panning, the picture is moved as it is. Near by it holds the edges alone; it lies
+ * below React Flow's own elements.
  */
-export function OverviewLayer({ laidOut }: { laidOut: LaidOut }) {
+export function OverviewLayer({ laidOut, withCards }: { laidOut: LaidOut; withCards: boolean }) {
   const canvas = useRef<HTMLCanvasElement>(null)
   const flow = useStoreApi()
   const { store } = useOpenSession()
@@ -57,7 +58,7 @@ export function OverviewLayer({ laidOut }: { laidOut: LaidOut }) {
       shown = shownSession(state)
       const names = (id: string) => nodeName(id, shown, state.graph)
       const view = [(-x - margin) / zoom, (-y - margin) / zoom, (width + margin - x) / zoom, (height + margin - y) / zoom] as const
-      drawOverview(context, { laidOut, edges, session: shown, names, selected: selectedNode(), palette }, view, zoom)
+      drawOverview(context, { laidOut, edges, session: shown, names, selected: selectedNode(), withCards, palette }, view, zoom)
       drawn = { x, y, zoom, margin }
     }
     const soon = () => {
@@ -109,6 +110,6 @@ export function OverviewLayer({ laidOut }: { laidOut: LaidOut }) {
       clearTimeout(timer)
       if (frame !== undefined) cancelAnimationFrame(frame)
     }
-  }, [laidOut, edges, flow, store])
-  return <canvas ref={canvas} className="overview" aria-hidden="true" />
+  }, [laidOut, withCards, edges, flow, store])
+  return <canvas ref={canvas} className={`overview${withCards ? ' whole' : ''}`} aria-hidden="true" />
 }
