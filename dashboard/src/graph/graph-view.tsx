@@ -86,7 +86,7 @@ function Stage() {
   const showAll = useShowAll(laidOut)
   useBringToView(laidOut)
   return (
-    <div ref={stage} className={`stage${distance}`} role="region" aria-label={t.graph}>
+    <div ref={stage} className={`stage${distance}${isLarge ? ' large' : ''}`} role="region" aria-label={t.graph}>
       {laidOut !== undefined && isLarge && <OverviewLayer laidOut={laidOut} withCards={isOverview} />}
       <ReactFlow
         nodes={nodes}
