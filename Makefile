@@ -1,6 +1,6 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test bench types lint postgres frontend
+.PHONY: help run test bench types lint postgres frontend dashboard screenshots
 
 help:
 	@echo 'make run    start the server and watch a first run'
@@ -8,24 +8,39 @@ help:
 	@echo 'make bench  measure, and print ratios'
 	@echo 'make lint   formatting, clippy, documentation, generated types'
 	@echo 'make types  write the TypeScript types anew'
+	@echo 'make dashboard    build the pages that the server embeds'
+	@echo 'make screenshots  take the pictures of the README anew'
 
 # PostgreSQL with pgvector, in ./.postgres; not needed where DATABASE_URL points to one.
 postgres:
 	@test -n "$$DATABASE_URL" || sh scripts/postgres.sh
 
-run: postgres
+run: postgres dashboard
 	@cargo build --locked
 	@sh scripts/run.sh
 
 # Tests bring up a PostgreSQL of their own, wherever DATABASE_URL points.
-test: frontend
+test: frontend dashboard
 	@sh scripts/postgres.sh
 	cd frontend-types && npm run check && npm test
+	cd dashboard && npm run check && npm test
 	cargo test --locked
+	cargo build --locked
+	@sh scripts/browser-tests.sh
 
 frontend:
 	@test frontend-types/node_modules/.package-lock.json -nt frontend-types/package-lock.json \
 		|| (cd frontend-types && npm ci --no-audit --no-fund)
+
+# Built only when something it is made of has changed; passed over where there is no npm.
+dashboard: dashboard/dist/index.html
+
+dashboard/dist/index.html: $(shell find dashboard/src frontend-types/src dashboard/*.json dashboard/*.html dashboard/vite.config.ts -type f)
+	@sh scripts/dashboard.sh
+
+screenshots: postgres dashboard
+	@cargo build --locked
+	cd dashboard && npm run screenshots
 
 bench: postgres
 	cargo bench --locked --bench relive

@@ -39,6 +39,7 @@ export interface ReplayHandlers {
   onEnd?(end: EndFrame): void
   /** The server did not do what was asked; the replay goes on. */
   onRefused?(error: ReliveError): void
+  onConnectionChange?(state: ConnectionState): void
   /** The replay is over: its connection is closed for good. */
   onError?(error: ReliveError): void
 }
@@ -98,7 +99,7 @@ export class SessionReplay implements Replay {
       opened: () => this.#opened(),
       received: (frame) => this.#received(frame),
       ended: (error) => this.#fail(error),
-      stateChanged: () => {},
+      stateChanged: (state) => notify(() => handlers.onConnectionChange?.(state)),
     })
     this.#connection.connect()
   }

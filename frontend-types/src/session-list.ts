@@ -26,6 +26,7 @@ export interface SessionFilters {
 export interface SessionListHandlers {
   /** After every change, with a new map each time; what has not changed is the same object as before. */
   onSessions?(sessions: ReadonlyMap<string, SessionSummary>): void
+  onConnectionChange?(state: ConnectionState): void
   /** The list is over: its connection is closed for good, or the server refused. */
   onError?(error: ReliveError): void
 }
@@ -61,7 +62,7 @@ export class SessionList implements SessionListWatch {
       opened: () => {},
       received: (frame) => this.#received(frame),
       ended: (error) => this.#fail(error),
-      stateChanged: () => {},
+      stateChanged: (state) => notify(() => handlers.onConnectionChange?.(state)),
     })
     this.#connection.connect()
   }

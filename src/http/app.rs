@@ -15,8 +15,8 @@ use super::access::{self, AccessRules};
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
 use super::{
-    archive, catalog, commands, forks, history, memories, messages, observe, openapi, pages, probes, sessions, sockets,
-    usage,
+    archive, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, probes, sessions,
+    sockets, usage,
 };
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
@@ -56,9 +56,9 @@ pub fn router(app: App) -> Router {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::openapi))
-        .routes(routes!(pages::index))
-        .routes(routes!(pages::script))
-        .routes(routes!(pages::style))
+        .routes(routes!(dashboard::index))
+        .routes(routes!(dashboard::session))
+        .routes(routes!(dashboard::asset))
         .split_for_parts();
     let document = openapi::Document::new(&document);
     let access = app.access.clone();

@@ -28,13 +28,16 @@ pub struct NewSession<'a> {
 pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), StorageError> {
     let NewSession { recorded, session, creation_key } = new;
     insert_row(connection, session, *creation_key).await?;
-    sqlx::query("INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4::json)")
-        .bind(session.id.0)
-        .bind(bigint(recorded.revision))
-        .bind(recorded.at.as_datetime())
-        .bind(json(&recorded.event)?)
-        .execute(connection)
-        .await?;
+    // As text: what is bound as JSON goes through `jsonb`, which writes it differently.
+    sqlx::query(
+        "INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4::text::json)",
+    )
+    .bind(session.id.0)
+    .bind(bigint(recorded.revision))
+    .bind(recorded.at.as_datetime())
+    .bind(json(&recorded.event)?)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

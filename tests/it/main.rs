@@ -14,6 +14,7 @@ mod catalog;
 mod cluster;
 mod command_line;
 mod commands;
+mod dashboard;
 mod database_away;
 mod delta;
 mod diff;

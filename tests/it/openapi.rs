@@ -80,7 +80,10 @@ async fn every_operation_of_the_document_exists() {
     let operations = operations(&document);
     assert!(operations.len() >= ROUTES.len());
     for (method, path, _) in operations {
-        let address = path.replace("{id}", "0198c0de-0000-7000-8000-000000000001").replace("{nodeId}", "a");
+        let address = path
+            .replace("{id}", "0198c0de-0000-7000-8000-000000000001")
+            .replace("{nodeId}", "a")
+            .replace("{name}", "a");
         assert!(!address.contains('{'), "a parameter this test does not know: {path}");
         let response = server.request(method.clone(), &address).send().await.expect("an answer");
         assert_ne!(response.status(), 405, "{method} {path}");

@@ -1,0 +1,101 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+export const repository = fileURLToPath(new URL('../..', import.meta.url))
+export const binary = process.env['RELIVE_BINARY'] ?? join(process.env['CARGO_TARGET_DIR'] ?? join(repository, 'target'), 'debug/relive')
+
+/** A server with data of its own, which can be killed and started again at the same address. */
+export class Server {
+  readonly address: string
+  readonly #port: number
+  readonly #folder: string
+  #process: ChildProcess | undefined
+
+  private constructor(port: number) {
+    this.#port = port
+    this.address = `http://127.0.0.1:${port}`
+    this.#folder = mkdtempSync(join(tmpdir(), 'relive-e2e-'))
+    // Its PostgreSQL may run as another user, who has to get there.
+    chmodSync(this.#folder, 0o755)
+  }
+
+  static async start(): Promise<Server> {
+    const server = new Server(await freePort())
+    await server.start()
+    return server
+  }
+
+  async start(): Promise<void> {
+    // A database of its own, wherever DATABASE_URL points.
+    const { DATABASE_URL: _, ...environment } = process.env
+    const child = spawn(binary, ['serve', '--listen', `127.0.0.1:${this.#port}`, '--data-dir', join(this.#folder, 'data')], {
+      cwd: repository,
+      env: { ...environment, RELIVE_LOG: 'error' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    this.#process = child
+    const lines = createInterface({ input: child.stdout })
+    await new Promise<void>((resolve, reject) => {
+      lines.on('line', (line) => line.startsWith('listening on') && resolve())
+      child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)))
+    })
+  }
+
+  /** Ends it the hard way, or as a person would. */
+  async stop(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const child = this.#process
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill(signal)
+    await ended
+  }
+
+  async close(): Promise<void> {
+    await this.stop('SIGTERM')
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  async post<Answer>(path: string, body: unknown): Promise<Answer> {
+    const response = await fetch(`${this.address}/api/v1${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    if (!response.ok) throw new Error(`${path}: ${await response.text()}`)
+    return (await response.json()) as Answer
+  }
+
+  async get<Answer>(path: string): Promise<Answer> {
+    const response = await fetch(`${this.address}/api/v1${path}`)
+    if (!response.ok) throw new Error(`${path}: ${await response.text()}`)
+    return (await response.json()) as Answer
+  }
+
+  /** Runs a graph of commands as `relive run` does, in the background; resolves with its session's id. */
+  async run(file: string): Promise<{ sessionId: string; ended: Promise<number | null> }> {
+    const child = spawn(binary, ['run', file, '--server', this.address], { cwd: repository, stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+    const lines = createInterface({ input: child.stdout })
+    const sessionId = await new Promise<string>((resolve, reject) => {
+      lines.on('line', (line) => {
+        const id = /^session\s+([0-9a-f-]{36})/.exec(line)?.[1]
+        if (id !== undefined) resolve(id)
+      })
+      void ended.then((code) => reject(new Error(`relive run ended with ${code}`)))
+    })
+    return { sessionId, ended }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
+  const { port } = probe.address() as AddressInfo
+  await new Promise((resolve) => probe.close(resolve))
+  return port
+}

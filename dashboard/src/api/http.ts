@@ -1,0 +1,46 @@
+import { ReliveError, type Problem } from '@relive/types'
+
+/** One request to the server's API. Rejects with a `ReliveError` that says why, in the server's words. */
+export async function request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+  const { body, headers, signal } = options
+  let response: Response
+  try {
+    response = await fetch(`/api/v1${path}`, {
+      method,
+      headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal && { signal }),
+    })
+  } catch (cause) {
+    if (signal?.aborted) throw cause
+    throw new ReliveError('unavailable', 'the server cannot be reached')
+  }
+  if (!response.ok) throw await refusal(response)
+  return (await response.json()) as Answer
+}
+
+export interface RequestOptions {
+  body?: unknown
+  headers?: Record<string, string>
+  signal?: AbortSignal
+}
+
+export function get<Answer>(path: string, signal?: AbortSignal): Promise<Answer> {
+  return request<Answer>('GET', path, signal ? { signal } : {})
+}
+
+export function query(parameters: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(parameters).filter((entry) => entry[1] !== undefined && entry[1] !== '')
+  const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString()
+  return search === '' ? '' : `?${search}`
+}
+
+async function refusal(response: Response): Promise<ReliveError> {
+  try {
+    const problem = (await response.json()) as Partial<Problem>
+    if (problem.code !== undefined) return new ReliveError(problem.code, problem.detail ?? problem.title ?? '', problem.retryable)
+  } catch {
+    // Not one of the server's own answers: a proxy's, perhaps.
+  }
+  return new ReliveError(response.status >= 500 ? 'unavailable' : 'bad_request', `the server answered ${response.status}`)
+}

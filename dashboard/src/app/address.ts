@@ -1,0 +1,93 @@
+import type { SessionStatus } from '@relive/types'
+
+import { sessionStatuses } from '../status/status'
+
+/** What the list of sessions is narrowed to. */
+export interface ListFilters {
+  text: string
+  statuses: readonly SessionStatus[]
+  groupId: string
+  workflowId: string
+}
+
+export const panels = ['messages', 'node', 'context', 'journal', 'compare'] as const
+export type Panel = (typeof panels)[number]
+
+/** What is looked at in a session. Without a revision it is the newest state, live. */
+export interface SessionView {
+  /** `undefined`: messages where there are any, otherwise the journal. */
+  panel: Panel | undefined
+  nodeId: string | undefined
+  revision: number | undefined
+  /** The revision that the shown one is compared with. */
+  compareWith: number | undefined
+}
+
+export type Place =
+  | { readonly page: 'sessions'; readonly filters: ListFilters }
+  | { readonly page: 'session'; readonly sessionId: string; readonly filters: ListFilters; readonly view: SessionView }
+  | { readonly page: 'unknown' }
+
+export const noFilters: ListFilters = { text: '', statuses: [], groupId: '', workflowId: '' }
+export const plainView: SessionView = { panel: undefined, nodeId: undefined, revision: undefined, compareWith: undefined }
+
+const sessionPath = /^\/sessions\/([0-9a-fA-F-]{36})\/?$/
+
+/** What an address shows. Anything can stand in an address; what makes no sense is passed over. */
+export function parseAddress(pathname: string, search: string): Place {
+  const query = new URLSearchParams(search)
+  const filters = parseFilters(query)
+  if (pathname === '/' || pathname === '/sessions' || pathname === '/sessions/') return { page: 'sessions', filters }
+  const sessionId = sessionPath.exec(pathname)?.[1]
+  if (sessionId === undefined) return { page: 'unknown' }
+  return { page: 'session', sessionId: sessionId.toLowerCase(), filters, view: parseView(query) }
+}
+
+export function formatAddress(place: Place): string {
+  if (place.page === 'unknown') return '/'
+  const query = new URLSearchParams()
+  const put = (name: string, value: string | number | undefined) => {
+    if (value !== undefined && value !== '') query.set(name, String(value))
+  }
+  const { filters } = place
+  put('text', filters.text)
+  put('status', filters.statuses.join(','))
+  put('group', filters.groupId)
+  put('workflow', filters.workflowId)
+  if (place.page === 'session') {
+    const { view } = place
+    put('panel', view.panel)
+    put('node', view.nodeId)
+    put('revision', view.revision)
+    put('compare', view.compareWith)
+  }
+  // Commas read better than `%2C` and mean the same in a query.
+  const search = query.toString().replaceAll('%2C', ',')
+  const path = place.page === 'session' ? `/sessions/${place.sessionId}` : '/'
+  return search === '' ? path : `${path}?${search}`
+}
+
+function parseFilters(query: URLSearchParams): ListFilters {
+  const wanted = (query.get('status') ?? '').split(',')
+  return {
+    text: query.get('text') ?? '',
+    // In one fixed order, so that the same filters are the same address.
+    statuses: sessionStatuses.filter((status) => wanted.includes(status)),
+    groupId: query.get('group') ?? '',
+    workflowId: query.get('workflow') ?? '',
+  }
+}
+
+function parseView(query: URLSearchParams): SessionView {
+  return {
+    panel: panels.find((name) => name === query.get('panel')),
+    nodeId: query.get('node') ?? undefined,
+    revision: parseRevision(query.get('revision')),
+    compareWith: parseRevision(query.get('compare')),
+  }
+}
+
+function parseRevision(text: string | null): number | undefined {
+  const value = Number(text ?? '')
+  return Number.isSafeInteger(value) && value >= 1 ? value : undefined
+}

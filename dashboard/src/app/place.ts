@@ -1,0 +1,59 @@
+import { useSyncExternalStore, type MouseEvent } from 'react'
+
+import { formatAddress, parseAddress, type ListFilters, type Place, type SessionView } from './address'
+
+let place = parseAddress(location.pathname, location.search)
+const listeners = new Set<() => void>()
+
+function moved(): void {
+  place = parseAddress(location.pathname, location.search)
+  for (const listener of [...listeners]) listener()
+}
+addEventListener('popstate', moved)
+
+export function currentPlace(): Place {
+  return place
+}
+
+/** Goes somewhere else: a step that the browser's back button undoes. */
+export function goTo(next: Place): void {
+  const address = formatAddress(next)
+  if (address !== location.pathname + location.search) history.pushState(null, '', address)
+  moved()
+}
+
+/** Writes into the address what has changed on this page, without a step back for each. */
+function adjust(next: Place): void {
+  history.replaceState(null, '', formatAddress(next))
+  moved()
+}
+
+export function adjustFilters(change: Partial<ListFilters>): void {
+  if (place.page !== 'unknown') adjust({ ...place, filters: { ...place.filters, ...change } })
+}
+
+export function adjustView(change: Partial<SessionView>): void {
+  if (place.page === 'session') adjust({ ...place, view: { ...place.view, ...change } })
+}
+
+/** Calls `listener` whenever the address has changed, until the returned function is called. */
+export function onPlace(listener: () => void): () => void {
+  listeners.add(listener)
+  return () => listeners.delete(listener)
+}
+
+export function usePlace(): Place {
+  return useSyncExternalStore(onPlace, () => place)
+}
+
+/** What a link needs to stay within the page, and to open a new tab where that is asked for. */
+export function linkTo(next: Place): { href: string; onClick: (event: MouseEvent) => void } {
+  return {
+    href: formatAddress(next),
+    onClick: (event) => {
+      if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
+      event.preventDefault()
+      goTo(next)
+    },
+  }
+}

@@ -1,0 +1,67 @@
+import { useSyncExternalStore } from 'react'
+
+export type Language = 'en' | 'zh'
+export type Theme = 'system' | 'light' | 'dark'
+
+export interface Preferences {
+  language: Language
+  theme: Theme
+}
+
+const languageKey = 'relive.language'
+const themeKey = 'relive.theme'
+
+/** Storage is refused in some private windows; choices then last as long as the page. */
+function stored(key: string): string | null {
+  try {
+    return localStorage.getItem(key)
+  } catch {
+    return null
+  }
+}
+
+function store(key: string, value: string): void {
+  try {
+    localStorage.setItem(key, value)
+  } catch {
+    // As above.
+  }
+}
+
+function initial(): Preferences {
+  const language = stored(languageKey)
+  const theme = stored(themeKey)
+  return {
+    language: language === 'en' || language === 'zh' ? language : navigator.language.startsWith('zh') ? 'zh' : 'en',
+    theme: theme === 'light' || theme === 'dark' ? theme : 'system',
+  }
+}
+
+let preferences = initial()
+const listeners = new Set<() => void>()
+apply()
+
+function apply(): void {
+  const root = document.documentElement
+  root.lang = preferences.language === 'zh' ? 'zh-CN' : 'en'
+  if (preferences.theme === 'system') delete root.dataset['theme']
+  else root.dataset['theme'] = preferences.theme
+}
+
+export function prefer(change: Partial<Preferences>): void {
+  preferences = { ...preferences, ...change }
+  store(languageKey, preferences.language)
+  store(themeKey, preferences.theme)
+  apply()
+  for (const listener of [...listeners]) listener()
+}
+
+export function usePreferences(): Preferences {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    () => preferences,
+  )
+}

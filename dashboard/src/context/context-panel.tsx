@@ -1,0 +1,94 @@
+import { useMemo } from 'react'
+
+import type { Usage } from '@relive/types'
+
+import { cost, count } from '../format/number'
+import { useText } from '../i18n/text'
+import { useSession } from '../session/session-context'
+import { shownSession } from '../session/state'
+import { ScoreChart } from './score-chart'
+import { readScores } from './scores'
+import { ValueView } from './value-view'
+
+/** What the run knows at this moment: scores, context data, and what it has cost. */
+export function ContextPanel() {
+  const t = useText()
+  const data = useSession((state) => shownSession(state)?.contextData)
+  const scores = useMemo(() => readScores(data?.score_history), [data])
+  const others = Object.entries(data ?? {}).filter(([key]) => key !== 'score_history' || scores.length === 0)
+  return (
+    <div className="context-panel scroll" tabIndex={0} role="region" aria-label={t.context}>
+      {scores.length > 0 && (
+        <section>
+          <h3>{t.scores}</h3>
+          <ScoreChart scores={scores} />
+        </section>
+      )}
+      <section>
+        <h3>{t.context}</h3>
+        {others.length === 0 && scores.length === 0 && <p className="faint">{t.noContext}</p>}
+        <dl className="context-data">
+          {others.map(([key, value]) => (
+            <div key={key}>
+              <dt>{key}</dt>
+              <dd>
+                <ValueView value={value} />
+              </dd>
+            </div>
+          ))}
+        </dl>
+      </section>
+      <Totals />
+    </div>
+  )
+}
+
+function Totals() {
+  const t = useText()
+  const session = useSession(shownSession)
+  const usage = useSession((state) => state.usage)
+  const isLive = useSession((state) => state.replay === undefined)
+  if (session === undefined || (session.totalTokens === 0 && session.totalCostUsd === 0)) return null
+  // The report is of now; of an earlier moment only the state's own totals are known.
+  const models = isLive ? Object.entries(usage?.byModel ?? {}) : []
+  return (
+    <section>
+      <h3>{t.totals}</h3>
+      <table className="usage num">
+        <thead>
+          <tr>
+            <th scope="col">{t.model}</th>
+            <th scope="col">{t.inputTokens}</th>
+            <th scope="col">{t.outputTokens}</th>
+            <th scope="col">{t.cost}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {models.map(([model, each]) => (
+            <UsageRow key={model} name={model} usage={each} />
+          ))}
+          {isLive && usage !== undefined ? (
+            <UsageRow name={t.total} usage={usage.total} isTotal />
+          ) : (
+            <tr className="total">
+              <th scope="row">{t.total}</th>
+              <td colSpan={2}>{count(session.totalTokens)}</td>
+              <td>{cost(session.totalCostUsd)}</td>
+            </tr>
+          )}
+        </tbody>
+      </table>
+    </section>
+  )
+}
+
+function UsageRow({ name, usage, isTotal = false }: { name: string; usage: Usage; isTotal?: boolean }) {
+  return (
+    <tr className={isTotal ? 'total' : undefined}>
+      <th scope="row">{name}</th>
+      <td>{count(usage.inputTokens)}</td>
+      <td>{count(usage.outputTokens)}</td>
+      <td>{cost(usage.costUsd)}</td>
+    </tr>
+  )
+}

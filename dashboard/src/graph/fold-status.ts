@@ -1,0 +1,40 @@
+import type { NodeCounts, NodeStatus, WorkflowSession } from '@relive/types'
+
+import { nodeStatuses } from '../status/status'
+
+/** Counted once for each state: a folded part is asked for by its card and by every edge of it. */
+const counted = new WeakMap<WorkflowSession['nodes'], Map<ReadonlySet<string>, string>>()
+const noNodes: WorkflowSession['nodes'] = {}
+
+/** How many of the nodes stand in each status, as a text that is equal when they are. */
+export function countsKey(members: ReadonlySet<string>, session: WorkflowSession | undefined): string {
+  const nodes = session?.nodes ?? noNodes
+  let keys = counted.get(nodes)
+  if (keys === undefined) counted.set(nodes, (keys = new Map()))
+  let key = keys.get(members)
+  if (key === undefined) keys.set(members, (key = count(members, nodes)))
+  return key
+}
+
+function count(members: ReadonlySet<string>, nodes: WorkflowSession['nodes']): string {
+  const counts = new Map<NodeStatus, number>()
+  for (const id of members) {
+    const status = nodes[id]?.status ?? 'pending'
+    counts.set(status, (counts.get(status) ?? 0) + 1)
+  }
+  return nodeStatuses.map((status) => counts.get(status) ?? 0).join(' ')
+}
+
+export function readCounts(key: string): NodeCounts {
+  const numbers = key.split(' ').map(Number)
+  return Object.fromEntries(nodeStatuses.map((status, index) => [status, numbers[index] ?? 0])) as NodeCounts
+}
+
+/** The one status of a folded part: what most needs a look. */
+export function statusOfCounts(counts: NodeCounts): NodeStatus {
+  for (const status of ['suspended', 'running', 'failed'] as const) if (counts[status] > 0) return status
+  const begun = counts.completed + counts.skipped
+  if (begun === 0) return 'pending'
+  if (counts.pending > 0) return 'running'
+  return counts.completed > 0 ? 'completed' : 'skipped'
+}

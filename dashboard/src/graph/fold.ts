@@ -1,0 +1,71 @@
+import { edgesOf, type Edge, type Region } from './regions'
+import type { GraphDefinition } from '@relive/types'
+
+/** What is drawn: nodes, and parts folded into one. */
+export type Item = { readonly kind: 'node'; readonly id: string } | { readonly kind: 'fold'; readonly id: string; readonly region: Region }
+
+export interface VisibleGraph {
+  readonly items: readonly Item[]
+  readonly edges: readonly Edge[]
+  /** By node: what it is drawn as, when it is folded away. */
+  readonly standIns: ReadonlyMap<string, string>
+}
+
+/** Above this many nodes, large parts are folded until somebody opens them. */
+const foldAbove = 120
+const foldMembers = 12
+
+/** The parts to fold when a graph is first shown: none of a small one. */
+export function foldedAtFirst(nodeCount: number, regions: readonly Region[]): ReadonlySet<string> {
+  if (nodeCount <= foldAbove) return new Set()
+  // A part that holds nearly everything would leave nothing to see.
+  const isWorthIt = ({ members }: Region) => members.size >= foldMembers && members.size < nodeCount * 0.9
+  const large = regions.filter(isWorthIt)
+  return new Set((large.length > 0 ? large : regions.filter(({ members }) => members.size >= foldMembers)).map(({ id }) => id))
+}
+
+export function visibleGraph(graph: GraphDefinition, regions: readonly Region[], folded: ReadonlySet<string>): VisibleGraph {
+  const standIns = new Map<string, string>()
+  const shown = new Map<string, Region>()
+  // The largest first, so that a folded part inside a folded part is hidden with it.
+  const inOrder = regions.filter(({ id }) => folded.has(id)).sort((a, b) => b.members.size - a.members.size)
+  for (const region of inOrder) {
+    if (standIns.has(region.ownerId)) continue
+    for (const id of region.members) {
+      if (standIns.has(id)) continue
+      standIns.set(id, foldId(region))
+      shown.set(foldId(region), region)
+    }
+  }
+  const items = new Map<string, Item>()
+  for (const id of fromStart(graph)) {
+    const standIn = standIns.get(id)
+    const region = standIn === undefined ? undefined : shown.get(standIn)
+    if (standIn === undefined || region === undefined) items.set(id, { kind: 'node', id })
+    else items.set(standIn, { kind: 'fold', id: standIn, region })
+  }
+  const edges = new Map<string, Edge>()
+  for (const edge of edgesOf(graph)) {
+    const source = standIns.get(edge.source) ?? edge.source
+    const target = standIns.get(edge.target) ?? edge.target
+    const key = `${source}\u0000${target}`
+    const isInside = source === target && edge.source !== edge.target
+    if (!isInside && !edges.has(key)) edges.set(key, { source, target, isBack: edge.isBack })
+  }
+  return { items: [...items.values()], edges: [...edges.values()], standIns }
+}
+
+/**
+ * The nodes in the order in which they can be reached. The graph's own order says nothing, and a
+ * layout that begins in the middle takes the wrong edge of a loop for the one that leads back.
+ */
+function fromStart(graph: GraphDefinition): readonly string[] {
+  const order = new Set<string>([graph.startNodeId])
+  for (const id of order) for (const next of graph.nodes[id]?.nextIds ?? []) order.add(next)
+  for (const id of Object.keys(graph.nodes)) order.add(id)
+  return [...order].filter((id) => graph.nodes[id] !== undefined)
+}
+
+export function foldId({ id }: Region): string {
+  return `fold ${id}`
+}

@@ -1,0 +1,20 @@
+import type { Node } from '@xyflow/react'
+
+import { boxAt, overlaps, type Box } from './in-view'
+import { nodeSize } from './layout'
+import type { Region } from './regions'
+import type { LaidOut } from './use-layout'
+
+export type PlainNode = Node<Record<string, never>, 'node'>
+export type FoldNode = Node<{ region: Region; unfold: (regionId: string) => void }, 'fold'>
+export type FlowNode = PlainNode | FoldNode
+
+/** What React Flow places: the cards in view. How a node stands is not in here, each card looks that up itself. */
+export function flowNodes({ graph, layout }: LaidOut, view: Box, unfold: (regionId: string) => void): FlowNode[] {
+  return graph.items.flatMap((item, index): FlowNode[] => {
+    if (!overlaps(boxAt(layout, index), view)) return []
+    const [x, y] = layout.positions[index] ?? [0, 0]
+    const placed = { id: item.id, position: { x, y }, ...nodeSize, draggable: false, selectable: false, focusable: false }
+    return [item.kind === 'node' ? { ...placed, type: 'node', data: {} } : { ...placed, type: 'fold', data: { region: item.region, unfold } }]
+  })
+}

@@ -1,0 +1,41 @@
+import type { Item } from './fold'
+import { nodeSize } from './layout'
+import type { LaidOut } from './use-layout'
+
+/** A part of the graph, in its own pixels. */
+export type Box = readonly [left: number, top: number, right: number, bottom: number]
+
+/** Screen pixels by which the visible part moves on: within a step nothing is decided anew. */
+const step = 200
+
+interface Viewport {
+  readonly transform: readonly [x: number, y: number, zoom: number]
+  readonly width: number
+  readonly height: number
+}
+
+/** The visible part with up to a step around it, as a text that stays the same within a step. */
+export function viewKey({ transform: [x, y, zoom], width, height }: Viewport): string {
+  const cell = step / zoom
+  const edges = [-x / zoom / cell, -y / zoom / cell, (width - x) / zoom / cell, (height - y) / zoom / cell]
+  return edges.map((edge, index) => Math.round((index < 2 ? Math.floor(edge) : Math.ceil(edge)) * cell)).join(' ')
+}
+
+export function readView(key: string): Box {
+  const [left = 0, top = 0, right = 0, bottom = 0] = key.split(' ').map(Number)
+  return [left, top, right, bottom]
+}
+
+export function overlaps(a: Box, b: Box): boolean {
+  return a[2] >= b[0] && a[0] <= b[2] && a[3] >= b[1] && a[1] <= b[3]
+}
+
+export function boxAt(layout: LaidOut['layout'], index: number): Box {
+  const [x, y] = layout.positions[index] ?? [0, 0]
+  return [x, y, x + nodeSize.width, y + nodeSize.height]
+}
+
+/** The item at a place of the graph. */
+export function itemAt({ graph, layout }: LaidOut, x: number, y: number): Item | undefined {
+  return graph.items.find((_, index) => overlaps(boxAt(layout, index), [x, y, x, y]))
+}

@@ -1,0 +1,182 @@
+import { Graph, layout as dagre } from '@dagrejs/dagre'
+
+import { wrapped } from './wrap'
+
+export const nodeSize = { width: 168, height: 56 }
+
+export type Direction = 'LR' | 'TB'
+
+export interface LayoutRequest {
+  readonly ids: readonly string[]
+  /** Pairs of indices into `ids`. */
+  readonly edges: readonly (readonly [number, number])[]
+  /** Left to right, top to bottom, or whichever shows larger in this space. */
+  readonly direction: Direction | 'auto'
+  readonly space: { readonly width: number; readonly height: number }
+}
+
+export interface Layout {
+  readonly direction: Direction
+  /** The top left corners, in the order of `ids`. */
+  readonly positions: readonly (readonly [number, number])[]
+  /** The bends of each edge, in the order of `edges`. */
+  readonly bends: readonly (readonly (readonly [number, number])[])[]
+  /** The whole line of those edges that do not follow their bends. */
+  readonly routes?: readonly (string | undefined)[]
+  readonly size: { readonly width: number; readonly height: number }
+}
+
+export function boundsOf({ positions, bends }: Layout): { x: number; y: number; width: number; height: number } {
+  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity]
+  for (const [x, y] of positions) {
+    ;[left, top] = [Math.min(left, x), Math.min(top, y)]
+    ;[right, bottom] = [Math.max(right, x + nodeSize.width), Math.max(bottom, y + nodeSize.height)]
+  }
+  // Edges that lead back run outside of the nodes.
+  for (const points of bends) {
+    for (const [x, y] of points) {
+      ;[left, top] = [Math.min(left, x), Math.min(top, y)]
+      ;[right, bottom] = [Math.max(right, x), Math.max(bottom, y)]
+    }
+  }
+  return positions.length === 0 ? { x: 0, y: 0, width: 1, height: 1 } : { x: left, y: top, width: right - left, height: bottom - top }
+}
+
+/** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
+const dagreAtMost = 400
+const gap = { rank: 36, node: 20 }
+
+export function layOut(request: LayoutRequest): Layout {
+  if (request.edges.length === 0) return grid(request)
+  if (request.ids.length > dagreAtMost) return layered(request, request.direction === 'auto' ? 'LR' : request.direction)
+  if (request.direction !== 'auto') return wrapped(withDagre(request, request.direction), request)
+  const across = wrapped(withDagre(request, 'LR'), request)
+  const down = withDagre(request, 'TB')
+  // Reading goes from left to right, so that wins unless it is clearly smaller; unless it had to be
+  // broken into rows, which has to be worth it.
+  const favour = across.routes === undefined ? 1.15 : 0.85
+  return zoomOf(across, request) * favour >= zoomOf(down, request) ? across : down
+}
+
+/** How large a layout can be shown in the space there is. */
+function zoomOf({ size }: Layout, { space }: LayoutRequest): number {
+  return Math.min(1, space.width / size.width, space.height / size.height)
+}
+
+function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout {
+  const graph = new Graph({ multigraph: true })
+  graph.setGraph({ rankdir: direction, nodesep: gap.node, ranksep: direction === 'LR' ? gap.rank : gap.rank - 8, edgesep: 14, marginx: 0, marginy: 0 })
+  ids.forEach((_, index) => graph.setNode(String(index), { ...nodeSize }))
+  // As early as it can be, like time: dagre by itself would put what nobody waits for beside the end.
+  const layers = longestPaths(ids.length, edges)
+  edges.forEach(([from, to], index) => {
+    const minlen = Math.max(1, (layers[to] ?? 0) - (layers[from] ?? 0))
+    graph.setEdge(String(from), String(to), { minlen }, String(index))
+  })
+  dagre(graph)
+  const { width = 0, height = 0 } = graph.graph() as { width?: number; height?: number }
+  return {
+    direction,
+    positions: ids.map((_, index) => {
+      const { x = 0, y = 0 } = graph.node(String(index)) as { x?: number; y?: number }
+      return [x - nodeSize.width / 2, y - nodeSize.height / 2] as const
+    }),
+    bends: edges.map(([from, to], index) => {
+      const { points = [] } = graph.edge(String(from), String(to), String(index)) as { points?: { x: number; y: number }[] }
+      return points.map(({ x, y }) => [x, y] as const)
+    }),
+    size: { width, height },
+  }
+}
+
+/** Nodes without edges, in rows that suit the space. */
+function grid({ ids, space }: LayoutRequest): Layout {
+  const cell = { width: nodeSize.width + 28, height: nodeSize.height + 22 }
+  const aspect = (Math.max(1, space.width) / Math.max(1, space.height)) * (cell.height / cell.width)
+  const columns = Math.max(1, Math.min(ids.length, Math.ceil(Math.sqrt(ids.length * aspect))))
+  const rows = Math.ceil(ids.length / columns)
+  return {
+    direction: 'LR',
+    positions: ids.map((_, index) => [(index % columns) * cell.width, Math.floor(index / columns) * cell.height] as const),
+    bends: [],
+    size: { width: columns * cell.width, height: rows * cell.height },
+  }
+}
+
+/**
+ * Each node one layer after the last that leads to it; within a layer near what leads to it. Layers
+ * of hundreds are broken into columns. Takes milliseconds where dagre takes minutes.
+ */
+function layered({ ids, edges, space }: LayoutRequest, direction: Direction): Layout {
+  const layerOf = longestPaths(ids.length, edges)
+  const layers: number[][] = []
+  layerOf.forEach((layer, index) => (layers[layer] ??= []).push(index))
+  const into: number[][] = ids.map(() => [])
+  for (const [from, to] of edges) if ((layerOf[from] ?? 0) < (layerOf[to] ?? 0)) into[to]?.push(from)
+  const across = direction === 'LR' ? nodeSize.height + 18 : nodeSize.width + 18
+  const along = direction === 'LR' ? nodeSize.width : nodeSize.height
+  const perColumn = columnLength(ids.length, across, along + gap.rank, direction === 'LR' ? space : { width: space.height, height: space.width })
+  const place: number[] = []
+  const positions: (readonly [number, number])[] = []
+  let start = 0
+  let most = 0
+  for (const layer of layers) {
+    const wanted = (index: number) => {
+      const sources = into[index] ?? []
+      return sources.length === 0 ? 0 : sources.reduce((sum, source) => sum + (place[source] ?? 0), 0) / sources.length
+    }
+    const sorted = layer.map((index) => [wanted(index), index] as const).sort((a, b) => a[0] - b[0] || a[1] - b[1])
+    const columns = Math.ceil(sorted.length / perColumn)
+    const rows = Math.ceil(sorted.length / columns)
+    sorted.forEach(([, index], at) => {
+      const [column, row] = [Math.floor(at / rows), at % rows]
+      place[index] = (row - (rows - 1) / 2) * across
+      const [main, cross] = [start + column * (along + 24), place[index] ?? 0]
+      positions[index] = direction === 'LR' ? [main, cross] : [cross, main]
+    })
+    most = Math.max(most, rows)
+    start += columns * (along + 24) - 24 + gap.rank
+  }
+  const [length, breadth] = [start - gap.rank, most * across]
+  return { direction, positions, bends: [], size: direction === 'LR' ? { width: length, height: breadth } : { width: breadth, height: length } }
+}
+
+/** How many nodes of one layer stand in one column, for a picture of about the shape of the space. */
+function columnLength(count: number, across: number, along: number, space: { width: number; height: number }): number {
+  const aspect = Math.max(1, space.height) / Math.max(1, space.width)
+  return Math.max(6, Math.round(Math.sqrt(count * (along / across) * aspect)))
+}
+
+/** The layer of each node; edges that lead back are found on the way and do not count. */
+function longestPaths(count: number, edges: LayoutRequest['edges']): number[] {
+  const next: number[][] = Array.from({ length: count }, () => [])
+  for (const [from, to] of edges) next[from]?.push(to)
+  const state = new Uint8Array(count)
+  const order: number[] = []
+  const isBack = new Set<number>()
+  for (let start = 0; start < count; start += 1) {
+    if (state[start] !== 0) continue
+    state[start] = 1
+    const stack = [{ node: start, at: 0 }]
+    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
+      const following = next[top.node]?.[top.at]
+      top.at += 1
+      if (following === undefined) {
+        state[top.node] = 2
+        order.push(top.node)
+        stack.pop()
+      } else if (state[following] === 0) {
+        state[following] = 1
+        stack.push({ node: following, at: 0 })
+      } else if (state[following] === 1) isBack.add(top.node * count + following)
+    }
+  }
+  const layers = new Array<number>(count).fill(0)
+  for (const node of order.reverse()) {
+    for (const following of next[node] ?? []) {
+      if (isBack.has(node * count + following)) continue
+      layers[following] = Math.max(layers[following] ?? 0, (layers[node] ?? 0) + 1)
+    }
+  }
+  return layers
+}

@@ -1,0 +1,60 @@
+import type { NodeStateSnapshot } from '@relive/types'
+import type { NodeProps } from '@xyflow/react'
+import { memo } from 'react'
+
+import { duration, millis } from '../format/time'
+import { useText, type Text } from '../i18n/text'
+import { useMoment, useSession } from '../session/session-context'
+import { shownSession } from '../session/state'
+import { selectNode, useIsSelected } from '../session/selection'
+import { StatusIcon } from '../status/status-icon'
+import { TickingText } from '../ui/ticking-text'
+
+/** One node, drawn again only when it has itself changed. */
+export const NodeCard = memo(function NodeCard({ id }: NodeProps) {
+  const t = useText()
+  const node = useSession((state) => shownSession(state)?.nodes[id])
+  const planned = useSession((state) => state.graph?.nodes[id])
+  const isSelected = useIsSelected(id)
+  const status = node?.status ?? 'pending'
+  const name = node?.name ?? planned?.name ?? id
+  const type = node?.type ?? planned?.type ?? ''
+  const attempt = node?.attempt ?? 1
+  return (
+    <button
+      type="button"
+      className={`node-card ${status}${isSelected ? ' selected' : ''}`}
+      aria-pressed={isSelected}
+      aria-label={[name, t.status[status], attempt > 1 ? t.attempt(attempt) : '', node?.error ?? ''].filter(Boolean).join(', ')}
+      title={node?.error}
+      onMouseDown={(event) => event.preventDefault()}
+      onClick={() => selectNode(id, 'graph')}
+    >
+      <span className="node-head">
+        <StatusIcon status={status} />
+        <span className="node-name">{name}</span>
+        {attempt > 1 && <span className="node-attempt num">×{attempt}</span>}
+      </span>
+      <span className="node-meta num">
+        <span className="node-type">{type === '' || type === name ? t.status[status] : type}</span>
+        {node !== undefined && <Took node={node} t={t} />}
+      </span>
+      {status === 'running' && (
+        <span className={`node-progress${node?.progress === undefined ? ' unknown' : ''}`}>
+          <i style={node?.progress === undefined ? undefined : { transform: `scaleX(${node.progress})` }} />
+        </span>
+      )}
+    </button>
+  )
+})
+
+function Took({ node, t }: { node: NodeStateSnapshot; t: Text }) {
+  const moment = useMoment()
+  const { status, startedAt, completedAt } = node
+  if (status === 'suspended') return <span className="node-waiting">{t.waiting}</span>
+  if (status === 'skipped') return <span>{t.status.skipped}</span>
+  if (startedAt === undefined || status === 'pending') return null
+  const from = millis(startedAt)
+  if (completedAt !== undefined) return <span>{duration(millis(completedAt) - from)}</span>
+  return <TickingText text={() => duration(moment() - from)} />
+}

@@ -1,0 +1,54 @@
+import { useEffect, useState } from 'react'
+
+import type { VisibleGraph } from './fold'
+import type { Direction, Layout, LayoutRequest } from './layout'
+
+/** A layout, with the graph it is of: the two must never be mixed. */
+export interface LaidOut {
+  readonly graph: VisibleGraph
+  readonly layout: Layout
+}
+
+let worker: Worker | undefined
+let lastId = 0
+const waiting = new Map<number, (layout: Layout) => void>()
+
+function layOutAside(request: LayoutRequest, done: (layout: Layout) => void): () => void {
+  if (worker === undefined) {
+    worker = new Worker(new URL('./layout.worker.ts', import.meta.url), { type: 'module' })
+    worker.addEventListener('message', ({ data }: MessageEvent<{ id: number; layout: Layout }>) => {
+      waiting.get(data.id)?.(data.layout)
+      waiting.delete(data.id)
+    })
+  }
+  lastId += 1
+  const id = lastId
+  waiting.set(id, done)
+  worker.postMessage({ id, request })
+  return () => waiting.delete(id)
+}
+
+/** The newest finished layout; that of the graph before, while the new one is being worked out. */
+export function useLayout(
+  graph: VisibleGraph | undefined,
+  direction: Direction | 'auto',
+  space: { readonly width: number; readonly height: number } | undefined,
+): LaidOut | undefined {
+  const [laidOut, setLaidOut] = useState<LaidOut>()
+  useEffect(() => {
+    if (graph === undefined || space === undefined) return
+    const index = new Map(graph.items.map(({ id }, at) => [id, at]))
+    const edges: [number, number][] = []
+    const drawn: VisibleGraph['edges'][number][] = []
+    for (const edge of graph.edges) {
+      const [from, to] = [index.get(edge.source), index.get(edge.target)]
+      if (from === undefined || to === undefined) continue
+      edges.push([from, to])
+      drawn.push(edge)
+    }
+    const request = { ids: graph.items.map(({ id }) => id), edges, direction, space }
+    return layOutAside(request, (layout) => setLaidOut({ graph: { ...graph, edges: drawn }, layout }))
+    // A resized window does not move the nodes: `space` only chooses the direction at first.
+  }, [graph, direction, space === undefined])
+  return laidOut
+}

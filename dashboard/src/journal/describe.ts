@@ -1,0 +1,67 @@
+import type { Event, GraphDefinition, NodeStatus, SessionStatus, WorkflowSession } from '@relive/types'
+
+import { count } from '../format/number'
+import type { Text } from '../i18n/text'
+
+/** An event in a few words. */
+export interface Description {
+  /** The node it is about, if it is about one. */
+  readonly nodeId: string | undefined
+  readonly status: NodeStatus | SessionStatus | undefined
+  readonly subject: string
+  readonly text: string
+}
+
+export function describe(event: Event, t: Text, names: (nodeId: string) => string): Description {
+  const ofRun = (status: SessionStatus, text: string, detail?: string): Description => ({
+    nodeId: undefined,
+    status,
+    subject: t.event.run,
+    text: detail === undefined || detail === '' ? text : `${text}: ${detail}`,
+  })
+  const ofNode = (nodeId: string, text: string, status?: NodeStatus): Description => ({ nodeId, status, subject: names(nodeId), text })
+  switch (event.type) {
+    case 'created':
+      return ofRun('pending', t.event.created, event.forked === undefined ? undefined : t.forkedFrom(event.forked.revision))
+    case 'started':
+      return ofRun('running', t.event.started)
+    case 'paused':
+      return ofRun('paused', t.event.paused)
+    case 'resumed':
+      return ofRun('running', t.event.resumed)
+    case 'completed':
+      return ofRun('completed', t.event.completed)
+    case 'failed':
+      return ofRun('failed', t.event.failed, event.error)
+    case 'cancelled':
+      return ofRun('cancelled', t.event.cancelled, event.reason)
+    case 'nodeStatusChanged': {
+      const details = [
+        t.status[event.status],
+        (event.attempt ?? 1) > 1 ? `×${event.attempt}` : '',
+        event.status === 'running' && event.progress !== undefined ? `${Math.round(event.progress * 100)} %` : '',
+        event.error ?? '',
+      ]
+      return ofNode(event.nodeId, details.filter(Boolean).join(' · '), event.status)
+    }
+    case 'usageRecorded':
+      return ofNode(event.nodeId, t.event.usage(count(event.inputTokens + event.outputTokens)))
+    case 'contextSet':
+      return { ...ofRun('running', event.value === null ? t.event.contextRemoved(event.key) : t.event.contextSet(event.key)), status: undefined }
+    case 'proposalSet':
+      return { ...ofRun('running', t.event.proposalSet), status: undefined }
+    case 'signalled':
+      return ofNode(event.nodeId, t.event.signalled)
+    case 'messageAdded':
+      return ofNode(event.nodeId, event.isThinking ? t.event.thought : t.event.message)
+    case 'memoryAdded':
+      return { nodeId: undefined, status: undefined, subject: t.event.run, text: t.event.memory }
+    default:
+      // An event of a newer server; what it is called says more than nothing.
+      return { nodeId: undefined, status: undefined, subject: t.event.run, text: (event as { type: string }).type }
+  }
+}
+
+export function nodeName(nodeId: string, session: WorkflowSession | undefined, graph: GraphDefinition | null | undefined): string {
+  return session?.nodes[nodeId]?.name ?? graph?.nodes[nodeId]?.name ?? nodeId
+}

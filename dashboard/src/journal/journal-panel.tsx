@@ -1,0 +1,68 @@
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { useEffect, useMemo, useReducer, useRef } from 'react'
+
+import { millis, position } from '../format/time'
+import { useText } from '../i18n/text'
+import { useOpenSession, useSession } from '../session/session-context'
+import { useSelectedNode } from '../session/selection'
+import { StatusIcon } from '../status/status-icon'
+import { describe, nodeName } from './describe'
+import { JournalPages } from './pages'
+
+const rowHeight = 28
+const followWithin = rowHeight * 2
+
+/** Every event of the run, the oldest first; each leads to its moment. */
+export function JournalPanel() {
+  const t = useText()
+  const { store, player } = useOpenSession()
+  const [, redraw] = useReducer((count: number) => count + 1, 0)
+  const pages = useMemo(() => new JournalPages(store.shown().id, redraw), [store])
+  const last = useSession((state) => state.live?.revision ?? 0)
+  const current = useSession((state) => state.replay?.state?.revision)
+  const live = useSession((state) => state.live)
+  const graph = useSession((state) => state.graph)
+  const selected = useSelectedNode()
+  const start = live === undefined ? 0 : millis(live.startedAt ?? live.createdAt)
+  const scroller = useRef<HTMLDivElement>(null)
+  const isFollowing = useRef(true)
+  const list = useVirtualizer({ count: last, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 })
+  useEffect(() => {
+    if (current !== undefined) list.scrollToIndex(current - 1, { align: 'auto' })
+    // Set, not looked up: asking where the end is would lay the page out at every event.
+    else if (isFollowing.current && scroller.current !== null) scroller.current.scrollTop = last * rowHeight
+  }, [last, current])
+  const onScroll = () => {
+    const element = scroller.current
+    if (element !== null) isFollowing.current = element.scrollHeight - element.scrollTop - element.clientHeight < followWithin
+  }
+  return (
+    <div ref={scroller} className="journal scroll" onScroll={onScroll} tabIndex={0} role="region" aria-label={t.journal}>
+      <ol className="virtual" style={{ height: list.getTotalSize() }} start={1}>
+        {list.getVirtualItems().map(({ index, start: top }) => {
+          const revision = index + 1
+          const recorded = pages.at(revision, last)
+          const said = recorded && describe(recorded.event, t, (nodeId) => nodeName(nodeId, live, graph))
+          const isAhead = current !== undefined && revision > current
+          return (
+            <li key={revision} className={`journal-row${isAhead ? ' ahead' : ''}`} style={{ transform: `translateY(${top}px)` }}>
+              <button
+                type="button"
+                className={`num${revision === current ? ' current' : ''}${said?.nodeId !== undefined && said.nodeId === selected ? ' selected' : ''}`}
+                aria-label={`${t.goToRevision(revision)}${said ? `: ${said.subject} ${said.text}` : ''}`}
+                onClick={() => player.seek({ revision })}
+              >
+                <span className="journal-revision">{revision}</span>
+                <span className="journal-time">{recorded === undefined ? '' : position(millis(recorded.at) - start)}</span>
+                {said?.status === undefined ? <span className="journal-dot" /> : <StatusIcon status={said.status} />}
+                <span className="journal-text">
+                  <b>{said?.subject}</b> {said?.text}
+                </span>
+              </button>
+            </li>
+          )
+        })}
+      </ol>
+    </div>
+  )
+}

@@ -1,0 +1,53 @@
+import type { EventPage, Recorded } from '@relive/types'
+
+import { get, query } from '../api/http'
+
+const pageSize = 200
+/** Pages kept; the one that was not looked at for longest is let go. */
+const pagesAtMost = 40
+
+/**
+ * Events by revision, read in pages as they come into view. Revisions are dense, so an event's
+ * place in the list is known before it is read.
+ */
+export class JournalPages {
+  readonly #sessionId: string
+  readonly #changed: () => void
+  readonly #pages = new Map<number, readonly Recorded[]>()
+  readonly #asked = new Set<number>()
+
+  constructor(sessionId: string, changed: () => void) {
+    this.#sessionId = sessionId
+    this.#changed = changed
+  }
+
+  /** The event with this revision; `undefined` until it has been read, which this starts. */
+  at(revision: number, lastRevision: number): Recorded | undefined {
+    const page = Math.floor((revision - 1) / pageSize)
+    const events = this.#pages.get(page)
+    const event = events?.[(revision - 1) % pageSize]
+    if (event === undefined && revision <= lastRevision) void this.#read(page)
+    else if (events !== undefined) {
+      this.#pages.delete(page)
+      this.#pages.set(page, events)
+    }
+    return event
+  }
+
+  async #read(page: number): Promise<void> {
+    if (this.#asked.has(page)) return
+    this.#asked.add(page)
+    try {
+      const path = `/sessions/${this.#sessionId}/events${query({ after: page * pageSize, limit: pageSize })}`
+      const { events } = await get<EventPage>(path)
+      this.#pages.set(page, events)
+      const oldest = this.#pages.keys().next().value
+      if (this.#pages.size > pagesAtMost && oldest !== undefined) this.#pages.delete(oldest)
+      this.#changed()
+    } catch {
+      // Lost connection or deleted session, both told elsewhere; asked again when next in view.
+    } finally {
+      this.#asked.delete(page)
+    }
+  }
+}

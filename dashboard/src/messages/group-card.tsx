@@ -1,0 +1,81 @@
+import type { Message } from '@relive/types'
+import { memo, useState } from 'react'
+
+import { count } from '../format/number'
+import { millis, position } from '../format/time'
+import { useText, type Text } from '../i18n/text'
+import { useSession } from '../session/session-context'
+import { StatusIcon } from '../status/status-icon'
+import { Icon } from '../ui/icon'
+import type { AttemptGroup } from './grouping'
+
+interface GroupCardProps {
+  group: AttemptGroup
+  isSelected: boolean
+  onSelect(): void
+}
+
+/** What one attempt of a node said. */
+export function GroupCard({ group, isSelected, onSelect }: GroupCardProps) {
+  const t = useText()
+  const start = useSession((state) => state.live?.startedAt ?? state.live?.createdAt)
+  const isWriting = group.messages.some(({ isStreaming }) => isStreaming)
+  const tokens = group.messages.reduce((sum, { tokenCount }) => sum + tokenCount, 0)
+  const first = group.messages[0]
+  const facts = [
+    group.attempt > 1 ? `×${group.attempt}` : '',
+    first !== undefined && start !== undefined && !first.isStreaming ? position(millis(first.createdAt) - millis(start)) : '',
+    isWriting ? t.writing : tokens > 0 ? `${count(tokens)} ${t.tokens}` : '',
+  ]
+  return (
+    <section className={`group${isSelected ? ' selected' : ''}`} aria-label={group.nodeName}>
+      <header>
+        <StatusIcon status={group.status} />
+        <button type="button" className="group-name" onClick={onSelect}>
+          {group.nodeName}
+        </button>
+        {group.isParallel && (
+          <span className="group-parallel" title={t.atSameTime}>
+            <Icon name="parallel" />
+          </span>
+        )}
+        <span className="faint num">{facts.filter(Boolean).join(' · ')}</span>
+      </header>
+      {group.messages.map((message) => (
+        <MessageBody key={message.id} message={message} t={t} />
+      ))}
+    </section>
+  )
+}
+
+const MessageBody = memo(function MessageBody({ message, t }: { message: Message; t: Text }) {
+  if (message.isThinking) return <Thinking message={message} t={t} />
+  const speaker = message.role === 'user' ? t.you : message.role === 'system' ? t.system : message.agentName
+  return (
+    <div className={`message ${message.role}`}>
+      {speaker !== undefined && message.role !== 'agent' && <span className="speaker">{speaker}</span>}
+      <p dir="auto">
+        {message.content}
+        {message.isStreaming && <span className="caret" aria-hidden="true" />}
+      </p>
+    </div>
+  )
+})
+
+/** Folded to its last line, which moves on while it is being thought. */
+function Thinking({ message, t }: { message: Message; t: Text }) {
+  const [isOpen, setOpen] = useState(false)
+  const shown = isOpen ? message.content : (message.content.trimEnd().split('\n').at(-1) ?? '')
+  return (
+    <button type="button" className={`thinking${isOpen ? ' open' : ''}`} aria-expanded={isOpen} aria-label={`${t.thinking}: ${shown.slice(0, 200)}`} onClick={() => setOpen(!isOpen)}>
+      <span className="thinking-label">
+        <Icon name="chevron" />
+        {t.thinking}
+      </span>
+      <span className="thinking-text" dir="auto">
+        {shown}
+        {message.isStreaming && <span className="caret" aria-hidden="true" />}
+      </span>
+    </button>
+  )
+}

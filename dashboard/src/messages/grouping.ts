@@ -1,0 +1,73 @@
+import type { GraphDefinition, Message, MessageGroup, WorkflowSession } from '@relive/types'
+
+import type { Lanes } from '../timeline/lanes'
+
+/** The messages of one attempt of a node. */
+export interface AttemptGroup extends MessageGroup {
+  readonly key: string
+  readonly attempt: number
+}
+
+/** What grouping needs to know of the run. */
+export interface GroupingContext {
+  readonly session: WorkflowSession | undefined
+  readonly graph: GraphDefinition | null | undefined
+  readonly lanes: Lanes
+  readonly parallel: ReadonlySet<string>
+}
+
+/**
+ * Messages by node and attempt, in the order in which each first spoke. Nodes that speak at the same
+ * time so stay readable, and a node that runs again in a loop begins a new group.
+ */
+export function groupMessages(messages: Iterable<Message>, context: GroupingContext): readonly AttemptGroup[] {
+  const groups = new Map<string, AttemptGroup>()
+  for (const message of messages) {
+    const attempt = attemptAt(context.lanes, message)
+    const key = `${message.nodeId}\u0000${attempt}`
+    const group = groups.get(key)
+    if (group !== undefined) group.messages.push(message)
+    else groups.set(key, newGroup(key, attempt, message, context))
+  }
+  return [...groups.values()]
+}
+
+function newGroup(key: string, attempt: number, message: Message, context: GroupingContext): AttemptGroup {
+  const { nodeId } = message
+  const node = context.session?.nodes[nodeId]
+  const planned = context.graph?.nodes[nodeId]
+  return {
+    key,
+    attempt,
+    nodeId,
+    nodeName: node?.name ?? planned?.name ?? nodeId,
+    nodeType: node?.type ?? planned?.type ?? '',
+    isParallel: context.parallel.has(nodeId),
+    status: node?.status ?? 'pending',
+    messages: [message],
+  }
+}
+
+/** Which attempt of its node a message belongs to: the last that had begun when it was said. */
+function attemptAt(lanes: Lanes, message: Message): number {
+  const bars = lanes.get(message.nodeId)?.bars
+  if (bars === undefined || bars.length === 0) return 1
+  const at = Date.parse(message.createdAt)
+  for (let index = bars.length - 1; index >= 0; index -= 1) {
+    const bar = bars[index]
+    // A clock's tick between the node's start and its first word must not make a group of its own.
+    if (bar !== undefined && bar.from <= at + 2) return bar.attempt
+  }
+  return bars[0]?.attempt ?? 1
+}
+
+/** The nodes that have siblings: several nodes follow the same one, which is not a loop's choice. */
+export function parallelNodes(graph: GraphDefinition | null | undefined): ReadonlySet<string> {
+  const parallel = new Set<string>()
+  for (const node of Object.values(graph?.nodes ?? {})) {
+    const next = node.nextIds ?? []
+    if (node.type === 'loop' || node.type === 'condition' || next.length < 2) continue
+    for (const id of next) parallel.add(id)
+  }
+  return parallel
+}

@@ -1,0 +1,124 @@
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
+
+import { useText } from '../i18n/text'
+import { useSession } from '../session/session-context'
+import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
+import { shownSession } from '../session/state'
+import { groupMessages, parallelNodes } from './grouping'
+import { messagesAtMost } from './message-book'
+import { GroupCard } from './group-card'
+import { useShownMessages } from './use-shown-messages'
+
+/** Nearer to the end than this counts as reading along. */
+const followWithin = 48
+
+/** What the run says, by node, as it is said. */
+export function MessagesPanel() {
+  const t = useText()
+  const messages = useShownMessages()
+  const session = useSession(shownSession)
+  const graph = useSession((state) => state.graph)
+  const lanes = useSession((state) => state.lanes)
+  const isCutOff = useSession((state) => state.book.isCutOff)
+  const parallel = useMemo(() => parallelNodes(graph), [graph])
+  const selected = useSelectedNode()
+  const [only, setOnly] = useState<string>()
+  const groups = useMemo(() => {
+    const shown = only === undefined ? messages : messages.filter(({ nodeId }) => nodeId === only)
+    return groupMessages(shown, { session, graph, lanes, parallel })
+  }, [messages, only, session, graph, lanes, parallel])
+
+  const scroller = useRef<HTMLDivElement>(null)
+  const isFollowing = useRef(true)
+  const list = useVirtualizer({
+    count: groups.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => 96,
+    getItemKey: (index) => groups[index]?.key ?? index,
+    overscan: 6,
+  })
+  const total = list.getTotalSize()
+  const toEnd = useCallback(() => {
+    const element = scroller.current
+    if (element !== null) element.scrollTop = element.scrollHeight
+  }, [])
+  useLayoutEffect(() => {
+    if (isFollowing.current) toEnd()
+  }, [total, messages, toEnd])
+  useEffect(() => {
+    const element = scroller.current
+    if (element === null) return
+    // A review that comes up below takes room; what is being read must not slip out of sight.
+    const observer = new ResizeObserver(() => {
+      if (isFollowing.current) toEnd()
+    })
+    observer.observe(element)
+    return () => observer.disconnect()
+  }, [toEnd])
+  const [isAway, setAway] = useState(false)
+  const onScroll = () => {
+    const element = scroller.current
+    if (element === null) return
+    isFollowing.current = element.scrollHeight - element.scrollTop - element.clientHeight < followWithin
+    setAway(!isFollowing.current)
+  }
+  useEffect(() => {
+    if (selected === undefined || selectedFrom() === 'messages') return
+    const index = groups.findLastIndex(({ nodeId }) => nodeId === selected)
+    if (index < 0) return
+    isFollowing.current = index === groups.length - 1
+    list.scrollToIndex(index, { align: 'center' })
+    // Only a new choice scrolls; what is said meanwhile does not.
+  }, [selected])
+
+  const onlyName = only === undefined ? undefined : (session?.nodes[only]?.name ?? graph?.nodes[only]?.name ?? only)
+  const selectedName = selected === undefined ? undefined : (session?.nodes[selected]?.name ?? graph?.nodes[selected]?.name ?? selected)
+  return (
+    <div className="messages-panel">
+      {(onlyName !== undefined || selectedName !== undefined || isCutOff) && (
+        <div className="messages-filter">
+          {isCutOff && <span className="faint">{t.cutOff(messagesAtMost)}</span>}
+          {onlyName !== undefined ? (
+            <button type="button" className="pill on" onClick={() => setOnly(undefined)}>
+              {t.only(onlyName)} ✕
+            </button>
+          ) : (
+            selectedName !== undefined && (
+              <button type="button" className="pill" onClick={() => setOnly(selected)}>
+                {t.only(selectedName)}
+              </button>
+            )
+          )}
+        </div>
+      )}
+      <div ref={scroller} className="messages" onScroll={onScroll} role="log" aria-label={t.messages} aria-live="off" tabIndex={0}>
+        {groups.length === 0 && <p className="empty">{t.noMessages}</p>}
+        <div className="virtual" style={{ height: total }}>
+          {list.getVirtualItems().map(({ index, key, start }) => {
+            const group = groups[index]
+            if (group === undefined) return null
+            return (
+              <div key={key} ref={list.measureElement} data-index={index} className="virtual-row" style={{ transform: `translateY(${start}px)` }}>
+                <GroupCard group={group} isSelected={group.nodeId === selected} onSelect={() => selectNode(group.nodeId, 'messages')} />
+              </div>
+            )
+          })}
+        </div>
+      </div>
+      {isAway && (
+        <button
+          type="button"
+          className="pill to-newest"
+          onClick={() => {
+            isFollowing.current = true
+            setAway(false)
+            toEnd()
+          }}
+        >
+          ↓ {t.newest}
+        </button>
+      )}
+    </div>
+  )
+}

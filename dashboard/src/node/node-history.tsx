@@ -1,0 +1,43 @@
+import { duration, millis, position } from '../format/time'
+import { useText } from '../i18n/text'
+import { useMoment, useOpenSession, useSession } from '../session/session-context'
+import { StatusIcon } from '../status/status-icon'
+import { TickingText } from '../ui/ticking-text'
+
+/** The newest stretches that are listed; a loop can have thousands. */
+const shownAtMost = 60
+
+/** What a node did, the newest first; each leads to the moment it began. */
+export function NodeHistory({ nodeId }: { nodeId: string }) {
+  const t = useText()
+  const { player } = useOpenSession()
+  const moment = useMoment()
+  const lane = useSession((state) => state.lanes.get(nodeId))
+  const start = useSession((state) => state.live?.startedAt ?? state.live?.createdAt)
+  // Drawn again when the moment is moved, to leave out what lies ahead of it.
+  useSession((state) => state.replay?.state?.revision)
+  const now = moment()
+  const bars = (lane?.bars ?? []).filter(({ from }) => from <= now + 1).slice(-shownAtMost).reverse()
+  if (bars.length === 0 || start === undefined) return <p className="faint">{t.none}</p>
+  return (
+    <ol className="history num">
+      {bars.map((bar) => {
+        const isOpen = bar.to === undefined || bar.to > now
+        const status = isOpen ? bar.during : bar.status
+        return (
+          <li key={`${bar.from} ${bar.attempt} ${bar.during}`}>
+            <button type="button" onClick={() => player.seek(bar.revision === undefined ? { at: bar.from } : { revision: bar.revision })}>
+              <StatusIcon status={status} />
+              <span>{t.status[status]}</span>
+              <span className="faint">{bar.attempt > 1 ? `×${bar.attempt}` : ''}</span>
+              <span className="faint">{position(bar.from - millis(start))}</span>
+              <span>
+                <TickingText text={() => duration((isOpen ? moment() : (bar.to ?? moment())) - bar.from)} />
+              </span>
+            </button>
+          </li>
+        )
+      })}
+    </ol>
+  )
+}

@@ -1,0 +1,153 @@
+import type { GraphNode, NodeStateSnapshot } from '@relive/types'
+import { useMemo } from 'react'
+
+import { ValueView } from '../context/value-view'
+import { cost, count } from '../format/number'
+import { duration, millis, position } from '../format/time'
+import { useText } from '../i18n/text'
+import { useMoment, useSession } from '../session/session-context'
+import { selectNode, useSelectedNode } from '../session/selection'
+import { SignalForm } from '../session/signal-form'
+import { shownSession } from '../session/state'
+import { StatusIcon } from '../status/status-icon'
+import { TickingText } from '../ui/ticking-text'
+import { NodeHistory } from './node-history'
+import { useOutput } from './use-output'
+
+export function NodePanel() {
+  const t = useText()
+  const nodeId = useSelectedNode()
+  const node = useSession((state) => (nodeId === undefined ? undefined : shownSession(state)?.nodes[nodeId]))
+  const planned = useSession((state) => (nodeId === undefined ? undefined : state.graph?.nodes[nodeId]))
+  if (nodeId === undefined) return <p className="empty">{t.chooseNode}</p>
+  if (node === undefined && planned === undefined) return <p className="empty">{t.unknownNode}</p>
+  return <NodeDetails key={nodeId} nodeId={nodeId} node={node} planned={planned} />
+}
+
+interface NodeDetailsProps {
+  nodeId: string
+  node: NodeStateSnapshot | undefined
+  planned: GraphNode | undefined
+}
+
+function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
+  const t = useText()
+  const status = node?.status ?? 'pending'
+  const isLive = useSession((state) => state.replay === undefined)
+  const runStatus = useSession((state) => state.live?.status)
+  const output = useOutput(nodeId)
+  const takesSignals = isLive && (status === 'running' || status === 'suspended') && (runStatus === 'running' || runStatus === 'paused')
+  return (
+    <div className="node-panel scroll" tabIndex={0} role="region" aria-label={node?.name ?? planned?.name ?? nodeId}>
+      <header className="node-title">
+        <h2>{node?.name ?? planned?.name ?? nodeId}</h2>
+        <span className={`chip ${status}`}>
+          <StatusIcon status={status} />
+          {t.status[status]}
+        </span>
+      </header>
+      <Facts nodeId={nodeId} node={node} planned={planned} />
+      {node?.error !== undefined && (
+        <section>
+          <h3>{t.error}</h3>
+          <pre className="error-text">{node.error}</pre>
+        </section>
+      )}
+      {takesSignals && (
+        <section>
+          <h3>{t.signal}</h3>
+          <SignalForm nodeId={nodeId} />
+        </section>
+      )}
+      <section>
+        <h3>{t.output}</h3>
+        {output === undefined ? <p className="faint">{t.noOutput}</p> : <ValueView value={output} />}
+      </section>
+      <section>
+        <h3>{t.history}</h3>
+        <NodeHistory nodeId={nodeId} />
+      </section>
+      {planned?.properties !== undefined && Object.keys(planned.properties).length > 0 && (
+        <section>
+          <h3>{t.settings}</h3>
+          <ValueView value={planned.properties} />
+        </section>
+      )}
+      <Neighbours nodeId={nodeId} />
+    </div>
+  )
+}
+
+function Facts({ nodeId, node, planned }: NodeDetailsProps) {
+  const t = useText()
+  const moment = useMoment()
+  const start = useSession((state) => state.live?.startedAt ?? state.live?.createdAt)
+  const usage = useSession((state) => state.usage?.byNode[nodeId])
+  const from = millis(node?.startedAt)
+  const to = millis(node?.completedAt)
+  const type = node?.type ?? planned?.type
+  return (
+    <dl className="facts num">
+      {type !== undefined && <Fact name={t.type}>{type}</Fact>}
+      {(node?.attempt ?? 1) > 1 && <Fact name={t.attempts}>{node?.attempt}</Fact>}
+      {from !== undefined && start !== undefined && <Fact name={t.started}>{position(from - millis(start))}</Fact>}
+      {from !== undefined && node?.status !== 'pending' && (
+        <Fact name={t.took}>
+          <TickingText text={() => duration((to ?? moment()) - from)} />
+        </Fact>
+      )}
+      {node?.status === 'running' && node.progress !== undefined && <Fact name={t.progress}>{Math.round(node.progress * 100)} %</Fact>}
+      {node?.tokenUsage !== undefined && (
+        <>
+          <Fact name={t.inputTokens}>{count(node.tokenUsage.inputTokens)}</Fact>
+          <Fact name={t.outputTokens}>{count(node.tokenUsage.outputTokens)}</Fact>
+        </>
+      )}
+      {usage !== undefined && usage.costUsd > 0 && <Fact name={t.cost}>{cost(usage.costUsd)}</Fact>}
+    </dl>
+  )
+}
+
+function Fact({ name, children }: { name: string; children: React.ReactNode }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  )
+}
+
+function Neighbours({ nodeId }: { nodeId: string }) {
+  const t = useText()
+  const graph = useSession((state) => state.graph)
+  const session = useSession(shownSession)
+  const { before, after } = useMemo(() => {
+    const nodes = Object.values(graph?.nodes ?? {})
+    return {
+      before: nodes.filter(({ nextIds }) => nextIds?.includes(nodeId)),
+      after: (graph?.nodes[nodeId]?.nextIds ?? []).flatMap((id) => graph?.nodes[id] ?? []),
+    }
+  }, [graph, nodeId])
+  const list = (title: string, nodes: readonly GraphNode[]) =>
+    nodes.length > 0 && (
+      <section>
+        <h3>{title}</h3>
+        <ul className="neighbours">
+          {nodes.map(({ id, name }) => (
+            <li key={id}>
+              <button type="button" className="pill" onClick={() => selectNode(id, 'panel')}>
+                <StatusIcon status={session?.nodes[id]?.status ?? 'pending'} />
+                {name}
+              </button>
+            </li>
+          ))}
+        </ul>
+      </section>
+    )
+  return (
+    <>
+      {list(t.follows, before)}
+      {list(t.leadsTo, after)}
+    </>
+  )
+}

@@ -1,0 +1,163 @@
+import type { ReliveError, Replay, ReplayOptions, ReplayState } from '@relive/types'
+
+import { client } from '../app/client'
+import type { SessionState, Pace, ReplayView } from '../session/state'
+import type { FrameStore } from '../store/frame-store'
+
+export const speeds = [0.5, 1, 4, 20, 100] as const
+/** What a silence is shortened to when idle stretches are skipped. */
+const skipIdleMs = 500
+/** States a second at most, as live: a run of hours at a hundred times its pace has more. */
+const minIntervalMs = 33
+
+export type Target = { readonly revision: number } | { readonly at: number }
+
+/**
+ * Moves the page through a stored run. While it is at work the page shows the replay's states
+ * instead of the live ones, which go on arriving behind it.
+ */
+export class Player {
+  readonly #store: FrameStore<SessionState>
+  readonly #failed: (error: ReliveError) => void
+  #replay: Replay | undefined
+  /** A seek is on its way: a scrubber makes more of them than there are answers. */
+  #isSeeking = false
+  #nextSeek: Target | undefined
+
+  /** `failed` hears why a replay was refused. */
+  constructor(store: FrameStore<SessionState>, failed: (error: ReliveError) => void) {
+    this.#store = store
+    this.#failed = failed
+  }
+
+  close(): void {
+    this.#replay?.close()
+    this.#replay = undefined
+    this.#isSeeking = false
+    this.#nextSeek = undefined
+  }
+
+  goLive(): void {
+    this.close()
+    this.#store.update({ replay: undefined })
+    this.#store.flush()
+  }
+
+  /** Plays on from the moment shown; live, and at the end, from the beginning. */
+  play(): void {
+    if (this.#replay === undefined) this.#open({ from: 1, paused: false })
+    else this.#replay.play()
+  }
+
+  pause(): void {
+    this.#replay?.pause()
+  }
+
+  togglePlay(): void {
+    if (this.#view()?.state?.playing) this.pause()
+    else this.play()
+  }
+
+  step(by: 1 | -1): void {
+    if (this.#replay !== undefined) this.#replay.step(by)
+    else if (by === -1) this.seek({ revision: Math.max(1, this.#lastRevision() - 1) })
+  }
+
+  seek(target: Target): void {
+    if (this.#replay === undefined) {
+      this.#open({ from: 'at' in target ? timestamp(target.at) : target.revision, paused: true })
+    } else {
+      if (this.#view()?.state?.playing) this.#replay.pause()
+      if (this.#isSeeking) this.#nextSeek = target
+      else this.#send(target)
+    }
+    this.#change({ target: 'at' in target ? target.at : undefined })
+    this.#store.flush()
+  }
+
+  toStart(): void {
+    this.seek({ revision: 1 })
+  }
+
+  /** To the newest there is: live, or the end of a run that is over. */
+  toEnd(): void {
+    this.goLive()
+  }
+
+  setSpeed(speed: number): void {
+    this.#setPace({ speed })
+    this.#replay?.setSpeed(speed)
+  }
+
+  /** Known to the server only when a replay begins, so a running one begins again where it stands. */
+  setSkipIdle(skipIdle: boolean): void {
+    this.#setPace({ skipIdle })
+    const state = this.#view()?.state
+    if (state !== undefined) this.#open({ from: state.revision, paused: !state.playing })
+  }
+
+  #open({ from, paused }: { from: number | string; paused: boolean }): void {
+    // What is shown stays until the replay's own first state is there.
+    const session = this.#view()?.session ?? this.#store.latest.live
+    this.close()
+    const { speed, skipIdle } = this.#store.latest.pace
+    this.#store.update({ replay: { session, state: undefined, receivedAt: 0, target: undefined, isConnected: false } })
+    // Until it has said where it stands, what else is asked for waits.
+    this.#isSeeking = true
+    const options: ReplayOptions = { mode: 'delta', minIntervalMs, from, speed, paused, ...(skipIdle && { skipIdleMs }) }
+    this.#replay = client.replay(this.#store.latest.id, options, {
+      onSession: (shown) => this.#change({ session: shown }),
+      onState: (state) => this.#stands(state),
+      onConnectionChange: ({ state }) => this.#change({ isConnected: state === 'open' }),
+      onRefused: (error) => {
+        this.#isSeeking = false
+        this.#failed(error)
+      },
+      onError: (error) => {
+        this.goLive()
+        this.#failed(error)
+      },
+    })
+  }
+
+  #stands(state: ReplayState): void {
+    // It has caught up with the run: from here on live is the same.
+    if (state.live && state.playing) {
+      this.goLive()
+      return
+    }
+    this.#isSeeking = false
+    const next = this.#nextSeek
+    this.#nextSeek = undefined
+    if (next !== undefined) this.#send(next)
+    this.#change({ state, receivedAt: performance.now(), ...(next === undefined && { target: undefined }) })
+  }
+
+  #send(target: Target): void {
+    const isSent = this.#replay?.seek('at' in target ? { at: timestamp(target.at) } : target)
+    if (isSent) this.#isSeeking = true
+    // The connection is being made again; the first it says is where it stands.
+    else this.#nextSeek = target
+  }
+
+  #view(): ReplayView | undefined {
+    return this.#store.latest.replay
+  }
+
+  #change(change: Partial<ReplayView>): void {
+    this.#store.update((state) => (state.replay === undefined ? state : { ...state, replay: { ...state.replay, ...change } }))
+  }
+
+  #setPace(change: Partial<Pace>): void {
+    this.#store.update((state) => ({ ...state, pace: { ...state.pace, ...change } }))
+    this.#store.flush()
+  }
+
+  #lastRevision(): number {
+    return this.#store.latest.live?.revision ?? 1
+  }
+}
+
+function timestamp(at: number): string {
+  return new Date(at).toISOString()
+}

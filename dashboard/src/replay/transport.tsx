@@ -1,0 +1,88 @@
+import { useState } from 'react'
+
+import { adjustView, usePlace } from '../app/place'
+import { position } from '../format/time'
+import { useText } from '../i18n/text'
+import { useMoment, useOpenSession, useSession } from '../session/session-context'
+import { runSpan, shownSession } from '../session/state'
+import { hasEnded } from '../status/status'
+import { Icon } from '../ui/icon'
+import { TickingText } from '../ui/ticking-text'
+import { ForkDialog } from './fork-dialog'
+import { speeds } from './player'
+import { Scrubber } from './scrubber'
+
+/** The row under the timeline: everything that moves the moment. */
+export function Transport() {
+  const t = useText()
+  const { store, player } = useOpenSession()
+  const place = usePlace()
+  const isReplay = useSession((state) => state.replay !== undefined)
+  const isPlaying = useSession((state) => state.replay?.state?.playing === true)
+  const revision = useSession((state) => shownSession(state)?.revision)
+  const pace = useSession((state) => state.pace)
+  const hasFinished = useSession((state) => state.live !== undefined && hasEnded(state.live.status))
+  const moment = useMoment()
+  const [isForking, setForking] = useState(false)
+  const startOf = () => runSpan(store.shown().live, Date.now()).start
+  const comparing = place.page === 'session' && place.view.compareWith !== undefined
+  return (
+    <div className="transport" role="group" aria-label={t.replayed}>
+      <span className="transport-buttons">
+        <button type="button" className="round" aria-label={t.stepBack} title={`${t.stepBack} (←)`} onClick={() => player.step(-1)}>
+          <Icon name="stepBack" />
+        </button>
+        <button type="button" className="round play" aria-label={isPlaying ? t.pauseReplay : t.play} title={t.keys} onClick={() => player.togglePlay()}>
+          <Icon name={isPlaying ? 'pause' : 'play'} />
+        </button>
+        <button type="button" className="round" aria-label={t.stepForward} title={`${t.stepForward} (→)`} disabled={!isReplay} onClick={() => player.step(1)}>
+          <Icon name="stepForward" />
+        </button>
+      </span>
+      <span className="segments num" role="radiogroup" aria-label={t.speed}>
+        {speeds.map((speed) => (
+          <button key={speed} type="button" role="radio" aria-checked={speed === pace.speed} onClick={() => player.setSpeed(speed)}>
+            {speed}×
+          </button>
+        ))}
+      </span>
+      <label className="skip-idle" title={t.skipIdleHint}>
+        <input type="checkbox" checked={pace.skipIdle} onChange={(event) => player.setSkipIdle(event.target.checked)} />
+        {t.skipIdle}
+      </label>
+      <span className="transport-moment num">
+        <b>
+          <TickingText text={() => position(moment() - startOf())} />
+        </b>
+        <span> · {revision === undefined ? '' : t.atRevision(revision)}</span>
+      </span>
+      <Scrubber />
+      <button
+        type="button"
+        className={`go-live${isReplay ? '' : ' on'}`}
+        aria-pressed={!isReplay}
+        title={hasFinished ? t.toEnd : t.backToLive}
+        onClick={() => player.goLive()}
+      >
+        {hasFinished ? (isReplay ? t.toEnd : t.atEnd) : t.goLive}
+      </button>
+      <button
+        type="button"
+        className="worded"
+        aria-label={t.compareHere}
+        title={t.compareHere}
+        aria-pressed={comparing}
+        disabled={revision === undefined}
+        onClick={() => adjustView({ compareWith: revision, panel: 'compare' })}
+      >
+        <Icon name="compare" />
+        <span>{t.compareHere}</span>
+      </button>
+      <button type="button" className="worded" aria-label={t.fork} title={t.fork} disabled={revision === undefined} onClick={() => setForking(true)}>
+        <Icon name="fork" />
+        <span>{t.fork}</span>
+      </button>
+      {isForking && revision !== undefined && <ForkDialog sessionId={store.shown().id} revision={revision} onClose={() => setForking(false)} />}
+    </div>
+  )
+}

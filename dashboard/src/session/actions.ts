@@ -1,0 +1,18 @@
+import type { SessionStatus } from '@relive/types'
+
+/** What a person can do to a run as a whole. */
+export const actions = ['start', 'pause', 'resume', 'stop', 'cancel'] as const
+export type Action = (typeof actions)[number]
+
+/** As the protocol has it; the server refuses everything else. */
+const allowed: Record<Action, readonly SessionStatus[]> = {
+  start: ['pending'],
+  pause: ['running'],
+  resume: ['paused'],
+  stop: ['running', 'paused'],
+  cancel: ['pending', 'running', 'paused'],
+}
+
+export function isAllowed(action: Action, status: SessionStatus): boolean {
+  return allowed[action].includes(status)
+}

@@ -1,0 +1,168 @@
+import {
+  ReliveError,
+  type EventPage,
+  type Message,
+  type MessagePage,
+  type Subscription,
+  type TokenFrame,
+  type UsageReport,
+  type WorkflowSession,
+} from '@relive/types'
+
+import { get, query } from '../api/http'
+import { readTimeline } from '../api/timeline'
+import { client } from '../app/client'
+import { messagesAtMost, withoutStreams, withStored, withTokens } from '../messages/message-book'
+import { hasEnded } from '../status/status'
+import { FrameStore } from '../store/frame-store'
+import { advance } from '../timeline/lanes'
+import { initialState, type SessionState } from './state'
+
+/** States a second at most: more than the eye tells apart, and less than a busy run makes. */
+const minIntervalMs = 33
+/** How long after a change of the totals they are asked for again. */
+const usageDelayMs = 1500
+
+/** Keeps what is known of one session up to date, through any number of lost connections. */
+export class LiveFeed {
+  readonly store: FrameStore<SessionState>
+  readonly #id: string
+  readonly #closing = new AbortController()
+  readonly #stopListening: () => void
+  #subscription: Subscription | undefined
+  /** Pieces that came since the last frame: hundreds a second are added up once. */
+  #tokens: TokenFrame[] = []
+  #messages: Message[] = []
+  #usageTimer: number | undefined
+  #wasLost = false
+
+  constructor(id: string) {
+    this.#id = id
+    this.store = new FrameStore(initialState(id))
+    this.#stopListening = client.onConnectionChange(({ state }) => {
+      if (state === 'waiting') this.#wasLost = true
+      if (state !== 'open' || !this.#wasLost) return
+      this.#wasLost = false
+      this.store.update((now) => ({ ...now, book: withoutStreams(now.book) }))
+      // What was between the states on both sides of the gap is only in the journal.
+      void this.#loadTimeline()
+    })
+    this.#subscribe()
+    void this.#load()
+  }
+
+  close(): void {
+    this.#closing.abort()
+    this.#stopListening()
+    clearTimeout(this.#usageTimer)
+    this.#subscription?.unsubscribe()
+  }
+
+  #subscribe(): void {
+    this.#subscription = client.subscribe(
+      this.#id,
+      { mode: 'delta', messages: true, minIntervalMs },
+      {
+        onSession: (session) => this.#advance(session),
+        onMessage: (message) => this.#collect(() => this.#messages.push(message)),
+        onToken: (token) => this.#collect(() => this.#tokens.push(token)),
+        onEnd: () => {
+          void this.#loadTimeline()
+          void this.#loadUsage()
+        },
+        onError: (error) => this.store.update({ error }),
+      },
+    )
+  }
+
+  #advance(session: WorkflowSession): void {
+    const before = this.store.latest.live
+    this.store.update((state) => ({
+      ...state,
+      live: session,
+      lanes: advance(state.lanes, state.live, session),
+    }))
+    if (before === undefined || before.totalTokens !== session.totalTokens || before.totalCostUsd !== session.totalCostUsd) {
+      this.#usageTimer ??= window.setTimeout(() => void this.#loadUsage(), before === undefined ? 0 : usageDelayMs)
+    }
+  }
+
+  /** Gathers what one frame's worth of the network brings, and adds it in one go. */
+  #collect(add: () => void): void {
+    const isFirst = this.#tokens.length === 0 && this.#messages.length === 0
+    add()
+    if (isFirst) requestAnimationFrame(() => this.#addCollected())
+    // A hidden page draws no frames; what gathers must not grow for ever.
+    if (this.#tokens.length + this.#messages.length > 2000) this.#addCollected()
+  }
+
+  #addCollected(): void {
+    const [tokens, messages] = [this.#tokens, this.#messages]
+    this.#tokens = []
+    this.#messages = []
+    if (this.#closing.signal.aborted) return
+    const now = new Date().toISOString()
+    this.store.update((state) => ({ ...state, book: withStored(withTokens(state.book, tokens, now), messages) }))
+    this.store.flush()
+  }
+
+  async #load(): Promise<void> {
+    await Promise.all([this.#loadGraph(), this.#loadMessages(), this.#loadTimeline()])
+  }
+
+  async #loadGraph(): Promise<void> {
+    // The first event holds the graph the session runs, and says so where there is none.
+    const path = `/sessions/${this.#id}/events${query({ after: 0, limit: 1 })}`
+    const page = await this.#ask(() => get<EventPage>(path, this.#closing.signal))
+    // Whether the session is missing, the subscription says.
+    if (page === undefined || page instanceof ReliveError) return
+    const created = page.events[0]?.event
+    this.store.update({ graph: (created?.type === 'created' ? created.graph : undefined) ?? null })
+  }
+
+  async #loadMessages(): Promise<void> {
+    let after: string | undefined
+    for (let read = 0; read < messagesAtMost; ) {
+      const path = `/sessions/${this.#id}/messages${query({ limit: 1000, after })}`
+      const page = await this.#ask(() => get<MessagePage>(path, this.#closing.signal))
+      if (page === undefined || page instanceof ReliveError) return
+      this.store.update((state) => ({ ...state, book: withStored(state.book, page.messages) }))
+      if (page.nextAfter === undefined) return
+      after = page.nextAfter
+      read += page.messages.length
+    }
+    this.store.update((state) => ({ ...state, book: { ...state.book, isCutOff: true } }))
+  }
+
+  async #loadTimeline(): Promise<void> {
+    const lanes = await this.#ask(() => readTimeline(this.#id, this.#closing.signal))
+    if (lanes === undefined || lanes instanceof ReliveError) return
+    this.store.update((state) => {
+      // What has happened since the answer was made is in the state already held.
+      const { live } = state
+      return { ...state, lanes: live === undefined ? lanes : advance(lanes, undefined, live) }
+    })
+  }
+
+  async #loadUsage(): Promise<void> {
+    clearTimeout(this.#usageTimer)
+    this.#usageTimer = undefined
+    const usage = await this.#ask(() => get<UsageReport>(`/sessions/${this.#id}/usage`, this.#closing.signal))
+    if (usage !== undefined && !(usage instanceof ReliveError)) this.store.update({ usage })
+  }
+
+  /** An answer, or why there is none; `undefined` once nobody wants it any more. */
+  async #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer | ReliveError | undefined> {
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        return await ask()
+      } catch (error) {
+        if (this.#closing.signal.aborted) return undefined
+        if (!(error instanceof ReliveError)) throw error
+        const session = this.store.latest.live
+        if (!error.retryable || attempt >= 8 || (session !== undefined && hasEnded(session.status) && attempt >= 3)) return error
+        await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt))
+      }
+    }
+  }
+}

@@ -1,0 +1,65 @@
+import { useId, type KeyboardEvent } from 'react'
+
+import { panels, type Panel } from '../app/address'
+import { adjustView, usePlace } from '../app/place'
+import { ComparePanel } from '../compare/compare-panel'
+import { ContextPanel } from '../context/context-panel'
+import { useText } from '../i18n/text'
+import { JournalPanel } from '../journal/journal-panel'
+import { MessagesPanel } from '../messages/messages-panel'
+import { NodePanel } from '../node/node-panel'
+import { useSession } from './session-context'
+import { WaitingNodes } from './waiting-nodes'
+
+const contents: Record<Panel, () => React.JSX.Element> = {
+  messages: MessagesPanel,
+  node: NodePanel,
+  context: ContextPanel,
+  journal: JournalPanel,
+  compare: ComparePanel,
+}
+
+/** The right side: what is said, one node, the context, the journal, a comparison. */
+export function Panels() {
+  const t = useText()
+  const id = useId()
+  const place = usePlace()
+  const view = place.page === 'session' ? place.view : undefined
+  const hasMessages = useSession(({ book }) => book.stored.length > 0 || book.streaming.size > 0)
+  const current = view?.panel ?? (hasMessages ? 'messages' : 'journal')
+  const shown = panels.filter((panel) => panel !== 'compare' || view?.compareWith !== undefined || current === 'compare')
+  const Content = contents[current]
+  const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
+    const by = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0
+    if (by === 0) return
+    event.preventDefault()
+    event.stopPropagation()
+    const next = shown[(shown.indexOf(current) + by + shown.length) % shown.length] ?? current
+    adjustView({ panel: next })
+    document.getElementById(`${id}-${next}`)?.focus()
+  }
+  return (
+    <aside className="panels" aria-label={t[current]}>
+      <div className="tabs" role="tablist" aria-label={t.session} onKeyDown={onKeyDown}>
+        {shown.map((panel) => (
+          <button
+            key={panel}
+            id={`${id}-${panel}`}
+            type="button"
+            role="tab"
+            aria-selected={panel === current}
+            aria-controls={`${id}-content`}
+            tabIndex={panel === current ? 0 : -1}
+            onClick={() => adjustView({ panel })}
+          >
+            {t[panel]}
+          </button>
+        ))}
+      </div>
+      <div className="panel" id={`${id}-content`} role="tabpanel" aria-labelledby={`${id}-${current}`}>
+        <Content />
+      </div>
+      <WaitingNodes />
+    </aside>
+  )
+}

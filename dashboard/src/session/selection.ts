@@ -1,0 +1,38 @@
+import { useSyncExternalStore } from 'react'
+
+import { adjustView, currentPlace, onPlace } from '../app/place'
+
+/** Where a node was chosen: the part of the page that need not be brought to it. */
+export type Origin = 'graph' | 'timeline' | 'messages' | 'panel'
+
+let origin: Origin | undefined
+
+/** The last choice's origin, for those who scroll to what was chosen elsewhere. */
+export function selectedFrom(): Origin | undefined {
+  return origin
+}
+
+export function selectedNode(): string | undefined {
+  const place = currentPlace()
+  return place.page === 'session' ? place.view.nodeId : undefined
+}
+
+/** Chooses a node, everywhere. Details are shown unless the messages are being read. */
+export function selectNode(nodeId: string | undefined, from: Origin): void {
+  const place = currentPlace()
+  if (place.page !== 'session') return
+  origin = from
+  const { panel } = place.view
+  const again = nodeId === place.view.nodeId
+  const showDetails = from === 'panel' || (panel !== 'messages' && panel !== 'compare') || (again && from === 'graph')
+  adjustView({ nodeId, panel: nodeId !== undefined && showDetails ? 'node' : panel })
+}
+
+/** Whether this node is the chosen one; changes for two nodes at a time, so only they are drawn again. */
+export function useIsSelected(nodeId: string): boolean {
+  return useSyncExternalStore(onPlace, () => selectedNode() === nodeId)
+}
+
+export function useSelectedNode(): string | undefined {
+  return useSyncExternalStore(onPlace, selectedNode)
+}

@@ -1,0 +1,123 @@
+import { useState } from 'react'
+
+import { noFilters, plainView } from '../app/address'
+import { link } from '../app/client'
+import { linkTo, usePlace } from '../app/place'
+import { cost, count } from '../format/number'
+import { millis, position } from '../format/time'
+import { useText } from '../i18n/text'
+import { hasEnded, isDone } from '../status/status'
+import { StatusIcon } from '../status/status-icon'
+import { useStore } from '../store/use-store'
+import { AppBar } from '../ui/app-bar'
+import { ConnectionBadge } from '../ui/connection-badge'
+import { showNotice } from '../ui/notices'
+import { TickingText } from '../ui/ticking-text'
+import { actions, isAllowed, type Action } from './actions'
+import { useMoment, useOpenSession, useSession } from './session-context'
+import { shownSession } from './state'
+import { reasonOf, send } from './steering'
+
+export function SessionBar() {
+  const t = useText()
+  const place = usePlace()
+  const session = useSession(shownSession)
+  const name = useSession((state) => state.graph?.name)
+  const isReplay = useSession((state) => state.replay !== undefined)
+  const connection = useStore(link, (state) => state)
+  const filters = place.page === 'session' ? place.filters : noFilters
+  return (
+    <AppBar>
+      <nav className="crumb" aria-label={t.sessions}>
+        <a {...linkTo({ page: 'sessions', filters })}>{t.sessions}</a>
+        <span aria-hidden="true"> / </span>
+        <h1>{session === undefined ? '' : name || t.unnamed(session.id)}</h1>
+      </nav>
+      {session !== undefined && (
+        <>
+          <span className={`chip ${session.status}`}>
+            <StatusIcon status={session.status} />
+            {t.status[session.status]}
+          </span>
+          <Totals />
+          {session.parentId !== undefined && session.forkedFromRevision !== undefined && (
+            <a className="parent" {...linkTo({ page: 'session', sessionId: session.parentId, filters, view: { ...plainView, revision: session.forkedFromRevision } })}>
+              {t.forkedFrom(session.forkedFromRevision)}
+            </a>
+          )}
+        </>
+      )}
+      <span className="grow" />
+      <ConnectionBadge link={connection} word={isReplay ? 'replayed' : session !== undefined && hasEnded(session.status) ? 'connected' : 'live'} />
+      <Steering />
+    </AppBar>
+  )
+}
+
+function Totals() {
+  const t = useText()
+  const session = useSession(shownSession)
+  const moment = useMoment()
+  if (session === undefined) return null
+  const nodes = Object.values(session.nodes)
+  const done = nodes.filter(({ status }) => isDone(status)).length
+  const start = millis(session.startedAt)
+  const end = millis(session.completedAt)
+  return (
+    <p className="totals num">
+      {nodes.length > 0 && (
+        <span>
+          <b>{done}</b> {t.ofNodes(nodes.length)}
+        </span>
+      )}
+      {start !== undefined && (
+        <b>
+          <TickingText text={() => position((end ?? moment()) - start)} />
+        </b>
+      )}
+      {session.totalTokens > 0 && (
+        <span>
+          <b>{count(session.totalTokens)}</b> {t.tokens}
+        </span>
+      )}
+      {session.totalCostUsd > 0 && <b>{cost(session.totalCostUsd)}</b>}
+    </p>
+  )
+}
+
+function Steering() {
+  const t = useText()
+  const { store } = useOpenSession()
+  // What may be done is about the run as it is now, whatever moment is looked at.
+  const status = useSession((state) => state.live?.status)
+  const [busy, setBusy] = useState<Action>()
+  if (status === undefined || hasEnded(status)) return null
+  const act = async (action: Action) => {
+    setBusy(action)
+    try {
+      await send(store.latest.id, { type: action })
+    } catch (error) {
+      showNotice(t.refused(t[action]), reasonOf(error))
+    } finally {
+      setBusy(undefined)
+    }
+  }
+  // The one that fits stands where its counterpart would.
+  const shown = actions.filter((action) => (action === 'start' ? status === 'pending' : action !== 'pause' || status !== 'pending'))
+  return (
+    <span className="steering" role="group" aria-label={t.session}>
+      {shown.map((action) => (
+        <button
+          key={action}
+          type="button"
+          className={action === 'start' ? 'primary' : undefined}
+          disabled={!isAllowed(action, status) || busy !== undefined}
+          title={isAllowed(action, status) ? undefined : t.notAllowedNow(t[action], t.status[status])}
+          onClick={() => void act(action)}
+        >
+          {t[action]}
+        </button>
+      ))}
+    </span>
+  )
+}

@@ -1,0 +1,31 @@
+import { createContext, useContext } from 'react'
+
+import type { Player } from '../replay/player'
+import type { FrameStore } from '../store/frame-store'
+import { useStore } from '../store/use-store'
+import { momentOf, type SessionState } from './state'
+
+/** What the parts of a session's page share. */
+export interface OpenSession {
+  readonly store: FrameStore<SessionState>
+  readonly player: Player
+}
+
+export const SessionContext = createContext<OpenSession | undefined>(undefined)
+
+export function useOpenSession(): OpenSession {
+  const open = useContext(SessionContext)
+  if (open === undefined) throw new Error('used outside of a session page')
+  return open
+}
+
+/** A part of the session's state; drawn again only when that part is another object. */
+export function useSession<Part>(select: (state: SessionState) => Part): Part {
+  return useStore(useOpenSession().store, select)
+}
+
+/** The time that is looked at, milliseconds since 1970; a function, as it moves on by itself. */
+export function useMoment(): () => number {
+  const { store } = useOpenSession()
+  return () => momentOf(store.shown(), Date.now(), performance.now())
+}

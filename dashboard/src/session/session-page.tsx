@@ -1,0 +1,78 @@
+import { useEffect, useState, type CSSProperties } from 'react'
+
+import type { ListFilters } from '../app/address'
+import { linkTo } from '../app/place'
+import { GraphView } from '../graph/graph-view'
+import { useText } from '../i18n/text'
+import { Player } from '../replay/player'
+import { Transport } from '../replay/transport'
+import { Sidebar } from '../sessions/sidebar'
+import { Gantt } from '../timeline/gantt'
+import { showNotice } from '../ui/notices'
+import { LiveFeed } from './live-feed'
+import { Panels } from './panels'
+import { SessionBar } from './session-bar'
+import { SessionContext, useSession, type OpenSession } from './session-context'
+import { reasonOf } from './steering'
+import { Splitter, useTimelineHeight } from './splitter'
+import { useKeyboard } from './use-keyboard'
+import { useMomentInAddress } from './use-moment-in-address'
+
+export function SessionPage({ sessionId, filters }: { sessionId: string; filters: ListFilters }) {
+  const t = useText()
+  const [open, setOpen] = useState<OpenSession>()
+  useEffect(() => {
+    const feed = new LiveFeed(sessionId)
+    const player = new Player(feed.store, (error) => showNotice(t.replayFailed, reasonOf(error)))
+    setOpen({ store: feed.store, player })
+    return () => {
+      player.close()
+      feed.close()
+    }
+    // The language of a notice is not worth a new connection.
+  }, [sessionId])
+  if (open === undefined || open.store.shown().id !== sessionId) return null
+  return (
+    <SessionContext value={open}>
+      <Page filters={filters} sessionId={sessionId} />
+    </SessionContext>
+  )
+}
+
+function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
+  const t = useText()
+  const name = useSession((state) => state.graph?.name)
+  const error = useSession((state) => state.error)
+  const height = useTimelineHeight()
+  useKeyboard()
+  useMomentInAddress()
+  useEffect(() => {
+    document.title = `${name || t.session} · Relive`
+  }, [name, t])
+  if (error !== undefined) {
+    return (
+      <div className="session-page">
+        <SessionBar />
+        <main id="content" className="page-message" tabIndex={-1}>
+          <p>{error.code === 'not_found' ? t.noSuchSession : error.message}</p>
+          <a {...linkTo({ page: 'sessions', filters })}>{t.toSessions}</a>
+        </main>
+      </div>
+    )
+  }
+  return (
+    <div className="session-page" style={{ '--timeline': `${height.value}px` } as CSSProperties}>
+      <SessionBar />
+      <Sidebar filters={filters} sessionId={sessionId} />
+      <main id="content" tabIndex={-1}>
+        <GraphView />
+      </main>
+      <Panels />
+      <footer className="timeline">
+        <Splitter height={height} />
+        <Gantt />
+        <Transport />
+      </footer>
+    </div>
+  )
+}

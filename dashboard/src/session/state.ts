@@ -1,0 +1,83 @@
+import type { GraphDefinition, ReliveError, ReplayState, UsageReport, WorkflowSession } from '@relive/types'
+
+import { noMessages, type MessageBook } from '../messages/message-book'
+import { millis } from '../format/time'
+import { hasEnded } from '../status/status'
+import { noLanes, type Lanes } from '../timeline/lanes'
+
+/** A replay as the page shows it. */
+export interface ReplayView {
+  /** The state at the moment; `undefined` until the first one has come. */
+  readonly session: WorkflowSession | undefined
+  readonly state: ReplayState | undefined
+  /** `performance.now()` when `state` came, to go on from in between. */
+  readonly receivedAt: number
+  /** Where a person has put the scrubber, until the replay has followed. Milliseconds since 1970. */
+  readonly target: number | undefined
+  readonly isConnected: boolean
+}
+
+/** How a replay goes, also before it has begun. */
+export interface Pace {
+  readonly speed: number
+  /** Whether stretches in which nothing happens are shortened. */
+  readonly skipIdle: boolean
+}
+
+/** Everything that is known of the session that is looked at. */
+export interface SessionState {
+  readonly id: string
+  /** The newest state that is known to be durable. */
+  readonly live: WorkflowSession | undefined
+  /** `null`: the session has none. */
+  readonly graph: GraphDefinition | null | undefined
+  readonly book: MessageBook
+  readonly lanes: Lanes
+  readonly usage: UsageReport | undefined
+  readonly replay: ReplayView | undefined
+  readonly pace: Pace
+  /** Why there is nothing to see. */
+  readonly error: ReliveError | undefined
+}
+
+export function initialState(id: string): SessionState {
+  return {
+    id,
+    live: undefined,
+    graph: undefined,
+    book: noMessages,
+    lanes: noLanes,
+    usage: undefined,
+    replay: undefined,
+    pace: { speed: 1, skipIdle: false },
+    error: undefined,
+  }
+}
+
+/** The state of the moment that is looked at. */
+export function shownSession(state: SessionState): WorkflowSession | undefined {
+  return state.replay === undefined ? state.live : (state.replay.session ?? state.live)
+}
+
+/** From where to where a run's time goes. While it runs, it goes up to now. */
+export function runSpan(session: WorkflowSession | undefined, now: number): { start: number; end: number } {
+  if (session === undefined) return { start: now, end: now }
+  const start = millis(session.startedAt) ?? millis(session.createdAt)
+  const end = hasEnded(session.status) ? (millis(session.completedAt) ?? millis(session.updatedAt)) : session.startedAt ? now : start
+  return { start, end: Math.max(start, end) }
+}
+
+/** The time that is looked at: now, when the run ended, or where the replay stands. Since 1970. */
+export function momentOf(state: SessionState, now: number, frameTime: number): number {
+  const { replay, live } = state
+  const span = runSpan(live, now)
+  if (replay === undefined) return span.end
+  if (replay.target !== undefined) return replay.target
+  if (replay.state === undefined) return span.end
+  const { at, playing, speed, live: atEdge, endAt } = replay.state
+  if (atEdge) return span.end
+  const base = millis(at)
+  if (!playing || typeof speed !== 'number') return base
+  const end = live !== undefined && !hasEnded(live.status) ? span.end : millis(endAt)
+  return Math.min(Math.max(base, end), base + Math.max(0, frameTime - replay.receivedAt) * speed)
+}

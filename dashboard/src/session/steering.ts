@@ -1,0 +1,25 @@
+import { ReliveError, type Command, type CommandReceipt } from '@relive/types'
+
+import { client } from '../app/client'
+
+const retriesAtMost = 4
+
+/**
+ * Sends a command until it is carried out or refused for good. All attempts bear one id, so however
+ * often it has to be sent, across lost connections too, it happens once.
+ */
+export async function send(sessionId: string, command: Command): Promise<CommandReceipt> {
+  const commandId = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await client.command(sessionId, command, { commandId })
+    } catch (error) {
+      if (!(error instanceof ReliveError) || !error.retryable || attempt > retriesAtMost) throw error
+      await new Promise((resolve) => setTimeout(resolve, 200 * 2 ** attempt))
+    }
+  }
+}
+
+export function reasonOf(error: unknown): string {
+  return error instanceof ReliveError ? `${error.message} (${error.code})` : String(error)
+}

@@ -1,0 +1,98 @@
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { useEffect, useMemo, useRef, type KeyboardEvent } from 'react'
+
+import { noFilters, plainView, type ListFilters } from '../app/address'
+import { adjustFilters, linkTo } from '../app/place'
+import { useText } from '../i18n/text'
+import { useStore } from '../store/use-store'
+import { catalog } from './catalog'
+import type { ListFeed } from './list-feed'
+import { SessionRow } from './session-row'
+
+const rowHeight = 44
+/** Rows before the end at which older ones are asked for. */
+const readAhead = 40
+
+export function SessionTable({ feed, filters, onStart }: { feed: ListFeed; filters: ListFilters; onStart: () => void }) {
+  const t = useText()
+  const { sessions, isLoaded, hasMore, error } = useStore(feed.store, (state) => state)
+  const groups = useStore(catalog, (state) => state.groups)
+  const groupNames = useMemo(() => new Map(groups.map(({ id, name, icon }) => [id, icon === undefined ? name : `${icon} ${name}`])), [groups])
+  const scroller = useRef<HTMLDivElement>(null)
+  const list = useVirtualizer({
+    count: sessions.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    getItemKey: (index) => sessions[index]?.id ?? index,
+    overscan: 12,
+  })
+  const rows = list.getVirtualItems()
+  const lastShown = rows.at(-1)?.index ?? 0
+  useEffect(() => {
+    if (hasMore && lastShown > sessions.length - readAhead) void feed.readMore()
+  }, [feed, hasMore, lastShown, sessions.length])
+
+  /** The arrow keys go from row to row; a row far away is scrolled to first. */
+  const onKeyDown = (event: KeyboardEvent) => {
+    const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0
+    const row = event.target instanceof HTMLElement ? event.target.closest('[data-index]') : null
+    if (by === 0) return
+    const next = Math.min(sessions.length - 1, Math.max(0, Number(row?.getAttribute('data-index') ?? -1) + by))
+    event.preventDefault()
+    list.scrollToIndex(next)
+    requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${next}"] a`)?.focus())
+  }
+  const isNarrowed = filters !== noFilters && (filters.text !== '' || filters.statuses.length > 0 || filters.groupId !== '' || filters.workflowId !== '')
+  return (
+    <div className="session-table" role="table" aria-label={t.sessions} aria-rowcount={sessions.length + 1}>
+      <div className="table-head" role="row" aria-rowindex={1}>
+        {(['name', 'status', 'group', 'progress', 'created', 'duration', 'tokens', 'cost'] as const).map((column) => (
+          <span key={column} role="columnheader" className={`col-${column}`}>
+            {t.columns[column]}
+          </span>
+        ))}
+      </div>
+      <div ref={scroller} className="table-body" role="rowgroup" tabIndex={sessions.length === 0 ? -1 : 0} onKeyDown={onKeyDown}>
+        <div className="virtual" role="presentation" style={{ height: list.getTotalSize() }}>
+          {rows.map(({ index, key, start }) => {
+            const session = sessions[index]
+            if (session === undefined) return null
+            return (
+              <div key={key} data-index={index} role="row" aria-rowindex={index + 2} className="virtual-row" style={{ transform: `translateY(${start}px)` }}>
+                <SessionRow
+                  session={session}
+                  group={session.groupId === undefined ? undefined : (groupNames.get(session.groupId) ?? session.groupId.slice(-8))}
+                  link={linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}
+                />
+              </div>
+            )
+          })}
+        </div>
+      </div>
+      {sessions.length === 0 && (
+        <div className="table-empty">
+          {error !== undefined ? (
+            <p>{error.message}</p>
+          ) : !isLoaded ? (
+            <p className="faint">{t.loading}</p>
+          ) : isNarrowed ? (
+            <>
+              <p>{t.noMatches}</p>
+              <button type="button" onClick={() => adjustFilters(noFilters)}>
+                {t.clearFilters}
+              </button>
+            </>
+          ) : (
+            <>
+              <h2>{t.noSessions}</h2>
+              <p className="faint">{t.noSessionsHint}</p>
+              <button type="button" className="primary" onClick={onStart}>
+                {t.newRun}
+              </button>
+            </>
+          )}
+        </div>
+      )}
+    </div>
+  )
+}

@@ -1,0 +1,42 @@
+import { useEffect, useState } from 'react'
+
+import type { ListFilters } from '../app/address'
+import { useText } from '../i18n/text'
+import { useStore } from '../store/use-store'
+import { AppBar } from '../ui/app-bar'
+import { ConnectionBadge } from '../ui/connection-badge'
+import { Icon } from '../ui/icon'
+import { loadCatalog } from './catalog'
+import { FilterBar } from './filter-bar'
+import { SessionTable } from './session-table'
+import { StartDialog } from './start-dialog'
+import { useList } from './use-list'
+
+export function SessionsPage({ filters }: { filters: ListFilters }) {
+  const t = useText()
+  const feed = useList(filters)
+  const link = useStore(feed.store, (state) => state.link)
+  const [isStarting, setStarting] = useState(false)
+  useEffect(() => {
+    document.title = `${t.sessions} · Relive`
+  }, [t])
+  useEffect(() => void loadCatalog(), [])
+  return (
+    <div className="sessions-page">
+      <AppBar>
+        <h1 className="page-title">{t.sessions}</h1>
+        <span className="grow" />
+        <ConnectionBadge link={link} />
+        <button type="button" className="primary" onClick={() => setStarting(true)}>
+          <Icon name="plus" />
+          {t.newRun}
+        </button>
+      </AppBar>
+      <main id="content" tabIndex={-1}>
+        <FilterBar filters={filters} feed={feed} />
+        <SessionTable feed={feed} filters={filters} onStart={() => setStarting(true)} />
+      </main>
+      {isStarting && <StartDialog onClose={() => setStarting(false)} />}
+    </div>
+  )
+}

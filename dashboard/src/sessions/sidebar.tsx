@@ -1,0 +1,76 @@
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { useEffect, useRef } from 'react'
+
+import type { ListFilters } from '../app/address'
+import { plainView } from '../app/address'
+import { adjustFilters, linkTo } from '../app/place'
+import { useText } from '../i18n/text'
+import { progressOf } from '../status/status'
+import { StatusIcon } from '../status/status-icon'
+import { useStore } from '../store/use-store'
+import { ProgressBar, Took } from './session-row'
+import { useList } from './use-list'
+
+const rowHeight = 62
+
+/** The list beside a session: the same filters, the same live rows, in less space. */
+export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
+  const t = useText()
+  const feed = useList(filters)
+  const { sessions, hasMore } = useStore(feed.store, (state) => state)
+  const scroller = useRef<HTMLDivElement>(null)
+  const list = useVirtualizer({
+    count: sessions.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    getItemKey: (index) => sessions[index]?.id ?? index,
+    overscan: 8,
+  })
+  const rows = list.getVirtualItems()
+  const lastShown = rows.at(-1)?.index ?? 0
+  useEffect(() => {
+    if (hasMore && lastShown > sessions.length - 20) void feed.readMore()
+  }, [feed, hasMore, lastShown, sessions.length])
+  return (
+    <nav className="sidebar" aria-label={t.sessions}>
+      <input
+        type="search"
+        className="find"
+        aria-label={t.filterText}
+        placeholder={t.filterText}
+        value={filters.text}
+        onChange={(event) => adjustFilters({ text: event.target.value })}
+      />
+      <div ref={scroller} className="sidebar-list scroll">
+        <ul className="virtual" style={{ height: list.getTotalSize() }}>
+          {rows.map(({ index, key, start }) => {
+            const session = sessions[index]
+            if (session === undefined) return null
+            const { done, all } = progressOf(session.nodeCounts)
+            const isCurrent = session.id === sessionId
+            return (
+              <li key={key} className="virtual-row" style={{ transform: `translateY(${start}px)` }}>
+                <a className="side-row" aria-current={isCurrent ? 'page' : undefined} {...linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}>
+                  <StatusIcon status={session.status} />
+                  <span className="side-name">{session.workflowName ?? t.unnamed(session.id)}</span>
+                  <span className="dim num">
+                    <Took session={session} />
+                  </span>
+                  <span className="side-facts num">
+                    <span>{t.status[session.status]}</span>
+                    {all > 0 && (
+                      <span>
+                        {done}/{all}
+                      </span>
+                    )}
+                  </span>
+                  {all > 0 && <ProgressBar session={session} all={all} label={t.nodesDone(done, all)} />}
+                </a>
+              </li>
+            )
+          })}
+        </ul>
+      </div>
+    </nav>
+  )
+}

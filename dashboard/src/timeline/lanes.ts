@@ -1,0 +1,90 @@
+import type { NodeStateSnapshot, NodeStatus, WorkflowSession } from '@relive/types'
+
+import { millis } from '../format/time'
+import { isDone } from '../status/status'
+
+/** A stretch of time in which a node ran or waited; milliseconds since 1970. */
+export interface Bar {
+  readonly from: number
+  /** `undefined` while it lasts. */
+  readonly to: number | undefined
+  readonly attempt: number
+  /** What it was while it lasted. */
+  readonly during: 'running' | 'suspended'
+  /** What it is drawn as: how it ended, or what it is. */
+  readonly status: NodeStatus
+  /** The revision it began with; `undefined` when only the state was seen, not the event. */
+  readonly revision: number | undefined
+}
+
+/** What one node did, in the order of time. */
+export interface Lane {
+  readonly id: string
+  readonly bars: readonly Bar[]
+}
+
+export type Lanes = ReadonlyMap<string, Lane>
+
+export const noLanes: Lanes = new Map()
+
+/** More bars of one node than this, and its oldest are let go: a loop can turn a million times. */
+const barsAtMost = 2000
+
+/**
+ * The lanes after a newer state: what changed between the two is added, everything else is the same
+ * object as before. States between the two may have been left out; a node's own times then still
+ * tell of its last attempt.
+ */
+export function advance(lanes: Lanes, before: WorkflowSession | undefined, after: WorkflowSession): Lanes {
+  if (before !== undefined && before.nodes === after.nodes) return lanes
+  let changed: Map<string, Lane> | undefined
+  for (const id of Object.keys(after.nodes)) {
+    const node = after.nodes[id]
+    if (node === undefined || node === before?.nodes[id]) continue
+    const lane = lanes.get(id)
+    const next = advanceLane(lane, node, millis(after.updatedAt), after.revision)
+    if (next === undefined || next === lane) continue
+    changed ??= new Map(lanes)
+    changed.set(id, next)
+  }
+  return changed ?? lanes
+}
+
+function advanceLane(lane: Lane | undefined, node: NodeStateSnapshot, at: number, revision: number): Lane | undefined {
+  const bars = lane?.bars ?? []
+  const last = bars.at(-1)
+  const attempt = node.attempt ?? 1
+  const isOpen = last !== undefined && last.to === undefined
+  if (node.status === 'running' || node.status === 'suspended') {
+    if (isOpen && last.during === node.status && last.attempt === attempt) return lane
+    const began = last === undefined || last.attempt !== attempt ? (millis(node.startedAt) ?? at) : at
+    const bar: Bar = { from: began, to: undefined, attempt, during: node.status, status: node.status, revision }
+    return laneOf(node.id, [...ended(bars, last?.attempt === attempt ? last.during : 'completed', began), bar])
+  }
+  if (!isDone(node.status)) return lane
+  const to = millis(node.completedAt) ?? at
+  if (isOpen && last.attempt === attempt) return laneOf(node.id, ended(bars, node.status, to))
+  // The whole attempt went by unseen, or there is none: skipped before it began.
+  const from = millis(node.startedAt)
+  if (from === undefined || (last !== undefined && last.attempt >= attempt)) return lane
+  return laneOf(node.id, [...bars, { from, to, attempt, during: 'running', status: node.status, revision }])
+}
+
+function laneOf(id: string, bars: readonly Bar[]): Lane {
+  return { id, bars: bars.length > barsAtMost ? bars.slice(-barsAtMost) : bars }
+}
+
+function ended(bars: readonly Bar[], status: NodeStatus, to: number): readonly Bar[] {
+  const last = bars.at(-1)
+  if (last === undefined || last.to !== undefined) return bars
+  // A wait is drawn as a wait, however it was answered.
+  const shown = last.during === 'suspended' || status === 'suspended' || status === 'running' ? last.during : status
+  return [...bars.slice(0, -1), { ...last, to, status: shown === 'running' ? 'completed' : shown }]
+}
+
+/** The lanes in the order in which the nodes first did something. */
+export function inOrder(lanes: Lanes): readonly Lane[] {
+  return [...lanes.values()]
+    .filter((lane) => lane.bars.length > 0)
+    .sort((a, b) => (a.bars[0]?.from ?? 0) - (b.bars[0]?.from ?? 0) || (a.id < b.id ? -1 : 1))
+}

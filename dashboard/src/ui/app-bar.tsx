@@ -1,0 +1,32 @@
+import type { ReactNode } from 'react'
+
+import { noFilters } from '../app/address'
+import { linkTo } from '../app/place'
+import { prefer, usePreferences, type Theme } from '../app/preferences'
+import { useText } from '../i18n/text'
+import { Icon } from './icon'
+
+const nextTheme: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' }
+const themeIcon = { system: 'system', light: 'sun', dark: 'moon' } as const
+
+/** The bar on top of every page: the mark, what the page puts in, and what concerns the whole. */
+export function AppBar({ children }: { children: ReactNode }) {
+  const t = useText()
+  const { theme, language } = usePreferences()
+  return (
+    <header className="app-bar">
+      <a className="mark" aria-label={`Relive: ${t.sessions}`} {...linkTo({ page: 'sessions', filters: noFilters })}>
+        re<i>live</i>
+      </a>
+      {children}
+      <span className="app-bar-end">
+        <button type="button" className="quiet" aria-label={t.languageLabel} lang={language === 'en' ? 'zh-CN' : 'en'} onClick={() => prefer({ language: language === 'en' ? 'zh' : 'en' })}>
+          {t.language}
+        </button>
+        <button type="button" className="quiet" aria-label={t.theme[theme]} title={t.theme[theme]} onClick={() => prefer({ theme: nextTheme[theme] })}>
+          <Icon name={themeIcon[theme]} />
+        </button>
+      </span>
+    </header>
+  )
+}

@@ -1,0 +1,46 @@
+import { fileURLToPath } from 'node:url'
+import { constants, gzipSync } from 'node:zlib'
+
+import react from '@vitejs/plugin-react'
+import type { Plugin } from 'vite'
+import { defineConfig } from 'vitest/config'
+
+// Where `npm run dev` finds a server to talk to.
+const server = process.env.RELIVE_SERVER ?? 'http://127.0.0.1:7400'
+
+/** Writes each file packed as well, so that the server packs nothing while it serves. */
+function packed(): Plugin {
+  return {
+    name: 'packed',
+    apply: 'build',
+    enforce: 'post',
+    generateBundle(_, bundle) {
+      for (const [fileName, file] of Object.entries(bundle)) {
+        // Fonts are packed already.
+        if (fileName.endsWith('.woff2')) continue
+        const content = Buffer.from(file.type === 'chunk' ? file.code : file.source)
+        const source = gzipSync(content, { level: constants.Z_BEST_COMPRESSION })
+        if (source.length < content.length) this.emitFile({ type: 'asset', fileName: `${fileName}.gz`, source })
+      }
+    },
+  }
+}
+
+export default defineConfig({
+  plugins: [react(), packed()],
+  resolve: {
+    // The package's sources, so that no build of it has to come first.
+    alias: { '@relive/types': fileURLToPath(new URL('../frontend-types/src/index.ts', import.meta.url)) },
+  },
+  worker: { format: 'es' },
+  test: { include: ['src/**/*.test.ts'] },
+  build: {
+    target: 'es2022',
+    // The Content-Security-Policy allows nothing inline.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    proxy: { '/api': { target: server, changeOrigin: true }, '/ws': { target: server, changeOrigin: true, ws: true } },
+  },
+})

@@ -1,0 +1,24 @@
+#!/bin/sh
+# The dashboard's tests in a real browser, wherever there is one.
+set -eu
+cd "$(dirname "$0")/../dashboard"
+
+browser=${CHROMIUM:-}
+for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    [ -n "$browser" ] || browser=$(command -v "$name" || true)
+done
+for place in '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome' /Applications/Chromium.app/Contents/MacOS/Chromium; do
+    [ -n "$browser" ] || [ ! -x "$place" ] || browser=$place
+done
+if [ -z "$browser" ]; then
+    cat >&2 <<'TEXT'
+
+  ****************************************************************************
+  NO CHROMIUM FOUND: the tests of the dashboard in a browser were NOT run.
+  Install one (Debian: apt-get install chromium), or name it in CHROMIUM.
+  ****************************************************************************
+
+TEXT
+    exit 0
+fi
+CHROMIUM=$browser exec npm run --silent e2e

@@ -1,0 +1,136 @@
+//! The dashboard: the pages for people, as `make` built them into this server.
+
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{Html, IntoResponse as _, Response};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::error::ApiError;
+use super::extract::Path;
+use crate::protocol::Problem;
+
+/// The pages load nothing from anywhere else, run nothing that stands in them, and cannot be framed.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; \
+                      img-src 'self' data:; font-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Part of each asset's name is a hash of what is in it, so a name never means something else.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+
+/// What is shown where the server was built without the dashboard.
+const NOT_BUILT: &str = include_str!("dashboard.html");
+
+/// In debug builds too, so that a server can be moved away from the folder it was built in.
+#[derive(RustEmbed)]
+#[folder = "dashboard/dist"]
+#[allow_missing = true]
+struct Files;
+
+/// The dashboard: all sessions, live.
+#[utoipa::path(get, path = "/", operation_id = "dashboard", tag = "server", responses(
+    (status = 200, description = "A page for people", content_type = "text/html", body = String)
+))]
+pub async fn index(headers: HeaderMap) -> Response {
+    page(&headers)
+}
+
+/// The dashboard: one session.
+#[utoipa::path(get, path = "/sessions/{id}", operation_id = "dashboard_session", tag = "server",
+    params(("id" = String, Path)), responses(
+    (status = 200, description = "A page for people", content_type = "text/html", body = String)
+))]
+pub async fn session(Path(_id): Path<String>, headers: HeaderMap) -> Response {
+    // Whether there is such a session, the page finds out and says.
+    page(&headers)
+}
+
+/// The dashboard's scripts, styles and pictures.
+#[utoipa::path(get, path = "/assets/{name}", operation_id = "dashboard_asset", tag = "server",
+    params(("name" = String, Path)), responses(
+    (status = 200, description = "A part of the dashboard"),
+    (status = 404, description = "No such part", body = Problem),
+))]
+pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let path = format!("assets/{name}");
+    let (file, is_packed) = find(&path, &headers).ok_or_else(|| ApiError::not_found("part of the dashboard"))?;
+    let mut response = answer(&file, &path, is_packed, &headers);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(FOR_EVER));
+    Ok(response)
+}
+
+/// The one page that all addresses of the dashboard begin with; asked about again each time, as it
+/// names the newest assets.
+fn page(headers: &HeaderMap) -> Response {
+    let first = [(CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-cache")];
+    match find("index.html", headers) {
+        Some((file, is_packed)) => (first, answer(&file, "index.html", is_packed, headers)).into_response(),
+        None => (first, Html(NOT_BUILT)).into_response(),
+    }
+}
+
+/// A file, packed with gzip where it was built so and the client takes that.
+fn find(path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, bool)> {
+    let takes_gzip = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(accepts_gzip);
+    if takes_gzip && let Some(file) = Files::get(&format!("{path}.gz")) {
+        return Some((file, true));
+    }
+    Files::get(path).map(|file| (file, false))
+}
+
+fn accepts_gzip(header: &str) -> bool {
+    header.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+fn answer(file: &EmbeddedFile, path: &str, is_packed: bool, headers: &HeaderMap) -> Response {
+    let tag = entity_tag(file);
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let shared = [(ETAG, tag.as_str()), (VARY, "accept-encoding")];
+    if known.is_some_and(|known| known.split(',').any(|other| other.trim().trim_start_matches("W/") == tag)) {
+        return (StatusCode::NOT_MODIFIED, shared).into_response();
+    }
+    let mut response = (shared, [(CONTENT_TYPE, content_type(path))], file.data.clone()).into_response();
+    if is_packed {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// From the file's own hash: the packed and the plain form are two files.
+fn entity_tag(file: &EmbeddedFile) -> String {
+    let hash = file.metadata.sha256_hash();
+    let (first, _) = hash.split_at(16);
+    format!("\"{:032x}\"", first.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte)))
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("woff2") => "font/woff2",
+        Some("json" | "map") => "application/json",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accepts_gzip;
+
+    #[test]
+    fn gzip_is_sent_only_to_those_who_take_it() {
+        for header in ["gzip", "br, gzip", "deflate , GZIP;q=0.5", "gzip;q=1"] {
+            assert!(accepts_gzip(header), "{header}");
+        }
+        for header in ["", "br", "identity", "gzip;q=0", "br, gzip; q=0.0", "x-gzipped"] {
+            assert!(!accepts_gzip(header), "{header}");
+        }
+    }
+}
