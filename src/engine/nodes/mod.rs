@@ -39,7 +39,7 @@ pub use local::LocalKinds;
 pub use means::Means;
 pub use output::KEPT_BYTES;
 pub use server::ServerKinds;
-pub use web::{Web, WebOptions};
+pub use web::{Forbidden, Web, WebOptions};
 
 /// How an attempt ended, with what else it leaves behind.
 #[derive(Debug)]
