@@ -220,6 +220,7 @@ impl Hub {
         let id = session.id;
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
         self.inner.feed.changed(id);
+        self.inner.undriven.changed(&session);
         Ok(session)
     }
 
