@@ -1,4 +1,4 @@
-//! A session as a file of lines (NDJSON): written by [`export`], read back by [`import`].
+//! A session as a file of lines (NDJSON): written by `export`, read back by `import`.
 //!
 //! ```text
 //! journal, messages, memories ─ pages ─▶ Seal ─▶ lines ─▶ … ─▶ lines ─▶ Seal ─▶ Checker ─▶ one transaction

@@ -145,7 +145,7 @@ fn command_behind(event: &Event) -> Option<Command> {
 ///
 /// # Errors
 ///
-/// As [`validate`].
+/// As [`validate()`].
 pub fn check_message(message: &super::Message) -> Result<(), Refusal> {
     if let Some(name) = &message.agent_name {
         validate::name("agentName", name)?;
