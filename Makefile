@@ -19,13 +19,13 @@ run: postgres dashboard
 	@cargo build --locked
 	@sh scripts/run.sh
 
-# Tests bring up a PostgreSQL of their own, wherever DATABASE_URL points.
+# Tests bring up a PostgreSQL of their own, wherever DATABASE_URL points. Those in a browser use the
+# server that `cargo test` has built.
 test: frontend dashboard
 	@sh scripts/postgres.sh
 	cd frontend-types && npm run check && npm test
 	cd dashboard && npm run check && npm test
 	cargo test --locked
-	cargo build --locked
 	@sh scripts/browser-tests.sh
 
 frontend:
