@@ -69,7 +69,7 @@ test.describe('starting', () => {
     await page.goto(server.address)
     await page.getByRole('button', { name: 'New run' }).first().click()
     const dialog = page.getByRole('dialog', { name: 'New run' })
-    await dialog.getByLabel('Workflow').selectOption({ label: 'Teleport · 1 nodes' })
+    await dialog.getByLabel('Workflow').selectOption({ label: 'Teleport · 1 node' })
     await dialog.getByRole('button', { name: 'Start', exact: true }).click()
     await expect(dialog.locator('.error-line')).toContainText('teleport')
   })
