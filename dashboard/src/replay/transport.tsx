@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { adjustView, usePlace } from '../app/place'
 import { position } from '../format/time'
 import { useText } from '../i18n/text'
-import { useMoment, useOpenSession, useSession } from '../session/session-context'
+import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { runSpan, shownSession } from '../session/state'
 import { hasEnded } from '../status/status'
 import { Icon } from '../ui/icon'
@@ -19,7 +19,7 @@ export function Transport() {
   const place = usePlace()
   const isReplay = useSession((state) => state.replay !== undefined)
   const isPlaying = useSession((state) => state.replay?.state?.playing === true)
-  const revision = useSession((state) => shownSession(state)?.revision)
+  const revision = useReadableSession((state) => shownSession(state)?.revision)
   const pace = useSession((state) => state.pace)
   const hasFinished = useSession((state) => state.live !== undefined && hasEnded(state.live.status))
   const moment = useMoment()
