@@ -1,5 +1,6 @@
 import { createContext, useContext } from 'react'
 
+import type { MessageReader } from '../messages/message-reader'
 import type { Player } from '../replay/player'
 import type { FrameStore } from '../store/frame-store'
 import { useStore } from '../store/use-store'
@@ -9,6 +10,7 @@ import { momentOf, type SessionState } from './state'
 export interface OpenSession {
   readonly store: FrameStore<SessionState>
   readonly player: Player
+  readonly messages: MessageReader
 }
 
 export const SessionContext = createContext<OpenSession | undefined>(undefined)
