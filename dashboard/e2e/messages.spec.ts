@@ -46,8 +46,11 @@ test('a run of more messages than a page holds: its newest, its first, and those
     await toTop()
     await expect(earlier).toBeInViewport({ timeout: 500 })
   }).toPass()
-  const atTop = await log.getByText(/^Message \d+\.$/).first().innerText()
+  const first = log.getByText(/^Message \d+\.$/).first()
+  const atTop = await first.innerText()
   await earlier.click()
+  // The first that is there is another, and out of sight.
+  await expect(first).not.toHaveText(atTop)
   await expect(log.getByText(atTop)).toBeInViewport()
   await expect(async () => {
     await toTop()

@@ -180,6 +180,19 @@ test('what is said while pages are read stands at the end, once', async () => {
   expect(open.ids()).toEqual(idsOf(0, 3200))
 })
 
+test('older messages come to a full book even while more is said', async () => {
+  const open = opened(said(7200))
+  open.reader.open()
+  await open.settle()
+  open.store.update((state) => ({ ...state, book: withStored(state.book, said(7204).slice(7200)) }))
+  const first = open.ids()[0]
+  open.reader.readEarlier()
+  open.store.update((state) => ({ ...state, book: withStored(state.book, said(7210).slice(7204)) }))
+  await open.settle()
+  expect(open.ids()[0]).not.toBe(first)
+  expect(open.store.latest.book.hasLater).toBe(true)
+})
+
 test('what cannot be read is not asked for again by itself', async () => {
   const store = new FrameStore<SessionState>(initialState('s'), (run) => queueMicrotask(run))
   let asked = 0

@@ -12,8 +12,9 @@ import { useShownMessages } from './use-shown-messages'
 
 /** Nearer to the end than this counts as reading along. */
 const followWithin = 48
-/** Room for the button above the first message, and below the last. */
-const buttonRoom = 36
+/** Room for the button above the first message, and for those below the last. */
+const roomAbove = 36
+const roomBelow = 76
 
 /** What the run says, by node, as it is said. */
 export function MessagesPanel() {
@@ -42,15 +43,15 @@ export function MessagesPanel() {
     estimateSize: () => 96,
     getItemKey: (index) => groups[index]?.key ?? index,
     overscan: 6,
-    paddingStart: hasEarlier ? buttonRoom : 0,
-    paddingEnd: hasLater ? buttonRoom : 0,
+    paddingStart: hasEarlier ? roomAbove : 0,
+    paddingEnd: hasLater ? roomBelow : 0,
   })
   const total = list.getTotalSize()
   const toEnd = useCallback(() => {
     const element = scroller.current
     if (element !== null) element.scrollTop = element.scrollHeight
   }, [])
-  const place = useHeldPlace(scroller, list, groups, messages[0]?.id)
+  const place = useHeldPlace(scroller, list, groups, () => !isFollowing.current || hasLater)
   useLayoutEffect(() => {
     if (isFollowing.current && !hasLater) toEnd()
   }, [total, messages, hasLater, toEnd])
