@@ -185,6 +185,8 @@ export const en = {
   edit: 'Edit',
   sendEdited: 'Send edited text',
   comment: 'Comment (optional)',
+  reviewer: 'Your name',
+  skip: 'Skip',
   back: 'Back',
   signal: 'Signal',
   signalHint: 'Text, or JSON',

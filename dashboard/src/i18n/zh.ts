@@ -181,6 +181,8 @@ export const zh: Text = {
   edit: '修改',
   sendEdited: '发送修改后的文本',
   comment: '意见（可选）',
+  reviewer: '您的名字',
+  skip: '跳过',
   back: '返回',
   signal: '信号',
   signalHint: '文本或 JSON',

@@ -14,6 +14,8 @@ export interface ReplayView {
   readonly receivedAt: number
   /** Where a person has put the scrubber, until the replay has followed. Milliseconds since 1970. */
   readonly target: number | undefined
+  /** What was asked for last has not been reached yet. */
+  readonly isSeeking: boolean
   readonly isConnected: boolean
 }
 
