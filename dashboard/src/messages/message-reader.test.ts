@@ -54,7 +54,7 @@ function opened(messages: Message[]) {
     },
     look: (moment: number | undefined) => {
       const state = { at: new Date(moment ?? 0).toISOString() } as ReplayState
-      store.update({ replay: moment === undefined ? undefined : { session: undefined, state, receivedAt: 0, target: undefined, isConnected: true } })
+      store.update({ replay: moment === undefined ? undefined : { session: undefined, state, receivedAt: 0, target: undefined, isSeeking: false, isConnected: true } })
     },
     shown: (moment: number) => saidBy(store.latest.book.stored, moment).map(({ id }) => id),
     ids: () => store.latest.book.stored.map(({ id }) => id),

@@ -66,6 +66,7 @@ export function MessagesPanel() {
     return () => observer.disconnect()
   }, [toEnd])
   const [isAway, setAway] = useState(false)
+  // Heard before the list hears of it, and draws and measures other groups.
   const onScroll = () => {
     const element = scroller.current
     if (element === null) return
@@ -101,7 +102,7 @@ export function MessagesPanel() {
           )}
         </div>
       )}
-      <div ref={scroller} className="messages" onScroll={onScroll} role="log" aria-label={t.messages} aria-live="off" tabIndex={0}>
+      <div ref={scroller} className="messages" onScrollCapture={onScroll} role="log" aria-label={t.messages} aria-live="off" tabIndex={0}>
         {groups.length === 0 && <p className="empty">{isReading || hasEarlier ? t.readingMessages : t.noMessages}</p>}
         <div className="virtual" style={{ height: total }}>
           {hasEarlier && groups.length > 0 && (

@@ -23,6 +23,8 @@ export function useHeldPlace(
   isHeld: () => boolean,
 ): { note(): void } {
   const place = useRef<Place>(undefined)
+  // The list would do the same in part, from where it believes to stand: one of the two has to.
+  list.shouldAdjustScrollPositionOnItemSizeChange = () => false
   const note = () => {
     const element = scroller.current
     if (element === null) return
