@@ -47,9 +47,14 @@ export function useHeldPlace(
       note()
       return
     }
+    // Measures taken since the list was drawn are in its cache only once it has been asked again.
+    list.getTotalSize()
     const index = groups.findIndex(({ key }) => key === held.key)
     const item = index < 0 ? undefined : list.measurementsCache[index]
-    if (item === undefined) return
+    if (item === undefined) {
+      note()
+      return
+    }
     // A group that has got another beginning has grown there, any other at its end.
     const top = groups[index]?.messages[0]?.id === held.firstId ? item.start + held.fromStart : item.end - held.toEnd
     if (Math.abs(element.scrollTop - top) < 1) return
@@ -57,5 +62,11 @@ export function useHeldPlace(
     note()
     // Changes of the list's height are those of what is in it.
   }, [groups, list.getTotalSize()])
-  return { note }
+  return {
+    note: () => {
+      // The echo of what was set here: the place is still to be held, also if what is above has grown since.
+      const isEcho = place.current !== undefined && Math.abs((scroller.current?.scrollTop ?? 0) - place.current.top) < 1
+      if (!isEcho) note()
+    },
+  }
 }
