@@ -74,7 +74,8 @@ test('a run of more messages than a page holds: its newest, its first, and those
   await page.keyboard.press('Home')
   await expect(scrubber).toHaveAttribute('aria-valuenow', '1')
   await expect(page.getByText('Nothing has been said yet.')).toBeVisible()
-  expect(asked.length - before).toBeLessThanOrEqual(6)
+  // Those that fill the book after coming back, which may still be under way, and two around the moment.
+  expect(asked.length - before).toBeLessThanOrEqual(12)
   await page.goto(`${server.address}/sessions/${id}?revision=${2 + atOnce}`)
   await expect(log.getByText(text(atOnce - 1))).toBeInViewport()
   expect(await log.getByText(text(atOnce)).count()).toBe(0)
