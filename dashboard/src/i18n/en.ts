@@ -113,7 +113,9 @@ export const en = {
   newest: 'Newest',
   only: (name: string) => `Only ${name}`,
   everything: 'Everything',
-  cutOff: (count: number) => `The newest ${count} are shown.`,
+  earlierMessages: 'Earlier messages',
+  laterMessages: 'Later messages',
+  readingMessages: 'Reading…',
 
   node: 'Node',
   chooseNode: 'Choose a node in the graph, the timeline or the messages.',

@@ -109,7 +109,9 @@ export const zh: Text = {
   newest: '最新',
   only: (name) => `仅看 ${name}`,
   everything: '全部',
-  cutOff: (count) => `仅显示最新的 ${count} 条。`,
+  earlierMessages: '更早的消息',
+  laterMessages: '更晚的消息',
+  readingMessages: '正在读取…',
 
   node: '节点',
   chooseNode: '在流程图、时间线或消息中选择一个节点。',

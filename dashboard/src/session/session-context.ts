@@ -1,5 +1,6 @@
 import { createContext, useContext, useMemo, useSyncExternalStore } from 'react'
 
+import type { MessageReader } from '../messages/message-reader'
 import type { Player } from '../replay/player'
 import type { FrameStore } from '../store/frame-store'
 import { throttle } from '../store/throttle'
@@ -10,6 +11,7 @@ import { momentOf, type SessionState } from './state'
 export interface OpenSession {
   readonly store: FrameStore<SessionState>
   readonly player: Player
+  readonly messages: MessageReader
 }
 
 export const SessionContext = createContext<OpenSession | undefined>(undefined)

@@ -83,3 +83,8 @@ export function momentOf(state: SessionState, now: number, frameTime: number): n
   const end = live !== undefined && !hasEnded(live.status) ? span.end : millis(endAt)
   return Math.min(Math.max(base, end), base + Math.max(0, frameTime - replay.receivedAt) * speed)
 }
+
+/** Up to when messages are shown, milliseconds since 1970; `undefined`: all there are. */
+export function messageMoment({ replay }: Pick<SessionState, 'replay'>): number | undefined {
+  return replay?.target ?? (replay?.state === undefined ? undefined : millis(replay.state.at))
+}
