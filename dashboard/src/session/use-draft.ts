@@ -1,7 +1,7 @@
 import type { NodeDetail } from '@relive/types'
 import { useEffect, useState } from 'react'
 
-import { get } from '../api/http'
+import { get, query } from '../api/http'
 import { useOpenSession } from './session-context'
 import type { SessionState } from './state'
 
@@ -33,7 +33,7 @@ export function useDraft(nodeId: string, attempt: number | undefined): Draft {
 
 async function findDraft(state: SessionState, nodeId: string, signal: AbortSignal): Promise<Found | null> {
   const own = await outputOf(state.id, nodeId, signal)
-  if (own !== undefined) return own
+  if (own !== undefined && own.text !== (await outputBefore(state, nodeId, signal))?.text) return own
   for (const id of nodesBefore(state, nodeId)) {
     const said = state.book.stored.findLast((message) => message.nodeId === id && !message.isThinking)
     if (said !== undefined) return { text: said.content, isStructure: false }
@@ -55,9 +55,17 @@ function nodesBefore({ graph, live }: SessionState, nodeId: string): readonly st
   return before.map(({ id }) => id).sort((a, b) => finished(b).localeCompare(finished(a)))
 }
 
-async function outputOf(sessionId: string, nodeId: string, signal: AbortSignal): Promise<Found | undefined> {
+/** What the node had put out before this attempt of it: the answer of an earlier round is not the draft of this one. */
+async function outputBefore({ id, live }: SessionState, nodeId: string, signal: AbortSignal): Promise<Found | undefined> {
+  const { attempt = 1, startedAt } = live?.nodes[nodeId] ?? {}
+  if (attempt === 1 || startedAt === undefined) return undefined
+  return outputOf(id, nodeId, signal, new Date(Date.parse(startedAt) - 1).toISOString())
+}
+
+async function outputOf(sessionId: string, nodeId: string, signal: AbortSignal, at?: string): Promise<Found | undefined> {
   try {
-    const detail = await get<NodeDetail>(`/sessions/${sessionId}/nodes/${encodeURIComponent(nodeId)}`, signal)
+    const path = `/sessions/${sessionId}/nodes/${encodeURIComponent(nodeId)}${query({ at })}`
+    const detail = await get<NodeDetail>(path, signal)
     return asDraft(detail.output)
   } catch {
     return undefined
