@@ -2,7 +2,7 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 
 import { useText } from '../i18n/text'
-import { useOpenSession, useSession } from '../session/session-context'
+import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
 import { shownSession } from '../session/state'
 import { groupMessages, parallelNodes } from './grouping'
@@ -20,9 +20,9 @@ const roomBelow = 76
 export function MessagesPanel() {
   const t = useText()
   const messages = useShownMessages()
-  const session = useSession(shownSession)
+  const session = useReadableSession(shownSession)
   const graph = useSession((state) => state.graph)
-  const lanes = useSession((state) => state.lanes)
+  const lanes = useReadableSession((state) => state.lanes)
   const { messages: reader } = useOpenSession()
   const hasEarlier = useSession((state) => state.book.hasEarlier)
   const hasLater = useSession((state) => state.book.hasLater && state.replay === undefined)

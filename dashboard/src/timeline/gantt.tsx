@@ -12,6 +12,8 @@ import { inOrder, type Bar, type Lane } from './lanes'
 import { useDomain, useMovingMoment } from './use-domain'
 
 const laneHeight = 20
+/** Further to the right, the label of a tick would be cut off. */
+const labelsUpTo = 0.97
 const percent = (share: number) => `${(share * 100).toFixed(3)}%`
 
 /** When each node ran and waited. Pressing anywhere goes to that moment. */
@@ -45,7 +47,7 @@ export function Gantt() {
   return (
     <section className="gantt" aria-label={t.timeline}>
       <div className="gantt-axis num" aria-hidden="true">
-        {ticks.map((offset) => (
+        {ticks.filter((offset) => offset / length <= labelsUpTo).map((offset) => (
           <span key={offset} style={{ left: percent(offset / length) }}>
             {axisLabel(offset)}
           </span>
