@@ -12,6 +12,11 @@ export default defineConfig({
   expect: { timeout: 15_000 },
   reporter: [['list']],
   forbidOnly: true,
+  projects: [
+    { name: 'pages', testIgnore: 'large.spec.ts' },
+    // By itself: it counts frames, of which others beside it would take their share.
+    { name: 'frames', testMatch: 'large.spec.ts', dependencies: ['pages'] },
+  ],
   use: {
     browserName: 'chromium',
     viewport: { width: 1440, height: 900 },
