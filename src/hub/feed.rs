@@ -68,6 +68,20 @@ impl Feed {
         self.newest.send_replace(sequence);
     }
 
+    /// All lists are to be read anew: nobody knows what has changed.
+    pub fn start_over(&self) {
+        if self.newest.receiver_count() == 0 {
+            return;
+        }
+        let newest = {
+            let mut log = self.log.lock();
+            let newest = log.newest + 1;
+            *log = Log { newest, floor: newest, ..Log::default() };
+            newest
+        };
+        self.newest.send_replace(newest);
+    }
+
     pub fn follow(feed: &Arc<Self>) -> FeedCursor {
         // Subscribe first, so that no change after this line is left out of the log.
         let newest = feed.newest.subscribe();
