@@ -103,7 +103,7 @@ impl List {
     async fn show(&mut self, summary: SessionSummary, matches: bool) {
         let shown = self.known.revision(summary.id);
         // A list can hear of the same commit twice: of its own server and of another.
-        if shown.is_some_and(|shown| shown >= summary.revision) && matches {
+        if shown.is_some_and(|shown| shown >= summary.revision) {
             return;
         }
         let change = match (matches, shown) {

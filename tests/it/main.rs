@@ -33,6 +33,7 @@ mod live_list;
 mod memories;
 mod messages;
 mod migrations;
+mod notices;
 mod openapi;
 mod query_plans;
 mod replay;
