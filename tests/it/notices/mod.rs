@@ -28,6 +28,28 @@ fn say(text: &str) -> Value {
     json!({"type": "addMessage", "nodeId": "n", "content": text})
 }
 
+/// A viewer's socket, and what came over it.
+struct Viewer {
+    socket: Socket,
+    seen: Seen,
+}
+
+impl Viewer {
+    /// A viewer that has been sent its first state: from there on it is owed everything.
+    async fn open(server: &TestServer, path: &str) -> Self {
+        let mut viewer = Self { socket: server.socket(path).await, seen: Seen::default() };
+        viewer.seen.take(viewer.socket.frame().await);
+        viewer
+    }
+
+    /// Everything up to the `end`.
+    async fn to_end(mut self) -> Seen {
+        let reading = async { while !self.seen.take(self.socket.frame().await) {} };
+        promptly(reading).await;
+        self.seen
+    }
+}
+
 /// What a viewer in any mode has been sent, checked frame by frame.
 #[derive(Default)]
 struct Seen {
@@ -38,14 +60,6 @@ struct Seen {
 }
 
 impl Seen {
-    /// Everything up to the `end`.
-    async fn to_end(socket: &mut Socket) -> Self {
-        let mut seen = Self::default();
-        let reading = async { while !seen.take(socket.frame().await) {} };
-        promptly(reading).await;
-        seen
-    }
-
     /// Whether it is the end.
     fn take(&mut self, frame: Value) -> bool {
         let revision = frame["revision"].as_u64().expect("a revision");

@@ -6,8 +6,8 @@ use relive::session::{Created, NodeId, SessionId};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Seen, promptly, say, two};
-use crate::harness::{Database, Socket, TestServer, context, node};
+use super::{Seen, Viewer, promptly, say, two};
+use crate::harness::{Database, TestServer, context, node};
 use crate::hub::submission;
 
 const MODES: [&str; 3] = ["snapshot", "delta", "events"];
@@ -32,8 +32,8 @@ async fn viewers_follow_what_another_server_commits_in_every_mode() {
     // One that was made here, and one that this server has never seen.
     for made in [&here, &there] {
         let id = made.running_session().await;
-        let mut viewers = watch(&here, &id).await;
-        let (_, seen) = tokio::join!(drive(&there, &id), join_all(viewers.iter_mut().map(Seen::to_end)));
+        let viewers = watch(&here, &id).await;
+        let (_, seen) = tokio::join!(drive(&there, &id), join_all(viewers.into_iter().map(Viewer::to_end)));
         let session = there.session(&id).await;
         assert_eq!(session["revision"], 153);
         let said: Vec<String> = (0..30).map(|round| format!("message {round}")).collect();
@@ -52,10 +52,10 @@ async fn viewers_follow_what_another_server_commits_in_every_mode() {
 }
 
 /// A viewer in each mode.
-async fn watch(server: &TestServer, id: &str) -> Vec<Socket> {
+async fn watch(server: &TestServer, id: &str) -> Vec<Viewer> {
     let mut viewers = Vec::new();
     for mode in MODES {
-        viewers.push(server.socket(&format!("/ws/sessions/{id}?mode={mode}&messages=true")).await);
+        viewers.push(Viewer::open(server, &format!("/ws/sessions/{id}?mode={mode}&messages=true")).await);
     }
     viewers
 }
@@ -83,7 +83,7 @@ async fn writers_on_both_and_viewers_on_each_see_the_same() {
         tokio::join!(pipeline(&here, &id, "a", 300), pipeline(&there, &id, "b", 300));
         there.command(&id, json!({"type": "complete"})).await;
     };
-    let (_, seen) = tokio::join!(writing, join_all(viewers.iter_mut().map(Seen::to_end)));
+    let (_, seen) = tokio::join!(writing, join_all(viewers.into_iter().map(Viewer::to_end)));
     let (session, events) = (here.session(&id).await, there.events(&id).await);
     assert_eq!(events.len(), 603);
     let [snapshot, delta, event, others @ ..] = &seen[..] else { panic!("six viewers") };
@@ -102,10 +102,7 @@ async fn viewers_who_come_while_another_server_writes_miss_nothing() {
     for _ in 0..15 {
         let id = there.running_session().await;
         let path = format!("/ws/sessions/{id}?mode=delta");
-        let watching = async {
-            let mut viewer = here.socket(&path).await;
-            Seen::to_end(&mut viewer).await
-        };
+        let watching = async { Viewer::open(&here, &path).await.to_end().await };
         let writing = async {
             for round in 0..5 {
                 there.command(&id, context("round", json!(round))).await;
@@ -122,21 +119,13 @@ async fn viewers_who_come_while_another_server_writes_miss_nothing() {
 async fn viewers_follow_commits_too_large_to_be_kept_in_memory() {
     let [here, there] = two().await;
     let id = here.running_session().await;
-    let mut viewers = watch(&here, &id).await;
-    for viewer in &mut viewers {
-        viewer.until(|frame| frame["revision"] == 2).await;
-    }
+    let viewers = watch(&here, &id).await;
     let many: Vec<Value> =
         (0..1_000).map(|n| if n % 2 == 0 { context("n", json!(n)) } else { say(&n.to_string()) }).collect();
     there.command(&id, json!(many)).await;
-    for viewer in &mut viewers {
-        let mut messages = 0;
-        let state = promptly(viewer.until(|frame| {
-            messages += usize::from(frame["type"] == "message");
-            frame["revision"] == 1_002 && frame["type"] != "message"
-        }));
-        state.await;
-        assert_eq!(messages, 500);
+    there.command(&id, json!({"type": "complete"})).await;
+    for seen in join_all(viewers.into_iter().map(Viewer::to_end)).await {
+        assert_eq!((seen.revision, seen.messages.len()), (1_003, 500));
     }
 }
 
