@@ -25,6 +25,17 @@ pub enum FeedChange {
     Deleted(Arc<SessionSummary>),
 }
 
+impl FeedChange {
+    /// The session, if it is still there.
+    #[must_use]
+    pub fn changed(&self) -> Option<SessionId> {
+        match self {
+            Self::Changed(id) => Some(*id),
+            Self::Deleted(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     log: Mutex<Log>,

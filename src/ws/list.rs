@@ -11,7 +11,7 @@ use super::gateway::Gateway;
 use super::socket::Socket;
 use crate::hub::{FeedChange, Hub, HubError};
 use crate::protocol::{ErrorCode, ServerFrame, SessionChange};
-use crate::session::{Revision, SessionId, SessionSummary};
+use crate::session::{Revision, Session, SessionId, SessionSummary};
 use crate::storage::{SessionFilter, StorageError};
 
 /// The least time between two rounds of changes: a session that changes more often is shown at its
@@ -72,12 +72,10 @@ impl List {
     }
 
     async fn show_changes(&mut self, changes: Vec<FeedChange>) -> Result<(), StorageError> {
+        let ids = || changes.iter().filter_map(FeedChange::changed);
+        let held: HashMap<SessionId, Arc<Session>> = ids().filter_map(|id| Some((id, self.hub.held(id)?))).collect();
         // Sessions that other servers drive are not in memory here, and are read together.
-        let is_elsewhere = |change: &FeedChange| match change {
-            FeedChange::Changed(id) if self.hub.held(*id).is_none() => Some(*id),
-            _ => None,
-        };
-        let elsewhere: Vec<SessionId> = changes.iter().filter_map(is_elsewhere).collect();
+        let elsewhere: Vec<SessionId> = ids().filter(|id| !held.contains_key(id)).collect();
         let mut stored = match &elsewhere[..] {
             [] => HashMap::new(),
             ids => self.hub.storage().summaries_of(&self.filter, ids).await?,
@@ -89,12 +87,14 @@ impl List {
                         self.send(SessionChange::Removed, SessionSummary::clone(&summary)).await;
                     }
                 }
-                FeedChange::Changed(id) => match (stored.remove(&id), self.hub.held(id)) {
-                    (Some((summary, matches)), _) => self.show(summary, matches).await,
-                    (None, Some(session)) => self.show(session.summary(), self.filter.matches(&session)).await,
-                    // Deleted meanwhile, as the next change will say.
-                    (None, None) => {}
-                },
+                FeedChange::Changed(id) => {
+                    if let Some(session) = held.get(&id) {
+                        self.show(session.summary(), self.filter.matches(session)).await;
+                    } else if let Some((summary, matches)) = stored.remove(&id) {
+                        self.show(summary, matches).await;
+                    }
+                    // Otherwise it was deleted meanwhile, as the next change will say.
+                }
             }
         }
         Ok(())

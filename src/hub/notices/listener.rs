@@ -11,7 +11,7 @@ use crate::hub::catch_up::CatchUp;
 use crate::storage::{Listener, Storage, StorageError};
 
 /// How long the first notice may take, which is this server's own.
-const PROBE: Duration = Duration::from_secs(8);
+const PROBE: Duration = Duration::from_secs(5);
 /// As this server hears itself say that it is here, a longer silence means that it hears nothing.
 const SILENCE: Duration = Duration::from_secs(HERE.as_secs() * 5 / 2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);

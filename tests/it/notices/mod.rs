@@ -1,6 +1,7 @@
 //! Two servers on one database: whoever watches on one sees what is committed through the other.
 
 mod bounds;
+mod deaf;
 mod healing;
 mod lists;
 mod viewers;
