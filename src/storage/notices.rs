@@ -1,7 +1,7 @@
 //! What servers on one database tell each other: PostgreSQL's `NOTIFY` and `LISTEN`.
 //!
 //! Both have a connection of their own. A notice is a transaction by itself, never part of one that
-//! writes: commits of transactions that notify wait for each other in the whole database.
+//! writes: transactions that notify commit one after the other, in all databases of a PostgreSQL.
 
 use std::time::Duration;
 

@@ -47,12 +47,11 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Notifier) {
         };
         let _ = shared.stop.run_until_cancelled(sleep(pause)).await;
     }
-    if shared.peers.any() {
-        let rest = shared.outbox.take_now();
-        let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
-        if tell(&shared, &mut notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
-            tracing::debug!("other servers were not told that this one stops");
-        }
+    // Also when nobody is known: somebody may just have heard of this server.
+    let rest = shared.outbox.take_now();
+    let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
+    if tell(&shared, &mut notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
+        tracing::debug!("other servers were not told that this one stops");
     }
     notifier.close().await;
 }
