@@ -31,7 +31,12 @@ pub(super) async fn run(shared: Arc<Shared>, storage: Storage, catch_up: CatchUp
                 tracing::debug!(%error, "the connection for notices was lost");
                 retry = FIRST_RETRY;
             }
-            Err(deaf) => complaint.make(&deaf),
+            // A database that is away has others to complain of it.
+            Err(Deaf::Refused(error)) if error.is_transient() => {}
+            Err(deaf) => {
+                shared.peers.set_unheard(true);
+                complaint.make(&deaf);
+            }
         }
         sleep(retry).await;
         retry = (retry * 2).min(LAST_RETRY);
@@ -55,9 +60,7 @@ struct Complaint {
 
 impl Complaint {
     fn make(&mut self, deaf: &Deaf) {
-        // A database that is away has others to complain of it.
-        let passes = matches!(deaf, Deaf::Refused(error) if error.is_transient());
-        if !passes && !std::mem::replace(&mut self.made, true) {
+        if !std::mem::replace(&mut self.made, true) {
             tracing::warn!(
                 reason = %deaf,
                 "no notices from other servers: viewers here see late what other servers on this database commit"
@@ -82,6 +85,7 @@ async fn hear(shared: &Shared, catch_up: &CatchUp, listener: &mut Listener) -> R
         match timeout(if has_heard { SILENCE } else { PROBE }, listener.next()).await {
             Ok(Ok(payload)) => {
                 has_heard = true;
+                shared.peers.set_unheard(false);
                 heed(shared, catch_up, &payload);
             }
             Ok(Err(error)) => return Ok(error),

@@ -23,6 +23,8 @@ pub(super) struct Peers {
     known: Mutex<HashMap<Uuid, Peer>>,
     /// Whether anybody is known: asked at every commit, so not behind the lock.
     any: AtomicBool,
+    /// Whether others may be here that this server cannot hear.
+    unheard: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -42,8 +44,14 @@ pub(super) struct Heard {
 }
 
 impl Peers {
+    /// Whether there is anybody to tell.
     pub fn any(&self) -> bool {
-        self.any.load(Ordering::Acquire)
+        self.any.load(Ordering::Acquire) || self.unheard.load(Ordering::Acquire)
+    }
+
+    /// Whether this server hears nothing, and so does not know who hears it.
+    pub fn set_unheard(&self, unheard: bool) {
+        self.unheard.store(unheard, Ordering::Release);
     }
 
     pub fn ids(&self) -> Vec<Uuid> {
@@ -133,6 +141,8 @@ mod tests {
         assert_eq!(peers.ids(), [here]);
         peers.leave(here);
         assert!(!peers.any());
+        peers.set_unheard(true);
+        assert!(peers.any());
     }
 
     #[test]

@@ -100,6 +100,26 @@ async fn many_commits_become_few_notices_and_the_newest_is_told() {
     assert_eq!(newest(&ids[0]), Some(43));
 }
 
+#[tokio::test]
+async fn commits_one_after_the_other_are_not_told_one_by_one() {
+    let [here, there] = two().await;
+    let id = there.running_session().await;
+    let mut viewer = here.socket(&format!("/ws/sessions/{id}")).await;
+    there.command(&id, context("n", json!(0))).await;
+    promptly(viewer.until(|frame| frame["revision"] == 3)).await;
+    let storage = here.database.storage();
+    let mut listener = storage.listen().await.expect("listening");
+    let began = Instant::now();
+    let mut socket = there.socket("/ws").await;
+    for n in 0..600 {
+        socket.send(json!({"type": "command", "id": "c", "sessionId": id, "command": context("n", json!(n))})).await;
+        assert_eq!(socket.frame().await["type"], "ack");
+    }
+    promptly(viewer.until(|frame| frame["revision"] == 603)).await;
+    let told = heard(&storage, &mut listener).await.iter().filter(|payload| payload.contains(&id)).count();
+    assert!(told <= began.elapsed().as_millis() as usize / 5 + 2, "{told} notices in {:?}", began.elapsed());
+}
+
 /// What others write into the channel does no harm.
 #[tokio::test]
 async fn notices_that_nobody_understands_are_passed_over() {

@@ -5,43 +5,65 @@ use std::time::Duration;
 use relive::hub::{Head, Hub, HubOptions};
 use relive::storage::Storage;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{promptly, two};
 use crate::harness::{Database, context, eventually};
-use crate::hub::running;
+use crate::hub::{running, submission};
 
-/// Ends the connections that notices are sent and heard on; returns how many there were.
+/// Ends the connections that notices are heard on; returns how many there were. Those that they are
+/// sent on stay, so what is told now is told in vain.
 async fn cut(storage: &Storage) -> usize {
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-               WHERE datname = current_database() AND application_name = 'relive notices'";
+               WHERE datname = current_database() AND application_name = 'relive notices' AND query LIKE 'LISTEN%'";
     sqlx::query(cut).fetch_all(storage.pool()).await.expect("cut").len()
 }
 
 #[tokio::test]
 async fn what_was_committed_while_nobody_listened_is_shown_all_the_same() {
     let [here, there] = two().await;
-    let id = there.running_session().await;
-    let doomed = there.running_session().await;
+    let (id, doomed) = (there.running_session().await, there.running_session().await);
     let mut viewer = here.socket(&format!("/ws/sessions/{id}?mode=events&after=2")).await;
-    let mut lost = here.socket(&format!("/ws/sessions/{doomed}?mode=events&after=2")).await;
+    let mut lost = here.socket(&format!("/ws/sessions/{doomed}?mode=events&after=1")).await;
+    lost.frame().await;
     let mut list = here.socket("/ws/sessions").await;
     let storage = here.database.storage();
     for round in 0..5 {
         // A notice that comes through shows that both listen.
         let revision = there.command(&id, context("before", json!(round))).await;
         promptly(viewer.until(|frame| frame["revision"] == revision)).await;
-        eventually("two that send and two that listen", || async { cut(&storage).await > 0 }).await;
+        eventually("one that listens", || async { cut(&storage).await > 0 }).await;
         // Into the dark.
         let revision = there.command(&id, context("after", json!(round))).await;
         let frame = promptly(viewer.frame()).await;
         assert_eq!((&frame["revision"], &frame["event"]["key"]), (&json!(revision), &json!("after")));
     }
-    cut(&storage).await;
+    // Lists and deletions, too.
+    let revision = there.command(&id, context("last", json!(0))).await;
+    promptly(viewer.until(|frame| frame["revision"] == revision)).await;
+    eventually("one that listens", || async { cut(&storage).await > 0 }).await;
     let new = there.new_session().await;
     assert_eq!(there.call(Method::DELETE, &format!("/api/v1/sessions/{doomed}"), None).await.0, 204);
     assert_eq!(promptly(lost.close_code()).await, 4504);
-    promptly(list.until(|frame| frame.to_string().contains(&new))).await;
+    let whole = |frame: &Value| frame["type"] == "sessions" && frame.to_string().contains(&new);
+    let frame = promptly(list.until(whole)).await;
+    assert!(!frame.to_string().contains(&doomed));
+}
+
+/// The connections that notices are sent on: what could not be told is told later.
+#[tokio::test]
+async fn what_could_not_be_told_is_told_later() {
+    let [here, there] = two().await;
+    let id = there.running_session().await;
+    let mut viewer = here.socket(&format!("/ws/sessions/{id}?mode=events&after=2")).await;
+    let storage = here.database.storage();
+    for round in 0..5 {
+        let revision = there.command(&id, context("k", json!(round))).await;
+        promptly(viewer.until(|frame| frame["revision"] == revision)).await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'relive notices' AND query LIKE '%pg_notify%' AND pid <> pg_backend_pid()";
+        assert!(!sqlx::query(cut).fetch_all(storage.pool()).await.expect("cut").is_empty());
+    }
 }
 
 #[tokio::test]
@@ -72,4 +94,31 @@ async fn a_look_now_and_then_finds_what_nobody_told_of() {
     sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(hub.storage().pool()).await.unwrap();
     promptly(watched.changed()).await;
     assert!(matches!(watched.head(), Head::Deleted(_)));
+}
+
+/// A session that is being read while another server commits to it: what was read may be too old.
+#[tokio::test]
+async fn a_commit_during_the_first_read_is_not_missed() {
+    let database = Database::create().await;
+    let options = HubOptions { idle_after: Duration::from_millis(40), ..HubOptions::default() };
+    let (here, there) = (Hub::new(database.storage(), &options), Hub::new(database.storage(), &HubOptions::default()));
+    let id = running(&there).await;
+    // A history that takes a while to read, without a keyframe that would shorten it.
+    let large = json!({"type": "setContext", "key": "k", "value": "x".repeat(40_000)});
+    there.execute(submission(id, json!(vec![large; 200]))).await.expect("a history");
+    for round in 0..25u64 {
+        eventually("it has left memory", || async { here.held(id).is_none() }).await;
+        let committing = async {
+            tokio::time::sleep(Duration::from_millis(round * 3)).await;
+            there.execute(submission(id, json!({"type": "setContext", "key": "n", "value": round}))).await
+        };
+        let (subscription, receipt) = tokio::join!(here.subscribe(id), committing);
+        let (mut subscription, revision) = (subscription.expect("watched"), receipt.expect("committed").revision);
+        promptly(async {
+            while subscription.head().session().revision < revision {
+                subscription.changed().await;
+            }
+        })
+        .await;
+    }
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Seen, Viewer, promptly, say, two};
-use crate::harness::{Database, TestServer, context, node};
+use crate::harness::{Database, TestServer, answer, context, node};
 use crate::hub::submission;
 
 const MODES: [&str; 3] = ["snapshot", "delta", "events"];
@@ -92,6 +92,24 @@ async fn writers_on_both_and_viewers_on_each_see_the_same() {
     assert_eq!(event.frames, others[2].frames);
     for seen in [snapshot, delta, &others[0], &others[1]] {
         assert_eq!((seen.revision, &seen.session, seen.messages.len()), (603, &session, 60));
+    }
+}
+
+#[tokio::test]
+async fn commands_are_decided_on_what_the_other_server_committed() {
+    let [here, there] = two().await;
+    let id = here.new_session().await;
+    let path = format!("/api/v1/sessions/{id}/commands");
+    let mut viewer = here.socket(&format!("/ws/sessions/{id}?mode=delta")).await;
+    for (theirs, ours) in [("start", "pause"), ("resume", "pause"), ("resume", "complete")] {
+        let revision = there.command(&id, json!({"type": theirs})).await;
+        promptly(viewer.until(|frame| frame["revision"] == revision)).await;
+        let request = here.request(Method::POST, &path).json(&json!({"type": ours}));
+        let (status, receipt) = answer(request.header("If-Match", format!("\"{revision}\""))).await;
+        assert_eq!((status.as_u16(), &receipt["revision"]), (200, &json!(revision + 1)), "{receipt}");
+        // For the other one, too.
+        let mut other = there.socket(&format!("/ws/sessions/{id}")).await;
+        promptly(other.until(|frame| frame["revision"] == revision + 1)).await;
     }
 }
 
