@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod embeddings;
+pub mod endpoint;
 pub mod engine;
 pub mod http;
 pub mod hub;

@@ -14,18 +14,21 @@ export class Server {
   readonly address: string
   readonly #port: number
   readonly #folder: string
+  readonly #settings: Readonly<Record<string, string>>
   #process: ChildProcess | undefined
 
-  private constructor(port: number) {
+  private constructor(port: number, settings: Readonly<Record<string, string>>) {
     this.#port = port
+    this.#settings = settings
     this.address = `http://127.0.0.1:${port}`
     this.#folder = mkdtempSync(join(tmpdir(), 'relive-e2e-'))
     // Its PostgreSQL may run as another user, who has to get there.
     chmodSync(this.#folder, 0o755)
   }
 
-  static async start(): Promise<Server> {
-    const server = new Server(await freePort())
+  /** With settings beside its own, as environment variables. */
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<Server> {
+    const server = new Server(await freePort(), settings)
     await server.start()
     return server
   }
@@ -35,7 +38,7 @@ export class Server {
     const { DATABASE_URL: _, ...environment } = process.env
     const child = spawn(binary, ['serve', '--listen', `127.0.0.1:${this.#port}`, '--data-dir', join(this.#folder, 'data')], {
       cwd: repository,
-      env: { ...environment, RELIVE_LOG: 'error' },
+      env: { ...environment, ...this.#settings, RELIVE_LOG: 'error' },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     this.#process = child

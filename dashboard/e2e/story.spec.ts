@@ -81,7 +81,7 @@ test('a review is read, edited and answered; the run goes on', async ({ page, se
   const { events } = await server.get<{ events: { event: { type: string; payload?: unknown } }[] }>(`/sessions/${sessionId}/events`)
   const signals = events.filter(({ event }) => event.type === 'signalled')
   expect(signals).toHaveLength(1)
-  expect(signals[0]?.event.payload).toMatchObject({ review: { action: 'modify', data: { text: 'Live it. Then relive it.' } } })
+  expect(signals[0]?.event.payload).toEqual({ review: { action: 'modify', data: 'Live it. Then relive it.' } })
 })
 
 test('a refused command shows its reason, and what another viewer does appears at once', async ({ page, server }) => {
@@ -112,4 +112,44 @@ test('a run can be forked where it is looked at', async ({ page, server }) => {
   await expect(page.getByRole('link', { name: 'forked at revision 3' })).toBeVisible()
   await expect(page).not.toHaveURL(new RegExp(session.id))
   await expect(page.getByRole('button', { name: /^a, completed/ })).toBeVisible()
+})
+
+test('back and forward lead through the moments that were looked at', async ({ page, server }) => {
+  const session = await server.post<{ id: string }>('/sessions', {})
+  const names = ['a', 'b', 'c', 'd']
+  await server.post(`/sessions/${session.id}/commands`, [{ type: 'start' }, ...names.map((nodeId) => ({ type: 'setNodeStatus', nodeId, status: 'completed' }))])
+  await page.goto(`${server.address}/sessions/${session.id}`)
+  const scrubber = page.getByRole('slider', { name: 'Moment of the run' })
+  const live = page.getByRole('button', { name: 'Live', exact: true })
+  await expect(scrubber).toHaveAttribute('aria-valuenow', '6')
+
+  // Two moments, one after the other: one step, as far as the browser is concerned.
+  await page.getByRole('button', { name: /^Go to revision 4/ }).click()
+  await expect(page).toHaveURL(/revision=4/)
+  await page.getByRole('button', { name: /^Go to revision 3/ }).click()
+  await expect(page).toHaveURL(/revision=3/)
+  await expect(page.getByRole('button', { name: /^b, pending/ })).toBeVisible()
+  await page.goBack()
+  await expect(page).not.toHaveURL(/revision/)
+  await expect(live).toHaveAttribute('aria-pressed', 'true')
+  await expect(page.getByRole('button', { name: /^b, completed/ })).toBeVisible()
+  await page.goForward()
+  await expect(scrubber).toHaveAttribute('aria-valuenow', '3')
+  await expect(page.getByRole('button', { name: /^b, pending/ })).toBeVisible()
+  await expect(page).toHaveURL(/revision=3/)
+
+  // Live again is a step too, and back leads to the moment.
+  await live.click()
+  await expect(page).not.toHaveURL(/revision/)
+  await page.goBack()
+  await expect(scrubber).toHaveAttribute('aria-valuenow', '3')
+  await expect(page).toHaveURL(/revision=3/)
+
+  // Opened at a moment, every other one is as near, earlier ones too.
+  await page.reload()
+  await expect(scrubber).toHaveAttribute('aria-valuenow', '3')
+  await page.getByRole('button', { name: /^Go to revision 2/ }).click()
+  await expect(scrubber).toHaveAttribute('aria-valuenow', '2')
+  await scrubber.press('Home')
+  await expect(scrubber).toHaveAttribute('aria-valuenow', '1')
 })

@@ -8,9 +8,9 @@ import type { EndFrame, TokenFrame } from './subscription.js'
 export interface ReplayOptions {
   /** 0.1 to 1000 times the recorded pace, or `max`. Default 1. */
   speed?: ReplaySpeed
-  /** Where to begin: a revision or an RFC 3339 time. Default the first revision. */
+  /** Where the part to replay begins: a revision or an RFC 3339 time. Default the first revision. */
   from?: number | string
-  /** Where to stop: a revision or an RFC 3339 time. Default the end of the session. */
+  /** Where it ends: a revision or an RFC 3339 time. Default the end of the session. */
   to?: number | string
   /** Silences longer than this are shortened to it, in milliseconds. */
   skipIdleMs?: number
@@ -19,7 +19,9 @@ export interface ReplayOptions {
   messages?: boolean
   /** The least time between two states, in milliseconds. */
   minIntervalMs?: number
-  /** Waits at the beginning until told to play. */
+  /** Where in that part to stand at first: a revision or an RFC 3339 time. Default its beginning. */
+  at?: number | string
+  /** Waits where it stands at first until told to play. */
   paused?: boolean
 }
 
@@ -62,11 +64,18 @@ export interface Replay {
   close(): void
 }
 
+/** Where a new connection takes up. */
+type Standing = ({ revision: number; at?: string } | { revision?: undefined; at: string }) & { speed?: ReplaySpeed; playing: boolean }
+
+function place(at: number | string): { revision: number } | { at: string } {
+  return typeof at === 'number' ? { revision: at } : { at }
+}
+
 /** The path of a replay. It begins paused, so that a new connection does not play what was seen. */
 export function replayPath(sessionId: string, options: ReplayOptions): string {
   const query = new URLSearchParams({ paused: 'true' })
   for (const [name, value] of Object.entries(options) as [string, unknown][]) {
-    if (value !== undefined && name !== 'paused') query.set(name, String(value))
+    if (value !== undefined && name !== 'paused' && name !== 'at') query.set(name, String(value))
   }
   return `/ws/sessions/${encodeURIComponent(sessionId)}/replay?${query.toString()}`
 }
@@ -81,8 +90,9 @@ export class SessionReplay implements Replay {
   #state: ReplayState | undefined
   /** Whether to play as soon as the connection has said where it begins. */
   #plays: boolean
-  /** A new connection begins at the beginning: until it was told where to go on, nothing is shown. */
-  #returnsTo: ReplayState | undefined
+  /** A connection begins at the beginning: until it was told where to go on, nothing is shown. */
+  #goesTo: Standing | undefined
+  readonly #standsFirst: Standing | undefined
 
   constructor(
     sessionId: string,
@@ -95,6 +105,7 @@ export class SessionReplay implements Replay {
     this.#handlers = handlers
     this.#closed = closed
     this.#plays = options.paused !== true
+    if (options.at !== undefined) this.#standsFirst = { ...place(options.at), playing: this.#plays }
     this.#connection = new Connection(settings, {
       opened: () => this.#opened(),
       received: (frame) => this.#received(frame),
@@ -142,27 +153,28 @@ export class SessionReplay implements Replay {
   }
 
   #send(frame: ClientFrame): boolean {
-    if (!this.#connection.isOpen || this.#returnsTo !== undefined) return false
+    if (!this.#connection.isOpen || this.#goesTo !== undefined) return false
     this.#connection.send(frame)
     return true
   }
 
   #opened(): void {
-    this.#returnsTo = this.#state
-    if (this.#returnsTo === undefined && this.#plays) this.play()
+    this.#goesTo = this.#state ?? this.#standsFirst
+    if (this.#goesTo === undefined && this.#plays) this.play()
   }
 
-  /** Goes on where the connection before was lost. */
-  #return({ revision, speed, playing }: ReplayState): void {
-    this.#returnsTo = undefined
-    this.setSpeed(speed)
-    this.seek({ revision })
+  /** Goes on where the connection before was lost, or where the first one is to stand. */
+  #go({ revision, at, speed, playing }: Standing): void {
+    this.#goesTo = undefined
+    // First of all: what the others are answered with says where it stands.
+    this.seek(revision === undefined ? { at } : { revision })
+    if (speed !== undefined) this.setSpeed(speed)
     if (playing) this.play()
   }
 
   #received(frame: ServerFrame): void {
-    if (this.#returnsTo !== undefined) {
-      if (frame.type === 'replayState') this.#return(this.#returnsTo)
+    if (this.#goesTo !== undefined) {
+      if (frame.type === 'replayState') this.#go(this.#goesTo)
       return
     }
     switch (frame.type) {

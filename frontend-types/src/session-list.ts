@@ -32,11 +32,14 @@ export interface SessionListHandlers {
 }
 
 export interface SessionListWatch {
-  /** By id, newest first. */
+  /** By id, newest first; of more than `sessionsAtMost` the newest. */
   readonly sessions: ReadonlyMap<string, SessionSummary>
   readonly connection: ConnectionState
   close(): void
 }
+
+/** Sessions that a live list holds; those created first are let go. A page that is open for weeks must not grow for ever. */
+export const sessionsAtMost = 20_000
 
 /** The path of the live list with these filters. */
 export function sessionListPath(filters: SessionFilters): string {
@@ -46,6 +49,10 @@ export function sessionListPath(filters: SessionFilters): string {
   }
   const search = query.toString()
   return search === '' ? '/ws/sessions' : `/ws/sessions?${search}`
+}
+
+function isNewer(a: SessionSummary, b: SessionSummary): boolean {
+  return a.createdAt === b.createdAt ? a.id > b.id : a.createdAt > b.createdAt
 }
 
 /** The live list, on a socket of its own because the filters stand in its address. */
@@ -93,7 +100,7 @@ export class SessionList implements SessionListWatch {
           const session = this.#newer(frame.session)
           if (session !== this.#sessions.get(id)) this.#show(new Map(this.#sessions).set(id, session))
         } else {
-          this.#show([[id, this.#newer(frame.session)], ...this.#sessions])
+          this.#add(frame.session)
         }
         break
       }
@@ -110,6 +117,16 @@ export class SessionList implements SessionListWatch {
       default:
         break
     }
+  }
+
+  /** Puts it where it belongs: an older one may come to match the filters later than newer ones. */
+  #add(session: SessionSummary): void {
+    const listed = [...this.#sessions]
+    const after = listed.findIndex(([, other]) => isNewer(session, other))
+    const at = after === -1 ? listed.length : after
+    if (at >= sessionsAtMost) return
+    listed.splice(at, 0, [session.id, share(undefined, session) as SessionSummary])
+    this.#show(listed.slice(0, sessionsAtMost))
   }
 
   /** What is shown of a session never goes back. */

@@ -61,6 +61,25 @@ test('a replay shows states, also earlier ones, and says where it stands', async
   assert.equal((await ends.next()).revision, 3)
 })
 
+test('a replay can stand elsewhere than at its beginning, which is then not shown', async () => {
+  for (const [at, seek] of [
+    [7, { revision: 7 }],
+    ['2026-01-31T08:15:30.250Z', { at: '2026-01-31T08:15:30.250Z' }],
+  ] as const) {
+    const { handlers, sessions, states } = recordAll()
+    const replay = client.replay(sessionId, { from: 2, at }, handlers)
+    const connection = await peer.connections.next()
+    assert.equal(connection.path, `${path}?paused=true&from=2`)
+    connection.send(snapshot(2), stateAt(2))
+    assert.deepEqual(await connection.next('replay'), { type: 'replay', action: 'seek', ...seek })
+    assert.deepEqual(await connection.next('replay'), { type: 'replay', action: 'play' })
+    connection.send(snapshot(7), stateAt(7))
+    assert.equal((await states.next()).revision, 7)
+    assert.deepEqual(sessions.items.map(({ revision }) => revision), [7])
+    replay.close()
+  }
+})
+
 test('every control is one frame', async () => {
   const { handlers, states } = recordAll()
   const replay = client.replay(sessionId, { paused: true }, handlers)
@@ -94,8 +113,8 @@ test('a new connection goes on where the one before was lost', async () => {
   first.cut()
   const second = await peer.connections.next()
   second.send(event(1), stateAt(1))
-  assert.deepEqual(await second.next('replay'), { type: 'replay', action: 'speed', speed: 2 })
   assert.deepEqual(await second.next('replay'), { type: 'replay', action: 'seek', revision: 2 })
+  assert.deepEqual(await second.next('replay'), { type: 'replay', action: 'speed', speed: 2 })
   assert.deepEqual(await second.next('replay'), { type: 'replay', action: 'play' })
   second.send(snapshot(2), stateAt(2, { playing: true }), event(3))
   assert.equal((await sessions.next()).revision, 2)
@@ -110,7 +129,7 @@ test('a patch that does not fit makes the connection anew', async () => {
   first.send(snapshot(1), stateAt(1, { playing: true }), delta(5, 6, {}))
   const second = await peer.connections.next()
   second.send(snapshot(1), stateAt(1))
-  assert.equal((await second.next('replay')).action, 'speed')
+  assert.equal((await second.next('replay')).action, 'seek')
   assert.equal(sessions.items.length, 1)
 })
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
-import type { ReliveClient, ReliveError, SessionSummary } from '../src/index.js'
+import { sessionsAtMost, type ReliveClient, type ReliveError, type SessionSummary } from '../src/index.js'
 import { summary } from './frames.js'
 import { Peer } from './peer.js'
 import { Recorder } from './recorder.js'
@@ -51,6 +51,25 @@ test('the live list follows what is added, changed and removed', async () => {
   assert.deepEqual([...watch.sessions].map(([id, { revision }]) => [id, revision]), [['d', 1], ['a', 3]])
   watch.close()
   await second.closed
+})
+
+test('an older session that comes later stands where it belongs, and the oldest of too many are let go', async () => {
+  const lists = new Recorder<ReadonlyMap<string, SessionSummary>>('lists')
+  client.watchSessions({}, { onSessions: (sessions) => lists.push(sessions) })
+  const connection = await peer.connections.next()
+  const created = (id: string, day: number) => ({ ...summaryOf(id, 1), createdAt: new Date(Date.UTC(2026, 0, 1 + day)).toISOString() })
+  const full = Array.from({ length: sessionsAtMost - 1 }, (_, index) => created(`s${index}`, 2 * (sessionsAtMost - index)))
+  connection.send({ type: 'sessions', sessions: full })
+  await lists.next()
+  connection.send({ type: 'session', change: 'added', session: created('between', 2 * sessionsAtMost - 1) })
+  assert.deepEqual([...(await lists.next()).keys()].slice(0, 3), ['s0', 'between', 's1'])
+  // Full: what is older than all is not taken in, and what is newer takes the place of the oldest.
+  connection.send({ type: 'session', change: 'changed', session: created('oldest', 0) })
+  connection.send({ type: 'session', change: 'added', session: created('newest', 3 * sessionsAtMost) })
+  const held = [...(await lists.next()).keys()]
+  assert.deepEqual(held.slice(0, 3), ['newest', 's0', 'between'])
+  assert.equal(held.length, sessionsAtMost)
+  assert.equal(held.at(-1), `s${sessionsAtMost - 3}`)
 })
 
 test('a list that is refused is over', async () => {

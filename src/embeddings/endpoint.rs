@@ -3,10 +3,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::RETRY_AFTER;
 use reqwest::{StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint;
 use crate::session::check_embedding;
 
 /// Bytes of an answer at most: 64 vectors of 2,000 numbers, each written with up to 25 characters,
@@ -111,20 +112,11 @@ impl Endpoint {
     ///
     /// What is wrong with the options.
     pub fn new(options: EndpointOptions<'_>) -> Result<Self, EndpointError> {
-        let base = options.url.trim().trim_end_matches('/');
-        let url: Url = format!("{base}/embeddings").parse().map_err(|_| EndpointError::Url)?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(EndpointError::Url);
-        }
+        let url = endpoint::address(options.url, &["embeddings"]).ok_or(EndpointError::Url)?;
         if options.model.trim().is_empty() {
             return Err(EndpointError::NoModel);
         }
-        let mut headers = HeaderMap::new();
-        if let Some(key) = options.api_key {
-            let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| EndpointError::ApiKey)?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
+        let headers = endpoint::headers(options.api_key).map_err(|_| EndpointError::ApiKey)?;
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(CONNECT.min(options.timeout))
@@ -154,7 +146,7 @@ impl Endpoint {
     }
 
     async fn request(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
-        let unreachable = |error: reqwest::Error| EmbeddingError::Unreachable(describe(error));
+        let unreachable = |error: reqwest::Error| EmbeddingError::Unreachable(endpoint::reason(error));
         let request = Request { model: &self.model, input: texts, encoding_format: "float" };
         let mut response = self.http.post(self.url.clone()).json(&request).send().await.map_err(unreachable)?;
         let status = response.status();
@@ -197,47 +189,34 @@ impl Endpoint {
     }
 }
 
-/// The innermost reason, which is the one that helps; without the address.
-fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn endpoint(url: &str, model: &str, api_key: Option<&str>) -> Result<Endpoint, EndpointError> {
+    fn made(url: &str, model: &str, api_key: Option<&str>) -> Result<Endpoint, EndpointError> {
         Endpoint::new(EndpointOptions { url, model, api_key, dimension: 2, timeout: Duration::from_secs(1) })
     }
 
     #[test]
     fn what_cannot_work_is_said_at_the_start() {
-        assert!(matches!(endpoint("example.org/v1", "m", None), Err(EndpointError::Url)));
-        assert!(matches!(endpoint("ftp://example.org/v1", "m", None), Err(EndpointError::Url)));
-        assert!(matches!(endpoint("http://example.org/v1", " ", None), Err(EndpointError::NoModel)));
-        assert!(matches!(endpoint("http://example.org/v1", "m", Some("a\nb")), Err(EndpointError::ApiKey)));
-        let good = endpoint("https://example.org/v1/", "m", Some("key")).expect("an endpoint");
+        assert!(matches!(made("example.org/v1", "m", None), Err(EndpointError::Url)));
+        assert!(matches!(made("ftp://example.org/v1", "m", None), Err(EndpointError::Url)));
+        assert!(matches!(made("http://example.org/v1", " ", None), Err(EndpointError::NoModel)));
+        assert!(matches!(made("http://example.org/v1", "m", Some("a\nb")), Err(EndpointError::ApiKey)));
+        let good = made("https://example.org/v1/", "m", Some("key")).expect("an endpoint");
         assert_eq!(good.url.as_str(), "https://example.org/v1/embeddings");
     }
 
     #[test]
     fn neither_the_key_nor_the_address_is_printed() {
-        let endpoint = endpoint("https://user:password@example.org/v1", "m", Some("sk-secret")).expect("an endpoint");
+        let endpoint = made("https://user:password@example.org/v1", "m", Some("sk-secret")).expect("an endpoint");
         let printed = format!("{endpoint:?}");
         assert!(!printed.contains("secret") && !printed.contains("password"), "{printed}");
     }
 
     #[test]
     fn vectors_come_in_the_order_of_their_texts_or_not_at_all() {
-        let endpoint = endpoint("http://example.org/v1", "m", None).expect("an endpoint");
+        let endpoint = made("http://example.org/v1", "m", None).expect("an endpoint");
         let item = |index, x| Item { index, embedding: vec![x, 1.0] };
         let ordered = |items| endpoint.in_order(items, 2).ok();
         let right = Some(vec![vec![1.0, 1.0], vec![2.0, 1.0]]);

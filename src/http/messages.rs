@@ -3,18 +3,26 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
 use crate::protocol::{MessagePage, Problem};
-use crate::session::{NodeId, SessionId};
-use crate::storage::{MessageCursor, MessageFilter};
+use crate::session::{NodeId, SessionId, Timestamp};
+use crate::storage::{MessageCursor, MessageFilter, MessageOrder};
 
 /// Messages on a page, unless asked for otherwise, and at most.
 const LIMIT: (u32, u32) = (100, 1_000);
+
+/// Which end to begin at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    Asc,
+    Desc,
+}
 
 /// Which messages to read.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -24,13 +32,22 @@ pub struct MessageQuery {
     agent_id: Option<String>,
     #[param(value_type = Option<String>)]
     node_id: Option<NodeId>,
-    /// `nextAfter` of the page before.
+    /// Only what was said at this time or later.
+    #[param(value_type = Option<String>)]
+    since: Option<Timestamp>,
+    /// Only what was said at this time or earlier. With `order=desc`, the page ends at that moment.
+    #[param(value_type = Option<String>)]
+    until: Option<Timestamp>,
+    /// `asc`, the oldest first, if not given; `desc`, the newest first.
+    #[param(inline)]
+    order: Option<Order>,
+    /// `nextAfter` of the page before, which was read in the same order.
     after: Option<String>,
     /// Messages at most: 1 to 1000, 100 if not given.
     limit: Option<u32>,
 }
 
-/// A session's messages, in the order in which they were said.
+/// A session's messages, in the order in which they were said, or the reverse.
 ///
 /// Those of a fork begin with what was said in the sessions it descends from, up to where it was
 /// forked; `sessionId` says in which session each was said.
@@ -38,6 +55,7 @@ pub struct MessageQuery {
     params(("id" = SessionId, Path), MessageQuery),
     responses(
         (status = 200, description = "A page of messages", body = MessagePage),
+        (status = 400, description = "A parameter cannot be understood", body = Problem),
         (status = 404, description = "No such session", body = Problem),
     ))]
 pub async fn list(
@@ -58,8 +76,13 @@ pub async fn list(
     }
     // A page of nothing and a session that is not there are different answers.
     app.hub.session(id).await?;
-    let filter = MessageFilter { agent_id: query.agent_id, node_id: query.node_id };
-    let mut found = app.storage().messages(id, &filter, after, limit + 1).await?;
+    let order = match query.order {
+        None | Some(Order::Asc) => MessageOrder::OldestFirst,
+        Some(Order::Desc) => MessageOrder::NewestFirst,
+    };
+    let MessageQuery { agent_id, node_id, since, until, .. } = query;
+    let filter = MessageFilter { agent_id, node_id, since, until };
+    let mut found = app.storage().messages(id, &filter, order, after, limit + 1).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next_after = found.last().filter(|_| more).map(|last| last.cursor().encode());

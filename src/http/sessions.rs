@@ -205,18 +205,22 @@ pub async fn events(
     Ok(Json(EventPage { events, next_after }))
 }
 
-/// A node with its last output; in a fork also one from before the fork.
+/// A node with its last output: now, or as both were at an earlier moment.
+///
+/// The output is the last that the node had put out by then, of an earlier attempt if the one under way has
+/// put out none; in a fork it may be one from before the fork.
 #[utoipa::path(get, path = "/sessions/{id}/nodes/{nodeId}", tag = "sessions",
-    params(("id" = SessionId, Path), ("nodeId" = String, Path)),
+    params(("id" = SessionId, Path), ("nodeId" = String, Path), Moment),
     responses(
         (status = 200, description = "The node", body = NodeDetail),
-        (status = 404, description = "No such session", body = Problem),
+        (status = 404, description = "No such session or node, or it did not exist at that moment", body = Problem),
     ))]
 pub async fn node(
     State(app): State<App>,
     Path((id, node_id)): Path<(SessionId, NodeId)>,
+    Query(moment): Query<Moment>,
 ) -> Result<Json<NodeDetail>, ApiError> {
-    let session = app.hub.session(id).await?;
+    let session = at_moment(&app, id, moment).await?;
     let node = session.nodes.get(&node_id).ok_or_else(|| ApiError::not_found("node in this session"))?;
     let output = match node.output {
         Some(place) => app.storage().output(id, place).await?,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -12,6 +12,7 @@ use super::breaker::Breaker;
 use super::error::{ChatError, EndpointError};
 use super::stream::ChatStream;
 use super::{Chat, Piece, Reply};
+use crate::endpoint;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -58,20 +59,11 @@ impl Endpoint {
     ///
     /// When the options cannot work; nothing is asked yet.
     pub fn new(options: EndpointOptions<'_>) -> Result<Self, EndpointError> {
-        let mut url = Url::parse(options.url.trim()).map_err(|_| EndpointError::Url)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(EndpointError::Url);
-        }
-        url.path_segments_mut().map_err(|()| EndpointError::Url)?.pop_if_empty().extend(["chat", "completions"]);
+        let url = endpoint::address(options.url, &["chat", "completions"]).ok_or(EndpointError::Url)?;
         if options.model.trim().is_empty() {
             return Err(EndpointError::NoModel);
         }
-        let mut headers = HeaderMap::new();
-        if let Some(key) = options.api_key {
-            let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| EndpointError::ApiKey)?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
+        let headers = endpoint::headers(options.api_key).map_err(|_| EndpointError::ApiKey)?;
         let http = reqwest::Client::builder().default_headers(headers).connect_timeout(CONNECT).build();
         Ok(Self {
             http: http.map_err(EndpointError::Client)?,
@@ -167,7 +159,7 @@ impl Endpoint {
         let sent = timeout(self.silence, self.http.post(self.url.clone()).json(body).send()).await;
         let response = sent
             .map_err(|_| ChatError::Stalled(self.silence))?
-            .map_err(|error| ChatError::Unreachable(describe(error)))?;
+            .map_err(|error| ChatError::Unreachable(endpoint::reason(error)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -228,37 +220,27 @@ async fn whole(mut response: Response, most: usize) -> Result<Vec<u8>, ChatError
     Ok(body)
 }
 
-/// The innermost reason, which is the one that helps; without the address.
-fn describe(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut innermost: &dyn std::error::Error = &error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn endpoint(url: &str, model: &str, api_key: Option<&str>) -> Result<Endpoint, EndpointError> {
+    fn made(url: &str, model: &str, api_key: Option<&str>) -> Result<Endpoint, EndpointError> {
         Endpoint::new(EndpointOptions { url, model, api_key, silence: Duration::from_secs(1) })
     }
 
     #[test]
     fn what_cannot_work_is_said_at_the_start() {
-        assert!(matches!(endpoint("example.org/v1", "m", None), Err(EndpointError::Url)));
-        assert!(matches!(endpoint("ftp://example.org/v1", "m", None), Err(EndpointError::Url)));
-        assert!(matches!(endpoint("http://example.org/v1", " ", None), Err(EndpointError::NoModel)));
-        assert!(matches!(endpoint("http://example.org/v1", "m", Some("a\nb")), Err(EndpointError::ApiKey)));
-        let good = endpoint("https://example.org/v1/", "m", Some("key")).expect("an endpoint");
+        assert!(matches!(made("example.org/v1", "m", None), Err(EndpointError::Url)));
+        assert!(matches!(made("ftp://example.org/v1", "m", None), Err(EndpointError::Url)));
+        assert!(matches!(made("http://example.org/v1", " ", None), Err(EndpointError::NoModel)));
+        assert!(matches!(made("http://example.org/v1", "m", Some("a\nb")), Err(EndpointError::ApiKey)));
+        let good = made("https://example.org/v1/", "m", Some("key")).expect("an endpoint");
         assert_eq!(good.url.as_str(), "https://example.org/v1/chat/completions");
     }
 
     #[test]
     fn neither_the_key_nor_the_address_is_printed() {
-        let printed = format!("{:?}", endpoint("https://user:password@example.org/v1", "m", Some("sk-secret")));
+        let printed = format!("{:?}", made("https://user:password@example.org/v1", "m", Some("sk-secret")));
         assert!(!printed.contains("secret") && !printed.contains("password"), "{printed}");
     }
 }

@@ -229,7 +229,7 @@ pub struct EventPage {
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct MessagePage {
     pub messages: Vec<Message>,
-    /// Pass as `after` for the next page; absent when these are the newest.
+    /// Pass as `after` for the next page; absent when there are no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<String>,
 }

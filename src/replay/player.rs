@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::{Playhead, Point, Range, Speed};
 use crate::session::{ApplyError, Event, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp};
 use crate::storage::{PageBounds, Storage, StorageError, StoredEvent};
@@ -58,7 +60,15 @@ pub enum Next {
     Paused,
 }
 
-/// A replay of one session. It holds no database connection except while it reads.
+/// The page that comes after those held, being read while they are shown.
+#[derive(Debug)]
+struct Ahead {
+    after: Revision,
+    page: AbortOnDropHandle<Result<Vec<StoredEvent>, StorageError>>,
+}
+
+/// A replay of one session. It holds no database connection except while it reads, and at most two
+/// pages.
 #[derive(Debug)]
 pub struct Player {
     storage: Storage,
@@ -70,6 +80,8 @@ pub struct Player {
     state: Option<Session>,
     /// Events in the next page.
     page: u32,
+    /// Only at full speed, where showing never waits for the time.
+    ahead: Option<Ahead>,
 }
 
 impl Player {
@@ -115,7 +127,7 @@ impl Player {
         if let Some(Point::Time(time)) = options.from {
             playhead.jump(Duration::ZERO, first, start_at, Some(time));
         }
-        let mut player = Self { storage, session_id, options, range, playhead, state, page: FIRST_PAGE };
+        let mut player = Self { storage, session_id, options, range, playhead, state, page: FIRST_PAGE, ahead: None };
         player.grow(head).await?;
         Ok((player, event))
     }
@@ -201,8 +213,15 @@ impl Player {
     /// When it cannot be read, or is no longer there.
     pub async fn read_ahead(&mut self) -> Result<(), ReplayError> {
         let (after, last) = (self.playhead.newest().revision, self.range.last);
-        let bounds = PageBounds { rows: self.page, bytes: PAGE_BYTES };
-        let page = self.storage.event_page(self.session_id, after, last, bounds, self.options.with_messages).await?;
+        let begun = match self.ahead.take().filter(|ahead| ahead.after == after) {
+            // A task that did not come to its end is no loss: the page is read again.
+            Some(ahead) => ahead.page.await.ok(),
+            None => None,
+        };
+        let page = match begun {
+            Some(page) => page?,
+            None => self.page_after(after).await?,
+        };
         if page.is_empty() && after < last {
             return Err(ReplayError::Gone);
         }
@@ -210,7 +229,22 @@ impl Player {
         for event in page {
             self.playhead.push(event.revision, event.at, event);
         }
+        let newest = self.playhead.newest().revision;
+        if self.playhead.pace().speed() == Speed::Max && newest < last {
+            let page = AbortOnDropHandle::new(tokio::spawn(self.page_after(newest)));
+            self.ahead = Some(Ahead { after: newest, page });
+        }
         Ok(())
+    }
+
+    fn page_after(
+        &self,
+        after: Revision,
+    ) -> impl Future<Output = Result<Vec<StoredEvent>, StorageError>> + Send + 'static {
+        let (storage, session_id, last) = (self.storage.clone(), self.session_id, self.range.last);
+        let bounds = PageBounds { rows: self.page, bytes: PAGE_BYTES };
+        let with_messages = self.options.with_messages;
+        async move { storage.event_page(session_id, after, last, bounds, with_messages).await }
     }
 
     /// Moves on to the next event that was read, due or not.
@@ -272,6 +306,7 @@ impl Player {
         self.playhead.jump(wall, revision, at, sought);
         self.state = state.filter(|_| self.options.folds);
         self.page = FIRST_PAGE;
+        self.ahead = None;
     }
 
     /// The session's status at the shown revision; `head` is its newest state.

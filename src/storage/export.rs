@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::forks::USAGE_AT;
 use super::journal::bigint;
 use super::memories::COLUMNS;
-use super::messages::line_query;
+use super::message_line::line_query;
 use super::usage::{UsageColumns, UsageRow};
-use super::{Cursor, MessageCursor, MessageFilter, PlacedMessage, Storage, StorageError};
+use super::{Cursor, MessageCursor, PlacedMessage, Storage, StorageError};
 use crate::session::{Memory, Revision, SessionId, Timestamp};
 
 /// Bytes of a page, roughly: it ends with the row that reaches them.
@@ -105,7 +105,7 @@ impl Storage {
         after: Option<MessageCursor>,
         size: &mut PageSize,
     ) -> Result<Vec<PlacedMessage>, StorageError> {
-        let query = line_query(session_id, &MessageFilter::default(), after, size.0);
+        let query = line_query(session_id, after, size.0);
         size.take(query.fetch(&self.pool), |placed| placed.message.content.len() + 256).await
     }
 

@@ -3,19 +3,30 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::query::QueryAs;
-use sqlx::{FromRow, Postgres, QueryBuilder, Row};
+use sqlx::postgres::PgRow;
+use sqlx::{FromRow, QueryBuilder, Row};
 
 use super::journal::bigint;
 use super::{Storage, StorageError};
-use crate::session::{Message, MessageRole, NodeId, Revision, SessionId};
+use crate::session::{Message, MessageRole, NodeId, Revision, SessionId, Timestamp};
 
 /// Which messages of a session to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MessageFilter {
     pub agent_id: Option<String>,
     pub node_id: Option<NodeId>,
+    /// Said at this time or later.
+    pub since: Option<Timestamp>,
+    /// Said at this time or earlier.
+    pub until: Option<Timestamp>,
+}
+
+/// Which end of a run to begin at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MessageOrder {
+    #[default]
+    OldestFirst,
+    NewestFirst,
 }
 
 /// A message with its place: the revision that added it, in the history of the session itself
@@ -63,49 +74,7 @@ impl MessageCursor {
 const MESSAGE: &str = "SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count,
     is_thinking, created_at FROM session_messages WHERE session_id = ";
 
-/// The messages of session `$1` and, up to where it leaves their lines, of those it descends from.
-const LINE: &str = "
-    WITH line AS (
-        SELECT depth, ancestor_id, revision AS up_to FROM session_lineage WHERE session_id = $1
-        UNION ALL SELECT 0, $1, 9223372036854775807
-    ), wanted AS (
-        SELECT depth, ancestor_id, up_to,
-               CASE WHEN depth = $2 THEN $3 ELSE 0 END AS after FROM line WHERE depth <= $2
-    )
-    SELECT depth, message.* FROM wanted CROSS JOIN LATERAL (
-        (SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
-                created_at
-         FROM session_messages
-         WHERE session_id = ancestor_id AND revision <= up_to AND revision > after
-           AND ($4::text IS NULL OR agent_id = $4) AND ($5::text IS NULL OR node_id = $5)
-         ORDER BY revision LIMIT $6)
-        UNION ALL
-        (SELECT messages.id, ancestors.session_id, revision, node_id, agent_id, agent_name, role, content,
-                token_count, is_thinking, created_at
-         FROM ancestor_messages AS messages JOIN ancestors ON ancestors.id = messages.ancestor_id
-         WHERE messages.ancestor_id = wanted.ancestor_id AND revision <= up_to AND revision > after
-           AND ($4::text IS NULL OR agent_id = $4) AND ($5::text IS NULL OR node_id = $5)
-         ORDER BY revision LIMIT $6)
-    ) AS message
-    ORDER BY depth DESC, revision LIMIT $6";
-
 impl Storage {
-    /// Up to `limit` messages in the order in which they were said: first those of the sessions it
-    /// descends from, up to where it was forked, then its own.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub async fn messages(
-        &self,
-        session_id: SessionId,
-        filter: &MessageFilter,
-        after: Option<MessageCursor>,
-        limit: u32,
-    ) -> Result<Vec<PlacedMessage>, StorageError> {
-        Ok(line_query(session_id, filter, after, limit).fetch_all(&self.pool).await?)
-    }
-
     /// Up to `limit` messages after revision `after` and up to `up_to`, in revision order.
     ///
     /// # Errors
@@ -125,24 +94,6 @@ impl Storage {
         let rows: Vec<MessageRow> = query.build_query_as().fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(|MessageRow(revision, message)| (revision, message)).collect())
     }
-}
-
-/// Within a session, times never decrease along revisions, and a fork begins no earlier than where
-/// it leaves its parent: so this is also the order of `created_at`.
-pub(super) fn line_query(
-    session_id: SessionId,
-    filter: &MessageFilter,
-    after: Option<MessageCursor>,
-    limit: u32,
-) -> QueryAs<'static, Postgres, PlacedMessage, PgArguments> {
-    let after = after.unwrap_or(MessageCursor { depth: u32::MAX, revision: 0 });
-    sqlx::query_as(LINE)
-        .bind(session_id.0)
-        .bind(i32::try_from(after.depth).unwrap_or(i32::MAX))
-        .bind(bigint(after.revision))
-        .bind(filter.agent_id.clone())
-        .bind(filter.node_id.as_ref().map(|id| id.as_str().to_owned()))
-        .bind(i64::from(limit))
 }
 
 impl FromRow<'_, PgRow> for PlacedMessage {

@@ -31,6 +31,7 @@ mod lists;
 mod live;
 mod live_list;
 mod memories;
+mod message_pages;
 mod messages;
 mod migrations;
 mod notices;

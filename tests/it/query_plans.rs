@@ -75,13 +75,13 @@ async fn database() -> (Database, Storage) {
 
 /// What a plan reads: rows of all scans together, and the tables it reads from end to end.
 #[derive(Debug, Default)]
-struct Reads {
-    rows: u64,
-    whole_tables: Vec<String>,
+pub struct Reads {
+    pub rows: u64,
+    pub whole_tables: Vec<String>,
 }
 
 impl Reads {
-    fn add(&mut self, node: &Value) {
+    pub fn add(&mut self, node: &Value) {
         let kind = node["Node Type"].as_str().unwrap_or_default();
         if node["Relation Name"].is_string() || node["Index Name"].is_string() {
             let number = |name: &str| node[name].as_f64().unwrap_or_default();

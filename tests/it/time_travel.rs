@@ -133,3 +133,50 @@ async fn a_deleted_session_is_gone_for_good() {
     assert_eq!(server.create(json!({"id": id})).await, id);
     assert_eq!((server.events(&id).await.len(), &server.session(&id).await["status"]), (1, &json!("pending")));
 }
+
+#[tokio::test]
+async fn a_node_of_an_earlier_moment_comes_with_what_it_had_put_out_by_then() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let put_out = |status: &str, output: Value| json!({"type": "setNodeStatus", "nodeId": "n", "status": status, "output": output});
+    // What stands at revision 3, 4, 5 and 6, and then a long time nothing of this node.
+    server.command(&id, node("n", "running")).await;
+    server.command(&id, put_out("completed", json!({"round": 1}))).await;
+    server.command(&id, node("n", "running")).await;
+    server.command(&id, put_out("failed", json!({"round": 2}))).await;
+    for round in 0..12 {
+        let commands: Vec<Value> = (0..100).map(|n| context(&format!("k{}", n % 9), json!([round, n]))).collect();
+        server.command(&id, json!(commands)).await;
+    }
+    let last = server.command(&id, node("n", "running")).await;
+    let last = server.command(&id, put_out("completed", Value::from("at last"))).await.max(last);
+    let path = format!("/api/v1/sessions/{id}/nodes/n");
+    let expected = [
+        (3, "running", 1, Value::Null),
+        (4, "completed", 1, json!({"round": 1})),
+        (5, "running", 2, json!({"round": 1})),
+        (6, "failed", 2, json!({"round": 2})),
+        (1_206, "failed", 2, json!({"round": 2})),
+        (last - 1, "running", 3, json!({"round": 2})),
+        (last, "completed", 3, json!("at last")),
+    ];
+    let events = server.events(&id).await;
+    let server = TestServer::start_on(server.stop().await, |_| {}).await;
+    for (revision, status, attempt, output) in &expected {
+        let (_, found) = server.get(&format!("{path}?revision={revision}")).await;
+        let expected = (&json!(status), &json!(attempt), output);
+        assert_eq!((&found["status"], &found["attempt"], &found["output"]), expected, "{revision}");
+        let at = events[*revision as usize - 1]["at"].as_str().expect("a time");
+        let newest = events.iter().rfind(|event| event["at"].as_str() <= Some(at)).map(|event| &event["revision"]);
+        let (_, then) = server.get(&format!("{path}?at={at}")).await;
+        assert_eq!(then, server.get(&format!("{path}?revision={}", newest.expect("one"))).await.1, "{at}");
+    }
+    assert_eq!(server.get(&path).await.1, server.get(&format!("{path}?revision={last}")).await.1);
+    for missing in ["revision=1", "revision=2", "revision=0", "revision=9999", "at=2020-01-01T00:00:00Z"] {
+        server.refused(Method::GET, &format!("{path}?{missing}"), None, "not_found").await;
+    }
+    server.refused(Method::GET, &format!("/api/v1/sessions/{id}/nodes/x?revision=3"), None, "not_found").await;
+    for malformed in ["revision=x", "revision=-1", "at=yesterday", "revision=3&at=2020-01-01T00:00:00Z"] {
+        server.refused(Method::GET, &format!("{path}?{malformed}"), None, "bad_request").await;
+    }
+}

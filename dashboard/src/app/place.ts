@@ -36,6 +36,17 @@ export function adjustView(change: Partial<SessionView>): void {
   if (place.page === 'session') adjust({ ...place, view: { ...place.view, ...change } })
 }
 
+/** As `adjustView`, but a step that the browser's back button undoes. */
+export function stepView(change: Partial<SessionView>): void {
+  if (place.page === 'session') goTo({ ...place, view: { ...place.view, ...change } })
+}
+
+/** Calls `listener` when the browser has gone back or forward, until the returned function is called. */
+export function onReturn(listener: () => void): () => void {
+  addEventListener('popstate', listener)
+  return () => removeEventListener('popstate', listener)
+}
+
 /** Calls `listener` whenever the address has changed, until the returned function is called. */
 export function onPlace(listener: () => void): () => void {
   listeners.add(listener)

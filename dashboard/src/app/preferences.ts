@@ -6,10 +6,13 @@ export type Theme = 'system' | 'light' | 'dark'
 export interface Preferences {
   language: Language
   theme: Theme
+  /** Who answers reviews here; it is sent along with the answer. */
+  reviewer: string
 }
 
 const languageKey = 'relive.language'
 const themeKey = 'relive.theme'
+const reviewerKey = 'relive.reviewer'
 
 /** Storage is refused in some private windows; choices then last as long as the page. */
 function stored(key: string): string | null {
@@ -34,6 +37,7 @@ function initial(): Preferences {
   return {
     language: language === 'en' || language === 'zh' ? language : navigator.language.startsWith('zh') ? 'zh' : 'en',
     theme: theme === 'light' || theme === 'dark' ? theme : 'system',
+    reviewer: stored(reviewerKey) ?? '',
   }
 }
 
@@ -52,6 +56,7 @@ export function prefer(change: Partial<Preferences>): void {
   preferences = { ...preferences, ...change }
   store(languageKey, preferences.language)
   store(themeKey, preferences.theme)
+  store(reviewerKey, preferences.reviewer)
   apply()
   for (const listener of [...listeners]) listener()
 }

@@ -7,7 +7,7 @@ import { readable } from '../context/value-view'
 import { cost, count } from '../format/number'
 import { duration } from '../format/time'
 import { useText } from '../i18n/text'
-import { useOpenSession, useSession } from '../session/session-context'
+import { useOpenSession, useReadableSession } from '../session/session-context'
 import { selectNode, useSelectedNode } from '../session/selection'
 import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
@@ -19,7 +19,7 @@ export function ComparePanel() {
   const { player } = useOpenSession()
   const place = usePlace()
   const marked = place.page === 'session' ? place.view.compareWith : undefined
-  const shown = useSession(shownSession)
+  const shown = useReadableSession(shownSession)
   const first = useStateAt(shown?.id, marked)
   const changes = useMemo(() => (first === undefined || shown === undefined ? undefined : compare(first, shown)), [first, shown])
   if (marked === undefined) return <p className="empty">{t.compareIntro}</p>

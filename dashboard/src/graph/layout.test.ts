@@ -50,6 +50,16 @@ test('a long chain is broken into rows, and shown larger for it', () => {
   expect(others.length).toBeLessThan(12)
 })
 
+test('what is broken into rows reaches no further than its rows, its edges included', () => {
+  const long = Array.from({ length: 39 }, (_, index): [number, number] => [index, index + 1])
+  const layout = layOut(request([...long, [39, 0], [30, 2]], 40))
+  expect(layout.routes?.some((route) => route !== undefined)).toBe(true)
+  const { width, height } = boundsOf(layout)
+  // The edges run a little to the left and right of the nodes, and above the first row.
+  expect(width).toBeLessThanOrEqual(layout.size.width + 1)
+  expect(height).toBeLessThanOrEqual(layout.size.height + 60)
+})
+
 test('no two nodes lie on each other, in small graphs, large ones and those without edges', () => {
   const tree = (count: number) => Array.from({ length: count - 1 }, (_, index): [number, number] => [Math.floor(index / 4), index + 1])
   for (const count of [60, 900]) {

@@ -47,29 +47,39 @@ function placed(layout: Layout, edges: LayoutRequest['edges'], { starts, rowHeig
   const rowOf = (x: number) => Math.max(0, starts.findLastIndex((start) => start <= Math.round(x)))
   const move = ([x, y]: Point, row: number): Point => [x - (starts[row] ?? 0), y + row * rowHeight]
   const positions = layout.positions.map((position) => move(position, rowOf(position[0])))
-  const routes = edges.map(([from, to], index): string | undefined => {
+  const corners = edges.map(([from, to], index): Corners | undefined => {
     const [source, target] = [layout.positions[from], layout.positions[to]]
     if (source === undefined || target === undefined) return undefined
     const [fromRow, toRow] = [rowOf(source[0]), rowOf(target[0])]
     return fromRow === toRow ? undefined : betweenRows(positions[from] ?? source, positions[to] ?? target, toRow * rowHeight, index)
   })
   const bends = layout.bends.map((points, index) => {
+    // Where it would have bent in the long layout says nothing of an edge that changes rows.
+    const turned = corners[index]
+    if (turned !== undefined) return turned
     const row = rowOf(layout.positions[edges[index]?.[0] ?? 0]?.[0] ?? 0)
     return points.map((point) => move(point, row))
   })
-  return { ...layout, positions, bends, routes, size }
+  return { ...layout, positions, bends, routes: corners.map((turned) => turned && rounded(turned)), size }
 }
 
+/** From the source's side by four turns to the target's. */
+type Corners = readonly [start: Point, Point, Point, Point, Point, end: Point]
+
 /** Out to the right, down or up to the gap above the other row, back, and in from the left. */
-function betweenRows(source: Point, target: Point, top: number, index: number): string {
+function betweenRows(source: Point, target: Point, top: number, index: number): Corners {
   const { width, height } = nodeSize
   const [x1, y1, x2, y2] = [source[0] + width, source[1] + height / 2, target[0], target[1] + height / 2]
   // Several edges share a gap; a few pixels keep them apart.
   const gap = top - rowGap / 2 + ((index % 5) - 2) * 4
+  const [right, left] = [x1 + turn, x2 - turn]
+  return [[x1, y1], [right, y1], [right, gap], [left, gap], [left, y2], [x2, y2]]
+}
+
+function rounded([[x1, y1], [right], [, gap], [left], , [x2, y2]]: Corners): string {
   const r = 9
   const down = gap > y1 ? 1 : -1
   const into = y2 > gap ? 1 : -1
-  const [right, left] = [x1 + turn, x2 - turn]
   return [
     `M${x1} ${y1}H${right - r}Q${right} ${y1} ${right} ${y1 + r * down}`,
     `V${gap - r * down}Q${right} ${gap} ${right - r} ${gap}`,

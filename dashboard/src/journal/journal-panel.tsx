@@ -3,7 +3,7 @@ import { useEffect, useMemo, useReducer, useRef } from 'react'
 
 import { millis, position } from '../format/time'
 import { useText } from '../i18n/text'
-import { useOpenSession, useSession } from '../session/session-context'
+import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { useSelectedNode } from '../session/selection'
 import { StatusIcon } from '../status/status-icon'
 import { describe, nodeName } from './describe'
@@ -18,9 +18,9 @@ export function JournalPanel() {
   const { store, player } = useOpenSession()
   const [, redraw] = useReducer((count: number) => count + 1, 0)
   const pages = useMemo(() => new JournalPages(store.shown().id, redraw), [store])
-  const last = useSession((state) => state.live?.revision ?? 0)
-  const current = useSession((state) => state.replay?.state?.revision)
-  const live = useSession((state) => state.live)
+  const last = useReadableSession((state) => state.live?.revision ?? 0)
+  const current = useReadableSession((state) => state.replay?.state?.revision)
+  const live = useReadableSession((state) => state.live)
   const graph = useSession((state) => state.graph)
   const selected = useSelectedNode()
   const start = live === undefined ? 0 : millis(live.startedAt ?? live.createdAt)
@@ -45,7 +45,7 @@ export function JournalPanel() {
           const said = recorded && describe(recorded.event, t, (nodeId) => nodeName(nodeId, live, graph))
           const isAhead = current !== undefined && revision > current
           return (
-            <li key={revision} className={`journal-row${isAhead ? ' ahead' : ''}`} style={{ transform: `translateY(${top}px)` }}>
+            <li key={revision} className={`journal-row${isAhead ? ' ahead' : ''}`} style={{ top }}>
               <button
                 type="button"
                 className={`num${revision === current ? ' current' : ''}${said?.nodeId !== undefined && said.nodeId === selected ? ' selected' : ''}`}

@@ -42,18 +42,18 @@ export function GroupCard({ group, isSelected, onSelect }: GroupCardProps) {
         <span className="faint num">{facts.filter(Boolean).join(' · ')}</span>
       </header>
       {group.messages.map((message) => (
-        <MessageBody key={message.id} message={message} t={t} />
+        <MessageBody key={message.id} message={message} nodeName={group.nodeName} t={t} />
       ))}
     </section>
   )
 }
 
-const MessageBody = memo(function MessageBody({ message, t }: { message: Message; t: Text }) {
+const MessageBody = memo(function MessageBody({ message, nodeName, t }: { message: Message; nodeName: string; t: Text }) {
   if (message.isThinking) return <Thinking message={message} t={t} />
   const speaker = message.role === 'user' ? t.you : message.role === 'system' ? t.system : message.agentName
   return (
     <div className={`message ${message.role}`}>
-      {speaker !== undefined && message.role !== 'agent' && <span className="speaker">{speaker}</span>}
+      {speaker !== undefined && speaker !== nodeName && <span className="speaker">{speaker}</span>}
       <p dir="auto">
         {message.content}
         {message.isStreaming && <span className="caret" aria-hidden="true" />}

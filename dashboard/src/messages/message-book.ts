@@ -1,13 +1,25 @@
 import type { Message, TokenFrame } from '@relive/types'
 
-/** A run's messages: those that are stored, and those still being written. */
+/** A run's messages: a stretch of those that are stored, and those still being written. */
 export interface MessageBook {
-  /** In the order in which they were said. */
+  /** In the order in which they were said, with none missing in between. */
   readonly stored: readonly Message[]
   /** By id; their text is what has arrived so far. */
   readonly streaming: ReadonlyMap<string, Message>
-  /** Whether older ones were let go. */
-  readonly isCutOff: boolean
+  /** Whether older ones exist than those held. */
+  readonly hasEarlier: boolean
+  /** Whether newer ones exist than those held. What is said now would leave a gap, and is not added. */
+  readonly hasLater: boolean
+  /** What has been said since a page was asked for, which may not have it; `undefined` while none is. */
+  readonly arriving: readonly Message[] | undefined
+}
+
+/** What was read from one place on. */
+export interface MessageRun {
+  /** Oldest first, whichever way it was read. */
+  readonly messages: readonly Message[]
+  /** Whether there is nothing beyond, in the direction in which it was read. */
+  readonly isEnd: boolean
 }
 
 export const messagesAtMost = 5000
@@ -16,24 +28,94 @@ const streamsAtMost = 64
 /** Characters of a message being written that are shown; the stored one comes whole. */
 const streamLength = 1_048_576
 
-export const noMessages: MessageBook = { stored: [], streaming: new Map(), isCutOff: false }
+export const noMessages: MessageBook = { stored: [], streaming: new Map(), hasEarlier: false, hasLater: false, arriving: undefined }
 
-/** Adds stored messages, each once, wherever they belong in time. */
+/** Adds what was said just now, each message once. Beyond the bound the oldest are let go. */
 export function withStored(book: MessageBook, messages: readonly Message[]): MessageBook {
-  const known = new Set(book.stored.map(({ id }) => id))
-  const added = messages.filter(({ id }) => !known.has(id) && known.add(id))
+  if (messages.length === 0) return book
   const streaming = without(book.streaming, messages)
-  if (added.length === 0) return streaming === book.streaming ? book : { ...book, streaming }
-  const last = book.stored.at(-1)
-  const isInOrder = added.every((message, index) => {
-    const before = index === 0 ? last : added[index - 1]
+  const arriving = book.arriving === undefined ? undefined : [...book.arriving, ...messages].slice(-messagesAtMost)
+  if (book.hasLater) return streaming === book.streaming && arriving === undefined ? book : { ...book, streaming, arriving }
+  const stored = joined(book.stored, messages)
+  if (stored === book.stored && streaming === book.streaming && arriving === undefined) return book
+  return keepNewest({ ...book, stored, streaming, arriving })
+}
+
+/** A page is about to be read: what is said meanwhile is kept aside, too. */
+export function asking(book: MessageBook): MessageBook {
+  return { ...book, arriving: [] }
+}
+
+/** A page was asked for, and will not come. */
+export function notAsking(book: MessageBook): MessageBook {
+  return book.arriving === undefined ? book : { ...book, arriving: undefined }
+}
+
+/** From now on older messages are looked at: the book stays where it is, whatever is said. */
+export function detached(book: MessageBook): MessageBook {
+  return { ...book, hasLater: true }
+}
+
+/** The newest, with what has been said since they were asked for. */
+export function withNewest(book: MessageBook, newest: MessageRun): MessageBook {
+  const since = book.hasLater ? (book.arriving ?? []) : book.stored
+  return keepNewest({ ...book, stored: joined(newest.messages, since), hasEarlier: !newest.isEnd, hasLater: false, arriving: undefined })
+}
+
+/** What was said up to `first`, the oldest held. Beyond the bound the newest are let go. */
+export function withEarlier(book: MessageBook, first: Message, earlier: MessageRun): MessageBook {
+  // What it was to be put before has been let go meanwhile.
+  if (book.stored[0]?.id !== first.id) return notAsking(book)
+  const stored = joined(earlier.messages, book.stored)
+  const isTooMuch = stored.length > messagesAtMost
+  return {
+    ...book,
+    stored: isTooMuch ? stored.slice(0, messagesAtMost) : stored,
+    hasEarlier: !earlier.isEnd,
+    hasLater: book.hasLater || isTooMuch,
+    arriving: undefined,
+  }
+}
+
+/** What was said from `last` on, the newest held. Beyond the bound the oldest are let go. */
+export function withLater(book: MessageBook, last: Message, later: MessageRun): MessageBook {
+  if (book.stored.at(-1)?.id !== last.id) return notAsking(book)
+  return keepNewest(reaching({ ...book, stored: joined(later.messages, book.stored) }, later))
+}
+
+/** What was said before and after a moment, instead of what was held. */
+export function withAround(book: MessageBook, before: MessageRun, after: MessageRun): MessageBook {
+  const stored = joined(before.messages, after.messages)
+  return keepNewest(reaching({ ...book, stored, hasEarlier: !before.isEnd }, after))
+}
+
+/** Once the end is reached, what has been said since follows without a gap. */
+function reaching(book: MessageBook, later: MessageRun): MessageBook {
+  const stored = later.isEnd ? joined(book.stored, book.arriving ?? []) : book.stored
+  return { ...book, stored, hasLater: !later.isEnd, arriving: undefined }
+}
+
+function keepNewest(book: MessageBook): MessageBook {
+  if (book.stored.length <= messagesAtMost) return book
+  return { ...book, stored: book.stored.slice(-messagesAtMost), hasEarlier: true }
+}
+
+/**
+ * Two stretches as one, each message once. What only the second has goes where it belongs in time;
+ * what was said in the same millisecond as something in the first comes after it.
+ */
+function joined(first: readonly Message[], second: readonly Message[]): readonly Message[] {
+  const known = new Set(first.map(({ id }) => id))
+  const added = second.filter(({ id }) => !known.has(id) && known.add(id))
+  if (added.length === 0) return first
+  const all = [...first, ...added]
+  const isInOrder = all.every((message, index) => {
+    const before = all[index - 1]
     return before === undefined || before.createdAt <= message.createdAt
   })
-  const all = [...book.stored, ...added]
-  // Sorting is stable: what was said in the same millisecond stays in the order it came.
+  // Sorting is stable.
   if (!isInOrder) all.sort((a, b) => (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0))
-  const isCutOff = book.isCutOff || all.length > messagesAtMost
-  return { stored: all.length > messagesAtMost ? all.slice(-messagesAtMost) : all, streaming, isCutOff }
+  return all
 }
 
 /** Adds pieces of messages being written, in the order they came. */

@@ -2,16 +2,19 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 
 import { useText } from '../i18n/text'
-import { useSession } from '../session/session-context'
+import { useOpenSession, useSession } from '../session/session-context'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
 import { shownSession } from '../session/state'
 import { groupMessages, parallelNodes } from './grouping'
-import { messagesAtMost } from './message-book'
 import { GroupCard } from './group-card'
+import { useHeldPlace } from './use-held-place'
 import { useShownMessages } from './use-shown-messages'
 
 /** Nearer to the end than this counts as reading along. */
 const followWithin = 48
+/** Room for the button above the first message, and for those below the last. */
+const roomAbove = 36
+const roomBelow = 76
 
 /** What the run says, by node, as it is said. */
 export function MessagesPanel() {
@@ -20,7 +23,10 @@ export function MessagesPanel() {
   const session = useSession(shownSession)
   const graph = useSession((state) => state.graph)
   const lanes = useSession((state) => state.lanes)
-  const isCutOff = useSession((state) => state.book.isCutOff)
+  const { messages: reader } = useOpenSession()
+  const hasEarlier = useSession((state) => state.book.hasEarlier)
+  const hasLater = useSession((state) => state.book.hasLater && state.replay === undefined)
+  const isReading = useSession((state) => state.book.arriving !== undefined)
   const parallel = useMemo(() => parallelNodes(graph), [graph])
   const selected = useSelectedNode()
   const [only, setOnly] = useState<string>()
@@ -37,15 +43,18 @@ export function MessagesPanel() {
     estimateSize: () => 96,
     getItemKey: (index) => groups[index]?.key ?? index,
     overscan: 6,
+    paddingStart: hasEarlier ? roomAbove : 0,
+    paddingEnd: hasLater ? roomBelow : 0,
   })
   const total = list.getTotalSize()
   const toEnd = useCallback(() => {
     const element = scroller.current
     if (element !== null) element.scrollTop = element.scrollHeight
   }, [])
+  const place = useHeldPlace(scroller, list, groups, () => !isFollowing.current || hasLater)
   useLayoutEffect(() => {
-    if (isFollowing.current) toEnd()
-  }, [total, messages, toEnd])
+    if (isFollowing.current && !hasLater) toEnd()
+  }, [total, messages, hasLater, toEnd])
   useEffect(() => {
     const element = scroller.current
     if (element === null) return
@@ -57,11 +66,13 @@ export function MessagesPanel() {
     return () => observer.disconnect()
   }, [toEnd])
   const [isAway, setAway] = useState(false)
+  // Heard before the list hears of it, and draws and measures other groups.
   const onScroll = () => {
     const element = scroller.current
     if (element === null) return
     isFollowing.current = element.scrollHeight - element.scrollTop - element.clientHeight < followWithin
     setAway(!isFollowing.current)
+    place.note()
   }
   useEffect(() => {
     if (selected === undefined || selectedFrom() === 'messages') return
@@ -76,9 +87,8 @@ export function MessagesPanel() {
   const selectedName = selected === undefined ? undefined : (session?.nodes[selected]?.name ?? graph?.nodes[selected]?.name ?? selected)
   return (
     <div className="messages-panel">
-      {(onlyName !== undefined || selectedName !== undefined || isCutOff) && (
+      {(onlyName !== undefined || selectedName !== undefined) && (
         <div className="messages-filter">
-          {isCutOff && <span className="faint">{t.cutOff(messagesAtMost)}</span>}
           {onlyName !== undefined ? (
             <button type="button" className="pill on" onClick={() => setOnly(undefined)}>
               {t.only(onlyName)} ✕
@@ -92,9 +102,14 @@ export function MessagesPanel() {
           )}
         </div>
       )}
-      <div ref={scroller} className="messages" onScroll={onScroll} role="log" aria-label={t.messages} aria-live="off" tabIndex={0}>
-        {groups.length === 0 && <p className="empty">{t.noMessages}</p>}
+      <div ref={scroller} className="messages" onScrollCapture={onScroll} role="log" aria-label={t.messages} aria-live="off" tabIndex={0}>
+        {groups.length === 0 && <p className="empty">{isReading || hasEarlier ? t.readingMessages : t.noMessages}</p>}
         <div className="virtual" style={{ height: total }}>
+          {hasEarlier && groups.length > 0 && (
+            <button type="button" className="pill beyond" aria-disabled={isReading} onClick={() => isReading || reader.readEarlier()}>
+              ↑ {isReading ? t.readingMessages : t.earlierMessages}
+            </button>
+          )}
           {list.getVirtualItems().map(({ index, key, start }) => {
             const group = groups[index]
             if (group === undefined) return null
@@ -104,15 +119,21 @@ export function MessagesPanel() {
               </div>
             )
           })}
+          {hasLater && (
+            <button type="button" className="pill beyond last" aria-disabled={isReading} onClick={() => isReading || reader.readLater()}>
+              ↓ {isReading ? t.readingMessages : t.laterMessages}
+            </button>
+          )}
         </div>
       </div>
-      {isAway && (
+      {(isAway || hasLater) && (
         <button
           type="button"
           className="pill to-newest"
           onClick={() => {
             isFollowing.current = true
             setAway(false)
+            if (hasLater) reader.readNewest()
             toEnd()
           }}
         >

@@ -45,7 +45,7 @@ export class Player {
 
   /** Plays on from the moment shown; live, and at the end, from the beginning. */
   play(): void {
-    if (this.#replay === undefined) this.#open({ from: 1, paused: false })
+    if (this.#replay === undefined) this.#open({ paused: false })
     else this.#replay.play()
   }
 
@@ -65,13 +65,13 @@ export class Player {
 
   seek(target: Target): void {
     if (this.#replay === undefined) {
-      this.#open({ from: 'at' in target ? timestamp(target.at) : target.revision, paused: true })
+      this.#open({ at: 'at' in target ? timestamp(target.at) : target.revision, paused: true })
     } else {
       if (this.#view()?.state?.playing) this.#replay.pause()
       if (this.#isSeeking) this.#nextSeek = target
       else this.#send(target)
     }
-    this.#change({ target: 'at' in target ? target.at : undefined })
+    this.#change({ target: 'at' in target ? target.at : undefined, isSeeking: true })
     this.#store.flush()
   }
 
@@ -93,24 +93,26 @@ export class Player {
   setSkipIdle(skipIdle: boolean): void {
     this.#setPace({ skipIdle })
     const state = this.#view()?.state
-    if (state !== undefined) this.#open({ from: state.revision, paused: !state.playing })
+    if (state !== undefined) this.#open({ at: state.revision, paused: !state.playing })
   }
 
-  #open({ from, paused }: { from: number | string; paused: boolean }): void {
+  /** Of the whole run, so that every moment of it can be gone to. */
+  #open({ at, paused }: { at?: number | string; paused: boolean }): void {
     // What is shown stays until the replay's own first state is there.
     const session = this.#view()?.session ?? this.#store.latest.live
     this.close()
     const { speed, skipIdle } = this.#store.latest.pace
-    this.#store.update({ replay: { session, state: undefined, receivedAt: 0, target: undefined, isConnected: false } })
+    this.#store.update({ replay: { session, state: undefined, receivedAt: 0, target: undefined, isSeeking: true, isConnected: false } })
     // Until it has said where it stands, what else is asked for waits.
     this.#isSeeking = true
-    const options: ReplayOptions = { mode: 'delta', minIntervalMs, from, speed, paused, ...(skipIdle && { skipIdleMs }) }
+    const options: ReplayOptions = { mode: 'delta', minIntervalMs, speed, paused, ...(at !== undefined && { at }), ...(skipIdle && { skipIdleMs }) }
     this.#replay = client.replay(this.#store.latest.id, options, {
       onSession: (shown) => this.#change({ session: shown }),
       onState: (state) => this.#stands(state),
       onConnectionChange: ({ state }) => this.#change({ isConnected: state === 'open' }),
       onRefused: (error) => {
         this.#isSeeking = false
+        this.#change({ target: undefined, isSeeking: false })
         this.#failed(error)
       },
       onError: (error) => {
@@ -130,7 +132,7 @@ export class Player {
     const next = this.#nextSeek
     this.#nextSeek = undefined
     if (next !== undefined) this.#send(next)
-    this.#change({ state, receivedAt: performance.now(), ...(next === undefined && { target: undefined }) })
+    this.#change({ state, receivedAt: performance.now(), ...(next === undefined && { target: undefined, isSeeking: false }) })
   }
 
   #send(target: Target): void {

@@ -2,7 +2,7 @@ import { useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from
 
 import { millis, position } from '../format/time'
 import { useText } from '../i18n/text'
-import { useMoment, useOpenSession, useSession } from '../session/session-context'
+import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { fraction } from '../timeline/domain'
 import { useDomain, useMovingMoment } from '../timeline/use-domain'
@@ -13,10 +13,10 @@ export function Scrubber() {
   const t = useText()
   const { player } = useOpenSession()
   const domain = useDomain()
-  const lanes = useSession((state) => state.lanes)
+  const lanes = useReadableSession((state) => state.lanes)
   const idle = useSession((state) => state.replay?.state?.idle)
-  const revision = useSession((state) => shownSession(state)?.revision ?? 1)
-  const last = useSession((state) => state.live?.revision ?? 1)
+  const revision = useReadableSession((state) => shownSession(state)?.revision ?? 1)
+  const last = useReadableSession((state) => state.live?.revision ?? 1)
   const moment = useMoment()
   const track = useRef<HTMLDivElement>(null)
   const [hover, setHover] = useState<number>()

@@ -3,7 +3,7 @@ import { useState } from 'react'
 import { adjustView, usePlace } from '../app/place'
 import { position } from '../format/time'
 import { useText } from '../i18n/text'
-import { useMoment, useOpenSession, useSession } from '../session/session-context'
+import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { runSpan, shownSession } from '../session/state'
 import { hasEnded } from '../status/status'
 import { Icon } from '../ui/icon'
@@ -19,11 +19,13 @@ export function Transport() {
   const place = usePlace()
   const isReplay = useSession((state) => state.replay !== undefined)
   const isPlaying = useSession((state) => state.replay?.state?.playing === true)
-  const revision = useSession((state) => shownSession(state)?.revision)
+  const isKnown = useSession((state) => shownSession(state) !== undefined)
   const pace = useSession((state) => state.pace)
   const hasFinished = useSession((state) => state.live !== undefined && hasEnded(state.live.status))
   const moment = useMoment()
-  const [isForking, setForking] = useState(false)
+  const [forkAt, setForkAt] = useState<number>()
+  // Asked for when it is needed: in a run that goes on, what is drawn is a moment old.
+  const revisionNow = () => shownSession(store.shown())?.revision
   const startOf = () => runSpan(store.shown().live, Date.now()).start
   const comparing = place.page === 'session' && place.view.compareWith !== undefined
   return (
@@ -54,7 +56,7 @@ export function Transport() {
         <b>
           <TickingText text={() => position(moment() - startOf())} />
         </b>
-        <span> · {revision === undefined ? '' : t.atRevision(revision)}</span>
+        <RevisionText />
       </span>
       <Scrubber />
       <button
@@ -72,17 +74,23 @@ export function Transport() {
         aria-label={t.compareHere}
         title={t.compareHere}
         aria-pressed={comparing}
-        disabled={revision === undefined}
-        onClick={() => adjustView({ compareWith: revision, panel: 'compare' })}
+        disabled={!isKnown}
+        onClick={() => adjustView({ compareWith: revisionNow(), panel: 'compare' })}
       >
         <Icon name="compare" />
         <span>{t.compareHere}</span>
       </button>
-      <button type="button" className="worded" aria-label={t.fork} title={t.fork} disabled={revision === undefined} onClick={() => setForking(true)}>
+      <button type="button" className="worded" aria-label={t.fork} title={t.fork} disabled={!isKnown} onClick={() => setForkAt(revisionNow())}>
         <Icon name="fork" />
         <span>{t.fork}</span>
       </button>
-      {isForking && revision !== undefined && <ForkDialog sessionId={store.shown().id} revision={revision} onClose={() => setForking(false)} />}
+      {forkAt !== undefined && <ForkDialog sessionId={store.shown().id} revision={forkAt} onClose={() => setForkAt(undefined)} />}
     </div>
   )
+}
+
+function RevisionText() {
+  const t = useText()
+  const revision = useReadableSession((state) => shownSession(state)?.revision)
+  return <span> · {revision === undefined ? '' : t.atRevision(revision)}</span>
 }

@@ -12,7 +12,8 @@ import {
 import { get, query } from '../api/http'
 import { readTimeline } from '../api/timeline'
 import { client } from '../app/client'
-import { messagesAtMost, withoutStreams, withStored, withTokens } from '../messages/message-book'
+import { withoutStreams, withStored, withTokens } from '../messages/message-book'
+import { MessageReader } from '../messages/message-reader'
 import { hasEnded } from '../status/status'
 import { FrameStore } from '../store/frame-store'
 import { advance } from '../timeline/lanes'
@@ -26,9 +27,11 @@ const usageDelayMs = 1500
 /** Keeps what is known of one session up to date, through any number of lost connections. */
 export class LiveFeed {
   readonly store: FrameStore<SessionState>
+  readonly messages: MessageReader
   readonly #id: string
   readonly #closing = new AbortController()
   readonly #stopListening: () => void
+  readonly #stopFollowing: () => void
   #subscription: Subscription | undefined
   /** Pieces that came since the last frame: hundreds a second are added up once. */
   #tokens: TokenFrame[] = []
@@ -39,6 +42,11 @@ export class LiveFeed {
   constructor(id: string) {
     this.#id = id
     this.store = new FrameStore(initialState(id))
+    this.messages = new MessageReader(this.store, async (asked) => {
+      const page = await this.#ask(() => get<MessagePage>(`/sessions/${id}/messages${query({ ...asked })}`, this.#closing.signal))
+      return page instanceof ReliveError ? undefined : page
+    })
+    this.#stopFollowing = this.store.subscribe(() => this.messages.follow())
     this.#stopListening = client.onConnectionChange(({ state }) => {
       if (state === 'waiting') this.#wasLost = true
       if (state !== 'open' || !this.#wasLost) return
@@ -46,6 +54,7 @@ export class LiveFeed {
       this.store.update((now) => ({ ...now, book: withoutStreams(now.book) }))
       // What was between the states on both sides of the gap is only in the journal.
       void this.#loadTimeline()
+      this.messages.retry()
     })
     this.#subscribe()
     void this.#load()
@@ -54,6 +63,7 @@ export class LiveFeed {
   close(): void {
     this.#closing.abort()
     this.#stopListening()
+    this.#stopFollowing()
     clearTimeout(this.#usageTimer)
     this.#subscription?.unsubscribe()
   }
@@ -82,6 +92,8 @@ export class LiveFeed {
       live: session,
       lanes: advance(state.lanes, state.live, session),
     }))
+    // Whatever is said from this state on is sent; what was said before it is read.
+    if (before === undefined) this.messages.open()
     if (before === undefined || before.totalTokens !== session.totalTokens || before.totalCostUsd !== session.totalCostUsd) {
       this.#usageTimer ??= window.setTimeout(() => void this.#loadUsage(), before === undefined ? 0 : usageDelayMs)
     }
@@ -107,7 +119,7 @@ export class LiveFeed {
   }
 
   async #load(): Promise<void> {
-    await Promise.all([this.#loadGraph(), this.#loadMessages(), this.#loadTimeline()])
+    await Promise.all([this.#loadGraph(), this.#loadTimeline()])
   }
 
   async #loadGraph(): Promise<void> {
@@ -118,20 +130,6 @@ export class LiveFeed {
     if (page === undefined || page instanceof ReliveError) return
     const created = page.events[0]?.event
     this.store.update({ graph: (created?.type === 'created' ? created.graph : undefined) ?? null })
-  }
-
-  async #loadMessages(): Promise<void> {
-    let after: string | undefined
-    for (let read = 0; read < messagesAtMost; ) {
-      const path = `/sessions/${this.#id}/messages${query({ limit: 1000, after })}`
-      const page = await this.#ask(() => get<MessagePage>(path, this.#closing.signal))
-      if (page === undefined || page instanceof ReliveError) return
-      this.store.update((state) => ({ ...state, book: withStored(state.book, page.messages) }))
-      if (page.nextAfter === undefined) return
-      after = page.nextAfter
-      read += page.messages.length
-    }
-    this.store.update((state) => ({ ...state, book: { ...state.book, isCutOff: true } }))
   }
 
   async #loadTimeline(): Promise<void> {

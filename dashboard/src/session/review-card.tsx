@@ -1,14 +1,16 @@
-import type { NodeStateSnapshot, ReviewAction } from '@relive/types'
+import type { GraphNode, NodeStateSnapshot } from '@relive/types'
 import { useState } from 'react'
 
+import { prefer, usePreferences } from '../app/preferences'
 import { ago, millis } from '../format/time'
 import { useText } from '../i18n/text'
 import { showNotice } from '../ui/notices'
 import { TickingText } from '../ui/ticking-text'
+import { answerOf, type Decision } from './review'
 import { selectNode } from './selection'
 import { useOpenSession, useSession } from './session-context'
 import { reasonOf, send } from './steering'
-import { draftText, useDraft, wordCount } from './use-draft'
+import { useDraft, wordCount } from './use-draft'
 
 /** A review that waits: the draft, and what can be answered. */
 export function ReviewCard({ nodeId }: { nodeId: string }) {
@@ -18,22 +20,21 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   const name = useSession((state) => state.live?.nodes[nodeId]?.name ?? state.graph?.nodes[nodeId]?.name ?? nodeId)
   const since = useSession((state) => state.lanes.get(nodeId)?.bars.at(-1)?.from)
   const draft = useDraft(nodeId, node?.attempt)
+  const mayBeSkipped = useSession((state) => isSkippable(state.graph?.nodes[nodeId]))
+  const { reviewer } = usePreferences()
   const [edited, setEdited] = useState<string>()
   const [comment, setComment] = useState('')
-  const [busy, setBusy] = useState<ReviewAction>()
-  const text = draftText(draft)
-  const answer = async (action: ReviewAction) => {
-    setBusy(action)
-    const data = { ...(action === 'modify' && { content: edited ?? text, text: edited ?? text }), ...(comment.trim() !== '' && { comment: comment.trim() }) }
-    const review = { action, ...(Object.keys(data).length > 0 && { data }) }
+  const [isBusy, setBusy] = useState(false)
+  const decide = async (decision: Decision) => {
+    setBusy(true)
     try {
-      await send(store.latest.id, { type: 'signal', nodeId, payload: { review } })
+      await send(store.latest.id, { type: 'signal', nodeId, payload: answerOf({ decision, draft, edited, comment, reviewer }) })
       setEdited(undefined)
       setComment('')
     } catch (error) {
       showNotice(t.refused(t.signal), reasonOf(error))
     } finally {
-      setBusy(undefined)
+      setBusy(false)
     }
   }
   const isEditing = edited !== undefined
@@ -43,20 +44,30 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
         <button type="button" className="review-title" onClick={() => selectNode(nodeId, 'panel')}>
           {t.reviewWaiting(name)}
         </button>
-        <Asked node={node} since={since} words={text === undefined ? undefined : wordCount(text)} />
+        <Asked node={node} since={since} words={draft == null ? undefined : wordCount(draft.text)} />
       </header>
       {isEditing ? (
         <textarea className="draft" aria-label={t.draft} dir="auto" rows={7} value={edited} onChange={(event) => setEdited(event.target.value)} autoFocus />
       ) : (
         <div className="draft" role="region" aria-label={t.draft} tabIndex={0} dir="auto">
-          {text ?? <span className="faint">{draft === undefined ? t.loading : t.noDraft}</span>}
+          {draft?.text ?? <span className="faint">{draft === undefined ? t.loading : t.noDraft}</span>}
         </div>
       )}
-      <input className="comment" aria-label={t.comment} placeholder={t.comment} value={comment} onChange={(event) => setComment(event.target.value)} />
+      <div className="review-words">
+        <input aria-label={t.comment} placeholder={t.comment} value={comment} onChange={(event) => setComment(event.target.value)} />
+        <input
+          aria-label={t.reviewer}
+          placeholder={t.reviewer}
+          autoComplete="name"
+          maxLength={200}
+          value={reviewer}
+          onChange={(event) => prefer({ reviewer: event.target.value })}
+        />
+      </div>
       <div className="buttons">
         {isEditing ? (
           <>
-            <button type="button" className="primary" disabled={busy !== undefined} onClick={() => void answer('modify')}>
+            <button type="button" className="primary" disabled={isBusy} onClick={() => void decide('modify')}>
               {t.sendEdited}
             </button>
             <button type="button" onClick={() => setEdited(undefined)}>
@@ -65,20 +76,31 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
           </>
         ) : (
           <>
-            <button type="button" className="primary" disabled={busy !== undefined} onClick={() => void answer('approve')}>
+            <button type="button" className="primary" disabled={isBusy} onClick={() => void decide('approve')}>
               {t.approve}
             </button>
-            <button type="button" disabled={busy !== undefined} onClick={() => setEdited(text ?? '')}>
+            <button type="button" disabled={isBusy} onClick={() => setEdited(draft?.text ?? '')}>
               {t.edit}
             </button>
-            <button type="button" disabled={busy !== undefined} onClick={() => void answer('reject')}>
+            <button type="button" disabled={isBusy} onClick={() => void decide('reject')}>
               {t.reject}
             </button>
+            {mayBeSkipped && (
+              <button type="button" className="quiet" disabled={isBusy} onClick={() => void decide('skip')}>
+                {t.skip}
+              </button>
+            )}
           </>
         )}
       </div>
     </section>
   )
+}
+
+/** Whether the run may go on without an answer, as the built-in engine's graphs say it. */
+function isSkippable(planned: GraphNode | undefined): boolean {
+  const { properties } = planned ?? {}
+  return properties?.['allow_skip'] === true || properties?.['allowSkip'] === true
 }
 
 function Asked({ node, since, words }: { node: NodeStateSnapshot | undefined; since: number | undefined; words: number | undefined }) {

@@ -14,14 +14,14 @@ import { ConnectionBadge } from '../ui/connection-badge'
 import { showNotice } from '../ui/notices'
 import { TickingText } from '../ui/ticking-text'
 import { actions, isAllowed, type Action } from './actions'
-import { useMoment, useOpenSession, useSession } from './session-context'
+import { useMoment, useOpenSession, useReadableSession, useSession } from './session-context'
 import { shownSession } from './state'
 import { reasonOf, send } from './steering'
 
 export function SessionBar() {
   const t = useText()
   const place = usePlace()
-  const session = useSession(shownSession)
+  const session = useReadableSession(shownSession)
   const name = useSession((state) => state.graph?.name)
   const isReplay = useSession((state) => state.replay !== undefined)
   const connection = useStore(link, (state) => state)
@@ -56,7 +56,7 @@ export function SessionBar() {
 
 function Totals() {
   const t = useText()
-  const session = useSession(shownSession)
+  const session = useReadableSession(shownSession)
   const moment = useMoment()
   if (session === undefined) return null
   const nodes = Object.values(session.nodes)

@@ -1,7 +1,9 @@
-import { createContext, useContext } from 'react'
+import { createContext, useContext, useMemo, useSyncExternalStore } from 'react'
 
+import type { MessageReader } from '../messages/message-reader'
 import type { Player } from '../replay/player'
 import type { FrameStore } from '../store/frame-store'
+import { throttle } from '../store/throttle'
 import { useStore } from '../store/use-store'
 import { momentOf, type SessionState } from './state'
 
@@ -9,6 +11,7 @@ import { momentOf, type SessionState } from './state'
 export interface OpenSession {
   readonly store: FrameStore<SessionState>
   readonly player: Player
+  readonly messages: MessageReader
 }
 
 export const SessionContext = createContext<OpenSession | undefined>(undefined)
@@ -22,6 +25,16 @@ export function useOpenSession(): OpenSession {
 /** A part of the session's state; drawn again only when that part is another object. */
 export function useSession<Part>(select: (state: SessionState) => Part): Part {
   return useStore(useOpenSession().store, select)
+}
+
+/** Faster than this, a text that changes cannot be read, and drawing it takes time from what moves. */
+const readableMs = 120
+
+/** As `useSession`, for what is read and not watched: drawn again some eight times a second at most. */
+export function useReadableSession<Part>(select: (state: SessionState) => Part): Part {
+  const { store } = useOpenSession()
+  const subscribe = useMemo(() => throttle(store.subscribe, readableMs), [store])
+  return useSyncExternalStore(subscribe, () => select(store.shown()))
 }
 
 /** The time that is looked at, milliseconds since 1970; a function, as it moves on by itself. */

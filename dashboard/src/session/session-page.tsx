@@ -24,7 +24,7 @@ export function SessionPage({ sessionId, filters }: { sessionId: string; filters
   useEffect(() => {
     const feed = new LiveFeed(sessionId)
     const player = new Player(feed.store, (error) => showNotice(t.replayFailed, reasonOf(error)))
-    setOpen({ store: feed.store, player })
+    setOpen({ store: feed.store, player, messages: feed.messages })
     return () => {
       player.close()
       feed.close()

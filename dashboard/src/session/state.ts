@@ -14,6 +14,8 @@ export interface ReplayView {
   readonly receivedAt: number
   /** Where a person has put the scrubber, until the replay has followed. Milliseconds since 1970. */
   readonly target: number | undefined
+  /** What was asked for last has not been reached yet. */
+  readonly isSeeking: boolean
   readonly isConnected: boolean
 }
 
@@ -80,4 +82,9 @@ export function momentOf(state: SessionState, now: number, frameTime: number): n
   if (!playing || typeof speed !== 'number') return base
   const end = live !== undefined && !hasEnded(live.status) ? span.end : millis(endAt)
   return Math.min(Math.max(base, end), base + Math.max(0, frameTime - replay.receivedAt) * speed)
+}
+
+/** Up to when messages are shown, milliseconds since 1970; `undefined`: all there are. */
+export function messageMoment({ replay }: Pick<SessionState, 'replay'>): number | undefined {
+  return replay?.target ?? (replay?.state === undefined ? undefined : millis(replay.state.at))
 }

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest'
 
-import { asText, wordCount } from './use-draft'
+import { asDraft, wordCount } from './use-draft'
 
 test('a draft is found in what nodes put out', () => {
-  expect(asText('words')).toBe('words')
-  expect(asText({ output: 'out', exitCode: 0 })).toBe('out')
-  expect(asText({ draft: 'the draft', text: 'other' })).toBe('the draft')
-  expect(asText({ rows: 42 })).toBe('{\n  "rows": 42\n}')
-  expect(asText([1])).toBe('[\n  1\n]')
-  for (const nothing of [undefined, null, '']) expect(asText(nothing)).toBeUndefined()
+  expect(asDraft('words')).toEqual({ text: 'words', isStructure: false })
+  expect(asDraft({ output: 'out', exitCode: 0 })?.text).toBe('out')
+  expect(asDraft({ draft: 'the draft', text: 'other' })).toEqual({ text: 'the draft', isStructure: false })
+  expect(asDraft({ rows: 42 })).toEqual({ text: '{\n  "rows": 42\n}', isStructure: true })
+  expect(asDraft([1])).toEqual({ text: '[\n  1\n]', isStructure: true })
+  for (const nothing of [undefined, null, '']) expect(asDraft(nothing)).toBeUndefined()
 })
 
 test('words are counted, and characters where words are not set apart', () => {

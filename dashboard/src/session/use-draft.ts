@@ -5,8 +5,14 @@ import { get } from '../api/http'
 import { useOpenSession } from './session-context'
 import type { SessionState } from './state'
 
+interface Found {
+  readonly text: string
+  /** It is an object or an array, written as JSON. */
+  readonly isStructure: boolean
+}
+
 /** `undefined` while it is looked for; `null` when there is none. */
-export type Draft = string | null | undefined
+export type Draft = Found | null | undefined
 
 /**
  * What a review is about: what the waiting node put out with its question; otherwise what the node
@@ -25,18 +31,18 @@ export function useDraft(nodeId: string, attempt: number | undefined): Draft {
   return draft
 }
 
-async function findDraft(state: SessionState, nodeId: string, signal: AbortSignal): Promise<string | null> {
+async function findDraft(state: SessionState, nodeId: string, signal: AbortSignal): Promise<Found | null> {
   const own = await outputOf(state.id, nodeId, signal)
   if (own !== undefined) return own
   for (const id of nodesBefore(state, nodeId)) {
     const said = state.book.stored.findLast((message) => message.nodeId === id && !message.isThinking)
-    if (said !== undefined) return said.content
+    if (said !== undefined) return { text: said.content, isStructure: false }
     const output = await outputOf(state.id, id, signal)
     if (output !== undefined) return output
   }
   try {
     const { proposal } = await get<{ proposal?: unknown }>(`/sessions/${state.id}/entity`, signal)
-    return asText(proposal) ?? null
+    return asDraft(proposal) ?? null
   } catch {
     return null
   }
@@ -49,10 +55,10 @@ function nodesBefore({ graph, live }: SessionState, nodeId: string): readonly st
   return before.map(({ id }) => id).sort((a, b) => finished(b).localeCompare(finished(a)))
 }
 
-async function outputOf(sessionId: string, nodeId: string, signal: AbortSignal): Promise<string | undefined> {
+async function outputOf(sessionId: string, nodeId: string, signal: AbortSignal): Promise<Found | undefined> {
   try {
     const detail = await get<NodeDetail>(`/sessions/${sessionId}/nodes/${encodeURIComponent(nodeId)}`, signal)
-    return asText(detail.output)
+    return asDraft(detail.output)
   } catch {
     return undefined
   }
@@ -61,20 +67,16 @@ async function outputOf(sessionId: string, nodeId: string, signal: AbortSignal):
 /** The member that holds the text, in outputs that hold more; or the whole as JSON. */
 const textMembers = ['draft', 'content', 'text', 'stdout', 'output', 'proposal', 'message']
 
-export function asText(value: unknown): string | undefined {
+export function asDraft(value: unknown): Found | undefined {
   if (value === undefined || value === null || value === '') return undefined
-  if (typeof value === 'string') return value
+  if (typeof value === 'string') return { text: value, isStructure: false }
   if (typeof value === 'object' && !Array.isArray(value)) {
     for (const member of textMembers) {
       const text = (value as Record<string, unknown>)[member]
-      if (typeof text === 'string' && text.trim() !== '') return text
+      if (typeof text === 'string' && text.trim() !== '') return { text, isStructure: false }
     }
   }
-  return JSON.stringify(value, undefined, 2)
-}
-
-export function draftText(draft: Draft): string | undefined {
-  return draft ?? undefined
+  return { text: JSON.stringify(value, undefined, 2), isStructure: typeof value === 'object' }
 }
 
 /** Words where words are set apart; Chinese and Japanese by the character. */

@@ -1,40 +1,59 @@
 import { useEffect } from 'react'
 
-import { adjustView, currentPlace } from '../app/place'
+import { adjustView, currentPlace, onReturn, stepView } from '../app/place'
 import { useOpenSession } from './session-context'
 
 /** How long the moment must rest before it is written into the address. */
 const restMs = 250
 
-/** Keeps the moment in the address, so that a link leads to it; and goes where an address leads. */
+/**
+ * Keeps the moment in the address, so that a link leads to it; and goes where an address leads, also
+ * with the browser's back and forward. Leaving the newest state and coming back to it are steps
+ * there; moving about in between is not.
+ */
 export function useMomentInAddress(): void {
   const { store, player } = useOpenSession()
   useEffect(() => {
-    const place = currentPlace()
-    const wanted = place.page === 'session' ? place.view.revision : undefined
-    let isSettled = wanted === undefined
+    let isThere = false
     let timer: number | undefined
+    const view = () => {
+      const place = currentPlace()
+      return place.page === 'session' && place.sessionId === store.shown().id ? place.view : undefined
+    }
     const write = () => {
       timer = undefined
       const { replay } = store.shown()
-      const now = currentPlace()
-      if (now.page !== 'session' || now.sessionId !== store.shown().id) return
-      const revision = replay === undefined || replay.state?.playing ? undefined : replay.state?.revision
-      if (replay?.state === undefined && replay !== undefined) return
-      if (now.view.revision !== revision) adjustView({ revision })
+      const now = view()
+      // While it moves by itself the address stays; where it comes to rest is written.
+      if (now === undefined || !isThere || replay?.isSeeking || replay?.state?.playing) return
+      const revision = replay?.state?.revision
+      if (now.revision === revision) return
+      if (now.revision === undefined || revision === undefined) stepView({ revision })
+      else adjustView({ revision })
+    }
+    const goThere = () => {
+      const { live, replay } = store.shown()
+      const wanted = view()
+      if (live === undefined || wanted === undefined) return
+      isThere = true
+      if (wanted.revision === undefined || wanted.revision >= live.revision) {
+        if (replay !== undefined) player.goLive()
+      } else if (replay === undefined || replay.isSeeking || replay.state?.revision !== wanted.revision) player.seek({ revision: wanted.revision })
     }
     const follow = () => {
-      const { live } = store.shown()
-      if (!isSettled && live !== undefined && wanted !== undefined) {
-        isSettled = true
-        if (wanted < live.revision) player.seek({ revision: wanted })
-      }
-      if (isSettled) timer ??= window.setTimeout(write, restMs)
+      if (!isThere) goThere()
+      timer ??= window.setTimeout(write, restMs)
     }
     follow()
-    const stop = store.subscribe(follow)
+    const stops = [
+      store.subscribe(follow),
+      onReturn(() => {
+        isThere = false
+        goThere()
+      }),
+    ]
     return () => {
-      stop()
+      stops.forEach((stop) => stop())
       clearTimeout(timer)
     }
   }, [store, player])

@@ -1,5 +1,4 @@
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { useEffect, useMemo, useRef, type KeyboardEvent } from 'react'
+import { useMemo, type KeyboardEvent } from 'react'
 
 import { noFilters, plainView, type ListFilters } from '../app/address'
 import { adjustFilters, linkTo } from '../app/place'
@@ -8,29 +7,16 @@ import { useStore } from '../store/use-store'
 import { catalog } from './catalog'
 import type { ListFeed } from './list-feed'
 import { SessionRow } from './session-row'
+import { useSessionRows } from './use-session-rows'
 
 const rowHeight = 44
-/** Rows before the end at which older ones are asked for. */
-const readAhead = 40
 
 export function SessionTable({ feed, filters, onStart }: { feed: ListFeed; filters: ListFilters; onStart: () => void }) {
   const t = useText()
-  const { sessions, isLoaded, hasMore, error } = useStore(feed.store, (state) => state)
+  const { isLoaded, error } = useStore(feed.store, (state) => state)
   const groups = useStore(catalog, (state) => state.groups)
   const groupNames = useMemo(() => new Map(groups.map(({ id, name, icon }) => [id, icon === undefined ? name : `${icon} ${name}`])), [groups])
-  const scroller = useRef<HTMLDivElement>(null)
-  const list = useVirtualizer({
-    count: sessions.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => rowHeight,
-    getItemKey: (index) => sessions[index]?.id ?? index,
-    overscan: 12,
-  })
-  const rows = list.getVirtualItems()
-  const lastShown = rows.at(-1)?.index ?? 0
-  useEffect(() => {
-    if (hasMore && lastShown > sessions.length - readAhead) void feed.readMore()
-  }, [feed, hasMore, lastShown, sessions.length])
+  const { sessions, rows, height, scroller, scrollTo } = useSessionRows(feed, rowHeight)
 
   /** The arrow keys go from row to row; a row far away is scrolled to first. */
   const onKeyDown = (event: KeyboardEvent) => {
@@ -39,7 +25,7 @@ export function SessionTable({ feed, filters, onStart }: { feed: ListFeed; filte
     if (by === 0) return
     const next = Math.min(sessions.length - 1, Math.max(0, Number(row?.getAttribute('data-index') ?? -1) + by))
     event.preventDefault()
-    list.scrollToIndex(next)
+    scrollTo(next)
     requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${next}"] a`)?.focus())
   }
   const isNarrowed = filters !== noFilters && (filters.text !== '' || filters.statuses.length > 0 || filters.groupId !== '' || filters.workflowId !== '')
@@ -53,7 +39,7 @@ export function SessionTable({ feed, filters, onStart }: { feed: ListFeed; filte
         ))}
       </div>
       <div ref={scroller} className="table-body" role="rowgroup" tabIndex={sessions.length === 0 ? -1 : 0} onKeyDown={onKeyDown}>
-        <div className="virtual" role="presentation" style={{ height: list.getTotalSize() }}>
+        <div className="virtual" role="presentation" style={{ height: height }}>
           {rows.map(({ index, key, start }) => {
             const session = sessions[index]
             if (session === undefined) return null

@@ -1,15 +1,12 @@
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { useEffect, useRef } from 'react'
-
 import type { ListFilters } from '../app/address'
 import { plainView } from '../app/address'
 import { adjustFilters, linkTo } from '../app/place'
 import { useText } from '../i18n/text'
 import { progressOf } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
-import { useStore } from '../store/use-store'
 import { ProgressBar, Took } from './session-row'
 import { useList } from './use-list'
+import { useSessionRows } from './use-session-rows'
 
 const rowHeight = 62
 
@@ -17,20 +14,7 @@ const rowHeight = 62
 export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
   const t = useText()
   const feed = useList(filters)
-  const { sessions, hasMore } = useStore(feed.store, (state) => state)
-  const scroller = useRef<HTMLDivElement>(null)
-  const list = useVirtualizer({
-    count: sessions.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => rowHeight,
-    getItemKey: (index) => sessions[index]?.id ?? index,
-    overscan: 8,
-  })
-  const rows = list.getVirtualItems()
-  const lastShown = rows.at(-1)?.index ?? 0
-  useEffect(() => {
-    if (hasMore && lastShown > sessions.length - 20) void feed.readMore()
-  }, [feed, hasMore, lastShown, sessions.length])
+  const { sessions, rows, height, scroller } = useSessionRows(feed, rowHeight)
   return (
     <nav className="sidebar" aria-label={t.sessions}>
       <input
@@ -42,7 +26,7 @@ export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionI
         onChange={(event) => adjustFilters({ text: event.target.value })}
       />
       <div ref={scroller} className="sidebar-list scroll">
-        <ul className="virtual" style={{ height: list.getTotalSize() }}>
+        <ul className="virtual" style={{ height: height }}>
           {rows.map(({ index, key, start }) => {
             const session = sessions[index]
             if (session === undefined) return null

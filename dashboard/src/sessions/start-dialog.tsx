@@ -1,9 +1,10 @@
-import type { CreateSession, WorkflowSession } from '@relive/types'
-import { useEffect, useState, type FormEvent } from 'react'
+import { ReliveError, type CreateSession, type WorkflowSession } from '@relive/types'
+import { useEffect, useRef, useState, type FormEvent } from 'react'
 
 import { request } from '../api/http'
 import { noFilters, plainView } from '../app/address'
 import { goTo } from '../app/place'
+import { readJson, textOrStructure } from '../format/json'
 import { useText } from '../i18n/text'
 import { reasonOf, send } from '../session/steering'
 import { useStore } from '../store/use-store'
@@ -21,7 +22,7 @@ export function StartDialog({ onClose }: { onClose: () => void }) {
   const [inputs, setInputs] = useState('')
   const [isBusy, setBusy] = useState(false)
   const [error, setError] = useState<string>()
-  const [key, setKey] = useState(() => String(Date.now() + Math.random()))
+  const asked = useRef<{ body: string; key: string }>(undefined)
   useEffect(() => void loadCatalog(), [])
   const chosen = workflows.find(({ id }) => id === workflowId) ?? workflows[0]
   const inputsAreFine = isJsonOrEmpty(inputs)
@@ -35,18 +36,22 @@ export function StartDialog({ onClose }: { onClose: () => void }) {
       workflowId: chosen.id,
       driver: 'builtin',
       ...(group !== undefined && group !== '' && { groupId: group }),
-      ...(proposal.trim() !== '' && { proposal: readJson(proposal) ?? proposal }),
+      ...(proposal.trim() !== '' && { proposal: textOrStructure(proposal) }),
       ...(inputs.trim() !== '' && { inputs: readJson(inputs) }),
     }
     try {
       // The same key as long as the same thing is asked for: trying again does not make a second run.
-      const session = await request<WorkflowSession>('POST', '/sessions', { body, headers: { 'idempotency-key': key } })
+      const text = JSON.stringify(body)
+      if (asked.current?.body !== text) asked.current = { body: text, key: String(Date.now() + Math.random()) }
+      const headers = { 'idempotency-key': asked.current.key }
+      const session = await request<WorkflowSession>('POST', '/sessions', { body, headers })
       onClose()
       goTo({ page: 'session', sessionId: session.id, filters: noFilters, view: plainView })
       await send(session.id, { type: 'start' }).catch((cause: unknown) => showNotice(t.refused(t.start), reasonOf(cause)))
     } catch (cause) {
       setError(reasonOf(cause))
-      setKey(String(Date.now() + Math.random()))
+      // Refused is over and done with; whether it was done when the answer got lost is not known.
+      if (cause instanceof ReliveError && !cause.retryable) asked.current = undefined
       setBusy(false)
     }
   }
@@ -118,12 +123,4 @@ export function StartDialog({ onClose }: { onClose: () => void }) {
 
 function isJsonOrEmpty(text: string): boolean {
   return text.trim() === '' || readJson(text) !== undefined
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
 }

@@ -4,7 +4,7 @@ import { memo, useEffect, useMemo, useRef, type PointerEvent } from 'react'
 import { duration } from '../format/time'
 import { useText } from '../i18n/text'
 import { nodeName } from '../journal/describe'
-import { useMoment, useOpenSession, useSession } from '../session/session-context'
+import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
 import { onTick } from '../ui/ticking-text'
 import { axisLabel, axisTicks, fraction, type Domain } from './domain'
@@ -19,8 +19,8 @@ export function Gantt() {
   const t = useText()
   const { player } = useOpenSession()
   const domain = useDomain()
-  const lanes = useSession((state) => state.lanes)
-  const live = useSession((state) => state.live)
+  const lanes = useReadableSession((state) => state.lanes)
+  const live = useReadableSession((state) => state.live)
   const graph = useSession((state) => state.graph)
   const isReplay = useSession((state) => state.replay !== undefined)
   const selected = useSelectedNode()
@@ -63,7 +63,7 @@ export function Gantt() {
             const lane = ordered[index]
             if (lane === undefined) return null
             return (
-              <div key={lane.id} className={`lane${lane.id === selected ? ' selected' : ''}`} style={{ transform: `translateY(${start}px)` }}>
+              <div key={lane.id} className={`lane${lane.id === selected ? ' selected' : ''}`} style={{ top: start }}>
                 <LaneRow lane={lane} name={nodeName(lane.id, live, graph)} domain={domain} />
               </div>
             )

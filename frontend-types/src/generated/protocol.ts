@@ -182,7 +182,7 @@ agentName?: string, role: MessageRole, isThinking: boolean, tokenCount: number, 
  */
 export type MessagePage = { messages: Array<Message>, 
 /**
- * Pass as `after` for the next page; absent when these are the newest.
+ * Pass as `after` for the next page; absent when there are no more.
  */
 nextAfter?: string, };
 

@@ -13,7 +13,7 @@ use super::{Ended, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::{GraphNode, Message, NodeId};
-use crate::storage::{MessageFilter, PlacedMessage};
+use crate::storage::{MessageFilter, MessageOrder, PlacedMessage};
 
 /// Messages of a run that are looked at: the newest.
 const MESSAGES: usize = 5_000;
@@ -75,15 +75,16 @@ impl ContextSynth {
         let id = context.session().id;
         let (mut messages, mut after) = (Vec::new(), None);
         loop {
-            let page = self.means.storage.messages(id, &MessageFilter::default(), after, PAGE).await;
+            let (filter, order) = (MessageFilter::default(), MessageOrder::NewestFirst);
+            let page = self.means.storage.messages(id, &filter, order, after, PAGE).await;
             let page = page.map_err(|error| told(&error))?;
             let last = page.last().map(PlacedMessage::cursor);
             let is_last = page.len() < PAGE as usize;
             let is_said = |message: &Message| !message.is_thinking && message.node_id != *context.id();
             messages.extend(page.into_iter().map(|placed| placed.message).filter(is_said));
-            let excess = messages.len().saturating_sub(MESSAGES);
-            messages.drain(..excess);
-            if is_last {
+            if is_last || messages.len() >= MESSAGES {
+                messages.truncate(MESSAGES);
+                messages.reverse();
                 return Ok(messages);
             }
             after = last;

@@ -84,6 +84,17 @@ async fn outputs_come_from_wherever_in_the_line_they_stand() {
     }
     assert_eq!(output(&server, &third, "b").await, json!({}));
     assert_eq!(output(&server, &third, "d").await, "d");
+    server.command(&third, put_out("a", json!(4))).await;
+    // As it was when the fork began, and later; also when the sessions it comes from are no more.
+    for deleted in [None, Some(&second), Some(&first)] {
+        if let Some(deleted) = deleted {
+            server.call(Method::DELETE, &format!("/api/v1/sessions/{deleted}"), None).await;
+        }
+        for (place, expected) in [("a?revision=1", 2.into()), ("a?revision=3", json!(4)), ("c?revision=1", 11.into())] {
+            assert_eq!(output(&server, &third, place).await, expected, "{place}");
+        }
+        server.refused(Method::GET, &format!("/api/v1/sessions/{third}/nodes/d?revision=1"), None, "not_found").await;
+    }
 }
 
 #[tokio::test]

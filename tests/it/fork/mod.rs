@@ -45,6 +45,7 @@ pub async fn messages(server: &TestServer, id: &str, filter: &str, limit: usize)
         assert_eq!(status, 200, "{page}");
         let messages = page["messages"].as_array_mut().expect("messages");
         assert!(messages.len() <= limit);
+        assert!(found.len() < 2_000, "pages without end");
         found.append(messages);
         match page["nextAfter"].as_str() {
             Some(cursor) => after = format!("&after={cursor}"),
