@@ -44,7 +44,7 @@ impl Viewer {
     }
 
     /// Everything up to the `end`.
-    async fn to_end(mut self) -> Seen {
+    async fn read_to_end(mut self) -> Seen {
         let reading = async { while !self.seen.take(self.socket.frame().await) {} };
         promptly(reading).await;
         self.seen

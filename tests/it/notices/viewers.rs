@@ -33,7 +33,7 @@ async fn viewers_follow_what_another_server_commits_in_every_mode() {
     for made in [&here, &there] {
         let id = made.running_session().await;
         let viewers = watch(&here, &id).await;
-        let (_, seen) = tokio::join!(drive(&there, &id), join_all(viewers.into_iter().map(Viewer::to_end)));
+        let (_, seen) = tokio::join!(drive(&there, &id), join_all(viewers.into_iter().map(Viewer::read_to_end)));
         let session = there.session(&id).await;
         assert_eq!(session["revision"], 153);
         let said: Vec<String> = (0..30).map(|round| format!("message {round}")).collect();
@@ -83,7 +83,7 @@ async fn writers_on_both_and_viewers_on_each_see_the_same() {
         tokio::join!(pipeline(&here, &id, "a", 300), pipeline(&there, &id, "b", 300));
         there.command(&id, json!({"type": "complete"})).await;
     };
-    let (_, seen) = tokio::join!(writing, join_all(viewers.into_iter().map(Viewer::to_end)));
+    let (_, seen) = tokio::join!(writing, join_all(viewers.into_iter().map(Viewer::read_to_end)));
     let (session, events) = (here.session(&id).await, there.events(&id).await);
     assert_eq!(events.len(), 603);
     let [snapshot, delta, event, others @ ..] = &seen[..] else { panic!("six viewers") };
@@ -120,7 +120,7 @@ async fn viewers_who_come_while_another_server_writes_miss_nothing() {
     for _ in 0..15 {
         let id = there.running_session().await;
         let path = format!("/ws/sessions/{id}?mode=delta");
-        let watching = async { Viewer::open(&here, &path).await.to_end().await };
+        let watching = async { Viewer::open(&here, &path).await.read_to_end().await };
         let writing = async {
             for round in 0..5 {
                 there.command(&id, context("round", json!(round))).await;
@@ -142,7 +142,7 @@ async fn viewers_follow_commits_too_large_to_be_kept_in_memory() {
         (0..1_000).map(|n| if n % 2 == 0 { context("n", json!(n)) } else { say(&n.to_string()) }).collect();
     there.command(&id, json!(many)).await;
     there.command(&id, json!({"type": "complete"})).await;
-    for seen in join_all(viewers.into_iter().map(Viewer::to_end)).await {
+    for seen in join_all(viewers.into_iter().map(Viewer::read_to_end)).await {
         assert_eq!((seen.revision, seen.messages.len()), (1_003, 500));
     }
 }
