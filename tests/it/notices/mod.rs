@@ -45,8 +45,7 @@ impl Viewer {
 
     /// Everything up to the `end`.
     async fn read_to_end(mut self) -> Seen {
-        let reading = async { while !self.seen.take(self.socket.frame().await) {} };
-        promptly(reading).await;
+        while !self.seen.take(promptly(self.socket.frame()).await) {}
         self.seen
     }
 }

@@ -187,13 +187,13 @@ async fn a_replay_at_the_live_edge_goes_on_with_what_another_server_commits() {
         }
         let reading = async {
             loop {
-                let frame = replay.frame().await;
+                let frame = promptly(replay.frame()).await;
                 if frame["type"] != "replayState" && seen.take(frame) {
                     return;
                 }
             }
         };
-        tokio::join!(drive(&there, &id), promptly(reading));
+        tokio::join!(drive(&there, &id), reading);
         assert_eq!((seen.revision, seen.messages.len()), (153, 30), "{mode}");
         if mode == "events" {
             assert_eq!(seen.events(), there.events(&id).await);
