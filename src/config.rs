@@ -60,7 +60,7 @@ pub struct DatabaseConfig {
     #[arg(long, env = "RELIVE_POSTGRES_BIN", value_name = "DIRECTORY")]
     pub postgres_bin: Option<PathBuf>,
 
-    /// Database connections at most, the commit lanes' included.
+    /// Database connections at most, the commit lanes' included. Two more carry notices between servers.
     #[arg(long, env = "RELIVE_DATABASE_CONNECTIONS", default_value_t = 20, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(8..=1_000))]
     pub database_connections: u32,

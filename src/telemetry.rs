@@ -49,6 +49,10 @@ fn describe() {
     describe_histogram!("relive_commit_events", "Events in one commit.");
     describe_gauge!("relive_backlog", "Commands waiting in the lane that wrote last.");
     describe_counter!("relive_races_lost_total", "Batches decided again because another writer was first.");
+    describe_counter!("relive_notice_statements_total", "Statements that told other servers of commits.");
+    describe_counter!("relive_notices_sent_total", "Notices to other servers.");
+    describe_counter!("relive_notices_received_total", "Notices of other servers.");
+    describe_counter!("relive_sessions_caught_up_total", "Reads of what another server committed to a session.");
     describe_counter!("relive_database_errors_total", "Errors the database answered with, and lost connections.");
     describe_counter!("relive_postgres_restarts_total", "Times the embedded PostgreSQL was started again.");
     describe_counter!("relive_embedding_requests_total", "Requests to the embeddings endpoint, by result.");

@@ -25,6 +25,17 @@ pub enum FeedChange {
     Deleted(Arc<SessionSummary>),
 }
 
+impl FeedChange {
+    /// The session, if it is still there.
+    #[must_use]
+    pub fn changed(&self) -> Option<SessionId> {
+        match self {
+            Self::Changed(id) => Some(*id),
+            Self::Deleted(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Feed {
     log: Mutex<Log>,
@@ -66,6 +77,20 @@ impl Feed {
         }
         drop(log);
         self.newest.send_replace(sequence);
+    }
+
+    /// All lists are to be read anew: nobody knows what has changed.
+    pub fn start_over(&self) {
+        if self.newest.receiver_count() == 0 {
+            return;
+        }
+        let newest = {
+            let mut log = self.log.lock();
+            let newest = log.newest + 1;
+            *log = Log { newest, floor: newest, ..Log::default() };
+            newest
+        };
+        self.newest.send_replace(newest);
     }
 
     pub fn follow(feed: &Arc<Self>) -> FeedCursor {

@@ -20,20 +20,22 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::adoption::Adoption;
 use super::decision::Decision;
 use super::entry::{Entry, Tally, answer, hold, take};
 use super::error::HubError;
-use super::feed::Feed;
 use super::heads::{Advance, Heads};
 use super::keyframes::Keyframes;
 use super::live::Live;
+use super::news::News;
 use super::submission::Receipt;
-use super::undriven::Undriven;
 use crate::session::{Revision, SessionId};
 use crate::storage::{Batch, Storage, StorageError, Writer};
 
 /// Entries in one commit at most.
 const BATCH: usize = 1_024;
+/// States of other servers that wait to be taken over; beyond it, whoever has read them waits.
+const ADOPTIONS: usize = 16;
 /// How often a batch that keeps losing races is decided again before its commands are refused.
 const RACES: usize = 50;
 /// How long a batch may take before the database counts as away.
@@ -45,10 +47,16 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct LaneHandle {
     sender: mpsc::Sender<Entry>,
+    adoptions: mpsc::Sender<Adoption>,
     healthy: watch::Receiver<bool>,
 }
 
 impl LaneHandle {
+    /// Where the lane is given what other servers have committed.
+    pub fn adoptions(&self) -> mpsc::Sender<Adoption> {
+        self.adoptions.clone()
+    }
+
     /// A place in the lane. Waits while it is full, unless the database is away.
     pub async fn reserve(&self) -> Result<mpsc::Permit<'_, Entry>, HubError> {
         match self.sender.try_reserve() {
@@ -67,9 +75,9 @@ impl LaneHandle {
 pub(super) struct Lane {
     storage: Storage,
     receiver: mpsc::Receiver<Entry>,
-    feed: Arc<Feed>,
+    adoptions: mpsc::Receiver<Adoption>,
+    news: News,
     keyframes: Keyframes,
-    undriven: Arc<Undriven>,
     healthy: watch::Sender<bool>,
     writer: Option<Writer>,
     /// Names the next batch; the upper half is random, so that two processes do not meet.
@@ -77,25 +85,14 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub fn new(
-        storage: Storage,
-        sender: mpsc::Sender<Entry>,
-        receiver: mpsc::Receiver<Entry>,
-        feed: Arc<Feed>,
-        keyframes: Keyframes,
-    ) -> (Self, LaneHandle) {
+    /// A lane in which up to `backlog` commands may wait.
+    pub fn new(storage: Storage, backlog: usize, news: News, keyframes: Keyframes) -> (Self, LaneHandle) {
+        let (sender, receiver) = mpsc::channel(backlog);
+        let (adopt, adoptions) = mpsc::channel(ADOPTIONS);
         let healthy = watch::Sender::new(true);
-        let handle = LaneHandle { sender, healthy: healthy.subscribe() };
+        let handle = LaneHandle { sender, adoptions: adopt, healthy: healthy.subscribe() };
         let next_batch = (rand::random::<i64>() & i64::MAX) >> 32 << 32 | 1;
-        (
-            Self { storage, receiver, feed, keyframes, undriven: Arc::default(), healthy, writer: None, next_batch },
-            handle,
-        )
-    }
-
-    /// Tells of sessions that the built-in engine has to look at.
-    pub fn telling(self, undriven: Arc<Undriven>) -> Self {
-        Self { undriven, ..self }
+        (Self { storage, receiver, adoptions, news, keyframes, healthy, writer: None, next_batch }, handle)
     }
 
     /// Runs until told to stop, and then until everything accepted is written.
@@ -104,6 +101,11 @@ impl Lane {
         loop {
             let received = tokio::select! {
                 biased;
+                // Few, and quick: they were read and folded beforehand.
+                Some(adoption) = self.adoptions.recv() => {
+                    self.adopt(adoption);
+                    continue;
+                }
                 received = self.receiver.recv_many(&mut entries, BATCH) => received,
                 () = stop.cancelled(), if !self.receiver.is_closed() => {
                     self.receiver.close();
@@ -116,6 +118,15 @@ impl Lane {
             metrics::gauge!("relive_backlog").set(self.receiver.len() as f64);
             let ready = take(entries.drain(..));
             self.settle(ready).await;
+        }
+    }
+
+    /// Takes over what another server has committed. Between two batches nothing of a session is being
+    /// written here, so its head moves in the order of its revisions.
+    fn adopt(&self, adoption: Adoption) {
+        let id = adoption.live.id();
+        if adoption.carry_out() {
+            self.news.feed.changed(id);
         }
     }
 
@@ -246,7 +257,10 @@ impl Lane {
         let mut pause = FIRST_RETRY;
         loop {
             match self.storage.session(live.id()).await {
-                Ok(Some(session)) => return live.reload(Arc::new(session)),
+                Ok(Some(session)) => {
+                    live.reload(Arc::new(session));
+                    return self.news.feed.changed(live.id());
+                }
                 Ok(None) => return live.retire_deleted(),
                 Err(error) if error.is_transient() => {
                     self.healthy.send_replace(false);
@@ -320,11 +334,10 @@ impl Lane {
 
     /// Shows what was committed, then answers: whoever has an answer can already read its effect.
     fn publish(&self, entries: Vec<Entry>) {
-        for (id, Advance { live, before, after, events }) in Heads::of(&entries).by_session {
+        for Advance { live, before, after, events } in Heads::of(&entries).by_session.into_values() {
             let Some(after) = after else { continue };
             live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
-            self.feed.changed(id);
-            self.undriven.changed(after);
+            self.news.committed(after);
             self.keyframes.consider(&before, after);
         }
         let mut tally = Tally::default();

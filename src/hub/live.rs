@@ -25,7 +25,8 @@ pub struct Live {
     /// Locked while a command is decided and handed to the lane, so that the order of deciding is
     /// the order of writing. Never held across an await.
     pub(super) staged: Mutex<Staged>,
-    /// What viewers may see. Sent to only by the session's lane, after a commit, and by deletion.
+    /// What viewers may see. Sent to only by the session's lane, after a commit of its own or of another
+    /// server, and by deletion.
     head: watch::Sender<Head>,
     /// The newest committed events. Filled before `head` moves, so that whoever sees a head finds
     /// its events here or in the journal.
@@ -214,26 +215,23 @@ impl Live {
         });
     }
 
-    /// Whether the database is at a later revision and nothing here is on its way there.
-    pub(super) fn is_behind(&self, revision: Revision) -> bool {
-        let head = self.head.borrow().session().revision;
-        head < revision && self.staged.lock().session.revision == head
-    }
-
     /// Takes over a state that another writer brought about. Its events are in the journal only.
     pub(super) fn reload(&self, session: Arc<Session>) {
-        {
-            let mut staged = self.staged.lock();
-            staged.session = Arc::clone(&session);
-            staged.generation += 1;
-            staged.lane_decides = staged.queued > 0;
-            staged.recent.clear();
-        }
+        self.restage(&session);
         let moved_on = self.head.borrow().session().revision != session.revision;
         if moved_on {
             *self.ring.lock() = Ring::default();
             self.show(session);
         }
+    }
+
+    /// From now on commands are decided on this state. What was staged and not written is void.
+    pub(super) fn restage(&self, session: &Arc<Session>) {
+        let mut staged = self.staged.lock();
+        staged.session = Arc::clone(session);
+        staged.generation += 1;
+        staged.lane_decides = staged.queued > 0;
+        staged.recent.clear();
     }
 
     /// The session is gone from the database.

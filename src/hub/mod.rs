@@ -10,22 +10,29 @@
 //! - A *lane* writes what was staged while its last commit ran, as one statement. A session is
 //!   always in the same lane, so its events are written in the order they were decided.
 //! - The database is the arbiter between instances: who loses the race for a revision reloads and
-//!   decides again (see `lane`).
+//!   decides again (see `lane`). Whoever only watches is told by a notice (see `notices`).
 //!
 //! Idle sessions leave memory after [`HubOptions::idle_after`]; the next access loads them again.
 
+mod adoption;
 mod agents;
+mod catch_up;
 mod chunks;
+mod creation;
 mod decision;
+mod deletion;
 mod entry;
 mod error;
 mod feed;
 mod gate;
 mod handle;
 mod heads;
+mod history;
 mod keyframes;
 mod lane;
 mod live;
+mod news;
+mod notices;
 mod outputs;
 mod prices;
 mod publication;
@@ -36,16 +43,13 @@ mod undriven;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::session::{
-    Command, Created, Event, Recorded, Refusal, Revision, Session, SessionId, Timestamp, check_embedding, limits,
-};
-use crate::storage::{Constraint, NewSession, Storage, StorageError};
+use crate::session::{Command, Session, SessionId, check_embedding};
+use crate::storage::Storage;
 
 pub use chunks::{Chunk, ChunkRelay};
 pub use error::HubError;
@@ -58,8 +62,11 @@ pub use publication::{Publication, RecordedFrame};
 pub use submission::{Outcome, Receipt, Reply, Submission};
 
 use agents::AgentNames;
+use catch_up::CatchUp;
 use feed::Feed;
 use lane::{Lane, LaneHandle};
+use news::News;
+use notices::Notices;
 use registry::Registry;
 
 /// How the hub is sized. Each field says its default.
@@ -74,6 +81,9 @@ pub struct HubOptions {
     pub idle_after: Duration,
     /// How many numbers the embedding of a memory has (1,536).
     pub embedding_dimension: u32,
+    /// How often what is in memory is compared with what is stored, in case a notice of another server
+    /// was lost (20 s). One look-up by primary key for each session in memory.
+    pub check_every: Duration,
     /// What models cost (nothing, until loaded).
     pub prices: Prices,
 }
@@ -85,6 +95,7 @@ impl Default for HubOptions {
             backlog: 4_096,
             idle_after: Duration::from_mins(1),
             embedding_dimension: 1_536,
+            check_every: Duration::from_secs(20),
             prices: Prices::default(),
         }
     }
@@ -101,13 +112,14 @@ struct Inner {
     storage: Storage,
     registry: Registry,
     lanes: Vec<LaneHandle>,
-    feed: Arc<Feed>,
+    catch_up: CatchUp,
+    news: News,
+    notices: Notices,
     agents: AgentNames,
     embedding_dimension: u32,
     prices: Prices,
     chunks: chunks::Chunks,
     gate: gate::Gate,
-    undriven: Arc<undriven::Undriven>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -118,122 +130,49 @@ impl Hub {
     pub fn new(storage: Storage, options: &HubOptions) -> Self {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
-        let feed = Arc::new(Feed::default());
-        let undriven = Arc::new(undriven::Undriven::default());
+        let notices = Notices::new();
+        let news = News::new(notices.clone());
         let keyframes = keyframes::spawn(storage.clone(), &tasks, stop.clone());
-        let lanes = (0..options.lanes.max(1))
+        let lanes: Vec<LaneHandle> = (0..options.lanes.max(1))
             .map(|_| {
-                let (sender, receiver) = mpsc::channel(options.backlog.max(1));
-                let (lane, handle) = Lane::new(storage.clone(), sender, receiver, Arc::clone(&feed), keyframes.clone());
-                let lane = lane.telling(Arc::clone(&undriven));
+                let backlog = options.backlog.max(1);
+                let (lane, handle) = Lane::new(storage.clone(), backlog, news.clone(), keyframes.clone());
                 tasks.spawn(lane.run(stop.clone()));
                 handle
             })
             .collect();
         let registry = Registry::new(storage.clone());
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
-        let (agents, prices) = (AgentNames::default(), options.prices.clone());
-        let embedding_dimension = options.embedding_dimension;
-        let (chunks, gate) = (chunks::Chunks::default(), gate::Gate::default());
+        let adopting = lanes.iter().map(LaneHandle::adoptions).collect();
+        let catch_up = CatchUp::new(storage.clone(), registry.clone(), &news, adopting);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(catch_up.clone().run()));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(catch_up.clone().run_checks(options.check_every)));
+        notices.start(&storage, catch_up.clone());
         let inner = Inner {
             storage,
             registry,
             lanes,
-            feed,
-            agents,
-            embedding_dimension,
-            prices,
-            chunks,
-            gate,
-            undriven,
+            catch_up,
+            news,
+            notices,
+            agents: AgentNames::default(),
+            embedding_dimension: options.embedding_dimension,
+            prices: options.prices.clone(),
+            chunks: chunks::Chunks::default(),
+            gate: gate::Gate::default(),
             stop,
             tasks,
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// Creates a session. With `creation_key`, a repetition returns the session that the first call
-    /// made, as it was then.
-    ///
-    /// # Errors
-    ///
-    /// [`HubError::Constraint`] when the id is taken, or the group or workflow does not exist.
-    pub async fn create(
-        &self,
-        id: SessionId,
-        created: Created,
-        creation_key: Option<&str>,
-    ) -> Result<Arc<Session>, HubError> {
-        let event = Event::Created(Box::new(created));
-        let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), event };
-        let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
-        let new = NewSession { recorded: &recorded, session: &session, creation_key };
-        match self.inner.storage.create_session(&new).await {
-            Ok(()) => {}
-            Err(StorageError::Constraint(Constraint::CreationKeyUsed | Constraint::SessionExists))
-                if creation_key.is_some() =>
-            {
-                return self.created_before(creation_key.unwrap_or_default()).await;
-            }
-            Err(error) => return Err(error.into()),
+    /// The committed state of a session that is in memory.
+    #[must_use]
+    pub fn held(&self, id: SessionId) -> Option<Arc<Session>> {
+        match self.inner.registry.peek(id)?.head() {
+            Head::At(publication) => Some(Arc::clone(publication.session())),
+            Head::Deleted(_) => None,
         }
-        self.inner.undriven.changed(&session);
-        self.inner.registry.insert_new(Arc::clone(&session), recorded);
-        self.inner.feed.changed(id);
-        Ok(session)
-    }
-
-    /// Creates a session that goes on where another one stood at a revision, with its state. With
-    /// `creation_key`, a repetition returns the fork that the first call made, as it was then.
-    ///
-    /// # Errors
-    ///
-    /// [`HubError::NotFound`] when the parent never reached that revision;
-    /// [`HubError::Constraint`] when the key was used for something else.
-    pub async fn fork(
-        &self,
-        parent_id: SessionId,
-        revision: Revision,
-        creation_key: Option<&str>,
-    ) -> Result<Arc<Session>, HubError> {
-        let storage = &self.inner.storage;
-        if storage.count_ancestors(parent_id).await? >= limits::FORKS {
-            return Err(Refusal::TooLarge { what: "the number of forks in a line", limit: limits::FORKS }.into());
-        }
-        let parent = storage.session_at(parent_id, revision).await?.ok_or(HubError::NotFound)?;
-        let event = Event::Created(Box::new(Created::fork_of(&parent)));
-        // Not before the parent's last event, so that messages stay in order across the two.
-        let at = Timestamp::now().max(parent.updated_at);
-        let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, event };
-        let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
-        let new = NewSession { recorded: &recorded, session: &session, creation_key };
-        match storage.create_fork(&new, parent_id, revision).await {
-            Ok(()) => {}
-            Err(StorageError::Constraint(Constraint::CreationKeyUsed)) => {
-                let fork = self.created_before(creation_key.unwrap_or_default()).await?;
-                let is_the_same =
-                    (fork.origin.parent_id, fork.origin.forked_from_revision) == (Some(parent_id), Some(revision));
-                return if is_the_same { Ok(fork) } else { Err(Constraint::CreationKeyUsed.into()) };
-            }
-            Err(error) => return Err(error.into()),
-        }
-        let id = session.id;
-        self.inner.registry.insert_new(Arc::clone(&session), recorded);
-        self.inner.feed.changed(id);
-        self.inner.undriven.changed(&session);
-        Ok(session)
-    }
-
-    /// Tells live lists of a session that was stored whole, as by an import.
-    pub fn appeared(&self, id: SessionId) {
-        self.inner.feed.changed(id);
-    }
-
-    async fn created_before(&self, key: &str) -> Result<Arc<Session>, HubError> {
-        let storage = &self.inner.storage;
-        let id = storage.session_by_creation_key(key).await?.ok_or(Constraint::SessionExists)?;
-        let session = storage.session_at(id, 1).await?.ok_or(HubError::NotFound)?;
-        Ok(Arc::new(session))
     }
 
     /// The committed state of a session.
@@ -315,70 +254,10 @@ impl Hub {
         Ok(SessionHandle::new(self.clone(), self.subscribe(id).await?))
     }
 
-    /// Events after `revision`, at most `limit`, from the journal; on demand with the texts of their
-    /// messages, which the journal itself does not hold.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub async fn events(
-        &self,
-        id: SessionId,
-        after: Revision,
-        limit: u32,
-        with_texts: bool,
-    ) -> Result<Vec<Recorded>, HubError> {
-        let storage = &self.inner.storage;
-        let mut events = storage.events(id, after, limit).await?;
-        if with_texts && let Some(last) = events.last() {
-            let mut texts = storage.messages_between(id, after, last.revision, limit).await?.into_iter().peekable();
-            for recorded in &mut events {
-                if let Event::MessageAdded(added) = &mut recorded.event
-                    && let Some((_, message)) = texts.next_if(|(revision, _)| *revision == recorded.revision)
-                {
-                    added.content = Some(message.content);
-                }
-            }
-        }
-        Ok(events)
-    }
-
-    /// Deletes a session with everything below it, and tells its viewers.
-    ///
-    /// # Errors
-    ///
-    /// [`HubError::NotFound`] when there is none.
-    pub async fn delete(&self, id: SessionId) -> Result<(), HubError> {
-        let summary = self.inner.storage.summary(id).await?;
-        if !self.inner.storage.delete_session(id).await? {
-            return Err(HubError::NotFound);
-        }
-        self.inner.registry.remove_deleted(id);
-        if let Some(summary) = summary {
-            self.inner.feed.deleted(id, summary);
-        }
-        Ok(())
-    }
-
-    /// Deletes a group with its sessions and memories; false when there was none.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub async fn delete_group(&self, group_id: Uuid) -> Result<bool, HubError> {
-        for id in self.inner.storage.sessions_of_group(group_id).await? {
-            match self.delete(id).await {
-                Ok(()) | Err(HubError::NotFound) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(self.inner.storage.delete_entity::<crate::session::Group>(group_id).await?)
-    }
-
     /// Follows which sessions change, for live lists.
     #[must_use]
     pub fn feed(&self) -> FeedCursor {
-        Feed::follow(&self.inner.feed)
+        Feed::follow(&self.inner.news.feed)
     }
 
     #[must_use]
@@ -399,5 +278,7 @@ impl Hub {
         if tokio::time::timeout(deadline, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("the database did not take every accepted command in time; unanswered ones may be lost");
         }
+        // After the last commit, which others are told of.
+        self.inner.notices.shutdown().await;
     }
 }

@@ -23,6 +23,15 @@ pub(super) struct Registry {
 /// A place for one session. However many ask for it at once, it is loaded once.
 type Slot = Arc<OnceCell<Arc<Live>>>;
 
+/// Where a session is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Not in memory. Whoever loads it from now on reads what is committed by now.
+    Absent,
+    Loading,
+    Held(Arc<Live>),
+}
+
 impl Registry {
     pub fn new(storage: Storage) -> Self {
         Self { storage, slots: Arc::default() }
@@ -30,6 +39,19 @@ impl Registry {
 
     pub fn len(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Where the session is.
+    pub fn place(&self, id: SessionId) -> Place {
+        match self.slots.get(&id).map(|slot| slot.get().cloned()) {
+            None => Place::Absent,
+            Some(None) => Place::Loading,
+            Some(Some(live)) => Place::Held(live),
+        }
+    }
+
+    pub fn ids(&self) -> Vec<SessionId> {
+        self.slots.iter().map(|slot| *slot.key()).collect()
     }
 
     /// The session, if it is in memory.

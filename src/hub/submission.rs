@@ -156,7 +156,7 @@ async fn refuse(storage: &Storage, submission: Submission, refusal: Refusal, rep
 }
 
 /// A session is always in the same lane.
-fn lane_of(id: SessionId, lanes: usize) -> usize {
+pub(super) fn lane_of(id: SessionId, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     id.hash(&mut hasher);
     usize::try_from(hasher.finish() % lanes as u64).unwrap_or_default()

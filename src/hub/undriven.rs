@@ -1,14 +1,12 @@
 //! Sessions of the built-in engine that have something new and that no engine here drives.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Hub;
-use super::error::HubError;
-use crate::session::{Driver, Revision, Session, SessionId};
+use crate::session::{Driver, Session, SessionId};
 
 /// Told by the lanes; read by the engine's supervisor. It holds each session once, and none that has
 /// ended, so it is as large as there are runs that wait to be driven.
@@ -74,31 +72,16 @@ impl Hub {
     /// Sessions of the built-in engine that have changed and that nobody here drives, at most `most`;
     /// waits for one. Cancel-safe.
     pub async fn undriven(&self, most: usize) -> Vec<SessionId> {
-        self.inner.undriven.next(most).await
+        self.inner.news.undriven.next(most).await
     }
 
     /// Says that an engine here drives the session, until [`Hub::let_go`].
     pub fn drive(&self, id: SessionId) {
-        self.inner.undriven.drive(id);
+        self.inner.news.undriven.drive(id);
     }
 
     /// Says that no engine here drives the session any more.
     pub fn let_go(&self, id: SessionId) {
-        self.inner.undriven.let_go(id);
-    }
-
-    /// Reads a session anew if what is in memory of it is older than `revision`, because another server
-    /// has moved it on.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be read.
-    pub async fn refresh(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
-        let Some(live) = self.inner.registry.peek(id).filter(|live| live.is_behind(revision)) else { return Ok(()) };
-        let session = self.inner.storage.session(id).await?.ok_or(HubError::NotFound)?;
-        if live.is_behind(session.revision) {
-            live.reload(Arc::new(session));
-        }
-        Ok(())
+        self.inner.news.undriven.let_go(id);
     }
 }

@@ -7,14 +7,16 @@
 //! is put together from *alternatives*: each is read through its own index and only as far as the page
 //! needs, and the newest of all of them are the page.
 
+use std::collections::HashMap;
+
 use sqlx::types::Json;
-use sqlx::{Postgres, QueryBuilder, Row as _};
+use sqlx::{FromRow as _, Postgres, QueryBuilder, Row as _};
 use uuid::Uuid;
 
 use super::memories::containing;
 use super::sessions::{SUMMARY, Summary};
 use super::{Cursor, Page, Storage, StorageError};
-use crate::session::{NodeId, NodeStatus, Session, SessionStatus, SessionSummary, Timestamp};
+use crate::session::{NodeId, NodeStatus, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
 
 /// Sessions with an error that a search for a text looks through, from the page's beginning on.
 const ERRORS: i64 = 10_000;
@@ -60,6 +62,13 @@ impl SessionText {
         session.origin.workflow_name.as_deref().is_some_and(has)
             || session.error.as_deref().is_some_and(has)
             || session.id.to_string().starts_with(&self.lower)
+    }
+
+    /// Adds the condition itself, which no index answers: for a few sessions.
+    fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(" AND (workflow_name ILIKE ").push_bind(self.pattern());
+        query.push(" OR error ILIKE ").push_bind(self.pattern());
+        query.push(" OR starts_with(id::text, ").push_bind(self.lower.clone()).push("))");
     }
 
     fn pattern(&self) -> String {
@@ -282,6 +291,33 @@ impl Storage {
             created_at: summary.created_at,
             id: summary.id.0,
         }))
+    }
+
+    /// These sessions, as many as there are, each with whether it belongs on the list.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn summaries_of(
+        &self,
+        filter: &SessionFilter,
+        ids: &[SessionId],
+    ) -> Result<HashMap<SessionId, (SessionSummary, bool)>, StorageError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let mut query = QueryBuilder::new("SELECT asked.*, listed.id IS NOT NULL AS matches FROM (");
+        query.push(SUMMARY).push(" WHERE id = ANY(").push_bind(ids.clone());
+        query.push(")) AS asked LEFT JOIN (SELECT id FROM sessions WHERE id = ANY(").push_bind(ids).push(")");
+        filter.push_to(&mut query);
+        if let Some(text) = &filter.text {
+            text.push_to(&mut query);
+        }
+        query.push(") AS listed ON listed.id = asked.id");
+        let rows = query.build().persistent(false).fetch_all(&self.pool).await?;
+        let found = rows.iter().map(|row| {
+            let Summary(summary) = Summary::from_row(row)?;
+            Ok((summary.id, (summary, row.try_get("matches")?)))
+        });
+        Ok(found.collect::<sqlx::Result<_>>()?)
     }
 
     /// How the database answers such a list, in numbers: `EXPLAIN (ANALYZE, FORMAT JSON)`.

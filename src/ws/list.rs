@@ -1,6 +1,6 @@
 //! A live list: which sessions match a filter, and what becomes of them.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::gateway::Gateway;
 use super::socket::Socket;
 use crate::hub::{FeedChange, Hub, HubError};
 use crate::protocol::{ErrorCode, ServerFrame, SessionChange};
-use crate::session::{SessionId, SessionSummary};
-use crate::storage::SessionFilter;
+use crate::session::{Revision, Session, SessionId, SessionSummary};
+use crate::storage::{SessionFilter, StorageError};
 
 /// The least time between two rounds of changes: a session that changes more often is shown at its
 /// newest.
@@ -31,8 +31,9 @@ pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: Sessio
         list.show_all().await;
         while let Some(changes) = feed.next().await {
             let round = Instant::now();
-            for change in changes {
-                list.show(change).await;
+            if let Err(error) = list.show_changes(changes).await {
+                tracing::debug!(%error, "a live list could not follow; it starts over");
+                break;
             }
             list.room().await;
             tokio::time::sleep_until(round + ROUND).await;
@@ -66,33 +67,57 @@ impl List {
         };
         self.room().await;
         self.known = Known::default();
-        page.items.iter().for_each(|summary| self.known.insert(summary.id));
+        page.items.iter().for_each(|summary| self.known.insert(summary));
         self.socket.send(frames::text(&ServerFrame::Sessions { sessions: page.items }));
     }
 
-    async fn show(&mut self, change: FeedChange) {
-        match change {
-            FeedChange::Deleted(summary) => {
-                if self.known.remove(summary.id) {
-                    self.send(SessionChange::Removed, SessionSummary::clone(&summary)).await;
+    async fn show_changes(&mut self, changes: Vec<FeedChange>) -> Result<(), StorageError> {
+        let ids = || changes.iter().filter_map(FeedChange::changed);
+        let held: HashMap<SessionId, Arc<Session>> = ids().filter_map(|id| Some((id, self.hub.held(id)?))).collect();
+        // Sessions that other servers drive are not in memory here, and are read together.
+        let elsewhere: Vec<SessionId> = ids().filter(|id| !held.contains_key(id)).collect();
+        let mut stored = match &elsewhere[..] {
+            [] => HashMap::new(),
+            ids => self.hub.storage().summaries_of(&self.filter, ids).await?,
+        };
+        for change in changes {
+            match change {
+                FeedChange::Deleted(summary) => {
+                    if self.known.remove(summary.id) {
+                        self.send(SessionChange::Removed, SessionSummary::clone(&summary)).await;
+                    }
                 }
-            }
-            FeedChange::Changed(id) => {
-                let Ok(session) = self.hub.session(id).await else { return };
-                match (self.filter.matches(&session), self.known.contains(id)) {
-                    (true, true) => self.send(SessionChange::Changed, session.summary()).await,
-                    (true, false) => {
-                        self.known.insert(id);
-                        self.send(SessionChange::Added, session.summary()).await;
+                FeedChange::Changed(id) => {
+                    if let Some(session) = held.get(&id) {
+                        self.show(session.summary(), self.filter.matches(session)).await;
+                    } else if let Some((summary, matches)) = stored.remove(&id) {
+                        self.show(summary, matches).await;
                     }
-                    (false, true) => {
-                        self.known.remove(id);
-                        self.send(SessionChange::Removed, session.summary()).await;
-                    }
-                    (false, false) => {}
+                    // Otherwise it was deleted meanwhile, as the next change will say.
                 }
             }
         }
+        Ok(())
+    }
+
+    async fn show(&mut self, summary: SessionSummary, matches: bool) {
+        let shown = self.known.revision(summary.id);
+        // A list can hear of the same commit twice: of its own server and of another.
+        if shown.is_some_and(|shown| shown >= summary.revision) {
+            return;
+        }
+        let change = match (matches, shown) {
+            (true, Some(_)) => SessionChange::Changed,
+            (true, None) => SessionChange::Added,
+            (false, Some(_)) => SessionChange::Removed,
+            (false, None) => return,
+        };
+        if matches {
+            self.known.insert(&summary);
+        } else {
+            self.known.remove(summary.id);
+        }
+        self.send(change, summary).await;
     }
 
     async fn send(&self, change: SessionChange, session: SessionSummary) {
@@ -112,30 +137,30 @@ impl List {
     }
 }
 
-/// The sessions a client has been shown, the oldest forgotten first.
+/// The sessions a client has been shown, each at its revision, the oldest forgotten first.
 #[derive(Default)]
 struct Known {
-    ids: HashSet<SessionId>,
+    revisions: HashMap<SessionId, Revision>,
     order: VecDeque<SessionId>,
 }
 
 impl Known {
-    fn contains(&self, id: SessionId) -> bool {
-        self.ids.contains(&id)
+    fn revision(&self, id: SessionId) -> Option<Revision> {
+        self.revisions.get(&id).copied()
     }
 
-    fn insert(&mut self, id: SessionId) {
-        if self.ids.insert(id) {
-            self.order.push_back(id);
+    fn insert(&mut self, summary: &SessionSummary) {
+        if self.revisions.insert(summary.id, summary.revision).is_none() {
+            self.order.push_back(summary.id);
         }
         while self.order.len() > KNOWN {
             if let Some(oldest) = self.order.pop_front() {
-                self.ids.remove(&oldest);
+                self.revisions.remove(&oldest);
             }
         }
     }
 
     fn remove(&mut self, id: SessionId) -> bool {
-        self.ids.remove(&id)
+        self.revisions.remove(&id).is_some()
     }
 }

@@ -34,6 +34,7 @@ mod memories;
 mod message_pages;
 mod messages;
 mod migrations;
+mod notices;
 mod openapi;
 mod query_plans;
 mod replay;

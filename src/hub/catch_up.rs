@@ -1,0 +1,250 @@
+//! Bringing sessions up to what other servers have committed.
+//!
+//! A session that nobody watches here is let go of, and read anew when it is asked for. One that is
+//! watched is read from the journal, once for all its viewers, and taken over by its lane. Told of
+//! again meanwhile, it is read up to the newest: a busy session costs one read after the other here,
+//! not one for each commit there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::MissedTickBehavior;
+
+use super::adoption::Adoption;
+use super::error::HubError;
+use super::live::{Head, Live};
+use super::news::News;
+use super::publication::RecordedFrame;
+use super::registry::{Place, Registry};
+use super::submission::lane_of;
+use super::{Hub, feed::Feed};
+use crate::session::{Recorded, Revision, Session, SessionId, SessionSummary};
+use crate::storage::{PageBounds, Storage, StorageError, StoredEvent};
+
+/// Sessions that are read at the same time.
+const READS: usize = 4;
+/// Sessions taken from those that wait at once.
+const TAKE: usize = 64;
+/// Events that are read to be kept in memory, as the ring keeps them. A session that is further behind
+/// is read whole, and its viewers read the events they want.
+const PAGE: PageBounds = PageBounds { rows: 256, bytes: 1024 * 1024 };
+/// A session that was used within this time is kept up to date although nobody watches it.
+const RECENT: Duration = Duration::from_secs(5);
+/// Before a session that could not be read is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+/// Revisions asked for by one query.
+const CHECKED: usize = 1_000;
+
+/// Follows what other servers commit. A cheap handle.
+#[derive(Clone, Debug)]
+pub(super) struct CatchUp {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    storage: Storage,
+    registry: Registry,
+    feed: Arc<Feed>,
+    lanes: Vec<mpsc::Sender<Adoption>>,
+    /// Sessions in memory that are behind, each with the revision it was told to have reached.
+    behind: Mutex<HashMap<SessionId, Revision>>,
+    news: Notify,
+    /// Everything in memory is to be compared with what is stored.
+    check: Notify,
+}
+
+impl CatchUp {
+    pub fn new(storage: Storage, registry: Registry, news: &News, lanes: Vec<mpsc::Sender<Adoption>>) -> Self {
+        let (feed, behind) = (Arc::clone(&news.feed), Mutex::default());
+        let shared = Shared { storage, registry, feed, lanes, behind, news: Notify::new(), check: Notify::new() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Another server has committed a session up to this revision.
+    pub fn noticed(&self, id: SessionId, revision: Revision) {
+        let Shared { registry, feed, .. } = &*self.shared;
+        match registry.place(id) {
+            Place::Absent => feed.changed(id),
+            // Brought there by a commit of this server, or read after the other's: a list shows it once.
+            Place::Held(live) if live.revision() >= revision => feed.changed(id),
+            Place::Held(live) if live.retire_if_idle(RECENT) => {
+                registry.forget(&live);
+                feed.changed(id);
+            }
+            // One that is being loaded may have been read before that commit.
+            Place::Held(_) | Place::Loading => self.put(id, revision),
+        }
+    }
+
+    /// Another server has deleted a session.
+    pub fn deleted(&self, summary: SessionSummary) {
+        self.shared.registry.remove_deleted(summary.id);
+        self.shared.feed.deleted(summary.id, summary);
+    }
+
+    /// Compares everything in memory with what is stored.
+    pub fn check(&self) {
+        self.shared.check.notify_one();
+    }
+
+    /// The same, and lists start over: they know of sessions that are not in memory.
+    pub fn look(&self) {
+        self.check();
+        self.shared.feed.start_over();
+    }
+
+    fn put(&self, id: SessionId, revision: Revision) {
+        let mut behind = self.shared.behind.lock();
+        let newest = behind.entry(id).or_default();
+        *newest = revision.max(*newest);
+        drop(behind);
+        self.shared.news.notify_one();
+    }
+
+    async fn take(&self) -> Vec<(SessionId, Revision)> {
+        loop {
+            let some: Vec<_> = {
+                let mut behind = self.shared.behind.lock();
+                let ids: Vec<SessionId> = behind.keys().copied().take(TAKE).collect();
+                ids.into_iter().filter_map(|id| behind.remove_entry(&id)).collect()
+            };
+            if !some.is_empty() {
+                return some;
+            }
+            self.shared.news.notified().await;
+        }
+    }
+
+    /// Brings sessions up to date as they fall behind.
+    pub async fn run(self) {
+        loop {
+            let some = stream::iter(self.take().await);
+            some.for_each_concurrent(READS, |(id, revision)| self.try_bring_up(id, revision)).await;
+        }
+    }
+
+    async fn try_bring_up(&self, id: SessionId, revision: Revision) {
+        // Let go of meanwhile: who asks for it next reads it as it is.
+        if matches!(self.shared.registry.place(id), Place::Absent) {
+            return self.shared.feed.changed(id);
+        }
+        match self.bring_up(id, revision).await {
+            Ok(()) => self.shared.feed.changed(id),
+            Err(HubError::NotFound) => {}
+            Err(HubError::Unavailable) => {
+                tokio::time::sleep(RETRY).await;
+                self.put(id, revision);
+            }
+            Err(error) => tracing::error!(%error, session_id = %id, "cannot follow what another server committed"),
+        }
+    }
+
+    /// Shows a session at `revision` or later, if it is in memory at an earlier one.
+    async fn bring_up(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
+        let Shared { registry, storage, lanes, .. } = &*self.shared;
+        let live = registry.get(id).await?;
+        let Head::At(held) = live.head() else { return Ok(()) };
+        if held.session().revision >= revision {
+            return Ok(());
+        }
+        let Some((session, events)) = read(storage, held.session(), revision).await? else {
+            self.gone(&live);
+            return Err(HubError::NotFound);
+        };
+        metrics::counter!("relive_sessions_caught_up_total").increment(1);
+        let (done, carried_out) = oneshot::channel();
+        let adoption = Adoption { live, session, events, done };
+        lanes[lane_of(id, lanes.len())].send(adoption).await.map_err(|_| HubError::Unavailable)?;
+        carried_out.await.map_err(|_| HubError::Unavailable)
+    }
+
+    /// Compares everything in memory with what is stored: when asked to, and every so often.
+    pub async fn run_checks(self, every: Duration) {
+        let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.shared.check.notified() => {}
+            }
+            for ids in self.shared.registry.ids().chunks(CHECKED) {
+                if let Err(error) = self.check_some(ids).await {
+                    tracing::debug!(%error, "cannot compare what is in memory with what is stored");
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
+        let stored = self.shared.storage.revisions(ids).await?;
+        for id in ids {
+            match (self.shared.registry.place(*id), stored.get(id)) {
+                (Place::Held(live), None) => self.gone(&live),
+                (Place::Held(live), Some(revision)) if live.revision() >= *revision => {}
+                (Place::Held(_) | Place::Loading, Some(revision)) => self.noticed(*id, *revision),
+                (Place::Absent, _) | (Place::Loading, None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A session is no longer stored.
+    fn gone(&self, live: &Live) {
+        self.shared.registry.remove_deleted(live.id());
+        self.shared.feed.deleted(live.id(), live.head().session().summary());
+    }
+}
+
+type Read = (Arc<Session>, Vec<Arc<RecordedFrame>>);
+
+/// What leads from a state to the newest, at least to `revision`; `None` when there is no such session.
+async fn read(storage: &Storage, held: &Arc<Session>, revision: Revision) -> Result<Option<Read>, StorageError> {
+    let page = storage.event_page(held.id, held.revision, Revision::MAX, PAGE, true).await?;
+    if page.last().is_some_and(|event| event.revision >= revision)
+        && let Some(read) = fold(held, page)
+    {
+        return Ok(Some(read));
+    }
+    // Too far behind, or not the history this state is part of.
+    let session = storage.session(held.id).await?;
+    Ok(session.map(|session| (Arc::new(session), Vec::new())))
+}
+
+fn fold(held: &Arc<Session>, page: Vec<StoredEvent>) -> Option<Read> {
+    let mut session = Arc::clone(held);
+    let mut events = Vec::with_capacity(page.len());
+    for stored in page {
+        let recorded = recorded(held.id, stored)?;
+        Arc::make_mut(&mut session).apply(&recorded).ok()?;
+        events.push(Arc::new(RecordedFrame::new(recorded)));
+    }
+    Some((session, events))
+}
+
+/// An event with the text of its message, which viewers are shown.
+fn recorded(session_id: SessionId, stored: StoredEvent) -> Option<Recorded> {
+    let StoredEvent { revision, at, event, message } = stored;
+    let mut event = serde_json::from_str(event.get()).ok()?;
+    if let (crate::session::Event::MessageAdded(added), Some(message)) = (&mut event, message) {
+        added.content = Some(message.content);
+    }
+    Some(Recorded { session_id, revision, at, event })
+}
+
+impl Hub {
+    /// Brings a session in memory up to `revision` if it is behind, because another server has moved it
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub async fn refresh(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
+        self.inner.catch_up.bring_up(id, revision).await
+    }
+}

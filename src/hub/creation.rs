@@ -1,0 +1,91 @@
+//! New sessions, forks included.
+
+use std::sync::Arc;
+
+use super::Hub;
+use super::error::HubError;
+use crate::session::{Created, Event, Recorded, Refusal, Revision, Session, SessionId, Timestamp, limits};
+use crate::storage::{Constraint, NewSession, StorageError};
+
+impl Hub {
+    /// Creates a session. With `creation_key`, a repetition returns the session that the first call
+    /// made, as it was then.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Constraint`] when the id is taken, or the group or workflow does not exist.
+    pub async fn create(
+        &self,
+        id: SessionId,
+        created: Created,
+        creation_key: Option<&str>,
+    ) -> Result<Arc<Session>, HubError> {
+        let event = Event::Created(Box::new(created));
+        let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), event };
+        let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
+        let new = NewSession { recorded: &recorded, session: &session, creation_key };
+        match self.inner.storage.create_session(&new).await {
+            Ok(()) => {}
+            Err(StorageError::Constraint(Constraint::CreationKeyUsed | Constraint::SessionExists))
+                if creation_key.is_some() =>
+            {
+                return self.created_before(creation_key.unwrap_or_default()).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.inner.registry.insert_new(Arc::clone(&session), recorded);
+        self.inner.news.committed(&session);
+        Ok(session)
+    }
+
+    /// Creates a session that goes on where another one stood at a revision, with its state. With
+    /// `creation_key`, a repetition returns the fork that the first call made, as it was then.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotFound`] when the parent never reached that revision;
+    /// [`HubError::Constraint`] when the key was used for something else.
+    pub async fn fork(
+        &self,
+        parent_id: SessionId,
+        revision: Revision,
+        creation_key: Option<&str>,
+    ) -> Result<Arc<Session>, HubError> {
+        let storage = &self.inner.storage;
+        if storage.count_ancestors(parent_id).await? >= limits::FORKS {
+            return Err(Refusal::TooLarge { what: "the number of forks in a line", limit: limits::FORKS }.into());
+        }
+        let parent = storage.session_at(parent_id, revision).await?.ok_or(HubError::NotFound)?;
+        let event = Event::Created(Box::new(Created::fork_of(&parent)));
+        // Not before the parent's last event, so that messages stay in order across the two.
+        let at = Timestamp::now().max(parent.updated_at);
+        let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, event };
+        let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
+        let new = NewSession { recorded: &recorded, session: &session, creation_key };
+        match storage.create_fork(&new, parent_id, revision).await {
+            Ok(()) => {}
+            Err(StorageError::Constraint(Constraint::CreationKeyUsed)) => {
+                let fork = self.created_before(creation_key.unwrap_or_default()).await?;
+                let is_the_same =
+                    (fork.origin.parent_id, fork.origin.forked_from_revision) == (Some(parent_id), Some(revision));
+                return if is_the_same { Ok(fork) } else { Err(Constraint::CreationKeyUsed.into()) };
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.inner.registry.insert_new(Arc::clone(&session), recorded);
+        self.inner.news.committed(&session);
+        Ok(session)
+    }
+
+    /// Tells live lists of a session that was stored whole, as by an import.
+    pub fn appeared(&self, id: SessionId) {
+        self.inner.news.appeared(id);
+    }
+
+    async fn created_before(&self, key: &str) -> Result<Arc<Session>, HubError> {
+        let storage = &self.inner.storage;
+        let id = storage.session_by_creation_key(key).await?.ok_or(Constraint::SessionExists)?;
+        let session = storage.session_at(id, 1).await?.ok_or(HubError::NotFound)?;
+        Ok(Arc::new(session))
+    }
+}

@@ -1,0 +1,35 @@
+//! What a session went through, from the journal.
+
+use super::Hub;
+use super::error::HubError;
+use crate::session::{Event, Recorded, Revision, SessionId};
+
+impl Hub {
+    /// Events after `revision`, at most `limit`, from the journal; on demand with the texts of their
+    /// messages, which the journal itself does not hold.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn events(
+        &self,
+        id: SessionId,
+        after: Revision,
+        limit: u32,
+        with_texts: bool,
+    ) -> Result<Vec<Recorded>, HubError> {
+        let storage = &self.inner.storage;
+        let mut events = storage.events(id, after, limit).await?;
+        if with_texts && let Some(last) = events.last() {
+            let mut texts = storage.messages_between(id, after, last.revision, limit).await?.into_iter().peekable();
+            for recorded in &mut events {
+                if let Event::MessageAdded(added) = &mut recorded.event
+                    && let Some((_, message)) = texts.next_if(|(revision, _)| *revision == recorded.revision)
+                {
+                    added.content = Some(message.content);
+                }
+            }
+        }
+        Ok(events)
+    }
+}

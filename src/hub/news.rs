@@ -1,0 +1,41 @@
+//! Who is told of what has become durable.
+
+use std::sync::Arc;
+
+use super::feed::Feed;
+use super::notices::Notices;
+use super::undriven::Undriven;
+use crate::session::{Session, SessionId, SessionSummary};
+
+/// Tells live lists, the built-in engine and other servers. A cheap handle.
+#[derive(Clone, Debug)]
+pub(super) struct News {
+    pub feed: Arc<Feed>,
+    pub undriven: Arc<Undriven>,
+    notices: Notices,
+}
+
+impl News {
+    pub fn new(notices: Notices) -> Self {
+        Self { feed: Arc::default(), undriven: Arc::default(), notices }
+    }
+
+    /// This server has committed a session up to this state.
+    pub fn committed(&self, session: &Session) {
+        self.feed.changed(session.id);
+        self.undriven.changed(session);
+        self.notices.changed(session.id, session.revision);
+    }
+
+    /// This server has stored a session whole.
+    pub fn appeared(&self, id: SessionId) {
+        self.feed.changed(id);
+        self.notices.changed(id, 1);
+    }
+
+    /// This server has deleted a session.
+    pub fn deleted(&self, summary: SessionSummary) {
+        self.notices.deleted(|| summary.clone());
+        self.feed.deleted(summary.id, summary);
+    }
+}

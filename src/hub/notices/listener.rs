@@ -1,0 +1,132 @@
+//! Hears what other servers tell.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::notice::Notice;
+use super::{HERE, Shared};
+use crate::hub::catch_up::CatchUp;
+use crate::storage::{Listener, Storage, StorageError};
+
+/// How long the first notice may take, which is this server's own.
+const PROBE: Duration = Duration::from_secs(5);
+/// As this server hears itself say that it is here, a longer silence means that it hears nothing.
+const SILENCE: Duration = Duration::from_secs(HERE.as_secs() * 5 / 2);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// Listens, again and again.
+pub(super) async fn run(shared: Arc<Shared>, storage: Storage, catch_up: CatchUp) {
+    let mut retry = FIRST_RETRY;
+    let mut complaint = Complaint::default();
+    loop {
+        let heard = match storage.listen().await {
+            Ok(mut listener) => hear(&shared, &catch_up, &mut listener).await,
+            Err(error) => Err(Deaf::Refused(error)),
+        };
+        match heard {
+            Ok(error) => {
+                tracing::debug!(%error, "the connection for notices was lost");
+                retry = FIRST_RETRY;
+            }
+            // A database that is away has others to complain of it.
+            Err(Deaf::Refused(error)) if error.is_transient() => {}
+            Err(deaf) => {
+                shared.peers.set_unheard(true);
+                complaint.make(&deaf);
+            }
+        }
+        sleep(retry).await;
+        retry = (retry * 2).min(LAST_RETRY);
+    }
+}
+
+/// Why nothing is heard at all.
+#[derive(Debug, thiserror::Error)]
+enum Deaf {
+    #[error("{0}")]
+    Refused(StorageError),
+    #[error("none comes through, as behind a pooler that lends connections for one transaction each")]
+    Silence,
+}
+
+/// Said once: the server works without notices, and whoever runs it should know.
+#[derive(Default)]
+struct Complaint {
+    made: bool,
+}
+
+impl Complaint {
+    fn make(&mut self, deaf: &Deaf) {
+        if !std::mem::replace(&mut self.made, true) {
+            tracing::warn!(
+                reason = %deaf,
+                "no notices from other servers: viewers here see late what other servers on this database commit"
+            );
+        }
+    }
+}
+
+/// Heeds notices until the connection is lost.
+///
+/// # Errors
+///
+/// When not one was heard.
+async fn hear(shared: &Shared, catch_up: &CatchUp, listener: &mut Listener) -> Result<StorageError, Deaf> {
+    // Not listening until now: what is held may be behind, and so may lists. The others are asked
+    // whether they tell of their commits; what they committed before is looked for then.
+    shared.peers.doubt();
+    shared.outbox.here();
+    catch_up.check();
+    let mut has_heard = false;
+    loop {
+        match timeout(if has_heard { SILENCE } else { PROBE }, listener.next()).await {
+            Ok(Ok(payload)) => {
+                has_heard = true;
+                shared.peers.set_unheard(false);
+                heed(shared, catch_up, &payload);
+            }
+            Ok(Err(error)) => return Ok(error),
+            Err(_) if has_heard => return Ok(StorageError::TimedOut),
+            Err(_) => return Err(Deaf::Silence),
+        }
+        if shared.peers.expire(Instant::now()) {
+            catch_up.look();
+        }
+    }
+}
+
+fn heed(shared: &Shared, catch_up: &CatchUp, payload: &str) {
+    let Some((from, body)) = Notice::split(payload) else { return };
+    if from == shared.me {
+        return;
+    }
+    let Some(notice) = Notice::parse(body) else {
+        tracing::debug!(%from, "a notice that is not understood");
+        return;
+    };
+    metrics::counter!("relive_notices_received_total").increment(1);
+    if let Some(known) = &notice.here {
+        let heard = shared.peers.hear(from, known.contains(&shared.me), Instant::now());
+        if heard.answer {
+            shared.outbox.here();
+        }
+        if heard.look {
+            catch_up.look();
+        }
+    }
+    for summary in notice.deleted {
+        catch_up.deleted(summary);
+    }
+    for (id, revision) in notice.changed {
+        catch_up.noticed(id, revision);
+    }
+    if notice.everything {
+        catch_up.look();
+    }
+    if notice.leaves {
+        shared.peers.leave(from);
+    }
+}

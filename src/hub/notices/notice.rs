@@ -1,0 +1,161 @@
+//! What a notice says, and how it is written: the sender's id, then JSON.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::session::{Revision, SessionId, SessionSummary};
+use crate::storage::Notifier;
+
+/// Sessions in one notice at most. Each takes up to 62 bytes.
+const CHANGES: usize = 120;
+/// Bytes for deleted sessions in one notice; the rest is for the frame around them.
+const DELETED_BYTES: usize = Notifier::PAYLOAD_BYTES - 200;
+/// The sender's id, in front.
+const SENDER_BYTES: usize = 36;
+
+/// What one server tells all others. Servers of different versions may share a database: what one
+/// does not know it passes over.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Notice {
+    /// Sessions that were committed up to at least this revision.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<(SessionId, Revision)>,
+    /// Sessions that were deleted before those in `changed` changed, as they last were. A text that
+    /// leaves no room for the rest is left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deleted: Vec<SessionSummary>,
+    /// More has happened than can be told: whatever you hold may have changed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub everything: bool,
+    /// I listen, and tell these servers of what I commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub here: Option<Vec<Uuid>>,
+    /// I stop.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub leaves: bool,
+}
+
+impl Notice {
+    /// As one payload; it must be short enough.
+    pub fn encode(&self, sender: Uuid) -> String {
+        // Ids, numbers and texts: nothing of this can fail.
+        let body = serde_json::to_string(self).unwrap_or_default();
+        format!("{sender}{body}")
+    }
+
+    /// Takes a payload apart, into its sender and what [`Notice::parse`] understands.
+    pub fn split(payload: &str) -> Option<(Uuid, &str)> {
+        let (sender, body) = payload.split_at_checked(SENDER_BYTES)?;
+        Some((sender.parse().ok()?, body))
+    }
+
+    pub fn parse(body: &str) -> Option<Self> {
+        serde_json::from_str(body).ok()
+    }
+}
+
+/// Changes and deletions as payloads, none too long.
+pub(super) fn encode(
+    sender: Uuid,
+    changed: impl Iterator<Item = (SessionId, Revision)>,
+    deleted: &[SessionSummary],
+) -> Vec<String> {
+    // Deletions first, all of them: a session may have been deleted and stored again.
+    let mut payloads = encode_deleted(sender, deleted);
+    let changed: Vec<_> = changed.collect();
+    let notices = changed.chunks(CHANGES).map(|some| Notice { changed: some.to_vec(), ..Notice::default() });
+    payloads.extend(notices.map(|notice| notice.encode(sender)));
+    payloads
+}
+
+fn encode_deleted(sender: Uuid, deleted: &[SessionSummary]) -> Vec<String> {
+    let mut payloads = Vec::new();
+    let (mut notice, mut bytes) = (Notice::default(), 0);
+    for summary in deleted {
+        let (summary, size) = fitting(summary.clone());
+        if bytes + size > DELETED_BYTES {
+            payloads.push(std::mem::take(&mut notice).encode(sender));
+            bytes = 0;
+        }
+        bytes += size;
+        notice.deleted.push(summary);
+    }
+    if !notice.deleted.is_empty() {
+        payloads.push(notice.encode(sender));
+    }
+    payloads
+}
+
+/// A summary that fits into a notice, and its size with a comma.
+fn fitting(mut summary: SessionSummary) -> (SessionSummary, usize) {
+    let size = |summary: &SessionSummary| serde_json::to_string(summary).unwrap_or_default().len() + 1;
+    if size(&summary) > DELETED_BYTES {
+        summary.error = None;
+    }
+    if size(&summary) > DELETED_BYTES {
+        summary.workflow_name = None;
+    }
+    let bytes = size(&summary);
+    (summary, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(error: usize) -> SessionSummary {
+        let value = serde_json::json!({
+            "id": Uuid::now_v7(), "status": "failed", "createdAt": "2026-01-01T00:00:00.000Z",
+            "updatedAt": "2026-01-01T00:00:00.000Z", "revision": 7, "totalTokens": 0, "totalCostUsd": 0.0,
+            "error": "\u{1}".repeat(error), "nodeCounts": crate::session::NodeCounts::default(),
+        });
+        serde_json::from_value(value).expect("a summary")
+    }
+
+    fn decoded(payloads: &[String], sender: Uuid) -> Vec<Notice> {
+        let decode = |payload: &String| {
+            assert!(payload.len() <= Notifier::PAYLOAD_BYTES, "{} bytes", payload.len());
+            let (from, body) = Notice::split(payload).expect("a sender");
+            assert_eq!(from, sender);
+            Notice::parse(body).expect("a notice")
+        };
+        payloads.iter().map(decode).collect()
+    }
+
+    #[test]
+    fn any_number_of_sessions_fits_into_short_payloads() {
+        let sender = Uuid::now_v7();
+        for number in [1, CHANGES, CHANGES + 1, 10 * CHANGES] {
+            let changed: Vec<_> = (0..number).map(|_| (SessionId::generate(), Revision::MAX)).collect();
+            let notices = decoded(&encode(sender, changed.iter().copied(), &[]), sender);
+            assert_eq!(notices.len(), number.div_ceil(CHANGES));
+            assert_eq!(notices.into_iter().flat_map(|notice| notice.changed).collect::<Vec<_>>(), changed);
+        }
+    }
+
+    #[test]
+    fn deleted_sessions_come_first_and_lose_only_what_does_not_fit() {
+        let sender = Uuid::now_v7();
+        // A character of the error takes six bytes in JSON.
+        let mut deleted: Vec<_> = [0, 100, 1_000, 1_200, 1_300, 100_000, 10].map(summary).into();
+        deleted.extend((0..50).map(|_| summary(3)));
+        let changed = (SessionId::generate(), 1);
+        let mut notices = decoded(&encode(sender, std::iter::once(changed), &deleted), sender);
+        assert_eq!(notices.pop(), Some(Notice { changed: vec![changed], ..Notice::default() }));
+        let told: Vec<_> = notices.into_iter().flat_map(|notice| notice.deleted).collect();
+        for (told, whole) in told.iter().zip(&deleted) {
+            let kept = whole.error.as_ref().filter(|error| error.len() <= 1_200).cloned();
+            assert_eq!(told, &SessionSummary { error: kept, ..whole.clone() });
+        }
+        assert_eq!(told.len(), deleted.len());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_passed_over() {
+        assert_eq!(Notice::split("hello"), None);
+        assert_eq!(Notice::split(&"ü".repeat(30)), None);
+        assert_eq!(Notice::parse("{\"changed\":1}"), None);
+        assert_eq!(Notice::parse("{\"later\":1}"), Some(Notice::default()));
+    }
+}

@@ -1,0 +1,167 @@
+//! What is yet to be told to other servers: each session once, at its newest.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::session::{Revision, SessionId, SessionSummary};
+
+/// Sessions that wait at most. Beyond it they are forgotten, and the others are told to look at
+/// everything they hold.
+const CHANGED: usize = 16_384;
+/// Deleted sessions that wait at most; the same beyond it.
+const DELETED: usize = 1_024;
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pending: Mutex<Pending>,
+    news: Notify,
+}
+
+/// What has not been told yet.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Pending {
+    pub changed: HashMap<SessionId, Revision>,
+    pub deleted: Vec<SessionSummary>,
+    /// More than could wait. Nothing else waits then.
+    pub everything: bool,
+    /// That this server is here.
+    pub here: bool,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.deleted.is_empty() && !self.everything && !self.here
+    }
+
+    fn change(&mut self, id: SessionId, revision: Revision) {
+        if !self.everything {
+            let newest = self.changed.entry(id).or_default();
+            *newest = revision.max(*newest);
+            self.check();
+        }
+    }
+
+    fn delete(&mut self, summary: SessionSummary) {
+        if !self.everything {
+            self.changed.remove(&summary.id);
+            self.deleted.push(summary);
+            self.check();
+        }
+    }
+
+    fn check(&mut self) {
+        if self.changed.len() > CHANGED || self.deleted.len() > DELETED {
+            *self = Self { everything: true, here: self.here, ..Self::default() };
+        }
+    }
+}
+
+impl Outbox {
+    pub fn changed(&self, id: SessionId, revision: Revision) {
+        self.pending.lock().change(id, revision);
+        self.news.notify_one();
+    }
+
+    pub fn deleted(&self, summary: SessionSummary) {
+        self.pending.lock().delete(summary);
+        self.news.notify_one();
+    }
+
+    pub fn here(&self) {
+        self.pending.lock().here = true;
+        self.news.notify_one();
+    }
+
+    /// Everything that waits; waits for something. Cancel-safe.
+    pub async fn take(&self) -> Pending {
+        loop {
+            let pending = self.take_now();
+            if !pending.is_empty() {
+                return pending;
+            }
+            self.news.notified().await;
+        }
+    }
+
+    pub fn take_now(&self) -> Pending {
+        std::mem::take(&mut *self.pending.lock())
+    }
+
+    /// Takes back what could not be told; what has come meanwhile is newer.
+    pub fn put_back(&self, mut untold: Pending) {
+        let mut pending = self.pending.lock();
+        let newer = std::mem::take(&mut *pending);
+        untold.here |= newer.here;
+        if newer.everything {
+            untold = Pending { everything: true, here: untold.here, ..Pending::default() };
+        }
+        newer.deleted.into_iter().for_each(|summary| untold.delete(summary));
+        newer.changed.into_iter().for_each(|(id, revision)| untold.change(id, revision));
+        *pending = untold;
+        self.news.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(id: SessionId) -> SessionSummary {
+        let value = serde_json::json!({
+            "id": id, "status": "failed", "createdAt": "2026-01-01T00:00:00.000Z",
+            "updatedAt": "2026-01-01T00:00:00.000Z", "revision": 7, "totalTokens": 0, "totalCostUsd": 0.0,
+            "nodeCounts": crate::session::NodeCounts::default(),
+        });
+        serde_json::from_value(value).expect("a summary")
+    }
+
+    #[test]
+    fn a_session_waits_once_at_its_newest() {
+        let (outbox, id) = (Outbox::default(), SessionId::generate());
+        for revision in [2, 5, 3] {
+            outbox.changed(id, revision);
+        }
+        let taken = outbox.take_now();
+        assert_eq!(taken.changed, HashMap::from([(id, 5)]));
+        outbox.changed(id, 6);
+        outbox.put_back(taken);
+        assert_eq!(outbox.take_now().changed, HashMap::from([(id, 6)]));
+    }
+
+    #[test]
+    fn a_deleted_session_that_is_stored_again_is_both() {
+        let (outbox, id) = (Outbox::default(), SessionId::generate());
+        outbox.changed(id, 9);
+        outbox.deleted(summary(id));
+        let taken = outbox.take_now();
+        assert!(taken.changed.is_empty());
+        outbox.changed(id, 1);
+        outbox.put_back(taken);
+        let pending = outbox.take_now();
+        assert_eq!((pending.changed, pending.deleted.len()), (HashMap::from([(id, 1)]), 1));
+    }
+
+    #[test]
+    fn beyond_the_bound_it_says_to_look_at_everything() {
+        let outbox = Outbox::default();
+        for _ in 0..=CHANGED {
+            outbox.changed(SessionId::generate(), 1);
+        }
+        outbox.here();
+        outbox.changed(SessionId::generate(), 1);
+        outbox.deleted(summary(SessionId::generate()));
+        let everything = Pending { everything: true, here: true, ..Pending::default() };
+        let taken = outbox.take_now();
+        assert_eq!(taken, everything);
+        // It stays so when it has to be told again.
+        outbox.changed(SessionId::generate(), 1);
+        outbox.put_back(taken);
+        assert_eq!(outbox.take_now(), everything);
+        for _ in 0..=DELETED {
+            outbox.deleted(summary(SessionId::generate()));
+        }
+        assert_eq!(outbox.take_now(), Pending { everything: true, ..Pending::default() });
+    }
+}

@@ -1,0 +1,156 @@
+//! Which other servers listen on this database.
+//!
+//! A server that listens says so, and whom it knows. Whoever finds that it is not known answers, and
+//! whoever finds that it has become known looks at everything it holds: what was committed before was
+//! not told to it. So two servers find each other with three notices, and nothing is missed between.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+/// Servers remembered at most. More still hear every notice; but what was committed before they were
+/// heard of is found only by their checks.
+const PEERS: usize = 64;
+/// A server that has not said for so long that it is here is gone.
+const GONE: Duration = Duration::from_secs(35);
+
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    known: Mutex<HashMap<Uuid, Peer>>,
+    /// Whether anybody is known: asked at every commit, so not behind the lock.
+    any: AtomicBool,
+    /// Whether others may be here that this server cannot hear.
+    unheard: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Peer {
+    heard: Instant,
+    /// It tells this server what it commits.
+    knows_me: bool,
+}
+
+/// What hearing that a server is here leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Heard {
+    /// It does not know this server, or this one did not know it.
+    pub answer: bool,
+    /// It tells this server what it commits from now on, and did not before.
+    pub look: bool,
+}
+
+impl Peers {
+    /// Whether there is anybody to tell.
+    pub fn any(&self) -> bool {
+        self.any.load(Ordering::Acquire) || self.unheard.load(Ordering::Acquire)
+    }
+
+    /// Whether this server hears nothing, and so does not know who hears it.
+    pub fn set_unheard(&self, unheard: bool) {
+        self.unheard.store(unheard, Ordering::Release);
+    }
+
+    pub fn ids(&self) -> Vec<Uuid> {
+        self.known.lock().keys().copied().collect()
+    }
+
+    /// A server says that it is here, and whether it knows this one.
+    pub fn hear(&self, from: Uuid, knows_me: bool, now: Instant) -> Heard {
+        let mut known = self.known.lock();
+        if known.len() >= PEERS && !known.contains_key(&from) {
+            return Heard::default();
+        }
+        let before = known.insert(from, Peer { heard: now, knows_me });
+        self.any.store(true, Ordering::Release);
+        Heard { answer: before.is_none() || !knows_me, look: knows_me && !before.is_some_and(|before| before.knows_me) }
+    }
+
+    /// This server did not listen for a while: who told it of commits then told nobody.
+    pub fn doubt(&self) {
+        self.known.lock().values_mut().for_each(|peer| peer.knows_me = false);
+    }
+
+    pub fn leave(&self, id: Uuid) {
+        let mut known = self.known.lock();
+        known.remove(&id);
+        self.any.store(!known.is_empty(), Ordering::Release);
+    }
+
+    /// Forgets servers that are gone without a word; true if there were any. Their last commits may
+    /// not have been told.
+    pub fn expire(&self, now: Instant) -> bool {
+        let mut known = self.known.lock();
+        let before = known.len();
+        known.retain(|_, peer| now.duration_since(peer.heard) < GONE);
+        self.any.store(!known.is_empty(), Ordering::Release);
+        known.len() < before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two servers, each with the notices it has yet to hear: whether the sender knew the other.
+    #[test]
+    fn two_servers_find_each_other_and_both_look_after_the_other_knows_them() {
+        let (ids, peers) = ([Uuid::now_v7(), Uuid::now_v7()], [Peers::default(), Peers::default()]);
+        let mut waiting = vec![(0, peers[0].ids().contains(&ids[1]))];
+        let (mut notices, mut looked) = (0, [0, 0]);
+        while let Some((sender, knows)) = waiting.pop() {
+            notices += 1;
+            let hearer = 1 - sender;
+            let heard = peers[hearer].hear(ids[sender], knows, Instant::now());
+            if heard.look {
+                assert!(peers[sender].any(), "the other tells its commits by now");
+                looked[hearer] += 1;
+            }
+            if heard.answer {
+                waiting.push((hearer, peers[hearer].ids().contains(&ids[sender])));
+            }
+        }
+        assert_eq!((notices, looked), (3, [1, 1]));
+        // Said again, it changes nothing.
+        assert_eq!(peers[0].hear(ids[1], true, Instant::now()), Heard::default());
+    }
+
+    #[test]
+    fn a_server_that_did_not_listen_looks_again() {
+        let (peers, other) = (Peers::default(), Uuid::now_v7());
+        assert_eq!(peers.hear(other, true, Instant::now()), Heard { answer: true, look: true });
+        peers.doubt();
+        assert!(peers.any());
+        assert_eq!(peers.hear(other, true, Instant::now()), Heard { answer: false, look: true });
+    }
+
+    #[test]
+    fn servers_leave_and_are_lost() {
+        let (peers, now) = (Peers::default(), Instant::now());
+        let [left, lost, here] = [(); 3].map(|()| Uuid::now_v7());
+        for id in [left, lost] {
+            peers.hear(id, true, now);
+        }
+        peers.leave(left);
+        assert!(!peers.expire(now + GONE / 2));
+        peers.hear(here, true, now + GONE / 2);
+        assert!(peers.expire(now + GONE));
+        assert_eq!(peers.ids(), [here]);
+        peers.leave(here);
+        assert!(!peers.any());
+        peers.set_unheard(true);
+        assert!(peers.any());
+    }
+
+    #[test]
+    fn there_is_a_most() {
+        let peers = Peers::default();
+        for _ in 0..=PEERS {
+            peers.hear(Uuid::now_v7(), false, Instant::now());
+        }
+        assert_eq!(peers.ids().len(), PEERS);
+    }
+}

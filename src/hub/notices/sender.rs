@@ -1,0 +1,73 @@
+//! Tells the others: one statement at a time, on a connection of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::notice::{Notice, encode};
+use super::outbox::Pending;
+use super::{HERE, Shared};
+use crate::storage::{Notifier, StorageError};
+
+/// Between two statements at least. The first after a silence goes at once; what comes meanwhile is
+/// gathered, so that the cost has a bound whatever the load.
+const GAP: Duration = Duration::from_millis(5);
+/// Payloads in one statement at most.
+const PAYLOADS: usize = 64;
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(10);
+
+/// Runs until told to stop, and then until the rest is told.
+pub(super) async fn run(shared: Arc<Shared>, mut notifier: Notifier) {
+    let mut here = interval(HERE);
+    here.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut retry = FIRST_RETRY;
+    loop {
+        let pending = tokio::select! {
+            () = shared.stop.cancelled() => break,
+            _ = here.tick() => {
+                shared.outbox.here();
+                continue;
+            }
+            pending = shared.outbox.take() => pending,
+        };
+        let pause = match tell(&shared, &mut notifier, &pending).await {
+            Ok(()) => {
+                retry = FIRST_RETRY;
+                GAP
+            }
+            Err(error) => {
+                tracing::debug!(%error, "notices to other servers wait");
+                shared.outbox.put_back(pending);
+                let pause = retry;
+                retry = (retry * 2).min(LAST_RETRY);
+                pause
+            }
+        };
+        let _ = shared.stop.run_until_cancelled(sleep(pause)).await;
+    }
+    // Also when nobody is known: somebody may just have heard of this server.
+    let rest = shared.outbox.take_now();
+    let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
+    if tell(&shared, &mut notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
+        tracing::debug!("other servers were not told that this one stops");
+    }
+    notifier.close().await;
+}
+
+async fn tell(shared: &Shared, notifier: &mut Notifier, pending: &Pending) -> Result<(), StorageError> {
+    let Pending { changed, deleted, everything, here } = pending;
+    let changed = changed.iter().map(|(id, revision)| (*id, *revision));
+    let mut payloads = encode(shared.me, changed, deleted);
+    if *everything || *here {
+        let here = here.then(|| shared.peers.ids());
+        payloads.push(Notice { everything: *everything, here, ..Notice::default() }.encode(shared.me));
+    }
+    for payloads in payloads.chunks(PAYLOADS) {
+        notifier.notify(payloads).await?;
+        metrics::counter!("relive_notice_statements_total").increment(1);
+        metrics::counter!("relive_notices_sent_total").increment(payloads.len() as u64);
+    }
+    Ok(())
+}
