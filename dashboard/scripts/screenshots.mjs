@@ -43,10 +43,11 @@ const take = async (page, name) => {
   console.log(`${name}.png`)
 }
 
+let reviewed
 try {
   // Something for the list: runs that have ended in different ways.
   execFileSync(binary, ['run', 'examples/tour.json', '--server', address], { cwd: repository, stdio: 'ignore' })
-  spawn(binary, ['run', 'examples/review.json', '--server', address], { cwd: repository, stdio: 'ignore' })
+  reviewed = spawn(binary, ['run', 'examples/review.json', '--server', address], { cwd: repository, stdio: 'ignore' })
   const relived = await runCouncil(address, { pace: 1, reviews: 'approve' })
   relived.close()
 
@@ -84,6 +85,8 @@ try {
   close()
   waiting.close()
 } finally {
+  // It waits for its review, which nobody gives.
+  reviewed?.kill('SIGTERM')
   await browser.close()
   const ended = new Promise((resolve) => server.once('exit', resolve))
   server.kill('SIGTERM')
