@@ -36,6 +36,8 @@ const farBelow = 0.42
 const midBelow = 0.82
 const noNodes: never[] = []
 const zoomRange = [0.04, 1.75] as const
+/** Around the whole graph; where the stage is narrow, the tools would stand in front of its last nodes. */
+const [padding, narrowPadding, narrowBelow] = [0.05, { x: 0.05, top: 0.05, bottom: '58px' }, 560] as const
 
 export function GraphView() {
   return (
@@ -128,7 +130,9 @@ function useShowAll(laidOut: LaidOut | undefined): () => void {
   const showAll = useCallback(() => {
     const { width, height } = flow.getState()
     // Not React Flow's own: it knows only the nodes in view.
-    if (laidOut !== undefined) void setViewport(getViewportForBounds(boundsOf(laidOut.layout), width, height, zoomRange[0], 1, 0.05))
+    if (laidOut === undefined) return
+    const around = width < narrowBelow ? narrowPadding : padding
+    void setViewport(getViewportForBounds(boundsOf(laidOut.layout), width, height, zoomRange[0], 1, around))
   }, [laidOut, flow, setViewport])
   useEffect(() => {
     if (isReady) showAll()
