@@ -1,8 +1,8 @@
-import type { NodeDetail } from '@relive/types'
+import type { MessagePage, NodeDetail } from '@relive/types'
 import { useEffect, useState } from 'react'
 
 import { get, query } from '../api/http'
-import { useOpenSession } from './session-context'
+import { useOpenSession, useSession } from './session-context'
 import type { SessionState } from './state'
 
 interface Found {
@@ -21,13 +21,17 @@ export type Draft = Found | null | undefined
 export function useDraft(nodeId: string, attempt: number | undefined): Draft {
   const { store } = useOpenSession()
   const [draft, setDraft] = useState<Draft>()
+  // Which node comes before it, only the graph says.
+  const hasGraph = useSession(({ graph }) => graph !== undefined)
   useEffect(() => {
+    setDraft(undefined)
+    if (!hasGraph) return
     const controller = new AbortController()
     void findDraft(store.latest, nodeId, controller.signal).then((found) => {
       if (!controller.signal.aborted) setDraft(found)
     })
     return () => controller.abort()
-  }, [store, nodeId, attempt])
+  }, [store, nodeId, attempt, hasGraph])
   return draft
 }
 
@@ -35,10 +39,8 @@ async function findDraft(state: SessionState, nodeId: string, signal: AbortSigna
   const own = await outputOf(state.id, nodeId, signal)
   if (own !== undefined && own.text !== (await outputBefore(state, nodeId, signal))?.text) return own
   for (const id of nodesBefore(state, nodeId)) {
-    const said = state.book.stored.findLast((message) => message.nodeId === id && !message.isThinking)
-    if (said !== undefined) return { text: said.content, isStructure: false }
-    const output = await outputOf(state.id, id, signal)
-    if (output !== undefined) return output
+    const found = (await saidLast(state.id, id, signal)) ?? (await outputOf(state.id, id, signal))
+    if (found !== undefined) return found
   }
   try {
     const { proposal } = await get<{ proposal?: unknown }>(`/sessions/${state.id}/entity`, signal)
@@ -53,6 +55,16 @@ function nodesBefore({ graph, live }: SessionState, nodeId: string): readonly st
   const before = Object.values(graph?.nodes ?? {}).filter(({ nextIds }) => nextIds?.includes(nodeId))
   const finished = (id: string) => live?.nodes[id]?.completedAt ?? ''
   return before.map(({ id }) => id).sort((a, b) => finished(b).localeCompare(finished(a)))
+}
+
+/** What a node said last, thinking aside. Asked for: the page may hold other messages, or none yet. */
+async function saidLast(sessionId: string, nodeId: string, signal: AbortSignal): Promise<Found | undefined> {
+  try {
+    const page = await get<MessagePage>(`/sessions/${sessionId}/messages${query({ nodeId, order: 'desc', limit: 10 })}`, signal)
+    return asDraft(page.messages.find(({ isThinking }) => !isThinking)?.content)
+  } catch {
+    return undefined
+  }
 }
 
 /** What the node had put out before this attempt of it: the answer of an earlier round is not the draft of this one. */
