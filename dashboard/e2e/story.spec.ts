@@ -68,8 +68,17 @@ test('the tour is watched to its end, paused and resumed on the way, and relived
 
 test('a review is read, edited and answered; the run goes on', async ({ page, server }) => {
   const { sessionId, ended } = await server.run('examples/review.json')
+  // The graph, which says whose draft it is, comes late.
+  let answerForGraph = () => {}
+  const isAskedFor = new Promise<void>((resolve) => (answerForGraph = resolve))
+  await page.route(/\/events\?after=0&limit=1$/, async (route) => {
+    await isAskedFor
+    await route.continue()
+  })
   await page.goto(`${server.address}/sessions/${sessionId}`)
   const review = page.getByRole('region', { name: 'Look at the draft is waiting for you' })
+  await expect(review.getByRole('region', { name: 'Draft' })).toHaveText('Loading…')
+  answerForGraph()
   await expect(review.getByRole('region', { name: 'Draft' })).toContainText('Live it, then relive it.')
   await expect(page.getByRole('button', { name: /^Look at the draft, suspended/ })).toBeVisible()
   await review.getByRole('button', { name: 'Edit' }).click()
