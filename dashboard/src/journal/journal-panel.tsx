@@ -7,6 +7,7 @@ import { useOpenSession, useReadableSession, useSession } from '../session/sessi
 import { useSelectedNode } from '../session/selection'
 import { StatusIcon } from '../status/status-icon'
 import { describe, nodeName } from './describe'
+import { leftOutBefore } from './listed'
 import { JournalPages } from './pages'
 
 const rowHeight = 28
@@ -24,23 +25,27 @@ export function JournalPanel() {
   const graph = useSession((state) => state.graph)
   const selected = useSelectedNode()
   const start = live === undefined ? 0 : millis(live.startedAt ?? live.createdAt)
+  const before = leftOutBefore(last, current)
   const scroller = useRef<HTMLDivElement>(null)
   const isFollowing = useRef(true)
-  const list = useVirtualizer({ count: last, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 })
+  const list = useVirtualizer({ count: last - before, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 })
   useEffect(() => {
-    if (current !== undefined) list.scrollToIndex(current - 1, { align: 'auto' })
+    if (current !== undefined) list.scrollToIndex(current - before - 1, { align: 'auto' })
+    // Only another moment scrolls there; what happens meanwhile in a run that goes on does not.
+  }, [before, current])
+  useEffect(() => {
     // Set, not looked up: asking where the end is would lay the page out at every event.
-    else if (isFollowing.current && scroller.current !== null) scroller.current.scrollTop = last * rowHeight
-  }, [last, current])
+    if (current === undefined && isFollowing.current && scroller.current !== null) scroller.current.scrollTop = (last - before) * rowHeight
+  }, [last, before, current])
   const onScroll = () => {
     const element = scroller.current
     if (element !== null) isFollowing.current = element.scrollHeight - element.scrollTop - element.clientHeight < followWithin
   }
   return (
     <div ref={scroller} className="journal scroll" onScroll={onScroll} tabIndex={0} role="region" aria-label={t.journal}>
-      <ol className="virtual" style={{ height: list.getTotalSize() }} start={1}>
+      <ol className="virtual" style={{ height: list.getTotalSize() }} start={before + 1}>
         {list.getVirtualItems().map(({ index, start: top }) => {
-          const revision = index + 1
+          const revision = before + index + 1
           const recorded = pages.at(revision, last)
           const said = recorded && describe(recorded.event, t, (nodeId) => nodeName(nodeId, live, graph))
           const isAhead = current !== undefined && revision > current
