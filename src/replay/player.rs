@@ -60,13 +60,6 @@ pub enum Next {
     Paused,
 }
 
-/// The page that comes after those held, being read while they are shown.
-#[derive(Debug)]
-struct Ahead {
-    after: Revision,
-    page: AbortOnDropHandle<Result<Vec<StoredEvent>, StorageError>>,
-}
-
 /// A replay of one session. It holds no database connection except while it reads, and at most two
 /// pages.
 #[derive(Debug)]
@@ -80,8 +73,9 @@ pub struct Player {
     state: Option<Session>,
     /// Events in the next page.
     page: u32,
-    /// Only at full speed, where showing never waits for the time.
-    ahead: Option<Ahead>,
+    /// The page that comes after those held, being read while they are shown; only at full speed,
+    /// where showing never waits for the time.
+    ahead: Option<AbortOnDropHandle<Result<Vec<StoredEvent>, StorageError>>>,
 }
 
 impl Player {
@@ -213,9 +207,9 @@ impl Player {
     /// When it cannot be read, or is no longer there.
     pub async fn read_ahead(&mut self) -> Result<(), ReplayError> {
         let (after, last) = (self.playhead.newest().revision, self.range.last);
-        let begun = match self.ahead.take().filter(|ahead| ahead.after == after) {
+        let begun = match self.ahead.take() {
             // A task that did not come to its end is no loss: the page is read again.
-            Some(ahead) => ahead.page.await.ok(),
+            Some(page) => page.await.ok(),
             None => None,
         };
         let page = match begun {
@@ -231,8 +225,7 @@ impl Player {
         }
         let newest = self.playhead.newest().revision;
         if self.playhead.pace().speed() == Speed::Max && newest < last {
-            let page = AbortOnDropHandle::new(tokio::spawn(self.page_after(newest)));
-            self.ahead = Some(Ahead { after: newest, page });
+            self.ahead = Some(AbortOnDropHandle::new(tokio::spawn(self.page_after(newest))));
         }
         Ok(())
     }
