@@ -18,10 +18,11 @@ async fn runs_for(
     (local, ended, began.elapsed())
 }
 
-/// Times pass a little late, never early.
+/// Times pass a little late; early only by what the real clock, which stamps the start of a session,
+/// went on before this one was looked at.
 fn about(time: Duration, expected: f64) {
     let seconds = time.as_secs_f64();
-    assert!(seconds >= expected && seconds < expected + 0.5, "{seconds} instead of {expected}");
+    assert!(seconds > expected - 0.5 && seconds < expected + 0.5, "{seconds} instead of {expected}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -157,10 +158,10 @@ proptest! {
         prop_assert_eq!(outcome(&one, |id| undisturbed.story(id)), outcome(&other, |id| paused.story(id)));
         prop_assert_eq!(one.context.get("loops"), other.context.get("loops"));
         for (id, (story, attempts)) in outcome(&one, |id| undisturbed.story(id)) {
-            // Every attempt ends in exactly one final state.
-            let ends = story.iter().filter(|status| status.is_final()).count();
-            let skips = story.iter().filter(|status| **status == Skipped).count();
-            prop_assert_eq!(ends - skips, attempts.unwrap_or_default() as usize, "{}: {:?}", id, story);
+            // Every attempt ends in exactly one final state. What was skipped before it ever ran has made
+            // none; afterwards, a round of a loop that passes a node over is an attempt that is skipped.
+            let ends = story.iter().skip_while(|status| **status != Runs).filter(|status| status.is_final()).count();
+            prop_assert_eq!(ends, attempts.unwrap_or_default() as usize, "{}: {:?}", id, story);
         }
         started_after_inputs(&undisturbed)?;
         started_after_inputs(&paused)?;
