@@ -55,7 +55,10 @@ try {
   const light = await open('/', 'light')
   const dark = await open('/', 'dark')
   const run = runCouncil(address, { pace: 0.8, until: 'writing', reviews: 'approve' })
-  for (const page of [light, dark]) await page.locator('.table-body a', { hasText: 'Council' }).first().click()
+  // The one that has ended is in the list, too.
+  for (const page of [light, dark]) {
+    await page.locator('.table-body [role=row]', { hasText: /Council[\s\S]*running/ }).first().locator('a').first().click()
+  }
   const { sessionId, close } = await run
   const waiting = await runCouncil(address, { pace: 0.5, until: 'review' })
   for (const page of [light, dark]) {
