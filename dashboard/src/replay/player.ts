@@ -20,8 +20,7 @@ export class Player {
   readonly #store: FrameStore<SessionState>
   readonly #failed: (error: ReliveError) => void
   #replay: Replay | undefined
-  /** A seek is on its way: a scrubber makes more of them than there are answers. */
-  #isSeeking = false
+  /** Where to go once the seek on its way is answered: a scrubber makes more of them than there are answers. */
   #nextSeek: Target | undefined
 
   /** `failed` hears why a replay was refused. */
@@ -33,7 +32,6 @@ export class Player {
   close(): void {
     this.#replay?.close()
     this.#replay = undefined
-    this.#isSeeking = false
     this.#nextSeek = undefined
   }
 
@@ -68,7 +66,7 @@ export class Player {
       this.#open({ at: 'at' in target ? timestamp(target.at) : target.revision, paused: true })
     } else {
       if (this.#view()?.state?.playing) this.#replay.pause()
-      if (this.#isSeeking) this.#nextSeek = target
+      if (this.#view()?.isSeeking) this.#nextSeek = target
       else this.#send(target)
     }
     this.#change({ target: 'at' in target ? target.at : undefined, isSeeking: true })
@@ -102,16 +100,14 @@ export class Player {
     const session = this.#view()?.session ?? this.#store.latest.live
     this.close()
     const { speed, skipIdle } = this.#store.latest.pace
-    this.#store.update({ replay: { session, state: undefined, receivedAt: 0, target: undefined, isSeeking: true, isConnected: false } })
     // Until it has said where it stands, what else is asked for waits.
-    this.#isSeeking = true
+    this.#store.update({ replay: { session, state: undefined, receivedAt: 0, target: undefined, isSeeking: true, isConnected: false } })
     const options: ReplayOptions = { mode: 'delta', minIntervalMs, speed, paused, ...(at !== undefined && { at }), ...(skipIdle && { skipIdleMs }) }
     this.#replay = client.replay(this.#store.latest.id, options, {
       onSession: (shown) => this.#change({ session: shown }),
       onState: (state) => this.#stands(state),
       onConnectionChange: ({ state }) => this.#change({ isConnected: state === 'open' }),
       onRefused: (error) => {
-        this.#isSeeking = false
         this.#change({ target: undefined, isSeeking: false })
         this.#failed(error)
       },
@@ -128,7 +124,6 @@ export class Player {
       this.goLive()
       return
     }
-    this.#isSeeking = false
     const next = this.#nextSeek
     this.#nextSeek = undefined
     if (next !== undefined) this.#send(next)
@@ -137,9 +132,8 @@ export class Player {
 
   #send(target: Target): void {
     const isSent = this.#replay?.seek('at' in target ? { at: timestamp(target.at) } : target)
-    if (isSent) this.#isSeeking = true
     // The connection is being made again; the first it says is where it stands.
-    else this.#nextSeek = target
+    if (!isSent) this.#nextSeek = target
   }
 
   #view(): ReplayView | undefined {
