@@ -105,7 +105,7 @@ impl Server {
         let limits = ImportLimits { bytes: config.max_import_bytes, embedding_dimension, ..ImportLimits::default() };
         let imports = Imports::new(storage.clone(), limits);
         let hub = Hub::new(
-            storage,
+            storage.clone(),
             &HubOptions {
                 lanes: usize::from(config.database.lanes),
                 idle_after: Duration::from_secs_f64(config.idle_seconds),
@@ -116,14 +116,14 @@ impl Server {
         );
         let stop = CancellationToken::new();
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
-        let gateway = Gateway::new(hub.clone(), options, stop.clone());
-        let means = Means { models, web, storage: hub.storage().clone(), embeddings: embeddings.clone() };
+        let gateway = Gateway::new(hub.clone(), storage.clone(), options, stop.clone());
+        let means = Means { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
         let engine = Engine::start(hub.clone(), ServerKinds::new(means), engine_options(config));
         let access = AccessRules::new(address, &config.access.allow_origin);
         Ok(Self {
             listener,
             address,
-            app: App { hub, gateway, embeddings, imports, engine, metrics, access },
+            app: App { hub, storage, gateway, embeddings, imports, engine, metrics, access },
             stop,
             cluster,
         })
@@ -150,7 +150,7 @@ impl Server {
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, stop, cluster, .. } = self;
-        let (hub, gateway) = (app.hub.clone(), app.gateway.clone());
+        let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine) = (app.embeddings.clone(), app.engine.clone());
         let connections = accept::serve(listener, router(app), shutdown).await;
         tracing::info!("stopping");
@@ -165,7 +165,7 @@ impl Server {
             tokio::join!(embeddings.shutdown(), engine.shutdown());
             hub.shutdown(FLUSH).await;
             // Waits for requests that still use a connection.
-            hub.storage().close().await;
+            storage.close().await;
         };
         if tokio::time::timeout_at(deadline, flushing).await.is_err() {
             tracing::warn!("some requests were cut off, since they did not end in time");

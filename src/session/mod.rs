@@ -14,6 +14,7 @@
 //! of the same session share every node that did not change between them. That one property gives
 //! cheap snapshots, cheap staging ahead of the commit, and patches whose cost is the change's size.
 
+pub mod ambient;
 mod apply;
 mod catalog;
 mod command;
