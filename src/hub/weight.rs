@@ -35,9 +35,9 @@ fn payload(command: &Command) -> usize {
         Command::Complete { outputs } => optional(outputs.as_ref()),
         Command::Fail { error } => error.len(),
         Command::Stop { reason } | Command::Cancel { reason } => reason.as_ref().map_or(0, String::len),
-        Command::SetNodeStatus { name, error, output, .. } => {
+        Command::SetNodeStatus { name, error, output, input, .. } => {
             let texts = [name, error].into_iter().flatten().map(String::len).sum::<usize>();
-            texts + optional(output.as_ref())
+            texts + optional(output.as_ref()) + optional(input.as_ref())
         }
         Command::SetContext { key, value } => key.len() + json(value),
         Command::SetProposal { proposal } => json(proposal),
@@ -55,7 +55,9 @@ fn payload(command: &Command) -> usize {
 pub(super) fn event(recorded: &Recorded) -> usize {
     let payload = match &recorded.event {
         Event::Completed { outputs } => outputs.as_deref().map_or(0, json),
-        Event::NodeStatusChanged { output, .. } => output.as_deref().map_or(0, json),
+        Event::NodeStatusChanged { output, input, .. } => {
+            [output, input].into_iter().flatten().map(|value| json(value)).sum()
+        }
         Event::ContextSet { value, .. } => json(value),
         Event::ProposalSet { proposal } => json(proposal),
         Event::Signalled { payload, .. } => json(payload),
