@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::AssertSqlSafe;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::export::Ancestor;
 use super::journal::bigint;
 use super::memories::{NewMemory, insert};
+use super::pool::Transaction;
 use super::sessions::insert_row;
 use super::usage::{UsageRow, write_usage};
 use super::writer::{Batch, EventRow, ProjectionRow, json, write_rows};
@@ -27,7 +28,7 @@ pub struct ImportedMessage {
 /// A session that is being written. Dropping it takes everything back.
 #[derive(Debug)]
 pub struct Import {
-    transaction: Transaction<'static, Postgres>,
+    transaction: Transaction,
     unembedded: Arc<Notify>,
     lacks_embedding: bool,
 }
