@@ -231,12 +231,14 @@ async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Clust
     let storage = Storage::new(options, config.database_connections);
     // A database that is being started, as after a reboot, is given a moment.
     let deadline = Instant::now() + FIRST_CONTACT;
+    let mut is_told = false;
     loop {
         match storage.migrate(config.embedding_dim).await {
             Ok(()) => return Ok((storage, cluster)),
-            // What it waits for is told where the connection failed.
             Err(error) if error.is_worth_waiting() && Instant::now() < deadline => {
-                tracing::debug!(%error, "waiting for the database");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::info!(%error, "waiting for the database");
+                }
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             Err(error) => return Err(error.into()),

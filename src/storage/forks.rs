@@ -12,14 +12,14 @@ use crate::session::{OutputRef, Revision, SessionId};
 
 /// Stores a fork on a connection of the caller's, as part of its transaction.
 async fn insert_fork(
-    transaction: &mut PgConnection,
+    connection: &mut PgConnection,
     new: &NewSession<'_>,
     parent_id: SessionId,
     revision: Revision,
 ) -> Result<(), StorageError> {
     let fork_id = new.session.id;
-    hold_line(&mut *transaction, parent_id).await?;
-    insert_session(&mut *transaction, new).await?;
+    hold_line(&mut *connection, parent_id).await?;
+    insert_session(&mut *connection, new).await?;
     sqlx::query(
         "INSERT INTO session_lineage (session_id, depth, ancestor_id, revision)
          SELECT $1, 1, $2, $3
@@ -28,7 +28,7 @@ async fn insert_fork(
     .bind(fork_id.0)
     .bind(parent_id.0)
     .bind(bigint(revision))
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await?;
     let sql = format!(
         "INSERT INTO session_usage
@@ -39,7 +39,7 @@ async fn insert_fork(
         .bind(parent_id.0)
         .bind(bigint(revision))
         .bind(fork_id.0)
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await?;
     Ok(())
 }
@@ -59,7 +59,7 @@ impl Storage {
         revision: Revision,
     ) -> Result<(), StorageError> {
         let mut transaction = self.pool.begin().await?;
-        self.pool.watched(insert_fork(&mut transaction, new, parent_id, revision)).await?;
+        transaction.run(async |connection| insert_fork(connection, new, parent_id, revision).await).await?;
         Ok(transaction.commit().await?)
     }
 

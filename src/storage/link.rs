@@ -36,12 +36,11 @@ const PROBE: Duration = Duration::from_secs(3);
 const PROBE_SERVES: Duration = Duration::from_millis(500);
 
 /// Limits that PostgreSQL itself keeps: for statements and transactions of a server that is gone, or
-/// cannot be reached. The last ones are not offered on every platform.
+/// cannot be reached. The last one is not offered on every platform.
 const LIMITS: &str = "SET statement_timeout = '5min'; SET idle_in_transaction_session_timeout = '5min';
-    DO $$ BEGIN
-        SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
-        SET tcp_user_timeout = '30s'; SET client_connection_check_interval = '5s';
-    EXCEPTION WHEN OTHERS THEN NULL; END $$;";
+    SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = '30s';
+    DO $$ BEGIN SET client_connection_check_interval = '5s'; EXCEPTION WHEN OTHERS THEN NULL; END $$;";
 const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
 
 /// The way to one database. Cheap to clone.
@@ -118,6 +117,10 @@ impl Link {
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         let options = self.options();
         let first = options.clone().connect().await;
+        if first.is_err() {
+            // What worked once need not work for ever.
+            *self.0.mode.lock() = None;
+        }
         let second = match options.get_ssl_mode() {
             PgSslMode::Allow => PgSslMode::Require,
             PgSslMode::Prefer => PgSslMode::Disable,

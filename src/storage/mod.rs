@@ -121,7 +121,7 @@ impl Storage {
         if link.is_full() {
             // Writing is the only way to find out; nothing of it is kept.
             let mut transaction = self.pool.begin().await?;
-            self.pool.watched(async { sqlx::raw_sql(WRITE_SOMETHING).execute(&mut *transaction).await }).await?;
+            transaction.run(async |connection| sqlx::raw_sql(WRITE_SOMETHING).execute(connection).await).await?;
             link.has_room();
         }
         Ok(())

@@ -6,7 +6,6 @@
 //! request at its own cost.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -80,10 +79,10 @@ impl Pool {
     pub async fn acquire(&self) -> sqlx::Result<Connection> {
         let deadline = tokio::time::Instant::now() + ACQUIRE;
         let permit = timeout_at(deadline, Arc::clone(&self.inner.permits).acquire_owned()).await;
-        let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let permit = permit.map_err(|_| self.none_free())?.map_err(|_| sqlx::Error::PoolClosed)?;
         let (live, was_idle) = match timeout_at(deadline, self.inner.take_idle()).await {
             Ok(Some(live)) => (live, true),
-            _ => (timeout_at(deadline, self.inner.open()).await.map_err(|_| sqlx::Error::PoolTimedOut)??, false),
+            _ => (timeout_at(deadline, self.inner.open()).await.map_err(|_| self.none_free())??, false),
         };
         Ok(Connection {
             live: Some(live),
@@ -93,6 +92,11 @@ impl Pool {
             is_clean: true,
             in_transaction: false,
         })
+    }
+
+    fn none_free(&self) -> sqlx::Error {
+        let text = format!("{}: no connection could be had within {} s", self.inner.link, ACQUIRE.as_secs());
+        std::io::Error::new(std::io::ErrorKind::TimedOut, text).into()
     }
 
     /// A connection with a transaction on it.
@@ -111,23 +115,6 @@ impl Pool {
         connection.run(self.limit, async |connection| connection.execute(sqlx::raw_sql(statement)).await).await?;
         connection.is_clean = false;
         Ok(Transaction { connection })
-    }
-
-    /// Waits for several statements, such as those of a transaction, as for one.
-    ///
-    /// # Errors
-    ///
-    /// Those of the work, and that it took too long.
-    pub async fn watched<T, E: From<sqlx::Error> + AsSqlxError>(
-        &self,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        let outcome = self.inner.link.watched(self.limit, async { Ok(work.await) }).await;
-        let outcome = outcome.unwrap_or_else(|error| Err(error.into()));
-        if let Some(error) = outcome.as_ref().err().and_then(AsSqlxError::as_sqlx_error) {
-            self.inner.link.observe(error);
-        }
-        outcome
     }
 
     /// Closes the connections that are idle, and each of the others when it is given back.
@@ -315,6 +302,19 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
+    /// Does work within it, in the time of one statement.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work, and that it took too long.
+    pub async fn run<T, E>(&mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<sqlx::Error> + AsSqlxError,
+    {
+        let limit = self.connection.pool.limit;
+        self.connection.run(limit, work).await
+    }
+
     /// Makes it take effect.
     ///
     /// # Errors
@@ -325,22 +325,6 @@ impl Transaction {
         self.connection.run(limit, async |connection| connection.execute(sqlx::raw_sql("COMMIT")).await).await?;
         self.connection.in_transaction = false;
         Ok(())
-    }
-}
-
-impl Deref for Transaction {
-    type Target = PgConnection;
-
-    #[expect(clippy::expect_used, reason = "only a failed commit lets go of it, and that ends the transaction")]
-    fn deref(&self) -> &PgConnection {
-        &self.connection.live.as_ref().expect("a transaction has a connection").connection
-    }
-}
-
-impl DerefMut for Transaction {
-    #[expect(clippy::expect_used, reason = "as above")]
-    fn deref_mut(&mut self) -> &mut PgConnection {
-        &mut self.connection.live.as_mut().expect("a transaction has a connection").connection
     }
 }
 

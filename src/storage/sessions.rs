@@ -90,7 +90,7 @@ impl Storage {
     /// not exist.
     pub async fn create_session(&self, new: &NewSession<'_>) -> Result<(), StorageError> {
         let mut transaction = self.pool.begin().await?;
-        self.pool.watched(insert_session(&mut transaction, new)).await?;
+        transaction.run(async |connection| insert_session(connection, new).await).await?;
         Ok(transaction.commit().await?)
     }
 

@@ -21,8 +21,9 @@ const COVERED_DIMENSION: u32 = 1_280;
 const NAMES: [&str; 3] = ["idx_memories_embedding", "idx_memories_other_dimension", "idx_memories_group_unit"];
 /// What an index is called until it is complete.
 const BUILT: &str = "_next";
-/// So many numbers in all embeddings together are indexed within a second or two.
+/// So many numbers in all embeddings together, and so many embeddings, are indexed within a second.
 const FEW_NUMBERS: u32 = 400_000;
+const FEW: u32 = 2_000;
 
 /// Held by the one server that builds.
 const BUILD_LOCK: i64 = 0x7265_6c69_7666;
@@ -117,7 +118,7 @@ pub(in crate::storage) async fn change_small(
     if changes.is_empty() {
         return Ok(false);
     }
-    let few = i64::from(FEW_NUMBERS / dimension.max(1));
+    let few = i64::from(FEW.min(FEW_NUMBERS / dimension.max(1)));
     let counted: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM (SELECT FROM memories WHERE embedding IS NOT NULL LIMIT $1 + 1) AS counted",
     )
