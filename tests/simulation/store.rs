@@ -7,9 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
-use relive::session::{
-    Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary,
-};
+use relive::session::{Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 use relive::storage::{Batch, Constraint, NewSession, PageBounds, Parked, StorageError, StoredEvent};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
