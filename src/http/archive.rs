@@ -82,11 +82,16 @@ pub async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let key = idempotency_key(&headers)?;
-    let new_id = query.new_id == Some(true);
+    // A client that leaves when its file is whole cannot keep the session from being told of.
+    let hub = app.hub.clone();
+    hub.carry_through(async move { take_in(&app, &headers, query.new_id == Some(true), body).await }).await
+}
+
+async fn take_in(app: &App, headers: &HeaderMap, new_id: bool, body: Body) -> Result<Response, ApiError> {
+    let key = idempotency_key(headers)?;
     let received = app.imports.receive(body.into_data_stream()).await?;
-    let keyed = Keyed::read(&headers, SESSIONS, &("import", new_id, &received.sha256))?;
-    once_session(&app, keyed, async || match app.imports.store(received, new_id, key).await {
+    let keyed = Keyed::read(headers, SESSIONS, &("import", new_id, &received.sha256))?;
+    once_session(app, keyed, async || match app.imports.store(received, new_id, key).await {
         Ok(session) => {
             app.hub.appeared(session.id);
             Ok(Arc::new(session))

@@ -41,9 +41,14 @@ pub async fn fork(
     headers: HeaderMap,
     Body(request): Body<ForkSession>,
 ) -> Result<Response, ApiError> {
-    let key = idempotency_key(&headers)?;
-    let keyed = Keyed::read(&headers, SESSIONS, &("fork", id, &request))?;
-    once_session(&app, keyed, async || make(&app, id, request, key).await).await
+    // Making it and starting it go together, whether or not the client waits for both.
+    let hub = app.hub.clone();
+    hub.carry_through(async move {
+        let key = idempotency_key(&headers)?;
+        let keyed = Keyed::read(&headers, SESSIONS, &("fork", id, &request))?;
+        once_session(&app, keyed, async || make(&app, id, request, key).await).await
+    })
+    .await
 }
 
 async fn make(app: &App, id: SessionId, request: ForkSession, key: Option<&str>) -> Result<Arc<Session>, ApiError> {
