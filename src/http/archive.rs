@@ -12,6 +12,7 @@ use utoipa::IntoParams;
 use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
+use super::forks::started;
 use super::sessions::created;
 use crate::archive::{self, ImportError, Wrong};
 use crate::protocol::{ArchiveLine, ErrorCode, Problem};
@@ -48,6 +49,8 @@ pub async fn export(State(app): State<App>, Path(id): Path<SessionId>) -> Result
 pub struct ImportQuery {
     /// Give the session, its messages and its memories new ids, even if theirs are free.
     new_id: Option<bool>,
+    /// Start or resume the session at once, as its state allows.
+    start: Option<bool>,
 }
 
 /// Import a session that was exported, here or on another server.
@@ -55,6 +58,10 @@ pub struct ImportQuery {
 /// The session keeps its id if that is free here, and gets a new one otherwise; its messages and
 /// memories likewise. A group or workflow that is not here is left out; `parentId` stays. An
 /// embedding with another dimension than this server's is left out, and made anew if the server can.
+/// A run of the built-in engine that was under way when it was exported is `paused` here, by one more
+/// event, and its clocks (delays, time limits) stand still until it is resumed: nothing happens by
+/// itself. With `start=true` it is started or resumed at once.
+///
 /// Everything is checked before anything becomes visible: one line that is not as it was exported,
 /// and nothing is taken in; `line` says which.
 ///
@@ -76,7 +83,10 @@ pub async fn import(
 ) -> Result<Response, ApiError> {
     let session = app.imports.import(body.into_data_stream(), query.new_id == Some(true)).await?;
     app.hub.appeared(session.id);
-    Ok(created(&session))
+    if query.start != Some(true) {
+        return Ok(created(&session));
+    }
+    started(&app, &session).await
 }
 
 impl From<ImportError> for ApiError {

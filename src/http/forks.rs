@@ -10,9 +10,9 @@ use super::extract::{Body, Path, idempotency_key};
 use super::sessions::created;
 use crate::hub::Submission;
 use crate::protocol::{ForkSession, Problem};
-use crate::session::{Command, SessionId, SessionStatus, WorkflowSession};
+use crate::session::{Command, Session, SessionId, SessionStatus, WorkflowSession};
 
-/// Under which id a fork is started: once, however often the request is repeated.
+/// Under which id a fork or an imported session is started: once, however often the request is repeated.
 const START: &str = "fork:start";
 
 /// Fork a session: a new one with the state this one had at a revision, to be driven on from there.
@@ -22,6 +22,10 @@ const START: &str = "fork:start";
 /// also said in the fork; what was remembered stays the parent's. Deleting the parent takes nothing
 /// from the fork. Nodes stay as they were, running ones too, and a signal that had not arrived
 /// arrives in both.
+///
+/// A fork of a run of the built-in engine does nothing by itself: if the run was under way at that
+/// revision, the fork is `paused`, and its clocks (delays, time limits) stand still until it is resumed.
+/// Nodes can be changed before. With `start: true` it is started or resumed at once.
 ///
 /// With an `Idempotency-Key`, a repetition answers as the first time and creates nothing.
 #[utoipa::path(post, path = "/sessions/{id}/fork", operation_id = "fork_session", tag = "sessions", request_body = ForkSession,
@@ -45,16 +49,22 @@ pub async fn fork(
         crate::hub::HubError::NotFound => ApiError::not_found("session at that moment"),
         error => error.into(),
     })?;
-    let command = match fork.status {
-        SessionStatus::Pending => Command::Start,
-        SessionStatus::Paused => Command::Resume,
-        _ => return Ok(created(&fork)),
-    };
     if request.start != Some(true) {
         return Ok(created(&fork));
     }
-    let start = Submission { command_id: Some(START.into()), ..Submission::new(fork.id, vec![command]) };
-    let started = app.hub.execute(start).await?.revision;
-    let fork = app.storage().session_at(fork.id, started).await?;
-    fork.as_ref().map(created).ok_or_else(|| ApiError::not_found("session"))
+    started(&app, &fork).await
+}
+
+/// Starts or resumes a session that was just made, and answers with it; one that runs or has ended stays
+/// as it is.
+pub(super) async fn started(app: &App, session: &Session) -> Result<Response, ApiError> {
+    let command = match session.status {
+        SessionStatus::Pending => Command::Start,
+        SessionStatus::Paused => Command::Resume,
+        _ => return Ok(created(session)),
+    };
+    let start = Submission { command_id: Some(START.into()), ..Submission::new(session.id, vec![command]) };
+    let revision = app.hub.execute(start).await?.revision;
+    let started = app.storage().session_at(session.id, revision).await?;
+    started.as_ref().map(created).ok_or_else(|| ApiError::not_found("session"))
 }

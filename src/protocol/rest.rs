@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::session::{
     Agent, Command, Driver, GraphDefinition, Group, Memory, Message, NodeId, NodeStateSnapshot, NodeStatus, Progress,
-    Recorded, Revision, SessionId, SessionSummary, Workflow, usd,
+    Recorded, Retry, Revision, SessionId, SessionSummary, Workflow, usd,
 };
 
 /// `POST /sessions`.
@@ -130,13 +130,15 @@ pub struct NodeUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub output: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 impl NodeUpdate {
     #[must_use]
     pub fn into_command(self, node_id: NodeId) -> Command {
-        let Self { status, name, node_type, progress, error, output } = self;
-        Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output }
+        let Self { status, name, node_type, progress, error, output, retry } = self;
+        Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, retry }
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::decide::digest;
 use super::{
-    ContextValue, Created, Event, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal, Recorded,
-    Revision, Session, SessionId, SessionStatus, Timestamp,
+    ContextValue, Created, Event, Hold, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal,
+    Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, limits,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Seen only when a journal was
@@ -75,6 +75,7 @@ impl Session {
             context: OrdMap::new(),
             context_bytes: 0,
             signals: OrdMap::new(),
+            holds: Arc::default(),
         }
     }
 
@@ -93,8 +94,17 @@ impl Session {
                 self.status = SessionStatus::Running;
                 self.started_at = Some(recorded.at);
             }
-            Event::Paused => self.status = SessionStatus::Paused,
-            Event::Resumed => self.status = SessionStatus::Running,
+            Event::Paused { held } => {
+                self.status = SessionStatus::Paused;
+                if *held {
+                    // The event before it was the last thing that happened where the run came from.
+                    hold(&mut self.holds, self.updated_at);
+                }
+            }
+            Event::Resumed => {
+                self.status = SessionStatus::Running;
+                self.release(recorded.at);
+            }
             Event::Completed { outputs } => {
                 self.outputs.clone_from(outputs);
                 self.end(SessionStatus::Completed, recorded.at, "the session completed");
@@ -133,7 +143,7 @@ impl Session {
         let fits = match event {
             Event::Created(_) => false,
             Event::Started => self.status == SessionStatus::Pending,
-            Event::Paused | Event::Completed { .. } => self.status == SessionStatus::Running,
+            Event::Paused { held: false } | Event::Completed { .. } => self.status == SessionStatus::Running,
             Event::Resumed => self.status == SessionStatus::Paused,
             Event::Cancelled { .. } | Event::ContextSet { .. } | Event::ProposalSet { .. } => !self.status.is_ended(),
             _ => self.status.is_live(),
@@ -151,7 +161,7 @@ impl Session {
     }
 
     fn change_node(&mut self, recorded: &Recorded) {
-        let Event::NodeStatusChanged { node_id, status, attempt, name, node_type, progress, error, output } =
+        let Event::NodeStatusChanged { node_id, status, attempt, name, node_type, progress, error, output, retry } =
             &recorded.event
         else {
             return;
@@ -163,6 +173,11 @@ impl Session {
         if from.is_final() && !status.is_final() {
             (next.started_at, next.completed_at, next.progress, next.error) = (None, None, None, None);
         }
+        if from == NodeStatus::Pending && status.is_active() && held.snapshot.retry.is_some() {
+            // That of the attempt before.
+            next.error = None;
+        }
+        next.retry = retry.or_else(|| held.retry_after(*status));
         next.status = *status;
         if !matches!(status, NodeStatus::Pending | NodeStatus::Skipped) {
             next.started_at.get_or_insert(recorded.at);
@@ -231,6 +246,9 @@ impl Session {
                 } else {
                     ended.status = NodeStatus::Skipped;
                 }
+                if let Some(retry) = &mut ended.retry {
+                    retry.due_at = None;
+                }
                 Node::new(ended, node.output)
             })
             .collect();
@@ -238,8 +256,17 @@ impl Session {
             self.put_node(node);
         }
         self.signals = OrdMap::new();
+        self.release(at);
         self.status = status;
         self.completed_at = Some(at);
+    }
+
+    fn release(&mut self, at: Timestamp) {
+        if self.is_held()
+            && let Some(hold) = Arc::make_mut(&mut self.holds).last_mut()
+        {
+            hold.to = Some(at);
+        }
     }
 
     fn ensure_node(&mut self, node_id: &NodeId) {
@@ -265,6 +292,14 @@ impl Session {
             self.active.remove(&id);
         }
     }
+}
+
+/// Stops the clocks of a run at a time.
+pub(super) fn hold(holds: &mut Arc<Vec<Hold>>, from: Timestamp) {
+    let holds = Arc::make_mut(holds);
+    holds.push(Hold { from, to: None });
+    let excess = holds.len().saturating_sub(limits::HOLDS);
+    holds.drain(..excess);
 }
 
 impl Origin {

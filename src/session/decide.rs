@@ -23,7 +23,9 @@ pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusa
     let kind = command.kind();
     match command {
         Command::Start => transition(session, kind, &[SessionStatus::Pending], Event::Started),
-        Command::Pause => transition(session, kind, &[SessionStatus::Running], Event::Paused),
+        Command::Pause => transition(session, kind, &[SessionStatus::Running], Event::Paused { held: false }),
+        Command::Hold if session.is_held() => Ok(Vec::new()),
+        Command::Hold => transition(session, kind, LIVE, Event::Paused { held: true }),
         Command::Resume => transition(session, kind, &[SessionStatus::Paused], Event::Resumed),
         Command::Complete { outputs } => complete(session, kind, outputs.as_ref()),
         Command::Fail { error } => {
@@ -107,7 +109,7 @@ fn complete(session: &Session, command: &'static str, outputs: Option<&Value>) -
 }
 
 fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
-    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output } = command else {
+    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, retry } = command else {
         return Ok(Vec::new());
     };
     require_live(session, command.kind())?;
@@ -129,6 +131,7 @@ fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, R
         progress: *progress,
         error: error.clone(),
         output: output.clone().map(Arc::new),
+        retry: *retry,
     }])
 }
 
@@ -149,7 +152,7 @@ fn says_nothing_new(node: &Node, command: &Command) -> bool {
     fn same<T: PartialEq>(given: &Option<T>, held: &Option<T>) -> bool {
         given.is_none() || given == held
     }
-    let Command::SetNodeStatus { name, node_type, progress, error, output, .. } = command else {
+    let Command::SetNodeStatus { name, node_type, progress, error, output, retry, .. } = command else {
         return true;
     };
     let held = &node.snapshot;
@@ -157,6 +160,7 @@ fn says_nothing_new(node: &Node, command: &Command) -> bool {
         && same(node_type, &held.kind)
         && same(progress, &held.progress)
         && same(error, &held.error)
+        && same(retry, &held.retry)
         && output.as_ref().is_none_or(|output| node.output.is_some_and(|held| held.digest == digest(output)))
 }
 

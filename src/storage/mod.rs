@@ -36,7 +36,7 @@ pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
 pub use export::{Ancestor, ExportedEvent, PageSize};
 pub use import::{Import, ImportedMessage};
-pub use leases::Parked;
+pub use leases::{Parked, Taken};
 use memories::Searchers;
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
 pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};

@@ -147,6 +147,7 @@ pub fn error_code(error: &HubError) -> ErrorCode {
         HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow) => ErrorCode::NotFound,
         HubError::Constraint(_) => ErrorCode::Conflict,
         HubError::CannotRun(_) => ErrorCode::InvalidGraph,
+        HubError::BadSignal(_) => ErrorCode::BadRequest,
         HubError::Unavailable => ErrorCode::Unavailable,
         HubError::Internal => ErrorCode::Internal,
     }

@@ -57,6 +57,7 @@ async fn report_progress(context: &NodeContext, mut progress: watch::Receiver<Op
             progress: newest,
             error: None,
             output: None,
+            retry: None,
         };
         let sent = context.stop.run_until_cancelled(context.link.send(vec![report])).await;
         if !matches!(sent, Some(Ok(()))) {
