@@ -159,6 +159,8 @@ fn prepare(sessions: &mut [Session]) -> Prepared {
                     error: None,
                     output: None,
                     retry: None,
+                    input: None,
+                    next_ids: None,
                 },
             };
             for event in session::decide(session, &command).expect("accepted") {

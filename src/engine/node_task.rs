@@ -201,12 +201,17 @@ impl NodeTask {
     }
 
     fn status(&self, status: NodeStatus) -> Command {
-        self.ended(status, None, None)
+        set_status(self.context.id().clone(), status, None, None, None)
     }
 
+    /// The report of an end, with what the attempt worked on.
     fn ended(&self, status: NodeStatus, error: Option<String>, output: Option<Value>) -> Command {
         let output = output.filter(|output| !output.is_null());
-        set_status(self.context.id().clone(), status, None, error, output)
+        let mut report = set_status(self.context.id().clone(), status, None, error, output);
+        if let Command::SetNodeStatus { input, .. } = &mut report {
+            *input = self.context.input();
+        }
+        report
     }
 }
 
@@ -260,5 +265,16 @@ pub(super) fn set_status(
     error: Option<String>,
     output: Option<Value>,
 ) -> Command {
-    Command::SetNodeStatus { node_id, status, name: None, node_type: None, progress, error, output, retry: None }
+    Command::SetNodeStatus {
+        node_id,
+        status,
+        name: None,
+        node_type: None,
+        progress,
+        error,
+        output,
+        input: None,
+        next_ids: None,
+        retry: None,
+    }
 }

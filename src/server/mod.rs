@@ -23,9 +23,12 @@ use crate::ws::{Gateway, GatewayOptions};
 
 /// How long the first contact with the database may take.
 const FIRST_CONTACT: Duration = Duration::from_secs(30);
-/// How long connections may take to end.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// How long the database may take for what was accepted.
+/// How long everything together may take to end, but for the embedded PostgreSQL, which has a limit of
+/// its own.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+/// How long of it connections may take to end.
+const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
+/// How long of it the database may take for what was accepted.
 const FLUSH: Duration = Duration::from_secs(20);
 
 /// Why the server cannot run.
@@ -151,15 +154,22 @@ impl Server {
         let (embeddings, engine) = (app.embeddings.clone(), app.engine.clone());
         let connections = accept::serve(listener, router(app), shutdown).await;
         tracing::info!("stopping");
+        let deadline = Instant::now() + SHUTDOWN_GRACE;
         stop.cancel();
-        let farewell = async { tokio::join!(gateway.closed(), connections.shutdown()) };
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        let closing = async { tokio::join!(gateway.closed(), connections.shutdown()) };
+        if tokio::time::timeout(CONNECTIONS_GRACE, closing).await.is_err() {
             tracing::warn!("some clients did not end their connections in time");
         }
-        // First what sends commands, then what writes them.
-        tokio::join!(embeddings.shutdown(), engine.shutdown());
-        hub.shutdown(FLUSH).await;
-        storage.close().await;
+        let flushing = async {
+            // First what sends commands, then what writes them.
+            tokio::join!(embeddings.shutdown(), engine.shutdown());
+            hub.shutdown(FLUSH).await;
+            // Waits for requests that still use a connection.
+            storage.close().await;
+        };
+        if tokio::time::timeout_at(deadline, flushing).await.is_err() {
+            tracing::warn!("some requests were cut off, since they did not end in time");
+        }
         if let Some(cluster) = cluster
             && let Err(error) = cluster.stop().await
         {

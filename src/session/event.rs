@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    GraphDefinition, Keyframe, Message, MessageRole, NodeId, NodeStatus, Progress, Retry, Revision, Session, SessionId,
-    Timestamp,
+    GraphDefinition, Keyframe, Message, MessageRole, Moment, NodeId, NodeStatus, Progress, Retry, Revision, Session,
+    SessionId, Timestamp,
 };
 
 /// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
@@ -237,6 +237,13 @@ pub enum Event {
         output: Option<Arc<Value>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry: Option<Retry>,
+        /// What the attempt works on.
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        input: Option<Arc<Value>>,
+        /// Which of its next nodes follow; absent when all do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_ids: Option<Vec<NodeId>>,
     },
     UsageRecorded {
         node_id: NodeId,
@@ -306,4 +313,11 @@ pub struct Recorded {
     /// Never earlier than the event before it.
     pub at: Timestamp,
     pub event: Event,
+}
+
+impl Recorded {
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { revision: self.revision, at: self.at }
+    }
 }

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, Driver, GraphDefinition, Hold, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin,
-    OutputRef, PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp, limits, validate,
+    ContextValue, Driver, GraphDefinition, Hold, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus,
+    Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp, limits,
+    validate,
 };
 
 /// Everything of a state that its `created` event does not already say.
@@ -20,6 +21,8 @@ use super::{
 #[serde(rename_all = "camelCase")]
 pub struct Keyframe {
     status: SessionStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status_since: Option<Moment>,
     updated_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<Timestamp>,
@@ -52,17 +55,25 @@ struct KeyframeNode {
     node: NodeStateSnapshot,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<OutputRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input: Option<OutputRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Moment>,
 }
 
 impl KeyframeNode {
     fn check(&self) -> Result<(), Refusal> {
-        let Self { node, output } = self;
+        let Self { node, output, input, since: _ } = self;
         validate::id("nodeId", node.id.as_str())?;
         validate::optional(node.name.as_deref(), |name| validate::name("name", name))?;
         validate::optional(node.kind.as_deref(), |kind| validate::name("type", kind))?;
         validate::optional(node.error.as_deref(), |error| validate::text("error", error, limits::ERROR_BYTES))?;
+        validate::optional(node.next_ids.as_deref(), validate::next)?;
         if output.is_some_and(|output| output.depth == 0 || output.revision == 0) {
             return Err(Refusal::Invalid { field: "output", problem: "must stand in the history of an ancestor" });
+        }
+        if input.is_some() {
+            return Err(Refusal::Invalid { field: "input", problem: "must stand in the session's own history" });
         }
         Ok(())
     }
@@ -89,6 +100,7 @@ impl Keyframe {
     pub fn of(session: &Session) -> Self {
         Self {
             status: session.status,
+            status_since: session.status_since,
             updated_at: session.updated_at,
             started_at: session.started_at,
             completed_at: session.completed_at,
@@ -98,7 +110,12 @@ impl Keyframe {
             nodes: session
                 .nodes
                 .values()
-                .map(|node| KeyframeNode { node: node.snapshot.clone(), output: node.output })
+                .map(|node| KeyframeNode {
+                    node: node.snapshot.clone(),
+                    output: node.output,
+                    input: node.input,
+                    since: node.since,
+                })
                 .collect(),
             total_tokens: session.total_tokens,
             total_cost_usd: session.total_cost_usd,
@@ -108,9 +125,10 @@ impl Keyframe {
         }
     }
 
-    /// This state as a fork of its session begins with it: the outputs are one journal further away,
-    /// and undelivered signals arrive with the fork's own first event. What the built-in engine would
-    /// go on with at once is held, so that nothing happens before somebody says so.
+    /// This state as a fork of its session begins with it: the outputs are one journal further away, the
+    /// inputs are left to the session that they were given in, and undelivered signals arrive with the fork's
+    /// own first event. What the built-in engine would go on with at once is held, so that nothing happens
+    /// before somebody says so.
     #[must_use]
     pub(super) fn inherited(mut self, driver: Driver) -> Self {
         if driver == Driver::Builtin && self.status.is_live() {
@@ -119,8 +137,12 @@ impl Keyframe {
                 super::apply::hold(&mut self.holds, self.updated_at);
             }
         }
-        for output in self.nodes.iter_mut().filter_map(|node| node.output.as_mut()) {
-            output.depth += 1;
+        self.status_since = None;
+        for node in &mut self.nodes {
+            (node.since, node.input) = (None, None);
+            if let Some(output) = &mut node.output {
+                output.depth += 1;
+            }
         }
         for signal in self.signals.values_mut() {
             signal.revision = 1;
@@ -224,24 +246,40 @@ impl Keyframe {
         Ok(serde_json::from_str(json)?)
     }
 
-    /// The state of session `id` at `revision`, given what its `created` event settled.
-    ///
-    /// A fork restores its parent's state under its own id, as its own revision 1, at the time of
-    /// its own creation (`at`); everything else passes the keyframe's own time through
-    /// [`Keyframe::restore_stored`].
+    /// The first state of a fork: its parent's under its own id, as its own revision 1, at the time of
+    /// its own creation. Its history begins there.
+    pub(super) fn restore_fork(&self, id: SessionId, at: Timestamp, origin: Arc<Origin>) -> Session {
+        let beginning = Some(Moment { revision: 1, at });
+        let session = self.restore(id, 1, at, origin, |_| beginning);
+        Session { status_since: beginning, ..session }
+    }
+
+    /// The state this keyframe was taken from, given the session's first state.
     #[must_use]
-    pub fn restore(&self, id: SessionId, revision: Revision, at: Timestamp, origin: Arc<Origin>) -> Session {
-        let nodes: OrdMap<NodeId, Arc<Node>> = self
-            .nodes
-            .iter()
-            .map(|stored| (stored.node.id.clone(), Arc::new(Node::new(stored.node.clone(), stored.output))))
-            .collect();
+    pub fn restore_stored(&self, first: &Session, revision: Revision) -> Session {
+        self.restore(first.id, revision, self.updated_at, Arc::clone(&first.origin), |stored| stored.since)
+    }
+
+    fn restore(
+        &self,
+        id: SessionId,
+        revision: Revision,
+        at: Timestamp,
+        origin: Arc<Origin>,
+        since: impl Fn(&KeyframeNode) -> Option<Moment>,
+    ) -> Session {
+        let node = |stored: &KeyframeNode| {
+            Node::new(stored.node.clone(), stored.output).given(stored.input).since(since(stored))
+        };
+        let nodes: OrdMap<NodeId, Arc<Node>> =
+            self.nodes.iter().map(|stored| (stored.node.id.clone(), Arc::new(node(stored)))).collect();
         let active: OrdSet<NodeId> =
             nodes.iter().filter(|(_, node)| node.snapshot.status.is_active()).map(|(id, _)| id.clone()).collect();
         Session {
             id,
             origin,
             status: self.status,
+            status_since: self.status_since,
             revision,
             updated_at: at,
             started_at: self.started_at,
@@ -263,11 +301,5 @@ impl Keyframe {
             signals: self.signals.iter().map(|(id, signal)| (id.clone(), Arc::new(signal.clone()))).collect(),
             holds: Arc::clone(&self.holds),
         }
-    }
-
-    /// The state this keyframe was taken from, given the session's first state.
-    #[must_use]
-    pub fn restore_stored(&self, first: &Session, revision: Revision) -> Session {
-        self.restore(first.id, revision, self.updated_at, Arc::clone(&first.origin))
     }
 }

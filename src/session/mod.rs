@@ -47,7 +47,7 @@ pub use ids::{NodeId, Revision, SessionId};
 pub use keyframe::{Keyframe, KeyframeError};
 pub use memory::{Memory, check_embedding};
 pub use merge_patch::{NotExpressible, diff as merge_diff};
-pub use node::{Node, NodeStateSnapshot, OutputRef, Progress, Retry, TokenUsage, usd};
+pub use node::{Moment, Node, NodeStateSnapshot, OutputRef, Progress, Retry, TokenUsage, usd};
 pub use patch::{nearest_patch, patch_between};
 pub use refusal::Refusal;
 pub use snapshot::{Message, NodeCounts, SessionEntity, SessionSummary, WorkflowSession};

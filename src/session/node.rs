@@ -107,11 +107,14 @@ pub struct NodeStateSnapshot {
     /// Present once the node is, or was, to be tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// Of a node that decided: which of its next nodes follow. Absent when all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ids: Option<Vec<NodeId>>,
 }
 
-/// Where a node's last output stands in the journal, and how to recognise the same output again.
+/// Where a node's last output or input stands in the journal, and how to recognise the same one again.
 ///
-/// Outputs can be large and no snapshot shows them, so the state keeps only this.
+/// Both can be large and no snapshot shows them, so the state keeps only this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputRef {
@@ -136,6 +139,14 @@ fn is_own(depth: &u32) -> bool {
     *depth == 0
 }
 
+/// Where in a session's history something began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moment {
+    pub revision: Revision,
+    pub at: Timestamp,
+}
+
 /// One node's state: what viewers see, and what only the server needs.
 ///
 /// Immutable once made; a change makes a new one. That is why its JSON can be kept beside it, and
@@ -144,13 +155,30 @@ fn is_own(depth: &u32) -> bool {
 pub struct Node {
     pub snapshot: NodeStateSnapshot,
     pub output: Option<OutputRef>,
+    /// What its last attempt works on. Always in the session's own journal: a fork begins without.
+    pub input: Option<OutputRef>,
+    /// Since when it has stood in its status, on its attempt. `None` in a state that was restored from a
+    /// keyframe of a version that did not keep it.
+    pub since: Option<Moment>,
     encoded: OnceLock<Box<RawValue>>,
 }
 
 impl Node {
     #[must_use]
     pub fn new(snapshot: NodeStateSnapshot, output: Option<OutputRef>) -> Self {
-        Self { snapshot, output, encoded: OnceLock::new() }
+        Self { snapshot, output, input: None, since: None, encoded: OnceLock::new() }
+    }
+
+    #[must_use]
+    pub fn given(mut self, input: Option<OutputRef>) -> Self {
+        self.input = input;
+        self
+    }
+
+    #[must_use]
+    pub fn since(mut self, since: Option<Moment>) -> Self {
+        self.since = since;
+        self
     }
 
     /// What is left of [`Retry`] when the node becomes `status` and nothing is said of it.
@@ -179,6 +207,7 @@ impl Node {
             attempt: None,
             error: None,
             retry: None,
+            next_ids: None,
         };
         Self::new(snapshot, None)
     }
@@ -186,7 +215,7 @@ impl Node {
 
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
-        self.snapshot == other.snapshot && self.output == other.output
+        self.snapshot == other.snapshot && self.output == other.output && self.input == other.input
     }
 }
 

@@ -22,9 +22,8 @@ impl Run {
         self.rounds = Rounds::of(session);
         self.phase.send_replace(Self::is_paused(session.status));
         let open = self.open_decisions(session);
-        let past = |node: &NodeId| match open.contains_key(node) {
-            true => Past::Ended(Outcome::Completed),
-            false => past(&self.plan, session, node),
+        let past = |node: &NodeId| {
+            if open.contains_key(node) { Past::Ended(Outcome::Completed) } else { past(&self.plan, session, node) }
         };
         let Restored { schedule, step, reset } =
             Schedule::restore(&self.plan.graph, past, |node| self.rounds.past(node))?;

@@ -58,6 +58,8 @@ async fn report_progress(context: &NodeContext, mut progress: watch::Receiver<Op
             error: None,
             output: None,
             retry: None,
+            input: None,
+            next_ids: None,
         };
         let sent = context.stop.run_until_cancelled(context.link.send(vec![report])).await;
         if !matches!(sent, Some(Ok(()))) {

@@ -29,18 +29,20 @@ async fn an_output_that_the_outputs_of_the_run_cannot_hold_is_left_out_of_them()
 
 #[tokio::test]
 async fn what_cannot_be_recorded_fails_its_node_and_with_it_the_run() {
-    let too_deep = json!({"output": nested(limits::JSON_DEPTH + 1)});
+    let nul = r#"a{{ "\u0000" }}b"#;
     let context = json!({"assign": {"context": {"big": "x".repeat(limits::CONTEXT_BYTES)}}});
     for (properties, expected) in [
-        (too_deep, "nested"),
-        (json!({"output": "a\u{0}b"}), "NUL"),
+        (json!({"output": [[["{{nodes.deep.output}}"]]]}), "nested"),
+        (json!({ "output": nul }), "NUL"),
         (context, "the context data goes beyond"),
-        (json!({"remember": {"content": "a\u{0}"}}), "NUL"),
+        (json!({"remember": {"content": nul}}), "NUL"),
     ] {
         for retries in [0, 1] {
             let mut properties = properties.clone();
             properties["retries"] = json!(retries);
-            let (local, ended) = Running::start(graph(&[("a", "sequence", properties, &[])]), 1).end().await;
+            let deep = json!({"output": nested(limits::JSON_DEPTH - 2)});
+            let graph = graph(&[("deep", "sequence", deep, &["a"]), ("a", "sequence", properties, &[])]);
+            let (local, ended) = Running::start(graph, 1).end().await;
             let Ok(Ended::Failed { error }) = ended else { panic!("{expected}: {ended:?}") };
             assert!(error.contains("'a'") && error.contains(expected), "{error}");
             assert_eq!(local.session().nodes["a"].snapshot.attempt, Some(1 + retries));
@@ -50,7 +52,7 @@ async fn what_cannot_be_recorded_fails_its_node_and_with_it_the_run() {
 
 #[tokio::test]
 async fn a_question_that_cannot_be_asked_fails_the_run() {
-    let question = json!({"prompt": "a\u{0}"});
+    let question = json!({"prompt": r#"a{{ "\u0000" }}"#});
     let (_, ended) = Running::start(graph(&[("r", "human_review", question, &[])]), 1).end().await;
     assert!(matches!(&ended, Ok(Ended::Failed { error }) if error.contains("NUL")), "{ended:?}");
 }
@@ -112,17 +114,16 @@ async fn an_attempt_that_takes_its_server_down_each_time_is_given_up() {
     let graph = graph(&[("a", "command", sh("sleep 300"), &[])]);
     let mut running = Running::start(graph, 1);
     let local = running.local.clone();
+    local.until("it runs", |s| !s.active.is_empty()).await;
     for crashes in 1..=2 {
-        let attempt = local.session().nodes["a"].snapshot.attempt.unwrap_or(0) + 1;
-        local.until("it runs", |s| s.nodes["a"].snapshot.attempt == Some(attempt) && !s.active.is_empty()).await;
         running.ended.abort();
         // Each attempt brought the run further by its report.
         running = after_crashes(&local, 1);
-        local
-            .until("it was cut off", |s| {
-                s.nodes["a"].snapshot.retry.is_some_and(|retry| retry.cut_off == Some(crashes)) && !s.active.is_empty()
-            })
-            .await;
+        let was_cut_off = |s: &Session| {
+            let retry = s.nodes["a"].snapshot.retry.unwrap_or_default();
+            retry.cut_off == Some(crashes) && !s.active.is_empty()
+        };
+        local.until("it was cut off", was_cut_off).await;
     }
     running.ended.abort();
     let ended = after_crashes(&local, 1).end().await.1;

@@ -71,37 +71,63 @@ struct Driven {
     /// What happened in the sessions that this one descends from, up to the forks.
     before: Vec<Recorded>,
     running: Running,
+    /// While nobody drives it: at which revision, and until when.
+    parked: Option<(u64, Option<Instant>)>,
+    ended: Option<Ended>,
 }
 
 impl Driven {
     fn start(graph: &GraphDefinition) -> Self {
         let local = Local::new(graph);
-        Self { running: Running::take_up(local.clone(), OPTIONS), before: Vec::new(), local }
+        let running = Running::take_up(local.clone(), OPTIONS);
+        Self { running, before: Vec::new(), local, parked: None, ended: None }
     }
 
     fn again(&mut self) {
+        (self.parked, self.ended) = (None, None);
         self.running = Running::take_up(self.local.clone(), OPTIONS);
     }
 
     /// Drives until the session has come to a revision, or has ended; returns its end.
     async fn until(&mut self, revision: u64) -> Option<Ended> {
-        loop {
+        while self.ended.is_none() {
             let local = self.local.clone();
-            let there = local.until("as far", |session| session.revision >= revision || session.status.is_ended());
+            let is_there = move |session: &Session| session.revision >= revision && !session.status.is_ended();
+            let there = local.until("as far", is_there);
+            if let Some((parked_at, wake_at)) = self.parked {
+                let moved = local.until("a change", |session| session.revision > parked_at);
+                tokio::select! {
+                    biased;
+                    () = there => return None,
+                    () = moved => self.again(),
+                    () = crate::engine::run::timers::at(wake_at) => self.again(),
+                }
+                continue;
+            }
             tokio::select! {
+                biased;
+                () = there => return None,
                 ended = &mut self.running.ended => match ended.expect("no panic").expect("an end") {
                     Ended::Parked { revision, wake_after } => {
-                        let moved = local.until("a change", |session| session.revision > revision);
-                        match wake_after {
-                            Some(time) => drop(tokio::time::timeout(time, moved).await),
-                            None => moved.await,
-                        }
-                        self.again();
+                        self.parked = Some((revision, wake_after.map(|time| Instant::now() + time)));
                     }
-                    ended => return Some(ended),
+                    ended => self.ended = Some(ended),
                 },
-                () = there, if !local.session().status.is_ended() => return None,
             }
+        }
+        self.ended.clone()
+    }
+
+    /// Ends the run, one way or the other, and goes on with a new one unless the session has ended.
+    async fn go_on(&mut self, change: impl FnOnce(&mut Self)) {
+        if self.parked.is_none() && self.ended.is_none() {
+            let _ = (&mut self.running.ended).await;
+        }
+        change(self);
+        if self.local.session().status.is_ended() {
+            self.ended = Some(Ended::Completed);
+        } else {
+            self.again();
         }
     }
 
@@ -109,33 +135,21 @@ impl Driven {
         match interruption {
             Interruption::Pause(seconds) => {
                 if self.local.try_tell(Command::Pause) {
-                    let paused = tokio::time::sleep(Duration::from_secs(seconds));
-                    tokio::select! {
-                        _ = self.until(u64::MAX) => {}
-                        () = paused => {}
-                    }
+                    let _ = tokio::time::timeout(Duration::from_secs(seconds), self.until(u64::MAX)).await;
                     self.local.try_tell(Command::Resume);
-                    if self.running.ended.is_finished() {
-                        self.again();
-                    }
                 }
             }
             Interruption::Detach => {
                 self.running.detach.cancel();
-                let _ = (&mut self.running.ended).await;
-                self.again();
+                self.go_on(|_| ()).await;
             }
             Interruption::Kill => {
                 self.running.ended.abort();
-                let _ = (&mut self.running.ended).await;
-                self.restore();
-                self.again();
+                self.go_on(|driven| driven.restore()).await;
             }
             Interruption::Fork(part) => {
                 self.running.ended.abort();
-                let _ = (&mut self.running.ended).await;
-                self.fork(part);
-                self.again();
+                self.go_on(|driven| driven.fork(part)).await;
             }
         }
     }
@@ -207,13 +221,11 @@ fn play(graph: &GraphDefinition, interruptions: &[(u64, Interruption)]) -> (Driv
         let mut driven = Driven::start(graph);
         for (after, interruption) in interruptions {
             let revision = driven.local.session().revision + after;
-            if driven.until(revision).await.is_some() {
-                // Only a fork can go on with what has ended.
-                if !matches!(interruption, Interruption::Fork(_)) {
-                    break;
-                }
+            let has_ended = driven.until(revision).await.is_some();
+            // Only a fork can go on with what has ended.
+            if !has_ended || matches!(interruption, Interruption::Fork(_)) {
+                driven.interrupt(*interruption).await;
             }
-            driven.interrupt(*interruption).await;
         }
         let ended = driven.until(u64::MAX).await;
         (driven, ended, began.elapsed())
