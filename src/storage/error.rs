@@ -1,5 +1,6 @@
 //! Database errors, sorted by what a caller can do about them.
 
+use super::setup::SetupError;
 use crate::session::{ApplyError, KeyframeError};
 
 /// Why the database did not do what it was asked.
@@ -28,6 +29,9 @@ pub enum StorageError {
     Event(#[source] serde_json::Error),
     #[error("{0}")]
     Keyframe(#[from] KeyframeError),
+    /// The database is not fit for this server.
+    #[error("{0}")]
+    Setup(#[from] SetupError),
     #[error("cannot migrate the database: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("database error: {0}")]
@@ -104,6 +108,18 @@ fn is_connection_error(error: &sqlx::Error) -> bool {
     )
 }
 
+/// Whether the server, or its certificate, was not to be agreed with.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => {
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            code.is_some_and(|code| code.starts_with("28"))
+        }
+    }
+}
+
 /// Connection exceptions (08), lost races of transactions (40), insufficient resources (53),
 /// operator intervention such as a restart (57), system errors (58), and a server that has become
 /// read-only in a failover.
@@ -116,5 +132,16 @@ impl StorageError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut)
+    }
+
+    /// Whether a server that is starting may wait for this to pass. A password or a certificate that
+    /// is not right stays so.
+    #[must_use]
+    pub fn is_worth_waiting(&self) -> bool {
+        match self {
+            Self::Setup(error) => matches!(error, SetupError::ReadOnly(_)),
+            Self::Unavailable(error) => !is_refusal(error),
+            _ => self.is_transient(),
+        }
     }
 }

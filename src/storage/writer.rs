@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, query};
+use sqlx::postgres::PgConnection;
+use sqlx::query;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::journal::bigint;
+use super::link::STATEMENT;
 use super::memories::{NewMemory, insert};
+use super::pool::Connection;
 use super::{Storage, StorageError};
 use crate::session::{Event, MemoryAdded, MessageAdded, Recorded, Session, SessionId};
 
@@ -51,7 +53,7 @@ pub struct Batch<'a> {
 /// A connection that only writes batches; its statements stay prepared.
 #[derive(Debug)]
 pub struct Writer {
-    connection: PoolConnection<Postgres>,
+    connection: Connection,
     unembedded: Arc<Notify>,
 }
 
@@ -91,9 +93,7 @@ WITH events AS (
 SELECT relive_fence((SELECT count(*) FROM updated), $23)";
 
 impl Writer {
-    pub(super) fn new(mut connection: PoolConnection<Postgres>, unembedded: Arc<Notify>) -> Self {
-        // A writer is given up when its connection is in doubt; nobody else should meet that one.
-        connection.close_on_drop();
+    pub(super) fn new(connection: Connection, unembedded: Arc<Notify>) -> Self {
         Self { connection, unembedded }
     }
 
@@ -108,14 +108,17 @@ impl Writer {
         let has_rows_of_its_own = |row: &EventRow<'_>| {
             matches!(row.recorded.event, Event::MessageAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. })
         };
-        if !batch.events.iter().any(has_rows_of_its_own) {
-            return write_rows(&mut self.connection, batch).await;
-        }
-        let mut transaction = sqlx::Connection::begin(&mut *self.connection).await?;
-        write_rows(&mut transaction, batch).await?;
-        write_texts(&mut transaction, batch).await?;
-        super::usage::write_usage(&mut transaction, batch).await?;
-        transaction.commit().await?;
+        let work = async |connection: &mut PgConnection| {
+            if !batch.events.iter().any(has_rows_of_its_own) {
+                return write_rows(connection, batch).await;
+            }
+            let mut transaction = sqlx::Connection::begin(connection).await?;
+            write_rows(&mut transaction, batch).await?;
+            write_texts(&mut transaction, batch).await?;
+            super::usage::write_usage(&mut transaction, batch).await?;
+            Ok(transaction.commit().await?)
+        };
+        self.connection.run(STATEMENT, work).await?;
         if batch.events.iter().any(lacks_embedding) {
             self.unembedded.notify_one();
         }
