@@ -62,7 +62,8 @@ pub fn check_created(created: &Created) -> Result<(), Refusal> {
         }
     }
     if let Some(graph) = &created.graph {
-        graph.validate().map_err(|_| Refusal::Invalid { field: "graph", problem: "cannot be run" })?;
+        let problem = "cannot be run";
+        graph.validate_for(created.driver).map_err(|_| Refusal::Invalid { field: "graph", problem })?;
     }
     match &created.forked {
         Some(forked) => forked.state.check(created.graph.as_deref()),
