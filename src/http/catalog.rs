@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::error::ApiError;
-use super::extract::{Body, Path, Query};
+use super::extract::{Body, Path, Query, Replacement};
 use super::session_query::{cursor, limit};
 use crate::protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
 use crate::session::{
@@ -164,7 +164,7 @@ macro_rules! catalog_routes {
             pub async fn replace(
                 State(app): State<App>,
                 Path(id): Path<Uuid>,
-                Body(fields): Body<$fields>,
+                Replacement(fields): Replacement<$fields>,
             ) -> Result<Json<$entity>, ApiError> {
                 replace_one::<$entity>(&app, id, &fields, $what).await
             }

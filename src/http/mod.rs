@@ -14,6 +14,7 @@ mod memories;
 mod messages;
 mod observe;
 mod openapi;
+mod parameters;
 mod probes;
 mod session_query;
 mod sessions;

@@ -193,12 +193,14 @@ pub enum Event {
     Paused,
     Resumed,
     /// Pending nodes become `skipped`.
+    #[serde(rename_all = "camelCase")]
     Completed {
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         outputs: Option<Arc<Value>>,
     },
     /// Pending and suspended nodes become `skipped`, running ones `failed`.
+    #[serde(rename_all = "camelCase")]
     Failed {
         error: String,
         /// True when a person stopped the run, rather than the run failing by itself.
@@ -207,10 +209,12 @@ pub enum Event {
         stopped: bool,
     },
     /// Nodes end as on `failed`.
+    #[serde(rename_all = "camelCase")]
     Cancelled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    #[serde(rename_all = "camelCase")]
     NodeStatusChanged {
         node_id: NodeId,
         status: NodeStatus,
@@ -229,6 +233,7 @@ pub enum Event {
         #[ts(type = "unknown", optional)]
         output: Option<Arc<Value>>,
     },
+    #[serde(rename_all = "camelCase")]
     UsageRecorded {
         node_id: NodeId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -244,16 +249,19 @@ pub enum Event {
         #[schema(value_type = f64)]
         cost_usd: Decimal,
     },
+    #[serde(rename_all = "camelCase")]
     ContextSet {
         key: String,
         /// `null`: the entry was removed.
         #[ts(type = "unknown")]
         value: Arc<Value>,
     },
+    #[serde(rename_all = "camelCase")]
     ProposalSet {
         #[ts(type = "unknown")]
         proposal: Arc<Value>,
     },
+    #[serde(rename_all = "camelCase")]
     Signalled {
         node_id: NodeId,
         #[ts(type = "unknown")]
