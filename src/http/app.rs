@@ -31,6 +31,7 @@ use crate::ws::Gateway;
 #[derive(Clone, Debug)]
 pub struct App {
     pub hub: Hub,
+    pub storage: Storage,
     pub gateway: Gateway,
     pub embeddings: Embeddings,
     pub imports: Imports,
@@ -41,7 +42,7 @@ pub struct App {
 
 impl App {
     pub(super) fn storage(&self) -> &Storage {
-        self.hub.storage()
+        &self.storage
     }
 }
 

@@ -12,7 +12,7 @@ use super::socket::Socket;
 use crate::hub::{FeedChange, Hub, HubError};
 use crate::protocol::{ErrorCode, ServerFrame, SessionChange};
 use crate::session::{Revision, Session, SessionId, SessionSummary};
-use crate::storage::{SessionFilter, StorageError};
+use crate::storage::{SessionFilter, Storage, StorageError};
 
 /// The least time between two rounds of changes: a session that changes more often is shown at its
 /// newest.
@@ -24,7 +24,7 @@ const KNOWN: usize = 10_000;
 
 /// Keeps a client's list up to date for as long as it is polled.
 pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: SessionFilter, limit: u32) {
-    let mut list = List { hub: gateway.hub, socket, filter, limit, known: Known::default() };
+    let mut list = List { hub: gateway.hub, storage: gateway.storage, socket, filter, limit, known: Known::default() };
     loop {
         // The feed first, so that no change falls between the list and its changes.
         let mut feed = list.hub.feed();
@@ -43,6 +43,7 @@ pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: Sessio
 
 struct List {
     hub: Hub,
+    storage: Storage,
     socket: Arc<Socket>,
     filter: SessionFilter,
     limit: u32,
@@ -52,7 +53,7 @@ struct List {
 impl List {
     async fn show_all(&mut self) {
         let page = loop {
-            match self.hub.storage().summaries(&self.filter, None, self.limit).await {
+            match self.storage.summaries(&self.filter, None, self.limit).await {
                 Ok(page) => break page,
                 Err(error) => {
                     let error = HubError::from(error);
@@ -78,7 +79,7 @@ impl List {
         let elsewhere: Vec<SessionId> = ids().filter(|id| !held.contains_key(id)).collect();
         let mut stored = match &elsewhere[..] {
             [] => HashMap::new(),
-            ids => self.hub.storage().summaries_of(&self.filter, ids).await?,
+            ids => self.storage.summaries_of(&self.filter, ids).await?,
         };
         for change in changes {
             match change {
