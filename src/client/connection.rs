@@ -194,14 +194,11 @@ impl Connection {
                 None
             }
             ServerFrame::Error { session_id, code, message, retryable, .. } => {
-                match session_id.as_ref().and_then(Given::session_id) {
-                    Some(session_id) => {
-                        self.subscriptions.refused(session_id, ClientError::Refused { code, message }, retryable)
-                    }
-                    None => {
-                        tracing::warn!(code = code.as_str(), %message, "the server reports an error");
-                        None
-                    }
+                if let Some(session_id) = session_id.as_ref().and_then(Given::session_id) {
+                    self.subscriptions.refused(session_id, ClientError::Refused { code, message }, retryable)
+                } else {
+                    tracing::warn!(code = code.as_str(), %message, "the server reports an error");
+                    None
                 }
             }
             frame => session_of(&frame).and_then(|session_id| self.subscriptions.take(session_id, frame)),

@@ -17,7 +17,7 @@ use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
 use super::parameters::KnownParameters;
 use super::{
     archive, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, parameters, probes,
-    sessions, sockets, usage,
+    sessions, sockets, tokens, usage,
 };
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
@@ -109,6 +109,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(commands::control))
         .routes(routes!(commands::signal))
         .routes(routes!(commands::review))
+        .routes(routes!(tokens::show))
         .merge(texts())
         .merge(catalog::routes())
 }

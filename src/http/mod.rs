@@ -10,6 +10,7 @@ mod error;
 mod extract;
 mod forks;
 mod history;
+mod idempotency;
 mod memories;
 mod messages;
 mod observe;
@@ -19,6 +20,7 @@ mod probes;
 mod session_query;
 mod sessions;
 mod sockets;
+mod tokens;
 mod usage;
 
 pub use access::AccessRules;

@@ -241,7 +241,8 @@ pub enum ServerFrame {
         message: String,
         retryable: bool,
     },
-    /// The session has ended; nothing follows for it. In a replay, its end has been reached.
+    /// The session has ended. Its status changes no more; what its nodes used and said shortly before may
+    /// follow for a minute. In a replay, its end has been reached.
     End {
         session_id: SessionId,
         status: SessionStatus,

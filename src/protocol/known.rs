@@ -14,7 +14,7 @@ mod tree;
 
 use super::{
     ClientFrame, Commands, ControlRequest, CreateMemory, CreateSession, ForkSession, NodeUpdate, ReviewRequest,
-    SearchMemories, SignalRequest,
+    SearchMemories, SignalRequest, TokenChunk,
 };
 use crate::session::{AgentFields, Command, GroupFields, WorkflowFields};
 use shape::Shape;
@@ -95,6 +95,7 @@ from_client!(
     ReviewRequest,
     SearchMemories,
     SignalRequest,
+    Vec<TokenChunk>,
     WorkflowFields,
 );
 

@@ -21,6 +21,7 @@ pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
     ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction,
-    ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
+    ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport,
+    WorkflowPage,
 };
 pub use typescript::export as export_typescript;

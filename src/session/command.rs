@@ -104,6 +104,14 @@ pub enum Command {
         input_tokens: u64,
         #[ts(type = "number")]
         output_tokens: u64,
+        /// Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        cached_input_tokens: Option<u64>,
+        /// Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        reasoning_tokens: Option<u64>,
         #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
         #[ts(type = "number", optional)]
         #[schema(value_type = Option<f64>)]

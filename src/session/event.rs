@@ -244,10 +244,19 @@ pub enum Event {
         input_tokens: u64,
         #[ts(type = "number")]
         output_tokens: u64,
-        #[serde(with = "super::node::usd")]
-        #[ts(type = "number")]
-        #[schema(value_type = f64)]
-        cost_usd: Decimal,
+        /// Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        cached_input_tokens: Option<u64>,
+        /// Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        reasoning_tokens: Option<u64>,
+        /// Absent when nobody knows: usage of a model without a price, for which no cost was given.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
+        #[ts(type = "number", optional)]
+        #[schema(value_type = Option<f64>)]
+        cost_usd: Option<Decimal>,
     },
     #[serde(rename_all = "camelCase")]
     ContextSet {

@@ -71,9 +71,10 @@ impl Import {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] when somebody took the id meanwhile.
-    pub async fn add_session(&mut self, first: &Session) -> Result<(), StorageError> {
-        insert_row(&mut self.transaction, first, None).await
+    /// [`StorageError::Constraint`] when somebody took the id meanwhile, or a session was made under the
+    /// same idempotency key.
+    pub async fn add_session(&mut self, first: &Session, key: Option<&str>) -> Result<(), StorageError> {
+        insert_row(&mut self.transaction, first, key).await
     }
 
     /// Stores events, with the usage they record.
