@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::event::MemoryRow;
 use super::validate::validate;
 use super::{
-    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus, Refusal, Session,
-    SessionStatus, Timestamp, limits,
+    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus, OutputRef, Refusal,
+    Session, SessionStatus, Timestamp, limits,
 };
 
 /// As [`decide_at`], whenever that is: an ended session refuses every command.
@@ -136,6 +136,17 @@ fn usage(command: &Command) -> Option<Event> {
     })
 }
 
+/// What follows a node is among its next nodes in the graph; without a graph anything may.
+fn require_next(session: &Session, node_id: &NodeId, next_ids: &[NodeId]) -> Result<(), Refusal> {
+    let graph = session.origin.graph.as_ref();
+    let node = session.origin.node_of_instance(node_id).unwrap_or(node_id);
+    let known = graph.and_then(|graph| graph.nodes.get(node)).map(|node| &node.next_ids);
+    if known.is_some_and(|known| next_ids.iter().any(|next| !known.contains(next))) {
+        return Err(Refusal::Invalid { field: "nextIds", problem: "must be among the node's nextIds in the graph" });
+    }
+    Ok(())
+}
+
 fn complete(session: &Session, command: &'static str, outputs: Option<&Value>) -> Result<Vec<Event>, Refusal> {
     let outputs = outputs.cloned().map(Arc::new);
     let events = transition(session, command, &[SessionStatus::Running], Event::Completed { outputs })?;
@@ -146,11 +157,13 @@ fn complete(session: &Session, command: &'static str, outputs: Option<&Value>) -
 }
 
 fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
-    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output } = command else {
+    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids } = command
+    else {
         return Ok(Vec::new());
     };
     require_live(session, command.kind())?;
     require_room_for(session, node_id)?;
+    require_next(session, node_id, next_ids.as_deref().unwrap_or_default())?;
     let known = session.nodes.get(node_id).zip(session.reported(node_id));
     let from = known.map_or(NodeStatus::Pending, |(_, reported)| reported.status);
     if from != *status && !from.may_become(*status) {
@@ -168,6 +181,8 @@ fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, R
         progress: *progress,
         error: error.clone(),
         output: output.clone().map(Arc::new),
+        input: input.clone().map(Arc::new),
+        next_ids: next_ids.clone(),
     }])
 }
 
@@ -188,14 +203,19 @@ fn says_nothing_new(node: &Node, held: &NodeStateSnapshot, command: &Command) ->
     fn same<T: PartialEq>(given: &Option<T>, held: &Option<T>) -> bool {
         given.is_none() || given == held
     }
-    let Command::SetNodeStatus { name, node_type, progress, error, output, .. } = command else {
+    let stands = |given: &Option<Value>, held: Option<OutputRef>| {
+        given.as_ref().is_none_or(|given| held.is_some_and(|held| held.is_of(given)))
+    };
+    let Command::SetNodeStatus { name, node_type, progress, error, output, input, next_ids, .. } = command else {
         return true;
     };
     same(name, &held.name)
         && same(node_type, &held.kind)
         && same(progress, &held.progress)
         && same(error, &held.error)
-        && output.as_ref().is_none_or(|output| node.output.is_some_and(|held| held.digest == digest(output)))
+        && same(next_ids, &held.next_ids)
+        && stands(output, node.output)
+        && stands(input, node.input)
 }
 
 /// A fingerprint of a JSON value that is the same in every process (FNV-1a over its text).

@@ -179,7 +179,7 @@ impl super::Session {
         if let Some(instances) = self.instances.get_mut(&id) {
             instances.reported = node.snapshot;
             let summary = instances.summary();
-            self.put_node(Node::new(summary, node.output), moment);
+            self.put_node(Node::new(summary, node.output).given(node.input), moment);
             return;
         }
         let Some(of) = self.origin.node_of_instance(&id).cloned() else { return self.put_node(node, moment) };
@@ -189,6 +189,6 @@ impl super::Session {
         instances.take(held.as_deref().map(|node| &node.snapshot), &node.snapshot);
         let summary = instances.summary();
         self.put_node(node, moment);
-        self.put_node(Node::new(summary, shown.output), moment);
+        self.put_node(Node::new(summary, shown.output).given(shown.input), moment);
     }
 }
