@@ -41,10 +41,16 @@ fn grouped<'a>(rows: &'a [UsageRow], key: impl Fn(&'a UsageRow) -> Option<&'a st
 }
 
 fn add(sum: Usage, row: &UsageRow) -> Usage {
+    // Tokens without a cost are those of a model whose price nobody knows.
+    let is_priced = !row.cost_usd.is_zero() || row.input_tokens.saturating_add(row.output_tokens) == 0;
     Usage {
         calls: sum.calls + row.calls,
         input_tokens: sum.input_tokens.saturating_add(row.input_tokens),
         output_tokens: sum.output_tokens.saturating_add(row.output_tokens),
-        cost_usd: sum.cost_usd.saturating_add(row.cost_usd),
+        cost_usd: if is_priced {
+            Some(sum.cost_usd.unwrap_or_default().saturating_add(row.cost_usd))
+        } else {
+            sum.cost_usd
+        },
     }
 }

@@ -1,6 +1,7 @@
 //! Puts the parts together. `main` and the tests start the server the same way.
 
 mod accept;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -115,6 +116,7 @@ impl Server {
             },
         );
         let stop = CancellationToken::new();
+        tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), storage.clone(), options, stop.clone());
         let means = Means { models, web, storage: storage.clone(), embeddings: embeddings.clone() };

@@ -54,7 +54,7 @@ struct Sums {
 pub(super) async fn write_usage(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
     let mut sums: BTreeMap<(Uuid, &str, &str, &str), Sums> = BTreeMap::new();
     for row in &batch.events {
-        if let Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd } =
+        if let Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd, .. } =
             &row.recorded.event
         {
             let key = (
@@ -67,7 +67,7 @@ pub(super) async fn write_usage(connection: &mut sqlx::PgConnection, batch: &Bat
             sum.calls += 1;
             sum.input_tokens = sum.input_tokens.saturating_add(bigint(*input_tokens));
             sum.output_tokens = sum.output_tokens.saturating_add(bigint(*output_tokens));
-            sum.cost_usd = sum.cost_usd.saturating_add(*cost_usd);
+            sum.cost_usd = sum.cost_usd.saturating_add(cost_usd.unwrap_or_default());
         }
     }
     if sums.is_empty() {
