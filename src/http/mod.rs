@@ -3,8 +3,10 @@
 mod access;
 mod app;
 mod archive;
+mod bodies;
 mod catalog;
 mod commands;
+mod conditions;
 mod dashboard;
 mod error;
 mod extract;
@@ -14,11 +16,14 @@ mod memories;
 mod messages;
 mod observe;
 mod openapi;
+mod origin;
 mod probes;
 mod session_query;
 mod sessions;
 mod sockets;
 mod usage;
 
-pub use access::AccessRules;
+pub use access::{AccessOptions, AccessRules};
 pub use app::{App, router};
+pub use bodies::{BodyLimits, HangUp};
+pub use origin::OriginError;
