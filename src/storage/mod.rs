@@ -21,6 +21,7 @@ mod messages;
 mod notices;
 mod page;
 mod pool;
+mod readiness;
 mod recovery;
 mod replay;
 mod session_list;
@@ -52,6 +53,7 @@ pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 pub use notices::{Listener, Notifier};
 pub use page::{Cursor, Page};
 use pool::Pool;
+pub use readiness::Readiness;
 pub use replay::{PageBounds, StoredEvent};
 pub use session_list::{SessionFilter, SessionText};
 pub use sessions::NewSession;
@@ -103,29 +105,6 @@ impl Storage {
     /// The reason it does not.
     pub async fn ping(&self) -> Result<(), StorageError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
-        Ok(())
-    }
-
-    /// Whether the database takes writes now: it can be reached, is not read-only, and has room.
-    ///
-    /// # Errors
-    ///
-    /// The reason it does not.
-    pub async fn can_write(&self) -> Result<(), StorageError> {
-        let link = self.pool.link();
-        let is_read_only: bool = sqlx::query_scalar("SELECT current_setting('transaction_read_only')::boolean")
-            .fetch_one(&self.pool)
-            .await?;
-        if is_read_only {
-            link.expire();
-            return Err(sqlx::Error::from(io::Error::other(format!("{link}: it is read-only"))).into());
-        }
-        if link.is_full() {
-            // Writing is the only way to find out; nothing of it is kept.
-            let mut transaction = self.pool.begin().await?;
-            transaction.run(async |connection| sqlx::raw_sql(WRITE_SOMETHING).execute(connection).await).await?;
-            link.has_room();
-        }
         Ok(())
     }
 
