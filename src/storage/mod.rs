@@ -134,7 +134,3 @@ impl Storage {
             .get_or_init(|| PgPoolOptions::new().max_connections(4).connect_lazy_with(self.pool.link().options()))
     }
 }
-
-/// More than finds a place in pages that exist.
-const WRITE_SOMETHING: &str = "INSERT INTO settings (name, value)
-    SELECT 'probe', to_jsonb(string_agg(md5(random()::text), '')) FROM generate_series(1, 32768)";
