@@ -18,6 +18,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +30,7 @@ use super::nodes::ServerKinds;
 use super::plan::{Plan, PlanError};
 use super::run::{Control, Ended, RunError, RunOptions, run};
 use crate::hub::{Hub, HubError, StartGate, Submission};
-use crate::session::{Command, GraphDefinition, Revision, Session, SessionId};
+use crate::session::{Command, GraphDefinition, Revision, SessionId};
 use crate::storage::Parked;
 
 /// How often the table is looked at for sessions that nobody drives.
@@ -102,8 +103,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`PlanError`], which names the node.
-    pub fn check(&self, graph: &GraphDefinition) -> Result<(), PlanError> {
-        Plan::new(Arc::new(graph.clone()), &*self.inner.kinds).map(drop)
+    pub async fn check(&self, graph: &GraphDefinition) -> Result<(), PlanError> {
+        Plan::elsewhere(Arc::new(graph.clone()), Arc::clone(&self.inner.kinds)).await.map(drop)
     }
 
     /// Lets go of every session, so that another server, or the next start, can take them up at once.
@@ -121,11 +122,12 @@ struct Gatekeeper {
 }
 
 impl StartGate for Gatekeeper {
-    fn check(&self, session: &Session) -> Result<(), String> {
-        let graph =
-            session.origin.graph.clone().ok_or("the built-in engine needs a graph, and this session has none")?;
-        let plan = Plan::new(graph, &*self.kinds).map_err(|error| error.to_string())?;
-        self.kinds.check_means(&plan)
+    fn check(&self, graph: Option<Arc<GraphDefinition>>) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let graph = graph.ok_or("the built-in engine needs a graph, and this session has none")?;
+            let plan = Plan::elsewhere(graph, Arc::clone(&self.kinds)).await.map_err(|error| error.to_string())?;
+            self.kinds.check_means(&plan)
+        })
     }
 }
 
@@ -301,7 +303,7 @@ impl Supervisor {
 /// One run, from wherever the session stands.
 async fn drive(
     hub: &Hub,
-    kinds: &ServerKinds,
+    kinds: &Arc<ServerKinds>,
     options: EngineOptions,
     id: SessionId,
     detach: &CancellationToken,
@@ -316,7 +318,7 @@ async fn drive(
         return Ok(Ended::Completed);
     }
     let Some(graph) = session.origin.graph.clone() else { return fail(hub, id, "the session has no graph").await };
-    let plan = match Plan::new(graph, kinds) {
+    let plan = match Plan::elsewhere(graph, Arc::clone(kinds)).await {
         Ok(plan) => Arc::new(plan),
         Err(error) => return fail(hub, id, &error.to_string()).await,
     };

@@ -34,14 +34,14 @@ pub struct PageQuery {
 
 /// What is checked of fields beyond their types.
 trait Checked {
-    fn check(&self, app: &App) -> Result<(), ApiError>;
+    fn check(&self, app: &App) -> impl Future<Output = Result<(), ApiError>> + Send;
 }
 
 async fn create_one<E: Entity>(app: &App, fields: &E::Fields) -> Result<(StatusCode, Json<E>), ApiError>
 where
     E::Fields: Checked,
 {
-    fields.check(app)?;
+    fields.check(app).await?;
     Ok((StatusCode::CREATED, Json(app.storage().create_entity(Uuid::now_v7(), fields, Timestamp::now()).await?)))
 }
 
@@ -49,7 +49,7 @@ async fn replace_one<E: Entity>(app: &App, id: Uuid, fields: &E::Fields, what: &
 where
     E::Fields: Checked,
 {
-    fields.check(app)?;
+    fields.check(app).await?;
     let updated = app.storage().update_entity(id, fields, Timestamp::now()).await?;
     updated.map(Json).ok_or_else(|| ApiError::not_found(what))
 }
@@ -83,7 +83,7 @@ fn check_text(field: &'static str, text: &str) -> Result<(), ApiError> {
 }
 
 impl Checked for GroupFields {
-    fn check(&self, _: &App) -> Result<(), ApiError> {
+    async fn check(&self, _: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         check_text("icon", self.icon.as_deref().unwrap_or_default())?;
         check_text("systemPrompt", self.system_prompt.as_deref().unwrap_or_default())
@@ -91,7 +91,7 @@ impl Checked for GroupFields {
 }
 
 impl Checked for AgentFields {
-    fn check(&self, _: &App) -> Result<(), ApiError> {
+    async fn check(&self, _: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         check_text("avatar", self.avatar.as_deref().unwrap_or_default())?;
         check_text("description", self.description.as_deref().unwrap_or_default())?;
@@ -107,12 +107,12 @@ impl Checked for AgentFields {
 }
 
 impl Checked for WorkflowFields {
-    fn check(&self, app: &App) -> Result<(), ApiError> {
+    async fn check(&self, app: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         self.graph.validate()?;
         // Engines outside have types of nodes of their own; a workflow can say that it is for ours.
         if self.graph.properties.get("driver").and_then(serde_json::Value::as_str) == Some(Driver::Builtin.as_str()) {
-            app.engine.check(&self.graph)?;
+            app.engine.check(&self.graph).await?;
         }
         Ok(())
     }

@@ -3,17 +3,19 @@
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::BoxFuture;
+
 use super::Hub;
 use super::error::HubError;
 use super::registry::Registry;
-use crate::session::{Command, Driver, Session, SessionId, SessionStatus};
+use crate::session::{Command, Driver, GraphDefinition, SessionId, SessionStatus};
 
-/// Looks at a session that is about to be started.
+/// Looks at the graph of a session that is about to be started.
 pub trait StartGate: Debug + Send + Sync {
     /// # Errors
     ///
     /// Why it cannot run here, for the client to read.
-    fn check(&self, session: &Session) -> Result<(), String>;
+    fn check(&self, graph: Option<Arc<GraphDefinition>>) -> BoxFuture<'_, Result<(), String>>;
 }
 
 #[derive(Debug, Default)]
@@ -29,12 +31,15 @@ impl Gate {
     pub async fn check(&self, registry: &Registry, id: SessionId, commands: &[Command]) -> Result<(), HubError> {
         let Some(keeper) = self.keeper.get().filter(|_| commands.contains(&Command::Start)) else { return Ok(()) };
         let live = registry.get(id).await?;
-        let head = live.head();
-        let session = head.session();
-        if session.origin.driver != Driver::Builtin || session.status != SessionStatus::Pending {
-            return Ok(());
-        }
-        keeper.check(session).map_err(HubError::CannotRun)
+        let graph = {
+            let head = live.head();
+            let session = head.session();
+            if session.origin.driver != Driver::Builtin || session.status != SessionStatus::Pending {
+                return Ok(());
+            }
+            session.origin.graph.clone()
+        };
+        keeper.check(graph).await.map_err(HubError::CannotRun)
     }
 }
 

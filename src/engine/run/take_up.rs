@@ -1,6 +1,8 @@
 //! From a session's state into the middle of its run: ended nodes keep what they put out, nodes that
 //! wait go on waiting, and those that were cut off begin another attempt.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::budget::since;
@@ -21,7 +23,7 @@ impl Run {
         self.phase.send_replace(Self::is_paused(session.status));
         let past = |node: &NodeId| past(&self.plan, session, node);
         let Restored { schedule, step, reset } =
-            Schedule::restore(&self.plan.graph, past, |node| self.rounds.past(node))?;
+            Schedule::restore_in(Arc::clone(&self.plan.layout), past, |node| self.rounds.past(node));
         self.schedule = schedule;
         self.recall_failure(session);
         let mut commands: Vec<Command> = reset.into_iter().map(pending).collect();
