@@ -134,7 +134,8 @@ export class ReliveClient {
   /** The live list of the sessions that match, on a socket of its own. */
   watchSessions(filters: SessionFilters, handlers: SessionListHandlers = {}): SessionListWatch {
     if (this.#isClosed) throw new Error('the client is closed')
-    const list = new SessionList(this.#connectionSettings(sessionListPath(filters)), handlers, (closed) => {
+    const pages = { baseUrl: this.#url, filters }
+    const list = new SessionList(this.#connectionSettings(sessionListPath(filters)), pages, handlers, (closed) => {
       this.#lists.delete(closed)
     })
     this.#lists.add(list)

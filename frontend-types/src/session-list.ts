@@ -1,8 +1,11 @@
+import { Backoff } from './backoff.js'
+import type { Clock } from './clock.js'
 import { Connection, type ConnectionSettings, type ConnectionState } from './connection.js'
 import { notify, ReliveError } from './errors.js'
-import type { ServerFrame } from './generated/protocol.js'
+import type { ServerFrame, SessionChange, SessionPage } from './generated/protocol.js'
 import type { NodeStatus, SessionStatus, SessionSummary } from './generated/session.js'
 import { share } from './merge-patch.js'
+import { httpUrl } from './web-socket.js'
 
 /** The filters of `GET /sessions`. Times are RFC 3339. */
 export interface SessionFilters {
@@ -32,9 +35,19 @@ export interface SessionListHandlers {
 }
 
 export interface SessionListWatch {
-  /** By id, newest first; of more than `sessionsAtMost` the newest. */
+  /**
+   * By id, newest first; of more than `sessionsAtMost` the newest. After a lost connection it keeps what it
+   * has until it is read again, older pages included.
+   */
   readonly sessions: ReadonlyMap<string, SessionSummary>
+  /** There are older ones, which `readMore` reads. */
+  readonly hasMore: boolean
   readonly connection: ConnectionState
+  /**
+   * Reads the next older page into the list, where it is kept up to date like the others. Calls while one is
+   * under way wait for that one.
+   */
+  readMore(): Promise<void>
   close(): void
 }
 
@@ -51,20 +64,59 @@ export function sessionListPath(filters: SessionFilters): string {
   return search === '' ? '/ws/sessions' : `/ws/sessions?${search}`
 }
 
+/** The address of the page of `GET /sessions` after a cursor. */
+function pageUrl(base: string, filters: SessionFilters, cursor: string): string {
+  const url = new URL(httpUrl(base, sessionListPath(filters).replace('/ws/', '/api/v1/')))
+  url.searchParams.set('cursor', cursor)
+  return url.href
+}
+
 function isNewer(a: SessionSummary, b: SessionSummary): boolean {
   return a.createdAt === b.createdAt ? a.id > b.id : a.createdAt > b.createdAt
 }
 
-/** The live list, on a socket of its own because the filters stand in its address. */
+/** What a list asks over HTTP. */
+export interface Pages {
+  readonly baseUrl: string
+  readonly filters: SessionFilters
+}
+
+/**
+ * The live list, on a socket of its own because the filters stand in its address.
+ *
+ * The socket sends the newest rows once, and then every change of any row, older ones included. So a page
+ * that was read is as live as the rest, until the connection is lost: the rows of older pages are then
+ * *unconfirmed* until their page has been read again.
+ */
 export class SessionList implements SessionListWatch {
   readonly #connection: Connection
+  readonly #pages: Pages
+  readonly #clock: Clock
   readonly #handlers: SessionListHandlers
   readonly #closed: (list: SessionList) => void
+  readonly #backoff: Backoff
   #sessions: ReadonlyMap<string, SessionSummary> = new Map()
+  /** Where the next page begins that has not been read since the socket's first frame. */
+  #cursor: string | undefined
+  #unconfirmed = new Set<string>()
+  /** What left the list while a page was on its way, which may still show it. */
+  readonly #left = new Map<string, number>()
+  #reading: Promise<void> | undefined
+  /** Counts the socket's first frames: a page that was asked for before the last one is of no use. */
+  #generation = 0
+  #isClosed = false
 
-  constructor(settings: ConnectionSettings, handlers: SessionListHandlers, closed: (list: SessionList) => void) {
+  constructor(
+    settings: ConnectionSettings,
+    pages: Pages,
+    handlers: SessionListHandlers,
+    closed: (list: SessionList) => void,
+  ) {
+    this.#pages = pages
+    this.#clock = settings.clock
     this.#handlers = handlers
     this.#closed = closed
+    this.#backoff = new Backoff(settings.backoff)
     this.#connection = new Connection(settings, {
       opened: () => {},
       received: (frame) => this.#received(frame),
@@ -78,32 +130,48 @@ export class SessionList implements SessionListWatch {
     return this.#sessions
   }
 
+  get hasMore(): boolean {
+    return this.#cursor !== undefined && this.#sessions.size < sessionsAtMost
+  }
+
   get connection(): ConnectionState {
     return this.#connection.state
   }
 
   close(): void {
+    this.#isClosed = true
     this.#closed(this)
     this.#connection.close()
+  }
+
+  async readMore(): Promise<void> {
+    if (this.hasMore) await this.#readOnce()
+  }
+
+  #readOnce(): Promise<void> {
+    this.#reading ??= this.#read().finally(() => (this.#reading = undefined))
+    return this.#reading
+  }
+
+  async #read(): Promise<void> {
+    const { baseUrl, filters } = this.#pages
+    const [cursor, generation] = [this.#cursor, this.#generation]
+    if (cursor === undefined || this.#isClosed) return
+    this.#left.clear()
+    const response = await fetch(pageUrl(baseUrl, filters, cursor))
+    if (!response.ok) throw new ReliveError('unavailable', `the next page of the list was answered with ${response.status}`, true)
+    const page = (await response.json()) as SessionPage
+    if (generation === this.#generation && !this.#isClosed) this.#merge(page)
   }
 
   #received(frame: ServerFrame): void {
     switch (frame.type) {
       case 'sessions':
-        this.#show(frame.sessions.map((session) => [session.id, this.#newer(session)] as const))
+        this.#begin(frame.sessions, frame.nextCursor)
         break
-      case 'session': {
-        const { id } = frame.session
-        if (frame.change === 'removed') {
-          this.#show([...this.#sessions].filter(([key]) => key !== id))
-        } else if (this.#sessions.has(id)) {
-          const session = this.#newer(frame.session)
-          if (session !== this.#sessions.get(id)) this.#show(new Map(this.#sessions).set(id, session))
-        } else {
-          this.#add(frame.session)
-        }
+      case 'session':
+        this.#change(frame.change, frame.session)
         break
-      }
       case 'error': {
         const error = new ReliveError(frame.code, frame.message, frame.retryable)
         if (error.retryable) {
@@ -117,6 +185,67 @@ export class SessionList implements SessionListWatch {
       default:
         break
     }
+  }
+
+  /** The newest rows. Older ones that are held stay, unconfirmed, if there are older ones at all. */
+  #begin(newest: readonly SessionSummary[], cursor: string | undefined): void {
+    this.#generation += 1
+    this.#cursor = cursor
+    const last = newest.at(-1)
+    const rows = newest.map((session) => [session.id, this.#newer(session)] as const)
+    const sent = new Set(newest.map(({ id }) => id))
+    const older = cursor === undefined || last === undefined ? [] : [...this.#sessions].filter(([id, held]) => !sent.has(id) && isNewer(last, held))
+    this.#unconfirmed = new Set(older.map(([id]) => id))
+    this.#show([...rows, ...older])
+    if (older.length > 0) void this.#confirm(this.#generation)
+  }
+
+  /** Reads older pages until every row that is held has been seen on one, or is gone. */
+  async #confirm(generation: number): Promise<void> {
+    const isCurrent = () => generation === this.#generation && !this.#isClosed
+    while (this.#unconfirmed.size > 0 && this.#cursor !== undefined && isCurrent()) {
+      try {
+        await this.#readOnce()
+        this.#backoff.reset()
+      } catch {
+        await new Promise<void>((resolve) => this.#clock.setTimeout(resolve, this.#backoff.next()))
+      }
+    }
+  }
+
+  #merge({ sessions, nextCursor }: SessionPage): void {
+    const rows = new Map(this.#sessions)
+    const last = sessions.at(-1)
+    for (const session of sessions) {
+      this.#unconfirmed.delete(session.id)
+      if ((this.#left.get(session.id) ?? -1) < session.revision) rows.set(session.id, this.#newer(session))
+    }
+    for (const id of this.#unconfirmed) {
+      const held = rows.get(id)
+      const isPassed = nextCursor === undefined || last === undefined || (held !== undefined && isNewer(held, last))
+      if (!isPassed) continue
+      this.#unconfirmed.delete(id)
+      rows.delete(id)
+    }
+    this.#cursor = nextCursor
+    this.#show([...rows].sort(([, a], [, b]) => (isNewer(a, b) ? -1 : 1)).slice(0, sessionsAtMost))
+  }
+
+  #change(change: SessionChange, session: SessionSummary): void {
+    const { id } = session
+    this.#unconfirmed.delete(id)
+    if (change === 'removed') {
+      this.#left.set(id, session.revision)
+      if (this.#sessions.has(id)) this.#show([...this.#sessions].filter(([key]) => key !== id))
+      return
+    }
+    this.#left.delete(id)
+    if (!this.#sessions.has(id)) {
+      this.#add(session)
+      return
+    }
+    const newer = this.#newer(session)
+    if (newer !== this.#sessions.get(id)) this.#show(new Map(this.#sessions).set(id, newer))
   }
 
   /** Puts it where it belongs: an older one may come to match the filters later than newer ones. */
@@ -142,6 +271,7 @@ export class SessionList implements SessionListWatch {
   }
 
   #fail(error: ReliveError): void {
+    this.#isClosed = true
     this.#closed(this)
     notify(() => this.#handlers.onError?.(error))
   }

@@ -26,10 +26,19 @@ export function socketConstructor(given: SocketConstructor | undefined): SocketC
   return found
 }
 
-/** The address of `path` under the server's base address, which may be given as http(s) or ws(s). */
+/** The address of a socket at `path` under the server's base address, which may be given as http(s) or ws(s). */
 export function socketUrl(base: string, path: string): string {
+  return addressOf(base, path, 'wss:', 'ws:')
+}
+
+/** As `socketUrl`, of what is asked over HTTP. */
+export function httpUrl(base: string, path: string): string {
+  return addressOf(base, path, 'https:', 'http:')
+}
+
+function addressOf(base: string, path: string, secure: string, plain: string): string {
   const url = new URL(base)
-  url.protocol = url.protocol === 'https:' || url.protocol === 'wss:' ? 'wss:' : 'ws:'
+  url.protocol = url.protocol === 'https:' || url.protocol === 'wss:' ? secure : plain
   const [pathname = '', search = ''] = path.split('?', 2)
   url.pathname = url.pathname.replace(/\/$/, '') + pathname
   url.search = search

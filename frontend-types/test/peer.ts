@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { ClientFrame, NodeStateSnapshot, ServerFrame, WorkflowSession } from '../src/index.js'
@@ -49,32 +50,50 @@ export class PeerConnection {
   }
 }
 
+export interface PeerRequest {
+  readonly path: string
+  answer(body: unknown, status?: number): void
+}
+
 /** A WebSocket server on a free port that does what the test tells it. */
 export class Peer {
   readonly connections = new Recorder<PeerConnection>('connections')
+  /** Requests over HTTP, each waiting for the test's answer. */
+  readonly requests = new Recorder<PeerRequest>('requests')
+  readonly #http: Server
   readonly #server: WebSocketServer
 
-  private constructor(server: WebSocketServer) {
+  private constructor(http: Server, server: WebSocketServer) {
+    this.#http = http
     this.#server = server
+    http.on('request', (request, response) => {
+      this.requests.push({
+        path: request.url ?? '',
+        answer: (body, status = 200) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+      })
+    })
     server.on('connection', (socket, request) => {
       this.connections.push(new PeerConnection(socket, request.url ?? ''))
     })
   }
 
   static async start(): Promise<Peer> {
-    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-    const peer = new Peer(server)
-    await once(server, 'listening')
+    const http = createServer()
+    const peer = new Peer(http, new WebSocketServer({ server: http }))
+    http.listen(0, '127.0.0.1')
+    await once(http, 'listening')
     return peer
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+    return `http://127.0.0.1:${(this.#http.address() as AddressInfo).port}`
   }
 
   stop(): void {
     for (const socket of this.#server.clients) socket.terminate()
     this.#server.close()
+    this.#http.closeAllConnections()
+    this.#http.close()
   }
 }
 

@@ -72,6 +72,70 @@ test('an older session that comes later stands where it belongs, and the oldest 
   assert.equal(held.at(-1), `s${sessionsAtMost - 3}`)
 })
 
+/** Day `n` of a year: the greater, the newer. */
+function on(id: string, day: number, revision = 1): SessionSummary {
+  return { ...summaryOf(id, revision), createdAt: new Date(Date.UTC(2026, 0, day)).toISOString() }
+}
+
+test('older pages are read into the list, and changes that overtake them are kept', async () => {
+  const watch = client.watchSessions({ status: 'running', limit: 2 })
+  const connection = await peer.connections.next()
+  connection.send({ type: 'sessions', sessions: [on('e', 5), on('d', 4)], nextCursor: 'after d' })
+  await until(() => watch.hasMore)
+  const reading = watch.readMore()
+  const again = watch.readMore()
+  const request = await peer.requests.next()
+  assert.equal(request.path, '/api/v1/sessions?status=running&limit=2&cursor=after+d')
+  // While the page is on its way, one of its rows leaves the list and one changes.
+  connection.send({ type: 'session', change: 'removed', session: on('c', 3, 2) }, { type: 'session', change: 'added', session: on('b', 2, 7) })
+  await until(() => watch.sessions.has('b'))
+  request.answer({ sessions: [on('c', 3), on('b', 2)], nextCursor: 'after b' })
+  await Promise.all([reading, again])
+  assert.deepEqual([...watch.sessions].map(([id, { revision }]) => [id, revision]), [['e', 1], ['d', 1], ['b', 7]])
+  const last = watch.readMore()
+  const next = await peer.requests.next()
+  assert.equal(next.path, '/api/v1/sessions?status=running&limit=2&cursor=after+b')
+  next.answer({ sessions: [on('a', 1)] })
+  await last
+  assert.deepEqual([...watch.sessions.keys()], ['e', 'd', 'b', 'a'])
+  assert.equal(watch.hasMore, false)
+})
+
+test('after a lost connection older rows stay until their pages have been read again', async () => {
+  const watch = client.watchSessions({ limit: 2 })
+  const first = await peer.connections.next()
+  first.send({ type: 'sessions', sessions: [on('f', 6), on('e', 5)], nextCursor: 'after e' })
+  await until(() => watch.hasMore)
+  const reading = watch.readMore()
+  ;(await peer.requests.next()).answer({ sessions: [on('d', 4), on('c', 3)], nextCursor: 'after c' })
+  await reading
+  const more = watch.readMore()
+  ;(await peer.requests.next()).answer({ sessions: [on('b', 2), on('a', 1)] })
+  await more
+  first.cut()
+
+  // Meanwhile g was created, e and c were deleted and b went on.
+  const second = await peer.connections.next()
+  second.send({ type: 'sessions', sessions: [on('g', 7), on('f', 6)], nextCursor: 'after f' })
+  ;(await peer.requests.next()).answer({}, 503)
+  assert.deepEqual([...watch.sessions.keys()], ['g', 'f', 'e', 'd', 'c', 'b', 'a'])
+  ;(await peer.requests.next()).answer({ sessions: [on('d', 4), on('b', 2, 5)], nextCursor: 'after b' })
+  await until(() => !watch.sessions.has('c'))
+  assert.deepEqual([...watch.sessions].map(([id, { revision }]) => [id, revision]), [['g', 1], ['f', 1], ['d', 1], ['b', 5], ['a', 1]])
+  ;(await peer.requests.next()).answer({ sessions: [] })
+  await until(() => !watch.sessions.has('a'))
+  assert.deepEqual([...watch.sessions.keys()], ['g', 'f', 'd', 'b'])
+})
+
+/** Waits for a condition that frames or answers bring about. */
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 5_000
+  while (!condition()) {
+    assert.ok(Date.now() < deadline, 'the condition was not met in time')
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
 test('a list that is refused is over', async () => {
   const errors = new Recorder<ReliveError>('errors')
   const watch = client.watchSessions({}, { onError: (error) => errors.push(error) })

@@ -1,4 +1,4 @@
-//! What is wrong with a file.
+//! Why a file is not taken in.
 
 use crate::session::{ApplyError, Implausible, Refusal};
 use crate::storage::{Constraint, StorageError};
@@ -9,14 +9,16 @@ use super::LINE_BYTES;
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The file itself is at fault, from line `line` on, counted from 1.
-    #[error("line {line}: {wrong}")]
-    File { line: u64, wrong: Wrong },
+    #[error("line {line}: {fault}")]
+    File { line: u64, fault: ImportFault },
     #[error("the file is larger than {0} bytes, the most that this server takes")]
     TooLarge(u64),
     #[error("nothing more of the file came for too long")]
     Stalled,
     #[error("the body could not be read")]
     Interrupted,
+    #[error("what was received cannot be kept: {0}")]
+    Spool(#[from] std::io::Error),
     #[error("other sessions are being imported; try again")]
     Busy,
     #[error(transparent)]
@@ -25,7 +27,7 @@ pub enum ImportError {
 
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]
-pub enum Wrong {
+pub enum ImportFault {
     #[error("the file is cut off")]
     CutOff,
     #[error("this is not the line that was exported: its check does not match")]
@@ -34,7 +36,7 @@ pub enum Wrong {
     TooLong,
     #[error("{0}")]
     Json(serde_json::Error),
-    #[error("expected a header with the format relive-session")]
+    #[error("this is not the export of a session: its first line is not a header with the format relive-session")]
     NoHeader,
     #[error("version {0} of the format is not known to this server")]
     Version(u32),
@@ -50,14 +52,14 @@ pub enum Wrong {
     Taken(Constraint),
 }
 
-impl From<ApplyError> for Wrong {
+impl From<ApplyError> for ImportFault {
     fn from(error: ApplyError) -> Self {
         Self::Event(error.into())
     }
 }
 
-impl Wrong {
+impl ImportFault {
     pub(super) fn at(self, line: u64) -> ImportError {
-        ImportError::File { line, wrong: self }
+        ImportError::File { line, fault: self }
     }
 }

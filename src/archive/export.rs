@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde::Serialize;
 
-use super::seal::Seal;
+use super::checksum::RunningChecksum;
 use crate::protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 use crate::session::{Keyframe, Revision, Session, SessionId, Timestamp};
 use crate::storage::{
@@ -24,7 +24,7 @@ pub fn export(
     let export = Export {
         storage,
         session,
-        seal: Seal::default(),
+        checksum: RunningChecksum::default(),
         at: Timestamp::now(),
         counts: ArchiveCounts::default(),
         size: PageSize::default(),
@@ -39,7 +39,7 @@ pub fn export(
 struct Export {
     storage: Storage,
     session: Arc<Session>,
-    seal: Seal,
+    checksum: RunningChecksum,
     at: Timestamp,
     /// Lines written so far.
     counts: ArchiveCounts,
@@ -80,7 +80,7 @@ impl Export {
             Step::Messages { after } => self.messages(after, out).await?,
             Step::Memories { after } => self.memories(after, out).await?,
             Step::End => {
-                let sha256 = self.seal.sha256();
+                let sha256 = self.checksum.sha256();
                 self.line(&ArchiveLine::End { counts: self.counts, sha256 }, out);
                 Step::Done
             }
@@ -90,7 +90,7 @@ impl Export {
 
     fn line(&mut self, line: &impl Serialize, out: &mut Vec<u8>) {
         // The lines' keys are texts and their numbers finite: the two things that could fail.
-        self.seal.write(&serde_json::to_vec(line).unwrap_or_default(), out);
+        self.checksum.write(&serde_json::to_vec(line).unwrap_or_default(), out);
     }
 
     async fn header(&mut self, out: &mut Vec<u8>) -> Result<(), StorageError> {
@@ -112,7 +112,7 @@ impl Export {
         let (id, up_to) = (self.session.id, self.session.revision);
         let page = self.storage.export_events(id, after, up_to, &mut self.size).await?;
         for event in &page {
-            self.seal.write(event_line(id, event).as_bytes(), out);
+            self.checksum.write(event_line(id, event).as_bytes(), out);
         }
         self.counts.events += page.len() as u64;
         match page.last() {

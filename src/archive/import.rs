@@ -1,5 +1,10 @@
-//! Taking a file in.
+//! Taking a file in: received, checked and spooled as fast as its client sends, then stored as fast as
+//! the database takes it.
+//!
+//! What is received is checked on threads for blocking work, since a line may have 16 MiB. Only a file
+//! that is whole and right reaches the database, in one transaction whose length no client decides.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,17 +12,20 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::sync::Semaphore;
 
-use super::checker::Checker;
-use super::error::{ImportError, Wrong};
-use super::lines::Lines;
-use super::seal::Seal;
-use super::target::Target;
-use crate::protocol::ArchiveLine;
-use crate::session::Session;
-use crate::storage::Storage;
+use super::checksum::RunningChecksum;
+use super::error::{ImportError, ImportFault};
+use super::lines::{Lines, NumberedLine};
+use super::spool::{Spool, SpoolReader, SpoolRecord};
+use super::validator::ImportValidator;
+use super::writer::ImportWriter;
+use crate::protocol::{ARCHIVE_FORMAT, ArchiveLine};
+use crate::session::{Keyframe, Session, SessionId};
+use crate::storage::{Constraint, Storage, StorageError};
 
-/// Imports at a time. Each holds a database connection, and its client decides for how long.
-const AT_A_TIME: usize = 2;
+/// Files that are received at a time; each may take as much disk as [`ImportLimits::bytes`] says.
+const RECEIVED_AT_A_TIME: usize = 8;
+/// Files that are stored at a time; each holds a database connection.
+const STORED_AT_A_TIME: usize = 2;
 /// How long a client that sent something wrong is listened to, so that it hears why.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -26,9 +34,11 @@ const LINGER: Duration = Duration::from_secs(10);
 pub struct ImportLimits {
     /// Bytes of a file (4 GiB).
     pub bytes: u64,
-    /// How long a client may send nothing (30 s).
+    /// How long a client may take for [`ImportLimits::pace`] bytes (30 s).
     pub stall: Duration,
-    /// How long it may take in all (an hour).
+    /// Bytes that must come within each [`ImportLimits::stall`] (4 KiB), the last of a file excepted.
+    pub pace: u64,
+    /// How long a file may take to be received in all (an hour).
     pub whole: Duration,
     /// How many numbers an embedding has here (1,536). Others are left out, and made anew.
     pub embedding_dimension: u32,
@@ -39,6 +49,7 @@ impl Default for ImportLimits {
         Self {
             bytes: 4 << 30,
             stall: Duration::from_secs(30),
+            pace: 4 * 1024,
             whole: Duration::from_hours(1),
             embedding_dimension: 1_536,
         }
@@ -50,13 +61,15 @@ impl Default for ImportLimits {
 pub struct Imports {
     storage: Storage,
     limits: ImportLimits,
-    places: Arc<Semaphore>,
+    receiving: Arc<Semaphore>,
+    storing: Arc<Semaphore>,
 }
 
 impl Imports {
     #[must_use]
     pub fn new(storage: Storage, limits: ImportLimits) -> Self {
-        Self { storage, limits, places: Arc::new(Semaphore::new(AT_A_TIME)) }
+        let places = |number| Arc::new(Semaphore::new(number));
+        Self { storage, limits, receiving: places(RECEIVED_AT_A_TIME), storing: places(STORED_AT_A_TIME) }
     }
 
     /// Takes a file in whole, or not at all; returns the session as it is stored.
@@ -71,40 +84,169 @@ impl Imports {
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
-        let Ok(_place) = self.places.try_acquire() else { return Err(ImportError::Busy) };
+        let Ok(_place) = self.receiving.try_acquire() else { return Err(ImportError::Busy) };
         let mut lines = Lines::new(body, self.limits);
-        let reading = tokio::time::timeout(self.limits.whole, self.read(&mut lines, new_id));
-        let outcome = reading.await.unwrap_or(Err(ImportError::Stalled));
-        if outcome.is_err() {
-            lines.linger(LINGER).await;
+        let receiving = tokio::time::timeout(self.limits.whole, self.receive(&mut lines));
+        match receiving.await.unwrap_or(Err(ImportError::Stalled)) {
+            Ok(received) => self.store(received, new_id).await,
+            Err(error) => {
+                lines.linger(LINGER).await;
+                Err(error)
+            }
         }
-        outcome
     }
 
-    async fn read<S, E>(&self, lines: &mut Lines<S>, new_id: bool) -> Result<Session, ImportError>
+    async fn receive<S, E>(&self, lines: &mut Lines<S>) -> Result<Received, ImportError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
-        let mut seal = Seal::default();
-        let mut checker = Checker::new(self.limits.embedding_dimension);
-        let mut target: Option<Target> = None;
-        while let Some(mut text) = lines.next().await? {
-            let number = lines.number;
-            let before = seal.sha256();
-            if !seal.open(&mut text) {
-                return Err(Wrong::Altered.at(number));
+        let mut intake = Intake::new(self.limits.embedding_dimension)?;
+        loop {
+            let batch = lines.next_batch().await?;
+            if batch.is_empty() {
+                return intake.finish(lines.number);
             }
-            let mut line: ArchiveLine = serde_json::from_slice(&text).map_err(|error| Wrong::Json(error).at(number))?;
-            checker.take(&mut line, &before).map_err(|wrong| wrong.at(number))?;
-            let target = match &mut target {
-                Some(target) => target,
-                None => target.insert(Target::new(&self.storage, checker.id(), new_id).await?),
-            };
-            target.put(line, number, text.len(), checker.state()).await?;
-        }
-        match (checker.is_done(), target, checker.state()) {
-            (true, Some(target), Some(state)) => target.commit(state).await,
-            _ => Err(Wrong::CutOff.at(lines.number)),
+            intake = blocking(move || intake.take(batch)).await?;
         }
     }
+
+    /// Once more under another id, if somebody takes the session's own between the look and the commit.
+    async fn store(&self, received: Received, new_id: bool) -> Result<Session, ImportError> {
+        let _place = self.storing.acquire().await.map_err(|_| ImportError::Busy)?;
+        let Received { id, state, mut spool } = received;
+        let (outcome, returned) = self.write(id, &state, spool, new_id).await;
+        if new_id || !matches!(outcome, Err(ImportError::Storage(StorageError::Constraint(Constraint::SessionExists))))
+        {
+            return outcome;
+        }
+        spool = returned.ok_or_else(|| io::Error::other("the spooled file is gone"))?.rewound()?;
+        self.write(id, &state, spool, true).await.0
+    }
+
+    /// Writes everything in one transaction; gives the spooled file back if it could be read.
+    async fn write(
+        &self,
+        id: SessionId,
+        state: &Session,
+        mut spool: SpoolReader,
+        new_id: bool,
+    ) -> (Result<Session, ImportError>, Option<SpoolReader>) {
+        let mut writer = match ImportWriter::new(&self.storage, self.limits.embedding_dimension, id, new_id).await {
+            Ok(writer) => writer,
+            Err(error) => return (Err(error.into()), Some(spool)),
+        };
+        loop {
+            let (returned, rows) = match blocking(move || parse(spool)).await {
+                Ok(parsed) => parsed,
+                Err(error) => return (Err(error), None),
+            };
+            spool = returned;
+            if rows.is_empty() {
+                return (writer.commit(state).await, Some(spool));
+            }
+            for row in rows {
+                if let Err(error) = writer.put(row).await {
+                    return (Err(error), Some(spool));
+                }
+            }
+        }
+    }
+}
+
+/// Work that takes a thread for longer than one that serves requests may be taken.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
+) -> Result<T, ImportError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+}
+
+/// A file that is whole and right.
+struct Received {
+    /// The session's id in the file.
+    id: SessionId,
+    /// Where its events lead.
+    state: Session,
+    spool: SpoolReader,
+}
+
+/// A file that is being received.
+struct Intake {
+    checksum: RunningChecksum,
+    validator: ImportValidator,
+    spool: Spool,
+}
+
+impl Intake {
+    fn new(embedding_dimension: u32) -> Result<Self, ImportError> {
+        Ok(Self {
+            checksum: RunningChecksum::default(),
+            validator: ImportValidator::new(embedding_dimension),
+            spool: Spool::new()?,
+        })
+    }
+
+    fn take(mut self, lines: Vec<NumberedLine>) -> Result<Self, ImportError> {
+        for NumberedLine { number, mut text } in lines {
+            let before = self.checksum.sha256();
+            if !self.checksum.open(&mut text) {
+                let is_another_file = number == 1 && !is_header(&text);
+                let fault = if is_another_file { ImportFault::NoHeader } else { ImportFault::Altered };
+                return Err(fault.at(number));
+            }
+            let line: ArchiveLine =
+                serde_json::from_slice(&text).map_err(|error| ImportFault::Json(error).at(number))?;
+            self.validator.take(&line, &before).map_err(|fault| fault.at(number))?;
+            self.spool.line(number, &text)?;
+            if matches!(line, ArchiveLine::Event(_)) {
+                self.keep_keyframe()?;
+            }
+        }
+        Ok(self)
+    }
+
+    fn keep_keyframe(&mut self) -> Result<(), ImportError> {
+        let Some(state) = self.validator.state() else { return Ok(()) };
+        if !Keyframe::is_due(state.revision - 1, state) {
+            return Ok(());
+        }
+        let json = serde_json::to_vec(&Keyframe::of(state)).map_err(io::Error::other)?;
+        Ok(self.spool.keyframe(state.revision, &json)?)
+    }
+
+    fn finish(self, lines: u64) -> Result<Received, ImportError> {
+        match (self.validator.is_done(), self.validator.state()) {
+            (true, Some(state)) => {
+                Ok(Received { id: self.validator.id(), state: state.clone(), spool: self.spool.into_reader()? })
+            }
+            _ => Err(ImportFault::CutOff.at(lines)),
+        }
+    }
+}
+
+/// Whether a first line at least says that it is one of ours.
+fn is_header(line: &[u8]) -> bool {
+    line.windows(ARCHIVE_FORMAT.len()).any(|part| part == ARCHIVE_FORMAT.as_bytes())
+}
+
+/// What is to be written of a file.
+pub(super) enum ImportRow {
+    Line { number: u64, bytes: usize, line: ArchiveLine },
+    Keyframe { revision: u64, state: String },
+}
+
+fn parse(mut spool: SpoolReader) -> Result<(SpoolReader, Vec<ImportRow>), ImportError> {
+    let row = |record| {
+        Ok(match record {
+            SpoolRecord::Line { number, text } => {
+                let line = serde_json::from_slice(&text).map_err(|error| ImportFault::Json(error).at(number))?;
+                ImportRow::Line { number, bytes: text.len(), line }
+            }
+            SpoolRecord::Keyframe { revision, state } => {
+                ImportRow::Keyframe { revision, state: String::from_utf8(state).map_err(io::Error::other)? }
+            }
+        })
+    };
+    let rows = spool.next_batch()?.into_iter().map(row).collect::<Result<_, ImportError>>()?;
+    Ok((spool, rows))
 }

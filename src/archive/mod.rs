@@ -1,22 +1,24 @@
 //! A session as a file of lines (NDJSON): written by `export`, read back by `import`.
 //!
 //! ```text
-//! journal, messages, memories ─ pages ─▶ Seal ─▶ lines ─▶ … ─▶ lines ─▶ Seal ─▶ Checker ─▶ one transaction
+//! export: journal, messages, memories ─ pages ─▶ RunningChecksum ─▶ lines
+//! import: lines ─▶ RunningChecksum ─▶ ImportValidator ─▶ Spool, until the file is whole ─▶ ImportWriter
 //! ```
 //!
 //! Both work in memory that does not grow with the session: an export reads pages of bounded size and
-//! holds nothing in the database between them; an import checks line by line and writes as it goes,
-//! in one transaction that is taken back when anything is wrong.
+//! holds nothing in the database between them; an import checks line by line into a temporary file, and
+//! writes it in one transaction once all of it is there and right.
 
-mod checker;
+mod checksum;
 mod error;
 mod export;
 mod import;
 mod lines;
-mod seal;
-mod target;
+mod spool;
+mod validator;
+mod writer;
 
-pub use error::{ImportError, Wrong};
+pub use error::{ImportError, ImportFault};
 pub use export::export;
 pub use import::{ImportLimits, Imports};
 

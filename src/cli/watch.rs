@@ -76,7 +76,7 @@ async fn watch_all(server: &str) -> Result<SessionStatus, ClientError> {
     let lines = Lines::stdout();
     loop {
         let told = match list.next().await? {
-            ServerFrame::Sessions { sessions } => {
+            ServerFrame::Sessions { sessions, .. } => {
                 // A list has the newest first; what scrolls by reads better with the newest last.
                 sessions.iter().rev().all(|session| lines.say(&lines.summary(session, None)))
             }

@@ -94,6 +94,7 @@ impl NodeTask {
             }
         };
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => Ended::bare(End::Stopped),
             ended = work => ended,
             () = late => Ended::failed(timed_out(limit.unwrap_or_default())),
@@ -163,7 +164,10 @@ impl NodeTask {
     /// The inner error says why the report was refused.
     async fn try_report(&self, reports: Vec<Command>) -> Result<Result<(), String>, NodeEnd> {
         let sent = tokio::select! {
+<<<<<<< HEAD
             // An attempt that was let go of has nothing to report, whatever it came to since.
+=======
+>>>>>>> main
             biased;
             () = self.stop.cancelled() => return Err(NodeEnd::Stopped),
             sent = self.context.link.send(reports) => sent,

@@ -49,6 +49,16 @@ pub trait Kinds: Debug + Send + Sync {
 
     /// Reads a node of one of the types; `None` for any other.
     fn read(&self, node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>>;
+
+    /// Whether what the plan's nodes need is there.
+    ///
+    /// # Errors
+    ///
+    /// Names the node, and says what to set.
+    fn check_means(&self, plan: &Plan) -> Result<(), String> {
+        let _ = plan;
+        Ok(())
+    }
 }
 
 /// A graph that can be run.

@@ -21,7 +21,7 @@ mod take_up;
 mod timers;
 mod waiting;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,6 +126,16 @@ pub async fn run<E: Events>(
         let late = at(deadline);
         let due = at(run.timers.next());
         tokio::select! {
+            biased;
+            () = control.detach.cancelled(), if run.result.is_none() => run.finish(Err(RunError::Detached)),
+            () = control.interrupt.cancelled(), if deadline.is_none() => {
+                deadline = Some(Instant::now() + FAREWELL);
+                run.cancel();
+            }
+            () = late => {
+                run.tasks.shutdown().await;
+                return run.result.take().unwrap_or(Err(RunError::Unannounced));
+            }
             Some(done) = run.tasks.join_next() => match done {
                 Ok(done) => run.done(done),
                 Err(error) => run.finish(Err(RunError::Lost(error.to_string()))),
@@ -140,15 +150,6 @@ pub async fn run<E: Events>(
                 Err(error) => run.finish(Err(RunError::Lost(error.to_string()))),
             },
             () = due, if run.result.is_none() => run.ring(),
-            () = control.detach.cancelled(), if run.result.is_none() => run.finish(Err(RunError::Detached)),
-            () = control.interrupt.cancelled(), if deadline.is_none() => {
-                deadline = Some(Instant::now() + FAREWELL);
-                run.cancel();
-            }
-            () = late => {
-                run.tasks.shutdown().await;
-                return run.result.take().unwrap_or(Err(RunError::Unannounced));
-            }
         }
     }
 }
@@ -172,7 +173,7 @@ struct Run {
     /// Ends every attempt.
     stop: CancellationToken,
     /// Nodes that wait for a signal or a time.
-    waits: HashSet<NodeId>,
+    waits: BTreeSet<NodeId>,
     /// The revision of the last signal each was given.
     signals_given: HashMap<NodeId, Revision>,
     timers: Timers,
@@ -202,7 +203,7 @@ impl Run {
             tasks: JoinSet::new(),
             phase: watch::Sender::new(Phase::Running),
             stop: CancellationToken::new(),
-            waits: HashSet::new(),
+            waits: BTreeSet::new(),
             signals_given: HashMap::new(),
             timers: Timers::default(),
             tries: HashMap::new(),

@@ -14,7 +14,7 @@
 //!
 //! A session that only waits is let go of: it costs a row, no task and no memory.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +26,10 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::local::LocalLink;
-use super::nodes::ServerKinds;
-use super::plan::{Plan, PlanError};
+use super::plan::{Kinds, Plan, PlanError};
 use super::run::{Control, Ended, RunError, RunOptions, run};
 use crate::hub::{Hub, HubError, StartGate, Submission};
-use crate::session::{Command, GraphDefinition, Revision, SessionId};
+use crate::session::{Command, GraphDefinition, Revision, SessionId, ambient};
 use crate::storage::Parked;
 
 /// How often the table is looked at for sessions that nobody drives.
@@ -72,7 +71,7 @@ pub struct Engine {
 
 #[derive(Debug)]
 struct Inner {
-    kinds: Arc<ServerKinds>,
+    kinds: Arc<dyn Kinds>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -81,15 +80,16 @@ impl Engine {
     /// Begins to drive the sessions of this hub's database that are the built-in engine's. Must be
     /// called inside a Tokio runtime.
     #[must_use]
-    pub fn start(hub: Hub, kinds: ServerKinds, options: EngineOptions) -> Self {
-        let (kinds, stop, tasks) = (Arc::new(kinds), CancellationToken::new(), TaskTracker::new());
+    pub fn start(hub: Hub, kinds: impl Kinds + 'static, options: EngineOptions) -> Self {
+        let kinds: Arc<dyn Kinds> = Arc::new(kinds);
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         hub.keep_gate(Arc::new(Gatekeeper { kinds: Arc::clone(&kinds) }));
         let supervisor = Supervisor {
             hub,
             kinds: Arc::clone(&kinds),
             options,
-            holder: Uuid::now_v7(),
-            running: HashMap::new(),
+            holder: ambient::uuid(),
+            running: BTreeMap::new(),
             runs: JoinSet::new(),
             wanted: VecDeque::new(),
             is_wanted: HashSet::new(),
@@ -118,7 +118,7 @@ impl Engine {
 /// Refuses to start what could not go far.
 #[derive(Debug)]
 struct Gatekeeper {
-    kinds: Arc<ServerKinds>,
+    kinds: Arc<dyn Kinds>,
 }
 
 impl StartGate for Gatekeeper {
@@ -133,12 +133,12 @@ impl StartGate for Gatekeeper {
 
 struct Supervisor {
     hub: Hub,
-    kinds: Arc<ServerKinds>,
+    kinds: Arc<dyn Kinds>,
     options: EngineOptions,
     /// This process, in the table of leases.
     holder: Uuid,
     /// Sessions driven here, each with the token that makes its run let go.
-    running: HashMap<SessionId, CancellationToken>,
+    running: BTreeMap<SessionId, CancellationToken>,
     runs: JoinSet<(SessionId, Result<Ended, RunError>)>,
     wanted: VecDeque<SessionId>,
     is_wanted: HashSet<SessionId>,
@@ -153,11 +153,13 @@ impl Supervisor {
         let hub = self.hub.clone();
         loop {
             tokio::select! {
+                // What is always ready under load comes last, and what holds leases first.
+                biased;
                 () = stop.cancelled() => return self.end().await,
-                ids = hub.undriven(BATCH) => ids.into_iter().for_each(|id| self.want(id)),
-                Some(ended) = self.runs.join_next() => self.ended(ended).await,
                 _ = renew.tick(), if !self.running.is_empty() => self.renew().await,
                 _ = look.tick() => self.look().await,
+                Some(ended) = self.runs.join_next() => self.ended(ended).await,
+                ids = hub.undriven(BATCH) => ids.into_iter().for_each(|id| self.want(id)),
             }
             self.take_up().await;
             metrics::gauge!("relive_engine_runs").set(self.running.len() as f64);
@@ -176,7 +178,7 @@ impl Supervisor {
         if room == 0 {
             return;
         }
-        match self.hub.storage().undriven_sessions(u32::try_from(room).unwrap_or(u32::MAX)).await {
+        match self.hub.store().undriven_sessions(u32::try_from(room).unwrap_or(u32::MAX)).await {
             Ok(ids) => ids.into_iter().for_each(|id| self.want(id)),
             Err(error) => tracing::warn!(%error, "cannot look for sessions to drive"),
         }
@@ -193,7 +195,7 @@ impl Supervisor {
             self.is_wanted.remove(id);
         }
         // Those that another server holds are its own; it looks at them itself.
-        match self.hub.storage().take_leases(self.holder, &ids, self.options.lease).await {
+        match self.hub.store().take_leases(self.holder, &ids, self.options.lease).await {
             Ok(taken) => taken.into_iter().for_each(|(id, revision)| self.drive(id, revision)),
             // The next look at the table finds them again.
             Err(error) => tracing::warn!(%error, "cannot take sessions up"),
@@ -210,7 +212,7 @@ impl Supervisor {
             loop {
                 let began = Instant::now();
                 let ended = match hub.refresh(id, revision).await {
-                    Ok(()) => drive(&hub, &kinds, options, id, &detach).await,
+                    Ok(()) => drive(&hub, &*kinds, options, id, &detach).await,
                     Err(error) => Err(RunError::Lost(error.to_string())),
                 };
                 let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
@@ -247,9 +249,9 @@ impl Supervisor {
             }
             next = if over.len() + parked.len() < BATCH { self.runs.try_join_next() } else { None };
         }
-        let storage = self.hub.storage();
-        let given_back = if over.is_empty() { Ok(()) } else { storage.release_leases(self.holder, &over).await };
-        let put_down = if parked.is_empty() { Ok(()) } else { storage.park_leases(self.holder, &parked).await };
+        let store = self.hub.store();
+        let given_back = if over.is_empty() { Ok(()) } else { store.release_leases(self.holder, &over).await };
+        let put_down = if parked.is_empty() { Ok(()) } else { store.park_leases(self.holder, &parked).await };
         if let Err(error) = given_back.and(put_down) {
             tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
         }
@@ -273,7 +275,7 @@ impl Supervisor {
     }
 
     async fn renew(&mut self) {
-        match self.hub.storage().renew_leases(self.holder, self.options.lease).await {
+        match self.hub.store().renew_leases(self.holder, self.options.lease).await {
             Ok(held) => {
                 let held: HashSet<SessionId> = held.into_iter().collect();
                 for (id, detach) in self.running.iter().filter(|(id, _)| !held.contains(id)) {
@@ -294,7 +296,7 @@ impl Supervisor {
             tracing::warn!("some runs did not let go in time");
         }
         let ids: Vec<SessionId> = self.running.into_keys().collect();
-        if let Err(error) = self.hub.storage().release_leases(self.holder, &ids).await {
+        if let Err(error) = self.hub.store().release_leases(self.holder, &ids).await {
             tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
         }
     }
@@ -303,7 +305,11 @@ impl Supervisor {
 /// One run, from wherever the session stands.
 async fn drive(
     hub: &Hub,
+<<<<<<< HEAD
     kinds: &Arc<ServerKinds>,
+=======
+    kinds: &dyn Kinds,
+>>>>>>> main
     options: EngineOptions,
     id: SessionId,
     detach: &CancellationToken,

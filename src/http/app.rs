@@ -30,6 +30,7 @@ use crate::ws::Gateway;
 #[derive(Clone, Debug)]
 pub struct App {
     pub hub: Hub,
+    pub storage: Storage,
     pub gateway: Gateway,
     pub embeddings: Embeddings,
     pub imports: Imports,
@@ -40,7 +41,7 @@ pub struct App {
 
 impl App {
     pub(super) fn storage(&self) -> &Storage {
-        self.hub.storage()
+        &self.storage
     }
 }
 

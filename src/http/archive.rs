@@ -13,7 +13,7 @@ use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::sessions::created;
-use crate::archive::{self, ImportError, Wrong};
+use crate::archive::{self, ImportError, ImportFault};
 use crate::protocol::{ArchiveLine, ErrorCode, Problem};
 use crate::session::{Implausible, Refusal, SessionId, WorkflowSession};
 
@@ -58,8 +58,9 @@ pub struct ImportQuery {
 /// Everything is checked before anything becomes visible: one line that is not as it was exported,
 /// and nothing is taken in; `line` says which.
 ///
-/// A line may have 16 MiB, a file as much as the server is set to (4 GiB). A client that sends
-/// nothing for 30 s is given up. Two files are taken in at a time.
+/// A line may have 16 MiB, a file as much as the server is set to (4 GiB). Less than 4 KiB in 30 s, and the
+/// client is given up. Eight files are received at a time, each into a temporary file of the server's;
+/// nothing of the database is held meanwhile.
 #[utoipa::path(post, path = "/sessions/import", operation_id = "import_session", tag = "sessions", params(ImportQuery),
     request_body(content = ArchiveLine, content_type = "application/x-ndjson", description = "The lines of an export"),
     responses(
@@ -83,12 +84,12 @@ impl From<ImportError> for ApiError {
     fn from(error: ImportError) -> Self {
         let detail = error.to_string();
         match error {
-            ImportError::File { line, wrong } => {
-                let code = match wrong {
-                    Wrong::TooLong
-                    | Wrong::Refused(Refusal::TooLarge { .. })
-                    | Wrong::Event(Implausible::Refused(Refusal::TooLarge { .. })) => ErrorCode::TooLarge,
-                    Wrong::Taken(_) => ErrorCode::Conflict,
+            ImportError::File { line, fault } => {
+                let code = match fault {
+                    ImportFault::TooLong
+                    | ImportFault::Refused(Refusal::TooLarge { .. })
+                    | ImportFault::Event(Implausible::Refused(Refusal::TooLarge { .. })) => ErrorCode::TooLarge,
+                    ImportFault::Taken(_) => ErrorCode::Conflict,
                     _ => ErrorCode::BadRequest,
                 };
                 Self::new(code, detail).at_line(line)
@@ -96,6 +97,10 @@ impl From<ImportError> for ApiError {
             ImportError::TooLarge(_) => Self::new(ErrorCode::TooLarge, detail),
             ImportError::Stalled | ImportError::Interrupted => Self::bad_request(detail),
             ImportError::Busy => Self::new(ErrorCode::Unavailable, detail),
+            ImportError::Spool(error) => {
+                tracing::error!(%error, "an imported file cannot be kept while it is received");
+                Self::new(ErrorCode::Unavailable, "the server has no room for the file".to_owned())
+            }
             ImportError::Storage(error) => error.into(),
         }
     }

@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
-use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -14,7 +13,7 @@ use super::extract::{Path, Query};
 use super::session_query::limit;
 use crate::protocol::Problem;
 use crate::session::{Revision, Session, SessionId, Timeline, TimelineBuilder, nearest_patch};
-use crate::storage::StorageError;
+use crate::storage::{Storage, StorageError};
 
 /// Intervals in an answer at most.
 const INTERVALS: u32 = 100_000;
@@ -94,18 +93,35 @@ pub async fn timeline(
     if !(1..=head).contains(&to) || after > to {
         return Err(ApiError::not_found("session at that moment"));
     }
-    let mut events = app.storage().event_stream(id, 0, to);
-    let mut builder: Option<TimelineBuilder> = None;
-    while let Some(recorded) = events.try_next().await? {
-        match &mut builder {
-            None => builder = Some(TimelineBuilder::new(&recorded, after).map_err(StorageError::from)?),
-            Some(builder) => builder.apply(&recorded).map_err(StorageError::from)?,
+    let mut builder = timeline_after(app.storage(), id, after).await?;
+    while builder.state().revision < to && builder.begun() < limit {
+        let reached = builder.state().revision;
+        let page = app.storage().recorded_page(id, reached, to).await?;
+        if page.is_empty() {
+            return Err(ApiError::not_found("session"));
         }
-        if builder.as_ref().is_some_and(|builder| builder.begun() >= limit) {
-            break;
+        for recorded in page {
+            builder.apply(&recorded).map_err(StorageError::from)?;
+            if builder.begun() >= limit {
+                break;
+            }
         }
     }
-    let builder = builder.ok_or_else(|| ApiError::not_found("session"))?;
     let truncated = builder.state().revision < to;
     Ok(Json(builder.finish(truncated)))
+}
+
+/// A timeline that goes on after a revision: from the state there, so that a page costs what it holds.
+/// Only where the state does not know since when its nodes have stood as they do, as in keyframes of
+/// earlier versions, from the first event.
+async fn timeline_after(storage: &Storage, id: SessionId, after: Revision) -> Result<TimelineBuilder, ApiError> {
+    if after > 0
+        && let Some(state) = storage.session_at(id, after).await?
+        && let Some(builder) = TimelineBuilder::resume(state)
+    {
+        return Ok(builder);
+    }
+    let first = storage.events(id, 0, 1).await?;
+    let first = first.first().ok_or_else(|| ApiError::not_found("session"))?;
+    Ok(TimelineBuilder::new(first, after).map_err(StorageError::from)?)
 }

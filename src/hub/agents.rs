@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::error::HubError;
-use crate::session::{Agent, Command};
-use crate::storage::Storage;
+use super::store::Store;
+use crate::session::Command;
 
 /// How long a name is believed; a renamed agent speaks under its new name after that.
 const FRESH: Duration = Duration::from_secs(10);
@@ -23,22 +23,22 @@ pub(super) struct AgentNames {
 impl AgentNames {
     /// Puts the speaker's name into a message, as it is now. Agents that are not in the catalog
     /// have none.
-    pub async fn put_into(&self, command: &mut Command, storage: &Storage) -> Result<(), HubError> {
+    pub async fn put_into(&self, command: &mut Command, store: &dyn Store) -> Result<(), HubError> {
         if let Command::AddMessage { agent_id: Some(agent_id), agent_name, .. } = command
             && let Ok(id) = agent_id.parse()
         {
-            *agent_name = self.name(id, storage).await?;
+            *agent_name = self.name(id, store).await?;
         }
         Ok(())
     }
 
-    async fn name(&self, id: Uuid, storage: &Storage) -> Result<Option<String>, HubError> {
+    async fn name(&self, id: Uuid, store: &dyn Store) -> Result<Option<String>, HubError> {
         if let Some(known) = self.names.get(&id)
             && known.1.elapsed() < FRESH
         {
             return Ok(known.0.clone());
         }
-        let name = storage.entity::<Agent>(id).await?.map(|agent| agent.fields.name);
+        let name = store.agent(id).await?.map(|agent| agent.fields.name);
         if self.names.len() >= NAMES {
             self.names.clear();
         }

@@ -5,7 +5,6 @@
 //! again meanwhile, it is read up to the newest: a busy session costs one read after the other here,
 //! not one for each commit there.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +18,13 @@ use super::error::HubError;
 use super::live::{Head, Live};
 use super::news::News;
 use super::publication::RecordedFrame;
+use super::queue::Queue;
 use super::registry::{Place, Registry};
+use super::store::Store;
 use super::submission::lane_of;
 use super::{Hub, feed::Feed};
 use crate::session::{Recorded, Revision, Session, SessionId, SessionSummary};
-use crate::storage::{PageBounds, Storage, StorageError, StoredEvent};
+use crate::storage::{PageBounds, StorageError, StoredEvent};
 
 /// Sessions that are read at the same time.
 const READS: usize = 4;
@@ -47,21 +48,21 @@ pub(super) struct CatchUp {
 
 #[derive(Debug)]
 struct Shared {
-    storage: Storage,
+    store: Arc<dyn Store>,
     registry: Registry,
     feed: Arc<Feed>,
     lanes: Vec<mpsc::Sender<Adoption>>,
     /// Sessions in memory that are behind, each with the revision it was told to have reached.
-    behind: Mutex<HashMap<SessionId, Revision>>,
+    behind: Mutex<Queue<Revision>>,
     news: Notify,
     /// Everything in memory is to be compared with what is stored.
     check: Notify,
 }
 
 impl CatchUp {
-    pub fn new(storage: Storage, registry: Registry, news: &News, lanes: Vec<mpsc::Sender<Adoption>>) -> Self {
+    pub fn new(store: Arc<dyn Store>, registry: Registry, news: &News, lanes: Vec<mpsc::Sender<Adoption>>) -> Self {
         let (feed, behind) = (Arc::clone(&news.feed), Mutex::default());
-        let shared = Shared { storage, registry, feed, lanes, behind, news: Notify::new(), check: Notify::new() };
+        let shared = Shared { store, registry, feed, lanes, behind, news: Notify::new(), check: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -99,20 +100,13 @@ impl CatchUp {
     }
 
     fn put(&self, id: SessionId, revision: Revision) {
-        let mut behind = self.shared.behind.lock();
-        let newest = behind.entry(id).or_default();
-        *newest = revision.max(*newest);
-        drop(behind);
+        self.shared.behind.lock().put(id, |waiting| revision.max(waiting.unwrap_or_default()));
         self.shared.news.notify_one();
     }
 
     async fn take(&self) -> Vec<(SessionId, Revision)> {
         loop {
-            let some: Vec<_> = {
-                let mut behind = self.shared.behind.lock();
-                let ids: Vec<SessionId> = behind.keys().copied().take(TAKE).collect();
-                ids.into_iter().filter_map(|id| behind.remove_entry(&id)).collect()
-            };
+            let some = self.shared.behind.lock().take(TAKE);
             if !some.is_empty() {
                 return some;
             }
@@ -146,13 +140,13 @@ impl CatchUp {
 
     /// Shows a session at `revision` or later, if it is in memory at an earlier one.
     async fn bring_up(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
-        let Shared { registry, storage, lanes, .. } = &*self.shared;
+        let Shared { registry, store, lanes, .. } = &*self.shared;
         let live = registry.get(id).await?;
         let Head::At(held) = live.head() else { return Ok(()) };
         if held.session().revision >= revision {
             return Ok(());
         }
-        let Some((session, events)) = read(storage, held.session(), revision).await? else {
+        let Some((session, events)) = read(&**store, held.session(), revision).await? else {
             self.gone(&live);
             return Err(HubError::NotFound);
         };
@@ -169,6 +163,7 @@ impl CatchUp {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                biased;
                 _ = tick.tick() => {}
                 () = self.shared.check.notified() => {}
             }
@@ -182,7 +177,7 @@ impl CatchUp {
     }
 
     async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
-        let stored = self.shared.storage.revisions(ids).await?;
+        let stored = self.shared.store.revisions(ids).await?;
         for id in ids {
             match (self.shared.registry.place(*id), stored.get(id)) {
                 (Place::Held(live), None) => self.gone(&live),
@@ -204,15 +199,15 @@ impl CatchUp {
 type Read = (Arc<Session>, Vec<Arc<RecordedFrame>>);
 
 /// What leads from a state to the newest, at least to `revision`; `None` when there is no such session.
-async fn read(storage: &Storage, held: &Arc<Session>, revision: Revision) -> Result<Option<Read>, StorageError> {
-    let page = storage.event_page(held.id, held.revision, Revision::MAX, PAGE, true).await?;
+async fn read(store: &dyn Store, held: &Arc<Session>, revision: Revision) -> Result<Option<Read>, StorageError> {
+    let page = store.event_page(held.id, held.revision, Revision::MAX, PAGE, true).await?;
     if page.last().is_some_and(|event| event.revision >= revision)
         && let Some(read) = fold(held, page)
     {
         return Ok(Some(read));
     }
     // Too far behind, or not the history this state is part of.
-    let session = storage.session(held.id).await?;
+    let session = store.session(held.id).await?;
     Ok(session.map(|session| (Arc::new(session), Vec::new())))
 }
 

@@ -24,7 +24,7 @@ impl Hub {
         let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), event };
         let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
         let new = NewSession { recorded: &recorded, session: &session, creation_key };
-        match self.inner.storage.create_session(&new).await {
+        match self.inner.store.create_session(&new).await {
             Ok(()) => {}
             Err(StorageError::Constraint(Constraint::CreationKeyUsed | Constraint::SessionExists))
                 if creation_key.is_some() =>
@@ -51,18 +51,18 @@ impl Hub {
         revision: Revision,
         creation_key: Option<&str>,
     ) -> Result<Arc<Session>, HubError> {
-        let storage = &self.inner.storage;
-        if storage.count_ancestors(parent_id).await? >= limits::FORKS {
+        let store = &self.inner.store;
+        if store.count_ancestors(parent_id).await? >= limits::FORKS {
             return Err(Refusal::TooLarge { what: "the number of forks in a line", limit: limits::FORKS }.into());
         }
-        let parent = storage.session_at(parent_id, revision).await?.ok_or(HubError::NotFound)?;
+        let parent = store.session_at(parent_id, revision).await?.ok_or(HubError::NotFound)?;
         let event = Event::Created(Box::new(Created::fork_of(&parent)));
         // Not before the parent's last event, so that messages stay in order across the two.
         let at = Timestamp::now().max(parent.updated_at);
         let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, event };
         let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
         let new = NewSession { recorded: &recorded, session: &session, creation_key };
-        match storage.create_fork(&new, parent_id, revision).await {
+        match store.create_fork(&new, parent_id, revision).await {
             Ok(()) => {}
             Err(StorageError::Constraint(Constraint::CreationKeyUsed)) => {
                 let fork = self.created_before(creation_key.unwrap_or_default()).await?;
@@ -83,9 +83,9 @@ impl Hub {
     }
 
     async fn created_before(&self, key: &str) -> Result<Arc<Session>, HubError> {
-        let storage = &self.inner.storage;
-        let id = storage.session_by_creation_key(key).await?.ok_or(Constraint::SessionExists)?;
-        let session = storage.session_at(id, 1).await?.ok_or(HubError::NotFound)?;
+        let store = &self.inner.store;
+        let id = store.session_by_creation_key(key).await?.ok_or(Constraint::SessionExists)?;
+        let session = store.session_at(id, 1).await?.ok_or(HubError::NotFound)?;
         Ok(Arc::new(session))
     }
 }

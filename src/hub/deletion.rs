@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::Hub;
 use super::error::HubError;
-use crate::session::{Group, SessionId};
+use crate::session::SessionId;
 
 impl Hub {
     /// Deletes a session with everything below it, and tells its viewers.
@@ -13,8 +13,8 @@ impl Hub {
     ///
     /// [`HubError::NotFound`] when there is none.
     pub async fn delete(&self, id: SessionId) -> Result<(), HubError> {
-        let summary = self.inner.storage.summary(id).await?;
-        if !self.inner.storage.delete_session(id).await? {
+        let summary = self.inner.store.summary(id).await?;
+        if !self.inner.store.delete_session(id).await? {
             return Err(HubError::NotFound);
         }
         self.inner.registry.remove_deleted(id);
@@ -30,12 +30,12 @@ impl Hub {
     ///
     /// When the database is away.
     pub async fn delete_group(&self, group_id: Uuid) -> Result<bool, HubError> {
-        for id in self.inner.storage.sessions_of_group(group_id).await? {
+        for id in self.inner.store.sessions_of_group(group_id).await? {
             match self.delete(id).await {
                 Ok(()) | Err(HubError::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.inner.storage.delete_entity::<Group>(group_id).await?)
+        Ok(self.inner.store.delete_group(group_id).await?)
     }
 }

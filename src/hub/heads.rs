@@ -1,6 +1,6 @@
 //! A batch, session by session: where each stands, and where the batch leads it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decision::Decision;
@@ -12,7 +12,7 @@ use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow};
 
 /// For each session of a batch: where it stands, and where the batch leads it.
 pub(super) struct Heads<'a> {
-    pub by_session: HashMap<SessionId, Advance<'a>>,
+    pub by_session: BTreeMap<SessionId, Advance<'a>>,
 }
 
 /// One session's way through a batch.
@@ -26,7 +26,7 @@ pub(super) struct Advance<'a> {
 
 impl<'a> Heads<'a> {
     pub fn of(entries: &'a [Entry]) -> Self {
-        let mut by_session = HashMap::new();
+        let mut by_session = BTreeMap::new();
         for entry in entries {
             let live = &entry.live;
             let advance = by_session.entry(live.id()).or_insert_with(|| Advance {

@@ -18,10 +18,10 @@ impl Hub {
         limit: u32,
         with_texts: bool,
     ) -> Result<Vec<Recorded>, HubError> {
-        let storage = &self.inner.storage;
-        let mut events = storage.events(id, after, limit).await?;
+        let store = &self.inner.store;
+        let mut events = store.events(id, after, limit).await?;
         if with_texts && let Some(last) = events.last() {
-            let mut texts = storage.messages_between(id, after, last.revision, limit).await?.into_iter().peekable();
+            let mut texts = store.messages_between(id, after, last.revision, limit).await?.into_iter().peekable();
             for recorded in &mut events {
                 if let Event::MessageAdded(added) = &mut recorded.event
                     && let Some((_, message)) = texts.next_if(|(revision, _)| *revision == recorded.revision)

@@ -6,8 +6,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::store::Store;
 use crate::session::{Keyframe, Session};
-use crate::storage::Storage;
 
 /// Keyframes waiting to be written. When more are due they are left out: the next interval has
 /// another.
@@ -29,11 +29,11 @@ impl Keyframes {
     }
 }
 
-pub(super) fn spawn(storage: Storage, tasks: &TaskTracker, stop: CancellationToken) -> Keyframes {
+pub(super) fn spawn(store: Arc<dyn Store>, tasks: &TaskTracker, stop: CancellationToken) -> Keyframes {
     let (sender, mut receiver) = mpsc::channel::<Arc<Session>>(QUEUE);
     tasks.spawn(async move {
         while let Some(Some(session)) = stop.run_until_cancelled(receiver.recv()).await {
-            if let Err(error) = storage.store_keyframe(&session).await {
+            if let Err(error) = store.store_keyframe(&session).await {
                 tracing::warn!(%error, session_id = %session.id, "keyframe not stored");
             }
         }

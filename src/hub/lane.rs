@@ -13,11 +13,12 @@
 //! - *Something in the batch cannot be written.* The batch is taken apart until only that command
 //!   fails; its session is reloaded, so that nothing built on it survives.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::adoption::Adoption;
@@ -28,9 +29,10 @@ use super::heads::{Advance, Heads};
 use super::keyframes::Keyframes;
 use super::live::Live;
 use super::news::News;
+use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
-use crate::session::{Revision, SessionId};
-use crate::storage::{Batch, Storage, StorageError, Writer};
+use crate::session::{Revision, SessionId, ambient};
+use crate::storage::{Batch, StorageError};
 
 /// Entries in one commit at most.
 const BATCH: usize = 1_024;
@@ -66,6 +68,7 @@ impl LaneHandle {
         }
         let mut healthy = self.healthy.clone();
         tokio::select! {
+            biased;
             permit = self.sender.reserve() => permit.map_err(|_| HubError::Unavailable),
             _ = healthy.wait_for(|healthy| !healthy) => Err(HubError::Unavailable),
         }
@@ -73,26 +76,26 @@ impl LaneHandle {
 }
 
 pub(super) struct Lane {
-    storage: Storage,
+    store: Arc<dyn Store>,
     receiver: mpsc::Receiver<Entry>,
     adoptions: mpsc::Receiver<Adoption>,
     news: News,
     keyframes: Keyframes,
     healthy: watch::Sender<bool>,
-    writer: Option<Writer>,
+    writer: Option<Box<dyn BatchWriter>>,
     /// Names the next batch; the upper half is random, so that two processes do not meet.
     next_batch: i64,
 }
 
 impl Lane {
     /// A lane in which up to `backlog` commands may wait.
-    pub fn new(storage: Storage, backlog: usize, news: News, keyframes: Keyframes) -> (Self, LaneHandle) {
+    pub fn new(store: Arc<dyn Store>, backlog: usize, news: News, keyframes: Keyframes) -> (Self, LaneHandle) {
         let (sender, receiver) = mpsc::channel(backlog);
         let (adopt, adoptions) = mpsc::channel(ADOPTIONS);
         let healthy = watch::Sender::new(true);
         let handle = LaneHandle { sender, adoptions: adopt, healthy: healthy.subscribe() };
-        let next_batch = (rand::random::<i64>() & i64::MAX) >> 32 << 32 | 1;
-        (Self { storage, receiver, adoptions, news, keyframes, healthy, writer: None, next_batch }, handle)
+        let next_batch = (ambient::random().cast_signed() & i64::MAX) >> 32 << 32 | 1;
+        (Self { store, receiver, adoptions, news, keyframes, healthy, writer: None, next_batch }, handle)
     }
 
     /// Runs until told to stop, and then until everything accepted is written.
@@ -177,7 +180,7 @@ impl Lane {
                 Err(_) if is_unknown => {}
                 _ => break,
             }
-            outcome = match (self.storage.has_batch(&batch).await, outcome) {
+            outcome = match (self.store.has_batch(&batch).await, outcome) {
                 (Ok(true), _) => Ok(()),
                 (Ok(false), Err(error)) if error.is_transient() => self.try_write(&batch).await,
                 (Ok(false), known) => {
@@ -196,7 +199,7 @@ impl Lane {
     async fn try_write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
         let writer = match &mut self.writer {
             Some(writer) => writer,
-            None => self.writer.insert(self.storage.writer().await?),
+            None => self.writer.insert(self.store.writer().await?),
         };
         // A database that neither answers nor disconnects counts as away.
         tokio::time::timeout(COMMIT, writer.write(batch)).await.unwrap_or(Err(StorageError::TimedOut))
@@ -233,12 +236,12 @@ impl Lane {
     /// carried out elsewhere; and those command ids.
     async fn overtaken(&self, entries: &[Entry]) -> Result<(Overtaken, KnownCommands), StorageError> {
         let ids: Vec<SessionId> = Heads::of(entries).by_session.into_keys().collect();
-        let revisions = self.storage.revisions(&ids).await?;
+        let revisions = self.store.revisions(&ids).await?;
         let command_ids = entries.iter().filter_map(|entry| match &entry.decision {
             Decision::Events { .. } => Some((entry.live.id(), Arc::clone(entry.submission.command_id.as_ref()?))),
             _ => None,
         });
-        let known = self.storage.command_revisions(command_ids.collect()).await?;
+        let known = self.store.command_revisions(command_ids.collect()).await?;
         let mut overtaken = Overtaken::new();
         for entry in entries {
             let id = entry.live.id();
@@ -256,7 +259,7 @@ impl Lane {
     async fn reload(&mut self, live: &Live) {
         let mut pause = FIRST_RETRY;
         loop {
-            match self.storage.session(live.id()).await {
+            match self.store.session(live.id()).await {
                 Ok(Some(session)) => {
                     live.reload(Arc::new(session));
                     return self.news.feed.changed(live.id());
@@ -320,10 +323,10 @@ impl Lane {
         if entry.submission.command_id.is_none() || !matches!(error, HubError::Refused(_)) {
             return answer(entry, Err(error));
         }
-        let storage = self.storage.clone();
+        let store = Arc::clone(&self.store);
         tokio::spawn(async move {
             let command_id = entry.submission.command_id.as_deref().unwrap_or_default();
-            let outcome = match storage.command_revision(entry.live.id(), command_id).await {
+            let outcome = match store.command_revision(entry.live.id(), command_id).await {
                 Ok(Some(revision)) => Ok(Receipt { revision, duplicate: true }),
                 Ok(None) => Err(error),
                 Err(unknown) => Err(unknown.into()),
@@ -358,5 +361,5 @@ impl Lane {
     }
 }
 
-type Overtaken = HashMap<SessionId, Arc<Live>>;
+type Overtaken = BTreeMap<SessionId, Arc<Live>>;
 type KnownCommands = HashMap<(SessionId, Arc<str>), Revision>;

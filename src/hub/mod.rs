@@ -36,7 +36,9 @@ mod notices;
 mod outputs;
 mod prices;
 mod publication;
+mod queue;
 mod registry;
+mod store;
 mod submission;
 mod undriven;
 
@@ -46,10 +48,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
-use crate::session::{Command, Session, SessionId, check_embedding};
-use crate::storage::Storage;
+use crate::session::{Command, Message, Revision, Session, SessionId, ambient, check_embedding};
 
 pub use chunks::{Chunk, ChunkRelay};
 pub use error::HubError;
@@ -59,6 +59,7 @@ pub use handle::{EndReason, SessionHandle, SignalReceiver};
 pub use live::{Head, Live, Subscription};
 pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
+pub use store::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 pub use submission::{Outcome, Receipt, Reply, Submission};
 
 use agents::AgentNames;
@@ -109,7 +110,7 @@ pub struct Hub {
 
 #[derive(Debug)]
 struct Inner {
-    storage: Storage,
+    store: Arc<dyn Store>,
     registry: Registry,
     lanes: Vec<LaneHandle>,
     catch_up: CatchUp,
@@ -127,29 +128,30 @@ struct Inner {
 impl Hub {
     /// Starts the lanes. Must be called inside a Tokio runtime.
     #[must_use]
-    pub fn new(storage: Storage, options: &HubOptions) -> Self {
+    pub fn new(store: impl Store, options: &HubOptions) -> Self {
+        let store: Arc<dyn Store> = Arc::new(store);
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let notices = Notices::new();
         let news = News::new(notices.clone());
-        let keyframes = keyframes::spawn(storage.clone(), &tasks, stop.clone());
+        let keyframes = keyframes::spawn(Arc::clone(&store), &tasks, stop.clone());
         let lanes: Vec<LaneHandle> = (0..options.lanes.max(1))
             .map(|_| {
                 let backlog = options.backlog.max(1);
-                let (lane, handle) = Lane::new(storage.clone(), backlog, news.clone(), keyframes.clone());
+                let (lane, handle) = Lane::new(Arc::clone(&store), backlog, news.clone(), keyframes.clone());
                 tasks.spawn(lane.run(stop.clone()));
                 handle
             })
             .collect();
-        let registry = Registry::new(storage.clone());
+        let registry = Registry::new(Arc::clone(&store));
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
         let adopting = lanes.iter().map(LaneHandle::adoptions).collect();
-        let catch_up = CatchUp::new(storage.clone(), registry.clone(), &news, adopting);
+        let catch_up = CatchUp::new(Arc::clone(&store), registry.clone(), &news, adopting);
         tasks.spawn(stop.clone().run_until_cancelled_owned(catch_up.clone().run()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(catch_up.clone().run_checks(options.check_every)));
-        notices.start(&storage, catch_up.clone());
+        notices.start(&store, catch_up.clone());
         let inner = Inner {
-            storage,
+            store,
             registry,
             lanes,
             catch_up,
@@ -218,18 +220,18 @@ impl Hub {
     pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
         let kind = submission.commands.first().map_or("none", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
-        let Inner { registry, lanes, storage, agents, prices, .. } = &*self.inner;
+        let Inner { registry, lanes, store, agents, prices, .. } = &*self.inner;
         let submitting = async {
             for command in &mut submission.commands {
-                command.assign_ids(Uuid::now_v7);
+                command.assign_ids(ambient::uuid);
                 if let Command::AddMemory { embedding: Some(embedding), .. } = command {
                     check_embedding(embedding, self.inner.embedding_dimension)?;
                 }
                 prices.put_into(command);
-                agents.put_into(command, storage).await?;
+                agents.put_into(command, &**store).await?;
             }
             self.inner.gate.check(registry, submission.session_id, &submission.commands).await?;
-            submission::submit(registry, lanes, storage, submission, reply).await
+            submission::submit(registry, lanes, &**store, submission, reply).await
         };
         submitting.instrument(span).await
     }
@@ -260,9 +262,26 @@ impl Hub {
         Feed::follow(&self.inner.news.feed)
     }
 
+    /// The database, as this hub uses it.
     #[must_use]
-    pub fn storage(&self) -> &Storage {
-        &self.inner.storage
+    pub fn store(&self) -> &dyn Store {
+        &*self.inner.store
+    }
+
+    /// The messages that a session's events after `after` and up to `up_to` added, each with its event's
+    /// revision, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn messages_between(
+        &self,
+        id: SessionId,
+        after: Revision,
+        up_to: Revision,
+        limit: u32,
+    ) -> Result<Vec<(Revision, Message)>, HubError> {
+        Ok(self.inner.store.messages_between(id, after, up_to, limit).await?)
     }
 
     /// How many sessions are in memory.

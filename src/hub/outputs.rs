@@ -20,7 +20,7 @@ impl Hub {
         if let Some(output) = self.recent_output(session, place, node) {
             return Ok(Some(output));
         }
-        Ok(self.inner.storage.output(session.id, place).await?.map(Arc::new))
+        Ok(self.inner.store.output(session.id, place).await?.map(Arc::new))
     }
 
     /// An output that is still in memory.

@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::HubError;
 use super::live::Live;
 use super::publication::RecordedFrame;
+use super::store::Store;
 use crate::session::{Recorded, Session, SessionId};
-use crate::storage::Storage;
 
 /// The sessions in memory, by id. No guard of the map is ever held across an await.
 #[derive(Clone, Debug)]
 pub(super) struct Registry {
-    storage: Storage,
+    store: Arc<dyn Store>,
     slots: Arc<DashMap<SessionId, Slot>>,
 }
 
@@ -33,8 +33,8 @@ pub(super) enum Place {
 }
 
 impl Registry {
-    pub fn new(storage: Storage) -> Self {
-        Self { storage, slots: Arc::default() }
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, slots: Arc::default() }
     }
 
     pub fn len(&self) -> usize {
@@ -50,8 +50,11 @@ impl Registry {
         }
     }
 
+    /// In order.
     pub fn ids(&self) -> Vec<SessionId> {
-        self.slots.iter().map(|slot| *slot.key()).collect()
+        let mut ids: Vec<SessionId> = self.slots.iter().map(|slot| *slot.key()).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The session, if it is in memory.
@@ -85,7 +88,7 @@ impl Registry {
     }
 
     async fn load(&self, id: SessionId) -> Result<Arc<Live>, HubError> {
-        let session = self.storage.session(id).await?.ok_or(HubError::NotFound)?;
+        let session = self.store.session(id).await?.ok_or(HubError::NotFound)?;
         Ok(Live::new(Arc::new(session)))
     }
 

@@ -11,8 +11,8 @@ use super::error::HubError;
 use super::lane::LaneHandle;
 use super::live::Live;
 use super::registry::Registry;
+use super::store::Store;
 use crate::session::{Command, Refusal, Revision, SessionId, limits};
-use crate::storage::Storage;
 
 /// Commands for one session: all are carried out, or none.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ impl Reply {
 pub(super) async fn submit(
     registry: &Registry,
     lanes: &[LaneHandle],
-    storage: &Storage,
+    store: &dyn Store,
     mut submission: Submission,
     mut reply: Reply,
 ) -> Result<(), HubError> {
@@ -106,7 +106,7 @@ pub(super) async fn submit(
         let permit = lane.reserve().await?;
         match stage(&live, submission, reply, permit) {
             Staging::Staged => return Ok(()),
-            Staging::Refused(refusal, submission, reply) => return refuse(storage, submission, refusal, reply).await,
+            Staging::Refused(refusal, submission, reply) => return refuse(store, submission, refusal, reply).await,
             Staging::Retired(returned, unused) => {
                 (submission, reply) = (returned, unused);
                 registry.forget(&live);
@@ -144,9 +144,9 @@ fn stage(live: &Arc<Live>, submission: Submission, reply: Reply, permit: mpsc::P
 
 /// A refused command may have been carried out before this process was started, or longer ago than
 /// it remembers: then the answer is the first one, and not the refusal.
-async fn refuse(storage: &Storage, submission: Submission, refusal: Refusal, reply: Reply) -> Result<(), HubError> {
+async fn refuse(store: &dyn Store, submission: Submission, refusal: Refusal, reply: Reply) -> Result<(), HubError> {
     let Some(command_id) = submission.command_id.as_deref() else { return Err(refusal.into()) };
-    match storage.command_revision(submission.session_id, command_id).await? {
+    match store.command_revision(submission.session_id, command_id).await? {
         Some(revision) => {
             reply.send(Ok(Receipt { revision, duplicate: true }));
             Ok(())

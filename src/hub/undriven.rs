@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Hub;
+use super::queue::Queue;
 use crate::session::{Driver, Session, SessionId};
 
 /// Told by the lanes; read by the engine's supervisor. It holds each session once, and none that has
@@ -19,7 +20,7 @@ pub(super) struct Undriven {
 #[derive(Debug, Default)]
 struct Inner {
     driven: HashSet<SessionId>,
-    changed: HashSet<SessionId>,
+    changed: Queue<()>,
 }
 
 impl Undriven {
@@ -27,7 +28,7 @@ impl Undriven {
     pub fn changed(&self, session: &Session) {
         if session.origin.driver == Driver::Builtin && session.status.is_live() {
             let mut inner = self.inner.lock();
-            if !inner.driven.contains(&session.id) && inner.changed.insert(session.id) {
+            if !inner.driven.contains(&session.id) && inner.changed.put(session.id, |_| ()) {
                 drop(inner);
                 self.news.notify_one();
             }
@@ -38,7 +39,7 @@ impl Undriven {
     pub fn drive(&self, id: SessionId) {
         let mut inner = self.inner.lock();
         inner.driven.insert(id);
-        inner.changed.remove(&id);
+        inner.changed.remove(id);
     }
 
     /// No engine here drives the session any more.
@@ -52,15 +53,12 @@ impl Undriven {
             let news = self.news.notified();
             {
                 let mut inner = self.inner.lock();
-                let taken: Vec<SessionId> = inner.changed.iter().copied().take(most).collect();
+                let taken = inner.changed.take(most);
                 if !taken.is_empty() {
-                    for id in &taken {
-                        inner.changed.remove(id);
-                    }
                     if !inner.changed.is_empty() {
                         self.news.notify_one();
                     }
-                    return taken;
+                    return taken.into_iter().map(|(id, ())| id).collect();
                 }
             }
             news.await;

@@ -198,8 +198,14 @@ pub enum ServerFrame {
     /// Where a replay stands: after every control, and while it plays.
     ReplayState(Box<ReplayState>),
     /// The first frame of a live list, and again whenever a viewer fell too far behind.
+    ///
+    /// `nextCursor`: there are older ones; `GET /sessions` with the same filters goes on from there. From
+    /// now on `removed` is also sent of those, whether the client has read them or not.
     Sessions {
         sessions: Vec<SessionSummary>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        next_cursor: Option<String>,
     },
     /// One session of a live list.
     Session {

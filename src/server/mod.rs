@@ -23,9 +23,12 @@ use crate::ws::{Gateway, GatewayOptions};
 
 /// How long the first contact with the database may take.
 const FIRST_CONTACT: Duration = Duration::from_secs(30);
-/// How long connections may take to end.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// How long the database may take for what was accepted.
+/// How long everything together may take to end, but for the embedded PostgreSQL, which has a limit of
+/// its own.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+/// How long of it connections may take to end.
+const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
+/// How long of it the database may take for what was accepted.
 const FLUSH: Duration = Duration::from_secs(20);
 
 /// Why the server cannot run.
@@ -102,7 +105,7 @@ impl Server {
         let limits = ImportLimits { bytes: config.max_import_bytes, embedding_dimension, ..ImportLimits::default() };
         let imports = Imports::new(storage.clone(), limits);
         let hub = Hub::new(
-            storage,
+            storage.clone(),
             &HubOptions {
                 lanes: usize::from(config.database.lanes),
                 idle_after: Duration::from_secs_f64(config.idle_seconds),
@@ -113,14 +116,14 @@ impl Server {
         );
         let stop = CancellationToken::new();
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
-        let gateway = Gateway::new(hub.clone(), options, stop.clone());
-        let means = Means { models, web, storage: hub.storage().clone(), embeddings: embeddings.clone() };
+        let gateway = Gateway::new(hub.clone(), storage.clone(), options, stop.clone());
+        let means = Means { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
         let engine = Engine::start(hub.clone(), ServerKinds::new(means), engine_options(config));
         let access = AccessRules::new(address, &config.access.allow_origin);
         Ok(Self {
             listener,
             address,
-            app: App { hub, gateway, embeddings, imports, engine, metrics, access },
+            app: App { hub, storage, gateway, embeddings, imports, engine, metrics, access },
             stop,
             cluster,
         })
@@ -147,19 +150,26 @@ impl Server {
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, stop, cluster, .. } = self;
-        let (hub, gateway) = (app.hub.clone(), app.gateway.clone());
+        let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine) = (app.embeddings.clone(), app.engine.clone());
         let connections = accept::serve(listener, router(app), shutdown).await;
         tracing::info!("stopping");
+        let deadline = Instant::now() + SHUTDOWN_GRACE;
         stop.cancel();
-        let farewell = async { tokio::join!(gateway.closed(), connections.shutdown()) };
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        let closing = async { tokio::join!(gateway.closed(), connections.shutdown()) };
+        if tokio::time::timeout(CONNECTIONS_GRACE, closing).await.is_err() {
             tracing::warn!("some clients did not end their connections in time");
         }
-        // First what sends commands, then what writes them.
-        tokio::join!(embeddings.shutdown(), engine.shutdown());
-        hub.shutdown(FLUSH).await;
-        hub.storage().close().await;
+        let flushing = async {
+            // First what sends commands, then what writes them.
+            tokio::join!(embeddings.shutdown(), engine.shutdown());
+            hub.shutdown(FLUSH).await;
+            // Waits for requests that still use a connection.
+            storage.close().await;
+        };
+        if tokio::time::timeout_at(deadline, flushing).await.is_err() {
+            tracing::warn!("some requests were cut off, since they did not end in time");
+        }
         if let Some(cluster) = cluster
             && let Err(error) = cluster.stop().await
         {

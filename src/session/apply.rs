@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::decide::digest;
 use super::{
-    ContextValue, Created, Event, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal, Recorded,
-    Revision, Session, SessionId, SessionStatus, Timestamp,
+    ContextValue, Created, Event, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal,
+    Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Seen only when a journal was
@@ -41,7 +41,7 @@ impl Session {
         };
         let origin = Origin::new(created, recorded.at);
         Ok(match &created.forked {
-            Some(forked) => forked.state.restore(recorded.session_id, 1, recorded.at, origin),
+            Some(forked) => forked.state.restore_fork(recorded.session_id, recorded.at, origin),
             None => Self::fresh(recorded, created, origin),
         })
     }
@@ -53,13 +53,14 @@ impl Session {
             .flat_map(|graph| graph.nodes.values())
             .map(|node| {
                 let pending = Node::pending(node.id.clone(), Some(node.name.clone()), Some(node.kind.clone()));
-                (node.id.clone(), Arc::new(pending))
+                (node.id.clone(), Arc::new(pending.since(Some(recorded.moment()))))
             })
             .collect();
         Self {
             id: recorded.session_id,
             origin,
             status: SessionStatus::Pending,
+            status_since: Some(recorded.moment()),
             revision: 1,
             updated_at: recorded.at,
             started_at: None,
@@ -86,6 +87,7 @@ impl Session {
     /// unchanged then.
     pub fn apply(&mut self, recorded: &Recorded) -> Result<(), ApplyError> {
         self.check_fits(recorded)?;
+        let (status, moment) = (self.status, recorded.moment());
         match &recorded.event {
             // `check_fits` lets no second `created` through.
             Event::Created(_) => {}
@@ -97,25 +99,28 @@ impl Session {
             Event::Resumed => self.status = SessionStatus::Running,
             Event::Completed { outputs } => {
                 self.outputs.clone_from(outputs);
-                self.end(SessionStatus::Completed, recorded.at, "the session completed");
+                self.end(SessionStatus::Completed, moment, "the session completed");
             }
             Event::Failed { error, .. } => {
                 self.error = Some(error.as_str().into());
-                self.end(SessionStatus::Failed, recorded.at, "the session failed");
+                self.end(SessionStatus::Failed, moment, "the session failed");
             }
             Event::Cancelled { reason } => {
                 self.error = reason.as_deref().map(Into::into);
-                self.end(SessionStatus::Cancelled, recorded.at, "the session was cancelled");
+                self.end(SessionStatus::Cancelled, moment, "the session was cancelled");
             }
             Event::NodeStatusChanged { .. } => self.change_node(recorded),
             Event::UsageRecorded { node_id, input_tokens, output_tokens, cost_usd, .. } => {
-                self.add_usage(node_id, *input_tokens, *output_tokens, *cost_usd);
+                self.add_usage(node_id, *input_tokens, *output_tokens, *cost_usd, moment);
             }
             Event::ContextSet { key, value } => self.set_context(key, value),
             Event::ProposalSet { proposal } => self.proposal = Some(Arc::clone(proposal)),
             Event::Signalled { node_id, payload } => self.hold_signal(node_id, payload, recorded.revision),
-            Event::MessageAdded(message) => self.ensure_node(&message.node_id),
+            Event::MessageAdded(message) => self.ensure_node(&message.node_id, moment),
             Event::MemoryAdded(_) => {}
+        }
+        if self.status != status {
+            self.status_since = Some(moment);
         }
         self.revision = recorded.revision;
         self.updated_at = recorded.at;
@@ -156,7 +161,8 @@ impl Session {
         else {
             return;
         };
-        self.ensure_node(node_id);
+        let moment = recorded.moment();
+        self.ensure_node(node_id, moment);
         let Some(held) = self.nodes.get(node_id) else { return };
         let from = held.snapshot.status;
         let mut next = held.snapshot.clone();
@@ -182,16 +188,23 @@ impl Session {
         if *status != NodeStatus::Suspended {
             self.signals.remove(node_id);
         }
-        self.put_node(Node::new(next, output));
+        self.put_node(Node::new(next, output), moment);
     }
 
-    fn add_usage(&mut self, node_id: &NodeId, input_tokens: u64, output_tokens: u64, cost_usd: Decimal) {
-        self.ensure_node(node_id);
+    fn add_usage(
+        &mut self,
+        node_id: &NodeId,
+        input_tokens: u64,
+        output_tokens: u64,
+        cost_usd: Decimal,
+        moment: Moment,
+    ) {
+        self.ensure_node(node_id, moment);
         if let Some(held) = self.nodes.get(node_id) {
             let mut next = held.snapshot.clone();
             next.token_usage = Some(next.token_usage.unwrap_or_default().saturating_add(input_tokens, output_tokens));
             let output = held.output;
-            self.put_node(Node::new(next, output));
+            self.put_node(Node::new(next, output), moment);
         }
         self.total_tokens = self.total_tokens.saturating_add(input_tokens).saturating_add(output_tokens);
         self.total_cost_usd = self.total_cost_usd.saturating_add(cost_usd);
@@ -217,14 +230,14 @@ impl Session {
         }
     }
 
-    fn end(&mut self, status: SessionStatus, at: Timestamp, error_of_running_nodes: &str) {
+    fn end(&mut self, status: SessionStatus, moment: Moment, error_of_running_nodes: &str) {
         let open: Vec<Node> = self
             .nodes
             .values()
             .filter(|node| !node.snapshot.status.is_final())
             .map(|node| {
                 let mut ended = node.snapshot.clone();
-                ended.completed_at = Some(at);
+                ended.completed_at = Some(moment.at);
                 if ended.status == NodeStatus::Running {
                     ended.status = NodeStatus::Failed;
                     ended.error = Some(error_of_running_nodes.to_owned());
@@ -235,23 +248,27 @@ impl Session {
             })
             .collect();
         for node in open {
-            self.put_node(node);
+            self.put_node(node, moment);
         }
         self.signals = OrdMap::new();
         self.status = status;
-        self.completed_at = Some(at);
+        self.completed_at = Some(moment.at);
     }
 
-    fn ensure_node(&mut self, node_id: &NodeId) {
+    fn ensure_node(&mut self, node_id: &NodeId, moment: Moment) {
         if !self.nodes.contains_key(node_id) {
-            self.put_node(Node::pending(node_id.clone(), None, None));
+            self.put_node(Node::pending(node_id.clone(), None, None), moment);
         }
     }
 
-    /// The only way a node enters the state: it keeps the counts and the active set true.
-    fn put_node(&mut self, node: Node) {
+    /// The only way a node enters the state: it keeps the counts, the active set and `since` true.
+    fn put_node(&mut self, node: Node, moment: Moment) {
         let id = node.snapshot.id.clone();
         let status = node.snapshot.status;
+        let as_before =
+            |held: &&Arc<Node>| (held.snapshot.status, held.snapshot.attempt) == (status, node.snapshot.attempt);
+        let since = self.nodes.get(&id).filter(as_before).map_or(Some(moment), |held| held.since);
+        let node = node.since(since);
         self.node_counts.add(status);
         if let Some(replaced) = self.nodes.insert(id.clone(), Arc::new(node)) {
             self.node_counts.remove(replaced.snapshot.status);

@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    GraphDefinition, Keyframe, Message, MessageRole, NodeId, NodeStatus, Progress, Revision, Session, SessionId,
-    Timestamp,
+    GraphDefinition, Keyframe, Message, MessageRole, Moment, NodeId, NodeStatus, Progress, Revision, Session,
+    SessionId, Timestamp,
 };
 
 /// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
@@ -297,4 +297,11 @@ pub struct Recorded {
     /// Never earlier than the event before it.
     pub at: Timestamp,
     pub event: Event,
+}
+
+impl Recorded {
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { revision: self.revision, at: self.at }
+    }
 }

@@ -26,7 +26,7 @@ impl SessionId {
     /// A new identifier (UUID version 7: it sorts by the time it was made).
     #[must_use]
     pub fn generate() -> Self {
-        Self(Uuid::now_v7())
+        Self(super::ambient::uuid())
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, GraphDefinition, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin, OutputRef,
+    ContextValue, GraphDefinition, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin, OutputRef,
     PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp, limits, validate,
 };
 
@@ -20,6 +20,8 @@ use super::{
 #[serde(rename_all = "camelCase")]
 pub struct Keyframe {
     status: SessionStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status_since: Option<Moment>,
     updated_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<Timestamp>,
@@ -46,11 +48,13 @@ struct KeyframeNode {
     node: NodeStateSnapshot,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<OutputRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    since: Option<Moment>,
 }
 
 impl KeyframeNode {
     fn check(&self) -> Result<(), Refusal> {
-        let Self { node, output } = self;
+        let Self { node, output, since: _ } = self;
         validate::id("nodeId", node.id.as_str())?;
         validate::optional(node.name.as_deref(), |name| validate::name("name", name))?;
         validate::optional(node.kind.as_deref(), |kind| validate::name("type", kind))?;
@@ -83,6 +87,7 @@ impl Keyframe {
     pub fn of(session: &Session) -> Self {
         Self {
             status: session.status,
+            status_since: session.status_since,
             updated_at: session.updated_at,
             started_at: session.started_at,
             completed_at: session.completed_at,
@@ -92,7 +97,7 @@ impl Keyframe {
             nodes: session
                 .nodes
                 .values()
-                .map(|node| KeyframeNode { node: node.snapshot.clone(), output: node.output })
+                .map(|node| KeyframeNode { node: node.snapshot.clone(), output: node.output, since: node.since })
                 .collect(),
             total_tokens: session.total_tokens,
             total_cost_usd: session.total_cost_usd,
@@ -105,8 +110,12 @@ impl Keyframe {
     /// and undelivered signals arrive with the fork's own first event.
     #[must_use]
     pub(super) fn inherited(mut self) -> Self {
-        for output in self.nodes.iter_mut().filter_map(|node| node.output.as_mut()) {
-            output.depth += 1;
+        self.status_since = None;
+        for node in &mut self.nodes {
+            node.since = None;
+            if let Some(output) = &mut node.output {
+                output.depth += 1;
+            }
         }
         for signal in self.signals.values_mut() {
             signal.revision = 1;
@@ -206,24 +215,38 @@ impl Keyframe {
         Ok(serde_json::from_str(json)?)
     }
 
-    /// The state of session `id` at `revision`, given what its `created` event settled.
-    ///
-    /// A fork restores its parent's state under its own id, as its own revision 1, at the time of
-    /// its own creation (`at`); everything else passes the keyframe's own time through
-    /// [`Keyframe::restore_stored`].
+    /// The first state of a fork: its parent's under its own id, as its own revision 1, at the time of
+    /// its own creation. Its history begins there.
+    pub(super) fn restore_fork(&self, id: SessionId, at: Timestamp, origin: Arc<Origin>) -> Session {
+        let beginning = Some(Moment { revision: 1, at });
+        let session = self.restore(id, 1, at, origin, |_| beginning);
+        Session { status_since: beginning, ..session }
+    }
+
+    /// The state this keyframe was taken from, given the session's first state.
     #[must_use]
-    pub fn restore(&self, id: SessionId, revision: Revision, at: Timestamp, origin: Arc<Origin>) -> Session {
-        let nodes: OrdMap<NodeId, Arc<Node>> = self
-            .nodes
-            .iter()
-            .map(|stored| (stored.node.id.clone(), Arc::new(Node::new(stored.node.clone(), stored.output))))
-            .collect();
+    pub fn restore_stored(&self, first: &Session, revision: Revision) -> Session {
+        self.restore(first.id, revision, self.updated_at, Arc::clone(&first.origin), |stored| stored.since)
+    }
+
+    fn restore(
+        &self,
+        id: SessionId,
+        revision: Revision,
+        at: Timestamp,
+        origin: Arc<Origin>,
+        since: impl Fn(&KeyframeNode) -> Option<Moment>,
+    ) -> Session {
+        let node = |stored: &KeyframeNode| Node::new(stored.node.clone(), stored.output).since(since(stored));
+        let nodes: OrdMap<NodeId, Arc<Node>> =
+            self.nodes.iter().map(|stored| (stored.node.id.clone(), Arc::new(node(stored)))).collect();
         let active: OrdSet<NodeId> =
             nodes.iter().filter(|(_, node)| node.snapshot.status.is_active()).map(|(id, _)| id.clone()).collect();
         Session {
             id,
             origin,
             status: self.status,
+            status_since: self.status_since,
             revision,
             updated_at: at,
             started_at: self.started_at,
@@ -244,11 +267,5 @@ impl Keyframe {
                 .collect(),
             signals: self.signals.iter().map(|(id, signal)| (id.clone(), Arc::new(signal.clone()))).collect(),
         }
-    }
-
-    /// The state this keyframe was taken from, given the session's first state.
-    #[must_use]
-    pub fn restore_stored(&self, first: &Session, revision: Revision) -> Session {
-        self.restore(first.id, revision, self.updated_at, Arc::clone(&first.origin))
     }
 }

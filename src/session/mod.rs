@@ -14,6 +14,7 @@
 //! of the same session share every node that did not change between them. That one property gives
 //! cheap snapshots, cheap staging ahead of the commit, and patches whose cost is the change's size.
 
+pub mod ambient;
 mod apply;
 mod catalog;
 mod command;
@@ -46,7 +47,7 @@ pub use ids::{NodeId, Revision, SessionId};
 pub use keyframe::{Keyframe, KeyframeError};
 pub use memory::{Memory, check_embedding};
 pub use merge_patch::{NotExpressible, diff as merge_diff};
-pub use node::{Node, NodeStateSnapshot, OutputRef, Progress, TokenUsage, usd};
+pub use node::{Moment, Node, NodeStateSnapshot, OutputRef, Progress, TokenUsage, usd};
 pub use patch::{nearest_patch, patch_between};
 pub use refusal::Refusal;
 pub use snapshot::{Message, NodeCounts, SessionEntity, SessionSummary, WorkflowSession};

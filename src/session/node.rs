@@ -115,6 +115,14 @@ fn is_own(depth: &u32) -> bool {
     *depth == 0
 }
 
+/// Where in a session's history something began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Moment {
+    pub revision: Revision,
+    pub at: Timestamp,
+}
+
 /// One node's state: what viewers see, and what only the server needs.
 ///
 /// Immutable once made; a change makes a new one. That is why its JSON can be kept beside it, and
@@ -123,13 +131,22 @@ fn is_own(depth: &u32) -> bool {
 pub struct Node {
     pub snapshot: NodeStateSnapshot,
     pub output: Option<OutputRef>,
+    /// Since when it has stood in its status, on its attempt. `None` in a state that was restored from a
+    /// keyframe of a version that did not keep it.
+    pub since: Option<Moment>,
     encoded: OnceLock<Box<RawValue>>,
 }
 
 impl Node {
     #[must_use]
     pub fn new(snapshot: NodeStateSnapshot, output: Option<OutputRef>) -> Self {
-        Self { snapshot, output, encoded: OnceLock::new() }
+        Self { snapshot, output, since: None, encoded: OnceLock::new() }
+    }
+
+    #[must_use]
+    pub fn since(mut self, since: Option<Moment>) -> Self {
+        self.since = since;
+        self
     }
 
     /// A node that has not run.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Driver, GraphDefinition, Node, NodeCounts, NodeId, Revision, SessionId, SessionStatus, Timestamp};
+use super::{Driver, GraphDefinition, Moment, Node, NodeCounts, NodeId, Revision, SessionId, SessionStatus, Timestamp};
 
 /// What was settled when the session was created and never changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +84,8 @@ pub struct Session {
     pub id: SessionId,
     pub origin: Arc<Origin>,
     pub status: SessionStatus,
+    /// Since when it has stood in this status; `None` as in [`Node::since`].
+    pub status_since: Option<Moment>,
     pub revision: Revision,
     pub updated_at: Timestamp,
     pub started_at: Option<Timestamp>,

@@ -22,7 +22,7 @@ impl Timestamp {
     /// The current wall-clock time. The domain never calls this; its callers do.
     #[must_use]
     pub fn now() -> Self {
-        Self::from(Utc::now())
+        Self::from(super::ambient::now())
     }
 
     /// Milliseconds since the Unix epoch.

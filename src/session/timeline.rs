@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use super::{ApplyError, Node, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp};
+use super::{
+    ApplyError, Moment, Node, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+};
 
 /// A run over time, from its beginning or from where the page before ended.
 ///
@@ -104,10 +106,21 @@ impl TimelineBuilder {
     pub fn new(first: &Recorded, after: Revision) -> Result<Self, ApplyError> {
         let state = Session::create(first)?;
         let session = SessionInterval { status: state.status, from: first.at, to: None, from_revision: 1 };
-        let interval = |node: &Node| vec![NodeInterval::new(node, first)];
+        let interval = |node: &Node| vec![NodeInterval::new(node, first.moment())];
         let nodes: BTreeMap<_, _> = state.nodes.iter().map(|(id, node)| (id.clone(), interval(node))).collect();
         let begun = if after == 0 { nodes.len() + 1 } else { 0 };
         Ok(Self { state, after, intervals: vec![session], nodes, begun })
+    }
+
+    /// From the state at a revision on: what stood in it began when the state says. `None` when the state
+    /// does not know, since it was restored from a keyframe of a version that did not keep it.
+    #[must_use]
+    pub fn resume(state: Session) -> Option<Self> {
+        let since = state.status_since?;
+        let session = SessionInterval { status: state.status, from: since.at, to: None, from_revision: since.revision };
+        let open = |node: &Node| Some(vec![NodeInterval::new(node, node.since?)]);
+        let nodes = state.nodes.iter().map(|(id, node)| Some((id.clone(), open(node)?))).collect::<Option<_>>()?;
+        Some(Self { after: state.revision, state, intervals: vec![session], nodes, begun: 0 })
     }
 
     /// How many intervals have begun after the revision it was asked for.
@@ -149,7 +162,7 @@ impl TimelineBuilder {
             };
             if let Some(node) = changed {
                 let intervals = self.nodes.entry(node.snapshot.id.clone()).or_default();
-                succeed(intervals, NodeInterval::new(node, recorded), is_wanted);
+                succeed(intervals, NodeInterval::new(node, recorded.moment()), is_wanted);
                 self.begun += usize::from(is_wanted);
             }
         }
@@ -217,13 +230,13 @@ impl Interval for NodeInterval {
 }
 
 impl NodeInterval {
-    fn new(node: &Node, recorded: &Recorded) -> Self {
+    fn new(node: &Node, since: Moment) -> Self {
         Self {
             status: node.snapshot.status,
             attempt: node.snapshot.attempt,
-            from: recorded.at,
+            from: since.at,
             to: None,
-            from_revision: recorded.revision,
+            from_revision: since.revision,
         }
     }
 }

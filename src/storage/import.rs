@@ -14,7 +14,7 @@ use super::sessions::insert_row;
 use super::usage::{UsageRow, write_usage};
 use super::writer::{Batch, EventRow, ProjectionRow, json, write_rows};
 use super::{Storage, StorageError};
-use crate::session::{Keyframe, Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
+use crate::session::{Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
 
 /// A message to be stored under an id of its own.
 #[derive(Clone, Debug)]
@@ -84,12 +84,12 @@ impl Import {
         write_usage(&mut self.transaction, &batch).await
     }
 
-    /// Keeps a whole state, so that looking back does not begin at the beginning.
-    pub async fn add_keyframe(&mut self, id: SessionId, session: &Session) -> Result<(), StorageError> {
+    /// Keeps a whole state (a keyframe as JSON), so that looking back does not begin at the beginning.
+    pub async fn add_keyframe(&mut self, id: SessionId, revision: Revision, state: &str) -> Result<(), StorageError> {
         sqlx::query("INSERT INTO session_keyframes (session_id, revision, state) VALUES ($1, $2, $3::json)")
             .bind(id.0)
-            .bind(bigint(session.revision))
-            .bind(json(&Keyframe::of(session))?)
+            .bind(bigint(revision))
+            .bind(state)
             .execute(&mut *self.transaction)
             .await?;
         Ok(())

@@ -1,8 +1,8 @@
 //! The only SQL in the project.
 //!
 //! PostgreSQL holds everything: the journal of events is the truth, `sessions` is its projection
-//! for lists, keyframes are its cache for recovery and seeking. There is no storage trait and no
-//! second backend, in tests neither.
+//! for lists, keyframes are its cache for recovery and seeking. There is no second backend, in tests
+//! neither, but for the deterministic simulation of the hub (see [`Store`](crate::hub::Store)).
 
 mod catalog;
 pub mod cluster;

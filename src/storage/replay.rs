@@ -12,7 +12,7 @@ use sqlx::{FromRow, Row};
 use super::journal::bigint;
 use super::messages::MessageRow;
 use super::{Storage, StorageError};
-use crate::session::{Message, Revision, SessionId, Timestamp};
+use crate::session::{Message, Recorded, Revision, SessionId, Timestamp};
 
 /// An event as its text stands in the journal.
 #[derive(Clone, Debug)]
@@ -72,6 +72,26 @@ impl Storage {
             .fetch_all(&self.pool)
             .await?;
         Ok(rows.iter().map(|row| stored_event(row, with_messages)).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// As [`Storage::event_page`], a page of about a megabyte, understood and without messages.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away, or an event cannot be understood.
+    pub async fn recorded_page(
+        &self,
+        session_id: SessionId,
+        after: Revision,
+        up_to: Revision,
+    ) -> Result<Vec<Recorded>, StorageError> {
+        const BOUNDS: PageBounds = PageBounds { rows: 1_000, bytes: 1024 * 1024 };
+        let understand = |stored: StoredEvent| {
+            let event = serde_json::from_str(stored.event.get()).map_err(StorageError::Event)?;
+            Ok(Recorded { session_id, revision: stored.revision, at: stored.at, event })
+        };
+        let page = self.event_page(session_id, after, up_to, BOUNDS, false).await?;
+        page.into_iter().map(understand).collect()
     }
 
     /// When a revision was recorded; `None` when the session never reached it.

@@ -37,7 +37,7 @@ async fn read_journal(hub: &Hub, viewer: &Viewer, missing: Missing) -> Result<bo
             if events.is_empty() { Err(HubError::NotFound) } else { Ok(viewer.offer_stored_events(events)) }
         }
         Missing::Messages { after, up_to } => {
-            let messages = hub.storage().messages_between(id, after, up_to, PAGE).await?;
+            let messages = hub.messages_between(id, after, up_to, PAGE).await?;
             let is_last = messages.len() < PAGE as usize;
             let complete_to = if is_last { up_to } else { messages.last().map_or(up_to, |(revision, _)| *revision) };
             Ok(viewer.offer_stored_messages(messages, complete_to))

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::rooms::Rooms;
 use crate::hub::Hub;
+use crate::storage::Storage;
 
 /// Bounds of the WebSocket side. Each field says its default.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,7 @@ impl Default for GatewayOptions {
 #[derive(Clone, Debug)]
 pub struct Gateway {
     pub(super) hub: Hub,
+    pub(super) storage: Storage,
     pub(super) rooms: Rooms,
     pub(super) options: GatewayOptions,
     /// Cancelled when the server stops: every connection tells its client and ends.
@@ -45,12 +47,12 @@ const SEARCHES: usize = 2;
 
 impl Gateway {
     #[must_use]
-    pub fn new(hub: Hub, options: GatewayOptions, stop: CancellationToken) -> Self {
+    pub fn new(hub: Hub, storage: Storage, options: GatewayOptions, stop: CancellationToken) -> Self {
         let rooms = Rooms::new(hub.clone());
         hub.relay_chunks_to(Arc::new(rooms.relay()));
         let places = Arc::new(Semaphore::new(options.sockets));
         let searches = Arc::new(Semaphore::new(SEARCHES));
-        Self { hub, rooms, options, stop, connections: TaskTracker::new(), places, searches }
+        Self { hub, storage, rooms, options, stop, connections: TaskTracker::new(), places, searches }
     }
 
     /// A place for one more socket, if there is one.

@@ -1,6 +1,9 @@
 //! A live list: which sessions match a filter, and what becomes of them.
+//!
+//! A client may hold more rows than it was sent here: older ones, read page by page over HTTP. So
+//! whatever it may hold and no longer matches is `removed`, also where nobody knows whether it does.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,23 +11,23 @@ use tokio::time::Instant;
 
 use super::frames;
 use super::gateway::Gateway;
+use super::listed::Listed;
 use super::socket::Socket;
 use crate::hub::{FeedChange, Hub, HubError};
 use crate::protocol::{ErrorCode, ServerFrame, SessionChange};
-use crate::session::{Revision, Session, SessionId, SessionSummary};
-use crate::storage::{SessionFilter, StorageError};
+use crate::session::{Session, SessionId, SessionSummary};
+use crate::storage::{SessionFilter, Storage, StorageError};
 
 /// The least time between two rounds of changes: a session that changes more often is shown at its
 /// newest.
 const ROUND: Duration = Duration::from_millis(50);
 /// How often a list that could not be read is tried again.
 const RETRY: Duration = Duration::from_secs(1);
-/// Sessions that a list remembers having shown. One that was forgotten comes as `added` again.
-const KNOWN: usize = 10_000;
 
 /// Keeps a client's list up to date for as long as it is polled.
 pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: SessionFilter, limit: u32) {
-    let mut list = List { hub: gateway.hub, socket, filter, limit, known: Known::default() };
+    let mut list =
+        List { hub: gateway.hub, storage: gateway.storage, socket, filter, limit, listed: Listed::default() };
     loop {
         // The feed first, so that no change falls between the list and its changes.
         let mut feed = list.hub.feed();
@@ -43,16 +46,17 @@ pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: Sessio
 
 struct List {
     hub: Hub,
+    storage: Storage,
     socket: Arc<Socket>,
     filter: SessionFilter,
     limit: u32,
-    known: Known,
+    listed: Listed,
 }
 
 impl List {
     async fn show_all(&mut self) {
         let page = loop {
-            match self.hub.storage().summaries(&self.filter, None, self.limit).await {
+            match self.storage.summaries(&self.filter, None, self.limit).await {
                 Ok(page) => break page,
                 Err(error) => {
                     let error = HubError::from(error);
@@ -66,9 +70,9 @@ impl List {
             }
         };
         self.room().await;
-        self.known = Known::default();
-        page.items.iter().for_each(|summary| self.known.insert(summary));
-        self.socket.send(frames::text(&ServerFrame::Sessions { sessions: page.items }));
+        self.listed = Listed::after(&page);
+        let next_cursor = page.next.map(|cursor| cursor.encode());
+        self.socket.send(frames::text(&ServerFrame::Sessions { sessions: page.items, next_cursor }));
     }
 
     async fn show_changes(&mut self, changes: Vec<FeedChange>) -> Result<(), StorageError> {
@@ -78,12 +82,12 @@ impl List {
         let elsewhere: Vec<SessionId> = ids().filter(|id| !held.contains_key(id)).collect();
         let mut stored = match &elsewhere[..] {
             [] => HashMap::new(),
-            ids => self.hub.storage().summaries_of(&self.filter, ids).await?,
+            ids => self.storage.summaries_of(&self.filter, ids).await?,
         };
         for change in changes {
             match change {
                 FeedChange::Deleted(summary) => {
-                    if self.known.remove(summary.id) {
+                    if self.listed.forget(&summary) {
                         self.send(SessionChange::Removed, SessionSummary::clone(&summary)).await;
                     }
                 }
@@ -101,22 +105,7 @@ impl List {
     }
 
     async fn show(&mut self, summary: SessionSummary, matches: bool) {
-        let shown = self.known.revision(summary.id);
-        // A list can hear of the same commit twice: of its own server and of another.
-        if shown.is_some_and(|shown| shown >= summary.revision) {
-            return;
-        }
-        let change = match (matches, shown) {
-            (true, Some(_)) => SessionChange::Changed,
-            (true, None) => SessionChange::Added,
-            (false, Some(_)) => SessionChange::Removed,
-            (false, None) => return,
-        };
-        if matches {
-            self.known.insert(&summary);
-        } else {
-            self.known.remove(summary.id);
-        }
+        let Some(change) = self.listed.change(&summary, matches) else { return };
         self.send(change, summary).await;
     }
 
@@ -134,33 +123,5 @@ impl List {
             }
             self.socket.flush();
         }
-    }
-}
-
-/// The sessions a client has been shown, each at its revision, the oldest forgotten first.
-#[derive(Default)]
-struct Known {
-    revisions: HashMap<SessionId, Revision>,
-    order: VecDeque<SessionId>,
-}
-
-impl Known {
-    fn revision(&self, id: SessionId) -> Option<Revision> {
-        self.revisions.get(&id).copied()
-    }
-
-    fn insert(&mut self, summary: &SessionSummary) {
-        if self.revisions.insert(summary.id, summary.revision).is_none() {
-            self.order.push_back(summary.id);
-        }
-        while self.order.len() > KNOWN {
-            if let Some(oldest) = self.order.pop_front() {
-                self.revisions.remove(&oldest);
-            }
-        }
-    }
-
-    fn remove(&mut self, id: SessionId) -> bool {
-        self.revisions.remove(&id).is_some()
     }
 }

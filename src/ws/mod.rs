@@ -25,6 +25,7 @@ mod farewell;
 mod frames;
 mod gateway;
 mod list;
+mod listed;
 mod reader;
 mod replay;
 mod rooms;

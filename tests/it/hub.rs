@@ -111,7 +111,8 @@ async fn failed_look_ups_leave_no_second_copy() {
 #[tokio::test]
 async fn idle_sessions_leave_memory_and_come_back() {
     let options = HubOptions { idle_after: Duration::from_millis(5), ..HubOptions::default() };
-    let hub = Hub::new(Database::create().await.storage(), &options);
+    let storage = Database::create().await.storage();
+    let hub = Hub::new(storage.clone(), &options);
     let (watched, idle) = (running(&hub).await, running(&hub).await);
     let subscription = hub.subscribe(watched).await.expect("a session");
     // Each of these is idle for a shorter time than the watched one, and leaves.
@@ -135,12 +136,13 @@ async fn idle_sessions_leave_memory_and_come_back() {
         }
     }
     eventually("nobody is there", || async { hub.live_sessions() == 0 }).await;
-    assert_eq!(fold(hub.storage(), watched, revision).await, *hub.session(watched).await.expect("a session"));
+    assert_eq!(fold(&storage, watched, revision).await, *hub.session(watched).await.expect("a session"));
 }
 
 #[tokio::test]
 async fn a_long_history_is_recovered_from_its_keyframes() {
-    let hub = Hub::new(Database::create().await.storage(), &HubOptions::default());
+    let storage = Database::create().await.storage();
+    let hub = Hub::new(storage.clone(), &HubOptions::default());
     let id = running(&hub).await;
     let nodes = ["a", "b", "c"];
     for round in 0..40 {
@@ -155,7 +157,6 @@ async fn a_long_history_is_recovered_from_its_keyframes() {
             .collect();
         hub.execute(submission(id, json!(batch))).await.expect("carried out");
     }
-    let storage = hub.storage();
     let keyframes = || async {
         let sql = "SELECT revision FROM session_keyframes WHERE session_id = $1 ORDER BY revision";
         sqlx::query_scalar::<_, i64>(sql).bind(id.0).fetch_all(storage.pool()).await.expect("keyframes")
@@ -164,11 +165,11 @@ async fn a_long_history_is_recovered_from_its_keyframes() {
     let head = hub.session(id).await.expect("a session");
     assert_eq!(head.revision, 2_002);
     assert_eq!(storage.session(id).await.expect("stored").as_ref(), Some(&*head));
-    assert_eq!(fold(storage, id, 2_002).await, *head);
+    assert_eq!(fold(&storage, id, 2_002).await, *head);
     let around = keyframes().await.into_iter().flat_map(|at| [at - 1, at, at + 1]).map(i64::unsigned_abs);
     for revision in around.chain([1, 2, 100, 2_001, 2_002]) {
         let state = storage.session_at(id, revision).await.expect("stored").expect("a state");
-        assert_eq!(state, fold(storage, id, revision).await, "revision {revision}");
+        assert_eq!(state, fold(&storage, id, revision).await, "revision {revision}");
     }
     assert_eq!(storage.session_at(id, 2_003).await.expect("stored"), None);
 }
@@ -176,7 +177,8 @@ async fn a_long_history_is_recovered_from_its_keyframes() {
 #[tokio::test]
 async fn one_command_that_cannot_be_written_takes_none_with_it() {
     let options = HubOptions { lanes: 1, ..HubOptions::default() };
-    let hub = Hub::new(Database::create().await.storage(), &options);
+    let storage = Database::create().await.storage();
+    let hub = Hub::new(storage.clone(), &options);
     let (id, other) = (running(&hub).await, running(&hub).await);
     let message = json!({"type": "addMessage", "messageId": SessionId::generate(), "nodeId": "n", "content": "c"});
     let batch = (0..30).flat_map(|number| {
@@ -188,7 +190,7 @@ async fn one_command_that_cannot_be_written_takes_none_with_it() {
     let conflict = Err(HubError::Constraint(Constraint::TextExists));
     assert_eq!(refused, [(30, &conflict), (50, &conflict)]);
     assert_eq!((hub.session(id).await.unwrap().revision, hub.session(other).await.unwrap().revision), (30, 32));
-    assert_eq!(fold(hub.storage(), id, 30).await, *hub.session(id).await.expect("a session"));
+    assert_eq!(fold(&storage, id, 30).await, *hub.session(id).await.expect("a session"));
 }
 
 /// The second use of an id, after more others than the session remembers, in the same batch.
@@ -210,7 +212,8 @@ async fn a_command_id_used_twice_in_one_batch_counts_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletion_ends_what_is_in_flight_and_nothing_else() {
     let options = HubOptions { lanes: 1, ..HubOptions::default() };
-    let hub = Hub::new(Database::create().await.storage(), &options);
+    let storage = Database::create().await.storage();
+    let hub = Hub::new(storage.clone(), &options);
     let other = running(&hub).await;
     for _ in 0..10 {
         let id = running(&hub).await;

@@ -158,3 +158,33 @@ async fn a_filter_that_cannot_be_understood_is_not_to_be_tried_again() {
         assert_eq!(list.close_code().await, 4501, "{query}");
     }
 }
+
+/// A client reads older rows by the cursor of the first frame, so a list also tells of rows that it never sent.
+#[tokio::test]
+async fn rows_beyond_the_first_page_are_removed_too() {
+    let server = TestServer::start().await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(server.running_session().await);
+    }
+    let mut list = server.socket("/ws/sessions?status=running&limit=2").await;
+    let first = list.frame().await;
+    let shown: Vec<_> = first["sessions"].as_array().expect("rows").iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(shown, [json!(ids[4]), json!(ids[3])]);
+    let cursor = first["nextCursor"].as_str().expect("there are more");
+    let (_, older) = server.get(&format!("/api/v1/sessions?status=running&limit=9&cursor={cursor}")).await;
+    let read: Vec<_> = older["sessions"].as_array().expect("rows").iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(read, [json!(ids[2]), json!(ids[1]), json!(ids[0])]);
+
+    server.command(&ids[1], json!({"type": "cancel"})).await;
+    change(&mut list, "removed", &ids[1]).await;
+    delete(&server, &format!("/api/v1/sessions/{}", ids[0])).await;
+    change(&mut list, "removed", &ids[0]).await;
+    server.command(&ids[2], context("k", json!(1))).await;
+    change(&mut list, "added", &ids[2]).await;
+    // Gone already, and newer than the list: neither is mentioned.
+    delete(&server, &format!("/api/v1/sessions/{}", ids[1])).await;
+    delete(&server, &format!("/api/v1/sessions/{}", server.new_session().await)).await;
+    let next = server.running_session().await;
+    change(&mut list, "added", &next).await;
+}

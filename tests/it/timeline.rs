@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{TestServer, chain, context, node};
+use crate::harness::{TestServer, chain, context, eventually, node};
 
 async fn timeline(server: &TestServer, id: &str, query: &str) -> Value {
     let (status, timeline) = server.get(&format!("/api/v1/sessions/{id}/timeline{query}")).await;
@@ -153,4 +153,50 @@ async fn a_node_without_a_graph_begins_where_it_is_first_named() {
     let timeline = timeline(&server, &id, "").await;
     assert_eq!(of(&timeline, "n"), [("pending", 0, 3), ("running", 1, 4)]);
     assert!(timeline["endAt"].is_null());
+}
+
+/// A page is read from the state before it, which may come from a keyframe; that must not show.
+#[tokio::test]
+async fn a_page_of_a_long_run_does_not_depend_on_where_its_state_came_from() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for round in 0..4 {
+        let changes: Vec<Value> =
+            (0..160).map(|n| node(&format!("n{}", n / 2 % 7), ["running", "completed"][n % 2])).collect();
+        server.command(&id, json!(changes)).await;
+        server.command(&id, json!({"type": if round % 2 == 0 { "pause" } else { "resume" }})).await;
+    }
+    let pool = server.database.storage().pool().clone();
+    let keyframes = async || -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM session_keyframes").fetch_one(&pool).await.expect("a number")
+    };
+    eventually("keyframes are stored", async || keyframes().await == 2).await;
+    let pages = async || {
+        let mut pages = Vec::new();
+        for after in [1, 2, 162, 163, 255, 256, 257, 300, 485, 512, 600, 646] {
+            pages.push(timeline(&server, &id, &format!("?after={after}")).await);
+            pages.push(timeline(&server, &id, &format!("?after={after}&limit=3")).await);
+        }
+        pages
+    };
+    let from_keyframes = pages().await;
+    // Keyframes of an earlier version do not say since when a node has stood in its status.
+    sqlx::query("UPDATE session_keyframes SET state = (state::jsonb - 'statusSince')::json")
+        .execute(&pool)
+        .await
+        .expect("changed");
+    assert_eq!(from_keyframes, pages().await, "from the first event");
+    sqlx::query("DELETE FROM session_keyframes").execute(&pool).await.expect("deleted");
+    assert_eq!(from_keyframes, pages().await, "without keyframes");
+}
+
+#[tokio::test]
+async fn a_fork_begins_its_own_timeline() {
+    let server = TestServer::start().await;
+    let id = looped_run(&server).await;
+    let (status, fork) = server.post(&format!("/api/v1/sessions/{id}/fork"), json!({"revision": 10})).await;
+    assert_eq!(status, 201, "{fork}");
+    let fork = fork["id"].as_str().expect("an id");
+    assert_eq!(of(&timeline(&server, fork, "").await, "a"), [("suspended", 2, 1)]);
+    assert_eq!(of(&timeline(&server, fork, "?after=1").await, "a"), [("suspended", 2, 1)]);
 }

@@ -22,7 +22,7 @@ pub(super) struct ListPage {
 impl ListPage {
     pub(super) fn take(&mut self, frame: ServerFrame) {
         match frame {
-            ServerFrame::Sessions { sessions } => {
+            ServerFrame::Sessions { sessions, .. } => {
                 self.sessions = sessions;
                 self.sessions.sort_by_key(newest_first);
                 self.loaded = true;

@@ -26,26 +26,6 @@ impl ServerKinds {
     pub fn new(means: Means) -> Self {
         Self { means: Arc::new(means) }
     }
-
-    /// Whether the server has what the plan's nodes need.
-    ///
-    /// # Errors
-    ///
-    /// Names the node, and says what to set.
-    pub fn check_means(&self, plan: &Plan) -> Result<(), String> {
-        let kind = |node| plan.graph.nodes.get(node).map(|node| node.kind.as_str()).unwrap_or_default();
-        if let Some(node) = plan.needs_model().filter(|_| !self.means.models.are_there()) {
-            return Err(format!("node '{node}' ({}) asks a model: {}", kind(node), ChatError::NoEndpoint));
-        }
-        let tool = plan.graph.nodes.values().find(|node| node.kind == "tool");
-        if let Some(node) = tool.filter(|_| !self.means.web.is_there()) {
-            return Err(format!(
-                "node '{}' (tool) makes a request, and tools may reach no host here; set RELIVE_TOOL_HOSTS to those they may",
-                node.id
-            ));
-        }
-        Ok(())
-    }
 }
 
 impl Kinds for ServerKinds {
@@ -79,5 +59,20 @@ impl Kinds for ServerKinds {
             "context_synth" => ContextSynth::read(node, means).map(|node| Arc::new(node) as _),
             _ => return shape(node),
         })
+    }
+
+    fn check_means(&self, plan: &Plan) -> Result<(), String> {
+        let kind = |node| plan.graph.nodes.get(node).map(|node| node.kind.as_str()).unwrap_or_default();
+        if let Some(node) = plan.needs_model().filter(|_| !self.means.models.are_there()) {
+            return Err(format!("node '{node}' ({}) asks a model: {}", kind(node), ChatError::NoEndpoint));
+        }
+        let tool = plan.graph.nodes.values().find(|node| node.kind == "tool");
+        if let Some(node) = tool.filter(|_| !self.means.web.is_there()) {
+            return Err(format!(
+                "node '{}' (tool) makes a request, and tools may reach no host here; set RELIVE_TOOL_HOSTS to those they may",
+                node.id
+            ));
+        }
+        Ok(())
     }
 }

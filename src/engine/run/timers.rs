@@ -1,6 +1,6 @@
 //! What a run waits for by the clock.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub(super) enum Timer {
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     due: BTreeMap<(Instant, u64), Timer>,
-    by_node: HashMap<NodeId, (Instant, u64)>,
+    by_node: BTreeMap<NodeId, (Instant, u64)>,
     set: u64,
 }
 

@@ -8,7 +8,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::notice::Notice;
 use super::{HERE, Shared};
 use crate::hub::catch_up::CatchUp;
-use crate::storage::{Listener, Storage, StorageError};
+use crate::hub::store::{NoticeReceiver, Store};
+use crate::storage::StorageError;
 
 /// How long the first notice may take, which is this server's own.
 const PROBE: Duration = Duration::from_secs(5);
@@ -18,12 +19,12 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// Listens, again and again.
-pub(super) async fn run(shared: Arc<Shared>, storage: Storage, catch_up: CatchUp) {
+pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, catch_up: CatchUp) {
     let mut retry = FIRST_RETRY;
     let mut complaint = Complaint::default();
     loop {
-        let heard = match storage.listen().await {
-            Ok(mut listener) => hear(&shared, &catch_up, &mut listener).await,
+        let heard = match store.listen().await {
+            Ok(mut listener) => hear(&shared, &catch_up, &mut *listener).await,
             Err(error) => Err(Deaf::Refused(error)),
         };
         match heard {
@@ -74,7 +75,7 @@ impl Complaint {
 /// # Errors
 ///
 /// When not one was heard.
-async fn hear(shared: &Shared, catch_up: &CatchUp, listener: &mut Listener) -> Result<StorageError, Deaf> {
+async fn hear(shared: &Shared, catch_up: &CatchUp, listener: &mut dyn NoticeReceiver) -> Result<StorageError, Deaf> {
     // Not listening until now: what is held may be behind, and so may lists. The others are asked
     // whether they tell of their commits; what they committed before is looked for then.
     shared.peers.doubt();

@@ -25,8 +25,8 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::catch_up::CatchUp;
-use crate::session::{Revision, SessionId, SessionSummary};
-use crate::storage::Storage;
+use super::store::Store;
+use crate::session::{Revision, SessionId, SessionSummary, ambient};
 
 use outbox::Outbox;
 use peers::Peers;
@@ -56,14 +56,14 @@ impl Notices {
     pub fn new() -> Self {
         let (outbox, peers) = (Outbox::default(), Peers::default());
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Self { shared: Arc::new(Shared { me: Uuid::now_v7(), outbox, peers, stop, tasks }) }
+        Self { shared: Arc::new(Shared { me: ambient::uuid(), outbox, peers, stop, tasks }) }
     }
 
     /// Begins to send, and to listen for what others send.
-    pub fn start(&self, storage: &Storage, catch_up: CatchUp) {
+    pub fn start(&self, store: &Arc<dyn Store>, catch_up: CatchUp) {
         let Shared { stop, tasks, .. } = &*self.shared;
-        tasks.spawn(sender::run(Arc::clone(&self.shared), storage.notifier()));
-        let listening = listener::run(Arc::clone(&self.shared), storage.clone(), catch_up);
+        tasks.spawn(sender::run(Arc::clone(&self.shared), store.notifier()));
+        let listening = listener::run(Arc::clone(&self.shared), Arc::clone(store), catch_up);
         tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
         tasks.close();
     }

@@ -1,6 +1,6 @@
 //! What is yet to be told to other servers: each session once, at its newest.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -22,7 +22,7 @@ pub(super) struct Outbox {
 /// What has not been told yet.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Pending {
-    pub changed: HashMap<SessionId, Revision>,
+    pub changed: BTreeMap<SessionId, Revision>,
     pub deleted: Vec<SessionSummary>,
     /// More than could wait. Nothing else waits then.
     pub everything: bool,
@@ -124,10 +124,10 @@ mod tests {
             outbox.changed(id, revision);
         }
         let taken = outbox.take_now();
-        assert_eq!(taken.changed, HashMap::from([(id, 5)]));
+        assert_eq!(taken.changed, BTreeMap::from([(id, 5)]));
         outbox.changed(id, 6);
         outbox.put_back(taken);
-        assert_eq!(outbox.take_now().changed, HashMap::from([(id, 6)]));
+        assert_eq!(outbox.take_now().changed, BTreeMap::from([(id, 6)]));
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         outbox.changed(id, 1);
         outbox.put_back(taken);
         let pending = outbox.take_now();
-        assert_eq!((pending.changed, pending.deleted.len()), (HashMap::from([(id, 1)]), 1));
+        assert_eq!((pending.changed, pending.deleted.len()), (BTreeMap::from([(id, 1)]), 1));
     }
 
     #[test]

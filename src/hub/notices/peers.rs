@@ -4,7 +4,7 @@
 //! whoever finds that it has become known looks at everything it holds: what was committed before was
 //! not told to it. So two servers find each other with three notices, and nothing is missed between.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const GONE: Duration = Duration::from_secs(35);
 
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    known: Mutex<HashMap<Uuid, Peer>>,
+    known: Mutex<BTreeMap<Uuid, Peer>>,
     /// Whether anybody is known: asked at every commit, so not behind the lock.
     any: AtomicBool,
     /// Whether others may be here that this server cannot hear.

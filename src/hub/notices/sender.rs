@@ -8,7 +8,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::notice::{Notice, encode};
 use super::outbox::Pending;
 use super::{HERE, Shared};
-use crate::storage::{Notifier, StorageError};
+use crate::hub::store::NoticeSender;
+use crate::storage::StorageError;
 
 /// Between two statements at least. The first after a silence goes at once; what comes meanwhile is
 /// gathered, so that the cost has a bound whatever the load.
@@ -19,12 +20,13 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
 /// Runs until told to stop, and then until the rest is told.
-pub(super) async fn run(shared: Arc<Shared>, mut notifier: Notifier) {
+pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>) {
     let mut here = interval(HERE);
     here.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut retry = FIRST_RETRY;
     loop {
         let pending = tokio::select! {
+            biased;
             () = shared.stop.cancelled() => break,
             _ = here.tick() => {
                 shared.outbox.here();
@@ -32,7 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Notifier) {
             }
             pending = shared.outbox.take() => pending,
         };
-        let pause = match tell(&shared, &mut notifier, &pending).await {
+        let pause = match tell(&shared, &mut *notifier, &pending).await {
             Ok(()) => {
                 retry = FIRST_RETRY;
                 GAP
@@ -50,13 +52,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Notifier) {
     // Also when nobody is known: somebody may just have heard of this server.
     let rest = shared.outbox.take_now();
     let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
-    if tell(&shared, &mut notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
+    if tell(&shared, &mut *notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
         tracing::debug!("other servers were not told that this one stops");
     }
     notifier.close().await;
 }
 
-async fn tell(shared: &Shared, notifier: &mut Notifier, pending: &Pending) -> Result<(), StorageError> {
+async fn tell(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &Pending) -> Result<(), StorageError> {
     let Pending { changed, deleted, everything, here } = pending;
     let changed = changed.iter().map(|(id, revision)| (*id, *revision));
     let mut payloads = encode(shared.me, changed, deleted);

@@ -107,7 +107,7 @@ impl Replay {
             with_messages: request.messages,
         };
         let head = Arc::clone(subscription.head().session());
-        let storage = gateway.hub.storage().clone();
+        let storage = gateway.storage.clone();
         let (player, first) = Player::open(storage, &head, options).await.map_err(refuse)?;
         let now = Instant::now();
         let mut replay = Self {

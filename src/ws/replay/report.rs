@@ -135,7 +135,7 @@ impl Replay {
             self.wake_at(next);
         } else {
             report.next_search = now + SEARCH;
-            let storage = self.gateway.hub.storage().clone();
+            let storage = self.gateway.storage.clone();
             let look_up = report.silences.clone().look_up(storage, self.request.session_id, last);
             let (socket, places) = (Arc::downgrade(&self.socket), Arc::clone(&self.gateway.searches));
             report.search = Some(tokio::spawn(async move {

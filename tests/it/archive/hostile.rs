@@ -147,28 +147,37 @@ async fn a_client_that_goes_away_in_the_middle_leaves_nothing() {
     assert_eq!(after[0], before[0] + 3);
 }
 
+/// A request whose body comes in two halves, the second when it is sent.
+async fn begun(server: &TestServer, file: &str) -> (tokio::sync::mpsc::Sender<Bytes>, reqwest::RequestBuilder) {
+    let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
+    sender.send(Bytes::from(file.as_bytes()[..file.len() / 2].to_vec())).await.expect("sent");
+    let chunks = stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|chunk| (Ok::<_, std::io::Error>(chunk), receiver))
+    });
+    let body = reqwest::Body::wrap_stream(chunks);
+    (sender, server.request(Method::POST, "/api/v1/sessions/import").body(body))
+}
+
+fn second_half(file: &str) -> Bytes {
+    Bytes::from(file.as_bytes()[file.len() / 2..].to_vec())
+}
+
 #[tokio::test]
-async fn two_files_are_taken_in_at_a_time_and_nobody_sees_them_before() {
+async fn eight_files_are_received_at_a_time_and_nobody_sees_them_before() {
     let server = TestServer::start().await;
     let id = run(&server).await;
     let file = export(&server, &id).await;
-    let half = file.len() / 2;
     let (mut senders, mut waiting) = (Vec::new(), Vec::new());
-    for _ in 0..2 {
-        let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
-        sender.send(Bytes::from(file.as_bytes()[..half].to_vec())).await.expect("sent");
-        let chunks = stream::unfold(receiver, |mut receiver| async move {
-            receiver.recv().await.map(|chunk| (Ok::<_, std::io::Error>(chunk), receiver))
-        });
-        let request = server.request(Method::POST, "/api/v1/sessions/import").body(reqwest::Body::wrap_stream(chunks));
+    for _ in 0..8 {
+        let (sender, request) = begun(&server, &file).await;
         waiting.push(tokio::spawn(answer(request)));
         senders.push(sender);
     }
-    crate::harness::eventually("a third is put off", async || import(&server, "").await.0 == 503).await;
+    crate::harness::eventually("a ninth is put off", async || import(&server, "").await.0 == 503).await;
     let (_, list) = server.get("/api/v1/sessions").await;
     assert_eq!(list["sessions"].as_array().map(Vec::len), Some(1), "half a session is none");
     for sender in senders {
-        sender.send(Bytes::from(file.as_bytes()[half..].to_vec())).await.expect("sent");
+        sender.send(second_half(&file)).await.expect("sent");
     }
     let mut ids = vec![json!(id)];
     for answer in waiting {
@@ -178,4 +187,65 @@ async fn two_files_are_taken_in_at_a_time_and_nobody_sees_them_before() {
         ids.push(session["id"].clone());
     }
     assert_eq!(lines(&file).len(), 1 + 22 + 2 + 2 + 1);
+}
+
+/// What a client decides the length of holds nothing that others wait for.
+#[tokio::test]
+async fn a_file_that_is_being_received_holds_neither_its_id_nor_a_connection() {
+    let server = TestServer::start_with(|config| config.database.database_connections = 6).await;
+    let id = run(&server).await;
+    let file = export(&server, &id).await;
+    server.call(Method::DELETE, &format!("/api/v1/sessions/{id}"), None).await;
+    let (mut senders, mut waiting) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        let (sender, request) = begun(&server, &file).await;
+        waiting.push(tokio::spawn(answer(request)));
+        senders.push(sender);
+    }
+    for sender in &senders {
+        // The channel holds one piece: there is room again when the first has been taken.
+        sender.reserve().await.expect("the first half is on its way");
+    }
+    let ready = server.request(Method::GET, "/readyz").send().await.expect("an answer");
+    assert_eq!(ready.status(), 200);
+    let (status, session) = server.post("/api/v1/sessions", json!({"id": id})).await;
+    assert_eq!((status.as_u16(), &session["id"]), (201, &json!(id)), "whoever comes first has the id");
+    for (sender, answer) in senders.into_iter().zip(waiting) {
+        sender.send(second_half(&file)).await.expect("sent");
+        drop(sender);
+        let (status, session) = answer.await.expect("an answer");
+        assert_eq!(status, 201, "{session}");
+        assert_ne!(session["id"], json!(id));
+    }
+}
+
+#[tokio::test]
+async fn a_server_ends_beside_a_file_that_does_not() {
+    let database = crate::harness::Database::create().await;
+    let url = database.url();
+    let server = crate::harness::ServerProcess::start(&[("DATABASE_URL", &*url), ("RELIVE_EMBEDDING_DIM", "8")]).await;
+    let address = format!("http://{}/api/v1/sessions/import", server.address);
+    let endless = stream::unfold(false, |begun| async move {
+        if begun {
+            std::future::pending::<()>().await;
+        }
+        Some((Ok::<_, std::io::Error>(Bytes::from_static(b"{\"type\":")), true))
+    });
+    let request = reqwest::Client::new().post(address).body(reqwest::Body::wrap_stream(endless));
+    let waiting = tokio::spawn(request.send());
+    let metrics = format!("http://{}/healthz", server.address);
+    reqwest::get(metrics).await.expect("an answer");
+    assert_eq!(server.terminate().await, Some(0));
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn another_file_is_named_as_one() {
+    let server = TestServer::start().await;
+    for other in ["{\"hello\":1}\n", "not even JSON\n", "PK\u{3}\u{4}\n"] {
+        let (status, problem) = import(&server, other).await;
+        assert_eq!((status.as_u16(), &problem["line"]), (400, &json!(1)));
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains("not the export of a session"), "{detail}");
+    }
 }

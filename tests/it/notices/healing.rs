@@ -85,7 +85,7 @@ async fn what_could_not_be_told_is_told_later() {
 async fn a_look_now_and_then_finds_what_nobody_told_of() {
     let database = Database::create().await;
     let options = HubOptions { check_every: Duration::from_millis(50), ..HubOptions::default() };
-    let hub = Hub::new(database.storage(), &options);
+    let (storage, hub) = (database.storage(), Hub::new(database.storage(), &options));
     let id = running(&hub).await;
     let mut watched = hub.subscribe(id).await.expect("a subscription");
     watched.head();
@@ -96,17 +96,13 @@ async fn a_look_now_and_then_finds_what_nobody_told_of() {
     )
     .bind(id.0)
     .bind(event)
-    .execute(hub.storage().pool())
+    .execute(storage.pool())
     .await
     .expect("an event");
-    sqlx::query("UPDATE sessions SET revision = 3 WHERE id = $1")
-        .bind(id.0)
-        .execute(hub.storage().pool())
-        .await
-        .unwrap();
+    sqlx::query("UPDATE sessions SET revision = 3 WHERE id = $1").bind(id.0).execute(storage.pool()).await.unwrap();
     promptly(watched.changed()).await;
     assert_eq!(watched.head().session().revision, 3);
-    sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(hub.storage().pool()).await.unwrap();
+    sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(storage.pool()).await.unwrap();
     promptly(watched.changed()).await;
     assert!(matches!(watched.head(), Head::Deleted(_)));
 }

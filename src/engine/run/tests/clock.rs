@@ -1,6 +1,6 @@
 //! Under a clock that only moves when nothing else does: times, retries, and whole runs of any graph.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 use tokio::time::Instant;

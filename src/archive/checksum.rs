@@ -8,11 +8,11 @@ const AFTER: &[u8] = b"\"}";
 
 /// A running SHA-256 over the lines of a file, each as it is without its `check`.
 #[derive(Clone, Debug, Default)]
-pub struct Seal {
+pub struct RunningChecksum {
     hash: Sha256,
 }
 
-impl Seal {
+impl RunningChecksum {
     /// Writes a JSON object as a line with its check.
     pub fn write(&mut self, object: &[u8], out: &mut Vec<u8>) {
         let open = object.strip_suffix(b"}").unwrap_or(object);
@@ -54,26 +54,26 @@ mod tests {
     #[test]
     fn a_line_is_known_by_its_bytes_and_its_place() {
         let mut file = Vec::new();
-        let mut seal = Seal::default();
-        seal.write(br#"{"a":1}"#, &mut file);
-        seal.write(br#"{"b":{}}"#, &mut file);
+        let mut checksum = RunningChecksum::default();
+        checksum.write(br#"{"a":1}"#, &mut file);
+        checksum.write(br#"{"b":{}}"#, &mut file);
         let text = String::from_utf8(file).expect("a text");
         let lines: Vec<&str> = text.lines().collect();
-        let mut read = Seal::default();
+        let mut read = RunningChecksum::default();
         for (line, object) in lines.iter().zip([r#"{"a":1}"#, r#"{"b":{}}"#]) {
             let mut line = line.as_bytes().to_vec();
             assert!(read.open(&mut line));
             assert_eq!(line, object.as_bytes());
         }
-        assert_eq!(read.sha256(), seal.sha256());
-        assert!(!Seal::default().open(&mut lines[1].as_bytes().to_vec()), "not the first line");
+        assert_eq!(read.sha256(), checksum.sha256());
+        assert!(!RunningChecksum::default().open(&mut lines[1].as_bytes().to_vec()), "not the first line");
         for at in 0..lines[0].len() {
             let mut altered = lines[0].as_bytes().to_vec();
             altered[at] ^= 1;
-            assert!(!Seal::default().open(&mut altered), "byte {at}");
+            assert!(!RunningChecksum::default().open(&mut altered), "byte {at}");
         }
         for short in ["", "{}", "\"}", "12345678\"}"] {
-            assert!(!Seal::default().open(&mut short.as_bytes().to_vec()), "{short}");
+            assert!(!RunningChecksum::default().open(&mut short.as_bytes().to_vec()), "{short}");
         }
     }
 }

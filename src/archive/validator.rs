@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::error::Wrong;
+use super::error::ImportFault;
 use crate::protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 use crate::session::{
     Command, Event, Memory, Message, MessageAdded, OutputRef, Recorded, Refusal, Revision, Session, SessionId,
@@ -19,7 +19,7 @@ use crate::storage::Ancestor;
 ///
 /// It holds the state so far and, for each message, eight bytes from its event to its own line.
 #[derive(Debug)]
-pub(super) struct Checker {
+pub(super) struct ImportValidator {
     dimension: u32,
     section: Section,
     id: SessionId,
@@ -55,11 +55,11 @@ enum Section {
     End,
 }
 
-fn contradiction<T>(what: &'static str) -> Result<T, Wrong> {
-    Err(Wrong::Contradiction(what))
+fn contradiction<T>(what: &'static str) -> Result<T, ImportFault> {
+    Err(ImportFault::Contradiction(what))
 }
 
-impl Checker {
+impl ImportValidator {
     /// `dimension`: how many numbers an embedding has on this server.
     pub fn new(dimension: u32) -> Self {
         Self {
@@ -96,9 +96,9 @@ impl Checker {
         self.section == Section::End
     }
 
-    /// Checks the next line; `sha256` is that of all lines before it. An embedding that this server
-    /// cannot compare is taken off a memory.
-    pub fn take(&mut self, line: &mut ArchiveLine, sha256: &str) -> Result<(), Wrong> {
+    /// Checks the next line; `sha256` is that of all lines before it. An embedding of another dimension
+    /// than this server's is not looked at.
+    pub fn take(&mut self, line: &ArchiveLine, sha256: &str) -> Result<(), ImportFault> {
         self.enter(section_of(line))?;
         match line {
             ArchiveLine::Header(header) => self.header(header),
@@ -120,13 +120,13 @@ impl Checker {
     }
 
     /// Goes on to the section of the next line, if what lies between is complete.
-    fn enter(&mut self, next: Section) -> Result<(), Wrong> {
+    fn enter(&mut self, next: Section) -> Result<(), ImportFault> {
         let is_first = self.header.is_none();
         if is_first != (next == Section::Header) {
-            return Err(if is_first { Wrong::NoHeader } else { Wrong::Misplaced });
+            return Err(if is_first { ImportFault::NoHeader } else { ImportFault::Misplaced });
         }
         if next < self.section || self.section == Section::End {
-            return Err(Wrong::Misplaced);
+            return Err(ImportFault::Misplaced);
         }
         let here = self.section;
         let leaves = |section| here <= section && section < next;
@@ -153,12 +153,12 @@ impl Checker {
         self.state.as_ref().is_some_and(|state| state.origin.parent_id.is_some())
     }
 
-    fn header(&mut self, header: &ArchiveHeader) -> Result<(), Wrong> {
+    fn header(&mut self, header: &ArchiveHeader) -> Result<(), ImportFault> {
         if header.format != ARCHIVE_FORMAT {
-            return Err(Wrong::NoHeader);
+            return Err(ImportFault::NoHeader);
         }
         if header.version != ARCHIVE_VERSION {
-            return Err(Wrong::Version(header.version));
+            return Err(ImportFault::Version(header.version));
         }
         let id = header.session.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
         let Some(id) = id else { return contradiction("the session has no id") };
@@ -167,7 +167,7 @@ impl Checker {
         Ok(())
     }
 
-    fn event(&mut self, recorded: &Recorded) -> Result<(), Wrong> {
+    fn event(&mut self, recorded: &Recorded) -> Result<(), ImportFault> {
         match &mut self.state {
             Some(state) => state.apply_verified(recorded)?,
             None => self.first_event(recorded)?,
@@ -180,12 +180,12 @@ impl Checker {
         Ok(())
     }
 
-    fn first_event(&mut self, recorded: &Recorded) -> Result<(), Wrong> {
+    fn first_event(&mut self, recorded: &Recorded) -> Result<(), ImportFault> {
         if recorded.session_id != self.id {
             return contradiction("the event belongs to another session");
         }
         let state = Session::create(recorded)?;
-        let Event::Created(created) = &recorded.event else { return Err(Wrong::Misplaced) };
+        let Event::Created(created) = &recorded.event else { return Err(ImportFault::Misplaced) };
         check_created(created)?;
         if let Some(forked) = &created.forked {
             for place in forked.state.outputs() {
@@ -200,7 +200,7 @@ impl Checker {
     }
 
     /// The header shows the state that the events led to. It may leave out what it does not know.
-    fn check_state(&mut self) -> Result<(), Wrong> {
+    fn check_state(&mut self) -> Result<(), ImportFault> {
         let (Some(header), Some(state)) = (&mut self.header, &self.state) else {
             return contradiction("there are no events");
         };
@@ -215,8 +215,8 @@ impl Checker {
         Ok(())
     }
 
-    fn ancestor(&mut self, ancestor: Ancestor) -> Result<(), Wrong> {
-        let Some(state) = &self.state else { return Err(Wrong::Misplaced) };
+    fn ancestor(&mut self, ancestor: Ancestor) -> Result<(), ImportFault> {
+        let Some(state) = &self.state else { return Err(ImportFault::Misplaced) };
         let origin = &state.origin;
         if ancestor.depth as usize != self.ancestors.len() + 1 {
             return contradiction("ancestors come by their depth, from 1 on");
@@ -232,7 +232,7 @@ impl Checker {
         Ok(())
     }
 
-    fn output(&mut self, place: (u32, Revision), output: &Value) -> Result<(), Wrong> {
+    fn output(&mut self, place: (u32, Revision), output: &Value) -> Result<(), ImportFault> {
         if self.last_output >= place {
             return contradiction("outputs come by depth and revision");
         }
@@ -244,7 +244,7 @@ impl Checker {
         }
     }
 
-    fn usage(&mut self, usage: &ArchiveUsage) -> Result<(), Wrong> {
+    fn usage(&mut self, usage: &ArchiveUsage) -> Result<(), ImportFault> {
         check_command(&Command::RecordUsage {
             node_id: usage.node_id.clone(),
             agent_id: usage.agent_id.clone(),
@@ -264,7 +264,7 @@ impl Checker {
         Ok(())
     }
 
-    fn message(&mut self, depth: u32, revision: Revision, message: &Message) -> Result<(), Wrong> {
+    fn message(&mut self, depth: u32, revision: Revision, message: &Message) -> Result<(), ImportFault> {
         check_message(message)?;
         if let Some((last_depth, last_revision, at)) = self.last_message {
             let follows = depth < last_depth || (depth == last_depth && revision > last_revision);
@@ -297,8 +297,7 @@ impl Checker {
         self.fingerprints.hash_one((revision, at, said))
     }
 
-    fn memory(&mut self, memory: &mut Memory) -> Result<(), Wrong> {
-        let embedding = memory.embedding.take();
+    fn memory(&mut self, memory: &Memory) -> Result<(), ImportFault> {
         check_command(&Command::AddMemory {
             memory_id: None,
             agent_id: memory.agent_id.clone(),
@@ -315,9 +314,9 @@ impl Checker {
         }
         self.last_memory = Some(place);
         self.counts.memories += 1;
-        let is_comparable = |embedding: &Vec<f32>| embedding.len() == self.dimension as usize;
-        memory.embedding = embedding.filter(is_comparable);
-        memory.embedding.as_deref().map_or(Ok(()), |numbers| check_embedding(numbers, self.dimension))?;
+        let is_comparable = |numbers: &&[f32]| numbers.len() == self.dimension as usize;
+        let comparable = memory.embedding.as_deref().filter(is_comparable);
+        comparable.map_or(Ok(()), |numbers| check_embedding(numbers, self.dimension))?;
         Ok(())
     }
 }

@@ -3,9 +3,10 @@
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::error::{ImportError, Wrong};
+use super::error::{ImportError, ImportFault};
+use super::import::ImportRow;
 use crate::protocol::{ArchiveLine, ArchiveUsage};
-use crate::session::{Created, Event, Keyframe, Memory, OutputRef, Recorded, Revision, Session, SessionId};
+use crate::session::{Created, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId};
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
 
 /// Rows that are written at once, and bytes of the lines they come from.
@@ -13,8 +14,9 @@ const ROWS: usize = 1_000;
 const BYTES: usize = 1024 * 1024;
 
 /// A session that is being written, with the ids it gets here.
-pub(super) struct Target {
+pub(super) struct ImportWriter {
     import: Import,
+    dimension: u32,
     id: SessionId,
     /// Everything gets a new id: the session's own is taken, or new ones were asked for.
     renames: bool,
@@ -35,27 +37,43 @@ struct Messages {
     first_line: u64,
 }
 
-impl Target {
-    pub async fn new(storage: &Storage, in_file: SessionId, new_id: bool) -> Result<Self, StorageError> {
+impl ImportWriter {
+    /// `dimension`: how many numbers an embedding has here; `in_file`: the session's id in the file.
+    pub async fn new(
+        storage: &Storage,
+        dimension: u32,
+        in_file: SessionId,
+        new_id: bool,
+    ) -> Result<Self, StorageError> {
         let mut import = storage.begin_import().await?;
         let renames = new_id || import.has_session(in_file).await?;
         let id = if renames { SessionId::generate() } else { in_file };
-        let (ancestors, events) = (Vec::new(), Vec::new());
-        Ok(Self { import, id, renames, first: None, ancestors, events, messages: Messages::default(), bytes: 0 })
+        Ok(Self {
+            import,
+            dimension,
+            id,
+            renames,
+            first: None,
+            ancestors: Vec::new(),
+            events: Vec::new(),
+            messages: Messages::default(),
+            bytes: 0,
+        })
     }
 
-    /// Takes a checked line of `bytes` bytes; `state` is where the events so far lead.
-    pub async fn put(
-        &mut self,
-        line: ArchiveLine,
-        number: u64,
-        bytes: usize,
-        state: Option<&Session>,
-    ) -> Result<(), ImportError> {
+    /// Takes what was checked, in the order of the file.
+    pub async fn put(&mut self, row: ImportRow) -> Result<(), ImportError> {
+        match row {
+            ImportRow::Line { number, bytes, line } => self.line(line, number, bytes).await,
+            ImportRow::Keyframe { revision, state } => Ok(self.import.add_keyframe(self.id, revision, &state).await?),
+        }
+    }
+
+    async fn line(&mut self, line: ArchiveLine, number: u64, bytes: usize) -> Result<(), ImportError> {
         self.bytes += bytes;
         match line {
             ArchiveLine::Header(_) | ArchiveLine::End { .. } => {}
-            ArchiveLine::Event(recorded) => self.event(recorded, state).await?,
+            ArchiveLine::Event(recorded) => self.event(recorded).await?,
             ArchiveLine::Ancestor { depth, session_id, revision } => {
                 let ancestor = Ancestor { depth, session_id, revision };
                 self.ancestors.push(self.import.add_ancestor(self.id, ancestor).await?);
@@ -98,7 +116,7 @@ impl Target {
         Ok(last)
     }
 
-    async fn event(&mut self, mut recorded: Recorded, state: Option<&Session>) -> Result<(), ImportError> {
+    async fn event(&mut self, mut recorded: Recorded) -> Result<(), ImportError> {
         recorded.session_id = self.id;
         match &mut recorded.event {
             Event::Created(created) => {
@@ -111,13 +129,7 @@ impl Target {
             Event::MemoryAdded(added) => added.memory_id = self.renamed(added.memory_id),
             _ => {}
         }
-        let revision = recorded.revision;
         self.events.push(recorded);
-        if let Some(state) = state
-            && Keyframe::is_due(revision - 1, state)
-        {
-            self.import.add_keyframe(self.id, state).await?;
-        }
         Ok(())
     }
 
@@ -146,13 +158,14 @@ impl Target {
     async fn memory(&mut self, mut memory: Memory, line: u64) -> Result<(), ImportError> {
         let id = self.renamed(memory.id);
         if self.import.has_memory(id).await? {
-            return Err(Wrong::Taken(Constraint::TextExists).at(line));
+            return Err(ImportFault::Taken(Constraint::TextExists).at(line));
         }
         if let Some(group_id) = memory.group_id
             && !self.import.has_group(group_id).await?
         {
             memory.group_id = None;
         }
+        memory.embedding = memory.embedding.filter(|numbers| numbers.len() == self.dimension as usize);
         Ok(self.import.add_memory(id, self.id, &memory).await?)
     }
 
@@ -174,7 +187,7 @@ impl Target {
         let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
         let taken = self.import.taken_messages(&ids).await?;
         if let Some(place) = ids.iter().position(|id| taken.contains(id)) {
-            return Err(Wrong::Taken(Constraint::TextExists).at(first_line + place as u64));
+            return Err(ImportFault::Taken(Constraint::TextExists).at(first_line + place as u64));
         }
         Ok(self.import.add_messages(self.id, &rows).await?)
     }

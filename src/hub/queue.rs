@@ -1,0 +1,74 @@
+//! Sessions that wait, first come, first served, each once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::session::SessionId;
+
+/// Sessions in the order in which they came, each with what has gathered since.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    next: u64,
+    order: BTreeMap<u64, SessionId>,
+    waiting: HashMap<SessionId, (u64, T)>,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self { next: 0, order: BTreeMap::new(), waiting: HashMap::new() }
+    }
+}
+
+impl<T> Queue<T> {
+    /// Puts a session in at the end, or leaves it in its place; `gather` is given what waits with it.
+    /// Whether it did not wait before.
+    pub fn put(&mut self, id: SessionId, gather: impl FnOnce(Option<T>) -> T) -> bool {
+        let before = self.waiting.remove(&id);
+        let is_new = before.is_none();
+        let (place, gathered) = before.map_or((self.next, None), |(place, gathered)| (place, Some(gathered)));
+        if is_new {
+            self.next += 1;
+            self.order.insert(place, id);
+        }
+        self.waiting.insert(id, (place, gather(gathered)));
+        is_new
+    }
+
+    pub fn remove(&mut self, id: SessionId) {
+        if let Some((place, _)) = self.waiting.remove(&id) {
+            self.order.remove(&place);
+        }
+    }
+
+    /// The first sessions, at most `most`.
+    pub fn take(&mut self, most: usize) -> Vec<(SessionId, T)> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some((_, id)) = self.order.pop_first()
+        {
+            taken.extend(self.waiting.remove(&id).map(|(_, gathered)| (id, gathered)));
+        }
+        taken
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_waits_once_in_its_place_and_gathers() {
+        let (mut queue, ids) = (Queue::<u64>::default(), [(); 3].map(|()| SessionId::generate()));
+        for (id, revision, is_new) in [(ids[2], 5, true), (ids[0], 1, true), (ids[2], 3, false), (ids[1], 7, true)] {
+            assert_eq!(queue.put(id, |waiting| revision.max(waiting.unwrap_or_default())), is_new);
+        }
+        queue.remove(ids[0]);
+        assert_eq!(queue.take(1), [(ids[2], 5)]);
+        queue.put(ids[2], |_| 9);
+        assert_eq!(queue.take(10), [(ids[1], 7), (ids[2], 9)]);
+        assert!(queue.is_empty());
+    }
+}

@@ -1,0 +1,254 @@
+//! What the hub, and the built-in engine's supervisor, ask of the database.
+//!
+//! In production and in every test but one it is [`Storage`], which means PostgreSQL. The deterministic
+//! simulation (`docs/simulation.md`) has its own, which keeps PostgreSQL's promises and breaks what may
+//! break. Each method is described where [`Storage`] has it.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::session::{Agent, Group, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
+use crate::storage::{
+    Batch, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Writer,
+};
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
+
+/// The database, as far as sessions in memory need it.
+pub trait Store: Debug + Send + Sync + 'static {
+    fn writer(&self) -> Answer<'_, Box<dyn BatchWriter>>;
+    fn has_batch<'a>(&'a self, batch: &'a Batch<'a>) -> Answer<'a, bool>;
+
+    fn session(&self, id: SessionId) -> Answer<'_, Option<Session>>;
+    fn session_at(&self, id: SessionId, revision: Revision) -> Answer<'_, Option<Session>>;
+    fn store_keyframe<'a>(&'a self, session: &'a Session) -> Answer<'a, ()>;
+    fn revisions<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, Revision>>;
+    fn command_revision<'a>(&'a self, id: SessionId, command_id: &'a str) -> Answer<'a, Option<Revision>>;
+    fn command_revisions(
+        &self,
+        commands: Vec<(SessionId, Arc<str>)>,
+    ) -> Answer<'_, HashMap<(SessionId, Arc<str>), Revision>>;
+
+    fn events(&self, id: SessionId, after: Revision, limit: u32) -> Answer<'_, Vec<Recorded>>;
+    fn event_page(
+        &self,
+        id: SessionId,
+        after: Revision,
+        up_to: Revision,
+        bounds: PageBounds,
+        with_messages: bool,
+    ) -> Answer<'_, Vec<StoredEvent>>;
+    fn messages_between(
+        &self,
+        id: SessionId,
+        after: Revision,
+        up_to: Revision,
+        limit: u32,
+    ) -> Answer<'_, Vec<(Revision, Message)>>;
+    fn output(&self, id: SessionId, place: OutputRef) -> Answer<'_, Option<Value>>;
+
+    fn create_session<'a>(&'a self, new: &'a NewSession<'a>) -> Answer<'a, ()>;
+    fn create_fork<'a>(&'a self, new: &'a NewSession<'a>, parent: SessionId, at: Revision) -> Answer<'a, ()>;
+    fn session_by_creation_key<'a>(&'a self, key: &'a str) -> Answer<'a, Option<SessionId>>;
+    fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize>;
+    fn delete_session(&self, id: SessionId) -> Answer<'_, bool>;
+    fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
+    fn sessions_of_group(&self, group_id: Uuid) -> Answer<'_, Vec<SessionId>>;
+    fn delete_group(&self, group_id: Uuid) -> Answer<'_, bool>;
+    fn agent(&self, id: Uuid) -> Answer<'_, Option<Agent>>;
+
+    fn take_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<(SessionId, Revision)>>;
+    fn renew_leases(&self, holder: Uuid, time: Duration) -> Answer<'_, Vec<SessionId>>;
+    fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()>;
+    fn park_leases<'a>(&'a self, holder: Uuid, parked: &'a [Parked]) -> Answer<'a, ()>;
+    fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>>;
+
+    fn notifier(&self) -> Box<dyn NoticeSender>;
+    fn listen(&self) -> Answer<'_, Box<dyn NoticeReceiver>>;
+}
+
+/// A lane's connection; see [`Writer`].
+pub trait BatchWriter: Debug + Send + Sync {
+    fn write<'a>(&'a mut self, batch: &'a Batch<'a>) -> Answer<'a, ()>;
+}
+
+/// See [`Notifier`].
+pub trait NoticeSender: Debug + Send {
+    fn notify<'a>(&'a mut self, payloads: &'a [String]) -> Answer<'a, ()>;
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// See [`Listener`].
+pub trait NoticeReceiver: Debug + Send {
+    /// Cancel-safe.
+    fn next(&mut self) -> Answer<'_, String>;
+}
+
+impl BatchWriter for Writer {
+    fn write<'a>(&'a mut self, batch: &'a Batch<'a>) -> Answer<'a, ()> {
+        Box::pin(self.write(batch))
+    }
+}
+
+impl NoticeSender for Notifier {
+    fn notify<'a>(&'a mut self, payloads: &'a [String]) -> Answer<'a, ()> {
+        Box::pin(self.notify(payloads))
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(Notifier::close(*self))
+    }
+}
+
+impl NoticeReceiver for Listener {
+    fn next(&mut self) -> Answer<'_, String> {
+        Box::pin(self.next())
+    }
+}
+
+// Methods of the type itself come before those of a trait: none of these calls itself.
+impl Store for Storage {
+    fn writer(&self) -> Answer<'_, Box<dyn BatchWriter>> {
+        Box::pin(async { Ok(Box::new(self.writer().await?) as _) })
+    }
+
+    fn has_batch<'a>(&'a self, batch: &'a Batch<'a>) -> Answer<'a, bool> {
+        Box::pin(self.has_batch(batch))
+    }
+
+    fn session(&self, id: SessionId) -> Answer<'_, Option<Session>> {
+        Box::pin(self.session(id))
+    }
+
+    fn session_at(&self, id: SessionId, revision: Revision) -> Answer<'_, Option<Session>> {
+        Box::pin(self.session_at(id, revision))
+    }
+
+    fn store_keyframe<'a>(&'a self, session: &'a Session) -> Answer<'a, ()> {
+        Box::pin(self.store_keyframe(session))
+    }
+
+    fn revisions<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, Revision>> {
+        Box::pin(self.revisions(ids))
+    }
+
+    fn command_revision<'a>(&'a self, id: SessionId, command_id: &'a str) -> Answer<'a, Option<Revision>> {
+        Box::pin(self.command_revision(id, command_id))
+    }
+
+    fn command_revisions(
+        &self,
+        commands: Vec<(SessionId, Arc<str>)>,
+    ) -> Answer<'_, HashMap<(SessionId, Arc<str>), Revision>> {
+        Box::pin(self.command_revisions(commands))
+    }
+
+    fn events(&self, id: SessionId, after: Revision, limit: u32) -> Answer<'_, Vec<Recorded>> {
+        Box::pin(self.events(id, after, limit))
+    }
+
+    fn event_page(
+        &self,
+        id: SessionId,
+        after: Revision,
+        up_to: Revision,
+        bounds: PageBounds,
+        with_messages: bool,
+    ) -> Answer<'_, Vec<StoredEvent>> {
+        Box::pin(self.event_page(id, after, up_to, bounds, with_messages))
+    }
+
+    fn messages_between(
+        &self,
+        id: SessionId,
+        after: Revision,
+        up_to: Revision,
+        limit: u32,
+    ) -> Answer<'_, Vec<(Revision, Message)>> {
+        Box::pin(self.messages_between(id, after, up_to, limit))
+    }
+
+    fn output(&self, id: SessionId, place: OutputRef) -> Answer<'_, Option<Value>> {
+        Box::pin(self.output(id, place))
+    }
+
+    fn create_session<'a>(&'a self, new: &'a NewSession<'a>) -> Answer<'a, ()> {
+        Box::pin(self.create_session(new))
+    }
+
+    fn create_fork<'a>(&'a self, new: &'a NewSession<'a>, parent: SessionId, at: Revision) -> Answer<'a, ()> {
+        Box::pin(self.create_fork(new, parent, at))
+    }
+
+    fn session_by_creation_key<'a>(&'a self, key: &'a str) -> Answer<'a, Option<SessionId>> {
+        Box::pin(self.session_by_creation_key(key))
+    }
+
+    fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize> {
+        Box::pin(self.count_ancestors(id))
+    }
+
+    fn delete_session(&self, id: SessionId) -> Answer<'_, bool> {
+        Box::pin(self.delete_session(id))
+    }
+
+    fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {
+        Box::pin(self.summary(id))
+    }
+
+    fn sessions_of_group(&self, group_id: Uuid) -> Answer<'_, Vec<SessionId>> {
+        Box::pin(self.sessions_of_group(group_id))
+    }
+
+    fn delete_group(&self, group_id: Uuid) -> Answer<'_, bool> {
+        Box::pin(self.delete_entity::<Group>(group_id))
+    }
+
+    fn agent(&self, id: Uuid) -> Answer<'_, Option<Agent>> {
+        Box::pin(self.entity::<Agent>(id))
+    }
+
+    fn take_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<(SessionId, Revision)>> {
+        Box::pin(self.take_leases(holder, sessions, time))
+    }
+
+    fn renew_leases(&self, holder: Uuid, time: Duration) -> Answer<'_, Vec<SessionId>> {
+        Box::pin(self.renew_leases(holder, time))
+    }
+
+    fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()> {
+        Box::pin(self.release_leases(holder, sessions))
+    }
+
+    fn park_leases<'a>(&'a self, holder: Uuid, parked: &'a [Parked]) -> Answer<'a, ()> {
+        Box::pin(self.park_leases(holder, parked))
+    }
+
+    fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>> {
+        Box::pin(self.undriven_sessions(limit))
+    }
+
+    fn notifier(&self) -> Box<dyn NoticeSender> {
+        Box::new(self.notifier())
+    }
+
+    fn listen(&self) -> Answer<'_, Box<dyn NoticeReceiver>> {
+        Box::pin(async { Ok(Box::new(self.listen().await?) as _) })
+    }
+}

@@ -1,0 +1,163 @@
+//! What a live list knows of the sessions its client holds.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::protocol::SessionChange;
+use crate::session::{Revision, SessionId, SessionSummary, Timestamp};
+use crate::storage::Page;
+
+/// Sessions remembered, the one that changed longest ago forgotten first. Of a session that is not
+/// remembered it is taken that the client may hold it, so it is told of a removal once too often
+/// rather than not at all.
+const REMEMBERED: usize = 10_000;
+
+/// Which sessions a client holds, as far as is known.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    sessions: HashMap<SessionId, Known>,
+    /// The same sessions, by when they were heard of.
+    order: BTreeMap<u64, SessionId>,
+    next: u64,
+    /// The last row of the first page, when there are more: the client may have read on from there.
+    edge: Option<(Timestamp, SessionId)>,
+    /// Something was forgotten: any session may be held.
+    has_forgotten: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// The newest revision heard of.
+    revision: Revision,
+    is_held: bool,
+    place: u64,
+}
+
+impl Listed {
+    /// After the first page was sent.
+    pub fn after(page: &Page<SessionSummary>) -> Self {
+        let edge = page.next.map(|cursor| (cursor.created_at, SessionId(cursor.id)));
+        let mut listed = Self { edge, ..Self::default() };
+        page.items.iter().for_each(|summary| listed.remember(summary.id, summary.revision, true));
+        listed
+    }
+
+    /// What the client is told of a session that has changed, and now matches or does not. `None`: nothing,
+    /// since it does not concern this list, or was heard of before.
+    pub fn change(&mut self, summary: &SessionSummary, matches: bool) -> Option<SessionChange> {
+        let known = self.sessions.get(&summary.id).copied();
+        // A list can hear of the same commit twice: of its own server and of another.
+        if known.is_some_and(|known| known.revision >= summary.revision) {
+            return None;
+        }
+        let may_be_held = self.may_be_held(summary);
+        self.remember(summary.id, summary.revision, matches);
+        match (matches, known.is_some_and(|known| known.is_held)) {
+            (true, true) => Some(SessionChange::Changed),
+            (true, false) => Some(SessionChange::Added),
+            (false, _) => may_be_held.then_some(SessionChange::Removed),
+        }
+    }
+
+    /// A session was deleted; whether the client may hold it. Its id can come again, with any revision.
+    pub fn forget(&mut self, summary: &SessionSummary) -> bool {
+        let may_be_held = self.may_be_held(summary);
+        self.remember(summary.id, 0, false);
+        may_be_held
+    }
+
+    fn may_be_held(&self, summary: &SessionSummary) -> bool {
+        match self.sessions.get(&summary.id) {
+            Some(known) => known.is_held,
+            None => self.has_forgotten || self.edge.is_some_and(|edge| (summary.created_at, summary.id) < edge),
+        }
+    }
+
+    fn remember(&mut self, id: SessionId, revision: Revision, is_held: bool) {
+        let place = self.next;
+        self.next += 1;
+        if let Some(before) = self.sessions.insert(id, Known { revision, is_held, place }) {
+            self.order.remove(&before.place);
+        }
+        self.order.insert(place, id);
+        if self.sessions.len() > REMEMBERED
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.sessions.remove(&oldest);
+            self.has_forgotten = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::session::{NodeCounts, SessionStatus};
+    use crate::storage::Cursor;
+
+    fn summary(number: i64, revision: Revision) -> SessionSummary {
+        let at = Timestamp::from_millis(number).expect("a time");
+        SessionSummary {
+            id: SessionId(Uuid::from_u128(number.unsigned_abs().into())),
+            workflow_id: None,
+            workflow_name: None,
+            group_id: None,
+            status: SessionStatus::Running,
+            started_at: None,
+            completed_at: None,
+            created_at: at,
+            updated_at: at,
+            revision,
+            total_tokens: 0,
+            total_cost_usd: Decimal::ZERO,
+            error: None,
+            node_counts: NodeCounts::default(),
+        }
+    }
+
+    fn page(numbers: impl IntoIterator<Item = i64>, has_more: bool) -> Page<SessionSummary> {
+        let items: Vec<_> = numbers.into_iter().map(|number| summary(number, 1)).collect();
+        let cursor = |last: &SessionSummary| Cursor { created_at: last.created_at, id: last.id.0 };
+        Page { next: items.last().filter(|_| has_more).map(cursor), items }
+    }
+
+    #[test]
+    fn a_session_is_added_changed_and_removed_once_for_each_revision() {
+        let mut listed = Listed::after(&page([2, 1], false));
+        assert_eq!(listed.change(&summary(3, 1), false), None, "it never matched");
+        assert_eq!(listed.change(&summary(3, 2), true), Some(SessionChange::Added));
+        assert_eq!(listed.change(&summary(3, 2), true), None, "heard of twice");
+        assert_eq!(listed.change(&summary(3, 3), true), Some(SessionChange::Changed));
+        assert_eq!(listed.change(&summary(1, 2), false), Some(SessionChange::Removed));
+        assert_eq!(listed.change(&summary(1, 3), false), None, "it is gone already");
+        assert!(!listed.forget(&summary(1, 3)));
+        assert!(listed.forget(&summary(2, 1)));
+        assert_eq!(listed.change(&summary(2, 1), true), Some(SessionChange::Added), "imported again");
+    }
+
+    #[test]
+    fn rows_beyond_the_first_page_are_removed_once_although_nobody_knows_who_read_them() {
+        let mut listed = Listed::after(&page([9, 7], true));
+        assert_eq!(listed.change(&summary(8, 5), false), None, "it would have been on the page");
+        assert_eq!(listed.change(&summary(10, 5), false), None, "newer than the list");
+        assert_eq!(listed.change(&summary(6, 5), false), Some(SessionChange::Removed));
+        assert_eq!(listed.change(&summary(6, 6), false), None);
+        assert!(listed.forget(&summary(5, 1)));
+        assert!(!listed.forget(&summary(5, 1)));
+    }
+
+    #[test]
+    fn what_is_shown_is_removed_however_many_others_came_and_went() {
+        let mut listed = Listed::after(&page([1], false));
+        let passing = i64::try_from(REMEMBERED).expect("a number") + 10;
+        for revision in 1..4 {
+            for number in 2..passing {
+                listed.change(&summary(number, revision), revision % 2 == 1);
+            }
+        }
+        assert!(listed.sessions.len() == REMEMBERED && listed.order.len() == REMEMBERED);
+        assert_eq!(listed.change(&summary(1, 2), false), Some(SessionChange::Removed));
+    }
+}
