@@ -95,7 +95,7 @@ impl Plan {
     /// # Errors
     ///
     /// As [`Plan::new`].
-    pub async fn elsewhere<K: Kinds + 'static>(graph: Arc<GraphDefinition>, kinds: Arc<K>) -> Result<Self, PlanError> {
+    pub async fn elsewhere(graph: Arc<GraphDefinition>, kinds: Arc<dyn Kinds>) -> Result<Self, PlanError> {
         templates::on_worker(move || Self::new(graph, &*kinds)).await?
     }
 

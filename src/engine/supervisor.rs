@@ -212,7 +212,7 @@ impl Supervisor {
             loop {
                 let began = Instant::now();
                 let ended = match hub.refresh(id, revision).await {
-                    Ok(()) => drive(&hub, &*kinds, options, id, &detach).await,
+                    Ok(()) => drive(&hub, &kinds, options, id, &detach).await,
                     Err(error) => Err(RunError::Lost(error.to_string())),
                 };
                 let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
@@ -305,11 +305,7 @@ impl Supervisor {
 /// One run, from wherever the session stands.
 async fn drive(
     hub: &Hub,
-<<<<<<< HEAD
-    kinds: &Arc<ServerKinds>,
-=======
-    kinds: &dyn Kinds,
->>>>>>> main
+    kinds: &Arc<dyn Kinds>,
     options: EngineOptions,
     id: SessionId,
     detach: &CancellationToken,

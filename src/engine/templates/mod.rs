@@ -32,7 +32,9 @@ use serde_json::{Map, Value};
 use crate::session::NodeId;
 use compile::Program;
 
-pub use workers::{Broken, run as on_worker, with_stack};
+use workers::with_stack;
+
+pub use workers::{Broken, run as on_worker};
 
 /// Steps that filling all texts of one attempt may take.
 const STEPS: u64 = 1_000_000;
@@ -113,14 +115,12 @@ thread_local! {
     static TOKENS_LEFT: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
-/// Reads one graph, whose templates share one limit, with the stack for it.
-pub fn for_one_graph<T: Send>(read: impl FnOnce() -> T + Send) -> T {
-    with_stack(|| {
-        let before = TOKENS_LEFT.replace(Some(GRAPH_TOKENS));
-        let result = read();
-        TOKENS_LEFT.set(before);
-        result
-    })
+/// Reads one graph, whose templates share one limit.
+pub fn for_one_graph<T>(read: impl FnOnce() -> T) -> T {
+    let before = TOKENS_LEFT.replace(Some(GRAPH_TOKENS));
+    let result = read();
+    TOKENS_LEFT.set(before);
+    result
 }
 
 /// Checks every text in a value, without filling any.
