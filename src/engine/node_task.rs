@@ -188,6 +188,7 @@ impl NodeTask {
     /// The inner error says why the report was refused.
     async fn try_report(&self, reports: Vec<Command>) -> Result<Result<(), String>, NodeEnd> {
         let sent = tokio::select! {
+            // An attempt that was let go of has nothing to report, whatever it came to since.
             biased;
             () = self.stop.cancelled() => return Err(NodeEnd::Stopped),
             sent = self.context.link.send(reports) => sent,

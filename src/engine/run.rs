@@ -206,7 +206,7 @@ impl Run {
     fn begin(plan: Arc<Plan>, options: RunOptions, link: Arc<dyn Link>) -> Result<Self, RunError> {
         let session = link.session();
         let mut run = Self {
-            schedule: Schedule::new(&plan.graph)?,
+            schedule: Schedule::of(Arc::clone(&plan.layout)),
             plan,
             options,
             link,
@@ -269,7 +269,8 @@ impl Run {
     }
 
     fn task(&self, node: &NodeId) -> Option<NodeTask> {
-        let context = NodeContext::new(&self.plan, node, &self.link, &self.stop)?;
+        let mut context = NodeContext::new(&self.plan, node, &self.link, &self.stop)?;
+        context.rounds = self.schedule.rounds_of(node);
         let tries = self.tries.get(node).copied().unwrap_or_default();
         Some(NodeTask { context, phase: self.phase.subscribe(), stop: self.stop.clone(), tries })
     }

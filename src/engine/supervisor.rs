@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -112,8 +113,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`PlanError`], which names the node.
-    pub fn check(&self, graph: &GraphDefinition) -> Result<(), PlanError> {
-        Plan::new(Arc::new(graph.clone()), &*self.inner.kinds).map(drop)
+    pub async fn check(&self, graph: &GraphDefinition) -> Result<(), PlanError> {
+        Plan::elsewhere(Arc::new(graph.clone()), Arc::clone(&self.inner.kinds)).await.map(drop)
     }
 
     /// Lets go of every session, so that another server, or the next start, can take them up at once.
@@ -131,11 +132,12 @@ struct Gatekeeper {
 }
 
 impl StartGate for Gatekeeper {
-    fn check(&self, session: &Session) -> Result<(), String> {
-        let graph =
-            session.origin.graph.clone().ok_or("the built-in engine needs a graph, and this session has none")?;
-        let plan = Plan::new(graph, &*self.kinds).map_err(|error| error.to_string())?;
-        self.kinds.check_means(&plan)
+    fn check(&self, graph: Option<Arc<GraphDefinition>>) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let graph = graph.ok_or("the built-in engine needs a graph, and this session has none")?;
+            let plan = Plan::elsewhere(graph, Arc::clone(&self.kinds)).await.map_err(|error| error.to_string())?;
+            self.kinds.check_means(&plan)
+        })
     }
 
     fn check_signal(&self, session: &Session, node_id: &NodeId, payload: &Value) -> Result<(), String> {
@@ -243,7 +245,7 @@ impl Supervisor {
             loop {
                 let began = Instant::now();
                 let ended = match hub.refresh(id, revision).await {
-                    Ok(()) => drive(&hub, &*kinds, options, (id, crashes), &detach).await,
+                    Ok(()) => drive(&hub, &kinds, options, (id, crashes), &detach).await,
                     Err(error) => Err(RunError::Lost(error.to_string())),
                 };
                 let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
@@ -389,7 +391,7 @@ impl Supervisor {
 /// One run, from wherever the session stands.
 async fn drive(
     hub: &Hub,
-    kinds: &dyn Kinds,
+    kinds: &Arc<dyn Kinds>,
     options: EngineOptions,
     (id, crashes): (SessionId, u32),
     detach: &CancellationToken,
@@ -407,7 +409,7 @@ async fn drive(
         return Ok(Ended::Parked { revision: session.revision, wake_after: None });
     }
     let Some(graph) = session.origin.graph.clone() else { return fail(hub, id, "the session has no graph").await };
-    let plan = match Plan::new(graph, kinds) {
+    let plan = match Plan::elsewhere(graph, Arc::clone(kinds)).await {
         Ok(plan) => Arc::new(plan),
         Err(error) => return fail(hub, id, &error.to_string()).await,
     };

@@ -2,6 +2,7 @@
 //! wait go on waiting, and those that were cut off begin another attempt.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -26,7 +27,7 @@ impl Run {
             if open.contains_key(node) { Past::Ended(Outcome::Completed) } else { past(&self.plan, session, node) }
         };
         let Restored { schedule, step, reset } =
-            Schedule::restore(&self.plan.graph, past, |node| self.rounds.past(node))?;
+            Schedule::restore_in(Arc::clone(&self.plan.layout), past, |node| self.rounds.past(node));
         self.schedule = schedule;
         self.recall_failure(session);
         let completed = |(id, past)| set_status(id, NodeStatus::Completed, None, None, Some(shown(past)));
