@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 use super::error::ApiError;
 use super::parameters::Unknown;
 use crate::protocol::{ErrorCode, FromClient, ReadError};
-use crate::session::Revision;
 
 /// A JSON body. The content type is not looked at: forgetting it is the commonest slip with curl,
 /// and the origin check is what keeps other sites' forms out.

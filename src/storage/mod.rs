@@ -31,7 +31,6 @@ mod tasks;
 mod usage;
 mod writer;
 
-use std::io;
 use std::sync::{Arc, OnceLock};
 
 use sqlx::PgPool;

@@ -25,7 +25,7 @@ use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::Opening;
 use super::viewer::{Progress, Viewer};
 use crate::hub::{Chunk, HubError};
-use crate::protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, Given, ReadError, ServerFrame, Subscribe};
+use crate::protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame, Subscribe};
 use crate::session::SessionId;
 
 /// Time between two pings, give or take a fifth so that clients do not beat together.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::said::Said;
 use crate::hub::{HubError, Publication, RecordedFrame};
-use crate::protocol::{CloseCode, ErrorCode, Given, ServerFrame};
+use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
 use crate::session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 use crate::storage::{Constraint, StoredEvent};
 

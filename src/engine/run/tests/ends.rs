@@ -82,6 +82,8 @@ async fn a_budget_that_cannot_be_noted_fails_the_run() {
         model: None,
         input_tokens: 2,
         output_tokens: 0,
+        cached_input_tokens: None,
+        reasoning_tokens: None,
         cost_usd: None,
     });
     let full = "x".repeat(limits::CONTEXT_BYTES - 10);
