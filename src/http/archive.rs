@@ -16,9 +16,9 @@ use super::error::ApiError;
 use super::extract::{Path, Query, idempotency_key};
 use super::forks::started;
 use super::idempotency::{Keyed, SESSIONS, once_session};
-use crate::archive::{self, ImportError, ImportFault};
+use crate::archive::{self, ImportError, ImportFault, ReceivedFile};
 use crate::protocol::{ArchiveLine, ErrorCode, Problem};
-use crate::session::{Implausible, Refusal, SessionId, WorkflowSession};
+use crate::session::{Implausible, Refusal, Session, SessionId, WorkflowSession};
 use crate::storage::{Constraint, StorageError};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -89,25 +89,38 @@ pub async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let key = idempotency_key(&headers)?;
+    let (hub, key) = (app.hub.clone(), idempotency_key(&headers)?);
     let (new_id, starts) = (query.new_id == Some(true), query.start == Some(true));
     let received = app.imports.receive(body.into_data_stream()).await?;
     let keyed = Keyed::read(&headers, SESSIONS, &("import", new_id, starts, &received.sha256))?;
     once_session(&app, keyed, async || {
-        let session = match app.imports.store(received, new_id, key).await {
-            Ok(session) => {
-                app.hub.appeared(session.id);
-                Arc::new(session)
-            }
-            // Stored, but not answered: the answer is what was stored.
-            Err(ImportError::Storage(StorageError::Constraint(Constraint::CreationKeyUsed))) => {
-                app.hub.created_under(key.unwrap_or_default()).await?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if starts { started(&app, session).await } else { Ok(session) }
+        let (app, key) = (app.clone(), key.map(str::to_owned));
+        let storing = async move { store(&app, received, new_id, starts, key.as_deref()).await };
+        // A client that leaves when its file is whole cannot keep the session from being told of.
+        hub.carry_through(storing).await
     })
     .await
+}
+
+async fn store(
+    app: &App,
+    received: ReceivedFile,
+    new_id: bool,
+    starts: bool,
+    key: Option<&str>,
+) -> Result<Arc<Session>, ApiError> {
+    let session = match app.imports.store(received, new_id, key).await {
+        Ok(session) => {
+            app.hub.appeared(session.id);
+            Arc::new(session)
+        }
+        // Stored, but not answered: the answer is what was stored.
+        Err(ImportError::Storage(StorageError::Constraint(Constraint::CreationKeyUsed))) => {
+            app.hub.created_under(key.unwrap_or_default()).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if starts { started(app, session).await } else { Ok(session) }
 }
 
 impl From<ImportError> for ApiError {

@@ -47,7 +47,13 @@ pub async fn fork(
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
     let keyed = Keyed::read(&headers, SESSIONS, &("fork", id, &request))?;
-    once_session(&app, keyed, async || make(&app, id, request, key).await).await
+    let hub = app.hub.clone();
+    once_session(&app, keyed, async || {
+        let (app, key) = (app.clone(), key.map(str::to_owned));
+        // Making it and starting it go together, whether or not the client waits for both.
+        hub.carry_through(async move { make(&app, id, request, key.as_deref()).await }).await
+    })
+    .await
 }
 
 async fn make(app: &App, id: SessionId, request: ForkSession, key: Option<&str>) -> Result<Arc<Session>, ApiError> {

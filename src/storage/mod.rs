@@ -28,6 +28,7 @@ mod session_list;
 mod sessions;
 mod setup;
 mod tasks;
+mod texts;
 mod usage;
 mod writer;
 
@@ -113,7 +114,7 @@ impl Storage {
     ///
     /// When none can be had within four seconds.
     pub async fn writer(&self) -> Result<Writer, StorageError> {
-        Ok(Writer::new(self.pool.acquire().await?, Arc::clone(&self.unembedded)))
+        Writer::new(self.pool.acquire().await?, Arc::clone(&self.unembedded)).await
     }
 
     /// Closes every connection that is not in use; the others are closed when they are given back.

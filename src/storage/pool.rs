@@ -91,6 +91,7 @@ impl Pool {
             was_idle,
             is_clean: true,
             in_transaction: false,
+            is_kept: false,
         })
     }
 
@@ -193,9 +194,15 @@ pub(super) struct Connection {
     /// Nothing was begun on it that is not finished.
     is_clean: bool,
     in_transaction: bool,
+    is_kept: bool,
 }
 
 impl Connection {
+    /// From now on it is not given back, but closed.
+    pub fn close_on_drop(&mut self) {
+        self.is_kept = true;
+    }
+
     /// Whether it was used before, and may have been broken meanwhile.
     pub fn was_idle(&self) -> bool {
         self.was_idle
@@ -267,6 +274,9 @@ impl AsSqlxError for super::StorageError {
 impl Drop for Connection {
     fn drop(&mut self) {
         let (Some(mut live), Some(permit)) = (self.live.take(), self.permit.take()) else { return };
+        if self.is_kept {
+            return close(live);
+        }
         let inner = Arc::clone(&self.pool.inner);
         if self.is_clean && !self.in_transaction {
             return inner.give_back(live);
