@@ -208,7 +208,11 @@ impl Shared {
         }
         let mut newest = known;
         let mut pause = FIRST_RETRY;
-        while newest < head.live().head().session().revision {
+        loop {
+            let shown = head.live().head().session().revision;
+            if newest >= shown {
+                return Ok(newest);
+            }
             let events = match events_after(&self.hub, &head, newest).await {
                 Ok(events) => events,
                 Err(HubError::Unavailable) => {
@@ -220,14 +224,15 @@ impl Shared {
             if events.is_empty() {
                 return Err(gone(HubError::NotFound));
             }
-            for recorded in events {
+            // The journal may be ahead of this server. Whoever expected such a revision would be refused, and
+            // then wait here for one beyond it.
+            for recorded in events.into_iter().take_while(|recorded| recorded.revision <= shown) {
                 if matches!(recorded.event, Event::NodeStatusChanged { .. }) {
                     return Err(DriverError::Overtaken);
                 }
                 newest = recorded.revision;
             }
         }
-        Ok(newest)
     }
 }
 

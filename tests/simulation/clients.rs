@@ -81,6 +81,7 @@ pub struct Request {
 pub struct Attempt {
     pub sent: u64,
     pub answer: Option<Outcome>,
+    pub answered: u64,
     /// Whether the session was stored when it was sent.
     pub was_stored: bool,
 }
@@ -308,7 +309,9 @@ impl World {
             let what = self.clients.requests[number].what;
             self.wrong(format!("request {number} ({what:?}) was {problem}"));
         }
-        self.clients.requests[number].attempts[attempt].answer = Some(outcome);
+        let answered = self.now;
+        let told = &mut self.clients.requests[number].attempts[attempt];
+        (told.answer, told.answered) = (Some(outcome), answered);
         self.act(0, Act::Heard { request: number, attempt });
     }
 }
@@ -335,7 +338,7 @@ pub fn send(world: &Shared, number: usize, hub: Hub) -> impl Future<Output = ()>
     let was_stored = world.is_stored(world.clients.requests[number].session);
     let request = &mut world.clients.requests[number];
     let attempt = request.attempts.len();
-    request.attempts.push(Attempt { sent: now, answer: None, was_stored });
+    request.attempts.push(Attempt { sent: now, answer: None, answered: 0, was_stored });
     let (what, session) = (request.what, request.session);
     let commands = request.commands(number);
     let (command_id, expected_revision) = (request.command_id.clone(), request.expected);

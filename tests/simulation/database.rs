@@ -60,6 +60,8 @@ pub struct Lease {
 /// A batch that has left the server.
 #[derive(Debug)]
 pub struct Sent {
+    /// When it is not to be written any more.
+    pub deadline: Option<u64>,
     id: i64,
     events: Vec<Recorded>,
     commands: Vec<(SessionId, String, Revision)>,
@@ -72,6 +74,7 @@ impl Sent {
             (row.after.id, row.before.revision, row.after.revision, row.after.status)
         };
         Self {
+            deadline: None,
             id: batch.id,
             events: batch.events.iter().map(|row| row.recorded.clone()).collect(),
             commands: batch
@@ -171,6 +174,9 @@ impl Row {
 
 impl Database {
     pub fn write(&mut self, sent: Sent, by: Process, now: u64) -> Result<(), StorageError> {
+        if sent.deadline.is_some_and(|deadline| deadline < now) {
+            return Err(StorageError::TooLate);
+        }
         let taken = |recorded: &Recorded| {
             let row = self.rows.get(&recorded.session_id);
             row.is_some_and(|row| row.stored(recorded.revision).is_some())

@@ -21,7 +21,7 @@ use crate::world::{Event, Odds, Shared, World};
 /// How long after the last fault everything may take to come to rest.
 const REST: u64 = 150_000;
 
-const UNREADABLE: bool = false;
+const UNREADABLE: bool = true;
 const RETRIES_ARE_KEPT: bool = false;
 
 /// What came of a run.
@@ -425,9 +425,15 @@ impl World {
                 && marks.first().is_some_and(|committed| {
                     request.attempts.last().is_some_and(|last| last.sent > *committed)
                 });
+            let refused_early = request.attempts.first().is_some_and(|attempt| {
+                attempt.answer.is_some() && marks.first().is_some_and(|committed| *committed > attempt.answered + 100)
+            });
             let problem = match (request.state, marks.len()) {
                 (State::Done, 0) => Some("was acknowledged and is lost".to_owned()),
                 (_, 2..) => Some(format!("was carried out {} times", marks.len())),
+                (State::Unknown, 1) if refused_early => {
+                    Some("was answered as unavailable, and carried out afterwards".to_owned())
+                }
                 (State::Refused, 1) if is_stored && request.attempts.len() == 1 => Some("was refused and carried out".to_owned()),
                 (State::Refused, 1) if is_stored && refused_late && request.command_id.is_some() => {
                     Some("had been carried out, and was refused when it was sent again".to_owned())

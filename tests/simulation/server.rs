@@ -29,6 +29,10 @@ pub struct Watch {
 }
 
 impl Watch {
+    pub fn at(self, time: Instant) -> u64 {
+        self.base + u64::try_from(time.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// To be asked in the server's runtime.
     pub fn now(self) -> u64 {
         self.base + u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)

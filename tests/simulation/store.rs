@@ -75,6 +75,19 @@ impl Store for SimulatedStore {
         self.call("has_batch", move |world| Ok(world.database.has_batch(id, &firsts)))
     }
 
+    fn batches_of<'a>(
+        &'a self,
+        events: &'a [(SessionId, Revision)],
+    ) -> Answer<'a, HashMap<(SessionId, Revision), i64>> {
+        let events = events.to_vec();
+        self.call("batches", move |world| {
+            let batch = |(id, revision): &(SessionId, Revision)| {
+                Some(((*id, *revision), world.database.rows.get(id)?.stored(*revision)?.batch))
+            };
+            Ok(events.iter().filter_map(batch).collect())
+        })
+    }
+
     fn session(&self, id: SessionId) -> Answer<'_, Option<Session>> {
         self.read("session", id, |row| Session::clone(row.state()))
     }
@@ -271,7 +284,8 @@ impl Store for SimulatedStore {
 
 impl BatchWriter for SimulatedStore {
     fn write<'a>(&'a mut self, batch: &'a Batch<'a>) -> Answer<'a, ()> {
-        let (sent, process) = (Sent::of(batch), self.process);
+        let (mut sent, process) = (Sent::of(batch), self.process);
+        sent.deadline = batch.deadline.map(|deadline| self.watch.at(deadline));
         self.call("write", move |world| {
             let written = world.database.write(sent, process, world.now);
             let broken = std::mem::take(&mut world.database.broken);

@@ -312,6 +312,7 @@ impl World {
             events: vec![relive::storage::EventRow { recorded: &recorded, group_id: None }],
             commands: Vec::new(),
             projections: vec![relive::storage::ProjectionRow { before: &before, after: &after }],
+            deadline: None,
         };
         let sent = crate::database::Sent::of(&batch);
         let by = Process { server: usize::MAX, life: 0 };
