@@ -47,6 +47,9 @@ const PROBLEM: &str = "application/problem+json";
 /// Says of every operation what is true of all of them, so that no handler has to: how errors travel, and
 /// which there are everywhere.
 fn complete(document: &mut Value) {
+    open_free_objects(document);
+    let schemas = document["components"]["schemas"].clone();
+    merge_all_of(&mut document["components"]["schemas"], &schemas);
     let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
     for (path, item) in paths {
         for method in ["get", "post", "put", "delete"] {
@@ -55,6 +58,49 @@ fn complete(document: &mut Value) {
             }
         }
     }
+}
+
+/// An object without named members may have any; generators take one that does not say so for empty.
+fn open_free_objects(part: &mut Value) {
+    if part["type"] == "object" && part.get("properties").is_none() && part.get("additionalProperties").is_none() {
+        part["additionalProperties"] = true.into();
+    }
+    match part {
+        Value::Object(members) => members.values_mut().for_each(open_free_objects),
+        Value::Array(items) => items.iter_mut().for_each(open_free_objects),
+        _ => {}
+    }
+}
+
+/// Objects put together of others are written out: not every generator can do that.
+fn merge_all_of(part: &mut Value, schemas: &Value) {
+    match part {
+        Value::Object(members) => members.values_mut().for_each(|member| merge_all_of(member, schemas)),
+        Value::Array(items) => items.iter_mut().for_each(|item| merge_all_of(item, schemas)),
+        _ => {}
+    }
+    if let Some(merged) = merged_object(part, schemas) {
+        *part = merged;
+    }
+}
+
+/// `None` for what is not put together of objects with named members.
+fn merged_object(schema: &Value, schemas: &Value) -> Option<Value> {
+    let parts = schema.get("allOf")?.as_array()?;
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for part in parts {
+        let named = part["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+        let part = named.map_or(part, |name| &schemas[name]);
+        let merged = merged_object(part, schemas);
+        let part = merged.as_ref().unwrap_or(part);
+        properties.extend(part["properties"].as_object()?.clone());
+        required.extend(part["required"].as_array().into_iter().flatten().cloned());
+    }
+    let mut merged = json!({"type": "object", "properties": properties, "required": required});
+    if let Some(description) = schema.get("description") {
+        merged["description"] = description.clone();
+    }
+    Some(merged)
 }
 
 fn complete_operation(path: &str, operation: &mut Value) {

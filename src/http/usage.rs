@@ -22,11 +22,16 @@ pub async fn report(State(app): State<App>, Path(id): Path<SessionId>) -> Result
     app.hub.session(id).await?;
     let rows = app.storage().usage(id).await?;
     Ok(Json(UsageReport {
-        total: rows.iter().fold(Usage::default(), add),
+        total: if rows.is_empty() { nothing() } else { rows.iter().fold(Usage::default(), add) },
         by_node: grouped(&rows, |row| Some(row.node_id.as_str())),
         by_agent: grouped(&rows, |row| row.agent_id.as_deref()),
         by_model: grouped(&rows, |row| row.model.as_deref()),
     }))
+}
+
+/// Where nothing was used, nothing was spent.
+fn nothing() -> Usage {
+    Usage { cost_usd: Some(rust_decimal::Decimal::ZERO), ..Usage::default() }
 }
 
 fn grouped<'a>(rows: &'a [UsageRow], key: impl Fn(&'a UsageRow) -> Option<&'a str>) -> BTreeMap<String, Usage> {
