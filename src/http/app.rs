@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
+use super::bodies::{self, BodyLimits};
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
 use super::parameters::KnownParameters;
@@ -38,6 +39,7 @@ pub struct App {
     pub engine: Engine,
     pub metrics: Option<&'static PrometheusHandle>,
     pub access: AccessRules,
+    pub bodies: BodyLimits,
 }
 
 impl App {
@@ -64,7 +66,7 @@ pub fn router(app: App) -> Router {
         .split_for_parts();
     let parameters = KnownParameters::of(&document);
     let document = openapi::Document::new(&document);
-    let access = app.access.clone();
+    let (access, bodies) = (app.access.clone(), app.bodies);
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
@@ -76,6 +78,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::new(ErrorCode::Internal, "the server failed; its log says why").into_response()
         }))
+        .layer(middleware::from_fn_with_state(bodies, bodies::limit))
         .layer(access.cross_origin())
         .layer(middleware::from_fn_with_state(access, access::check))
         .layer(header("x-content-type-options", "nosniff"))

@@ -3,8 +3,10 @@
 mod access;
 mod app;
 mod archive;
+mod bodies;
 mod catalog;
 mod commands;
+mod conditions;
 mod dashboard;
 mod error;
 mod extract;
@@ -15,6 +17,7 @@ mod memories;
 mod messages;
 mod observe;
 mod openapi;
+mod origin;
 mod parameters;
 mod probes;
 mod session_query;
@@ -23,5 +26,7 @@ mod sockets;
 mod tokens;
 mod usage;
 
-pub use access::AccessRules;
+pub use access::{AccessOptions, AccessRules};
 pub use app::{App, router};
+pub use bodies::{BodyLimits, HangUp};
+pub use origin::OriginError;

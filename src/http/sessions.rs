@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{ETAG, IF_NONE_MATCH, LOCATION};
+use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::app::App;
+use super::conditions::{Expected, if_match, is_held};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
 use super::session_query::{SessionQuery, limit};
+use crate::hub::HubError;
 use crate::protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
 use crate::session::{
     Created, Driver, GraphDefinition, NodeId, Revision, Session, SessionEntity, SessionId, Timestamp, Workflow,
@@ -60,7 +62,7 @@ pub fn created(session: &Session) -> Response {
 async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError> {
     for (field, value) in [("proposal", &request.proposal), ("inputs", &request.inputs)] {
         if let Some(value) = value {
-            crate::session::check_json(field, value).map_err(crate::hub::HubError::from)?;
+            crate::session::check_json(field, value).map_err(HubError::from)?;
         }
     }
     let workflow: Option<Workflow> = match request.workflow_id {
@@ -71,7 +73,7 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
     let graph = request.graph.or_else(|| workflow.map(|workflow| workflow.fields.graph));
     let driver = request.driver.unwrap_or_default();
     match (&graph, driver) {
-        (Some(graph), Driver::Builtin) => app.engine.check(graph)?,
+        (Some(graph), Driver::Builtin) => app.engine.check(graph).await?,
         (Some(graph), Driver::External) => graph.validate()?,
         (None, Driver::Builtin) => {
             return Err(ApiError::bad_request("the built-in engine needs a graph or a workflowId"));
@@ -135,9 +137,8 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let session = at_moment(&app, id, moment).await?;
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let etag = etag(session.revision);
-    if known.is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)) {
+    if is_held(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
     Ok(with_etag(&session))
@@ -158,11 +159,28 @@ async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Sessi
 }
 
 /// Delete a session with its messages, memories and journal. Its viewers are told.
-#[utoipa::path(delete, path = "/sessions/{id}", operation_id = "delete_session", tag = "sessions", params(("id" = SessionId, Path)), responses(
-    (status = 204, description = "Deleted"),
-    (status = 404, description = "No such session", body = Problem),
-))]
-pub async fn delete(State(app): State<App>, Path(id): Path<SessionId>) -> Result<StatusCode, ApiError> {
+#[utoipa::path(delete, path = "/sessions/{id}", operation_id = "delete_session", tag = "sessions",
+    params(
+        ("id" = SessionId, Path),
+        ("If-Match" = Option<String>, Header, description = "Refuse unless the session is at this revision"),
+    ),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 412, description = "The session has moved on", body = Problem),
+    ))]
+pub async fn delete(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let expected = if_match(&headers)?;
+    if expected != Expected::Any {
+        let actual = app.hub.session(id).await?.revision;
+        if !expected.allows(actual) {
+            return Err(HubError::Refused(expected.conflict(actual)).into());
+        }
+    }
     app.hub.delete(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
