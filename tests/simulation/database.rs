@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relive::session::{Event, Message, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus};
-use relive::storage::{Batch, Constraint, Parked, StorageError};
+use relive::storage::{Batch, Constraint, Parked, StorageError, Taken};
 use uuid::Uuid;
 
 /// A server's process; after a restart it is another one.
@@ -53,6 +53,8 @@ pub struct Lease {
     pub expires_at: u64,
     pub parked_revision: Option<Revision>,
     pub wake_at: Option<u64>,
+    pub taken_revision: Revision,
+    pub crashes: u32,
 }
 
 /// A batch that has left the server.
@@ -230,32 +232,33 @@ impl Database {
         was_there
     }
 
-    pub fn take_leases(
-        &mut self,
-        holder: Uuid,
-        ids: &[SessionId],
-        time: Duration,
-        now: u64,
-    ) -> Vec<(SessionId, Revision)> {
+    pub fn take_leases(&mut self, holder: Uuid, ids: &[SessionId], time: Duration, now: u64) -> Vec<Taken> {
         let mut taken = Vec::new();
         for id in ids {
             let Some(row) = self.rows.get(id) else { continue };
-            let free = self
-                .leases
-                .get(id)
+            let (revision, held) = (row.revision(), self.leases.get(id));
+            let free = held
                 .is_none_or(|lease| lease.holder.is_none() || lease.holder == Some(holder) || lease.expires_at < now);
             if free {
                 let expires_at = now + millis(time);
-                let lease = Lease { holder: Some(holder), expires_at, parked_revision: None, wake_at: None };
+                let crashes = match held.filter(|lease| lease.holder.is_some()) {
+                    None => 0,
+                    Some(lease) if lease.taken_revision == revision => lease.crashes + 1,
+                    Some(_) => 1,
+                };
+                let holder = Some(holder);
+                let taken_revision = revision;
+                let lease = Lease { holder, expires_at, parked_revision: None, wake_at: None, taken_revision, crashes };
                 self.leases.insert(*id, lease);
-                taken.push((*id, row.revision()));
+                taken.push(Taken { session_id: *id, revision, crashes });
             }
         }
         taken
     }
 
-    pub fn renew_leases(&mut self, holder: Uuid, time: Duration, now: u64) -> Vec<SessionId> {
-        let held = self.leases.iter_mut().filter(|(_, lease)| lease.holder == Some(holder));
+    pub fn renew_leases(&mut self, holder: Uuid, ids: &[SessionId], time: Duration, now: u64) -> Vec<SessionId> {
+        let is_held = |id: &SessionId, lease: &Lease| ids.contains(id) && lease.holder == Some(holder);
+        let held = self.leases.iter_mut().filter(|(id, lease)| is_held(id, lease));
         held.map(|(id, lease)| {
             lease.expires_at = now + millis(time);
             *id

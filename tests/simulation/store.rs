@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::session::{Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
-use relive::storage::{Batch, Constraint, NewSession, PageBounds, Parked, StorageError, StoredEvent};
+use relive::storage::{Batch, Constraint, NewSession, PageBounds, Parked, StorageError, StoredEvent, Taken};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -223,12 +223,7 @@ impl Store for SimulatedStore {
         self.call("agent", |_| Ok(None))
     }
 
-    fn take_leases<'a>(
-        &'a self,
-        holder: Uuid,
-        sessions: &'a [SessionId],
-        time: Duration,
-    ) -> Answer<'a, Vec<(SessionId, Revision)>> {
+    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {
         let sessions = sessions.to_vec();
         self.call("take", move |world| {
             let now = world.now;
@@ -236,10 +231,16 @@ impl Store for SimulatedStore {
         })
     }
 
-    fn renew_leases(&self, holder: Uuid, time: Duration) -> Answer<'_, Vec<SessionId>> {
+    fn renew_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<SessionId>> {
+        let sessions = sessions.to_vec();
         self.call("renew", move |world| {
             let now = world.now;
-            Ok(world.database.renew_leases(holder, time, now))
+            Ok(world.database.renew_leases(holder, &sessions, time, now))
         })
     }
 
