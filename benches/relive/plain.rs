@@ -158,6 +158,8 @@ fn prepare(sessions: &mut [Session]) -> Prepared {
                     progress: None,
                     error: None,
                     output: None,
+                    input: None,
+                    next_ids: None,
                 },
             };
             for event in session::decide(session, &command).expect("accepted") {

@@ -3,16 +3,18 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use reqwest::header::RETRY_AFTER;
-use reqwest::{StatusCode, Url};
+use reqwest::{Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::endpoint;
+use crate::endpoint::{self, Secrets};
 use crate::session::check_embedding;
 
 /// Bytes of an answer at most: 64 vectors of 2,000 numbers, each written with up to 25 characters,
 /// fit four times.
 const ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Bytes of an error's text that are read.
+const DETAIL_BYTES: usize = 64 * 1024;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -48,13 +50,18 @@ pub enum EndpointError {
 pub enum EmbeddingError {
     #[error("the embeddings endpoint cannot be reached: {0}")]
     Unreachable(String),
-    #[error("the embeddings endpoint answered with {status}")]
-    Failed { status: StatusCode, retry_after: Option<Duration> },
+    #[error("the embeddings endpoint answered with {status}{}", colon(.detail))]
+    Failed { status: StatusCode, retry_after: Option<Duration>, detail: String },
     /// It is the text, not the endpoint: empty, too long, or otherwise not to its taste.
+    /// The endpoint's own words are left out: they may quote it.
     #[error("the embeddings endpoint refused the text with {0}")]
     Refused(StatusCode),
     #[error("the answer of the embeddings endpoint is not one: {0}")]
     Answer(String),
+}
+
+fn colon(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
 }
 
 impl EmbeddingError {
@@ -76,6 +83,7 @@ pub struct Endpoint {
     model: String,
     dimension: u32,
     timeout: Duration,
+    secrets: Secrets,
 }
 
 /// Says neither the key nor the address, which may carry a password.
@@ -97,14 +105,26 @@ struct Request<'a> {
 
 #[derive(Deserialize)]
 struct Answer {
+    #[serde(default)]
     data: Vec<Item>,
+    /// In the place of data, with the status 200.
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
 struct Item {
-    /// Some servers leave it out and keep the order.
+    /// Some servers leave it out and keep the order; some write it as a text.
+    #[serde(default, deserialize_with = "place")]
     index: Option<usize>,
     embedding: Vec<f32>,
+}
+
+fn place<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_f64().filter(|number| *number >= 0.0).map(|number| number as usize),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
 }
 
 impl Endpoint {
@@ -124,7 +144,8 @@ impl Endpoint {
             .build()
             .map_err(EndpointError::Client)?;
         let (dimension, timeout) = (options.dimension, options.timeout);
-        Ok(Self { http, url, model: options.model.to_owned(), dimension, timeout })
+        let secrets = Secrets::of_endpoint(options.api_key, options.url);
+        Ok(Self { http, url, model: options.model.to_owned(), dimension, timeout, secrets })
     }
 
     pub(super) fn timeout(&self) -> Duration {
@@ -146,19 +167,14 @@ impl Endpoint {
     }
 
     async fn request(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
-        let unreachable = |error: reqwest::Error| EmbeddingError::Unreachable(endpoint::reason(error));
+        let unreachable = |error: reqwest::Error| {
+            EmbeddingError::Unreachable(endpoint::clean(&self.secrets.hide(&endpoint::reason(error))))
+        };
         let request = Request { model: &self.model, input: texts, encoding_format: "float" };
         let mut response = self.http.post(self.url.clone()).json(&request).send().await.map_err(unreachable)?;
         let status = response.status();
-        match status {
-            StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
-                return Err(EmbeddingError::Refused(status));
-            }
-            _ if !status.is_success() => {
-                let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-                return Err(EmbeddingError::Failed { status, retry_after: seconds.map(Duration::from_secs) });
-            }
-            _ => {}
+        if !status.is_success() {
+            return Err(self.refusal(response).await);
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
@@ -168,9 +184,32 @@ impl Endpoint {
             body.extend_from_slice(&chunk);
         }
         // serde_json's own error quotes nothing but numbers and places.
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
         let answer: Answer =
-            serde_json::from_slice(&body).map_err(|error| EmbeddingError::Answer(format!("{error}")))?;
+            serde_json::from_slice(body).map_err(|error| EmbeddingError::Answer(format!("{error}")))?;
+        if let Some(words) = answer.error.as_ref().and_then(|error| endpoint::in_json(error, &self.secrets)) {
+            return Err(EmbeddingError::Answer(words));
+        }
         self.in_order(answer.data, texts.len())
+    }
+
+    /// What an answer with an error's status means.
+    async fn refusal(&self, mut response: Response) -> EmbeddingError {
+        let status = response.status();
+        let (bad, large) = (StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE);
+        if [bad, large, StatusCode::UNPROCESSABLE_ENTITY].contains(&status) {
+            return EmbeddingError::Refused(status);
+        }
+        let retry_after = endpoint::retry_after(response.headers());
+        let mut body = Vec::new();
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = DETAIL_BYTES - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if body.len() == DETAIL_BYTES {
+                break;
+            }
+        }
+        EmbeddingError::Failed { status, retry_after, detail: endpoint::in_body(&body, &self.secrets) }
     }
 
     fn in_order(&self, items: Vec<Item>, expected: usize) -> Result<Vec<Vec<f32>>, EmbeddingError> {

@@ -116,23 +116,37 @@ impl NodeTask {
                 self.report(reports).await?;
                 Ok(NodeEnd::Waits)
             }
-            End::Completed(output) => {
-                match planned.after.commands(&self.context, &output).await {
-                    Ok(mut after) => commands.append(&mut after),
-                    Err(error) => return self.fail(planned, reports, error, Some(output)).await,
-                }
-                let mut all = reports.clone();
-                all.append(&mut commands);
-                all.push(self.ended(NodeStatus::Completed, None, Some(output)));
-                match self.try_report(all).await? {
-                    Ok(()) => Ok(NodeEnd::Completed),
-                    Err(refused) => self.fail(planned, reports, refused, None).await,
-                }
-            }
+            End::Completed(output) => self.complete(planned, reports, commands, output).await,
             End::Failed { error, output } => {
                 reports.append(&mut commands);
                 self.fail(planned, reports, error, output).await
             }
+        }
+    }
+
+    /// Reports a completion, with what the attempt leaves behind. What was paid for is kept also when the rest
+    /// is refused.
+    async fn complete(
+        &self,
+        planned: &Planned,
+        reports: Vec<Command>,
+        commands: Vec<Command>,
+        output: Value,
+    ) -> Result<NodeEnd, NodeEnd> {
+        let kept: Vec<Command> = reports.iter().chain(&commands).cloned().collect();
+        let mut all = kept.clone();
+        match planned.after.commands(&self.context, &output).await {
+            Ok(mut after) => all.append(&mut after),
+            Err(error) => return self.fail(planned, kept, error, Some(output)).await,
+        }
+        all.push(self.ended(NodeStatus::Completed, None, Some(output)));
+        match self.try_report(all).await? {
+            Ok(()) => Ok(NodeEnd::Completed),
+            Err(refused) if commands.is_empty() => self.fail(planned, reports, refused, None).await,
+            Err(refused) => match self.try_report(kept).await? {
+                Ok(()) => self.fail(planned, Vec::new(), refused, None).await,
+                Err(_) => self.fail(planned, reports, refused, None).await,
+            },
         }
     }
 
@@ -178,12 +192,17 @@ impl NodeTask {
     }
 
     fn status(&self, status: NodeStatus) -> Command {
-        self.ended(status, None, None)
+        set_status(self.context.id().clone(), status, None, None, None)
     }
 
+    /// The report of an end, with what the attempt worked on.
     fn ended(&self, status: NodeStatus, error: Option<String>, output: Option<Value>) -> Command {
         let output = output.filter(|output| !output.is_null());
-        set_status(self.context.id().clone(), status, None, error, output)
+        let mut report = set_status(self.context.id().clone(), status, None, error, output);
+        if let Command::SetNodeStatus { input, .. } = &mut report {
+            *input = self.context.input();
+        }
+        report
     }
 }
 
@@ -202,5 +221,15 @@ pub(super) fn set_status(
     error: Option<String>,
     output: Option<Value>,
 ) -> Command {
-    Command::SetNodeStatus { node_id, status, name: None, node_type: None, progress, error, output }
+    Command::SetNodeStatus {
+        node_id,
+        status,
+        name: None,
+        node_type: None,
+        progress,
+        error,
+        output,
+        input: None,
+        next_ids: None,
+    }
 }

@@ -205,10 +205,11 @@ pub async fn events(
     Ok(Json(EventPage { events, next_after }))
 }
 
-/// A node with its last output: now, or as both were at an earlier moment.
+/// A node with its last output and input: now, or as they were at an earlier moment.
 ///
 /// The output is the last that the node had put out by then, of an earlier attempt if the one under way has
-/// put out none; in a fork it may be one from before the fork.
+/// put out none; in a fork it may be one from before the fork. An input is there when one was given with
+/// `setNodeStatus`; a fork has none from before the fork.
 #[utoipa::path(get, path = "/sessions/{id}/nodes/{nodeId}", tag = "sessions",
     params(("id" = SessionId, Path), ("nodeId" = String, Path), Moment),
     responses(
@@ -226,5 +227,9 @@ pub async fn node(
         Some(place) => app.storage().output(id, place).await?,
         None => None,
     };
-    Ok(Json(NodeDetail { node: node.snapshot.clone(), output }))
+    let input = match node.input {
+        Some(place) => app.storage().input(id, place.revision).await?,
+        None => None,
+    };
+    Ok(Json(NodeDetail { node: node.snapshot.clone(), output, input }))
 }

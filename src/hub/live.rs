@@ -135,7 +135,9 @@ fn weight(recorded: &Recorded) -> usize {
     }
     let payload = match &recorded.event {
         Event::Completed { outputs } => outputs.as_deref().map_or(0, json),
-        Event::NodeStatusChanged { output, .. } => output.as_deref().map_or(0, json),
+        Event::NodeStatusChanged { output, input, .. } => {
+            [output, input].into_iter().flatten().map(|value| json(value)).sum()
+        }
         Event::ContextSet { value, .. } => json(value),
         Event::ProposalSet { proposal } => json(proposal),
         Event::Signalled { payload, .. } => json(payload),

@@ -1,6 +1,9 @@
-//! A failure breaker: an endpoint that keeps failing is left alone for a while, so that a hundred runs
-//! do not each wait for it to fail, and do not keep it down.
+//! Failure breakers: a model that keeps failing at its endpoint is left alone for a while, so that a hundred
+//! runs do not each wait for it to fail, and do not keep it down.
+//!
+//! Each model has its own: behind one address there can be many machines.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,9 +17,13 @@ pub(super) const FAILURES: u32 = 5;
 /// of it.
 const REST: Duration = Duration::from_secs(30);
 
+/// Models whose failures are counted; of those beyond, none are.
+const MODELS: usize = 256;
+
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
-    state: Mutex<State>,
+pub(super) struct Breakers {
+    /// By model: only those that failed last.
+    states: Mutex<HashMap<String, State>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,14 +33,15 @@ struct State {
     open_until: Option<Instant>,
 }
 
-impl Breaker {
-    /// Whether the endpoint may be asked now.
+impl Breakers {
+    /// Whether the model may be asked now.
     ///
     /// # Errors
     ///
     /// [`ChatError::Resting`] with how long it will rest.
-    pub fn check(&self) -> Result<(), ChatError> {
-        let mut state = self.state.lock();
+    pub fn check(&self, model: &str) -> Result<(), ChatError> {
+        let mut states = self.states.lock();
+        let Some(state) = states.get_mut(model) else { return Ok(()) };
         let Some(until) = state.open_until else { return Ok(()) };
         let wait = until.saturating_duration_since(Instant::now());
         if wait.is_zero() {
@@ -44,19 +52,34 @@ impl Breaker {
         Err(ChatError::Resting { failures: state.failures, wait })
     }
 
-    pub fn succeeded(&self) {
-        *self.state.lock() = State::default();
-        metrics::gauge!("relive_llm_breaker_open").set(0.0);
+    pub fn succeeded(&self, model: &str) {
+        let mut states = self.states.lock();
+        states.remove(model);
+        show(&states);
     }
 
-    pub fn failed(&self) {
-        let mut state = self.state.lock();
+    pub fn failed(&self, model: &str) {
+        let mut states = self.states.lock();
+        // Names come from graphs, so there can be any number of them.
+        if states.len() >= MODELS && !states.contains_key(model) {
+            let now = Instant::now();
+            states.retain(|_, state| state.open_until.is_some_and(|until| until > now));
+            if states.len() >= MODELS {
+                return;
+            }
+        }
+        let state = states.entry(model.to_owned()).or_default();
         state.failures = state.failures.saturating_add(1);
         if state.failures >= FAILURES {
             state.open_until = Some(Instant::now() + REST);
-            metrics::gauge!("relive_llm_breaker_open").set(1.0);
         }
+        show(&states);
     }
+}
+
+fn show(states: &HashMap<String, State>) {
+    let open = states.values().filter(|state| state.open_until.is_some()).count();
+    metrics::gauge!("relive_llm_breaker_open").set(open as f64);
 }
 
 #[cfg(test)]
@@ -65,25 +88,35 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_opens_after_failures_in_a_row_and_lets_one_through_after_a_rest() {
-        let breaker = Breaker::default();
+        let breaker = Breakers::default();
         for _ in 0..FAILURES - 1 {
-            breaker.failed();
+            breaker.failed("m");
         }
-        breaker.succeeded();
+        breaker.succeeded("m");
         for _ in 0..FAILURES {
-            assert_eq!(breaker.check(), Ok(()));
-            breaker.failed();
+            assert_eq!(breaker.check("m"), Ok(()));
+            breaker.failed("m");
         }
-        assert!(matches!(breaker.check(), Err(ChatError::Resting { failures: FAILURES, .. })));
+        assert!(matches!(breaker.check("m"), Err(ChatError::Resting { failures: FAILURES, .. })));
+        assert_eq!(breaker.check("another"), Ok(()));
         tokio::time::advance(REST).await;
-        assert_eq!(breaker.check(), Ok(()), "the one that tries");
-        assert!(breaker.check().is_err(), "another at the same time");
-        breaker.failed();
+        assert_eq!(breaker.check("m"), Ok(()), "the one that tries");
+        assert!(breaker.check("m").is_err(), "another at the same time");
+        breaker.failed("m");
         tokio::time::advance(REST / 2).await;
-        assert!(breaker.check().is_err());
+        assert!(breaker.check("m").is_err());
         tokio::time::advance(REST).await;
-        assert_eq!(breaker.check(), Ok(()));
-        breaker.succeeded();
-        assert_eq!((breaker.check(), breaker.check()), (Ok(()), Ok(())));
+        assert_eq!(breaker.check("m"), Ok(()));
+        breaker.succeeded("m");
+        assert_eq!((breaker.check("m"), breaker.check("m")), (Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn any_number_of_names_takes_bounded_room() {
+        let breaker = Breakers::default();
+        for name in 0..10 * MODELS {
+            breaker.failed(&name.to_string());
+        }
+        assert!(breaker.states.lock().len() <= MODELS);
     }
 }

@@ -3,27 +3,27 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Response, StatusCode, Url};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::breaker::Breaker;
+use super::breaker::Breakers;
 use super::error::{ChatError, EndpointError};
-use super::stream::ChatStream;
+use super::stream::{ChatStream, Ending, Hear};
 use super::{Chat, Piece, Reply};
-use crate::endpoint;
+use crate::endpoint::{self, Secrets};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Further tries of a request of which no answer has come.
-const RETRIES: u32 = 3;
+/// Tries of a request of which no answer has come.
+pub const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between two tries, whatever the endpoint asks for.
 const LAST_PAUSE: Duration = Duration::from_mins(1);
-/// Bytes of an answer that is not streamed, and of an error's text.
-const WHOLE_BYTES: usize = 4 * 1024 * 1024;
-const DETAIL_BYTES: usize = 8 * 1024;
+/// After the reason to finish, the usage and the end of the stream are waited for this long.
+const GRACE: Duration = Duration::from_secs(2);
+/// Bytes of an error's text that are read.
+const DETAIL_BYTES: usize = 64 * 1024;
 
 /// Where models are, and which.
 #[derive(Clone, Copy)]
@@ -44,7 +44,8 @@ pub struct Endpoint {
     url: Url,
     model: String,
     silence: Duration,
-    breaker: Breaker,
+    breakers: Breakers,
+    secrets: Secrets,
 }
 
 /// Says neither the key nor the address, which may carry a password.
@@ -70,16 +71,23 @@ impl Endpoint {
             url,
             model: options.model.trim().to_owned(),
             silence: options.silence,
-            breaker: Breaker::default(),
+            breakers: Breakers::default(),
+            secrets: Secrets::of_endpoint(options.api_key, options.url),
         })
     }
 
-    pub(super) async fn chat(&self, chat: &Chat, hear: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<Reply, ChatError> {
-        self.breaker.check()?;
+    /// What must not be shown of what this endpoint says.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    pub(super) async fn chat(&self, chat: &Chat, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+        let model = chat.model.as_deref().unwrap_or(&self.model);
+        self.breakers.check(model)?;
         let outcome = self.ask(chat, hear).await;
         let result = match &outcome {
             Ok(reply) => {
-                self.breaker.succeeded();
+                self.breakers.succeeded(model);
                 if let Some(usage) = reply.usage {
                     metrics::counter!("relive_llm_tokens_total", "kind" => "input").increment(usage.input_tokens);
                     metrics::counter!("relive_llm_tokens_total", "kind" => "output").increment(usage.output_tokens);
@@ -88,9 +96,9 @@ impl Endpoint {
             }
             Err(error) => {
                 if error.is_the_endpoints() {
-                    self.breaker.failed();
+                    self.breakers.failed(model);
                 } else {
-                    self.breaker.succeeded();
+                    self.breakers.succeeded(model);
                 }
                 error.kind()
             }
@@ -99,17 +107,18 @@ impl Endpoint {
         outcome
     }
 
-    async fn ask(&self, chat: &Chat, hear: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<Reply, ChatError> {
+    async fn ask(&self, chat: &Chat, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
         let body = self.body(chat);
-        let (response, tries) = self.first_answer(&body).await?;
-        tracing::debug!(tries, "a model answers");
-        let mut stream = ChatStream::default();
-        self.listen(response, &mut stream, hear).await?;
-        let asked = chat.model.clone().unwrap_or_else(|| self.model.clone());
-        Ok(Reply { model: stream.model.unwrap_or(asked), usage: stream.usage })
+        let response = self.first_answer(&body, hear).await?;
+        let mut reply = self.listen(response, hear).await?;
+        if reply.model.is_empty() {
+            reply.model = chat.model.clone().unwrap_or_else(|| self.model.clone());
+        }
+        Ok(reply)
     }
 
-    fn body(&self, chat: &Chat) -> Value {
+    /// The request as it is sent.
+    pub(super) fn body(&self, chat: &Chat) -> Value {
         let mut body = chat.others.clone();
         let mut messages = Vec::new();
         if let Some(system) = chat.system.as_deref().filter(|system| !system.trim().is_empty()) {
@@ -127,19 +136,19 @@ impl Endpoint {
         if let Some(most) = chat.max_tokens {
             set("max_tokens", json!(most));
         }
-        if chat.json {
+        if chat.json && !chat.others.contains_key("response_format") {
             set("response_format", json!({"type": "json_object"}));
         }
         Value::Object(body)
     }
 
     /// Tries until an answer begins, or it is not worth trying.
-    async fn first_answer(&self, body: &Value) -> Result<(Response, u32), ChatError> {
+    async fn first_answer(&self, body: &Value, hear: &mut Hear<'_>) -> Result<Response, ChatError> {
         let mut pause = FIRST_PAUSE;
         for tries in 1.. {
             let error = match self.request(body).await {
-                Ok(response) => return Ok((response, tries)),
-                Err(error) if !error.is_transient() || tries > RETRIES => return Err(error),
+                Ok(response) => return Ok(response),
+                Err(error) if !error.is_transient() || tries >= TRIES => return Err(error),
                 Err(error) => error,
             };
             let asked = match error {
@@ -148,8 +157,10 @@ impl Endpoint {
             };
             // Some more, so that not all come back at the same moment.
             let jitter = pause.mul_f64(rand::random::<f64>() / 2.0);
+            let wait = asked.unwrap_or(pause + jitter).min(LAST_PAUSE);
             tracing::debug!(%error, tries, "a model is asked again");
-            tokio::time::sleep(asked.unwrap_or(pause + jitter).min(LAST_PAUSE)).await;
+            hear(Piece::Again { why: &error, tries, pause: wait });
+            tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
         Err(ChatError::BrokeOff)
@@ -157,15 +168,12 @@ impl Endpoint {
 
     async fn request(&self, body: &Value) -> Result<Response, ChatError> {
         let sent = timeout(self.silence, self.http.post(self.url.clone()).json(body).send()).await;
-        let response = sent
-            .map_err(|_| ChatError::Stalled(self.silence))?
-            .map_err(|error| ChatError::Unreachable(endpoint::reason(error)))?;
+        let response = sent.map_err(|_| ChatError::Stalled(self.silence))?.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = header.and_then(|value| Duration::try_from_secs_f64(value.trim().parse().ok()?).ok());
+        let retry_after = endpoint::retry_after(response.headers());
         let detail = self.detail(response).await;
         let may_pass = status.is_server_error()
             || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT);
@@ -176,48 +184,51 @@ impl Endpoint {
         })
     }
 
-    /// What the endpoint says of an error, as far as it is one of the usual shape.
-    async fn detail(&self, response: Response) -> String {
-        let body = timeout(self.silence, whole(response, DETAIL_BYTES)).await;
-        let Ok(Ok(body)) = body else { return String::new() };
-        let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let message = json.pointer("/error/message").or_else(|| json.get("message")).and_then(Value::as_str);
-        message.unwrap_or_default().chars().take(300).collect::<String>().replace('\0', "")
+    fn unreachable(&self, error: reqwest::Error) -> ChatError {
+        ChatError::Unreachable(endpoint::clean(&self.secrets.hide(&endpoint::reason(error))))
     }
 
-    async fn listen(
-        &self,
-        mut response: Response,
-        stream: &mut ChatStream,
-        hear: &mut (dyn FnMut(Piece<'_>) + Send),
-    ) -> Result<(), ChatError> {
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if kind.starts_with("application/json") {
-            let body = timeout(self.silence, whole(response, WHOLE_BYTES)).await;
-            return stream.take_whole(&body.map_err(|_| ChatError::Stalled(self.silence))??, hear);
-        }
-        loop {
-            let chunk = timeout(self.silence, response.chunk()).await;
-            match chunk.map_err(|_| ChatError::Stalled(self.silence))? {
-                Ok(Some(bytes)) => stream.take(&bytes, hear)?,
-                Ok(None) if stream.finished => return Ok(()),
-                // An answer that is whole but for its last mark is whole.
-                Err(_) if stream.finished => return Ok(()),
-                Ok(None) | Err(_) => return Err(ChatError::BrokeOff),
+    /// What the endpoint says of an error.
+    async fn detail(&self, mut response: Response) -> String {
+        let mut body = Vec::new();
+        let reading = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                let room = DETAIL_BYTES - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if body.len() == DETAIL_BYTES {
+                    return;
+                }
             }
-        }
+        };
+        // What came is told, also when the rest never does.
+        let _ = timeout(self.silence.min(CONNECT), reading).await;
+        endpoint::in_body(&body, &self.secrets)
     }
-}
 
-async fn whole(mut response: Response, most: usize) -> Result<Vec<u8>, ChatError> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|_| ChatError::BrokeOff)? {
-        if body.len() + chunk.len() > most {
-            return Err(ChatError::TooLong(most));
+    async fn listen(&self, mut response: Response, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+        let mut stream = ChatStream::new(&self.secrets);
+        let mut finishes_by = None;
+        loop {
+            if stream.is_done() {
+                return stream.finish(Ending::Closed, hear);
+            }
+            if stream.is_finishing() {
+                finishes_by.get_or_insert_with(|| Instant::now() + GRACE);
+            }
+            let silent = Instant::now() + self.silence;
+            let until = finishes_by.map_or(silent, |by| silent.min(by));
+            let ending = match tokio::time::timeout_at(until, response.chunk()).await {
+                Ok(Ok(Some(bytes))) if finishes_by.is_none_or(|by| Instant::now() < by) => {
+                    stream.take(&bytes, hear)?;
+                    continue;
+                }
+                Ok(Ok(_)) => Ending::Closed,
+                Ok(Err(_)) => Ending::Failed(ChatError::BrokeOff),
+                Err(_) => Ending::Failed(ChatError::Stalled(self.silence)),
+            };
+            return stream.finish(ending, hear);
         }
-        body.extend_from_slice(&chunk);
     }
-    Ok(body)
 }
 
 #[cfg(test)]

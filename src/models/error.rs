@@ -37,6 +37,14 @@ pub enum ChatError {
     BrokeOff,
     #[error("the model's answer cannot be understood: {0}")]
     Answer(String),
+    /// An error with the status 200, or in the middle of a stream.
+    #[error("the model endpoint answered with an error: {words}")]
+    Said { words: String, by_endpoint: bool },
+    /// With the words that came instead.
+    #[error("the model endpoint sent no answer{}", colon(.0))]
+    NoAnswer(String),
+    #[error("the model's answer was withheld by a content filter")]
+    Filtered,
     #[error("the model's answer is longer than {0} bytes")]
     TooLong(usize),
     /// The breaker is open.
@@ -55,10 +63,16 @@ impl ChatError {
         matches!(self, Self::Unreachable(_) | Self::Failed { .. })
     }
 
-    /// Whether it speaks against the endpoint, rather than against the request.
+    /// Whether it speaks against the endpoint, rather than against the request. An endpoint that limits how
+    /// often it is asked (429) works.
     #[must_use]
     pub fn is_the_endpoints(&self) -> bool {
-        !matches!(self, Self::NoEndpoint | Self::Refused { .. } | Self::TooLong(_) | Self::Resting { .. })
+        match self {
+            Self::Failed { status, .. } => !matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::CONFLICT),
+            Self::Said { by_endpoint, .. } => *by_endpoint,
+            Self::Unreachable(_) | Self::Stalled(_) | Self::BrokeOff | Self::Answer(_) | Self::NoAnswer(_) => true,
+            Self::NoEndpoint | Self::Refused { .. } | Self::TooLong(_) | Self::Filtered | Self::Resting { .. } => false,
+        }
     }
 
     pub(super) fn kind(&self) -> &'static str {
@@ -69,7 +83,9 @@ impl ChatError {
             Self::Refused { .. } => "refused",
             Self::Stalled(_) => "stalled",
             Self::BrokeOff => "broke_off",
-            Self::Answer(_) | Self::TooLong(_) => "bad_answer",
+            Self::Said { .. } => "error",
+            Self::Answer(_) | Self::NoAnswer(_) | Self::TooLong(_) => "bad_answer",
+            Self::Filtered => "filtered",
         }
     }
 }

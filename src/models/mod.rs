@@ -3,22 +3,30 @@
 //! ```text
 //! Models::chat ─▶ breaker open? ─▶ request ─▶ 429, 5xx, unreachable: again, later
 //!                                     │
-//!                                     └─▶ stream of chunks ─▶ text, thinking ─▶ Reply
+//!                                     └─▶ frames ─▶ events ─▶ text, thinking, tool calls ─▶ Reply
 //! ```
 //!
 //! A request is tried again only while nothing of an answer has come: what was heard of a stream that
 //! stalls or breaks off belongs to whoever listened.
 
 mod breaker;
+mod calls;
 mod endpoint;
 mod error;
+mod fault;
+mod frames;
+mod json;
+mod parts;
 mod stream;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-pub use endpoint::{Endpoint, EndpointOptions};
+use crate::endpoint::Secrets;
+
+pub use endpoint::{Endpoint, EndpointOptions, TRIES};
 pub use error::{ChatError, EndpointError};
 
 /// What a model is asked.
@@ -32,7 +40,7 @@ pub struct Chat {
     pub max_tokens: Option<u32>,
     /// Asks for an answer that is a JSON object.
     pub json: bool,
-    /// Passed on as they are, such as `top_p` or `reasoning_effort`.
+    /// Passed on as they are, such as `tools`, `top_p` or `reasoning_effort`.
     pub others: Map<String, Value>,
 }
 
@@ -42,6 +50,21 @@ pub enum Piece<'a> {
     Text(&'a str),
     /// What a reasoning model says to itself.
     Thinking(&'a str),
+    /// Nothing of an answer has come; the endpoint is asked again after the pause.
+    Again {
+        why: &'a ChatError,
+        tries: u32,
+        pause: Duration,
+    },
+}
+
+/// A tool that a model asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCall {
+    pub id: String,
+    pub name: String,
+    /// JSON as the model wrote it, which need not be any.
+    pub arguments: String,
 }
 
 /// What a whole answer ends with; its text was heard piece by piece.
@@ -51,6 +74,11 @@ pub struct Reply {
     pub model: String,
     /// `None` when the endpoint did not say.
     pub usage: Option<Usage>,
+    /// `stop`, `length`, `content_filter`, `tool_calls` …; `None` when the endpoint did not say.
+    pub finish_reason: Option<String>,
+    pub tool_calls: Vec<ToolCall>,
+    /// What the model says instead of an answer that it refuses.
+    pub refusal: Option<String>,
 }
 
 /// Tokens of one request.
@@ -76,6 +104,18 @@ impl Models {
     #[must_use]
     pub fn are_there(&self) -> bool {
         self.endpoint.is_some()
+    }
+
+    /// The request as it would be sent, without its key; `null` without an endpoint.
+    #[must_use]
+    pub fn request(&self, chat: &Chat) -> Value {
+        self.endpoint.as_ref().map_or(Value::Null, |endpoint| endpoint.body(chat))
+    }
+
+    /// What must not be shown of what comes from outside.
+    #[must_use]
+    pub fn secrets(&self) -> Secrets {
+        self.endpoint.as_ref().map(|endpoint| endpoint.secrets().clone()).unwrap_or_default()
     }
 
     /// Asks a model and hands out its answer piece by piece. May be dropped at any time.

@@ -1,172 +1,359 @@
-//! Server-sent events of a chat completion, and what is in them.
+//! An answer, read from whatever an endpoint sends: liberal in what is read, strict in what counts as one.
+//!
+//! What nobody needs may be odd or missing. But an answer counts only when the endpoint said that it is whole (a
+//! reason to finish, `[DONE]`, or one JSON value with a message) and when there is one: an error with the status
+//! 200, a page, or nothing at all is not an empty answer.
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use super::calls::Calls;
 use super::error::ChatError;
-use super::{Piece, Usage};
+use super::fault::{choices, fault, number, said};
+use super::frames::{Frame, Frames};
+use super::json::{self, Joiner};
+use super::parts::{reasoning, spoken};
+use super::{Piece, Reply, ToolCall, Usage};
+use crate::endpoint::{self, Secrets, Sieve};
+use crate::session::limits;
 
-/// Bytes of one line of the stream at most.
-const LINE_BYTES: usize = 1024 * 1024;
-/// Bytes of an answer's text, and of its thinking, at most: what a message may hold.
-const TEXT_BYTES: usize = crate::session::limits::CONTENT_BYTES;
+/// Bytes of an answer's text, its thinking and its tool calls together: what a message may hold.
+const TEXT_BYTES: usize = limits::CONTENT_BYTES;
+/// Bytes of everything that is sent for it.
+const BODY_BYTES: usize = 64 * 1024 * 1024;
+
+pub(super) type Hear<'a> = dyn FnMut(Piece<'_>) + Send + 'a;
+
+/// How the bytes came to their end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// The body was over, or need not be read further.
+    Closed,
+    /// By an error, such as nothing coming for too long.
+    Failed(ChatError),
+}
 
 /// Takes bytes as they arrive and hands out pieces of the answer.
 #[derive(Debug, Default)]
 pub(super) struct ChatStream {
-    line: Vec<u8>,
-    pub model: Option<String>,
-    pub usage: Option<Usage>,
-    /// A reason to finish was given, or the end was marked.
-    pub finished: bool,
+    frames: Frames,
+    answer: Answer,
     bytes: usize,
 }
 
-#[derive(Deserialize)]
-struct Event {
-    model: Option<String>,
-    #[serde(default)]
-    choices: Vec<Choice>,
-    usage: Option<UsageJson>,
-    error: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    /// `message` when the endpoint does not stream.
-    #[serde(alias = "message")]
-    delta: Option<Delta>,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Delta {
-    content: Option<String>,
-    #[serde(alias = "reasoning")]
-    reasoning_content: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct UsageJson {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: u64,
-}
-
 impl ChatStream {
+    pub fn new(secrets: &Secrets) -> Self {
+        let channel = || Channel { sieve: Sieve::new(secrets.clone()), ..Channel::default() };
+        let answer = Answer { secrets: secrets.clone(), text: channel(), thinking: channel(), ..Answer::default() };
+        Self { answer, ..Self::default() }
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
     ///
     /// When they are not what a chat completion is made of, or too many.
-    pub fn take(&mut self, bytes: &[u8], hear: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<(), ChatError> {
-        for byte in bytes {
-            if *byte == b'\n' {
-                let line = std::mem::take(&mut self.line);
-                self.take_line(&line, hear)?;
-            } else if self.line.len() >= LINE_BYTES {
-                return Err(ChatError::TooLong(LINE_BYTES));
-            } else {
-                self.line.push(*byte);
-            }
+    pub fn take(&mut self, bytes: &[u8], hear: &mut Hear<'_>) -> Result<(), ChatError> {
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        if self.bytes > BODY_BYTES {
+            return Err(ChatError::TooLong(BODY_BYTES));
         }
-        Ok(())
+        let answer = &mut self.answer;
+        self.frames.take(bytes, &mut |frame| answer.take(frame, hear))
     }
 
-    /// Takes a whole answer that was not streamed.
+    /// Whether nothing more can come that belongs to the answer.
+    pub fn is_done(&self) -> bool {
+        self.answer.is_done || (self.answer.is_whole && self.frames.is_plain())
+    }
+
+    /// Whether a reason to finish was given: only the usage and the end may still come.
+    pub fn is_finishing(&self) -> bool {
+        self.answer.finish_reason.is_some()
+    }
+
+    /// What was put together of the answer, whose text was heard.
     ///
     /// # Errors
     ///
-    /// As [`ChatStream::take`].
-    pub fn take_whole(&mut self, body: &[u8], hear: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<(), ChatError> {
-        self.take_event(body, hear)?;
-        self.finished = true;
-        Ok(())
+    /// Why it is no whole answer.
+    pub fn finish(mut self, ending: Ending, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+        let answer = &mut self.answer;
+        if !answer.is_done {
+            self.frames.finish(&mut |frame| answer.take(frame, hear))?;
+        }
+        answer.flush(hear);
+        if !(answer.finish_reason.is_some() || answer.is_done || (answer.is_whole && self.frames.is_plain())) {
+            return Err(match ending {
+                _ if self.frames.is_words() => self.no_answer(),
+                Ending::Failed(error) => error,
+                // Nothing of an answer ever came.
+                Ending::Closed if !self.answer.has_choice => self.no_answer(),
+                Ending::Closed => ChatError::BrokeOff,
+            });
+        }
+        self.answer.check().map_err(|unsaid| unsaid.unwrap_or_else(|| self.no_answer()))?;
+        Ok(self.answer.reply())
     }
 
-    fn take_line(&mut self, line: &[u8], hear: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<(), ChatError> {
-        // Blank lines, comments and other fields say nothing here.
-        let Some(data) = line.strip_prefix(b"data:") else { return Ok(()) };
-        match data.trim_ascii() {
-            b"[DONE]" => self.finished = true,
-            b"" => {}
-            event => self.take_event(event, hear)?,
-        }
-        Ok(())
+    fn no_answer(&self) -> ChatError {
+        ChatError::NoAnswer(endpoint::in_body(self.frames.sample(), &self.answer.secrets))
+    }
+}
+
+/// One of the two texts of an answer.
+#[derive(Debug, Default)]
+struct Channel {
+    joiner: Joiner,
+    sieve: Sieve,
+    is_there: bool,
+}
+
+impl Channel {
+    fn take(&mut self, piece: &str) -> String {
+        // PostgreSQL cannot store the character NUL.
+        let piece = self.joiner.take(piece).replace('\0', "");
+        self.is_there |= !piece.is_empty();
+        self.sieve.take(&piece)
     }
 
-    fn take_event(&mut self, json: &[u8], hear: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<(), ChatError> {
-        // serde_json's own error quotes nothing but names and places.
-        let event: Event = serde_json::from_slice(json).map_err(|error| ChatError::Answer(error.to_string()))?;
-        if let Some(error) = event.error.filter(|error| !error.is_null()) {
-            let message = error.get("message").and_then(|message| message.as_str()).unwrap_or("an error");
-            return Err(ChatError::Answer(message.chars().take(300).collect()));
-        }
-        self.model = self.model.take().or(event.model);
-        if let Some(usage) = event.usage {
-            self.usage = Some(Usage { input_tokens: usage.prompt_tokens, output_tokens: usage.completion_tokens });
-        }
-        for choice in event.choices.into_iter().take(1) {
-            self.finished |= choice.finish_reason.is_some();
-            let Some(Delta { content, reasoning_content }) = choice.delta else { continue };
-            for (text, is_thinking) in [(reasoning_content, true), (content, false)] {
-                let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
-                // PostgreSQL cannot store the character NUL.
-                let text = text.replace('\0', "");
-                self.bytes += text.len();
-                if self.bytes > TEXT_BYTES {
-                    return Err(ChatError::TooLong(TEXT_BYTES));
+    fn finish(&mut self) -> String {
+        let half = self.joiner.finish();
+        self.is_there |= !half.is_empty();
+        self.sieve.take(&half) + &self.sieve.finish()
+    }
+}
+
+#[derive(Debug, Default)]
+struct Answer {
+    secrets: Secrets,
+    model: Option<String>,
+    usage: Option<Usage>,
+    finish_reason: Option<String>,
+    refusal: String,
+    calls: Calls,
+    text: Channel,
+    thinking: Channel,
+    bytes: usize,
+    /// Of several choices, the one that is followed.
+    index: Option<f64>,
+    has_choice: bool,
+    /// Text came as `delta`; what `message` says beside it is the same again.
+    has_delta: bool,
+    /// What came as `message`, which may grow with every event.
+    message: String,
+    /// A whole message came.
+    is_whole: bool,
+    /// `[DONE]` came.
+    is_done: bool,
+}
+
+impl Answer {
+    fn take(&mut self, frame: Frame<'_>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+        match frame {
+            Frame::Done => self.is_done = true,
+            // What comes after the end is of no interest.
+            _ if self.is_done => {}
+            Frame::Failure(data) => {
+                let error = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
+                return Err(said(&error, &self.secrets));
+            }
+            Frame::Data(data) => match json::read(data) {
+                Ok(Value::Object(event)) => self.event(&event, hear)?,
+                Ok(Value::Array(events)) => {
+                    for event in events.iter().filter_map(Value::as_object) {
+                        self.event(event, hear)?;
+                    }
                 }
-                hear(if is_thinking { Piece::Thinking(&text) } else { Piece::Text(&text) });
+                Ok(_) => {}
+                Err(_) if !data.starts_with(['{', '[']) => {
+                    return Err(ChatError::NoAnswer(endpoint::in_body(data.as_bytes(), &self.secrets)));
+                }
+                Err(error) => return Err(error),
+            },
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+        if let Some(error) = fault(event, &self.secrets) {
+            return Err(error);
+        }
+        let model = event.get("model").and_then(Value::as_str).filter(|model| !model.trim().is_empty());
+        if let (None, Some(model)) = (&self.model, model) {
+            self.model = Some(endpoint::clean(&self.secrets.hide(model)));
+        }
+        let choice = choices(event).find(|choice| self.follows(choice));
+        let vendor = event.get("x_groq").and_then(|vendor| vendor.get("usage"));
+        let usages = [event.get("usage"), choice.and_then(|choice| choice.get("usage")), vendor];
+        if let Some(usage) = usages.into_iter().flatten().find_map(usage) {
+            self.usage = Some(usage);
+        }
+        choice.map_or(Ok(()), |choice| self.choice(choice, hear))
+    }
+
+    /// Whether a choice is the one whose answer is put together: the first that came.
+    fn follows(&mut self, choice: &Map<String, Value>) -> bool {
+        let index = choice.get("index").and_then(number).unwrap_or_else(|| self.index.unwrap_or_default());
+        *self.index.get_or_insert(index) == index
+    }
+
+    fn choice(&mut self, choice: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+        if let Some(reason) = ["finish_reason", "finishReason"].into_iter().find_map(|name| reason(choice.get(name)?)) {
+            self.finish_reason = Some(endpoint::clean(&self.secrets.hide(&reason)).chars().take(64).collect());
+        }
+        let delta = choice.get("delta").and_then(Value::as_object);
+        let message = choice.get("message").and_then(Value::as_object);
+        self.has_choice |= delta.is_some() || message.is_some();
+        if let Some(delta) = delta {
+            let says = self.speak(delta, hear)?;
+            self.has_delta |= says;
+        }
+        if let Some(message) = message {
+            self.is_whole |= delta.is_none();
+            if !self.has_delta {
+                self.message(message, hear)?;
             }
         }
+        // Completions of the older kind.
+        if let (None, None, Some(text)) = (delta, message, choice.get("text").and_then(Value::as_str)) {
+            self.has_choice = true;
+            self.say(text, false, hear)?;
+        }
         Ok(())
     }
+
+    /// Takes a message, which is whole, or one of several that are pieces or grow.
+    fn message(&mut self, message: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+        let whole = spoken(message).text;
+        match whole.strip_prefix(self.message.as_str()).filter(|_| !self.message.is_empty()) {
+            Some(more) => self.say(more, false, hear)?,
+            None => {
+                self.speak(message, hear)?;
+            }
+        }
+        if whole.starts_with(&self.message) {
+            self.message = whole
+        } else {
+            self.message.push_str(&whole)
+        }
+        Ok(())
+    }
+
+    /// Takes what a delta or a message says; false when it says nothing.
+    fn speak(&mut self, said: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<bool, ChatError> {
+        let parts = spoken(said);
+        // One and the same thought can come under several names.
+        let thinking = if parts.thinking.is_empty() { reasoning(said) } else { parts.thinking };
+        self.say(&thinking, true, hear)?;
+        self.say(&parts.text, false, hear)?;
+        self.refusal.push_str(&parts.refusal);
+        let mut bytes = parts.refusal.len();
+        let listed = said.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for call in listed.iter().chain(said.get("function_call")).filter_map(Value::as_object) {
+            bytes += self.calls.take(call);
+        }
+        self.count(bytes)?;
+        Ok(bytes > 0 || !thinking.is_empty() || !parts.text.is_empty())
+    }
+
+    fn say(&mut self, text: &str, is_thinking: bool, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.count(text.len())?;
+        let piece = if is_thinking { self.thinking.take(text) } else { self.text.take(text) };
+        tell(&piece, is_thinking, hear);
+        Ok(())
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), ChatError> {
+        self.bytes += bytes;
+        if self.bytes > TEXT_BYTES { Err(ChatError::TooLong(TEXT_BYTES)) } else { Ok(()) }
+    }
+
+    /// Hands out what was held back.
+    fn flush(&mut self, hear: &mut Hear<'_>) {
+        tell(&self.thinking.finish(), true, hear);
+        tell(&self.text.finish(), false, hear);
+    }
+
+    /// Whether what came counts as an answer. The inner `None` is for one that says nothing at all.
+    fn check(&self) -> Result<(), Option<ChatError>> {
+        let speaks = self.text.is_there || !self.calls.are_none() || !self.refusal.is_empty();
+        let reason = self.finish_reason.as_deref().unwrap_or_default().to_lowercase();
+        match reason.as_str() {
+            "error" => {
+                let words = "it gave an error as the reason to finish".to_owned();
+                return Err(Some(ChatError::Said { words, by_endpoint: true }));
+            }
+            _ if speaks => return Ok(()),
+            "tool_calls" | "function_call" => return Err(None),
+            _ => {}
+        }
+        if is_filtered(&reason) {
+            return Err(Some(ChatError::Filtered));
+        }
+        let is_there = self.has_choice && (!reason.is_empty() || self.thinking.is_there);
+        if is_there { Ok(()) } else { Err(None) }
+    }
+
+    fn reply(&mut self) -> Reply {
+        let storable = |text: String| self.secrets.hide(&Joiner::whole(&text)).replace('\0', "");
+        let calls = self.calls.finish().into_iter().map(|call| ToolCall {
+            id: storable(call.id),
+            name: storable(call.name),
+            arguments: storable(call.arguments),
+        });
+        let tool_calls = calls.collect();
+        let refusal = Some(storable(std::mem::take(&mut self.refusal))).filter(|refusal| !refusal.is_empty());
+        Reply {
+            model: self.model.take().unwrap_or_default(),
+            usage: self.usage,
+            finish_reason: self.finish_reason.take(),
+            tool_calls,
+            refusal,
+        }
+    }
+}
+
+fn tell(piece: &str, is_thinking: bool, hear: &mut Hear<'_>) {
+    if !piece.is_empty() {
+        hear(if is_thinking { Piece::Thinking(piece) } else { Piece::Text(piece) });
+    }
+}
+
+/// A reason to finish; some say "" or "null" while there is none.
+fn reason(value: &Value) -> Option<String> {
+    let reason = match value {
+        Value::String(reason) => reason.trim(),
+        Value::Object(members) => members.get("type").or_else(|| members.get("reason"))?.as_str()?.trim(),
+        _ => return None,
+    };
+    let is_none = ["", "null", "none", "undefined"].iter().any(|none| reason.eq_ignore_ascii_case(none));
+    (!is_none).then(|| reason.to_owned())
+}
+
+/// Whether the answer was withheld, by the names that this goes by.
+fn is_filtered(reason: &str) -> bool {
+    ["content_filter", "content-filter", "contentfilter", "safety", "sensitive", "blocked", "prohibited", "recitation"]
+        .iter()
+        .any(|name| reason.contains(name))
+}
+
+fn usage(usage: &Value) -> Option<Usage> {
+    let count = |names: [&str; 2]| {
+        let counted = names.into_iter().find_map(|name| number(usage.get(name)?));
+        // A count that cannot be one would make the whole report of the answer be refused.
+        counted.filter(|count| (0.0..=limits::TOKENS as f64).contains(count)).map(|count| count.round() as u64)
+    };
+    let input = count(["prompt_tokens", "input_tokens"]);
+    let output = count(["completion_tokens", "output_tokens"]);
+    let total = count(["total_tokens", "total"]);
+    let rest = |known: Option<u64>| Some(total?.saturating_sub(known?));
+    let input_tokens = input.or_else(|| rest(output)).unwrap_or_default();
+    let output_tokens = output.or_else(|| rest(input)).unwrap_or_default();
+    (input_tokens > 0 || output_tokens > 0).then_some(Usage { input_tokens, output_tokens })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn heard(bytes: &[u8], at: usize) -> (String, String, ChatStream) {
-        let (mut text, mut thinking) = (String::new(), String::new());
-        let mut stream = ChatStream::default();
-        let mut hear = |piece: Piece<'_>| match piece {
-            Piece::Text(more) => text.push_str(more),
-            Piece::Thinking(more) => thinking.push_str(more),
-        };
-        let (one, two) = bytes.split_at(at);
-        stream.take(one, &mut hear).expect("a stream");
-        stream.take(two, &mut hear).expect("a stream");
-        (text, thinking, stream)
-    }
-
-    #[test]
-    fn pieces_come_out_wherever_the_bytes_are_cut() {
-        let bytes = concat!(
-            ": a comment\r\n\r\nevent: x\n",
-            "data: {\"model\":\"m-1\",\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
-            "data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"hm\"}}]}\r\n\r\n",
-            "data: {\"choices\":[{\"delta\":{\"reasoning\":\"…\"}}]}\n\n",
-            "data:{\"choices\":[{\"delta\":{\"content\":\"Grüße\"}}]}\n\n",
-            "data: {\"choices\":[{\"delta\":{\"content\":\"!\"},\"finish_reason\":\"stop\"}]}\n\n",
-            "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n"
-        )
-        .as_bytes();
-        for at in 0..bytes.len() {
-            let (text, thinking, stream) = heard(bytes, at);
-            assert_eq!((text.as_str(), thinking.as_str(), stream.finished), ("Grüße!", "hm…", true), "cut at {at}");
-            assert_eq!(stream.usage, Some(Usage { input_tokens: 3, output_tokens: 2 }));
-            assert_eq!(stream.model.as_deref(), Some("m-1"));
-        }
-    }
-
-    #[test]
-    fn what_is_no_answer_is_an_error() {
-        let take = |bytes: &[u8]| ChatStream::default().take(bytes, &mut |_| ());
-        assert!(matches!(take(b"data: <html>\n"), Err(ChatError::Answer(_))));
-        let error = take(b"data: {\"error\":{\"message\":\"overloaded\"}}\n");
-        assert_eq!(error, Err(ChatError::Answer("overloaded".into())));
-        assert_eq!(take(&vec![b'x'; LINE_BYTES + 1]), Err(ChatError::TooLong(LINE_BYTES)));
-    }
-}
+mod tests;

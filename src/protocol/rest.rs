@@ -130,13 +130,20 @@ pub struct NodeUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub output: Option<Value>,
+    /// What the attempt works on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
+    pub input: Option<Value>,
+    /// Which of its next nodes follow, when not all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ids: Option<Vec<NodeId>>,
 }
 
 impl NodeUpdate {
     #[must_use]
     pub fn into_command(self, node_id: NodeId) -> Command {
-        let Self { status, name, node_type, progress, error, output } = self;
-        Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output }
+        let Self { status, name, node_type, progress, error, output, input, next_ids } = self;
+        Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids }
     }
 }
 
@@ -151,6 +158,10 @@ pub struct NodeDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub output: Option<Value>,
+    /// What the last attempt was given to work on, such as a prompt as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
+    pub input: Option<Value>,
 }
 
 /// `POST /sessions/{id}/signal`.

@@ -156,8 +156,18 @@ impl Session {
     }
 
     fn change_node(&mut self, recorded: &Recorded) {
-        let Event::NodeStatusChanged { node_id, status, attempt, name, node_type, progress, error, output } =
-            &recorded.event
+        let Event::NodeStatusChanged {
+            node_id,
+            status,
+            attempt,
+            name,
+            node_type,
+            progress,
+            error,
+            output,
+            input,
+            next_ids,
+        } = &recorded.event
         else {
             return;
         };
@@ -168,6 +178,7 @@ impl Session {
         let mut next = held.snapshot.clone();
         if from.is_final() && !status.is_final() {
             (next.started_at, next.completed_at, next.progress, next.error) = (None, None, None, None);
+            next.next_ids = None;
         }
         next.status = *status;
         if !matches!(status, NodeStatus::Pending | NodeStatus::Skipped) {
@@ -181,14 +192,16 @@ impl Session {
         replace(&mut next.kind, node_type);
         replace(&mut next.progress, progress);
         replace(&mut next.error, error);
-        let output = match output {
-            Some(output) => Some(OutputRef { revision: recorded.revision, digest: digest(output), depth: 0 }),
-            None => held.output,
+        replace(&mut next.next_ids, next_ids);
+        let stands = |given: &Option<Arc<Value>>, held| match given {
+            Some(given) => Some(OutputRef { revision: recorded.revision, digest: digest(given), depth: 0 }),
+            None => held,
         };
+        let (output, input) = (stands(output, held.output), stands(input, held.input));
         if *status != NodeStatus::Suspended {
             self.signals.remove(node_id);
         }
-        self.put_node(Node::new(next, output), moment);
+        self.put_node(Node::new(next, output).given(input), moment);
     }
 
     fn add_usage(
@@ -203,8 +216,8 @@ impl Session {
         if let Some(held) = self.nodes.get(node_id) {
             let mut next = held.snapshot.clone();
             next.token_usage = Some(next.token_usage.unwrap_or_default().saturating_add(input_tokens, output_tokens));
-            let output = held.output;
-            self.put_node(Node::new(next, output), moment);
+            let (output, input) = (held.output, held.input);
+            self.put_node(Node::new(next, output).given(input), moment);
         }
         self.total_tokens = self.total_tokens.saturating_add(input_tokens).saturating_add(output_tokens);
         self.total_cost_usd = self.total_cost_usd.saturating_add(cost_usd);
@@ -244,7 +257,7 @@ impl Session {
                 } else {
                     ended.status = NodeStatus::Skipped;
                 }
-                Node::new(ended, node.output)
+                Node::new(ended, node.output).given(node.input)
             })
             .collect();
         for node in open {

@@ -86,6 +86,13 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Value>,
+        /// What the attempt works on, such as a prompt as it was sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        input: Option<Value>,
+        /// Which of its next nodes follow, when a node that decides has completed: not all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_ids: Option<Vec<NodeId>>,
     },
     /// Add to a node's and the session's token counts and cost.
     RecordUsage {

@@ -7,7 +7,8 @@ use serde_json::Value;
 use super::event::MemoryRow;
 use super::validate::validate;
 use super::{
-    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStatus, Refusal, Session, SessionStatus, limits,
+    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStatus, OutputRef, Refusal, Session, SessionStatus,
+    limits,
 };
 
 /// Decides a command against a state.
@@ -97,6 +98,16 @@ fn require_room_for(session: &Session, node_id: &NodeId) -> Result<(), Refusal> 
     }
 }
 
+/// What follows a node is among its next nodes in the graph; without a graph anything may.
+fn require_next(session: &Session, node_id: &NodeId, next_ids: &[NodeId]) -> Result<(), Refusal> {
+    let graph = session.origin.graph.as_ref();
+    let known = graph.and_then(|graph| graph.nodes.get(node_id)).map(|node| &node.next_ids);
+    if known.is_some_and(|known| next_ids.iter().any(|next| !known.contains(next))) {
+        return Err(Refusal::Invalid { field: "nextIds", problem: "must be among the node's nextIds in the graph" });
+    }
+    Ok(())
+}
+
 fn complete(session: &Session, command: &'static str, outputs: Option<&Value>) -> Result<Vec<Event>, Refusal> {
     let outputs = outputs.cloned().map(Arc::new);
     let events = transition(session, command, &[SessionStatus::Running], Event::Completed { outputs })?;
@@ -107,11 +118,13 @@ fn complete(session: &Session, command: &'static str, outputs: Option<&Value>) -
 }
 
 fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
-    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output } = command else {
+    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids } = command
+    else {
         return Ok(Vec::new());
     };
     require_live(session, command.kind())?;
     require_room_for(session, node_id)?;
+    require_next(session, node_id, next_ids.as_deref().unwrap_or_default())?;
     let known = session.nodes.get(node_id);
     let from = known.map_or(NodeStatus::Pending, |node| node.snapshot.status);
     if from != *status && !from.may_become(*status) {
@@ -129,6 +142,8 @@ fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, R
         progress: *progress,
         error: error.clone(),
         output: output.clone().map(Arc::new),
+        input: input.clone().map(Arc::new),
+        next_ids: next_ids.clone(),
     }])
 }
 
@@ -149,7 +164,10 @@ fn says_nothing_new(node: &Node, command: &Command) -> bool {
     fn same<T: PartialEq>(given: &Option<T>, held: &Option<T>) -> bool {
         given.is_none() || given == held
     }
-    let Command::SetNodeStatus { name, node_type, progress, error, output, .. } = command else {
+    let stands = |given: &Option<Value>, held: Option<OutputRef>| {
+        given.as_ref().is_none_or(|given| held.is_some_and(|held| held.is_of(given)))
+    };
+    let Command::SetNodeStatus { name, node_type, progress, error, output, input, next_ids, .. } = command else {
         return true;
     };
     let held = &node.snapshot;
@@ -157,7 +175,9 @@ fn says_nothing_new(node: &Node, command: &Command) -> bool {
         && same(node_type, &held.kind)
         && same(progress, &held.progress)
         && same(error, &held.error)
-        && output.as_ref().is_none_or(|output| node.output.is_some_and(|held| held.digest == digest(output)))
+        && same(next_ids, &held.next_ids)
+        && stands(output, node.output)
+        && stands(input, node.input)
 }
 
 /// A fingerprint of a JSON value that is the same in every process (FNV-1a over its text).

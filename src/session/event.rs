@@ -228,6 +228,13 @@ pub enum Event {
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Arc<Value>>,
+        /// What the attempt works on.
+        #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        input: Option<Arc<Value>>,
+        /// Which of its next nodes follow; absent when all do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_ids: Option<Vec<NodeId>>,
     },
     UsageRecorded {
         node_id: NodeId,

@@ -49,18 +49,24 @@ struct KeyframeNode {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<OutputRef>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    input: Option<OutputRef>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     since: Option<Moment>,
 }
 
 impl KeyframeNode {
     fn check(&self) -> Result<(), Refusal> {
-        let Self { node, output, since: _ } = self;
+        let Self { node, output, input, since: _ } = self;
         validate::id("nodeId", node.id.as_str())?;
         validate::optional(node.name.as_deref(), |name| validate::name("name", name))?;
         validate::optional(node.kind.as_deref(), |kind| validate::name("type", kind))?;
         validate::optional(node.error.as_deref(), |error| validate::text("error", error, limits::ERROR_BYTES))?;
+        validate::optional(node.next_ids.as_deref(), validate::next)?;
         if output.is_some_and(|output| output.depth == 0 || output.revision == 0) {
             return Err(Refusal::Invalid { field: "output", problem: "must stand in the history of an ancestor" });
+        }
+        if input.is_some() {
+            return Err(Refusal::Invalid { field: "input", problem: "must stand in the session's own history" });
         }
         Ok(())
     }
@@ -97,7 +103,12 @@ impl Keyframe {
             nodes: session
                 .nodes
                 .values()
-                .map(|node| KeyframeNode { node: node.snapshot.clone(), output: node.output, since: node.since })
+                .map(|node| KeyframeNode {
+                    node: node.snapshot.clone(),
+                    output: node.output,
+                    input: node.input,
+                    since: node.since,
+                })
                 .collect(),
             total_tokens: session.total_tokens,
             total_cost_usd: session.total_cost_usd,
@@ -106,13 +117,14 @@ impl Keyframe {
         }
     }
 
-    /// This state as a fork of its session begins with it: the outputs are one journal further away,
-    /// and undelivered signals arrive with the fork's own first event.
+    /// This state as a fork of its session begins with it: the outputs are one journal further away, the
+    /// inputs are left to the session that they were given in, and undelivered signals arrive with the fork's
+    /// own first event.
     #[must_use]
     pub(super) fn inherited(mut self) -> Self {
         self.status_since = None;
         for node in &mut self.nodes {
-            node.since = None;
+            (node.since, node.input) = (None, None);
             if let Some(output) = &mut node.output {
                 output.depth += 1;
             }
@@ -237,7 +249,9 @@ impl Keyframe {
         origin: Arc<Origin>,
         since: impl Fn(&KeyframeNode) -> Option<Moment>,
     ) -> Session {
-        let node = |stored: &KeyframeNode| Node::new(stored.node.clone(), stored.output).since(since(stored));
+        let node = |stored: &KeyframeNode| {
+            Node::new(stored.node.clone(), stored.output).given(stored.input).since(since(stored))
+        };
         let nodes: OrdMap<NodeId, Arc<Node>> =
             self.nodes.iter().map(|stored| (stored.node.id.clone(), Arc::new(node(stored)))).collect();
         let active: OrdSet<NodeId> =

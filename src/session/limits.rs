@@ -18,6 +18,8 @@ pub const METADATA_BYTES: usize = 1024 * 1024;
 pub const TOKENS: u64 = 1_000_000_000_000;
 /// US dollars in one `recordUsage`.
 pub const COST_USD: i64 = 1_000_000_000;
+/// Next nodes that a node decides on; they are part of every snapshot.
+pub const NEXT_IDS: usize = 256;
 /// Levels of arrays and objects in one JSON value. Parsers, ours among them, stop at 128, and frames,
 /// events and stored states wrap a value in some more.
 pub const JSON_DEPTH: usize = 100;

@@ -86,11 +86,14 @@ pub struct NodeStateSnapshot {
     pub attempt: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Of a node that decided: which of its next nodes follow. Absent when all do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_ids: Option<Vec<NodeId>>,
 }
 
-/// Where a node's last output stands in the journal, and how to recognise the same output again.
+/// Where a node's last output or input stands in the journal, and how to recognise the same one again.
 ///
-/// Outputs can be large and no snapshot shows them, so the state keeps only this.
+/// Both can be large and no snapshot shows them, so the state keeps only this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputRef {
@@ -131,6 +134,8 @@ pub struct Moment {
 pub struct Node {
     pub snapshot: NodeStateSnapshot,
     pub output: Option<OutputRef>,
+    /// What its last attempt works on. Always in the session's own journal: a fork begins without.
+    pub input: Option<OutputRef>,
     /// Since when it has stood in its status, on its attempt. `None` in a state that was restored from a
     /// keyframe of a version that did not keep it.
     pub since: Option<Moment>,
@@ -140,7 +145,13 @@ pub struct Node {
 impl Node {
     #[must_use]
     pub fn new(snapshot: NodeStateSnapshot, output: Option<OutputRef>) -> Self {
-        Self { snapshot, output, since: None, encoded: OnceLock::new() }
+        Self { snapshot, output, input: None, since: None, encoded: OnceLock::new() }
+    }
+
+    #[must_use]
+    pub fn given(mut self, input: Option<OutputRef>) -> Self {
+        self.input = input;
+        self
     }
 
     #[must_use]
@@ -163,6 +174,7 @@ impl Node {
             progress: None,
             attempt: None,
             error: None,
+            next_ids: None,
         };
         Self::new(snapshot, None)
     }
@@ -170,7 +182,7 @@ impl Node {
 
 impl PartialEq for Node {
     fn eq(&self, other: &Self) -> bool {
-        self.snapshot == other.snapshot && self.output == other.output
+        self.snapshot == other.snapshot && self.output == other.output && self.input == other.input
     }
 }
 

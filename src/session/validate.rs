@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::memory::check_direction;
-use super::{Command, Refusal, limits};
+use super::{Command, NodeId, Refusal, limits};
 
 /// Checks lengths, ranges and characters.
 ///
@@ -19,12 +19,14 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
         Command::Stop { reason } | Command::Cancel { reason } => {
             optional(reason.as_deref(), |reason| text("reason", reason, limits::ERROR_BYTES))
         }
-        Command::SetNodeStatus { node_id, name: node_name, node_type, error, output, .. } => {
+        Command::SetNodeStatus { node_id, name: node_name, node_type, error, output, input, next_ids, .. } => {
             id("nodeId", node_id.as_str())?;
             optional(node_name.as_deref(), |value| name("name", value))?;
             optional(node_type.as_deref(), |value| name("nodeType", value))?;
             optional(error.as_deref(), |value| text("error", value, limits::ERROR_BYTES))?;
-            optional(output.as_ref(), |value| json("output", value))
+            optional(output.as_ref(), |value| json("output", value))?;
+            optional(input.as_ref(), |value| json("input", value))?;
+            optional(next_ids.as_deref(), next)
         }
         Command::RecordUsage { node_id, agent_id, model, input_tokens, output_tokens, .. } => {
             id("nodeId", node_id.as_str())?;
@@ -68,6 +70,14 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             })
         }
     }
+}
+
+/// The next nodes that a node has decided on.
+pub(super) fn next(next_ids: &[NodeId]) -> Result<(), Refusal> {
+    if next_ids.len() > limits::NEXT_IDS {
+        return Err(Refusal::TooLarge { what: "nextIds", limit: limits::NEXT_IDS });
+    }
+    next_ids.iter().try_for_each(|next| id("nextIds", next.as_str()))
 }
 
 pub(super) fn optional<T>(value: Option<T>, check: impl FnOnce(T) -> Result<(), Refusal>) -> Result<(), Refusal> {

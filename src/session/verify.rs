@@ -97,17 +97,19 @@ fn command_behind(event: &Event) -> Option<Command> {
         Event::Failed { error, stopped: false } => Command::Fail { error: error.clone() },
         Event::Failed { error, stopped: true } => Command::Stop { reason: Some(error.clone()) },
         Event::Cancelled { reason } => Command::Cancel { reason: reason.clone() },
-        Event::NodeStatusChanged { node_id, status, name, node_type, progress, error, output, .. } => {
-            Command::SetNodeStatus {
-                node_id: node_id.clone(),
-                status: *status,
-                name: name.clone(),
-                node_type: node_type.clone(),
-                progress: *progress,
-                error: error.clone(),
-                output: output.as_ref().map(owned),
-            }
-        }
+        Event::NodeStatusChanged {
+            node_id, status, name, node_type, progress, error, output, input, next_ids, ..
+        } => Command::SetNodeStatus {
+            node_id: node_id.clone(),
+            status: *status,
+            name: name.clone(),
+            node_type: node_type.clone(),
+            progress: *progress,
+            error: error.clone(),
+            output: output.as_ref().map(owned),
+            input: input.as_ref().map(owned),
+            next_ids: next_ids.clone(),
+        },
         Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd } => {
             Command::RecordUsage {
                 node_id: node_id.clone(),

@@ -86,6 +86,23 @@ impl Storage {
         .await?;
         Ok(output.map(|Json(output)| output))
     }
+
+    /// The input of a node, which stands at this revision of its session.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn input(&self, session_id: SessionId, revision: Revision) -> Result<Option<Value>, StorageError> {
+        let input: Option<Json<Value>> = sqlx::query_scalar(
+            "SELECT event -> 'input' FROM session_events
+             WHERE session_id = $1 AND revision = $2 AND event -> 'input' IS NOT NULL",
+        )
+        .bind(session_id.0)
+        .bind(bigint(revision))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(input.map(|Json(input)| input))
+    }
 }
 
 /// The usage of session `$1` as it was at revision `$2`: what it is now without what came later.

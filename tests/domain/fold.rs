@@ -38,10 +38,11 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => optional(text()).prop_map(|reason| json!({"type": "stop", "reason": reason})),
         1 => optional(text()).prop_map(|reason| json!({"type": "cancel", "reason": reason})),
         24 => (node(), status, optional(text()), optional(text()), optional(progress), optional(text()),
-               optional(small_json().boxed()))
-            .prop_map(|(node, status, name, kind, progress, error, output)| json!({"type": "setNodeStatus",
+               optional(small_json().boxed()), optional(small_json().boxed()),
+               optional(prop::collection::vec(node(), 0..2).prop_map(|next| json!(next)).boxed()))
+            .prop_map(|(node, status, name, kind, progress, error, output, input, next)| json!({"type": "setNodeStatus",
                 "nodeId": node, "status": status, "name": name, "nodeType": kind, "progress": progress,
-                "error": error, "output": output})),
+                "error": error, "output": output, "input": input, "nextIds": next})),
         6 => (node(), 0..1_000_000_000_000u64, 0..100u64, optional((0.0..10.0f64).prop_map(Value::from).boxed()))
             .prop_map(|(node, input, output, cost)| json!({"type": "recordUsage", "nodeId": node,
                 "inputTokens": input, "outputTokens": output, "costUsd": cost})),

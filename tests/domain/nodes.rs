@@ -48,6 +48,12 @@ fn the_same_status_with_another_field_is_a_change() {
     let output = json!({"type": "setNodeStatus", "nodeId": "n", "status": "running", "output": {"o": [1, null]}});
     assert_eq!(run.must(output.clone()).len(), 1);
     assert_eq!(run.must(output).len(), 0);
+    let input = json!({"type": "setNodeStatus", "nodeId": "n", "status": "running", "input": {"o": [1, null]}});
+    assert_eq!(run.must(input.clone()).len(), 1);
+    assert_eq!(run.must(input).len(), 0);
+    let next = json!({"type": "setNodeStatus", "nodeId": "n", "status": "running", "nextIds": ["b"]});
+    assert_eq!(run.must(next.clone()).len(), 1);
+    assert_eq!(run.must(next).len(), 0);
 }
 
 #[test]

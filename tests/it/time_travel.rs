@@ -180,3 +180,37 @@ async fn a_node_of_an_earlier_moment_comes_with_what_it_had_put_out_by_then() {
         server.refused(Method::GET, &format!("{path}?{malformed}"), None, "bad_request").await;
     }
 }
+
+#[tokio::test]
+async fn what_an_attempt_works_on_is_kept_in_the_journal_and_shown_with_the_node() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let input = json!({"prompt": "Größe?", "n": null});
+    let given = json!({"type": "setNodeStatus", "nodeId": "n", "status": "running", "input": input});
+    let revision = server.command(&id, given.clone()).await;
+    assert_eq!(server.command(&id, given).await, revision, "it says nothing new");
+    let done = json!({"type": "setNodeStatus", "nodeId": "n", "status": "completed", "output": 7});
+    let last = server.command(&id, done).await;
+    // Enough for a keyframe, from which the state is read after the restart.
+    let many: Vec<Value> = (0..300).map(|n| context("k", json!(n))).collect();
+    server.command(&id, json!(many)).await;
+    let update = json!({"status": "running", "input": ["put"]});
+    server.call(Method::PUT, &format!("/api/v1/sessions/{id}/nodes/n"), Some(update)).await;
+    let server = TestServer::start_on(server.stop().await, |_| {}).await;
+    let path = format!("/api/v1/sessions/{id}/nodes/n");
+    let shown = async |query: &str| {
+        let node = server.get(&format!("{path}{query}")).await.1;
+        (node["input"].clone(), node["output"].clone())
+    };
+    assert_eq!(shown(&format!("?revision={revision}")).await, (input.clone(), Value::Null));
+    assert_eq!(shown(&format!("?revision={last}")).await, (input.clone(), json!(7)));
+    assert_eq!(shown(&format!("?revision={}", last + 300)).await, (input.clone(), json!(7)));
+    assert_eq!(shown("").await, (json!(["put"]), json!(7)));
+    assert_eq!(server.session(&id).await["nodes"]["n"].get("input"), None, "no snapshot shows it");
+    let nul = json!({"type": "setNodeStatus", "nodeId": "n", "status": "running", "input": "\0"});
+    server.refused(Method::POST, &format!("/api/v1/sessions/{id}/commands"), Some(nul), "bad_request").await;
+    // A fork has the outputs and begins without inputs.
+    let forked = server.post(&format!("/api/v1/sessions/{id}/fork"), json!({"revision": last})).await.1;
+    let forked = server.get(&format!("/api/v1/sessions/{}/nodes/n", forked["id"].as_str().expect("an id"))).await.1;
+    assert_eq!((&forked["output"], forked.get("input")), (&json!(7), None));
+}

@@ -30,7 +30,15 @@ by?: -1 | 1, } | { "type": "auth", token: string, } | { "type": "ping" };
  *
  * The same union travels over HTTP, WebSocket and in-process calls.
  */
-export type Command = { "type": "start" } | { "type": "pause" } | { "type": "resume" } | { "type": "complete", outputs?: unknown, } | { "type": "fail", error: string, } | { "type": "stop", reason?: string, } | { "type": "cancel", reason?: string, } | { "type": "setNodeStatus", nodeId: NodeId, status: NodeStatus, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, } | { "type": "recordUsage", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, costUsd?: number, } | { "type": "setContext", key: string, value: unknown, } | { "type": "setProposal", proposal: unknown, } | { "type": "signal", nodeId: NodeId, payload: unknown, } | { "type": "addMessage", messageId?: string, nodeId: NodeId, agentId?: string, role?: MessageRole, content: string, isThinking?: boolean, tokenCount?: number, } | { "type": "addMemory", memoryId?: string, agentId?: string, content: string, embedding?: Array<number>, metadata?: unknown, };
+export type Command = { "type": "start" } | { "type": "pause" } | { "type": "resume" } | { "type": "complete", outputs?: unknown, } | { "type": "fail", error: string, } | { "type": "stop", reason?: string, } | { "type": "cancel", reason?: string, } | { "type": "setNodeStatus", nodeId: NodeId, status: NodeStatus, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, 
+/**
+ * What the attempt works on, such as a prompt as it was sent.
+ */
+input?: unknown, 
+/**
+ * Which of its next nodes follow, when a node that decides has completed: not all of them.
+ */
+nextIds?: Array<NodeId>, } | { "type": "recordUsage", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, costUsd?: number, } | { "type": "setContext", key: string, value: unknown, } | { "type": "setProposal", proposal: unknown, } | { "type": "signal", nodeId: NodeId, payload: unknown, } | { "type": "addMessage", messageId?: string, nodeId: NodeId, agentId?: string, role?: MessageRole, content: string, isThinking?: boolean, tokenCount?: number, } | { "type": "addMemory", memoryId?: string, agentId?: string, content: string, embedding?: Array<number>, metadata?: unknown, };
 
 /**
  * One command, or several that are carried out all or not at all.
@@ -119,7 +127,15 @@ export type Event = { "type": "created" } & Created | { "type": "started" } | { 
 /**
  * True when a person stopped the run, rather than the run failing by itself.
  */
-stopped?: boolean, } | { "type": "cancelled", reason?: string, } | { "type": "nodeStatusChanged", nodeId: NodeId, status: NodeStatus, attempt?: number, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, } | { "type": "usageRecorded", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, costUsd: number, } | { "type": "contextSet", key: string, 
+stopped?: boolean, } | { "type": "cancelled", reason?: string, } | { "type": "nodeStatusChanged", nodeId: NodeId, status: NodeStatus, attempt?: number, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, 
+/**
+ * What the attempt works on.
+ */
+input?: unknown, 
+/**
+ * Which of its next nodes follow; absent when all do.
+ */
+nextIds?: Array<NodeId>, } | { "type": "usageRecorded", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, costUsd: number, } | { "type": "contextSet", key: string, 
 /**
  * `null`: the entry was removed.
  */
@@ -198,7 +214,11 @@ export type NodeDetail = {
 /**
  * The last output reported for the node.
  */
-output?: unknown, id: NodeId, name?: string, type?: string, status: NodeStatus, startedAt?: Timestamp, completedAt?: Timestamp, tokenUsage?: TokenUsage, 
+output?: unknown, 
+/**
+ * What the last attempt was given to work on, such as a prompt as it was sent.
+ */
+input?: unknown, id: NodeId, name?: string, type?: string, status: NodeStatus, startedAt?: Timestamp, completedAt?: Timestamp, tokenUsage?: TokenUsage, 
 /**
  * 0 to 1, for long nodes.
  */
@@ -206,12 +226,24 @@ progress?: Progress,
 /**
  * 1 on the first run, one more on each re-entry (loop, retry).
  */
-attempt?: number, error?: string, };
+attempt?: number, error?: string, 
+/**
+ * Of a node that decided: which of its next nodes follow. Absent when all do.
+ */
+nextIds?: Array<NodeId>, };
 
 /**
  * `PUT /sessions/{id}/nodes/{nodeId}`: the fields of `setNodeStatus`.
  */
-export type NodeUpdate = { status: NodeStatus, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, };
+export type NodeUpdate = { status: NodeStatus, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, 
+/**
+ * What the attempt works on.
+ */
+input?: unknown, 
+/**
+ * Which of its next nodes follow, when not all do.
+ */
+nextIds?: Array<NodeId>, };
 
 /**
  * An error answer over HTTP: RFC 9457 `application/problem+json`.

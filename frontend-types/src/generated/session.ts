@@ -53,7 +53,11 @@ progress?: Progress,
 /**
  * 1 on the first run, one more on each re-entry (loop, retry).
  */
-attempt?: number, error?: string, };
+attempt?: number, error?: string, 
+/**
+ * Of a node that decided: which of its next nodes follow. Absent when all do.
+ */
+nextIds?: Array<NodeId>, };
 
 /**
  * Where a node stands.

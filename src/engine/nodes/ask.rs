@@ -12,8 +12,11 @@ use crate::engine::node_task::timed_out;
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::hub::Chunk;
-use crate::models::{Chat, ChatError, Models, Piece, Reply};
-use crate::session::Command;
+use crate::models::{Chat, ChatError, Models, Piece, Reply, TRIES, ToolCall};
+use crate::session::{Command, MessageRole, check_json};
+
+/// Tools that a model can be offered.
+const TOOLS: usize = 128;
 
 /// How a node wants its model to be; what it leaves open is the agent's, or the server's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,18 +28,25 @@ pub(super) struct Voice {
 }
 
 impl Voice {
-    /// Reads `model`, `temperature`, `maxTokens` and `modelParameters`.
+    /// Reads `model`, `temperature`, `maxTokens`, `tools`, `toolChoice`, `responseFormat` and `modelParameters`.
     pub fn read(own: Properties<'_>) -> Result<Self, PlanError> {
         let temperature = own.number("temperature")?;
         if temperature.is_some_and(|degrees| !(0.0..=10.0).contains(&degrees)) {
             return Err(own.wrong("temperature", "a number from 0 to 10"));
         }
-        Ok(Self {
-            model: own.text("model")?,
-            temperature,
-            max_tokens: own.count("maxTokens", 10_000_000)?,
-            others: own.read("modelParameters", "an object", |value| value.as_object().cloned())?.unwrap_or_default(),
-        })
+        let mut others =
+            own.read("modelParameters", "an object", |value| value.as_object().cloned())?.unwrap_or_default();
+        let tools = own.read("tools", "an array of at most 128 tools", |value| {
+            value.as_array().filter(|tools| tools.len() <= TOOLS && tools.iter().all(Value::is_object))
+        })?;
+        let choice = own.read("toolChoice", "auto, none, required, or an object", |value| {
+            (value.is_string() || value.is_object()).then_some(value)
+        })?;
+        let format = own.read("responseFormat", "an object", |value| value.is_object().then_some(value))?;
+        let tools = tools.map(|tools| Value::Array(tools.clone()));
+        let named = [("tools", tools), ("tool_choice", choice.cloned()), ("response_format", format.cloned())];
+        others.extend(named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        Ok(Self { model: own.text("model")?, temperature, max_tokens: own.count("maxTokens", 10_000_000)?, others })
     }
 
     /// From an agent's `modelConfig`; what cannot be understood there is left out.
@@ -74,14 +84,28 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// `{text, model, usage?, json?}`
+    /// `{text, model, finishReason?, usage?, toolCalls?, refusal?, json?, jsonError?}`
     pub fn output(&self) -> Value {
-        let mut output = json!({"text": self.text, "model": self.reply.model});
-        if let Some(usage) = self.reply.usage {
+        let Reply { model, usage, finish_reason, tool_calls, refusal } = &self.reply;
+        let mut output = json!({"text": self.text, "model": model});
+        if let Some(reason) = finish_reason {
+            output["finishReason"] = json!(reason);
+        }
+        if let Some(usage) = usage {
             output["usage"] = json!({"inputTokens": usage.input_tokens, "outputTokens": usage.output_tokens});
         }
-        if let Some(json) = json_in(&self.text) {
-            output["json"] = json;
+        if !tool_calls.is_empty() {
+            let call = |call: &ToolCall| json!({"id": call.id, "name": call.name, "arguments": call.arguments});
+            output["toolCalls"] = tool_calls.iter().map(call).collect();
+        }
+        if let Some(refusal) = refusal {
+            output["refusal"] = json!(refusal);
+        }
+        // What was paid for is kept, also when its JSON cannot be.
+        match json_in(&self.text).map(|json| (check_json("it", &json), json)) {
+            Some((Ok(()), json)) => output["json"] = json,
+            Some((Err(problem), _)) => output["jsonError"] = json!(problem.to_string()),
+            None => {}
         }
         output
     }
@@ -95,6 +119,7 @@ pub(super) async fn ask(
     agent_id: Option<String>,
 ) -> Result<Answer, Ended> {
     let mut said = Said::new(context, agent_id);
+    context.works_on(models.request(&chat));
     let limit = context.policy().timeout;
     let mut hear = |piece: Piece<'_>| said.hear(piece);
     let asking = models.chat(&chat, &mut hear);
@@ -142,6 +167,7 @@ impl<'a> Said<'a> {
         let (text, is_thinking) = match piece {
             Piece::Text(text) => (text, false),
             Piece::Thinking(text) => (text, true),
+            Piece::Again { why, tries, pause } => return self.tell_of_another_try(why, tries, pause),
         };
         if is_thinking { &mut self.thinking } else { &mut self.text }.push_str(text);
         self.context.link.show(Chunk {
@@ -151,6 +177,22 @@ impl<'a> Said<'a> {
             agent_id: self.agent_id.clone(),
             is_thinking: is_thinking.then_some(true),
         });
+    }
+
+    /// Whoever watches sees why nothing comes. It is sent on the way: the answer is not held up by it.
+    fn tell_of_another_try(&self, why: &ChatError, tries: u32, pause: Duration) {
+        let content = format!("{why}. Asked again in {:.1} s; {tries} of {TRIES} tries made.", pause.as_secs_f64());
+        let message = Command::AddMessage {
+            message_id: Some(Uuid::now_v7()),
+            node_id: self.context.id().clone(),
+            agent_id: self.agent_id.clone(),
+            agent_name: None,
+            role: Some(MessageRole::System),
+            content,
+            is_thinking: Some(true),
+            token_count: None,
+        };
+        drop(self.context.link.send(vec![message]));
     }
 
     fn commands(&self, reply: Option<&Reply>) -> Vec<Command> {
@@ -169,8 +211,10 @@ impl<'a> Said<'a> {
         if !self.thinking.is_empty() {
             commands.push(message(&self.thinking, true));
         }
-        if !self.text.is_empty() {
-            commands.push(message(&self.text, false));
+        let refusal = reply.and_then(|reply| reply.refusal.as_deref()).unwrap_or_default();
+        let text = if self.text.is_empty() { refusal } else { &self.text };
+        if !text.is_empty() {
+            commands.push(message(text, false));
         }
         if let Some((reply, usage)) = reply.zip(usage) {
             commands.push(Command::RecordUsage {

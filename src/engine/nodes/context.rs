@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,8 @@ pub struct NodeContext {
     pub link: Arc<dyn Link>,
     /// Cancelled when the attempt must let go at once.
     pub stop: CancellationToken,
+    /// What the attempt works on, as far as it has said so.
+    input: Arc<Mutex<Option<Value>>>,
 }
 
 impl NodeContext {
@@ -44,7 +47,19 @@ impl NodeContext {
             rounds: None,
             link: Arc::clone(link),
             stop: stop.clone(),
+            input: Arc::default(),
         })
+    }
+
+    /// Says what the attempt works on, such as a prompt as it is sent: kept with the report of its end, however
+    /// it ends. What cannot be kept is left out.
+    pub fn works_on(&self, input: Value) {
+        let is_storable = crate::session::check_json("input", &input).is_ok() && !input.is_null();
+        *self.input.lock() = Some(input).filter(|_| is_storable);
+    }
+
+    pub(in crate::engine) fn input(&self) -> Option<Value> {
+        self.input.lock().clone()
     }
 
     #[must_use]

@@ -57,6 +57,8 @@ async fn report_progress(context: &NodeContext, mut progress: watch::Receiver<Op
             progress: newest,
             error: None,
             output: None,
+            input: None,
+            next_ids: None,
         };
         let sent = context.stop.run_until_cancelled(context.link.send(vec![report])).await;
         if !matches!(sent, Some(Ok(()))) {

@@ -1,0 +1,144 @@
+//! Errors within an answer that began well: with the status 200, in the middle of a stream.
+
+use serde_json::{Map, Value};
+
+use super::error::ChatError;
+use crate::endpoint::{self, Secrets};
+
+/// Members that hold an error's words when there is no choice beside them.
+const WORDS: [&str; 9] =
+    ["detail", "message", "msg", "errors", "error_msg", "error_message", "errorMessage", "status_msg", "title"];
+/// What an endpoint says of itself rather than of the request.
+const OWN_FAULTS: [&str; 11] = [
+    "overload",
+    "unavailable",
+    "internal",
+    "server_error",
+    "server error",
+    "timeout",
+    "timed out",
+    "bad gateway",
+    "capacity",
+    "busy",
+    "crash",
+];
+
+/// The error that an event holds, if it does.
+pub(super) fn fault(event: &Map<String, Value>, secrets: &Secrets) -> Option<ChatError> {
+    let says = |value: &&Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        Value::Array(entries) => !entries.is_empty(),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Bool(true) => true,
+    };
+    let choice = choices(event).next();
+    let named = |name: &str| event.get(name).and_then(Value::as_str).is_some_and(|kind| kind == "error");
+    let code = |value: Option<&Value>| value.and_then(number).unwrap_or_default();
+    let base = event.get("base_resp");
+    let failed = event.get("error").filter(says).is_some()
+        || choice.and_then(|choice| choice.get("error")).filter(says).is_some()
+        || named("object")
+        || named("type")
+        || code(base.and_then(|base| base.get("status_code"))) != 0.0
+        || (choice.is_none() && event.get("usage").filter(says).is_none() && is_bare_fault(event));
+    failed.then(|| {
+        let whole = Value::Object(event.clone());
+        let at_choice = choice.and_then(|choice| choice.get("error")).filter(says);
+        said(at_choice.filter(|_| event.get("error").filter(says).is_none()).unwrap_or(&whole), secrets)
+    })
+}
+
+/// An error in whatever form.
+pub(super) fn said(error: &Value, secrets: &Secrets) -> ChatError {
+    let words = endpoint::in_json(error, secrets).unwrap_or_else(|| "it does not say which".to_owned());
+    ChatError::Said { by_endpoint: is_its_own(error), words }
+}
+
+/// The choices of an event, as far as they are any.
+pub(super) fn choices(event: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
+    let listed = event.get("choices").map(|choices| match choices {
+        Value::Array(choices) => choices.as_slice(),
+        one => std::slice::from_ref(one),
+    });
+    listed.into_iter().flatten().filter_map(Value::as_object)
+}
+
+/// Words of an error, and nothing else that an event could be.
+fn is_bare_fault(event: &Map<String, Value>) -> bool {
+    let is_fine = |value: &Value| matches!(number(value), Some(0.0 | 200.0));
+    let has_words = WORDS.iter().any(|name| match event.get(*name) {
+        Some(Value::String(words)) => !words.trim().is_empty(),
+        Some(Value::Array(errors)) => !errors.is_empty(),
+        _ => false,
+    });
+    has_words && !event.get("code").is_some_and(is_fine)
+}
+
+/// Whether it is the endpoint's own failing: a server error, or words that say so. Anything else is taken for
+/// the request's, such as one that is too long.
+fn is_its_own(error: &Value) -> bool {
+    let inner = error.get("error").unwrap_or(error);
+    let status = ["code", "status", "status_code"].into_iter().find_map(|name| number(inner.get(name)?));
+    match status {
+        Some(status) if (500.0..600.0).contains(&status) || status == 408.0 => true,
+        Some(status) if (400.0..500.0).contains(&status) => false,
+        _ => {
+            let text = error.to_string().to_lowercase();
+            OWN_FAULTS.iter().any(|words| text.contains(words))
+        }
+    }
+}
+
+/// A number, also one that is written as a text.
+pub(super) fn number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| number.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn errors_within_an_answer_are_told_from_what_is_none() {
+        let of = |event: Value| fault(event.as_object().expect("an object"), &Secrets::default());
+        for (event, words, by_endpoint) in [
+            (json!({"error": {"message": "overloaded"}}), "overloaded", true),
+            (json!({"error": "model 'x' not found"}), "model 'x' not found", false),
+            (
+                json!({"error": {"message": "maximum context length is 8192", "type": "invalid_request_error"}}),
+                "maximum context length is 8192",
+                false,
+            ),
+            (json!({"error": {"code": 503, "message": "no"}, "choices": [{"delta": {}}]}), "no", true),
+            (json!({"choices": [{"error": {"message": "at the choice", "code": 502}}]}), "at the choice", true),
+            (json!({"object": "error", "message": "no such model", "code": 404}), "no such model", false),
+            (json!({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}}), "Busy", true),
+            (json!({"base_resp": {"status_code": 1004, "status_msg": "login fail"}}), "login fail", false),
+            (json!({"detail": "Not authenticated"}), "Not authenticated", false),
+            (json!({"code": "1302", "message": "wait"}), "wait", false),
+            (json!({"error": true}), "it does not say which", false),
+        ] {
+            let expected = ChatError::Said { by_endpoint, words: words.to_owned() };
+            assert_eq!(of(event.clone()), Some(expected), "{event}");
+        }
+        for event in [
+            json!({}),
+            json!({"error": null, "choices": null}),
+            json!({"error": {}, "detail": ""}),
+            json!({"type": "ping"}),
+            json!({"base_resp": {"status_code": 0, "status_msg": "success"}}),
+            json!({"code": 0, "message": "success"}),
+            json!({"message": "beside", "choices": [{"delta": {"content": "a"}}]}),
+        ] {
+            assert_eq!(of(event.clone()), None, "{event}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Where the parts of an answer begin and end: in a stream of server-sent events, in one JSON value, in many,
+//! or in nothing of the kind. The body says which, not the `Content-Type`, which is often wrong.
+
+use super::error::ChatError;
+use super::json::Nesting;
+
+/// Bytes of one line of a stream, and of one JSON value, at most.
+pub(super) const PART_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes from the beginning that are kept for the words of an error.
+const SAMPLE_BYTES: usize = 16 * 1024;
+/// Names of the fields of an event stream.
+const FIELDS: [&str; 4] = ["data:", "event:", "id:", "retry:"];
+
+/// A part of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Frame<'a> {
+    /// A JSON value, or what stands in its place.
+    Data(&'a str),
+    /// Of an event of the type `error`.
+    Failure(&'a str),
+    /// `[DONE]`.
+    Done,
+}
+
+type Taken = Result<(), ChatError>;
+type Take<'a> = dyn FnMut(Frame<'_>) -> Taken + 'a;
+
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    format: Format,
+    /// The beginning of the body.
+    sample: Vec<u8>,
+    /// A line that has not ended, or a value that has not.
+    part: Vec<u8>,
+    nesting: Nesting,
+    /// A line ended with a carriage return; a line feed after it belongs to the same end.
+    after_return: bool,
+    /// `data` lines of the event so far that make no whole value yet.
+    data: Vec<u8>,
+    is_failure: bool,
+    /// What the event has handed out already.
+    handed_out: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Format {
+    #[default]
+    Unknown,
+    Events,
+    Values,
+    /// No answer: a page, or a plain text.
+    Words,
+}
+
+impl Frames {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    ///
+    /// What `take` returns, and [`ChatError::TooLong`].
+    pub fn take(&mut self, bytes: &[u8], take: &mut Take<'_>) -> Taken {
+        let room = SAMPLE_BYTES.saturating_sub(self.sample.len());
+        self.sample.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        for byte in bytes {
+            match self.format {
+                Format::Unknown => self.begin(*byte, take)?,
+                Format::Events => self.event_byte(*byte, take)?,
+                Format::Values => self.value_byte(*byte, take)?,
+                Format::Words => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the last line held without a line end. Half a value is left out: whether the answer was whole
+    /// without it shows elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`Frames::take`].
+    pub fn finish(&mut self, take: &mut Take<'_>) -> Taken {
+        if self.format != Format::Events {
+            return Ok(());
+        }
+        if !self.part.is_empty() {
+            self.end_line(take)?;
+        }
+        self.data.clear();
+        Ok(())
+    }
+
+    /// Whether the body is no answer but words.
+    pub fn is_words(&self) -> bool {
+        self.format == Format::Words
+    }
+
+    /// The beginning of the body.
+    pub fn sample(&self) -> &[u8] {
+        &self.sample
+    }
+
+    /// Whether the body is made of JSON values rather than of events.
+    pub fn is_plain(&self) -> bool {
+        self.format == Format::Values
+    }
+
+    fn begin(&mut self, byte: u8, take: &mut Take<'_>) -> Taken {
+        // Blanks and a byte order mark say nothing yet.
+        if self.part.is_empty() && (byte.is_ascii_whitespace() || [0xEF, 0xBB, 0xBF].contains(&byte)) {
+            return Ok(());
+        }
+        if self.part.is_empty() && matches!(byte, b'{' | b'[' | 0x1E) {
+            self.format = Format::Values;
+            return self.value_byte(byte, take);
+        }
+        self.part.push(byte);
+        let part = self.part.to_ascii_lowercase();
+        let is_field = part[0] == b':' || FIELDS.iter().any(|field| part == field.as_bytes());
+        if is_field {
+            self.format = Format::Events;
+        } else if !FIELDS.iter().any(|field| field.as_bytes().starts_with(&part)) {
+            self.format = Format::Words;
+        }
+        Ok(())
+    }
+
+    fn value_byte(&mut self, byte: u8, take: &mut Take<'_>) -> Taken {
+        // Between values: the brackets and commas of a list of them, line ends, record separators.
+        if self.part.is_empty() && byte != b'{' {
+            return Ok(());
+        }
+        self.push(byte)?;
+        if self.nesting.take(byte) {
+            let part = std::mem::take(&mut self.part);
+            return take(Frame::Data(&String::from_utf8_lossy(&part)));
+        }
+        Ok(())
+    }
+
+    fn event_byte(&mut self, byte: u8, take: &mut Take<'_>) -> Taken {
+        let after_return = std::mem::replace(&mut self.after_return, byte == b'\r');
+        match byte {
+            b'\n' if after_return => Ok(()),
+            b'\n' | b'\r' => self.end_line(take),
+            _ => self.push(byte),
+        }
+    }
+
+    fn push(&mut self, byte: u8) -> Taken {
+        if self.part.len() + self.data.len() >= PART_BYTES {
+            return Err(ChatError::TooLong(PART_BYTES));
+        }
+        self.part.push(byte);
+        Ok(())
+    }
+
+    fn end_line(&mut self, take: &mut Take<'_>) -> Taken {
+        let line = std::mem::take(&mut self.part);
+        let line = line.as_slice();
+        if line.is_empty() {
+            return self.end_event(take);
+        }
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
+        let field = line[..colon].trim_ascii().to_ascii_lowercase();
+        match field.as_slice() {
+            b"data" => self.data_line(value, take),
+            b"event" => {
+                self.is_failure = value.eq_ignore_ascii_case(b"error");
+                let handed_out = std::mem::take(&mut self.handed_out);
+                if self.is_failure && !handed_out.is_empty() {
+                    return take(Frame::Failure(&String::from_utf8_lossy(&handed_out)));
+                }
+                Ok(())
+            }
+            // JSON that is no field: some write their errors so, in the middle of a stream.
+            _ if line.starts_with(b"{") => self.data_line(line, take),
+            _ => Ok(()),
+        }
+    }
+
+    /// A value is handed out as soon as it is whole: not everybody ends events with a blank line.
+    fn data_line(&mut self, value: &[u8], take: &mut Take<'_>) -> Taken {
+        if self.data.is_empty() {
+            if value.is_empty() {
+                return Ok(());
+            }
+            if value.eq_ignore_ascii_case(b"[DONE]") {
+                return take(Frame::Done);
+            }
+            self.nesting = Nesting::default();
+        } else {
+            self.data.push(b'\n');
+        }
+        let is_value = !self.data.is_empty() || matches!(value[0], b'{' | b'[');
+        let mut is_whole = false;
+        for byte in value {
+            is_whole = self.nesting.take(*byte);
+        }
+        self.data.extend_from_slice(value);
+        if is_whole || !is_value { self.hand_out(take) } else { Ok(()) }
+    }
+
+    fn end_event(&mut self, take: &mut Take<'_>) -> Taken {
+        let handed_out = if self.data.is_empty() { Ok(()) } else { self.hand_out(take) };
+        self.is_failure = false;
+        self.handed_out.clear();
+        handed_out
+    }
+
+    fn hand_out(&mut self, take: &mut Take<'_>) -> Taken {
+        self.handed_out = std::mem::take(&mut self.data);
+        let data = String::from_utf8_lossy(&self.handed_out);
+        take(if self.is_failure { Frame::Failure(&data) } else { Frame::Data(&data) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(body: &[u8], at: usize) -> Vec<String> {
+        let mut frames = Frames::default();
+        let mut seen = Vec::new();
+        let mut take = |frame: Frame<'_>| {
+            seen.push(match frame {
+                Frame::Data(data) => data.replace('\n', "~"),
+                Frame::Failure(data) => format!("! {data}"),
+                Frame::Done => "done".to_owned(),
+            });
+            Ok(())
+        };
+        let (one, two) = body.split_at(at);
+        frames.take(one, &mut take).expect("frames");
+        frames.take(two, &mut take).expect("frames");
+        frames.finish(&mut take).expect("frames");
+        seen
+    }
+
+    #[test]
+    fn parts_are_found_whatever_the_form_and_wherever_the_bytes_are_cut() {
+        for (body, expected) in [
+            ("data: {\"a\":1}\n\ndata:{\"b\":2}\r\n\r\ndata: [DONE]\r\r", &["{\"a\":1}", "{\"b\":2}", "done"][..]),
+            ("\u{feff}\n: hello\n\nid: 7\nretry: 3\nDATA: {\"ä\":1}", &["{\"ä\":1}"]),
+            ("data: {\"a\":1}\ndata: {\"b\":2}\ndata: [DONE]", &["{\"a\":1}", "{\"b\":2}", "done"]),
+            ("data: {\"a\":\ndata: \"}{\"}\n\n", &["{\"a\":~\"}{\"}"]),
+            ("event: error\ndata: {\"a\":1}\n\ndata: {}\n\n", &["! {\"a\":1}", "{}"]),
+            ("data: {\"a\":1}\nevent: error\n\n", &["{\"a\":1}", "! {\"a\":1}"]),
+            ("data: null\n\ndata: oops\ndata: {\"cut\"\n\n", &["null", "oops", "{\"cut\""]),
+            ("data: {\"a\":1}\n{\"error\":2}\n", &["{\"a\":1}", "{\"error\":2}"]),
+            ("data: {\"a\":1}\n\ndata: {\"half", &["{\"a\":1}"]),
+            (" {\"a\":[{}]}", &["{\"a\":[{}]}"]),
+            ("[{\"a\":\"\\\"}\"}\n,\r\n{\"b\":2}]", &["{\"a\":\"\\\"}\"}", "{\"b\":2}"]),
+            ("{\"a\":1}\n{\"b\":2}\n{\"half", &["{\"a\":1}", "{\"b\":2}"]),
+            ("<html>{\"a\":1}", &[]),
+            ("Internal error", &[]),
+            ("", &[]),
+        ] {
+            for at in 0..=body.len() {
+                assert_eq!(frames(body.as_bytes(), at), expected, "{body:?} cut at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_part_is_longer_than_its_bound() {
+        for begin in ["data: {\"", "{\"", ": "] {
+            let mut body = begin.as_bytes().to_vec();
+            body.resize(PART_BYTES + 100, b'x');
+            let taken = Frames::default().take(&body, &mut |_| Ok(()));
+            assert_eq!(taken, Err(ChatError::TooLong(PART_BYTES)), "{begin}");
+        }
+    }
+}
