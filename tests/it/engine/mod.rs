@@ -8,4 +8,5 @@ mod models;
 mod scale;
 mod support;
 mod survival;
+mod templates;
 mod tools;
