@@ -1,5 +1,7 @@
 //! Whether the database would take a write now.
 
+use sqlx::error::DatabaseError;
+
 use super::{Storage, StorageError};
 
 /// What the database can be used for.
@@ -35,7 +37,7 @@ impl Storage {
             return Ok(Readiness::ReadOnly);
         }
         let Err(error) = sqlx::query(SPILL).execute(&mut *transaction).await else { return Ok(Readiness::Writable) };
-        match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        match error.as_database_error().and_then(DatabaseError::code).as_deref() {
             Some(DISK_FULL) => Ok(Readiness::Full),
             Some(LIMITED) => Ok(Readiness::Writable),
             _ => Err(error.into()),
