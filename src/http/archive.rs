@@ -75,9 +75,14 @@ pub async fn import(
     Query(query): Query<ImportQuery>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let session = app.imports.import(body.into_data_stream(), query.new_id == Some(true)).await?;
-    app.hub.appeared(session.id);
-    Ok(created(&session))
+    let (hub, new_id) = (app.hub.clone(), query.new_id == Some(true));
+    // A client that leaves when its file is whole cannot keep the session from being told of.
+    let taken_in = hub.carry_through(async move {
+        let session = app.imports.import(body.into_data_stream(), new_id).await?;
+        app.hub.appeared(session.id);
+        Ok::<_, ApiError>(session)
+    });
+    Ok(created(&taken_in.await?))
 }
 
 impl From<ImportError> for ApiError {
