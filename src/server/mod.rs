@@ -21,7 +21,7 @@ use crate::http::{AccessOptions, AccessRules, App, BodyLimits, OriginError, rout
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Storage, StorageError, connect_options};
 use crate::telemetry;
 use crate::ws::{Gateway, GatewayOptions};
 
@@ -300,7 +300,7 @@ fn check_scheme(url: &str) -> Result<(), ServeError> {
 async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Cluster>), ServeError> {
     let (options, cluster) = if let Some(url) = &config.database_url {
         check_scheme(url)?;
-        (url.parse().map_err(ServeError::DatabaseUrl)?, None)
+        (connect_options(url).map_err(ServeError::DatabaseUrl)?, None)
     } else {
         let cluster = Cluster::start(ClusterOptions {
             data_dir: config.data_dir.clone(),
@@ -313,11 +313,14 @@ async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Clust
     let storage = Storage::new(options, config.database_connections);
     // A database that is being started, as after a reboot, is given a moment.
     let deadline = Instant::now() + FIRST_CONTACT;
+    let mut is_told = false;
     loop {
         match storage.migrate(config.embedding_dim).await {
             Ok(()) => return Ok((storage, cluster)),
-            Err(error) if error.is_transient() && Instant::now() < deadline => {
-                tracing::info!(%error, "waiting for the database");
+            Err(error) if error.is_worth_waiting() && Instant::now() < deadline => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::info!(%error, "waiting for the database");
+                }
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             Err(error) => return Err(error.into()),
