@@ -82,8 +82,14 @@ pub async fn import(
     Query(query): Query<ImportQuery>,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let session = app.imports.import(body.into_data_stream(), query.new_id == Some(true)).await?;
-    app.hub.appeared(session.id);
+    let (importer, new_id) = (app.clone(), query.new_id == Some(true));
+    // A client that leaves when its file is whole cannot keep the session from being told of.
+    let taken_in = app.hub.carry_through(async move {
+        let session = importer.imports.import(body.into_data_stream(), new_id).await?;
+        importer.hub.appeared(session.id);
+        Ok::<_, ApiError>(session)
+    });
+    let session = taken_in.await?;
     if query.start != Some(true) {
         return Ok(created(&session));
     }

@@ -44,7 +44,13 @@ pub async fn fork(
 ) -> Result<Response, ApiError> {
     // The one that does not exist is named; the hub tells the two apart no further.
     app.hub.session(id).await?;
-    let fork = app.hub.fork(id, request.revision, idempotency_key(&headers)?).await;
+    let key = idempotency_key(&headers)?.map(str::to_owned);
+    // Making it and starting it go together, whether or not the client waits for both.
+    app.hub.clone().carry_through(async move { make(&app, id, &request, key.as_deref()).await }).await
+}
+
+async fn make(app: &App, id: SessionId, request: &ForkSession, key: Option<&str>) -> Result<Response, ApiError> {
+    let fork = app.hub.fork(id, request.revision, key).await;
     let fork = fork.map_err(|error| match error {
         crate::hub::HubError::NotFound => ApiError::not_found("session at that moment"),
         error => error.into(),

@@ -21,6 +21,7 @@ mod recovery;
 mod replay;
 mod session_list;
 mod sessions;
+mod texts;
 mod usage;
 mod writer;
 
@@ -108,7 +109,7 @@ impl Storage {
     ///
     /// When none can be had within five seconds.
     pub async fn writer(&self) -> Result<Writer, StorageError> {
-        Ok(Writer::new(self.pool.acquire().await?, Arc::clone(&self.unembedded)))
+        Writer::new(self.pool.acquire().await?, Arc::clone(&self.unembedded)).await
     }
 
     /// Closes every connection, after what runs on them has ended.
