@@ -24,7 +24,7 @@ use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::Opening;
 use super::viewer::{Progress, Viewer};
 use crate::hub::{Chunk, HubError};
-use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Subscribe};
+use crate::protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, Given, ReadError, ServerFrame, Subscribe};
 use crate::session::SessionId;
 
 /// Time between two pings, give or take a fifth so that clients do not beat together.
@@ -239,7 +239,7 @@ impl Connection {
     /// Returns the code to close with, if this is the end.
     async fn receive(&mut self, message: Message) -> Option<CloseCode> {
         match message {
-            Message::Text(text) => match serde_json::from_str::<ClientFrame>(&text) {
+            Message::Text(text) => match ClientFrame::read(&text) {
                 Ok(frame) => return self.handle(frame).await,
                 Err(error) => self.complain(&text, &error),
             },
@@ -254,7 +254,7 @@ impl Connection {
     }
 
     /// Says what is wrong with a frame, with the id it carries if one can be made out.
-    fn complain(&self, text: &str, error: &serde_json::Error) {
+    fn complain(&self, text: &str, error: &ReadError) {
         #[derive(Default, serde::Deserialize)]
         #[serde(default, rename_all = "camelCase")]
         struct Address {
@@ -262,10 +262,9 @@ impl Connection {
             session_id: Option<serde_json::Value>,
         }
         let address: Address = serde_json::from_str(text).unwrap_or_default();
-        let id = address.id.as_ref().and_then(|id| id.as_str()).map(str::to_owned);
-        let session_id = address.session_id.as_ref().and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
+        let (id, session_id) = (address.id.and_then(Given::of), address.session_id.and_then(Given::of));
         let message = format!("not a frame of this protocol: {error}");
-        self.socket.send(frames::error_frame(id, session_id, ErrorCode::BadRequest, &message));
+        self.socket.send(frames::error_about(id, session_id, ErrorCode::BadRequest, &message));
     }
 
     async fn handle(&mut self, frame: ClientFrame) -> Option<CloseCode> {
