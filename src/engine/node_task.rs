@@ -29,6 +29,8 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) enum NodeEnd {
     Completed,
+    /// Completed, and only these of its next nodes follow.
+    Chose(Vec<NodeId>),
     Failed(String),
     /// Failed, and is pending again: the next attempt may begin after this time.
     Retry(Duration),
@@ -116,7 +118,8 @@ impl NodeTask {
                 self.report(reports).await?;
                 Ok(NodeEnd::Waits)
             }
-            End::Completed(output) => self.complete(planned, reports, commands, output).await,
+            End::Completed(output) => self.complete(planned, reports, commands, output, None).await,
+            End::Chose { output, next_ids } => self.complete(planned, reports, commands, output, Some(next_ids)).await,
             End::Failed { error, output } => {
                 reports.append(&mut commands);
                 self.fail(planned, reports, error, output).await
@@ -132,6 +135,7 @@ impl NodeTask {
         reports: Vec<Command>,
         commands: Vec<Command>,
         output: Value,
+        chosen: Option<Vec<NodeId>>,
     ) -> Result<NodeEnd, NodeEnd> {
         let kept: Vec<Command> = reports.iter().chain(&commands).cloned().collect();
         let mut all = kept.clone();
@@ -139,9 +143,13 @@ impl NodeTask {
             Ok(mut after) => all.append(&mut after),
             Err(error) => return self.fail(planned, kept, error, Some(output)).await,
         }
-        all.push(self.ended(NodeStatus::Completed, None, Some(output)));
+        let mut report = self.ended(NodeStatus::Completed, None, Some(output));
+        if let Command::SetNodeStatus { next_ids, .. } = &mut report {
+            next_ids.clone_from(&chosen);
+        }
+        all.push(report);
         match self.try_report(all).await? {
-            Ok(()) => Ok(NodeEnd::Completed),
+            Ok(()) => Ok(chosen.map_or(NodeEnd::Completed, NodeEnd::Chose)),
             Err(refused) if commands.is_empty() => self.fail(planned, reports, refused, None).await,
             Err(refused) => match self.try_report(kept).await? {
                 Ok(()) => self.fail(planned, Vec::new(), refused, None).await,

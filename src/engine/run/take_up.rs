@@ -21,7 +21,7 @@ impl Run {
         self.phase.send_replace(Self::is_paused(session.status));
         let past = |node: &NodeId| past(&self.plan, session, node);
         let Restored { schedule, step, reset } =
-            Schedule::restore(&self.plan.graph, past, |node| self.rounds.past(node))?;
+            Schedule::restore(&self.plan.graph, past, |node| self.rounds.past(node), |node| chosen(session, node))?;
         self.schedule = schedule;
         self.recall_failure(session);
         let mut commands: Vec<Command> = reset.into_iter().map(pending).collect();
@@ -92,6 +92,11 @@ fn past(plan: &Plan, session: &Session, node: &NodeId) -> Past {
         }
         Some(NodeStatus::Failed) => Past::Ended(Outcome::Failed),
     }
+}
+
+/// Which of its next nodes a node has decided on; `None` when all follow.
+fn chosen(session: &Session, node: &NodeId) -> Option<Vec<NodeId>> {
+    session.nodes.get(node)?.snapshot.next_ids.clone()
 }
 
 fn pending(node: NodeId) -> Command {
