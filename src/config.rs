@@ -70,9 +70,9 @@ pub struct DatabaseConfig {
           value_parser = clap::value_parser!(u16).range(1..=64))]
     pub lanes: u16,
 
-    /// Dimension of memory embeddings that are indexed.
+    /// Dimension of memory embeddings. Up to 4,000 they are indexed; longer ones are compared one by one.
     #[arg(long, env = "RELIVE_EMBEDDING_DIM", default_value_t = 1_536, value_name = "NUMBER",
-          value_parser = clap::value_parser!(u32).range(1..=2_000))]
+          value_parser = clap::value_parser!(u32).range(1..=16_000))]
     pub embedding_dim: u32,
 }
 

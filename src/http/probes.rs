@@ -22,13 +22,13 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the server can do its work: it reaches its database.
+/// Whether the server can do its work: it reaches its database, and that takes writes.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses(
     (status = 200, description = "Ready"),
-    (status = 503, description = "The database does not answer", body = crate::protocol::Problem)
+    (status = 503, description = "The database does not answer, or takes no writes", body = crate::protocol::Problem)
 ))]
 pub async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
-    match tokio::time::timeout(PATIENCE, app.storage().ping()).await {
+    match tokio::time::timeout(PATIENCE, app.storage().can_write()).await {
         Ok(answer) => answer?,
         Err(_) => return Err(HubError::Unavailable.into()),
     }

@@ -31,7 +31,9 @@ impl From<StorageError> for HubError {
                 tracing::warn!(error = %source, "database unavailable");
                 Self::Unavailable
             }
-            StorageError::Fenced | StorageError::TimedOut => Self::Unavailable,
+            StorageError::Fenced | StorageError::TimedOut | StorageError::Cancelled | StorageError::TooLate => {
+                Self::Unavailable
+            }
             other => {
                 tracing::error!(error = %other, "database operation failed");
                 Self::Internal

@@ -24,6 +24,8 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 pub trait Store: Debug + Send + Sync + 'static {
     fn writer(&self) -> Answer<'_, Box<dyn BatchWriter>>;
     fn has_batch<'a>(&'a self, batch: &'a Batch<'a>) -> Answer<'a, bool>;
+    fn batches_of<'a>(&'a self, events: &'a [(SessionId, Revision)])
+    -> Answer<'a, HashMap<(SessionId, Revision), i64>>;
 
     fn session(&self, id: SessionId) -> Answer<'_, Option<Session>>;
     fn session_at(&self, id: SessionId, revision: Revision) -> Answer<'_, Option<Session>>;
@@ -125,6 +127,13 @@ impl Store for Storage {
 
     fn has_batch<'a>(&'a self, batch: &'a Batch<'a>) -> Answer<'a, bool> {
         Box::pin(self.has_batch(batch))
+    }
+
+    fn batches_of<'a>(
+        &'a self,
+        events: &'a [(SessionId, Revision)],
+    ) -> Answer<'a, HashMap<(SessionId, Revision), i64>> {
+        Box::pin(self.batches_of(events))
     }
 
     fn session(&self, id: SessionId) -> Answer<'_, Option<Session>> {

@@ -1,6 +1,7 @@
 //! Puts the parts together. `main` and the tests start the server the same way.
 
 mod accept;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::http::{AccessRules, App, router};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
-use crate::storage::{Storage, StorageError};
+use crate::storage::{Storage, StorageError, connect_options};
 use crate::telemetry;
 use crate::ws::{Gateway, GatewayOptions};
 
@@ -115,6 +116,7 @@ impl Server {
             },
         );
         let stop = CancellationToken::new();
+        tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));
         let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), storage.clone(), options, stop.clone());
         let means = Means { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
@@ -218,7 +220,7 @@ fn engine_options(config: &ServeConfig) -> EngineOptions {
 
 async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Cluster>), ServeError> {
     let (options, cluster) = if let Some(url) = &config.database_url {
-        (url.parse().map_err(ServeError::DatabaseUrl)?, None)
+        (connect_options(url).map_err(ServeError::DatabaseUrl)?, None)
     } else {
         let cluster = Cluster::start(ClusterOptions {
             data_dir: config.data_dir.clone(),
@@ -231,11 +233,14 @@ async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Clust
     let storage = Storage::new(options, config.database_connections);
     // A database that is being started, as after a reboot, is given a moment.
     let deadline = Instant::now() + FIRST_CONTACT;
+    let mut is_told = false;
     loop {
         match storage.migrate(config.embedding_dim).await {
             Ok(()) => return Ok((storage, cluster)),
-            Err(error) if error.is_transient() && Instant::now() < deadline => {
-                tracing::info!(%error, "waiting for the database");
+            Err(error) if error.is_worth_waiting() && Instant::now() < deadline => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::info!(%error, "waiting for the database");
+                }
                 tokio::time::sleep(Duration::from_millis(300)).await;
             }
             Err(error) => return Err(error.into()),

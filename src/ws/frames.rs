@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::hub::{HubError, Publication, RecordedFrame};
-use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
+use crate::protocol::{CloseCode, ErrorCode, Given, ServerFrame};
 use crate::session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 use crate::storage::{Constraint, StoredEvent};
 
@@ -130,6 +130,11 @@ pub(super) fn stored_message(revision: Revision, message: Message) -> Bytes {
 }
 
 pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {
+    error_about(id.map(Into::into), session_id.map(Into::into), code, message)
+}
+
+/// As [`error_frame`], about a frame that was not understood.
+pub(super) fn error_about(id: Option<Given>, session_id: Option<Given>, code: ErrorCode, message: &str) -> Bytes {
     let (message, retryable) = (message.to_owned(), code.is_retryable());
     text(&ServerFrame::Error { id, session_id, code, message, retryable })
 }
@@ -145,6 +150,7 @@ pub fn error_code(error: &HubError) -> ErrorCode {
         HubError::Refused(refusal) => refusal.into(),
         HubError::NotFound => ErrorCode::NotFound,
         HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow) => ErrorCode::NotFound,
+        HubError::Constraint(Constraint::CreationKeyUsed) => ErrorCode::IdempotencyKeyReused,
         HubError::Constraint(_) => ErrorCode::Conflict,
         HubError::CannotRun(_) => ErrorCode::InvalidGraph,
         HubError::Unavailable => ErrorCode::Unavailable,
