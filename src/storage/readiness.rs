@@ -1,6 +1,5 @@
 //! Whether the database would take a write now.
 
-use sqlx::error::DatabaseError;
 
 use super::{Storage, StorageError};
 
@@ -27,16 +26,11 @@ const STATE: &str = "SELECT pg_is_in_recovery() OR current_setting('transaction_
 /// small update would say nothing, since it finds room in pages that exist.
 const SPILL: &str = "SELECT count(*) FROM generate_series(1, 16000)";
 
-/// More than finds a place in pages that exist.
-const WRITE_SOMETHING: &str = "INSERT INTO settings (name, value)
-    SELECT 'probe', to_jsonb(string_agg(md5(random()::text), '')) FROM generate_series(1, 32768)";
-
 impl Storage {
     /// # Errors
     ///
     /// When the database does not answer, or not as it should.
     pub async fn readiness(&self) -> Result<Readiness, StorageError> {
-        let link = self.pool.link();
         let mut transaction = self.pool.begin().await?;
         let is_read_only = transaction.run(async |connection| sqlx::query_scalar(STATE).fetch_one(connection).await);
         if is_read_only.await? {
