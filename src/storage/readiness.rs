@@ -1,6 +1,5 @@
 //! Whether the database would take a write now.
 
-
 use super::{Storage, StorageError};
 
 /// What the database can be used for.

@@ -26,10 +26,12 @@ impl Run {
         let past = |node: &NodeId| {
             if open.contains_key(node) { Past::Ended(Outcome::Completed) } else { past(&self.plan, session, node) }
         };
-        let Restored { schedule, step, reset } =
-            Schedule::restore_in(Arc::clone(&self.plan.layout), past, |node| self.rounds.past(node), |node| {
-                chosen(session, node)
-            });
+        let Restored { schedule, step, reset } = Schedule::restore_in(
+            Arc::clone(&self.plan.layout),
+            past,
+            |node| self.rounds.past(node),
+            |node| chosen(session, node),
+        );
         self.schedule = schedule;
         self.recall_failure(session);
         let completed = |(id, past)| set_status(id, NodeStatus::Completed, None, None, Some(shown(past)));
