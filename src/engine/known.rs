@@ -11,7 +11,8 @@ const EVERY: &[&str] = &["onError", "retries", "backoffSeconds", "timeoutSeconds
 /// Of every node and of a graph: for those who draw and describe it. So is whatever begins with `x-`.
 const NOTES: &[&str] = &["description", "label", "notes", "position", "color", "icon", "ui", "metadata"];
 /// Of nodes that ask a model.
-const VOICE: &[&str] = &["model", "temperature", "maxTokens", "modelParameters"];
+const VOICE: &[&str] =
+    &["model", "temperature", "maxTokens", "modelParameters", "tools", "toolChoice", "responseFormat"];
 /// Of a graph.
 const GRAPH: &[&str] = &["timeoutSeconds", "maxParallel", "budget", "driver"];
 

@@ -4,9 +4,12 @@
 //! case, so the tokens are counted first. The instructions are minijinja's, but those that make
 //! values, or look through them, are replaced by ones that are paid for.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use minijinja::machinery::{CodeGenerator, Instruction, Instructions, parse, parse_expr, tokenize};
+use minijinja::machinery::{CodeGenerator, Instruction, Instructions, Token, parse, parse_expr, tokenize};
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 
 use super::operators::{ADD, ATTRIBUTE, CONCAT, ITEM, METHOD, MULTIPLY, PAY, SLICE};
@@ -19,38 +22,96 @@ pub(super) const SOURCE: usize = 512 * 1024;
 /// No local slot: a filter is looked up by its name each time.
 const ANY: u8 = !0;
 
-/// A text that has been read.
-pub(super) struct Program<'a> {
-    pub instructions: Instructions<'a>,
+/// A variable that is 1. The generator works out what is made of constants alone, however large that
+/// becomes; a product with a variable in it is left to be worked out, and paid for, when it is filled.
+pub(super) const ONE: &str = "__one";
+/// Characters of a line up to which the parser knows its columns.
+const COLUMNS: usize = 65_000;
+
+/// A text with templates, whose parts have been counted.
+pub(super) struct Source<'a> {
+    text: Cow<'a, str>,
     /// Whether the text is nothing but one expression.
     pub is_expression: bool,
     pub tokens: usize,
 }
 
-impl<'a> Program<'a> {
+impl<'a> Source<'a> {
     /// `None` for a text without templates.
-    pub(super) fn read(text: &'a str) -> Result<Option<Self>, TemplateError> {
+    pub(super) fn of(text: &'a str) -> Result<Option<Self>, TemplateError> {
         if !text.contains("{{") && !text.contains("{%") {
             return Ok(None);
         }
         let alone = expression(text);
         let source = alone.unwrap_or(text);
-        let tokens = count_tokens(source, alone.is_some())?;
-        let mut generator = CodeGenerator::new("template", source);
-        if alone.is_some() {
-            generator.compile_expr(&parse_expr(source).map_err(syntax)?);
-        } else {
-            generator
-                .compile_stmt(&parse(source, "template", minijinja::syntax::SyntaxConfig::default()).map_err(syntax)?);
+        if source.len() > SOURCE {
+            return Err(TemplateError::TooLarge(format!("it is longer than {SOURCE} bytes")));
         }
-        let (instructions, _) = generator.finish();
-        Ok(Some(Self { instructions, is_expression: alone.is_some(), tokens }))
+        let (tokens, products) = careful(source, || scan(source, alone.is_some()))?;
+        let text = if products.is_empty() { Cow::Borrowed(source) } else { Cow::Owned(with_ones(source, &products)) };
+        Ok(Some(Self { text, is_expression: alone.is_some(), tokens }))
+    }
+}
+
+/// The number of tokens, and where the signs of products stand.
+fn scan(source: &str, in_expression: bool) -> Result<(usize, Vec<usize>), TemplateError> {
+    let (mut tokens, mut products) = (0, Vec::new());
+    for token in tokenize(source, in_expression, SyntaxConfig::default()) {
+        let (token, span) = token.map_err(syntax)?;
+        tokens += 1;
+        if tokens > TOKENS {
+            return Err(TemplateError::TooLarge(format!("it has more than {TOKENS} parts")));
+        }
+        if matches!(token, Token::Mul) {
+            products.push(span.start_offset as usize);
+        }
+    }
+    Ok((tokens, products))
+}
+
+fn with_ones(source: &str, products: &[usize]) -> String {
+    let (mut text, mut from) = (String::with_capacity(source.len() + 6 * products.len()), 0);
+    for sign in products {
+        text.push_str(source.get(from..=*sign).unwrap_or_default());
+        text.push_str(ONE);
+        text.push('*');
+        from = sign + 1;
+    }
+    text + source.get(from..).unwrap_or_default()
+}
+
+/// The parser's own errors count columns, and overflow in very long lines where arithmetic is checked.
+fn careful<T>(source: &str, read: impl FnOnce() -> Result<T, TemplateError>) -> Result<T, TemplateError> {
+    if source.lines().all(|line| line.len() < COLUMNS) && source.lines().count() < COLUMNS {
+        return read();
+    }
+    let broken = |_| Err(TemplateError::Syntax("there is an error in a very long line".to_owned()));
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(broken)
+}
+
+/// A text that has been read.
+pub(super) struct Program<'a> {
+    instructions: Instructions<'a>,
+}
+
+impl<'a> Program<'a> {
+    pub(super) fn read(source: &'a Source<'_>) -> Result<Self, TemplateError> {
+        let text = &*source.text;
+        careful(text, || {
+            let mut generator = CodeGenerator::new("template", text);
+            if source.is_expression {
+                generator.compile_expr(&parse_expr(text).map_err(syntax)?);
+            } else {
+                generator.compile_stmt(&parse(text, "template", SyntaxConfig::default()).map_err(syntax)?);
+            }
+            Ok(Self { instructions: generator.finish().0 })
+        })
     }
 
     /// What the text refers to: names with the constant names below them. Those that the text sets
     /// itself are not among them.
     pub(super) fn references(&self) -> BTreeSet<Vec<String>> {
-        let (mut found, mut own) = (BTreeSet::new(), BTreeSet::from(["loop"]));
+        let (mut found, mut own) = (BTreeSet::new(), BTreeSet::from(["loop", ONE]));
         let all: Vec<&Instruction<'a>> = all(&self.instructions).collect();
         for (at, instruction) in all.iter().enumerate() {
             match instruction {
@@ -94,21 +155,6 @@ fn all<'i, 'a>(instructions: &'i Instructions<'a>) -> impl Iterator<Item = &'i I
 
 fn syntax(error: minijinja::Error) -> TemplateError {
     TemplateError::Syntax(detail(&error))
-}
-
-fn count_tokens(source: &str, in_expression: bool) -> Result<usize, TemplateError> {
-    if source.len() > SOURCE {
-        return Err(TemplateError::TooLarge(format!("it is longer than {SOURCE} bytes")));
-    }
-    let mut tokens = 0;
-    for token in tokenize(source, in_expression, minijinja::syntax::SyntaxConfig::default()) {
-        token.map_err(syntax)?;
-        tokens += 1;
-        if tokens > TOKENS {
-            return Err(TemplateError::TooLarge(format!("it has more than {TOKENS} parts")));
-        }
-    }
-    Ok(tokens)
 }
 
 /// The expression of a text that is nothing else.
@@ -163,7 +209,8 @@ fn guard<'a>(instruction: &Instruction<'a>, guarded: &mut Vec<Instruction<'a>>) 
         | Instruction::CompareAndPreserve(_) => {
             guarded.extend([pay(), Instruction::Swap, pay(), Instruction::Swap, instruction]);
         }
-        Instruction::BuildList(Some(_)) | Instruction::BuildTuple(Some(_)) | Instruction::BuildMap(_) => {
+        // Without a number it is what a loop with a condition gathers.
+        Instruction::BuildList(_) | Instruction::BuildTuple(Some(_)) | Instruction::BuildMap(_) => {
             guarded.extend([instruction, pay()]);
         }
         Instruction::SetAttr(_) => guarded.extend([Instruction::Swap, pay(), Instruction::Swap, instruction]),
@@ -172,7 +219,6 @@ fn guard<'a>(instruction: &Instruction<'a>, guarded: &mut Vec<Instruction<'a>>) 
         }
         Instruction::UnpackLists(_)
         | Instruction::MergeKwargs(_)
-        | Instruction::BuildList(None)
         | Instruction::BuildTuple(None)
         | Instruction::CallMethod(_, None) => {
             return Err(TemplateError::Syntax("arguments cannot be unpacked with * or **".to_owned()));

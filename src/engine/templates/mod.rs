@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
 use crate::session::NodeId;
-use compile::Program;
+use compile::{ONE, Program, Source};
 
 use workers::with_stack;
 
@@ -95,6 +95,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_formatter(write);
     filters::add_to(&mut environment);
     operators::add_to(&mut environment);
+    environment.add_global(ONE, 1);
     environment
 });
 
@@ -135,10 +136,10 @@ pub fn check(value: &Value) -> Result<(), TemplateError> {
     let mut left = TOKENS_LEFT.get().unwrap_or(GRAPH_TOKENS);
     let checked = with_stack(|| {
         texts(value, &mut |text| {
-            let Some(program) = Program::read(text)? else { return Ok(()) };
+            let Some(source) = Source::of(text)? else { return Ok(()) };
             let all = || TemplateError::TooLarge(format!("the graph's templates have more than {GRAPH_TOKENS} parts"));
-            left = left.checked_sub(program.tokens).ok_or_else(all)?;
-            program.guarded().map(drop)
+            left = left.checked_sub(source.tokens).ok_or_else(all)?;
+            Program::read(&source)?.guarded().map(drop)
         })
     });
     TOKENS_LEFT.set(TOKENS_LEFT.get().map(|_| left));
@@ -168,7 +169,8 @@ impl References {
         with_stack(|| {
             let mut paths = BTreeSet::new();
             texts(value, &mut |text| {
-                paths.extend(Program::read(text)?.iter().flat_map(Program::references));
+                let Some(source) = Source::of(text)? else { return Ok(()) };
+                paths.extend(Program::read(&source)?.references());
                 Ok(())
             })?;
             Ok(Self(paths))
@@ -250,23 +252,24 @@ impl Filling<'_> {
     }
 
     fn text(&mut self, text: &str) -> Result<Value, TemplateError> {
-        let Some(program) = Program::read(text)? else { return Ok(Value::String(text.to_owned())) };
-        self.steps = self.steps.saturating_sub(program.tokens as u64);
-        let filled = self.run(&program);
+        let Some(source) = Source::of(text)? else { return Ok(Value::String(text.to_owned())) };
+        self.steps = self.steps.saturating_sub(source.tokens as u64);
+        let program = Program::read(&source)?;
+        let filled = self.run(&program, source.is_expression);
         filled.map_err(|error| explain(&error, &program, self.scope))
     }
 
-    fn run(&mut self, program: &Program<'_>) -> Result<Value, Error> {
+    fn run(&mut self, program: &Program<'_>, is_expression: bool) -> Result<Value, Error> {
         let instructions = program.guarded().map_err(|error| Error::new(ErrorKind::SyntaxError, error.to_string()))?;
         let mut environment = ENVIRONMENT.clone();
-        environment.set_fuel(Some(self.steps));
+        environment.set_fuel(Some(std::mem::take(&mut self.steps)));
         let mut text = String::new();
         let mut output = make_string_output(&mut text);
         let blocks = std::collections::BTreeMap::new();
         let evaluated = eval(&environment, &instructions, self.root.clone(), &blocks, &mut output, AutoEscape::None)?;
         let (value, state) = evaluated;
         self.steps = state.fuel_levels().map_or(0, |(_, left)| left);
-        if !program.is_expression {
+        if !is_expression {
             if text.len() > FILLED_BYTES {
                 return Err(meter::refuse("it becomes too long"));
             }
@@ -287,7 +290,7 @@ fn explain(error: &Error, program: &Program<'_>, scope: &Value) -> TemplateError
     if error.kind() == ErrorKind::UndefinedError
         && let Some(missing) = program.references().into_iter().find(|path| lacks(scope, path))
     {
-        return TemplateError::Missing(missing.join("."));
+        return TemplateError::Missing(missing.join(".").chars().take(300).collect());
     }
     if error.kind() == ErrorKind::OutOfFuel {
         return TemplateError::Failed("it takes too many steps".to_owned());

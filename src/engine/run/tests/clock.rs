@@ -5,12 +5,31 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use std::rc::Rc;
+
 use super::*;
+use crate::session::ambient::{self, Ambient};
+
+/// The operating system's clock and numbers, supplied as a simulation's are: templates are filled on
+/// this thread then, and the paused clock does not run ahead while another one is at it.
+#[derive(Debug)]
+struct OnThisThread;
+
+impl Ambient for OnThisThread {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        chrono::Utc::now()
+    }
+
+    fn random(&self) -> u64 {
+        rand::random()
+    }
+}
 
 async fn runs_for(
     nodes: &[(&str, &str, Value, &[&str])],
     properties: Value,
 ) -> (Local, Result<Ended, RunError>, Duration) {
+    ambient::supply(Some(Rc::new(OnThisThread)));
     let mut graph = graph(nodes);
     graph.properties = properties.as_object().cloned().unwrap_or_default();
     let began = Instant::now();
@@ -120,6 +139,7 @@ pub(super) fn any_graph() -> impl Strategy<Value = GraphDefinition> {
 
 /// Runs to the end. At each of these revisions the session is paused, and resumed a while later.
 fn play(graph: &GraphDefinition, pauses: &[u64]) -> (Local, Result<Ended, RunError>) {
+    ambient::supply(Some(Rc::new(OnThisThread)));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
