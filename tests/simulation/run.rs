@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use relive::engine::EngineOptions;
 use relive::hub::HubOptions;
-use relive::session::{Created, Driver, NodeId, Session, SessionId, SessionStatus};
+use relive::session::{Created, Driver, Node, NodeId, Session, SessionId, SessionStatus};
 use uuid::Uuid;
 
 use crate::chance::Chance;
@@ -465,10 +465,12 @@ impl World {
     }
 }
 
-/// Whether a run waits for nothing but a delay.
+/// Whether a run waits for nothing but a delay or the time of a further attempt.
 fn waits_for_a_time(known: &Known, state: &Session) -> bool {
     let kind = |id: &NodeId| known.created.graph.as_ref().and_then(|graph| graph.nodes.get(id)).map(|node| &*node.kind);
-    !state.active.is_empty() && state.active.iter().all(|id| kind(id) == Some("delay"))
+    let is_due_later = |node: &Arc<Node>| node.snapshot.retry.is_some_and(|retry| retry.due_at.is_some());
+    let waits = !state.active.is_empty() || state.nodes.values().any(is_due_later);
+    waits && state.active.iter().all(|id| kind(id) == Some("delay"))
 }
 
 /// Whether a run came to the end that its graph leads to, with as many attempts as it says.
