@@ -100,7 +100,7 @@ impl Plan {
     }
 
     fn read(graph: Arc<GraphDefinition>, kinds: &dyn Kinds) -> Result<Self, PlanError> {
-        graph.validate()?;
+        graph.validate_for_builtin()?;
         let layout = Arc::new(Layout::new(&graph)?);
         known::check_graph(Properties::of_graph(&graph.properties))?;
         let settings = RunSettings::read(&graph)?;

@@ -20,6 +20,16 @@ impl Hub {
         created: Created,
         creation_key: Option<&str>,
     ) -> Result<Arc<Session>, HubError> {
+        let (hub, key) = (self.clone(), creation_key.map(str::to_owned));
+        self.carry_through(async move { hub.create_and_tell(id, created, key.as_deref()).await }).await
+    }
+
+    async fn create_and_tell(
+        &self,
+        id: SessionId,
+        created: Created,
+        creation_key: Option<&str>,
+    ) -> Result<Arc<Session>, HubError> {
         let event = Event::Created(Box::new(created));
         let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), event };
         let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
@@ -31,7 +41,7 @@ impl Hub {
             {
                 return self.created_before(creation_key.unwrap_or_default()).await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(self.in_doubt(error, id, None)),
         }
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
         self.inner.news.committed(&session);
@@ -46,6 +56,16 @@ impl Hub {
     /// [`HubError::NotFound`] when the parent never reached that revision;
     /// [`HubError::Constraint`] when the key was used for something else.
     pub async fn fork(
+        &self,
+        parent_id: SessionId,
+        revision: Revision,
+        creation_key: Option<&str>,
+    ) -> Result<Arc<Session>, HubError> {
+        let (hub, key) = (self.clone(), creation_key.map(str::to_owned));
+        self.carry_through(async move { hub.fork_and_tell(parent_id, revision, key.as_deref()).await }).await
+    }
+
+    async fn fork_and_tell(
         &self,
         parent_id: SessionId,
         revision: Revision,
@@ -70,7 +90,7 @@ impl Hub {
                     (fork.origin.parent_id, fork.origin.forked_from_revision) == (Some(parent_id), Some(revision));
                 return if is_the_same { Ok(fork) } else { Err(Constraint::CreationKeyUsed.into()) };
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(self.in_doubt(error, session.id, None)),
         }
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
         self.inner.news.committed(&session);
@@ -80,6 +100,16 @@ impl Hub {
     /// Tells live lists of a session that was stored whole, as by an import.
     pub fn appeared(&self, id: SessionId) {
         self.inner.news.appeared(id);
+    }
+
+    /// The newest state of the session that was made under a key.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotFound`] when it was deleted.
+    pub async fn created_under(&self, key: &str) -> Result<Arc<Session>, HubError> {
+        let id = self.inner.store.session_by_creation_key(key).await?.ok_or(HubError::NotFound)?;
+        self.session(id).await
     }
 
     async fn created_before(&self, key: &str) -> Result<Arc<Session>, HubError> {

@@ -15,6 +15,8 @@ pub(super) enum Decision {
     Events { generation: u64, events: Vec<Arc<RecordedFrame>>, after: Arc<Session> },
     /// The same command id came before and was, or is about to be, answered with this revision.
     Duplicate { generation: u64, revision: Revision },
+    /// An attempt to write it, whose answer was lost, has brought the session to this revision.
+    Written { revision: Revision },
     /// Nothing will be written. As the state it was refused on is ahead of the committed one, the
     /// refusal is as provisional as that state, until the lane has committed it.
     Refused { generation: u64, refusal: Refusal },
@@ -28,8 +30,15 @@ impl Decision {
             Self::Events { generation, .. } | Self::Duplicate { generation, .. } | Self::Refused { generation, .. } => {
                 *generation == current
             }
+            Self::Written { .. } => true,
             Self::Undecided => false,
         }
+    }
+
+    /// The revision of the first event, and the one that the last leads to; none without events.
+    pub fn revisions(&self) -> Option<(Revision, Revision)> {
+        let Self::Events { events, after, .. } = self else { return None };
+        Some((events.first()?.recorded().revision, after.revision))
     }
 }
 
@@ -72,7 +81,7 @@ fn decide_all(
     let mut events = Vec::with_capacity(submission.commands.len());
     let mut after = Arc::clone(session);
     for command in &submission.commands {
-        for event in session::decide(&after, command)? {
+        for event in session::decide_at(&after, command, at)? {
             let recorded = Recorded { session_id: after.id, revision: after.revision + 1, at, event };
             // Deciding and applying agree (a property test says so); if they ever did not, the
             // command is refused rather than a broken history written.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::Hub;
 use super::error::HubError;
-use crate::session::SessionId;
+use crate::session::{SessionId, SessionSummary};
 
 impl Hub {
     /// Deletes a session with everything below it, and tells its viewers.
@@ -13,15 +13,25 @@ impl Hub {
     ///
     /// [`HubError::NotFound`] when there is none.
     pub async fn delete(&self, id: SessionId) -> Result<(), HubError> {
-        let summary = self.inner.store.summary(id).await?;
-        if !self.inner.store.delete_session(id).await? {
-            return Err(HubError::NotFound);
+        let hub = self.clone();
+        self.carry_through(async move { hub.delete_and_tell(id).await }).await
+    }
+
+    async fn delete_and_tell(&self, id: SessionId) -> Result<(), HubError> {
+        let summary = self.inner.store.summary(id).await?.ok_or(HubError::NotFound)?;
+        match self.inner.store.delete_session(id).await {
+            Ok(true) => {
+                self.tell_deleted(summary);
+                Ok(())
+            }
+            Ok(false) => Err(HubError::NotFound),
+            Err(error) => Err(self.in_doubt(error, id, Some(summary))),
         }
-        self.inner.registry.remove_deleted(id);
-        if let Some(summary) = summary {
-            self.inner.news.deleted(summary);
-        }
-        Ok(())
+    }
+
+    pub(super) fn tell_deleted(&self, summary: SessionSummary) {
+        self.inner.registry.remove_deleted(summary.id);
+        self.inner.news.deleted(summary);
     }
 
     /// Deletes a group with its sessions and memories; false when there was none.
@@ -30,8 +40,13 @@ impl Hub {
     ///
     /// When the database is away.
     pub async fn delete_group(&self, group_id: Uuid) -> Result<bool, HubError> {
+        let hub = self.clone();
+        self.carry_through(async move { hub.delete_whole_group(group_id).await }).await
+    }
+
+    async fn delete_whole_group(&self, group_id: Uuid) -> Result<bool, HubError> {
         for id in self.inner.store.sessions_of_group(group_id).await? {
-            match self.delete(id).await {
+            match self.delete_and_tell(id).await {
                 Ok(()) | Err(HubError::NotFound) => {}
                 Err(error) => return Err(error),
             }

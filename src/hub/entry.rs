@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
+use super::backlog::Load;
 use super::decision::Decision;
 use super::error::HubError;
 use super::live::{Head, Live};
-use super::submission::{Outcome, Reply, Submission};
+use super::slot::Slot;
+use super::submission::{Outcome, Submission};
+use crate::session::Revision;
 
 /// A submission on its way through a lane.
 #[derive(Debug)]
@@ -13,14 +18,29 @@ pub(super) struct Entry {
     pub live: Arc<Live>,
     pub submission: Submission,
     pub decision: Decision,
-    pub reply: Reply,
+    pub slot: Arc<Slot>,
+    pub load: Load,
+    /// Writes of this entry that nobody knows the outcome of.
+    pub attempts: Vec<Attempt>,
 }
 
-/// Receives entries: decides those whose decision is missing or void, and answers those whose
-/// session was deleted.
-pub(super) fn take(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
-    let mut ready = Vec::with_capacity(entries.size_hint().0);
-    for mut entry in entries {
+/// A write that may have taken effect, or yet take effect, although its answer was lost.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    pub batch: i64,
+    /// The revision of the entry's first event in it, and the one that it led to.
+    pub first: Revision,
+    pub last: Revision,
+}
+
+/// Receives entries: drops those whose caller has been told that they are not carried out, decides those
+/// whose decision is missing or void, and answers those whose session was deleted.
+pub(super) fn take(entries: Vec<Entry>) -> Vec<Entry> {
+    let (open, expired): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(is_in_time);
+    // Before anything is decided: what was decided after them is void.
+    expired.into_iter().for_each(drop_expired);
+    let mut ready = Vec::with_capacity(open.len());
+    for mut entry in open {
         let is_deleted = matches!(entry.live.head(), Head::Deleted(_));
         {
             let mut staged = entry.live.staged.lock();
@@ -37,6 +57,30 @@ pub(super) fn take(entries: impl Iterator<Item = Entry>) -> Vec<Entry> {
         }
     }
     ready
+}
+
+/// Whether an entry may still be written. One whose time is nearly up is answered here.
+fn is_in_time(entry: &Entry) -> bool {
+    if entry.slot.deadline() <= Instant::now() {
+        entry.slot.expire();
+    }
+    entry.slot.is_open()
+}
+
+/// Forgets an entry that will not be written, and what was staged on it. Between two batches nothing of
+/// the session is being written, so what is committed is what is left.
+fn drop_expired(entry: Entry) {
+    let Entry { live, decision, .. } = entry;
+    let is_staged = {
+        let mut staged = live.staged.lock();
+        staged.queued -= 1;
+        staged.lane_decides &= staged.queued > 0;
+        matches!(decision, Decision::Events { .. }) && decision.holds_for(staged.generation)
+    };
+    if is_staged {
+        live.restage(live.head().session());
+    }
+    metrics::counter!("relive_commands_expired_total").increment(1);
 }
 
 /// Counts entries as queued again, so that nothing new is staged before they are decided. To be
@@ -63,9 +107,13 @@ impl Tally {
         let result = match &outcome {
             Ok(receipt) if receipt.duplicate => "duplicate",
             Ok(_) => "accepted",
-            Err(HubError::Refused(_) | HubError::CannotRun(_) | HubError::NotFound | HubError::Constraint(_)) => {
-                "refused"
-            }
+            Err(
+                HubError::Refused(_)
+                | HubError::CannotRun(_)
+                | HubError::BadSignal(_)
+                | HubError::NotFound
+                | HubError::Constraint(_),
+            ) => "refused",
             Err(HubError::Unavailable | HubError::Internal) => "failed",
         };
         for command in &entry.submission.commands {
@@ -75,7 +123,7 @@ impl Tally {
                 None => self.0.push((kind, result, 1)),
             }
         }
-        entry.reply.send(outcome);
+        entry.slot.answer(outcome);
     }
 }
 

@@ -15,6 +15,9 @@ pub enum HubError {
     /// The built-in engine cannot run the session's graph here.
     #[error("{0}")]
     CannotRun(String),
+    /// The node it was sent to could do nothing with it.
+    #[error("{0}")]
+    BadSignal(String),
     /// The database is away, or the server is shutting down. Trying again may help.
     #[error("the server cannot take this now; try again")]
     Unavailable,
@@ -31,7 +34,9 @@ impl From<StorageError> for HubError {
                 tracing::warn!(error = %source, "database unavailable");
                 Self::Unavailable
             }
-            StorageError::Fenced | StorageError::TimedOut => Self::Unavailable,
+            StorageError::Fenced | StorageError::TimedOut | StorageError::Cancelled | StorageError::TooLate => {
+                Self::Unavailable
+            }
             other => {
                 tracing::error!(error = %other, "database operation failed");
                 Self::Internal

@@ -75,7 +75,7 @@ impl Feed {
         if log.by_sequence.len() > LOG {
             log.forget_oldest();
         }
-        drop(log);
+        // Still locked, or a later number could be told of before this one, and then be taken back.
         self.newest.send_replace(sequence);
     }
 
@@ -84,12 +84,9 @@ impl Feed {
         if self.newest.receiver_count() == 0 {
             return;
         }
-        let newest = {
-            let mut log = self.log.lock();
-            let newest = log.newest + 1;
-            *log = Log { newest, floor: newest, ..Log::default() };
-            newest
-        };
+        let mut log = self.log.lock();
+        let newest = log.newest + 1;
+        *log = Log { newest, floor: newest, ..Log::default() };
         self.newest.send_replace(newest);
     }
 
@@ -140,5 +137,25 @@ impl FeedCursor {
             changes.push(change.clone());
         }
         Some(changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was told of last is the newest, however the threads took turns.
+    #[test]
+    fn the_sequence_never_goes_back() {
+        for _ in 0..200 {
+            let feed = Arc::new(Feed::default());
+            let follower = feed.newest.subscribe();
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| (0..50).for_each(|_| feed.changed(SessionId::generate())));
+                }
+            });
+            assert_eq!(*follower.borrow(), feed.log.lock().newest);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! An engine's grip on a session, for engines that live in the server's own process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -13,6 +14,8 @@ use crate::session::{Command, Event, NodeId, Revision, Session, SessionId, Sessi
 
 /// How many journal events a receiver that fell behind reads at once.
 const PAGE: u32 = 500;
+/// Before a session that could not be read is asked for again.
+const RETRY: Duration = Duration::from_millis(500);
 
 /// How a session that no longer runs ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,10 +167,15 @@ fn end_of(head: &Head) -> Option<EndReason> {
 }
 
 async fn watch_end(hub: Hub, id: SessionId, cancelled: CancellationToken, dropped: CancellationToken) {
-    let Ok(mut subscription) = hub.subscribe(id).await else {
-        return cancelled.cancel();
-    };
     let ended = async {
+        let mut subscription = loop {
+            match hub.subscribe(id).await {
+                Ok(subscription) => break subscription,
+                Err(HubError::NotFound) => return,
+                // It cannot be read now, which is no end of it.
+                Err(_) => tokio::time::sleep(RETRY).await,
+            }
+        };
         while end_of(&subscription.head()).is_none() {
             subscription.changed().await;
         }

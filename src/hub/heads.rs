@@ -56,7 +56,8 @@ impl<'a> Heads<'a> {
 
     /// What the batch writes.
     pub fn batch<'b>(&'b self, id: i64, entries: &'b [Entry]) -> Batch<'b> {
-        let mut batch = Batch { id, ..Batch::default() };
+        let deadline = entries.iter().map(|entry| entry.slot.deadline()).min();
+        let mut batch = Batch { id, deadline, ..Batch::default() };
         for entry in entries {
             let Decision::Events { events, after, .. } = &entry.decision else { continue };
             let group_id = after.origin.group_id;

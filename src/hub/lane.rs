@@ -1,13 +1,17 @@
 //! A lane: writes what was staged while its last commit ran, as one statement.
 //!
 //! There is no timer. Under light load a batch is one command and its latency one commit; under
-//! heavy load batches grow and the cost per command falls.
+//! heavy load batches grow and the cost per command falls. How far they grow is bounded in rows and in
+//! bytes, so that nobody waits long for the batch that is being written.
 //!
 //! What can go wrong, and what happens then:
 //!
-//! - *The connection breaks.* Whether the batch was written is unknown, so the lane looks for it
-//!   before it writes it again, for as long as it takes. Meanwhile the backlog fills, and once it
-//!   is full new commands are refused with `unavailable`.
+//! - *The connection breaks, or the database does not answer.* Whether the batch was written is unknown,
+//!   so the lane looks for it before it does anything else, for as long as it takes. What was not written
+//!   goes back into the backlog. Commands whose time is up are answered with `unavailable` meanwhile, and
+//!   are not written any more: the batch itself carries a deadline, which the database heeds.
+//! - *A session cannot be written in time*, as when somebody holds its row. From then on it is written by
+//!   itself, and waits between its attempts, so that it holds up no other.
 //! - *Another writer was first.* The sessions it touched are reloaded, their commands decided
 //!   again, and the batch is written anew. The others in the batch are kept as they are.
 //! - *Something in the batch cannot be written.* The batch is taken apart until only that command
@@ -22,8 +26,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::adoption::Adoption;
+use super::backlog::{Backlog, Load, Place};
 use super::decision::Decision;
-use super::entry::{Entry, Tally, answer, hold, take};
+use super::entry::{Attempt, Entry, Tally, answer, hold, take};
 use super::error::HubError;
 use super::heads::{Advance, Heads};
 use super::keyframes::Keyframes;
@@ -34,21 +39,26 @@ use super::submission::Receipt;
 use crate::session::{Revision, SessionId, ambient};
 use crate::storage::{Batch, StorageError};
 
-/// Entries in one commit at most.
-const BATCH: usize = 1_024;
+/// Rows in one commit at most, if one entry alone has not more: some ten milliseconds.
+const BATCH_ROWS: usize = 1_024;
+/// Bytes of memory that the commands of one commit take at most, if one entry alone has not more.
+const BATCH_BYTES: usize = 4 << 20;
 /// States of other servers that wait to be taken over; beyond it, whoever has read them waits.
 const ADOPTIONS: usize = 16;
 /// How often a batch that keeps losing races is decided again before its commands are refused.
 const RACES: usize = 50;
-/// How long a batch may take before the database counts as away.
-const COMMIT: Duration = Duration::from_secs(15);
+/// How long a batch may take before the database counts as away: longer than the database itself lets a
+/// statement take, which is an answer.
+const COMMIT: Duration = Duration::from_secs(6);
+/// How long a look for a batch may take.
+const LOOK: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
 /// The way into a lane.
 #[derive(Debug)]
 pub(super) struct LaneHandle {
-    sender: mpsc::Sender<Entry>,
+    backlog: Arc<Backlog>,
     adoptions: mpsc::Sender<Adoption>,
     healthy: watch::Receiver<bool>,
 }
@@ -59,25 +69,27 @@ impl LaneHandle {
         self.adoptions.clone()
     }
 
-    /// A place in the lane. Waits while it is full, unless the database is away.
-    pub async fn reserve(&self) -> Result<mpsc::Permit<'_, Entry>, HubError> {
-        match self.sender.try_reserve() {
-            Ok(permit) => return Ok(permit),
-            Err(mpsc::error::TrySendError::Closed(())) => return Err(HubError::Unavailable),
-            Err(mpsc::error::TrySendError::Full(())) => {}
-        }
-        let mut healthy = self.healthy.clone();
-        tokio::select! {
-            biased;
-            permit = self.sender.reserve() => permit.map_err(|_| HubError::Unavailable),
-            _ = healthy.wait_for(|healthy| !healthy) => Err(HubError::Unavailable),
-        }
+    /// A place in the lane. Waits while the lane, or the session's share of it, is full, unless the database
+    /// is away.
+    pub async fn reserve(&self, id: SessionId, load: Load) -> Result<Place<'_>, HubError> {
+        self.backlog.reserve(id, load, &self.healthy).await
+    }
+
+    /// Answers everybody: the lane has been ended.
+    pub fn give_up(&self) {
+        self.backlog.give_up();
+    }
+
+    /// Answers those whose time is up, for ever.
+    pub fn answer_in_time(&self) -> impl Future<Output = ()> + Send + use<> {
+        let backlog = Arc::clone(&self.backlog);
+        async move { backlog.answer_in_time().await }
     }
 }
 
 pub(super) struct Lane {
     store: Arc<dyn Store>,
-    receiver: mpsc::Receiver<Entry>,
+    backlog: Arc<Backlog>,
     adoptions: mpsc::Receiver<Adoption>,
     news: News,
     keyframes: Keyframes,
@@ -85,23 +97,38 @@ pub(super) struct Lane {
     writer: Option<Box<dyn BatchWriter>>,
     /// Names the next batch; the upper half is random, so that two processes do not meet.
     next_batch: i64,
+    /// Rows in the next batch at most: fewer after one that took too long.
+    rows: usize,
+    /// The pause after the next failure of the database.
+    retry: Duration,
+    stop: CancellationToken,
 }
 
 impl Lane {
-    /// A lane in which up to `backlog` commands may wait.
-    pub fn new(store: Arc<dyn Store>, backlog: usize, news: News, keyframes: Keyframes) -> (Self, LaneHandle) {
-        let (sender, receiver) = mpsc::channel(backlog);
+    /// A lane that takes its commands from `backlog`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        backlog: Backlog,
+        news: News,
+        keyframes: Keyframes,
+        stop: CancellationToken,
+    ) -> (Self, LaneHandle) {
+        let backlog = Arc::new(backlog);
         let (adopt, adoptions) = mpsc::channel(ADOPTIONS);
         let healthy = watch::Sender::new(true);
-        let handle = LaneHandle { sender, adoptions: adopt, healthy: healthy.subscribe() };
+        let handle = LaneHandle { backlog: Arc::clone(&backlog), adoptions: adopt, healthy: healthy.subscribe() };
         let next_batch = (ambient::random().cast_signed() & i64::MAX) >> 32 << 32 | 1;
-        (Self { store, receiver, adoptions, news, keyframes, healthy, writer: None, next_batch }, handle)
+        let (rows, retry, writer) = (BATCH_ROWS, FIRST_RETRY, None);
+        let lane = Self { store, backlog, adoptions, news, keyframes, healthy, writer, next_batch, rows, retry, stop };
+        (lane, handle)
     }
 
-    /// Runs until told to stop, and then until everything accepted is written.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut entries = Vec::new();
+    /// Runs until told to stop, and then until everything accepted is written or answered.
+    pub async fn run(mut self) {
+        let backlog = Arc::clone(&self.backlog);
+        let mut is_closed = false;
         loop {
+            let limit = Load { entries: self.rows, rows: self.rows, bytes: BATCH_BYTES };
             let received = tokio::select! {
                 biased;
                 // Few, and quick: they were read and folded beforehand.
@@ -109,18 +136,16 @@ impl Lane {
                     self.adopt(adoption);
                     continue;
                 }
-                received = self.receiver.recv_many(&mut entries, BATCH) => received,
-                () = stop.cancelled(), if !self.receiver.is_closed() => {
-                    self.receiver.close();
+                () = self.stop.cancelled(), if !is_closed => {
+                    backlog.close();
+                    is_closed = true;
                     continue;
                 }
+                received = backlog.next(limit) => received,
             };
-            if received == 0 {
-                return;
-            }
-            metrics::gauge!("relive_backlog").set(self.receiver.len() as f64);
-            let ready = take(entries.drain(..));
-            self.settle(ready).await;
+            let Some(entries) = received else { return };
+            metrics::gauge!("relive_backlog").set(backlog.len() as f64);
+            self.settle(take(entries)).await;
         }
     }
 
@@ -133,15 +158,19 @@ impl Lane {
         }
     }
 
-    /// Brings entries to their end: every reply is answered when this returns.
+    /// Brings entries to their end: when this returns, each is answered or back in the backlog.
     async fn settle(&mut self, mut entries: Vec<Entry>) {
         for _ in 0..RACES {
             if entries.is_empty() {
                 return;
             }
-            match self.write(&entries).await {
+            match self.write(&mut entries).await {
                 Ok(()) => return self.publish(entries),
                 Err(StorageError::Fenced) => entries = self.decide_again(entries).await,
+                Err(error) if error.is_transient() => {
+                    hold(&entries);
+                    return self.try_later(entries, &error).await;
+                }
                 Err(error) if entries.len() == 1 => return self.abandon(entries, error.into()).await,
                 Err(_) => return Box::pin(self.take_apart(entries)).await,
             }
@@ -149,10 +178,36 @@ impl Lane {
         self.abandon(entries, HubError::Unavailable).await;
     }
 
+    /// Puts entries, which count as queued, back in front of the backlog.
+    async fn try_later(&mut self, entries: Vec<Entry>, error: &StorageError) {
+        if matches!(error, StorageError::Cancelled | StorageError::TimedOut) {
+            tracing::warn!(%error, entries = entries.len(), "a batch took too long; smaller ones are tried");
+            self.rows = (self.rows / 2).max(1);
+            return self.backlog.put_back(entries, true);
+        }
+        tracing::warn!(%error, entries = entries.len(), "the database is away; a batch waits");
+        self.backlog.put_back(entries, false);
+        tokio::time::sleep(self.retry).await;
+        self.retry = (self.retry * 2).min(LAST_RETRY);
+    }
+
     /// Writes one batch. Comes back only when it is known to be written, or known not to be.
-    async fn write(&mut self, entries: &[Entry]) -> Result<(), StorageError> {
+    async fn write(&mut self, entries: &mut [Entry]) -> Result<(), StorageError> {
         let id = self.next_batch;
         self.next_batch += 1;
+        let outcome = self.write_as(id, entries).await;
+        if matches!(outcome, Err(StorageError::Unavailable(_) | StorageError::TimedOut)) {
+            // Not written when it was looked for; but what is on its way to the database may come there yet.
+            for entry in entries {
+                if let Some((first, last)) = entry.decision.revisions() {
+                    entry.attempts.push(Attempt { batch: id, first, last });
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn write_as(&mut self, id: i64, entries: &[Entry]) -> Result<(), StorageError> {
         let heads = Heads::of(entries);
         if !heads.are_dense() {
             tracing::error!("a batch does not follow on what is committed; its sessions are decided again");
@@ -163,120 +218,148 @@ impl Lane {
             return Ok(());
         }
         let started = Instant::now();
-        let mut outcome = self.try_write(&batch).await;
-        let mut pause = FIRST_RETRY;
-        let mut is_unknown = false;
-        loop {
-            match &outcome {
-                Err(error) if error.is_transient() => {
-                    tracing::warn!(%error, events = batch.events.len(), "the database is away; the batch waits");
-                    is_unknown = true;
-                    self.writer = None;
-                    self.healthy.send_replace(false);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LAST_RETRY);
-                }
-                // What this attempt ran into may be an earlier one, which came through after all.
-                Err(_) if is_unknown => {}
-                _ => break,
+        let outcome = match self.try_write(&batch).await {
+            Err(error @ (StorageError::Unavailable(_) | StorageError::TimedOut)) => {
+                self.find_out(&batch, entries, error).await
             }
-            outcome = match (self.store.has_batch(&batch).await, outcome) {
-                (Ok(true), _) => Ok(()),
-                (Ok(false), Err(error)) if error.is_transient() => self.try_write(&batch).await,
-                (Ok(false), known) => {
-                    outcome = known;
-                    break;
-                }
-                (Err(error), _) => Err(error),
-            };
+            known => known,
+        };
+        match &outcome {
+            Err(StorageError::Unavailable(_) | StorageError::TimedOut) => {}
+            // Its clock, or ours, has been set: a new writer looks at both.
+            Err(StorageError::TooLate) => self.writer = None,
+            _ => drop(self.healthy.send_if_modified(|healthy| !std::mem::replace(healthy, true))),
         }
-        self.healthy.send_if_modified(|healthy| !std::mem::replace(healthy, true));
         metrics::histogram!("relive_commit_seconds").record(started.elapsed().as_secs_f64());
         metrics::histogram!("relive_commit_events").record(batch.events.len() as f64);
         outcome
     }
 
     async fn try_write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            None => self.writer.insert(self.store.writer().await?),
+        let writing = async {
+            let writer = match &mut self.writer {
+                Some(writer) => writer,
+                None => self.writer.insert(self.store.writer().await?),
+            };
+            writer.write(batch).await
         };
         // A database that neither answers nor disconnects counts as away.
-        tokio::time::timeout(COMMIT, writer.write(batch)).await.unwrap_or(Err(StorageError::TimedOut))
+        tokio::time::timeout(COMMIT, writing).await.unwrap_or(Err(StorageError::TimedOut))
+    }
+
+    /// Whether a batch was written whose answer was lost. Waits for the database, unless the server stops
+    /// and nobody waits for an answer any more.
+    async fn find_out(&mut self, batch: &Batch<'_>, entries: &[Entry], lost: StorageError) -> Result<(), StorageError> {
+        tracing::warn!(error = %lost, events = batch.events.len(), "it is unknown whether a batch was written");
+        self.writer = None;
+        self.healthy.send_replace(false);
+        let mut pause = FIRST_RETRY;
+        loop {
+            let look = tokio::time::timeout(LOOK, self.store.has_batch(batch)).await;
+            match look.unwrap_or(Err(StorageError::TimedOut)) {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(lost),
+                Err(error) => tracing::debug!(%error, "the batch cannot be looked for"),
+            }
+            if self.stop.is_cancelled() && !entries.iter().any(|entry| entry.slot.is_open()) {
+                return Err(lost);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_RETRY);
+        }
     }
 
     /// After a lost race: reloads the sessions that others moved on, and decides their entries anew.
     async fn decide_again(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
         metrics::counter!("relive_races_lost_total").increment(1);
-        let Ok((overtaken, known)) = self.overtaken(&entries).await else {
-            return entries;
-        };
-        if overtaken.is_empty() && entries.len() > 1 {
+        let found = self.overtaken(&entries).await;
+        if matches!(&found, Ok((overtaken, _)) if overtaken.is_empty()) && entries.len() > 1 {
             // Nobody else is in the way: two entries of this batch are in each other's.
             Box::pin(self.take_apart(entries)).await;
             return Vec::new();
         }
         hold(&entries);
-        for live in overtaken.values() {
-            self.reload(live).await;
-        }
-        for entry in &mut entries {
-            let Some(command_id) = &entry.submission.command_id else { continue };
-            if let Some(revision) = known.get(&(entry.live.id(), Arc::clone(command_id))) {
-                let mut staged = entry.live.staged.lock();
-                staged.recent.insert(Arc::clone(command_id), *revision);
-                // Not left to `recent`, which may hold fewer than there are here.
-                entry.decision = Decision::Duplicate { generation: staged.generation, revision: *revision };
+        let reloaded = match found {
+            Ok((overtaken, settled)) => self.reload_all(&overtaken).await.map(|()| settled),
+            Err(error) => Err(error),
+        };
+        match reloaded {
+            Ok(settled) => {
+                entries.iter_mut().for_each(|entry| settled.apply_to(entry));
+                take(entries)
+            }
+            Err(error) => {
+                self.try_later(entries, &error).await;
+                Vec::new()
             }
         }
-        take(entries.into_iter())
     }
 
     /// The sessions that are not where this process believes them to be, or whose command ids were
-    /// carried out elsewhere; and those command ids.
-    async fn overtaken(&self, entries: &[Entry]) -> Result<(Overtaken, KnownCommands), StorageError> {
+    /// carried out elsewhere; and which entries were carried out already.
+    async fn overtaken(&self, entries: &[Entry]) -> Result<(Overtaken, Settled), StorageError> {
         let ids: Vec<SessionId> = Heads::of(entries).by_session.into_keys().collect();
         let revisions = self.store.revisions(&ids).await?;
         let command_ids = entries.iter().filter_map(|entry| match &entry.decision {
             Decision::Events { .. } => Some((entry.live.id(), Arc::clone(entry.submission.command_id.as_ref()?))),
             _ => None,
         });
-        let known = self.store.command_revisions(command_ids.collect()).await?;
+        let commands = self.store.command_revisions(command_ids.collect()).await?;
+        let attempted: Vec<(SessionId, Revision)> = entries
+            .iter()
+            .flat_map(|entry| entry.attempts.iter().map(|attempt| (entry.live.id(), attempt.first)))
+            .collect();
+        let batches = match &attempted[..] {
+            [] => HashMap::new(),
+            attempted => self.store.batches_of(attempted).await?,
+        };
+        let settled = Settled { commands, batches };
         let mut overtaken = Overtaken::new();
         for entry in entries {
             let id = entry.live.id();
-            let is_known = |command_id: &Arc<str>| known.contains_key(&(id, Arc::clone(command_id)));
-            if revisions.get(&id) != Some(&entry.live.head().session().revision)
-                || entry.submission.command_id.as_ref().is_some_and(is_known)
-            {
+            if revisions.get(&id) != Some(&entry.live.head().session().revision) || settled.knows(entry) {
                 overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
             }
         }
-        Ok((overtaken, known))
+        Ok((overtaken, settled))
     }
 
-    /// Replaces what is in memory of a session by what is stored, waiting for the database.
-    async fn reload(&mut self, live: &Live) {
-        let mut pause = FIRST_RETRY;
-        loop {
-            match self.store.session(live.id()).await {
-                Ok(Some(session)) => {
-                    live.reload(Arc::new(session));
-                    return self.news.feed.changed(live.id());
-                }
-                Ok(None) => return live.retire_deleted(),
-                Err(error) if error.is_transient() => {
-                    self.healthy.send_replace(false);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LAST_RETRY);
-                }
-                Err(error) => {
-                    // Nothing can be decided on a history that cannot be read: the live copy goes,
-                    // and the next access meets the same error and reports it.
-                    tracing::error!(%error, session_id = %live.id(), "cannot reload the session");
-                    return live.retire_deleted();
-                }
+    async fn reload_all(&self, overtaken: &Overtaken) -> Result<(), StorageError> {
+        for live in overtaken.values() {
+            self.reload(live).await?;
+        }
+        Ok(())
+    }
+
+    /// Replaces what is in memory of a session by what is stored. Only a session that is not stored any
+    /// more is gone: one that cannot be read stays as it was committed last.
+    ///
+    /// # Errors
+    ///
+    /// When trying again may help.
+    async fn reload(&self, live: &Live) -> Result<(), StorageError> {
+        let read = tokio::time::timeout(LOOK, self.store.session(live.id())).await;
+        match read.unwrap_or(Err(StorageError::TimedOut)) {
+            Ok(Some(session)) => {
+                live.reload(Arc::new(session));
+                self.news.feed.changed(live.id());
             }
+            Ok(None) => live.retire_deleted(),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, session_id = %live.id(), "cannot reload the session");
+                live.restage(live.head().session());
+            }
+        }
+        Ok(())
+    }
+
+    /// The same where something staged is void anyhow: without the database it goes on from what was
+    /// committed last, and the fence sees to it that nothing is written on what is out of date.
+    async fn reload_or_restage(&self, live: &Live) {
+        if let Err(error) = self.reload(live).await {
+            tracing::warn!(%error, session_id = %live.id(), "cannot reload the session now");
+            live.restage(live.head().session());
         }
     }
 
@@ -300,10 +383,10 @@ impl Lane {
         let entries: Vec<Entry> = sessions.into_iter().flatten().collect();
         hold(&entries);
         if let Some(live) = entries.first().map(|entry| Arc::clone(&entry.live)) {
-            self.reload(&live).await;
+            self.reload_or_restage(&live).await;
         }
         for entry in entries {
-            let alone = take(std::iter::once(entry));
+            let alone = take(vec![entry]);
             self.settle(alone).await;
         }
     }
@@ -313,7 +396,7 @@ impl Lane {
         for entry in entries {
             let live = Arc::clone(&entry.live);
             self.refuse(entry, error.clone());
-            self.reload(&live).await;
+            self.reload_or_restage(&live).await;
         }
     }
 
@@ -336,7 +419,10 @@ impl Lane {
     }
 
     /// Shows what was committed, then answers: whoever has an answer can already read its effect.
-    fn publish(&self, entries: Vec<Entry>) {
+    fn publish(&mut self, entries: Vec<Entry>) {
+        self.rows = (self.rows * 2).min(BATCH_ROWS);
+        self.retry = FIRST_RETRY;
+        self.backlog.went_well(entries.iter().map(|entry| entry.live.id()));
         for Advance { live, before, after, events } in Heads::of(&entries).by_session.into_values() {
             let Some(after) = after else { continue };
             live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
@@ -348,6 +434,7 @@ impl Lane {
             let receipt = match &entry.decision {
                 Decision::Events { after, .. } => Receipt { revision: after.revision, duplicate: false },
                 Decision::Duplicate { revision, .. } => Receipt { revision: *revision, duplicate: true },
+                Decision::Written { revision } => Receipt { revision: *revision, duplicate: false },
                 Decision::Refused { refusal, .. } => {
                     let refusal = refusal.clone();
                     self.refuse(entry, refusal.into());
@@ -362,4 +449,40 @@ impl Lane {
 }
 
 type Overtaken = BTreeMap<SessionId, Arc<Live>>;
-type KnownCommands = HashMap<(SessionId, Arc<str>), Revision>;
+
+/// What was found to have been carried out already, of the entries of a batch that lost a race.
+struct Settled {
+    commands: HashMap<(SessionId, Arc<str>), Revision>,
+    /// The batches of the events that lost attempts would have written.
+    batches: HashMap<(SessionId, Revision), i64>,
+}
+
+impl Settled {
+    /// The revision that an attempt has led to whose answer was lost.
+    fn attempt(&self, entry: &Entry) -> Option<Revision> {
+        let took_effect =
+            |attempt: &&Attempt| self.batches.get(&(entry.live.id(), attempt.first)) == Some(&attempt.batch);
+        entry.attempts.iter().find(took_effect).map(|attempt| attempt.last)
+    }
+
+    fn command(&self, entry: &Entry) -> Option<Revision> {
+        let command_id = Arc::clone(entry.submission.command_id.as_ref()?);
+        self.commands.get(&(entry.live.id(), command_id)).copied()
+    }
+
+    fn knows(&self, entry: &Entry) -> bool {
+        self.attempt(entry).is_some() || self.command(entry).is_some()
+    }
+
+    /// Takes an entry that was carried out for done.
+    fn apply_to(&self, entry: &mut Entry) {
+        if let Some(revision) = self.attempt(entry) {
+            entry.decision = Decision::Written { revision };
+        } else if let (Some(command_id), Some(revision)) = (&entry.submission.command_id, self.command(entry)) {
+            let mut staged = entry.live.staged.lock();
+            staged.recent.insert(Arc::clone(command_id), revision);
+            // Not left to `recent`, which may hold fewer than there are here.
+            entry.decision = Decision::Duplicate { generation: staged.generation, revision };
+        }
+    }
+}

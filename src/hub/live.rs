@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::publication::{Publication, RecordedFrame};
-use crate::session::{Recorded, Revision, Session, SessionId};
+use super::weight;
+use crate::session::{Revision, Session, SessionId};
 
 /// Events kept for viewers that are a little behind; further back they come from the journal.
 const RING_EVENTS: usize = 256;
@@ -110,46 +111,13 @@ struct Ring {
 
 impl Ring {
     fn push(&mut self, event: Arc<RecordedFrame>) {
-        let bytes = weight(event.recorded());
+        let bytes = weight::event(event.recorded());
         self.bytes += bytes;
         self.events.push_back((event, bytes));
         while self.events.len() > RING_EVENTS || (self.bytes > RING_BYTES && self.events.len() > 1) {
             self.bytes -= self.events.pop_front().map_or(0, |(_, bytes)| bytes);
         }
     }
-}
-
-/// What an event keeps in memory, roughly: only payloads of any size matter.
-fn weight(recorded: &Recorded) -> usize {
-    use crate::session::Event;
-    fn json(value: &serde_json::Value) -> usize {
-        use serde_json::Value;
-        match value {
-            Value::String(text) => 32 + text.len(),
-            Value::Array(items) => 32 + items.iter().map(json).sum::<usize>(),
-            Value::Object(members) => {
-                64 + members.iter().map(|(key, value)| 32 + key.len() + json(value)).sum::<usize>()
-            }
-            _ => 32,
-        }
-    }
-    let payload = match &recorded.event {
-        Event::Completed { outputs } => outputs.as_deref().map_or(0, json),
-        Event::NodeStatusChanged { output, input, .. } => {
-            [output, input].into_iter().flatten().map(|value| json(value)).sum()
-        }
-        Event::ContextSet { value, .. } => json(value),
-        Event::ProposalSet { proposal } => json(proposal),
-        Event::Signalled { payload, .. } => json(payload),
-        Event::MessageAdded(message) => message.content.as_deref().map_or(0, str::len),
-        Event::MemoryAdded(memory) => memory.row.as_ref().map_or(0, |row| row.content.len()),
-        Event::Created(created) => {
-            let nodes = created.graph.as_ref().map_or(0, |graph| graph.nodes.len());
-            nodes * 256 + created.forked.as_ref().map_or(0, |forked| forked.state.weight())
-        }
-        _ => 0,
-    };
-    256 + payload
 }
 
 impl Live {

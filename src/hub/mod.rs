@@ -15,7 +15,9 @@
 //! Idle sessions leave memory after [`HubOptions::idle_after`]; the next access loads them again.
 
 mod adoption;
+mod aftermath;
 mod agents;
+mod backlog;
 mod catch_up;
 mod chunks;
 mod creation;
@@ -38,9 +40,11 @@ mod prices;
 mod publication;
 mod queue;
 mod registry;
+mod slot;
 mod store;
 mod submission;
 mod undriven;
+mod weight;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,12 +67,16 @@ pub use store::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 pub use submission::{Outcome, Receipt, Reply, Submission};
 
 use agents::AgentNames;
+use backlog::{Backlog, Load};
 use catch_up::CatchUp;
 use feed::Feed;
 use lane::{Lane, LaneHandle};
 use news::News;
 use notices::Notices;
 use registry::Registry;
+
+/// Commands of one session that may wait in its lane: as many as a batch takes at most, twice.
+const SHARE_ENTRIES: usize = 2_048;
 
 /// How the hub is sized. Each field says its default.
 #[derive(Clone, Debug)]
@@ -78,6 +86,12 @@ pub struct HubOptions {
     /// Commands that may wait in one lane (4,096). Beyond it a command waits, or is refused with
     /// `unavailable` while the database is away.
     pub backlog: usize,
+    /// Bytes of memory that the commands waiting in one lane may take (64 MiB), and those of one session a
+    /// quarter of it. The same then as for `backlog`.
+    pub backlog_bytes: usize,
+    /// How long a command may take (8 s). Then it is answered with `unavailable`, and not carried out
+    /// later.
+    pub answer_within: Duration,
     /// How long a session without viewers and pending commands stays in memory (60 s).
     pub idle_after: Duration,
     /// How many numbers the embedding of a memory has (1,536).
@@ -94,11 +108,23 @@ impl Default for HubOptions {
         Self {
             lanes: 4,
             backlog: 4_096,
+            backlog_bytes: 64 << 20,
+            answer_within: Duration::from_secs(8),
             idle_after: Duration::from_mins(1),
             embedding_dimension: 1_536,
             check_every: Duration::from_secs(20),
             prices: Prices::default(),
         }
+    }
+}
+
+impl HubOptions {
+    /// What may wait in one lane.
+    fn backlog(&self) -> Backlog {
+        let entries = self.backlog.max(1);
+        let lane = Load { entries, rows: entries * 16, bytes: self.backlog_bytes };
+        let share = Load { entries: entries.min(SHARE_ENTRIES), rows: entries * 2, bytes: self.backlog_bytes / 4 };
+        Backlog::new(lane, share, self.answer_within)
     }
 }
 
@@ -122,6 +148,8 @@ struct Inner {
     chunks: chunks::Chunks,
     gate: gate::Gate,
     stop: CancellationToken,
+    /// Ends the lanes, whatever they are waiting for.
+    give_up: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -135,11 +163,21 @@ impl Hub {
         let notices = Notices::new();
         let news = News::new(notices.clone());
         let keyframes = keyframes::spawn(Arc::clone(&store), &tasks, stop.clone());
+        let give_up = CancellationToken::new();
         let lanes: Vec<LaneHandle> = (0..options.lanes.max(1))
             .map(|_| {
-                let backlog = options.backlog.max(1);
-                let (lane, handle) = Lane::new(Arc::clone(&store), backlog, news.clone(), keyframes.clone());
-                tasks.spawn(lane.run(stop.clone()));
+                let backlog = options.backlog();
+                let (lane, handle) =
+                    Lane::new(Arc::clone(&store), backlog, news.clone(), keyframes.clone(), stop.clone());
+                // Whoever waits is answered for as long as the lane runs.
+                let answering = handle.answer_in_time();
+                tasks.spawn(give_up.clone().run_until_cancelled_owned(async move {
+                    tokio::select! {
+                        biased;
+                        () = lane.run() => {}
+                        () = answering => {}
+                    }
+                }));
                 handle
             })
             .collect();
@@ -163,6 +201,7 @@ impl Hub {
             chunks: chunks::Chunks::default(),
             gate: gate::Gate::default(),
             stop,
+            give_up,
             tasks,
         };
         Self { inner: Arc::new(inner) }
@@ -296,6 +335,8 @@ impl Hub {
         self.inner.tasks.close();
         if tokio::time::timeout(deadline, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("the database did not take every accepted command in time; unanswered ones may be lost");
+            self.inner.give_up.cancel();
+            self.inner.lanes.iter().for_each(LaneHandle::give_up);
         }
         // After the last commit, which others are told of.
         self.inner.notices.shutdown().await;

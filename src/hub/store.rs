@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::session::{Agent, Group, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 use crate::storage::{
-    Batch, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Writer,
+    Batch, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Taken, Writer,
 };
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
@@ -24,6 +24,8 @@ type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 pub trait Store: Debug + Send + Sync + 'static {
     fn writer(&self) -> Answer<'_, Box<dyn BatchWriter>>;
     fn has_batch<'a>(&'a self, batch: &'a Batch<'a>) -> Answer<'a, bool>;
+    fn batches_of<'a>(&'a self, events: &'a [(SessionId, Revision)])
+    -> Answer<'a, HashMap<(SessionId, Revision), i64>>;
 
     fn session(&self, id: SessionId) -> Answer<'_, Option<Session>>;
     fn session_at(&self, id: SessionId, revision: Revision) -> Answer<'_, Option<Session>>;
@@ -63,13 +65,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn delete_group(&self, group_id: Uuid) -> Answer<'_, bool>;
     fn agent(&self, id: Uuid) -> Answer<'_, Option<Agent>>;
 
-    fn take_leases<'a>(
+    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>>;
+    fn renew_leases<'a>(
         &'a self,
         holder: Uuid,
         sessions: &'a [SessionId],
         time: Duration,
-    ) -> Answer<'a, Vec<(SessionId, Revision)>>;
-    fn renew_leases(&self, holder: Uuid, time: Duration) -> Answer<'_, Vec<SessionId>>;
+    ) -> Answer<'a, Vec<SessionId>>;
     fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()>;
     fn park_leases<'a>(&'a self, holder: Uuid, parked: &'a [Parked]) -> Answer<'a, ()>;
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>>;
@@ -125,6 +127,13 @@ impl Store for Storage {
 
     fn has_batch<'a>(&'a self, batch: &'a Batch<'a>) -> Answer<'a, bool> {
         Box::pin(self.has_batch(batch))
+    }
+
+    fn batches_of<'a>(
+        &'a self,
+        events: &'a [(SessionId, Revision)],
+    ) -> Answer<'a, HashMap<(SessionId, Revision), i64>> {
+        Box::pin(self.batches_of(events))
     }
 
     fn session(&self, id: SessionId) -> Answer<'_, Option<Session>> {
@@ -219,17 +228,17 @@ impl Store for Storage {
         Box::pin(self.entity::<Agent>(id))
     }
 
-    fn take_leases<'a>(
+    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {
+        Box::pin(self.take_leases(holder, sessions, time))
+    }
+
+    fn renew_leases<'a>(
         &'a self,
         holder: Uuid,
         sessions: &'a [SessionId],
         time: Duration,
-    ) -> Answer<'a, Vec<(SessionId, Revision)>> {
-        Box::pin(self.take_leases(holder, sessions, time))
-    }
-
-    fn renew_leases(&self, holder: Uuid, time: Duration) -> Answer<'_, Vec<SessionId>> {
-        Box::pin(self.renew_leases(holder, time))
+    ) -> Answer<'a, Vec<SessionId>> {
+        Box::pin(self.renew_leases(holder, sessions, time))
     }
 
     fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()> {

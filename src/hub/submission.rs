@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::backlog::{Load, Place};
 use super::decision::Decision;
 use super::entry::Entry;
 use super::error::HubError;
 use super::lane::LaneHandle;
 use super::live::Live;
 use super::registry::Registry;
+use super::slot::Slot;
 use super::store::Store;
+use super::weight;
 use crate::session::{Command, Refusal, Revision, SessionId, limits};
 
 /// Commands for one session: all are carried out, or none.
@@ -29,6 +32,17 @@ impl Submission {
     #[must_use]
     pub fn new(session_id: SessionId, commands: Vec<Command>) -> Self {
         Self { session_id, commands, command_id: None, expected_revision: None }
+    }
+
+    /// What it takes up while it waits.
+    fn load(&self) -> Load {
+        Load { entries: 1, rows: self.commands.len(), bytes: self.weight() }
+    }
+
+    /// The memory that it takes until it is answered, roughly, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        weight::commands(&self.commands)
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -103,8 +117,8 @@ pub(super) async fn submit(
             None => registry.get(submission.session_id).await?,
         };
         // Before the session's lock, so that the lock is never held across an await.
-        let permit = lane.reserve().await?;
-        match stage(&live, submission, reply, permit) {
+        let place = lane.reserve(submission.session_id, submission.load()).await?;
+        match stage(&live, submission, reply, place) {
             Staging::Staged => return Ok(()),
             Staging::Refused(refusal, submission, reply) => return refuse(store, submission, refusal, reply).await,
             Staging::Retired(returned, unused) => {
@@ -123,7 +137,7 @@ enum Staging {
 }
 
 /// Decides and queues in one critical section: the order of deciding is the order of writing.
-fn stage(live: &Arc<Live>, submission: Submission, reply: Reply, permit: mpsc::Permit<'_, Entry>) -> Staging {
+fn stage(live: &Arc<Live>, submission: Submission, reply: Reply, place: Place<'_>) -> Staging {
     let mut staged = live.staged.lock();
     if staged.retired {
         return Staging::Retired(submission, reply);
@@ -136,7 +150,9 @@ fn stage(live: &Arc<Live>, submission: Submission, reply: Reply, permit: mpsc::P
         }
         decision => {
             staged.queued += 1;
-            permit.send(Entry { live: Arc::clone(live), submission, decision, reply });
+            let slot = Arc::new(Slot::new(reply, place.answer_within()));
+            let load = place.load();
+            place.send(Entry { live: Arc::clone(live), submission, decision, slot, load, attempts: Vec::new() });
             Staging::Staged
         }
     }

@@ -1,5 +1,6 @@
 //! Database errors, sorted by what a caller can do about them.
 
+use super::setup::SetupError;
 use crate::session::{ApplyError, KeyframeError};
 
 /// Why the database did not do what it was asked.
@@ -12,9 +13,16 @@ pub enum StorageError {
     /// It did not answer in time. Whether a write took effect is unknown.
     #[error("the database did not answer in time")]
     TimedOut,
+    /// The database gave up on it: a lock could not be had in time, or it took too long. Nothing was
+    /// written.
+    #[error("the database gave up on a statement")]
+    Cancelled,
     /// Another writer was first: it took the revision, or carried out the command id.
     #[error("another writer has moved a session on")]
     Fenced,
+    /// The batch reached the database after its deadline, and nothing was written.
+    #[error("the batch came to the database too late")]
+    TooLate,
     /// The session the write belongs to is gone.
     #[error("the session no longer exists")]
     SessionGone,
@@ -28,6 +36,9 @@ pub enum StorageError {
     Event(#[source] serde_json::Error),
     #[error("{0}")]
     Keyframe(#[from] KeyframeError),
+    /// The database is not fit for this server.
+    #[error("{0}")]
+    Setup(#[from] SetupError),
     #[error("cannot migrate the database: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("database error: {0}")]
@@ -51,8 +62,13 @@ pub enum Constraint {
     CreationKeyUsed,
 }
 
-/// SQLSTATE of `relive_fence`.
+/// SQLSTATEs of `relive_fence`.
 const FENCED: &str = "RL001";
+const TOO_LATE: &str = "RL002";
+/// A statement was cancelled, in general because it ran into its time limit.
+const CANCELLED: &str = "57014";
+/// A lock could not be had in time.
+const LOCKED: &str = "55P03";
 
 impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
@@ -61,10 +77,14 @@ impl From<sqlx::Error> for StorageError {
             return if is_connection_error(&error) { Self::Unavailable(error) } else { Self::Database(error) };
         };
         let state = database.code().unwrap_or_default();
+        if matches!(&*state, CANCELLED | LOCKED) {
+            return Self::Cancelled;
+        }
         if is_transient(&state) {
             return Self::Unavailable(error);
         }
         match (database.constraint(), &*state) {
+            (_, TOO_LATE) => Self::TooLate,
             (_, FENCED) | (Some("session_events_pkey" | "session_commands_pkey"), _) => Self::Fenced,
             (
                 Some(
@@ -104,17 +124,62 @@ fn is_connection_error(error: &sqlx::Error) -> bool {
     )
 }
 
-/// Connection exceptions (08), lost races of transactions (40), insufficient resources (53),
-/// operator intervention such as a restart (57), system errors (58), and a server that has become
-/// read-only in a failover.
+/// Whether the server, or its certificate, was not to be agreed with.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => {
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            code.is_some_and(|code| code.starts_with("28") || matches!(&*code, "3D000" | "42501"))
+        }
+    }
+}
+
+/// Whether what failed may succeed when somebody has put the database right: connection exceptions (08),
+/// a sign-in that is refused (28), lost races of transactions (40), insufficient resources (53), objects
+/// that others hold (55), operator intervention such as a restart (57), system errors (58), a server that
+/// has become read-only in a failover, a database that is not there, rights that are missing.
+///
+/// A message that breaks the protocol, as one beyond its limit of 1 GiB, fails every time.
 fn is_transient(sqlstate: &str) -> bool {
-    matches!(sqlstate.get(..2), Some("08" | "40" | "53" | "57" | "58")) || sqlstate == "25006"
+    match sqlstate {
+        "08P01" => false,
+        "25006" | "3D000" | "42501" => true,
+        _ => matches!(sqlstate.get(..2), Some("08" | "28" | "40" | "53" | "55" | "57" | "58")),
+    }
 }
 
 impl StorageError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::TimedOut)
+        matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::Cancelled | Self::TooLate)
+    }
+
+    /// Whether a server that is starting may wait for this to pass. A password or a certificate that
+    /// is not right stays so.
+    #[must_use]
+    pub fn is_worth_waiting(&self) -> bool {
+        match self {
+            Self::Setup(error) => matches!(error, SetupError::ReadOnly(_)),
+            Self::Unavailable(error) => !is_refusal(error),
+            _ => self.is_transient(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_transient;
+
+    #[test]
+    fn what_somebody_can_put_right_is_no_failure_of_the_server() {
+        for state in ["08006", "28P01", "28000", "42501", "53100", "53300", "57P01", "57P03", "25006", "3D000"] {
+            assert!(is_transient(state), "{state}");
+        }
+        for state in ["08P01", "22P02", "23505", "42P01", "54000", "XX001", ""] {
+            assert!(!is_transient(state), "{state}");
+        }
     }
 }

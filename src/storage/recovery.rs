@@ -55,7 +55,8 @@ impl Storage {
         Ok(row.map(|(revision, Json(keyframe))| keyframe.restore_stored(first, revision.unsigned_abs())))
     }
 
-    /// Keeps a whole state. Storing the same revision again changes nothing.
+    /// Keeps a whole state. Storing the same revision again changes nothing, and neither does a state that
+    /// is not of the stored history: the session may have been deleted and imported again since.
     ///
     /// # Errors
     ///
@@ -64,11 +65,16 @@ impl Storage {
         let state = Keyframe::of(session).to_json()?;
         sqlx::query(
             "INSERT INTO session_keyframes (session_id, revision, state)
-             SELECT id, $2, $3::json FROM sessions WHERE id = $1 ON CONFLICT DO NOTHING",
+             SELECT session_id, revision, $3::json FROM session_events AS last
+             WHERE session_id = $1 AND revision = $2 AND at = $4
+                 AND EXISTS (SELECT FROM sessions WHERE id = $1 AND created_at = $5)
+             ON CONFLICT DO NOTHING",
         )
         .bind(session.id.0)
         .bind(bigint(session.revision))
         .bind(state)
+        .bind(session.updated_at.as_datetime())
+        .bind(session.origin.created_at.as_datetime())
         .execute(&self.pool)
         .await?;
         Ok(())

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::journal::bigint;
-use super::writer::Batch;
+use super::writer::{Batch, Statement};
 use super::{Storage, StorageError};
 use crate::session::{Event, NodeId, SessionId};
 
@@ -50,30 +50,57 @@ struct Sums {
     cost_usd: Decimal,
 }
 
-/// Adds a batch's usage to the sums, in one statement and one order of rows.
-pub(super) async fn write_usage(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
-    let mut sums: BTreeMap<(Uuid, &str, &str, &str), Sums> = BTreeMap::new();
-    for row in &batch.events {
-        if let Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd } =
-            &row.recorded.event
-        {
-            let key = (
-                row.recorded.session_id.0,
-                node_id.as_str(),
-                agent_id.as_deref().unwrap_or_default(),
-                model.as_deref().unwrap_or_default(),
-            );
-            let sum = sums.entry(key).or_default();
-            sum.calls += 1;
-            sum.input_tokens = sum.input_tokens.saturating_add(bigint(*input_tokens));
-            sum.output_tokens = sum.output_tokens.saturating_add(bigint(*output_tokens));
-            sum.cost_usd = sum.cost_usd.saturating_add(*cost_usd);
+/// A batch's usage added up, in one order of rows everywhere.
+#[derive(Default)]
+pub(super) struct UsageArrays<'a> {
+    sums: BTreeMap<(Uuid, &'a str, &'a str, &'a str), Sums>,
+}
+
+impl<'a> UsageArrays<'a> {
+    pub fn of(batch: &Batch<'a>) -> Self {
+        let mut arrays = Self::default();
+        for row in &batch.events {
+            if let Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd, .. } =
+                &row.recorded.event
+            {
+                let key = (
+                    row.recorded.session_id.0,
+                    node_id.as_str(),
+                    agent_id.as_deref().unwrap_or_default(),
+                    model.as_deref().unwrap_or_default(),
+                );
+                let sum = arrays.sums.entry(key).or_default();
+                sum.calls += 1;
+                sum.input_tokens = sum.input_tokens.saturating_add(bigint(*input_tokens));
+                sum.output_tokens = sum.output_tokens.saturating_add(bigint(*output_tokens));
+                sum.cost_usd = sum.cost_usd.saturating_add(cost_usd.unwrap_or_default());
+            }
         }
+        arrays
     }
-    if sums.is_empty() {
+
+    /// Binds the columns in the order of the statement.
+    pub fn bind(self, statement: Statement<'a>) -> Statement<'a> {
+        let Self { sums } = self;
+        statement
+            .bind(sums.keys().map(|key| key.0).collect::<Vec<_>>())
+            .bind(sums.keys().map(|key| key.1).collect::<Vec<_>>())
+            .bind(sums.keys().map(|key| key.2).collect::<Vec<_>>())
+            .bind(sums.keys().map(|key| key.3).collect::<Vec<_>>())
+            .bind(sums.values().map(|sum| sum.calls).collect::<Vec<_>>())
+            .bind(sums.values().map(|sum| sum.input_tokens).collect::<Vec<_>>())
+            .bind(sums.values().map(|sum| sum.output_tokens).collect::<Vec<_>>())
+            .bind(sums.values().map(|sum| sum.cost_usd).collect::<Vec<_>>())
+    }
+}
+
+/// Adds a batch's usage to the sums, as part of the caller's transaction.
+pub(super) async fn write_usage(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
+    let arrays = UsageArrays::of(batch);
+    if arrays.sums.is_empty() {
         return Ok(());
     }
-    sqlx::query(
+    let statement = sqlx::query(
         "INSERT INTO session_usage AS held
              (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
          SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
@@ -83,17 +110,8 @@ pub(super) async fn write_usage(connection: &mut sqlx::PgConnection, batch: &Bat
              input_tokens = held.input_tokens + excluded.input_tokens,
              output_tokens = held.output_tokens + excluded.output_tokens,
              cost_usd = held.cost_usd + excluded.cost_usd",
-    )
-    .bind(sums.keys().map(|key| key.0).collect::<Vec<_>>())
-    .bind(sums.keys().map(|key| key.1).collect::<Vec<_>>())
-    .bind(sums.keys().map(|key| key.2).collect::<Vec<_>>())
-    .bind(sums.keys().map(|key| key.3).collect::<Vec<_>>())
-    .bind(sums.values().map(|sum| sum.calls).collect::<Vec<_>>())
-    .bind(sums.values().map(|sum| sum.input_tokens).collect::<Vec<_>>())
-    .bind(sums.values().map(|sum| sum.output_tokens).collect::<Vec<_>>())
-    .bind(sums.values().map(|sum| sum.cost_usd).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
+    );
+    arrays.bind(statement).execute(connection).await?;
     Ok(())
 }
 

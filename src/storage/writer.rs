@@ -1,18 +1,24 @@
-//! Writing batches: many sessions' events, their projections and command ids in one statement.
+//! Writing batches: many sessions' events, texts, usage, projections and command ids in one statement.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::pool::PoolConnection;
-use sqlx::{Postgres, query};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{Postgres, Row as _, query};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::journal::bigint;
-use super::memories::{NewMemory, insert};
+use super::link::STATEMENT;
+use super::pool::Connection;
+use super::texts::TextArrays;
+use super::usage::UsageArrays;
 use super::{Storage, StorageError};
-use crate::session::{Event, MemoryAdded, MessageAdded, Recorded, Session, SessionId};
+use crate::session::{Event, Recorded, Revision, Session, SessionId};
 
 /// One event to insert.
 #[derive(Debug)]
@@ -46,25 +52,49 @@ pub struct Batch<'a> {
     pub commands: Vec<CommandRow<'a>>,
     /// One per session.
     pub projections: Vec<ProjectionRow<'a>>,
+    /// After it the batch is not to be written any more.
+    pub deadline: Option<Instant>,
 }
 
 /// A connection that only writes batches; its statements stay prepared.
 #[derive(Debug)]
 pub struct Writer {
-    connection: PoolConnection<Postgres>,
+    connection: Connection,
     unembedded: Arc<Notify>,
+    clock: DatabaseClock,
 }
 
-/// The insertions and the update are one statement and so one transaction. Beside the primary key
-/// of the journal, the expected revision in the update is the fence.
-const WRITE: &str = "
+/// What the database's clock showed, and when that was by ours.
+#[derive(Clone, Copy, Debug)]
+struct DatabaseClock {
+    showed: DateTime<Utc>,
+    at: Instant,
+}
+
+impl DatabaseClock {
+    /// What the database's clock will show at `instant`, or a little less.
+    fn at(self, instant: Instant) -> DateTime<Utc> {
+        let ahead = instant.saturating_duration_since(self.at);
+        let behind = self.at.saturating_duration_since(instant);
+        self.showed + ahead - behind
+    }
+}
+
+/// A batch is one statement and so one transaction: there is no later message to the database that
+/// could get lost, or stuck on its way and take effect afterwards. Beside the primary key of the
+/// journal, the expected revision in the update is the fence.
+macro_rules! rows {
+    () => {
+        "
 WITH events AS (
     INSERT INTO session_events (session_id, revision, at, batch, event)
     SELECT session_id, revision, at, $1, event::json
     FROM UNNEST($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[]) AS e (session_id, revision, at, event)
+    RETURNING 1
 ), commands AS (
     INSERT INTO session_commands (session_id, command_id, revision)
     SELECT * FROM UNNEST($6::uuid[], $7::text[], $8::bigint[])
+    RETURNING 1
 ), updated AS (
     UPDATE sessions SET
         revision = p.revision,
@@ -87,35 +117,86 @@ WITH events AS (
               proposal, outputs, started_at, ended_at, updated_at)
     WHERE sessions.id = p.id AND sessions.revision = p.expected
     RETURNING 1
+)"
+    };
+}
+
+const WRITE: &str = concat!(
+    rows!(),
+    "
+SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
+    (SELECT count(*) FROM events) + (SELECT count(*) FROM commands))"
+);
+
+/// The same with the rows that messages, memories and usage have of their own.
+const WRITE_WITH_TEXTS: &str = concat!(
+    rows!(),
+    ", messages AS (
+    INSERT INTO session_messages (id, session_id, revision, node_id, agent_id, agent_name, role, content,
+        token_count, is_thinking, created_at)
+    SELECT * FROM UNNEST($25::uuid[], $26::uuid[], $27::bigint[], $28::text[], $29::text[], $30::text[],
+        $31::text[], $32::text[], $33::bigint[], $34::boolean[], $35::timestamptz[])
+    RETURNING 1
+), memories AS (
+    INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
+    SELECT id, group_id, agent_id, session_id, content, embedding, metadata::jsonb, created_at
+    FROM UNNEST($36::uuid[], $37::uuid[], $38::text[], $39::uuid[], $40::text[], $41::vector[], $42::text[],
+        $43::timestamptz[])
+        AS m (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
+    RETURNING 1
+), usage AS (
+    INSERT INTO session_usage AS held
+        (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
+    SELECT * FROM UNNEST($44::uuid[], $45::text[], $46::text[], $47::text[], $48::bigint[], $49::bigint[],
+        $50::bigint[], $51::numeric[])
+    ON CONFLICT (session_id, node_id, agent_id, model) DO UPDATE SET
+        calls = held.calls + excluded.calls,
+        input_tokens = held.input_tokens + excluded.input_tokens,
+        output_tokens = held.output_tokens + excluded.output_tokens,
+        cost_usd = held.cost_usd + excluded.cost_usd
+    RETURNING 1
 )
-SELECT relive_fence((SELECT count(*) FROM updated), $23)";
+SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
+    (SELECT count(*) FROM events) + (SELECT count(*) FROM commands) + (SELECT count(*) FROM messages)
+    + (SELECT count(*) FROM memories) + (SELECT count(*) FROM usage))"
+);
+
+/// How long the database may work on one statement of a writer, and wait for one lock. Whoever holds a
+/// session's row for longer keeps this session from being written, and no other one.
+const SETTINGS: &str = "SELECT set_config('statement_timeout', '5s', false), set_config('lock_timeout', '200ms', false), clock_timestamp()";
 
 impl Writer {
-    pub(super) fn new(mut connection: PoolConnection<Postgres>, unembedded: Arc<Notify>) -> Self {
-        // A writer is given up when its connection is in doubt; nobody else should meet that one.
+    pub(super) async fn new(mut connection: Connection, unembedded: Arc<Notify>) -> Result<Self, StorageError> {
+        // A writer is given up when its connection is in doubt; nobody else should meet that one, nor
+        // its settings.
         connection.close_on_drop();
-        Self { connection, unembedded }
+        let shown = connection.run(STATEMENT, async |connection| query(SETTINGS).fetch_one(connection).await).await?;
+        let showed = shown.try_get(2)?;
+        Ok(Self { connection, unembedded, clock: DatabaseClock { showed, at: Instant::now() } })
     }
 
     /// Writes a batch durably.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Fenced`] when another writer was first and nothing was written;
-    /// [`StorageError::Unavailable`] when it is unknown whether the batch was written: look with
-    /// [`Storage::has_batch`], on a new connection.
+    /// [`StorageError::Fenced`] when another writer was first, [`StorageError::TooLate`] when its deadline
+    /// had passed: nothing was written then. [`StorageError::Unavailable`] and [`StorageError::TimedOut`]
+    /// when it is unknown whether it was: look with [`Storage::has_batch`], on a new connection.
     pub async fn write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
+        let deadline = batch.deadline.map(|deadline| self.clock.at(deadline));
         let has_rows_of_its_own = |row: &EventRow<'_>| {
             matches!(row.recorded.event, Event::MessageAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. })
         };
-        if !batch.events.iter().any(has_rows_of_its_own) {
-            return write_rows(&mut self.connection, batch).await;
-        }
-        let mut transaction = sqlx::Connection::begin(&mut *self.connection).await?;
-        write_rows(&mut transaction, batch).await?;
-        write_texts(&mut transaction, batch).await?;
-        super::usage::write_usage(&mut transaction, batch).await?;
-        transaction.commit().await?;
+        let statement = if batch.events.iter().any(has_rows_of_its_own) {
+            let rows = bind_rows(query(WRITE_WITH_TEXTS), batch, deadline)?;
+            let texts = TextArrays::of(batch).bind(rows);
+            UsageArrays::of(batch).bind(texts)
+        } else {
+            bind_rows(query(WRITE), batch, deadline)?
+        };
+        let showed = self.connection.run(STATEMENT, async |connection| statement.fetch_one(connection).await).await?;
+        // Looked at anew each time, as the two clocks drift.
+        self.clock = DatabaseClock { showed: showed.try_get(0)?, at: Instant::now() };
         if batch.events.iter().any(lacks_embedding) {
             self.unembedded.notify_one();
         }
@@ -123,10 +204,24 @@ impl Writer {
     }
 }
 
+/// Writes a batch without the rows that texts and usage have of their own, as part of the caller's
+/// transaction.
 pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
+    bind_rows(query(WRITE), batch, None)?.execute(connection).await?;
+    Ok(())
+}
+
+/// A statement on its way to the database.
+pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+fn bind_rows<'q>(
+    statement: Statement<'q>,
+    batch: &Batch<'q>,
+    deadline: Option<DateTime<Utc>>,
+) -> Result<Statement<'q>, StorageError> {
     let events = EventArrays::of(batch)?;
     let projections = ProjectionArrays::of(batch);
-    query(WRITE)
+    Ok(statement
         .bind(batch.id)
         .bind(events.session_ids)
         .bind(events.revisions)
@@ -150,9 +245,7 @@ pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batc
         .bind(projections.ended)
         .bind(projections.updated)
         .bind(i64::try_from(batch.projections.len()).unwrap_or(i64::MAX))
-        .execute(connection)
-        .await?;
-    Ok(())
+        .bind(deadline))
 }
 
 /// Columns of the events, side by side as `UNNEST` wants them.
@@ -255,62 +348,6 @@ fn changed_json(before: Option<&serde_json::Value>, after: Option<&serde_json::V
     }
 }
 
-async fn write_texts(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
-    for row in &batch.events {
-        match &row.recorded.event {
-            Event::MessageAdded(message) => write_message(connection, row.recorded, message).await?,
-            Event::MemoryAdded(memory) => write_memory(connection, row, memory).await?,
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-async fn write_message(
-    connection: &mut sqlx::PgConnection,
-    recorded: &Recorded,
-    message: &MessageAdded,
-) -> Result<(), StorageError> {
-    query(
-        "INSERT INTO session_messages
-         (id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-    )
-    .bind(message.message_id)
-    .bind(recorded.session_id.0)
-    .bind(bigint(recorded.revision))
-    .bind(message.node_id.as_str())
-    .bind(&message.agent_id)
-    .bind(&message.agent_name)
-    .bind(message.role.as_str())
-    .bind(message.content.as_deref().unwrap_or_default())
-    .bind(bigint(message.token_count))
-    .bind(message.is_thinking)
-    .bind(recorded.at.as_datetime())
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn write_memory(
-    connection: &mut sqlx::PgConnection,
-    row: &EventRow<'_>,
-    memory: &MemoryAdded,
-) -> Result<(), StorageError> {
-    let Some(text) = &memory.row else { return Ok(()) };
-    let new = NewMemory {
-        id: memory.memory_id,
-        group_id: row.group_id,
-        agent_id: memory.agent_id.as_deref(),
-        session_id: Some(row.recorded.session_id),
-        content: &text.content,
-        embedding: text.embedding.as_deref(),
-        metadata: text.metadata.as_ref(),
-        at: row.recorded.at,
-    };
-    insert(connection, &new).await
-}
-
 fn lacks_embedding(row: &EventRow<'_>) -> bool {
     let Event::MemoryAdded(memory) = &row.recorded.event else { return false };
     memory.row.as_ref().is_some_and(|row| row.embedding.is_none())
@@ -335,5 +372,26 @@ impl Storage {
         .fetch_one(&self.pool)
         .await?;
         Ok(found)
+    }
+
+    /// With which batches these events were written; those that do not exist are left out.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn batches_of(
+        &self,
+        events: &[(SessionId, Revision)],
+    ) -> Result<HashMap<(SessionId, Revision), i64>, StorageError> {
+        let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
+            "SELECT session_id, revision, batch FROM session_events JOIN UNNEST($1::uuid[], $2::bigint[])
+             AS asked (session_id, revision) USING (session_id, revision)",
+        )
+        .bind(events.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+        .bind(events.iter().map(|(_, revision)| bigint(*revision)).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await?;
+        let found = rows.into_iter().map(|(id, revision, batch)| ((SessionId(id), revision.unsigned_abs()), batch));
+        Ok(found.collect())
     }
 }

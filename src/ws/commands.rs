@@ -3,42 +3,56 @@
 use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::frames;
-use crate::hub::{Hub, Outcome, Reply, Submission};
+use crate::hub::{Hub, HubError, Outcome, Reply, Submission};
 use crate::protocol::{CommandFrame, ErrorCode, ServerFrame};
 use crate::session::SessionId;
 
 /// Commands that may wait for their answer on one connection. At that many it reads no further
 /// frame until one is answered.
 pub(super) const IN_FLIGHT: usize = 1_024;
+/// Bytes of memory that they may take, if one alone does not take more. The same then.
+const IN_FLIGHT_BYTES: usize = 16 << 20;
 /// Answers written together.
 const ANSWERS: usize = 256;
 
 /// The commands of one connection that are not answered yet. Made with the first command: a viewer
 /// that never sends one does not pay for it.
-#[derive(Debug)]
 pub(super) struct InFlight {
     sender: mpsc::UnboundedSender<(u64, Outcome)>,
     receiver: mpsc::UnboundedReceiver<(u64, Outcome)>,
-    waiting: HashMap<u64, (String, SessionId)>,
+    waiting: HashMap<u64, Waiting>,
+    bytes: usize,
     next_token: u64,
+    /// One that waits for its place in a lane. The connection goes on meanwhile, but reads nothing: the next
+    /// one would overtake it.
+    submitting: Option<(u64, BoxFuture<'static, Result<(), HubError>>)>,
+}
+
+/// A command without an answer.
+struct Waiting {
+    id: String,
+    session_id: SessionId,
+    bytes: usize,
 }
 
 impl InFlight {
     pub fn new() -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        Self { sender, receiver, waiting: HashMap::new(), next_token: 0 }
+        Self { sender, receiver, waiting: HashMap::new(), bytes: 0, next_token: 0, submitting: None }
     }
 
     pub fn is_full(&self) -> bool {
-        self.waiting.len() >= IN_FLIGHT
+        self.waiting.len() >= IN_FLIGHT || self.bytes >= IN_FLIGHT_BYTES || self.submitting.is_some()
     }
 
     /// Hands a command to the hub. Returns the error frame when it was refused at once; all other
     /// answers come from [`InFlight::answers`].
-    pub async fn submit(&mut self, hub: &Hub, frame: CommandFrame) -> Option<Bytes> {
+    pub fn submit(&mut self, hub: &Hub, frame: CommandFrame) -> Option<Bytes> {
         let CommandFrame { id, session_id, command, commands, command_id, expected_revision } = frame;
         let commands = match (command, commands) {
             (Some(command), None) => vec![command],
@@ -52,18 +66,39 @@ impl InFlight {
         let submission = Submission { session_id, commands, command_id, expected_revision };
         let token = self.next_token;
         self.next_token += 1;
-        self.waiting.insert(token, (id, session_id));
+        let bytes = submission.weight();
+        self.bytes += bytes;
+        self.waiting.insert(token, Waiting { id, session_id, bytes });
         let reply = Reply::Queue { sender: self.sender.clone(), token };
-        match hub.submit(submission, reply).await {
-            Ok(()) => None,
-            Err(error) => self.answer(token, Err(error)),
+        let hub = hub.clone();
+        let mut submitting = async move { hub.submit(submission, reply).await }.boxed();
+        match (&mut submitting).now_or_never() {
+            Some(Ok(())) => None,
+            Some(Err(error)) => self.answer(token, Err(error)),
+            None => {
+                self.submitting = Some((token, submitting));
+                None
+            }
         }
     }
 
-    /// Waits for answers and returns them as frames, several at once. Cancel-safe.
-    pub async fn answers(&mut self) -> Bytes {
+    /// Waits for answers and returns them as frames, several at once; none when a command that waited for
+    /// its place has got it. Cancel-safe.
+    pub async fn next(&mut self) -> Bytes {
         let mut outcomes = Vec::new();
-        self.receiver.recv_many(&mut outcomes, ANSWERS).await;
+        if let Some((token, submitting)) = &mut self.submitting {
+            let placed = tokio::select! {
+                biased;
+                _ = self.receiver.recv_many(&mut outcomes, ANSWERS) => None,
+                placed = submitting => Some((*token, placed)),
+            };
+            if let Some((token, placed)) = placed {
+                self.submitting = None;
+                outcomes.extend(placed.err().map(|error| (token, Err(error))));
+            }
+        } else {
+            self.receiver.recv_many(&mut outcomes, ANSWERS).await;
+        }
         let mut answers = BytesMut::new();
         for (token, outcome) in outcomes {
             if let Some(answer) = self.answer(token, outcome) {
@@ -74,7 +109,8 @@ impl InFlight {
     }
 
     fn answer(&mut self, token: u64, outcome: Outcome) -> Option<Bytes> {
-        let (id, session_id) = self.waiting.remove(&token)?;
+        let Waiting { id, session_id, bytes } = self.waiting.remove(&token)?;
+        self.bytes -= bytes;
         Some(match outcome {
             Ok(receipt) => {
                 let duplicate = receipt.duplicate.then_some(true);

@@ -20,11 +20,12 @@ use super::list;
 use super::reader::{Reader, reader};
 use super::replay::{Control, Replay};
 use super::rooms::Membership;
+use super::said::Said;
 use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::Opening;
 use super::viewer::{Progress, Viewer};
 use crate::hub::{Chunk, HubError};
-use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Subscribe};
+use crate::protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame, Subscribe};
 use crate::session::SessionId;
 
 /// Time between two pings, give or take a fifth so that clients do not beat together.
@@ -101,7 +102,8 @@ impl Connection {
                 let id = subscribe.session_id;
                 self.only = Some(id);
                 match self.join(&subscribe).await {
-                    Ok(()) => Ok(()),
+                    Ok(None) => Ok(()),
+                    Ok(Some(code)) => Err(code),
                     Err(error) => {
                         self.socket.send(frames::hub_error(None, id, &error));
                         Err(match error {
@@ -144,8 +146,7 @@ impl Connection {
                 Woken::Message(Some(Err(error))) => return farewell::explain(&self.socket, &error),
                 Woken::Message(Some(Ok(message))) => {
                     self.pong_due = None;
-                    self.receive(message).await;
-                    None
+                    self.receive(message).await
                 }
                 Woken::Answers(frames) => {
                     self.socket.send(frames);
@@ -178,12 +179,11 @@ impl Connection {
 
     async fn wait(&mut self) -> Woken {
         let blocked = self.socket.is_blocked();
-        let may_read = self.socket.waiting_bytes() < OUTBOX_BYTES
-            && self.in_flight.as_ref().is_none_or(|in_flight| !in_flight.is_full());
+        let may_read = self.may_read();
         let deadline = self.deadline();
         let answers = async {
             match &mut self.in_flight {
-                Some(in_flight) => in_flight.answers().await,
+                Some(in_flight) => in_flight.next().await,
                 None => std::future::pending().await,
             }
         };
@@ -205,6 +205,12 @@ impl Connection {
         }
     }
 
+    /// Whether another frame is read now: the client has room for answers, and its commands have places.
+    fn may_read(&self) -> bool {
+        self.socket.waiting_bytes() < OUTBOX_BYTES
+            && self.in_flight.as_ref().is_none_or(|in_flight| !in_flight.is_full())
+    }
+
     fn deadline(&self) -> Instant {
         let keep_alive = self.pong_due.unwrap_or(self.next_ping);
         let dues = self.viewers.values().filter_map(|subscribed| subscribed.due);
@@ -218,6 +224,8 @@ impl Connection {
             return Some(CloseCode::WriteStalled);
         }
         match self.pong_due {
+            // What is not read cannot be waited for.
+            Some(due) if due <= now && !self.may_read() => self.pong_due = Some(now + PONG),
             Some(due) if due <= now => return Some(CloseCode::NoPong),
             None if self.next_ping <= now => {
                 self.socket.send(frames::ping());
@@ -229,37 +237,34 @@ impl Connection {
         None
     }
 
-    async fn receive(&mut self, message: Message) {
+    /// Returns the code to close with, if this is the end.
+    async fn receive(&mut self, message: Message) -> Option<CloseCode> {
         match message {
-            Message::Text(text) => match serde_json::from_str::<ClientFrame>(&text) {
-                Ok(frame) => self.handle(frame).await,
-                Err(error) => self.complain(&text, &error),
+            Message::Text(text) => match ClientFrame::read(&text) {
+                Ok(frame) => return self.handle(frame, &text).await,
+                Err(error) => self.complain(&text, &format!("not a frame of this protocol: {error}")),
             },
-            Message::Binary(_) => {
-                let problem = "frames must be text";
-                self.socket.send(frames::error_frame(None, None, ErrorCode::BadRequest, problem));
+            Message::Binary(bytes) => {
+                self.complain(std::str::from_utf8(&bytes).unwrap_or_default(), "frames must be text");
             }
             // Control frames are answered while reading.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
         }
+        None
     }
 
-    /// Says what is wrong with a frame, with the id it carries if one can be made out.
-    fn complain(&self, text: &str, error: &serde_json::Error) {
-        #[derive(Default, serde::Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        struct Address {
-            id: Option<serde_json::Value>,
-            session_id: Option<serde_json::Value>,
+    /// Says what is wrong with a frame, with the ids it carries if they can be made out.
+    fn complain(&self, text: &str, problem: &str) {
+        let mut said = Said::by(text);
+        if said.session_id.is_none()
+            && let Some(replay) = &self.replay
+        {
+            said.session_id = serde_json::value::to_raw_value(&replay.session_id()).ok();
         }
-        let address: Address = serde_json::from_str(text).unwrap_or_default();
-        let id = address.id.as_ref().and_then(|id| id.as_str()).map(str::to_owned);
-        let session_id = address.session_id.as_ref().and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
-        let message = format!("not a frame of this protocol: {error}");
-        self.socket.send(frames::error_frame(id, session_id, ErrorCode::BadRequest, &message));
+        self.socket.send(frames::error_about(&said, ErrorCode::BadRequest, problem));
     }
 
-    async fn handle(&mut self, frame: ClientFrame) {
+    async fn handle(&mut self, frame: ClientFrame, text: &str) -> Option<CloseCode> {
         match frame {
             ClientFrame::Replay { .. }
             | ClientFrame::Subscribe(_)
@@ -269,16 +274,16 @@ impl Connection {
             {
                 match Control::read(&frame) {
                     Ok(control) => Box::pin(replay.steer(control)).await,
-                    Err(problem) => replay.refuse(&problem),
+                    Err(problem) => self.complain(text, &problem),
                 }
             }
             ClientFrame::Command(command) => {
                 let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
-                if let Some(refused) = in_flight.submit(&self.gateway.hub, *command).await {
+                if let Some(refused) = in_flight.submit(&self.gateway.hub, *command) {
                     self.socket.send(refused);
                 }
             }
-            ClientFrame::Subscribe(subscribe) => self.subscribe(&subscribe).await,
+            ClientFrame::Subscribe(subscribe) => return self.subscribe(&subscribe).await,
             ClientFrame::Unsubscribe { session_id } => drop(self.viewers.remove(&session_id)),
             ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
             ClientFrame::Token { session_id, node_id, message_id, text, agent_id, is_thinking } => {
@@ -289,25 +294,31 @@ impl Connection {
             ClientFrame::Auth { .. } => {}
             ClientFrame::Replay { .. } => {
                 let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";
-                self.socket.send(frames::error_frame(None, None, ErrorCode::BadRequest, problem));
+                self.complain(text, problem);
             }
         }
+        None
     }
 
-    async fn subscribe(&mut self, subscribe: &Subscribe) {
+    async fn subscribe(&mut self, subscribe: &Subscribe) -> Option<CloseCode> {
         let id = subscribe.session_id;
         if self.viewers.len() >= self.gateway.options.subscriptions && !self.viewers.contains_key(&id) {
             let problem = format!("a socket holds at most {} subscriptions", self.gateway.options.subscriptions);
             self.socket.send(frames::error_frame(None, Some(id), ErrorCode::TooLarge, &problem));
-            return;
+            return None;
         }
-        if let Err(error) = self.join(subscribe).await {
-            self.socket.send(frames::hub_error(None, id, &error));
+        match self.join(subscribe).await {
+            Ok(end) => end,
+            Err(error) => {
+                self.socket.send(frames::hub_error(None, id, &error));
+                None
+            }
         }
     }
 
-    /// Subscribing again replaces the subscription.
-    async fn join(&mut self, subscribe: &Subscribe) -> Result<(), HubError> {
+    /// Subscribing again replaces the subscription. Returns the code to close with when the session was
+    /// deleted while the viewer joined, and is all that this socket is for.
+    async fn join(&mut self, subscribe: &Subscribe) -> Result<Option<CloseCode>, HubError> {
         let id = subscribe.session_id;
         self.viewers.remove(&id);
         let socket = Arc::clone(&self.socket);
@@ -325,8 +336,7 @@ impl Connection {
             .await?;
         // Due at once: `serve_viewers` shows the first state.
         self.viewers.insert(id, Subscribed { viewer, due: Some(Instant::now()), _membership: membership });
-        self.serve_viewers().await;
-        Ok(())
+        Ok(self.serve_viewers().await)
     }
 
     /// Moves on the viewers that are due or that their room called for.

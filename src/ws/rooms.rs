@@ -36,6 +36,7 @@ struct Room {
 /// What a room's task and its visitors share.
 #[derive(Debug)]
 struct Shared {
+    live: Arc<Live>,
     viewers: Mutex<Vec<Arc<Viewer>>>,
     streams: Arc<Streams>,
     /// A chunk of a message has come.
@@ -47,6 +48,7 @@ struct Shared {
 impl Room {
     fn open(subscription: Subscription) -> Self {
         let shared = Arc::new(Shared {
+            live: Arc::clone(subscription.live()),
             viewers: Mutex::default(),
             streams: Arc::new(Streams::new(subscription.live().id())),
             chunk: Notify::new(),
@@ -126,7 +128,9 @@ impl ChunkRelay for Relay {
 }
 
 fn show_chunk(rooms: &DashMap<SessionId, Room>, id: SessionId, chunk: Chunk, writer: Weak<Socket>) {
+    // A message of a session that has ended, or has not begun, could never be finished.
     if let Some(room) = rooms.get(&id)
+        && room.shared.live.head().session().status.is_live()
         && room.shared.streams.push(chunk, writer)
     {
         room.shared.chunk.notify_one();
@@ -157,6 +161,9 @@ async fn show(mut subscription: Subscription, shared: Arc<Shared>) {
     loop {
         let head = subscription.head();
         finish_streams(&subscription, &shared.streams, &mut seen, head.session().revision);
+        if head.session().status.is_ended() {
+            shared.streams.clear();
+        }
         let present: Vec<Arc<Viewer>> = shared.viewers.lock().clone();
         for turn in present.chunks(TURN) {
             for viewer in turn {

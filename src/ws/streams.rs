@@ -91,6 +91,13 @@ impl Streams {
         self.inner.lock().finish(message_id);
     }
 
+    /// The session has ended: no message is written any more.
+    pub fn clear(&self) {
+        let mut inner = self.inner.lock();
+        inner.streams.clear();
+        inner.bytes = 0;
+    }
+
     /// What a client is missing: for each message one frame with all text from its offset on, and
     /// the offset after it.
     pub fn missing(&self, offsets: &mut Offsets, socket: &Arc<Socket>) -> Vec<(Uuid, usize, Bytes)> {

@@ -186,7 +186,9 @@ impl Viewer {
         if progress != Progress::UpToDate {
             return progress;
         }
-        if self.wants_messages && self.offer_tokens(&mut cursor).is_err() {
+        // A chunk may have come in just before the end; after it there is none.
+        let is_written = self.wants_messages && head.session().status.is_live();
+        if is_written && self.offer_tokens(&mut cursor).is_err() {
             return Progress::Blocked;
         }
         self.offer_end(&mut cursor, head.publication())

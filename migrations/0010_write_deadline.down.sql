@@ -1,0 +1,1 @@
+DROP FUNCTION relive_fence(bigint, bigint, timestamptz, bigint);
