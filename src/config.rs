@@ -57,7 +57,7 @@ pub struct ServeConfig {
     pub idle_seconds: f64,
 }
 
-/// How long clients may take over HTTP, and how many there may be. Nothing here concerns WebSockets.
+/// How long clients may take over HTTP, and how many there may be. Nothing here concerns open sockets.
 #[derive(Args, Clone, Debug)]
 pub struct HttpConfig {
     /// Connections that speak HTTP at once. For one more, the one that has been waiting for a request the

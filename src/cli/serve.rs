@@ -15,10 +15,9 @@ pub async fn run(config: ServeConfig) -> ExitCode {
     telemetry::init_logs(&config.log.filter, config.log.format == LogFormat::Json);
     for variable in unknown_variables() {
         let Unknown { name, nearest } = variable;
-        match nearest {
-            Some(nearest) => tracing::warn!("there is no setting {name}; did you mean {nearest}?"),
-            None => tracing::warn!("there is no setting {name}; relive serve --help lists them"),
-        }
+        let hint = nearest
+            .map_or_else(|| "relive serve --help lists them".to_owned(), |nearest| format!("did you mean {nearest}?"));
+        tracing::warn!("there is no setting {name}; {hint}");
     }
     match serve(config).await {
         Ok(()) => ExitCode::SUCCESS,

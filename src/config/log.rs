@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn what_would_silence_the_log_by_mistake_is_refused() {
-        for good in ["info", "WARN", "off", "relive=debug", "relive", "warn,relive::hub=trace", "info,sqlx=off", "2"] {
+        for good in ["info", "WARN", "off", "relive=debug", "relive", "warn,relive::x=trace", "info,sqlx=off", "2"] {
             assert_eq!(filter(good).as_deref(), Ok(good));
         }
         for wrong in ["loud", "verbose", "information", "warn,loud", "relive=loud", "yes", "true", "warning"] {

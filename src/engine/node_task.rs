@@ -29,6 +29,8 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) enum NodeEnd {
     Completed,
+    /// Completed, and only these of its next nodes follow.
+    Chose(Vec<NodeId>),
     Failed(String),
     /// Failed, and is pending again: the next attempt may begin after this time.
     Retry(Duration),
@@ -127,26 +129,39 @@ impl NodeTask {
                     Err(refused) => self.fail(planned, Failure { first, ..Failure::of(refused) }).await,
                 }
             }
-            End::Completed(output) => {
-                let after = match planned.after.commands(&self.context, &output).await {
-                    Ok(after) => after,
-                    Err(error) => {
-                        let failure = Failure { first, kept: said(commands), output: Some(output), error };
-                        return self.fail(planned, failure).await;
-                    }
-                };
-                let mut reports = first.clone();
-                reports.extend(commands.iter().cloned().chain(after));
-                reports.push(self.ended(NodeStatus::Completed, None, Some(output)));
-                match self.try_report(reports).await? {
-                    Ok(()) => Ok(NodeEnd::Completed),
-                    // What was said and paid for is kept.
-                    Err(refused) => {
-                        self.fail(planned, Failure { first, kept: said(commands), ..Failure::of(refused) }).await
-                    }
-                }
-            }
+            End::Completed(output) => self.complete(planned, first, commands, output, None).await,
+            End::Chose { output, next_ids } => self.complete(planned, first, commands, output, Some(next_ids)).await,
             End::Failed { error, output } => self.fail(planned, Failure { first, kept: commands, error, output }).await,
+        }
+    }
+
+    /// Reports a completion, with what the attempt leaves behind. What was said and paid for is kept also
+    /// when the rest is refused.
+    async fn complete(
+        &self,
+        planned: &Planned,
+        first: Vec<Command>,
+        commands: Vec<Command>,
+        output: Value,
+        chosen: Option<Vec<NodeId>>,
+    ) -> Result<NodeEnd, NodeEnd> {
+        let after = match planned.after.commands(&self.context, &output).await {
+            Ok(after) => after,
+            Err(error) => {
+                let failure = Failure { first, kept: said(commands), output: Some(output), error };
+                return self.fail(planned, failure).await;
+            }
+        };
+        let mut report = self.ended(NodeStatus::Completed, None, Some(output));
+        if let Command::SetNodeStatus { next_ids, .. } = &mut report {
+            next_ids.clone_from(&chosen);
+        }
+        let mut reports = first.clone();
+        reports.extend(commands.iter().cloned().chain(after));
+        reports.push(report);
+        match self.try_report(reports).await? {
+            Ok(()) => Ok(chosen.map_or(NodeEnd::Completed, NodeEnd::Chose)),
+            Err(refused) => self.fail(planned, Failure { first, kept: said(commands), ..Failure::of(refused) }).await,
         }
     }
 

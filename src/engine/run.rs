@@ -304,6 +304,7 @@ impl Run {
     fn node_ended(&mut self, node: &NodeId, end: NodeEnd) {
         let outcome = match end {
             NodeEnd::Completed => Outcome::Completed,
+            NodeEnd::Chose(next) => return self.settle_chosen(node, &next),
             NodeEnd::Failed(error) => {
                 metrics::counter!("relive_engine_nodes_failed_total").increment(1);
                 self.failed(node, &error)
@@ -331,6 +332,13 @@ impl Run {
         }
         self.failure.get_or_insert_with(|| format!("node '{node}' failed: {error}"));
         Outcome::Failed
+    }
+
+    fn settle_chosen(&mut self, node: &NodeId, next: &[NodeId]) {
+        self.tries.remove(node);
+        self.timers.forget(node);
+        let step = self.schedule.choose(node, next);
+        self.take(step);
     }
 
     fn settle(&mut self, node: &NodeId, outcome: Outcome) {

@@ -2,7 +2,8 @@
 //!
 //! - The start node runs first. Any other node runs once every edge into it that can still fire
 //!   has fired, and at least one has. A node that no edge can reach any more is skipped.
-//! - A completed node fires its edges; a skipped one never will.
+//! - A completed node fires its edges; a skipped one never will. A node that decides fires those it has
+//!   chosen ([`Schedule::choose`]), and never the others.
 //! - A failed node fails the run. What depends on it is skipped at once, nothing new starts,
 //!   nodes that are already running are let finish, and then the rest is skipped. (A node whose
 //!   failure is to be passed over is settled as completed.)
@@ -127,14 +128,36 @@ impl Schedule {
         self.follow(vec![self.layout.start])
     }
 
+    /// Records that a running node completed and decided which of its next nodes follow; the edges to the others
+    /// are as those of a skipped node. Of a loop node, the same as [`Schedule::settle`].
+    pub fn choose(&mut self, node: &NodeId, chosen: &[NodeId]) -> Step {
+        match self.end(node) {
+            Some(at) if self.layout.loop_at[at].is_none() => {
+                let touched = self.send_chosen(at, chosen);
+                self.follow(touched)
+            }
+            Some(at) => self.settle_at(at, Outcome::Completed),
+            None => Step::default(),
+        }
+    }
+
     /// Records how a running node ended. A node that is not running is ignored.
     pub fn settle(&mut self, node: &NodeId, outcome: Outcome) -> Step {
-        let Some(&at) = self.layout.index.get(node) else { return Step::default() };
+        self.end(node).map_or_else(Step::default, |at| self.settle_at(at, outcome))
+    }
+
+    /// Ends a running node.
+    fn end(&mut self, node: &NodeId) -> Option<usize> {
+        let at = *self.layout.index.get(node)?;
         if self.standing[at] != Standing::Running {
-            return Step::default();
+            return None;
         }
         self.running -= 1;
         self.standing[at] = Standing::Ended;
+        Some(at)
+    }
+
+    fn settle_at(&mut self, at: usize, outcome: Outcome) -> Step {
         match outcome {
             Outcome::Failed => self.fail(at),
             Outcome::Skipped => {
@@ -291,6 +314,15 @@ impl Schedule {
             touched.extend(self.held_back_by(held));
         }
         touched
+    }
+
+    /// Fires the edges to the chosen nodes, and no others.
+    fn send_chosen(&mut self, node: usize, chosen: &[NodeId]) -> Vec<usize> {
+        for edge in &self.layout.outs[node] {
+            let is_chosen = chosen.contains(&self.layout.ids[self.layout.edges[*edge].to]);
+            self.signals[*edge] = if is_chosen { Signal::Fired } else { Signal::Dead };
+        }
+        self.targets(node).collect()
     }
 
     fn held_back_by(&self, held: usize) -> impl Iterator<Item = usize> {

@@ -12,7 +12,7 @@ const PLENTY: [u64; 2] = [1 << 20, 10_240];
 pub(super) struct Room {
     /// Connections that speak HTTP.
     pub connections: usize,
-    /// WebSockets.
+    /// Those that were upgraded to a `WebSocket`.
     pub sockets: usize,
 }
 
@@ -26,8 +26,9 @@ impl Room {
         if wanted <= free {
             return self;
         }
-        let share = |part: usize| ((part as f64 / wanted as f64) * free as f64) as usize;
-        Self { connections: share(self.connections).max(8), sockets: share(self.sockets) }
+        // No product of the two: what is wanted may be any number.
+        let sockets = if self.sockets > self.connections { free - free / 3 } else { free / 2 }.min(self.sockets);
+        Self { connections: (free - sockets).min(self.connections).max(8), sockets }
     }
 }
 
@@ -51,9 +52,11 @@ mod tests {
 
     #[test]
     fn clients_share_what_descriptors_there_are() {
-        let wanted = Room { connections: 10_000, sockets: 10_000 };
+        let wanted = Room { connections: 5_000, sockets: 10_000 };
         assert_eq!(wanted.within(1 << 20, 20), wanted);
-        assert_eq!(wanted.within(1_024, 20), Room { connections: 438, sockets: 438 });
+        assert_eq!(wanted.within(1_024, 20), Room { connections: 292, sockets: 584 });
+        let all = Room { connections: usize::MAX, sockets: usize::MAX };
+        assert_eq!(all.within(1_024, 20), Room { connections: 438, sockets: 438 });
         assert_eq!(wanted.within(64, 20), Room { connections: 8, sockets: 0 });
     }
 }

@@ -17,15 +17,27 @@ use crate::world::{Event, Shared, World};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Act {
     /// Thinks of something to ask of a session.
-    Think { session: usize },
+    Think {
+        session: usize,
+    },
     /// Sends a request, for the first time or again.
-    Send { request: usize },
+    Send {
+        request: usize,
+    },
     /// The answer has come, or the connection is gone, or nobody waits any longer.
-    Heard { request: usize, attempt: usize },
-    Lost { request: usize, attempt: usize },
+    Heard {
+        request: usize,
+        attempt: usize,
+    },
+    Lost {
+        request: usize,
+        attempt: usize,
+    },
     /// Looks for what waits for somebody.
     Look,
-    View { viewer: usize },
+    View {
+        viewer: usize,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -350,7 +362,9 @@ pub fn send(world: &Shared, number: usize, hub: Hub) -> impl Future<Output = ()>
     async move {
         let receipt = |revision| relive::hub::Receipt { revision, duplicate: false };
         let outcome = match what {
-            What::Create => hub.create(id, created, Some(&format!("key{session}"))).await.map(|new| receipt(new.revision)),
+            What::Create => {
+                hub.create(id, created, Some(&format!("key{session}"))).await.map(|new| receipt(new.revision))
+            }
             What::Delete => hub.delete(id).await.map(|()| receipt(0)),
             _ => hub.execute(Submission { session_id: id, commands, command_id, expected_revision }).await,
         };

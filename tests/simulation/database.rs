@@ -90,12 +90,7 @@ impl Sent {
 impl Row {
     pub fn new(recorded: &Recorded, session: &Session, creation_key: Option<String>, by: Process) -> Self {
         let stored = Stored { recorded: recorded.clone(), message: None, batch: 0, by, committed: 0 };
-        Self {
-            creation_key,
-            states: vec![Arc::new(session.clone())],
-            journal: vec![stored],
-            commands: BTreeMap::new(),
-        }
+        Self { creation_key, states: vec![Arc::new(session.clone())], journal: vec![stored], commands: BTreeMap::new() }
     }
 
     pub fn revision(&self) -> Revision {
@@ -159,7 +154,9 @@ impl Row {
         let Event::NodeStatusChanged { node_id, status, error, output, .. } = &recorded.event else { return };
         let told = match status {
             NodeStatus::Completed => output.as_ref().and_then(|output| output.get("attempt")?.as_u64()),
-            NodeStatus::Failed => error.as_deref().and_then(|error| error.strip_prefix("fault in attempt ")?.parse().ok()),
+            NodeStatus::Failed => {
+                error.as_deref().and_then(|error| error.strip_prefix("fault in attempt ")?.parse().ok())
+            }
             _ => None,
         };
         let Some(told) = told else { return };
@@ -235,20 +232,13 @@ impl Database {
         was_there
     }
 
-    pub fn take_leases(
-        &mut self,
-        holder: Uuid,
-        ids: &[SessionId],
-        time: Duration,
-        now: u64,
-    ) -> Vec<Taken> {
+    pub fn take_leases(&mut self, holder: Uuid, ids: &[SessionId], time: Duration, now: u64) -> Vec<Taken> {
         let mut taken = Vec::new();
         for id in ids {
             let Some(row) = self.rows.get(id) else { continue };
             let (revision, held) = (row.revision(), self.leases.get(id));
-            let free = held.is_none_or(|lease| {
-                lease.holder.is_none() || lease.holder == Some(holder) || lease.expires_at < now
-            });
+            let free = held
+                .is_none_or(|lease| lease.holder.is_none() || lease.holder == Some(holder) || lease.expires_at < now);
             if free {
                 let expires_at = now + millis(time);
                 let crashes = match held.filter(|lease| lease.holder.is_some()) {
@@ -258,8 +248,7 @@ impl Database {
                 };
                 let holder = Some(holder);
                 let taken_revision = revision;
-                let lease =
-                    Lease { holder, expires_at, parked_revision: None, wake_at: None, taken_revision, crashes };
+                let lease = Lease { holder, expires_at, parked_revision: None, wake_at: None, taken_revision, crashes };
                 self.leases.insert(*id, lease);
                 taken.push(Taken { session_id: *id, revision, crashes });
             }
@@ -302,7 +291,8 @@ impl Database {
                     lease.parked_revision != Some(session.revision) || lease.wake_at.is_some_and(|wake| wake <= now)
                 }
         };
-        let mut found: Vec<_> = self.rows.iter().filter(is_undriven).map(|(id, row)| (row.state().updated_at, *id)).collect();
+        let mut found: Vec<_> =
+            self.rows.iter().filter(is_undriven).map(|(id, row)| (row.state().updated_at, *id)).collect();
         found.sort_unstable();
         found.into_iter().map(|(_, id)| id).take(limit).collect()
     }

@@ -104,7 +104,14 @@ impl Run {
             let driver = if external { Driver::External } else { Driver::Builtin };
             let created = Created { graph: Some(Arc::new(graph)), driver, ..Created::default() };
             let id = SessionId(Uuid::from_u128(u128::from(seed) << 8 | u128::from(number)));
-            clients.sessions.push(Known { id, created, fails, is_there: false, ended_by_client: false, deleted: false });
+            clients.sessions.push(Known {
+                id,
+                created,
+                fails,
+                is_there: false,
+                ended_by_client: false,
+                deleted: false,
+            });
             for _ in 0..chance.between(1, 2) {
                 let session = clients.sessions.len() - 1;
                 let wants_events = chance.per_mille(500);
@@ -367,7 +374,9 @@ impl World {
                 return Some(format!("{} is {:?} at {}, with {nodes:?}", known.id, state.status, state.revision));
             }
             let lease = self.database.leases.get(&known.id);
-            if state.status.is_ended() && lease.is_some_and(|lease| lease.holder.is_some() && lease.expires_at >= self.now) {
+            if state.status.is_ended()
+                && lease.is_some_and(|lease| lease.holder.is_some() && lease.expires_at >= self.now)
+            {
                 return Some(format!("{} has ended, and is held: {lease:?}", known.id));
             }
         }
@@ -391,7 +400,13 @@ impl World {
             println!("{} fails: {}", known.id, known.fails);
             let nodes = known.created.graph.iter().flat_map(|graph| graph.nodes.values());
             nodes.for_each(|node| {
-                println!("    {} ({}) to {:?}: {}", node.id, node.kind, node.next_ids, serde_json::json!(node.properties));
+                println!(
+                    "    {} ({}) to {:?}: {}",
+                    node.id,
+                    node.kind,
+                    node.next_ids,
+                    serde_json::json!(node.properties)
+                );
             });
             let row = self.database.rows.get(&known.id).or_else(|| self.database.deleted.get(&known.id));
             for stored in row.into_iter().flat_map(|row| row.journal.iter().skip(1)) {
@@ -422,9 +437,9 @@ impl World {
                 .map(|stored| stored.committed)
                 .collect();
             let refused_late = request.state == State::Refused
-                && marks.first().is_some_and(|committed| {
-                    request.attempts.last().is_some_and(|last| last.sent > *committed)
-                });
+                && marks
+                    .first()
+                    .is_some_and(|committed| request.attempts.last().is_some_and(|last| last.sent > *committed));
             let refused_early = request.attempts.first().is_some_and(|attempt| {
                 attempt.answer.is_some() && marks.first().is_some_and(|committed| *committed > attempt.answered + 100)
             });
@@ -434,7 +449,9 @@ impl World {
                 (State::Unknown, 1) if refused_early => {
                     Some("was answered as unavailable, and carried out afterwards".to_owned())
                 }
-                (State::Refused, 1) if is_stored && request.attempts.len() == 1 => Some("was refused and carried out".to_owned()),
+                (State::Refused, 1) if is_stored && request.attempts.len() == 1 => {
+                    Some("was refused and carried out".to_owned())
+                }
                 (State::Refused, 1) if is_stored && refused_late && request.command_id.is_some() => {
                     Some("had been carried out, and was refused when it was sent again".to_owned())
                 }

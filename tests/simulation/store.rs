@@ -7,9 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
-use relive::session::{
-    Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary,
-};
+use relive::session::{Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 use relive::storage::{Batch, Constraint, NewSession, PageBounds, Parked, StorageError, StoredEvent, Taken};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -225,12 +223,7 @@ impl Store for SimulatedStore {
         self.call("agent", |_| Ok(None))
     }
 
-    fn take_leases<'a>(
-        &'a self,
-        holder: Uuid,
-        sessions: &'a [SessionId],
-        time: Duration,
-    ) -> Answer<'a, Vec<Taken>> {
+    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {
         let sessions = sessions.to_vec();
         self.call("take", move |world| {
             let now = world.now;

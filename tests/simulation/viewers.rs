@@ -110,13 +110,18 @@ impl Connection {
 impl World {
     fn shown(&mut self, viewer: usize, session: &Session, is_deleted: bool) {
         let revision = session.revision;
-        self.note("shown", &[viewer as u64, revision], || if is_deleted { "deleted".to_owned() } else { String::new() });
+        self.note(
+            "shown",
+            &[viewer as u64, revision],
+            || if is_deleted { "deleted".to_owned() } else { String::new() },
+        );
         let seen = &mut self.clients.viewers[viewer];
         let before = std::mem::replace(&mut seen.shown, revision);
         seen.saw_deletion |= is_deleted;
         let number = seen.session;
         let is_stored = self.database.rows.contains_key(&session.id);
-        let problem = match self.clients.row(&self.database, number).map(|row| (row.revision(), row.state_at(revision))) {
+        let problem = match self.clients.row(&self.database, number).map(|row| (row.revision(), row.state_at(revision)))
+        {
             None => Some("of a session that is not stored".to_owned()),
             Some((newest, None)) => Some(format!("before its commit; {newest} is the newest")),
             Some((_, Some(stored))) if **stored != *session => Some("that is not what was committed".to_owned()),

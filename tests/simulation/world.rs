@@ -22,12 +22,30 @@ const STATEMENT: u64 = 10_000;
 pub enum Event {
     /// Something in the world itself, such as a statement that is carried out.
     Do(Action),
-    Kill { server: usize, down: u64 },
-    Restart { server: usize },
-    Shutdown { server: usize, down: u64 },
-    Gone { server: usize, life: u64, down: u64 },
-    Stall { server: usize, until: u64 },
-    Jump { server: usize, by: i64 },
+    Kill {
+        server: usize,
+        down: u64,
+    },
+    Restart {
+        server: usize,
+    },
+    Shutdown {
+        server: usize,
+        down: u64,
+    },
+    Gone {
+        server: usize,
+        life: u64,
+        down: u64,
+    },
+    Stall {
+        server: usize,
+        until: u64,
+    },
+    Jump {
+        server: usize,
+        by: i64,
+    },
     /// Something that a client does next.
     Client(Act),
 }

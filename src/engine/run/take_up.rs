@@ -26,8 +26,12 @@ impl Run {
         let past = |node: &NodeId| {
             if open.contains_key(node) { Past::Ended(Outcome::Completed) } else { past(&self.plan, session, node) }
         };
-        let Restored { schedule, step, reset } =
-            Schedule::restore_in(Arc::clone(&self.plan.layout), past, |node| self.rounds.past(node));
+        let Restored { schedule, step, reset } = Schedule::restore_in(
+            Arc::clone(&self.plan.layout),
+            past,
+            |node| self.rounds.past(node),
+            |node| chosen(session, node),
+        );
         self.schedule = schedule;
         self.recall_failure(session);
         let completed = |(id, past)| set_status(id, NodeStatus::Completed, None, None, Some(shown(past)));
@@ -172,6 +176,11 @@ fn past(plan: &Plan, session: &Session, node: &NodeId) -> Past {
 fn due_at(node: &Node) -> Option<Timestamp> {
     let waits = matches!(node.snapshot.status, NodeStatus::Pending | NodeStatus::Failed);
     node.snapshot.retry.filter(|_| waits)?.due_at
+}
+
+/// Which of its next nodes a node has decided on; `None` when all follow.
+fn chosen(session: &Session, node: &NodeId) -> Option<Vec<NodeId>> {
+    session.nodes.get(node)?.snapshot.next_ids.clone()
 }
 
 fn pending(node: NodeId) -> Command {

@@ -40,7 +40,8 @@ pub struct Restored {
 
 impl Schedule {
     /// A run in which each node has come as far as `past` says, and each loop decided last what
-    /// `loops` says (`None`: nothing yet, or nothing since an outer loop began another round).
+    /// `loops` says (`None`: nothing yet, or nothing since an outer loop began another round), and completed
+    /// nodes that decide have chosen what `chosen` says (`None`: all of its next nodes follow).
     ///
     /// # Errors
     ///
@@ -49,8 +50,9 @@ impl Schedule {
         graph: &GraphDefinition,
         past: impl Fn(&NodeId) -> Past,
         loops: impl Fn(&NodeId) -> Option<LoopPast>,
+        chosen: impl Fn(&NodeId) -> Option<Vec<NodeId>>,
     ) -> Result<Restored, LoopError> {
-        Ok(Self::restore_in(Arc::new(Layout::new(graph)?), past, loops))
+        Ok(Self::restore_in(Arc::new(Layout::new(graph)?), past, loops, chosen))
     }
 
     /// As [`Schedule::restore`], of a graph whose layout is known.
@@ -58,6 +60,7 @@ impl Schedule {
         layout: Arc<Layout>,
         past: impl Fn(&NodeId) -> Past,
         loops: impl Fn(&NodeId) -> Option<LoopPast>,
+        chosen: impl Fn(&NodeId) -> Option<Vec<NodeId>>,
     ) -> Restored {
         let mut schedule = Self::of(layout);
         let mut pasts: Vec<Past> = schedule.layout.ids.iter().map(past).collect();
@@ -71,6 +74,13 @@ impl Schedule {
         }
         schedule.frame = (0..pasts.len()).map(|node| schedule.frame_of(node, &under_way)).collect();
         schedule.put_signals(&pasts, &under_way);
+        for (node, past) in pasts.iter().enumerate() {
+            if let (Past::Ended(Outcome::Completed), None) = (past, schedule.layout.loop_at[node])
+                && let Some(chosen) = chosen(&schedule.layout.ids[node])
+            {
+                schedule.send_chosen(node, &chosen);
+            }
+        }
         let failed = (0..pasts.len()).find(|node| pasts[*node] == Past::Ended(Outcome::Failed));
         let step = match failed {
             Some(node) => schedule.fail(node),
