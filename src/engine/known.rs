@@ -21,7 +21,11 @@ fn of_kind(kind: &str) -> &'static [&'static [&'static str]] {
     match kind {
         "start" | "end" | "parallel" | "sequence" => &[&["output"]],
         "loop" => &[&["maxRounds", "exitOnScore", "score"]],
+        "switch" => &[&["cases", "default"]],
+        "if" => &[&["condition"]],
         "delay" => &[&["seconds"]],
+        "switch" => &[&["cases", "default"]],
+        "if" => &[&["condition"]],
         "human_review" => &[&["prompt", "timeoutMinutes", "allowSkip", "updatesProposal"]],
         "llm" => &[&["prompt", "system", "json"], VOICE],
         "agent" => &[&["prompt", "system", "json", "agentUuid", "agentId", "personaPrompt"], VOICE],
