@@ -1,6 +1,6 @@
 //! Random numbers that come again with the same seed.
 
-/// SplitMix64: small, quick, and good enough to choose faults by.
+/// `SplitMix64`: small, quick, and good enough to choose faults by.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 

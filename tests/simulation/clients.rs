@@ -52,6 +52,7 @@ pub struct Clients {
 
 /// A session, as its client knows it.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each says something by itself")]
 pub struct Known {
     pub id: SessionId,
     pub created: Created,

@@ -4,6 +4,8 @@
 //! - `SEEDS=n` says how many are run (3,000), `FROM=n` which is the first (0), and `ENOUGH=n` after how
 //!   many failing ones no more are run (10).
 
+#![allow(clippy::expect_used, reason = "a test")]
+
 mod chance;
 mod clients;
 mod database;
@@ -45,7 +47,8 @@ fn main() -> ExitCode {
     }
     let (first, seeds) = (number("FROM").unwrap_or(0), number("SEEDS").unwrap_or(3_000));
     let began = Instant::now();
-    let all = Tally { enough: number("ENOUGH").map_or(ENOUGH, |most| most as usize), ..Tally::default() };
+    let all =
+        Tally { enough: number("ENOUGH").and_then(|most| most.try_into().ok()).unwrap_or(ENOUGH), ..Tally::default() };
     let next = AtomicU64::new(first);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -75,7 +78,7 @@ fn both(seed: u64, twice: bool) -> Report {
 
 fn checked(seed: u64, shows: bool) -> Report {
     let mut report = std::panic::catch_unwind(|| run(seed, shows)).unwrap_or_default();
-    report.wrong.extend(PANIC.with(|panic| panic.take()));
+    report.wrong.extend(PANIC.with(RefCell::take));
     report
 }
 

@@ -35,7 +35,7 @@ impl relive::engine::Kinds for Kinds {
             return LocalKinds::default().read(node);
         }
         let number = |name: &str| node.properties.get(name).and_then(Value::as_u64).unwrap_or_default();
-        let (fails, millis) = (number("fails"), number("millis"));
+        let (fails, millis) = (number("x-fails"), number("x-millis"));
         Some(Ok(Arc::new(Flaky { world: self.world.clone(), process: self.process, fails, millis })))
     }
 }
@@ -141,7 +141,7 @@ impl Builder {
         self.fails |= too_often;
         let backoff = chance.pick(&[0.0, 0.1, 0.5, 2.0, 4.0]);
         let millis = chance.pick(&[0, 5, 50, 300, 1_500, 4_000]);
-        let properties = json!({"fails": fails, "millis": millis, "retries": retries, "backoffSeconds": backoff});
+        let properties = json!({"x-fails": fails, "x-millis": millis, "retries": retries, "backoffSeconds": backoff});
         self.node(id, "flaky", properties, next);
     }
 

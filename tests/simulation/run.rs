@@ -486,14 +486,14 @@ fn check_run(known: &Known, row: &Row) -> Vec<String> {
     let graph = known.created.graph.as_ref().expect("a graph");
     for node in graph.nodes.values().filter(|node| node.kind == "flaky") {
         let number = |name: &str| node.properties.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
-        let most = number("fails").min(number("retries") + 1);
+        let most = number("x-fails").min(number("retries") + 1);
         for (failures, completed) in rounds(row, &node.id) {
-            if failures > most || (completed && failures != number("fails")) {
+            if failures > most || (completed && failures != number("x-fails")) {
                 wrong.push(format!(
                     "'{}' of {} failed {failures} times in a round, and {} with {} retries is right",
                     node.id,
                     known.id,
-                    number("fails"),
+                    number("x-fails"),
                     number("retries")
                 ));
             }
