@@ -27,6 +27,7 @@ mod handle;
 mod harness;
 mod hub;
 mod kill;
+mod lanes;
 mod lists;
 mod live;
 mod live_list;
