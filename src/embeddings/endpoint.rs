@@ -121,7 +121,7 @@ struct Item {
 
 fn place<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_f64().filter(|number| *number >= 0.0).map(|number| number as usize),
+        Value::Number(number) => number.as_f64().and_then(|number| format!("{number:.0}").parse().ok()),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     })

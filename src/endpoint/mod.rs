@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
 
-pub use secrets::{Secrets, Sieve, in_url, names_a_secret, shown_header, shown_url};
+pub use secrets::{Secrets, Sieve, in_header, in_url, names_a_secret, shown_header, shown_url};
 pub use words::{clean, in_body, in_json};
 
 /// The longest pause that an endpoint can ask for.

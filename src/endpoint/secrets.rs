@@ -11,13 +11,24 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
+use serde_json::Value;
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "[redacted]";
 /// Shorter ones would be found in words that have nothing to do with them.
 const SHORTEST: usize = 6;
-/// A word of letters alone is a placeholder, such as `ollama`, unless it is at least this long.
-const SHORTEST_WORD: usize = 12;
+/// What is given where a key is asked for and none is needed.
+const PLACEHOLDERS: [&str; 9] = [
+    "ollama",
+    "lm-studio",
+    "lmstudio",
+    "not-needed",
+    "no-key-required",
+    "placeholder",
+    "unused",
+    "anything",
+    "api-key",
+];
 
 /// Texts that are taken out of what comes from outside. Cheap to clone.
 #[derive(Clone, Default)]
@@ -79,6 +90,20 @@ impl Secrets {
         hidden
     }
 
+    /// The value without them in any of its texts.
+    #[must_use]
+    pub fn hide_in(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.hide(&text).into_owned()),
+            Value::Array(items) => items.into_iter().map(|item| self.hide_in(item)).collect(),
+            Value::Object(members) => members
+                .into_iter()
+                .map(|(name, member)| (self.hide(&name).into_owned(), self.hide_in(member)))
+                .collect(),
+            plain => plain,
+        }
+    }
+
     /// How many bytes at the end of a text may be the beginning of a secret.
     fn begun(&self, text: &str) -> usize {
         let begins = |secret: &String| {
@@ -90,8 +115,7 @@ impl Secrets {
 }
 
 fn is_secret(text: &str) -> bool {
-    let is_word = text.chars().all(char::is_alphabetic);
-    text.len() >= if is_word { SHORTEST_WORD } else { SHORTEST }
+    text.len() >= SHORTEST && !PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder))
 }
 
 /// The password in an address, in the spellings in which it travels.
@@ -102,20 +126,29 @@ pub fn in_url(url: &Url) -> Vec<String> {
     vec![password.to_owned(), decode(password), STANDARD.encode(pair)]
 }
 
+/// The secret that a header carries, if it does: whole, and without the scheme before it.
+#[must_use]
+pub fn in_header(name: &str, value: &str) -> Vec<String> {
+    if !names_a_secret(name) {
+        return Vec::new();
+    }
+    let mut secrets = vec![value.to_owned()];
+    if let Some((scheme, credentials)) = value.trim().split_once(' ') {
+        secrets.push(credentials.trim().to_owned());
+        let pair = STANDARD.decode(credentials.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"));
+        let pair = pair.and_then(|pair| String::from_utf8(pair).ok());
+        secrets.extend(pair.and_then(|pair| pair.split_once(':').map(|(_, password)| password.to_owned())));
+    }
+    secrets
+}
+
 fn decode(text: &str) -> String {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, behind)) = rest.split_first() {
         let digits = behind.get(..2).filter(|_| *first == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &behind[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = behind;
-            }
-        }
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = byte.and_then(|_| behind.get(2..)).unwrap_or(behind);
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
@@ -177,7 +210,7 @@ impl Sieve {
         self.held.push_str(piece);
         let text = self.secrets.hide(&self.held).into_owned();
         let keep = text.len() - self.secrets.begun(&text);
-        self.held = text[keep..].to_owned();
+        text[keep..].clone_into(&mut self.held);
         text[..keep].to_owned()
     }
 
@@ -242,6 +275,8 @@ mod tests {
         for name in ["Authorization", "X-Api-Key", "x-auth-token", "Cookie", "api_key", "Proxy-Authorization", "key"] {
             assert_eq!(shown_header(name, "v"), HIDDEN, "{name}");
         }
+        let basic = Secrets::new(in_header("Authorization", "Basic bWU6cEBzcy13b3Jk").iter().map(String::as_str));
+        assert_eq!(basic.hide("p@ss-word bWU6cEBzcy13b3Jk"), "[redacted] [redacted]");
         for name in ["Accept", "X-Request-Id", "keyboard", "q"] {
             assert_eq!(shown_header(name, "v"), "v", "{name}");
         }

@@ -118,7 +118,7 @@ fn find(json: &Value, levels: usize) -> Option<String> {
     }
 }
 
-/// One of several errors, such as FastAPI's `{loc: ["body", "model"], msg: "field required"}`.
+/// One of several errors, such as `{loc: ["body", "model"], msg: "field required"}`.
 fn entry_words(entry: &Value, levels: usize) -> Option<String> {
     let words = find(entry, levels)?;
     let Some(place) = entry.get("loc").and_then(Value::as_array) else { return Some(words) };

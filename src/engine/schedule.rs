@@ -2,7 +2,8 @@
 //!
 //! - The start node runs first. Any other node runs once every edge into it that can still fire
 //!   has fired, and at least one has. A node that no edge can reach any more is skipped.
-//! - A completed node fires its edges; a skipped one never will.
+//! - A completed node fires its edges; a skipped one never will. A node that decides fires those it has
+//!   chosen ([`Schedule::choose`]), and never the others.
 //! - A failed node fails the run. What depends on it is skipped at once, nothing new starts,
 //!   nodes that are already running are let finish, and then the rest is skipped. (A node whose
 //!   failure is to be passed over is settled as completed.)
@@ -21,6 +22,7 @@
 //! that every node of a new round is known to wait again ([`Round::reset`]).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::regions::{Frame, Layout, Loop, LoopError, WHOLE};
 use crate::session::{GraphDefinition, NodeId};
@@ -80,7 +82,7 @@ enum Signal {
 /// One run of a graph.
 #[derive(Debug)]
 pub struct Schedule {
-    layout: Layout,
+    layout: Arc<Layout>,
     standing: Vec<Standing>,
     /// By node: the pass it is on, which decides what it waits for.
     frame: Vec<Frame>,
@@ -102,8 +104,12 @@ impl Schedule {
     /// When a loop cannot be scheduled. The graph itself must have passed
     /// [`GraphDefinition::validate`].
     pub fn new(graph: &GraphDefinition) -> Result<Self, LoopError> {
-        let layout = Layout::new(graph)?;
-        Ok(Self {
+        Ok(Self::of(Arc::new(Layout::new(graph)?)))
+    }
+
+    /// The schedule of a graph whose layout is known.
+    pub(super) fn of(layout: Arc<Layout>) -> Self {
+        Self {
             standing: vec![Standing::Waiting; layout.ids.len()],
             frame: vec![WHOLE; layout.ids.len()],
             signals: vec![Signal::Open; layout.edges.len()],
@@ -114,7 +120,7 @@ impl Schedule {
             failed: None,
             apart: Vec::new(),
             layout,
-        })
+        }
     }
 
     /// The first nodes to start.
@@ -122,14 +128,36 @@ impl Schedule {
         self.follow(vec![self.layout.start])
     }
 
+    /// Records that a running node completed and decided which of its next nodes follow; the edges to the others
+    /// are as those of a skipped node. Of a loop node, the same as [`Schedule::settle`].
+    pub fn choose(&mut self, node: &NodeId, chosen: &[NodeId]) -> Step {
+        match self.end(node) {
+            Some(at) if self.layout.loop_at[at].is_none() => {
+                let touched = self.send_chosen(at, chosen);
+                self.follow(touched)
+            }
+            Some(at) => self.settle_at(at, Outcome::Completed),
+            None => Step::default(),
+        }
+    }
+
     /// Records how a running node ended. A node that is not running is ignored.
     pub fn settle(&mut self, node: &NodeId, outcome: Outcome) -> Step {
-        let Some(&at) = self.layout.index.get(node) else { return Step::default() };
+        self.end(node).map_or_else(Step::default, |at| self.settle_at(at, outcome))
+    }
+
+    /// Ends a running node.
+    fn end(&mut self, node: &NodeId) -> Option<usize> {
+        let at = *self.layout.index.get(node)?;
         if self.standing[at] != Standing::Running {
-            return Step::default();
+            return None;
         }
         self.running -= 1;
         self.standing[at] = Standing::Ended;
+        Some(at)
+    }
+
+    fn settle_at(&mut self, at: usize, outcome: Outcome) -> Step {
         match outcome {
             Outcome::Failed => self.fail(at),
             Outcome::Skipped => {
@@ -223,8 +251,7 @@ impl Schedule {
     fn must_stay_apart(&self, node: usize) -> bool {
         let runs = |node: usize| self.standing[node] == Standing::Running;
         self.layout.loops.iter().any(|held| {
-            (held.body[node] && runs(held.node))
-                || (held.node == node && (0..held.body.len()).any(|inside| held.body[inside] && runs(inside)))
+            (held.body.contains(node) && runs(held.node)) || (held.node == node && held.body.nodes().any(runs))
         })
     }
 
@@ -289,6 +316,15 @@ impl Schedule {
         touched
     }
 
+    /// Fires the edges to the chosen nodes, and no others.
+    fn send_chosen(&mut self, node: usize, chosen: &[NodeId]) -> Vec<usize> {
+        for edge in &self.layout.outs[node] {
+            let is_chosen = chosen.contains(&self.layout.ids[self.layout.edges[*edge].to]);
+            self.signals[*edge] = if is_chosen { Signal::Fired } else { Signal::Dead };
+        }
+        self.targets(node).collect()
+    }
+
     fn held_back_by(&self, held: usize) -> impl Iterator<Item = usize> {
         self.layout.edges.iter().filter(move |edge| edge.leaves.contains(&held)).map(|edge| edge.to)
     }
@@ -302,6 +338,11 @@ impl Schedule {
         let ids = |again: bool| if again { self.again_waiting(held) } else { Vec::new() };
         let reset = ids(again).into_iter().map(|node| self.layout.ids[node].clone()).collect();
         Some(Round { rounds, again, reset })
+    }
+
+    /// Of a loop node: how many rounds of its body are behind it.
+    pub(super) fn rounds_of(&self, node: &NodeId) -> Option<u32> {
+        self.layout.loop_at[*self.layout.index.get(node)?].map(|held| self.rounds_behind(held))
     }
 
     fn rounds_behind(&self, held: usize) -> u32 {
@@ -329,14 +370,17 @@ impl Schedule {
     /// Whether the run came to the loop node through its body, so that one round is behind it.
     fn came_round(&self, held: usize) -> bool {
         let Loop { node, again, ref body, .. } = self.layout.loops[held];
-        let fired_inside = |edge: &usize| self.signals[*edge] == Signal::Fired && body[self.layout.edges[*edge].from];
+        let fired_inside =
+            |edge: &usize| self.signals[*edge] == Signal::Fired && body.contains(self.layout.edges[*edge].from);
         self.layout.edges[again].to == node || self.layout.ins[node].iter().any(fired_inside)
     }
 
     /// The loop's body, and the loop node.
     fn again_waiting(&self, held: usize) -> Vec<usize> {
         let Loop { node: loop_node, ref body, .. } = self.layout.loops[held];
-        (0..self.standing.len()).filter(|node| body[*node] || *node == loop_node).collect()
+        let mut nodes: Vec<usize> = body.nodes().chain([loop_node]).collect();
+        nodes.sort_unstable();
+        nodes
     }
 
     /// Makes the loop's body, and the loop node, wait for another round.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ToolCall;
-use super::fault::number;
+use super::fault::whole;
 
 /// Calls in one answer at most.
 const MOST: usize = 128;
@@ -30,7 +30,7 @@ impl Calls {
     pub fn take(&mut self, piece: &Map<String, Value>) -> usize {
         let inside = ["function", "custom"].into_iter().find_map(|name| piece.get(name)?.as_object()).unwrap_or(piece);
         let text = |from: &Map<String, Value>, name: &str| from.get(name).and_then(Value::as_str).map(str::to_owned);
-        let index = piece.get("index").and_then(number).filter(|index| *index >= 0.0).map(|index| index as u64);
+        let index = piece.get("index").and_then(whole);
         let id = text(piece, "id").filter(|id| !id.is_empty());
         let name = text(inside, "name").filter(|name| !name.is_empty());
         let arguments = ["arguments", "input"].into_iter().find_map(|name| match inside.get(name)? {

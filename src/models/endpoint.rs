@@ -207,13 +207,14 @@ impl Endpoint {
 
     async fn listen(&self, mut response: Response, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
         let mut stream = ChatStream::new(&self.secrets);
-        let mut finishes_by = None;
+        let (mut finishes_by, mut finishing) = (None, None);
         loop {
             if stream.is_done() {
                 return stream.finish(Ending::Closed, hear);
             }
-            if stream.is_finishing() {
-                finishes_by.get_or_insert_with(|| Instant::now() + GRACE);
+            if stream.finishing() != finishing {
+                finishing = stream.finishing();
+                finishes_by = Some(Instant::now() + GRACE);
             }
             let silent = Instant::now() + self.silence;
             let until = finishes_by.map_or(silent, |by| silent.min(by));

@@ -25,29 +25,34 @@ const OWN_FAULTS: [&str; 11] = [
 
 /// The error that an event holds, if it does.
 pub(super) fn fault(event: &Map<String, Value>, secrets: &Secrets) -> Option<ChatError> {
-    let says = |value: &&Value| match value {
-        Value::Null | Value::Bool(false) => false,
+    let choice = choices(event).next();
+    let named = |name: &str| event.get(name).and_then(Value::as_str).is_some_and(|kind| kind == "error");
+    let base = event.get("base_resp");
+    let failed = event.get("error").is_some_and(says)
+        || choice.and_then(|choice| choice.get("error")).is_some_and(says)
+        || named("object")
+        || named("type")
+        || base.and_then(|base| base.get("status_code")).is_some_and(|code| says(code) && code != "0")
+        || (choice.is_none() && !event.get("usage").is_some_and(says) && is_bare_fault(event));
+    failed.then(|| {
+        let at_choice = choice.and_then(|choice| choice.get("error")).filter(|error| says(error));
+        match at_choice.filter(|_| !event.get("error").is_some_and(says)) {
+            Some(error) => said(error, secrets),
+            None => said(&Value::Object(event.clone()), secrets),
+        }
+    })
+}
+
+/// Whether a member that stands for an error does say that there is one.
+fn says(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(is_error) => *is_error,
         Value::String(text) => !text.trim().is_empty(),
         Value::Object(members) => !members.is_empty(),
         Value::Array(entries) => !entries.is_empty(),
         Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::Bool(true) => true,
-    };
-    let choice = choices(event).next();
-    let named = |name: &str| event.get(name).and_then(Value::as_str).is_some_and(|kind| kind == "error");
-    let code = |value: Option<&Value>| value.and_then(number).unwrap_or_default();
-    let base = event.get("base_resp");
-    let failed = event.get("error").filter(says).is_some()
-        || choice.and_then(|choice| choice.get("error")).filter(says).is_some()
-        || named("object")
-        || named("type")
-        || code(base.and_then(|base| base.get("status_code"))) != 0.0
-        || (choice.is_none() && event.get("usage").filter(says).is_none() && is_bare_fault(event));
-    failed.then(|| {
-        let whole = Value::Object(event.clone());
-        let at_choice = choice.and_then(|choice| choice.get("error")).filter(says);
-        said(at_choice.filter(|_| event.get("error").filter(says).is_none()).unwrap_or(&whole), secrets)
-    })
+    }
 }
 
 /// An error in whatever form.
@@ -67,7 +72,7 @@ pub(super) fn choices(event: &Map<String, Value>) -> impl Iterator<Item = &Map<S
 
 /// Words of an error, and nothing else that an event could be.
 fn is_bare_fault(event: &Map<String, Value>) -> bool {
-    let is_fine = |value: &Value| matches!(number(value), Some(0.0 | 200.0));
+    let is_fine = |value: &Value| matches!(whole(value), Some(0 | 200));
     let has_words = WORDS.iter().any(|name| match event.get(*name) {
         Some(Value::String(words)) => !words.trim().is_empty(),
         Some(Value::Array(errors)) => !errors.is_empty(),
@@ -80,10 +85,10 @@ fn is_bare_fault(event: &Map<String, Value>) -> bool {
 /// the request's, such as one that is too long.
 fn is_its_own(error: &Value) -> bool {
     let inner = error.get("error").unwrap_or(error);
-    let status = ["code", "status", "status_code"].into_iter().find_map(|name| number(inner.get(name)?));
+    let status = ["code", "status", "status_code"].into_iter().find_map(|name| whole(inner.get(name)?));
     match status {
-        Some(status) if (500.0..600.0).contains(&status) || status == 408.0 => true,
-        Some(status) if (400.0..500.0).contains(&status) => false,
+        Some(408 | 500..600) => true,
+        Some(400..500) => false,
         _ => {
             let text = error.to_string().to_lowercase();
             OWN_FAULTS.iter().any(|words| text.contains(words))
@@ -91,14 +96,15 @@ fn is_its_own(error: &Value) -> bool {
     }
 }
 
-/// A number, also one that is written as a text.
-pub(super) fn number(value: &Value) -> Option<f64> {
-    let number = match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
+/// A whole number that is not negative, also one that is written as a text or as a fraction.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    let number: f64 = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
     };
-    number.filter(|number| number.is_finite())
+    // By way of the text, which is rounded; what is no such number cannot be read again.
+    format!("{number:.0}").parse().ok()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::calls::Calls;
 use super::error::ChatError;
-use super::fault::{choices, fault, number, said};
+use super::fault::{choices, fault, said, whole};
 use super::frames::{Frame, Frames};
 use super::json::{self, Joiner};
 use super::parts::{reasoning, spoken};
@@ -66,9 +66,10 @@ impl ChatStream {
         self.answer.is_done || (self.answer.is_whole && self.frames.is_plain())
     }
 
-    /// Whether a reason to finish was given: only the usage and the end may still come.
-    pub fn is_finishing(&self) -> bool {
-        self.answer.finish_reason.is_some()
+    /// Whether a reason to finish was given, so that only the usage and the end may still come; with how much of
+    /// the answer had come by then. Some give the reason with every piece.
+    pub fn finishing(&self) -> Option<usize> {
+        self.answer.finish_reason.as_ref().map(|_| self.answer.bytes)
     }
 
     /// What was put together of the answer, whose text was heard.
@@ -124,6 +125,7 @@ impl Channel {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about what has come")]
 struct Answer {
     secrets: Secrets,
     model: Option<String>,
@@ -135,7 +137,7 @@ struct Answer {
     thinking: Channel,
     bytes: usize,
     /// Of several choices, the one that is followed.
-    index: Option<f64>,
+    index: Option<u64>,
     has_choice: bool,
     /// Text came as `delta`; what `message` says beside it is the same again.
     has_delta: bool,
@@ -193,7 +195,7 @@ impl Answer {
 
     /// Whether a choice is the one whose answer is put together: the first that came.
     fn follows(&mut self, choice: &Map<String, Value>) -> bool {
-        let index = choice.get("index").and_then(number).unwrap_or_else(|| self.index.unwrap_or_default());
+        let index = choice.get("index").and_then(whole).unwrap_or_else(|| self.index.unwrap_or_default());
         *self.index.get_or_insert(index) == index
     }
 
@@ -232,9 +234,9 @@ impl Answer {
             }
         }
         if whole.starts_with(&self.message) {
-            self.message = whole
+            self.message = whole;
         } else {
-            self.message.push_str(&whole)
+            self.message.push_str(&whole);
         }
         Ok(())
     }
@@ -342,9 +344,9 @@ fn is_filtered(reason: &str) -> bool {
 
 fn usage(usage: &Value) -> Option<Usage> {
     let count = |names: [&str; 2]| {
-        let counted = names.into_iter().find_map(|name| number(usage.get(name)?));
+        let counted = names.into_iter().find_map(|name| whole(usage.get(name)?));
         // A count that cannot be one would make the whole report of the answer be refused.
-        counted.filter(|count| (0.0..=limits::TOKENS as f64).contains(count)).map(|count| count.round() as u64)
+        counted.filter(|count| *count <= limits::TOKENS)
     };
     let input = count(["prompt_tokens", "input_tokens"]);
     let output = count(["completion_tokens", "output_tokens"]);

@@ -1,5 +1,6 @@
 //! Database errors, sorted by what a caller can do about them.
 
+use super::setup::SetupError;
 use crate::session::{ApplyError, KeyframeError};
 
 /// Why the database did not do what it was asked.
@@ -35,6 +36,9 @@ pub enum StorageError {
     Event(#[source] serde_json::Error),
     #[error("{0}")]
     Keyframe(#[from] KeyframeError),
+    /// The database is not fit for this server.
+    #[error("{0}")]
+    Setup(#[from] SetupError),
     #[error("cannot migrate the database: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("database error: {0}")]
@@ -120,6 +124,18 @@ fn is_connection_error(error: &sqlx::Error) -> bool {
     )
 }
 
+/// Whether the server, or its certificate, was not to be agreed with.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => {
+            let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+            code.is_some_and(|code| code.starts_with("28") || matches!(&*code, "3D000" | "42501"))
+        }
+    }
+}
+
 /// Whether what failed may succeed when somebody has put the database right: connection exceptions (08),
 /// a sign-in that is refused (28), lost races of transactions (40), insufficient resources (53), objects
 /// that others hold (55), operator intervention such as a restart (57), system errors (58), a server that
@@ -139,6 +155,17 @@ impl StorageError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::Cancelled | Self::TooLate)
+    }
+
+    /// Whether a server that is starting may wait for this to pass. A password or a certificate that
+    /// is not right stays so.
+    #[must_use]
+    pub fn is_worth_waiting(&self) -> bool {
+        match self {
+            Self::Setup(error) => matches!(error, SetupError::ReadOnly(_)),
+            Self::Unavailable(error) => !is_refusal(error),
+            _ => self.is_transient(),
+        }
     }
 }
 

@@ -10,6 +10,40 @@ use super::sessions::{NewSession, insert_session};
 use super::{Storage, StorageError};
 use crate::session::{OutputRef, Revision, SessionId};
 
+/// Stores a fork on a connection of the caller's, as part of its transaction.
+async fn insert_fork(
+    connection: &mut PgConnection,
+    new: &NewSession<'_>,
+    parent_id: SessionId,
+    revision: Revision,
+) -> Result<(), StorageError> {
+    let fork_id = new.session.id;
+    hold_line(&mut *connection, parent_id).await?;
+    insert_session(&mut *connection, new).await?;
+    sqlx::query(
+        "INSERT INTO session_lineage (session_id, depth, ancestor_id, revision)
+         SELECT $1, 1, $2, $3
+         UNION ALL SELECT $1, depth + 1, ancestor_id, revision FROM session_lineage WHERE session_id = $2",
+    )
+    .bind(fork_id.0)
+    .bind(parent_id.0)
+    .bind(bigint(revision))
+    .execute(&mut *connection)
+    .await?;
+    let sql = format!(
+        "INSERT INTO session_usage
+            (node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd, session_id)
+         SELECT usage.*, $3 FROM ({USAGE_AT}) AS usage"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(parent_id.0)
+        .bind(bigint(revision))
+        .bind(fork_id.0)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
+}
+
 impl Storage {
     /// Stores a fork of `parent_id` at `revision` with its first event, its line of ancestors, and
     /// the usage up to there.
@@ -24,31 +58,8 @@ impl Storage {
         parent_id: SessionId,
         revision: Revision,
     ) -> Result<(), StorageError> {
-        let fork_id = new.session.id;
         let mut transaction = self.pool.begin().await?;
-        hold_line(&mut transaction, parent_id).await?;
-        insert_session(&mut transaction, new).await?;
-        sqlx::query(
-            "INSERT INTO session_lineage (session_id, depth, ancestor_id, revision)
-             SELECT $1, 1, $2, $3
-             UNION ALL SELECT $1, depth + 1, ancestor_id, revision FROM session_lineage WHERE session_id = $2",
-        )
-        .bind(fork_id.0)
-        .bind(parent_id.0)
-        .bind(bigint(revision))
-        .execute(&mut *transaction)
-        .await?;
-        let sql = format!(
-            "INSERT INTO session_usage
-                (node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd, session_id)
-             SELECT usage.*, $3 FROM ({USAGE_AT}) AS usage"
-        );
-        sqlx::query(sqlx::AssertSqlSafe(sql))
-            .bind(parent_id.0)
-            .bind(bigint(revision))
-            .bind(fork_id.0)
-            .execute(&mut *transaction)
-            .await?;
+        transaction.run(async |connection| insert_fork(connection, new, parent_id, revision).await).await?;
         Ok(transaction.commit().await?)
     }
 

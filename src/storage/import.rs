@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::export::Ancestor;
 use super::journal::bigint;
 use super::memories::{NewMemory, insert};
+use super::pool::Transaction;
 use super::sessions::insert_row;
 use super::usage::{UsageRow, write_usage};
 use super::writer::{Batch, EventRow, ProjectionRow, json, write_rows};
@@ -27,7 +29,7 @@ pub struct ImportedMessage {
 /// A session that is being written. Dropping it takes everything back.
 #[derive(Debug)]
 pub struct Import {
-    transaction: Transaction<'static, Postgres>,
+    transaction: Transaction,
     unembedded: Arc<Notify>,
     lacks_embedding: bool,
 }
@@ -45,6 +47,13 @@ impl Storage {
 }
 
 impl Import {
+    async fn run<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        self.transaction.run(work).await
+    }
+
     /// Whether there is a session with this id.
     ///
     /// # Errors
@@ -52,64 +61,67 @@ impl Import {
     /// When the database is away; so for all the others.
     pub async fn has_session(&mut self, id: SessionId) -> Result<bool, StorageError> {
         let sql = "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)";
-        Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(&mut *self.transaction).await?)
+        self.run(async |connection| Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(connection).await?)).await
     }
 
     /// Whether there is a group with this id; if so, it stays until this is committed.
     pub async fn has_group(&mut self, id: Uuid) -> Result<bool, StorageError> {
         let sql = "SELECT id FROM groups WHERE id = $1 FOR KEY SHARE";
-        Ok(sqlx::query(sql).bind(id).fetch_optional(&mut *self.transaction).await?.is_some())
+        self.run(async |connection| Ok(sqlx::query(sql).bind(id).fetch_optional(connection).await?.is_some())).await
     }
 
     /// Whether there is a workflow with this id; if so, it stays until this is committed.
     pub async fn has_workflow(&mut self, id: Uuid) -> Result<bool, StorageError> {
         let sql = "SELECT id FROM workflows WHERE id = $1 FOR KEY SHARE";
-        Ok(sqlx::query(sql).bind(id).fetch_optional(&mut *self.transaction).await?.is_some())
+        self.run(async |connection| Ok(sqlx::query(sql).bind(id).fetch_optional(connection).await?.is_some())).await
     }
 
     /// Stores the session's row as its first event left it. Everything else refers to it.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] when somebody took the id meanwhile.
-    pub async fn add_session(&mut self, first: &Session) -> Result<(), StorageError> {
-        insert_row(&mut self.transaction, first, None).await
+    /// [`StorageError::Constraint`] when somebody took the id meanwhile, or a session was made under the
+    /// same idempotency key.
+    pub async fn add_session(&mut self, first: &Session, key: Option<&str>) -> Result<(), StorageError> {
+        self.run(async |connection| insert_row(connection, first, key).await).await
     }
 
     /// Stores events, with the usage they record.
     pub async fn add_events(&mut self, events: &[Recorded]) -> Result<(), StorageError> {
         let events = events.iter().map(|recorded| EventRow { recorded, group_id: None }).collect();
         let batch = Batch { events, ..Batch::default() };
-        write_rows(&mut self.transaction, &batch).await?;
-        write_usage(&mut self.transaction, &batch).await
+        self.run(async |connection| {
+            write_rows(connection, &batch).await?;
+            write_usage(connection, &batch).await
+        })
+        .await
     }
 
     /// Keeps a whole state (a keyframe as JSON), so that looking back does not begin at the beginning.
     pub async fn add_keyframe(&mut self, id: SessionId, revision: Revision, state: &str) -> Result<(), StorageError> {
-        sqlx::query("INSERT INTO session_keyframes (session_id, revision, state) VALUES ($1, $2, $3::json)")
-            .bind(id.0)
-            .bind(bigint(revision))
-            .bind(state)
-            .execute(&mut *self.transaction)
-            .await?;
+        let query =
+            sqlx::query("INSERT INTO session_keyframes (session_id, revision, state) VALUES ($1, $2, $3::json)")
+                .bind(id.0)
+                .bind(bigint(revision))
+                .bind(state);
+        self.run(async |connection| Ok(query.execute(connection).await?)).await?;
         Ok(())
     }
 
     /// Stores a session that this one descends from, as one that is no more; returns under which id.
     pub async fn add_ancestor(&mut self, session_id: SessionId, ancestor: Ancestor) -> Result<Uuid, StorageError> {
         let id = Uuid::now_v7();
-        sqlx::query("INSERT INTO ancestors (id, session_id) VALUES ($1, $2)")
-            .bind(id)
-            .bind(ancestor.session_id.0)
-            .execute(&mut *self.transaction)
-            .await?;
-        sqlx::query("INSERT INTO session_lineage (session_id, depth, ancestor_id, revision) VALUES ($1, $2, $3, $4)")
-            .bind(session_id.0)
-            .bind(i32::try_from(ancestor.depth).unwrap_or(i32::MAX))
-            .bind(id)
-            .bind(bigint(ancestor.revision))
-            .execute(&mut *self.transaction)
-            .await?;
+        let query =
+            sqlx::query("INSERT INTO ancestors (id, session_id) VALUES ($1, $2)").bind(id).bind(ancestor.session_id.0);
+        self.run(async |connection| Ok(query.execute(connection).await?)).await?;
+        let query = sqlx::query(
+            "INSERT INTO session_lineage (session_id, depth, ancestor_id, revision) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(session_id.0)
+        .bind(i32::try_from(ancestor.depth).unwrap_or(i32::MAX))
+        .bind(id)
+        .bind(bigint(ancestor.revision));
+        self.run(async |connection| Ok(query.execute(connection).await?)).await?;
         Ok(id)
     }
 
@@ -120,18 +132,18 @@ impl Import {
         place: OutputRef,
         output: &serde_json::Value,
     ) -> Result<(), StorageError> {
-        sqlx::query("INSERT INTO ancestor_outputs (ancestor_id, revision, output) VALUES ($1, $2, $3::json)")
-            .bind(ancestor_id)
-            .bind(bigint(place.revision))
-            .bind(json(output)?)
-            .execute(&mut *self.transaction)
-            .await?;
+        let query =
+            sqlx::query("INSERT INTO ancestor_outputs (ancestor_id, revision, output) VALUES ($1, $2, $3::json)")
+                .bind(ancestor_id)
+                .bind(bigint(place.revision))
+                .bind(json(output)?);
+        self.run(async |connection| Ok(query.execute(connection).await?)).await?;
         Ok(())
     }
 
     /// Stores usage from before the fork.
     pub async fn add_usage(&mut self, session_id: SessionId, usage: &UsageRow) -> Result<(), StorageError> {
-        sqlx::query(
+        let query = sqlx::query(
             "INSERT INTO session_usage AS held
                 (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -148,16 +160,15 @@ impl Import {
         .bind(bigint(usage.calls))
         .bind(bigint(usage.input_tokens))
         .bind(bigint(usage.output_tokens))
-        .bind(usage.cost_usd)
-        .execute(&mut *self.transaction)
-        .await?;
+        .bind(usage.cost_usd);
+        self.run(async |connection| Ok(query.execute(connection).await?)).await?;
         Ok(())
     }
 
     /// Which of these message ids are taken.
     pub async fn taken_messages(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
         let sql = "SELECT id FROM session_messages WHERE id = ANY($1)";
-        Ok(sqlx::query_scalar(sql).bind(ids).fetch_all(&mut *self.transaction).await?)
+        self.run(async |connection| Ok(sqlx::query_scalar(sql).bind(ids).fetch_all(connection).await?)).await
     }
 
     /// Stores messages of the session itself.
@@ -178,7 +189,7 @@ impl Import {
                  $8::text[], $9::bigint[], $10::boolean[], $11::timestamptz[])"
         );
         let messages = || rows.iter().map(|row| &row.message);
-        sqlx::query(AssertSqlSafe(sql))
+        let query = sqlx::query(AssertSqlSafe(sql))
             .bind(owner)
             .bind(rows.iter().map(|row| bigint(row.revision)).collect::<Vec<_>>())
             .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
@@ -189,16 +200,15 @@ impl Import {
             .bind(messages().map(|message| &*message.content).collect::<Vec<_>>())
             .bind(messages().map(|message| bigint(message.token_count)).collect::<Vec<_>>())
             .bind(messages().map(|message| message.is_thinking).collect::<Vec<_>>())
-            .bind(messages().map(|message| message.created_at.as_datetime()).collect::<Vec<_>>())
-            .execute(&mut *self.transaction)
-            .await?;
+            .bind(messages().map(|message| message.created_at.as_datetime()).collect::<Vec<_>>());
+        self.run(async |connection| Ok(query.execute(connection).await?)).await?;
         Ok(())
     }
 
     /// Whether a memory id is taken.
     pub async fn has_memory(&mut self, id: Uuid) -> Result<bool, StorageError> {
         let sql = "SELECT EXISTS (SELECT FROM memories WHERE id = $1)";
-        Ok(sqlx::query_scalar(sql).bind(id).fetch_one(&mut *self.transaction).await?)
+        self.run(async |connection| Ok(sqlx::query_scalar(sql).bind(id).fetch_one(connection).await?)).await
     }
 
     /// Stores a memory of the session, in the group that `memory` says.
@@ -214,14 +224,15 @@ impl Import {
             metadata: memory.metadata.as_ref(),
             at: memory.created_at,
         };
-        insert(&mut self.transaction, &new).await
+        self.run(async |connection| insert(connection, &new).await).await
     }
 
     /// Brings the session's row to where its events led, and makes everything visible.
     pub async fn commit(mut self, first: &Session, last: &Session) -> Result<(), StorageError> {
         if last.revision > first.revision {
             let projections = vec![ProjectionRow { before: first, after: last }];
-            write_rows(&mut self.transaction, &Batch { projections, ..Batch::default() }).await?;
+            let batch = Batch { projections, ..Batch::default() };
+            self.run(async |connection| write_rows(connection, &batch).await).await?;
         }
         self.transaction.commit().await?;
         if self.lacks_embedding {

@@ -5,21 +5,24 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::Connection as _;
+use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
+use tokio::sync::watch;
 
-use super::{ACQUIRE_TIMEOUT, Storage, StorageError};
+use super::link::{ACQUIRE, Link};
+use super::{Storage, StorageError};
 
 const CHANNEL: &str = "relive_notices";
 /// What the connections are called in `pg_stat_activity`.
 const APPLICATION: &str = "relive notices";
+const SETTINGS: &str = "SET application_name = 'relive notices'";
 /// How long one statement may take before its connection counts as lost.
 const STATEMENT: Duration = Duration::from_secs(5);
 
 /// Sends notices.
 #[derive(Debug)]
 pub struct Notifier {
-    options: PgConnectOptions,
+    link: Link,
     connection: Option<PgConnection>,
 }
 
@@ -35,7 +38,7 @@ impl Notifier {
     pub async fn notify(&mut self, payloads: &[String]) -> Result<(), StorageError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => within(ACQUIRE_TIMEOUT, self.options.connect()).await?,
+            None => self.link.open(SETTINGS).await?.connection,
         };
         let statement = sqlx::query("SELECT pg_notify($1, payload) FROM UNNEST($2::text[]) AS payload")
             .bind(CHANNEL)
@@ -59,6 +62,7 @@ impl Notifier {
 #[derive(Debug)]
 pub struct Listener {
     listener: PgListener,
+    expiry: watch::Receiver<std::time::Instant>,
 }
 
 impl Listener {
@@ -68,9 +72,14 @@ impl Listener {
     ///
     /// When the connection is lost, and with it, it may be, notices. A new listener is needed then.
     pub async fn next(&mut self) -> Result<String, StorageError> {
-        match self.listener.try_recv().await? {
-            Some(notification) => Ok(notification.payload().to_owned()),
-            None => Err(sqlx::Error::WorkerCrashed.into()),
+        tokio::select! {
+            received = self.listener.try_recv() => match received? {
+                Some(notification) => Ok(notification.payload().to_owned()),
+                None => Err(sqlx::Error::WorkerCrashed.into()),
+            },
+            // Others have found that the database could not be reached; what this connection would have
+            // brought meanwhile may never come.
+            _ = self.expiry.changed() => Err(StorageError::TimedOut),
         }
     }
 }
@@ -79,7 +88,7 @@ impl Storage {
     /// A sender of notices. It connects when it is first used.
     #[must_use]
     pub fn notifier(&self) -> Notifier {
-        Notifier { options: self.notice_options(), connection: None }
+        Notifier { link: self.pool.link().clone(), connection: None }
     }
 
     /// Listens for notices from now on.
@@ -94,16 +103,14 @@ impl Storage {
             .max_connections(1)
             .max_lifetime(None)
             .idle_timeout(None)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(self.notice_options());
-        let mut listener = PgListener::connect_with(&pool).await?;
+            .acquire_timeout(ACQUIRE)
+            .connect_lazy_with(self.pool.link().options().application_name(APPLICATION));
+        let expiry = self.pool.link().expiry();
+        let mut listener = within(ACQUIRE, PgListener::connect_with(&pool)).await?;
         listener.eager_reconnect(false);
+        within(STATEMENT, self.claim.move_to(&mut listener)).await?;
         within(STATEMENT, listener.listen(CHANNEL)).await?;
-        Ok(Listener { listener })
-    }
-
-    fn notice_options(&self) -> PgConnectOptions {
-        PgConnectOptions::clone(&self.pool.connect_options()).application_name(APPLICATION)
+        Ok(Listener { listener, expiry })
     }
 }
 

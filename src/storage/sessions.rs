@@ -90,7 +90,7 @@ impl Storage {
     /// not exist.
     pub async fn create_session(&self, new: &NewSession<'_>) -> Result<(), StorageError> {
         let mut transaction = self.pool.begin().await?;
-        insert_session(&mut transaction, new).await?;
+        transaction.run(async |connection| insert_session(connection, new).await).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -113,7 +113,8 @@ impl Storage {
     ///
     /// When the database is away.
     pub async fn delete_session(&self, id: SessionId) -> Result<bool, StorageError> {
-        let deleted = sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(&self.pool).await?;
+        let deleted =
+            sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(&self.pool.patient()).await?;
         Ok(deleted.rows_affected() > 0)
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{Postgres, Row as _, query};
@@ -14,6 +13,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::journal::bigint;
+use super::link::STATEMENT;
+use super::pool::Connection;
 use super::texts::TextArrays;
 use super::usage::UsageArrays;
 use super::{Storage, StorageError};
@@ -58,7 +59,7 @@ pub struct Batch<'a> {
 /// A connection that only writes batches; its statements stay prepared.
 #[derive(Debug)]
 pub struct Writer {
-    connection: PoolConnection<Postgres>,
+    connection: Connection,
     unembedded: Arc<Notify>,
     clock: DatabaseClock,
 }
@@ -165,14 +166,12 @@ SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
 const SETTINGS: &str = "SELECT set_config('statement_timeout', '5s', false), set_config('lock_timeout', '200ms', false), clock_timestamp()";
 
 impl Writer {
-    pub(super) async fn new(
-        mut connection: PoolConnection<Postgres>,
-        unembedded: Arc<Notify>,
-    ) -> Result<Self, StorageError> {
+    pub(super) async fn new(mut connection: Connection, unembedded: Arc<Notify>) -> Result<Self, StorageError> {
         // A writer is given up when its connection is in doubt; nobody else should meet that one, nor
         // its settings.
         connection.close_on_drop();
-        let showed = query(SETTINGS).fetch_one(&mut *connection).await?.try_get(2)?;
+        let shown = connection.run(STATEMENT, async |connection| query(SETTINGS).fetch_one(connection).await).await?;
+        let showed = shown.try_get(2)?;
         Ok(Self { connection, unembedded, clock: DatabaseClock { showed, at: Instant::now() } })
     }
 
@@ -188,13 +187,14 @@ impl Writer {
         let has_rows_of_its_own = |row: &EventRow<'_>| {
             matches!(row.recorded.event, Event::MessageAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. })
         };
-        let showed = if batch.events.iter().any(has_rows_of_its_own) {
+        let statement = if batch.events.iter().any(has_rows_of_its_own) {
             let rows = bind_rows(query(WRITE_WITH_TEXTS), batch, deadline)?;
             let texts = TextArrays::of(batch).bind(rows);
-            UsageArrays::of(batch).bind(texts).fetch_one(&mut *self.connection).await?
+            UsageArrays::of(batch).bind(texts)
         } else {
-            bind_rows(query(WRITE), batch, deadline)?.fetch_one(&mut *self.connection).await?
+            bind_rows(query(WRITE), batch, deadline)?
         };
+        let showed = self.connection.run(STATEMENT, async |connection| statement.fetch_one(connection).await).await?;
         // Looked at anew each time, as the two clocks drift.
         self.clock = DatabaseClock { showed: showed.try_get(0)?, at: Instant::now() };
         if batch.events.iter().any(lacks_embedding) {

@@ -55,6 +55,10 @@ progress?: Progress,
  */
 attempt?: number, error?: string, 
 /**
+ * Present once the node is, or was, to be tried again.
+ */
+retry?: Retry, 
+/**
  * Of a node that decided: which of its next nodes follow. Absent when all do.
  */
 nextIds?: Array<NodeId>, };
@@ -73,6 +77,24 @@ export type NodeTimeline = { id: NodeId, name?: string, type?: string, intervals
  * How far a long node has come: 0 to 1.
  */
 export type Progress = number;
+
+/**
+ * How far an engine has come with trying a node again, since the node was entered. A round of a loop,
+ * or whoever sets an ended node back to `pending` or `running`, begins anew without one.
+ */
+export type Retry = { 
+/**
+ * Further attempts after the first, the one that is due included.
+ */
+tries: number, 
+/**
+ * Attempts in a row that were cut off because the server that made them went away.
+ */
+cutOff?: number, 
+/**
+ * When the next attempt may begin; absent once it has begun.
+ */
+dueAt?: Timestamp, };
 
 /**
  * The stored row, for those who want the inputs and the proposal.

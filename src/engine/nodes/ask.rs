@@ -119,7 +119,12 @@ pub(super) async fn ask(
     agent_id: Option<String>,
 ) -> Result<Answer, Ended> {
     let mut said = Said::new(context, agent_id);
-    context.works_on(models.request(&chat));
+    let mut request = models.request(&chat);
+    if let Some(members) = request.as_object_mut() {
+        // The same in every request.
+        members.retain(|name, _| name != "stream" && name != "stream_options");
+    }
+    context.works_on(request);
     let limit = context.policy().timeout;
     let mut hear = |piece: Piece<'_>| said.hear(piece);
     let asking = models.chat(&chat, &mut hear);
@@ -223,6 +228,8 @@ impl<'a> Said<'a> {
                 model: Some(reply.model.chars().take(200).collect()),
                 input_tokens: usage.input_tokens,
                 output_tokens: usage.output_tokens,
+                cached_input_tokens: None,
+                reasoning_tokens: None,
                 cost_usd: None,
             });
         }

@@ -13,7 +13,7 @@ use super::score::score_of;
 use super::{End, Ended, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::GraphNode;
+use crate::session::{GraphNode, check_json};
 
 const INSTRUCTIONS: &str = "You verify claims. Judge how well the claim is supported by what is known and by the \
     sources given, if there are any. Answer with a JSON object and nothing else: \
@@ -63,8 +63,9 @@ impl FactCheck {
             return Err(Ended::failed("the model's verdict holds no score").with(answer.commands));
         };
         let passed = score >= self.threshold;
+        let explanation = Some(&verdict["explanation"]).filter(|said| check_json("explanation", said).is_ok());
         let output = json!({"claim": claim, "score": score, "passed": passed, "threshold": self.threshold,
-                            "explanation": verdict["explanation"], "model": answer.reply.model});
+                            "explanation": explanation, "model": answer.reply.model});
         if self.required && !passed {
             let error = format!("the claim scored {score}, less than {}", self.threshold);
             return Err(Ended { commands: answer.commands, end: End::Failed { error, output: Some(output) } });

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::NodeType;
+use super::choice::Choice;
 use super::command::{CommandNode, CommandSpec};
 use super::delay::Delay;
 use super::human_review::HumanReview;
@@ -20,7 +21,7 @@ pub struct LocalKinds {
 
 impl Kinds for LocalKinds {
     fn names(&self) -> Vec<&'static str> {
-        vec!["command", "human_review", "delay", "start", "end", "parallel", "sequence", "loop"]
+        vec!["command", "human_review", "delay", "start", "end", "parallel", "sequence", "switch", "if", "loop"]
     }
 
     fn read(&self, node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>> {
@@ -37,6 +38,8 @@ pub(super) fn shape(node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanEr
     Some(match node.kind.as_str() {
         "start" | "end" | "parallel" | "sequence" => Pass::read(node).map(|node| Arc::new(node) as _),
         GraphDefinition::LOOP => LoopNode::read(node).map(|node| Arc::new(node) as _),
+        "switch" => Choice::read_switch(node).map(|node| Arc::new(node) as _),
+        "if" => Choice::read_if(node).map(|node| Arc::new(node) as _),
         "human_review" => HumanReview::read(node).map(|node| Arc::new(node) as _),
         "delay" => Delay::read(node).map(|node| Arc::new(node) as _),
         _ => return None,

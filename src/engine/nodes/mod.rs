@@ -6,6 +6,8 @@
 
 pub(super) mod after;
 mod ask;
+mod body;
+mod choice;
 mod command;
 mod context;
 mod context_synth;
@@ -32,7 +34,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::session::{Command, Timestamp};
+use crate::session::{Command, NodeId, Timestamp};
 
 pub use context::NodeContext;
 pub use local::LocalKinds;
@@ -59,6 +61,11 @@ pub enum End {
     },
     /// Nothing more to do until a signal comes or the type's [`Wait`] is over.
     Waits,
+    /// Of a node that decides: completed, and only these of its next nodes follow.
+    Chose {
+        output: Value,
+        next_ids: Vec<NodeId>,
+    },
     /// Of a loop node: whether it is left before its rounds are over, and what the round scored.
     Decided {
         leave: bool,
@@ -139,10 +146,25 @@ pub trait NodeType: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether a signal is one that [`NodeType::wake`] can do something with.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for whoever sent it.
+    fn check_signal(&self, payload: &Value) -> Result<(), String> {
+        let _ = payload;
+        Ok(())
+    }
+
     /// Ends a wait, or returns [`End::Waits`] to go on with it.
     fn wake<'a>(&'a self, context: &'a NodeContext, wake: Wake) -> BoxFuture<'a, Ended> {
         let _ = (context, wake);
         Box::pin(async { Ended::completed(Value::Null) })
+    }
+
+    /// Whether attempts decide which of the next nodes follow.
+    fn decides(&self) -> bool {
+        false
     }
 
     /// Whether attempts ask a model.

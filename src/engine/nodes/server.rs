@@ -39,6 +39,8 @@ impl Kinds for ServerKinds {
             "llm",
             "tool",
             "vote",
+            "switch",
+            "if",
             "loop",
             "fact_check",
             "human_review",

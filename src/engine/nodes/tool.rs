@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::context::as_text;
 use super::means::Means;
-use super::{End, Ended, NodeContext, NodeType};
+use super::{End, Ended, NodeContext, NodeType, body};
+use crate::endpoint::{self, Secrets};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::GraphNode;
@@ -62,17 +63,20 @@ impl Tool {
     }
 
     async fn request(&self, context: &NodeContext) -> Result<Ended, String> {
-        let request = self.prepare(context).await?;
+        let (request, secrets) = self.prepare(context).await?;
         // Without a limit of the node's own; with one, the engine drops the request when it is over.
         let limit = context.policy().timeout.map_or(TIMEOUT, |_| Duration::MAX);
-        let answer = tokio::time::timeout(limit, self.answer(request)).await;
+        let answer = tokio::time::timeout(limit, self.answer(request, &secrets)).await;
         answer.map_err(|_| format!("no answer within {} s", TIMEOUT.as_secs()))?
     }
 
-    async fn prepare(&self, context: &NodeContext) -> Result<RequestBuilder, String> {
+    /// The request, and what must not be shown of its answer.
+    async fn prepare(&self, context: &NodeContext) -> Result<(RequestBuilder, Secrets), String> {
         let url = context.text("url", &self.url).await?;
         let url: Url = url.trim().parse().map_err(|error| format!("the url cannot be understood: {error}"))?;
         let client = self.means.web.client(&url).map_err(|forbidden| forbidden.to_string())?;
+        let mut secrets = endpoint::in_url(&url);
+        let mut input = json!({"method": self.method.as_str(), "url": endpoint::shown_url(&url)});
         let mut request = client.request(self.method.clone(), url);
         if let Some(headers) = &self.headers {
             let headers = context.fill("headers", headers).await?;
@@ -80,69 +84,84 @@ impl Tool {
                 if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
                     return Err(format!("the header {name} cannot be set"));
                 }
-                request = request.header(name, as_text(value));
+                let value = as_text(value);
+                input["headers"][name] = json!(endpoint::shown_header(name, &value));
+                secrets.extend(endpoint::in_header(name, &value));
+                request = request.header(name, value);
             }
         }
-        Ok(match &self.body {
-            Some(body) => match context.fill("body", body).await? {
+        let secrets = Secrets::new(secrets.iter().map(String::as_str)).and(&self.means.models.secrets());
+        if let Some(body) = &self.body {
+            let body = context.fill("body", body).await?;
+            input["body"] = body.clone();
+            request = match body {
                 Value::String(text) => request.body(text),
                 json => request.json(&json),
-            },
-            None => request,
-        })
+            };
+        }
+        context.works_on(secrets.hide_in(input));
+        Ok((request, secrets))
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Ended, String> {
-        let response = request.send().await.map_err(|error| describe(&error))?;
+    async fn answer(&self, request: RequestBuilder, secrets: &Secrets) -> Result<Ended, String> {
+        let response = request.send().await.map_err(|error| describe(&error, secrets))?;
         let status = response.status();
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let kind = kind.unwrap_or_default().chars().take(200).collect::<String>();
-        let (text, truncated) = self.body(response).await?;
+        let kind = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let kind = secrets.hide(&kind.unwrap_or_default()).chars().take(200).collect::<String>();
+        let (body, truncated) = self.body(response, secrets).await?;
+        // Hidden before it is read as JSON, so that a secret is found in either form.
+        let text = secrets.hide(&body::text(&body, &kind, truncated)).into_owned();
         let mut output = json!({"status": status.as_u16(), "contentType": kind, "text": text});
         if truncated {
             output["truncated"] = json!(true);
-        } else if let Ok(json) = serde_json::from_str::<Value>(&text)
-            && crate::session::check_json("output", &json).is_ok()
-        {
-            output["json"] = json;
+        } else {
+            match serde_json::from_str::<Value>(&text).map_err(|error| error.to_string()) {
+                Ok(json) => match crate::session::check_json("it", &json) {
+                    Ok(()) => output["json"] = json,
+                    Err(problem) => output["jsonError"] = json!(problem.to_string()),
+                },
+                Err(problem) if body::is_json(&kind) && !text.is_empty() => output["jsonError"] = json!(problem),
+                Err(_) => {}
+            }
         }
         if status.as_u16() >= 400 && !self.accept_errors {
-            let error = format!("the tool answered with {status}");
+            let error = match endpoint::in_body(&body, secrets) {
+                words if words.is_empty() => format!("the tool answered with {status}"),
+                words => format!("the tool answered with {status}: {words}"),
+            };
             return Ok(Ended::bare(End::Failed { error, output: Some(output) }));
         }
         Ok(Ended::completed(output))
     }
 
-    /// The body as a text, and whether its end was cut off.
-    async fn body(&self, mut response: Response) -> Result<(String, bool), String> {
+    /// The body as it is once unpacked, and whether its end was cut off.
+    async fn body(&self, mut response: Response, secrets: &Secrets) -> Result<(Vec<u8>, bool), String> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error))? {
+        // Of an answer without a body, headers can say that it would be packed.
+        if self.method == Method::HEAD {
+            return Ok((body, false));
+        }
+        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, secrets))? {
             let room = self.max_bytes - body.len();
             body.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
-                return Ok((readable(&body), true));
+                return Ok((body, true));
             }
         }
-        Ok((readable(&body), false))
+        Ok((body, false))
     }
 }
 
-fn readable(body: &[u8]) -> String {
-    String::from_utf8_lossy(body).replace('\0', "")
-}
-
 /// The innermost reason. The address is the workflow's own, which may hold a secret.
-fn describe(error: &reqwest::Error) -> String {
+fn describe(error: &reqwest::Error, secrets: &Secrets) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    let reason = if std::ptr::eq(innermost, error as &dyn std::error::Error) {
-        "the request failed".to_owned()
-    } else {
-        innermost.to_string()
-    };
-    reason.chars().take(500).collect()
+    if std::ptr::eq(innermost, error as &dyn std::error::Error) {
+        return "the request failed".to_owned();
+    }
+    endpoint::clean(&secrets.hide(&innermost.to_string()))
 }
 
 impl NodeType for Tool {

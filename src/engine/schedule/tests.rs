@@ -25,7 +25,7 @@ fn graph(lines: &[&str]) -> GraphDefinition {
     }
     let graph: GraphDefinition =
         serde_json::from_value(json!({"name": "g", "nodes": nodes, "startNodeId": start})).expect("a graph");
-    graph.validate().expect("a valid graph");
+    graph.validate_for_builtin().expect("a valid graph");
     graph
 }
 
@@ -162,6 +162,19 @@ fn ten_thousand_nodes_in_a_row_are_scheduled_at_once() {
 }
 
 /// Every node but the first follows one or more earlier ones; some are loop nodes that lead back.
+/// As [`any_graph`], with nodes that decide which of the next ones follow.
+fn any_graph_with_choices() -> impl Strategy<Value = GraphDefinition> {
+    let seeds = prop::collection::vec(prop::option::weighted(0.5, any::<u64>()), 14);
+    (any_graph(true), seeds).prop_map(|(mut graph, seeds)| {
+        for (node, seed) in graph.nodes.values_mut().zip(seeds) {
+            if let Some(seed) = seed.filter(|_| node.kind != GraphDefinition::LOOP) {
+                node.properties.insert("choice".to_owned(), json!(seed));
+            }
+        }
+        graph
+    })
+}
+
 fn any_graph(loops: bool) -> impl Strategy<Value = GraphDefinition> {
     let node =
         (prop::collection::vec(any::<prop::sample::Index>(), 1..4), any::<prop::sample::Index>(), 0..4_u8, 0..4_u32);
@@ -199,6 +212,21 @@ struct Played {
     order: Vec<NodeId>,
 }
 
+/// What a node decides when it is entered for the so manieth time: of most nodes nothing, of some a part of what
+/// is next, which can be none.
+fn choice(graph: &GraphDefinition, node: &NodeId, entered: usize) -> Option<Vec<NodeId>> {
+    let node = &graph.nodes[node];
+    let seed = node.properties.get("choice")?.as_u64()?;
+    let next = &node.next_ids;
+    Some(
+        next.iter()
+            .enumerate()
+            .filter(|(at, _)| seed.rotate_right(u32::try_from(at + entered).unwrap_or_default()) & 1 == 1)
+            .map(|(_, id)| id.clone())
+            .collect(),
+    )
+}
+
 /// Plays a run in which `picks` chooses who ends next, and `fails` names the node that fails.
 fn play(
     graph: &GraphDefinition,
@@ -228,9 +256,14 @@ fn play(
         let node = running.remove(picks[turn % picks.len()].index(running.len()));
         let outcome = if fails == Some(&node) { Outcome::Failed } else { Outcome::Completed };
         failed |= outcome == Outcome::Failed;
-        played.ended.entry(node.clone()).or_default().push(outcome);
+        let entered = played.ended.entry(node.clone()).or_default();
+        entered.push(outcome);
+        let chosen = choice(graph, &node, entered.len()).filter(|_| outcome == Outcome::Completed);
         played.order.push(node.clone());
-        step = schedule.settle(&node, outcome);
+        step = match chosen {
+            Some(chosen) => schedule.choose(&node, &chosen),
+            None => schedule.settle(&node, outcome),
+        };
     }
     let verdict = schedule.verdict().ok_or_else(|| TestCaseError::fail("no verdict"))?;
     Ok((played, verdict))
@@ -240,12 +273,14 @@ fn play(
 struct Known {
     pasts: BTreeMap<NodeId, Past>,
     loops: BTreeMap<NodeId, LoopPast>,
+    chosen: BTreeMap<NodeId, Vec<NodeId>>,
     played: Played,
 }
 
 impl Known {
     fn restore(&self, graph: &GraphDefinition) -> Result<Restored, TestCaseError> {
-        Schedule::restore(graph, |id| self.pasts[id], |id| self.loops.get(id).copied())
+        let loops = |id: &NodeId| self.loops.get(id).copied();
+        Schedule::restore(graph, |id| self.pasts[id], loops, |id| self.chosen.get(id).cloned())
             .map_err(|_| TestCaseError::reject("not loops"))
     }
 
@@ -272,7 +307,7 @@ fn play_restored(
     fails: Option<&NodeId>,
 ) -> Result<(Played, Verdict), TestCaseError> {
     let pasts = graph.nodes.keys().map(|id| (id.clone(), Past::Waiting)).collect();
-    let mut known = Known { pasts, loops: BTreeMap::new(), played: Played::default() };
+    let mut known = Known { pasts, loops: BTreeMap::new(), chosen: BTreeMap::new(), played: Played::default() };
     let mut turn = 0;
     loop {
         turn += 1;
@@ -292,8 +327,16 @@ fn play_restored(
         let node = running[pick.index(running.len())].clone();
         let outcome = if fails == Some(&node) { Outcome::Failed } else { Outcome::Completed };
         let round = schedule.round(&node, false).filter(|_| outcome == Outcome::Completed);
-        let step = schedule.settle(&node, outcome);
         known.end(node.clone(), outcome);
+        let entered = known.played.ended[&node].len();
+        let chosen = choice(graph, &node, entered).filter(|_| outcome == Outcome::Completed);
+        let step = match &chosen {
+            Some(chosen) => schedule.choose(&node, chosen),
+            None => schedule.settle(&node, outcome),
+        };
+        if let Some(chosen) = chosen {
+            known.chosen.insert(node.clone(), chosen);
+        }
         known.played.order.push(node.clone());
         let cut_off = pick.index(2) == 0;
         if let Some(round) = round {
@@ -348,7 +391,7 @@ proptest! {
     fn with_loops_a_run_ends_and_runs_each_node(
         graph in any_graph(true), picks in any_picks(), others in any_picks()
     ) {
-        prop_assume!(graph.validate().is_ok());
+        prop_assume!(graph.validate_for_builtin().is_ok());
         let (played, verdict) = play(&graph, &picks, None)?;
         prop_assert_eq!(verdict, Verdict::Completed);
         prop_assert_eq!(played.ended.len(), graph.nodes.len(), "a node ended in no state");
@@ -356,13 +399,39 @@ proptest! {
         let (again, _) = play(&graph, &others, None)?;
         prop_assert_eq!(played.ended, again.ended);
     }
+
+    /// Whatever nodes decide, the run ends, every node ends in some state, and the order of completion
+    /// decides nothing.
+    #[test]
+    fn with_choices_a_run_ends_and_settles_each_node(
+        graph in any_graph_with_choices(), picks in any_picks(), others in any_picks()
+    ) {
+        prop_assume!(graph.validate().is_ok());
+        let (played, verdict) = play(&graph, &picks, None)?;
+        prop_assert_eq!(verdict, Verdict::Completed);
+        prop_assert_eq!(played.ended.len(), graph.nodes.len(), "a node ended in no state");
+        let (again, _) = play(&graph, &others, None)?;
+        prop_assert_eq!(played.ended, again.ended);
+    }
+
+    #[test]
+    fn with_choices_a_run_restored_at_every_moment_ends_as_one_that_was_left_alone(
+        graph in any_graph_with_choices(), picks in any_picks()
+    ) {
+        prop_assume!(graph.validate().is_ok());
+        let (restored, verdict) = play_restored(&graph, &picks, None)?;
+        let (whole, whole_verdict) = play(&graph, &picks, None)?;
+        prop_assert_eq!(verdict, whole_verdict);
+        prop_assert_eq!(restored.ended, whole.ended);
+    }
+
     /// The same nodes end in the same ways as often, whether or not the run was interrupted after
     /// every one of them.
     #[test]
     fn a_run_restored_at_every_moment_ends_as_one_that_was_left_alone(
         graph in any_graph(true), picks in any_picks(), which in any::<prop::sample::Index>(), any_fails in any::<bool>()
     ) {
-        prop_assume!(graph.validate().is_ok());
+        prop_assume!(graph.validate_for_builtin().is_ok());
         let ids: Vec<&NodeId> = graph.nodes.keys().collect();
         let fails = Some(ids[which.index(ids.len())]).filter(|_| any_fails);
         let (restored, verdict) = play_restored(&graph, &picks, fails)?;
@@ -391,4 +460,29 @@ fn a_loop_can_be_left_before_its_rounds_are_over() {
     assert_eq!((round.rounds, round.again, round.reset), (2, false, vec![]));
     assert_eq!(names(&schedule.settle(&"l".into(), Outcome::Left).start), ["out"]);
     assert_eq!(schedule.round(&"a".into(), false), None);
+}
+
+#[test]
+fn a_node_that_decides_leads_only_where_it_says() {
+    let lines = ["s > a b", "a > c j", "b > j", "c", "j"];
+    let mut schedule = Schedule::new(&graph(&lines)).expect("a schedule");
+    schedule.begin();
+    let step = schedule.choose(&"s".into(), &["b".into()]);
+    assert_eq!((names(&step.start), names(&step.skip)), (vec!["b"], vec!["a", "c"]));
+    let step = schedule.settle(&"b".into(), Outcome::Completed);
+    assert_eq!(names(&step.start), ["j"], "what is not chosen holds nothing back");
+    schedule.settle(&"j".into(), Outcome::Completed);
+    assert_eq!(schedule.verdict(), Some(Verdict::Completed));
+    // Nowhere at all.
+    let mut schedule = Schedule::new(&graph(&lines)).expect("a schedule");
+    schedule.begin();
+    let step = schedule.choose(&"s".into(), &[]);
+    assert_eq!((step.start.len(), step.skip.len(), schedule.verdict()), (0, 4, Some(Verdict::Completed)));
+    // The way out of a loop: nothing comes round, so the loop is over.
+    let mut schedule = Schedule::new(&graph(&["a > l out", "[l 5] > a", "out"])).expect("a schedule");
+    schedule.begin();
+    schedule.choose(&"a".into(), &["l".into()]);
+    assert_eq!(names(&schedule.settle(&"l".into(), Outcome::Completed).start), ["a"]);
+    let step = schedule.choose(&"a".into(), &["out".into()]);
+    assert_eq!((names(&step.start), names(&step.skip)), (vec!["out"], vec!["l"]));
 }

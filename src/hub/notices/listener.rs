@@ -16,7 +16,7 @@ const PROBE: Duration = Duration::from_secs(5);
 /// As this server hears itself say that it is here, a longer silence means that it hears nothing.
 const SILENCE: Duration = Duration::from_secs(HERE.as_secs() * 5 / 2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(30);
+const LAST_RETRY: Duration = Duration::from_secs(3);
 
 /// Listens, again and again.
 pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, catch_up: CatchUp) {

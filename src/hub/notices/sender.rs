@@ -17,7 +17,7 @@ const GAP: Duration = Duration::from_millis(5);
 /// Payloads in one statement at most.
 const PAYLOADS: usize = 64;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(10);
+const LAST_RETRY: Duration = Duration::from_secs(3);
 
 /// Runs until told to stop, and then until the rest is told.
 pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>) {

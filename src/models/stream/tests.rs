@@ -30,7 +30,7 @@ fn heard(body: &str) -> Heard {
 }
 
 fn sse(events: &[Value]) -> String {
-    events.iter().map(|event| format!("data: {event}\n\n")).collect()
+    events.iter().fold(String::new(), |body, event| body + &format!("data: {event}\n\n"))
 }
 
 fn says(text: &str) -> Value {

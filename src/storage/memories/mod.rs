@@ -4,7 +4,7 @@
 //! A memory is stored whether or not it has an embedding yet; [`unembedded`] is the queue of those
 //! that still need one.
 
-mod indexes;
+pub(super) mod indexes;
 mod searchers;
 mod unembedded;
 mod vector;
@@ -17,6 +17,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
+use super::link::STATEMENT;
 use super::{Cursor, Page, Storage, StorageError};
 use crate::session::{Memory, SessionId, Timestamp};
 
@@ -98,7 +99,8 @@ impl Storage {
     /// [`StorageError::Constraint`] when the id is taken or there is no such group,
     /// [`StorageError::SessionGone`] when there is no such session.
     pub async fn add_memory(&self, memory: &NewMemory<'_>) -> Result<(), StorageError> {
-        insert(&mut *self.pool.acquire().await?, memory).await?;
+        let mut connection = self.pool.acquire().await?;
+        connection.run(STATEMENT, async |connection| insert(connection, memory).await).await?;
         if memory.embedding.is_none() {
             self.unembedded.notify_one();
         }

@@ -5,17 +5,15 @@
 //! few, so that searches, which may be long, leave the others to commands.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions as _, Connection as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::MemoryScope;
 use super::vector::Way;
-use crate::storage::{ACQUIRE_TIMEOUT, StorageError};
+use crate::storage::StorageError;
+use crate::storage::link::Link;
+use crate::storage::pool::{Connection, Pool};
 
 /// - One plan for all: the statements are written so that there is only one good one, and planning
 ///   takes longer than comparing a small scope. `enable_sort` is off to prefer the index that needs
@@ -30,68 +28,29 @@ const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_sor
     SET statement_timeout = '10s'; SET hnsw.iterative_scan = relaxed_order; SET hnsw.ef_search = 100;
     SET hnsw.max_scan_tuples = 40000; SET hnsw.scan_mem_multiplier = 8";
 
+/// How long a search may take; PostgreSQL ends it a little earlier.
+pub(super) const SEARCH: Duration = Duration::from_secs(12);
+
 /// How long a scope is searched the way that was right when it was counted.
 const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 /// Scopes that are remembered; beyond it all are forgotten, and counted anew when asked for.
 const REMEMBERED: usize = 4_096;
 
-/// The connections, opened when they are needed and kept.
+/// The connections, and what is known about scopes.
 #[derive(Debug)]
 pub(in crate::storage) struct Searchers {
-    options: PgConnectOptions,
-    permits: Arc<Semaphore>,
-    idle: Mutex<Vec<PgConnection>>,
+    pool: Pool,
     ways: Mutex<HashMap<MemoryScope, (Way, Instant)>>,
 }
 
-/// A connection taken for one search. Dropping it closes it: a search that was given up on halfway
-/// leaves answers behind that nobody must take for those of the next.
-pub(in crate::storage) struct Searcher {
-    pub(super) connection: PgConnection,
-    is_new: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
 impl Searchers {
-    pub fn new(options: PgConnectOptions, connections: usize) -> Self {
-        let permits = Arc::new(Semaphore::new(connections));
-        Self { options, permits, idle: Mutex::default(), ways: Mutex::default() }
+    pub fn new(link: Link, connections: u32) -> Self {
+        Self { pool: Pool::new(link, connections, SETTINGS), ways: Mutex::default() }
     }
 
-    /// An idle connection, or a new one; waits for one to be given back when all are busy.
-    pub async fn take(&self) -> Result<Searcher, StorageError> {
-        let permit = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(&self.permits).acquire_owned()).await;
-        let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
-        let idle = self.idle.lock().pop();
-        if let Some(connection) = idle {
-            return Ok(Searcher { connection, is_new: false, _permit: permit });
-        }
-        let connecting = async {
-            let mut connection = self.options.connect().await?;
-            sqlx::raw_sql(SETTINGS).execute(&mut connection).await?;
-            Ok::<_, sqlx::Error>(connection)
-        };
-        let connection = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await;
-        let connection = connection.map_err(|_| StorageError::TimedOut)??;
-        Ok(Searcher { connection, is_new: true, _permit: permit })
-    }
-
-    pub fn give_back(&self, searcher: Searcher) {
-        if !self.permits.is_closed() {
-            self.idle.lock().push(searcher.connection);
-        }
-    }
-
-    /// Whether a failed search is worth repeating on a new connection: this one had been idle, and
-    /// what it was connected to is gone. The other idle ones are then no better.
-    pub fn was_stale(&self, searcher: &Searcher, error: &StorageError) -> bool {
-        let StorageError::Unavailable(source) = error else { return false };
-        let is_gone =
-            source.as_database_error().is_none_or(|error| error.code().is_some_and(|code| code.starts_with("57P")));
-        if is_gone {
-            self.idle.lock().clear();
-        }
-        is_gone && !searcher.is_new
+    /// A connection for one search.
+    pub async fn take(&self) -> Result<Connection, StorageError> {
+        Ok(self.pool.acquire().await?)
     }
 
     /// The way to search a scope of more than a few rows, if it was counted of late.
@@ -109,11 +68,6 @@ impl Searchers {
     }
 
     pub async fn close(&self) {
-        self.permits.close();
-        let idle = std::mem::take(&mut *self.idle.lock());
-        for connection in idle {
-            // It is of no more use, however its farewell goes.
-            let _ = connection.close().await;
-        }
+        self.pool.close().await;
     }
 }

@@ -48,8 +48,8 @@ impl Storage {
         // While instances with different settings run side by side, as in an update, only those with the
         // one that was made last take these: else each would undo the other's work, for as long.
         let others = format!(
-            "vector_dims(unit) <> {dimension} AND (SELECT indexdef LIKE '%<> {dimension})%' FROM pg_indexes
-             WHERE schemaname = current_schema() AND indexname = 'idx_memories_other_dimension')"
+            "vector_dims(unit) <> {dimension}
+             AND (SELECT value = '{dimension}' FROM settings WHERE name = 'embedding_dimension')"
         );
         self.take_those(&others, limit, lease, characters).await
     }

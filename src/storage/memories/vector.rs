@@ -20,8 +20,12 @@
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{FromRow as _, QueryBuilder, Row as _};
 
+use super::indexes::INDEXED_DIMENSION;
+use super::searchers::SEARCH;
 use super::{COLUMNS, MemoryScope, Nearness};
 use crate::session::Memory;
+use crate::storage::link::breaks_connection;
+use crate::storage::pool::{AsSqlxError, Connection};
 use crate::storage::{Storage, StorageError};
 
 /// Rows whose embeddings are compared at once.
@@ -49,19 +53,26 @@ impl Storage {
         nearness: Nearness,
     ) -> Result<Vec<Memory>, StorageError> {
         let search = Search { scope, embedding, limit: nearness.limit };
-        loop {
-            let mut searcher = self.searchers.take().await?;
-            match self.nearest(&search, &mut searcher.connection).await {
-                Ok(mut found) => {
-                    self.searchers.give_back(searcher);
-                    // Found in this order, so that nothing nearer was left out for what is cut off here.
-                    found.retain(|memory| memory.score >= nearness.min_score);
-                    return Ok(found);
-                }
-                Err(error) if self.searchers.was_stale(&searcher, &error) => {}
-                Err(error) => return Err(error),
+        let mut connection = self.searchers.take().await?;
+        let mut found = match self.nearest_on(&search, &mut connection).await {
+            // It had been idle, and what it was connected to is gone.
+            Err(StorageError::Unavailable(error)) if connection.was_idle() && breaks_connection(&error) => {
+                drop(connection);
+                self.nearest_on(&search, &mut self.searchers.take().await?).await?
             }
-        }
+            outcome => outcome?,
+        };
+        // Found in this order, so that nothing nearer was left out for what is cut off here.
+        found.retain(|memory| memory.score >= nearness.min_score);
+        Ok(found)
+    }
+
+    async fn nearest_on(&self, search: &Search<'_>, connection: &mut Connection) -> Result<Vec<Memory>, StorageError> {
+        let (link, open) = connection.work()?;
+        let outcome = link.watched(SEARCH, async { Ok(self.nearest(search, open).await) }).await;
+        let outcome = outcome.unwrap_or_else(|error| Err(error.into()));
+        connection.conclude(outcome.as_ref().err().and_then(AsSqlxError::as_sqlx_error));
+        outcome
     }
 
     async fn nearest(&self, search: &Search<'_>, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
@@ -109,7 +120,8 @@ impl Search<'_> {
         let mut query = QueryBuilder::new("SELECT ");
         self.push_count(&mut query, small);
         let rows: i64 = query.build_query_scalar().fetch_one(connection).await?;
-        Ok((rows > 0).then_some(if rows > small { Way::ThroughIndex } else { Way::RowByRow }))
+        let is_indexed = self.embedding.len() <= INDEXED_DIMENSION as usize;
+        Ok((rows > 0).then_some(if rows > small && is_indexed { Way::ThroughIndex } else { Way::RowByRow }))
     }
 
     /// Finds nothing when there are more than a few.

@@ -40,11 +40,15 @@ impl Storage {
         nearness: Nearness,
     ) -> Result<Vec<Memory>, StorageError> {
         let mut transaction = self.pool.begin_with(BEGIN).await?;
-        let mut found = by_words(&mut transaction, scope, text, nearness.limit).await?;
-        if found.len() < nearness.limit as usize {
-            let known: Vec<Uuid> = found.iter().map(|memory| memory.id).collect();
-            found.extend(by_substring(&mut transaction, scope, text.trim(), nearness.limit, &known).await?);
-        }
+        let search = async |connection: &mut PgConnection| {
+            let mut found = by_words(connection, scope, text, nearness.limit).await?;
+            if found.len() < nearness.limit as usize {
+                let known: Vec<Uuid> = found.iter().map(|memory| memory.id).collect();
+                found.extend(by_substring(connection, scope, text.trim(), nearness.limit, &known).await?);
+            }
+            Ok::<_, StorageError>(found)
+        };
+        let mut found = transaction.run(search).await?;
         transaction.commit().await?;
         found.sort_by(|a, b| b.score.unwrap_or_default().total_cmp(&a.score.unwrap_or_default()));
         found.truncate(nearness.limit as usize);

@@ -1,9 +1,13 @@
 //! The built-in engine, by the protocol: a session is created and started, and the server does the rest.
 
+mod choices;
 mod control;
+mod durable;
 mod forks;
+mod leases;
 mod models;
 mod scale;
 mod support;
 mod survival;
+mod templates;
 mod tools;

@@ -222,3 +222,135 @@ async fn the_examples_run() {
         assert_eq!(session["status"], "completed", "{name}: {session}");
     }
 }
+
+/// A stream of these deltas, with a reason to finish, the usage and the end.
+fn streamed(deltas: &[Value], reason: &str) -> String {
+    let event = |delta: &Value| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta}]}));
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}],
+                     "usage": {"prompt_tokens": 3, "completion_tokens": 2}});
+    deltas.iter().fold(String::new(), |body, delta| body + &event(delta)) + &format!("data: {end}\n\ndata: [DONE]\n\n")
+}
+
+#[tokio::test]
+async fn what_was_paid_for_is_kept_and_what_is_missing_of_it_is_told() {
+    let endpoint = ModelEndpoint::start().await;
+    let server = server(&endpoint).await;
+    let says = |text: &str| vec![json!({"content": text})];
+    let call = json!({"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "find", "arguments": "{\"q\""}}]});
+    let more = json!({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]});
+    let calls = json!([{"id": "c1", "name": "find", "arguments": "{\"q\":1}"}]);
+    let deep = "[".repeat(110) + &"]".repeat(110);
+    for (deltas, reason, member, expected, said) in [
+        (says("Hel"), "length", "finishReason", json!("length"), 1),
+        (says("Hel"), "content_filter", "finishReason", json!("content_filter"), 1),
+        (says("{\"a\":1}"), "stop", "json", json!({"a": 1}), 1),
+        (says("{\"a\":\"x\\u0000y\"}"), "stop", "json", Value::Null, 1),
+        (says("{\"a\":\"x\\u0000y\"}"), "stop", "jsonError", json!("it must not contain the character NUL"), 1),
+        (says(&deep), "stop", "jsonError", json!("it must not be nested more than 100 levels deep"), 1),
+        (vec![call, more], "tool_calls", "toolCalls", calls, 0),
+        (vec![json!({"content": null, "refusal": "No."})], "stop", "refusal", json!("No."), 1),
+    ] {
+        endpoint.then([Act::Body(200, streamed(&deltas, reason))]);
+        let nodes = graph(&[("a", "llm", json!({"prompt": "Find {{ inputs.what }}."}), &[])]);
+        let id = start_with(&server, json!({"graph": nodes, "inputs": {"what": "owls"}})).await;
+        let session = until_ended(&server, &id).await;
+        assert_eq!((&session["status"], &session["totalTokens"]), (&json!("completed"), &json!(5)), "{session}");
+        let node = server.get(&format!("/api/v1/sessions/{id}/nodes/a")).await.1;
+        assert_eq!((&node["output"][member], messages(&server, &id).await.len()), (&expected, said), "{node}");
+        assert_eq!(node["input"]["messages"], json!([{"role": "user", "content": "Find owls."}]), "{node}");
+    }
+    // Withheld altogether, there is no answer.
+    endpoint.then([Act::Body(200, streamed(&says(""), "content_filter"))]);
+    let id = start(&server, graph(&[("a", "llm", json!({"prompt": "?"}), &[])])).await;
+    let error = until_ended(&server, &id).await["error"].clone();
+    assert_eq!(error, "node 'a' failed: the model's answer was withheld by a content filter");
+    // An answer that something else refuses to keep is paid for all the same.
+    endpoint.then([Act::Body(200, streamed(&says("Hello"), "stop"))]);
+    let assign = json!({"prompt": "?", "assign": {"context": {"k": "{{ output.nothing }}"}}});
+    let id = start(&server, graph(&[("a", "llm", assign, &[])])).await;
+    let session = until_ended(&server, &id).await;
+    assert_eq!((&session["status"], &session["totalTokens"]), (&json!("failed"), &json!(5)), "{session}");
+    assert_eq!(messages(&server, &id).await[0]["content"], "Hello");
+}
+
+#[tokio::test]
+async fn an_answer_ends_when_the_endpoint_says_so_and_not_with_the_connection() {
+    let endpoint = ModelEndpoint::start().await;
+    let server = server(&endpoint).await;
+    let body = streamed(&[json!({"content": "Hello"})], "stop");
+    for body in [body.replace("data: [DONE]\n\n", ""), body] {
+        endpoint.then([Act::Held(body)]);
+        let id = start(&server, graph(&[("a", "llm", json!({"prompt": "?", "timeoutSeconds": 15}), &[])])).await;
+        let session = until_ended(&server, &id).await;
+        assert_eq!((&session["status"], &session["totalTokens"]), (&json!("completed"), &json!(5)), "{session}");
+    }
+}
+
+#[tokio::test]
+async fn an_endpoints_words_reach_the_error_without_its_key() {
+    let endpoint = ModelEndpoint::start().await;
+    let server = server(&endpoint).await;
+    let key = "sk-test";
+    for (status, body, words) in [
+        (401, format!("{{\"error\":\"Incorrect key {key} \\u001b[31m\"}}"), "Incorrect key [redacted] [31m"),
+        (404, "{\"detail\":\"model x not found\"}".to_owned(), "model x not found"),
+        (200, format!("{{\"error\":{{\"message\":\"{key} is over its quota\"}}}}"), "[redacted] is over its quota"),
+        (200, format!("<title>No {key} here</title>"), "No [redacted] here"),
+        (200, streamed(&[json!({"content": "Your key is sk-"}), json!({"content": "test."})], "stop"), ""),
+    ] {
+        endpoint.then([Act::Body(status, body)]);
+        let id = start(&server, graph(&[("a", "llm", json!({"prompt": "?"}), &[])])).await;
+        let session = until_ended(&server, &id).await;
+        let error = session["error"].as_str().unwrap_or_default();
+        assert!(error.ends_with(words) && !error.chars().any(char::is_control), "{error:?}");
+        let file = server.request(Method::GET, &format!("/api/v1/sessions/{id}/export")).send().await.expect("a file");
+        let file = file.text().await.expect("a text");
+        assert!(!file.contains(key), "{file}");
+        assert!(words.is_empty() == file.contains("Your key is [redacted]."), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_request_closes_the_endpoint_for_nobody() {
+    let endpoint = ModelEndpoint::answering(|request| match request["model"].as_str() {
+        Some("long") => {
+            let error =
+                json!({"error": {"message": "maximum context length is 8192", "type": "invalid_request_error"}});
+            Act::Body(200, format!("data: {error}\n\n"))
+        }
+        Some("unknown") => Act::Status(404, None),
+        Some("broken") => Act::BreakOff("no"),
+        _ => Act::Say(vec!["ok"]),
+    })
+    .await;
+    let server = server(&endpoint).await;
+    let ask = async |model: &str| {
+        let properties = json!({"prompt": "?", "model": model, "onError": {"count": 6, "backoffSeconds": 0}});
+        let id = start(&server, graph(&[("a", "llm", properties, &[])])).await;
+        until_ended(&server, &id).await["error"].as_str().unwrap_or_default().to_owned()
+    };
+    assert!(ask("long").await.contains("maximum context length"));
+    assert!(ask("unknown").await.contains("404"));
+    assert!(ask("broken").await.contains("5 times in a row"));
+    assert_eq!(ask("fine").await, "", "one model's failures are not another's");
+}
+
+#[tokio::test]
+async fn tools_are_offered_and_further_tries_can_be_seen() {
+    let endpoint = ModelEndpoint::start().await;
+    let server = server(&endpoint).await;
+    endpoint.then([Act::Status(429, Some("0.05")), Act::Say(vec!["ok"])]);
+    let tools = json!([{"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}]);
+    let format = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": {}}});
+    let properties = json!({"prompt": "?", "tools": tools, "tool_choice": "auto", "responseFormat": format,
+                            "json": true, "modelParameters": {"top_p": 0.5}});
+    let id = start(&server, graph(&[("a", "llm", properties, &[])])).await;
+    assert_eq!(until_ended(&server, &id).await["status"], "completed");
+    let request = &endpoint.requests()[1];
+    assert_eq!((&request["tools"], &request["tool_choice"]), (&tools, &json!("auto")));
+    assert_eq!((&request["response_format"], &request["top_p"]), (&format, &json!(0.5)));
+    let said = messages(&server, &id).await;
+    let told = said.iter().find(|message| message["role"] == "system").expect("a message about the other try");
+    assert!(told["content"].as_str().is_some_and(|text| text.contains("429") && text.contains("1 of 4")), "{told}");
+    assert_eq!(said.iter().filter(|message| message["role"] == "agent").count(), 1);
+}

@@ -79,6 +79,16 @@ pub struct Database {
 
 impl Database {
     pub async fn create() -> Self {
+        Self::made(&format!("TEMPLATE {TEMPLATE}")).await
+    }
+
+    /// One that nothing was done to yet.
+    pub async fn empty() -> Self {
+        Self::made("TEMPLATE template0").await
+    }
+
+    /// One with these options of `CREATE DATABASE`.
+    pub async fn made(options: &str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         // A template cannot be copied while it is being copied.
         static COPYING: Mutex<()> = Mutex::const_new(());
@@ -86,9 +96,13 @@ impl Database {
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let _copying = COPYING.lock().await;
         let mut admin = PgConnection::connect_with(&cluster.connect_options()).await.expect("connect");
-        let sql = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
+        let sql = format!("CREATE DATABASE {name} {options}");
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await.expect("create database");
         Self { name }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     pub fn options(&self) -> PgConnectOptions {

@@ -34,6 +34,10 @@ pub enum Act {
     Status(u16, Option<&'static str>),
     /// One JSON answer instead of a stream.
     Whole(&'static str),
+    /// This status and this body, whatever it is, as `text/plain`.
+    Body(u16, String),
+    /// As `Body`, and then nothing, for ever.
+    Held(String),
 }
 
 type Answerer = dyn Fn(&Value) -> Act + Send + Sync;
@@ -114,6 +118,11 @@ async fn complete(State(endpoint): State<ModelEndpoint>, headers: HeaderMap, Jso
                 response.headers_mut().insert(RETRY_AFTER, after.parse().expect("a header"));
             }
             response
+        }
+        Act::Body(status, body) => (StatusCode::from_u16(status).expect("a status"), body).into_response(),
+        Act::Held(body) => {
+            let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from(body))]);
+            Body::from_stream(futures_util::StreamExt::chain(body, stream::pending())).into_response()
         }
         Act::Whole(text) => Json(json!({
             "model": model, "choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}],

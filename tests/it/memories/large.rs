@@ -1,6 +1,7 @@
 //! Small groups in a large table, and tables that are searched through the index.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use pgvector::Vector;
 use rand::rngs::StdRng;
@@ -50,6 +51,14 @@ async fn database_with(rows: &[Row]) -> (Database, Storage) {
     sqlx::query("DROP INDEX idx_memories_embedding").execute(storage.pool()).await.expect("no index");
     store(&storage, rows).await;
     storage.migrate(8).await.expect("the index");
+    // In the background, and on a busy machine.
+    let is_valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('idx_memories_embedding')";
+    let built = async {
+        while sqlx::query_scalar(is_valid).fetch_optional(storage.pool()).await.expect("a look") != Some(true) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(5), built).await.expect("the index is built");
     sqlx::query("ANALYZE memories").execute(storage.pool()).await.expect("statistics");
     (database, storage)
 }

@@ -1,0 +1,287 @@
+//! How connections to PostgreSQL are made, and how it is noticed that they lead nowhere any more.
+//!
+//! Everything that connects does it here, so that TLS, time limits and settings are the same for
+//! commands, searches, notices and the preparation of the schema.
+//!
+//! The driver offers neither TCP keep-alive nor a user timeout. So a statement that takes long is
+//! watched from this side: after [`SUSPECT`] a second connection asks whether the database can be
+//! reached at all. If it cannot, the statement is given up; if it can, it is only slow, and is waited
+//! for until its own limit.
+
+use std::fmt;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
+use sqlx::{ConnectOptions as _, Row as _};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long getting a connection may take: waiting for one that is in use, or making a new one.
+pub(super) const ACQUIRE: Duration = Duration::from_secs(4);
+/// How long a statement may be without an answer.
+pub(super) const STATEMENT: Duration = Duration::from_secs(20);
+/// The same for a statement whose work has no bound, such as deleting a group with all that is in it.
+pub(super) const LONG_STATEMENT: Duration = Duration::from_mins(5);
+/// How long a statement may be without an answer before the database is asked whether it is there.
+const SUSPECT: Duration = Duration::from_secs(2);
+/// How long the answer to that may take.
+const PROBE: Duration = Duration::from_secs(3);
+/// For so long one answer serves all who wait.
+const PROBE_SERVES: Duration = Duration::from_millis(500);
+
+/// Limits that PostgreSQL itself keeps: for statements and transactions of a server that is gone, or
+/// cannot be reached. The last one is not offered on every platform.
+const LIMITS: &str = "SET statement_timeout = '5min'; SET idle_in_transaction_session_timeout = '5min';
+    SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+    SET tcp_user_timeout = '30s';
+    DO $$ BEGIN SET client_connection_check_interval = '5s'; EXCEPTION WHEN OTHERS THEN NULL; END $$;";
+const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
+
+/// The way to one database. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Link(Arc<Inner>);
+
+struct Inner {
+    options: PgConnectOptions,
+    /// What `sslmode=allow` and `prefer` came down to.
+    mode: Mutex<Option<PgSslMode>>,
+    /// Connections that were opened before this moment are to be used no more.
+    stale_before: watch::Sender<Instant>,
+    away_since: Mutex<Option<Instant>>,
+    /// A write failed for want of room, and none has been made since.
+    /// When the database was last asked whether it is there, and why it is not.
+    probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
+}
+
+/// A new connection.
+pub(super) struct Opened {
+    pub connection: PgConnection,
+    /// A standby, or a server that takes no writes for now.
+    pub is_read_only: bool,
+}
+
+impl Link {
+    pub fn new(options: PgConnectOptions) -> Self {
+        Self(Arc::new(Inner {
+            options,
+            mode: Mutex::default(),
+            stale_before: watch::Sender::new(Instant::now()),
+            away_since: Mutex::default(),
+            probed: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// How to connect, with the kind of connection that was found to work.
+    pub fn options(&self) -> PgConnectOptions {
+        let options = self.0.options.clone();
+        let mode = *self.0.mode.lock();
+        mode.map_or(options.clone(), |mode| options.ssl_mode(mode))
+    }
+
+    /// A new connection, with limits and these settings.
+    ///
+    /// # Errors
+    ///
+    /// When none can be had within [`ACQUIRE`]. The text says where it was looked for.
+    pub async fn open(&self, settings: &str) -> sqlx::Result<Opened> {
+        let opening = async {
+            let mut connection = self.connect().await?;
+            let prepare = sqlx::AssertSqlSafe(format!("{LIMITS}{settings};{IS_READ_ONLY}"));
+            let row = sqlx::Executor::fetch_one(&mut connection, sqlx::raw_sql(prepare)).await?;
+            Ok(Opened { is_read_only: row.try_get(0)?, connection })
+        };
+        let opened = timeout(ACQUIRE, opening).await.unwrap_or_else(|_| Err(silent(ACQUIRE)));
+        match opened {
+            Ok(opened) => {
+                self.is_back();
+                Ok(opened)
+            }
+            Err(error) => {
+                let error = self.placed(error);
+                self.is_away(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Connects as `sslmode` says. The driver takes `allow` for `disable`, and `prefer` for `require`
+    /// once the server offers TLS; these two are therefore tried here one after the other.
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        let options = self.options();
+        let first = options.clone().connect().await;
+        if first.is_err() {
+            // What worked once need not work for ever.
+            *self.0.mode.lock() = None;
+        }
+        let second = match options.get_ssl_mode() {
+            PgSslMode::Allow => PgSslMode::Require,
+            PgSslMode::Prefer => PgSslMode::Disable,
+            _ => return first,
+        };
+        let Err(error) = first else { return first };
+        if !is_of_encryption(&error) {
+            return Err(error);
+        }
+        let connection = options.ssl_mode(second).connect().await.map_err(|_| error)?;
+        *self.0.mode.lock() = Some(second);
+        Ok(connection)
+    }
+
+    /// Waits for `work`, a statement on a connection of this database, for as long as the database is
+    /// there, and no longer than `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work, and that it was given up: whether it took effect is then unknown, and its
+    /// connection of no more use.
+    pub async fn watched<T>(&self, limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+        let mut work = pin!(work);
+        let began = Instant::now();
+        while began.elapsed() < limit {
+            let step = SUSPECT.min(limit.saturating_sub(began.elapsed()));
+            if let Ok(done) = timeout(step, &mut work).await {
+                return done;
+            }
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                there = self.probe() => there?,
+            }
+        }
+        Err(self.placed(silent(limit)))
+    }
+
+    /// Whether the database can be reached.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub async fn probe(&self) -> sqlx::Result<()> {
+        let asked = Instant::now();
+        let mut probed = self.0.probed.lock().await;
+        let known = probed.as_ref().filter(|(at, _)| *at + PROBE_SERVES > asked);
+        if let Some((_, outcome)) = known {
+            return outcome.as_ref().map_or(Ok(()), |why| Err(lost(why)));
+        }
+        let asking = async {
+            let mut connection = self.connect().await?;
+            sqlx::Connection::ping(&mut connection).await
+        };
+        let outcome = timeout(PROBE, asking).await.unwrap_or_else(|_| Err(silent(PROBE)));
+        // A refusal is an answer: it is there.
+        let outcome = outcome.or_else(|error| if error.as_database_error().is_some() { Ok(()) } else { Err(error) });
+        let outcome = outcome.map_err(|error| self.placed(error));
+        *probed = Some((Instant::now(), outcome.as_ref().err().map(ToString::to_string)));
+        if let Err(error) = &outcome {
+            self.expire();
+            self.is_away(error);
+        }
+        outcome
+    }
+
+    /// What an error of a statement says about the connections that are open.
+    pub fn observe(&self, error: &sqlx::Error) {
+        if breaks_all(error) {
+            self.expire();
+        }
+    }
+
+    /// From now on, no connection that is open already is used.
+    pub fn expire(&self) {
+        self.0.stale_before.send_replace(Instant::now());
+    }
+
+    pub fn is_stale(&self, opened: Instant) -> bool {
+        opened <= *self.0.stale_before.borrow()
+    }
+
+    /// Tells when connections that are open now are to be used no more.
+    pub fn expiry(&self) -> watch::Receiver<Instant> {
+        let mut expiry = self.0.stale_before.subscribe();
+        expiry.mark_unchanged();
+        expiry
+    }
+
+    fn is_away(&self, error: &sqlx::Error) {
+        let mut away_since = self.0.away_since.lock();
+        if away_since.is_none() {
+            *away_since = Some(Instant::now());
+            tracing::warn!(database = %self, %error, "the database is away");
+        }
+    }
+
+    fn is_back(&self) {
+        if let Some(since) = self.0.away_since.lock().take() {
+            let seconds = since.elapsed().as_secs_f64().round();
+            tracing::info!(database = %self, away_seconds = seconds, "the database is back");
+        }
+    }
+
+    /// Says of an error where it was met.
+    fn placed(&self, error: sqlx::Error) -> sqlx::Error {
+        match error {
+            sqlx::Error::Io(error) => io::Error::new(error.kind(), format!("{self}: {error}")).into(),
+            sqlx::Error::Tls(error) => sqlx::Error::Tls(format!("{self}: {error}").into()),
+            other => other,
+        }
+    }
+}
+
+/// Where the database is, without user and password.
+impl fmt::Display for Link {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = &self.0.options;
+        match options.get_socket() {
+            Some(socket) => write!(formatter, "PostgreSQL at {} (port {})", socket.display(), options.get_port()),
+            None => write!(formatter, "PostgreSQL at {}:{}", options.get_host(), options.get_port()),
+        }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Link({self})")
+    }
+}
+
+fn silent(time: Duration) -> sqlx::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {} s", time.as_secs())).into()
+}
+
+fn lost(why: &str) -> sqlx::Error {
+    io::Error::new(io::ErrorKind::TimedOut, why.to_owned()).into()
+}
+
+/// Whether an error may come from encryption, or from the lack of it: a handshake that failed, or a
+/// server that lets nobody in with, or without.
+fn is_of_encryption(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+        _ => has_code(error, |code| code == "28000"),
+    }
+}
+
+/// Whether an error means that other connections are of no more use either: the server has stopped,
+/// or has become read-only.
+fn breaks_all(error: &sqlx::Error) -> bool {
+    match error {
+        // A statement that was given up was looked into by the probe.
+        sqlx::Error::Io(error) => error.kind() != io::ErrorKind::TimedOut,
+        sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        _ => has_code(error, |code| code == "25006" || code.starts_with("08") || code.starts_with("57P")),
+    }
+}
+
+fn has_code(error: &sqlx::Error, is: impl FnOnce(&str) -> bool) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| is(&code))
+}
+
+/// Whether the connection that an error was met on is in doubt.
+pub(super) fn breaks_connection(error: &sqlx::Error) -> bool {
+    breaks_all(error) || matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+}

@@ -1,0 +1,439 @@
+//! The connections that statements share.
+//!
+//! A pool of our own, since what matters here is how it behaves when the database does not: getting a
+//! connection, each statement and giving a connection back all have a time limit; a connection in
+//! doubt is closed; what became of the database is found out once for all connections, not by each
+//! request at its own cost.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
+use sqlx::{Connection as _, Describe, Either, Execute, Executor, SqlStr};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{timeout, timeout_at};
+
+use super::link::{ACQUIRE, LONG_STATEMENT, Link, Opened, STATEMENT, breaks_connection};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+
+/// After so long a silence a connection is asked whether it still leads anywhere.
+const ASK_AFTER: Duration = Duration::from_secs(2);
+/// How long the answer may take, and how long it may take to clean up what a request left behind.
+const ANSWER: Duration = Duration::from_secs(2);
+/// A connection that was not needed for so long is closed.
+const IDLE: Duration = Duration::from_mins(10);
+/// And any that is so old: what PostgreSQL keeps for it grows.
+const LIFETIME: Duration = Duration::from_mins(30);
+/// The same for one that cannot write: before long there may be another server that can.
+const READ_ONLY_LIFETIME: Duration = Duration::from_secs(1);
+
+/// Connections to one database. Cheap to clone. As an executor of `sqlx`, it takes a connection for
+/// one statement.
+#[derive(Clone)]
+pub(super) struct Pool {
+    inner: Arc<Inner>,
+    limit: Duration,
+}
+
+struct Inner {
+    link: Link,
+    settings: &'static str,
+    permits: Arc<Semaphore>,
+    /// The one that was used last is at the end, and is taken first.
+    idle: Mutex<Vec<Live>>,
+}
+
+struct Live {
+    connection: PgConnection,
+    opened: Instant,
+    used: Instant,
+    is_read_only: bool,
+}
+
+impl Pool {
+    /// Up to `connections`, each made with these settings when it is needed.
+    pub fn new(link: Link, connections: u32, settings: &'static str) -> Self {
+        let permits = Arc::new(Semaphore::new(connections.max(1) as usize));
+        Self { inner: Arc::new(Inner { link, settings, permits, idle: Mutex::default() }), limit: STATEMENT }
+    }
+
+    pub fn link(&self) -> &Link {
+        &self.inner.link
+    }
+
+    /// The same connections, for statements whose work has no bound.
+    pub fn patient(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), limit: LONG_STATEMENT }
+    }
+
+    /// A connection that nobody else uses.
+    ///
+    /// # Errors
+    ///
+    /// When none can be had within [`ACQUIRE`].
+    pub async fn acquire(&self) -> sqlx::Result<Connection> {
+        let deadline = tokio::time::Instant::now() + ACQUIRE;
+        let permit = timeout_at(deadline, Arc::clone(&self.inner.permits).acquire_owned()).await;
+        let permit = permit.map_err(|_| self.none_free())?.map_err(|_| sqlx::Error::PoolClosed)?;
+        let (live, was_idle) = match timeout_at(deadline, self.inner.take_idle()).await {
+            Ok(Some(live)) => (live, true),
+            _ => (timeout_at(deadline, self.inner.open()).await.map_err(|_| self.none_free())??, false),
+        };
+        Ok(Connection {
+            live: Some(live),
+            pool: self.clone(),
+            permit: Some(permit),
+            was_idle,
+            is_clean: true,
+            in_transaction: false,
+            is_kept: false,
+        })
+    }
+
+    fn none_free(&self) -> sqlx::Error {
+        let text = format!("{}: no connection could be had within {} s", self.inner.link, ACQUIRE.as_secs());
+        std::io::Error::new(std::io::ErrorKind::TimedOut, text).into()
+    }
+
+    /// A connection with a transaction on it.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn begin(&self) -> sqlx::Result<Transaction> {
+        self.begin_with("BEGIN").await
+    }
+
+    /// As [`Pool::begin`], with a statement of one's own.
+    pub async fn begin_with(&self, statement: &'static str) -> sqlx::Result<Transaction> {
+        let mut connection = self.acquire().await?;
+        connection.in_transaction = true;
+        connection.run(self.limit, async |connection| connection.execute(sqlx::raw_sql(statement)).await).await?;
+        connection.is_clean = false;
+        Ok(Transaction { connection })
+    }
+
+    /// Closes the connections that are idle, and each of the others when it is given back.
+    pub async fn close(&self) {
+        self.inner.permits.close();
+        let idle = std::mem::take(&mut *self.inner.idle.lock());
+        let closing = idle.into_iter().map(|live| timeout(ANSWER, live.connection.close()));
+        // They are of no more use, however their farewell goes.
+        let _ = futures_util::future::join_all(closing).await;
+    }
+}
+
+impl Inner {
+    /// A connection that was used of late, or answers.
+    async fn take_idle(&self) -> Option<Live> {
+        loop {
+            let mut live = self.idle.lock().pop()?;
+            if self.is_spent(&live) {
+                continue;
+            }
+            if live.used.elapsed() < ASK_AFTER {
+                return Some(live);
+            }
+            match timeout(ANSWER, live.connection.ping()).await {
+                Ok(Ok(())) => return Some(live),
+                Ok(Err(error)) => self.link.observe(&error),
+                // The others would be asked in vain as well, one after the other.
+                Err(_) => self.link.expire(),
+            }
+        }
+    }
+
+    async fn open(&self) -> sqlx::Result<Live> {
+        let Opened { connection, is_read_only } = self.link.open(self.settings).await?;
+        let now = Instant::now();
+        Ok(Live { connection, opened: now, used: now, is_read_only })
+    }
+
+    fn is_spent(&self, live: &Live) -> bool {
+        let lifetime = if live.is_read_only { READ_ONLY_LIFETIME } else { LIFETIME };
+        self.link.is_stale(live.opened) || live.opened.elapsed() > lifetime
+    }
+
+    fn give_back(&self, mut live: Live) {
+        if self.permits.is_closed() || self.is_spent(&live) {
+            return close(live);
+        }
+        live.used = Instant::now();
+        let unused = {
+            let mut idle = self.idle.lock();
+            idle.push(live);
+            let is_unused = idle.first().is_some_and(|first| first.used.elapsed() > IDLE);
+            is_unused.then(|| idle.remove(0))
+        };
+        if let Some(unused) = unused {
+            close(unused);
+        }
+    }
+}
+
+/// Says goodbye, and does not wait for it.
+fn close(live: Live) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            let _ = timeout(ANSWER, live.connection.close()).await;
+        });
+    }
+}
+
+/// A connection that was taken from the pool; it goes back when this is dropped, if it is sound.
+pub(super) struct Connection {
+    live: Option<Live>,
+    pool: Pool,
+    permit: Option<OwnedSemaphorePermit>,
+    was_idle: bool,
+    /// Nothing was begun on it that is not finished.
+    is_clean: bool,
+    in_transaction: bool,
+    is_kept: bool,
+}
+
+impl Connection {
+    /// From now on it is not given back, but closed.
+    pub fn close_on_drop(&mut self) {
+        self.is_kept = true;
+    }
+
+    /// Whether it was used before, and may have been broken meanwhile.
+    pub fn was_idle(&self) -> bool {
+        self.was_idle
+    }
+
+    /// Does work on the connection, within `limit`, and draws the conclusions from how it ends.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work, and that it took too long.
+    pub async fn run<T, E>(
+        &mut self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E>
+    where
+        E: From<sqlx::Error> + AsSqlxError,
+    {
+        let (link, connection) = self.work()?;
+        let outcome = link.watched(limit, async { Ok(work(connection).await) }).await;
+        let outcome = outcome.unwrap_or_else(|error| Err(E::from(error)));
+        self.conclude(outcome.as_ref().err().and_then(AsSqlxError::as_sqlx_error));
+        outcome
+    }
+
+    /// The connection, for work that ends with [`Connection::conclude`].
+    ///
+    /// # Errors
+    ///
+    /// When it was found to be broken before.
+    pub fn work(&mut self) -> sqlx::Result<(Link, &mut PgConnection)> {
+        let link = self.pool.inner.link.clone();
+        let live = self.live.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
+        self.is_clean = false;
+        Ok((link, &mut live.connection))
+    }
+
+    /// Work on the connection has ended.
+    pub fn conclude(&mut self, error: Option<&sqlx::Error>) {
+        self.is_clean = true;
+        let Some(error) = error else { return };
+        self.pool.inner.link.observe(error);
+        if breaks_connection(error) {
+            self.live = None;
+        }
+    }
+}
+
+/// Errors that may hold one of the driver's.
+pub(super) trait AsSqlxError {
+    fn as_sqlx_error(&self) -> Option<&sqlx::Error>;
+}
+
+impl AsSqlxError for sqlx::Error {
+    fn as_sqlx_error(&self) -> Option<&sqlx::Error> {
+        Some(self)
+    }
+}
+
+impl AsSqlxError for super::StorageError {
+    fn as_sqlx_error(&self) -> Option<&sqlx::Error> {
+        match self {
+            Self::Unavailable(error) | Self::Database(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let (Some(mut live), Some(permit)) = (self.live.take(), self.permit.take()) else { return };
+        if self.is_kept {
+            return close(live);
+        }
+        let inner = Arc::clone(&self.pool.inner);
+        if self.is_clean && !self.in_transaction {
+            return inner.give_back(live);
+        }
+        // A request that was given up on halfway leaves answers, or a transaction, behind.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let in_transaction = self.in_transaction;
+        runtime.spawn(async move {
+            let cleaning = async {
+                if in_transaction {
+                    live.connection.execute(sqlx::raw_sql("ROLLBACK")).await?;
+                }
+                live.connection.ping().await
+            };
+            if matches!(timeout(ANSWER, cleaning).await, Ok(Ok(()))) {
+                inner.give_back(live);
+            }
+            drop(permit);
+        });
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// A transaction on a connection of its own. Dropping it takes everything back.
+#[derive(Debug)]
+pub(super) struct Transaction {
+    connection: Connection,
+}
+
+impl Transaction {
+    /// Does work within it, in the time of one statement.
+    ///
+    /// # Errors
+    ///
+    /// Those of the work, and that it took too long.
+    pub async fn run<T, E>(&mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<sqlx::Error> + AsSqlxError,
+    {
+        let limit = self.connection.pool.limit;
+        self.connection.run(limit, work).await
+    }
+
+    /// Makes it take effect.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away; whether it took effect is then unknown.
+    pub async fn commit(mut self) -> sqlx::Result<()> {
+        let limit = self.connection.pool.limit;
+        self.connection.run(limit, async |connection| connection.execute(sqlx::raw_sql("COMMIT")).await).await?;
+        self.connection.in_transaction = false;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Pool").field("link", &self.inner.link).finish_non_exhaustive()
+    }
+}
+
+type Step = Either<PgQueryResult, PgRow>;
+
+impl Pool {
+    /// Hands on what a statement returns, row by row. The limit is for each row: whoever reads a long
+    /// answer slowly is not cut off.
+    async fn drive<'q, E>(&self, query: E, steps: &mpsc::Sender<sqlx::Result<Step>>) -> sqlx::Result<()>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let link = &self.inner.link;
+        let mut connection = self.acquire().await?;
+        let Some(live) = &mut connection.live else { return Err(sqlx::Error::WorkerCrashed) };
+        connection.is_clean = false;
+        let mut rows = live.connection.fetch_many(query);
+        let outcome = loop {
+            match link.watched(self.limit, async { Ok(rows.next().await) }).await {
+                Ok(Some(Ok(step))) => {
+                    if steps.send(Ok(step)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Ok(Some(Err(error))) | Err(error) => break Err(error),
+            }
+        };
+        drop(rows);
+        connection.conclude(outcome.as_ref().err());
+        outcome
+    }
+}
+
+impl<'c> Executor<'c> for &'c Pool {
+    type Database = Postgres;
+
+    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<PgQueryResult>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(async move {
+            let mut connection = self.acquire().await?;
+            connection.run(self.limit, async move |connection| connection.execute(query).await).await
+        })
+    }
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let driver = async move {
+            if let Err(error) = self.drive(query, &sender).await {
+                // Nobody is there to hear it when the stream was dropped.
+                let _ = sender.send(Err(error)).await;
+            }
+        };
+        let driver = stream::once(driver).filter_map(|()| std::future::ready(None));
+        let rows = stream::poll_fn(move |context| receiver.poll_recv(context));
+        Box::pin(stream::select(rows, driver))
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        Box::pin(async move {
+            let mut connection = self.acquire().await?;
+            connection.run(self.limit, async move |connection| connection.fetch_optional(query).await).await
+        })
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
+    where
+        'c: 'e,
+    {
+        Box::pin(async move {
+            let mut connection = self.acquire().await?;
+            connection.run(self.limit, async move |connection| connection.prepare_with(sql, parameters).await).await
+        })
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
+    where
+        'c: 'e,
+    {
+        Box::pin(async move {
+            let mut connection = self.acquire().await?;
+            connection.run(self.limit, async move |connection| connection.describe(sql).await).await
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! What happens before a server works on a database: whether it is fit is looked at first, and
+//! changes nothing; then the schema is brought up to date, in one transaction.
+//!
+//! Several servers may start at the same moment. All that changes the schema happens under one
+//! advisory lock, which the session that does it holds. The lock is asked for again and again rather
+//! than waited for: a statement that waits counts as a transaction, and building an index beside
+//! running transactions would wait for it in turn.
+
+mod checks;
+mod dimension;
+mod error;
+
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+
+pub(super) use dimension::Claim;
+pub use error::SetupError;
+
+use super::link::{ACQUIRE, Link};
+use super::memories::indexes;
+use super::{MIGRATOR, Storage, StorageError};
+
+/// The advisory lock for changes of the schema; "relive" in ASCII.
+const SCHEMA_LOCK: i64 = 0x7265_6c69_7665;
+/// How long another server may take to bring the schema up to date.
+const OTHERS: Duration = Duration::from_mins(10);
+/// How long this one may take.
+const MIGRATION: Duration = Duration::from_mins(30);
+const POLL: Duration = Duration::from_millis(100);
+/// Before that, waiting is nothing to tell about.
+const WORTH_TELLING: Duration = Duration::from_secs(2);
+
+/// - A migration takes the time that it takes; the wait for locks that others hold is bounded.
+const SETTINGS: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+    SET lock_timeout = '30s'; SET client_min_messages = warning";
+
+impl Storage {
+    /// Brings the schema up to date, and the indexes over embeddings to `embedding_dimension`. Over
+    /// many memories they are made in the background; until they are there, searches are slower.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away, is not fit ([`SetupError`]), or was migrated by a newer version.
+    /// Nothing was changed then.
+    pub async fn migrate(&self, embedding_dimension: u32) -> Result<(), StorageError> {
+        let link = self.pool.link();
+        self.claim.release();
+        let mut connection = link.open(SETTINGS).await?.connection;
+        let prepared = async {
+            link.watched(ACQUIRE * 5, async { Ok(checks::check(&mut connection).await) }).await??;
+            lock(&mut connection).await?;
+            dimension::claim(&mut connection, embedding_dimension).await?;
+            let work = async { Ok(change(&mut connection, embedding_dimension).await) };
+            link.watched(MIGRATION, work).await?
+        };
+        let left = prepared.await?;
+        unlock(&mut connection).await?;
+        warn_of_pooler(link, &mut connection).await;
+        self.claim.keep(embedding_dimension, connection);
+        if left {
+            self.build_memory_indexes(embedding_dimension);
+        }
+        Ok(())
+    }
+}
+
+/// Changes what has to be changed, or nothing. Says whether indexes are left to be made.
+async fn change(connection: &mut PgConnection, embedding_dimension: u32) -> Result<bool, StorageError> {
+    let mut transaction = connection.begin().await?;
+    checks::make_extension(&mut transaction).await?;
+    MIGRATOR.run_direct(None, &mut *transaction, false).await?;
+    dimension::record(&mut transaction, embedding_dimension).await?;
+    let left = indexes::change_small(&mut transaction, embedding_dimension).await?;
+    transaction.commit().await?;
+    Ok(left)
+}
+
+/// Takes the lock for changes of the schema.
+async fn lock(connection: &mut PgConnection) -> Result<(), StorageError> {
+    let began = Instant::now();
+    let mut is_told = false;
+    loop {
+        if try_lock(connection, SCHEMA_LOCK).await? {
+            return Ok(());
+        }
+        if began.elapsed() > OTHERS {
+            return Err(SetupError::Busy { minutes: OTHERS.as_secs() / 60 }.into());
+        }
+        if began.elapsed() > WORTH_TELLING && !std::mem::replace(&mut is_told, true) {
+            tracing::info!("another server is preparing the database; waiting for it");
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn unlock(connection: &mut PgConnection) -> Result<(), StorageError> {
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(SCHEMA_LOCK).execute(connection).await?;
+    Ok(())
+}
+
+/// Takes an advisory lock for the session, if nobody else has it.
+pub(super) async fn try_lock(connection: &mut PgConnection, lock: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(lock).fetch_one(connection).await
+}
+
+/// Two connections that are open at the same time have two processes of PostgreSQL, unless a pooler
+/// lends them out for one transaction each. It would lose session settings, locks and notices.
+async fn warn_of_pooler(link: &Link, connection: &mut PgConnection) {
+    const PROCESS: &str = "SELECT pg_backend_pid()";
+    let asking = async {
+        let mut other = link.open("").await?.connection;
+        let one: i32 = sqlx::query_scalar(PROCESS).fetch_one(&mut *connection).await?;
+        let two: i32 = sqlx::query_scalar(AssertSqlSafe(PROCESS)).fetch_one(&mut other).await?;
+        other.close().await?;
+        Ok::<_, sqlx::Error>(one == two)
+    };
+    if matches!(tokio::time::timeout(ACQUIRE, asking).await, Ok(Ok(true))) {
+        tracing::warn!(
+            database = %link,
+            "this is a pooler in transaction mode (such as PgBouncer's pool_mode = transaction): notices between \
+             servers, time limits and locks do not work through it; connect to PostgreSQL itself, or use session mode"
+        );
+    }
+}
