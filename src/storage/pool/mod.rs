@@ -89,8 +89,7 @@ impl Pool {
             permit: Some(permit),
             was_idle,
             is_clean: true,
-            in_transaction: false,
-            is_kept: false,
+            purpose: Purpose::Statements,
         })
     }
 
@@ -111,7 +110,7 @@ impl Pool {
     /// As [`Pool::begin`], with a statement of one's own.
     pub async fn begin_with(&self, statement: &'static str) -> sqlx::Result<Transaction> {
         let mut connection = self.acquire().await?;
-        connection.in_transaction = true;
+        connection.purpose = Purpose::Transaction;
         connection.run(self.limit, async |connection| connection.execute(sqlx::raw_sql(statement)).await).await?;
         connection.is_clean = false;
         Ok(Transaction { connection })
@@ -192,14 +191,23 @@ pub(super) struct Connection {
     was_idle: bool,
     /// Nothing was begun on it that is not finished.
     is_clean: bool,
-    in_transaction: bool,
-    is_kept: bool,
+    purpose: Purpose,
+}
+
+/// What a connection was taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Statements,
+    /// One is open; it is taken back when the connection is given back.
+    Transaction,
+    /// For one owner, with settings of its own: it is closed afterwards.
+    Owner,
 }
 
 impl Connection {
     /// From now on it is not given back, but closed.
     pub fn close_on_drop(&mut self) {
-        self.is_kept = true;
+        self.purpose = Purpose::Owner;
     }
 
     /// Whether it was used before, and may have been broken meanwhile.
@@ -273,16 +281,16 @@ impl AsSqlxError for super::StorageError {
 impl Drop for Connection {
     fn drop(&mut self) {
         let (Some(mut live), Some(permit)) = (self.live.take(), self.permit.take()) else { return };
-        if self.is_kept {
+        if self.purpose == Purpose::Owner {
             return close(live);
         }
         let inner = Arc::clone(&self.pool.inner);
-        if self.is_clean && !self.in_transaction {
+        let in_transaction = self.purpose == Purpose::Transaction;
+        if self.is_clean && !in_transaction {
             return inner.give_back(live);
         }
         // A request that was given up on halfway leaves answers, or a transaction, behind.
         let Ok(runtime) = Handle::try_current() else { return };
-        let in_transaction = self.in_transaction;
         runtime.spawn(async move {
             let cleaning = async {
                 if in_transaction {
@@ -332,7 +340,7 @@ impl Transaction {
     pub async fn commit(mut self) -> sqlx::Result<()> {
         let limit = self.connection.pool.limit;
         self.connection.run(limit, async |connection| connection.execute(sqlx::raw_sql("COMMIT")).await).await?;
-        self.connection.in_transaction = false;
+        self.connection.purpose = Purpose::Statements;
         Ok(())
     }
 }
