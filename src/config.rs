@@ -1,23 +1,37 @@
 //! Settings. Each has a flag, an environment variable and a default, all of which `--help` shows.
 
+mod environment;
+mod listen;
+mod log;
+
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
+pub use environment::{Unknown, unknown};
+pub use listen::ListenAddress;
+pub use log::{LogConfig, LogFormat};
+
 /// The settings of `relive serve`.
 #[derive(Args, Clone, Debug)]
 pub struct ServeConfig {
-    /// Address to listen on: HTTP and WebSocket share it. Port 0 picks a free one.
-    #[arg(long, env = "RELIVE_LISTEN", default_value = "127.0.0.1:7400", value_name = "ADDRESS")]
-    pub listen: SocketAddr,
+    /// Address to listen on, or a name that is looked up: HTTP and WebSocket share it. Port 0 picks a
+    /// free one.
+    #[arg(long, env = "RELIVE_LISTEN", default_value = "127.0.0.1:7400", value_name = "HOST:PORT")]
+    pub listen: ListenAddress,
 
     #[command(flatten)]
     pub database: DatabaseConfig,
 
     #[command(flatten)]
     pub access: AccessConfig,
+
+    #[command(flatten)]
+    pub http: HttpConfig,
+
+    #[command(flatten)]
+    pub log: LogConfig,
 
     #[command(flatten)]
     pub embeddings: EmbeddingsConfig,
@@ -41,6 +55,34 @@ pub struct ServeConfig {
     /// Seconds a session without viewers and pending commands stays in memory.
     #[arg(long, env = "RELIVE_IDLE_SECONDS", default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
     pub idle_seconds: f64,
+}
+
+/// How long clients may take over HTTP, and how many there may be. Nothing here concerns WebSockets.
+#[derive(Args, Clone, Debug)]
+pub struct HttpConfig {
+    /// Connections that speak HTTP at once. For one more, the one that has been waiting for a request the
+    /// longest is closed.
+    #[arg(long, env = "RELIVE_MAX_CONNECTIONS", default_value_t = 5_000, value_name = "NUMBER")]
+    pub max_connections: usize,
+
+    /// Seconds for the head of a request, the silence before it included.
+    #[arg(long, env = "RELIVE_HEAD_SECONDS", default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
+    pub head_seconds: f64,
+
+    /// Seconds for the body of a request. A file that is imported may take an hour.
+    #[arg(long, env = "RELIVE_BODY_SECONDS", default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
+    pub body_seconds: f64,
+
+    /// Seconds without a byte after which a client is given up: of its request's body, or taken of the
+    /// answer.
+    #[arg(long, env = "RELIVE_STALL_SECONDS", default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
+    pub stall_seconds: f64,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { max_connections: 5_000, head_seconds: 30.0, body_seconds: 60.0, stall_seconds: 30.0 }
+    }
 }
 
 /// Where sessions are kept.

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use relive::cli::{Action, Cli, export, import, run, serve, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Cli::parse().action {
+    match Cli::read().action {
         Action::Serve(config) => serve::run(*config).await,
         Action::Run(args) => run::run(args).await,
         Action::Watch(args) => watch::run(args).await,

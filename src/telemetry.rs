@@ -1,26 +1,57 @@
 //! Logs and metrics.
 //!
-//! Logs go to standard error: readable lines, or JSON with `RELIVE_LOG_FORMAT=json`. `RELIVE_LOG`
-//! chooses what is logged, as in `RELIVE_LOG=relive=debug` (default: `info`).
+//! Logs go to standard error: readable lines, or JSON.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging for this process. A second call changes nothing.
-pub fn init_logs() {
-    let filter =
-        EnvFilter::try_from_env("RELIVE_LOG").unwrap_or_else(|_| EnvFilter::new("info,sqlx::postgres::notice=warn"));
+///
+/// `filter` is one of [`EnvFilter`]'s; what of it cannot be read counts for nothing.
+pub fn init_logs(filter: &str, is_json: bool) {
+    // What PostgreSQL tells every client, such as that an index exists already, is noise at `info`.
+    let filter = EnvFilter::new(format!("sqlx::postgres::notice=warn,{filter}"));
     let is_terminal = std::io::stderr().is_terminal();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
+    let writer = move || CleanWriter { out: std::io::stderr(), is_coloured: is_terminal };
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(is_terminal);
     // Fails only when logging was started before.
-    let _ = if std::env::var("RELIVE_LOG_FORMAT").is_ok_and(|format| format == "json") {
-        logs.json().try_init()
-    } else {
-        logs.try_init()
-    };
+    let _ = if is_json { logs.json().try_init() } else { logs.try_init() };
+}
+
+/// Writes entries of the log, one line each: control characters are written as escapes. Texts of clients
+/// and endpoints could otherwise begin lines of their own, or speak to the terminal.
+struct CleanWriter<W> {
+    out: W,
+    /// The escape sequences in the text are colours; those of foreign text were escaped before.
+    is_coloured: bool,
+}
+
+impl<W: io::Write> io::Write for CleanWriter<W> {
+    /// An entry comes in one piece, with a line feed at its end.
+    fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
+        let is_colour = |c: char| self.is_coloured && c == '\u{1b}';
+        let text = String::from_utf8_lossy(entry);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let mut clean = String::with_capacity(text.len());
+        for c in line.chars() {
+            if is_unsafe(c) && !is_colour(c) { clean.extend(c.escape_default()) } else { clean.push(c) }
+        }
+        clean.push_str(&text[line.len()..]);
+        self.out.write_all(clean.as_bytes())?;
+        Ok(entry.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Control characters, line separators, and those that change the direction of what follows.
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The process's metrics, collected from the first call on. `None` when something else in this
@@ -68,4 +99,33 @@ fn describe() {
     describe_counter!("relive_conflated_revisions_total", "Revisions that slow viewers were not shown singly.");
     describe_counter!("relive_http_requests_total", "HTTP requests, by route, method and status.");
     describe_histogram!("relive_http_seconds", "Time to answer an HTTP request, by route.");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::CleanWriter;
+
+    fn written(text: &str, is_coloured: bool) -> String {
+        let mut out = Vec::new();
+        let mut writer = CleanWriter { out: &mut out, is_coloured };
+        writer.write_all(text.as_bytes()).expect("written");
+        String::from_utf8(out).expect("a text")
+    }
+
+    #[test]
+    fn an_entry_is_one_line_whatever_foreign_text_is_in_it() {
+        let foreign = "a\nINFO forged\r\u{1b}[2J\u{9b}31m\u{7}\0\u{7f}\u{2028}\u{202e}b";
+        let line = written(&format!("{foreign}\n"), false);
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(line.ends_with("b\n") && !line.trim_end().chars().any(super::is_unsafe), "{line:?}");
+        assert!(line.contains("\\n") && line.contains("\\u{1b}[2J") && line.contains("\\u{202e}"), "{line:?}");
+        assert_eq!(written("größer 大\n", false), "größer 大\n");
+    }
+
+    #[test]
+    fn colours_stay_on_a_terminal() {
+        assert_eq!(written("\u{1b}[32mINFO\u{1b}[0m a\tb\n", true), "\u{1b}[32mINFO\u{1b}[0m a\\tb\n");
+    }
 }

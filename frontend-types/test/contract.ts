@@ -13,6 +13,7 @@ export interface NodeStateSnapshot {
   progress?: number          // 0..1, for long nodes
   attempt?: number           // 1 on the first run, +1 on each re-entry (loop, retry)
   error?: string
+  nextIds?: string[]         // beyond the page: which of its next nodes follow, of one that decides
 }
 
 export interface WorkflowSession {          // the snapshot every viewer is sent

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::error::{ImportError, ImportFault};
 use super::import::ImportRow;
 use crate::protocol::{ArchiveLine, ArchiveUsage};
-use crate::session::{Created, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId};
+use crate::session::{Created, Driver, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId, Timestamp};
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
 
 /// Rows that are written at once, and bytes of the lines they come from.
@@ -22,6 +22,8 @@ pub(super) struct ImportWriter {
     renames: bool,
     first: Option<Session>,
     /// Under which ids the sessions it descends from are kept, the nearest first.
+    /// Under which the file was sent: no two sessions are made under one.
+    key: Option<String>,
     ancestors: Vec<Uuid>,
     events: Vec<Recorded>,
     messages: Messages,
@@ -44,6 +46,7 @@ impl ImportWriter {
         dimension: u32,
         in_file: SessionId,
         new_id: bool,
+        key: Option<&str>,
     ) -> Result<Self, StorageError> {
         let mut import = storage.begin_import().await?;
         let renames = new_id || import.has_session(in_file).await?;
@@ -53,6 +56,7 @@ impl ImportWriter {
             dimension,
             id,
             renames,
+            key: key.map(str::to_owned),
             first: None,
             ancestors: Vec::new(),
             events: Vec::new(),
@@ -107,13 +111,26 @@ impl ImportWriter {
 
     /// Makes the session visible, as its events left it.
     pub async fn commit(mut self, state: &Session) -> Result<Session, ImportError> {
+        let mut last = state.clone();
+        self.hold(&mut last).await?;
         self.flush().await?;
         let first = self.first.ok_or(StorageError::SessionGone)?;
-        let mut last = state.clone();
         last.id = first.id;
         last.origin = std::sync::Arc::clone(&first.origin);
         self.import.commit(&first, &last).await?;
         Ok(last)
+    }
+
+    /// A run that this server's engine would go on with at once waits until somebody resumes it.
+    async fn hold(&mut self, last: &mut Session) -> Result<(), ImportError> {
+        if last.origin.driver != Driver::Builtin || !last.status.is_live() || last.is_held() {
+            return Ok(());
+        }
+        let at = Timestamp::now().max(last.updated_at);
+        let event = Event::Paused { held: true };
+        let recorded = Recorded { session_id: last.id, revision: last.revision + 1, at, event };
+        last.apply(&recorded).map_err(StorageError::from)?;
+        self.event(recorded).await
     }
 
     async fn event(&mut self, mut recorded: Recorded) -> Result<(), ImportError> {
@@ -122,7 +139,7 @@ impl ImportWriter {
             Event::Created(created) => {
                 self.keep_what_exists(created).await?;
                 let first = Session::create(&recorded).map_err(StorageError::from)?;
-                self.import.add_session(&first).await?;
+                self.import.add_session(&first, self.key.as_deref()).await?;
                 self.first = Some(first);
             }
             Event::MessageAdded(added) => added.message_id = self.renamed(added.message_id),

@@ -9,9 +9,13 @@ mod screen;
 pub mod serve;
 pub mod watch;
 
+use std::error::Error;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{BoolishValueParser, Resettable};
+use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::config;
 
 /// Live sessions of workflow runs: durable, watchable, steerable, replayable.
 #[derive(Debug, Parser)]
@@ -19,6 +23,42 @@ use clap::{Parser, Subcommand};
 pub struct Cli {
     #[command(subcommand)]
     pub action: Action,
+}
+
+impl Cli {
+    /// Reads the command line and the environment, or says what is wrong with them and ends the process.
+    #[must_use]
+    pub fn read() -> Self {
+        let matches = lenient(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// A variable that is set to nothing counts as not set, as compose files leave it (`${X:-}`); a flag's may
+/// also be 1 or 0, yes or no, on or off.
+fn lenient(command: clap::Command) -> clap::Command {
+    let adjust = |arg: Arg| {
+        let value = arg.get_env().and_then(std::env::var_os);
+        let arg = if matches!(arg.get_action(), ArgAction::SetTrue) {
+            arg.value_parser(BoolishValueParser::new())
+        } else {
+            arg
+        };
+        if value.is_some_and(|value| value.to_string_lossy().trim().is_empty()) {
+            arg.env(Resettable::Reset)
+        } else {
+            arg
+        }
+    };
+    command.mut_args(adjust).mut_subcommands(lenient)
+}
+
+/// Variables in the environment that look like settings of this program and are none.
+pub(crate) fn unknown_variables() -> Vec<config::Unknown> {
+    let command = Cli::command();
+    let args = command.get_subcommands().flat_map(clap::Command::get_arguments);
+    let known: Vec<String> = args.filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned())).collect();
+    config::unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), &known)
 }
 
 /// What to do. Each variant's arguments live with the module that does it.
@@ -79,9 +119,23 @@ pub(crate) mod exit {
     }
 }
 
-/// Says on standard error what went wrong.
-pub(crate) fn complain(error: &dyn std::fmt::Display) {
-    eprintln!("relive: {error}");
+/// Says on standard error what went wrong and, where the message leaves it out, why.
+pub(crate) fn complain(error: &dyn Error) {
+    eprintln!("relive: {}", described(error));
+}
+
+/// An error with its causes. Control characters, which may come from a file or a server, are taken out.
+fn described(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = error.source();
+    }
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -5,14 +5,21 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{complain, exit};
-use crate::config::ServeConfig;
+use super::{complain, exit, unknown_variables};
+use crate::config::{LogFormat, ServeConfig, Unknown};
 use crate::server::{ServeError, Server, listen};
 use crate::telemetry;
 
 /// Serves until SIGINT or SIGTERM. The exit status is 0 then, and 1 when the server cannot run.
 pub async fn run(config: ServeConfig) -> ExitCode {
-    telemetry::init_logs();
+    telemetry::init_logs(&config.log.filter, config.log.format == LogFormat::Json);
+    for variable in unknown_variables() {
+        let Unknown { name, nearest } = variable;
+        match nearest {
+            Some(nearest) => tracing::warn!("there is no setting {name}; did you mean {nearest}?"),
+            None => tracing::warn!("there is no setting {name}; relive serve --help lists them"),
+        }
+    }
     match serve(config).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -35,8 +35,13 @@ impl Memory {
         let created = Created { graph: graph.map(Arc::new), ..Created::default() };
         let recorded =
             Recorded { session_id, revision: 1, at: Timestamp::now(), event: Event::Created(Box::new(created)) };
-        let session = Session::create(&recorded).expect("a beginning");
-        Self { session, history: vec![recorded], done: HashMap::new() }
+        Self::of(&recorded)
+    }
+
+    /// One that begins with this event.
+    pub fn of(created: &Recorded) -> Self {
+        let session = Session::create(created).expect("a beginning");
+        Self { session, history: vec![created.clone()], done: HashMap::new() }
     }
 
     /// Carries out all or none; the flag says that this `command_id` was known.
@@ -209,7 +214,7 @@ impl Peer {
         if wanted.session_id != self.id() {
             let frame = ServerFrame::Error {
                 id: None,
-                session_id: Some(wanted.session_id),
+                session_id: Some(wanted.session_id.into()),
                 code: ErrorCode::NotFound,
                 message: "no such session".to_owned(),
                 retryable: false,
@@ -266,8 +271,8 @@ impl Peer {
             return None;
         }
         let refuse = |code: ErrorCode, message: String| ServerFrame::Error {
-            id: Some(id.clone()),
-            session_id: Some(session_id),
+            id: Some(id.clone().into()),
+            session_id: Some(session_id.into()),
             code,
             message,
             retryable: code.is_retryable(),

@@ -1,74 +1,116 @@
-//! Which web pages may use the server.
+//! Which web pages may use the server, and by which names it is called.
+//!
+//! There is no authentication yet, so this is what keeps the pages of other sites out. A browser tells
+//! on them in three ways: by `Origin`, by `Sec-Fetch-Site`, and, when somebody's DNS was made to point
+//! here, by a `Host` that is not ours.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH, LOCATION, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::header::{CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH, LOCATION, ORIGIN, UPGRADE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
+use super::origin::{Authority, Host, Origin, OriginError};
 use crate::protocol::ErrorCode;
 
-/// Keeps other sites' pages out: a browser sends its page's origin with every WebSocket handshake
-/// and every cross-origin request, and its idea of the server's name with every request.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// What is asked for by name from inside a network, without a browser and without a change.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// What the rules are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessOptions<'a> {
+    /// The host the server was told to listen on: a name or an address.
+    pub listen: &'a str,
+    /// Everybody who reaches the server may do anything. Then names that only local resolvers know,
+    /// such as those of containers, are answered to as well.
+    pub is_open: bool,
+    /// Origins, beside the server's own, whose pages may use it.
+    pub allow_origin: &'a [String],
+}
+
+/// Who may use the server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AccessRules {
-    allowed_origins: Arc<[String]>,
-    own_port: u16,
+    allowed: Arc<[Origin]>,
+    listen: Option<Host>,
+    is_open: bool,
+}
+
+/// Why a request is refused.
+#[derive(Debug, PartialEq, Eq)]
+enum Denied {
+    /// It has no host, two of them, or one that is none.
+    Host(&'static str),
+    /// It calls the server by a name that somebody else may have pointed here.
+    Name(String),
+    /// It comes from a page of another site.
+    Page(&'static str),
 }
 
 impl AccessRules {
-    /// `own` is the address the server listens on.
-    #[must_use]
-    pub fn new(own: SocketAddr, allowed_origins: &[String]) -> Self {
-        let normalised = |origin: &String| origin.trim().trim_end_matches('/').to_ascii_lowercase();
-        Self { allowed_origins: allowed_origins.iter().map(normalised).collect(), own_port: own.port() }
+    /// # Errors
+    ///
+    /// When an origin could never match, or is `*`.
+    pub fn new(options: AccessOptions<'_>) -> Result<Self, OriginError> {
+        let allowed = options.allow_origin.iter().map(|origin| Origin::of_setting(origin));
+        Ok(Self {
+            allowed: allowed.collect::<Result<_, _>>()?,
+            listen: Host::parse(options.listen).ok(),
+            is_open: options.is_open,
+        })
     }
 
-    fn allow(&self, headers: &HeaderMap) -> bool {
-        let header = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-        header(ORIGIN).is_none_or(|origin| self.allows_origin(origin))
-            && header(HOST).is_none_or(|host| self.allows_host(host))
+    fn check(&self, request: &Request) -> Result<(), Denied> {
+        let host = host_of(request)?;
+        if let Some(authority) = &host
+            && !PROBES.contains(&request.uri().path())
+            && !self.answers_to(authority.host())
+        {
+            return Err(Denied::Name(authority.host().to_string()));
+        }
+        self.check_page(request, host.as_ref())
     }
 
-    /// The server's own origin is any of its addresses at its own port. Only names can be made to
-    /// point here by somebody else's DNS, so `localhost` is the only name among them.
-    fn allows_origin(&self, origin: &str) -> bool {
-        let origin = origin.to_ascii_lowercase();
-        let own = origin.strip_prefix("http://").is_some_and(|host| {
-            let (name, port) = split_port(host);
-            is_address(name) && port.unwrap_or(80) == self.own_port
-        });
-        own || self.allowed_origins.contains(&origin)
+    /// Only names can be made to point here by somebody else's DNS; addresses cannot.
+    fn answers_to(&self, host: &Host) -> bool {
+        matches!(host, Host::Address(_))
+            || host.is_localhost()
+            || self.listen.as_ref() == Some(host)
+            || (self.is_open && host.is_local_name())
+            || self.allowed.iter().any(|origin| origin.host() == host)
     }
 
-    fn allows_host(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        let is_allowed = |origin: &String| origin.split_once("://").is_some_and(|(_, name)| name == host);
-        is_address(split_port(&host).0) || self.allowed_origins.iter().any(is_allowed)
+    fn check_page(&self, request: &Request, host: Option<&Authority>) -> Result<(), Denied> {
+        let headers = request.headers();
+        let origin = single(headers, &ORIGIN).map_err(|()| Denied::Page("the request has two Origin headers"))?;
+        if let Some(text) = origin {
+            let origin = Origin::of_header(text).ok_or(Denied::Page("this page's origin may not use this server"))?;
+            if self.allowed.contains(&origin) {
+                return Ok(());
+            }
+            if !host.is_some_and(|host| origin.is_at(host)) {
+                return Err(Denied::Page("this page's origin may not use this server"));
+            }
+        }
+        let site = single(headers, &SEC_FETCH_SITE)
+            .map_err(|()| Denied::Page("the request has two Sec-Fetch-Site headers"))?;
+        let is_own = matches!(site, None | Some("" | "same-origin" | "none"));
+        if is_own || !changes_something(request) {
+            return Ok(());
+        }
+        Err(Denied::Page("a page of another site may not change anything here, nor open a socket"))
     }
-}
 
-fn split_port(host: &str) -> (&str, Option<u16>) {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
-        _ => (host, None),
-    }
-}
-
-fn is_address(name: &str) -> bool {
-    name == "localhost" || name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
-}
-
-impl AccessRules {
     /// Lets the pages of configured origins read answers; the server's own need no permission.
     pub fn cross_origin(&self) -> CorsLayer {
-        let origins = self.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+        let origins = self.allowed.iter().filter_map(|origin| HeaderValue::from_str(&origin.to_string()).ok());
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
@@ -78,38 +120,164 @@ impl AccessRules {
     }
 }
 
+/// Following a link to the server is no change; a socket takes commands.
+fn changes_something(request: &Request) -> bool {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    !is_read || request.headers().contains_key(UPGRADE)
+}
+
+/// The name that the client used. HTTP/1.0 knows requests without one.
+fn host_of(request: &Request) -> Result<Option<Authority>, Denied> {
+    const INVALID: Denied = Denied::Host("the Host header names no host");
+    let header = single(request.headers(), &HOST).map_err(|()| Denied::Host("the request has two Host headers"))?;
+    // An absolute address in the request line goes before the header (RFC 9112, section 3.2.2).
+    let text = request.uri().authority().map(axum::http::uri::Authority::as_str).or(header);
+    match text {
+        Some(text) => Authority::parse(text).map(Some).map_err(|_| INVALID),
+        None if request.version() <= Version::HTTP_10 => Ok(None),
+        None => Err(Denied::Host("the request has no Host header")),
+    }
+}
+
+/// The value of a header that may be there once only. One that is no text counts as empty.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ()> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(());
+    }
+    Ok(first.map(|value| value.to_str().unwrap_or("?")))
+}
+
+impl From<Denied> for ApiError {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Host(problem) => Self::bad_request(problem),
+            Denied::Name(name) => {
+                let detail = format!(
+                    "this server does not go by the name {name}; use its address, or allow the name with \
+                     --allow-origin http://{name}"
+                );
+                Self::new(ErrorCode::Forbidden, detail)
+            }
+            Denied::Page(problem) => {
+                Self::new(ErrorCode::Forbidden, format!("{problem}; allow its origin with --allow-origin"))
+            }
+        }
+    }
+}
+
 /// Refuses requests of foreign pages.
 pub async fn check(State(rules): State<AccessRules>, request: Request, next: Next) -> Response {
-    if rules.allow(request.headers()) {
-        return next.run(request).await;
+    match rules.check(&request) {
+        Ok(()) => next.run(request).await,
+        Err(denied) => ApiError::from(denied).into_response(),
     }
-    let detail = "this page's origin may not use this server; allow it with --allow-origin";
-    ApiError::new(ErrorCode::Forbidden, detail).into_response()
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
-    #[test]
-    fn own_and_configured_origins_pass_and_no_others() {
-        let rules = AccessRules::new(([127, 0, 0, 1], 7400).into(), &["https://Dash.example.org/".to_owned()]);
-        for origin in
-            ["http://127.0.0.1:7400", "http://localhost:7400", "http://[::1]:7400", "https://dash.example.org"]
-        {
-            assert!(rules.allows_origin(origin), "{origin}");
+    fn rules(is_open: bool) -> AccessRules {
+        let allow_origin = ["https://dash.example.org".to_owned()];
+        AccessRules::new(AccessOptions { listen: "127.0.0.1", is_open, allow_origin: &allow_origin }).expect("rules")
+    }
+
+    fn request(method: Method, path: &str, headers: &[(&'static str, &str)]) -> Request {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().expect("an address");
+        for (name, value) in headers {
+            request.headers_mut().append(*name, value.parse().expect("a value"));
         }
-        for origin in ["http://127.0.0.1:7401", "http://evil.example:7400", "null", "http://localhost.evil:7400", ""] {
-            assert!(!rules.allows_origin(origin), "{origin}");
+        request
+    }
+
+    fn post(is_open: bool, headers: &[(&'static str, &str)]) -> Result<(), Denied> {
+        rules(is_open).check(&request(Method::POST, "/api/v1/sessions", headers))
+    }
+
+    #[test]
+    fn the_own_page_is_the_one_at_the_host_that_the_client_used() {
+        for (host, origin) in [
+            ("localhost:8080", "http://localhost:8080"),
+            ("127.0.0.1:7400", "http://127.0.0.1:7400"),
+            ("127.0.0.1:7400", "https://dash.example.org"),
+            ("192.168.0.7:8080", "http://192.168.0.7:8080"),
+        ] {
+            assert_eq!(post(false, &[("host", host), ("origin", origin)]), Ok(()), "{origin}");
+        }
+        for (host, origin) in [
+            ("127.0.0.1:7400", "http://6.6.6.6:7400"),
+            ("127.0.0.1:7400", "http://[2001:db8::1]:7400"),
+            ("127.0.0.1:7400", "http://localhost:7400"),
+            ("127.0.0.1:7400", "null"),
+            ("evil.example:7400", "http://evil.example:7400"),
+            ("evil.example", "https://dash.example.org"),
+            ("127.0.0.1:7400", "https://dash.example.org.evil.example"),
+        ] {
+            assert!(post(false, &[("host", host), ("origin", origin)]).is_err(), "{origin}");
+        }
+        let twice = [("host", "localhost"), ("origin", "http://localhost"), ("origin", "http://localhost")];
+        assert!(matches!(post(false, &twice), Err(Denied::Page(_))));
+    }
+
+    #[test]
+    fn what_the_browser_says_of_the_page_counts_for_changes_and_sockets() {
+        let host = ("host", "localhost:7400");
+        for site in ["cross-site", "same-site", "anything"] {
+            let site = ("sec-fetch-site", site);
+            assert!(post(false, &[host, site]).is_err());
+            assert!(post(false, &[host, site, ("origin", "http://localhost:7400")]).is_err());
+            assert_eq!(post(false, &[host, site, ("origin", "https://dash.example.org")]), Ok(()));
+            let link = request(Method::GET, "/", &[host, site]);
+            assert_eq!(rules(false).check(&link), Ok(()), "a link that was followed");
+            assert!(rules(false).check(&request(Method::GET, "/ws", &[host, site, ("upgrade", "websocket")])).is_err());
+        }
+        for site in ["same-origin", "none"] {
+            assert_eq!(post(false, &[host, ("sec-fetch-site", site)]), Ok(()));
+        }
+        assert!(post(false, &[host, ("sec-fetch-site", "none"), ("sec-fetch-site", "none")]).is_err());
+    }
+
+    #[test]
+    fn names_that_somebody_else_may_have_pointed_here_are_refused() {
+        for host in ["localhost:9", "relive.localhost", "127.0.0.1", "[::1]:7400", "10.0.0.1", "dash.example.org"] {
+            assert_eq!(post(false, &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in ["relive:7400", "relive.internal", "relive.default.svc.cluster.local:7400"] {
+            assert!(matches!(post(false, &[("host", host)]), Err(Denied::Name(_))), "{host}");
+            assert_eq!(post(true, &[("host", host)]), Ok(()), "{host}");
+            for probe in PROBES {
+                assert_eq!(rules(false).check(&request(Method::GET, probe, &[("host", host)])), Ok(()), "{host}");
+            }
+        }
+        for host in ["evil.example:7400", "localhost.evil.example", "127.0.0.1.nip.io"] {
+            assert!(matches!(post(true, &[("host", host)]), Err(Denied::Name(_))), "{host}");
         }
     }
 
     #[test]
-    fn a_name_that_somebody_else_points_here_is_refused() {
-        let rules = AccessRules::new(([127, 0, 0, 1], 7400).into(), &["https://dash.example.org".to_owned()]);
-        for host in ["localhost:7400", "127.0.0.1:9999", "[::1]", "dash.example.org"] {
-            assert!(rules.allows_host(host), "{host}");
+    fn a_request_has_one_host() {
+        assert_eq!(post(false, &[]), Err(Denied::Host("the request has no Host header")));
+        assert!(matches!(post(false, &[("host", "localhost"), ("host", "localhost")]), Err(Denied::Host(_))));
+        for host in ["", "a b", "user@localhost", "localhost:", "localhost:x", "[::1", "a,b"] {
+            assert!(matches!(post(false, &[("host", host)]), Err(Denied::Host(_))), "{host}");
         }
-        assert!(!rules.allows_host("rebound.example:7400"));
+        let mut old = request(Method::GET, "/healthz", &[]);
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(rules(false).check(&old), Ok(()));
+        let absolute = request(Method::GET, "http://evil.example/api/v1/sessions", &[("host", "localhost")]);
+        assert!(matches!(rules(false).check(&absolute), Err(Denied::Name(_))));
+    }
+
+    #[test]
+    fn a_star_among_the_origins_is_refused_rather_than_taken_for_all() {
+        let allow_origin = ["*".to_owned()];
+        let options = AccessOptions { listen: "127.0.0.1", is_open: false, allow_origin: &allow_origin };
+        assert!(AccessRules::new(options).is_err());
     }
 }

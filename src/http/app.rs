@@ -12,11 +12,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access::{self, AccessRules};
+use super::bodies::{self, BodyLimits};
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
+use super::parameters::KnownParameters;
 use super::{
-    archive, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, probes, sessions,
-    sockets, usage,
+    archive, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, parameters, probes,
+    sessions, sockets, tokens, usage,
 };
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
@@ -37,6 +39,7 @@ pub struct App {
     pub engine: Engine,
     pub metrics: Option<&'static PrometheusHandle>,
     pub access: AccessRules,
+    pub bodies: BodyLimits,
 }
 
 impl App {
@@ -61,18 +64,21 @@ pub fn router(app: App) -> Router {
         .routes(routes!(dashboard::session))
         .routes(routes!(dashboard::asset))
         .split_for_parts();
+    let parameters = KnownParameters::of(&document);
     let document = openapi::Document::new(&document);
-    let access = app.access.clone();
+    let (access, bodies) = (app.access.clone(), app.bodies);
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
             ApiError::bad_request("this address does not know this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
+        .layer(middleware::from_fn_with_state(parameters, parameters::check))
         .layer(axum::Extension(document))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::new(ErrorCode::Internal, "the server failed; its log says why").into_response()
         }))
+        .layer(middleware::from_fn_with_state(bodies, bodies::limit))
         .layer(access.cross_origin())
         .layer(middleware::from_fn_with_state(access, access::check))
         .layer(header("x-content-type-options", "nosniff"))
@@ -106,6 +112,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(commands::control))
         .routes(routes!(commands::signal))
         .routes(routes!(commands::review))
+        .routes(routes!(tokens::show))
         .merge(texts())
         .merge(catalog::routes())
 }

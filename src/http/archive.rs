@@ -1,9 +1,11 @@
 //! Sessions as files.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
@@ -11,11 +13,13 @@ use utoipa::IntoParams;
 
 use super::app::App;
 use super::error::ApiError;
-use super::extract::{Path, Query};
-use super::sessions::created;
-use crate::archive::{self, ImportError, ImportFault};
+use super::extract::{Path, Query, idempotency_key};
+use super::forks::started;
+use super::idempotency::{Keyed, SESSIONS, once_session};
+use crate::archive::{self, ImportError, ImportFault, ReceivedFile};
 use crate::protocol::{ArchiveLine, ErrorCode, Problem};
-use crate::session::{Implausible, Refusal, SessionId, WorkflowSession};
+use crate::session::{Implausible, Refusal, Session, SessionId, WorkflowSession};
+use crate::storage::{Constraint, StorageError};
 
 const NDJSON: &str = "application/x-ndjson";
 
@@ -48,6 +52,8 @@ pub async fn export(State(app): State<App>, Path(id): Path<SessionId>) -> Result
 pub struct ImportQuery {
     /// Give the session, its messages and its memories new ids, even if theirs are free.
     new_id: Option<bool>,
+    /// Start or resume the session at once, as its state allows.
+    start: Option<bool>,
 }
 
 /// Import a session that was exported, here or on another server.
@@ -55,16 +61,23 @@ pub struct ImportQuery {
 /// The session keeps its id if that is free here, and gets a new one otherwise; its messages and
 /// memories likewise. A group or workflow that is not here is left out; `parentId` stays. An
 /// embedding with another dimension than this server's is left out, and made anew if the server can.
+/// A run of the built-in engine that was under way when it was exported is `paused` here, by one more
+/// event, and its clocks (delays, time limits) stand still until it is resumed: nothing happens by
+/// itself. With `start=true` it is started or resumed at once.
+///
 /// Everything is checked before anything becomes visible: one line that is not as it was exported,
 /// and nothing is taken in; `line` says which.
 ///
 /// A line may have 16 MiB, a file as much as the server is set to (4 GiB). Less than 4 KiB in 30 s, and the
 /// client is given up. Eight files are received at a time, each into a temporary file of the server's;
 /// nothing of the database is held meanwhile.
-#[utoipa::path(post, path = "/sessions/import", operation_id = "import_session", tag = "sessions", params(ImportQuery),
+#[utoipa::path(post, path = "/sessions/import", operation_id = "import_session", tag = "sessions",
+    params(ImportQuery, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     request_body(content = ArchiveLine, content_type = "application/x-ndjson", description = "The lines of an export"),
     responses(
-        (status = 201, description = "The session", body = WorkflowSession),
+        (status = 201, description = "The session", body = WorkflowSession, headers(
+            ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
+        (status = 422, description = "The key was used for something else", body = Problem),
         (status = 400, description = "The file was altered, cut off, or is none", body = Problem),
         (status = 409, description = "The session's id is free, but that of a message or memory is taken: use `newId`", body = Problem),
         (status = 413, description = "A line or the file is too long, or the session beyond a limit", body = Problem),
@@ -73,16 +86,41 @@ pub struct ImportQuery {
 pub async fn import(
     State(app): State<App>,
     Query(query): Query<ImportQuery>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (hub, new_id) = (app.hub.clone(), query.new_id == Some(true));
-    // A client that leaves when its file is whole cannot keep the session from being told of.
-    let taken_in = hub.carry_through(async move {
-        let session = app.imports.import(body.into_data_stream(), new_id).await?;
-        app.hub.appeared(session.id);
-        Ok::<_, ApiError>(session)
-    });
-    Ok(created(&taken_in.await?))
+    let (hub, key) = (app.hub.clone(), idempotency_key(&headers)?);
+    let (new_id, starts) = (query.new_id == Some(true), query.start == Some(true));
+    let received = app.imports.receive(body.into_data_stream()).await?;
+    let keyed = Keyed::read(&headers, SESSIONS, &("import", new_id, starts, &received.sha256))?;
+    once_session(&app, keyed, async || {
+        let (app, key) = (app.clone(), key.map(str::to_owned));
+        let storing = async move { store(&app, received, new_id, starts, key.as_deref()).await };
+        // A client that leaves when its file is whole cannot keep the session from being told of.
+        hub.carry_through(storing).await
+    })
+    .await
+}
+
+async fn store(
+    app: &App,
+    received: ReceivedFile,
+    new_id: bool,
+    starts: bool,
+    key: Option<&str>,
+) -> Result<Arc<Session>, ApiError> {
+    let session = match app.imports.store(received, new_id, key).await {
+        Ok(session) => {
+            app.hub.appeared(session.id);
+            Arc::new(session)
+        }
+        // Stored, but not answered: the answer is what was stored.
+        Err(ImportError::Storage(StorageError::Constraint(Constraint::CreationKeyUsed))) => {
+            app.hub.created_under(key.unwrap_or_default()).await?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if starts { started(app, session).await } else { Ok(session) }
 }
 
 impl From<ImportError> for ApiError {

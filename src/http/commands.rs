@@ -7,11 +7,12 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 
 use super::app::App;
+use super::conditions::{Expected, if_match};
 use super::error::ApiError;
-use super::extract::{Body, Path, TextBody, body_too_large, idempotency_key, if_match};
-use crate::hub::{HubError, Submission};
+use super::extract::{Body, Path, TextBody, body_too_large, idempotency_key};
+use crate::hub::{HubError, Receipt, Submission};
 use crate::protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Problem, ReviewRequest, SignalRequest};
-use crate::session::{Command, NodeId, SessionId};
+use crate::session::{Command, NodeId, Refusal, SessionId};
 
 /// How long a request waits for its commit. Beyond it the answer is `unavailable` and the outcome
 /// unknown; repeating the request with the same `Idempotency-Key` finds it out.
@@ -23,15 +24,32 @@ async fn execute(
     session_id: SessionId,
     commands: Vec<Command>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    let submission = Submission {
-        session_id,
-        commands,
-        command_id: idempotency_key(headers)?.map(Into::into),
-        expected_revision: if_match(headers)?,
-    };
-    let outcome = tokio::time::timeout(COMMIT, app.hub.execute(submission)).await;
+    let expected = if_match(headers)?;
+    let command_id = idempotency_key(headers)?.map(Into::into);
+    let submission = Submission { session_id, commands, command_id, expected_revision: None };
+    let outcome = tokio::time::timeout(COMMIT, submit(app, submission, &expected)).await;
     let receipt = outcome.unwrap_or(Err(HubError::Unavailable))?;
     Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))
+}
+
+/// Submits on whichever of the expected revisions the session stands at. The hub compares with one
+/// only, and says where the session stands; a session only moves forward, so each is tried once.
+async fn submit(app: &App, mut submission: Submission, expected: &Expected) -> Result<Receipt, HubError> {
+    submission.expected_revision = expected.nearest(0);
+    if !expected.is_choice() {
+        return app.hub.execute(submission).await;
+    }
+    loop {
+        let tried = submission.expected_revision;
+        match app.hub.execute(submission.clone()).await {
+            Err(HubError::Refused(Refusal::RevisionConflict { actual, .. }))
+                if expected.allows(actual) && tried != Some(actual) =>
+            {
+                submission.expected_revision = Some(actual);
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Carry out one command, or several: all of them or none.
@@ -57,14 +75,12 @@ pub async fn commands(
     State(app): State<App>,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
-    TextBody { value: request, is_large }: TextBody<serde_json::Value>,
+    TextBody { value: request, is_large }: TextBody<Commands>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    // By hand rather than by the untagged enum: its errors do not say what is wrong.
     let commands = match request {
-        array @ serde_json::Value::Array(_) => serde_json::from_value(array),
-        one => serde_json::from_value(one).map(|command| vec![command]),
+        Commands::Several(commands) => commands,
+        Commands::One(command) => vec![*command],
     };
-    let commands = commands.map_err(|error| ApiError::bad_request(error.to_string()))?;
     let is_text = |command: &Command| matches!(command, Command::AddMessage { .. } | Command::AddMemory { .. });
     if is_large && !commands.iter().all(is_text) {
         return Err(body_too_large());

@@ -1,12 +1,13 @@
 //! The dashboard: the pages for people, as `make` built them into this server.
 
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::conditions::is_held;
 use super::error::ApiError;
 use super::extract::Path;
 use crate::protocol::Problem;
@@ -89,9 +90,8 @@ fn accepts_gzip(header: &str) -> bool {
 
 fn answer(file: &EmbeddedFile, path: &str, is_packed: bool, headers: &HeaderMap) -> Response {
     let tag = entity_tag(file);
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let shared = [(ETAG, tag.as_str()), (VARY, "accept-encoding")];
-    if known.is_some_and(|known| known.split(',').any(|other| other.trim().trim_start_matches("W/") == tag)) {
+    if is_held(headers, &tag) {
         return (StatusCode::NOT_MODIFIED, shared).into_response();
     }
     let mut response = (shared, [(CONTENT_TYPE, content_type(path))], file.data.clone()).into_response();

@@ -1,6 +1,6 @@
 //! Errors as RFC 9457 problem documents.
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
@@ -34,6 +34,11 @@ impl ApiError {
         Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
     }
 
+    /// Whether the request was understood and refused, so that nothing came of it.
+    pub fn is_refusal(&self) -> bool {
+        self.code.http_status() < 500 && !self.code.is_retryable()
+    }
+
     pub fn detail(&self) -> &str {
         &self.detail
     }
@@ -65,6 +70,12 @@ impl IntoResponse for ApiError {
         };
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
+        if status == StatusCode::UPGRADE_REQUIRED {
+            // What to upgrade to (RFC 9110, section 15.5.22; RFC 6455, section 4.4).
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.code.is_retryable() {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -103,6 +114,7 @@ impl From<UpgradeError> for ApiError {
             UpgradeError::NotWebSocket(_) => {
                 Self::bad_request(error.to_string()).with_status(StatusCode::UPGRADE_REQUIRED)
             }
+            UpgradeError::Key => Self::bad_request(error.to_string()),
             UpgradeError::Full => Self::new(ErrorCode::Unavailable, error.to_string()),
         }
     }

@@ -1,14 +1,14 @@
 //! Reading requests, with the protocol's errors for what cannot be read.
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::protocol::ErrorCode;
-use crate::session::Revision;
+use super::parameters::Unknown;
+use crate::protocol::{ErrorCode, FromClient, ReadError};
 
 /// A JSON body. The content type is not looked at: forgetting it is the commonest slip with curl,
 /// and the origin check is what keeps other sites' forms out.
@@ -20,11 +20,23 @@ pub const BODY_BYTES: usize = 1024 * 1024;
 /// up to three times as much where every letter beyond ASCII is written as `\u` and four digits.
 pub const TEXT_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: FromClient, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        Ok(Self(read(request, state).await?.0))
+        Ok(Self(read(request, state, T::read).await?.0))
+    }
+}
+
+/// A JSON body that replaces an entity. What the answer about one has beyond the fields that can be set
+/// is passed over, so that one can be read, changed and written back.
+pub struct Replacement<T>(pub T);
+
+impl<T: FromClient, S: Send + Sync> FromRequest<S> for Replacement<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(read(request, state, T::read_replacement).await?.0))
     }
 }
 
@@ -35,22 +47,26 @@ pub struct TextBody<T> {
     pub is_large: bool,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for TextBody<T> {
+impl<T: FromClient, S: Send + Sync> FromRequest<S> for TextBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let (value, bytes) = read(request, state).await?;
+        let (value, bytes) = read(request, state, T::read).await?;
         Ok(Self { value, is_large: bytes > BODY_BYTES })
     }
 }
 
-async fn read<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) -> Result<(T, usize), ApiError> {
+async fn read<T, S: Send + Sync>(
+    request: Request,
+    state: &S,
+    parse: impl FnOnce(&str) -> Result<T, ReadError>,
+) -> Result<(T, usize), ApiError> {
     let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
         _ => ApiError::bad_request("the body could not be read"),
     })?;
     let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
-    let value = serde_json::from_str(text).map_err(|error| ApiError::bad_request(error.to_string()))?;
+    let value = parse(text).map_err(|error| ApiError::bad_request(plain(&error.to_string())))?;
     Ok((value, bytes.len()))
 }
 
@@ -70,9 +86,32 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match axum::extract::Path::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiError::bad_request(rejection.body_text())),
+            Err(rejection) => {
+                let problem = wrong_id(parts, state).await;
+                Err(ApiError::bad_request(problem.unwrap_or_else(|| rejection.body_text())))
+            }
         }
     }
+}
+
+/// What is wrong with the address, if it is its id: `/groups/x` has no group id.
+async fn wrong_id<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String> {
+    let parameters = axum::extract::RawPathParams::from_request_parts(parts, state).await.ok()?;
+    let (_, id) = parameters.iter().find(|(name, _)| *name == "id")?;
+    if id.parse::<uuid::Uuid>().is_ok() {
+        return None;
+    }
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let kind = match route.split("/{id}").next()?.rsplit('/').next()? {
+        "sessions" => "a session id",
+        "groups" => "a group id",
+        "agents" => "an agent id",
+        "workflows" => "a workflow id",
+        "memories" => "a memory id",
+        _ => "an id",
+    };
+    let repeated: String = id.chars().take(64).collect();
+    Some(format!("`{}` is not {kind} (a UUID)", repeated.escape_debug()))
 }
 
 /// The query string.
@@ -82,11 +121,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if let Some(Unknown(problem)) = parts.extensions.get() {
+            return Err(ApiError::bad_request(problem.clone()));
+        }
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiError::bad_request(rejection.body_text())),
+            Err(rejection) => Err(ApiError::bad_request(plain(&rejection.body_text()))),
         }
     }
+}
+
+/// An error about an id in words that help: the library's count the characters of a UUID.
+fn plain(problem: &str) -> String {
+    let Some((before, detail)) = problem.split_once("UUID parsing failed") else { return problem.to_owned() };
+    let place = detail.rfind(" at line ").map_or("", |at| &detail[at..]);
+    format!("{before}expected an id (a UUID){place}")
 }
 
 /// `Idempotency-Key`, if there is one.
@@ -98,15 +147,18 @@ pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     }
 }
 
-/// The revision in `If-Match: "N"`, if there is one; `*` matches any.
-pub fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
-    let Some(value) = headers.get(axum::http::header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn errors_about_ids_do_not_count_characters() {
+        for (problem, words) in [
+            ("groupId: UUID parsing failed: invalid character: found `x` at 0", "groupId: expected an id (a UUID)"),
+            ("UUID parsing failed: invalid length at line 1 column 9", "expected an id (a UUID) at line 1 column 9"),
+            ("missing field `name`", "missing field `name`"),
+        ] {
+            assert_eq!(plain(problem), words);
+        }
     }
-    text.trim_matches('"')
-        .parse()
-        .map(Some)
-        .map_err(|_| ApiError::bad_request("If-Match must be a revision in quotes, such as \"7\""))
 }

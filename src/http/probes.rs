@@ -12,6 +12,8 @@ use super::app::App;
 use super::error::ApiError;
 use super::openapi::Document;
 use crate::hub::HubError;
+use crate::protocol::ErrorCode;
+use crate::storage::Readiness;
 
 /// How long the database may take to answer; whoever asks wants to know soon.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,17 +24,18 @@ pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the server can do its work: it reaches its database, and that takes writes.
+/// Whether the server can do its work: its database answers and takes writes.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses(
     (status = 200, description = "Ready"),
-    (status = 503, description = "The database does not answer, or takes no writes", body = crate::protocol::Problem)
+    (status = 503, description = "The database does not answer, is read-only, or its disk is full; `detail` says which", body = crate::protocol::Problem)
 ))]
 pub async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
-    match tokio::time::timeout(PATIENCE, app.storage().can_write()).await {
-        Ok(answer) => answer?,
-        Err(_) => return Err(HubError::Unavailable.into()),
+    match tokio::time::timeout(PATIENCE, app.storage().readiness()).await {
+        Ok(Ok(Readiness::Writable)) => Ok("ready\n"),
+        Ok(Ok(Readiness::ReadOnly)) => Err(ApiError::new(ErrorCode::Unavailable, "the database is read-only")),
+        Ok(Ok(Readiness::Full)) => Err(ApiError::new(ErrorCode::Unavailable, "the database has no room on its disk")),
+        Ok(Err(_)) | Err(_) => Err(HubError::Unavailable.into()),
     }
-    Ok("ready\n")
 }
 
 /// Metrics in the Prometheus text format.

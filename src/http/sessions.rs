@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{ETAG, IF_NONE_MATCH, LOCATION};
+use axum::http::header::{ETAG, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::app::App;
+use super::conditions::{Expected, if_match, is_held};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, idempotency_key};
+use super::idempotency::{Keyed, SESSIONS, once_session};
 use super::session_query::{SessionQuery, limit};
+use crate::hub::HubError;
 use crate::protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
 use crate::session::{
     Created, Driver, GraphDefinition, NodeId, Revision, Session, SessionEntity, SessionId, Timestamp, Workflow,
@@ -29,10 +32,11 @@ const EVENTS: (u32, u32) = (100, 1_000);
 #[utoipa::path(post, path = "/sessions", operation_id = "create_session", tag = "sessions", request_body = CreateSession,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
-        (status = 201, description = "Created", body = WorkflowSession),
+        (status = 201, description = "Created", body = WorkflowSession, headers(
+            ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
         (status = 404, description = "No such group or workflow", body = Problem),
         (status = 409, description = "The id is taken", body = Problem),
-        (status = 422, description = "The graph cannot be run", body = Problem),
+        (status = 422, description = "The graph cannot be run, or the key was used for something else", body = Problem),
     ))]
 pub async fn create(
     State(app): State<App>,
@@ -40,9 +44,13 @@ pub async fn create(
     Body(request): Body<CreateSession>,
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
-    let id = request.id.unwrap_or_else(SessionId::generate);
-    let described = describe(&app, request).await?;
-    Ok(self::created(&*app.hub.create(id, described, key).await?))
+    let keyed = Keyed::read(&headers, SESSIONS, &("create", &request))?;
+    once_session(&app, keyed, async || {
+        let id = request.id.unwrap_or_else(SessionId::generate);
+        let described = describe(&app, request).await?;
+        Ok(app.hub.create(id, described, key).await?)
+    })
+    .await
 }
 
 /// The answer about a session that was made.
@@ -54,7 +62,7 @@ pub fn created(session: &Session) -> Response {
 async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError> {
     for (field, value) in [("proposal", &request.proposal), ("inputs", &request.inputs)] {
         if let Some(value) = value {
-            crate::session::check_json(field, value).map_err(crate::hub::HubError::from)?;
+            crate::session::check_json(field, value).map_err(HubError::from)?;
         }
     }
     let workflow: Option<Workflow> = match request.workflow_id {
@@ -65,7 +73,7 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
     let graph = request.graph.or_else(|| workflow.map(|workflow| workflow.fields.graph));
     let driver = request.driver.unwrap_or_default();
     match (&graph, driver) {
-        (Some(graph), Driver::Builtin) => app.engine.check(graph)?,
+        (Some(graph), Driver::Builtin) => app.engine.check(graph).await?,
         (Some(graph), Driver::External) => graph.validate()?,
         (None, Driver::Builtin) => {
             return Err(ApiError::bad_request("the built-in engine needs a graph or a workflowId"));
@@ -114,9 +122,12 @@ pub struct Moment {
 }
 
 /// Read a session: its live state, or its state at an earlier moment.
-#[utoipa::path(get, path = "/sessions/{id}", operation_id = "get_session", tag = "sessions", params(("id" = SessionId, Path), Moment), responses(
-    (status = 200, description = "The state; `ETag` is its revision in quotes", body = WorkflowSession),
-    (status = 304, description = "`If-None-Match` names this revision"),
+#[utoipa::path(get, path = "/sessions/{id}", operation_id = "get_session", tag = "sessions", 
+    params(("id" = SessionId, Path), Moment,
+        ("If-None-Match" = Option<String>, Header, description = "Answer 304 if the session is at this revision, such as `\"7\"`")),
+    responses(
+    (status = 200, description = "The state", body = WorkflowSession, headers(("ETag" = String, description = "The revision in quotes"))),
+    (status = 304, description = "`If-None-Match` names this revision", headers(("ETag" = String, description = "The revision in quotes"))),
     (status = 404, description = "No such session, or it did not exist at that moment", body = Problem),
 ))]
 pub async fn get(
@@ -126,9 +137,8 @@ pub async fn get(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let session = at_moment(&app, id, moment).await?;
-    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let etag = etag(session.revision);
-    if known.is_some_and(|known| known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag)) {
+    if is_held(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
     Ok(with_etag(&session))
@@ -149,11 +159,28 @@ async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Sessi
 }
 
 /// Delete a session with its messages, memories and journal. Its viewers are told.
-#[utoipa::path(delete, path = "/sessions/{id}", operation_id = "delete_session", tag = "sessions", params(("id" = SessionId, Path)), responses(
-    (status = 204, description = "Deleted"),
-    (status = 404, description = "No such session", body = Problem),
-))]
-pub async fn delete(State(app): State<App>, Path(id): Path<SessionId>) -> Result<StatusCode, ApiError> {
+#[utoipa::path(delete, path = "/sessions/{id}", operation_id = "delete_session", tag = "sessions",
+    params(
+        ("id" = SessionId, Path),
+        ("If-Match" = Option<String>, Header, description = "Refuse unless the session is at this revision"),
+    ),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 412, description = "The session has moved on", body = Problem),
+    ))]
+pub async fn delete(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+) -> Result<StatusCode, ApiError> {
+    let expected = if_match(&headers)?;
+    if expected != Expected::Any {
+        let actual = app.hub.session(id).await?.revision;
+        if !expected.allows(actual) {
+            return Err(HubError::Refused(expected.conflict(actual)).into());
+        }
+    }
     app.hub.delete(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

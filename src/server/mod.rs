@@ -1,10 +1,15 @@
 //! Puts the parts together. `main` and the tests start the server the same way.
 
 mod accept;
+mod connections;
+mod descriptors;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use accept::HttpLimits;
+use descriptors::Room;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +18,7 @@ use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
 use crate::engine::{Engine, EngineOptions, Means, ServerKinds, Web, WebOptions};
-use crate::http::{AccessRules, App, router};
+use crate::http::{AccessOptions, AccessRules, App, BodyLimits, OriginError, router};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
@@ -40,13 +45,19 @@ pub enum ServeError {
     )]
     NotLoopback(SocketAddr),
     #[error("cannot listen on {address}: {source}")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    Listen { address: String, source: std::io::Error },
     #[error("cannot listen for signals: {0}")]
     Signals(std::io::Error),
     #[error("the listener has no address: {0}")]
     Address(std::io::Error),
+    #[error(transparent)]
+    Origin(#[from] OriginError),
     #[error("DATABASE_URL is not a PostgreSQL address: {0}")]
     DatabaseUrl(sqlx::Error),
+    #[error(
+        "DATABASE_URL must begin with postgres:// or postgresql://, such as postgres://user:password@host/database; {0}"
+    )]
+    NotPostgres(String),
     #[error(transparent)]
     Prices(#[from] PriceError),
     #[error(transparent)]
@@ -67,11 +78,18 @@ pub enum ServeError {
 ///
 /// When it is not a loopback address and nobody allowed that, or is taken.
 pub async fn listen(config: &ServeConfig) -> Result<TcpListener, ServeError> {
-    let address = config.listen;
-    if !address.ip().is_loopback() && !config.access.allow_anonymous {
-        return Err(ServeError::NotLoopback(address));
+    let named = &config.listen;
+    let cannot = |source| ServeError::Listen { address: named.to_string(), source };
+    let mut addresses: Vec<SocketAddr> =
+        tokio::net::lookup_host((named.host(), named.port())).await.map_err(cannot)?.collect();
+    // A name may have several; those that everybody can use come first.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    if let Some(outer) = addresses.iter().find(|address| !address.ip().is_loopback())
+        && !config.access.allow_anonymous
+    {
+        return Err(ServeError::NotLoopback(*outer));
     }
-    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })
+    TcpListener::bind(&addresses[..]).await.map_err(cannot)
 }
 
 /// A server that is ready to take requests.
@@ -80,6 +98,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: App,
+    limits: HttpLimits,
     stop: CancellationToken,
     cluster: Option<Cluster>,
 }
@@ -93,6 +112,11 @@ impl Server {
     pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
+        let access = AccessRules::new(AccessOptions {
+            listen: config.listen.host(),
+            is_open: config.access.allow_anonymous,
+            allow_origin: &config.access.allow_origin,
+        })?;
         let endpoint = embeddings_endpoint(config)?;
         let models = Models::new(models_endpoint(config)?);
         let web =
@@ -115,15 +139,27 @@ impl Server {
             },
         );
         let stop = CancellationToken::new();
-        let options = GatewayOptions { sockets: config.max_sockets, ..GatewayOptions::default() };
+        tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));
+        let room = room(config);
+        let options = GatewayOptions { sockets: room.sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), storage.clone(), options, stop.clone());
         let means = Means { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
         let engine = Engine::start(hub.clone(), ServerKinds::new(means), engine_options(config));
-        let access = AccessRules::new(address, &config.access.allow_origin);
         Ok(Self {
             listener,
             address,
-            app: App { hub, storage, gateway, embeddings, imports, engine, metrics, access },
+            app: App {
+                hub,
+                storage,
+                gateway,
+                embeddings,
+                imports,
+                engine,
+                metrics,
+                access,
+                bodies: body_limits(config),
+            },
+            limits: http_limits(config, room),
             stop,
             cluster,
         })
@@ -149,10 +185,10 @@ impl Server {
     /// Serves until `shutdown` completes; then tells every viewer, writes what was accepted, and
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, app, stop, cluster, .. } = self;
+        let Self { listener, app, limits, stop, cluster, .. } = self;
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine) = (app.embeddings.clone(), app.engine.clone());
-        let connections = accept::serve(listener, router(app), shutdown).await;
+        let connections = accept::serve(listener, router(app), limits, shutdown).await;
         tracing::info!("stopping");
         let deadline = Instant::now() + SHUTDOWN_GRACE;
         stop.cancel();
@@ -175,6 +211,41 @@ impl Server {
         {
             tracing::warn!(%error, "the embedded PostgreSQL did not stop cleanly; it recovers at the next start");
         }
+    }
+}
+
+/// How many clients there is room for, with as many file descriptors as the process may have.
+fn room(config: &ServeConfig) -> Room {
+    let wanted = Room { connections: config.http.max_connections.max(1), sockets: config.max_sockets };
+    let descriptors = match descriptors::raise() {
+        Ok(descriptors) => descriptors,
+        Err(error) => {
+            tracing::warn!(%error, "cannot find out how many files may be open");
+            return wanted;
+        }
+    };
+    let room = wanted.within(descriptors, config.database.database_connections);
+    let Room { connections, sockets } = room;
+    if room == wanted {
+        tracing::info!(descriptors, connections, sockets, "room for clients");
+    } else {
+        tracing::warn!(descriptors, connections, sockets, "the number of open files leaves room for fewer clients");
+    }
+    room
+}
+
+fn http_limits(config: &ServeConfig, room: Room) -> HttpLimits {
+    HttpLimits {
+        head: Duration::from_secs_f64(config.http.head_seconds),
+        stall: Duration::from_secs_f64(config.http.stall_seconds),
+        connections: room.connections,
+    }
+}
+
+fn body_limits(config: &ServeConfig) -> BodyLimits {
+    BodyLimits {
+        silence: Duration::from_secs_f64(config.http.stall_seconds),
+        whole: Duration::from_secs_f64(config.http.body_seconds),
     }
 }
 
@@ -216,8 +287,21 @@ fn engine_options(config: &ServeConfig) -> EngineOptions {
     }
 }
 
+/// Says what is wrong without the address, which may hold a password.
+fn check_scheme(url: &str) -> Result<(), ServeError> {
+    match url.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => Ok(()),
+        Some((scheme, _)) => {
+            let scheme: String = scheme.chars().take(20).collect();
+            Err(ServeError::NotPostgres(format!("Relive does not work with `{}`", scheme.escape_debug())))
+        }
+        None => Err(ServeError::NotPostgres("what is there is no address".to_owned())),
+    }
+}
+
 async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Cluster>), ServeError> {
     let (options, cluster) = if let Some(url) = &config.database_url {
+        check_scheme(url)?;
         (connect_options(url).map_err(ServeError::DatabaseUrl)?, None)
     } else {
         let cluster = Cluster::start(ClusterOptions {

@@ -7,7 +7,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{NodeId, NodeStatus, Progress};
+use super::{NodeId, NodeStatus, Progress, Retry};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -51,27 +51,38 @@ pub enum Command {
     Start,
     /// Running → paused. Running nodes may finish; an engine starts no others.
     Pause,
+    /// Running or paused → paused, with all clocks stopped until it is resumed: what an import does to a
+    /// run of the built-in engine. Nobody can send it.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    Hold,
     /// Paused → running.
     Resume,
     /// Running → completed. Refused while a node is running or suspended.
+    #[serde(rename_all = "camelCase")]
     Complete {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         outputs: Option<Value>,
     },
     /// Running or paused → failed.
+    #[serde(rename_all = "camelCase")]
     Fail { error: String },
     /// A person's way to end a run early: running or paused → failed.
+    #[serde(rename_all = "camelCase")]
     Stop {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Anything not ended → cancelled.
+    #[serde(rename_all = "camelCase")]
     Cancel {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Report a node's status, or new facts about it under the same status.
+    #[serde(rename_all = "camelCase")]
     SetNodeStatus {
         node_id: NodeId,
         status: NodeStatus,
@@ -86,6 +97,9 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Value>,
+        /// That the node is to be tried again, and when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Retry>,
         /// What the attempt works on, such as a prompt as it was sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
@@ -95,6 +109,7 @@ pub enum Command {
         next_ids: Option<Vec<NodeId>>,
     },
     /// Add to a node's and the session's token counts and cost.
+    #[serde(rename_all = "camelCase")]
     RecordUsage {
         node_id: NodeId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,29 +120,41 @@ pub enum Command {
         input_tokens: u64,
         #[ts(type = "number")]
         output_tokens: u64,
+        /// Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        cached_input_tokens: Option<u64>,
+        /// Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        reasoning_tokens: Option<u64>,
         #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
         #[ts(type = "number", optional)]
         #[schema(value_type = Option<f64>)]
         cost_usd: Option<Decimal>,
     },
     /// Set one entry of the context data; `null` removes it.
+    #[serde(rename_all = "camelCase")]
     SetContext {
         key: String,
         #[ts(type = "unknown")]
         value: Value,
     },
     /// Replace the proposal the run works on.
+    #[serde(rename_all = "camelCase")]
     SetProposal {
         #[ts(type = "unknown")]
         proposal: Value,
     },
     /// Hand a payload to a running or suspended node.
+    #[serde(rename_all = "camelCase")]
     Signal {
         node_id: NodeId,
         #[ts(type = "unknown")]
         payload: Value,
     },
     /// Store a finished message. The server makes the id when none is given.
+    #[serde(rename_all = "camelCase")]
     AddMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message_id: Option<Uuid>,
@@ -149,6 +176,7 @@ pub enum Command {
         token_count: Option<u64>,
     },
     /// Store a memory. The server makes the id when none is given.
+    #[serde(rename_all = "camelCase")]
     AddMemory {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         memory_id: Option<Uuid>,
@@ -170,6 +198,7 @@ impl Command {
         match self {
             Self::Start => "start",
             Self::Pause => "pause",
+            Self::Hold => "hold",
             Self::Resume => "resume",
             Self::Complete { .. } => "complete",
             Self::Fail { .. } => "fail",

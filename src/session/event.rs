@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    GraphDefinition, Keyframe, Message, MessageRole, Moment, NodeId, NodeStatus, Progress, Revision, Session,
+    GraphDefinition, Keyframe, Message, MessageRole, Moment, NodeId, NodeStatus, Progress, Retry, Revision, Session,
     SessionId, Timestamp,
 };
 
@@ -90,7 +90,8 @@ pub struct Forked {
 }
 
 impl Created {
-    /// The beginning of a session that goes on where `parent` stands.
+    /// The beginning of a session that goes on where `parent` stands. A run of the built-in engine is
+    /// held there until it is resumed.
     #[must_use]
     pub fn fork_of(parent: &Session) -> Self {
         let origin = &parent.origin;
@@ -106,7 +107,7 @@ impl Created {
             forked: Some(Forked {
                 parent_id: parent.id,
                 revision: parent.revision,
-                state: Box::new(Keyframe::of(parent).inherited()),
+                state: Box::new(Keyframe::of(parent).inherited(origin.driver)),
             }),
         }
     }
@@ -190,15 +191,23 @@ pub struct MemoryRow {
 pub enum Event {
     Created(Box<Created>),
     Started,
-    Paused,
+    Paused {
+        /// True when an import paused a run, which then waits for somebody to resume it. Until then its
+        /// clocks stand still.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        held: bool,
+    },
     Resumed,
     /// Pending nodes become `skipped`.
+    #[serde(rename_all = "camelCase")]
     Completed {
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         outputs: Option<Arc<Value>>,
     },
     /// Pending and suspended nodes become `skipped`, running ones `failed`.
+    #[serde(rename_all = "camelCase")]
     Failed {
         error: String,
         /// True when a person stopped the run, rather than the run failing by itself.
@@ -207,10 +216,12 @@ pub enum Event {
         stopped: bool,
     },
     /// Nodes end as on `failed`.
+    #[serde(rename_all = "camelCase")]
     Cancelled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    #[serde(rename_all = "camelCase")]
     NodeStatusChanged {
         node_id: NodeId,
         status: NodeStatus,
@@ -228,6 +239,8 @@ pub enum Event {
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Arc<Value>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Retry>,
         /// What the attempt works on.
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
@@ -236,6 +249,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_ids: Option<Vec<NodeId>>,
     },
+    #[serde(rename_all = "camelCase")]
     UsageRecorded {
         node_id: NodeId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,21 +260,33 @@ pub enum Event {
         input_tokens: u64,
         #[ts(type = "number")]
         output_tokens: u64,
-        #[serde(with = "super::node::usd")]
-        #[ts(type = "number")]
-        #[schema(value_type = f64)]
-        cost_usd: Decimal,
+        /// Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        cached_input_tokens: Option<u64>,
+        /// Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        reasoning_tokens: Option<u64>,
+        /// Absent when nobody knows: usage of a model without a price, for which no cost was given.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
+        #[ts(type = "number", optional)]
+        #[schema(value_type = Option<f64>)]
+        cost_usd: Option<Decimal>,
     },
+    #[serde(rename_all = "camelCase")]
     ContextSet {
         key: String,
         /// `null`: the entry was removed.
         #[ts(type = "unknown")]
         value: Arc<Value>,
     },
+    #[serde(rename_all = "camelCase")]
     ProposalSet {
         #[ts(type = "unknown")]
         proposal: Arc<Value>,
     },
+    #[serde(rename_all = "camelCase")]
     Signalled {
         node_id: NodeId,
         #[ts(type = "unknown")]
@@ -277,7 +303,7 @@ impl Event {
         match self {
             Self::Created(_) => "created",
             Self::Started => "started",
-            Self::Paused => "paused",
+            Self::Paused { .. } => "paused",
             Self::Resumed => "resumed",
             Self::Completed { .. } => "completed",
             Self::Failed { .. } => "failed",

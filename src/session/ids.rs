@@ -5,7 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 pub type Revision = u64;
 
 /// Identifies one session: one run of a workflow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, TS, ToSchema)]
 #[serde(transparent)]
 #[ts(as = "String", export_to = "session.ts")]
 #[schema(value_type = String, format = Uuid)]
@@ -36,11 +37,40 @@ impl fmt::Display for SessionId {
     }
 }
 
-impl FromStr for SessionId {
-    type Err = uuid::Error;
+/// A text that is no session id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a session id (a UUID)")]
+pub struct NotASessionId(String);
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self)
+/// Characters of a wrong id that its error repeats.
+const REPEATED: usize = 64;
+
+impl FromStr for SessionId {
+    type Err = NotASessionId;
+
+    fn from_str(text: &str) -> Result<Self, NotASessionId> {
+        text.parse().map(Self).map_err(|_| {
+            let repeated: String = text.chars().take(REPEATED).collect();
+            NotASessionId(repeated.escape_debug().to_string())
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = SessionId;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a session id (a UUID)")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SessionId, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cluster;
 mod error;
 mod export;
 mod forks;
+mod idempotency;
 mod import;
 mod journal;
 mod leases;
@@ -20,6 +21,7 @@ mod messages;
 mod notices;
 mod page;
 mod pool;
+mod readiness;
 mod recovery;
 mod replay;
 mod session_list;
@@ -30,7 +32,6 @@ mod texts;
 mod usage;
 mod writer;
 
-use std::io;
 use std::sync::{Arc, OnceLock};
 
 use sqlx::PgPool;
@@ -42,8 +43,9 @@ pub use address::connect_options;
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
 pub use export::{Ancestor, ExportedEvent, PageSize};
+pub use idempotency::{KeyClaim, KeyedRequest};
 pub use import::{Import, ImportedMessage};
-pub use leases::Parked;
+pub use leases::{Parked, Taken};
 use link::Link;
 use memories::Searchers;
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
@@ -51,6 +53,7 @@ pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 pub use notices::{Listener, Notifier};
 pub use page::{Cursor, Page};
 use pool::Pool;
+pub use readiness::Readiness;
 pub use replay::{PageBounds, StoredEvent};
 pub use session_list::{SessionFilter, SessionText};
 pub use sessions::NewSession;
@@ -105,29 +108,6 @@ impl Storage {
         Ok(())
     }
 
-    /// Whether the database takes writes now: it can be reached, is not read-only, and has room.
-    ///
-    /// # Errors
-    ///
-    /// The reason it does not.
-    pub async fn can_write(&self) -> Result<(), StorageError> {
-        let link = self.pool.link();
-        let is_read_only: bool = sqlx::query_scalar("SELECT current_setting('transaction_read_only')::boolean")
-            .fetch_one(&self.pool)
-            .await?;
-        if is_read_only {
-            link.expire();
-            return Err(sqlx::Error::from(io::Error::other(format!("{link}: it is read-only"))).into());
-        }
-        if link.is_full() {
-            // Writing is the only way to find out; nothing of it is kept.
-            let mut transaction = self.pool.begin().await?;
-            transaction.run(async |connection| sqlx::raw_sql(WRITE_SOMETHING).execute(connection).await).await?;
-            link.has_room();
-        }
-        Ok(())
-    }
-
     /// A connection of its own for one lane's writes.
     ///
     /// # Errors
@@ -154,7 +134,3 @@ impl Storage {
             .get_or_init(|| PgPoolOptions::new().max_connections(4).connect_lazy_with(self.pool.link().options()))
     }
 }
-
-/// More than finds a place in pages that exist.
-const WRITE_SOMETHING: &str = "INSERT INTO settings (name, value)
-    SELECT 'probe', to_jsonb(string_agg(md5(random()::text), '')) FROM generate_series(1, 32768)";

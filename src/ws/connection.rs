@@ -20,11 +20,12 @@ use super::list;
 use super::reader::{Reader, reader};
 use super::replay::{Control, Replay};
 use super::rooms::Membership;
+use super::said::Said;
 use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::Opening;
 use super::viewer::{Progress, Viewer};
 use crate::hub::{Chunk, HubError};
-use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Subscribe};
+use crate::protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame, Subscribe};
 use crate::session::SessionId;
 
 /// Time between two pings, give or take a fifth so that clients do not beat together.
@@ -239,13 +240,12 @@ impl Connection {
     /// Returns the code to close with, if this is the end.
     async fn receive(&mut self, message: Message) -> Option<CloseCode> {
         match message {
-            Message::Text(text) => match serde_json::from_str::<ClientFrame>(&text) {
-                Ok(frame) => return self.handle(frame).await,
-                Err(error) => self.complain(&text, &error),
+            Message::Text(text) => match ClientFrame::read(&text) {
+                Ok(frame) => return self.handle(frame, &text).await,
+                Err(error) => self.complain(&text, &format!("not a frame of this protocol: {error}")),
             },
-            Message::Binary(_) => {
-                let problem = "frames must be text";
-                self.socket.send(frames::error_frame(None, None, ErrorCode::BadRequest, problem));
+            Message::Binary(bytes) => {
+                self.complain(std::str::from_utf8(&bytes).unwrap_or_default(), "frames must be text");
             }
             // Control frames are answered while reading.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
@@ -253,22 +253,18 @@ impl Connection {
         None
     }
 
-    /// Says what is wrong with a frame, with the id it carries if one can be made out.
-    fn complain(&self, text: &str, error: &serde_json::Error) {
-        #[derive(Default, serde::Deserialize)]
-        #[serde(default, rename_all = "camelCase")]
-        struct Address {
-            id: Option<serde_json::Value>,
-            session_id: Option<serde_json::Value>,
+    /// Says what is wrong with a frame, with the ids it carries if they can be made out.
+    fn complain(&self, text: &str, problem: &str) {
+        let mut said = Said::by(text);
+        if said.session_id.is_none()
+            && let Some(replay) = &self.replay
+        {
+            said.session_id = serde_json::value::to_raw_value(&replay.session_id()).ok();
         }
-        let address: Address = serde_json::from_str(text).unwrap_or_default();
-        let id = address.id.as_ref().and_then(|id| id.as_str()).map(str::to_owned);
-        let session_id = address.session_id.as_ref().and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
-        let message = format!("not a frame of this protocol: {error}");
-        self.socket.send(frames::error_frame(id, session_id, ErrorCode::BadRequest, &message));
+        self.socket.send(frames::error_about(&said, ErrorCode::BadRequest, problem));
     }
 
-    async fn handle(&mut self, frame: ClientFrame) -> Option<CloseCode> {
+    async fn handle(&mut self, frame: ClientFrame, text: &str) -> Option<CloseCode> {
         match frame {
             ClientFrame::Replay { .. }
             | ClientFrame::Subscribe(_)
@@ -278,7 +274,7 @@ impl Connection {
             {
                 match Control::read(&frame) {
                     Ok(control) => Box::pin(replay.steer(control)).await,
-                    Err(problem) => replay.refuse(&problem),
+                    Err(problem) => self.complain(text, &problem),
                 }
             }
             ClientFrame::Command(command) => {
@@ -298,7 +294,7 @@ impl Connection {
             ClientFrame::Auth { .. } => {}
             ClientFrame::Replay { .. } => {
                 let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";
-                self.socket.send(frames::error_frame(None, None, ErrorCode::BadRequest, problem));
+                self.complain(text, problem);
             }
         }
         None

@@ -19,6 +19,7 @@
 //! needs no write buffer. Reading (masks, fragments, UTF-8, control frames) is tungstenite's.
 
 mod catch_up;
+mod client_stream;
 mod commands;
 mod connection;
 mod farewell;
@@ -29,11 +30,13 @@ mod listed;
 mod reader;
 mod replay;
 mod rooms;
+mod said;
 mod socket;
 mod streams;
 mod upgrade;
 mod viewer;
 
+pub use client_stream::ClientStream;
 pub use frames::error_code;
 pub use gateway::{Gateway, GatewayOptions};
 pub use replay::ReplayRequest;

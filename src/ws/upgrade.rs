@@ -6,10 +6,12 @@ use axum::http::Response;
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error as WebSocketError;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
+use super::client_stream::ClientStream;
 use super::connection::Connection;
 use super::gateway::Gateway;
 use super::replay::ReplayRequest;
@@ -34,8 +36,11 @@ pub enum Opening {
 /// Why a request did not become a WebSocket.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
+    /// Not a handshake of the protocol's version 13.
     #[error("this address speaks WebSocket: {0}")]
     NotWebSocket(String),
+    #[error("the handshake has no Sec-WebSocket-Key")]
+    Key,
     #[error("this server has no room for another socket")]
     Full,
 }
@@ -46,8 +51,10 @@ pub enum UpgradeError {
 ///
 /// When the request is no WebSocket handshake, or there are too many sockets already.
 pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Result<Response<Body>, UpgradeError> {
-    let response = create_response_with_body(&request, Body::empty)
-        .map_err(|error| UpgradeError::NotWebSocket(error.to_string()))?;
+    let response = create_response_with_body(&request, Body::empty).map_err(|error| match error {
+        WebSocketError::Protocol(ProtocolError::MissingSecWebSocketKey) => UpgradeError::Key,
+        error => UpgradeError::NotWebSocket(error.to_string()),
+    })?;
     let pending = request
         .extensions_mut()
         .remove::<OnUpgrade>()
@@ -75,6 +82,6 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
 
 /// The TCP stream below hyper, and what was read of it beyond the request.
 fn into_stream(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
-    let parts = downcast::<TokioIo<TcpStream>>(upgraded).ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    let parts = upgraded.downcast::<TokioIo<ClientStream>>().ok()?;
+    Some((parts.io.into_inner().into_inner(), parts.read_buf))
 }

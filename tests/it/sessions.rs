@@ -63,19 +63,39 @@ async fn graphs_that_cannot_be_run_are_refused_by_the_name_of_the_node() {
     for (graph, named) in [
         (with(json!({"startNodeId": "nowhere"})), "nowhere"),
         (with(json!({"nodes": {"b": {"nextIds": ["gone"]}}})), "gone"),
-        (with(json!({"nodes": {"a": {"nextIds": []}}})), "'b'"),
-        (with(json!({"nodes": {"c": {"nextIds": ["b"]}}})), "cycle"),
         (with(json!({"nodes": {"b": {"id": "other"}}})), "other"),
+        (with(json!({"nodes": {"a": {"nextIds": []}}, "properties": {"driver": "builtin"}})), "'b'"),
+        (with(json!({"nodes": {"c": {"nextIds": ["b"]}}, "properties": {"driver": "builtin"}})), "cycle"),
     ] {
-        let created =
-            server.refused(Method::POST, "/api/v1/sessions", Some(json!({"graph": graph})), "invalid_graph").await;
+        let driver = graph.pointer("/properties/driver").cloned().unwrap_or_else(|| json!("external"));
+        let created = server
+            .refused(Method::POST, "/api/v1/sessions", Some(json!({"graph": graph, "driver": driver})), "invalid_graph")
+            .await;
         let workflow = json!({"name": "w", "graph": graph});
         let stored = server.refused(Method::POST, "/api/v1/workflows", Some(workflow), "invalid_graph").await;
         assert_eq!(created["detail"], stored["detail"]);
         assert!(created["detail"].as_str().is_some_and(|detail| detail.contains(named)), "{created}");
     }
-    let through_a_loop = with(json!({"nodes": {"c": {"type": "loop", "nextIds": ["b"]}}}));
-    server.create(json!({"graph": through_a_loop})).await;
+}
+
+#[tokio::test]
+async fn graphs_of_other_engines_may_have_cycles_and_nodes_that_nothing_leads_to() {
+    let server = TestServer::start().await;
+    let with = |change: Value| crate::harness::merge(chain(&["agent", "tools", "answer"]), &change);
+    for graph in [
+        with(json!({"nodes": {"tools": {"nextIds": ["agent"]}}})),
+        with(json!({"nodes": {"agent": {"nextIds": ["agent"]}}})),
+        with(json!({"nodes": {"agent": {"nextIds": []}, "tools": {"nextIds": []}}})),
+    ] {
+        let (status, stored) = server.post("/api/v1/workflows", json!({"name": "w", "graph": graph})).await;
+        assert_eq!(status, 201, "{stored}");
+        for request in [json!({"graph": graph}), json!({"workflowId": stored["id"]})] {
+            let id = server.create(request).await;
+            server.command(&id, json!([{"type": "start"}, node("answer", "running")])).await;
+            let (_, exported) = server.get(&format!("/api/v1/sessions/{id}/graph")).await;
+            assert_eq!(exported["nodes"].as_object().map(serde_json::Map::len), Some(3));
+        }
+    }
 }
 
 #[tokio::test]
@@ -99,7 +119,9 @@ async fn etags_make_reads_cheap_and_writes_conditional() {
     let server = TestServer::start().await;
     let id = server.running_session().await;
     let path = format!("/api/v1/sessions/{id}");
-    for (known, status) in [("\"2\"", 304), ("W/\"2\"", 304), ("\"1\", \"2\"", 304), ("\"1\"", 200), ("2", 200)] {
+    for (known, status) in
+        [("\"2\"", 304), ("W/\"2\"", 304), ("\"1\", \"2\"", 304), ("*", 304), ("\"1\"", 200), ("2", 200)]
+    {
         let request = server.request(Method::GET, &path).header("if-none-match", known);
         let response = request.send().await.expect("an answer");
         let etag = response.headers()["etag"].clone();
@@ -111,15 +133,25 @@ async fn etags_make_reads_cheap_and_writes_conditional() {
     };
     problem(command("\"1\""), "revision_conflict").await;
     problem(command("\"3\""), "revision_conflict").await;
-    for malformed in ["two", "\"\"", "", "\"1\", \"2\"", "\"-1\""] {
+    // Weak tags never match for a change, nor do tags that no session has.
+    for other in ["W/\"2\"", "\"\"", "\"-1\"", "\"02\"", "\"two\"", "\"1\", \"3\""] {
+        problem(command(other), "revision_conflict").await;
+    }
+    for malformed in ["two", "2", "", "\"2", "*, \"2\""] {
         problem(command(malformed), "bad_request").await;
     }
     assert_eq!(answer(command("\"2\"")).await.1, json!({"revision": 3}));
     problem(command("\"2\""), "revision_conflict").await;
     assert_eq!(answer(command("*")).await.1, json!({"revision": 4}));
+    for (one_of, revision) in [("\"4\", \"1\"", 5), ("\"1\",\"5\"", 6), (", W/\"6\", \"6\"", 7)] {
+        assert_eq!(answer(command(one_of)).await.1, json!({"revision": revision}));
+    }
+    let delete = |if_match: &str| server.request(Method::DELETE, &path).header("if-match", if_match);
+    problem(delete("\"6\""), "revision_conflict").await;
     let control = server.request(Method::POST, &format!("{path}/control")).header("if-match", "\"3\"");
     problem(control.json(&json!({"action": "pause"})), "revision_conflict").await;
-    assert_eq!(server.session(&id).await["revision"], 4);
+    assert_eq!(server.session(&id).await["revision"], 7);
+    assert_eq!(answer(delete("\"6\", \"7\"")).await.0, 204);
 }
 
 #[tokio::test]
@@ -190,4 +222,35 @@ async fn an_ending_ends_the_nodes_too() {
                 .await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_repetition_is_answered_whatever_revision_it_expects() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let command = || {
+        let request = server.request(Method::POST, &format!("/api/v1/sessions/{id}/commands"));
+        request.header("if-match", "\"1\", \"2\"").header("idempotency-key", "once").json(&context("k", json!(1)))
+    };
+    assert_eq!(answer(command()).await.1, json!({"revision": 3}));
+    assert_eq!(answer(command()).await.1, json!({"revision": 3, "duplicate": true}));
+}
+
+#[tokio::test]
+async fn a_wrong_id_in_an_address_is_named() {
+    let server = TestServer::start().await;
+    for (path, words) in [
+        ("/api/v1/sessions/x", "`x` is not a session id (a UUID)"),
+        ("/api/v1/sessions/0198/nodes/a", "`0198` is not a session id (a UUID)"),
+        ("/api/v1/groups/%1b%5b2J", "`\\u{1b}[2J` is not a group id (a UUID)"),
+        ("/api/v1/memories/x", "`x` is not a memory id (a UUID)"),
+    ] {
+        let problem = server.refused(Method::GET, path, None, "bad_request").await;
+        assert_eq!(problem["detail"], words, "{path}");
+    }
+    let problem = server.refused(Method::POST, "/api/v1/sessions", Some(json!({"id": "x"})), "bad_request").await;
+    assert!(
+        problem["detail"].as_str().is_some_and(|text| text.contains("`x` is not a session id (a UUID)")),
+        "{problem}"
+    );
 }

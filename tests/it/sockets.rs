@@ -64,6 +64,50 @@ async fn one_socket_shows_each_of_its_sessions_and_no_other() {
 }
 
 #[tokio::test]
+async fn an_error_carries_what_the_frame_said_of_itself_even_when_it_is_malformed() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let other = server.running_session().await;
+    for path in
+        ["/ws".to_owned(), format!("/ws/sessions/{id}?after=2"), format!("/ws/sessions/{id}/replay?paused=true")]
+    {
+        let mut socket = server.socket(&path).await;
+        for frame in [
+            json!({"type": "subscribe", "sessionId": "not-a-uuid"}),
+            json!({"type": "unsubscribe", "sessionId": 7}),
+            json!({"type": "command", "id": "c", "sessionId": "not-a-uuid", "command": {"type": "start"}}),
+            json!({"type": "command", "id": 7, "sessionId": id, "command": {"type": "start"}}),
+            json!({"type": "command", "id": "c", "sessionId": other, "command": {"type": "dance"}}),
+            json!({"type": "command", "id": "c", "sessionId": other}),
+            json!({"type": "dance", "id": ["c"], "sessionId": other}),
+        ] {
+            socket.send(frame.clone()).await;
+            let error = loop {
+                let answer = socket.frame().await;
+                if answer["type"] == "error" {
+                    break answer;
+                }
+            };
+            assert_eq!(error["sessionId"], frame["sessionId"], "{path}: {error}");
+            assert_eq!(error["id"], frame["id"], "{path}: {error}");
+        }
+    }
+    // On a socket for one session a frame may leave that out.
+    let mut replay = server.socket(&format!("/ws/sessions/{id}/replay?paused=true")).await;
+    replay.send(json!({"type": "subscribe", "sessionId": other})).await;
+    replay.send(json!({"type": "replay", "action": "dance"})).await;
+    for expected in [&other, &id] {
+        let error = loop {
+            let answer = replay.frame().await;
+            if answer["type"] == "error" {
+                break answer;
+            }
+        };
+        assert_eq!(error["sessionId"], json!(expected), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn subscribing_again_replaces_the_subscription() {
     let server = TestServer::start().await;
     let id = server.running_session().await;
@@ -202,8 +246,21 @@ async fn pings_are_answered() {
 async fn a_plain_request_to_a_socket_address_is_told_to_upgrade() {
     let server = TestServer::start().await;
     for path in ["/ws", "/ws/sessions", "/ws/sessions/0198c0de-0000-7000-8000-000000000001"] {
-        let (status, problem) = answer(server.request(Method::GET, path)).await;
-        assert_eq!((status.as_u16(), &problem["code"]), (426, &json!("bad_request")), "{path}");
+        let version_8 =
+            server.request(Method::GET, path).header("connection", "upgrade").header("upgrade", "websocket");
+        let version_8 =
+            version_8.header("sec-websocket-version", "8").header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==");
+        for request in [server.request(Method::GET, path), version_8] {
+            let response = request.send().await.expect("an answer");
+            let header =
+                |name: &str| response.headers().get(name).map(|value| value.to_str().expect("a text").to_owned());
+            let (upgrade, connection) = (header("upgrade"), header("connection"));
+            assert_eq!((upgrade.as_deref(), connection.as_deref()), (Some("websocket"), Some("upgrade")), "{path}");
+            assert_eq!(header("sec-websocket-version").as_deref(), Some("13"), "{path}");
+            assert_eq!(response.status(), 426);
+            let problem: Value = response.json().await.expect("JSON");
+            assert_eq!(problem["code"], "bad_request", "{path}");
+        }
     }
 }
 

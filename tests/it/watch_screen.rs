@@ -159,7 +159,7 @@ async fn a_lost_server_is_told_and_found_again() {
     let database = server.stop().await;
     terminal.line_with("connection lost").await;
     terminal.line_with("○ Fetch it").await;
-    let server = TestServer::start_on(database, |config| config.listen = address).await;
+    let server = TestServer::start_on(database, |config| config.listen = address.into()).await;
     server.command(&id, node("fetch", "running")).await;
     terminal.line_with("▶ Fetch it").await;
     terminal.until_gone("connection lost").await;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::Replay;
 use crate::hub::HubError;
-use crate::protocol::{ClientFrame, ErrorCode, Mode, ReplayAction, ReplaySpeed};
+use crate::protocol::{ClientFrame, Mode, ReplayAction, ReplaySpeed};
 use crate::replay::{Point, ReplayError, Speed};
+use crate::session::SessionId;
 use crate::ws::frames;
 
 /// A `replay` frame that makes sense.
@@ -73,10 +74,9 @@ impl Replay {
         }
     }
 
-    /// Says that a frame makes no sense here.
-    pub fn refuse(&self, problem: &str) {
-        let id = self.request.session_id;
-        self.socket.send(frames::error_frame(None, Some(id), ErrorCode::BadRequest, problem));
+    /// The session that is replayed.
+    pub fn session_id(&self) -> SessionId {
+        self.request.session_id
     }
 
     async fn carry_out(&mut self, control: Control) -> Result<(), ReplayError> {

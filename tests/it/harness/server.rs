@@ -1,6 +1,8 @@
 //! A server in this process, started as `main` starts it.
 
-use relive::config::{AccessConfig, DatabaseConfig, EmbeddingsConfig, EngineConfig, ServeConfig};
+use relive::config::{
+    AccessConfig, DatabaseConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig, ServeConfig,
+};
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -14,7 +16,7 @@ use super::socket::Socket;
 /// Settings of a test server on `database`: any free port, few connections.
 pub fn config(database: &Database) -> ServeConfig {
     ServeConfig {
-        listen: ([127, 0, 0, 1], 0).into(),
+        listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into(),
         database: DatabaseConfig {
             database_url: Some(database.url()),
             data_dir: "unused".into(),
@@ -24,6 +26,8 @@ pub fn config(database: &Database) -> ServeConfig {
             embedding_dim: 8,
         },
         access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new() },
+        http: HttpConfig::default(),
+        log: LogConfig::default(),
         embeddings: EmbeddingsConfig::default(),
         engine: EngineConfig::default(),
         model_prices: None,

@@ -1,0 +1,59 @@
+//! File descriptors: every connection takes one, and many systems give a process 1,024 unless it asks.
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Descriptors for everything that is not a client: files, logs, the runtime.
+const OWN: u64 = 128;
+/// Where a system has no bound, or refuses to go up to its own.
+const PLENTY: [u64; 2] = [1 << 20, 10_240];
+
+/// Clients that may be there at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Connections that speak HTTP.
+    pub connections: usize,
+    /// WebSockets.
+    pub sockets: usize,
+}
+
+impl Room {
+    /// As much of it as the descriptors allow, after what the server itself and its connections to the
+    /// database need.
+    pub fn within(self, descriptors: u64, database: u32) -> Self {
+        let wanted = self.connections.saturating_add(self.sockets).max(1);
+        let free = descriptors.saturating_sub(OWN + u64::from(database));
+        let free = usize::try_from(free).unwrap_or(usize::MAX);
+        if wanted <= free {
+            return self;
+        }
+        let share = |part: usize| ((part as f64 / wanted as f64) * free as f64) as usize;
+        Self { connections: share(self.connections).max(8), sockets: share(self.sockets) }
+    }
+}
+
+/// Raises the number of descriptors to what the system allows this process, and returns it.
+pub(super) fn raise() -> nix::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    for goal in PLENTY.map(|plenty| hard.min(plenty)) {
+        if goal <= soft {
+            return Ok(soft);
+        }
+        if setrlimit(Resource::RLIMIT_NOFILE, goal, hard).is_ok() {
+            return Ok(goal);
+        }
+    }
+    Ok(soft)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_share_what_descriptors_there_are() {
+        let wanted = Room { connections: 10_000, sockets: 10_000 };
+        assert_eq!(wanted.within(1 << 20, 20), wanted);
+        assert_eq!(wanted.within(1_024, 20), Room { connections: 438, sockets: 438 });
+        assert_eq!(wanted.within(64, 20), Room { connections: 8, sockets: 0 });
+    }
+}
