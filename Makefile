@@ -1,10 +1,11 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test bench types lint postgres frontend dashboard screenshots
+.PHONY: help run test bench types lint postgres frontend dashboard screenshots generated-clients
 
 help:
 	@echo 'make run    start the server and watch a first run'
 	@echo 'make test   all tests, against real PostgreSQL and real sockets'
+	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
 	@echo 'make bench  measure, and print ratios'
 	@echo 'make lint   formatting, clippy, documentation, generated types'
 	@echo 'make types  write the TypeScript types anew'
@@ -26,6 +27,7 @@ test: frontend dashboard
 	cd frontend-types && npm run check && npm test
 	cd dashboard && npm run check && npm test
 	cargo test --locked
+	@sh scripts/generated-clients.sh
 	@sh scripts/browser-tests.sh
 
 frontend:
@@ -37,6 +39,11 @@ dashboard: dashboard/dist/index.html
 
 dashboard/dist/index.html: $(shell find dashboard/src frontend-types/src dashboard/*.json dashboard/*.html dashboard/vite.config.ts -type f)
 	@sh scripts/dashboard.sh
+
+# Clients generated from the OpenAPI document, by openapi-typescript and openapi-python-client, drive runs.
+generated-clients: postgres
+	@cargo build --locked
+	@sh scripts/generated-clients.sh
 
 screenshots: postgres dashboard
 	@cargo build --locked

@@ -6,6 +6,8 @@
 
 #[path = "domain/fold.rs"]
 mod fold;
+#[path = "domain/instances.rs"]
+mod instances;
 #[path = "domain/nodes.rs"]
 mod nodes;
 #[path = "domain/sessions.rs"]

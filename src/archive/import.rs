@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::checksum::RunningChecksum;
 use super::error::{ImportError, ImportFault};
@@ -72,23 +72,20 @@ impl Imports {
         Self { storage, limits, receiving: places(RECEIVED_AT_A_TIME), storing: places(STORED_AT_A_TIME) }
     }
 
-    /// Takes a file in whole, or not at all; returns the session as it is stored.
-    ///
-    /// The session keeps its id if that is free. Otherwise, and with `new_id`, it gets another, and so
-    /// do its messages and memories.
+    /// Receives a file whole, and checks it.
     ///
     /// # Errors
     ///
     /// The first thing that is wrong.
-    pub async fn import<S, E>(&self, body: S, new_id: bool) -> Result<Session, ImportError>
+    pub async fn receive<S, E>(&self, body: S) -> Result<ReceivedFile, ImportError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
-        let Ok(_place) = self.receiving.try_acquire() else { return Err(ImportError::Busy) };
+        let Ok(place) = Arc::clone(&self.receiving).try_acquire_owned() else { return Err(ImportError::Busy) };
         let mut lines = Lines::new(body, self.limits);
-        let receiving = tokio::time::timeout(self.limits.whole, self.receive(&mut lines));
+        let receiving = tokio::time::timeout(self.limits.whole, self.take(&mut lines, place));
         match receiving.await.unwrap_or(Err(ImportError::Stalled)) {
-            Ok(received) => self.store(received, new_id).await,
+            Ok(received) => Ok(received),
             Err(error) => {
                 lines.linger(LINGER).await;
                 Err(error)
@@ -96,7 +93,7 @@ impl Imports {
         }
     }
 
-    async fn receive<S, E>(&self, lines: &mut Lines<S>) -> Result<Received, ImportError>
+    async fn take<S, E>(&self, lines: &mut Lines<S>, place: OwnedSemaphorePermit) -> Result<ReceivedFile, ImportError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
@@ -104,23 +101,31 @@ impl Imports {
         loop {
             let batch = lines.next_batch().await?;
             if batch.is_empty() {
-                return intake.finish(lines.number);
+                return intake.finish(lines.number, place);
             }
             intake = blocking(move || intake.take(batch)).await?;
         }
     }
 
-    /// Once more under another id, if somebody takes the session's own between the look and the commit.
-    async fn store(&self, received: Received, new_id: bool) -> Result<Session, ImportError> {
+    /// Stores what was received, whole or not at all; returns the session as it is stored.
+    ///
+    /// The session keeps its id if that is free. Otherwise, and with `new_id`, it gets another, and so
+    /// do its messages and memories. With `key`, only one is made under it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError::Constraint`] when a session was made under the key, or an id is taken.
+    pub async fn store(&self, received: ReceivedFile, new_id: bool, key: Option<&str>) -> Result<Session, ImportError> {
         let _place = self.storing.acquire().await.map_err(|_| ImportError::Busy)?;
-        let Received { id, state, mut spool } = received;
-        let (outcome, returned) = self.write(id, &state, spool, new_id).await;
+        let ReceivedFile { id, state, mut spool, .. } = received;
+        // Once more under another id, if somebody takes the session's own between the look and the commit.
+        let (outcome, returned) = self.write(id, &state, spool, new_id, key).await;
         if new_id || !matches!(outcome, Err(ImportError::Storage(StorageError::Constraint(Constraint::SessionExists))))
         {
             return outcome;
         }
         spool = returned.ok_or_else(|| io::Error::other("the spooled file is gone"))?.rewound()?;
-        self.write(id, &state, spool, true).await.0
+        self.write(id, &state, spool, true, key).await.0
     }
 
     /// Writes everything in one transaction; gives the spooled file back if it could be read.
@@ -130,8 +135,10 @@ impl Imports {
         state: &Session,
         mut spool: SpoolReader,
         new_id: bool,
+        key: Option<&str>,
     ) -> (Result<Session, ImportError>, Option<SpoolReader>) {
-        let mut writer = match ImportWriter::new(&self.storage, self.limits.embedding_dimension, id, new_id).await {
+        let dimension = self.limits.embedding_dimension;
+        let mut writer = match ImportWriter::new(&self.storage, dimension, id, new_id, key).await {
             Ok(writer) => writer,
             Err(error) => return (Err(error.into()), Some(spool)),
         };
@@ -162,12 +169,15 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// A file that is whole and right.
-struct Received {
+pub struct ReceivedFile {
+    /// The SHA-256 of its lines, as its last line has it.
+    pub sha256: String,
     /// The session's id in the file.
     id: SessionId,
     /// Where its events lead.
     state: Session,
     spool: SpoolReader,
+    _place: OwnedSemaphorePermit,
 }
 
 /// A file that is being received.
@@ -214,11 +224,15 @@ impl Intake {
         Ok(self.spool.keyframe(state.revision, &json)?)
     }
 
-    fn finish(self, lines: u64) -> Result<Received, ImportError> {
+    fn finish(self, lines: u64, place: OwnedSemaphorePermit) -> Result<ReceivedFile, ImportError> {
         match (self.validator.is_done(), self.validator.state()) {
-            (true, Some(state)) => {
-                Ok(Received { id: self.validator.id(), state: state.clone(), spool: self.spool.into_reader()? })
-            }
+            (true, Some(state)) => Ok(ReceivedFile {
+                sha256: self.checksum.sha256(),
+                id: self.validator.id(),
+                state: state.clone(),
+                spool: self.spool.into_reader()?,
+                _place: place,
+            }),
             _ => Err(ImportFault::CutOff.at(lines)),
         }
     }

@@ -20,7 +20,7 @@ mod writer;
 
 pub use error::{ImportError, ImportFault};
 pub use export::export;
-pub use import::{ImportLimits, Imports};
+pub use import::{ImportLimits, Imports, ReceivedFile};
 
 /// Bytes of one line at most. The longest are those that hold a whole state: the first line, and the
 /// first event of a fork.

@@ -251,6 +251,8 @@ impl ImportValidator {
             model: usage.model.clone(),
             input_tokens: 0,
             output_tokens: 0,
+            cached_input_tokens: None,
+            reasoning_tokens: None,
             cost_usd: None,
         })?;
         let named = |name: &Option<String>| name.clone().unwrap_or_default();

@@ -22,6 +22,8 @@ pub(super) struct ImportWriter {
     renames: bool,
     first: Option<Session>,
     /// Under which ids the sessions it descends from are kept, the nearest first.
+    /// Under which the file was sent: no two sessions are made under one.
+    key: Option<String>,
     ancestors: Vec<Uuid>,
     events: Vec<Recorded>,
     messages: Messages,
@@ -44,6 +46,7 @@ impl ImportWriter {
         dimension: u32,
         in_file: SessionId,
         new_id: bool,
+        key: Option<&str>,
     ) -> Result<Self, StorageError> {
         let mut import = storage.begin_import().await?;
         let renames = new_id || import.has_session(in_file).await?;
@@ -53,6 +56,7 @@ impl ImportWriter {
             dimension,
             id,
             renames,
+            key: key.map(str::to_owned),
             first: None,
             ancestors: Vec::new(),
             events: Vec::new(),
@@ -122,7 +126,7 @@ impl ImportWriter {
             Event::Created(created) => {
                 self.keep_what_exists(created).await?;
                 let first = Session::create(&recorded).map_err(StorageError::from)?;
-                self.import.add_session(&first).await?;
+                self.import.add_session(&first, self.key.as_deref()).await?;
                 self.first = Some(first);
             }
             Event::MessageAdded(added) => added.message_id = self.renamed(added.message_id),

@@ -8,7 +8,7 @@ use super::in_flight::{InFlight, Reply};
 use super::socket::{Incoming, Lost, Socket};
 use super::subscriptions::{Subscription, Subscriptions};
 use super::{ClientError, ConnectionState, Options};
-use crate::protocol::{ClientFrame, CommandReceipt, ServerFrame, Subscribe};
+use crate::protocol::{ClientFrame, CommandReceipt, Given, ServerFrame, Subscribe};
 use crate::session::{Command, SessionId};
 
 /// What the handles ask of the owner.
@@ -184,21 +184,22 @@ impl Connection {
                 self.in_flight.answer(&id, Ok(CommandReceipt { revision, duplicate }));
                 None
             }
-            ServerFrame::Error { id: Some(id), retryable: true, .. } => {
+            ServerFrame::Error { id: Some(Given::Text(id)), retryable: true, .. } => {
                 let due = self.in_flight.postpone(&id);
                 self.wake_by(due);
                 None
             }
-            ServerFrame::Error { id: Some(id), code, message, .. } => {
+            ServerFrame::Error { id: Some(Given::Text(id)), code, message, .. } => {
                 self.in_flight.answer(&id, Err(ClientError::Refused { code, message }));
                 None
             }
-            ServerFrame::Error { session_id: Some(session_id), code, message, retryable, .. } => {
-                self.subscriptions.refused(session_id, ClientError::Refused { code, message }, retryable)
-            }
-            ServerFrame::Error { code, message, .. } => {
-                tracing::warn!(code = code.as_str(), %message, "the server reports an error");
-                None
+            ServerFrame::Error { session_id, code, message, retryable, .. } => {
+                if let Some(session_id) = session_id.as_ref().and_then(Given::session_id) {
+                    self.subscriptions.refused(session_id, ClientError::Refused { code, message }, retryable)
+                } else {
+                    tracing::warn!(code = code.as_str(), %message, "the server reports an error");
+                    None
+                }
             }
             frame => session_of(&frame).and_then(|session_id| self.subscriptions.take(session_id, frame)),
         };

@@ -209,7 +209,7 @@ impl Peer {
         if wanted.session_id != self.id() {
             let frame = ServerFrame::Error {
                 id: None,
-                session_id: Some(wanted.session_id),
+                session_id: Some(wanted.session_id.into()),
                 code: ErrorCode::NotFound,
                 message: "no such session".to_owned(),
                 retryable: false,
@@ -266,8 +266,8 @@ impl Peer {
             return None;
         }
         let refuse = |code: ErrorCode, message: String| ServerFrame::Error {
-            id: Some(id.clone()),
-            session_id: Some(session_id),
+            id: Some(id.clone().into()),
+            session_id: Some(session_id.into()),
             code,
             message,
             retryable: code.is_retryable(),

@@ -77,7 +77,7 @@ impl Plan {
     /// When the graph is not valid, a node's type is unknown, or a property has the wrong type.
     /// The error names the node.
     pub fn new(graph: Arc<GraphDefinition>, kinds: &dyn Kinds) -> Result<Self, PlanError> {
-        graph.validate()?;
+        graph.validate_for_builtin()?;
         Schedule::new(&graph)?;
         let settings = RunSettings::read(&graph)?;
         let mut inputs: HashMap<&NodeId, Vec<NodeId>> = HashMap::new();

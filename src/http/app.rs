@@ -15,9 +15,10 @@ use super::access::{self, AccessRules};
 use super::bodies::{self, BodyLimits};
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
+use super::parameters::KnownParameters;
 use super::{
-    archive, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, probes, sessions,
-    sockets, usage,
+    archive, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, parameters, probes,
+    sessions, sockets, tokens, usage,
 };
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
@@ -63,6 +64,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(dashboard::session))
         .routes(routes!(dashboard::asset))
         .split_for_parts();
+    let parameters = KnownParameters::of(&document);
     let document = openapi::Document::new(&document);
     let (access, bodies) = (app.access.clone(), app.bodies);
     router
@@ -70,6 +72,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(|| async {
             ApiError::bad_request("this address does not know this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
+        .layer(middleware::from_fn_with_state(parameters, parameters::check))
         .layer(axum::Extension(document))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
@@ -109,6 +112,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(commands::control))
         .routes(routes!(commands::signal))
         .routes(routes!(commands::review))
+        .routes(routes!(tokens::show))
         .merge(texts())
         .merge(catalog::routes())
 }

@@ -1,9 +1,11 @@
 //! Sessions as files.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::TryStreamExt as _;
 use serde::Deserialize;
@@ -11,11 +13,12 @@ use utoipa::IntoParams;
 
 use super::app::App;
 use super::error::ApiError;
-use super::extract::{Path, Query};
-use super::sessions::created;
+use super::extract::{Path, Query, idempotency_key};
+use super::idempotency::{Keyed, SESSIONS, once_session};
 use crate::archive::{self, ImportError, ImportFault};
 use crate::protocol::{ArchiveLine, ErrorCode, Problem};
 use crate::session::{Implausible, Refusal, SessionId, WorkflowSession};
+use crate::storage::{Constraint, StorageError};
 
 const NDJSON: &str = "application/x-ndjson";
 
@@ -61,10 +64,13 @@ pub struct ImportQuery {
 /// A line may have 16 MiB, a file as much as the server is set to (4 GiB). Less than 4 KiB in 30 s, and the
 /// client is given up. Eight files are received at a time, each into a temporary file of the server's;
 /// nothing of the database is held meanwhile.
-#[utoipa::path(post, path = "/sessions/import", operation_id = "import_session", tag = "sessions", params(ImportQuery),
+#[utoipa::path(post, path = "/sessions/import", operation_id = "import_session", tag = "sessions",
+    params(ImportQuery, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     request_body(content = ArchiveLine, content_type = "application/x-ndjson", description = "The lines of an export"),
     responses(
-        (status = 201, description = "The session", body = WorkflowSession),
+        (status = 201, description = "The session", body = WorkflowSession, headers(
+            ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
+        (status = 422, description = "The key was used for something else", body = Problem),
         (status = 400, description = "The file was altered, cut off, or is none", body = Problem),
         (status = 409, description = "The session's id is free, but that of a message or memory is taken: use `newId`", body = Problem),
         (status = 413, description = "A line or the file is too long, or the session beyond a limit", body = Problem),
@@ -73,16 +79,30 @@ pub struct ImportQuery {
 pub async fn import(
     State(app): State<App>,
     Query(query): Query<ImportQuery>,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let (hub, new_id) = (app.hub.clone(), query.new_id == Some(true));
     // A client that leaves when its file is whole cannot keep the session from being told of.
-    let taken_in = hub.carry_through(async move {
-        let session = app.imports.import(body.into_data_stream(), new_id).await?;
-        app.hub.appeared(session.id);
-        Ok::<_, ApiError>(session)
-    });
-    Ok(created(&taken_in.await?))
+    let hub = app.hub.clone();
+    hub.carry_through(async move { take_in(&app, &headers, query.new_id == Some(true), body).await }).await
+}
+
+async fn take_in(app: &App, headers: &HeaderMap, new_id: bool, body: Body) -> Result<Response, ApiError> {
+    let key = idempotency_key(headers)?;
+    let received = app.imports.receive(body.into_data_stream()).await?;
+    let keyed = Keyed::read(headers, SESSIONS, &("import", new_id, &received.sha256))?;
+    once_session(app, keyed, async || match app.imports.store(received, new_id, key).await {
+        Ok(session) => {
+            app.hub.appeared(session.id);
+            Ok(Arc::new(session))
+        }
+        // Stored, but not answered: the answer is what was stored.
+        Err(ImportError::Storage(StorageError::Constraint(Constraint::CreationKeyUsed))) => {
+            Ok(app.hub.created_under(key.unwrap_or_default()).await?)
+        }
+        Err(error) => Err(error.into()),
+    })
+    .await
 }
 
 impl From<ImportError> for ApiError {

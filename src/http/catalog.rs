@@ -2,8 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use serde::Deserialize;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,7 +12,8 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::error::ApiError;
-use super::extract::{Body, Path, Query};
+use super::extract::{Body, Path, Query, Replacement};
+use super::idempotency::{Answer, Keyed, once};
 use super::session_query::{cursor, limit};
 use crate::protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
 use crate::session::{
@@ -37,12 +39,26 @@ trait Checked {
     fn check(&self, app: &App) -> Result<(), ApiError>;
 }
 
-async fn create_one<E: Entity>(app: &App, fields: &E::Fields) -> Result<(StatusCode, Json<E>), ApiError>
+async fn create_one<E: Entity + Serialize>(
+    app: &App,
+    path: &'static str,
+    fields: &E::Fields,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError>
 where
-    E::Fields: Checked,
+    E::Fields: Checked + Serialize,
 {
-    fields.check(app)?;
-    Ok((StatusCode::CREATED, Json(app.storage().create_entity(Uuid::now_v7(), fields, Timestamp::now()).await?)))
+    let keyed = Keyed::read(headers, path, fields)?;
+    once(app, keyed, Uuid::now_v7(), async |id, again| {
+        fields.check(app)?;
+        let held: Option<E> = if again { app.storage().entity(id).await? } else { None };
+        let entity = match held {
+            Some(entity) => entity,
+            None => app.storage().create_entity(id, fields, Timestamp::now()).await?,
+        };
+        Answer::new(format!("/api/v1/{path}/{id}"), &entity)
+    })
+    .await
 }
 
 async fn replace_one<E: Entity>(app: &App, id: Uuid, fields: &E::Fields, what: &str) -> Result<Json<E>, ApiError>
@@ -134,15 +150,18 @@ macro_rules! catalog_routes {
 
             #[utoipa::path(post, summary = concat!("Create a ", $what, "."),
                                 path = concat!("/", $path), operation_id = concat!("create_", $what), tag = "catalog",
+                                params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
                                 request_body = $fields, responses(
-                                    (status = 201, description = "Created", body = $entity),
-                                    (status = 422, description = "A graph that cannot be run", body = Problem),
+                                    (status = 201, description = "Created", body = $entity,
+                                        headers(("Location" = String, description = "Its address"))),
+                                    (status = 422, description = "A graph that cannot be run, or the key was used for something else", body = Problem),
                                 ))]
             pub async fn create(
                 State(app): State<App>,
+                headers: HeaderMap,
                 Body(fields): Body<$fields>,
-            ) -> Result<(StatusCode, Json<$entity>), ApiError> {
-                create_one::<$entity>(&app, &fields).await
+            ) -> Result<Response, ApiError> {
+                create_one::<$entity>(&app, $path, &fields, &headers).await
             }
 
             #[utoipa::path(get, summary = concat!("Read a ", $what, "."),
@@ -164,7 +183,7 @@ macro_rules! catalog_routes {
             pub async fn replace(
                 State(app): State<App>,
                 Path(id): Path<Uuid>,
-                Body(fields): Body<$fields>,
+                Replacement(fields): Replacement<$fields>,
             ) -> Result<Json<$entity>, ApiError> {
                 replace_one::<$entity>(&app, id, &fields, $what).await
             }

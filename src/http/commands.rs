@@ -75,14 +75,12 @@ pub async fn commands(
     State(app): State<App>,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
-    TextBody { value: request, is_large }: TextBody<serde_json::Value>,
+    TextBody { value: request, is_large }: TextBody<Commands>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    // By hand rather than by the untagged enum: its errors do not say what is wrong.
     let commands = match request {
-        array @ serde_json::Value::Array(_) => serde_json::from_value(array),
-        one => serde_json::from_value(one).map(|command| vec![command]),
+        Commands::Several(commands) => commands,
+        Commands::One(command) => vec![*command],
     };
-    let commands = commands.map_err(|error| ApiError::bad_request(error.to_string()))?;
     let is_text = |command: &Command| matches!(command, Command::AddMessage { .. } | Command::AddMemory { .. });
     if is_large && !commands.iter().all(is_text) {
         return Err(body_too_large());

@@ -34,6 +34,11 @@ impl ApiError {
         Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
     }
 
+    /// Whether the request was understood and refused, so that nothing came of it.
+    pub fn is_refusal(&self) -> bool {
+        self.code.http_status() < 500 && !self.code.is_retryable()
+    }
+
     pub fn detail(&self) -> &str {
         &self.detail
     }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use crate::protocol::ErrorCode;
+use super::parameters::Unknown;
+use crate::protocol::{ErrorCode, FromClient, ReadError};
 
 /// A JSON body. The content type is not looked at: forgetting it is the commonest slip with curl,
 /// and the origin check is what keeps other sites' forms out.
@@ -19,11 +20,23 @@ pub const BODY_BYTES: usize = 1024 * 1024;
 /// up to three times as much where every letter beyond ASCII is written as `\u` and four digits.
 pub const TEXT_BODY_BYTES: usize = 4 * 1024 * 1024;
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: FromClient, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        Ok(Self(read(request, state).await?.0))
+        Ok(Self(read(request, state, T::read).await?.0))
+    }
+}
+
+/// A JSON body that replaces an entity. What the answer about one has beyond the fields that can be set
+/// is passed over, so that one can be read, changed and written back.
+pub struct Replacement<T>(pub T);
+
+impl<T: FromClient, S: Send + Sync> FromRequest<S> for Replacement<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(read(request, state, T::read_replacement).await?.0))
     }
 }
 
@@ -34,22 +47,26 @@ pub struct TextBody<T> {
     pub is_large: bool,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for TextBody<T> {
+impl<T: FromClient, S: Send + Sync> FromRequest<S> for TextBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let (value, bytes) = read(request, state).await?;
+        let (value, bytes) = read(request, state, T::read).await?;
         Ok(Self { value, is_large: bytes > BODY_BYTES })
     }
 }
 
-async fn read<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) -> Result<(T, usize), ApiError> {
+async fn read<T, S: Send + Sync>(
+    request: Request,
+    state: &S,
+    parse: impl FnOnce(&str) -> Result<T, ReadError>,
+) -> Result<(T, usize), ApiError> {
     let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
         _ => ApiError::bad_request("the body could not be read"),
     })?;
     let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
-    let value = serde_json::from_str(text).map_err(|error| ApiError::bad_request(plain(&error.to_string())))?;
+    let value = parse(text).map_err(|error| ApiError::bad_request(plain(&error.to_string())))?;
     Ok((value, bytes.len()))
 }
 
@@ -104,6 +121,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        if let Some(Unknown(problem)) = parts.extensions.get() {
+            return Err(ApiError::bad_request(problem.clone()));
+        }
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),
             Err(rejection) => Err(ApiError::bad_request(plain(&rejection.body_text()))),

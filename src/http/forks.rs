@@ -1,5 +1,7 @@
 //! Taking up a run again from one of its moments.
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -7,10 +9,10 @@ use axum::response::Response;
 use super::app::App;
 use super::error::ApiError;
 use super::extract::{Body, Path, idempotency_key};
-use super::sessions::created;
+use super::idempotency::{Keyed, SESSIONS, once_session};
 use crate::hub::Submission;
 use crate::protocol::{ForkSession, Problem};
-use crate::session::{Command, SessionId, SessionStatus, WorkflowSession};
+use crate::session::{Command, Session, SessionId, SessionStatus, WorkflowSession};
 
 /// Under which id a fork is started: once, however often the request is repeated.
 const START: &str = "fork:start";
@@ -27,9 +29,10 @@ const START: &str = "fork:start";
 #[utoipa::path(post, path = "/sessions/{id}/fork", operation_id = "fork_session", tag = "sessions", request_body = ForkSession,
     params(("id" = SessionId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
-        (status = 201, description = "The fork", body = WorkflowSession),
+        (status = 201, description = "The fork", body = WorkflowSession, headers(
+            ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
         (status = 404, description = "No such session, or it never reached that revision", body = Problem),
-        (status = 409, description = "The key was used for something else", body = Problem),
+        (status = 422, description = "The key was used for something else", body = Problem),
         (status = 413, description = "The session descends from too many others", body = Problem),
     ))]
 pub async fn fork(
@@ -38,14 +41,19 @@ pub async fn fork(
     headers: HeaderMap,
     Body(request): Body<ForkSession>,
 ) -> Result<Response, ApiError> {
-    // The one that does not exist is named; the hub tells the two apart no further.
-    app.hub.session(id).await?;
-    let key = idempotency_key(&headers)?.map(str::to_owned);
     // Making it and starting it go together, whether or not the client waits for both.
-    app.hub.clone().carry_through(async move { make(&app, id, &request, key.as_deref()).await }).await
+    let hub = app.hub.clone();
+    hub.carry_through(async move {
+        let key = idempotency_key(&headers)?;
+        let keyed = Keyed::read(&headers, SESSIONS, &("fork", id, &request))?;
+        once_session(&app, keyed, async || make(&app, id, request, key).await).await
+    })
+    .await
 }
 
-async fn make(app: &App, id: SessionId, request: &ForkSession, key: Option<&str>) -> Result<Response, ApiError> {
+async fn make(app: &App, id: SessionId, request: ForkSession, key: Option<&str>) -> Result<Arc<Session>, ApiError> {
+    // The one that does not exist is named; the hub tells the two apart no further.
+    app.hub.session(id).await?;
     let fork = app.hub.fork(id, request.revision, key).await;
     let fork = fork.map_err(|error| match error {
         crate::hub::HubError::NotFound => ApiError::not_found("session at that moment"),
@@ -54,13 +62,13 @@ async fn make(app: &App, id: SessionId, request: &ForkSession, key: Option<&str>
     let command = match fork.status {
         SessionStatus::Pending => Command::Start,
         SessionStatus::Paused => Command::Resume,
-        _ => return Ok(created(&fork)),
+        _ => return Ok(fork),
     };
     if request.start != Some(true) {
-        return Ok(created(&fork));
+        return Ok(fork);
     }
     let start = Submission { command_id: Some(START.into()), ..Submission::new(fork.id, vec![command]) };
     let started = app.hub.execute(start).await?.revision;
     let fork = app.storage().session_at(fork.id, started).await?;
-    fork.as_ref().map(created).ok_or_else(|| ApiError::not_found("session"))
+    fork.map(Arc::new).ok_or_else(|| ApiError::not_found("session"))
 }

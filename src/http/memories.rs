@@ -2,9 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::LOCATION;
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -12,6 +11,7 @@ use uuid::Uuid;
 use super::app::App;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, TextBody};
+use super::idempotency::{Answer, Keyed, once};
 use super::session_query::{cursor, limit};
 use crate::hub::HubError;
 use crate::protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};
@@ -31,29 +31,45 @@ const TEXT_BYTES: usize = 32 * 1024;
 /// its embeddings endpoint for one; when that takes longer than a moment, the answer says
 /// `embedded: false` and the embedding follows by itself.
 #[utoipa::path(post, path = "/memories", operation_id = "create_memory", tag = "memories",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     request_body = CreateMemory, responses(
-        (status = 201, description = "Stored", body = Memory),
+        (status = 201, description = "Stored", body = Memory, headers(("Location" = String, description = "Its address"))),
         (status = 404, description = "No such group or session", body = Problem),
         (status = 409, description = "The id is taken", body = Problem),
         (status = 422, description = "The embedding has another dimension than this server's", body = Problem),
     ))]
 pub async fn create(
     State(app): State<App>,
+    headers: HeaderMap,
     TextBody { value: request, .. }: TextBody<CreateMemory>,
 ) -> Result<Response, ApiError> {
-    let CreateMemory { id, group_id, agent_id, session_id, content, embedding, metadata } = request;
+    let keyed = Keyed::read(&headers, "memories", &request)?;
+    let id = request.id.unwrap_or_else(Uuid::now_v7);
+    once(&app, keyed, id, async |id, again| {
+        let held = if again { app.storage().memory(id).await? } else { None };
+        let memory = match held {
+            Some(memory) => Memory { embedding: None, ..memory },
+            None => store(&app, id, request).await?,
+        };
+        Answer::new(format!("/api/v1/memories/{id}"), &memory)
+    })
+    .await
+}
+
+async fn store(app: &App, id: Uuid, request: CreateMemory) -> Result<Memory, ApiError> {
+    let CreateMemory { id: _, group_id, agent_id, session_id, content, embedding, metadata } = request;
     // The same rules as for the command.
     let command = Command::AddMemory { memory_id: None, agent_id, content, embedding, metadata };
     check_command(&command).map_err(HubError::from)?;
     let Command::AddMemory { agent_id, content, embedding, metadata, .. } = command else {
         return Err(HubError::Internal.into());
     };
-    check_vector(&app, embedding.as_deref())?;
+    check_vector(app, embedding.as_deref())?;
     let group_id = match session_id {
-        Some(session_id) => group_of(&find_session(&app, session_id).await?, group_id)?,
+        Some(session_id) => group_of(&find_session(app, session_id).await?, group_id)?,
         None => group_id,
     };
-    let (id, at) = (id.unwrap_or_else(Uuid::now_v7), Timestamp::now());
+    let at = Timestamp::now();
     let arrival = embedding.is_none().then(|| app.embeddings.expect(id));
     let new = NewMemory {
         id,
@@ -71,9 +87,7 @@ pub async fn create(
         None => true,
     };
     let (embedding, score) = (None, None);
-    let memory =
-        Memory { id, group_id, agent_id, session_id, content, metadata, embedded, embedding, score, created_at: at };
-    Ok((StatusCode::CREATED, [(LOCATION, format!("/api/v1/memories/{id}"))], Json(memory)).into_response())
+    Ok(Memory { id, group_id, agent_id, session_id, content, metadata, embedded, embedding, score, created_at: at })
 }
 
 fn check_vector(app: &App, embedding: Option<&[f32]>) -> Result<(), ApiError> {

@@ -12,15 +12,18 @@ mod error;
 mod extract;
 mod forks;
 mod history;
+mod idempotency;
 mod memories;
 mod messages;
 mod observe;
 mod openapi;
 mod origin;
+mod parameters;
 mod probes;
 mod session_query;
 mod sessions;
 mod sockets;
+mod tokens;
 mod usage;
 
 pub use access::{AccessOptions, AccessRules};

@@ -1,6 +1,7 @@
 //! The OpenAPI document: assembled from the handlers, so that it cannot name a route that is not.
 
 use bytes::Bytes;
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -34,6 +35,129 @@ pub struct Document(pub Bytes);
 
 impl Document {
     pub fn new(document: &utoipa::openapi::OpenApi) -> Self {
-        Self(document.to_json().unwrap_or_default().into())
+        let mut document = serde_json::to_value(document).unwrap_or_default();
+        complete(&mut document);
+        Self(document.to_string().into())
+    }
+}
+
+const JSON: &str = "application/json";
+const PROBLEM: &str = "application/problem+json";
+
+/// Says of every operation what is true of all of them, so that no handler has to: how errors travel, and
+/// which there are everywhere.
+fn complete(document: &mut Value) {
+    open_free_objects(document);
+    let schemas = document["components"]["schemas"].clone();
+    merge_all_of(&mut document["components"]["schemas"], &schemas);
+    let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
+    for (path, item) in paths {
+        for method in ["get", "post", "put", "delete"] {
+            if let Some(operation) = item.get_mut(method) {
+                complete_operation(path, operation);
+            }
+        }
+    }
+}
+
+/// An object without named members may have any; generators take one that does not say so for empty.
+fn open_free_objects(part: &mut Value) {
+    if part["type"] == "object" && part.get("properties").is_none() && part.get("additionalProperties").is_none() {
+        part["additionalProperties"] = true.into();
+    }
+    match part {
+        Value::Object(members) => members.values_mut().for_each(open_free_objects),
+        Value::Array(items) => items.iter_mut().for_each(open_free_objects),
+        _ => {}
+    }
+}
+
+/// Objects put together of others are written out: not every generator can do that.
+fn merge_all_of(part: &mut Value, schemas: &Value) {
+    match part {
+        Value::Object(members) => members.values_mut().for_each(|member| merge_all_of(member, schemas)),
+        Value::Array(items) => items.iter_mut().for_each(|item| merge_all_of(item, schemas)),
+        _ => {}
+    }
+    if let Some(merged) = merged_object(part, schemas) {
+        *part = merged;
+    }
+}
+
+/// `None` for what is not put together of objects with named members.
+fn merged_object(schema: &Value, schemas: &Value) -> Option<Value> {
+    let parts = schema.get("allOf")?.as_array()?;
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for part in parts {
+        let named = part["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
+        let part = named.map_or(part, |name| &schemas[name]);
+        let merged = merged_object(part, schemas);
+        let part = merged.as_ref().unwrap_or(part);
+        properties.extend(part["properties"].as_object()?.clone());
+        required.extend(part["required"].as_array().into_iter().flatten().cloned());
+    }
+    let mut merged = json!({"type": "object", "properties": properties, "required": required});
+    if let Some(description) = schema.get("description") {
+        merged["description"] = description.clone();
+    }
+    Some(merged)
+}
+
+fn complete_operation(path: &str, operation: &mut Value) {
+    let is_command = operation["tags"][0] == "commands";
+    let has_body = operation.get("requestBody").is_some();
+    if is_command {
+        add_parameter(operation, "Idempotency-Key", "Makes a repetition harmless: it answers as the first time");
+        add_parameter(operation, "If-Match", "Refuse unless the session is at this revision, such as `\"7\"`");
+    }
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    if path.starts_with("/api/v1/") {
+        add_problem(responses, "400", "A field or parameter is unknown, missing, or not as it must be");
+        add_problem(responses, "403", "A page of another origin may not do this");
+        add_problem(responses, "500", "The server failed");
+        add_problem(responses, "503", "The database is away, or too much is asked at a time: try again");
+        if has_body {
+            add_problem(responses, "413", "The body, or a part of it, is too large");
+        }
+        if is_command {
+            add_problem(responses, "412", "The session has moved on from the revision in `If-Match`");
+        }
+    }
+    for (status, response) in responses {
+        as_problem(response);
+        if status == "503" || status == "429" {
+            response["headers"]["Retry-After"] =
+                json!({"description": "Seconds to wait", "schema": {"type": "integer", "minimum": 0}});
+        }
+    }
+}
+
+fn add_parameter(operation: &mut Value, name: &str, description: &str) {
+    if !operation["parameters"].is_array() {
+        operation["parameters"] = json!([]);
+    }
+    if let Some(parameters) = operation["parameters"].as_array_mut()
+        && parameters.iter().all(|parameter| parameter["name"] != name)
+    {
+        let schema = json!({"type": "string"});
+        parameters.push(
+            json!({"name": name, "in": "header", "description": description, "required": false, "schema": schema}),
+        );
+    }
+}
+
+fn add_problem(responses: &mut Map<String, Value>, status: &str, description: &str) {
+    let schema = json!({"$ref": "#/components/schemas/Problem"});
+    let problem = || json!({"description": description, "content": {JSON: {"schema": schema}}});
+    responses.entry(status).or_insert_with(problem);
+}
+
+/// Problems have a content type of their own.
+fn as_problem(response: &mut Value) {
+    let is_problem = response["content"][JSON]["schema"]["$ref"] == "#/components/schemas/Problem";
+    if let Some(content) = response.get_mut("content").and_then(Value::as_object_mut).filter(|_| is_problem)
+        && let Some(body) = content.remove(JSON)
+    {
+        content.insert(PROBLEM.to_owned(), body);
     }
 }

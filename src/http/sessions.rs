@@ -14,6 +14,7 @@ use super::app::App;
 use super::conditions::{Expected, if_match, is_held};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, idempotency_key};
+use super::idempotency::{Keyed, SESSIONS, once_session};
 use super::session_query::{SessionQuery, limit};
 use crate::hub::HubError;
 use crate::protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
@@ -31,10 +32,11 @@ const EVENTS: (u32, u32) = (100, 1_000);
 #[utoipa::path(post, path = "/sessions", operation_id = "create_session", tag = "sessions", request_body = CreateSession,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
-        (status = 201, description = "Created", body = WorkflowSession),
+        (status = 201, description = "Created", body = WorkflowSession, headers(
+            ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
         (status = 404, description = "No such group or workflow", body = Problem),
         (status = 409, description = "The id is taken", body = Problem),
-        (status = 422, description = "The graph cannot be run", body = Problem),
+        (status = 422, description = "The graph cannot be run, or the key was used for something else", body = Problem),
     ))]
 pub async fn create(
     State(app): State<App>,
@@ -42,9 +44,13 @@ pub async fn create(
     Body(request): Body<CreateSession>,
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
-    let id = request.id.unwrap_or_else(SessionId::generate);
-    let described = describe(&app, request).await?;
-    Ok(self::created(&*app.hub.create(id, described, key).await?))
+    let keyed = Keyed::read(&headers, SESSIONS, &("create", &request))?;
+    once_session(&app, keyed, async || {
+        let id = request.id.unwrap_or_else(SessionId::generate);
+        let described = describe(&app, request).await?;
+        Ok(app.hub.create(id, described, key).await?)
+    })
+    .await
 }
 
 /// The answer about a session that was made.
@@ -116,9 +122,12 @@ pub struct Moment {
 }
 
 /// Read a session: its live state, or its state at an earlier moment.
-#[utoipa::path(get, path = "/sessions/{id}", operation_id = "get_session", tag = "sessions", params(("id" = SessionId, Path), Moment), responses(
-    (status = 200, description = "The state; `ETag` is its revision in quotes", body = WorkflowSession),
-    (status = 304, description = "`If-None-Match` names this revision"),
+#[utoipa::path(get, path = "/sessions/{id}", operation_id = "get_session", tag = "sessions", 
+    params(("id" = SessionId, Path), Moment,
+        ("If-None-Match" = Option<String>, Header, description = "Answer 304 if the session is at this revision, such as `\"7\"`")),
+    responses(
+    (status = 200, description = "The state", body = WorkflowSession, headers(("ETag" = String, description = "The revision in quotes"))),
+    (status = 304, description = "`If-None-Match` names this revision", headers(("ETag" = String, description = "The revision in quotes"))),
     (status = 404, description = "No such session, or it did not exist at that moment", body = Problem),
 ))]
 pub async fn get(

@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
+use super::parameters::Unknown;
 use super::session_query::SessionQuery;
 use crate::protocol::{CloseCode, Mode, Problem, Subscribe};
 use crate::replay::{Point, Speed};
@@ -23,7 +24,11 @@ use crate::ws::{Opening, ReplayRequest, upgrade};
     (status = 503, description = "Too many sockets", body = Problem),
 ))]
 pub async fn many(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
-    Ok(upgrade(&app.gateway, request, Opening::Many)?)
+    let opening = match request.extensions().get() {
+        Some(Unknown(problem)) => Opening::Refused(CloseCode::NotThisProtocol, problem.clone()),
+        None => Opening::Many,
+    };
+    Ok(upgrade(&app.gateway, request, opening)?)
 }
 
 /// How to watch a session.

@@ -22,11 +22,16 @@ pub async fn report(State(app): State<App>, Path(id): Path<SessionId>) -> Result
     app.hub.session(id).await?;
     let rows = app.storage().usage(id).await?;
     Ok(Json(UsageReport {
-        total: rows.iter().fold(Usage::default(), add),
+        total: if rows.is_empty() { nothing() } else { rows.iter().fold(Usage::default(), add) },
         by_node: grouped(&rows, |row| Some(row.node_id.as_str())),
         by_agent: grouped(&rows, |row| row.agent_id.as_deref()),
         by_model: grouped(&rows, |row| row.model.as_deref()),
     }))
+}
+
+/// Where nothing was used, nothing was spent.
+fn nothing() -> Usage {
+    Usage { cost_usd: Some(rust_decimal::Decimal::ZERO), ..Usage::default() }
 }
 
 fn grouped<'a>(rows: &'a [UsageRow], key: impl Fn(&'a UsageRow) -> Option<&'a str>) -> BTreeMap<String, Usage> {
@@ -41,10 +46,16 @@ fn grouped<'a>(rows: &'a [UsageRow], key: impl Fn(&'a UsageRow) -> Option<&'a st
 }
 
 fn add(sum: Usage, row: &UsageRow) -> Usage {
+    // Tokens without a cost are those of a model whose price nobody knows.
+    let is_priced = !row.cost_usd.is_zero() || row.input_tokens.saturating_add(row.output_tokens) == 0;
     Usage {
         calls: sum.calls + row.calls,
         input_tokens: sum.input_tokens.saturating_add(row.input_tokens),
         output_tokens: sum.output_tokens.saturating_add(row.output_tokens),
-        cost_usd: sum.cost_usd.saturating_add(row.cost_usd),
+        cost_usd: if is_priced {
+            Some(sum.cost_usd.unwrap_or_default().saturating_add(row.cost_usd))
+        } else {
+            sum.cost_usd
+        },
     }
 }

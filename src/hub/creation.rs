@@ -102,6 +102,16 @@ impl Hub {
         self.inner.news.appeared(id);
     }
 
+    /// The newest state of the session that was made under a key.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotFound`] when it was deleted.
+    pub async fn created_under(&self, key: &str) -> Result<Arc<Session>, HubError> {
+        let id = self.inner.store.session_by_creation_key(key).await?.ok_or(HubError::NotFound)?;
+        self.session(id).await
+    }
+
     async fn created_before(&self, key: &str) -> Result<Arc<Session>, HubError> {
         let store = &self.inner.store;
         let id = store.session_by_creation_key(key).await?.ok_or(Constraint::SessionExists)?;

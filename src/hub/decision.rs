@@ -81,7 +81,7 @@ fn decide_all(
     let mut events = Vec::with_capacity(submission.commands.len());
     let mut after = Arc::clone(session);
     for command in &submission.commands {
-        for event in session::decide(&after, command)? {
+        for event in session::decide_at(&after, command, at)? {
             let recorded = Recorded { session_id: after.id, revision: after.revision + 1, at, event };
             // Deciding and applying agree (a property test says so); if they ever did not, the
             // command is refused rather than a broken history written.

@@ -28,6 +28,7 @@ pub enum ArchiveLine {
     Event(Recorded),
     /// A session that this one descends from, up to the revision at which the line leaves it; only for
     /// forks. Depth 1 is the one it was forked from.
+    #[serde(rename_all = "camelCase")]
     Ancestor {
         #[ts(type = "number")]
         depth: u32,
@@ -36,6 +37,7 @@ pub enum ArchiveLine {
         revision: Revision,
     },
     /// An output of a node from before the fork, by depth and revision.
+    #[serde(rename_all = "camelCase")]
     Output {
         #[ts(type = "number")]
         depth: u32,
@@ -47,6 +49,7 @@ pub enum ArchiveLine {
     /// Usage from before the fork, by node, agent and model.
     Usage(ArchiveUsage),
     /// A message, with the revision that added it; those of ancestors (`depth`) first.
+    #[serde(rename_all = "camelCase")]
     Message {
         #[serde(default, skip_serializing_if = "is_zero")]
         #[ts(as = "Option<u32>", optional)]
@@ -58,6 +61,7 @@ pub enum ArchiveLine {
     /// A memory, with its embedding.
     Memory { memory: Memory },
     /// The last line: without it a file was cut off.
+    #[serde(rename_all = "camelCase")]
     End {
         counts: ArchiveCounts,
         /// Of all lines before this one, as `check` counts them.

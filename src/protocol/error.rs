@@ -25,6 +25,8 @@ pub enum ErrorCode {
     TooLarge,
     UnknownNode,
     InvalidGraph,
+    /// This `Idempotency-Key` came before with another request.
+    IdempotencyKeyReused,
     /// An embedding does not have the number of dimensions that this server is set to.
     DimensionMismatch,
     RateLimited,
@@ -46,7 +48,7 @@ impl ErrorCode {
             }
             Self::RevisionConflict => 412,
             Self::TooLarge => 413,
-            Self::UnknownNode | Self::InvalidGraph | Self::DimensionMismatch => 422,
+            Self::UnknownNode | Self::InvalidGraph | Self::IdempotencyKeyReused | Self::DimensionMismatch => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
@@ -76,6 +78,7 @@ impl ErrorCode {
             Self::TooLarge => "too_large",
             Self::UnknownNode => "unknown_node",
             Self::InvalidGraph => "invalid_graph",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::DimensionMismatch => "dimension_mismatch",
             Self::RateLimited => "rate_limited",
             Self::Internal => "internal",

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ts_rs::TS;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{ErrorCode, ReplayAction, ReplaySpeed, ReplayState};
@@ -11,7 +12,7 @@ use crate::session::{
 };
 
 /// What a viewer is sent when the session changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[ts(export_to = "protocol.ts")]
 pub enum Mode {
@@ -25,7 +26,7 @@ pub enum Mode {
 }
 
 /// Which session to watch, and how.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct Subscribe {
@@ -46,7 +47,7 @@ pub struct Subscribe {
 }
 
 /// One command, or several that are carried out all or not at all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct CommandFrame {
@@ -67,16 +68,18 @@ pub struct CommandFrame {
 }
 
 /// Client → server.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub enum ClientFrame {
     Subscribe(Subscribe),
+    #[serde(rename_all = "camelCase")]
     Unsubscribe {
         session_id: SessionId,
     },
     Command(Box<CommandFrame>),
     /// A live chunk of a message still being written: not stored, not answered.
+    #[serde(rename_all = "camelCase")]
     Token {
         session_id: SessionId,
         node_id: NodeId,
@@ -87,6 +90,7 @@ pub enum ClientFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         is_thinking: Option<bool>,
     },
+    #[serde(rename_all = "camelCase")]
     Replay {
         action: ReplayAction,
         /// Where to `seek` to. A negative one on a `step` means back.
@@ -97,16 +101,62 @@ pub enum ClientFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<Object>)]
         speed: Option<ReplaySpeed>,
         /// The direction of a `step`; forward if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "-1 | 1", optional)]
         by: Option<i64>,
     },
+    #[serde(rename_all = "camelCase")]
     Auth {
         token: String,
     },
     Ping,
+}
+
+/// What a frame said of itself, given back as it was: a text, or a number of a client that has such ids.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Given {
+    Text(String),
+    Number(serde_json::Number),
+}
+
+impl Given {
+    /// Bytes of a text that is given back.
+    const BYTES: usize = 1_024;
+
+    /// `None` for what no client can mean as an id.
+    #[must_use]
+    pub fn of(value: Value) -> Option<Self> {
+        match value {
+            Value::String(text) if text.len() <= Self::BYTES => Some(Self::Text(text)),
+            Value::Number(number) => Some(Self::Number(number)),
+            _ => None,
+        }
+    }
+
+    /// The session that is meant, if it can be one.
+    #[must_use]
+    pub fn session_id(&self) -> Option<SessionId> {
+        match self {
+            Self::Text(text) => text.parse().ok(),
+            Self::Number(_) => None,
+        }
+    }
+}
+
+impl From<String> for Given {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<SessionId> for Given {
+    fn from(id: SessionId) -> Self {
+        Self::Text(id.to_string())
+    }
 }
 
 /// What happened to a session in a live list.
@@ -179,16 +229,20 @@ pub enum ServerFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         duplicate: Option<bool>,
     },
+    /// With the `id` and the `sessionId` of the frame it answers, as that gave them.
     Error {
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        id: Option<String>,
+        #[ts(type = "string", optional)]
+        id: Option<Given>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        session_id: Option<SessionId>,
+        #[ts(type = "string", optional)]
+        session_id: Option<Given>,
         code: ErrorCode,
         message: String,
         retryable: bool,
     },
-    /// The session has ended; nothing follows for it. In a replay, its end has been reached.
+    /// The session has ended. Its status changes no more; what its nodes used and said shortly before may
+    /// follow for a minute. In a replay, its end has been reached.
     End {
         session_id: SessionId,
         status: SessionStatus,

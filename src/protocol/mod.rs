@@ -7,6 +7,7 @@ mod archive;
 mod close;
 mod error;
 mod frames;
+mod known;
 mod replay;
 mod rest;
 mod typescript;
@@ -14,11 +15,13 @@ mod typescript;
 pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 pub use close::CloseCode;
 pub use error::{ErrorCode, Problem};
-pub use frames::{ClientFrame, CommandFrame, Mode, ServerFrame, SessionChange, Subscribe};
+pub use frames::{ClientFrame, CommandFrame, Given, Mode, ServerFrame, SessionChange, Subscribe};
+pub use known::{FromClient, ReadError, UnknownField, nearest};
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
     ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction,
-    ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
+    ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport,
+    WorkflowPage,
 };
 pub use typescript::export as export_typescript;

@@ -5,11 +5,12 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::session::{Revision, SessionId, Timestamp};
 
 /// What a client does to a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[ts(export_to = "protocol.ts")]
 pub enum ReplayAction {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::session::{
     Agent, Command, Driver, GraphDefinition, Group, Memory, Message, NodeId, NodeStateSnapshot, NodeStatus, Progress,
-    Recorded, Revision, SessionId, SessionSummary, Workflow, usd,
+    Recorded, Revision, SessionId, SessionSummary, Workflow, optional_usd,
 };
 
 /// `POST /sessions`.
@@ -172,6 +172,21 @@ pub struct SignalRequest {
     pub node_id: NodeId,
     #[ts(type = "unknown")]
     pub payload: Value,
+}
+
+/// One chunk of `POST /sessions/{id}/tokens`: the fields of a `token` frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct TokenChunk {
+    pub node_id: NodeId,
+    /// Of the message that is being written, and that `addMessage` stores when it is finished.
+    pub message_id: Uuid,
+    pub text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_thinking: Option<bool>,
 }
 
 /// What a reviewer decides.
@@ -341,10 +356,11 @@ pub struct Usage {
     pub input_tokens: u64,
     #[ts(type = "number")]
     pub output_tokens: u64,
-    #[serde(with = "usd")]
-    #[ts(type = "number")]
-    #[schema(value_type = f64)]
-    pub cost_usd: Decimal,
+    /// Absent when nobody knows: all of it is of models without a price, and no cost was given.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_usd")]
+    #[ts(type = "number", optional)]
+    #[schema(value_type = Option<f64>)]
+    pub cost_usd: Option<Decimal>,
 }
 
 /// `GET /sessions/{id}/usage`.

@@ -7,7 +7,8 @@ use ts_rs::{Config, ExportError, TS};
 use super::{
     AgentPage, ArchiveLine, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateMemory, CreateSession,
     EventPage, ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem,
-    ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignalRequest, Usage, UsageReport, WorkflowPage,
+    ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport,
+    WorkflowPage,
 };
 use crate::session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Timeline,
@@ -45,6 +46,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     AgentPage::export_all(&config)?;
     WorkflowPage::export_all(&config)?;
     SignalRequest::export_all(&config)?;
+    TokenChunk::export_all(&config)?;
     Agent::export_all(&config)?;
     AgentFields::export_all(&config)?;
     Group::export_all(&config)?;

@@ -3,6 +3,7 @@
 mod accept;
 mod connections;
 mod descriptors;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -138,6 +139,7 @@ impl Server {
             },
         );
         let stop = CancellationToken::new();
+        tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));
         let room = room(config);
         let options = GatewayOptions { sockets: room.sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), storage.clone(), options, stop.clone());

@@ -70,6 +70,7 @@ impl Session {
             outputs: None,
             node_counts: NodeCounts::of(nodes.values().map(|node| node.snapshot.status)),
             nodes,
+            instances: OrdMap::new(),
             active: OrdSet::new(),
             total_tokens: 0,
             total_cost_usd: Decimal::ZERO,
@@ -111,7 +112,7 @@ impl Session {
             }
             Event::NodeStatusChanged { .. } => self.change_node(recorded),
             Event::UsageRecorded { node_id, input_tokens, output_tokens, cost_usd, .. } => {
-                self.add_usage(node_id, *input_tokens, *output_tokens, *cost_usd, moment);
+                self.add_usage(node_id, *input_tokens, *output_tokens, cost_usd.unwrap_or_default(), moment);
             }
             Event::ContextSet { key, value } => self.set_context(key, value),
             Event::ProposalSet { proposal } => self.proposal = Some(Arc::clone(proposal)),
@@ -125,6 +126,14 @@ impl Session {
         self.revision = recorded.revision;
         self.updated_at = recorded.at;
         Ok(())
+    }
+
+    /// Whether it ended so shortly before that what its nodes used and said is still taken: engines report
+    /// it when a model's answer is counted, which may be after the run is over.
+    #[must_use]
+    pub fn takes_late(&self, at: Timestamp) -> bool {
+        let within = |end: Timestamp| at.as_millis().saturating_sub(end.as_millis()) <= super::limits::LATE_MILLIS;
+        self.status.is_ended() && self.completed_at.is_some_and(within)
     }
 
     fn check_fits(&self, recorded: &Recorded) -> Result<(), ApplyError> {
@@ -141,6 +150,9 @@ impl Session {
             Event::Paused | Event::Completed { .. } => self.status == SessionStatus::Running,
             Event::Resumed => self.status == SessionStatus::Paused,
             Event::Cancelled { .. } | Event::ContextSet { .. } | Event::ProposalSet { .. } => !self.status.is_ended(),
+            Event::UsageRecorded { .. } | Event::MessageAdded(_) | Event::MemoryAdded(_) => {
+                self.status.is_live() || self.takes_late(recorded.at)
+            }
             _ => self.status.is_live(),
         };
         if !fits {
@@ -148,7 +160,9 @@ impl Session {
             return Err(ApplyError::Misplaced { revision: recorded.revision, kind, status: self.status });
         }
         match (event.node_id(), &self.origin.graph) {
-            (Some(node_id), Some(_)) if !self.nodes.contains_key(node_id) => {
+            (Some(node_id), Some(_))
+                if !self.nodes.contains_key(node_id) && self.origin.node_of_instance(node_id).is_none() =>
+            {
                 Err(ApplyError::UnknownNode { revision: recorded.revision, node_id: node_id.clone() })
             }
             _ => Ok(()),
@@ -173,9 +187,9 @@ impl Session {
         };
         let moment = recorded.moment();
         self.ensure_node(node_id, moment);
-        let Some(held) = self.nodes.get(node_id) else { return };
-        let from = held.snapshot.status;
-        let mut next = held.snapshot.clone();
+        let (Some(held), Some(reported)) = (self.nodes.get(node_id), self.reported(node_id)) else { return };
+        let from = reported.status;
+        let mut next = reported.clone();
         if from.is_final() && !status.is_final() {
             (next.started_at, next.completed_at, next.progress, next.error) = (None, None, None, None);
             next.next_ids = None;
@@ -201,7 +215,7 @@ impl Session {
         if *status != NodeStatus::Suspended {
             self.signals.remove(node_id);
         }
-        self.put_node(Node::new(next, output).given(input), moment);
+        self.put_reported(Node::new(next, output).given(input), moment);
     }
 
     fn add_usage(
@@ -213,11 +227,11 @@ impl Session {
         moment: Moment,
     ) {
         self.ensure_node(node_id, moment);
-        if let Some(held) = self.nodes.get(node_id) {
-            let mut next = held.snapshot.clone();
+        if let (Some(held), Some(reported)) = (self.nodes.get(node_id), self.reported(node_id)) {
+            let mut next = reported.clone();
             next.token_usage = Some(next.token_usage.unwrap_or_default().saturating_add(input_tokens, output_tokens));
             let (output, input) = (held.output, held.input);
-            self.put_node(Node::new(next, output).given(input), moment);
+            self.put_reported(Node::new(next, output).given(input), moment);
         }
         self.total_tokens = self.total_tokens.saturating_add(input_tokens).saturating_add(output_tokens);
         self.total_cost_usd = self.total_cost_usd.saturating_add(cost_usd);
@@ -237,7 +251,7 @@ impl Session {
 
     /// Only a suspended node keeps a signal: a running one is listening already.
     fn hold_signal(&mut self, node_id: &NodeId, payload: &Arc<Value>, revision: Revision) {
-        if self.node_status(node_id) == Some(NodeStatus::Suspended) {
+        if self.reported(node_id).is_some_and(|node| node.status == NodeStatus::Suspended) {
             let signal = PendingSignal { revision, payload: Arc::clone(payload) };
             self.signals.insert(node_id.clone(), Arc::new(signal));
         }
@@ -247,9 +261,10 @@ impl Session {
         let open: Vec<Node> = self
             .nodes
             .values()
-            .filter(|node| !node.snapshot.status.is_final())
-            .map(|node| {
-                let mut ended = node.snapshot.clone();
+            .filter_map(|node| Some((node, self.reported(&node.snapshot.id)?)))
+            .filter(|(_, reported)| !reported.status.is_final())
+            .map(|(node, reported)| {
+                let mut ended = reported.clone();
                 ended.completed_at = Some(moment.at);
                 if ended.status == NodeStatus::Running {
                     ended.status = NodeStatus::Failed;
@@ -261,7 +276,7 @@ impl Session {
             })
             .collect();
         for node in open {
-            self.put_node(node, moment);
+            self.put_reported(node, moment);
         }
         self.signals = OrdMap::new();
         self.status = status;
@@ -270,12 +285,14 @@ impl Session {
 
     fn ensure_node(&mut self, node_id: &NodeId, moment: Moment) {
         if !self.nodes.contains_key(node_id) {
-            self.put_node(Node::pending(node_id.clone(), None, None), moment);
+            let named = self.origin.node_of_instance(node_id).and_then(|of| self.nodes.get(of));
+            let (name, kind) = named.map_or((None, None), |of| (of.snapshot.name.clone(), of.snapshot.kind.clone()));
+            self.put_reported(Node::pending(node_id.clone(), name, kind), moment);
         }
     }
 
     /// The only way a node enters the state: it keeps the counts, the active set and `since` true.
-    fn put_node(&mut self, node: Node, moment: Moment) {
+    pub(super) fn put_node(&mut self, node: Node, moment: Moment) {
         let id = node.snapshot.id.clone();
         let status = node.snapshot.status;
         let as_before =

@@ -54,24 +54,29 @@ pub enum Command {
     /// Paused → running.
     Resume,
     /// Running → completed. Refused while a node is running or suspended.
+    #[serde(rename_all = "camelCase")]
     Complete {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         outputs: Option<Value>,
     },
     /// Running or paused → failed.
+    #[serde(rename_all = "camelCase")]
     Fail { error: String },
     /// A person's way to end a run early: running or paused → failed.
+    #[serde(rename_all = "camelCase")]
     Stop {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Anything not ended → cancelled.
+    #[serde(rename_all = "camelCase")]
     Cancel {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
     /// Report a node's status, or new facts about it under the same status.
+    #[serde(rename_all = "camelCase")]
     SetNodeStatus {
         node_id: NodeId,
         status: NodeStatus,
@@ -95,6 +100,7 @@ pub enum Command {
         next_ids: Option<Vec<NodeId>>,
     },
     /// Add to a node's and the session's token counts and cost.
+    #[serde(rename_all = "camelCase")]
     RecordUsage {
         node_id: NodeId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,29 +111,41 @@ pub enum Command {
         input_tokens: u64,
         #[ts(type = "number")]
         output_tokens: u64,
+        /// Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        cached_input_tokens: Option<u64>,
+        /// Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        reasoning_tokens: Option<u64>,
         #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
         #[ts(type = "number", optional)]
         #[schema(value_type = Option<f64>)]
         cost_usd: Option<Decimal>,
     },
     /// Set one entry of the context data; `null` removes it.
+    #[serde(rename_all = "camelCase")]
     SetContext {
         key: String,
         #[ts(type = "unknown")]
         value: Value,
     },
     /// Replace the proposal the run works on.
+    #[serde(rename_all = "camelCase")]
     SetProposal {
         #[ts(type = "unknown")]
         proposal: Value,
     },
     /// Hand a payload to a running or suspended node.
+    #[serde(rename_all = "camelCase")]
     Signal {
         node_id: NodeId,
         #[ts(type = "unknown")]
         payload: Value,
     },
     /// Store a finished message. The server makes the id when none is given.
+    #[serde(rename_all = "camelCase")]
     AddMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message_id: Option<Uuid>,
@@ -149,6 +167,7 @@ pub enum Command {
         token_count: Option<u64>,
     },
     /// Store a memory. The server makes the id when none is given.
+    #[serde(rename_all = "camelCase")]
     AddMemory {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         memory_id: Option<Uuid>,

@@ -7,19 +7,33 @@ use serde_json::Value;
 use super::event::MemoryRow;
 use super::validate::validate;
 use super::{
-    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStatus, OutputRef, Refusal, Session, SessionStatus,
-    limits,
+    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus, OutputRef, Refusal,
+    Session, SessionStatus, Timestamp, limits,
 };
 
-/// Decides a command against a state.
+/// As [`decide_at`], whenever that is: an ended session refuses every command.
+///
+/// # Errors
+///
+/// As [`decide_at`].
+pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+    decide_command(session, command, None)
+}
+
+/// Decides a command against a state, at a time.
 ///
 /// The answer depends on the arguments alone. An empty list means that the command is accepted and
 /// changes nothing. The events take effect in order, through [`Session::apply`].
 ///
 /// # Errors
 ///
-/// The [`Refusal`] says why; nothing has changed then. An ended session refuses every command.
-pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+/// The [`Refusal`] says why; nothing has changed then. An ended session refuses every command, but what its
+/// nodes used and said, and what is remembered of it, up to [`limits::LATE_MILLIS`] after its end.
+pub fn decide_at(session: &Session, command: &Command, at: Timestamp) -> Result<Vec<Event>, Refusal> {
+    decide_command(session, command, Some(at))
+}
+
+fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -> Result<Vec<Event>, Refusal> {
     validate(command)?;
     let kind = command.kind();
     match command {
@@ -39,17 +53,10 @@ pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusa
             transition(session, kind, cancellable, Event::Cancelled { reason: reason.clone() })
         }
         Command::SetNodeStatus { .. } => set_node_status(session, command),
-        Command::RecordUsage { node_id, agent_id, model, input_tokens, output_tokens, cost_usd } => {
-            require_live(session, kind)?;
+        Command::RecordUsage { node_id, .. } => {
+            require_live_or_late(session, kind, at)?;
             require_room_for(session, node_id)?;
-            Ok(vec![Event::UsageRecorded {
-                node_id: node_id.clone(),
-                agent_id: agent_id.clone(),
-                model: model.clone(),
-                input_tokens: *input_tokens,
-                output_tokens: *output_tokens,
-                cost_usd: cost_usd.unwrap_or_default(),
-            }])
+            Ok(usage(command).into_iter().collect())
         }
         Command::SetContext { key, value } => set_context(session, kind, key, value),
         Command::SetProposal { proposal } => {
@@ -57,8 +64,8 @@ pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusa
             Ok(vec![Event::ProposalSet { proposal: Arc::new(proposal.clone()) }])
         }
         Command::Signal { node_id, payload } => signal(session, kind, node_id, payload),
-        Command::AddMessage { .. } => add_message(session, command),
-        Command::AddMemory { .. } => add_memory(session, command),
+        Command::AddMessage { .. } => add_message(session, command, at),
+        Command::AddMemory { .. } => add_memory(session, command, at),
     }
 }
 
@@ -81,15 +88,20 @@ fn require_live(session: &Session, command: &'static str) -> Result<(), Refusal>
     if session.status.is_live() { Ok(()) } else { Err(Refusal::SessionTransition { command, status: session.status }) }
 }
 
+fn require_live_or_late(session: &Session, command: &'static str, at: Option<Timestamp>) -> Result<(), Refusal> {
+    if at.is_some_and(|at| session.takes_late(at)) { Ok(()) } else { require_live(session, command) }
+}
+
 fn require_not_ended(session: &Session, command: &'static str) -> Result<(), Refusal> {
     if session.status.is_ended() { Err(Refusal::SessionTransition { command, status: session.status }) } else { Ok(()) }
 }
 
-/// With a graph, only its own nodes exist; without one, nodes appear as they are first named.
+/// With a graph, only its own nodes and their instances exist; without one, nodes appear as they are first named.
 fn require_room_for(session: &Session, node_id: &NodeId) -> Result<(), Refusal> {
+    let is_closed = session.status.is_ended();
     if session.nodes.contains_key(node_id) {
         Ok(())
-    } else if session.origin.graph.is_some() {
+    } else if is_closed || session.origin.graph.is_some() && session.origin.node_of_instance(node_id).is_none() {
         Err(Refusal::UnknownNode { node_id: node_id.clone() })
     } else if session.nodes.len() >= limits::NODES {
         Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES })
@@ -98,10 +110,37 @@ fn require_room_for(session: &Session, node_id: &NodeId) -> Result<(), Refusal> 
     }
 }
 
+fn usage(command: &Command) -> Option<Event> {
+    let Command::RecordUsage {
+        node_id,
+        agent_id,
+        model,
+        input_tokens,
+        output_tokens,
+        cached_input_tokens,
+        reasoning_tokens,
+        cost_usd,
+    } = command
+    else {
+        return None;
+    };
+    Some(Event::UsageRecorded {
+        node_id: node_id.clone(),
+        agent_id: agent_id.clone(),
+        model: model.clone(),
+        input_tokens: *input_tokens,
+        output_tokens: *output_tokens,
+        cached_input_tokens: *cached_input_tokens,
+        reasoning_tokens: *reasoning_tokens,
+        cost_usd: *cost_usd,
+    })
+}
+
 /// What follows a node is among its next nodes in the graph; without a graph anything may.
 fn require_next(session: &Session, node_id: &NodeId, next_ids: &[NodeId]) -> Result<(), Refusal> {
     let graph = session.origin.graph.as_ref();
-    let known = graph.and_then(|graph| graph.nodes.get(node_id)).map(|node| &node.next_ids);
+    let node = session.origin.node_of_instance(node_id).unwrap_or(node_id);
+    let known = graph.and_then(|graph| graph.nodes.get(node)).map(|node| &node.next_ids);
     if known.is_some_and(|known| next_ids.iter().any(|next| !known.contains(next))) {
         return Err(Refusal::Invalid { field: "nextIds", problem: "must be among the node's nextIds in the graph" });
     }
@@ -125,18 +164,18 @@ fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, R
     require_live(session, command.kind())?;
     require_room_for(session, node_id)?;
     require_next(session, node_id, next_ids.as_deref().unwrap_or_default())?;
-    let known = session.nodes.get(node_id);
-    let from = known.map_or(NodeStatus::Pending, |node| node.snapshot.status);
+    let known = session.nodes.get(node_id).zip(session.reported(node_id));
+    let from = known.map_or(NodeStatus::Pending, |(_, reported)| reported.status);
     if from != *status && !from.may_become(*status) {
         return Err(Refusal::NodeTransition { node_id: node_id.clone(), from, to: *status });
     }
-    if from == *status && known.is_some_and(|node| says_nothing_new(node, command)) {
+    if from == *status && known.is_some_and(|(node, reported)| says_nothing_new(node, reported, command)) {
         return Ok(Vec::new());
     }
     Ok(vec![Event::NodeStatusChanged {
         node_id: node_id.clone(),
         status: *status,
-        attempt: next_attempt(known.and_then(|node| node.snapshot.attempt), from, *status),
+        attempt: next_attempt(known.and_then(|(_, reported)| reported.attempt), from, *status),
         name: name.clone(),
         node_type: node_type.clone(),
         progress: *progress,
@@ -160,7 +199,7 @@ fn next_attempt(attempt: Option<u32>, from: NodeStatus, to: NodeStatus) -> Optio
     }
 }
 
-fn says_nothing_new(node: &Node, command: &Command) -> bool {
+fn says_nothing_new(node: &Node, held: &NodeStateSnapshot, command: &Command) -> bool {
     fn same<T: PartialEq>(given: &Option<T>, held: &Option<T>) -> bool {
         given.is_none() || given == held
     }
@@ -170,7 +209,6 @@ fn says_nothing_new(node: &Node, command: &Command) -> bool {
     let Command::SetNodeStatus { name, node_type, progress, error, output, input, next_ids, .. } = command else {
         return true;
     };
-    let held = &node.snapshot;
     same(name, &held.name)
         && same(node_type, &held.kind)
         && same(progress, &held.progress)
@@ -215,7 +253,7 @@ fn signal(session: &Session, command: &'static str, node_id: &NodeId, payload: &
     if session.origin.graph.is_some() {
         require_room_for(session, node_id)?;
     }
-    if !session.node_status(node_id).is_some_and(NodeStatus::is_active) {
+    if !session.reported(node_id).is_some_and(|node| node.status.is_active()) {
         return Err(Refusal::NotWaiting { node_id: node_id.clone() });
     }
     if session.signals.contains_key(node_id) {
@@ -226,13 +264,13 @@ fn signal(session: &Session, command: &'static str, node_id: &NodeId, payload: &
 
 const MISSING_ID: Refusal = Refusal::Invalid { field: "id", problem: "must be assigned before deciding" };
 
-fn add_message(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+fn add_message(session: &Session, command: &Command, at: Option<Timestamp>) -> Result<Vec<Event>, Refusal> {
     let Command::AddMessage { message_id, node_id, agent_id, agent_name, role, content, is_thinking, token_count } =
         command
     else {
         return Ok(Vec::new());
     };
-    require_live(session, command.kind())?;
+    require_live_or_late(session, command.kind(), at)?;
     require_room_for(session, node_id)?;
     Ok(vec![Event::MessageAdded(MessageAdded {
         message_id: message_id.ok_or(MISSING_ID)?,
@@ -246,11 +284,11 @@ fn add_message(session: &Session, command: &Command) -> Result<Vec<Event>, Refus
     })])
 }
 
-fn add_memory(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+fn add_memory(session: &Session, command: &Command, at: Option<Timestamp>) -> Result<Vec<Event>, Refusal> {
     let Command::AddMemory { memory_id, agent_id, content, embedding, metadata } = command else {
         return Ok(Vec::new());
     };
-    require_live(session, command.kind())?;
+    require_live_or_late(session, command.kind(), at)?;
     Ok(vec![Event::MemoryAdded(MemoryAdded {
         memory_id: memory_id.ok_or(MISSING_ID)?,
         agent_id: agent_id.clone(),

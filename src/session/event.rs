@@ -193,12 +193,14 @@ pub enum Event {
     Paused,
     Resumed,
     /// Pending nodes become `skipped`.
+    #[serde(rename_all = "camelCase")]
     Completed {
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         outputs: Option<Arc<Value>>,
     },
     /// Pending and suspended nodes become `skipped`, running ones `failed`.
+    #[serde(rename_all = "camelCase")]
     Failed {
         error: String,
         /// True when a person stopped the run, rather than the run failing by itself.
@@ -207,10 +209,12 @@ pub enum Event {
         stopped: bool,
     },
     /// Nodes end as on `failed`.
+    #[serde(rename_all = "camelCase")]
     Cancelled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    #[serde(rename_all = "camelCase")]
     NodeStatusChanged {
         node_id: NodeId,
         status: NodeStatus,
@@ -236,6 +240,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_ids: Option<Vec<NodeId>>,
     },
+    #[serde(rename_all = "camelCase")]
     UsageRecorded {
         node_id: NodeId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,21 +251,33 @@ pub enum Event {
         input_tokens: u64,
         #[ts(type = "number")]
         output_tokens: u64,
-        #[serde(with = "super::node::usd")]
-        #[ts(type = "number")]
-        #[schema(value_type = f64)]
-        cost_usd: Decimal,
+        /// Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        cached_input_tokens: Option<u64>,
+        /// Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "number", optional)]
+        reasoning_tokens: Option<u64>,
+        /// Absent when nobody knows: usage of a model without a price, for which no cost was given.
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
+        #[ts(type = "number", optional)]
+        #[schema(value_type = Option<f64>)]
+        cost_usd: Option<Decimal>,
     },
+    #[serde(rename_all = "camelCase")]
     ContextSet {
         key: String,
         /// `null`: the entry was removed.
         #[ts(type = "unknown")]
         value: Arc<Value>,
     },
+    #[serde(rename_all = "camelCase")]
     ProposalSet {
         #[ts(type = "unknown")]
         proposal: Arc<Value>,
     },
+    #[serde(rename_all = "camelCase")]
     Signalled {
         node_id: NodeId,
         #[ts(type = "unknown")]

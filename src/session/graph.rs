@@ -8,7 +8,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use super::validate::json;
-use super::{NodeId, limits};
+use super::{Driver, NodeId, limits};
 
 /// One node of a workflow graph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
@@ -94,12 +94,13 @@ impl GraphDefinition {
     /// The type of the nodes that a cycle must pass through.
     pub const LOOP: &'static str = "loop";
 
-    /// Checks that the graph can be run.
+    /// Checks what every engine needs. What a graph means belongs to the engine: it may have cycles of
+    /// any kind, and nodes that are reached only while it runs.
     ///
     /// # Errors
     ///
     /// The first fault found, in the order of [`GraphError`]'s checks: texts and keys, the start,
-    /// dangling edges, nodes out of reach, cycles without a `loop` node.
+    /// dangling edges.
     pub fn validate(&self) -> Result<(), GraphError> {
         if self.nodes.len() > limits::NODES {
             return Err(GraphError::TooManyNodes(self.nodes.len()));
@@ -118,9 +119,30 @@ impl GraphDefinition {
         if !self.nodes.contains_key(&self.start_node_id) {
             return Err(GraphError::MissingStart(self.start_node_id.clone()));
         }
-        self.check_edges()?;
+        self.check_edges()
+    }
+
+    /// Checks that the built-in engine can run the graph.
+    ///
+    /// # Errors
+    ///
+    /// As [`GraphDefinition::validate`], then nodes out of reach, and cycles without a `loop` node.
+    pub fn validate_for_builtin(&self) -> Result<(), GraphError> {
+        self.validate()?;
         self.check_reachable()?;
         self.check_cycles()
+    }
+
+    /// As the engine that is to run it wants it.
+    ///
+    /// # Errors
+    ///
+    /// As [`GraphDefinition::validate`] or [`GraphDefinition::validate_for_builtin`].
+    pub fn validate_for(&self, driver: Driver) -> Result<(), GraphError> {
+        match driver {
+            Driver::External => self.validate(),
+            Driver::Builtin => self.validate_for_builtin(),
+        }
     }
 
     fn check_edges(&self) -> Result<(), GraphError> {
@@ -263,7 +285,7 @@ mod tests {
             (nodes(&[("a", "", &[])]), GraphError::BadText(id("a"))),
         ];
         for (graph, expected) in cases {
-            assert_eq!(graph.validate(), Err(expected));
+            assert_eq!(graph.validate_for_builtin(), Err(expected));
         }
         let mut start = nodes(&[("a", "x", &[])]);
         start.start_node_id = id("z");
@@ -273,7 +295,21 @@ mod tests {
     #[test]
     fn a_cycle_through_a_loop_node_is_fine() {
         let looped = nodes(&[("a", "x", &["b"]), ("b", "loop", &["a", "c"]), ("c", "end", &[])]);
-        assert_eq!(looped.validate(), Ok(()));
+        assert_eq!(looped.validate_for_builtin(), Ok(()));
+    }
+
+    #[test]
+    fn other_engines_may_have_any_cycle_and_nodes_that_nothing_leads_to() {
+        for foreign in [
+            nodes(&[("agent", "x", &["tools"]), ("tools", "x", &["agent"])]),
+            nodes(&[("a", "x", &["a"])]),
+            nodes(&[("router", "x", &[]), ("worker", "x", &[])]),
+        ] {
+            assert_eq!(foreign.validate_for(Driver::External), Ok(()));
+            assert!(foreign.validate_for(Driver::Builtin).is_err());
+        }
+        let dangling = nodes(&[("a", "x", &["b"])]);
+        assert!(matches!(dangling.validate_for(Driver::External), Err(GraphError::MissingNext { .. })));
     }
 
     #[test]
@@ -288,6 +324,6 @@ mod tests {
             })
             .collect();
         let chain = graph(serde_json::json!({"name": "g", "nodes": nodes, "startNodeId": ids[0]}));
-        assert_eq!(chain.validate(), Ok(()));
+        assert_eq!(chain.validate_for_builtin(), Ok(()));
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, GraphDefinition, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin, OutputRef,
-    PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp, limits, validate,
+    ContextValue, GraphDefinition, Instances, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin,
+    OutputRef, PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp, limits, validate,
 };
 
 /// Everything of a state that its `created` event does not already say.
@@ -34,6 +34,8 @@ pub struct Keyframe {
     #[serde(default, deserialize_with = "super::event::present", skip_serializing_if = "Option::is_none")]
     outputs: Option<Arc<Value>>,
     nodes: Vec<KeyframeNode>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    instances: BTreeMap<NodeId, Instances>,
     total_tokens: u64,
     #[serde(with = "rust_decimal::serde::str")]
     total_cost_usd: Decimal,
@@ -110,6 +112,7 @@ impl Keyframe {
                     since: node.since,
                 })
                 .collect(),
+            instances: session.instances.iter().map(|(id, of)| (id.clone(), of.clone())).collect(),
             total_tokens: session.total_tokens,
             total_cost_usd: session.total_cost_usd,
             context: session.context.iter().map(|(key, value)| (key.clone(), Arc::clone(value.value()))).collect(),
@@ -146,9 +149,7 @@ impl Keyframe {
         if statuses.len() != self.nodes.len() {
             return wrong("nodes", "must have different ids");
         }
-        if graph.is_some_and(|graph| !graph.nodes.keys().eq(statuses.keys().copied())) {
-            return wrong("nodes", "must be those of the graph");
-        }
+        self.check_graph(graph)?;
         self.nodes.iter().try_for_each(KeyframeNode::check)?;
         validate::optional(self.error.as_deref(), |error| validate::text("error", error, limits::ERROR_BYTES))?;
         validate::optional(self.proposal.as_deref(), |proposal| validate::json("proposal", proposal))?;
@@ -166,6 +167,36 @@ impl Keyframe {
         }
         if self.total_cost_usd.is_sign_negative() {
             return wrong("totalCostUsd", "must not be negative");
+        }
+        Ok(())
+    }
+
+    /// With a graph, the nodes are those of the graph and their instances, with the right summaries.
+    fn check_graph(&self, graph: Option<&GraphDefinition>) -> Result<(), Refusal> {
+        let wrong = |field, problem| Err(Refusal::Invalid { field, problem });
+        let Some(graph) = graph else {
+            return if self.instances.is_empty() { Ok(()) } else { wrong("instances", "need a graph") };
+        };
+        let (mut own, mut instances) = (0, BTreeMap::<&NodeId, Vec<&NodeStateSnapshot>>::new());
+        for KeyframeNode { node, .. } in &self.nodes {
+            match graph.node_of_instance(&node.id) {
+                Some(of) => instances.entry(of).or_default().push(node),
+                None if graph.nodes.contains_key(&node.id) => own += 1,
+                None => return wrong("nodes", "must be those of the graph"),
+            }
+        }
+        if own != graph.nodes.len() {
+            return wrong("nodes", "must be those of the graph");
+        }
+        if !instances.keys().copied().eq(self.instances.keys()) {
+            return wrong("instances", "must be those of the nodes");
+        }
+        for (id, of) in &self.instances {
+            KeyframeNode { node: of.reported.clone(), output: None, input: None, since: None }.check()?;
+            if of.reported.id != *id {
+                return wrong("instances", "must carry the ids of their nodes");
+            }
+            of.check(instances.get(id).into_iter().flatten().copied())?;
         }
         Ok(())
     }
@@ -270,6 +301,7 @@ impl Keyframe {
             outputs: self.outputs.clone(),
             node_counts: NodeCounts::of(nodes.values().map(|node| node.snapshot.status)),
             nodes,
+            instances: self.instances.iter().map(|(id, of)| (id.clone(), of.clone())).collect(),
             active,
             total_tokens: self.total_tokens,
             total_cost_usd: self.total_cost_usd,

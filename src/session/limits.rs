@@ -4,6 +4,8 @@
 pub const NODES: usize = 10_000;
 /// Bytes of a node's id.
 pub const NODE_ID_BYTES: usize = 256;
+/// Bytes of what tells the instances of a node apart.
+pub const INSTANCE_KEY_BYTES: usize = 128;
 /// Bytes of a name, a node type, a context key, a model's name, a reason.
 pub const NAME_BYTES: usize = 1_024;
 /// Bytes of an error text; it is part of every snapshot.
@@ -23,6 +25,8 @@ pub const NEXT_IDS: usize = 256;
 /// Levels of arrays and objects in one JSON value. Parsers, ours among them, stop at 128, and frames,
 /// events and stored states wrap a value in some more.
 pub const JSON_DEPTH: usize = 100;
+/// Milliseconds after a session's end in which what its nodes used and said is still taken.
+pub const LATE_MILLIS: i64 = 60_000;
 /// Sessions that a session descends from by forks.
 pub const FORKS: usize = 100;
 /// Commands in one all-or-nothing array.

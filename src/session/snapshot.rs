@@ -92,6 +92,15 @@ impl NodeCounts {
         *self.slot(status) -= 1;
     }
 
+    pub(super) fn finished(self) -> u32 {
+        self.completed.saturating_add(self.failed).saturating_add(self.skipped)
+    }
+
+    pub(super) fn total(self) -> u32 {
+        let open = self.pending.saturating_add(self.running).saturating_add(self.suspended);
+        open.saturating_add(self.finished())
+    }
+
     fn slot(&mut self, status: NodeStatus) -> &mut u32 {
         match status {
             NodeStatus::Pending => &mut self.pending,

@@ -9,7 +9,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Driver, GraphDefinition, Moment, Node, NodeCounts, NodeId, Revision, SessionId, SessionStatus, Timestamp};
+use super::{
+    Driver, GraphDefinition, Instances, Moment, Node, NodeCounts, NodeId, Revision, SessionId, SessionStatus, Timestamp,
+};
 
 /// What was settled when the session was created and never changes.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +96,8 @@ pub struct Session {
     pub proposal: Option<Arc<Value>>,
     pub outputs: Option<Arc<Value>>,
     pub nodes: OrdMap<NodeId, Arc<Node>>,
+    /// The graph's nodes that have instances, with what their summaries are made of.
+    pub instances: OrdMap<NodeId, Instances>,
     /// The running and suspended nodes.
     pub active: OrdSet<NodeId>,
     /// How many nodes stand in each status. Always equal to a recount of `nodes`.

@@ -28,13 +28,29 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             optional(input.as_ref(), |value| json("input", value))?;
             optional(next_ids.as_deref(), next)
         }
-        Command::RecordUsage { node_id, agent_id, model, input_tokens, output_tokens, .. } => {
+        Command::RecordUsage {
+            node_id,
+            agent_id,
+            model,
+            input_tokens,
+            output_tokens,
+            cached_input_tokens,
+            reasoning_tokens,
+            cost_usd: _,
+        } => {
             id("nodeId", node_id.as_str())?;
             optional(agent_id.as_deref(), |value| id("agentId", value))?;
             optional(model.as_deref(), |value| name("model", value))?;
             if (*input_tokens).max(*output_tokens) > limits::TOKENS {
                 return Err(Refusal::Invalid {
                     field: "inputTokens and outputTokens",
+                    problem: "must not exceed 1000000000000",
+                });
+            }
+            // Not compared with those: some providers count them in, others beside.
+            if (*cached_input_tokens).max(*reasoning_tokens).is_some_and(|tokens| tokens > limits::TOKENS) {
+                return Err(Refusal::Invalid {
+                    field: "cachedInputTokens and reasoningTokens",
                     problem: "must not exceed 1000000000000",
                 });
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::validate::{self, validate};
-use super::{ApplyError, Command, Created, Event, Recorded, Refusal, Session, decide};
+use super::{ApplyError, Command, Created, Event, Recorded, Refusal, Session, decide_at};
 
 /// Why an event cannot have been recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +37,7 @@ impl Session {
         };
         let mut next = self.clone();
         next.apply(recorded)?;
-        let decided = decide(self, &command)?;
+        let decided = decide_at(self, &command, recorded.at)?;
         let [decided] = decided.as_slice() else { return Err(Implausible::Different) };
         if !is_same(decided, &recorded.event) {
             return Err(Implausible::Different);
@@ -62,7 +62,8 @@ pub fn check_created(created: &Created) -> Result<(), Refusal> {
         }
     }
     if let Some(graph) = &created.graph {
-        graph.validate().map_err(|_| Refusal::Invalid { field: "graph", problem: "cannot be run" })?;
+        let problem = "cannot be run";
+        graph.validate_for(created.driver).map_err(|_| Refusal::Invalid { field: "graph", problem })?;
     }
     match &created.forked {
         Some(forked) => forked.state.check(created.graph.as_deref()),
@@ -110,16 +111,25 @@ fn command_behind(event: &Event) -> Option<Command> {
             input: input.as_ref().map(owned),
             next_ids: next_ids.clone(),
         },
-        Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd } => {
-            Command::RecordUsage {
-                node_id: node_id.clone(),
-                agent_id: agent_id.clone(),
-                model: model.clone(),
-                input_tokens: *input_tokens,
-                output_tokens: *output_tokens,
-                cost_usd: Some(*cost_usd),
-            }
-        }
+        Event::UsageRecorded {
+            node_id,
+            agent_id,
+            model,
+            input_tokens,
+            output_tokens,
+            cached_input_tokens,
+            reasoning_tokens,
+            cost_usd,
+        } => Command::RecordUsage {
+            node_id: node_id.clone(),
+            agent_id: agent_id.clone(),
+            model: model.clone(),
+            input_tokens: *input_tokens,
+            output_tokens: *output_tokens,
+            cached_input_tokens: *cached_input_tokens,
+            reasoning_tokens: *reasoning_tokens,
+            cost_usd: *cost_usd,
+        },
         Event::ContextSet { key, value } => Command::SetContext { key: key.clone(), value: owned(value) },
         Event::ProposalSet { proposal } => Command::SetProposal { proposal: owned(proposal) },
         Event::Signalled { node_id, payload } => Command::Signal { node_id: node_id.clone(), payload: owned(payload) },

@@ -80,9 +80,10 @@ impl Import {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] when somebody took the id meanwhile.
-    pub async fn add_session(&mut self, first: &Session) -> Result<(), StorageError> {
-        self.run(async |connection| insert_row(connection, first, None).await).await
+    /// [`StorageError::Constraint`] when somebody took the id meanwhile, or a session was made under the
+    /// same idempotency key.
+    pub async fn add_session(&mut self, first: &Session, key: Option<&str>) -> Result<(), StorageError> {
+        self.run(async |connection| insert_row(connection, first, key).await).await
     }
 
     /// Stores events, with the usage they record.

@@ -60,7 +60,7 @@ impl<'a> UsageArrays<'a> {
     pub fn of(batch: &Batch<'a>) -> Self {
         let mut arrays = Self::default();
         for row in &batch.events {
-            if let Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd } =
+            if let Event::UsageRecorded { node_id, agent_id, model, input_tokens, output_tokens, cost_usd, .. } =
                 &row.recorded.event
             {
                 let key = (
@@ -73,7 +73,7 @@ impl<'a> UsageArrays<'a> {
                 sum.calls += 1;
                 sum.input_tokens = sum.input_tokens.saturating_add(bigint(*input_tokens));
                 sum.output_tokens = sum.output_tokens.saturating_add(bigint(*output_tokens));
-                sum.cost_usd = sum.cost_usd.saturating_add(*cost_usd);
+                sum.cost_usd = sum.cost_usd.saturating_add(cost_usd.unwrap_or_default());
             }
         }
         arrays

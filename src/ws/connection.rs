@@ -25,7 +25,7 @@ use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::Opening;
 use super::viewer::{Progress, Viewer};
 use crate::hub::{Chunk, HubError};
-use crate::protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame, Subscribe};
+use crate::protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame, Subscribe};
 use crate::session::SessionId;
 
 /// Time between two pings, give or take a fifth so that clients do not beat together.
@@ -240,7 +240,7 @@ impl Connection {
     /// Returns the code to close with, if this is the end.
     async fn receive(&mut self, message: Message) -> Option<CloseCode> {
         match message {
-            Message::Text(text) => match serde_json::from_str::<ClientFrame>(&text) {
+            Message::Text(text) => match ClientFrame::read(&text) {
                 Ok(frame) => return self.handle(frame, &text).await,
                 Err(error) => self.complain(&text, &format!("not a frame of this protocol: {error}")),
             },
@@ -259,9 +259,9 @@ impl Connection {
         if said.session_id.is_none()
             && let Some(replay) = &self.replay
         {
-            said.session_id = serde_json::value::to_raw_value(&replay.session_id()).ok();
+            said.session_id = Some(replay.session_id().into());
         }
-        self.socket.send(frames::error_about(&said, ErrorCode::BadRequest, problem));
+        self.socket.send(frames::error_about(said.id, said.session_id, ErrorCode::BadRequest, problem));
     }
 
     async fn handle(&mut self, frame: ClientFrame, text: &str) -> Option<CloseCode> {

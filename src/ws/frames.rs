@@ -4,9 +4,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::said::Said;
 use crate::hub::{HubError, Publication, RecordedFrame};
-use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
+use crate::protocol::{CloseCode, ErrorCode, Given, ServerFrame};
 use crate::session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 use crate::storage::{Constraint, StoredEvent};
 
@@ -131,27 +130,13 @@ pub(super) fn stored_message(revision: Revision, message: Message) -> Bytes {
 }
 
 pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {
-    let (message, retryable) = (message.to_owned(), code.is_retryable());
-    text(&ServerFrame::Error { id, session_id, code, message, retryable })
+    error_about(id.map(Into::into), session_id.map(Into::into), code, message)
 }
 
-/// An error that answers a frame which cannot be carried out, with what it said of itself.
-pub(super) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes {
-    // `ServerFrame::Error`, but for ids that may be anything.
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct ErrorFrame<'a> {
-        r#type: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<&'a RawValue>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        session_id: Option<&'a RawValue>,
-        code: ErrorCode,
-        message: &'a str,
-        retryable: bool,
-    }
-    let (id, session_id) = (said.id.as_deref(), said.session_id.as_deref());
-    text(&ErrorFrame { r#type: "error", id, session_id, code, message, retryable: code.is_retryable() })
+/// As [`error_frame`], about a frame that was not understood.
+pub(super) fn error_about(id: Option<Given>, session_id: Option<Given>, code: ErrorCode, message: &str) -> Bytes {
+    let (message, retryable) = (message.to_owned(), code.is_retryable());
+    text(&ServerFrame::Error { id, session_id, code, message, retryable })
 }
 
 pub(super) fn hub_error(id: Option<String>, session_id: SessionId, error: &HubError) -> Bytes {
@@ -165,6 +150,7 @@ pub fn error_code(error: &HubError) -> ErrorCode {
         HubError::Refused(refusal) => refusal.into(),
         HubError::NotFound => ErrorCode::NotFound,
         HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow) => ErrorCode::NotFound,
+        HubError::Constraint(Constraint::CreationKeyUsed) => ErrorCode::IdempotencyKeyReused,
         HubError::Constraint(_) => ErrorCode::Conflict,
         HubError::CannotRun(_) => ErrorCode::InvalidGraph,
         HubError::Unavailable => ErrorCode::Unavailable,

@@ -23,7 +23,7 @@ fn small_json() -> impl Strategy<Value = Value> {
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
-    let node = || prop::sample::select(vec!["a", "b", "c", "x"]);
+    let node = || prop::sample::select(vec!["a", "b", "c", "x", "a#1", "a#2", "c#x"]);
     let status =
         prop::sample::select(vec!["pending", "running", "running", "completed", "failed", "skipped", "suspended"]);
     let optional = |value: BoxedStrategy<Value>| prop_oneof![2 => Just(Value::Null), 1 => value].boxed();
@@ -148,6 +148,19 @@ proptest! {
             prop_assert_eq!(state.active.iter().collect::<Vec<_>>(), active);
             let bytes = |(key, entry): (&String, _)| key.len() + serde_json::to_string(entry).unwrap().len();
             prop_assert_eq!(state.context_bytes, state.context.iter().map(bytes).sum::<usize>());
+            for (id, instances) in &state.instances {
+                let of = |(instance, _): &(&relive::session::NodeId, _)| state.origin.node_of_instance(instance) == Some(id);
+                let statuses: Vec<_> = state.nodes.iter().filter(of).map(|(_, node)| node.snapshot.status).collect();
+                let shown = state.nodes[id].snapshot.status;
+                let reported = Some(instances.reported.status).filter(|status| status.as_str() != "pending");
+                let expected = ["running", "suspended", "pending", "failed", "completed", "skipped"]
+                    .into_iter()
+                    .find(|wanted| statuses.iter().chain(&reported).any(|status| status.as_str() == *wanted));
+                prop_assert_eq!(Some(shown.as_str()), expected);
+                let used = |node: &relive::session::NodeStateSnapshot| node.token_usage.map_or(0, |used| used.input_tokens);
+                let sum: u64 = state.nodes.iter().filter(of).map(|(_, node)| used(&node.snapshot)).sum();
+                prop_assert_eq!(used(&state.nodes[id].snapshot), sum + used(&instances.reported));
+            }
             if state.status.is_ended() {
                 prop_assert!(state.active.is_empty() && state.signals.is_empty());
             }

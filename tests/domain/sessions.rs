@@ -1,6 +1,6 @@
 //! Every transition of a session, as section 2 of the protocol has it.
 
-use relive::session::{Refusal, SessionStatus, SessionStatus::*};
+use relive::session::{Command, NodeStatus, Recorded, Refusal, SessionStatus, SessionStatus::*, Timestamp, decide_at};
 use serde_json::{Value, json};
 
 use super::support::Run;
@@ -128,4 +128,40 @@ fn nodes_end_with_their_session() {
     run.bring("left", relive::session::NodeStatus::Pending);
     run.must(json!({"type": "complete", "outputs": {"o": 1}}));
     assert_eq!(run.snapshot()["nodes"]["left"]["status"], "skipped");
+}
+
+#[test]
+fn what_nodes_used_and_said_is_taken_for_a_minute_after_the_end() {
+    let late = [
+        json!({"type": "recordUsage", "nodeId": "n", "inputTokens": 5, "outputTokens": 0}),
+        json!({"type": "addMessage", "messageId": uuid::Uuid::from_u128(1), "nodeId": "n", "content": "c"}),
+        json!({"type": "addMemory", "memoryId": uuid::Uuid::from_u128(2), "content": "c"}),
+    ];
+    for end in ["complete", "stop", "cancel"] {
+        let mut run = Run::at(SessionStatus::Running);
+        run.bring("n", NodeStatus::Completed);
+        run.must(json!({"type": end}));
+        let (status, ended) = (run.session.status, run.session.completed_at.unwrap());
+        let after = |millis: i64| Timestamp::from_millis(ended.as_millis() + millis).unwrap();
+        for command in &late {
+            let command: Command = serde_json::from_value(command.clone()).unwrap();
+            assert!(decide_at(&run.session, &command, after(60_001)).is_err());
+            let events = decide_at(&run.session, &command, after(60_000)).unwrap();
+            let (session_id, revision) = (run.session.id, run.session.revision + 1);
+            let recorded = |at| Recorded { session_id, revision, at, event: events[0].clone() };
+            assert!(run.session.clone().apply(&recorded(after(60_001))).is_err());
+            let mut next = run.session.clone();
+            next.apply(&recorded(after(60_000))).unwrap();
+            run.session = next;
+        }
+        assert_eq!((run.session.status, run.session.completed_at, run.session.total_tokens), (status, Some(ended), 5));
+        for refused in [
+            json!({"type": "setNodeStatus", "nodeId": "n", "status": "running"}),
+            json!({"type": "setContext", "key": "k", "value": 1}),
+            json!({"type": "recordUsage", "nodeId": "new", "inputTokens": 5, "outputTokens": 0}),
+        ] {
+            let command: Command = serde_json::from_value(refused).unwrap();
+            assert!(decide_at(&run.session, &command, after(1)).is_err(), "{command:?}");
+        }
+    }
 }

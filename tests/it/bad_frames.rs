@@ -87,10 +87,17 @@ async fn an_error_carries_the_id_of_a_frame_that_is_only_half_understood() {
     let error = socket.frame().await;
     assert_error(&error, "bad_request");
     assert_eq!((&error["id"], &error["sessionId"]), (&json!("c-1"), &json!(id)));
-    socket.send(json!({"type": "command", "id": 7, "sessionId": [], "command": 1})).await;
+    // As it was given, even where it can be no id.
+    socket.send(json!({"type": "command", "id": 7, "sessionId": "x", "command": 1})).await;
     let error = socket.frame().await;
     assert_error(&error, "bad_request");
-    assert_eq!((&error["id"], &error["sessionId"]), (&json!(7), &json!([])), "{error}");
+    assert_eq!((&error["id"], &error["sessionId"]), (&json!(7), &json!("x")));
+    socket.send(json!({"type": "subscribe", "sessionId": "no-uuid"})).await;
+    assert_eq!(socket.frame().await["sessionId"], "no-uuid");
+    socket.send(json!({"type": "command", "id": {}, "sessionId": [], "command": 1})).await;
+    let error = socket.frame().await;
+    assert_error(&error, "bad_request");
+    assert!(error.get("id").is_none() && error.get("sessionId").is_none(), "{error}");
     socket.send(json!({"type": "command", "command": 1, "id": "x".repeat(5_000)})).await;
     let error = socket.frame().await;
     assert_error(&error, "bad_request");
@@ -98,11 +105,53 @@ async fn an_error_carries_the_id_of_a_frame_that_is_only_half_understood() {
 }
 
 #[tokio::test]
-async fn fields_that_are_unknown_are_passed_over() {
+async fn fields_that_are_unknown_are_refused_and_the_nearest_named() {
     let server = TestServer::start().await;
+    let id = server.running_session().await;
     let mut socket = server.socket("/ws").await;
-    socket.send(json!({"type": "ping", "later": {"version": 2}})).await;
-    assert_eq!(socket.frame().await, json!({"type": "pong"}));
+    for (frame, problem) in [
+        (json!({"type": "ping", "later": {"version": 2}}), "later: unknown field"),
+        (json!({"type": "subscribe", "sessionId": id, "mod": "delta"}), "mod: unknown field; did you mean mode?"),
+        (json!({"type": "unsubscribe", "sessionId": id, "id": "u"}), "id: unknown field"),
+        (
+            json!({"type": "command", "id": "c", "sessionId": id, "command": {"type": "pause"}, "command_id": "k"}),
+            "command_id: unknown field; did you mean commandId?",
+        ),
+        (
+            json!({"type": "command", "id": "c", "sessionId": id, "commands": [{"type": "pause"}, {"type": "resume", "reason": "r"}]}),
+            "commands[1].reason: unknown field",
+        ),
+        (
+            json!({"type": "token", "sessionId": id, "nodeId": "a", "messageId": id, "text": "t", "is_thinking": true}),
+            "is_thinking: unknown field; did you mean isThinking?",
+        ),
+    ] {
+        socket.send(frame.clone()).await;
+        let error = socket.frame().await;
+        assert_error(&error, "bad_request");
+        assert!(error["message"].as_str().is_some_and(|message| message.contains(problem)), "{error}");
+        assert_eq!((error.get("id"), error.get("sessionId")), (frame.get("id"), frame.get("sessionId")));
+        socket.settle().await;
+    }
+    assert_eq!(server.session(&id).await["revision"], 2);
+}
+
+#[tokio::test]
+async fn sockets_with_unknown_parameters_are_closed_with_the_reason() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for path in [
+        "/ws?sesionId=1".to_owned(),
+        format!("/ws/sessions/{id}?mod=delta"),
+        format!("/ws/sessions/{id}/replay?sped=2"),
+        "/ws/sessions?stat=running".to_owned(),
+    ] {
+        let mut socket = server.socket(&path).await;
+        let error = socket.frame().await;
+        assert_error(&error, "bad_request");
+        assert!(error["message"].as_str().is_some_and(|text| text.contains("unknown query parameter")), "{error}");
+        assert_eq!(socket.close_code().await, 4501);
+    }
 }
 
 #[tokio::test]

@@ -96,6 +96,85 @@ async fn fields_of_wrong_types() {
 }
 
 #[tokio::test]
+async fn unknown_fields_are_refused_and_the_nearest_named() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for (method, path, accepted) in bodies(&id) {
+        for field in accepted.as_object().expect("an object").keys().filter(|field| *field != "type") {
+            // A letter too many, beside the right name and in its place.
+            let wrong = format!("{field}s");
+            let mut body = accepted.clone();
+            body[&wrong] = accepted[field].clone();
+            let mut misspelled = body.clone();
+            misspelled.as_object_mut().expect("an object").remove(field);
+            for body in [body, misspelled] {
+                let refused = raw(&server, &method, &path, body.to_string(), "bad_request").await;
+                let expected = format!("{wrong}: unknown field; did you mean {field}?");
+                assert_eq!(refused["detail"], expected, "{path}");
+            }
+        }
+    }
+    let commands = format!("/api/v1/sessions/{id}/commands");
+    for (path, body, expected) in [
+        (
+            &*commands,
+            json!([node("a", "running"), {"type": "addMessage", "nodeId": "a", "content": "c", "is_thinking": true}]),
+            "[1].is_thinking: unknown field; did you mean isThinking?",
+        ),
+        (
+            &commands,
+            json!({"type": "recordUsage", "nodeId": "a", "modle": "m", "inputTokens": 1, "outputTokens": 1}),
+            "modle: unknown field; did you mean model?",
+        ),
+        (&commands, json!({"type": "start", "metadata": {}}), "metadata: unknown field; known are type"),
+        (
+            "/api/v1/sessions",
+            json!({"graph": {"name": "g", "startNodeId": "a", "nodes": {"a": {"id": "a", "type": "t", "name": "A", "nextId": []}}}}),
+            "graph.nodes.a.nextId: unknown field; did you mean nextIds?",
+        ),
+        (
+            "/api/v1/groups",
+            json!({"name": "g", "id": "x"}),
+            "id: unknown field; known are defaultAgentIds, icon, name, systemPrompt",
+        ),
+    ] {
+        let refused = raw(&server, &Method::POST, path, body.to_string(), "bad_request").await;
+        assert_eq!(refused["detail"], expected);
+    }
+    assert_eq!(server.session(&id).await["revision"], 2);
+}
+
+#[tokio::test]
+async fn unknown_query_parameters_are_refused_and_the_nearest_named() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    for (path, expected) in [
+        ("/api/v1/sessions?stats=running", "stats: unknown query parameter; did you mean status?"),
+        ("/api/v1/sessions?limit=1&group_id=x", "group_id: unknown query parameter; did you mean groupId?"),
+        ("/api/v1/groups?page=2", "page: unknown query parameter; known are limit, cursor"),
+        (&format!("/api/v1/sessions/{id}?revison=1"), "revison: unknown query parameter; did you mean revision?"),
+        (&format!("/api/v1/sessions/{id}/entity?x"), "x: unknown query parameter; this address takes none"),
+    ] {
+        assert_eq!(server.refused(Method::GET, path, None, "bad_request").await["detail"], expected);
+    }
+    let path = format!("/api/v1/sessions/{id}/commands?dryRun=true");
+    server.refused(Method::POST, &path, Some(json!({"type": "pause"})), "bad_request").await;
+    assert_eq!(server.session(&id).await["status"], "running");
+}
+
+#[tokio::test]
+async fn what_was_read_can_be_changed_and_written_back() {
+    let server = TestServer::start().await;
+    let (_, mut group) = server.post("/api/v1/groups", json!({"name": "g"})).await;
+    group["name"] = json!("h");
+    let path = format!("/api/v1/groups/{}", group["id"].as_str().expect("an id"));
+    let (status, replaced) = server.call(Method::PUT, &path, Some(group.clone())).await;
+    assert_eq!((status.as_u16(), &replaced["name"]), (200, &json!("h")));
+    group["nam"] = json!("i");
+    server.refused(Method::PUT, &path, Some(group), "bad_request").await;
+}
+
+#[tokio::test]
 async fn commands_with_values_out_of_range() {
     let server = TestServer::start().await;
     let id = server.running_session().await;

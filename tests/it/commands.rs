@@ -73,9 +73,11 @@ async fn a_repeated_command_id_is_answered_as_the_first_time_and_done_once() {
     assert_eq!(socket.frame().await, ack("a", &id, 3));
     server.command(&id, context("n", json!(2))).await;
     // Also from another connection, as another command, under a revision that is no longer.
-    for (frame, again) in
-        [("b", json!({})), ("c", json!({"command": {"type": "pause"}})), ("d", json!({"expectedRevision": 2}))]
-    {
+    for (frame, again) in [
+        ("b", json!({})),
+        ("c", json!({"command": {"type": "pause", "key": null, "value": null}})),
+        ("d", json!({"expectedRevision": 2})),
+    ] {
         let mut another = server.socket("/ws").await;
         another.send(merge(merge(first.clone(), &again), &json!({"id": frame}))).await;
         let expected = merge(ack(frame, &id, 3), &json!({"duplicate": true}));

@@ -28,6 +28,8 @@ mod frontend_types;
 mod handle;
 mod harness;
 mod hub;
+mod idempotency;
+mod instances;
 mod kill;
 mod lists;
 mod live;

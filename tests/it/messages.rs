@@ -39,6 +39,34 @@ async fn a_message_goes_before_the_state_that_contains_it() {
 }
 
 #[tokio::test]
+async fn chunks_come_over_http_as_well() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let mut viewer = watch_with_messages(&server, &id, "").await;
+    let path = format!("/api/v1/sessions/{id}/tokens");
+    let message = Uuid::now_v7();
+    let chunk = |text: &str| json!({"nodeId": "n", "messageId": message, "text": text, "isThinking": true});
+    let (status, _) = server.post(&path, json!([chunk("one "), chunk("two ")])).await;
+    assert_eq!(status, 204);
+    server.post(&path, json!([chunk("three")])).await;
+    let mut text = String::new();
+    while text != "one two three" {
+        let frame = viewer.frame_of("token").await;
+        assert_eq!((&frame["messageId"], &frame["isThinking"]), (&json!(message), &json!(true)));
+        text += frame["text"].as_str().expect("a text");
+    }
+    assert_eq!(server.session(&id).await["revision"], 2, "nothing is stored");
+    let misspelled = json!([chunk("a"), {"nodeId": "n", "message_id": message, "text": "b"}]);
+    let refused = server.refused(Method::POST, &path, Some(misspelled), "bad_request").await;
+    assert_eq!(refused["detail"], "[1].message_id: unknown field; did you mean messageId?");
+    server.refused(Method::POST, &path, Some(json!(vec![chunk("x"); 1_001])), "too_large").await;
+    server.command(&id, json!({"type": "complete"})).await;
+    server.refused(Method::POST, &path, Some(json!([chunk("late")])), "illegal_transition").await;
+    let nowhere = format!("/api/v1/sessions/{message}/tokens");
+    server.refused(Method::POST, &nowhere, Some(json!([chunk("x")])), "not_found").await;
+}
+
+#[tokio::test]
 async fn messages_come_from_the_journal_too_in_revision_order() {
     let server = TestServer::start().await;
     let id = server.running_session().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::TestServer;
 
@@ -119,6 +119,111 @@ async fn every_operation_is_described_and_every_reference_leads_somewhere() {
     for (_, rest) in text.match_indices("\"#/").map(|(at, _)| text.split_at(at + 2)) {
         let pointer = rest.split('"').next().expect("a pointer");
         assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => resolved(document, document.pointer(&reference[1..]).expect("a schema")),
+        None => schema,
+    }
+}
+
+/// The objects that a body may be: one, or those told apart by `type`.
+fn objects<'a>(document: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
+    let schema = resolved(document, schema);
+    match schema["oneOf"].as_array() {
+        Some(alternatives) => alternatives.iter().flat_map(|one| objects(document, one)).collect(),
+        None if schema["properties"].is_object() => vec![schema],
+        None => Vec::new(),
+    }
+}
+
+/// A value that fits a schema; `None` where anything does.
+fn sample(document: &Value, schema: &Value) -> Option<Value> {
+    let schema = resolved(document, schema);
+    if let Some(alternatives) = schema["oneOf"].as_array() {
+        return alternatives.iter().find_map(|one| sample(document, one));
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        return Some(allowed[0].clone());
+    }
+    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str())?;
+    Some(match kind {
+        "string" if schema["format"] == "uuid" => json!("0198c0de-0000-7000-8000-000000000001"),
+        "string" => json!("a"),
+        "integer" | "number" => json!(1),
+        "boolean" => json!(true),
+        "array" => json!([]),
+        "object" if schema["properties"].is_object() => required_of(document, schema),
+        "object" if schema["additionalProperties"].is_object() => json!({}),
+        _ => return None,
+    })
+}
+
+fn required_of(document: &Value, object: &Value) -> Value {
+    let required = object["required"].as_array().into_iter().flatten().map(|name| name.as_str().expect("a name"));
+    let member = |name: &str| sample(document, &object["properties"][name]).unwrap_or_else(|| json!({}));
+    required.map(|name| (name.to_owned(), member(name))).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// Each field is sent with a value that it cannot have. If the server read it under another name, it would
+/// be unknown; if it did not read it, the value would do no harm.
+#[tokio::test]
+async fn every_documented_field_is_one_that_the_server_reads() {
+    let server = TestServer::start().await;
+    let document = document(&server).await;
+    let mut fields = 0;
+    for (method, path, operation) in operations(&document) {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let address = path.replace("{id}", "0198c0de-0000-7000-8000-000000000001").replace("{nodeId}", "a");
+        for object in objects(&document, schema) {
+            for (name, property) in object["properties"].as_object().expect("properties") {
+                let Some(fitting) = sample(&document, property) else { continue };
+                if property["enum"].as_array().is_some_and(|allowed| allowed.len() == 1) {
+                    continue;
+                }
+                let mut body = required_of(&document, object);
+                body[name] = if fitting.is_array() { json!({"no": 1}) } else { json!([["no"]]) };
+                let refused = server.refused(method.clone(), &address, Some(body.clone()), "bad_request").await;
+                let detail = refused["detail"].as_str().expect("a detail");
+                assert!(!detail.contains("unknown field"), "{method} {path} {body}: {detail}");
+                fields += 1;
+            }
+        }
+    }
+    assert!(fields > 60, "only {fields} fields were looked at");
+}
+
+#[tokio::test]
+async fn errors_and_headers_are_documented_as_they_travel() {
+    let server = TestServer::start().await;
+    let document = document(&server).await;
+    for (method, path, operation) in
+        operations(&document).into_iter().filter(|(_, path, _)| path.starts_with("/api/v1/"))
+    {
+        let responses = operation["responses"].as_object().expect("responses");
+        for status in ["400", "403", "500", "503"] {
+            assert!(responses.contains_key(status), "{method} {path}: no {status}");
+        }
+        for (status, response) in responses.iter().filter(|(status, _)| status.as_str() >= "400") {
+            assert!(response["content"]["application/problem+json"].is_object(), "{method} {path} {status}");
+        }
+        assert!(responses["503"]["headers"]["Retry-After"].is_object(), "{method} {path}");
+        let named = |name: &str| {
+            operation["parameters"].as_array().is_some_and(|all| all.iter().any(|parameter| parameter["name"] == name))
+        };
+        let makes = responses.contains_key("201");
+        assert_eq!(named("Idempotency-Key"), makes || operation["tags"][0] == "commands", "{method} {path}");
+        assert_eq!(
+            makes,
+            responses.get("201").is_some_and(|made| made["headers"]["Location"].is_object()),
+            "{method} {path}"
+        );
+    }
+    let text = document.to_string();
+    for internal in ["node_id", "input_tokens", "cost_usd", "is_thinking", "agent_name"] {
+        assert!(!text.contains(&format!("\"{internal}\":")), "{internal}");
     }
 }
 

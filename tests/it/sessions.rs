@@ -63,19 +63,39 @@ async fn graphs_that_cannot_be_run_are_refused_by_the_name_of_the_node() {
     for (graph, named) in [
         (with(json!({"startNodeId": "nowhere"})), "nowhere"),
         (with(json!({"nodes": {"b": {"nextIds": ["gone"]}}})), "gone"),
-        (with(json!({"nodes": {"a": {"nextIds": []}}})), "'b'"),
-        (with(json!({"nodes": {"c": {"nextIds": ["b"]}}})), "cycle"),
         (with(json!({"nodes": {"b": {"id": "other"}}})), "other"),
+        (with(json!({"nodes": {"a": {"nextIds": []}}, "properties": {"driver": "builtin"}})), "'b'"),
+        (with(json!({"nodes": {"c": {"nextIds": ["b"]}}, "properties": {"driver": "builtin"}})), "cycle"),
     ] {
-        let created =
-            server.refused(Method::POST, "/api/v1/sessions", Some(json!({"graph": graph})), "invalid_graph").await;
+        let driver = graph.pointer("/properties/driver").cloned().unwrap_or_else(|| json!("external"));
+        let created = server
+            .refused(Method::POST, "/api/v1/sessions", Some(json!({"graph": graph, "driver": driver})), "invalid_graph")
+            .await;
         let workflow = json!({"name": "w", "graph": graph});
         let stored = server.refused(Method::POST, "/api/v1/workflows", Some(workflow), "invalid_graph").await;
         assert_eq!(created["detail"], stored["detail"]);
         assert!(created["detail"].as_str().is_some_and(|detail| detail.contains(named)), "{created}");
     }
-    let through_a_loop = with(json!({"nodes": {"c": {"type": "loop", "nextIds": ["b"]}}}));
-    server.create(json!({"graph": through_a_loop})).await;
+}
+
+#[tokio::test]
+async fn graphs_of_other_engines_may_have_cycles_and_nodes_that_nothing_leads_to() {
+    let server = TestServer::start().await;
+    let with = |change: Value| crate::harness::merge(chain(&["agent", "tools", "answer"]), &change);
+    for graph in [
+        with(json!({"nodes": {"tools": {"nextIds": ["agent"]}}})),
+        with(json!({"nodes": {"agent": {"nextIds": ["agent"]}}})),
+        with(json!({"nodes": {"agent": {"nextIds": []}, "tools": {"nextIds": []}}})),
+    ] {
+        let (status, stored) = server.post("/api/v1/workflows", json!({"name": "w", "graph": graph})).await;
+        assert_eq!(status, 201, "{stored}");
+        for request in [json!({"graph": graph}), json!({"workflowId": stored["id"]})] {
+            let id = server.create(request).await;
+            server.command(&id, json!([{"type": "start"}, node("answer", "running")])).await;
+            let (_, exported) = server.get(&format!("/api/v1/sessions/{id}/graph")).await;
+            assert_eq!(exported["nodes"].as_object().map(serde_json::Map::len), Some(3));
+        }
+    }
 }
 
 #[tokio::test]

@@ -36,7 +36,28 @@ async fn usage_adds_up_by_node_agent_and_model() {
     assert_eq!(report["total"], of(5, 0.30042));
     assert_eq!(report["byNode"], json!({"a": of(2, 0.00042), "b": of(3, 0.3)}));
     assert_eq!(report["byAgent"], json!({"ada": of(1, 0.00021)}));
-    assert_eq!(report["byModel"], json!({"gpt-4o-mini": of(2, 0.00042), "nobody-knows": of(1, 0.0)}));
+    assert_eq!(
+        report["byModel"],
+        json!({"gpt-4o-mini": of(2, 0.00042), "nobody-knows": {"calls": 1, "inputTokens": 1000, "outputTokens": 100}})
+    );
+    // Nobody's price is no price: neither here nor in the history.
+    let history = server.events(&id).await;
+    assert_eq!(history[2]["event"]["costUsd"], json!(0.00021));
+    assert!(history[6]["event"].get("costUsd").is_none(), "{}", history[6]);
+}
+
+#[tokio::test]
+async fn cached_and_reasoning_tokens_are_kept() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    server.command(&id, usage("a", json!({"cachedInputTokens": 900, "reasoningTokens": 100}))).await;
+    let event = server.events(&id).await[2]["event"].clone();
+    assert_eq!((&event["cachedInputTokens"], &event["reasoningTokens"]), (&json!(900), &json!(100)));
+    assert_eq!(server.session(&id).await["totalTokens"], 1_100);
+    for too_many in [json!({"cachedInputTokens": 1e13}), json!({"reasoningTokens": -1})] {
+        let path = format!("/api/v1/sessions/{id}/commands");
+        server.refused(reqwest::Method::POST, &path, Some(usage("a", too_many)), "bad_request").await;
+    }
 }
 
 #[tokio::test]

@@ -88,7 +88,7 @@ function UsageRow({ name, usage, isTotal = false }: { name: string; usage: Usage
       <th scope="row">{name}</th>
       <td>{count(usage.inputTokens)}</td>
       <td>{count(usage.outputTokens)}</td>
-      <td>{cost(usage.costUsd)}</td>
+      <td>{usage.costUsd === undefined ? '' : cost(usage.costUsd)}</td>
     </tr>
   )
 }

@@ -15,6 +15,12 @@ const members = (graph: GraphDefinition) => Object.fromEntries(regionsOf(graph).
 
 const loop = graphOf({ start: ['draft'], draft: ['a', 'b'], a: ['join'], b: ['join'], join: ['again'], again: ['draft', 'end'], end: [] }, ['again'])
 
+test('a cycle of another engine is no part that its own node could be folded into', () => {
+  const agent = graphOf({ agent: ['tools', 'end'], tools: ['agent'], end: [], later: ['agent'] })
+  expect(regionsOf(agent)).toEqual([])
+  expect(visibleGraph(agent, [], new Set()).items.map(({ id }) => id)).toEqual(['agent', 'tools', 'end', 'later'])
+})
+
 test('a loop’s body and what runs between a fork and its join are parts that can be folded', () => {
   expect(members(loop)).toEqual({ 'loop again': ['a', 'b', 'draft', 'join'], 'parallel draft': ['a', 'b'] })
 })

@@ -53,7 +53,9 @@ export function regionsOf(graph: GraphDefinition): readonly Region[] {
   for (const node of Object.values(graph.nodes)) {
     const branches = next.get(node.id) ?? []
     if (node.type === 'loop' || branches.length < 2) continue
-    add({ id: `parallel ${node.id}`, kind: 'parallel', ownerId: node.id, members: reachable(branches, next, joins.get(node.id)) })
+    const members = reachable(branches, next, joins.get(node.id))
+    // Other engines' graphs may lead back anywhere: then it is no fork that could be folded into its node.
+    if (!members.has(node.id)) add({ id: `parallel ${node.id}`, kind: 'parallel', ownerId: node.id, members })
   }
   return regions
 }

@@ -103,7 +103,7 @@ function Facts({ nodeId, node, planned }: NodeDetailsProps) {
           <Fact name={t.outputTokens}>{count(node.tokenUsage.outputTokens)}</Fact>
         </>
       )}
-      {usage !== undefined && usage.costUsd > 0 && <Fact name={t.cost}>{cost(usage.costUsd)}</Fact>}
+      {usage?.costUsd !== undefined && usage.costUsd > 0 && <Fact name={t.cost}>{cost(usage.costUsd)}</Fact>}
     </dl>
   )
 }

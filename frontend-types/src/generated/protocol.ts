@@ -38,7 +38,15 @@ input?: unknown,
 /**
  * Which of its next nodes follow, when a node that decides has completed: not all of them.
  */
-nextIds?: Array<NodeId>, } | { "type": "recordUsage", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, costUsd?: number, } | { "type": "setContext", key: string, value: unknown, } | { "type": "setProposal", proposal: unknown, } | { "type": "signal", nodeId: NodeId, payload: unknown, } | { "type": "addMessage", messageId?: string, nodeId: NodeId, agentId?: string, role?: MessageRole, content: string, isThinking?: boolean, tokenCount?: number, } | { "type": "addMemory", memoryId?: string, agentId?: string, content: string, embedding?: Array<number>, metadata?: unknown, };
+nextIds?: Array<NodeId>, } | { "type": "recordUsage", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, 
+/**
+ * Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+ */
+cachedInputTokens?: number, 
+/**
+ * Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+ */
+reasoningTokens?: number, costUsd?: number, } | { "type": "setContext", key: string, value: unknown, } | { "type": "setProposal", proposal: unknown, } | { "type": "signal", nodeId: NodeId, payload: unknown, } | { "type": "addMessage", messageId?: string, nodeId: NodeId, agentId?: string, role?: MessageRole, content: string, isThinking?: boolean, tokenCount?: number, } | { "type": "addMemory", memoryId?: string, agentId?: string, content: string, embedding?: Array<number>, metadata?: unknown, };
 
 /**
  * One command, or several that are carried out all or not at all.
@@ -118,7 +126,7 @@ forked?: Forked, };
 /**
  * What went wrong, for programs. Stable: codes are added, never renamed.
  */
-export type ErrorCode = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "conflict" | "illegal_transition" | "nodes_active" | "not_waiting" | "signal_pending" | "revision_conflict" | "too_large" | "unknown_node" | "invalid_graph" | "dimension_mismatch" | "rate_limited" | "internal" | "unavailable";
+export type ErrorCode = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "conflict" | "illegal_transition" | "nodes_active" | "not_waiting" | "signal_pending" | "revision_conflict" | "too_large" | "unknown_node" | "invalid_graph" | "idempotency_key_reused" | "dimension_mismatch" | "rate_limited" | "internal" | "unavailable";
 
 /**
  * Something that happened. Durable once recorded, and never taken back.
@@ -135,7 +143,19 @@ input?: unknown,
 /**
  * Which of its next nodes follow; absent when all do.
  */
-nextIds?: Array<NodeId>, } | { "type": "usageRecorded", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, costUsd: number, } | { "type": "contextSet", key: string, 
+nextIds?: Array<NodeId>, } | { "type": "usageRecorded", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, 
+/**
+ * Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+ */
+cachedInputTokens?: number, 
+/**
+ * Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+ */
+reasoningTokens?: number, 
+/**
+ * Absent when nobody knows: usage of a model without a price, for which no cost was given.
+ */
+costUsd?: number, } | { "type": "contextSet", key: string, 
 /**
  * `null`: the entry was removed.
  */
@@ -329,7 +349,7 @@ export type ReviewRequest = { nodeId: NodeId, action: ReviewAction, reviewer?: s
  * Server → client. None of a session's frames carries anything of one viewer alone, so one encoding
  * serves all.
  */
-export type ServerFrame = { "type": "subscribed", sessionId: SessionId, revision: number, mode: Mode, } | { "type": "snapshot", sessionId: SessionId, revision: number, session: WorkflowSession, } | { "type": "delta", sessionId: SessionId, base: number, revision: number, patch: Record<string, unknown>, } | { "type": "event", sessionId: SessionId, revision: number, at: Timestamp, event: Event, } | { "type": "message", sessionId: SessionId, revision: number, message: Message, } | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: string, text: string, agentId?: string, isThinking?: boolean, } | { "type": "ack", id: string, sessionId: SessionId, revision: number, duplicate?: boolean, } | { "type": "error", id?: string, sessionId?: SessionId, code: ErrorCode, message: string, retryable: boolean, } | { "type": "end", sessionId: SessionId, status: SessionStatus, revision: number, } | { "type": "replayState" } & ReplayState | { "type": "sessions", sessions: Array<SessionSummary>, nextCursor?: string, } | { "type": "session", change: SessionChange, session: SessionSummary, } | { "type": "pong" };
+export type ServerFrame = { "type": "subscribed", sessionId: SessionId, revision: number, mode: Mode, } | { "type": "snapshot", sessionId: SessionId, revision: number, session: WorkflowSession, } | { "type": "delta", sessionId: SessionId, base: number, revision: number, patch: Record<string, unknown>, } | { "type": "event", sessionId: SessionId, revision: number, at: Timestamp, event: Event, } | { "type": "message", sessionId: SessionId, revision: number, message: Message, } | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: string, text: string, agentId?: string, isThinking?: boolean, } | { "type": "ack", id: string, sessionId: SessionId, revision: number, duplicate?: boolean, } | { "type": "error", id?: string, sessionId?: string, code: ErrorCode, message: string, retryable: boolean, } | { "type": "end", sessionId: SessionId, status: SessionStatus, revision: number, } | { "type": "replayState" } & ReplayState | { "type": "sessions", sessions: Array<SessionSummary>, nextCursor?: string, } | { "type": "session", change: SessionChange, session: SessionSummary, } | { "type": "pong" };
 
 /**
  * What happened to a session in a live list.
@@ -368,13 +388,26 @@ messages?: boolean,
 minIntervalMs?: number, };
 
 /**
+ * One chunk of `POST /sessions/{id}/tokens`: the fields of a `token` frame.
+ */
+export type TokenChunk = { nodeId: NodeId, 
+/**
+ * Of the message that is being written, and that `addMessage` stores when it is finished.
+ */
+messageId: string, text: string, agentId?: string, isThinking?: boolean, };
+
+/**
  * Tokens and cost.
  */
 export type Usage = { 
 /**
  * How often usage was recorded.
  */
-calls: number, inputTokens: number, outputTokens: number, costUsd: number, };
+calls: number, inputTokens: number, outputTokens: number, 
+/**
+ * Absent when nobody knows: all of it is of models without a price, and no cost was given.
+ */
+costUsd?: number, };
 
 /**
  * `GET /sessions/{id}/usage`.

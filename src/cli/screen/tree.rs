@@ -44,6 +44,10 @@ pub(super) fn rows(graph: &GraphDefinition) -> Vec<Row> {
             }
         }
     }
+    // What nothing leads to, in graphs of engines that decide while they run.
+    let reached: HashSet<NodeId> = rows.iter().map(|row| row.id.clone()).collect();
+    let others = graph.nodes.keys().filter(|id| !reached.contains(*id));
+    rows.extend(others.map(|id| Row { id: id.clone(), depth: 0 }));
     rows
 }
 
@@ -128,6 +132,12 @@ mod tests {
     fn a_short_cut_to_the_meeting_point_keeps_it_in_place() {
         let graph = graph(&[("a", "x", &["b", "c"]), ("b", "x", &["c"]), ("c", "x", &[])]);
         assert_eq!(drawn(&graph), ["a", "  b", "c"]);
+    }
+
+    #[test]
+    fn cycles_of_any_kind_and_nodes_that_nothing_leads_to_have_their_rows() {
+        let graph = graph(&[("a", "x", &["b", "a"]), ("b", "x", &["a", "c"]), ("c", "x", &[]), ("later", "x", &["b"])]);
+        assert_eq!(drawn(&graph), ["a", "b", "c", "later"]);
     }
 
     proptest! {

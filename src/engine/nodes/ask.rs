@@ -223,6 +223,8 @@ impl<'a> Said<'a> {
                 model: Some(reply.model.chars().take(200).collect()),
                 input_tokens: usage.input_tokens,
                 output_tokens: usage.output_tokens,
+                cached_input_tokens: None,
+                reasoning_tokens: None,
                 cost_usd: None,
             });
         }

@@ -198,7 +198,7 @@ async fn a_repeated_request_forks_once() {
     server.command(&id_of(&first), context("k", json!(1))).await;
     let (status, again) = answer(request(1)).await;
     assert_eq!((status.as_u16(), &again), (201, &first), "as the first time");
-    problem(request(2), "conflict").await;
+    problem(request(2), "idempotency_key_reused").await;
     let (_, list) = server.get("/api/v1/sessions").await;
     assert_eq!(list["sessions"].as_array().map(Vec::len), Some(2));
     // At the same time as well.

@@ -59,7 +59,7 @@ fn status_of(code: &str) -> u16 {
         "conflict" | "illegal_transition" | "nodes_active" | "not_waiting" | "signal_pending" => 409,
         "revision_conflict" => 412,
         "too_large" => 413,
-        "unknown_node" | "invalid_graph" => 422,
+        "unknown_node" | "invalid_graph" | "idempotency_key_reused" => 422,
         "unavailable" => 503,
         _ => panic!("no test expects the code {code}"),
     }

@@ -1,0 +1,184 @@
+//! `Idempotency-Key`: a request that makes something, repeated, answers as the first time and makes nothing.
+//!
+//! As in the IETF's draft: the same key with another request is refused (422); two at the same time make
+//! one, and the second waits for the first's answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::idempotency_key;
+use super::sessions::created;
+use crate::protocol::ErrorCode;
+use crate::session::{Revision, Session, SessionId};
+use crate::storage::{KeyClaim, KeyedRequest};
+
+/// The scope of what makes a session, by whichever way.
+pub const SESSIONS: &str = "sessions";
+/// How long a request under way is waited for by its repetition. Then the first is taken to be dead, and
+/// the repetition does what it did not.
+const UNDER_WAY: Duration = Duration::from_secs(10);
+/// How often the repetition looks.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// What a request is repeated as: its scope, and all that it says.
+pub struct Keyed<'a> {
+    scope: &'static str,
+    key: &'a str,
+    digest: Vec<u8>,
+}
+
+impl<'a> Keyed<'a> {
+    /// `None` without a key. `request` is what the request says; how it is written does not count.
+    pub fn read(
+        headers: &'a HeaderMap,
+        scope: &'static str,
+        request: &impl Serialize,
+    ) -> Result<Option<Self>, ApiError> {
+        let Some(key) = idempotency_key(headers)? else { return Ok(None) };
+        let said = serde_json::to_vec(request).map_err(|_| ApiError::new(ErrorCode::Internal, "no digest"))?;
+        Ok(Some(Self { scope, key, digest: Sha256::digest(said).to_vec() }))
+    }
+
+    fn request(&self) -> KeyedRequest<'_> {
+        KeyedRequest { scope: self.scope, key: self.key, request: &self.digest }
+    }
+}
+
+/// An answer that can be given again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer {
+    /// Of what was made.
+    location: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<Box<RawValue>>,
+}
+
+impl Answer {
+    pub fn new(location: String, body: &impl Serialize) -> Result<Self, ApiError> {
+        let body = serde_json::value::to_raw_value(body)
+            .map_err(|_| ApiError::new(ErrorCode::Internal, "the answer could not be written"))?;
+        Ok(Self { location, body: Some(body) })
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = (StatusCode::CREATED, axum::Json(self.body)).into_response();
+        if let Ok(location) = HeaderValue::from_str(&self.location) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
+    }
+}
+
+/// What a request finds under its key.
+enum Turn {
+    /// It is to make what has this id; `again`: somebody may have done so.
+    Make {
+        id: Uuid,
+        again: bool,
+    },
+    Answered(Box<RawValue>),
+}
+
+async fn take_turn(app: &App, keyed: &Keyed<'_>, id: Uuid) -> Result<Turn, ApiError> {
+    loop {
+        match app.storage().claim_key(keyed.request(), id).await? {
+            KeyClaim::Fresh => return Ok(Turn::Make { id, again: false }),
+            KeyClaim::Answered { answer, .. } => return Ok(Turn::Answered(answer)),
+            KeyClaim::OtherRequest => return Err(reused()),
+            KeyClaim::Unanswered { made, age } if age >= UNDER_WAY => return Ok(Turn::Make { id: made, again: true }),
+            KeyClaim::Unanswered { .. } => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+fn reused() -> ApiError {
+    ApiError::new(ErrorCode::IdempotencyKeyReused, "this Idempotency-Key was used with another request")
+}
+
+/// Gives the key back after a refusal: the same key may come with what was meant. An outcome that is not
+/// known leaves it.
+async fn settle<T>(app: &App, keyed: &Keyed<'_>, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
+    if let Err(error) = &outcome
+        && error.is_refusal()
+    {
+        app.storage().release_key(keyed.request()).await?;
+    }
+    outcome
+}
+
+/// Makes something that has a row of its own, once for each key. `make` gets the id it is to have, and
+/// whether that may be there already.
+pub async fn once(
+    app: &App,
+    keyed: Option<Keyed<'_>>,
+    id: Uuid,
+    make: impl AsyncFnOnce(Uuid, bool) -> Result<Answer, ApiError>,
+) -> Result<Response, ApiError> {
+    let Some(keyed) = keyed else { return Ok(make(id, false).await?.into_response()) };
+    match take_turn(app, &keyed, id).await? {
+        Turn::Answered(answer) => {
+            let answer: Answer = serde_json::from_str(answer.get())
+                .map_err(|_| ApiError::new(ErrorCode::Internal, "the first answer cannot be read"))?;
+            Ok(answer.into_response())
+        }
+        Turn::Make { id, again } => {
+            let answer = settle(app, &keyed, make(id, again).await).await?;
+            keep(app, &keyed, id, &answer).await;
+            Ok(answer.into_response())
+        }
+    }
+}
+
+/// A session's state that was answered. It stands in the journal, and is not kept twice.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct StateAnswered {
+    session_id: SessionId,
+    revision: Revision,
+}
+
+/// As [`once`], for sessions. `make` finds by itself what it made before under the same key.
+pub async fn once_session(
+    app: &App,
+    keyed: Option<Keyed<'_>>,
+    make: impl AsyncFnOnce() -> Result<Arc<Session>, ApiError>,
+) -> Result<Response, ApiError> {
+    let Some(keyed) = keyed else { return Ok(created(&*make().await?)) };
+    let id = Uuid::now_v7();
+    match take_turn(app, &keyed, id).await? {
+        Turn::Answered(answer) => {
+            let StateAnswered { session_id, revision } = serde_json::from_str(answer.get())
+                .map_err(|_| ApiError::new(ErrorCode::Internal, "the first answer cannot be read"))?;
+            let session = app.storage().session_at(session_id, revision).await?;
+            let gone = || ApiError::not_found("session: the one made under this Idempotency-Key was deleted");
+            session.as_ref().map(created).ok_or_else(gone)
+        }
+        Turn::Make { .. } => {
+            let session = settle(app, &keyed, make().await).await?;
+            keep(app, &keyed, id, &StateAnswered { session_id: session.id, revision: session.revision }).await;
+            Ok(created(&session))
+        }
+    }
+}
+
+/// What was made is made; an answer that cannot be kept is made anew from it.
+async fn keep(app: &App, keyed: &Keyed<'_>, id: Uuid, answer: &impl Serialize) {
+    let kept = match serde_json::value::to_raw_value(answer) {
+        Ok(answer) => app.storage().answer_key(keyed.request(), id, &answer).await,
+        Err(_) => return,
+    };
+    if let Err(error) = kept {
+        tracing::warn!(%error, scope = keyed.scope, "an answer could not be kept for repetitions");
+    }
+}

@@ -1,0 +1,82 @@
+//! Which query parameters an address takes: those that the OpenAPI document names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Query, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::{OpenApi, PathItem, RefOr};
+
+use super::error::ApiError;
+use crate::protocol::nearest;
+
+/// The parameters of every address and method.
+#[derive(Clone, Debug)]
+pub struct KnownParameters(Arc<HashMap<(String, &'static str), Vec<String>>>);
+
+impl KnownParameters {
+    pub fn of(document: &OpenApi) -> Self {
+        let mut known = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            for (method, operation) in operations(item) {
+                known.insert((path.clone(), method), query_parameters(operation));
+            }
+        }
+        Self(Arc::new(known))
+    }
+
+    /// What is wrong with a request's query string, if something is.
+    fn problem(&self, request: &Request) -> Option<String> {
+        let path = request.extensions().get::<MatchedPath>()?.as_str();
+        // What is no page's and no probe's: those are called with whatever others add to an address.
+        if !(path.starts_with("/api/") || path.starts_with("/ws")) {
+            return None;
+        }
+        let known = self.0.get(&(path.to_owned(), method(request.method().as_str())?))?;
+        let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok()?;
+        let (unknown, _) = given.iter().find(|(name, _)| !known.contains(name))?;
+        let shown: String = unknown.chars().take(80).flat_map(char::escape_debug).collect();
+        let known = known.iter().map(String::as_str);
+        Some(match nearest(unknown, known.clone()) {
+            Some(nearest) => format!("{shown}: unknown query parameter; did you mean {nearest}?"),
+            None if known.len() == 0 => format!("{shown}: unknown query parameter; this address takes none"),
+            None => format!("{shown}: unknown query parameter; known are {}", known.collect::<Vec<_>>().join(", ")),
+        })
+    }
+}
+
+/// Noted on requests for sockets, which are refused over the socket: a browser sees nothing of a
+/// refused handshake.
+#[derive(Clone, Debug)]
+pub struct Unknown(pub String);
+
+/// Refuses requests with parameters that nothing is known of.
+pub async fn check(State(known): State<KnownParameters>, mut request: Request, next: Next) -> Response {
+    if let Some(problem) = known.problem(&request) {
+        if !request.uri().path().starts_with("/ws") {
+            return ApiError::bad_request(problem).into_response();
+        }
+        request.extensions_mut().insert(Unknown(problem));
+    }
+    next.run(request).await
+}
+
+fn method(name: &str) -> Option<&'static str> {
+    ["GET", "POST", "PUT", "DELETE"].into_iter().find(|known| *known == name)
+}
+
+fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
+    let all = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
+}
+
+fn query_parameters(operation: &Operation) -> Vec<String> {
+    let parameters = operation.parameters.iter().flatten();
+    let name = |parameter: &RefOr<Parameter>| match parameter {
+        RefOr::T(parameter) if parameter.parameter_in == ParameterIn::Query => Some(parameter.name.clone()),
+        _ => None,
+    };
+    parameters.filter_map(name).collect()
+}

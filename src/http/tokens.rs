@@ -1,0 +1,40 @@
+//! Chunks of messages that are still being written, over HTTP.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::app::App;
+use super::error::ApiError;
+use super::extract::{Body, Path};
+use crate::hub::{Chunk, HubError};
+use crate::protocol::{Problem, TokenChunk};
+use crate::session::{Refusal, SessionId, limits};
+
+/// Show chunks of messages that are still being written to whoever watches the session.
+///
+/// As `token` frames do over a socket, in order. They are not stored: the finished message is, by
+/// `addMessage` with the same id.
+#[utoipa::path(post, path = "/sessions/{id}/tokens", operation_id = "show_tokens", tag = "sessions",
+    request_body = Vec<TokenChunk>, params(("id" = SessionId, Path)),
+    responses(
+        (status = 204, description = "Shown"),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 409, description = "The session has ended", body = Problem),
+    ))]
+pub async fn show(
+    State(app): State<App>,
+    Path(id): Path<SessionId>,
+    Body(chunks): Body<Vec<TokenChunk>>,
+) -> Result<StatusCode, ApiError> {
+    if chunks.len() > limits::COMMANDS {
+        return Err(HubError::from(Refusal::TooLarge { what: "the number of chunks", limit: limits::COMMANDS }).into());
+    }
+    let status = app.hub.session(id).await?.status;
+    if status.is_ended() {
+        return Err(HubError::from(Refusal::SessionTransition { command: "tokens", status }).into());
+    }
+    for TokenChunk { node_id, message_id, text, agent_id, is_thinking } in chunks {
+        app.hub.show_chunk(id, Chunk { node_id, message_id, text, agent_id, is_thinking });
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,131 @@
+//! Which members the JSON of clients may have: those that the OpenAPI document names, and no others.
+//!
+//! The shapes are made from the very schemas that the document is made of, so what is accepted and what
+//! is documented cannot drift apart.
+
+use std::sync::LazyLock;
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+mod shape;
+mod tree;
+
+use super::{
+    ClientFrame, Commands, ControlRequest, CreateMemory, CreateSession, ForkSession, NodeUpdate, ReviewRequest,
+    SearchMemories, SignalRequest, TokenChunk,
+};
+use crate::session::{AgentFields, Command, GroupFields, WorkflowFields};
+use shape::Shape;
+pub use shape::{UnknownField, nearest};
+use tree::Tree;
+
+/// What the answer about an entity has beyond the fields that can be set. Whoever reads one, changes it
+/// and writes it back sends them along.
+const READ_ONLY: &[&str] = &["id", "createdAt", "updatedAt"];
+
+/// Why a text is not what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Unknown(#[from] UnknownField),
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl From<serde_json::Error> for ReadError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+/// What clients send as JSON: a body, or a frame.
+pub trait FromClient: DeserializeOwned + ToSchema + 'static {
+    /// The members it may have.
+    fn shape() -> &'static Shape;
+
+    /// Reads a text, and refuses members that the type does not have.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Unknown`] also where something else is wrong as well: a misspelled field is most
+    /// often also a missing one.
+    fn read(text: &str) -> Result<Self, ReadError> {
+        check(text, Self::shape(), &[])?;
+        Ok(serde_json::from_str(text)?)
+    }
+
+    /// As [`FromClient::read`], for what replaces an entity: its read-only members are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`FromClient::read`].
+    fn read_replacement(text: &str) -> Result<Self, ReadError> {
+        check(text, Self::shape(), READ_ONLY)?;
+        Ok(serde_json::from_str(text)?)
+    }
+}
+
+/// A text that is no JSON has no unknown members; whoever reads it says what is wrong with it.
+fn check(text: &str, shape: &Shape, also: &[&str]) -> Result<(), UnknownField> {
+    serde_json::from_str::<Tree<'_>>(text).map_or(Ok(()), |tree| shape.check(&tree, also))
+}
+
+macro_rules! from_client {
+    ($($type:ty),* $(,)?) => {
+        $(impl FromClient for $type {
+            fn shape() -> &'static Shape {
+                static SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<$type>);
+                &SHAPE
+            }
+        })*
+    };
+}
+
+from_client!(
+    AgentFields,
+    ClientFrame,
+    ControlRequest,
+    CreateMemory,
+    CreateSession,
+    ForkSession,
+    GroupFields,
+    NodeUpdate,
+    ReviewRequest,
+    SearchMemories,
+    SignalRequest,
+    Vec<TokenChunk>,
+    WorkflowFields,
+);
+
+impl FromClient for Commands {
+    fn shape() -> &'static Shape {
+        static SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<Commands>);
+        &SHAPE
+    }
+
+    /// By hand: the errors of an untagged enum do not say what is wrong.
+    fn read(text: &str) -> Result<Self, ReadError> {
+        check(text, Self::shape(), &[])?;
+        if !text.trim_start().starts_with('[') {
+            return Ok(Self::One(Box::new(serde_json::from_str(text)?)));
+        }
+        match serde_json::from_str(text) {
+            Ok(commands) => Ok(Self::Several(commands)),
+            Err(error) => Err(at_index(text).unwrap_or_else(|| error.into())),
+        }
+    }
+}
+
+/// Which command of an array is at fault, if the array itself is sound.
+fn at_index(text: &str) -> Option<ReadError> {
+    let commands: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    commands.iter().enumerate().find_map(|(index, command)| {
+        let error = serde_json::from_str::<Command>(command.get()).err()?;
+        Some(ReadError::Malformed(format!("[{index}]: {error}")))
+    })
+}
+
+#[cfg(test)]
+mod tests;

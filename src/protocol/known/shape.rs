@@ -1,0 +1,246 @@
+//! What members a value may have, as its schema says; and the nearest name to a misspelled one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Object, SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::tree::Tree;
+
+/// Levels of a schema that are looked at: more than any of ours has.
+const LEVELS: usize = 24;
+/// Names that older files of workflows use. They are read, and are not in the document.
+const ALIASES: &[(&str, &[&str])] =
+    &[("GraphDefinition", &["workflow_uuid", "start_node_id"]), ("GraphNode", &["node_id", "node_type", "next_ids"])];
+/// Characters of a client's own names that an error repeats.
+const SHOWN: usize = 80;
+/// Known names that an error lists when none is near.
+const LISTED: usize = 12;
+
+type Members = BTreeMap<String, Shape>;
+
+/// Which members a value may have.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// Whatever it likes.
+    Anything,
+    Items(Box<Shape>),
+    /// An object whose names are the client's own.
+    Map(Box<Shape>),
+    Object {
+        members: Members,
+        /// What `type` must say, if it is one of several objects told apart by it.
+        tag: Option<String>,
+    },
+    /// Objects told apart by `type`.
+    Tagged(BTreeMap<String, Members>),
+    /// An array or an object.
+    Either(Vec<Shape>),
+}
+
+/// A member that nothing is known of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownField {
+    /// Where it stands, such as `commands[2].nodId`.
+    path: String,
+    nearest: Option<String>,
+    known: Vec<String>,
+}
+
+impl std::error::Error for UnknownField {}
+
+impl fmt::Display for UnknownField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: unknown field", self.path)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, "; did you mean {nearest}?"),
+            None if self.known.is_empty() => Ok(()),
+            None => write!(f, "; known are {}", self.known.join(", ")),
+        }
+    }
+}
+
+impl Shape {
+    #[must_use]
+    pub fn of<T: ToSchema>() -> Self {
+        let mut schemas = Vec::new();
+        T::schemas(&mut schemas);
+        let named: HashMap<String, RefOr<Schema>> = schemas.into_iter().collect();
+        shape(&T::schema(), &named, LEVELS)
+    }
+
+    /// # Errors
+    ///
+    /// The first member that is not known. At the top, those in `also` are.
+    pub fn check(&self, tree: &Tree<'_>, also: &[&str]) -> Result<(), UnknownField> {
+        self.walk(tree, also, String::new())
+    }
+
+    fn walk(&self, tree: &Tree<'_>, also: &[&str], path: String) -> Result<(), UnknownField> {
+        match (self, tree) {
+            (Self::Items(each), Tree::Array(items)) => {
+                items.iter().try_for_each(|(index, item)| each.walk(item, &[], format!("{path}[{index}]")))
+            }
+            (Self::Map(each), Tree::Object(entries)) => {
+                entries.iter().try_for_each(|(key, entry)| each.walk(entry, &[], below(&path, key)))
+            }
+            (Self::Object { members, .. }, Tree::Object(entries)) => walk_members(members, entries, also, &path),
+            (Self::Tagged(objects), Tree::Object(entries)) => {
+                let tag = entries.iter().find_map(|(key, value)| match value {
+                    Tree::Text(tag) if key == "type" => Some(*tag),
+                    _ => None,
+                });
+                // Without a tag, or with one that is not known, there is nothing to compare with.
+                match tag.and_then(|tag| objects.get(tag)) {
+                    Some(members) => walk_members(members, entries, also, &path),
+                    None => Ok(()),
+                }
+            }
+            (Self::Either(shapes), tree) => {
+                let is_array = matches!(tree, Tree::Array(_));
+                let mut fitting = shapes.iter().filter(|shape| matches!(shape, Self::Items(_)) == is_array);
+                match (fitting.next(), fitting.next()) {
+                    (Some(one), None) => one.walk(tree, also, path),
+                    _ => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn walk_members(
+    members: &Members,
+    entries: &[(std::borrow::Cow<'_, str>, Tree<'_>)],
+    also: &[&str],
+    path: &str,
+) -> Result<(), UnknownField> {
+    for (key, entry) in entries {
+        match members.get(key.as_ref()) {
+            // Values without members need no path made for them.
+            Some(_) if entry.is_leaf() => {}
+            Some(shape) => shape.walk(entry, &[], below(path, key))?,
+            None if also.contains(&key.as_ref()) => {}
+            None => {
+                let mut known = members.keys().map(String::as_str);
+                let nearest = nearest(key, known.clone()).map(str::to_owned);
+                let known = known.by_ref().take(LISTED).map(str::to_owned).collect();
+                return Err(UnknownField { path: below(path, key), nearest, known });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn below(path: &str, key: &str) -> String {
+    let key: String = key.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+/// The known name that a client most likely meant: one that differs in case and underscores alone, or
+/// in a few letters.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |name: &str| -> String {
+        name.chars().filter(|c| c.is_alphanumeric()).take(SHOWN).flat_map(char::to_lowercase).collect()
+    };
+    let given = plain(name);
+    let allowed = (given.chars().count() / 3).clamp(1, 3);
+    known
+        .map(|known| (strsim::damerau_levenshtein(&given, &plain(known)), known))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= allowed)
+        .map(|(_, known)| known)
+}
+
+fn shape(schema: &RefOr<Schema>, named: &HashMap<String, RefOr<Schema>>, levels: usize) -> Shape {
+    let Some(levels) = levels.checked_sub(1) else { return Shape::Anything };
+    match schema {
+        RefOr::Ref(reference) => {
+            let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
+            let referred = named.get(name).map_or(Shape::Anything, |schema| shape(schema, named, levels));
+            with_aliases(name, referred)
+        }
+        RefOr::T(Schema::Array(array)) => match &array.items {
+            ArrayItems::RefOrSchema(items) => Shape::Items(Box::new(shape(items, named, levels))),
+            ArrayItems::False => Shape::Anything,
+        },
+        RefOr::T(Schema::Object(object)) => object_shape(object, named, levels),
+        RefOr::T(Schema::AllOf(all)) => {
+            let (mut members, mut tag) = (Members::new(), None);
+            for item in &all.items {
+                match shape(item, named, levels) {
+                    Shape::Object { members: more, tag: own } => {
+                        members.extend(more);
+                        tag = tag.or(own);
+                    }
+                    _ => return Shape::Anything,
+                }
+            }
+            Shape::Object { members, tag }
+        }
+        RefOr::T(Schema::OneOf(one)) => either(one.items.iter(), named, levels),
+        RefOr::T(Schema::AnyOf(any)) => either(any.items.iter(), named, levels),
+        RefOr::T(_) => Shape::Anything,
+    }
+}
+
+fn object_shape(object: &Object, named: &HashMap<String, RefOr<Schema>>, levels: usize) -> Shape {
+    if let Some(AdditionalProperties::RefOr(each)) = object.additional_properties.as_deref() {
+        return Shape::Map(Box::new(shape(each, named, levels)));
+    }
+    if object.properties.is_empty() {
+        return Shape::Anything;
+    }
+    let tag = object.properties.get("type").and_then(only_value);
+    let members = object.properties.iter().map(|(key, schema)| (key.clone(), shape(schema, named, levels)));
+    Shape::Object { members: members.collect(), tag }
+}
+
+/// The value of a member that can have no other.
+fn only_value(schema: &RefOr<Schema>) -> Option<String> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => match object.enum_values.as_deref() {
+            Some([only]) => only.as_str().map(str::to_owned),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn either<'a>(
+    schemas: impl Iterator<Item = &'a RefOr<Schema>>,
+    named: &HashMap<String, RefOr<Schema>>,
+    levels: usize,
+) -> Shape {
+    let mut shapes: Vec<Shape> =
+        schemas.filter(|schema| !is_null(schema)).map(|one| shape(one, named, levels)).collect();
+    if shapes.len() == 1 {
+        return shapes.remove(0);
+    }
+    let tagged = |shape: &Shape| match shape {
+        Shape::Object { members, tag: Some(tag) } => Some((tag.clone(), members.clone())),
+        _ => None,
+    };
+    match shapes.iter().map(tagged).collect() {
+        Some(objects) => Shape::Tagged(objects),
+        None => Shape::Either(shapes),
+    }
+}
+
+fn is_null(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null))
+}
+
+fn with_aliases(name: &str, shape: Shape) -> Shape {
+    let aliases = ALIASES.iter().find(|(schema, _)| *schema == name).map(|(_, aliases)| *aliases);
+    match (shape, aliases) {
+        (Shape::Object { mut members, tag }, Some(aliases)) => {
+            members.extend(aliases.iter().map(|alias| ((*alias).to_owned(), Shape::Anything)));
+            Shape::Object { members, tag }
+        }
+        (shape, _) => shape,
+    }
+}

@@ -1,0 +1,81 @@
+use serde_json::json;
+
+use super::*;
+
+fn refused<T: FromClient + std::fmt::Debug>(body: serde_json::Value) -> String {
+    T::read(&body.to_string()).expect_err("an unknown field").to_string()
+}
+
+#[test]
+fn a_misspelled_field_is_named_with_its_place_and_the_nearest_name() {
+    let start = json!({"type": "start"});
+    let node = json!({"type": "setNodeStatus", "nodId": "a", "status": "running"});
+    for (message, expected) in [
+        (refused::<Commands>(node.clone()), "nodId: unknown field; did you mean nodeId?"),
+        (refused::<Commands>(json!([start, start, node])), "[2].nodId: unknown field; did you mean nodeId?"),
+        (
+            refused::<Commands>(json!({"type": "addMessage", "nodeId": "a", "content": "c", "is_thinking": true})),
+            "is_thinking: unknown field; did you mean isThinking?",
+        ),
+        (
+            refused::<ClientFrame>(
+                json!({"type": "command", "id": "1", "sessionId": "x", "commands": [{"type": "pause", "resaon": 1}]}),
+            ),
+            "commands[0].resaon: unknown field; known are type",
+        ),
+        (
+            refused::<CreateSession>(json!({"graph": {"nodes": {"a": {"nextId": []}}}})),
+            "graph.nodes.a.nextId: unknown field; did you mean nextIds?",
+        ),
+        (refused::<AgentFields>(json!({"name": "a", "persona": "p"})), "persona: unknown field; known are"),
+        (refused::<GroupFields>(json!({"id": "a", "name": "g"})), "id: unknown field"),
+    ] {
+        assert!(message.starts_with(expected), "{message}");
+    }
+    let long = refused::<GroupFields>(json!({"x".repeat(100_000): 1}));
+    assert!(long.len() < 300, "{long}");
+}
+
+#[test]
+fn what_belongs_to_the_client_stays_free() {
+    let agent = json!({"name": "a", "personaPrompt": "p", "modelConfig": {"modle": "m", "deep": {"x": [{}]}}, "capabilities": {"a": 1}});
+    assert!(AgentFields::read(&agent.to_string()).is_ok());
+    let graph = json!({"workflow_uuid": "w", "name": "g", "start_node_id": "a", "properties": {"budget": {"usd": 1}},
+        "nodes": {"a": {"node_id": "a", "node_type": "x", "name": "A", "next_ids": [], "properties": {"prompt": {"any": 1}}}}});
+    let session = json!({"graph": graph, "inputs": {"typ": 1}, "proposal": [{"x": 1}], "driver": "external"});
+    assert!(CreateSession::read(&session.to_string()).is_ok());
+    for command in [
+        json!({"type": "complete", "outputs": {"x": 1}}),
+        json!({"type": "setContext", "key": "k", "value": {"x": 1}}),
+        json!({"type": "signal", "nodeId": "a", "payload": {"review": {"x": 1}}}),
+        json!({"type": "addMemory", "content": "c", "metadata": {"x": {"y": 1}}, "embedding": [1, 2]}),
+    ] {
+        assert!(Commands::read(&command.to_string()).is_ok(), "{command}");
+    }
+}
+
+#[test]
+fn what_is_written_back_may_have_what_was_read() {
+    let group = json!({"id": "x", "name": "g", "createdAt": "t", "updatedAt": "t"}).to_string();
+    assert!(GroupFields::read_replacement(&group).is_ok());
+    assert!(GroupFields::read(&group).is_err());
+}
+
+#[test]
+fn what_is_wrong_otherwise_says_which_command_it_is() {
+    let error = Commands::read(r#"[{"type":"start"},{"type":"fail"}]"#).expect_err("no error text").to_string();
+    assert_eq!(error, "[1]: missing field `error`");
+    assert!(Commands::read("[{").is_err());
+}
+
+#[test]
+fn nearest_names_are_near() {
+    let known = ["model", "nodeId", "outputTokens"];
+    let near = |name| nearest(name, known.into_iter());
+    assert_eq!(near("modle"), Some("model"));
+    assert_eq!(near("node_id"), Some("nodeId"));
+    assert_eq!(near("NODEID"), Some("nodeId"));
+    assert_eq!(near("output_token"), Some("outputTokens"));
+    assert_eq!(near("metadata"), None);
+    assert_eq!(near(""), None);
+}

@@ -1,0 +1,194 @@
+//! Nodes that run several times at once.
+//!
+//! `nodeId#key` is an instance of the graph's node `nodeId`: a node of its own, that needs no entry in the
+//! graph. The node itself then shows what its instances come to, and what was reported of it counts as one
+//! more of them. That summary is kept up to date change by change, so a change costs the same with ten
+//! thousand instances as with one.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Driver, GraphDefinition, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin, Progress, Refusal,
+    Timestamp, TokenUsage, limits,
+};
+
+impl GraphDefinition {
+    /// The node that an id names an instance of, if it does: the longest part before a `#` that is a node.
+    #[must_use]
+    pub fn node_of_instance(&self, id: &NodeId) -> Option<&NodeId> {
+        let text = id.as_str();
+        let parts = text.char_indices().rev().filter(|(_, c)| *c == '#').map(|(at, _)| (&text[..at], &text[at + 1..]));
+        let node_of = |(node, key): (&str, &str)| {
+            let (id, _) = self.nodes.get_key_value(node)?;
+            is_key(key).then_some(id)
+        };
+        if self.nodes.contains_key(id) { None } else { parts.map(node_of).find_map(|found| found) }
+    }
+}
+
+fn is_key(key: &str) -> bool {
+    !key.is_empty() && key.len() <= limits::INSTANCE_KEY_BYTES && !key.chars().any(char::is_control)
+}
+
+impl Origin {
+    /// As [`GraphDefinition::node_of_instance`]. The built-in engine has instances of no node.
+    #[must_use]
+    pub fn node_of_instance(&self, id: &NodeId) -> Option<&NodeId> {
+        match (&self.graph, self.driver) {
+            (Some(graph), Driver::External) => graph.node_of_instance(id),
+            _ => None,
+        }
+    }
+}
+
+/// What a node with instances is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Instances {
+    /// What was reported of the node itself.
+    pub reported: NodeStateSnapshot,
+    /// Of the instances. Always equal to a recount.
+    counts: NodeCounts,
+    /// Of the instances. Always equal to a recount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_usage: Option<TokenUsage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    completed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    /// Of the instance that failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl Instances {
+    /// Of a node that has none yet.
+    pub(super) fn of(reported: NodeStateSnapshot) -> Self {
+        Self {
+            reported,
+            counts: NodeCounts::default(),
+            token_usage: None,
+            started_at: None,
+            completed_at: None,
+            attempt: None,
+            error: None,
+        }
+    }
+
+    /// Takes a change of an instance; `held` is what it was before, if it was.
+    pub(super) fn take(&mut self, held: Option<&NodeStateSnapshot>, new: &NodeStateSnapshot) {
+        if let Some(held) = held {
+            self.counts.remove(held.status);
+        }
+        self.counts.add(new.status);
+        let used = |node: &NodeStateSnapshot| node.token_usage.unwrap_or_default();
+        if new.token_usage.is_some() {
+            let before = held.map(used).unwrap_or_default();
+            let (now, sum) = (used(new), self.token_usage.unwrap_or_default());
+            self.token_usage = Some(sum.saturating_add(
+                now.input_tokens.saturating_sub(before.input_tokens),
+                now.output_tokens.saturating_sub(before.output_tokens),
+            ));
+        }
+        self.started_at = earlier(self.started_at, new.started_at);
+        self.completed_at = self.completed_at.max(new.completed_at);
+        self.attempt = self.attempt.max(new.attempt);
+        if new.status == NodeStatus::Failed && new.error.is_some() {
+            self.error.clone_from(&new.error);
+        }
+    }
+
+    /// What the node shows.
+    pub(super) fn summary(&self) -> NodeStateSnapshot {
+        let reported = &self.reported;
+        let status = self.status();
+        let counted = self.counts.total();
+        let share = f64::from(self.counts.finished()) / f64::from(counted.max(1));
+        NodeStateSnapshot {
+            status,
+            started_at: earlier(reported.started_at, self.started_at),
+            completed_at: if status.is_final() { reported.completed_at.max(self.completed_at) } else { None },
+            token_usage: match (reported.token_usage, self.token_usage) {
+                (Some(own), Some(sum)) => Some(own.saturating_add(sum.input_tokens, sum.output_tokens)),
+                (own, sum) => own.or(sum),
+            },
+            progress: reported.progress.or_else(|| Progress::new(share)),
+            attempt: reported.attempt.max(self.attempt),
+            error: match status {
+                NodeStatus::Failed => reported.error.clone().or_else(|| self.error.clone()),
+                _ => reported.error.clone(),
+            },
+            ..reported.clone()
+        }
+    }
+
+    /// Running while one runs, suspended while one waits, pending while one is to come; then failed if one
+    /// has, completed if one has, and skipped if all were.
+    fn status(&self) -> NodeStatus {
+        let mut counts = self.counts;
+        if self.reported.status != NodeStatus::Pending {
+            counts.add(self.reported.status);
+        }
+        let order = [
+            (counts.running, NodeStatus::Running),
+            (counts.suspended, NodeStatus::Suspended),
+            (counts.pending, NodeStatus::Pending),
+            (counts.failed, NodeStatus::Failed),
+            (counts.completed, NodeStatus::Completed),
+            (counts.skipped, NodeStatus::Skipped),
+        ];
+        order.into_iter().find(|(count, _)| *count > 0).map_or(self.reported.status, |(_, status)| status)
+    }
+
+    /// Checks a summary that was not made by this server against the instances it is of.
+    pub(super) fn check<'a>(&self, instances: impl Iterator<Item = &'a NodeStateSnapshot>) -> Result<(), Refusal> {
+        let mut counted = Self::of(self.reported.clone());
+        instances.for_each(|instance| counted.take(None, instance));
+        let is_right = (counted.counts, counted.token_usage) == (self.counts, self.token_usage);
+        if is_right {
+            Ok(())
+        } else {
+            Err(Refusal::Invalid { field: "instances", problem: "must be those of the nodes" })
+        }
+    }
+}
+
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+impl super::Session {
+    /// What was reported of a node: of one with instances, of it alone.
+    #[must_use]
+    pub fn reported(&self, node_id: &NodeId) -> Option<&NodeStateSnapshot> {
+        match self.instances.get(node_id) {
+            Some(instances) => Some(&instances.reported),
+            None => self.nodes.get(node_id).map(|node| &node.snapshot),
+        }
+    }
+
+    /// Puts what was reported of a node into the state, and what follows from it: an instance changes its
+    /// node's summary, and a node with instances shows its summary.
+    pub(super) fn put_reported(&mut self, node: Node, moment: super::Moment) {
+        let id = node.snapshot.id.clone();
+        if let Some(instances) = self.instances.get_mut(&id) {
+            instances.reported = node.snapshot;
+            let summary = instances.summary();
+            self.put_node(Node::new(summary, node.output).given(node.input), moment);
+            return;
+        }
+        let Some(of) = self.origin.node_of_instance(&id).cloned() else { return self.put_node(node, moment) };
+        let held = self.nodes.get(&id).cloned();
+        let Some(shown) = self.nodes.get(&of).cloned() else { return self.put_node(node, moment) };
+        let instances = self.instances.entry(of).or_insert_with(|| Instances::of(shown.snapshot.clone()));
+        instances.take(held.as_deref().map(|node| &node.snapshot), &node.snapshot);
+        let summary = instances.summary();
+        self.put_node(node, moment);
+        self.put_node(Node::new(summary, shown.output).given(shown.input), moment);
+    }
+}
