@@ -1,11 +1,13 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test bench types lint postgres frontend dashboard screenshots generated-clients
+.PHONY: help run test simulate simulate-faults bench types lint postgres frontend dashboard screenshots generated-clients
 
 help:
 	@echo 'make run    start the server and watch a first run'
 	@echo 'make test   all tests, against real PostgreSQL and real sockets'
 	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
+	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
+	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
 	@echo 'make bench  measure, and print ratios'
 	@echo 'make lint   formatting, clippy, documentation, generated types'
 	@echo 'make types  write the TypeScript types anew'
@@ -29,6 +31,15 @@ test: frontend dashboard
 	cargo test --locked
 	@sh scripts/generated-clients.sh
 	@sh scripts/browser-tests.sh
+
+# Tokio lets only this cfg seed its random numbers; without it a seed does not repeat a run exactly.
+simulate: SEEDS ?= 1000000
+simulate:
+	@SEEDS=$(SEEDS) SEED=$(SEED) RUSTFLAGS='--cfg tokio_unstable' \
+		cargo test --locked --profile simulation --test simulation
+
+simulate-faults:
+	@sh scripts/simulate-faults.sh
 
 frontend:
 	@test frontend-types/node_modules/.package-lock.json -nt frontend-types/package-lock.json \

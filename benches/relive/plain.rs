@@ -158,6 +158,7 @@ fn prepare(sessions: &mut [Session]) -> Prepared {
                     progress: None,
                     error: None,
                     output: None,
+                    retry: None,
                     input: None,
                     next_ids: None,
                 },

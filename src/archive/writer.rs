@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::error::{ImportError, ImportFault};
 use super::import::ImportRow;
 use crate::protocol::{ArchiveLine, ArchiveUsage};
-use crate::session::{Created, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId};
+use crate::session::{Created, Driver, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId, Timestamp};
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
 
 /// Rows that are written at once, and bytes of the lines they come from.
@@ -111,13 +111,26 @@ impl ImportWriter {
 
     /// Makes the session visible, as its events left it.
     pub async fn commit(mut self, state: &Session) -> Result<Session, ImportError> {
+        let mut last = state.clone();
+        self.hold(&mut last).await?;
         self.flush().await?;
         let first = self.first.ok_or(StorageError::SessionGone)?;
-        let mut last = state.clone();
         last.id = first.id;
         last.origin = std::sync::Arc::clone(&first.origin);
         self.import.commit(&first, &last).await?;
         Ok(last)
+    }
+
+    /// A run that this server's engine would go on with at once waits until somebody resumes it.
+    async fn hold(&mut self, last: &mut Session) -> Result<(), ImportError> {
+        if last.origin.driver != Driver::Builtin || !last.status.is_live() || last.is_held() {
+            return Ok(());
+        }
+        let at = Timestamp::now().max(last.updated_at);
+        let event = Event::Paused { held: true };
+        let recorded = Recorded { session_id: last.id, revision: last.revision + 1, at, event };
+        last.apply(&recorded).map_err(StorageError::from)?;
+        self.event(recorded).await
     }
 
     async fn event(&mut self, mut recorded: Recorded) -> Result<(), ImportError> {

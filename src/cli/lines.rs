@@ -131,7 +131,7 @@ impl Story {
         let at = recorded.at;
         match &recorded.event {
             Event::Started | Event::Resumed => Some(self.become_status(at, SessionStatus::Running, None)),
-            Event::Paused => Some(self.become_status(at, SessionStatus::Paused, None)),
+            Event::Paused { .. } => Some(self.become_status(at, SessionStatus::Paused, None)),
             Event::Completed { .. } => Some(self.become_status(at, SessionStatus::Completed, None)),
             Event::Failed { error, .. } => Some(self.become_status(at, SessionStatus::Failed, Some(error))),
             Event::Cancelled { reason } => Some(self.become_status(at, SessionStatus::Cancelled, reason.as_deref())),

@@ -100,7 +100,12 @@ mod tests {
 
     fn event(revision: Revision) -> ServerFrame {
         let at = Timestamp::from_millis(0).expect("the epoch");
-        ServerFrame::Event { session_id: SessionId(uuid::Uuid::nil()), revision, at, event: Event::Paused }
+        ServerFrame::Event {
+            session_id: SessionId(uuid::Uuid::nil()),
+            revision,
+            at,
+            event: Event::Paused { held: false },
+        }
     }
 
     fn end(revision: Revision) -> ServerFrame {

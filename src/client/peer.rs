@@ -35,8 +35,13 @@ impl Memory {
         let created = Created { graph: graph.map(Arc::new), ..Created::default() };
         let recorded =
             Recorded { session_id, revision: 1, at: Timestamp::now(), event: Event::Created(Box::new(created)) };
-        let session = Session::create(&recorded).expect("a beginning");
-        Self { session, history: vec![recorded], done: HashMap::new() }
+        Self::of(&recorded)
+    }
+
+    /// One that begins with this event.
+    pub fn of(created: &Recorded) -> Self {
+        let session = Session::create(created).expect("a beginning");
+        Self { session, history: vec![created.clone()], done: HashMap::new() }
     }
 
     /// Carries out all or none; the flag says that this `command_id` was known.

@@ -13,9 +13,12 @@ use crate::session::{Command, NodeId, Recorded, Session};
 /// Why a driver could not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DriverError {
-    /// The session does not allow it, most often because it has ended.
+    /// The session's status does not allow it: somebody paused, resumed or ended it, and its events say so.
     #[error("{0}")]
     Refused(String),
+    /// It cannot be accepted as it is, now or later, such as what goes beyond a limit.
+    #[error("{0}")]
+    Unacceptable(String),
     /// Somebody else changed a node: what this engine knows of the run no longer holds.
     #[error("somebody else has changed a node of this run")]
     Overtaken,

@@ -24,6 +24,8 @@ use crate::session::{Command, Event, NodeId, Recorded, Refusal, Revision, Sessio
 const PAGE: u32 = 500;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
+/// How often a command that the server failed at is sent again.
+const FAULTS: u32 = 5;
 
 type Sent = Result<(), DriverError>;
 
@@ -127,7 +129,7 @@ impl Shared {
             let commands = batch.iter().flat_map(|waiting| waiting.commands.iter().cloned()).collect();
             match self.submit(commands).await {
                 // One of them is at fault, and the others are not to suffer for it.
-                Err(DriverError::Refused(_)) if batch.len() > 1 => {
+                Err(DriverError::Refused(_) | DriverError::Unacceptable(_)) if batch.len() > 1 => {
                     for Waiting { commands, answer } in batch {
                         let _ = answer.send(self.submit(commands).await);
                     }
@@ -155,6 +157,7 @@ impl Shared {
     async fn submit(&self, commands: Vec<Command>) -> Sent {
         let id = self.subscription.live().id();
         let mut pause = FIRST_RETRY;
+        let mut faults = 0;
         loop {
             let known = self.queue.lock().known;
             let mut submission = Submission::new(id, commands.clone());
@@ -170,10 +173,16 @@ impl Shared {
                 }
                 // If it was carried out all the same, the next try finds the session moved on.
                 Err(HubError::Unavailable) => self.pause(&mut pause).await?,
-                Err(error @ (HubError::NotFound | HubError::Internal)) => {
-                    return Err(DriverError::Lost(error.to_string()));
+                Err(error @ HubError::NotFound) => return Err(DriverError::Lost(error.to_string())),
+                // It may have been the database's fault, or that of the command.
+                Err(HubError::Internal) if faults < FAULTS => {
+                    faults += 1;
+                    self.pause(&mut pause).await?;
                 }
-                Err(error) => return Err(DriverError::Refused(error.to_string())),
+                Err(error @ HubError::Refused(Refusal::SessionTransition { .. })) => {
+                    return Err(DriverError::Refused(error.to_string()));
+                }
+                Err(error) => return Err(DriverError::Unacceptable(error.to_string())),
             }
         }
     }
@@ -199,7 +208,11 @@ impl Shared {
         }
         let mut newest = known;
         let mut pause = FIRST_RETRY;
-        while newest < head.live().head().session().revision {
+        loop {
+            let shown = head.live().head().session().revision;
+            if newest >= shown {
+                return Ok(newest);
+            }
             let events = match events_after(&self.hub, &head, newest).await {
                 Ok(events) => events,
                 Err(HubError::Unavailable) => {
@@ -211,14 +224,15 @@ impl Shared {
             if events.is_empty() {
                 return Err(gone(HubError::NotFound));
             }
-            for recorded in events {
+            // The journal may be ahead of this server. Whoever expected such a revision would be refused, and
+            // then wait here for one beyond it.
+            for recorded in events.into_iter().take_while(|recorded| recorded.revision <= shown) {
                 if matches!(recorded.event, Event::NodeStatusChanged { .. }) {
                     return Err(DriverError::Overtaken);
                 }
                 newest = recorded.revision;
             }
         }
-        Ok(newest)
     }
 }
 

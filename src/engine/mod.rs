@@ -14,6 +14,7 @@
 //! ([`LocalKinds`]); the server links to its own hub.
 
 mod driver;
+mod known;
 mod local;
 mod node_task;
 mod nodes;

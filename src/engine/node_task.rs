@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::driver::DriverError;
 use super::nodes::{End, Ended, NodeContext, Wake, Work};
 use super::plan::Planned;
-use crate::session::{Command, NodeId, NodeStatus, Progress, limits};
+use crate::session::{Command, NodeId, NodeStatus, Progress, Retry, Timestamp, limits};
 
 /// What nodes may do at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(super) enum NodeEnd {
     },
     /// Ended from outside, with the session.
     Stopped,
+    /// Its end cannot be recorded, whatever is left out of it.
+    Refused(String),
     Overtaken,
     Lost(String),
 }
@@ -66,6 +68,13 @@ impl NodeTask {
     pub(super) async fn wake(self, wake: Wake) -> NodeEnd {
         let Some(planned) = self.context.planned() else { return NodeEnd::Stopped };
         let ended = planned.kind.wake(&self.context, wake).await;
+        self.conclude(planned, ended, Vec::new()).await.unwrap_or_else(|end| end)
+    }
+
+    /// Ends a wait that took longer than the node's `timeoutSeconds`.
+    pub(super) async fn time_out(self) -> NodeEnd {
+        let Some(planned) = self.context.planned() else { return NodeEnd::Stopped };
+        let ended = Ended::failed(timed_out(planned.policy.timeout.unwrap_or_default()));
         self.conclude(planned, ended, Vec::new()).await.unwrap_or_else(|end| end)
     }
 
@@ -104,87 +113,89 @@ impl NodeTask {
     /// Reports how an attempt ended, after what is still to be reported `first`.
     async fn conclude(&self, planned: &Planned, ended: Ended, first: Vec<Command>) -> Result<NodeEnd, NodeEnd> {
         let Ended { mut commands, end } = ended;
-        let mut reports = first;
         match end {
             End::Stopped => Err(NodeEnd::Stopped),
             End::Decided { leave, score } => Ok(NodeEnd::Decided { leave, score }),
             End::Waits => {
                 let suspends = planned.kind.wait().is_some_and(|wait| wait.suspended);
+                let mut reports = first.clone();
                 reports.push(self.status(NodeStatus::Running));
                 reports.append(&mut commands);
                 reports.extend(suspends.then(|| self.status(NodeStatus::Suspended)));
-                self.report(reports).await?;
-                Ok(NodeEnd::Waits)
+                match self.try_report(reports).await? {
+                    Ok(()) => Ok(NodeEnd::Waits),
+                    Err(refused) => self.fail(planned, Failure { first, ..Failure::of(refused) }).await,
+                }
             }
-            End::Completed(output) => self.complete(planned, reports, commands, output).await,
-            End::Failed { error, output } => {
-                reports.append(&mut commands);
-                self.fail(planned, reports, error, output).await
+            End::Completed(output) => {
+                let after = match planned.after.commands(&self.context, &output).await {
+                    Ok(after) => after,
+                    Err(error) => {
+                        let failure = Failure { first, kept: said(commands), output: Some(output), error };
+                        return self.fail(planned, failure).await;
+                    }
+                };
+                let mut reports = first.clone();
+                reports.extend(commands.iter().cloned().chain(after));
+                reports.push(self.ended(NodeStatus::Completed, None, Some(output)));
+                match self.try_report(reports).await? {
+                    Ok(()) => Ok(NodeEnd::Completed),
+                    // What was said and paid for is kept.
+                    Err(refused) => {
+                        self.fail(planned, Failure { first, kept: said(commands), ..Failure::of(refused) }).await
+                    }
+                }
             }
+            End::Failed { error, output } => self.fail(planned, Failure { first, kept: commands, error, output }).await,
         }
     }
 
-    /// Reports a completion, with what the attempt leaves behind. What was paid for is kept also when the rest
-    /// is refused.
-    async fn complete(
-        &self,
-        planned: &Planned,
-        reports: Vec<Command>,
-        commands: Vec<Command>,
-        output: Value,
-    ) -> Result<NodeEnd, NodeEnd> {
-        let kept: Vec<Command> = reports.iter().chain(&commands).cloned().collect();
-        let mut all = kept.clone();
-        match planned.after.commands(&self.context, &output).await {
-            Ok(mut after) => all.append(&mut after),
-            Err(error) => return self.fail(planned, kept, error, Some(output)).await,
-        }
-        all.push(self.ended(NodeStatus::Completed, None, Some(output)));
-        match self.try_report(all).await? {
-            Ok(()) => Ok(NodeEnd::Completed),
-            Err(refused) if commands.is_empty() => self.fail(planned, reports, refused, None).await,
-            Err(refused) => match self.try_report(kept).await? {
-                Ok(()) => self.fail(planned, Vec::new(), refused, None).await,
-                Err(_) => self.fail(planned, reports, refused, None).await,
-            },
-        }
-    }
-
-    async fn fail(
-        &self,
-        planned: &Planned,
-        mut reports: Vec<Command>,
-        error: String,
-        output: Option<Value>,
-    ) -> Result<NodeEnd, NodeEnd> {
-        let error = shortened(error);
+    /// Reports a failure: with all that the attempt leaves behind, or else with as much of it as can be
+    /// recorded.
+    async fn fail(&self, planned: &Planned, failure: Failure) -> Result<NodeEnd, NodeEnd> {
+        let Failure { first, kept, error, output } = failure;
+        let error = error_text(&error);
         let is_failing = *self.phase.borrow() == Phase::Failing;
-        let retry = planned.policy.retry_after(self.tries).filter(|_| !is_failing);
-        reports.push(self.ended(NodeStatus::Failed, Some(error.clone()), output));
-        // Pending at once: a node that is known as failed will not be tried again.
-        reports.extend(retry.map(|_| self.status(NodeStatus::Pending)));
-        self.report(reports).await?;
-        Ok(match retry {
-            Some(pause) => NodeEnd::Retry(pause),
-            None => NodeEnd::Failed(error),
-        })
+        let pause = planned.policy.retry_after(self.tries).filter(|_| !is_failing);
+        let retry =
+            pause.map(|pause| Retry { tries: self.tries + 1, cut_off: None, due_at: Some(Timestamp::now() + pause) });
+        let mut refused = String::new();
+        for (kept, output) in [(&kept[..], output), (&kept[..], None), (&[], None)] {
+            let mut reports = [&first[..], kept].concat();
+            reports.extend(self.failed(&error, output, retry));
+            match self.try_report(reports).await? {
+                Ok(()) => return Ok(pause.map_or(NodeEnd::Failed(error), NodeEnd::Retry)),
+                Err(why) => refused = why,
+            }
+        }
+        Err(NodeEnd::Refused(refused))
+    }
+
+    /// One that is tried again is pending at once, and what is known as failed says so already: whatever
+    /// comes in between, nobody takes the failure for the last one.
+    fn failed(&self, error: &str, output: Option<Value>, retry: Option<Retry>) -> Vec<Command> {
+        let mut reports = vec![self.ended(NodeStatus::Failed, Some(error.to_owned()), output)];
+        if retry.is_some() {
+            reports.push(self.ended(NodeStatus::Pending, Some(error.to_owned()), None));
+        }
+        reports.into_iter().map(|report| with_retry(report, retry)).collect()
     }
 
     async fn report(&self, reports: Vec<Command>) -> Reported {
-        let refused = |why| NodeEnd::Failed(format!("its report was refused: {why}"));
-        self.try_report(reports).await?.map_err(refused)
+        self.try_report(reports).await?.map_err(NodeEnd::Refused)
     }
 
     /// The inner error says why the report was refused.
     async fn try_report(&self, reports: Vec<Command>) -> Result<Result<(), String>, NodeEnd> {
         let sent = tokio::select! {
+            // An attempt that was let go of has nothing to report, whatever it came to since.
             biased;
             () = self.stop.cancelled() => return Err(NodeEnd::Stopped),
             sent = self.context.link.send(reports) => sent,
         };
         match sent {
             Ok(()) => Ok(Ok(())),
-            Err(DriverError::Refused(why)) => Ok(Err(why)),
+            Err(DriverError::Refused(why) | DriverError::Unacceptable(why)) => Ok(Err(why)),
             Err(DriverError::Overtaken) => Err(NodeEnd::Overtaken),
             Err(DriverError::Lost(why)) => Err(NodeEnd::Lost(why)),
         }
@@ -209,8 +220,43 @@ pub(super) fn timed_out(limit: Duration) -> String {
     format!("timed out after {} s", limit.as_secs_f64())
 }
 
-fn shortened(error: String) -> String {
-    if error.len() <= limits::ERROR_BYTES { error } else { error.chars().take(limits::ERROR_BYTES / 4).collect() }
+/// What an attempt that failed leaves behind.
+struct Failure {
+    /// Still to be reported before it.
+    first: Vec<Command>,
+    kept: Vec<Command>,
+    error: String,
+    output: Option<Value>,
+}
+
+impl Failure {
+    fn of(error: String) -> Self {
+        Self { first: Vec::new(), kept: Vec::new(), error, output: None }
+    }
+}
+
+/// What stays true although the attempt failed: what was said, and what it cost.
+fn said(commands: Vec<Command>) -> Vec<Command> {
+    let stays = |command: &Command| matches!(command, Command::AddMessage { .. } | Command::RecordUsage { .. });
+    commands.into_iter().filter(stays).collect()
+}
+
+/// An error as it can be recorded: cut to its limit, with a mark, and without what no text may hold.
+pub(super) fn error_text(error: &str) -> String {
+    const MARK: &str = " … (cut off)";
+    let error = error.replace('\0', "\u{fffd}");
+    if error.len() <= limits::ERROR_BYTES {
+        return error;
+    }
+    let end = error.floor_char_boundary(limits::ERROR_BYTES - MARK.len());
+    format!("{}{MARK}", &error[..end])
+}
+
+pub(super) fn with_retry(mut report: Command, again: Option<Retry>) -> Command {
+    if let Command::SetNodeStatus { retry, .. } = &mut report {
+        *retry = again;
+    }
+    report
 }
 
 pub(super) fn set_status(
@@ -230,5 +276,6 @@ pub(super) fn set_status(
         output,
         input: None,
         next_ids: None,
+        retry: None,
     }
 }

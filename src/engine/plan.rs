@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::nodes::NodeType;
 use super::nodes::after::After;
 use super::policy::{Policy, RunSettings};
-use super::regions::LoopError;
-use super::schedule::Schedule;
-use super::templates::TemplateError;
+use super::properties::Properties;
+use super::regions::{Layout, LoopError};
+use super::templates::{Broken, TemplateError};
+use super::{known, templates};
 use crate::session::{GraphDefinition, GraphError, GraphNode, NodeId};
 
 /// Why a graph cannot be run here. Nothing has been started.
@@ -25,12 +26,20 @@ pub enum PlanError {
     Property { node: Option<NodeId>, property: &'static str, expected: &'static str },
     #[error("{}: the property {property} {error}", place(node.as_ref()))]
     Template { node: Option<NodeId>, property: &'static str, error: TemplateError },
+    #[error("{}: there is no property '{name}'{}", place(node.as_ref()), meant(*nearest))]
+    UnknownProperty { node: Option<NodeId>, name: String, nearest: Option<&'static str> },
+    #[error("the graph could not be checked: {0}")]
+    Unchecked(#[from] Broken),
     #[error("node '{node}' {problem}")]
     Node { node: NodeId, problem: String },
 }
 
 fn place(node: Option<&NodeId>) -> String {
     node.map_or_else(|| "the graph".to_owned(), |node| format!("node '{node}'"))
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default()
 }
 
 /// The types of nodes that can run in some place.
@@ -57,6 +66,7 @@ pub trait Kinds: Debug + Send + Sync {
 pub struct Plan {
     pub graph: Arc<GraphDefinition>,
     pub settings: RunSettings,
+    pub(super) layout: Arc<Layout>,
     nodes: HashMap<NodeId, Planned>,
 }
 
@@ -77,8 +87,22 @@ impl Plan {
     /// When the graph is not valid, a node's type is unknown, or a property has the wrong type.
     /// The error names the node.
     pub fn new(graph: Arc<GraphDefinition>, kinds: &dyn Kinds) -> Result<Self, PlanError> {
+        templates::for_one_graph(|| Self::read(graph, kinds))
+    }
+
+    /// As [`Plan::new`], where requests are served: a large graph takes time to read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::new`].
+    pub async fn elsewhere(graph: Arc<GraphDefinition>, kinds: Arc<dyn Kinds>) -> Result<Self, PlanError> {
+        templates::on_worker(move || Self::new(graph, &*kinds)).await?
+    }
+
+    fn read(graph: Arc<GraphDefinition>, kinds: &dyn Kinds) -> Result<Self, PlanError> {
         graph.validate_for_builtin()?;
-        Schedule::new(&graph)?;
+        let layout = Arc::new(Layout::new(&graph)?);
+        known::check_graph(Properties::of_graph(&graph.properties))?;
         let settings = RunSettings::read(&graph)?;
         let mut inputs: HashMap<&NodeId, Vec<NodeId>> = HashMap::new();
         for node in graph.nodes.values() {
@@ -90,14 +114,15 @@ impl Plan {
         for node in graph.nodes.values() {
             let planned = Planned {
                 node: node.clone(),
-                kind: kind_of(node, kinds)?,
+                kind: kind_of(node, kinds)
+                    .and_then(|kind| known::check_node(Properties::of(node), &node.kind).map(|()| kind))?,
                 policy: Policy::read(node)?,
                 after: After::read(node)?,
                 inputs: inputs.remove(&node.id).unwrap_or_default(),
             };
             nodes.insert(node.id.clone(), planned);
         }
-        Ok(Self { graph, settings, nodes })
+        Ok(Self { graph, settings, layout, nodes })
     }
 
     pub(super) fn node(&self, node: &NodeId) -> Option<&Planned> {
@@ -156,6 +181,55 @@ mod tests {
                 other => panic!("{properties} gave {other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn an_unknown_property_is_refused_with_the_nearest_known_one() {
+        let cases = [
+            (
+                json!({"seconds": 1, "timeoutSecond": 5}),
+                "node 'a': there is no property 'timeoutSecond'; did you mean 'timeoutSeconds'?",
+            ),
+            (
+                json!({"seconds": 1, "on_eror": "continue"}),
+                "node 'a': there is no property 'on_eror'; did you mean 'onError'?",
+            ),
+            (json!({"seconds": 1, "colour": "red"}), "node 'a': there is no property 'colour'; did you mean 'color'?"),
+            (json!({"seconds": 1, "zebra": 1}), "node 'a': there is no property 'zebra'"),
+            (json!({"seconds": 1, "max_rounds": 1}), "node 'a': there is no property 'max_rounds'"),
+            (
+                json!({"seconds": 1, "assign": {"porposal": 1}}),
+                "node 'a': there is no property 'porposal'; did you mean 'proposal'?",
+            ),
+            (
+                json!({"seconds": 1, "remember": {"contents": "x"}}),
+                "node 'a': there is no property 'contents'; did you mean 'content'?",
+            ),
+            (
+                json!({"seconds": 1, "onError": {"cuont": 1}}),
+                "node 'a': there is no property 'cuont'; did you mean 'count'?",
+            ),
+        ];
+        for (properties, expected) in cases {
+            let refused = plan("delay", properties.clone()).expect_err("unknown");
+            assert_eq!(refused.to_string(), expected, "{properties}");
+        }
+        let fine = json!({"seconds": 1, "timeout_seconds": 5, "position": {"x": 1, "anything": true}, "x-mine": 1,
+                          "metadata": {"a": 1}, "assign": {"context": {"any": "name"}}});
+        plan("delay", fine).expect("a plan");
+    }
+
+    #[test]
+    fn a_graph_keeps_the_properties_of_others_but_not_misspelled_ones() {
+        let with = |properties: Value| {
+            let node = json!({"id": "a", "type": "start", "name": "A"});
+            let graph = json!({"name": "g", "startNodeId": "a", "nodes": {"a": node}, "properties": properties});
+            Plan::new(serde_json::from_value(graph).expect("a graph"), &LocalKinds::default())
+        };
+        with(json!({"author": "Ada", "maxParallel": 3, "x-y": 1, "version": 2, "metadata": {}})).expect("a plan");
+        let refused = with(json!({"maxParalel": 3})).expect_err("misspelled");
+        assert_eq!(refused.to_string(), "the graph: there is no property 'maxParalel'; did you mean 'maxParallel'?");
+        assert!(with(json!({"budget": {"maxToken": 3}})).is_err());
     }
 
     #[test]

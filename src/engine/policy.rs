@@ -47,7 +47,7 @@ impl Policy {
             None => {}
             Some(Value::String(action)) => policy.take(action, own, own)?,
             Some(Value::Object(details)) => {
-                let details = own.within(details);
+                let details = own.within(details).only(&["action", "count", "backoffSeconds", "then"])?;
                 let action = details.get("action").and_then(Value::as_str).unwrap_or("retry");
                 policy.take(action, details, own)?;
                 match details.get("then").map(Value::as_str) {
@@ -128,6 +128,7 @@ impl RunSettings {
 
 impl Budget {
     fn read(own: Properties<'_>) -> Result<Self, PlanError> {
+        let own = own.only(&["maxTokens", "maxCostUsd", "maxSeconds"])?;
         let tokens = |value: &Value| value.as_u64().filter(|tokens| *tokens > 0);
         let dollars = |value: &Value| {
             let amount = value.as_f64().filter(|amount| *amount > 0.0 && *amount <= 1e9)?;

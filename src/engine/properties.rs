@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::plan::PlanError;
-use super::templates;
+use super::{known, templates};
 use crate::session::{GraphNode, NodeId};
 
 /// The longest time a property may ask for: a year.
@@ -100,6 +100,24 @@ impl<'a> Properties<'a> {
         })
     }
 
+    pub(super) fn names(self) -> impl Iterator<Item = &'a String> {
+        self.values.keys()
+    }
+
+    /// Refuses every name but these, in either spelling.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::UnknownProperty`] for the first other one.
+    pub fn only(self, names: &[&'static str]) -> Result<Self, PlanError> {
+        known::check(self, names).map(|()| self)
+    }
+
+    pub(super) fn unknown(self, name: &str, nearest: Option<&'static str>) -> PlanError {
+        let name = name.chars().take(100).collect();
+        PlanError::UnknownProperty { node: self.node.cloned(), name, nearest }
+    }
+
     /// A value with templates in its texts.
     ///
     /// # Errors
@@ -119,7 +137,7 @@ pub fn seconds(seconds: f64) -> Option<Duration> {
     Some(seconds).filter(|seconds| (0.0..=LONGEST_SECONDS).contains(seconds)).map(Duration::from_secs_f64)
 }
 
-fn snake_case(name: &str) -> String {
+pub(super) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for letter in name.chars() {
         if letter.is_ascii_uppercase() {

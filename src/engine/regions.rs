@@ -5,14 +5,21 @@
 //! whose source can only run *after* its target is therefore not waited for. Whether that is so
 //! depends on where the run enters, so it is worked out once per [`Frame`].
 
+mod dominators;
+
 use std::collections::{HashMap, HashSet};
 
+use super::properties::Properties;
 use crate::session::{GraphDefinition, GraphNode, NodeId};
+use dominators::Dominators;
 
 /// Where the current pass over a node began: [`WHOLE`], or one more than the loop that started it.
 pub(super) type Frame = usize;
 /// The first pass, from the start node.
 pub(super) const WHOLE: Frame = 0;
+
+/// Nodes and edges of all loops together, each counted once for every loop it lies in.
+const WORK: usize = 5_000_000;
 
 /// Why the loops of a graph cannot be scheduled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +32,8 @@ pub enum LoopError {
     ExitInside { node: NodeId, exit: NodeId },
     #[error("loop nodes '{0}' and '{1}' cross; one must lie inside the other")]
     Crossing(NodeId, NodeId),
+    #[error("loop node '{0}': the graph's loops are nested too deeply")]
+    TooDeep(NodeId),
     #[error("loop node '{0}': the property max_rounds must be a whole number from 0 to 1000000")]
     BadRounds(NodeId),
 }
@@ -44,8 +53,39 @@ pub(super) struct Loop {
     /// The edge into the body.
     pub again: usize,
     pub max_rounds: u32,
-    /// By node: whether it lies on the way from `again` back to the loop node.
-    pub body: Vec<bool>,
+    /// The nodes on the way from `again` back to the loop node.
+    pub body: Body,
+}
+
+/// A set of nodes.
+#[derive(Debug)]
+pub(super) struct Body {
+    nodes: Vec<u32>,
+    bits: Vec<u64>,
+}
+
+impl Body {
+    fn new(mut nodes: Vec<u32>, of: usize) -> Self {
+        nodes.sort_unstable();
+        let mut bits = vec![0; of.div_ceil(64)];
+        for node in &nodes {
+            bits[*node as usize / 64] |= 1 << (node % 64);
+        }
+        Self { nodes, bits }
+    }
+
+    pub fn contains(&self, node: usize) -> bool {
+        self.bits[node / 64] & (1 << (node % 64)) != 0
+    }
+
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// In the order of the graph.
+    pub fn nodes(&self) -> impl Iterator<Item = usize> {
+        self.nodes.iter().map(|node| *node as usize)
+    }
 }
 
 #[derive(Debug)]
@@ -59,8 +99,8 @@ pub(super) struct Layout {
     pub loops: Vec<Loop>,
     /// By node: the loop it is the loop node of.
     pub loop_at: Vec<Option<usize>>,
-    /// By frame: the edges whose source can only run after their target.
-    back: Vec<HashSet<usize>>,
+    /// By frame: the edges whose source can only run after their target, in order.
+    back: Vec<Vec<u32>>,
 }
 
 impl Layout {
@@ -83,18 +123,23 @@ impl Layout {
         for node in graph.nodes.values() {
             layout.add_edges(node);
         }
+        let (mut marks, mut work) = (Marks::new(layout.ids.len()), 0);
         for node in graph.nodes.values().filter(|node| node.kind == GraphDefinition::LOOP) {
-            layout.add_loop(node)?;
+            work += layout.add_loop(node, &mut marks)?;
+            if work > WORK {
+                return Err(LoopError::TooDeep(node.id.clone()));
+            }
         }
         layout.check_nesting()?;
         layout.mark_leaving_edges();
-        layout.back = (0..=layout.loops.len()).map(|frame| layout.back_edges(frame)).collect();
+        let mut dominators = Dominators::new(layout.ids.len());
+        layout.back = (0..=layout.loops.len()).map(|frame| layout.back_edges(frame, &mut dominators)).collect();
         Ok(layout)
     }
 
     /// Whether a node on a pass of `frame` has to wait for `edge` to settle.
     pub(super) fn awaits(&self, frame: Frame, edge: usize) -> bool {
-        self.within(frame, edge) && !self.back[frame].contains(&edge)
+        self.within(frame, edge) && self.back[frame].binary_search(&(edge as u32)).is_err()
     }
 
     /// Whether `edge` can bring a pass of `frame` to its target: from within, or by beginning it.
@@ -115,30 +160,56 @@ impl Layout {
         }
     }
 
-    fn add_loop(&mut self, node: &GraphNode) -> Result<(), LoopError> {
+    /// Answers how much there is to look at in the loop.
+    fn add_loop(&mut self, node: &GraphNode, marks: &mut Marks) -> Result<usize, LoopError> {
         let name = || node.id.clone();
         let at = self.index.get(&node.id).copied().unwrap_or_default();
         let again = *self.outs[at].first().ok_or_else(|| LoopError::NoBody(name()))?;
         let entry = self.edges[again].to;
-        let from_entry = self.reach(entry, at, |layout, node| layout.outs[node].iter().map(|e| layout.edges[*e].to));
-        let to_loop = self.reach(at, usize::MAX, |layout, node| layout.ins[node].iter().map(|e| layout.edges[*e].from));
-        let body: Vec<bool> = (0..self.ids.len()).map(|n| n != at && from_entry[n] && to_loop[n]).collect();
-        if entry != at && !body[entry] {
+        let body = self.body(entry, at, marks);
+        if entry != at && !body.contains(entry) {
             return Err(LoopError::NotALoop(name()));
         }
-        let inside = |edge: &&usize| body[self.edges[**edge].to] || self.edges[**edge].to == at;
+        let inside = |edge: &&usize| body.contains(self.edges[**edge].to) || self.edges[**edge].to == at;
         if let Some(exit) = self.outs[at].iter().skip(1).find(inside) {
             return Err(LoopError::ExitInside { node: name(), exit: self.ids[self.edges[*exit].to].clone() });
         }
         let max_rounds = max_rounds(node).ok_or_else(|| LoopError::BadRounds(name()))?;
+        let work = body.nodes().map(|node| 1 + self.outs[node].len()).sum();
         self.loop_at[at] = Some(self.loops.len());
         self.loops.push(Loop { node: at, again, max_rounds, body });
-        Ok(())
+        Ok(work)
+    }
+
+    /// What can be reached from `entry` without the loop node, and leads to it.
+    fn body(&self, entry: usize, at: usize, marks: &mut Marks) -> Body {
+        let mut frontier = Vec::new();
+        marks.begin();
+        if entry != at {
+            marks.reached(entry);
+            frontier.push(entry);
+        }
+        while let Some(node) = frontier.pop() {
+            let next = self.outs[node].iter().map(|edge| self.edges[*edge].to);
+            frontier.extend(next.filter(|next| *next != at && marks.reached(*next)));
+        }
+        let (mut nodes, mut frontier) = (Vec::new(), vec![at]);
+        while let Some(node) = frontier.pop() {
+            for from in self.ins[node].iter().map(|edge| self.edges[*edge].from) {
+                if marks.returns(from) {
+                    nodes.push(from as u32);
+                    frontier.push(from);
+                }
+            }
+        }
+        Body::new(nodes, self.ids.len())
     }
 
     fn check_nesting(&self) -> Result<(), LoopError> {
         for (at, one) in self.loops.iter().enumerate() {
-            if let Some(other) = self.loops[..at].iter().find(|other| one.body[other.node] && other.body[one.node]) {
+            let inside = one.body.nodes().filter_map(|node| self.loop_at[node]).filter(|other| *other < at);
+            let mut others = inside.map(|other| &self.loops[other]);
+            if let Some(other) = others.find(|other| other.body.contains(one.node)) {
                 return Err(LoopError::Crossing(self.ids[other.node].clone(), self.ids[one.node].clone()));
             }
         }
@@ -146,10 +217,13 @@ impl Layout {
     }
 
     fn mark_leaving_edges(&mut self) {
-        for edge in &mut self.edges {
-            let leaves =
-                |(_, held): &(usize, &Loop)| held.body[edge.from] && !held.body[edge.to] && held.node != edge.to;
-            edge.leaves = self.loops.iter().enumerate().filter(leaves).map(|(at, _)| at).collect();
+        for (at, held) in self.loops.iter().enumerate() {
+            for edge in held.body.nodes().flat_map(|node| &self.outs[node]) {
+                let edge = &mut self.edges[*edge];
+                if !held.body.contains(edge.to) && held.node != edge.to {
+                    edge.leaves.push(at);
+                }
+            }
         }
     }
 
@@ -158,82 +232,71 @@ impl Layout {
     fn within(&self, frame: Frame, edge: usize) -> bool {
         let Some(held) = frame.checked_sub(1).and_then(|at| self.loops.get(at)) else { return true };
         let Edge { from, to, .. } = self.edges[edge];
-        held.body[from] && (held.body[to] || to == held.node)
+        held.body.contains(from) && (held.body.contains(to) || to == held.node)
     }
 
-    /// The edges of a frame whose target every way to their source passes through.
-    fn back_edges(&self, frame: Frame) -> HashSet<usize> {
-        let root = frame.checked_sub(1).map_or(self.start, |at| self.edges[self.loops[at].again].to);
-        let order = self.postorder(root, frame);
+    /// The edges of a frame whose target every way to their source passes through. Where no way leads
+    /// to the source, that is so too.
+    fn back_edges(&self, frame: Frame, dominators: &mut Dominators) -> Vec<u32> {
+        let held = frame.checked_sub(1).map(|at| &self.loops[at]);
+        let root = held.map_or(self.start, |held| self.edges[held.again].to);
+        let inside = |edge: &&usize| self.within(frame, **edge);
+        dominators.search(
+            root,
+            |node| self.outs[node].iter().filter(inside).map(|edge| self.edges[*edge].to),
+            |node| self.ins[node].iter().filter(inside).map(|edge| self.edges[*edge].from),
+        );
+        let unreached = (0..self.ids.len()).filter(|node| held.is_none() && !dominators.is_reached(*node));
+        let nodes = dominators.reached().iter().copied().chain(unreached);
+        let edges = nodes.flat_map(|node| self.outs[node].iter().copied());
         let leads_back = |edge: &usize| {
             let Edge { from, to, .. } = self.edges[*edge];
-            self.within(frame, *edge) && order[to] >= order[from] && {
-                let without = self.reach(root, to, |layout, node| layout.targets(frame, node));
-                !without[from]
-            }
+            self.within(frame, *edge) && (!dominators.is_reached(from) || dominators.dominates(to, from))
         };
-        (0..self.edges.len()).filter(leads_back).collect()
+        let mut back: Vec<u32> = edges.filter(leads_back).map(|edge| edge as u32).collect();
+        back.sort_unstable();
+        back
+    }
+}
+
+/// Nodes that a search has come to. Beginning another costs nothing.
+#[derive(Debug)]
+struct Marks {
+    /// By node: twice the number of the search that reached it, and one more on its way back.
+    marks: Vec<u32>,
+    search: u32,
+}
+
+impl Marks {
+    fn new(nodes: usize) -> Self {
+        Self { marks: vec![0; nodes], search: 0 }
     }
 
-    fn targets(&self, frame: Frame, node: usize) -> impl Iterator<Item = usize> {
-        self.outs[node].iter().filter(move |edge| self.within(frame, **edge)).map(|edge| self.edges[*edge].to)
+    fn begin(&mut self) {
+        self.search += 2;
     }
 
-    /// By node: its place in a depth-first postorder. Only an edge to an equal or later place can
-    /// close a cycle, which spares every other edge the closer look.
-    fn postorder(&self, root: usize, frame: Frame) -> Vec<usize> {
-        let mut order = vec![0; self.ids.len()];
-        let mut seen = vec![false; self.ids.len()];
-        let mut place = 0;
-        let mut stack = vec![(root, 0)];
-        seen[root] = true;
-        while let Some((node, tried)) = stack.last_mut() {
-            let next = self.outs[*node].get(*tried).copied();
-            *tried += 1;
-            match next.map(|edge| (edge, self.edges[edge].to)) {
-                Some((edge, to)) if self.within(frame, edge) && !seen[to] => {
-                    seen[to] = true;
-                    stack.push((to, 0));
-                }
-                Some(_) => {}
-                None => {
-                    place += 1;
-                    order[*node] = place;
-                    stack.pop();
-                }
-            }
-        }
-        order
+    /// Whether the search comes to a node for the first time.
+    fn reached(&mut self, node: usize) -> bool {
+        let is_new = self.marks[node] < self.search;
+        self.marks[node] = self.marks[node].max(self.search);
+        is_new
     }
 
-    /// By node: whether it can be reached from `root` without entering `barrier`.
-    fn reach<'a, I: Iterator<Item = usize>>(
-        &'a self,
-        root: usize,
-        barrier: usize,
-        neighbours: impl Fn(&'a Self, usize) -> I,
-    ) -> Vec<bool> {
-        let mut reached = vec![false; self.ids.len()];
-        let mut frontier = Vec::new();
-        if root != barrier {
-            reached[root] = true;
-            frontier.push(root);
-        }
-        while let Some(node) = frontier.pop() {
-            for next in neighbours(self, node) {
-                if next != barrier && !reached[next] {
-                    reached[next] = true;
-                    frontier.push(next);
-                }
-            }
-        }
-        reached
+    /// Whether the way back comes to a node that was reached, for the first time.
+    fn returns(&mut self, node: usize) -> bool {
+        let is_new = self.marks[node] == self.search;
+        self.marks[node] += u32::from(is_new);
+        is_new
     }
 }
 
 fn max_rounds(node: &GraphNode) -> Option<u32> {
-    match node.properties.get("max_rounds") {
+    match Properties::of(node).get("maxRounds") {
         None => Some(1),
         Some(rounds) => rounds.as_u64().filter(|rounds| *rounds <= 1_000_000).and_then(|rounds| rounds.try_into().ok()),
     }
 }
+
+#[cfg(test)]
+mod tests;

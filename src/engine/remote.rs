@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::driver::{DriverError, Events, Link};
 use crate::client::{Client, ClientError, SessionEvents};
+use crate::protocol::ErrorCode;
 use crate::session::{Command, Event, NodeId, Recorded, Session, SessionId};
 
 /// Bytes of outputs kept for other nodes to read, roughly. What comes beyond is not kept, and a node
@@ -126,7 +127,10 @@ impl Outputs {
 impl From<ClientError> for DriverError {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::Refused { .. } => Self::Refused(error.to_string()),
+            ClientError::Refused { code: ErrorCode::IllegalTransition | ErrorCode::NodesActive, .. } => {
+                Self::Refused(error.to_string())
+            }
+            ClientError::Refused { .. } | ClientError::TooLarge { .. } => Self::Unacceptable(error.to_string()),
             lost => Self::Lost(lost.to_string()),
         }
     }

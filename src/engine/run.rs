@@ -22,9 +22,11 @@ mod timers;
 mod waiting;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -52,7 +54,13 @@ pub struct RunOptions {
     pub parallel: usize,
     /// Let go when nothing is left to do for at least this long but to wait.
     pub park_after: Option<Duration>,
+    /// How often in a row whoever drove the run before went away without a word, at the moment that the
+    /// session stands at.
+    pub crashes: u32,
 }
+
+/// After so many times the run, or the node's attempt, that was under way is not begun again.
+pub const MOST_CRASHES: u32 = 3;
 
 /// What ends a run from this side.
 #[derive(Clone, Debug, Default)]
@@ -174,10 +182,12 @@ struct Run {
     stop: CancellationToken,
     /// Nodes that wait for a signal or a time.
     waits: BTreeSet<NodeId>,
+    /// Nodes whose time was up while a signal to them was looked at.
+    late: BTreeSet<NodeId>,
     /// The revision of the last signal each was given.
     signals_given: HashMap<NodeId, Revision>,
     timers: Timers,
-    /// Further attempts made of nodes that failed.
+    /// Further attempts made of nodes that failed, as the session's state says.
     tries: HashMap<NodeId, u32>,
     rounds: Rounds,
     failure: Option<String>,
@@ -187,6 +197,8 @@ struct Run {
     /// The budget is used up, and the session is being paused for it.
     holding: bool,
     ending: Ending,
+    /// The session is being failed, because the run cannot go on.
+    given_up: bool,
     result: Option<Result<Ended, RunError>>,
 }
 
@@ -194,7 +206,7 @@ impl Run {
     fn begin(plan: Arc<Plan>, options: RunOptions, link: Arc<dyn Link>) -> Result<Self, RunError> {
         let session = link.session();
         let mut run = Self {
-            schedule: Schedule::new(&plan.graph)?,
+            schedule: Schedule::of(Arc::clone(&plan.layout)),
             plan,
             options,
             link,
@@ -204,6 +216,7 @@ impl Run {
             phase: watch::Sender::new(Phase::Running),
             stop: CancellationToken::new(),
             waits: BTreeSet::new(),
+            late: BTreeSet::new(),
             signals_given: HashMap::new(),
             timers: Timers::default(),
             tries: HashMap::new(),
@@ -213,6 +226,7 @@ impl Run {
             started: false,
             holding: false,
             ending: Ending::NotAsked,
+            given_up: false,
             result: None,
         };
         match session.status {
@@ -224,7 +238,7 @@ impl Run {
 
     /// Starts what may start, and asks for the end when all is done.
     fn advance(&mut self) {
-        if self.stop.is_cancelled() || !self.started || self.result.is_some() {
+        if self.stop.is_cancelled() || !self.started || self.given_up || self.result.is_some() {
             return;
         }
         if *self.phase.borrow() == Phase::Running && !self.ready.is_empty() && !self.is_over_budget() {
@@ -255,7 +269,8 @@ impl Run {
     }
 
     fn task(&self, node: &NodeId) -> Option<NodeTask> {
-        let context = NodeContext::new(&self.plan, node, &self.link, &self.stop)?;
+        let mut context = NodeContext::new(&self.plan, node, &self.link, &self.stop)?;
+        context.rounds = self.schedule.rounds_of(node);
         let tries = self.tries.get(node).copied().unwrap_or_default();
         Some(NodeTask { context, phase: self.phase.subscribe(), stop: self.stop.clone(), tries })
     }
@@ -265,7 +280,14 @@ impl Run {
         self.busy += usize::from(self.takes_a_place(node));
         let node = node.clone();
         metrics::counter!("relive_engine_nodes_started_total").increment(1);
-        self.tasks.spawn(async move { Done::Node(node, task.attempt().await) });
+        self.spawn(node, task.attempt());
+    }
+
+    fn spawn(&mut self, node: NodeId, attempt: impl Future<Output = NodeEnd> + Send + 'static) {
+        self.tasks.spawn(async move {
+            let end = AssertUnwindSafe(attempt).catch_unwind().await;
+            Done::Node(node, end.unwrap_or_else(|_| NodeEnd::Refused("the engine has a fault, and broke".to_owned())))
+        });
     }
 
     fn done(&mut self, done: Done) {
@@ -289,11 +311,13 @@ impl Run {
             NodeEnd::Retry(pause) => {
                 metrics::counter!("relive_engine_nodes_failed_total").increment(1);
                 *self.tries.entry(node.clone()).or_default() += 1;
+                self.late.remove(node);
                 return self.timers.set(Instant::now() + pause, Timer::Retry(node.clone()));
             }
-            NodeEnd::Waits => return self.wait(node, None),
+            NodeEnd::Waits => return self.wait(node, Duration::ZERO),
             NodeEnd::Decided { leave, score } => return self.decide_round(node.clone(), leave, score),
             NodeEnd::Stopped => return,
+            NodeEnd::Refused(why) => return self.give_up(format!("node '{node}' cannot be reported: {why}")),
             NodeEnd::Overtaken => return self.finish(Err(RunError::Overtaken)),
             NodeEnd::Lost(why) => return self.finish(Err(RunError::Lost(why))),
         };
@@ -311,6 +335,7 @@ impl Run {
 
     fn settle(&mut self, node: &NodeId, outcome: Outcome) {
         self.tries.remove(node);
+        self.late.remove(node);
         self.timers.forget(node);
         let step = self.schedule.settle(node, outcome);
         self.take(step);
@@ -341,7 +366,7 @@ impl Run {
     fn hear(&mut self, recorded: &Recorded) {
         self.heard = recorded.revision;
         match &recorded.event {
-            Event::Paused => {
+            Event::Paused { .. } => {
                 self.holding = false;
                 self.change_phase(Phase::Running, Phase::Paused);
             }
@@ -379,7 +404,7 @@ impl Run {
     /// Whether there is nothing to do but to wait, and that for long enough to let go meanwhile.
     fn parked(&self) -> Option<Ended> {
         let park_after = self.options.park_after?;
-        let idle = self.started && self.result.is_none() && self.tasks.is_empty() && !self.holding;
+        let idle = self.started && !self.given_up && self.result.is_none() && self.tasks.is_empty() && !self.holding;
         let starts = *self.phase.borrow() == Phase::Running && !self.ready.is_empty();
         let asked = matches!(self.ending, Ending::Asked);
         let wake_after = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));

@@ -21,6 +21,7 @@
 //! that every node of a new round is known to wait again ([`Round::reset`]).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::regions::{Frame, Layout, Loop, LoopError, WHOLE};
 use crate::session::{GraphDefinition, NodeId};
@@ -80,7 +81,7 @@ enum Signal {
 /// One run of a graph.
 #[derive(Debug)]
 pub struct Schedule {
-    layout: Layout,
+    layout: Arc<Layout>,
     standing: Vec<Standing>,
     /// By node: the pass it is on, which decides what it waits for.
     frame: Vec<Frame>,
@@ -102,8 +103,12 @@ impl Schedule {
     /// When a loop cannot be scheduled. The graph itself must have passed
     /// [`GraphDefinition::validate`].
     pub fn new(graph: &GraphDefinition) -> Result<Self, LoopError> {
-        let layout = Layout::new(graph)?;
-        Ok(Self {
+        Ok(Self::of(Arc::new(Layout::new(graph)?)))
+    }
+
+    /// The schedule of a graph whose layout is known.
+    pub(super) fn of(layout: Arc<Layout>) -> Self {
+        Self {
             standing: vec![Standing::Waiting; layout.ids.len()],
             frame: vec![WHOLE; layout.ids.len()],
             signals: vec![Signal::Open; layout.edges.len()],
@@ -114,7 +119,7 @@ impl Schedule {
             failed: None,
             apart: Vec::new(),
             layout,
-        })
+        }
     }
 
     /// The first nodes to start.
@@ -223,8 +228,7 @@ impl Schedule {
     fn must_stay_apart(&self, node: usize) -> bool {
         let runs = |node: usize| self.standing[node] == Standing::Running;
         self.layout.loops.iter().any(|held| {
-            (held.body[node] && runs(held.node))
-                || (held.node == node && (0..held.body.len()).any(|inside| held.body[inside] && runs(inside)))
+            (held.body.contains(node) && runs(held.node)) || (held.node == node && held.body.nodes().any(runs))
         })
     }
 
@@ -304,6 +308,11 @@ impl Schedule {
         Some(Round { rounds, again, reset })
     }
 
+    /// Of a loop node: how many rounds of its body are behind it.
+    pub(super) fn rounds_of(&self, node: &NodeId) -> Option<u32> {
+        self.layout.loop_at[*self.layout.index.get(node)?].map(|held| self.rounds_behind(held))
+    }
+
     fn rounds_behind(&self, held: usize) -> u32 {
         if self.frame[self.layout.loops[held].node] == held + 1 {
             self.rounds[held].saturating_add(1)
@@ -329,14 +338,17 @@ impl Schedule {
     /// Whether the run came to the loop node through its body, so that one round is behind it.
     fn came_round(&self, held: usize) -> bool {
         let Loop { node, again, ref body, .. } = self.layout.loops[held];
-        let fired_inside = |edge: &usize| self.signals[*edge] == Signal::Fired && body[self.layout.edges[*edge].from];
+        let fired_inside =
+            |edge: &usize| self.signals[*edge] == Signal::Fired && body.contains(self.layout.edges[*edge].from);
         self.layout.edges[again].to == node || self.layout.ins[node].iter().any(fired_inside)
     }
 
     /// The loop's body, and the loop node.
     fn again_waiting(&self, held: usize) -> Vec<usize> {
         let Loop { node: loop_node, ref body, .. } = self.layout.loops[held];
-        (0..self.standing.len()).filter(|node| body[*node] || *node == loop_node).collect()
+        let mut nodes: Vec<usize> = body.nodes().chain([loop_node]).collect();
+        nodes.sort_unstable();
+        nodes
     }
 
     /// Makes the loop's body, and the loop node, wait for another round.

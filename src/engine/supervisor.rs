@@ -14,22 +14,25 @@
 //!
 //! A session that only waits is let go of: it costs a row, no task and no memory.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::local::LocalLink;
+use super::node_task::error_text;
 use super::plan::{Kinds, Plan, PlanError};
 use super::run::{Control, Ended, RunError, RunOptions, run};
 use crate::hub::{Hub, HubError, StartGate, Submission};
-use crate::session::{Command, GraphDefinition, Revision, Session, SessionId, ambient};
-use crate::storage::Parked;
+use crate::session::{Command, GraphDefinition, NodeId, Revision, Session, SessionId, ambient};
+use crate::storage::{Parked, Taken};
 
 /// How often the table is looked at for sessions that nobody drives.
 const LOOK: Duration = Duration::from_secs(1);
@@ -40,6 +43,11 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Before a run that lost its session begins again, for the first time and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// Before a run that was given up is taken up again, at most.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Runs that were given up and are remembered; leases whose release is tried again.
+const GIVEN_UP: usize = 4_096;
+const UNRELEASED: usize = 4_096;
 
 /// How the engine is sized. Each field says its default.
 #[derive(Clone, Copy, Debug)]
@@ -90,6 +98,9 @@ impl Engine {
             holder: ambient::uuid(),
             running: BTreeMap::new(),
             runs: JoinSet::new(),
+            tasks: HashMap::new(),
+            unreleased: BTreeSet::new(),
+            given_up: HashMap::new(),
             wanted: VecDeque::new(),
             is_wanted: HashSet::new(),
         };
@@ -102,8 +113,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`PlanError`], which names the node.
-    pub fn check(&self, graph: &GraphDefinition) -> Result<(), PlanError> {
-        Plan::new(Arc::new(graph.clone()), &*self.inner.kinds).map(drop)
+    pub async fn check(&self, graph: &GraphDefinition) -> Result<(), PlanError> {
+        Plan::elsewhere(Arc::new(graph.clone()), Arc::clone(&self.inner.kinds)).await.map(drop)
     }
 
     /// Lets go of every session, so that another server, or the next start, can take them up at once.
@@ -121,13 +132,25 @@ struct Gatekeeper {
 }
 
 impl StartGate for Gatekeeper {
-    fn check(&self, session: &Session) -> Result<(), String> {
-        let graph =
-            session.origin.graph.clone().ok_or("the built-in engine needs a graph, and this session has none")?;
-        let plan = Plan::new(graph, &*self.kinds).map_err(|error| error.to_string())?;
-        self.kinds.check_means(&plan)
+    fn check(&self, graph: Option<Arc<GraphDefinition>>) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            let graph = graph.ok_or("the built-in engine needs a graph, and this session has none")?;
+            let plan = Plan::elsewhere(graph, Arc::clone(&self.kinds)).await.map_err(|error| error.to_string())?;
+            self.kinds.check_means(&plan)
+        })
+    }
+
+    fn check_signal(&self, session: &Session, node_id: &NodeId, payload: &Value) -> Result<(), String> {
+        let node = session.origin.graph.as_ref().and_then(|graph| graph.nodes.get(node_id));
+        match node.and_then(|node| self.kinds.read(node)) {
+            Some(Ok(kind)) => kind.check_signal(payload).map_err(|why| format!("node '{node_id}': {why}")),
+            // What is not there, or cannot be run, is named by whoever looks at the command itself.
+            Some(Err(_)) | None => Ok(()),
+        }
     }
 }
+
+type RunEnded = Result<(task::Id, (SessionId, Result<Ended, RunError>)), task::JoinError>;
 
 struct Supervisor {
     hub: Hub,
@@ -138,6 +161,12 @@ struct Supervisor {
     /// Sessions driven here, each with the token that makes its run let go.
     running: BTreeMap<SessionId, CancellationToken>,
     runs: JoinSet<(SessionId, Result<Ended, RunError>)>,
+    /// Which run is whose, for one that breaks.
+    tasks: HashMap<task::Id, SessionId>,
+    /// Leases whose release failed, and is tried again; what is driven anew is not among them.
+    unreleased: BTreeSet<SessionId>,
+    /// Sessions whose runs were given up, with how often in a row, and until when they are left alone.
+    given_up: HashMap<SessionId, (u32, Instant)>,
     wanted: VecDeque<SessionId>,
     is_wanted: HashSet<SessionId>,
 }
@@ -154,9 +183,9 @@ impl Supervisor {
                 // What is always ready under load comes last, and what holds leases first.
                 biased;
                 () = stop.cancelled() => return self.end().await,
-                _ = renew.tick(), if !self.running.is_empty() => self.renew().await,
+                _ = renew.tick(), if !self.running.is_empty() || !self.unreleased.is_empty() => self.renew().await,
                 _ = look.tick() => self.look().await,
-                Some(ended) = self.runs.join_next() => self.ended(ended).await,
+                Some(ended) = self.runs.join_next_with_id() => self.ended(ended).await,
                 ids = hub.undriven(BATCH) => ids.into_iter().for_each(|id| self.want(id)),
             }
             self.take_up().await;
@@ -165,7 +194,8 @@ impl Supervisor {
     }
 
     fn want(&mut self, id: SessionId) {
-        if !self.running.contains_key(&id) && self.is_wanted.insert(id) {
+        let waits = self.given_up.get(&id).is_some_and(|(_, until)| *until > Instant::now());
+        if !waits && !self.running.contains_key(&id) && self.is_wanted.insert(id) {
             self.wanted.push_back(id);
         }
     }
@@ -194,29 +224,40 @@ impl Supervisor {
         }
         // Those that another server holds are its own; it looks at them itself.
         match self.hub.store().take_leases(self.holder, &ids, self.options.lease).await {
-            Ok(taken) => taken.into_iter().for_each(|(id, revision)| self.drive(id, revision)),
+            Ok(taken) => taken.into_iter().for_each(|taken| self.drive(taken)),
             // The next look at the table finds them again.
             Err(error) => tracing::warn!(%error, "cannot take sessions up"),
         }
     }
 
-    fn drive(&mut self, id: SessionId, revision: Revision) {
+    fn drive(&mut self, taken: Taken) {
+        let Taken { session_id: id, revision, mut crashes } = taken;
+        if crashes > 0 {
+            tracing::warn!(session_id = %id, crashes, "taken up from a server that went away");
+        }
         let detach = CancellationToken::new();
+        self.unreleased.remove(&id);
         self.running.insert(id, detach.clone());
         self.hub.drive(id);
-        let (hub, kinds, options) = (self.hub.clone(), Arc::clone(&self.kinds), self.options);
-        self.runs.spawn(async move {
+        let (hub, kinds, options, holder) = (self.hub.clone(), Arc::clone(&self.kinds), self.options, self.holder);
+        let run = self.runs.spawn(async move {
             let mut pause = FIRST_PAUSE;
             loop {
                 let began = Instant::now();
                 let ended = match hub.refresh(id, revision).await {
-                    Ok(()) => drive(&hub, &*kinds, options, id, &detach).await,
+                    Ok(()) => drive(&hub, &kinds, options, (id, crashes), &detach).await,
                     Err(error) => Err(RunError::Lost(error.to_string())),
                 };
                 let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
                 if !again {
                     return (id, ended);
                 }
+                // It may have been whoever drives the session now.
+                let held = hub.store().renew_leases(holder, &[id], options.lease).await;
+                if held.is_ok_and(|held| held.is_empty()) {
+                    return (id, Err(RunError::Detached));
+                }
+                crashes = 0;
                 tracing::debug!(session_id = %id, "somebody else changed a node; beginning again");
                 if began.elapsed() > LAST_PAUSE {
                     pause = FIRST_PAUSE;
@@ -225,31 +266,38 @@ impl Supervisor {
                 pause = (pause * 2).min(LAST_PAUSE);
             }
         });
+        self.tasks.insert(run.id(), id);
     }
 
     /// Gives back the leases of all runs that have ended by now.
-    async fn ended(&mut self, first: Result<(SessionId, Result<Ended, RunError>), tokio::task::JoinError>) {
+    async fn ended(&mut self, first: RunEnded) {
         let (mut over, mut parked) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         while let Some(ended) = next {
             match ended {
-                Ok((id, Ok(Ended::Parked { revision, wake_after }))) => {
+                Ok((task, (id, Ok(Ended::Parked { revision, wake_after })))) => {
+                    self.tasks.remove(&task);
+                    self.given_up.remove(&id);
                     parked.push(Parked { session_id: id, revision, wake_after });
                 }
-                Ok((id, ended)) => {
-                    if let Err(error) = &ended {
-                        tracing::warn!(session_id = %id, %error, "a run was given up");
+                Ok((task, (id, ended))) => {
+                    self.tasks.remove(&task);
+                    match &ended {
+                        Ok(_) | Err(RunError::Detached) => drop(self.given_up.remove(&id)),
+                        Err(error) => self.leave_alone(id, error),
                     }
                     over.push(id);
                 }
-                // A panic in a run: its lease ends by itself, and it is taken up again then.
-                Err(error) => tracing::error!(%error, "a run broke"),
+                Err(error) => self.broke(&error),
             }
-            next = if over.len() + parked.len() < BATCH { self.runs.try_join_next() } else { None };
+            next = if over.len() + parked.len() < BATCH { self.runs.try_join_next_with_id() } else { None };
         }
         let store = self.hub.store();
         let given_back = if over.is_empty() { Ok(()) } else { store.release_leases(self.holder, &over).await };
         let put_down = if parked.is_empty() { Ok(()) } else { store.park_leases(self.holder, &parked).await };
+        if given_back.is_err() {
+            self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
+        }
         if let Err(error) = given_back.and(put_down) {
             tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
         }
@@ -264,6 +312,30 @@ impl Supervisor {
         }
     }
 
+    /// A run that came to no end is begun again later and later.
+    fn leave_alone(&mut self, id: SessionId, error: &RunError) {
+        let now = Instant::now();
+        if self.given_up.len() >= GIVEN_UP {
+            self.given_up.retain(|_, (_, until)| *until > now);
+        }
+        let times = self.given_up.get(&id).map_or(0, |(times, _)| *times);
+        let pause = (LOOK * 2_u32.saturating_pow(times.min(16))).min(LONGEST_PAUSE);
+        tracing::warn!(session_id = %id, %error, ?pause, "a run was given up");
+        if self.given_up.len() < GIVEN_UP {
+            self.given_up.insert(id, (times + 1, now + pause));
+        }
+    }
+
+    /// A panic in a run: nobody renews its lease, and whoever finds it lapsed counts that.
+    fn broke(&mut self, error: &task::JoinError) {
+        let id = self.tasks.remove(&error.id());
+        tracing::error!(session_id = ?id, %error, "a run broke");
+        if let Some(id) = id {
+            self.running.remove(&id);
+            self.hub.let_go(id);
+        }
+    }
+
     /// Whether something happened while a session was being let go of.
     async fn has_moved_on(&self, id: SessionId, since: Revision) -> bool {
         match self.hub.session(id).await {
@@ -273,7 +345,12 @@ impl Supervisor {
     }
 
     async fn renew(&mut self) {
-        match self.hub.store().renew_leases(self.holder, self.options.lease).await {
+        self.release_again().await;
+        let driven: Vec<SessionId> = self.running.keys().copied().collect();
+        if driven.is_empty() {
+            return;
+        }
+        match self.hub.store().renew_leases(self.holder, &driven, self.options.lease).await {
             Ok(held) => {
                 let held: HashSet<SessionId> = held.into_iter().collect();
                 for (id, detach) in self.running.iter().filter(|(id, _)| !held.contains(id)) {
@@ -285,6 +362,17 @@ impl Supervisor {
         }
     }
 
+    async fn release_again(&mut self) {
+        if self.unreleased.is_empty() {
+            return;
+        }
+        let ids: Vec<SessionId> = self.unreleased.iter().copied().collect();
+        match self.hub.store().release_leases(self.holder, &ids).await {
+            Ok(()) => self.unreleased.clear(),
+            Err(error) => tracing::debug!(%error, "still cannot give sessions back"),
+        }
+    }
+
     async fn end(mut self) {
         for detach in self.running.values() {
             detach.cancel();
@@ -293,7 +381,7 @@ impl Supervisor {
         if tokio::time::timeout(FAREWELL, gone).await.is_err() {
             tracing::warn!("some runs did not let go in time");
         }
-        let ids: Vec<SessionId> = self.running.into_keys().collect();
+        let ids: Vec<SessionId> = self.running.into_keys().chain(self.unreleased).collect();
         if let Err(error) = self.hub.store().release_leases(self.holder, &ids).await {
             tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
         }
@@ -303,9 +391,9 @@ impl Supervisor {
 /// One run, from wherever the session stands.
 async fn drive(
     hub: &Hub,
-    kinds: &dyn Kinds,
+    kinds: &Arc<dyn Kinds>,
     options: EngineOptions,
-    id: SessionId,
+    (id, crashes): (SessionId, u32),
     detach: &CancellationToken,
 ) -> Result<Ended, RunError> {
     let lost = |error: HubError| RunError::Lost(error.to_string());
@@ -317,19 +405,22 @@ async fn drive(
     if !session.status.is_live() {
         return Ok(Ended::Completed);
     }
+    if session.is_held() {
+        return Ok(Ended::Parked { revision: session.revision, wake_after: None });
+    }
     let Some(graph) = session.origin.graph.clone() else { return fail(hub, id, "the session has no graph").await };
-    let plan = match Plan::new(graph, kinds) {
+    let plan = match Plan::elsewhere(graph, Arc::clone(kinds)).await {
         Ok(plan) => Arc::new(plan),
         Err(error) => return fail(hub, id, &error.to_string()).await,
     };
     let control = Control { detach: detach.clone(), ..Control::default() };
-    let options = RunOptions { parallel: options.nodes, park_after: Some(options.park_after) };
+    let options = RunOptions { parallel: options.nodes, park_after: Some(options.park_after), crashes };
     run(plan, options, Arc::new(link), events, control, |_| ()).await
 }
 
 /// What can no longer be run here, such as after a change of version, ends and says why.
 async fn fail(hub: &Hub, id: SessionId, error: &str) -> Result<Ended, RunError> {
-    let command = Command::Fail { error: error.to_owned() };
+    let command = Command::Fail { error: error_text(error) };
     let failed = hub.execute(Submission::new(id, vec![command])).await;
     failed.map_err(|error| RunError::Lost(error.to_string()))?;
     Ok(Ended::Failed { error: error.to_owned() })

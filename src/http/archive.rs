@@ -14,10 +14,11 @@ use utoipa::IntoParams;
 use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query, idempotency_key};
+use super::forks::started;
 use super::idempotency::{Keyed, SESSIONS, once_session};
-use crate::archive::{self, ImportError, ImportFault};
+use crate::archive::{self, ImportError, ImportFault, ReceivedFile};
 use crate::protocol::{ArchiveLine, ErrorCode, Problem};
-use crate::session::{Implausible, Refusal, SessionId, WorkflowSession};
+use crate::session::{Implausible, Refusal, Session, SessionId, WorkflowSession};
 use crate::storage::{Constraint, StorageError};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -51,6 +52,8 @@ pub async fn export(State(app): State<App>, Path(id): Path<SessionId>) -> Result
 pub struct ImportQuery {
     /// Give the session, its messages and its memories new ids, even if theirs are free.
     new_id: Option<bool>,
+    /// Start or resume the session at once, as its state allows.
+    start: Option<bool>,
 }
 
 /// Import a session that was exported, here or on another server.
@@ -58,6 +61,10 @@ pub struct ImportQuery {
 /// The session keeps its id if that is free here, and gets a new one otherwise; its messages and
 /// memories likewise. A group or workflow that is not here is left out; `parentId` stays. An
 /// embedding with another dimension than this server's is left out, and made anew if the server can.
+/// A run of the built-in engine that was under way when it was exported is `paused` here, by one more
+/// event, and its clocks (delays, time limits) stand still until it is resumed: nothing happens by
+/// itself. With `start=true` it is started or resumed at once.
+///
 /// Everything is checked before anything becomes visible: one line that is not as it was exported,
 /// and nothing is taken in; `line` says which.
 ///
@@ -82,27 +89,38 @@ pub async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    // A client that leaves when its file is whole cannot keep the session from being told of.
-    let hub = app.hub.clone();
-    hub.carry_through(async move { take_in(&app, &headers, query.new_id == Some(true), body).await }).await
+    let (hub, key) = (app.hub.clone(), idempotency_key(&headers)?);
+    let (new_id, starts) = (query.new_id == Some(true), query.start == Some(true));
+    let received = app.imports.receive(body.into_data_stream()).await?;
+    let keyed = Keyed::read(&headers, SESSIONS, &("import", new_id, starts, &received.sha256))?;
+    once_session(&app, keyed, async || {
+        let (app, key) = (app.clone(), key.map(str::to_owned));
+        let storing = async move { store(&app, received, new_id, starts, key.as_deref()).await };
+        // A client that leaves when its file is whole cannot keep the session from being told of.
+        hub.carry_through(storing).await
+    })
+    .await
 }
 
-async fn take_in(app: &App, headers: &HeaderMap, new_id: bool, body: Body) -> Result<Response, ApiError> {
-    let key = idempotency_key(headers)?;
-    let received = app.imports.receive(body.into_data_stream()).await?;
-    let keyed = Keyed::read(headers, SESSIONS, &("import", new_id, &received.sha256))?;
-    once_session(app, keyed, async || match app.imports.store(received, new_id, key).await {
+async fn store(
+    app: &App,
+    received: ReceivedFile,
+    new_id: bool,
+    starts: bool,
+    key: Option<&str>,
+) -> Result<Arc<Session>, ApiError> {
+    let session = match app.imports.store(received, new_id, key).await {
         Ok(session) => {
             app.hub.appeared(session.id);
-            Ok(Arc::new(session))
+            Arc::new(session)
         }
         // Stored, but not answered: the answer is what was stored.
         Err(ImportError::Storage(StorageError::Constraint(Constraint::CreationKeyUsed))) => {
-            Ok(app.hub.created_under(key.unwrap_or_default()).await?)
+            app.hub.created_under(key.unwrap_or_default()).await?
         }
-        Err(error) => Err(error.into()),
-    })
-    .await
+        Err(error) => return Err(error.into()),
+    };
+    if starts { started(app, session).await } else { Ok(session) }
 }
 
 impl From<ImportError> for ApiError {

@@ -36,7 +36,7 @@ pub struct PageQuery {
 
 /// What is checked of fields beyond their types.
 trait Checked {
-    fn check(&self, app: &App) -> Result<(), ApiError>;
+    fn check(&self, app: &App) -> impl Future<Output = Result<(), ApiError>> + Send;
 }
 
 async fn create_one<E: Entity + Serialize>(
@@ -50,7 +50,7 @@ where
 {
     let keyed = Keyed::read(headers, path, fields)?;
     once(app, keyed, Uuid::now_v7(), async |id, again| {
-        fields.check(app)?;
+        fields.check(app).await?;
         let held: Option<E> = if again { app.storage().entity(id).await? } else { None };
         let entity = match held {
             Some(entity) => entity,
@@ -65,7 +65,7 @@ async fn replace_one<E: Entity>(app: &App, id: Uuid, fields: &E::Fields, what: &
 where
     E::Fields: Checked,
 {
-    fields.check(app)?;
+    fields.check(app).await?;
     let updated = app.storage().update_entity(id, fields, Timestamp::now()).await?;
     updated.map(Json).ok_or_else(|| ApiError::not_found(what))
 }
@@ -99,7 +99,7 @@ fn check_text(field: &'static str, text: &str) -> Result<(), ApiError> {
 }
 
 impl Checked for GroupFields {
-    fn check(&self, _: &App) -> Result<(), ApiError> {
+    async fn check(&self, _: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         check_text("icon", self.icon.as_deref().unwrap_or_default())?;
         check_text("systemPrompt", self.system_prompt.as_deref().unwrap_or_default())
@@ -107,7 +107,7 @@ impl Checked for GroupFields {
 }
 
 impl Checked for AgentFields {
-    fn check(&self, _: &App) -> Result<(), ApiError> {
+    async fn check(&self, _: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         check_text("avatar", self.avatar.as_deref().unwrap_or_default())?;
         check_text("description", self.description.as_deref().unwrap_or_default())?;
@@ -123,12 +123,12 @@ impl Checked for AgentFields {
 }
 
 impl Checked for WorkflowFields {
-    fn check(&self, app: &App) -> Result<(), ApiError> {
+    async fn check(&self, app: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         self.graph.validate()?;
         // Engines outside have types of nodes of their own; a workflow can say that it is for ours.
         if self.graph.properties.get("driver").and_then(serde_json::Value::as_str) == Some(Driver::Builtin.as_str()) {
-            app.engine.check(&self.graph)?;
+            app.engine.check(&self.graph).await?;
         }
         Ok(())
     }

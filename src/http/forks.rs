@@ -14,7 +14,7 @@ use crate::hub::Submission;
 use crate::protocol::{ForkSession, Problem};
 use crate::session::{Command, Session, SessionId, SessionStatus, WorkflowSession};
 
-/// Under which id a fork is started: once, however often the request is repeated.
+/// Under which id a fork or an imported session is started: once, however often the request is repeated.
 const START: &str = "fork:start";
 
 /// Fork a session: a new one with the state this one had at a revision, to be driven on from there.
@@ -24,6 +24,10 @@ const START: &str = "fork:start";
 /// also said in the fork; what was remembered stays the parent's. Deleting the parent takes nothing
 /// from the fork. Nodes stay as they were, running ones too, and a signal that had not arrived
 /// arrives in both.
+///
+/// A fork of a run of the built-in engine does nothing by itself: if the run was under way at that
+/// revision, the fork is `paused`, and its clocks (delays, time limits) stand still until it is resumed.
+/// Nodes can be changed before. With `start: true` it is started or resumed at once.
 ///
 /// With an `Idempotency-Key`, a repetition answers as the first time and creates nothing.
 #[utoipa::path(post, path = "/sessions/{id}/fork", operation_id = "fork_session", tag = "sessions", request_body = ForkSession,
@@ -41,12 +45,13 @@ pub async fn fork(
     headers: HeaderMap,
     Body(request): Body<ForkSession>,
 ) -> Result<Response, ApiError> {
-    // Making it and starting it go together, whether or not the client waits for both.
+    let key = idempotency_key(&headers)?;
+    let keyed = Keyed::read(&headers, SESSIONS, &("fork", id, &request))?;
     let hub = app.hub.clone();
-    hub.carry_through(async move {
-        let key = idempotency_key(&headers)?;
-        let keyed = Keyed::read(&headers, SESSIONS, &("fork", id, &request))?;
-        once_session(&app, keyed, async || make(&app, id, request, key).await).await
+    once_session(&app, keyed, async || {
+        let (app, key) = (app.clone(), key.map(str::to_owned));
+        // Making it and starting it go together, whether or not the client waits for both.
+        hub.carry_through(async move { make(&app, id, request, key.as_deref()).await }).await
     })
     .await
 }
@@ -59,16 +64,18 @@ async fn make(app: &App, id: SessionId, request: ForkSession, key: Option<&str>)
         crate::hub::HubError::NotFound => ApiError::not_found("session at that moment"),
         error => error.into(),
     })?;
-    let command = match fork.status {
+    if request.start == Some(true) { started(app, fork).await } else { Ok(fork) }
+}
+
+/// Starts or resumes a session that was just made; one that runs or has ended stays as it is.
+pub(super) async fn started(app: &App, session: Arc<Session>) -> Result<Arc<Session>, ApiError> {
+    let command = match session.status {
         SessionStatus::Pending => Command::Start,
         SessionStatus::Paused => Command::Resume,
-        _ => return Ok(fork),
+        _ => return Ok(session),
     };
-    if request.start != Some(true) {
-        return Ok(fork);
-    }
-    let start = Submission { command_id: Some(START.into()), ..Submission::new(fork.id, vec![command]) };
-    let started = app.hub.execute(start).await?.revision;
-    let fork = app.storage().session_at(fork.id, started).await?;
-    fork.map(Arc::new).ok_or_else(|| ApiError::not_found("session"))
+    let start = Submission { command_id: Some(START.into()), ..Submission::new(session.id, vec![command]) };
+    let revision = app.hub.execute(start).await?.revision;
+    let started = app.storage().session_at(session.id, revision).await?;
+    started.map(Arc::new).ok_or_else(|| ApiError::not_found("session"))
 }

@@ -73,7 +73,7 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
     let graph = request.graph.or_else(|| workflow.map(|workflow| workflow.fields.graph));
     let driver = request.driver.unwrap_or_default();
     match (&graph, driver) {
-        (Some(graph), Driver::Builtin) => app.engine.check(graph)?,
+        (Some(graph), Driver::Builtin) => app.engine.check(graph).await?,
         (Some(graph), Driver::External) => graph.validate()?,
         (None, Driver::Builtin) => {
             return Err(ApiError::bad_request("the built-in engine needs a graph or a workflowId"));

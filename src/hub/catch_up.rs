@@ -177,13 +177,15 @@ impl CatchUp {
     }
 
     async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
+        // One that is only being loaded may be stored after this look and before its end.
+        let were_held: Vec<bool> = ids.iter().map(|id| self.shared.registry.peek(*id).is_some()).collect();
         let stored = self.shared.store.revisions(ids).await?;
-        for id in ids {
+        for (id, was_held) in ids.iter().zip(were_held) {
             match (self.shared.registry.place(*id), stored.get(id)) {
-                (Place::Held(live), None) => self.gone(&live),
+                (Place::Held(live), None) if was_held => self.gone(&live),
                 (Place::Held(live), Some(revision)) if live.revision() >= *revision => {}
                 (Place::Held(_) | Place::Loading, Some(revision)) => self.noticed(*id, *revision),
-                (Place::Absent, _) | (Place::Loading, None) => {}
+                (Place::Absent, _) | (Place::Held(_) | Place::Loading, None) => {}
             }
         }
         Ok(())

@@ -107,9 +107,13 @@ impl Tally {
         let result = match &outcome {
             Ok(receipt) if receipt.duplicate => "duplicate",
             Ok(_) => "accepted",
-            Err(HubError::Refused(_) | HubError::CannotRun(_) | HubError::NotFound | HubError::Constraint(_)) => {
-                "refused"
-            }
+            Err(
+                HubError::Refused(_)
+                | HubError::CannotRun(_)
+                | HubError::BadSignal(_)
+                | HubError::NotFound
+                | HubError::Constraint(_),
+            ) => "refused",
             Err(HubError::Unavailable | HubError::Internal) => "failed",
         };
         for command in &entry.submission.commands {

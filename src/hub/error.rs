@@ -15,6 +15,9 @@ pub enum HubError {
     /// The built-in engine cannot run the session's graph here.
     #[error("{0}")]
     CannotRun(String),
+    /// The node it was sent to could do nothing with it.
+    #[error("{0}")]
+    BadSignal(String),
     /// The database is away, or the server is shutting down. Trying again may help.
     #[error("the server cannot take this now; try again")]
     Unavailable,

@@ -1,19 +1,29 @@
-//! Whether the built-in engine can run a session, asked before it is started.
+//! Whether the built-in engine can run a session, and take what is sent to it: asked beforehand.
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+
 use super::Hub;
 use super::error::HubError;
 use super::registry::Registry;
-use crate::session::{Command, Driver, Session, SessionId, SessionStatus};
+use crate::session::{Command, Driver, GraphDefinition, NodeId, Session, SessionId, SessionStatus};
 
-/// Looks at a session that is about to be started.
+/// Looks at a session of the built-in engine that is about to be started or sent something.
 pub trait StartGate: Debug + Send + Sync {
     /// # Errors
     ///
     /// Why it cannot run here, for the client to read.
-    fn check(&self, session: &Session) -> Result<(), String>;
+    fn check(&self, graph: Option<Arc<GraphDefinition>>) -> BoxFuture<'_, Result<(), String>>;
+
+    /// Looks at what is sent to a node of a session that is run here.
+    ///
+    /// # Errors
+    ///
+    /// Why the node could do nothing with it, for the client to read.
+    fn check_signal(&self, session: &Session, node_id: &NodeId, payload: &Value) -> Result<(), String>;
 }
 
 #[derive(Debug, Default)]
@@ -27,14 +37,25 @@ impl Gate {
     }
 
     pub async fn check(&self, registry: &Registry, id: SessionId, commands: &[Command]) -> Result<(), HubError> {
-        let Some(keeper) = self.keeper.get().filter(|_| commands.contains(&Command::Start)) else { return Ok(()) };
+        let concerned = |command: &Command| matches!(command, Command::Start | Command::Signal { .. });
+        let Some(keeper) = self.keeper.get().filter(|_| commands.iter().any(concerned)) else { return Ok(()) };
         let live = registry.get(id).await?;
-        let head = live.head();
-        let session = head.session();
-        if session.origin.driver != Driver::Builtin || session.status != SessionStatus::Pending {
+        let session = Arc::clone(live.head().session());
+        if session.origin.driver != Driver::Builtin {
             return Ok(());
         }
-        keeper.check(session).map_err(HubError::CannotRun)
+        for command in commands {
+            match command {
+                Command::Start if session.status == SessionStatus::Pending => {
+                    keeper.check(session.origin.graph.clone()).await.map_err(HubError::CannotRun)?;
+                }
+                Command::Signal { node_id, payload } => {
+                    keeper.check_signal(&session, node_id, payload).map_err(HubError::BadSignal)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::session::{Agent, Group, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 use crate::storage::{
-    Batch, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Writer,
+    Batch, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Taken, Writer,
 };
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
@@ -65,13 +65,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn delete_group(&self, group_id: Uuid) -> Answer<'_, bool>;
     fn agent(&self, id: Uuid) -> Answer<'_, Option<Agent>>;
 
-    fn take_leases<'a>(
+    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>>;
+    fn renew_leases<'a>(
         &'a self,
         holder: Uuid,
         sessions: &'a [SessionId],
         time: Duration,
-    ) -> Answer<'a, Vec<(SessionId, Revision)>>;
-    fn renew_leases(&self, holder: Uuid, time: Duration) -> Answer<'_, Vec<SessionId>>;
+    ) -> Answer<'a, Vec<SessionId>>;
     fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()>;
     fn park_leases<'a>(&'a self, holder: Uuid, parked: &'a [Parked]) -> Answer<'a, ()>;
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>>;
@@ -228,17 +228,17 @@ impl Store for Storage {
         Box::pin(self.entity::<Agent>(id))
     }
 
-    fn take_leases<'a>(
+    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {
+        Box::pin(self.take_leases(holder, sessions, time))
+    }
+
+    fn renew_leases<'a>(
         &'a self,
         holder: Uuid,
         sessions: &'a [SessionId],
         time: Duration,
-    ) -> Answer<'a, Vec<(SessionId, Revision)>> {
-        Box::pin(self.take_leases(holder, sessions, time))
-    }
-
-    fn renew_leases(&self, holder: Uuid, time: Duration) -> Answer<'_, Vec<SessionId>> {
-        Box::pin(self.renew_leases(holder, time))
+    ) -> Answer<'a, Vec<SessionId>> {
+        Box::pin(self.renew_leases(holder, sessions, time))
     }
 
     fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()> {

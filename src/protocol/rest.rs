@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::session::{
     Agent, Command, Driver, GraphDefinition, Group, Memory, Message, NodeId, NodeStateSnapshot, NodeStatus, Progress,
-    Recorded, Revision, SessionId, SessionSummary, Workflow, optional_usd,
+    Recorded, Retry, Revision, SessionId, SessionSummary, Workflow, optional_usd,
 };
 
 /// `POST /sessions`.
@@ -130,6 +130,8 @@ pub struct NodeUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub output: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// What the attempt works on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
@@ -142,8 +144,8 @@ pub struct NodeUpdate {
 impl NodeUpdate {
     #[must_use]
     pub fn into_command(self, node_id: NodeId) -> Command {
-        let Self { status, name, node_type, progress, error, output, input, next_ids } = self;
-        Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids }
+        let Self { status, name, node_type, progress, error, output, input, next_ids, retry } = self;
+        Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids, retry }
     }
 }
 

@@ -30,6 +30,12 @@ pub fn supply(ambient: Option<Rc<dyn Ambient>>) -> Option<Rc<dyn Ambient>> {
     SUPPLIED.with(|supplied| supplied.replace(ambient))
 }
 
+/// Whether this thread takes them from somewhere else than the operating system.
+#[must_use]
+pub fn is_supplied() -> bool {
+    supplied(|_| ()).is_some()
+}
+
 fn supplied<T>(read: impl FnOnce(&(dyn Ambient + 'static)) -> T) -> Option<T> {
     SUPPLIED.with(|supplied| supplied.borrow().as_deref().map(read))
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::decide::digest;
 use super::{
-    ContextValue, Created, Event, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal,
-    Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ContextValue, Created, Event, Hold, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal,
+    Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, limits,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Seen only when a journal was
@@ -77,6 +77,7 @@ impl Session {
             context: OrdMap::new(),
             context_bytes: 0,
             signals: OrdMap::new(),
+            holds: Arc::default(),
         }
     }
 
@@ -96,8 +97,17 @@ impl Session {
                 self.status = SessionStatus::Running;
                 self.started_at = Some(recorded.at);
             }
-            Event::Paused => self.status = SessionStatus::Paused,
-            Event::Resumed => self.status = SessionStatus::Running,
+            Event::Paused { held } => {
+                self.status = SessionStatus::Paused;
+                if *held {
+                    // The event before it was the last thing that happened where the run came from.
+                    hold(&mut self.holds, self.updated_at);
+                }
+            }
+            Event::Resumed => {
+                self.status = SessionStatus::Running;
+                self.release(recorded.at);
+            }
             Event::Completed { outputs } => {
                 self.outputs.clone_from(outputs);
                 self.end(SessionStatus::Completed, moment, "the session completed");
@@ -147,7 +157,7 @@ impl Session {
         let fits = match event {
             Event::Created(_) => false,
             Event::Started => self.status == SessionStatus::Pending,
-            Event::Paused | Event::Completed { .. } => self.status == SessionStatus::Running,
+            Event::Paused { held: false } | Event::Completed { .. } => self.status == SessionStatus::Running,
             Event::Resumed => self.status == SessionStatus::Paused,
             Event::Cancelled { .. } | Event::ContextSet { .. } | Event::ProposalSet { .. } => !self.status.is_ended(),
             Event::UsageRecorded { .. } | Event::MessageAdded(_) | Event::MemoryAdded(_) => {
@@ -181,6 +191,7 @@ impl Session {
             output,
             input,
             next_ids,
+            retry,
         } = &recorded.event
         else {
             return;
@@ -194,6 +205,11 @@ impl Session {
             (next.started_at, next.completed_at, next.progress, next.error) = (None, None, None, None);
             next.next_ids = None;
         }
+        if from == NodeStatus::Pending && status.is_active() && held.snapshot.retry.is_some() {
+            // That of the attempt before.
+            next.error = None;
+        }
+        next.retry = retry.or_else(|| held.retry_after(*status));
         next.status = *status;
         if !matches!(status, NodeStatus::Pending | NodeStatus::Skipped) {
             next.started_at.get_or_insert(recorded.at);
@@ -272,6 +288,9 @@ impl Session {
                 } else {
                     ended.status = NodeStatus::Skipped;
                 }
+                if let Some(retry) = &mut ended.retry {
+                    retry.due_at = None;
+                }
                 Node::new(ended, node.output).given(node.input)
             })
             .collect();
@@ -279,8 +298,17 @@ impl Session {
             self.put_reported(node, moment);
         }
         self.signals = OrdMap::new();
+        self.release(moment.at);
         self.status = status;
         self.completed_at = Some(moment.at);
+    }
+
+    fn release(&mut self, at: Timestamp) {
+        if self.is_held()
+            && let Some(hold) = Arc::make_mut(&mut self.holds).last_mut()
+        {
+            hold.to = Some(at);
+        }
     }
 
     fn ensure_node(&mut self, node_id: &NodeId, moment: Moment) {
@@ -312,6 +340,14 @@ impl Session {
             self.active.remove(&id);
         }
     }
+}
+
+/// Stops the clocks of a run at a time.
+pub(super) fn hold(holds: &mut Arc<Vec<Hold>>, from: Timestamp) {
+    let holds = Arc::make_mut(holds);
+    holds.push(Hold { from, to: None });
+    let excess = holds.len().saturating_sub(limits::HOLDS);
+    holds.drain(..excess);
 }
 
 impl Origin {

@@ -7,7 +7,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{NodeId, NodeStatus, Progress};
+use super::{NodeId, NodeStatus, Progress, Retry};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -51,6 +51,12 @@ pub enum Command {
     Start,
     /// Running → paused. Running nodes may finish; an engine starts no others.
     Pause,
+    /// Running or paused → paused, with all clocks stopped until it is resumed: what an import does to a
+    /// run of the built-in engine. Nobody can send it.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    Hold,
     /// Paused → running.
     Resume,
     /// Running → completed. Refused while a node is running or suspended.
@@ -91,6 +97,9 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Value>,
+        /// That the node is to be tried again, and when.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Retry>,
         /// What the attempt works on, such as a prompt as it was sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
@@ -189,6 +198,7 @@ impl Command {
         match self {
             Self::Start => "start",
             Self::Pause => "pause",
+            Self::Hold => "hold",
             Self::Resume => "resume",
             Self::Complete { .. } => "complete",
             Self::Fail { .. } => "fail",

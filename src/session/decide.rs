@@ -38,7 +38,9 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
     let kind = command.kind();
     match command {
         Command::Start => transition(session, kind, &[SessionStatus::Pending], Event::Started),
-        Command::Pause => transition(session, kind, &[SessionStatus::Running], Event::Paused),
+        Command::Pause => transition(session, kind, &[SessionStatus::Running], Event::Paused { held: false }),
+        Command::Hold if session.is_held() => Ok(Vec::new()),
+        Command::Hold => transition(session, kind, LIVE, Event::Paused { held: true }),
         Command::Resume => transition(session, kind, &[SessionStatus::Paused], Event::Resumed),
         Command::Complete { outputs } => complete(session, kind, outputs.as_ref()),
         Command::Fail { error } => {
@@ -157,7 +159,8 @@ fn complete(session: &Session, command: &'static str, outputs: Option<&Value>) -
 }
 
 fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
-    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids } = command
+    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids, retry } =
+        command
     else {
         return Ok(Vec::new());
     };
@@ -181,6 +184,7 @@ fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, R
         progress: *progress,
         error: error.clone(),
         output: output.clone().map(Arc::new),
+        retry: *retry,
         input: input.clone().map(Arc::new),
         next_ids: next_ids.clone(),
     }])
@@ -206,13 +210,15 @@ fn says_nothing_new(node: &Node, held: &NodeStateSnapshot, command: &Command) ->
     let stands = |given: &Option<Value>, held: Option<OutputRef>| {
         given.as_ref().is_none_or(|given| held.is_some_and(|held| held.is_of(given)))
     };
-    let Command::SetNodeStatus { name, node_type, progress, error, output, input, next_ids, .. } = command else {
+    let Command::SetNodeStatus { name, node_type, progress, error, output, input, next_ids, retry, .. } = command
+    else {
         return true;
     };
     same(name, &held.name)
         && same(node_type, &held.kind)
         && same(progress, &held.progress)
         && same(error, &held.error)
+        && same(retry, &held.retry)
         && same(next_ids, &held.next_ids)
         && stands(output, node.output)
         && stands(input, node.input)

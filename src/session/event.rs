@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    GraphDefinition, Keyframe, Message, MessageRole, Moment, NodeId, NodeStatus, Progress, Revision, Session,
+    GraphDefinition, Keyframe, Message, MessageRole, Moment, NodeId, NodeStatus, Progress, Retry, Revision, Session,
     SessionId, Timestamp,
 };
 
@@ -90,7 +90,8 @@ pub struct Forked {
 }
 
 impl Created {
-    /// The beginning of a session that goes on where `parent` stands.
+    /// The beginning of a session that goes on where `parent` stands. A run of the built-in engine is
+    /// held there until it is resumed.
     #[must_use]
     pub fn fork_of(parent: &Session) -> Self {
         let origin = &parent.origin;
@@ -106,7 +107,7 @@ impl Created {
             forked: Some(Forked {
                 parent_id: parent.id,
                 revision: parent.revision,
-                state: Box::new(Keyframe::of(parent).inherited()),
+                state: Box::new(Keyframe::of(parent).inherited(origin.driver)),
             }),
         }
     }
@@ -190,7 +191,13 @@ pub struct MemoryRow {
 pub enum Event {
     Created(Box<Created>),
     Started,
-    Paused,
+    Paused {
+        /// True when an import paused a run, which then waits for somebody to resume it. Until then its
+        /// clocks stand still.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        held: bool,
+    },
     Resumed,
     /// Pending nodes become `skipped`.
     #[serde(rename_all = "camelCase")]
@@ -232,6 +239,8 @@ pub enum Event {
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Arc<Value>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Retry>,
         /// What the attempt works on.
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
@@ -294,7 +303,7 @@ impl Event {
         match self {
             Self::Created(_) => "created",
             Self::Started => "started",
-            Self::Paused => "paused",
+            Self::Paused { .. } => "paused",
             Self::Resumed => "resumed",
             Self::Completed { .. } => "completed",
             Self::Failed { .. } => "failed",

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, GraphDefinition, Instances, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin,
-    OutputRef, PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp, limits, validate,
+    ContextValue, Driver, GraphDefinition, Hold, Instances, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot,
+    NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp,
+    limits, validate,
 };
 
 /// Everything of a state that its `created` event does not already say.
@@ -43,6 +44,12 @@ pub struct Keyframe {
     context: BTreeMap<String, Arc<Value>>,
     #[serde(default)]
     signals: BTreeMap<NodeId, PendingSignal>,
+    #[serde(default, skip_serializing_if = "no_holds")]
+    holds: Arc<Vec<Hold>>,
+}
+
+fn no_holds(holds: &Arc<Vec<Hold>>) -> bool {
+    holds.is_empty()
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,14 +124,22 @@ impl Keyframe {
             total_cost_usd: session.total_cost_usd,
             context: session.context.iter().map(|(key, value)| (key.clone(), Arc::clone(value.value()))).collect(),
             signals: session.signals.iter().map(|(id, signal)| (id.clone(), PendingSignal::clone(signal))).collect(),
+            holds: Arc::clone(&session.holds),
         }
     }
 
     /// This state as a fork of its session begins with it: the outputs are one journal further away, the
     /// inputs are left to the session that they were given in, and undelivered signals arrive with the fork's
-    /// own first event.
+    /// own first event. What the built-in engine would go on with at once is held, so that nothing happens
+    /// before somebody says so.
     #[must_use]
-    pub(super) fn inherited(mut self) -> Self {
+    pub(super) fn inherited(mut self, driver: Driver) -> Self {
+        if driver == Driver::Builtin && self.status.is_live() {
+            self.status = SessionStatus::Paused;
+            if self.holds.last().is_none_or(|hold| hold.to.is_some()) {
+                super::apply::hold(&mut self.holds, self.updated_at);
+            }
+        }
         self.status_since = None;
         for node in &mut self.nodes {
             (node.since, node.input) = (None, None);
@@ -164,6 +179,10 @@ impl Keyframe {
         let is_ended = self.status.is_ended();
         if is_ended != self.completed_at.is_some() || (is_ended && statuses.values().any(|status| status.is_active())) {
             return wrong("status", "must fit the time of the end and the nodes");
+        }
+        let is_held = self.holds.last().is_some_and(|hold| hold.to.is_none());
+        if self.holds.len() > limits::HOLDS || (is_held && self.status != SessionStatus::Paused) {
+            return wrong("holds", "must not be too many, and fit the status");
         }
         if self.total_cost_usd.is_sign_negative() {
             return wrong("totalCostUsd", "must not be negative");
@@ -312,6 +331,7 @@ impl Keyframe {
                 .map(|(key, value)| (key.clone(), Arc::new(ContextValue::new(Arc::clone(value)))))
                 .collect(),
             signals: self.signals.iter().map(|(id, signal)| (id.clone(), Arc::new(signal.clone()))).collect(),
+            holds: Arc::clone(&self.holds),
         }
     }
 }

@@ -29,6 +29,8 @@ pub const JSON_DEPTH: usize = 100;
 pub const LATE_MILLIS: i64 = 60_000;
 /// Sessions that a session descends from by forks.
 pub const FORKS: usize = 100;
+/// Times a run was held by a fork or an import that its state remembers; older ones are forgotten.
+pub const HOLDS: usize = 200;
 /// Commands in one all-or-nothing array.
 pub const COMMANDS: usize = 1_000;
 /// Bytes of a command id or an idempotency key.

@@ -60,6 +60,24 @@ impl TokenUsage {
     }
 }
 
+/// How far an engine has come with trying a node again, since the node was entered. A round of a loop,
+/// or whoever sets an ended node back to `pending` or `running`, begins anew without one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "session.ts", optional_fields)]
+pub struct Retry {
+    /// Further attempts after the first, the one that is due included.
+    #[serde(default)]
+    pub tries: u32,
+    /// Attempts in a row that were cut off because the server that made them went away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub cut_off: Option<u32>,
+    /// When the next attempt may begin; absent once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+}
+
 /// A node as viewers see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -86,6 +104,9 @@ pub struct NodeStateSnapshot {
     pub attempt: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Present once the node is, or was, to be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     /// Of a node that decided: which of its next nodes follow. Absent when all do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_ids: Option<Vec<NodeId>>,
@@ -160,6 +181,17 @@ impl Node {
         self
     }
 
+    /// What is left of [`Retry`] when the node becomes `status` and nothing is said of it.
+    #[must_use]
+    pub(super) fn retry_after(&self, status: NodeStatus) -> Option<Retry> {
+        let held = &self.snapshot;
+        if held.status.is_final() && !status.is_final() {
+            return None;
+        }
+        let begins = held.status != status;
+        held.retry.map(|retry| Retry { due_at: retry.due_at.filter(|_| !begins), ..retry })
+    }
+
     /// A node that has not run.
     #[must_use]
     pub fn pending(id: NodeId, name: Option<String>, kind: Option<String>) -> Self {
@@ -174,6 +206,7 @@ impl Node {
             progress: None,
             attempt: None,
             error: None,
+            retry: None,
             next_ids: None,
         };
         Self::new(snapshot, None)

@@ -1,6 +1,7 @@
 //! A session's state at one revision.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet};
 use rust_decimal::Decimal;
@@ -33,6 +34,17 @@ pub struct Origin {
 pub struct PendingSignal {
     pub revision: Revision,
     pub payload: Arc<Value>,
+}
+
+/// A time during which a run of the built-in engine was held: from the moment it was forked at, or its
+/// last event before an import, until somebody resumed it. None of its clocks goes on meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    pub from: Timestamp,
+    /// Absent while it lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Timestamp>,
 }
 
 /// One entry of the context data, with its JSON kept beside it once somebody asked for it.
@@ -109,6 +121,8 @@ pub struct Session {
     pub context_bytes: usize,
     /// Undelivered signals, by suspended node. A node that leaves `suspended` has received its own.
     pub signals: OrdMap<NodeId, Arc<PendingSignal>>,
+    /// When the run was held, in order; at most [`limits::HOLDS`](super::limits::HOLDS).
+    pub holds: Arc<Vec<Hold>>,
 }
 
 impl Session {
@@ -116,5 +130,23 @@ impl Session {
     #[must_use]
     pub fn node_status(&self, node_id: &NodeId) -> Option<super::NodeStatus> {
         self.nodes.get(node_id).map(|node| node.snapshot.status)
+    }
+
+    /// Whether the run waits for somebody to resume it before anything at all happens.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.holds.last().is_some_and(|hold| hold.to.is_none())
+    }
+
+    /// The time from `since` until `now`, apart from what of it the run was held.
+    #[must_use]
+    pub fn elapsed(&self, since: Timestamp, now: Timestamp) -> Duration {
+        let (since, now) = (since.as_millis(), now.as_millis());
+        let held = self.holds.iter().map(|hold| {
+            let to = hold.to.map_or(now, Timestamp::as_millis).min(now);
+            to.saturating_sub(hold.from.as_millis().max(since)).max(0)
+        });
+        let passed = now.saturating_sub(since).saturating_sub(held.sum());
+        Duration::from_millis(passed.try_into().unwrap_or_default())
     }
 }

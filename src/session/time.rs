@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ts_rs::TS;
 use utoipa::ToSchema;
@@ -40,6 +41,16 @@ impl Timestamp {
     #[must_use]
     pub fn as_datetime(self) -> DateTime<Utc> {
         self.0
+    }
+}
+
+/// The latest there is, when the sum lies beyond the calendar.
+impl std::ops::Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, time: Duration) -> Self {
+        let sum = TimeDelta::from_std(time).ok().and_then(|time| self.0.checked_add_signed(time));
+        sum.map_or(Self(DateTime::<Utc>::MAX_UTC), Self::from)
     }
 }
 

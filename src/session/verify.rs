@@ -92,14 +92,25 @@ fn command_behind(event: &Event) -> Option<Command> {
     Some(match event {
         Event::Created(_) => return None,
         Event::Started => Command::Start,
-        Event::Paused => Command::Pause,
+        Event::Paused { held: false } => Command::Pause,
+        Event::Paused { held: true } => Command::Hold,
         Event::Resumed => Command::Resume,
         Event::Completed { outputs } => Command::Complete { outputs: outputs.as_ref().map(owned) },
         Event::Failed { error, stopped: false } => Command::Fail { error: error.clone() },
         Event::Failed { error, stopped: true } => Command::Stop { reason: Some(error.clone()) },
         Event::Cancelled { reason } => Command::Cancel { reason: reason.clone() },
         Event::NodeStatusChanged {
-            node_id, status, name, node_type, progress, error, output, input, next_ids, ..
+            node_id,
+            status,
+            name,
+            node_type,
+            progress,
+            error,
+            output,
+            input,
+            next_ids,
+            retry,
+            ..
         } => Command::SetNodeStatus {
             node_id: node_id.clone(),
             status: *status,
@@ -110,6 +121,7 @@ fn command_behind(event: &Event) -> Option<Command> {
             output: output.as_ref().map(owned),
             input: input.as_ref().map(owned),
             next_ids: next_ids.clone(),
+            retry: *retry,
         },
         Event::UsageRecorded {
             node_id,

@@ -18,9 +18,19 @@ pub struct Parked {
     pub wake_after: Option<Duration>,
 }
 
+/// A session that is driven here from now on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    pub session_id: SessionId,
+    /// Where it stands.
+    pub revision: Revision,
+    /// How often in a row its holder went away without giving it back; all but the first time without
+    /// having brought it any further.
+    pub crashes: u32,
+}
+
 impl Storage {
-    /// Takes the leases of sessions that nobody else holds, for `time`; says which, and at which
-    /// revision they are.
+    /// Takes the leases of sessions that nobody else holds, for `time`; says which.
     ///
     /// # Errors
     ///
@@ -30,49 +40,56 @@ impl Storage {
         holder: Uuid,
         sessions: &[SessionId],
         time: Duration,
-    ) -> Result<Vec<(SessionId, Revision)>, StorageError> {
-        let taken: Vec<(Uuid, i64)> = sqlx::query_as(
-            "WITH taken AS (INSERT INTO session_leases AS held (session_id, holder, expires_at)
-             SELECT id, $1, now() + $3 * interval '1 millisecond' FROM sessions WHERE id = ANY($2) ORDER BY id
+    ) -> Result<Vec<Taken>, StorageError> {
+        let taken: Vec<(Uuid, i64, i32)> = sqlx::query_as(
+            "INSERT INTO session_leases AS held (session_id, holder, expires_at, taken_revision)
+             SELECT id, $1, now() + $3 * interval '1 millisecond', revision
+                FROM sessions WHERE id = ANY($2) ORDER BY id
              ON CONFLICT (session_id) DO UPDATE
-                 SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL
+                 SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL,
+                     taken_revision = excluded.taken_revision,
+                     -- A lease that was not given back: whoever had it went away.
+                     crashes = CASE WHEN held.holder IS NULL THEN 0
+                                    WHEN held.taken_revision = excluded.taken_revision THEN held.crashes + 1
+                                    ELSE 1 END
                  WHERE held.holder IS NULL OR held.holder = $1 OR held.expires_at < now()
-             RETURNING session_id)
-             SELECT id, revision FROM taken JOIN sessions ON id = session_id",
+             RETURNING session_id, taken_revision, crashes",
         )
         .bind(holder)
         .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
         .bind(millis(time))
         .fetch_all(&self.pool)
         .await?;
-        Ok(taken.into_iter().map(|(id, revision)| (SessionId(id), revision.unsigned_abs())).collect())
+        let taken = taken.into_iter().map(|(id, revision, crashes)| Taken {
+            session_id: SessionId(id),
+            revision: revision.unsigned_abs(),
+            crashes: crashes.unsigned_abs(),
+        });
+        Ok(taken.collect())
     }
 
-    /// Renews all leases of a holder, for `time`; says which it still has.
+    /// Renews the leases of these sessions that a holder still has, for `time`; says which they are.
+    /// What it holds beside them, because giving it back failed, ends by itself.
     ///
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn renew_leases(&self, holder: Uuid, time: Duration) -> Result<Vec<SessionId>, StorageError> {
+    pub async fn renew_leases(
+        &self,
+        holder: Uuid,
+        sessions: &[SessionId],
+        time: Duration,
+    ) -> Result<Vec<SessionId>, StorageError> {
         let renewed: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE session_leases SET expires_at = now() + $2 * interval '1 millisecond'
-             WHERE holder = $1 RETURNING session_id",
+            "UPDATE session_leases SET expires_at = now() + $3 * interval '1 millisecond'
+             WHERE session_id = ANY($2) AND holder = $1 RETURNING session_id",
         )
         .bind(holder)
+        .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
         .bind(millis(time))
         .fetch_all(&self.pool)
         .await?;
         Ok(renewed.into_iter().map(SessionId).collect())
-    }
-
-    /// Whether a holder still has a session's lease.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub async fn has_lease(&self, holder: Uuid, session: SessionId) -> Result<bool, StorageError> {
-        let has = "SELECT EXISTS (SELECT FROM session_leases WHERE session_id = $1 AND holder = $2)";
-        Ok(sqlx::query_scalar(has).bind(session.0).bind(holder).fetch_one(&self.pool).await?)
     }
 
     /// Gives leases back: those of sessions that anybody may drive at once, or that have ended.

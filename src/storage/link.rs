@@ -12,8 +12,6 @@ use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -55,7 +53,6 @@ struct Inner {
     stale_before: watch::Sender<Instant>,
     away_since: Mutex<Option<Instant>>,
     /// A write failed for want of room, and none has been made since.
-    is_full: AtomicBool,
     /// When the database was last asked whether it is there, and why it is not.
     probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
 }
@@ -74,7 +71,6 @@ impl Link {
             mode: Mutex::default(),
             stale_before: watch::Sender::new(Instant::now()),
             away_since: Mutex::default(),
-            is_full: AtomicBool::default(),
             probed: tokio::sync::Mutex::default(),
         }))
     }
@@ -192,17 +188,6 @@ impl Link {
         if breaks_all(error) {
             self.expire();
         }
-        if has_code(error, |code| code == "53100") {
-            self.0.is_full.store(true, Relaxed);
-        }
-    }
-
-    pub fn is_full(&self) -> bool {
-        self.0.is_full.load(Relaxed)
-    }
-
-    pub fn has_room(&self) {
-        self.0.is_full.store(false, Relaxed);
     }
 
     /// From now on, no connection that is open already is used.

@@ -45,7 +45,7 @@ pub use error::{Constraint, StorageError};
 pub use export::{Ancestor, ExportedEvent, PageSize};
 pub use idempotency::{KeyClaim, KeyedRequest};
 pub use import::{Import, ImportedMessage};
-pub use leases::Parked;
+pub use leases::{Parked, Taken};
 use link::Link;
 use memories::Searchers;
 pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};

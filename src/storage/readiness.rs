@@ -27,32 +27,19 @@ const STATE: &str = "SELECT pg_is_in_recovery() OR current_setting('transaction_
 /// small update would say nothing, since it finds room in pages that exist.
 const SPILL: &str = "SELECT count(*) FROM generate_series(1, 16000)";
 
-/// More than finds a place in pages that exist.
-const WRITE_SOMETHING: &str = "INSERT INTO settings (name, value)
-    SELECT 'probe', to_jsonb(string_agg(md5(random()::text), '')) FROM generate_series(1, 32768)";
-
 impl Storage {
     /// # Errors
     ///
     /// When the database does not answer, or not as it should.
     pub async fn readiness(&self) -> Result<Readiness, StorageError> {
-        let link = self.pool.link();
         let mut transaction = self.pool.begin().await?;
-        let is_read_only: bool =
-            transaction.run(async |connection| sqlx::query_scalar(STATE).fetch_one(connection).await).await?;
-        if is_read_only {
-            link.expire();
+        let is_read_only = transaction.run(async |connection| sqlx::query_scalar(STATE).fetch_one(connection).await);
+        if is_read_only.await? {
+            self.pool.link().expire();
             return Ok(Readiness::ReadOnly);
         }
-        let mut written = transaction.run(async |connection| sqlx::raw_sql(SPILL).execute(connection).await).await;
-        if written.is_ok() && link.is_full() {
-            written =
-                transaction.run(async |connection| sqlx::raw_sql(WRITE_SOMETHING).execute(connection).await).await;
-            if written.is_ok() {
-                link.has_room();
-            }
-        }
-        let Err(error) = written else { return Ok(Readiness::Writable) };
+        let spilled = transaction.run(async |connection| sqlx::query(SPILL).execute(connection).await).await;
+        let Err(error) = spilled else { return Ok(Readiness::Writable) };
         match error.as_database_error().and_then(DatabaseError::code).as_deref() {
             Some(DISK_FULL) => Ok(Readiness::Full),
             Some(LIMITED) => Ok(Readiness::Writable),

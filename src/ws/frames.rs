@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::hub::{HubError, Publication, RecordedFrame};
-use crate::protocol::{CloseCode, ErrorCode, Given, ServerFrame};
+use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
 use crate::session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 use crate::storage::{Constraint, StoredEvent};
 
@@ -130,13 +130,8 @@ pub(super) fn stored_message(revision: Revision, message: Message) -> Bytes {
 }
 
 pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {
-    error_about(id.map(Into::into), session_id.map(Into::into), code, message)
-}
-
-/// As [`error_frame`], about a frame that was not understood.
-pub(super) fn error_about(id: Option<Given>, session_id: Option<Given>, code: ErrorCode, message: &str) -> Bytes {
-    let (message, retryable) = (message.to_owned(), code.is_retryable());
-    text(&ServerFrame::Error { id, session_id, code, message, retryable })
+    let (id, session_id, message) = (id.map(Into::into), session_id.map(Into::into), message.to_owned());
+    text(&ServerFrame::Error { id, session_id, code, message, retryable: code.is_retryable() })
 }
 
 pub(super) fn hub_error(id: Option<String>, session_id: SessionId, error: &HubError) -> Bytes {
@@ -153,6 +148,7 @@ pub fn error_code(error: &HubError) -> ErrorCode {
         HubError::Constraint(Constraint::CreationKeyUsed) => ErrorCode::IdempotencyKeyReused,
         HubError::Constraint(_) => ErrorCode::Conflict,
         HubError::CannotRun(_) => ErrorCode::InvalidGraph,
+        HubError::BadSignal(_) => ErrorCode::BadRequest,
         HubError::Unavailable => ErrorCode::Unavailable,
         HubError::Internal => ErrorCode::Internal,
     }

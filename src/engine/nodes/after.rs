@@ -32,7 +32,7 @@ impl After {
         let own = Properties::of(node);
         let mut after = Self { remember: remember(own)?, ..Self::default() };
         if let Some(assign) = own.read("assign", "an object with proposal or context", Value::as_object)? {
-            let assign = own.within(assign);
+            let assign = own.within(assign).only(&["proposal", "context"])?;
             after.proposal = assign.template("proposal")?;
             match assign.template("context")? {
                 None => {}
@@ -82,7 +82,7 @@ fn remember(own: Properties<'_>) -> Result<Option<Remember>, PlanError> {
         None | Some(Value::Bool(false)) => None,
         Some(Value::Bool(true)) => Some(Remember { content: output(), agent_id: None, metadata: None }),
         Some(Value::Object(details)) => {
-            let details = own.within(details);
+            let details = own.within(details).only(&["content", "agentId", "metadata"])?;
             let content = details.template("content")?.unwrap_or_else(output);
             let agent_id = details.text("agentId")?;
             Some(Remember { content, agent_id, metadata: details.template("metadata")? })

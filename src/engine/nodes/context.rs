@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::driver::Link;
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::policy::Policy;
-use crate::engine::templates;
+use crate::engine::templates::{self, Broken, Budget, References};
 use crate::session::{GraphNode, NodeId, NodeStatus, Session};
 
 /// Outputs that one template may read, when it cannot be told which.
@@ -20,6 +20,10 @@ const OUTPUTS: usize = 256;
 pub struct NodeContext {
     plan: Arc<Plan>,
     id: NodeId,
+    /// What the attempt's templates may take, all together.
+    budget: Arc<Budget>,
+    /// Of a loop node: how many rounds of its body are behind it.
+    pub rounds: Option<u32>,
     pub link: Arc<dyn Link>,
     /// Cancelled when the attempt must let go at once.
     pub stop: CancellationToken,
@@ -39,6 +43,8 @@ impl NodeContext {
         Some(Self {
             plan: Arc::clone(plan),
             id: id.clone(),
+            budget: Arc::default(),
+            rounds: None,
             link: Arc::clone(link),
             stop: stop.clone(),
             input: Arc::default(),
@@ -126,20 +132,32 @@ impl NodeContext {
     ///
     /// As [`NodeContext::fill`].
     pub async fn fill_with(&self, property: &str, value: &Value, output: Option<&Value>) -> Result<Value, String> {
-        let wrong = |error| format!("node '{}': the property {property} {error}", self.id);
-        let paths = templates::paths(value).map_err(wrong)?;
-        if paths.is_empty() {
-            // There may still be something to compute, such as `{{ 1 + 1 }}`.
-            return templates::fill(value, &Value::Null).map_err(wrong);
+        if templates::is_plain(value) {
+            return Ok(value.clone());
         }
-        let mut scope = self.scope(&paths);
-        if let Some(output) = output {
-            scope.insert("output".to_owned(), output.clone());
-        }
-        if paths.iter().any(|path| path.split('.').next() == Some("nodes")) {
-            scope.insert("nodes".to_owned(), self.nodes(templates::nodes(&paths)).await?);
-        }
-        templates::fill(value, &Value::Object(scope)).map_err(wrong)
+        let wrong = |error: &dyn std::fmt::Display| format!("node '{}': the property {property} {error}", self.id);
+        let value = Arc::new(value.clone());
+        let read = Arc::clone(&value);
+        let references = self.work(move || References::of(&read)).await?.map_err(|error| wrong(&error))?;
+        let scope = self.scope(&references, output).await.map_err(|error| wrong(&error))?;
+        let budget = Arc::clone(&self.budget);
+        let fill = move || templates::fill(&value, &scope, &budget);
+        self.work(fill).await?.map_err(|error| wrong(&error))
+    }
+
+    /// The value of an expression such as `nodes.a.output.score > 3`.
+    ///
+    /// # Errors
+    ///
+    /// As [`NodeContext::fill`].
+    pub async fn evaluate(&self, property: &str, expression: &str) -> Result<Value, String> {
+        self.fill(property, &templates::as_expression(expression)).await
+    }
+
+    /// Runs what takes time on a thread for it; an attempt that must let go does not wait for that.
+    async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+        let done = self.stop.run_until_cancelled(templates::on_worker(job)).await;
+        done.ok_or("the run let go of the node")?.map_err(|error: Broken| error.to_string())
     }
 
     /// As [`NodeContext::fill`], to a text; arrays and objects become JSON.
@@ -151,37 +169,45 @@ impl NodeContext {
         Ok(as_text(&self.fill(property, value).await?))
     }
 
-    /// The values that templates see, as far as these paths need them.
-    fn scope(&self, paths: &std::collections::BTreeSet<String>) -> Map<String, Value> {
+    /// The values that templates see, as far as they refer to them.
+    async fn scope(&self, references: &References, output: Option<&Value>) -> Result<Value, String> {
         let session = self.session();
-        let wanted = |root: &str| paths.iter().any(|path| path.split('.').next() == Some(root));
         let mut scope = Map::new();
-        let mut offer = |name: &str, value: &dyn Fn() -> Value| {
-            if wanted(name) {
-                scope.insert(name.to_owned(), value());
-            }
+        let mut offer = |name: &str, value: &dyn Fn() -> Option<Value>| {
+            let value = references.has(name).then(value).flatten();
+            value.map(|value| {
+                let taken = self.budget.take(templates::weight(&value));
+                scope.insert(name.to_owned(), value);
+                taken.map_err(|error| error.to_string())
+            })
         };
-        offer("inputs", &|| session.origin.inputs.as_deref().cloned().unwrap_or_else(|| json!({})));
-        if session.proposal.is_some() {
-            offer("proposal", &|| session.proposal.as_deref().cloned().unwrap_or_default());
+        let offered = [
+            offer("inputs", &|| Some(session.origin.inputs.as_deref().cloned().unwrap_or_else(|| json!({})))),
+            offer("proposal", &|| session.proposal.as_deref().cloned()),
+            offer("context", &|| {
+                let entries = session.context.iter().map(|(key, entry)| (key.clone(), entry.value().as_ref().clone()));
+                Some(Value::Object(entries.collect()))
+            }),
+            offer("session", &|| {
+                Some(json!({"id": session.id, "workflowName": session.origin.workflow_name,
+                            "startedAt": session.started_at, "totalTokens": session.total_tokens}))
+            }),
+            offer("node", &|| {
+                let held = session.nodes.get(&self.id).map(|node| &node.snapshot);
+                Some(json!({"id": self.id, "name": held.and_then(|node| node.name.clone()),
+                            "attempt": held.and_then(|node| node.attempt).unwrap_or(1)}))
+            }),
+            offer("output", &|| output.cloned()),
+        ];
+        offered.into_iter().flatten().collect::<Result<(), String>>()?;
+        if references.has("nodes") {
+            scope.insert("nodes".to_owned(), self.nodes(references.nodes()).await?);
         }
-        offer("context", &|| {
-            let entries = session.context.iter().map(|(key, entry)| (key.clone(), entry.value().as_ref().clone()));
-            Value::Object(entries.collect())
-        });
-        offer("session", &|| {
-            json!({"id": session.id, "workflowName": session.origin.workflow_name, "startedAt": session.started_at,
-                   "totalTokens": session.total_tokens})
-        });
-        offer("node", &|| {
-            let held = session.nodes.get(&self.id).map(|node| &node.snapshot);
-            json!({"id": self.id, "name": held.and_then(|node| node.name.clone()),
-                   "attempt": held.and_then(|node| node.attempt).unwrap_or(1)})
-        });
-        scope
+        Ok(Value::Object(scope))
     }
 
-    /// `{id: {output, status, error}}` of the wanted nodes, or of all that have an output.
+    /// `{id: {output, status, error}}` of the wanted nodes, or of all that have an output. A node that
+    /// has not run yet is not among them.
     async fn nodes(&self, wanted: Option<std::collections::BTreeSet<NodeId>>) -> Result<Value, String> {
         let session = self.session();
         let with_output = || session.nodes.iter().filter(|(_, node)| node.output.is_some()).map(|(id, _)| id.clone());
@@ -190,12 +216,18 @@ impl NodeContext {
         let mut nodes = Map::new();
         for id in wanted {
             let Some(held) = session.nodes.get(&id) else { continue };
+            let has_run = held.snapshot.status != NodeStatus::Pending || held.snapshot.error.is_some();
+            if !has_run && held.output.is_none() {
+                continue;
+            }
             let mut shown = json!({"status": held.snapshot.status});
             if let Some(error) = &held.snapshot.error {
                 shown["error"] = json!(error);
             }
             if held.output.is_some() {
-                shown["output"] = self.output(&id).await?.as_ref().clone();
+                let output = self.output(&id).await?;
+                self.budget.take(templates::weight(&output)).map_err(|error| error.to_string())?;
+                shown["output"] = output.as_ref().clone();
             }
             nodes.insert(id.to_string(), shown);
         }

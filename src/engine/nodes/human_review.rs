@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::context::as_text;
 use super::{End, Ended, NodeContext, NodeType, Wait, Wake, Work};
@@ -56,29 +56,26 @@ impl HumanReview {
         Ok(Ended::bare(End::Waits).with(vec![message]))
     }
 
-    fn answer(&self, payload: Value, at: Timestamp) -> Ended {
-        let Some(review) = payload.get("review").and_then(Value::as_object).cloned() else {
-            // Whatever else is sent to the node lets it go on.
-            return Ended::completed(json!({"signal": payload, "decidedAt": at}));
+    /// Anything but a decision leaves the review as it is: nobody approves by accident.
+    fn answer(&self, payload: &Value, at: Timestamp) -> Ended {
+        let Ok(Decision { action, reviewer, data }) = Decision::read(payload, self.allow_skip) else {
+            return Ended::bare(End::Waits);
         };
-        let action = review.get("action").and_then(Value::as_str).unwrap_or("approve").to_owned();
-        let reviewer = review.get("reviewer").and_then(Value::as_str).map(short);
-        let data = review.get("data").cloned();
-        let output = json!({"review": review, "action": action, "reviewer": reviewer, "data": data, "decidedAt": at});
-        match action.as_str() {
-            "approve" => Ended::completed(output),
-            "modify" => {
-                let proposal = data.filter(|_| self.updates_proposal);
-                let commands = proposal.into_iter().map(|proposal| Command::SetProposal { proposal }).collect();
-                Ended::completed(output).with(commands)
-            }
-            "skip" if self.allow_skip => Ended::completed(output),
+        let reviewer = reviewer.map(short);
+        let (review, decided) = (&payload["review"], at);
+        let output =
+            json!({"review": review, "action": action, "reviewer": reviewer, "data": data, "decidedAt": decided});
+        match action {
             "reject" => {
                 let error = reviewer.map_or("rejected".to_owned(), |reviewer| format!("rejected by {reviewer}"));
                 Ended::bare(End::Failed { error, output: Some(output) })
             }
-            // Not an answer; the review waits for one.
-            _ => Ended::bare(End::Waits),
+            "modify" => {
+                let proposal = data.filter(|_| self.updates_proposal).cloned();
+                let commands = proposal.into_iter().map(|proposal| Command::SetProposal { proposal }).collect();
+                Ended::completed(output).with(commands)
+            }
+            _ => Ended::completed(output),
         }
     }
 
@@ -90,6 +87,47 @@ impl HumanReview {
         }
         Ended::failed(format!("nobody decided within {minutes} minutes"))
     }
+}
+
+/// What a signal `{review: {action, reviewer?, data?}}` says.
+struct Decision<'a> {
+    action: &'a str,
+    reviewer: Option<&'a str>,
+    data: Option<&'a Value>,
+}
+
+impl<'a> Decision<'a> {
+    fn read(payload: &'a Value, allow_skip: bool) -> Result<Self, String> {
+        let expected = |what: &str| format!("a review is decided by {{\"review\": {{\"action\": …}}}}: {what}");
+        let outer = payload.as_object().ok_or_else(|| expected("this is no object"))?;
+        only(outer, &["review"]).map_err(|field| expected(&format!("the field '{field}' is unknown")))?;
+        let review = outer.get("review").and_then(Value::as_object);
+        let review = review.ok_or_else(|| expected("'review' is no object"))?;
+        only(review, &["action", "reviewer", "data"])
+            .map_err(|field| expected(&format!("the field 'review.{field}' is unknown")))?;
+        let action = review.get("action").and_then(Value::as_str);
+        let action = action.ok_or_else(|| expected("'review.action' is missing or no text"))?;
+        let reviewer = match review.get("reviewer") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(name)) => Some(name.as_str()),
+            Some(_) => return Err(expected("'review.reviewer' is no text")),
+        };
+        let data = review.get("data").filter(|data| !data.is_null());
+        match action {
+            "approve" | "reject" => {}
+            "modify" if data.is_none() => return Err(expected("'modify' needs 'review.data'")),
+            "modify" => {}
+            "skip" if allow_skip => {}
+            "skip" => return Err(expected("this one may not be skipped")),
+            _ => return Err(expected("'review.action' is approve, reject or modify")),
+        }
+        Ok(Self { action, reviewer, data })
+    }
+}
+
+/// The first field that is none of those known.
+fn only<'a>(object: &'a Map<String, Value>, known: &[&str]) -> Result<(), &'a str> {
+    object.keys().find(|key| !known.contains(&key.as_str())).map_or(Ok(()), |key| Err(key))
 }
 
 fn short(text: &str) -> String {
@@ -109,10 +147,14 @@ impl NodeType for HumanReview {
         Some(Wait { due: self.timeout, suspended: true })
     }
 
+    fn check_signal(&self, payload: &Value) -> Result<(), String> {
+        Decision::read(payload, self.allow_skip).map(drop)
+    }
+
     fn wake<'a>(&'a self, _: &'a NodeContext, wake: Wake) -> BoxFuture<'a, Ended> {
         async move {
             match wake {
-                Wake::Signal { payload, at } => self.answer(payload, at),
+                Wake::Signal { payload, at } => self.answer(&payload, at),
                 Wake::Due => self.nobody(),
             }
         }

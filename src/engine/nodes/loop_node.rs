@@ -26,6 +26,10 @@ impl LoopNode {
     }
 
     async fn decide(&self, context: &NodeContext) -> Result<End, String> {
+        if context.rounds == Some(0) {
+            // The run came to the loop before its body: there is nothing yet that could be scored.
+            return Ok(End::Decided { leave: false, score: None });
+        }
         let score = match &self.score {
             Some(template) => {
                 let filled = context.fill("score", template).await?;

@@ -139,6 +139,16 @@ pub trait NodeType: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Whether a signal is one that [`NodeType::wake`] can do something with.
+    ///
+    /// # Errors
+    ///
+    /// Why not, for whoever sent it.
+    fn check_signal(&self, payload: &Value) -> Result<(), String> {
+        let _ = payload;
+        Ok(())
+    }
+
     /// Ends a wait, or returns [`End::Waits`] to go on with it.
     fn wake<'a>(&'a self, context: &'a NodeContext, wake: Wake) -> BoxFuture<'a, Ended> {
         let _ = (context, wake);

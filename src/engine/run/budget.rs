@@ -52,16 +52,11 @@ impl Run {
         }
         if let Some(time) = budget.time {
             let limit = time.saturating_mul(granted("seconds").try_into().unwrap_or(u32::MAX));
-            let used = session.started_at.map_or(Duration::ZERO, since);
+            let used = session.started_at.map_or(Duration::ZERO, |started| session.elapsed(started, Timestamp::now()));
             if used >= limit {
                 return Some(reason("seconds", json!(used.as_secs_f64()), json!(limit.as_secs_f64())));
             }
         }
         None
     }
-}
-
-/// How long ago a time was.
-pub(super) fn since(time: Timestamp) -> Duration {
-    Duration::from_millis(Timestamp::now().as_millis().saturating_sub(time.as_millis()).try_into().unwrap_or_default())
 }

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use crate::engine::driver::{DriverError, Link};
-use crate::session::{GraphDefinition, NodeStatus};
+use crate::session::{GraphDefinition, NodeStatus, check_json};
 
-/// Bytes of the run's `outputs` as JSON. A node's output that does not fit is left out of them; it
-/// can still be had from the node.
+/// Bytes of the run's `outputs` as JSON. A node's output that does not fit, or would be nested too deep
+/// in them, is left out; it can still be had from the node.
 const OUTPUTS_BYTES: usize = 256 * 1024;
 
 /// `{node id: output}` of the last nodes.
@@ -19,9 +19,13 @@ pub(super) async fn gather(link: &dyn Link, graph: &GraphDefinition) -> Result<V
         }
         let Some(output) = link.output(node.id.clone()).await? else { continue };
         let size = output.to_string().len();
-        if bytes + size <= OUTPUTS_BYTES {
+        if bytes + size > OUTPUTS_BYTES {
+            continue;
+        }
+        let wrapped = Value::Object(Map::from_iter([(node.id.to_string(), output.as_ref().clone())]));
+        if let (Ok(()), Value::Object(wrapped)) = (check_json("outputs", &wrapped), wrapped) {
             bytes += size;
-            outputs.insert(node.id.to_string(), output.as_ref().clone());
+            outputs.extend(wrapped);
         }
     }
     Ok(Value::Object(outputs))

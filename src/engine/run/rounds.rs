@@ -9,7 +9,7 @@ use super::Run;
 use super::sending::{ARRAY, Purpose};
 use crate::engine::node_task::set_status;
 use crate::engine::schedule::{LoopPast, Outcome, Round};
-use crate::session::{Command, NodeId, NodeStatus, Session, Timestamp};
+use crate::session::{Command, Node, NodeId, NodeStatus, Session, Timestamp};
 
 /// The entry of the context data that a run is taken up from.
 const LOOPS: &str = "loops";
@@ -19,8 +19,15 @@ const KEPT_SCORES: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Rounds {
-    loops: BTreeMap<NodeId, LoopPast>,
+    loops: BTreeMap<NodeId, Decided>,
     scores: Vec<Value>,
+}
+
+/// What a loop decided last, and in which of the loop node's attempts.
+#[derive(Clone, Copy, Debug)]
+struct Decided {
+    past: LoopPast,
+    attempt: Option<u32>,
 }
 
 impl Rounds {
@@ -28,7 +35,8 @@ impl Rounds {
         let entry = |key: &str| session.context.get(key).map(|entry| entry.value().as_ref());
         let past = |value: &Value| {
             let rounds = value.get("round")?.as_u64()?.try_into().ok()?;
-            Some(LoopPast { rounds, again: value.get("again")?.as_bool()? })
+            let attempt = value.get("attempt").and_then(Value::as_u64).and_then(|attempt| attempt.try_into().ok());
+            Some(Decided { past: LoopPast { rounds, again: value.get("again")?.as_bool()? }, attempt })
         };
         let loops = entry(LOOPS).and_then(Value::as_object);
         let loops = loops.into_iter().flatten().filter_map(|(id, value)| Some((id.as_str().into(), past(value)?)));
@@ -36,14 +44,30 @@ impl Rounds {
     }
 
     pub fn past(&self, node: &NodeId) -> Option<LoopPast> {
-        self.loops.get(node).copied()
+        self.loops.get(node).map(|decided| decided.past)
+    }
+
+    /// The decision of the attempt that a loop node is at, if it was made and the node not yet completed.
+    pub fn open(&self, node: &Node) -> Option<LoopPast> {
+        let decided = self.loops.get(&node.snapshot.id)?;
+        let is_open = node.snapshot.status == NodeStatus::Running
+            && decided.attempt.is_some()
+            && decided.attempt == node.snapshot.attempt;
+        is_open.then_some(decided.past)
     }
 
     /// Takes a decision, and says what it changes of the context data.
-    fn take(&mut self, node: &NodeId, round: &Round, score: Option<f64>) -> Vec<Command> {
+    fn take(&mut self, node: &NodeId, round: &Round, attempt: u32, score: Option<f64>) -> Vec<Command> {
         self.loops.retain(|id, _| !round.reset.contains(id));
-        self.loops.insert(node.clone(), LoopPast { rounds: round.rounds, again: round.again });
-        let shown = |past: &LoopPast| json!({"round": past.rounds, "again": past.again});
+        let past = LoopPast { rounds: round.rounds, again: round.again };
+        self.loops.insert(node.clone(), Decided { past, attempt: Some(attempt) });
+        let shown = |decided: &Decided| {
+            let mut entry = shown(decided.past);
+            if let Some(attempt) = decided.attempt {
+                entry["attempt"] = json!(attempt);
+            }
+            entry
+        };
         let loops: serde_json::Map<String, Value> =
             self.loops.iter().map(|(id, past)| (id.to_string(), shown(past))).collect();
         let mut changes = vec![set_context(LOOPS, Value::Object(loops))];
@@ -58,6 +82,11 @@ impl Rounds {
     }
 }
 
+/// A decision, as the context data and the loop node's output have it.
+pub(super) fn shown(past: LoopPast) -> Value {
+    json!({"round": past.rounds, "again": past.again})
+}
+
 fn set_context(key: &str, value: Value) -> Command {
     Command::SetContext { key: key.to_owned(), value }
 }
@@ -67,12 +96,13 @@ impl Run {
     /// durable with the nodes that wait again, so that what is known is enough to go on from.
     pub(super) fn decide_round(&mut self, node: NodeId, leave: bool, score: Option<f64>) {
         let Some(round) = self.schedule.round(&node, leave) else { return };
-        let mut output = json!({"round": round.rounds, "again": round.again});
+        let mut output = shown(LoopPast { rounds: round.rounds, again: round.again });
         if let Some(score) = score {
             output["score"] = json!(score);
         }
         let mut commands = vec![set_status(node.clone(), NodeStatus::Running, None, None, None)];
-        commands.extend(self.rounds.take(&node, &round, score));
+        let attempt = self.link.session().nodes.get(&node).and_then(|held| held.snapshot.attempt).unwrap_or(1);
+        commands.extend(self.rounds.take(&node, &round, attempt, score));
         commands.push(set_status(node.clone(), NodeStatus::Completed, None, None, Some(output)));
         let session = self.link.session();
         // The loop node itself comes last: while it is known as completed, its body is not all reset.

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::outputs::gather;
 use super::{Done, Run, RunError};
 use crate::engine::driver::DriverError;
-use crate::engine::node_task::{Phase, set_status};
+use crate::engine::node_task::{Phase, error_text, set_status};
 use crate::engine::schedule::Verdict;
 use crate::session::{Command, NodeId, NodeStatus, Revision, SessionStatus};
 
@@ -34,6 +34,8 @@ pub(super) enum Purpose {
     },
     /// An end that is asked for whatever the schedule says.
     Cancel,
+    /// As a failure, because the run cannot go on.
+    Fail,
 }
 
 /// Whether the session has been asked to end.
@@ -77,18 +79,28 @@ impl Run {
                     self.finish(Err(error));
                 }
             }
-            (Purpose::Start, Err(DriverError::Refused(why))) if !self.stop.is_cancelled() => {
+            (Purpose::Start, Err(DriverError::Refused(why) | DriverError::Unacceptable(why)))
+                if !self.stop.is_cancelled() =>
+            {
                 self.finish(Err(RunError::NotStarted(why)));
             }
             (Purpose::TakeUp, Ok(())) => self.started = true,
             (Purpose::Round { node, leave }, Ok(())) => self.round_decided(&node, leave),
-            (Purpose::Round { node, .. }, Err(DriverError::Refused(why))) => {
-                let outcome = self.failed(&node, &format!("its report was refused: {why}"));
-                self.settle(&node, outcome);
-            }
-            (Purpose::Hold, Err(DriverError::Refused(_))) => self.holding = false,
             (Purpose::End { heard }, Err(DriverError::Refused(_))) => self.ending = Ending::Refused { heard },
-            // A refusal to skip or to cancel means that the session has ended; its event is on the way.
+            (Purpose::Round { node, .. }, Err(DriverError::Unacceptable(why))) => {
+                self.give_up(format!("node '{node}' failed: what it decided cannot be kept: {why}"));
+            }
+            (Purpose::Hold, Err(DriverError::Unacceptable(why))) => {
+                self.give_up(format!("the run's budget is used up, and it cannot be paused for that: {why}"));
+            }
+            (Purpose::End { .. }, Err(DriverError::Unacceptable(why))) => {
+                self.give_up(format!("the run cannot be completed: {why}"));
+            }
+            (Purpose::TakeUp | Purpose::Skip, Err(DriverError::Unacceptable(why))) => {
+                self.give_up(format!("the run cannot be gone on with: {why}"));
+            }
+            (Purpose::Fail, Err(DriverError::Unacceptable(why))) => self.finish(Err(RunError::Lost(why))),
+            // Somebody paused or ended the session; the event that says so is on its way.
             (_, _) => {}
         }
     }
@@ -108,8 +120,18 @@ impl Run {
     pub(super) fn run_out_of_time(&mut self) {
         let limit: Duration = self.plan.settings.timeout.unwrap_or_default();
         let error = format!("the run took longer than {} s", limit.as_secs_f64());
+        self.give_up(error);
+    }
+
+    /// Ends the run as failed, whatever the schedule says.
+    pub(super) fn give_up(&mut self, error: String) {
+        if std::mem::replace(&mut self.given_up, true) {
+            return;
+        }
+        tracing::info!(session_id = %self.link.session().id, error, "a run is given up");
         self.ending = Ending::Asked;
-        self.send(Purpose::Cancel, vec![Command::Fail { error }]);
+        self.phase.send_replace(Phase::Failing);
+        self.send(Purpose::Fail, vec![Command::Fail { error: error_text(&error) }]);
     }
 
     pub(super) fn ask_for_the_end(&mut self) {
@@ -123,7 +145,7 @@ impl Run {
                 let unknown = || format!("node '{node}' failed");
                 let error = self.failure.clone().unwrap_or_else(unknown);
                 self.ending = Ending::Asked;
-                self.send(Purpose::End { heard }, vec![Command::Fail { error }]);
+                self.send(Purpose::End { heard }, vec![Command::Fail { error: error_text(&error) }]);
             }
         }
     }

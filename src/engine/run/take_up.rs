@@ -1,17 +1,20 @@
 //! From a session's state into the middle of its run: ended nodes keep what they put out, nodes that
 //! wait go on waiting, and those that were cut off begin another attempt.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use tokio::time::Instant;
 
-use super::budget::since;
-use super::rounds::Rounds;
+use super::rounds::{Rounds, shown};
 use super::sending::Purpose;
 use super::timers::Timer;
-use super::{Run, RunError};
-use crate::engine::node_task::set_status;
+use super::{MOST_CRASHES, Run, RunError};
+use crate::engine::node_task::{Phase, set_status, with_retry};
 use crate::engine::plan::Plan;
-use crate::engine::schedule::{Outcome, Past, Restored, Schedule};
-use crate::session::{Command, Node, NodeId, NodeStatus, Session};
+use crate::engine::schedule::{LoopPast, Outcome, Past, Restored, Schedule};
+use crate::session::{Command, Node, NodeId, NodeStatus, Retry, Session, Timestamp};
 
 const CUT_OFF: &str = "cut off: the engine that ran it went away";
 
@@ -19,30 +22,41 @@ impl Run {
     pub(super) fn take_up(&mut self, session: &Session) -> Result<(), RunError> {
         self.rounds = Rounds::of(session);
         self.phase.send_replace(Self::is_paused(session.status));
-        let past = |node: &NodeId| past(&self.plan, session, node);
+        let open = self.open_decisions(session);
+        let past = |node: &NodeId| {
+            if open.contains_key(node) { Past::Ended(Outcome::Completed) } else { past(&self.plan, session, node) }
+        };
         let Restored { schedule, step, reset } =
-            Schedule::restore(&self.plan.graph, past, |node| self.rounds.past(node))?;
+            Schedule::restore_in(Arc::clone(&self.plan.layout), past, |node| self.rounds.past(node));
         self.schedule = schedule;
         self.recall_failure(session);
-        let mut commands: Vec<Command> = reset.into_iter().map(pending).collect();
-        for id in &session.active {
-            let Some(held) = session.nodes.get(id) else { continue };
-            if !self.goes_on_waiting(held) {
-                // Both at once: what is known as failed will not be tried again.
-                commands.push(set_status(id.clone(), NodeStatus::Failed, None, Some(CUT_OFF.to_owned()), None));
-                commands.push(pending(id.clone()));
-                self.ready.push_back(id.clone());
+        let completed = |(id, past)| set_status(id, NodeStatus::Completed, None, None, Some(shown(past)));
+        // A loop node comes last: while it is known as completed, its body is not all reset.
+        let (loops, bodies): (Vec<NodeId>, Vec<NodeId>) =
+            reset.into_iter().partition(|node| self.rounds.past(node).is_some());
+        let mut commands: Vec<Command> = open.clone().into_iter().map(completed).collect();
+        commands.extend(bodies.into_iter().chain(loops).map(pending));
+        for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
+            if !self.goes_on_waiting(held) && !open.contains_key(&held.snapshot.id) {
+                commands.extend(self.begin_again(held));
             }
         }
+        for held in session.nodes.values().filter(|node| due_at(node).is_some()) {
+            commands.extend(self.go_on_trying(held));
+        }
         self.ready.extend(step.start);
+        if self.has_crashed_here() {
+            return Ok(());
+        }
         if self.schedule.verdict().is_none() {
             commands.extend(step.skip.into_iter().map(|node| set_status(node, NodeStatus::Skipped, None, None, None)));
         }
         if let (Some(limit), Some(started)) = (self.plan.settings.timeout, session.started_at) {
-            self.timers.set(Instant::now() + limit.saturating_sub(since(started)), Timer::RunDeadline);
+            let left = limit.saturating_sub(session.elapsed(started, Timestamp::now()));
+            self.timers.set(Instant::now() + left, Timer::RunDeadline);
         }
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
-            self.go_on_waiting(held);
+            self.go_on_waiting(session, held);
         }
         if self.schedule.is_failing() {
             self.let_go();
@@ -55,19 +69,76 @@ impl Run {
         Ok(())
     }
 
+    /// Loops that have decided, as their context data says, without being known as completed: the state
+    /// is one in the middle of what was written at once, as a fork's can be.
+    fn open_decisions(&self, session: &Session) -> BTreeMap<NodeId, LoopPast> {
+        let active = session.active.iter().filter_map(|id| session.nodes.get(id));
+        active.filter_map(|held| Some((held.snapshot.id.clone(), self.rounds.open(held)?))).collect()
+    }
+
+    /// An attempt that was cut off is made again, without counting as one of the node's `retries`; but
+    /// not for ever, when it is the attempt that takes its server down.
+    fn begin_again(&mut self, held: &Node) -> Vec<Command> {
+        let id = &held.snapshot.id;
+        let before = held.snapshot.retry.unwrap_or_default();
+        let cut_off = before.cut_off.unwrap_or_default() + u32::from(self.options.crashes > 0);
+        if cut_off >= MOST_CRASHES {
+            self.give_up(format!(
+                "node '{id}' failed: its attempt was cut off {cut_off} times in a row, as its server went down each time"
+            ));
+        }
+        self.tries.insert(id.clone(), before.tries);
+        self.ready.push_back(id.clone());
+        let cut_off = Some(cut_off).filter(|count| *count > 0);
+        let retry = Some(Retry { cut_off, due_at: Some(Timestamp::now()), ..before });
+        // Both at once: what is known as failed will not be tried again.
+        let report = |status| set_status(id.clone(), status, None, Some(CUT_OFF.to_owned()), None);
+        [NodeStatus::Failed, NodeStatus::Pending].map(|status| with_retry(report(status), retry)).to_vec()
+    }
+
+    /// A node that is to be tried again, when its time has come.
+    fn go_on_trying(&mut self, held: &Node) -> Option<Command> {
+        let (node, retry) = (&held.snapshot, held.snapshot.retry?);
+        self.tries.insert(node.id.clone(), retry.tries);
+        let left = retry.due_at?.as_millis().saturating_sub(Timestamp::now().as_millis());
+        match u64::try_from(left) {
+            Ok(left) if left > 0 => {
+                self.timers.set(Instant::now() + Duration::from_millis(left), Timer::Retry(node.id.clone()));
+            }
+            _ => self.ready.push_back(node.id.clone()),
+        }
+        let is_failed = node.status == NodeStatus::Failed;
+        is_failed.then(|| {
+            let report = set_status(node.id.clone(), NodeStatus::Pending, None, node.error.clone(), None);
+            with_retry(report, Some(retry))
+        })
+    }
+
+    /// Ends a run whose servers went down, one after the other, while it was at what it would begin now.
+    fn has_crashed_here(&mut self) -> bool {
+        let begins = !self.ready.is_empty() && *self.phase.borrow() == Phase::Running;
+        if begins && self.options.crashes >= MOST_CRASHES {
+            self.give_up(format!(
+                "the run was stopped: its server went down {} times in a row at this point of it",
+                self.options.crashes
+            ));
+        }
+        self.given_up
+    }
+
     fn goes_on_waiting(&self, held: &Node) -> bool {
         let wait = self.plan.node(&held.snapshot.id).and_then(|planned| planned.kind.wait());
         wait.is_some_and(|wait| wait.suspended == (held.snapshot.status == NodeStatus::Suspended))
     }
 
-    fn go_on_waiting(&mut self, held: &Node) {
+    fn go_on_waiting(&mut self, session: &Session, held: &Node) {
         if !self.goes_on_waiting(held) {
             return;
         }
-        let id = &held.snapshot.id;
-        let due = self.plan.node(id).and_then(|planned| planned.kind.wait()).and_then(|wait| wait.due);
-        let left = due.map(|due| due.saturating_sub(held.snapshot.started_at.map(since).unwrap_or_default()));
-        self.wait(id, left);
+        let node = &held.snapshot;
+        self.tries.insert(node.id.clone(), node.retry.unwrap_or_default().tries);
+        let waited = node.started_at.map(|since| session.elapsed(since, Timestamp::now()));
+        self.wait(&node.id, waited.unwrap_or_default());
     }
 
     /// A run that was failing goes on to do so.
@@ -82,6 +153,9 @@ impl Run {
 }
 
 fn past(plan: &Plan, session: &Session, node: &NodeId) -> Past {
+    if session.nodes.get(node).is_some_and(|held| due_at(held).is_some()) {
+        return Past::Running;
+    }
     match session.node_status(node) {
         None | Some(NodeStatus::Pending) => Past::Waiting,
         Some(NodeStatus::Running | NodeStatus::Suspended) => Past::Running,
@@ -92,6 +166,12 @@ fn past(plan: &Plan, session: &Session, node: &NodeId) -> Past {
         }
         Some(NodeStatus::Failed) => Past::Ended(Outcome::Failed),
     }
+}
+
+/// When the next attempt of a node may begin that is to be tried again.
+fn due_at(node: &Node) -> Option<Timestamp> {
+    let waits = matches!(node.snapshot.status, NodeStatus::Pending | NodeStatus::Failed);
+    node.snapshot.retry.filter(|_| waits)?.due_at
 }
 
 fn pending(node: NodeId) -> Command {

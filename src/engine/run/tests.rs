@@ -5,13 +5,14 @@ use parking_lot::Mutex;
 use super::*;
 use crate::client::peer::Memory;
 use crate::engine::nodes::LocalKinds;
-use crate::session::{Command, NodeStatus};
+use crate::session::{Command, NodeStatus, Refusal};
 use crate::session::{GraphDefinition, Session, SessionStatus};
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 mod clock;
+mod ends;
+mod interruptions;
 
 /// A session in this process, and both sides of its driver.
 #[derive(Clone, Debug)]
@@ -23,6 +24,11 @@ struct Local {
 impl Local {
     fn new(graph: &GraphDefinition) -> Self {
         Self { memory: Arc::new(Mutex::new(Memory::new(Some(graph.clone())))), head: watch::Sender::new(1) }
+    }
+
+    /// One that begins with this event.
+    fn of(created: &Recorded) -> Self {
+        Self { memory: Arc::new(Mutex::new(Memory::of(created))), head: watch::Sender::new(1) }
     }
 
     fn tell(&self, command: Command) {
@@ -81,7 +87,10 @@ impl Link for Local {
         async move {
             let carried_out = self.memory.lock().carry_out(&commands, None);
             self.head.send_modify(|head| *head += 1);
-            carried_out.map(drop).map_err(|refusal| DriverError::Refused(refusal.to_string()))
+            carried_out.map(drop).map_err(|refusal| match refusal {
+                Refusal::SessionTransition { .. } => DriverError::Refused(refusal.to_string()),
+                _ => DriverError::Unacceptable(refusal.to_string()),
+            })
         }
         .boxed()
     }
@@ -135,6 +144,10 @@ fn graph(nodes: &[(&str, &str, Value, &[&str])]) -> GraphDefinition {
     serde_json::from_value(json!({"name": "g", "startNodeId": nodes[0].0, "nodes": nodes_json})).expect("a graph")
 }
 
+fn approve(node: &str) -> Command {
+    Command::Signal { node_id: node.into(), payload: json!({"review": {"action": "approve"}}) }
+}
+
 fn sh(command: &str) -> Value {
     json!({ "command": command })
 }
@@ -142,6 +155,7 @@ fn sh(command: &str) -> Value {
 struct Running {
     local: Local,
     interrupt: CancellationToken,
+    detach: CancellationToken,
     ended: tokio::task::JoinHandle<Result<Ended, RunError>>,
 }
 
@@ -151,15 +165,24 @@ impl Running {
     }
 
     fn start_with(graph: GraphDefinition, jobs: usize, park_after: Option<Duration>) -> Self {
-        let local = Local::new(&graph);
-        let plan =
-            Arc::new(Plan::new(Arc::new(graph), &LocalKinds { server: "http://test".to_owned() }).expect("a plan"));
-        let events = LocalEvents { memory: Arc::clone(&local.memory), head: local.head.subscribe(), heard: 1 };
-        let options = RunOptions { parallel: jobs, park_after };
-        let (link, interrupt) = (Arc::new(local.clone()), CancellationToken::new());
-        let control = Control { interrupt: interrupt.clone(), ..Control::default() };
-        let ended = tokio::spawn(run(plan, options, link, events, control, |_| ()));
-        Self { local, interrupt, ended }
+        let options = RunOptions { parallel: jobs, park_after, crashes: 0 };
+        Self::take_up(Local::new(&graph), options)
+    }
+
+    /// A run from where the session stands.
+    fn take_up(local: Local, options: RunOptions) -> Self {
+        let graph = local.session().origin.graph.clone().expect("a graph");
+        let plan = Arc::new(Plan::new(graph, &LocalKinds { server: "http://test".to_owned() }).expect("a plan"));
+        let control = Control::default();
+        let (interrupt, detach) = (control.interrupt.clone(), control.detach.clone());
+        let link = local.clone();
+        let ended = tokio::spawn(async move {
+            // The run looks at the state before anything else happens.
+            let heard = link.memory.lock().history.len();
+            let events = LocalEvents { memory: Arc::clone(&link.memory), head: link.head.subscribe(), heard };
+            run(plan, options, Arc::new(link), events, control, |_| ()).await
+        });
+        Self { local, interrupt, detach, ended }
     }
 
     async fn end(self) -> (Local, Result<Ended, RunError>) {
@@ -308,7 +331,7 @@ async fn a_session_paused_at_its_end_completes_when_it_is_resumed() {
     let running = Running::start(graph(&[("r", "human_review", json!({}), &[])]), 1);
     running.local.until_node("r", Suspended).await;
     running.local.tell(Command::Pause);
-    running.local.tell(Command::Signal { node_id: "r".into(), payload: json!(1) });
+    running.local.tell(approve("r"));
     running.local.until_node("r", Completed).await;
     running.local.tell(Command::Resume);
     assert_eq!(running.end().await.1, Ok(Ended::Completed));
@@ -378,7 +401,7 @@ async fn a_node_that_was_never_to_run_is_skipped_once() {
     running.local.until_node("a", Skipped).await;
     running.local.until_node("z", Suspended).await;
     assert_ne!(running.local.session().node_status(&"a".into()), Some(Pending));
-    running.local.tell(Command::Signal { node_id: "z".into(), payload: json!(null) });
+    running.local.tell(approve("z"));
     let (local, ended) = running.end().await;
     assert_eq!((ended, local.story("a")), (Ok(Ended::Completed), vec![Skipped]));
 }

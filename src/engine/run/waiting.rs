@@ -5,25 +5,38 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::Run;
 use super::timers::Timer;
-use super::{Done, Run};
+use crate::engine::node_task::{NodeEnd, NodeTask};
 use crate::engine::nodes::Wake;
 use crate::engine::schedule::Outcome;
 use crate::session::{NodeId, Revision, Timestamp};
 
+/// What a waiting node's time is up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// What its type waits for at most.
+    Due,
+    /// Its `timeoutSeconds`.
+    TimeOut,
+}
+
 impl Run {
-    /// A node has begun to wait, or goes on with it, `due` in so long.
-    pub(super) fn wait(&mut self, node: &NodeId, due: Option<Duration>) {
-        let Some(wait) = self.plan.node(node).and_then(|planned| planned.kind.wait()) else { return };
+    /// A node has begun to wait, or goes on with it, having waited for so long.
+    pub(super) fn wait(&mut self, node: &NodeId, waited: Duration) {
         if self.schedule.is_failing() {
             self.schedule.settle(node, Outcome::Skipped);
             return;
         }
+        if self.late.remove(node) {
+            return self.time_is_up(node);
+        }
+        let limit = self.limit(node);
         self.waits.insert(node.clone());
         if !self.timers.has(node)
-            && let Some(due) = due.or(wait.due)
+            && let Some((limit, _)) = limit
         {
-            self.timers.set(Instant::now() + due, Timer::Wait(node.clone()));
+            self.timers.set(Instant::now() + limit.saturating_sub(waited), Timer::Wait(node.clone()));
         }
         // One may have come before anybody was there to hear it.
         let session = self.link.session();
@@ -32,28 +45,48 @@ impl Run {
         }
     }
 
+    /// How long a node may wait from the attempt's start, and what comes then. A type's own time comes
+    /// first when both are the same.
+    fn limit(&self, node: &NodeId) -> Option<(Duration, Limit)> {
+        let planned = self.plan.node(node)?;
+        let due = planned.kind.wait()?.due.map(|due| (due, Limit::Due));
+        let time_out = planned.policy.timeout.map(|limit| (limit, Limit::TimeOut));
+        due.into_iter().chain(time_out).min_by_key(|(limit, _)| *limit)
+    }
+
     pub(super) fn give_signal(&mut self, node: &NodeId, payload: Value, revision: Revision, at: Timestamp) {
         let given = self.signals_given.get(node).copied().unwrap_or_default();
         if self.waits.contains(node) && revision > given {
             self.signals_given.insert(node.clone(), revision);
-            self.wake(node, Wake::Signal { payload, at });
+            self.end_wait(node, |task| task.wake(Wake::Signal { payload, at }));
         }
     }
 
-    fn wake(&mut self, node: &NodeId, wake: Wake) {
+    fn time_is_up(&mut self, node: &NodeId) {
+        match self.limit(node) {
+            Some((_, Limit::TimeOut)) => self.end_wait(node, NodeTask::time_out),
+            _ => self.end_wait(node, |task| task.wake(Wake::Due)),
+        }
+    }
+
+    fn end_wait<F>(&mut self, node: &NodeId, end: impl FnOnce(NodeTask) -> F)
+    where
+        F: Future<Output = NodeEnd> + Send + 'static,
+    {
         let Some(task) = self.task(node) else { return };
         self.waits.remove(node);
-        let node = node.clone();
-        self.tasks.spawn(async move { Done::Node(node, task.wake(wake).await) });
+        self.spawn(node.clone(), end(task));
     }
 
     /// The first timer is due.
     pub(super) fn ring(&mut self) {
         match self.timers.take_due() {
-            Some(Timer::Wait(node)) if self.waits.contains(&node) => self.wake(&node, Wake::Due),
+            Some(Timer::Wait(node)) if self.waits.contains(&node) => self.time_is_up(&node),
+            // A signal is being looked at. If it is no answer, the time is up all the same.
+            Some(Timer::Wait(node)) => drop(self.late.insert(node)),
             Some(Timer::Retry(node)) => self.ready.push_back(node),
             Some(Timer::RunDeadline) => self.run_out_of_time(),
-            Some(Timer::Wait(_)) | None => {}
+            None => {}
         }
     }
 }

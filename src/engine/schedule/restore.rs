@@ -4,8 +4,10 @@
 //! of it is under way. Nothing else is needed, so a run can be taken up from its session's state
 //! alone, wherever that state came from.
 
+use std::sync::Arc;
+
 use super::{Outcome, Schedule, Signal, Standing, Step};
-use crate::engine::regions::{Frame, LoopError, WHOLE};
+use crate::engine::regions::{Frame, Layout, LoopError, WHOLE};
 use crate::session::{GraphDefinition, NodeId};
 
 /// What is known of a node.
@@ -48,7 +50,16 @@ impl Schedule {
         past: impl Fn(&NodeId) -> Past,
         loops: impl Fn(&NodeId) -> Option<LoopPast>,
     ) -> Result<Restored, LoopError> {
-        let mut schedule = Self::new(graph)?;
+        Ok(Self::restore_in(Arc::new(Layout::new(graph)?), past, loops))
+    }
+
+    /// As [`Schedule::restore`], of a graph whose layout is known.
+    pub(in crate::engine) fn restore_in(
+        layout: Arc<Layout>,
+        past: impl Fn(&NodeId) -> Past,
+        loops: impl Fn(&NodeId) -> Option<LoopPast>,
+    ) -> Restored {
+        let mut schedule = Self::of(layout);
         let mut pasts: Vec<Past> = schedule.layout.ids.iter().map(past).collect();
         let decided: Vec<Option<LoopPast>> =
             schedule.layout.loops.iter().map(|held| loops(&schedule.layout.ids[held.node])).collect();
@@ -65,7 +76,7 @@ impl Schedule {
             Some(node) => schedule.fail(node),
             None => schedule.follow((0..pasts.len()).collect()),
         };
-        Ok(Restored { schedule, step, reset })
+        Restored { schedule, step, reset }
     }
 
     /// A loop node that has completed and decided to go round again: its body waits, whether or not
@@ -101,10 +112,10 @@ impl Schedule {
 
     /// The innermost loop that goes round with this node in it.
     fn frame_of(&self, node: usize, under_way: &[bool]) -> Frame {
-        let size = |held: &usize| self.layout.loops[*held].body.iter().filter(|inside| **inside).count();
+        let size = |held: &usize| self.layout.loops[*held].body.len();
         let holds = |held: &usize| {
             let one = &self.layout.loops[*held];
-            under_way[*held] && (one.body[node] || one.node == node)
+            under_way[*held] && (one.body.contains(node) || one.node == node)
         };
         (0..under_way.len()).filter(holds).min_by_key(size).map_or(WHOLE, |held| held + 1)
     }

@@ -1,7 +1,9 @@
 //! The built-in engine, by the protocol: a session is created and started, and the server does the rest.
 
 mod control;
+mod durable;
 mod forks;
+mod leases;
 mod models;
 mod scale;
 mod support;

@@ -57,6 +57,7 @@ async fn report_progress(context: &NodeContext, mut progress: watch::Receiver<Op
             progress: newest,
             error: None,
             output: None,
+            retry: None,
             input: None,
             next_ids: None,
         };

@@ -78,7 +78,7 @@ async fn a_run_with_nothing_to_do_for_long_is_parked() {
 }
 
 /// What a run leaves behind, apart from times and from the order of what runs side by side.
-fn outcome(
+pub(super) fn outcome(
     session: &Session,
     story: impl Fn(&str) -> Vec<NodeStatus>,
 ) -> BTreeMap<String, (Vec<NodeStatus>, Option<u32>)> {
@@ -87,7 +87,7 @@ fn outcome(
 }
 
 /// Every node but the first follows one or more earlier ones; some lead back, and some take their time.
-fn any_graph() -> impl Strategy<Value = GraphDefinition> {
+pub(super) fn any_graph() -> impl Strategy<Value = GraphDefinition> {
     let node =
         (prop::collection::vec(any::<prop::sample::Index>(), 1..3), any::<prop::sample::Index>(), 0..6_u8, 0..4_u32);
     prop::collection::vec(node, 1..12).prop_map(|nodes| {

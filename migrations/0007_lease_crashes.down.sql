@@ -1,0 +1,1 @@
+ALTER TABLE session_leases DROP COLUMN crashes, DROP COLUMN taken_revision;

@@ -1,0 +1,304 @@
+//! Whatever interrupts a run, it makes the attempts that it would have made: parked, paused, killed,
+//! taken over, forked from any of its moments.
+
+use std::rc::Rc;
+
+use chrono::{DateTime, Utc};
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::clock::any_graph;
+use super::*;
+use crate::session::ambient::{self, Ambient};
+use crate::session::{Created, Keyframe, SessionId, Timestamp};
+
+/// A wall clock that goes as the paused one does.
+#[derive(Debug)]
+struct Wall {
+    began: DateTime<Utc>,
+    at: Instant,
+}
+
+impl Ambient for Wall {
+    fn now(&self) -> DateTime<Utc> {
+        self.began + self.at.elapsed()
+    }
+
+    fn random(&self) -> u64 {
+        rand::random()
+    }
+}
+
+/// Runs a future on one thread, under a clock that only moves when nothing else does.
+fn under_one_clock<T>(future: impl Future<Output = T>) -> T {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+    runtime.block_on(async {
+        ambient::supply(Some(Rc::new(Wall { began: Utc::now(), at: Instant::now() })));
+        let result = future.await;
+        ambient::supply(None);
+        result
+    })
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Interruption {
+    /// Paused, and resumed so many seconds later.
+    Pause(u64),
+    /// Let go of by an engine that ends well.
+    Detach,
+    /// Gone without a word; the next engine has only what is stored.
+    Kill,
+    /// Forked from the moment at this fraction of its history, and gone on with from there.
+    Fork(f64),
+}
+
+fn any_interruption() -> impl Strategy<Value = (u64, Interruption)> {
+    let kind = prop_oneof![
+        (1_u64..40).prop_map(Interruption::Pause),
+        Just(Interruption::Detach),
+        Just(Interruption::Kill),
+        (0.0..1.0).prop_map(Interruption::Fork),
+    ];
+    (1_u64..12, kind)
+}
+
+const OPTIONS: RunOptions = RunOptions { parallel: 3, park_after: Some(Duration::from_secs(2)), crashes: 0 };
+
+/// A run that is driven again whenever it is parked.
+struct Driven {
+    local: Local,
+    /// What happened in the sessions that this one descends from, up to the forks.
+    before: Vec<Recorded>,
+    running: Running,
+    /// While nobody drives it: at which revision, and until when.
+    parked: Option<(u64, Option<Instant>)>,
+    ended: Option<Ended>,
+}
+
+impl Driven {
+    fn start(graph: &GraphDefinition) -> Self {
+        let local = Local::new(graph);
+        let running = Running::take_up(local.clone(), OPTIONS);
+        Self { running, before: Vec::new(), local, parked: None, ended: None }
+    }
+
+    fn again(&mut self) {
+        (self.parked, self.ended) = (None, None);
+        self.running = Running::take_up(self.local.clone(), OPTIONS);
+    }
+
+    /// Drives until the session has come to a revision, or has ended; returns its end.
+    async fn until(&mut self, revision: u64) -> Option<Ended> {
+        while self.ended.is_none() {
+            let local = self.local.clone();
+            let is_there = move |session: &Session| session.revision >= revision && !session.status.is_ended();
+            let there = local.until("as far", is_there);
+            if let Some((parked_at, wake_at)) = self.parked {
+                let moved = local.until("a change", |session| session.revision > parked_at);
+                tokio::select! {
+                    biased;
+                    () = there => return None,
+                    () = moved => self.again(),
+                    () = crate::engine::run::timers::at(wake_at) => self.again(),
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = there => return None,
+                ended = &mut self.running.ended => match ended.expect("no panic").expect("an end") {
+                    Ended::Parked { revision, wake_after } => {
+                        self.parked = Some((revision, wake_after.map(|time| Instant::now() + time)));
+                    }
+                    ended => self.ended = Some(ended),
+                },
+            }
+        }
+        self.ended.clone()
+    }
+
+    /// Ends the run, one way or the other, and goes on with a new one unless the session has ended.
+    async fn go_on(&mut self, change: impl FnOnce(&mut Self)) {
+        if self.parked.is_none() && self.ended.is_none() {
+            let _ = (&mut self.running.ended).await;
+        }
+        change(self);
+        if self.local.session().status.is_ended() {
+            self.ended = Some(Ended::Completed);
+        } else {
+            self.again();
+        }
+    }
+
+    async fn interrupt(&mut self, interruption: Interruption) {
+        match interruption {
+            Interruption::Pause(seconds) => {
+                if self.local.try_tell(Command::Pause) {
+                    let _ = tokio::time::timeout(Duration::from_secs(seconds), self.until(u64::MAX)).await;
+                    self.local.try_tell(Command::Resume);
+                }
+            }
+            Interruption::Detach => {
+                self.running.detach.cancel();
+                self.go_on(|_| ()).await;
+            }
+            Interruption::Kill => {
+                self.running.ended.abort();
+                self.go_on(|driven| driven.restore()).await;
+            }
+            Interruption::Fork(part) => {
+                self.running.ended.abort();
+                self.go_on(|driven| driven.fork(part)).await;
+            }
+        }
+    }
+
+    /// From its stored keyframe, as after a restart.
+    fn restore(&self) {
+        let mut memory = self.local.memory.lock();
+        let first = Session::create(&memory.history[0]).expect("a beginning");
+        let stored = Keyframe::of(&memory.session).to_json().expect("JSON");
+        let restored =
+            Keyframe::from_json(&stored).expect("a keyframe").restore_stored(&first, memory.session.revision);
+        assert_eq!(restored, memory.session);
+        memory.session = restored;
+    }
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    fn fork(&mut self, part: f64) {
+        let history = self.local.memory.lock().history.clone();
+        let mut states = vec![Session::create(&history[0]).expect("a beginning")];
+        for recorded in &history[1..] {
+            let mut next = states[states.len() - 1].clone();
+            next.apply(recorded).expect("a history");
+            states.push(next);
+        }
+        let live = states.iter().take_while(|state| !state.status.is_ended()).count();
+        let at = ((live as f64 * part) as usize).min(live - 1);
+        self.before.extend(history[1..=at].iter().cloned());
+        let event = Event::Created(Box::new(Created::fork_of(&states[at])));
+        let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at: Timestamp::now(), event };
+        self.local = Local::of(&recorded);
+        self.local.try_tell(Command::Resume);
+    }
+
+    /// The statuses that each node went through, apart from attempts that were cut off.
+    fn story(&self, node: &NodeId) -> Vec<NodeStatus> {
+        let memory = self.local.memory.lock();
+        let mut story = Vec::new();
+        for recorded in self.before.iter().chain(&memory.history) {
+            let Event::NodeStatusChanged { node_id, status, error, .. } = &recorded.event else { continue };
+            if node_id != node {
+                continue;
+            }
+            let is_cut_off = error.as_deref().is_some_and(|error| error.starts_with("cut off"));
+            match status {
+                Failed if is_cut_off => drop(story.pop()),
+                Pending if is_cut_off => {}
+                status => story.push(*status),
+            }
+        }
+        story
+    }
+}
+
+/// Some nodes that fail, are tried again, and are passed over then.
+fn with_failures(graph: &mut GraphDefinition, failing: &[bool]) {
+    let failing = failing.iter().copied().chain(std::iter::repeat(false));
+    for (node, fails) in graph.nodes.values_mut().zip(failing) {
+        if fails && node.kind == "sequence" {
+            let on_error = json!({"count": 2, "backoffSeconds": 3, "then": "continue"});
+            node.properties.insert("output".to_owned(), json!("{{inputs.nowhere}}"));
+            node.properties.insert("onError".to_owned(), on_error);
+        }
+    }
+}
+
+fn play(graph: &GraphDefinition, interruptions: &[(u64, Interruption)]) -> (Driven, Option<Ended>, Duration) {
+    under_one_clock(async {
+        let began = Instant::now();
+        let mut driven = Driven::start(graph);
+        for (after, interruption) in interruptions {
+            let revision = driven.local.session().revision + after;
+            let has_ended = driven.until(revision).await.is_some();
+            // Only a fork can go on with what has ended.
+            if !has_ended || matches!(interruption, Interruption::Fork(_)) {
+                driven.interrupt(*interruption).await;
+            }
+        }
+        let ended = driven.until(u64::MAX).await;
+        (driven, ended, began.elapsed())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_interrupts_a_run_its_attempts_stay_the_same(
+        graph in any_graph(),
+        failing in prop::collection::vec(any::<bool>(), 0..12),
+        interruptions in prop::collection::vec(any_interruption(), 1..5),
+    ) {
+        let mut graph = graph;
+        with_failures(&mut graph, &failing);
+        prop_assume!(graph.validate().is_ok());
+        prop_assume!(crate::engine::schedule::Schedule::new(&graph).is_ok());
+        let (calm, ended, time) = play(&graph, &[]);
+        prop_assert_eq!(ended, Some(Ended::Completed));
+        let (disturbed, ended, other_time) = play(&graph, &interruptions);
+        prop_assert_eq!(ended, Some(Ended::Completed));
+        for id in graph.nodes.keys() {
+            prop_assert_eq!(calm.story(id), disturbed.story(id), "{}", id);
+        }
+        let keeps_time = interruptions.iter().all(|(_, kind)| matches!(kind, Interruption::Detach | Interruption::Kill));
+        if keeps_time {
+            // Times are stored in whole milliseconds.
+            let late = other_time.abs_diff(time);
+            prop_assert!(late < Duration::from_millis(100), "{:?} instead of {:?}", other_time, time);
+        }
+    }
+}
+
+/// Killed in the pause before the last attempt: the pause is kept, and no further attempt made.
+#[test]
+fn a_pause_before_a_retry_is_kept_by_whoever_goes_on() {
+    let broken = json!({"output": "{{inputs.nowhere}}", "retries": 2, "backoffSeconds": 10});
+    let graph = graph(&[("a", "sequence", broken, &[])]);
+    let node = NodeId::from("a");
+    under_one_clock(async {
+        let began = Instant::now();
+        let mut driven = Driven::start(&graph);
+        driven.until(4).await;
+        let held = driven.local.session().nodes[&node].snapshot.clone();
+        let retry = held.retry.expect("it is to be tried again");
+        assert_eq!((held.status, retry.tries, retry.due_at.is_some()), (Pending, 1, true));
+        assert!(held.error.is_some_and(|error| error.contains("inputs.nowhere")), "why is known meanwhile");
+        driven.interrupt(Interruption::Kill).await;
+        driven.local.tell(Command::SetContext { key: "k".to_owned(), value: json!(1) });
+        driven.interrupt(Interruption::Pause(2)).await;
+        let ended = driven.until(u64::MAX).await;
+        assert!(matches!(ended, Some(Ended::Failed { .. })), "{ended:?}");
+        assert_eq!(driven.story(&node), [Runs, Failed, Pending, Runs, Failed, Pending, Runs, Failed]);
+        let seconds = began.elapsed().as_secs_f64();
+        assert!((29.0..31.0).contains(&seconds), "10 s and 20 s, not {seconds}");
+    });
+}
+
+/// While a run is paused its next attempt becomes due, and is made when it is resumed.
+#[test]
+fn a_retry_that_is_due_in_a_pause_waits_for_its_end() {
+    let broken = json!({"output": "{{inputs.nowhere}}", "retries": 1, "backoffSeconds": 10});
+    let graph = graph(&[("a", "sequence", broken, &[])]);
+    under_one_clock(async {
+        let began = Instant::now();
+        let mut driven = Driven::start(&graph);
+        driven.until(4).await;
+        driven.interrupt(Interruption::Pause(60)).await;
+        assert_eq!(driven.story(&"a".into()), [Runs, Failed, Pending]);
+        assert!(matches!(driven.until(u64::MAX).await, Some(Ended::Failed { .. })));
+        let seconds = began.elapsed().as_secs_f64();
+        assert!((59.0..61.0).contains(&seconds), "at once, not after {seconds}");
+    });
+}

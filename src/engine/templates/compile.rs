@@ -1,0 +1,183 @@
+//! From a text to instructions that pay for what they make.
+//!
+//! The parser and the generator of instructions go down one stack frame for each token in the worst
+//! case, so the tokens are counted first. The instructions are minijinja's, but those that make
+//! values, or look through them, are replaced by ones that are paid for.
+
+use std::collections::BTreeSet;
+
+use minijinja::machinery::{CodeGenerator, Instruction, Instructions, parse, parse_expr, tokenize};
+use minijinja::value::Value;
+
+use super::operators::{ADD, ATTRIBUTE, CONCAT, ITEM, METHOD, MULTIPLY, PAY, SLICE};
+use super::{TemplateError, detail};
+
+/// Tokens of one text.
+pub(super) const TOKENS: usize = 4_096;
+/// Bytes of one text with templates in it.
+pub(super) const SOURCE: usize = 512 * 1024;
+/// No local slot: a filter is looked up by its name each time.
+const ANY: u8 = !0;
+
+/// A text that has been read.
+pub(super) struct Program<'a> {
+    pub instructions: Instructions<'a>,
+    /// Whether the text is nothing but one expression.
+    pub is_expression: bool,
+    pub tokens: usize,
+}
+
+impl<'a> Program<'a> {
+    /// `None` for a text without templates.
+    pub(super) fn read(text: &'a str) -> Result<Option<Self>, TemplateError> {
+        if !text.contains("{{") && !text.contains("{%") {
+            return Ok(None);
+        }
+        let alone = expression(text);
+        let source = alone.unwrap_or(text);
+        let tokens = count_tokens(source, alone.is_some())?;
+        let mut generator = CodeGenerator::new("template", source);
+        if alone.is_some() {
+            generator.compile_expr(&parse_expr(source).map_err(syntax)?);
+        } else {
+            generator
+                .compile_stmt(&parse(source, "template", minijinja::syntax::SyntaxConfig::default()).map_err(syntax)?);
+        }
+        let (instructions, _) = generator.finish();
+        Ok(Some(Self { instructions, is_expression: alone.is_some(), tokens }))
+    }
+
+    /// What the text refers to: names with the constant names below them. Those that the text sets
+    /// itself are not among them.
+    pub(super) fn references(&self) -> BTreeSet<Vec<String>> {
+        let (mut found, mut own) = (BTreeSet::new(), BTreeSet::from(["loop"]));
+        let all: Vec<&Instruction<'a>> = all(&self.instructions).collect();
+        for (at, instruction) in all.iter().enumerate() {
+            match instruction {
+                Instruction::StoreLocal(name) => drop(own.insert(*name)),
+                Instruction::Lookup(name) => drop(found.insert(path(name, &all[at + 1..]))),
+                _ => {}
+            }
+        }
+        found.retain(|path: &Vec<String>| path.first().is_none_or(|root| !own.contains(&root[..])));
+        found
+    }
+
+    /// The instructions to run.
+    pub(super) fn guarded(&self) -> Result<Instructions<'a>, TemplateError> {
+        let mut places = Vec::new();
+        let mut guarded: Vec<Instruction<'a>> = Vec::new();
+        for instruction in all(&self.instructions) {
+            places.push(guarded.len() as u32);
+            guard(instruction, &mut guarded)?;
+        }
+        places.push(guarded.len() as u32);
+        let mut instructions = Instructions::new(self.instructions.name(), self.instructions.source());
+        for mut instruction in guarded {
+            if let Instruction::Iterate(target)
+            | Instruction::Jump(target)
+            | Instruction::JumpIfFalse(target)
+            | Instruction::JumpIfFalseOrPop(target)
+            | Instruction::JumpIfTrueOrPop(target) = &mut instruction
+            {
+                *target = places.get(*target as usize).copied().unwrap_or(u32::MAX);
+            }
+            instructions.add(instruction);
+        }
+        Ok(instructions)
+    }
+}
+
+fn all<'i, 'a>(instructions: &'i Instructions<'a>) -> impl Iterator<Item = &'i Instruction<'a>> {
+    (0..).map_while(|at| instructions.get(at))
+}
+
+fn syntax(error: minijinja::Error) -> TemplateError {
+    TemplateError::Syntax(detail(&error))
+}
+
+fn count_tokens(source: &str, in_expression: bool) -> Result<usize, TemplateError> {
+    if source.len() > SOURCE {
+        return Err(TemplateError::TooLarge(format!("it is longer than {SOURCE} bytes")));
+    }
+    let mut tokens = 0;
+    for token in tokenize(source, in_expression, minijinja::syntax::SyntaxConfig::default()) {
+        token.map_err(syntax)?;
+        tokens += 1;
+        if tokens > TOKENS {
+            return Err(TemplateError::TooLarge(format!("it has more than {TOKENS} parts")));
+        }
+    }
+    Ok(tokens)
+}
+
+/// The expression of a text that is nothing else.
+fn expression(text: &str) -> Option<&str> {
+    let inside = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let is_alone = !["{{", "}}", "{%", "{#"].iter().any(|mark| inside.contains(mark));
+    is_alone.then(|| inside.trim_matches('-').trim())
+}
+
+fn path(root: &str, mut behind: &[&Instruction<'_>]) -> Vec<String> {
+    let mut path = vec![root.to_owned()];
+    loop {
+        behind = match behind {
+            [Instruction::GetAttr(name), rest @ ..] => {
+                path.push((*name).to_owned());
+                rest
+            }
+            [Instruction::LoadConst(key), Instruction::GetItem, rest @ ..] if key.as_str().is_some() => {
+                path.extend(key.as_str().map(str::to_owned));
+                rest
+            }
+            _ => return path,
+        }
+    }
+}
+
+fn guard<'a>(instruction: &Instruction<'a>, guarded: &mut Vec<Instruction<'a>>) -> Result<(), TemplateError> {
+    let filter = |name: &'static str, arguments: u16| Instruction::ApplyFilter(name, Some(arguments), ANY);
+    let pay = || filter(PAY, 1);
+    let instruction = instruction.clone();
+    match instruction {
+        Instruction::EmitRaw(text) => {
+            let text = Value::from_safe_string(text.to_owned());
+            guarded.extend([Instruction::LoadConst(text), Instruction::Emit]);
+        }
+        Instruction::GetAttr(name) => {
+            guarded.extend([Instruction::LoadConst(Value::from(name)), filter(ATTRIBUTE, 2)]);
+        }
+        Instruction::GetItem => guarded.push(filter(ITEM, 2)),
+        Instruction::Slice => guarded.push(filter(SLICE, 4)),
+        Instruction::Add => guarded.push(filter(ADD, 2)),
+        Instruction::Mul => guarded.push(filter(MULTIPLY, 2)),
+        Instruction::StringConcat => guarded.push(filter(CONCAT, 2)),
+        // What is compared is looked through.
+        Instruction::Eq
+        | Instruction::Ne
+        | Instruction::Gt
+        | Instruction::Gte
+        | Instruction::Lt
+        | Instruction::Lte
+        | Instruction::In
+        | Instruction::CompareAndPreserve(_) => {
+            guarded.extend([pay(), Instruction::Swap, pay(), Instruction::Swap, instruction]);
+        }
+        Instruction::BuildList(Some(_)) | Instruction::BuildTuple(Some(_)) | Instruction::BuildMap(_) => {
+            guarded.extend([instruction, pay()]);
+        }
+        Instruction::SetAttr(_) => guarded.extend([Instruction::Swap, pay(), Instruction::Swap, instruction]),
+        Instruction::CallMethod(name, Some(arguments)) => {
+            guarded.extend([Instruction::LoadConst(Value::from(name)), filter(METHOD, arguments.saturating_add(1))]);
+        }
+        Instruction::UnpackLists(_)
+        | Instruction::MergeKwargs(_)
+        | Instruction::BuildList(None)
+        | Instruction::BuildTuple(None)
+        | Instruction::CallMethod(_, None) => {
+            return Err(TemplateError::Syntax("arguments cannot be unpacked with * or **".to_owned()));
+        }
+        other => guarded.push(other),
+    }
+    Ok(())
+}

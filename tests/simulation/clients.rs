@@ -1,0 +1,360 @@
+//! What clients ask for, what they were answered, and whether that was right: the shadow model.
+//!
+//! Every request leaves a mark in the context data that nothing else leaves, so that the journal says
+//! whether it was carried out, when, and how often.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use relive::hub::{Hub, HubError, Outcome, Submission};
+use relive::session::{Command, Created, Event as Happened, NodeId, Refusal, Revision, SessionId};
+use serde_json::json;
+
+use crate::database::Row;
+use crate::world::{Event, Shared, World};
+
+/// What a client does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Act {
+    /// Thinks of something to ask of a session.
+    Think { session: usize },
+    /// Sends a request, for the first time or again.
+    Send { request: usize },
+    /// The answer has come, or the connection is gone, or nobody waits any longer.
+    Heard { request: usize, attempt: usize },
+    Lost { request: usize, attempt: usize },
+    /// Looks for what waits for somebody.
+    Look,
+    View { viewer: usize },
+}
+
+#[derive(Debug, Default)]
+pub struct Clients {
+    pub sessions: Vec<Known>,
+    pub requests: Vec<Request>,
+    pub viewers: Vec<Viewer>,
+    /// Attempts of the simulation's own nodes that were begun.
+    pub begun: BTreeMap<(SessionId, NodeId), u64>,
+    pub calm: bool,
+}
+
+/// A session, as its client knows it.
+#[derive(Debug)]
+pub struct Known {
+    pub id: SessionId,
+    pub created: Created,
+    /// Whether the run of its graph fails.
+    pub fails: bool,
+    pub is_there: bool,
+    /// Somebody has asked for its end.
+    pub ended_by_client: bool,
+    pub deleted: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Create,
+    Start,
+    Mark,
+    Speak,
+    Pause,
+    Resume,
+    Review,
+    Cancel,
+    Delete,
+}
+
+#[derive(Debug)]
+pub struct Request {
+    pub session: usize,
+    pub what: What,
+    pub node: Option<NodeId>,
+    pub command_id: Option<Arc<str>>,
+    pub expected: Option<Revision>,
+    pub attempts: Vec<Attempt>,
+    /// Attempts that nothing more is waited for of.
+    pub settled: usize,
+    pub state: State,
+}
+
+#[derive(Debug)]
+pub struct Attempt {
+    pub sent: u64,
+    pub answer: Option<Outcome>,
+    pub answered: u64,
+    /// Whether the session was stored when it was sent.
+    pub was_stored: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Open,
+    Done,
+    Refused,
+    /// Without a command id there is no way to ask.
+    Unknown,
+}
+
+#[derive(Debug)]
+pub struct Viewer {
+    pub session: usize,
+    pub wants_events: bool,
+    /// Events up to this revision were shown, over all its connections.
+    pub cursor: Revision,
+    /// The state shown last on this connection.
+    pub shown: Revision,
+    pub is_connected: bool,
+    pub saw_deletion: bool,
+}
+
+impl Request {
+    fn commands(&self, number: usize) -> Vec<Command> {
+        let mark = Command::SetContext { key: mark(number), value: json!(number) };
+        let node = || self.node.clone().unwrap_or_else(|| "a".into());
+        let message = || Command::AddMessage {
+            message_id: None,
+            node_id: node(),
+            agent_id: None,
+            agent_name: None,
+            role: None,
+            content: format!("message {number}"),
+            is_thinking: None,
+            token_count: None,
+        };
+        match self.what {
+            What::Create | What::Delete => Vec::new(),
+            What::Start => vec![Command::Start, mark],
+            What::Mark => vec![mark],
+            What::Speak => vec![message(), mark],
+            What::Pause => vec![Command::Pause, mark],
+            What::Resume => vec![Command::Resume, mark],
+            What::Review => {
+                let payload = json!({"review": {"action": "approve"}});
+                vec![Command::Signal { node_id: node(), payload }, mark]
+            }
+            What::Cancel => vec![mark, Command::Cancel { reason: None }],
+        }
+    }
+}
+
+fn mark(number: usize) -> String {
+    format!("request{number}")
+}
+
+/// Whether an event is the last one of a request.
+fn ends(request: &Request, number: usize, event: &Happened) -> bool {
+    match (request.what, event) {
+        (What::Cancel, Happened::Cancelled { .. }) => true,
+        (What::Cancel, _) => false,
+        (_, Happened::ContextSet { key, .. }) => *key == mark(number),
+        _ => false,
+    }
+}
+
+impl Clients {
+    pub fn row<'a>(&self, world: &'a crate::database::Database, session: usize) -> Option<&'a Row> {
+        let id = self.sessions[session].id;
+        world.rows.get(&id).or_else(|| world.deleted.get(&id))
+    }
+}
+
+impl World {
+    pub fn is_stored(&self, session: usize) -> bool {
+        self.database.rows.contains_key(&self.clients.sessions[session].id)
+    }
+
+    /// Adds a request, and sends it soon.
+    pub fn ask(&mut self, session: usize, what: What, node: Option<NodeId>, careful: bool) {
+        let number = self.clients.requests.len();
+        let has_id = careful || self.chance.per_mille(700);
+        let command_id = has_id.then(|| Arc::from(format!("id{number}")));
+        let revision = self.clients.row(&self.database, session).map(Row::revision);
+        let conditional = !careful && matches!(what, What::Mark | What::Speak | What::Pause | What::Cancel);
+        let expected = revision.filter(|_| conditional && self.chance.per_mille(300));
+        let request =
+            Request { session, what, node, command_id, expected, attempts: Vec::new(), settled: 0, state: State::Open };
+        self.clients.requests.push(request);
+        self.act(1, Act::Send { request: number });
+    }
+
+    pub fn act(&mut self, after: u64, act: Act) {
+        self.schedule(self.now + after, Event::Client(act));
+    }
+
+    /// Thinks of something to do with a session.
+    pub fn think(&mut self, session: usize) {
+        let known = &self.clients.sessions[session];
+        if self.clients.calm || known.deleted || !known.is_there {
+            return;
+        }
+        let node = known.created.graph.as_ref().and_then(|graph| graph.nodes.keys().next().cloned());
+        let what = match self.chance.below(100) {
+            0..=54 => What::Mark,
+            55..=74 => What::Speak,
+            75..=83 => What::Pause,
+            84..=93 => What::Resume,
+            94..=95 => What::Cancel,
+            96 => What::Delete,
+            _ => What::Mark,
+        };
+        match what {
+            What::Cancel => self.clients.sessions[session].ended_by_client = true,
+            What::Delete => self.clients.sessions[session].deleted = true,
+            _ => {}
+        }
+        self.ask(session, what, node, false);
+        let pause = self.chance.between(1, 1_500);
+        self.act(pause, Act::Think { session });
+    }
+
+    /// Looks for what waits for somebody: reviews, and in the end sessions that are paused.
+    pub fn look(&mut self) {
+        let mut found = Vec::new();
+        for (session, known) in self.clients.sessions.iter().enumerate() {
+            let Some(row) = self.database.rows.get(&known.id) else { continue };
+            let state = row.state();
+            let is_asked = |what: What, node: Option<&NodeId>| {
+                let open = |request: &&Request| request.state == State::Open && request.session == session;
+                let same = |request: &Request| request.what == what && request.node.as_ref() == node;
+                self.clients.requests.iter().filter(open).any(same)
+            };
+            if state.status.is_live() {
+                let waits = |id: &&NodeId| {
+                    state.node_status(id) == Some(relive::session::NodeStatus::Suspended)
+                        && !state.signals.contains_key(*id)
+                        && !is_asked(What::Review, Some(id))
+                };
+                found.extend(state.active.iter().filter(waits).map(|id| (session, What::Review, Some(id.clone()))));
+            }
+            let is_paused = state.status == relive::session::SessionStatus::Paused;
+            if is_paused && self.clients.calm && !is_asked(What::Resume, None) {
+                found.push((session, What::Resume, None));
+            }
+        }
+        for (session, what, node) in found {
+            if self.clients.calm || self.chance.per_mille(400) {
+                self.ask(session, what, node, true);
+            }
+        }
+        let pause = self.chance.between(200, 900);
+        self.act(pause, Act::Look);
+    }
+
+    /// What comes of an answer, or of none.
+    pub fn heard(&mut self, number: usize, attempt: usize, lost: bool) {
+        let request = &mut self.clients.requests[number];
+        if request.state != State::Open || request.settled != attempt {
+            return;
+        }
+        request.settled += 1;
+        let answer = request.attempts[attempt].answer.clone().filter(|_| !lost);
+        let can_ask_again = request.command_id.is_some() || matches!(request.what, What::Create | What::Delete);
+        let (session, what) = (request.session, request.what);
+        let state = match answer {
+            Some(Ok(_)) => State::Done,
+            None | Some(Err(HubError::Unavailable | HubError::Internal)) if can_ask_again => {
+                let pause = self.chance.between(20, 1_000);
+                return self.act(pause, Act::Send { request: number });
+            }
+            None | Some(Err(HubError::Unavailable | HubError::Internal)) => State::Unknown,
+            Some(Err(_)) => State::Refused,
+        };
+        self.clients.requests[number].state = state;
+        if state == State::Done && what == What::Create {
+            self.clients.sessions[session].is_there = true;
+            if self.clients.sessions[session].created.driver == relive::session::Driver::Builtin {
+                self.ask(session, What::Start, None, true);
+            }
+            self.act(1, Act::Think { session });
+        }
+    }
+
+    /// Whether an answer is right, as things stand when it is given.
+    fn check_answer(&mut self, number: usize, attempt: usize, outcome: Outcome) {
+        let request = &self.clients.requests[number];
+        let row = self.clients.row(&self.database, request.session);
+        let is_stored = self.is_stored(request.session);
+        let problem = match &outcome {
+            Ok(receipt) => match request.what {
+                What::Create => row.is_none().then(|| "created, but not stored".to_owned()),
+                What::Delete => is_stored.then(|| "deleted, but still stored".to_owned()),
+                _ => {
+                    let stored = row.and_then(|row| row.stored(receipt.revision));
+                    let is_it = stored.is_some_and(|stored| ends(request, number, &stored.recorded.event));
+                    let events = request.commands(number).len() as Revision;
+                    let at = request.expected.map(|expected| expected + events);
+                    if !is_it {
+                        let stored = stored.map(|stored| &stored.recorded.event);
+                        Some(format!("answered with revision {}, where the journal has {stored:?}", receipt.revision))
+                    } else if at.is_some_and(|at| at != receipt.revision) {
+                        Some(format!("answered with revision {} and not {at:?}", receipt.revision))
+                    } else {
+                        None
+                    }
+                }
+            },
+            Err(HubError::NotFound) => {
+                let happens = request.what == What::Delete && request.attempts.len() > 1;
+                let was_stored = request.attempts[attempt].was_stored;
+                (was_stored && is_stored && !happens).then(|| "told that there is no such session".to_owned())
+            }
+            Err(HubError::Refused(Refusal::RevisionConflict { actual, .. })) => {
+                let newest = row.map_or(0, Row::revision);
+                (*actual > newest).then(|| format!("told of revision {actual}, and {newest} is the newest"))
+            }
+            Err(_) => None,
+        };
+        self.note("answer", &[number as u64, attempt as u64], || format!("{outcome:?}"));
+        if let Some(problem) = problem {
+            let what = self.clients.requests[number].what;
+            self.wrong(format!("request {number} ({what:?}) was {problem}"));
+        }
+        let answered = self.now;
+        let told = &mut self.clients.requests[number].attempts[attempt];
+        (told.answer, told.answered) = (Some(outcome), answered);
+        self.act(0, Act::Heard { request: number, attempt });
+    }
+}
+
+/// Tells of an answer, or that there will be none.
+struct Waiting {
+    world: Shared,
+    number: usize,
+    attempt: usize,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let act = Act::Lost { request: self.number, attempt: self.attempt };
+        self.world.lock().fallen.push(act);
+    }
+}
+
+/// Sends a request through a server.
+pub fn send(world: &Shared, number: usize, hub: Hub) -> impl Future<Output = ()> + Send + 'static {
+    let shared = Arc::clone(world);
+    let mut world = world.lock();
+    let (now, patience) = (world.now, world.chance.between(3_000, 20_000));
+    let was_stored = world.is_stored(world.clients.requests[number].session);
+    let request = &mut world.clients.requests[number];
+    let attempt = request.attempts.len();
+    request.attempts.push(Attempt { sent: now, answer: None, answered: 0, was_stored });
+    let (what, session) = (request.what, request.session);
+    let commands = request.commands(number);
+    let (command_id, expected_revision) = (request.command_id.clone(), request.expected);
+    let known = &world.clients.sessions[session];
+    let (id, created) = (known.id, known.created.clone());
+    world.act(patience, Act::Lost { request: number, attempt });
+    world.note("send", &[number as u64, attempt as u64], || format!("{what:?} to {id}"));
+    let waiting = Waiting { world: shared, number, attempt };
+    async move {
+        let receipt = |revision| relive::hub::Receipt { revision, duplicate: false };
+        let outcome = match what {
+            What::Create => hub.create(id, created, Some(&format!("key{session}"))).await.map(|new| receipt(new.revision)),
+            What::Delete => hub.delete(id).await.map(|()| receipt(0)),
+            _ => hub.execute(Submission { session_id: id, commands, command_id, expected_revision }).await,
+        };
+        waiting.world.lock().check_answer(number, attempt, outcome);
+        // `Lost` after `Heard` means nothing.
+    }
+}

@@ -1,0 +1,317 @@
+//! The tables, with the promises that PostgreSQL keeps: each statement is carried out whole or not at
+//! all, one after the other, and keys are unique. It also holds every commit against the rules that the
+//! server has to keep, and says what was broken.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use relive::session::{Event, Message, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus};
+use relive::storage::{Batch, Constraint, Parked, StorageError, Taken};
+use uuid::Uuid;
+
+/// A server's process; after a restart it is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Process {
+    pub server: usize,
+    pub life: u64,
+}
+
+#[derive(Debug, Default)]
+pub struct Database {
+    pub rows: BTreeMap<SessionId, Row>,
+    pub leases: BTreeMap<SessionId, Lease>,
+    pub deleted: BTreeMap<SessionId, Row>,
+    /// Rules that a commit broke.
+    pub broken: Vec<String>,
+}
+
+/// A session with its journal.
+#[derive(Debug)]
+pub struct Row {
+    pub creation_key: Option<String>,
+    /// The state at each revision, beginning with the first.
+    pub states: Vec<Arc<Session>>,
+    pub journal: Vec<Stored>,
+    pub commands: BTreeMap<String, Revision>,
+}
+
+#[derive(Debug)]
+pub struct Stored {
+    /// Without the text of a message, as in the journal.
+    pub recorded: Recorded,
+    pub message: Option<Message>,
+    pub batch: i64,
+    pub by: Process,
+    /// When that was.
+    pub committed: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub holder: Option<Uuid>,
+    pub expires_at: u64,
+    pub parked_revision: Option<Revision>,
+    pub wake_at: Option<u64>,
+    pub taken_revision: Revision,
+    pub crashes: u32,
+}
+
+/// A batch that has left the server.
+#[derive(Debug)]
+pub struct Sent {
+    /// When it is not to be written any more.
+    pub deadline: Option<u64>,
+    id: i64,
+    events: Vec<Recorded>,
+    commands: Vec<(SessionId, String, Revision)>,
+    projections: Vec<(SessionId, Revision, Revision, SessionStatus)>,
+}
+
+impl Sent {
+    pub fn of(batch: &Batch<'_>) -> Self {
+        let projection = |row: &relive::storage::ProjectionRow<'_>| {
+            (row.after.id, row.before.revision, row.after.revision, row.after.status)
+        };
+        Self {
+            deadline: None,
+            id: batch.id,
+            events: batch.events.iter().map(|row| row.recorded.clone()).collect(),
+            commands: batch
+                .commands
+                .iter()
+                .map(|row| (row.session_id, row.command_id.to_owned(), row.revision))
+                .collect(),
+            projections: batch.projections.iter().map(projection).collect(),
+        }
+    }
+}
+
+impl Row {
+    pub fn new(recorded: &Recorded, session: &Session, creation_key: Option<String>, by: Process) -> Self {
+        let stored = Stored { recorded: recorded.clone(), message: None, batch: 0, by, committed: 0 };
+        Self {
+            creation_key,
+            states: vec![Arc::new(session.clone())],
+            journal: vec![stored],
+            commands: BTreeMap::new(),
+        }
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.states.len() as Revision
+    }
+
+    pub fn state(&self) -> &Arc<Session> {
+        self.states.last().expect("a first state")
+    }
+
+    pub fn state_at(&self, revision: Revision) -> Option<&Arc<Session>> {
+        self.states.get(usize::try_from(revision).ok()?.checked_sub(1)?)
+    }
+
+    pub fn stored(&self, revision: Revision) -> Option<&Stored> {
+        self.journal.get(usize::try_from(revision).ok()?.checked_sub(1)?)
+    }
+
+    /// The events after a revision.
+    pub fn after(&self, revision: Revision) -> &[Stored] {
+        let start = usize::try_from(revision).unwrap_or(usize::MAX).min(self.journal.len());
+        &self.journal[start..]
+    }
+
+    /// The process that reported a node's newest attempt as running, and how many it is.
+    pub fn attempt(&self, node: &NodeId) -> (u64, Option<Process>) {
+        let mut found = (0, None);
+        for (stored, before) in self.journal.iter().skip(1).zip(&self.states) {
+            if let Event::NodeStatusChanged { node_id, status: NodeStatus::Running, .. } = &stored.recorded.event
+                && node_id == node
+                && before.node_status(node) != Some(NodeStatus::Running)
+            {
+                found = (found.0 + 1, Some(stored.by));
+            }
+        }
+        found
+    }
+
+    fn append(&mut self, recorded: Recorded, (batch, committed): (i64, u64), by: Process, broken: &mut Vec<String>) {
+        let mut next = Session::clone(self.state());
+        if let Err(error) = next.apply(&recorded) {
+            broken.push(format!("an event was committed that does not follow: {error}: {recorded:?}"));
+            return;
+        }
+        self.check_attempt(&recorded, by, broken);
+        let mut recorded = recorded;
+        let message = match &mut recorded.event {
+            Event::MessageAdded(added) => {
+                let message = added.message(recorded.session_id, recorded.at);
+                added.content = None;
+                message
+            }
+            _ => None,
+        };
+        self.states.push(Arc::new(next));
+        self.journal.push(Stored { recorded, message, batch, by, committed });
+    }
+
+    /// Who reports the end of an attempt of the simulation's own nodes is who has begun it.
+    fn check_attempt(&self, recorded: &Recorded, by: Process, broken: &mut Vec<String>) {
+        let Event::NodeStatusChanged { node_id, status, error, output, .. } = &recorded.event else { return };
+        let told = match status {
+            NodeStatus::Completed => output.as_ref().and_then(|output| output.get("attempt")?.as_u64()),
+            NodeStatus::Failed => error.as_deref().and_then(|error| error.strip_prefix("fault in attempt ")?.parse().ok()),
+            _ => None,
+        };
+        let Some(told) = told else { return };
+        let (attempt, began) = self.attempt(node_id);
+        if told != attempt || began != Some(by) {
+            broken.push(format!(
+                "the end of attempt {told} of '{node_id}' was committed by {by:?}, but attempt {attempt} runs, begun by {began:?}"
+            ));
+        }
+    }
+}
+
+impl Database {
+    pub fn write(&mut self, sent: Sent, by: Process, now: u64) -> Result<(), StorageError> {
+        if sent.deadline.is_some_and(|deadline| deadline < now) {
+            return Err(StorageError::TooLate);
+        }
+        let taken = |recorded: &Recorded| {
+            let row = self.rows.get(&recorded.session_id);
+            row.is_some_and(|row| row.stored(recorded.revision).is_some())
+        };
+        let known = |(id, command_id, _): &(SessionId, String, Revision)| {
+            self.rows.get(id).is_none_or(|row| row.commands.contains_key(command_id))
+        };
+        let moved_on = |(id, before, ..): &(SessionId, Revision, Revision, SessionStatus)| {
+            self.rows.get(id).is_none_or(|row| row.revision() != *before)
+        };
+        if sent.events.iter().any(taken) || sent.commands.iter().any(known) || sent.projections.iter().any(moved_on) {
+            return Err(StorageError::Fenced);
+        }
+        for recorded in sent.events {
+            if let Some(row) = self.rows.get_mut(&recorded.session_id) {
+                row.append(recorded, (sent.id, now), by, &mut self.broken);
+            }
+        }
+        for (id, _, after, status) in sent.projections {
+            let reached = self.rows.get(&id).map(|row| (row.revision(), row.state().status));
+            if reached.is_some() && reached != Some((after, status)) {
+                self.broken.push(format!("the row says {:?}, the journal {reached:?}", (after, status)));
+            }
+        }
+        for (id, command_id, revision) in sent.commands {
+            if let Some(row) = self.rows.get_mut(&id) {
+                row.commands.insert(command_id, revision);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn has_batch(&self, batch: i64, firsts: &[(SessionId, Revision)]) -> bool {
+        let is_of = |(id, revision): &(SessionId, Revision)| {
+            self.rows.get(id).and_then(|row| row.stored(*revision)).is_some_and(|stored| stored.batch == batch)
+        };
+        firsts.iter().any(is_of)
+    }
+
+    pub fn create(&mut self, id: SessionId, row: Row) -> Result<(), StorageError> {
+        if self.rows.contains_key(&id) {
+            return Err(StorageError::Constraint(Constraint::SessionExists));
+        }
+        if row.creation_key.is_some() && self.rows.values().any(|other| other.creation_key == row.creation_key) {
+            return Err(StorageError::Constraint(Constraint::CreationKeyUsed));
+        }
+        self.rows.insert(id, row);
+        Ok(())
+    }
+
+    pub fn delete(&mut self, id: SessionId) -> bool {
+        self.leases.remove(&id);
+        let row = self.rows.remove(&id);
+        let was_there = row.is_some();
+        self.deleted.extend(row.map(|row| (id, row)));
+        was_there
+    }
+
+    pub fn take_leases(
+        &mut self,
+        holder: Uuid,
+        ids: &[SessionId],
+        time: Duration,
+        now: u64,
+    ) -> Vec<Taken> {
+        let mut taken = Vec::new();
+        for id in ids {
+            let Some(row) = self.rows.get(id) else { continue };
+            let (revision, held) = (row.revision(), self.leases.get(id));
+            let free = held.is_none_or(|lease| {
+                lease.holder.is_none() || lease.holder == Some(holder) || lease.expires_at < now
+            });
+            if free {
+                let expires_at = now + millis(time);
+                let crashes = match held.filter(|lease| lease.holder.is_some()) {
+                    None => 0,
+                    Some(lease) if lease.taken_revision == revision => lease.crashes + 1,
+                    Some(_) => 1,
+                };
+                let holder = Some(holder);
+                let taken_revision = revision;
+                let lease =
+                    Lease { holder, expires_at, parked_revision: None, wake_at: None, taken_revision, crashes };
+                self.leases.insert(*id, lease);
+                taken.push(Taken { session_id: *id, revision, crashes });
+            }
+        }
+        taken
+    }
+
+    pub fn renew_leases(&mut self, holder: Uuid, ids: &[SessionId], time: Duration, now: u64) -> Vec<SessionId> {
+        let is_held = |id: &SessionId, lease: &Lease| ids.contains(id) && lease.holder == Some(holder);
+        let held = self.leases.iter_mut().filter(|(id, lease)| is_held(id, lease));
+        held.map(|(id, lease)| {
+            lease.expires_at = now + millis(time);
+            *id
+        })
+        .collect()
+    }
+
+    pub fn release_leases(&mut self, holder: Uuid, ids: &[SessionId]) {
+        self.leases.retain(|id, lease| !(ids.contains(id) && lease.holder == Some(holder)));
+    }
+
+    pub fn park_leases(&mut self, holder: Uuid, parked: &[Parked], now: u64) {
+        for parked in parked {
+            if let Some(lease) = self.leases.get_mut(&parked.session_id).filter(|lease| lease.holder == Some(holder)) {
+                lease.holder = None;
+                lease.parked_revision = Some(parked.revision);
+                lease.wake_at = parked.wake_after.map(|wake| now + millis(wake));
+            }
+        }
+    }
+
+    pub fn undriven(&self, limit: usize, now: u64) -> Vec<SessionId> {
+        let is_undriven = |(id, row): &(&SessionId, &Row)| {
+            let session = row.state();
+            let Some(lease) = self.leases.get(id) else { return is_to_drive(session) };
+            is_to_drive(session)
+                && if lease.holder.is_some() {
+                    lease.expires_at < now
+                } else {
+                    lease.parked_revision != Some(session.revision) || lease.wake_at.is_some_and(|wake| wake <= now)
+                }
+        };
+        let mut found: Vec<_> = self.rows.iter().filter(is_undriven).map(|(id, row)| (row.state().updated_at, *id)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).take(limit).collect()
+    }
+}
+
+fn is_to_drive(session: &Session) -> bool {
+    session.origin.driver == relive::session::Driver::Builtin && session.status.is_live()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
