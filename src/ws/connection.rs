@@ -259,9 +259,9 @@ impl Connection {
         if said.session_id.is_none()
             && let Some(replay) = &self.replay
         {
-            said.session_id = Some(replay.session_id().into());
+            said.session_id = serde_json::value::to_raw_value(&replay.session_id()).ok();
         }
-        self.socket.send(frames::error_about(said.id, said.session_id, ErrorCode::BadRequest, problem));
+        self.socket.send(frames::error_about(&said, ErrorCode::BadRequest, problem));
     }
 
     async fn handle(&mut self, frame: ClientFrame, text: &str) -> Option<CloseCode> {

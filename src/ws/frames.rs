@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::said::Said;
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
 use crate::session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
@@ -132,6 +133,25 @@ pub(super) fn stored_message(revision: Revision, message: Message) -> Bytes {
 pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {
     let (id, session_id, message) = (id.map(Into::into), session_id.map(Into::into), message.to_owned());
     text(&ServerFrame::Error { id, session_id, code, message, retryable: code.is_retryable() })
+}
+
+/// An error that answers a frame which cannot be carried out, with what it said of itself.
+pub(super) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes {
+    // `ServerFrame::Error`, but for ids that may be anything.
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct ErrorFrame<'a> {
+        r#type: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session_id: Option<&'a RawValue>,
+        code: ErrorCode,
+        message: &'a str,
+        retryable: bool,
+    }
+    let (id, session_id) = (said.id.as_deref(), said.session_id.as_deref());
+    text(&ErrorFrame { r#type: "error", id, session_id, code, message, retryable: code.is_retryable() })
 }
 
 pub(super) fn hub_error(id: Option<String>, session_id: SessionId, error: &HubError) -> Bytes {

@@ -79,7 +79,7 @@ async fn an_error_carries_what_the_frame_said_of_itself_even_when_it_is_malforme
             json!({"type": "command", "id": 7, "sessionId": id, "command": {"type": "start"}}),
             json!({"type": "command", "id": "c", "sessionId": other, "command": {"type": "dance"}}),
             json!({"type": "command", "id": "c", "sessionId": other}),
-            json!({"type": "dance", "id": "c", "sessionId": other}),
+            json!({"type": "dance", "id": ["c"], "sessionId": other}),
         ] {
             socket.send(frame.clone()).await;
             let error = loop {
