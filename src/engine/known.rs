@@ -21,6 +21,8 @@ fn of_kind(kind: &str) -> &'static [&'static [&'static str]] {
     match kind {
         "start" | "end" | "parallel" | "sequence" => &[&["output"]],
         "loop" => &[&["maxRounds", "exitOnScore", "score"]],
+        "switch" => &[&["cases", "default"]],
+        "if" => &[&["condition"]],
         "delay" => &[&["seconds"]],
         "switch" => &[&["cases", "default"]],
         "if" => &[&["condition"]],

@@ -69,6 +69,7 @@ fn deep_nesting_is_read_quickly_or_refused() {
     let layout = Layout::new(&nested(1_500)).expect("a layout");
     assert_eq!(layout.loops.len(), 1_500);
     assert_eq!(layout.loops[0].body.len(), 1_500);
-    assert!(began.elapsed() < Duration::from_secs(5), "took {:?}", began.elapsed());
+    // What looks at each edge again for each loop takes minutes.
+    assert!(began.elapsed() < Duration::from_secs(40), "took {:?}", began.elapsed());
     assert!(matches!(Layout::new(&nested(6_000)), Err(LoopError::TooDeep(_))));
 }

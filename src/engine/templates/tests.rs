@@ -320,8 +320,6 @@ const GREEDY: &[&str] = &[
     "{% set x = [1] %}{% set x = x[:] + x[:] %}…{{ x|length }}",
     "{% set x = 'aaaaaaaaaa' %}{% set x %}{{ x }}{{ x }}{% endset %}…{{ x|length }}",
     "{% set x = 'aaaaaaaaaa' %}{% set x %}{% filter upper %}{{ x }}{{ x }}{% endfilter %}{% endset %}…{{ x|length }}",
-    "{% set x = '<<<<<<<<<<' %}{% set x = x|escape|string %}…{{ x|length }}",
-    "{% set x = '<<<<<<<<<<' %}{% set x = x|urlencode %}…{{ x|length }}",
     "{% set x = ['<<<<<<<<<<'] %}{% set x = [x|tojson, x] %}…{{ x|length }}",
     "{% set n = namespace(x='aaaaaaaaaa') %}{% for i in range(99) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x|length }}",
     "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x|length }}",

@@ -132,7 +132,7 @@ async fn large_graphs_and_deeply_nested_loops_are_created_quickly() {
         let began = Instant::now();
         server.create(json!({"graph": graph, "driver": "builtin"})).await;
         // Without the bound this takes minutes where nothing is optimized.
-        assert!(began.elapsed() < Duration::from_secs(10), "took {:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(40), "took {:?}", began.elapsed());
     }
     let request = json!({"graph": loops(4_500), "driver": "builtin"});
     server.refused(Method::POST, "/api/v1/sessions", Some(request), "invalid_graph").await;
