@@ -339,7 +339,7 @@ fn section_of(line: &ArchiveLine) -> Section {
 /// The event that adds a message.
 fn added_by(message: &Message) -> MessageAdded {
     MessageAdded {
-        message_id: message.id,
+        message_id: message.id.clone(),
         node_id: message.node_id.clone(),
         agent_id: message.agent_id.clone(),
         agent_name: message.agent_name.clone(),

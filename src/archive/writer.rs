@@ -92,9 +92,7 @@ impl ImportWriter {
                 if self.messages.rows.is_empty() {
                     self.messages.first_line = number;
                 }
-                // Those of ancestors are nobody's here: no other row can have their ids.
-                let id = if depth == 0 { self.renamed(message.id) } else { message.id };
-                self.messages.rows.push(ImportedMessage { id, revision, message });
+                self.messages.rows.push(ImportedMessage { revision, message });
             }
             ArchiveLine::Memory { memory } => {
                 if !self.messages.rows.is_empty() {
@@ -142,7 +140,6 @@ impl ImportWriter {
                 self.import.add_session(&first, self.key.as_deref()).await?;
                 self.first = Some(first);
             }
-            Event::MessageAdded(added) => added.message_id = self.renamed(added.message_id),
             Event::MemoryAdded(added) => added.memory_id = self.renamed(added.memory_id),
             _ => {}
         }
@@ -201,9 +198,9 @@ impl ImportWriter {
             let Some(ancestor) = self.ancestors.get(place as usize) else { return Ok(()) };
             return Ok(self.import.add_inherited_messages(*ancestor, &rows).await?);
         }
-        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-        let taken = self.import.taken_messages(&ids).await?;
-        if let Some(place) = ids.iter().position(|id| taken.contains(id)) {
+        // Ids of messages count for one session, so only the file itself can have taken them.
+        let taken = self.import.taken_messages(self.id, &rows).await?;
+        if let Some(place) = rows.iter().position(|row| taken.iter().any(|id| id == row.message.id.as_str())) {
             return Err(ImportFault::Taken(Constraint::TextExists).at(first_line + place as u64));
         }
         Ok(self.import.add_messages(self.id, &rows).await?)

@@ -57,8 +57,8 @@ pub use crate::protocol::{
     Subscribe,
 };
 pub use crate::session::{
-    Command, Event, GraphDefinition, Message, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded, Revision,
-    SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+    Command, Event, GraphDefinition, Message, MessageId, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded,
+    Revision, SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
 
 use connection::{Connection, Request};

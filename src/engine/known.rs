@@ -24,8 +24,6 @@ fn of_kind(kind: &str) -> &'static [&'static [&'static str]] {
         "switch" => &[&["cases", "default"]],
         "if" => &[&["condition"]],
         "delay" => &[&["seconds"]],
-        "switch" => &[&["cases", "default"]],
-        "if" => &[&["condition"]],
         "human_review" => &[&["prompt", "timeoutMinutes", "allowSkip", "updatesProposal"]],
         "llm" => &[&["prompt", "system", "json"], VOICE],
         "agent" => &[&["prompt", "system", "json", "agentUuid", "agentId", "personaPrompt"], VOICE],

@@ -247,7 +247,9 @@ impl Backlog {
     pub fn went_well(&self, ids: impl Iterator<Item = SessionId>) {
         let mut inner = self.inner.lock();
         if !inner.failing.is_empty() {
-            ids.for_each(|id| drop(inner.failing.remove(&id)));
+            for id in ids {
+                inner.failing.remove(&id);
+            }
         }
     }
 

@@ -3,16 +3,14 @@
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
-use uuid::Uuid;
-
 use super::Hub;
-use crate::session::{NodeId, SessionId};
+use crate::session::{MessageId, NodeId, SessionId};
 
 /// A chunk of a message.
 #[derive(Clone, Debug)]
 pub struct Chunk {
     pub node_id: NodeId,
-    pub message_id: Uuid,
+    pub message_id: MessageId,
     pub text: String,
     pub agent_id: Option<String>,
     pub is_thinking: Option<bool>,

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::{ErrorCode, ReplayAction, ReplaySpeed, ReplayState};
 use crate::session::{
-    Command, Event, Message, NodeId, Revision, SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+    Command, Event, Message, MessageId, NodeId, Revision, SessionId, SessionStatus, SessionSummary, Timestamp,
+    WorkflowSession,
 };
 
 /// What a viewer is sent when the session changes.
@@ -83,7 +83,7 @@ pub enum ClientFrame {
     Token {
         session_id: SessionId,
         node_id: NodeId,
-        message_id: Uuid,
+        message_id: MessageId,
         text: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent_id: Option<String>,
@@ -214,7 +214,7 @@ pub enum ServerFrame {
     Token {
         session_id: SessionId,
         node_id: NodeId,
-        message_id: Uuid,
+        message_id: MessageId,
         text: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent_id: Option<String>,

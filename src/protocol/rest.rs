@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::session::{
-    Agent, Command, Driver, GraphDefinition, Group, Memory, Message, NodeId, NodeStateSnapshot, NodeStatus, Progress,
-    Recorded, Retry, Revision, SessionId, SessionSummary, Workflow, optional_usd,
+    Agent, Command, Driver, GraphDefinition, Group, Memory, Message, MessageId, NodeId, NodeStateSnapshot, NodeStatus,
+    Progress, Recorded, Retry, Revision, SessionId, SessionSummary, Workflow, optional_usd,
 };
 
 /// `POST /sessions`.
@@ -183,7 +183,7 @@ pub struct SignalRequest {
 pub struct TokenChunk {
     pub node_id: NodeId,
     /// Of the message that is being written, and that `addMessage` stores when it is finished.
-    pub message_id: Uuid,
+    pub message_id: MessageId,
     pub text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,

@@ -19,7 +19,7 @@ use super::connections::{Connections, Slot};
 use crate::http::HangUp;
 use crate::ws::ClientStream;
 
-/// How long clients may take over HTTP. Each field says its default. Sockets have rules of their own.
+/// How long clients may take over HTTP. Each field says its default. Open sockets have rules of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
     /// For a request's head, the silence before it included (30 s): before the first request of a

@@ -7,7 +7,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{NodeId, NodeStatus, Progress, Retry};
+use super::{MessageId, NodeId, NodeStatus, Progress, Retry};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -157,7 +157,7 @@ pub enum Command {
     #[serde(rename_all = "camelCase")]
     AddMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        message_id: Option<Uuid>,
+        message_id: Option<MessageId>,
         node_id: NodeId,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         agent_id: Option<String>,
@@ -220,9 +220,8 @@ impl Command {
     /// arrives, also keeps the id the same when the command has to be decided again.
     pub fn assign_ids(&mut self, generate: impl FnOnce() -> Uuid) {
         match self {
-            Self::AddMessage { message_id: id, .. } | Self::AddMemory { memory_id: id, .. } if id.is_none() => {
-                *id = Some(generate());
-            }
+            Self::AddMessage { message_id: id @ None, .. } => *id = Some(generate().into()),
+            Self::AddMemory { memory_id: id @ None, .. } => *id = Some(generate()),
             _ => {}
         }
     }

@@ -279,7 +279,7 @@ fn add_message(session: &Session, command: &Command, at: Option<Timestamp>) -> R
     require_live_or_late(session, command.kind(), at)?;
     require_room_for(session, node_id)?;
     Ok(vec![Event::MessageAdded(MessageAdded {
-        message_id: message_id.ok_or(MISSING_ID)?,
+        message_id: message_id.clone().ok_or(MISSING_ID)?,
         node_id: node_id.clone(),
         agent_id: agent_id.clone(),
         agent_name: agent_name.clone(),

@@ -13,8 +13,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    GraphDefinition, Keyframe, Message, MessageRole, Moment, NodeId, NodeStatus, Progress, Retry, Revision, Session,
-    SessionId, Timestamp,
+    GraphDefinition, Keyframe, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus, Progress, Retry, Revision,
+    Session, SessionId, Timestamp,
 };
 
 /// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
@@ -124,7 +124,7 @@ impl Created {
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct MessageAdded {
-    pub message_id: Uuid,
+    pub message_id: MessageId,
     pub node_id: NodeId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
@@ -146,7 +146,7 @@ impl MessageAdded {
     #[must_use]
     pub fn message(&self, session_id: SessionId, at: Timestamp) -> Option<Message> {
         Some(Message {
-            id: self.message_id,
+            id: self.message_id.clone(),
             session_id,
             node_id: self.node_id.clone(),
             agent_id: self.agent_id.clone(),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::de::Visitor;
+use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use ts_rs::TS;
 use utoipa::ToSchema;
@@ -71,6 +71,50 @@ impl<'de> Deserialize<'de> for SessionId {
             }
         }
         deserializer.deserialize_str(Text)
+    }
+}
+
+/// Identifies a message within its session: free text of 1 to [`MessageId::CHARACTERS`] characters, without
+/// the character NUL.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, TS, ToSchema)]
+#[serde(transparent)]
+#[ts(as = "String", export_to = "session.ts")]
+#[schema(value_type = String, min_length = 1, max_length = 128)]
+pub struct MessageId(Arc<str>);
+
+impl MessageId {
+    pub const CHARACTERS: usize = 128;
+
+    /// `None` for what is none.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && !text.contains('\0') && text.chars().count() <= Self::CHARACTERS;
+        fits.then(|| Self(text.into()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Uuid> for MessageId {
+    fn from(id: Uuid) -> Self {
+        Self(id.to_string().into())
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let problem = "the id of a message has 1 to 128 characters, none of them NUL";
+        Self::new(&text).ok_or_else(|| de::Error::custom(problem))
     }
 }
 

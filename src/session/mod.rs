@@ -44,7 +44,7 @@ pub use command::{Command, MessageRole};
 pub use decide::{decide, decide_at};
 pub use event::{Created, Driver, Event, Forked, MemoryAdded, MemoryRow, MessageAdded, Recorded};
 pub use graph::{GraphDefinition, GraphError, GraphNode};
-pub use ids::{NodeId, NotASessionId, Revision, SessionId};
+pub use ids::{MessageId, NodeId, NotASessionId, Revision, SessionId};
 pub use instances::Instances;
 pub use keyframe::{Keyframe, KeyframeError};
 pub use memory::{Memory, check_embedding};

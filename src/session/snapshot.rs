@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    ContextValue, MessageRole, Node, NodeId, NodeStatus, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ContextValue, MessageId, MessageRole, Node, NodeId, NodeStatus, Revision, Session, SessionId, SessionStatus,
+    Timestamp,
 };
 
 /// The snapshot every viewer is sent.
@@ -183,7 +184,7 @@ pub struct SessionEntity {
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
 pub struct Message {
-    pub id: Uuid,
+    pub id: MessageId,
     pub session_id: SessionId,
     pub node_id: NodeId,
     #[serde(default, skip_serializing_if = "Option::is_none")]

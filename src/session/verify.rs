@@ -146,7 +146,7 @@ fn command_behind(event: &Event) -> Option<Command> {
         Event::ProposalSet { proposal } => Command::SetProposal { proposal: owned(proposal) },
         Event::Signalled { node_id, payload } => Command::Signal { node_id: node_id.clone(), payload: owned(payload) },
         Event::MessageAdded(added) => Command::AddMessage {
-            message_id: Some(added.message_id),
+            message_id: Some(added.message_id.clone()),
             node_id: added.node_id.clone(),
             agent_id: added.agent_id.clone(),
             agent_name: added.agent_name.clone(),
@@ -175,7 +175,7 @@ pub fn check_message(message: &super::Message) -> Result<(), Refusal> {
         validate::name("agentName", name)?;
     }
     validate(&Command::AddMessage {
-        message_id: Some(message.id),
+        message_id: Some(message.id.clone()),
         node_id: message.node_id.clone(),
         agent_id: message.agent_id.clone(),
         agent_name: None,

@@ -18,10 +18,9 @@ use super::writer::{Batch, EventRow, ProjectionRow, json, write_rows};
 use super::{Storage, StorageError};
 use crate::session::{Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
 
-/// A message to be stored under an id of its own.
+/// A message to be stored, with the revision that added it.
 #[derive(Clone, Debug)]
 pub struct ImportedMessage {
-    pub id: Uuid,
     pub revision: Revision,
     pub message: Message,
 }
@@ -165,10 +164,16 @@ impl Import {
         Ok(())
     }
 
-    /// Which of these message ids are taken.
-    pub async fn taken_messages(&mut self, ids: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
-        let sql = "SELECT id FROM session_messages WHERE id = ANY($1)";
-        self.run(async |connection| Ok(sqlx::query_scalar(sql).bind(ids).fetch_all(connection).await?)).await
+    /// Which of these messages' ids are taken in a session.
+    pub async fn taken_messages(
+        &mut self,
+        id: SessionId,
+        rows: &[ImportedMessage],
+    ) -> Result<Vec<String>, StorageError> {
+        let ids: Vec<&str> = rows.iter().map(|row| row.message.id.as_str()).collect();
+        let sql = "SELECT id FROM session_messages WHERE session_id = $1 AND id = ANY($2)";
+        let query = sqlx::query_scalar(sql).bind(id.0).bind(ids);
+        self.run(async |connection| Ok(query.fetch_all(connection).await?)).await
     }
 
     /// Stores messages of the session itself.
@@ -185,14 +190,14 @@ impl Import {
         let sql = format!(
             "INSERT INTO {into}, revision, id, node_id, agent_id, agent_name, role, content, token_count,
                  is_thinking, created_at)
-             SELECT $1, * FROM UNNEST($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],
+             SELECT $1, * FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                  $8::text[], $9::bigint[], $10::boolean[], $11::timestamptz[])"
         );
         let messages = || rows.iter().map(|row| &row.message);
         let query = sqlx::query(AssertSqlSafe(sql))
             .bind(owner)
             .bind(rows.iter().map(|row| bigint(row.revision)).collect::<Vec<_>>())
-            .bind(rows.iter().map(|row| row.id).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.id.as_str()).collect::<Vec<_>>())
             .bind(messages().map(|message| message.node_id.as_str()).collect::<Vec<_>>())
             .bind(messages().map(|message| message.agent_id.as_deref()).collect::<Vec<_>>())
             .bind(messages().map(|message| message.agent_name.as_deref()).collect::<Vec<_>>())

@@ -8,7 +8,7 @@ use sqlx::{FromRow, QueryBuilder, Row};
 
 use super::journal::bigint;
 use super::{Storage, StorageError};
-use crate::session::{Message, MessageRole, NodeId, Revision, SessionId, Timestamp};
+use crate::session::{Message, MessageId, MessageRole, NodeId, Revision, SessionId, Timestamp};
 
 /// Which messages of a session to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,7 +110,8 @@ impl FromRow<'_, PgRow> for MessageRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let role: &str = row.try_get("role")?;
         let message = Message {
-            id: row.try_get("id")?,
+            id: MessageId::new(row.try_get("id")?)
+                .ok_or_else(|| sqlx::Error::Decode("the id of a message is none".into()))?,
             session_id: SessionId(row.try_get("session_id")?),
             node_id: NodeId::from(row.try_get::<&str, _>("node_id")?),
             agent_id: row.try_get("agent_id")?,

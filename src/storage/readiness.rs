@@ -1,5 +1,7 @@
 //! Whether the database would take a write now.
 
+use sqlx::error::DatabaseError;
+
 use super::{Storage, StorageError};
 
 /// What the database can be used for.
@@ -38,7 +40,7 @@ impl Storage {
         }
         let spilled = transaction.run(async |connection| sqlx::query(SPILL).execute(connection).await).await;
         let Err(error) = spilled else { return Ok(Readiness::Writable) };
-        match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        match error.as_database_error().and_then(DatabaseError::code).as_deref() {
             Some(DISK_FULL) => Ok(Readiness::Full),
             Some(LIMITED) => Ok(Readiness::Writable),
             _ => Err(error.into()),

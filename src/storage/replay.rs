@@ -144,7 +144,7 @@ impl Storage {
 
 fn stored_event(row: &PgRow, with_messages: bool) -> sqlx::Result<StoredEvent> {
     let Json(event): Json<Box<RawValue>> = row.try_get("event")?;
-    let has_message = with_messages && row.try_get::<Option<uuid::Uuid>, _>("id")?.is_some();
+    let has_message = with_messages && row.try_get::<Option<&str>, _>("id")?.is_some();
     let message = if has_message { Some(Box::new(MessageRow::from_row(row)?.1)) } else { None };
     Ok(StoredEvent {
         revision: row.try_get::<i64, _>("revision")?.unsigned_abs(),

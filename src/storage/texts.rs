@@ -17,7 +17,7 @@ pub(super) struct TextArrays<'a> {
 
 #[derive(Default)]
 struct Messages<'a> {
-    ids: Vec<Uuid>,
+    ids: Vec<&'a str>,
     session_ids: Vec<Uuid>,
     revisions: Vec<i64>,
     node_ids: Vec<&'a str>,
@@ -88,7 +88,7 @@ impl<'a> TextArrays<'a> {
 
 impl<'a> Messages<'a> {
     fn push(&mut self, row: &EventRow<'a>, message: &'a MessageAdded) {
-        self.ids.push(message.message_id);
+        self.ids.push(message.message_id.as_str());
         self.session_ids.push(row.recorded.session_id.0);
         self.revisions.push(bigint(row.recorded.revision));
         self.node_ids.push(message.node_id.as_str());

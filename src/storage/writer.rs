@@ -134,7 +134,7 @@ const WRITE_WITH_TEXTS: &str = concat!(
     ", messages AS (
     INSERT INTO session_messages (id, session_id, revision, node_id, agent_id, agent_name, role, content,
         token_count, is_thinking, created_at)
-    SELECT * FROM UNNEST($25::uuid[], $26::uuid[], $27::bigint[], $28::text[], $29::text[], $30::text[],
+    SELECT * FROM UNNEST($25::text[], $26::uuid[], $27::bigint[], $28::text[], $29::text[], $30::text[],
         $31::text[], $32::text[], $33::bigint[], $34::boolean[], $35::timestamptz[])
     RETURNING 1
 ), memories AS (

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep, sleep};
 /// A TCP stream whose writes fail once the client has taken nothing for too long. An answer that nobody
 /// reads, such as a long export, would otherwise stay for ever.
 ///
-/// A socket that was upgraded is taken out of it: Sockets have rules of their own.
+/// A socket that was upgraded is taken out of it: it has rules of its own.
 #[derive(Debug)]
 pub struct ClientStream {
     tcp: TcpStream,

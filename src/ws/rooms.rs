@@ -188,7 +188,7 @@ fn finish_streams(subscription: &Subscription, streams: &Streams, seen: &mut Rev
         // What is no longer in memory was stored so long ago that nobody sends chunks of it.
         for event in subscription.live().events_after(*seen).unwrap_or_default() {
             if let Event::MessageAdded(message) = &event.recorded().event {
-                streams.finish(message.message_id);
+                streams.finish(&message.message_id);
             }
         }
         *seen = head;

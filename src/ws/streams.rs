@@ -12,13 +12,12 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use uuid::Uuid;
 
 use super::frames;
 use super::socket::Socket;
 use crate::hub::Chunk;
 use crate::protocol::ServerFrame;
-use crate::session::SessionId;
+use crate::session::{MessageId, SessionId};
 
 /// Messages being written in one session at once. One more, and the oldest is given up.
 const STREAMS: usize = 64;
@@ -29,7 +28,7 @@ const TEXT_BYTES: usize = 1024 * 1024;
 const FINISHED: usize = 64;
 
 /// How far a client has got in the text of each message, in bytes.
-pub(super) type Offsets = HashMap<Uuid, usize>;
+pub(super) type Offsets = HashMap<MessageId, usize>;
 
 /// The messages being written in one session.
 #[derive(Debug)]
@@ -43,7 +42,7 @@ pub(super) struct Streams {
 struct Inner {
     streams: VecDeque<Stream>,
     bytes: usize,
-    finished: VecDeque<Uuid>,
+    finished: VecDeque<MessageId>,
 }
 
 #[derive(Debug)]
@@ -68,7 +67,7 @@ impl Streams {
             return false;
         }
         if inner.bytes + chunk.text.len() > TEXT_BYTES {
-            inner.finish(chunk.message_id);
+            inner.finish(&chunk.message_id);
             return false;
         }
         inner.bytes += chunk.text.len();
@@ -79,15 +78,15 @@ impl Streams {
         }
         inner.streams.push_back(Stream { chunk, writer, cut: None });
         if inner.streams.len() > STREAMS
-            && let Some(oldest) = inner.streams.front().map(|stream| stream.chunk.message_id)
+            && let Some(oldest) = inner.streams.front().map(|stream| stream.chunk.message_id.clone())
         {
-            inner.finish(oldest);
+            inner.finish(&oldest);
         }
         true
     }
 
     /// The message has come as a whole: its chunks are of no use any more.
-    pub fn finish(&self, message_id: Uuid) {
+    pub fn finish(&self, message_id: &MessageId) {
         self.inner.lock().finish(message_id);
     }
 
@@ -100,7 +99,7 @@ impl Streams {
 
     /// What a client is missing: for each message one frame with all text from its offset on, and
     /// the offset after it.
-    pub fn missing(&self, offsets: &mut Offsets, socket: &Arc<Socket>) -> Vec<(Uuid, usize, Bytes)> {
+    pub fn missing(&self, offsets: &mut Offsets, socket: &Arc<Socket>) -> Vec<(MessageId, usize, Bytes)> {
         let mut inner = self.inner.lock();
         if !offsets.is_empty() {
             offsets.retain(|id, _| inner.streams.iter().any(|stream| stream.chunk.message_id == *id));
@@ -108,7 +107,7 @@ impl Streams {
         let others = inner.streams.iter_mut().filter(|stream| !ptr::eq(stream.writer.as_ptr(), Arc::as_ptr(socket)));
         others
             .filter_map(|stream| {
-                let (id, length) = (stream.chunk.message_id, stream.chunk.text.len());
+                let (id, length) = (stream.chunk.message_id.clone(), stream.chunk.text.len());
                 let offset = offsets.get(&id).copied().unwrap_or(0);
                 (offset < length).then(|| (id, length, stream.from(offset, self.session_id)))
             })
@@ -117,16 +116,16 @@ impl Streams {
 }
 
 impl Inner {
-    fn finish(&mut self, message_id: Uuid) {
-        if self.finished.contains(&message_id) {
+    fn finish(&mut self, message_id: &MessageId) {
+        if self.finished.contains(message_id) {
             return;
         }
-        if let Some(place) = self.streams.iter().position(|stream| stream.chunk.message_id == message_id)
+        if let Some(place) = self.streams.iter().position(|stream| stream.chunk.message_id == *message_id)
             && let Some(stream) = self.streams.remove(place)
         {
             self.bytes -= stream.chunk.text.len();
         }
-        self.finished.push_back(message_id);
+        self.finished.push_back(message_id.clone());
         if self.finished.len() > FINISHED {
             self.finished.pop_front();
         }
@@ -145,7 +144,7 @@ impl Stream {
         let frame = frames::text(&ServerFrame::Token {
             session_id,
             node_id: node_id.clone(),
-            message_id: *message_id,
+            message_id: message_id.clone(),
             text: text.get(offset..).unwrap_or_default().to_owned(),
             agent_id: agent_id.clone(),
             is_thinking: *is_thinking,

@@ -235,7 +235,7 @@ impl Viewer {
     /// No chunk of a message may follow the message itself.
     fn finish_stream(&self, event: &RecordedFrame) {
         if let Event::MessageAdded(message) = &event.recorded().event {
-            self.streams.finish(message.message_id);
+            self.streams.finish(&message.message_id);
         }
     }
 
@@ -323,7 +323,7 @@ impl Viewer {
             if revision <= cursor.messages {
                 continue;
             }
-            self.streams.finish(message.id);
+            self.streams.finish(&message.id);
             if self.offer(&frames::stored_message(revision, message)).is_err() {
                 return false;
             }

@@ -244,7 +244,8 @@ async fn a_full_backlog_refuses_while_the_database_is_away() {
     let cluster = start().await.expect("PostgreSQL");
     let storage = Storage::new(cluster.connect_options(), 8);
     storage.migrate(8).await.expect("migrate");
-    let hub = Hub::new(storage, &HubOptions { lanes: 1, backlog: 8, ..HubOptions::default() });
+    let options = HubOptions { lanes: 1, backlog: 8, answer_within: Duration::from_secs(60), ..HubOptions::default() };
+    let hub = Hub::new(storage, &options);
     let id = running(&hub).await;
     cluster.stop().await.expect("stopped");
 

@@ -31,6 +31,7 @@ mod hub;
 mod idempotency;
 mod instances;
 mod kill;
+mod lanes;
 mod lists;
 mod live;
 mod live_list;

@@ -67,6 +67,49 @@ async fn chunks_come_over_http_as_well() {
 }
 
 #[tokio::test]
+async fn the_id_of_a_message_is_free_text_and_counts_for_its_session() {
+    let server = TestServer::start().await;
+    let (id, other) = (server.running_session().await, server.running_session().await);
+    let said = |session: &str, message: &str, content: &str| {
+        let body = json!({"type": "addMessage", "messageId": message, "nodeId": "n", "content": content});
+        server.request(Method::POST, &format!("/api/v1/sessions/{session}/commands")).json(&body)
+    };
+    let longest = "ü".repeat(128);
+    let ids = ["run-7/step 3", "msg_01XyZ", "0198C0DE-0000-7000-8000-000000000001", "消息 1", &*longest];
+    let mut viewer = watch_with_messages(&server, &id, "").await;
+    for message in ids {
+        assert_eq!(answer(said(&id, message, "here")).await.0, 200, "{message}");
+        assert_eq!(viewer.frame_of("message").await["message"]["id"], message);
+        assert_eq!(answer(said(&other, message, "there")).await.0, 200, "{message}");
+        problem(said(&id, message, "again"), "conflict").await;
+    }
+    for wrong in ["", "a\u{0}", &"x".repeat(129)] {
+        problem(said(&id, wrong, "c"), "bad_request").await;
+    }
+    let listed = |messages: Value| -> Vec<String> {
+        let messages = messages["messages"].as_array().expect("messages").clone();
+        messages.iter().map(|message| message["id"].as_str().expect("an id").to_owned()).collect()
+    };
+    let mut sessions = vec![id.clone()];
+    let (_, fork) = server.post(&format!("/api/v1/sessions/{id}/fork"), json!({"revision": 7})).await;
+    sessions.push(fork["id"].as_str().expect("an id").to_owned());
+    let export = format!("/api/v1/sessions/{}/export", sessions[1]);
+    let file = server.request(Method::GET, &export).send().await.expect("a file").bytes().await.expect("a file");
+    let (status, copy) = answer(server.request(Method::POST, "/api/v1/sessions/import").body(file)).await;
+    assert_eq!(status, 201, "{copy}");
+    sessions.push(copy["id"].as_str().expect("an id").to_owned());
+    for session in sessions.iter().rev() {
+        assert_eq!(listed(server.get(&format!("/api/v1/sessions/{session}/messages")).await.1), ids, "{session}");
+    }
+    // What a fork shows outlives its parent, ids and all.
+    server.call(Method::DELETE, &format!("/api/v1/sessions/{id}"), None).await;
+    assert_eq!(listed(server.get(&format!("/api/v1/sessions/{}/messages", sessions[1])).await.1), ids);
+    let replayed = format!("/ws/sessions/{}/replay?speed=max&mode=events&messages=true", other);
+    let mut replay = server.socket(&replayed).await;
+    assert_eq!(replay.frame_of("message").await["message"]["id"], ids[0]);
+}
+
+#[tokio::test]
 async fn messages_come_from_the_journal_too_in_revision_order() {
     let server = TestServer::start().await;
     let id = server.running_session().await;

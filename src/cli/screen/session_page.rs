@@ -2,12 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use uuid::Uuid;
-
 use super::tree::{self, Row};
 use crate::client::{
-    GraphDefinition, Message, NodeId, NodeStateSnapshot, ReplaySpeed, ReplayState, Revision, ServerFrame, SessionId,
-    Timestamp, WorkflowSession,
+    GraphDefinition, Message, MessageId, NodeId, NodeStateSnapshot, ReplaySpeed, ReplayState, Revision, ServerFrame,
+    SessionId, Timestamp, WorkflowSession,
 };
 
 /// Messages kept; older ones are forgotten.
@@ -20,7 +18,7 @@ const CONTENT: usize = 64 * 1024;
 /// A message, finished or still being written.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Said {
-    pub id: Uuid,
+    pub id: MessageId,
     pub node_id: NodeId,
     pub by: Option<String>,
     pub text: String,
@@ -180,7 +178,7 @@ impl SessionPage {
         }
     }
 
-    fn hear_chunk(&mut self, node_id: NodeId, id: Uuid, text: &str, by: Option<String>, is_thinking: bool) {
+    fn hear_chunk(&mut self, node_id: NodeId, id: MessageId, text: &str, by: Option<String>, is_thinking: bool) {
         if let Some(known) = self.messages.iter_mut().rev().find(|known| known.id == id) {
             let room = CONTENT.saturating_sub(known.text.len());
             if known.at.is_none() {

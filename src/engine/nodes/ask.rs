@@ -13,7 +13,7 @@ use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::hub::Chunk;
 use crate::models::{Chat, ChatError, Models, Piece, Reply, TRIES, ToolCall};
-use crate::session::{Command, MessageRole, check_json};
+use crate::session::{Command, MessageId, MessageRole, check_json};
 
 /// Tools that a model can be offered.
 const TOOLS: usize = 128;
@@ -160,12 +160,18 @@ struct Said<'a> {
     text: String,
     thinking: String,
     /// Of the message with the text and of the one with the thinking: chunks carry them already.
-    ids: [Uuid; 2],
+    ids: [MessageId; 2],
 }
 
 impl<'a> Said<'a> {
     fn new(context: &'a NodeContext, agent_id: Option<String>) -> Self {
-        Self { context, agent_id, text: String::new(), thinking: String::new(), ids: [Uuid::now_v7(), Uuid::now_v7()] }
+        Self {
+            context,
+            agent_id,
+            text: String::new(),
+            thinking: String::new(),
+            ids: [Uuid::now_v7().into(), Uuid::now_v7().into()],
+        }
     }
 
     fn hear(&mut self, piece: Piece<'_>) {
@@ -177,7 +183,7 @@ impl<'a> Said<'a> {
         if is_thinking { &mut self.thinking } else { &mut self.text }.push_str(text);
         self.context.link.show(Chunk {
             node_id: self.context.id().clone(),
-            message_id: self.ids[usize::from(is_thinking)],
+            message_id: self.ids[usize::from(is_thinking)].clone(),
             text: text.to_owned(),
             agent_id: self.agent_id.clone(),
             is_thinking: is_thinking.then_some(true),
@@ -188,7 +194,7 @@ impl<'a> Said<'a> {
     fn tell_of_another_try(&self, why: &ChatError, tries: u32, pause: Duration) {
         let content = format!("{why}. Asked again in {:.1} s; {tries} of {TRIES} tries made.", pause.as_secs_f64());
         let message = Command::AddMessage {
-            message_id: Some(Uuid::now_v7()),
+            message_id: Some(Uuid::now_v7().into()),
             node_id: self.context.id().clone(),
             agent_id: self.agent_id.clone(),
             agent_name: None,
@@ -203,7 +209,7 @@ impl<'a> Said<'a> {
     fn commands(&self, reply: Option<&Reply>) -> Vec<Command> {
         let usage = reply.and_then(|reply| reply.usage);
         let message = |text: &str, is_thinking: bool| Command::AddMessage {
-            message_id: Some(self.ids[usize::from(is_thinking)]),
+            message_id: Some(self.ids[usize::from(is_thinking)].clone()),
             node_id: self.context.id().clone(),
             agent_id: self.agent_id.clone(),
             agent_name: None,

@@ -139,8 +139,8 @@ fn below(path: &str, key: &str) -> String {
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
-/// The known name that a client most likely meant: one that differs in case and underscores alone, or
-/// in a few letters.
+/// The known name that a client most likely meant: one that differs in case and underscores alone, or in
+/// a few letters, or that was cut short.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |name: &str| -> String {
@@ -148,8 +148,15 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&
     };
     let given = plain(name);
     let allowed = (given.chars().count() / 3).clamp(1, 3);
+    let distance = |known: &str| {
+        let known = plain(known);
+        let is_shortened =
+            given.len().min(known.len()) >= 3 && (known.starts_with(&given) || given.starts_with(&known));
+        let letters = strsim::damerau_levenshtein(&given, &known);
+        if is_shortened { letters.min(1) } else { letters }
+    };
     known
-        .map(|known| (strsim::damerau_levenshtein(&given, &plain(known)), known))
+        .map(|known| (distance(known), known))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= allowed)
         .map(|(_, known)| known)

@@ -27,7 +27,10 @@ fn a_misspelled_field_is_named_with_its_place_and_the_nearest_name() {
             refused::<CreateSession>(json!({"graph": {"nodes": {"a": {"nextId": []}}}})),
             "graph.nodes.a.nextId: unknown field; did you mean nextIds?",
         ),
-        (refused::<AgentFields>(json!({"name": "a", "persona": "p"})), "persona: unknown field; known are"),
+        (
+            refused::<AgentFields>(json!({"name": "a", "persona": "p"})),
+            "persona: unknown field; did you mean personaPrompt?",
+        ),
         (refused::<GroupFields>(json!({"id": "a", "name": "g"})), "id: unknown field"),
     ] {
         assert!(message.starts_with(expected), "{message}");
@@ -76,6 +79,7 @@ fn nearest_names_are_near() {
     assert_eq!(near("node_id"), Some("nodeId"));
     assert_eq!(near("NODEID"), Some("nodeId"));
     assert_eq!(near("output_token"), Some("outputTokens"));
+    assert_eq!(near("output"), Some("outputTokens"));
     assert_eq!(near("metadata"), None);
     assert_eq!(near(""), None);
 }

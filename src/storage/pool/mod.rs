@@ -5,21 +5,20 @@
 //! doubt is closed; what became of the database is found out once for all connections, not by each
 //! request at its own cost.
 
+mod executor;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use sqlx::postgres::{PgConnection, PgQueryResult, PgRow, PgStatement, PgTypeInfo, Postgres};
-use sqlx::{Connection as _, Describe, Either, Execute, Executor, SqlStr};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Executor as _};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
 use super::link::{ACQUIRE, LONG_STATEMENT, Link, Opened, STATEMENT, breaks_connection};
-
-use futures_util::future::BoxFuture;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 /// After so long a silence a connection is asked whether it still leads anywhere.
 const ASK_AFTER: Duration = Duration::from_secs(2);
@@ -90,8 +89,7 @@ impl Pool {
             permit: Some(permit),
             was_idle,
             is_clean: true,
-            in_transaction: false,
-            is_kept: false,
+            purpose: Purpose::Statements,
         })
     }
 
@@ -112,7 +110,7 @@ impl Pool {
     /// As [`Pool::begin`], with a statement of one's own.
     pub async fn begin_with(&self, statement: &'static str) -> sqlx::Result<Transaction> {
         let mut connection = self.acquire().await?;
-        connection.in_transaction = true;
+        connection.purpose = Purpose::Transaction;
         connection.run(self.limit, async |connection| connection.execute(sqlx::raw_sql(statement)).await).await?;
         connection.is_clean = false;
         Ok(Transaction { connection })
@@ -193,14 +191,23 @@ pub(super) struct Connection {
     was_idle: bool,
     /// Nothing was begun on it that is not finished.
     is_clean: bool,
-    in_transaction: bool,
-    is_kept: bool,
+    purpose: Purpose,
+}
+
+/// What a connection was taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Statements,
+    /// One is open; it is taken back when the connection is given back.
+    Transaction,
+    /// For one owner, with settings of its own: it is closed afterwards.
+    Owner,
 }
 
 impl Connection {
     /// From now on it is not given back, but closed.
     pub fn close_on_drop(&mut self) {
-        self.is_kept = true;
+        self.purpose = Purpose::Owner;
     }
 
     /// Whether it was used before, and may have been broken meanwhile.
@@ -274,16 +281,16 @@ impl AsSqlxError for super::StorageError {
 impl Drop for Connection {
     fn drop(&mut self) {
         let (Some(mut live), Some(permit)) = (self.live.take(), self.permit.take()) else { return };
-        if self.is_kept {
+        if self.purpose == Purpose::Owner {
             return close(live);
         }
         let inner = Arc::clone(&self.pool.inner);
-        if self.is_clean && !self.in_transaction {
+        let in_transaction = self.purpose == Purpose::Transaction;
+        if self.is_clean && !in_transaction {
             return inner.give_back(live);
         }
         // A request that was given up on halfway leaves answers, or a transaction, behind.
         let Ok(runtime) = Handle::try_current() else { return };
-        let in_transaction = self.in_transaction;
         runtime.spawn(async move {
             let cleaning = async {
                 if in_transaction {
@@ -333,7 +340,7 @@ impl Transaction {
     pub async fn commit(mut self) -> sqlx::Result<()> {
         let limit = self.connection.pool.limit;
         self.connection.run(limit, async |connection| connection.execute(sqlx::raw_sql("COMMIT")).await).await?;
-        self.connection.in_transaction = false;
+        self.connection.purpose = Purpose::Statements;
         Ok(())
     }
 }
@@ -341,99 +348,5 @@ impl Transaction {
 impl fmt::Debug for Pool {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Pool").field("link", &self.inner.link).finish_non_exhaustive()
-    }
-}
-
-type Step = Either<PgQueryResult, PgRow>;
-
-impl Pool {
-    /// Hands on what a statement returns, row by row. The limit is for each row: whoever reads a long
-    /// answer slowly is not cut off.
-    async fn drive<'q, E>(&self, query: E, steps: &mpsc::Sender<sqlx::Result<Step>>) -> sqlx::Result<()>
-    where
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let link = &self.inner.link;
-        let mut connection = self.acquire().await?;
-        let Some(live) = &mut connection.live else { return Err(sqlx::Error::WorkerCrashed) };
-        connection.is_clean = false;
-        let mut rows = live.connection.fetch_many(query);
-        let outcome = loop {
-            match link.watched(self.limit, async { Ok(rows.next().await) }).await {
-                Ok(Some(Ok(step))) => {
-                    if steps.send(Ok(step)).await.is_err() {
-                        return Ok(());
-                    }
-                }
-                Ok(None) => break Ok(()),
-                Ok(Some(Err(error))) | Err(error) => break Err(error),
-            }
-        };
-        drop(rows);
-        connection.conclude(outcome.as_ref().err());
-        outcome
-    }
-}
-
-impl<'c> Executor<'c> for &'c Pool {
-    type Database = Postgres;
-
-    fn execute<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<PgQueryResult>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move {
-            let mut connection = self.acquire().await?;
-            connection.run(self.limit, async move |connection| connection.execute(query).await).await
-        })
-    }
-
-    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Step>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        let (sender, mut receiver) = mpsc::channel(1);
-        let driver = async move {
-            if let Err(error) = self.drive(query, &sender).await {
-                // Nobody is there to hear it when the stream was dropped.
-                let _ = sender.send(Err(error)).await;
-            }
-        };
-        let driver = stream::once(driver).filter_map(|()| std::future::ready(None));
-        let rows = stream::poll_fn(move |context| receiver.poll_recv(context));
-        Box::pin(stream::select(rows, driver))
-    }
-
-    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<PgRow>>>
-    where
-        'c: 'e,
-        E: 'q + Execute<'q, Postgres>,
-    {
-        Box::pin(async move {
-            let mut connection = self.acquire().await?;
-            connection.run(self.limit, async move |connection| connection.fetch_optional(query).await).await
-        })
-    }
-
-    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, sqlx::Result<PgStatement>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move {
-            let mut connection = self.acquire().await?;
-            connection.run(self.limit, async move |connection| connection.prepare_with(sql, parameters).await).await
-        })
-    }
-
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, sqlx::Result<Describe<Postgres>>>
-    where
-        'c: 'e,
-    {
-        Box::pin(async move {
-            let mut connection = self.acquire().await?;
-            connection.run(self.limit, async move |connection| connection.describe(sql).await).await
-        })
     }
 }

@@ -13,3 +13,10 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (scope, key)
 );
 CREATE INDEX idx_idempotency_keys_claimed ON idempotency_keys (claimed_at);
+
+-- The id of a message is free text, and counts for its session. The new key is also narrower to write to:
+-- messages of one session stand together.
+ALTER TABLE session_messages DROP CONSTRAINT session_messages_pkey;
+ALTER TABLE session_messages ALTER COLUMN id TYPE text USING id::text;
+ALTER TABLE session_messages ADD CONSTRAINT session_messages_pkey PRIMARY KEY (session_id, id);
+ALTER TABLE ancestor_messages ALTER COLUMN id TYPE text USING id::text;
