@@ -19,7 +19,7 @@ use crate::viewers;
 use crate::world::{Event, Odds, Shared, World};
 
 /// How long after the last fault everything may take to come to rest.
-const REST: u64 = 150_000;
+const REST: u64 = 400_000;
 
 /// What came of a run.
 #[derive(Debug, Default)]
