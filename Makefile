@@ -1,11 +1,12 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test simulate simulate-faults bench types lint postgres frontend dashboard screenshots generated-clients
+.PHONY: help run test chaos simulate simulate-faults bench types lint postgres frontend dashboard screenshots generated-clients
 
 help:
 	@echo 'make run    start the server and watch a first run'
 	@echo 'make test   all tests, against real PostgreSQL and real sockets'
 	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
+	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
 	@echo 'make bench  measure, and print ratios'
@@ -31,6 +32,10 @@ test: frontend dashboard
 	cargo test --locked
 	@sh scripts/generated-clients.sh
 	@sh scripts/browser-tests.sh
+
+# A short form of it is among the integration tests.
+chaos: postgres
+	CHAOS_CRASHES=$${CHAOS_CRASHES:-1000} cargo test --locked --test it -- chaos --nocapture
 
 # Tokio lets only this cfg seed its random numbers; without it a seed does not repeat a run exactly.
 simulate: SEEDS ?= 1000000

@@ -14,6 +14,7 @@ export interface NodeStateSnapshot {
   attempt?: number           // 1 on the first run, +1 on each re-entry (loop, retry)
   error?: string
   nextIds?: string[]         // beyond the page: which of its next nodes follow, of one that decides
+  retry?: { tries: number; cutOff?: number; dueAt?: string }  // beyond the page: of one that is to be tried again
 }
 
 export interface WorkflowSession {          // the snapshot every viewer is sent

@@ -245,7 +245,7 @@ fn is_header(line: &[u8]) -> bool {
 
 /// What is to be written of a file.
 pub(super) enum ImportRow {
-    Line { number: u64, bytes: usize, line: ArchiveLine },
+    Line { number: u64, bytes: usize, line: Box<ArchiveLine> },
     Keyframe { revision: u64, state: String },
 }
 
@@ -254,7 +254,7 @@ fn parse(mut spool: SpoolReader) -> Result<(SpoolReader, Vec<ImportRow>), Import
         Ok(match record {
             SpoolRecord::Line { number, text } => {
                 let line = serde_json::from_slice(&text).map_err(|error| ImportFault::Json(error).at(number))?;
-                ImportRow::Line { number, bytes: text.len(), line }
+                ImportRow::Line { number, bytes: text.len(), line: Box::new(line) }
             }
             SpoolRecord::Keyframe { revision, state } => {
                 ImportRow::Keyframe { revision, state: String::from_utf8(state).map_err(io::Error::other)? }

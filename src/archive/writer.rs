@@ -68,7 +68,7 @@ impl ImportWriter {
     /// Takes what was checked, in the order of the file.
     pub async fn put(&mut self, row: ImportRow) -> Result<(), ImportError> {
         match row {
-            ImportRow::Line { number, bytes, line } => self.line(line, number, bytes).await,
+            ImportRow::Line { number, bytes, line } => self.line(*line, number, bytes).await,
             ImportRow::Keyframe { revision, state } => Ok(self.import.add_keyframe(self.id, revision, &state).await?),
         }
     }

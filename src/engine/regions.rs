@@ -103,6 +103,11 @@ pub(super) struct Layout {
     back: Vec<Vec<u32>>,
 }
 
+/// An index of a node or an edge at half its size: a graph has at most 10,000 nodes.
+pub(super) fn small(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
 impl Layout {
     /// The graph must be valid ([`GraphDefinition::validate`]); edges to unknown nodes are ignored.
     pub(super) fn new(graph: &GraphDefinition) -> Result<Self, LoopError> {
@@ -139,7 +144,7 @@ impl Layout {
 
     /// Whether a node on a pass of `frame` has to wait for `edge` to settle.
     pub(super) fn awaits(&self, frame: Frame, edge: usize) -> bool {
-        self.within(frame, edge) && self.back[frame].binary_search(&(edge as u32)).is_err()
+        self.within(frame, edge) && self.back[frame].binary_search(&small(edge)).is_err()
     }
 
     /// Whether `edge` can bring a pass of `frame` to its target: from within, or by beginning it.
@@ -197,7 +202,7 @@ impl Layout {
         while let Some(node) = frontier.pop() {
             for from in self.ins[node].iter().map(|edge| self.edges[*edge].from) {
                 if marks.returns(from) {
-                    nodes.push(from as u32);
+                    nodes.push(small(from));
                     frontier.push(from);
                 }
             }
@@ -253,7 +258,7 @@ impl Layout {
             let Edge { from, to, .. } = self.edges[*edge];
             self.within(frame, *edge) && (!dominators.is_reached(from) || dominators.dominates(to, from))
         };
-        let mut back: Vec<u32> = edges.filter(leads_back).map(|edge| edge as u32).collect();
+        let mut back: Vec<u32> = edges.filter(leads_back).map(small).collect();
         back.sort_unstable();
         back
     }

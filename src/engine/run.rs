@@ -36,7 +36,6 @@ use super::driver::{DriverError, Events, Link};
 use super::node_task::{NodeEnd, NodeTask, Phase};
 use super::nodes::{NodeContext, Work};
 use super::plan::Plan;
-use super::regions::LoopError;
 use super::schedule::{Outcome, Schedule, Step};
 use crate::session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
@@ -91,8 +90,6 @@ pub enum Ended {
 /// Why a run came to no end of its own. No attempt is left.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
-    #[error(transparent)]
-    Loop(#[from] LoopError),
     #[error("the session could not be started: {0}")]
     NotStarted(String),
     #[error("lost the session: {0}")]
@@ -119,7 +116,7 @@ pub async fn run<E: Events>(
     control: Control,
     mut observe: impl FnMut(&Recorded),
 ) -> Result<Ended, RunError> {
-    let mut run = Run::begin(plan, options, link)?;
+    let mut run = Run::begin(plan, options, link);
     let mut deadline = None;
     loop {
         run.advance();
@@ -203,7 +200,7 @@ struct Run {
 }
 
 impl Run {
-    fn begin(plan: Arc<Plan>, options: RunOptions, link: Arc<dyn Link>) -> Result<Self, RunError> {
+    fn begin(plan: Arc<Plan>, options: RunOptions, link: Arc<dyn Link>) -> Self {
         let session = link.session();
         let mut run = Self {
             schedule: Schedule::of(Arc::clone(&plan.layout)),
@@ -231,9 +228,9 @@ impl Run {
         };
         match session.status {
             SessionStatus::Pending => run.send(Purpose::Start, vec![crate::session::Command::Start]),
-            _ => run.take_up(&session)?,
+            _ => run.take_up(&session),
         }
-        Ok(run)
+        run
     }
 
     /// Starts what may start, and asks for the end when all is done.

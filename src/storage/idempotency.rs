@@ -79,15 +79,12 @@ impl Storage {
                 return Ok(KeyClaim::OtherRequest);
             }
             let made = row.try_get("made")?;
-            return Ok(match row.try_get::<Option<String>, _>("answer")? {
-                Some(answer) => {
-                    let answer = RawValue::from_string(answer).map_err(StorageError::Event)?;
-                    KeyClaim::Answered { made, answer }
-                }
-                None => {
-                    let age = Duration::try_from_secs_f64(row.try_get("age")?).unwrap_or_default();
-                    KeyClaim::Unanswered { made, age }
-                }
+            return Ok(if let Some(answer) = row.try_get::<Option<String>, _>("answer")? {
+                let answer = RawValue::from_string(answer).map_err(StorageError::Event)?;
+                KeyClaim::Answered { made, answer }
+            } else {
+                let age = Duration::try_from_secs_f64(row.try_get("age")?).unwrap_or_default();
+                KeyClaim::Unanswered { made, age }
             });
         }
     }

@@ -36,7 +36,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("replay", &["session", "storage"]),
     ("archive", &["session", "protocol", "storage"]),
     ("client", &["session", "protocol"]),
-    ("engine", &["session", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
+    ("engine", &["session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
     ("auth", &["session", "storage"]),
     ("ws", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "http"]),
     ("http", &["session", "protocol", "hub", "replay", "auth", "engine", "storage", "ws", "embeddings", "archive"]),

@@ -194,7 +194,7 @@ async fn the_log_says_where_the_database_is_when_it_goes_and_when_it_is_back() {
     let mut postgres = Postgres::prepare().await;
     // With a password, which must not be in the log.
     let url = postgres.url("127.0.0.1", "").replace("postgres@", "postgres:s3cret@");
-    let place = format!("127.0.0.1:{}: ", postgres.port);
+    let place = format!("127.0.0.1:{}", postgres.port);
     let mut server = Logged::start(&url);
     // Not there yet when the server starts.
     let away = server.until("the database is away").await;

@@ -8,11 +8,17 @@ export type Driver = "external" | "builtin";
 /**
  * Something said in a run.
  */
-export type Message = { id: string, sessionId: SessionId, nodeId: NodeId, agentId?: string, agentName?: string, role: MessageRole, content: string, isThinking: boolean, 
+export type Message = { id: MessageId, sessionId: SessionId, nodeId: NodeId, agentId?: string, agentName?: string, role: MessageRole, content: string, isThinking: boolean, 
 /**
  * True only in a client's own view, while tokens are still arriving.
  */
 isStreaming: boolean, tokenCount: number, createdAt: Timestamp, };
+
+/**
+ * Identifies a message within its session: free text of 1 to [`MessageId::CHARACTERS`] characters, without
+ * the character NUL.
+ */
+export type MessageId = string;
 
 /**
  * Who speaks in a message.

@@ -75,9 +75,7 @@ impl Run {
             (_, Err(DriverError::Overtaken)) => self.finish(Err(RunError::Overtaken)),
             (Purpose::Start, Ok(())) => {
                 let session = self.link.session();
-                if let Err(error) = self.take_up(&session) {
-                    self.finish(Err(error));
-                }
+                self.take_up(&session);
             }
             (Purpose::Start, Err(DriverError::Refused(why) | DriverError::Unacceptable(why)))
                 if !self.stop.is_cancelled() =>

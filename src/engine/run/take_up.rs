@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::rounds::{Rounds, shown};
 use super::sending::Purpose;
 use super::timers::Timer;
-use super::{MOST_CRASHES, Run, RunError};
+use super::{MOST_CRASHES, Run};
 use crate::engine::node_task::{Phase, set_status, with_retry};
 use crate::engine::plan::Plan;
 use crate::engine::schedule::{LoopPast, Outcome, Past, Restored, Schedule};
@@ -19,7 +19,7 @@ use crate::session::{Command, Node, NodeId, NodeStatus, Retry, Session, Timestam
 const CUT_OFF: &str = "cut off: the engine that ran it went away";
 
 impl Run {
-    pub(super) fn take_up(&mut self, session: &Session) -> Result<(), RunError> {
+    pub(super) fn take_up(&mut self, session: &Session) {
         self.rounds = Rounds::of(session);
         self.phase.send_replace(Self::is_paused(session.status));
         let open = self.open_decisions(session);
@@ -50,7 +50,7 @@ impl Run {
         }
         self.ready.extend(step.start);
         if self.has_crashed_here() {
-            return Ok(());
+            return;
         }
         if self.schedule.verdict().is_none() {
             commands.extend(step.skip.into_iter().map(|node| set_status(node, NodeStatus::Skipped, None, None, None)));
@@ -70,7 +70,6 @@ impl Run {
         } else {
             self.send(Purpose::TakeUp, commands);
         }
-        Ok(())
     }
 
     /// Loops that have decided, as their context data says, without being known as completed: the state

@@ -129,10 +129,10 @@ impl<'a> Program<'a> {
         let mut places = Vec::new();
         let mut guarded: Vec<Instruction<'a>> = Vec::new();
         for instruction in all(&self.instructions) {
-            places.push(guarded.len() as u32);
+            places.push(u32::try_from(guarded.len()).unwrap_or(u32::MAX));
             guard(instruction, &mut guarded)?;
         }
-        places.push(guarded.len() as u32);
+        places.push(u32::try_from(guarded.len()).unwrap_or(u32::MAX));
         let mut instructions = Instructions::new(self.instructions.name(), self.instructions.source());
         for mut instruction in guarded {
             if let Instruction::Iterate(target)

@@ -16,6 +16,8 @@ use std::{
         fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -60,6 +62,11 @@ impl Layout {
     }
 }
 
+/// How long to wait for a lock: a child that the holder has just forked holds it too, until it runs its own
+/// program, though the holder itself has let it go.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 impl Lock {
     fn take(path: &Path, dir: &Path) -> Result<Self, ClusterError> {
         let file = OpenOptions::new()
@@ -82,10 +89,14 @@ impl Lock {
     }
 
     fn of(file: File, path: &Path, dir: &Path) -> Result<Self, ClusterError> {
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(ClusterError::InUse { dir: dir.to_owned() }),
-            Err(TryLockError::Error(error)) => Err(error).context(|| format!("lock {}", path.display())),
+        let deadline = Instant::now() + UNLOCKED_WITHIN;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) => return Err(ClusterError::InUse { dir: dir.to_owned() }),
+                Err(TryLockError::Error(error)) => return Err(error).context(|| format!("lock {}", path.display())),
+            }
         }
     }
 }

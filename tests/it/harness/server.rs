@@ -45,6 +45,11 @@ pub struct TestServer {
     running: Option<JoinHandle<()>>,
 }
 
+/// A client that asks for nothing packed unless a test does.
+fn plain_client() -> reqwest::Client {
+    reqwest::Client::builder().no_gzip().no_deflate().build().expect("a client")
+}
+
 impl TestServer {
     /// A server on a database of its own.
     pub async fn start() -> Self {
@@ -65,7 +70,7 @@ impl TestServer {
         let address = server.address();
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        Self { database, address, http: reqwest::Client::new(), stop, running: Some(running) }
+        Self { database, address, http: plain_client(), stop, running: Some(running) }
     }
 
     /// Stops the server and waits for it; returns its database for another one.

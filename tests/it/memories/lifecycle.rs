@@ -44,21 +44,21 @@ async fn a_client_that_chooses_the_id_cannot_store_a_memory_twice() {
 }
 
 #[tokio::test]
-async fn an_ended_run_takes_memories_by_request_but_not_by_command() {
+async fn an_ended_run_takes_memories_by_request_and_for_a_minute_by_command() {
     let server = TestServer::start().await;
     let group = server.new_group().await;
     let session = server.create(json!({"groupId": group})).await;
     server.command(&session, json!([{"type": "start"}, {"type": "complete"}])).await;
     let command = json!({"type": "addMemory", "content": "late"});
-    let (status, problem) = server.post(&format!("/api/v1/sessions/{session}/commands"), command).await;
-    assert_eq!((status, &problem["code"]), (StatusCode::CONFLICT, &json!("illegal_transition")));
+    let (status, receipt) = server.post(&format!("/api/v1/sessions/{session}/commands"), command).await;
+    assert_eq!((status, &receipt["revision"]), (StatusCode::OK, &json!(4)), "right after its end");
     let stored = server.remember(json!({"sessionId": session, "content": "in hindsight"})).await;
     assert_eq!(stored["groupId"], json!(group), "a run's memory belongs to the run's group");
     let (_, listed) = server.get(&format!("/api/v1/sessions/{session}/memories")).await;
-    assert_eq!(contents(&listed), ["in hindsight"]);
-    // The run's history is closed.
+    assert_eq!(contents(&listed), ["late", "in hindsight"]);
+    // What is remembered by request is no part of the run's history.
     let (_, state) = server.get(&format!("/api/v1/sessions/{session}")).await;
-    assert_eq!(state["revision"], 3);
+    assert_eq!((&state["revision"], &state["status"]), (&json!(4), &json!("completed")));
 
     let other = server.new_group().await;
     let request = json!({"sessionId": session, "groupId": other, "content": "elsewhere"});

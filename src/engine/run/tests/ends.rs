@@ -57,12 +57,8 @@ async fn a_question_that_cannot_be_asked_fails_the_run() {
     assert!(matches!(&ended, Ok(Ended::Failed { error }) if error.contains("NUL")), "{ended:?}");
 }
 
-#[tokio::test]
-async fn an_error_is_cut_to_what_the_session_can_hold() {
-    let long = format!("{{{{inputs.{}}}}}", "x".repeat(limits::ERROR_BYTES));
-    let (_, ended) = Running::start(graph(&[("a", "sequence", json!({ "output": long }), &[])]), 1).end().await;
-    let Ok(Ended::Failed { error }) = ended else { panic!("{ended:?}") };
-    assert!(error.starts_with("node 'a' failed") && error.ends_with("(cut off)"), "{error}");
+#[test]
+fn an_error_is_cut_to_what_the_session_can_hold() {
     for text in ["x".repeat(limits::ERROR_BYTES + 1), "é".repeat(limits::ERROR_BYTES)] {
         let cut = error_text(&text);
         assert!(cut.len() <= limits::ERROR_BYTES && cut.len() > limits::ERROR_BYTES - 20 && cut.ends_with("(cut off)"));
