@@ -51,7 +51,7 @@ impl InFlight {
     }
 
     /// Hands a command to the hub. Returns the error frame when it was refused at once; all other
-    /// answers come from [`InFlight::answers`].
+    /// answers come from [`InFlight::next`].
     pub fn submit(&mut self, hub: &Hub, frame: CommandFrame) -> Option<Bytes> {
         let CommandFrame { id, session_id, command, commands, command_id, expected_revision } = frame;
         let commands = match (command, commands) {
