@@ -1,0 +1,83 @@
+//! Servers and their database are broken again and again while drivers and viewers go on; then the
+//! stored histories are compared with what was answered and shown.
+//!
+//! Three servers share one PostgreSQL, each through a proxy of its own. Faults: `kill -9` and SIGSTOP
+//! beyond a lease for servers, crashes and a full disk for PostgreSQL, connections that are cut or that
+//! fall silent, clocks that are an hour off (where libfaketime is installed).
+//!
+//! `CHAOS_CRASHES` says after how many faults it ends (30); `make chaos` runs a thousand.
+
+mod driver;
+mod fleet;
+mod history;
+mod proxy;
+mod viewer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt as _;
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use driver::Driver;
+use fleet::{Fault, Fleet};
+use viewer::Viewer;
+
+const SESSIONS: usize = 6;
+/// How long everything may take to come to rest once nothing is broken any more.
+const REST: Duration = Duration::from_secs(60);
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_doubled_or_skipped_whatever_breaks() {
+    let crashes = setting("CHAOS_CRASHES", 30);
+    let seed = setting("CHAOS_SEED", rand::random());
+    println!("CHAOS_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let fleet = Arc::new(Fleet::start().await);
+    let stop = CancellationToken::new();
+
+    let (mut drivers, mut viewers) = (Vec::new(), Vec::new());
+    for number in 0..SESSIONS {
+        let driver = Driver::start(Arc::clone(&fleet), random.random()).await;
+        for mode in ["events", "snapshot", "delta"] {
+            let viewer = Viewer::new(Arc::clone(&fleet), driver.session.clone(), mode, random.random());
+            viewers.push(tokio::spawn(viewer.watch()));
+        }
+        drivers.push(tokio::spawn(driver.run(stop.clone(), number % 2 == 0)));
+    }
+    let engine_runs = fleet.start_engine_runs(4).await;
+
+    let began = Instant::now();
+    let mut done = std::collections::BTreeMap::new();
+    for _ in 0..crashes {
+        let fault = Fault::random(&mut random);
+        *done.entry(fault.name()).or_insert(0) += 1;
+        fleet.inject(fault, &mut random).await;
+    }
+    fleet.heal().await;
+    println!("{crashes} faults in {:.0} s: {done:?}", began.elapsed().as_secs_f64());
+
+    stop.cancel();
+    let mut commands = 0;
+    for driver in drivers {
+        let told = timeout(REST, driver).await.expect("every command is answered in the end").expect("a driver");
+        let journal = fleet.journal(&told.session).await;
+        commands += history::check(&told, &journal);
+    }
+    for viewer in viewers {
+        let seen = timeout(REST, viewer).await.expect("every viewer gets to the end").expect("a viewer");
+        history::check_viewer(&seen, &fleet.journal(&seen.session).await, &fleet.session(&seen.session).await);
+    }
+    for run in engine_runs {
+        history::check_run(&fleet.ended(&run, REST).await, &fleet.journal(&run).await);
+    }
+    println!("{commands} acknowledged commands: none lost, doubled or skipped");
+    Arc::into_inner(fleet).expect("nobody uses it any more").stop().await;
+}

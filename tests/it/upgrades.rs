@@ -1,0 +1,183 @@
+//! Databases of every earlier schema, with data in them, brought up to date, taken back, and brought up
+//! again: every row is kept, and every function and trigger is the same as in a new database.
+
+use std::collections::BTreeMap;
+
+use relive::storage::{MIGRATOR, Storage};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::harness::Database;
+
+/// Rows as each version of the schema had them: inserted at the version named, into the tables that it
+/// brought or changed. Whoever adds a migration that makes or changes a table adds rows for it here.
+const ROWS: &[(i64, &str)] = &[
+    (
+        1,
+        "INSERT INTO groups (id, name, icon, system_prompt, default_agent_ids, created_at, updated_at) VALUES
+            ('00000000-0000-7000-8000-000000000001', 'Ümlaut 日本', '🌱', 'be brief', '{00000000-0000-7000-8000-0000000000a1}', now(), now()),
+            ('00000000-0000-7000-8000-000000000002', '', NULL, NULL, NULL, '2020-02-29T00:00:00Z', now());
+         INSERT INTO agents (id, name, persona_prompt, model_config, capabilities, created_at, updated_at) VALUES
+            ('00000000-0000-7000-8000-0000000000a1', 'Ada', 'You are Ada', '{\"model\": \"m\", \"temperature\": 0.5}', '[\"search\"]', now(), now());
+         INSERT INTO workflows (id, group_id, name, graph, created_at, updated_at) VALUES
+            ('00000000-0000-7000-8000-0000000000f1', '00000000-0000-7000-8000-000000000001', 'Nightly',
+             '{\"name\":\"Nightly\",\"nodes\":{\"a\":{\"id\":\"a\",\"type\":\"t\",\"name\":\"A\"}},\"startNodeId\":\"a\"}', now(), now())",
+    ),
+    (
+        2,
+        "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs, outputs,
+                node_statuses, node_counts, revision, total_tokens, total_cost_usd, error, creation_key, started_at,
+                ended_at, created_at, updated_at) VALUES
+            ('00000000-0000-7000-8000-000000000051', '00000000-0000-7000-8000-000000000001',
+             '00000000-0000-7000-8000-0000000000f1', 'Nightly', 'completed', 'external', '\"p\"', '{\"a\": [1, null]}', '{\"b\": 2}',
+             '{\"a\": \"completed\"}', '{\"pending\":0,\"running\":0,\"completed\":1,\"failed\":0,\"skipped\":0,\"suspended\":0}', 5, 12, 0.000123, NULL, 'key 1', now(), now(), now(), now()),
+            ('00000000-0000-7000-8000-000000000052', NULL, NULL, NULL, 'running', 'builtin', NULL, NULL, NULL,
+             '{}', '{\"pending\":0,\"running\":0,\"completed\":0,\"failed\":0,\"skipped\":0,\"suspended\":0}', 2, 0, 0, NULL, NULL, now(), NULL, now(), now()),
+            ('00000000-0000-7000-8000-000000000053', NULL, NULL, 'unnamed', 'failed', 'external', NULL, NULL, NULL,
+             '{}', '{\"pending\":0,\"running\":0,\"completed\":0,\"failed\":0,\"skipped\":0,\"suspended\":0}', 2, 0, 0, 'it broke', NULL, now(), now(), now(), now());
+         INSERT INTO session_events (session_id, revision, at, batch, event) VALUES
+            ('00000000-0000-7000-8000-000000000051', 1, now(), 0, '{\"type\":\"created\",\"driver\":\"external\"}'),
+            ('00000000-0000-7000-8000-000000000051', 2, now(), 4711, '{\"type\":\"started\"}'),
+            ('00000000-0000-7000-8000-000000000051', 3, now(), 4711, '{\"type\":\"nodeStatusChanged\",\"nodeId\":\"a\",\"status\":\"running\",\"attempt\":1}'),
+            ('00000000-0000-7000-8000-000000000051', 4, now(), 4712, '{\"type\":\"nodeStatusChanged\",\"nodeId\":\"a\",\"status\":\"completed\",\"attempt\":1,\"output\":{\"x\":1.50}}'),
+            ('00000000-0000-7000-8000-000000000051', 5, now(), 4712, '{\"type\":\"completed\"}');
+         INSERT INTO session_commands (session_id, command_id, revision) VALUES
+            ('00000000-0000-7000-8000-000000000051', 'c1', 4);
+         INSERT INTO session_usage (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd) VALUES
+            ('00000000-0000-7000-8000-000000000051', 'a', '', 'm', 1, 10, 2, 0.000123)",
+    ),
+    (
+        3,
+        "INSERT INTO session_messages (id, session_id, revision, node_id, agent_id, agent_name, role, content,
+                token_count, is_thinking, created_at) VALUES
+            ('00000000-0000-7000-8000-0000000000e1', '00000000-0000-7000-8000-000000000051', 3, 'a', 'x', 'Ada', 'agent', 'Hello 日本', 2, false, now());
+         INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at) VALUES
+            ('00000000-0000-7000-8000-0000000000d1', '00000000-0000-7000-8000-000000000001', 'x',
+             '00000000-0000-7000-8000-000000000051', 'prefers short sentences', '[1,0,0,0,0,0,0,0]', '{\"k\": true}', now()),
+            ('00000000-0000-7000-8000-0000000000d2', NULL, NULL, NULL, '東京タワー', NULL, NULL, now())",
+    ),
+    (
+        5,
+        "INSERT INTO ancestors (id, session_id) VALUES
+            ('00000000-0000-7000-8000-0000000000c1', '00000000-0000-7000-8000-0000000000c0');
+         INSERT INTO session_lineage (session_id, depth, ancestor_id, revision) VALUES
+            ('00000000-0000-7000-8000-000000000052', 1, '00000000-0000-7000-8000-0000000000c1', 1);
+         INSERT INTO ancestor_messages (ancestor_id, revision, id, node_id, role, content, token_count, is_thinking, created_at) VALUES
+            ('00000000-0000-7000-8000-0000000000c1', 1, '00000000-0000-7000-8000-0000000000e2', 'a', 'user', 'before', 0, false, now());
+         INSERT INTO ancestor_outputs (ancestor_id, revision, output) VALUES
+            ('00000000-0000-7000-8000-0000000000c1', 1, '{\"z\":1.0}')",
+    ),
+    (
+        6,
+        "INSERT INTO session_leases (session_id, holder, expires_at, parked_revision, wake_at) VALUES
+            ('00000000-0000-7000-8000-000000000052', NULL, now(), 2, now())",
+    ),
+];
+
+/// By table: its rows as objects, sorted; without `settings`, where a server notes how it has set itself up.
+type Rows = BTreeMap<String, Vec<Value>>;
+
+async fn rows(pool: &PgPool) -> Rows {
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT table_name::text FROM information_schema.tables
+         WHERE table_schema = 'public' AND table_name NOT IN ('_sqlx_migrations', 'settings') ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("tables");
+    let mut found = Rows::new();
+    for table in tables {
+        let sql = format!("SELECT to_jsonb(t) FROM {table} AS t ORDER BY to_jsonb(t)::text");
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.expect("rows");
+        found.insert(table, rows);
+    }
+    found
+}
+
+/// Functions and triggers, as PostgreSQL describes them.
+async fn code(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT pg_get_functiondef(p.oid) FROM pg_proc AS p
+            WHERE pronamespace = 'public'::regnamespace
+              AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e')
+         UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+         ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("functions and triggers")
+}
+
+/// That each row is still there with every column it had; later versions may add columns and tables.
+fn assert_kept(before: &Rows, after: &Rows, version: i64) {
+    for (table, held) in before {
+        let now = after.get(table).unwrap_or_else(|| panic!("{table} of version {version} is gone"));
+        for row in held {
+            let has_it = |other: &&Value| {
+                let (Value::Object(row), Value::Object(other)) = (row, other) else { return false };
+                row.iter().all(|(column, value)| other.get(column).is_none_or(|kept| kept == value))
+            };
+            assert!(now.iter().any(|other| has_it(&other)), "{table} of version {version} has lost {row}: {now:?}");
+        }
+        assert_eq!(held.len(), now.len(), "{table} of version {version}");
+    }
+}
+
+async fn empty(database: &Database) -> Storage {
+    let storage = database.storage();
+    MIGRATOR.undo(storage.pool(), 0).await.expect("all the way down");
+    storage
+}
+
+#[tokio::test]
+async fn a_database_of_every_version_keeps_its_rows_up_and_down_and_up_again() {
+    let new = Database::create().await;
+    let expected = code(new.storage().pool()).await;
+    assert!(expected.len() > 4, "{expected:?}");
+    let mut versions: Vec<i64> = MIGRATOR.iter().map(|migration| migration.version).collect();
+    versions.dedup();
+    for version in versions {
+        let database = Database::create().await;
+        let storage = empty(&database).await;
+        let pool = storage.pool();
+        for (since, sql) in ROWS.iter().filter(|(since, _)| *since <= version) {
+            MIGRATOR.run_to(*since, pool).await.expect("up to where the rows belong");
+            sqlx::raw_sql(AssertSqlSafe(*sql)).execute(pool).await.expect("rows");
+        }
+        MIGRATOR.run_to(version, pool).await.expect("up to this version");
+        let old = rows(pool).await;
+
+        storage.migrate(8).await.expect("up to date");
+        let newest = rows(pool).await;
+        assert_kept(&old, &newest, version);
+        assert_eq!(code(pool).await, expected, "from version {version}");
+
+        MIGRATOR.undo(pool, version).await.expect("back down");
+        assert_eq!(rows(pool).await, old, "down to version {version}");
+        storage.migrate(8).await.expect("up again");
+        assert_kept(&old, &rows(pool).await, version);
+        assert_eq!(code(pool).await, expected, "from version {version}, the second time");
+        storage.close().await;
+    }
+}
+
+/// A server of this version works with what an earlier one stored.
+#[tokio::test]
+async fn a_server_shows_what_earlier_versions_stored() {
+    let database = Database::create().await;
+    let storage = empty(&database).await;
+    for (since, sql) in ROWS {
+        MIGRATOR.run_to(*since, storage.pool()).await.expect("up to where the rows belong");
+        sqlx::raw_sql(AssertSqlSafe(*sql)).execute(storage.pool()).await.expect("rows");
+    }
+    storage.close().await;
+    let server = crate::harness::TestServer::start_on(database, |_| {}).await;
+    let session = server.session("00000000-0000-7000-8000-000000000051").await;
+    assert_eq!((&session["status"], &session["revision"]), (&Value::from("completed"), &Value::from(5)));
+    let node = server.get("/api/v1/sessions/00000000-0000-7000-8000-000000000051/nodes/a").await.1;
+    assert_eq!(node["output"]["x"], 1.5);
+    let messages = server.get("/api/v1/sessions/00000000-0000-7000-8000-000000000051/messages").await.1;
+    assert_eq!(messages["messages"][0]["content"], "Hello 日本");
+    let list = server.get("/api/v1/sessions").await.1;
+    assert_eq!(list["sessions"].as_array().map(Vec::len), Some(3));
+}
