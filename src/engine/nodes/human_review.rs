@@ -89,7 +89,7 @@ impl HumanReview {
     }
 }
 
-/// What a signal `{review: {action, reviewer?, data?}}` says.
+/// What a signal `{review: {action, reviewer?, comment?, data?}}` says.
 struct Decision<'a> {
     action: &'a str,
     reviewer: Option<&'a str>,
@@ -103,15 +103,18 @@ impl<'a> Decision<'a> {
         only(outer, &["review"]).map_err(|field| expected(&format!("the field '{field}' is unknown")))?;
         let review = outer.get("review").and_then(Value::as_object);
         let review = review.ok_or_else(|| expected("'review' is no object"))?;
-        only(review, &["action", "reviewer", "data"])
+        only(review, &["action", "reviewer", "comment", "data"])
             .map_err(|field| expected(&format!("the field 'review.{field}' is unknown")))?;
         let action = review.get("action").and_then(Value::as_str);
         let action = action.ok_or_else(|| expected("'review.action' is missing or no text"))?;
-        let reviewer = match review.get("reviewer") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(name)) => Some(name.as_str()),
-            Some(_) => return Err(expected("'review.reviewer' is no text")),
+        let text = |field: &str| match review.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str())),
+            Some(_) => Err(expected(&format!("'review.{field}' is no text"))),
         };
+        let reviewer = text("reviewer")?;
+        // Kept with the whole decision in the output.
+        text("comment")?;
         let data = review.get("data").filter(|data| !data.is_null());
         match action {
             "approve" | "reject" => {}

@@ -80,6 +80,7 @@ async fn what_does_not_decide_a_review_is_refused() {
         json!({"review": {"action": "skip"}}),
         json!({"review": {"action": "modify"}}),
         json!({"review": {"action": "approve", "reviewer": {}}}),
+        json!({"review": {"action": "approve", "comment": {}}}),
         json!({"review": {"action": "approve", "actoin": "reject"}}),
     ] {
         let signal = json!({"nodeId": "r", "payload": payload});
