@@ -24,14 +24,22 @@ use super::said::Said;
 use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::Opening;
 use super::viewer::{Progress, Viewer};
-use crate::hub::{Chunk, HubError};
+use crate::hub::{Chunk, Hub, HubError};
 use crate::protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame, Subscribe};
-use crate::session::SessionId;
+use crate::session::{Revision, SessionId};
 
 /// Time between two pings, give or take a fifth so that clients do not beat together.
 const PING: Duration = Duration::from_secs(25);
+/// How long a client waits at most for what it has seen on another server.
+const REFRESH: Duration = Duration::from_secs(5);
 /// How long a client may be silent after a ping.
 const PONG: Duration = Duration::from_secs(10);
+
+/// A client that holds more than is in memory here has seen it on another server, whose notice has not come
+/// yet: what is stored is read first, so that it is not shown an older state after a newer one.
+async fn refresh(hub: Hub, id: SessionId, after: Revision) -> Result<(), HubError> {
+    tokio::time::timeout(REFRESH, hub.refresh(id, after)).await.unwrap_or(Err(HubError::Unavailable))
+}
 
 /// A client's connection, as its task sees it.
 pub(super) struct Connection {
@@ -321,6 +329,9 @@ impl Connection {
     async fn join(&mut self, subscribe: &Subscribe) -> Result<Option<CloseCode>, HubError> {
         let id = subscribe.session_id;
         self.viewers.remove(&id);
+        if let Some(after) = subscribe.after {
+            refresh(self.gateway.hub.clone(), id, after).await?;
+        }
         let socket = Arc::clone(&self.socket);
         let announce = self.only != Some(id);
         let (viewer, membership) = self

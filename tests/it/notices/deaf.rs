@@ -90,4 +90,11 @@ async fn a_server_that_hears_nothing_works_and_says_so() {
     }
     // It tells others all the same.
     promptly(other.until(|frame| frame["revision"] == 4)).await;
+    // Who has seen more elsewhere is not shown an older state here.
+    hearing.command(&id, context("k", json!(3))).await;
+    let mut returned = Socket::open(address, &format!("/ws/sessions/{id}?after=5")).await;
+    let path = format!("http://{address}/api/v1/sessions/{id}/commands");
+    let sent = reqwest::Client::new().post(path).json(&context("k", json!(4))).send().await.expect("an answer");
+    assert!(sent.status().is_success());
+    assert_eq!(promptly(returned.frame()).await["revision"], 6);
 }
