@@ -5,7 +5,7 @@
 //! beyond a lease for servers, crashes and a full disk for PostgreSQL, connections that are cut or that
 //! fall silent, clocks that are an hour off (where libfaketime is installed).
 //!
-//! `CHAOS_CRASHES` says after how many faults it ends (30); `make chaos` runs a thousand.
+//! `CHAOS_CRASHES` says after how many faults it ends (12); `make chaos` runs a thousand.
 
 mod driver;
 mod fleet;
@@ -36,7 +36,7 @@ fn setting(name: &str, default: u64) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_skipped_whatever_breaks() {
-    let crashes = setting("CHAOS_CRASHES", 30);
+    let crashes = setting("CHAOS_CRASHES", 12);
     let seed = setting("CHAOS_SEED", rand::random());
     println!("CHAOS_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
