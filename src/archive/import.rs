@@ -110,7 +110,7 @@ impl Imports {
     /// Stores what was received, whole or not at all; returns the session as it is stored.
     ///
     /// The session keeps its id if that is free. Otherwise, and with `new_id`, it gets another, and so
-    /// do its messages and memories. With `key`, only one is made under it.
+    /// do its memories. With `key`, only one is made under it.
     ///
     /// # Errors
     ///

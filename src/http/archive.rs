@@ -50,7 +50,7 @@ pub async fn export(State(app): State<App>, Path(id): Path<SessionId>) -> Result
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct ImportQuery {
-    /// Give the session, its messages and its memories new ids, even if theirs are free.
+    /// Give the session and its memories new ids, even if theirs are free.
     new_id: Option<bool>,
     /// Start or resume the session at once, as its state allows.
     start: Option<bool>,
@@ -58,8 +58,8 @@ pub struct ImportQuery {
 
 /// Import a session that was exported, here or on another server.
 ///
-/// The session keeps its id if that is free here, and gets a new one otherwise; its messages and
-/// memories likewise. A group or workflow that is not here is left out; `parentId` stays. An
+/// The session keeps its id if that is free here, and gets a new one otherwise; its memories
+/// likewise, while messages keep theirs. A group or workflow that is not here is left out; `parentId` stays. An
 /// embedding with another dimension than this server's is left out, and made anew if the server can.
 /// A run of the built-in engine that was under way when it was exported is `paused` here, by one more
 /// event, and its clocks (delays, time limits) stand still until it is resumed: nothing happens by
@@ -79,7 +79,7 @@ pub struct ImportQuery {
             ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
         (status = 422, description = "The key was used for something else", body = Problem),
         (status = 400, description = "The file was altered, cut off, or is none", body = Problem),
-        (status = 409, description = "The session's id is free, but that of a message or memory is taken: use `newId`", body = Problem),
+        (status = 409, description = "The session's id is free, but that of a memory is taken: use `newId`", body = Problem),
         (status = 413, description = "A line or the file is too long, or the session beyond a limit", body = Problem),
         (status = 503, description = "Other files are being taken in", body = Problem),
     ))]
