@@ -27,7 +27,7 @@ use pgvector::Vector;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use relive::storage::cluster::{Cluster, ClusterOptions};
-use relive::storage::{MemoryScope, Nearness, Storage};
+use relive::storage::{MemoryScope, SearchLimits, Storage};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -155,7 +155,7 @@ fn outcome(searches: &[Search], found: &[Vec<Uuid>], taken: Duration) -> Outcome
 }
 
 async fn ours(storage: &Storage, data: &Data, searches: &[Search]) -> Outcome {
-    let nearness = Nearness { limit: LIMIT as u32, min_score: None };
+    let nearness = SearchLimits { limit: LIMIT as u32, min_score: None };
     let started = Instant::now();
     let mut found = Vec::new();
     for search in searches {

@@ -10,7 +10,7 @@ use super::checksum::RunningChecksum;
 use crate::protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 use crate::session::{Keyframe, Revision, Session, SessionId, Timestamp};
 use crate::storage::{
-    Ancestor, Cursor, ExportedEvent, MessageCursor, PageSize, PlacedMessage, Storage, StorageError, UsageRow,
+    Ancestor, ExportedEvent, MessageCursor, PageCursor, PageSize, PlacedMessage, Storage, StorageError, UsageRow,
 };
 
 /// The session as it stands at this state, as lines, some at a time. The next are read when they are
@@ -58,7 +58,7 @@ enum Step {
         after: Option<MessageCursor>,
     },
     Memories {
-        after: Option<Cursor>,
+        after: Option<PageCursor>,
     },
     End,
     Done,
@@ -158,9 +158,9 @@ impl Export {
         Ok(if next.is_some() { Step::Messages { after: next } } else { Step::Memories { after: None } })
     }
 
-    async fn memories(&mut self, after: Option<Cursor>, out: &mut Vec<u8>) -> Result<Step, StorageError> {
+    async fn memories(&mut self, after: Option<PageCursor>, out: &mut Vec<u8>) -> Result<Step, StorageError> {
         let page = self.storage.export_memories(self.session.id, after, self.at, &mut self.size).await?;
-        let next = page.last().map(|memory| Cursor { created_at: memory.created_at, id: memory.id });
+        let next = page.last().map(|memory| PageCursor { created_at: memory.created_at, id: memory.id });
         for memory in page {
             self.line(&ArchiveLine::Memory { memory }, out);
             self.counts.memories += 1;

@@ -83,7 +83,7 @@ impl Imports {
     {
         let Ok(place) = Arc::clone(&self.receiving).try_acquire_owned() else { return Err(ImportError::Busy) };
         let mut lines = Lines::new(body, self.limits);
-        let receiving = tokio::time::timeout(self.limits.whole, self.take(&mut lines, place));
+        let receiving = tokio::time::timeout(self.limits.whole, self.read_lines(&mut lines, place));
         match receiving.await.unwrap_or(Err(ImportError::Stalled)) {
             Ok(received) => Ok(received),
             Err(error) => {
@@ -93,7 +93,11 @@ impl Imports {
         }
     }
 
-    async fn take<S, E>(&self, lines: &mut Lines<S>, place: OwnedSemaphorePermit) -> Result<ReceivedFile, ImportError>
+    async fn read_lines<S, E>(
+        &self,
+        lines: &mut Lines<S>,
+        place: OwnedSemaphorePermit,
+    ) -> Result<ReceivedFile, ImportError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
@@ -103,7 +107,7 @@ impl Imports {
             if batch.is_empty() {
                 return intake.finish(lines.number, place);
             }
-            intake = blocking(move || intake.take(batch)).await?;
+            intake = blocking(move || intake.add_lines(batch)).await?;
         }
     }
 
@@ -196,7 +200,7 @@ impl Intake {
         })
     }
 
-    fn take(mut self, lines: Vec<NumberedLine>) -> Result<Self, ImportError> {
+    fn add_lines(mut self, lines: Vec<NumberedLine>) -> Result<Self, ImportError> {
         for NumberedLine { number, mut text } in lines {
             let before = self.checksum.sha256();
             if !self.checksum.open(&mut text) {
@@ -206,7 +210,7 @@ impl Intake {
             }
             let line: ArchiveLine =
                 serde_json::from_slice(&text).map_err(|error| ImportFault::Json(error).at(number))?;
-            self.validator.take(&line, &before).map_err(|fault| fault.at(number))?;
+            self.validator.check_line(&line, &before).map_err(|fault| fault.at(number))?;
             self.spool.line(number, &text)?;
             if matches!(line, ArchiveLine::Event(_)) {
                 self.keep_keyframe()?;

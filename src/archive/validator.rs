@@ -98,7 +98,7 @@ impl ImportValidator {
 
     /// Checks the next line; `sha256` is that of all lines before it. An embedding of another dimension
     /// than this server's is not looked at.
-    pub fn take(&mut self, line: &ArchiveLine, sha256: &str) -> Result<(), ImportFault> {
+    pub fn check_line(&mut self, line: &ArchiveLine, sha256: &str) -> Result<(), ImportFault> {
         self.enter(section_of(line))?;
         match line {
             ArchiveLine::Header(header) => self.header(header),

@@ -110,7 +110,7 @@ impl ImportWriter {
     /// Makes the session visible, as its events left it.
     pub async fn commit(mut self, state: &Session) -> Result<Session, ImportError> {
         let mut last = state.clone();
-        self.hold(&mut last).await?;
+        self.hold_run(&mut last).await?;
         self.flush().await?;
         let first = self.first.ok_or(StorageError::SessionGone)?;
         last.id = first.id;
@@ -120,7 +120,7 @@ impl ImportWriter {
     }
 
     /// A run that this server's engine would go on with at once waits until somebody resumes it.
-    async fn hold(&mut self, last: &mut Session) -> Result<(), ImportError> {
+    async fn hold_run(&mut self, last: &mut Session) -> Result<(), ImportError> {
         if last.origin.driver != Driver::Builtin || !last.status.is_live() || last.is_held() {
             return Ok(());
         }

@@ -72,7 +72,7 @@ async fn copy(args: &ExportArgs, to: &mut (impl AsyncWrite + Unpin), name: &str)
     let mut first = FirstLine::default();
     while let Some(chunk) = file.next().await {
         let chunk = chunk?;
-        if let Some(ArchiveLine::Header(header)) = first.take(&chunk) {
+        if let Some(ArchiveLine::Header(header)) = first.push(&chunk) {
             progress.expect(header.counts.lines());
         }
         to.write_all(&chunk).await.map_err(wrong)?;

@@ -11,7 +11,7 @@ use super::{Address, ClientError};
 use crate::session::{SessionId, WorkflowSession};
 
 /// How long a server may take to answer, or to go on with an export.
-const PATIENCE: Duration = Duration::from_mins(1);
+const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How the last line of a whole file begins.
 const LAST_LINE: &[u8] = br#"{"type":"end","#;
 
@@ -31,7 +31,7 @@ impl Archives {
     pub fn new(server_url: &str) -> Result<Self, ClientError> {
         let address = Address::parse(server_url)?;
         // How long a file takes depends on its size and on the line, so nothing is timed as a whole.
-        let client = reqwest::Client::builder().no_proxy().connect_timeout(PATIENCE).build();
+        let client = reqwest::Client::builder().no_proxy().connect_timeout(RESPONSE_TIMEOUT).build();
         Ok(Self { address, http: client.map_err(|error| ClientError::Protocol(error.to_string()))? })
     }
 
@@ -46,7 +46,7 @@ impl Archives {
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + Send + Unpin + use<>, ClientError> {
         let request = self.http.get(self.address.http(&format!("/api/v1/sessions/{id}/export"))).send();
         let late = |_| self.unreachable("no answer in time".to_owned());
-        let response = tokio::time::timeout(PATIENCE, request).await.map_err(late)?;
+        let response = tokio::time::timeout(RESPONSE_TIMEOUT, request).await.map_err(late)?;
         let response = self.accepted(response).await?;
         let reading = Reading { archives: self.clone(), response, line: Vec::new(), is_done: false };
         Ok(Box::pin(stream::unfold(reading, |mut reading| async move {
@@ -111,7 +111,7 @@ impl Reading {
         if self.is_done {
             return None;
         }
-        let problem = match tokio::time::timeout(PATIENCE, self.response.chunk()).await {
+        let problem = match tokio::time::timeout(RESPONSE_TIMEOUT, self.response.chunk()).await {
             Ok(Ok(Some(chunk))) => {
                 self.look_at(&chunk);
                 return Some(Ok(chunk));
@@ -153,7 +153,7 @@ pub struct FirstLine {
 
 impl FirstLine {
     /// Takes what came; returns the line as soon as it is complete, once.
-    pub fn take(&mut self, chunk: &[u8]) -> Option<crate::protocol::ArchiveLine> {
+    pub fn push(&mut self, chunk: &[u8]) -> Option<crate::protocol::ArchiveLine> {
         if self.is_over {
             return None;
         }

@@ -157,7 +157,7 @@ impl Connection {
                     None => return Stop::Abandoned,
                 },
                 notice = self.subscriptions.notice() => {
-                    self.subscriptions.heed(&notice).iter().for_each(|frame| push(socket, frame));
+                    self.subscriptions.handle(&notice).iter().for_each(|frame| push(socket, frame));
                 }
                 () = sleep_until(alarm), if self.alarm.is_some() => self.send_what_is_due(socket),
                 () = sleep_until(heard + self.options.silence) => {
@@ -201,7 +201,7 @@ impl Connection {
                     None
                 }
             }
-            frame => session_of(&frame).and_then(|session_id| self.subscriptions.take(session_id, frame)),
+            frame => session_of(&frame).and_then(|session_id| self.subscriptions.handle_frame(session_id, frame)),
         };
         answer.iter().for_each(|frame| push(socket, frame));
         self.wake_by(self.subscriptions.next_due());

@@ -15,14 +15,14 @@ pub(super) enum Verdict {
 
 /// A subscription's place in its session.
 #[derive(Clone, Debug)]
-pub(super) struct Cursor {
+pub(super) struct ResumeCursor {
     wanted: Subscribe,
     shown: Option<Revision>,
     /// Messages come beside the events, under the revision of the event that stored them.
     message: Option<Revision>,
 }
 
-impl Cursor {
+impl ResumeCursor {
     pub(super) fn new(wanted: Subscribe) -> Self {
         let shown = wanted.after;
         Self { wanted, shown, message: shown }
@@ -93,9 +93,15 @@ mod tests {
     use super::*;
     use crate::session::{Event, SessionId, SessionStatus, Timestamp};
 
-    fn cursor(mode: Mode, after: Option<Revision>, messages: bool) -> Cursor {
+    fn cursor(mode: Mode, after: Option<Revision>, messages: bool) -> ResumeCursor {
         let session_id = SessionId(uuid::Uuid::nil());
-        Cursor::new(Subscribe { session_id, mode: Some(mode), after, messages: Some(messages), min_interval_ms: None })
+        ResumeCursor::new(Subscribe {
+            session_id,
+            mode: Some(mode),
+            after,
+            messages: Some(messages),
+            min_interval_ms: None,
+        })
     }
 
     fn event(revision: Revision) -> ServerFrame {

@@ -20,7 +20,7 @@ use crate::protocol::CloseCode;
 const LARGEST_FRAME: usize = 64 * 1024 * 1024;
 
 /// How long a connection may take to come about.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Socket {
             .max_message_size(Some(LARGEST_FRAME))
             .max_frame_size(Some(LARGEST_FRAME));
         let connecting = connect_async_with_config(url, Some(config), true);
-        let (stream, _) = match timeout(PATIENCE, connecting).await {
+        let (stream, _) = match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connected) => connected.map_err(refused)?,
             Err(_) => return Err(Lost::Temporary("no answer to the WebSocket handshake".to_owned())),
         };

@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::backoff::Backoff;
 use super::connection::Request;
-use super::cursor::{Cursor, Verdict};
+use super::cursor::{ResumeCursor, Verdict};
 use super::{ClientError, Options};
 use crate::protocol::{ClientFrame, ServerFrame, Subscribe};
 use crate::session::SessionId;
@@ -62,17 +62,17 @@ enum Flow {
     Resting(Instant),
 }
 
-struct Entry {
+struct Subscribed {
     /// Tells this subscription from an earlier one of the same session.
     serial: u64,
-    cursor: Cursor,
+    cursor: ResumeCursor,
     queue: mpsc::Sender<ServerFrame>,
     fate: Arc<OnceLock<ClientError>>,
     flow: Flow,
     backoff: Backoff,
 }
 
-impl Entry {
+impl Subscribed {
     fn due(&self) -> Option<Instant> {
         match self.flow {
             Flow::Resting(due) => Some(due),
@@ -88,7 +88,7 @@ pub(super) enum Notice {
 }
 
 pub(super) struct Subscriptions {
-    entries: HashMap<SessionId, Entry>,
+    entries: HashMap<SessionId, Subscribed>,
     /// At least every session whose flow is [`Flow::Resting`].
     resting: HashSet<SessionId>,
     notices: FuturesUnordered<Pin<Box<dyn Future<Output = Notice> + Send>>>,
@@ -136,8 +136,14 @@ impl Subscriptions {
             _requests: requests,
         };
         let frame = ClientFrame::Subscribe(wanted.clone());
-        let entry =
-            Entry { serial, cursor: Cursor::new(wanted), queue, fate, flow: Flow::Asked, backoff: self.backoff };
+        let entry = Subscribed {
+            serial,
+            cursor: ResumeCursor::new(wanted),
+            queue,
+            fate,
+            flow: Flow::Asked,
+            backoff: self.backoff,
+        };
         self.entries.insert(session_id, entry);
         self.next_serial += 1;
         // If whoever asked has gone away, the dropped subscription says so by itself.
@@ -157,7 +163,7 @@ impl Subscriptions {
     }
 
     /// Hands a frame on, and gives what to send in return.
-    pub(super) fn take(&mut self, session_id: SessionId, frame: ServerFrame) -> Option<ClientFrame> {
+    pub(super) fn handle_frame(&mut self, session_id: SessionId, frame: ServerFrame) -> Option<ClientFrame> {
         let entry = self.entries.get_mut(&session_id)?;
         if matches!(frame, ServerFrame::Subscribed { .. }) && entry.flow == Flow::Asked {
             entry.flow = Flow::Flowing;
@@ -236,7 +242,7 @@ impl Subscriptions {
         }
     }
 
-    pub(super) fn heed(&mut self, notice: &Notice) -> Option<ClientFrame> {
+    pub(super) fn handle(&mut self, notice: &Notice) -> Option<ClientFrame> {
         let (Notice::Left(session_id, serial) | Notice::CaughtUp(session_id, serial)) = notice;
         let entry = self.entries.get_mut(session_id).filter(|entry| entry.serial == *serial)?;
         match notice {
@@ -255,7 +261,7 @@ impl Subscriptions {
     /// When the next resting subscription has rested long enough. Looks at nothing but a few
     /// resting ones, since this is asked after every frame.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.resting.iter().filter_map(|id| self.entries.get(id)).filter_map(Entry::due).min()
+        self.resting.iter().filter_map(|id| self.entries.get(id)).filter_map(Subscribed::due).min()
     }
 
     /// The subscriptions that have rested long enough by now.

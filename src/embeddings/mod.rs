@@ -1,19 +1,19 @@
 //! Vectors for texts, from an OpenAI-compatible endpoint.
 //!
 //! ```text
-//! addMemory, POST /memories ─▶ row without embedding ─▶ filler ──▶ endpoint   up to 64 texts a request
+//! addMemory, POST /memories ─▶ row without embedding ─▶ worker ──▶ endpoint   up to 64 texts a request
 //!                                    ▲                    │
 //!                                    └──── embedding ─────┘
 //! search by text ─▶ Embeddings::of_query ─▶ endpoint; none in time: full text instead
 //! ```
 //!
 //! A memory is durable, and answered, before anybody asks the endpoint: that a model is slow or away
-//! delays no session and loses nothing. The filler's queue is the table itself, so it survives
+//! delays no session and loses nothing. The worker's queue is the table itself, so it survives
 //! restarts, and any instance works it off ([`Storage::take_unembedded`]).
 
-mod arrivals;
 mod endpoint;
-mod filler;
+mod waiters;
+mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +24,11 @@ use uuid::Uuid;
 
 use crate::storage::Storage;
 
-pub use arrivals::Arrival;
 pub use endpoint::{EmbeddingError, Endpoint, EndpointError, EndpointOptions};
+pub use waiters::Arrival;
 
-use arrivals::Arrivals;
-use filler::Filler;
+use waiters::EmbeddingWaiters;
+use worker::EmbeddingWorker;
 
 /// How long a search waits for its text's vector before it goes by words.
 const QUERY: Duration = Duration::from_secs(3);
@@ -46,7 +46,7 @@ pub struct Embeddings {
 struct Inner {
     dimension: u32,
     endpoint: Option<Endpoint>,
-    arrivals: Arrivals,
+    waiters: EmbeddingWaiters,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -56,11 +56,11 @@ impl Embeddings {
     /// stored memories the embeddings they lack; must be called inside a Tokio runtime then.
     #[must_use]
     pub fn start(storage: Storage, dimension: u32, endpoint: Option<Endpoint>) -> Self {
-        let (stop, tasks, arrivals) = (CancellationToken::new(), TaskTracker::new(), Arrivals::default());
+        let (stop, tasks, waiters) = (CancellationToken::new(), TaskTracker::new(), EmbeddingWaiters::default());
         if let Some(endpoint) = endpoint.clone() {
-            tasks.spawn(Filler::new(storage, endpoint, arrivals.clone(), dimension).run(stop.clone()));
+            tasks.spawn(EmbeddingWorker::new(storage, endpoint, waiters.clone(), dimension).run(stop.clone()));
         }
-        Self { inner: Arc::new(Inner { dimension, endpoint, arrivals, stop, tasks }) }
+        Self { inner: Arc::new(Inner { dimension, endpoint, waiters, stop, tasks }) }
     }
 
     /// How many numbers an embedding has here.
@@ -87,10 +87,10 @@ impl Embeddings {
     /// To be called before a memory without an embedding is stored: tells when it has one.
     #[must_use]
     pub fn expect(&self, memory_id: Uuid) -> Arrival {
-        if self.inner.endpoint.is_some() { self.inner.arrivals.expect(memory_id) } else { Arrival::never() }
+        if self.inner.endpoint.is_some() { self.inner.waiters.expect(memory_id) } else { Arrival::never() }
     }
 
-    /// Stops the filler. What it was working on is left for the next start.
+    /// Stops the worker. What it was working on is left for the next start.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.tasks.close();

@@ -203,7 +203,7 @@ impl Sieve {
     }
 
     /// The next piece, with what was held back before it and without what is held back now.
-    pub fn take(&mut self, piece: &str) -> String {
+    pub fn push(&mut self, piece: &str) -> String {
         if self.secrets.are_none() {
             return piece.to_owned();
         }
@@ -245,17 +245,17 @@ mod tests {
         for at in 0..=text.len() {
             for step in 1..7 {
                 let mut sieve = Sieve::new(Secrets::new(["sk-12345"]));
-                let mut out = sieve.take(&text[..at]);
+                let mut out = sieve.push(&text[..at]);
                 for piece in text.as_bytes()[at..].chunks(step) {
-                    out += &sieve.take(std::str::from_utf8(piece).expect("ASCII"));
+                    out += &sieve.push(std::str::from_utf8(piece).expect("ASCII"));
                 }
                 out += &sieve.finish();
                 assert_eq!(out, "the key [redacted] is wrong: sk-1234", "cut at {at}, then by {step}");
             }
         }
         let mut sieve = Sieve::new(Secrets::new(["Größe-1"]));
-        assert_eq!(sieve.take("Gr"), "");
-        assert_eq!(sieve.take("üße"), "Grüße");
+        assert_eq!(sieve.push("Gr"), "");
+        assert_eq!(sieve.push("üße"), "Grüße");
     }
 
     #[test]

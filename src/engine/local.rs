@@ -125,7 +125,7 @@ impl Link for LocalLink {
 impl Shared {
     /// Writes what waits, and what comes meanwhile, until nothing does.
     async fn write(self: Arc<Self>) {
-        while let Some(batch) = self.take() {
+        while let Some(batch) = self.take_waiting() {
             let commands = batch.iter().flat_map(|waiting| waiting.commands.iter().cloned()).collect();
             match self.submit(commands).await {
                 // One of them is at fault, and the others are not to suffer for it.
@@ -140,7 +140,7 @@ impl Shared {
     }
 
     /// As many reports as fit into one array, and at least one.
-    fn take(&self) -> Option<Vec<Waiting>> {
+    fn take_waiting(&self) -> Option<Vec<Waiting>> {
         let mut queue = self.queue.lock();
         let (mut batch, mut commands) = (Vec::new(), 0);
         while let Some(next) = queue.waiting.front() {

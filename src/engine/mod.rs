@@ -31,8 +31,8 @@ mod templates;
 pub use driver::{DriverError, Events, Link};
 pub use local::{LocalEvents, LocalLink};
 pub use nodes::{
-    End, Ended as Attempted, Forbidden, KEPT_BYTES, LocalKinds, Means, NodeContext, NodeType, ServerKinds, Wait, Wake,
-    Web, WebOptions, Work,
+    AttemptResult, End, Forbidden, KEPT_BYTES, LocalKinds, NodeContext, NodeServices, NodeType, ServerKinds, Wait,
+    Wake, Web, WebOptions, Work,
 };
 pub use plan::{Kinds, Plan, PlanError, Planned};
 pub use policy::{Budget, Policy, RunSettings};

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::DriverError;
-use super::nodes::{End, Ended, NodeContext, Wake, Work};
+use super::nodes::{AttemptResult, End, NodeContext, Wake, Work};
 use super::plan::Planned;
 use crate::session::{Command, NodeId, NodeStatus, Progress, Retry, Timestamp, limits};
 
@@ -76,14 +76,14 @@ impl NodeTask {
     /// Ends a wait that took longer than the node's `timeoutSeconds`.
     pub(super) async fn time_out(self) -> NodeEnd {
         let Some(planned) = self.context.planned() else { return NodeEnd::Stopped };
-        let ended = Ended::failed(timed_out(planned.policy.timeout.unwrap_or_default()));
+        let ended = AttemptResult::failed(timed_out(planned.policy.timeout.unwrap_or_default()));
         self.conclude(planned, ended, Vec::new()).await.unwrap_or_else(|end| end)
     }
 
     async fn try_attempt(&self) -> Result<NodeEnd, NodeEnd> {
         let planned = self.context.planned().ok_or(NodeEnd::Stopped)?;
         let running = vec![self.status(NodeStatus::Running)];
-        if planned.kind.work() == Work::Pass {
+        if planned.kind.work() == Work::Structural {
             let ended = planned.kind.run(&self.context).await;
             return self.conclude(planned, ended, running).await;
         }
@@ -92,7 +92,7 @@ impl NodeTask {
         self.conclude(planned, ended, Vec::new()).await
     }
 
-    async fn work(&self, planned: &Planned) -> Ended {
+    async fn work(&self, planned: &Planned) -> AttemptResult {
         let work = planned.kind.run(&self.context);
         if planned.kind.work() == Work::Guarded {
             return work.await;
@@ -106,15 +106,15 @@ impl NodeTask {
         };
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Ended::bare(End::Stopped),
+            () = self.stop.cancelled() => AttemptResult::bare(End::Stopped),
             ended = work => ended,
-            () = late => Ended::failed(timed_out(limit.unwrap_or_default())),
+            () = late => AttemptResult::failed(timed_out(limit.unwrap_or_default())),
         }
     }
 
     /// Reports how an attempt ended, after what is still to be reported `first`.
-    async fn conclude(&self, planned: &Planned, ended: Ended, first: Vec<Command>) -> Result<NodeEnd, NodeEnd> {
-        let Ended { mut commands, end } = ended;
+    async fn conclude(&self, planned: &Planned, ended: AttemptResult, first: Vec<Command>) -> Result<NodeEnd, NodeEnd> {
+        let AttemptResult { mut commands, end } = ended;
         match end {
             End::Stopped => Err(NodeEnd::Stopped),
             End::Decided { leave, score } => Ok(NodeEnd::Decided { leave, score }),

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::nodes::NodeType;
-use super::nodes::after::After;
+use super::nodes::on_complete::After;
 use super::policy::{Policy, RunSettings};
 use super::properties::Properties;
 use super::regions::{Layout, LoopError};

@@ -45,11 +45,11 @@ impl Policy {
         };
         match own.get("onError") {
             None => {}
-            Some(Value::String(action)) => policy.take(action, own, own)?,
+            Some(Value::String(action)) => policy.apply(action, own, own)?,
             Some(Value::Object(details)) => {
                 let details = own.within(details).only(&["action", "count", "backoffSeconds", "then"])?;
                 let action = details.get("action").and_then(Value::as_str).unwrap_or("retry");
-                policy.take(action, details, own)?;
+                policy.apply(action, details, own)?;
                 match details.get("then").map(Value::as_str) {
                     None | Some(Some("fail")) => {}
                     Some(Some("continue")) => policy.continues = true,
@@ -61,7 +61,7 @@ impl Policy {
         Ok(policy)
     }
 
-    fn take(&mut self, action: &str, details: Properties<'_>, own: Properties<'_>) -> Result<(), PlanError> {
+    fn apply(&mut self, action: &str, details: Properties<'_>, own: Properties<'_>) -> Result<(), PlanError> {
         match action {
             "fail" => {}
             "continue" => self.continues = true,

@@ -95,13 +95,13 @@ pub struct RemoteEvents {
 impl Events for RemoteEvents {
     async fn next(&mut self) -> Result<Option<Recorded>, DriverError> {
         let Some(recorded) = self.events.next().await? else { return Ok(None) };
-        self.fold.take(&recorded)?;
+        self.fold.apply(&recorded)?;
         Ok(Some(recorded))
     }
 }
 
 impl Fold {
-    fn take(&self, recorded: &Recorded) -> Result<(), DriverError> {
+    fn apply(&self, recorded: &Recorded) -> Result<(), DriverError> {
         if let Event::NodeStatusChanged { node_id, output: Some(output), .. } = &recorded.event {
             self.outputs.lock().keep(node_id, output);
         }

@@ -15,9 +15,9 @@
 
 mod budget;
 mod outputs;
+mod resume;
 mod rounds;
 mod sending;
-mod take_up;
 mod timers;
 mod waiting;
 
@@ -44,7 +44,7 @@ use sending::{Ending, Purpose};
 use timers::{Timer, Timers, at};
 
 /// How long an interrupted run waits for the server and its attempts.
-const FAREWELL: Duration = Duration::from_secs(10);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
 /// How a run goes about its nodes.
 #[derive(Clone, Copy, Debug)]
@@ -134,7 +134,7 @@ pub async fn run<E: Events>(
             biased;
             () = control.detach.cancelled(), if run.result.is_none() => run.finish(Err(RunError::Detached)),
             () = control.interrupt.cancelled(), if deadline.is_none() => {
-                deadline = Some(Instant::now() + FAREWELL);
+                deadline = Some(Instant::now() + SHUTDOWN_GRACE);
                 run.cancel();
             }
             () = late => {
@@ -154,7 +154,7 @@ pub async fn run<E: Events>(
                 Err(DriverError::Overtaken) => run.finish(Err(RunError::Overtaken)),
                 Err(error) => run.finish(Err(RunError::Lost(error.to_string()))),
             },
-            () = due, if run.result.is_none() => run.ring(),
+            () = due, if run.result.is_none() => run.fire_timer(),
         }
     }
 }
@@ -228,7 +228,7 @@ impl Run {
         };
         match session.status {
             SessionStatus::Pending => run.send(Purpose::Start, vec![crate::session::Command::Start]),
-            _ => run.take_up(&session),
+            _ => run.resume(&session),
         }
         run
     }
@@ -262,7 +262,7 @@ impl Run {
     }
 
     fn takes_a_place(&self, node: &NodeId) -> bool {
-        self.plan.node(node).is_some_and(|planned| planned.kind.work() != Work::Pass)
+        self.plan.node(node).is_some_and(|planned| planned.kind.work() != Work::Structural)
     }
 
     fn task(&self, node: &NodeId) -> Option<NodeTask> {
@@ -335,7 +335,7 @@ impl Run {
         self.tries.remove(node);
         self.timers.forget(node);
         let step = self.schedule.choose(node, next);
-        self.take(step);
+        self.apply_step(step);
     }
 
     fn settle(&mut self, node: &NodeId, outcome: Outcome) {
@@ -343,13 +343,13 @@ impl Run {
         self.late.remove(node);
         self.timers.forget(node);
         let step = self.schedule.settle(node, outcome);
-        self.take(step);
+        self.apply_step(step);
         if self.schedule.is_failing() {
-            self.let_go();
+            self.release();
         }
     }
 
-    fn take(&mut self, step: Step) {
+    fn apply_step(&mut self, step: Step) {
         self.ready.extend(step.start);
         // The event that ends the session skips what is left by itself.
         if self.schedule.verdict().is_none() {
@@ -358,7 +358,7 @@ impl Run {
     }
 
     /// After a failure: nothing new starts, and nobody is waited for who does not work.
-    fn let_go(&mut self) {
+    fn release(&mut self) {
         self.phase.send_replace(Phase::Failing);
         let waiting = std::mem::take(&mut self.waits);
         let retries = self.timers.take_nodes();

@@ -66,14 +66,14 @@ pub enum Verdict {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum NodeState {
     Waiting,
     Running,
     Ended,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signal {
+enum EdgeState {
     Open,
     Fired,
     Dead,
@@ -83,19 +83,19 @@ enum Signal {
 #[derive(Debug)]
 pub struct Schedule {
     layout: Arc<Layout>,
-    standing: Vec<Standing>,
+    states: Vec<NodeState>,
     /// By node: the pass it is on, which decides what it waits for.
     frame: Vec<Frame>,
-    signals: Vec<Signal>,
+    edge_states: Vec<EdgeState>,
     /// By loop: how often its body has run since it was entered, and whether it is over.
     rounds: Vec<u32>,
     over: Vec<bool>,
     running: usize,
     waiting: usize,
     failed: Option<usize>,
-    /// Ready, but kept apart from what runs: a loop decides while none of its body runs, as what runs
+    /// Ready, but deferred: a loop decides while none of its body runs, as what runs
     /// then would be in two rounds at once. Looked at again whenever a node ends.
-    apart: Vec<usize>,
+    deferred: Vec<usize>,
 }
 
 impl Schedule {
@@ -110,15 +110,15 @@ impl Schedule {
     /// The schedule of a graph whose layout is known.
     pub(super) fn of(layout: Arc<Layout>) -> Self {
         Self {
-            standing: vec![Standing::Waiting; layout.ids.len()],
+            states: vec![NodeState::Waiting; layout.ids.len()],
             frame: vec![WHOLE; layout.ids.len()],
-            signals: vec![Signal::Open; layout.edges.len()],
+            edge_states: vec![EdgeState::Open; layout.edges.len()],
             rounds: vec![0; layout.loops.len()],
             over: vec![false; layout.loops.len()],
             running: 0,
             waiting: layout.ids.len(),
             failed: None,
-            apart: Vec::new(),
+            deferred: Vec::new(),
             layout,
         }
     }
@@ -149,11 +149,11 @@ impl Schedule {
     /// Ends a running node.
     fn end(&mut self, node: &NodeId) -> Option<usize> {
         let at = *self.layout.index.get(node)?;
-        if self.standing[at] != Standing::Running {
+        if self.states[at] != NodeState::Running {
             return None;
         }
         self.running -= 1;
-        self.standing[at] = Standing::Ended;
+        self.states[at] = NodeState::Ended;
         Some(at)
     }
 
@@ -161,13 +161,13 @@ impl Schedule {
         match outcome {
             Outcome::Failed => self.fail(at),
             Outcome::Skipped => {
-                let touched = self.send(at, Signal::Dead);
+                let touched = self.send(at, EdgeState::Dead);
                 self.follow(touched)
             }
             Outcome::Completed | Outcome::Left => {
                 let touched = match self.layout.loop_at[at] {
                     Some(held) => self.go_round(held, outcome == Outcome::Left),
-                    None => self.send(at, Signal::Fired),
+                    None => self.send(at, EdgeState::Fired),
                 };
                 self.follow(touched)
             }
@@ -201,7 +201,7 @@ impl Schedule {
                 }
             }
         }
-        self.wind_up(&mut step);
+        self.skip_rest(&mut step);
         step
     }
 
@@ -209,7 +209,7 @@ impl Schedule {
     fn follow(&mut self, touched: Vec<usize>) -> Step {
         // First come, first looked at: with one job, branches then start in the order they are written.
         let mut touched = VecDeque::from(touched);
-        touched.extend(std::mem::take(&mut self.apart));
+        touched.extend(std::mem::take(&mut self.deferred));
         let mut step = Step::default();
         loop {
             while let Some(node) = touched.pop_front().filter(|_| self.failed.is_none()) {
@@ -225,47 +225,47 @@ impl Schedule {
                 None => break,
             }
         }
-        self.wind_up(&mut step);
+        self.skip_rest(&mut step);
         step
     }
 
     fn look_at(&mut self, node: usize, step: &mut Step) -> Vec<usize> {
         let waits = |edge: &usize| self.layout.awaits(self.frame[node], *edge) && !self.is_settled(*edge);
-        if self.standing[node] != Standing::Waiting || self.layout.ins[node].iter().any(waits) {
+        if self.states[node] != NodeState::Waiting || self.layout.ins[node].iter().any(waits) {
             return Vec::new();
         }
         if self.has_input(node) {
             if self.must_stay_apart(node) {
-                self.apart.push(node);
+                self.deferred.push(node);
             } else {
                 self.start(node, step);
             }
             return Vec::new();
         }
         self.end_waiting(node, step);
-        self.send(node, Signal::Dead)
+        self.send(node, EdgeState::Dead)
     }
 
     /// Whether a loop would decide beside its running body. That can only be so where a cycle is
     /// entered at several places.
     fn must_stay_apart(&self, node: usize) -> bool {
-        let runs = |node: usize| self.standing[node] == Standing::Running;
+        let runs = |node: usize| self.states[node] == NodeState::Running;
         self.layout.loops.iter().any(|held| {
             (held.body.contains(node) && runs(held.node)) || (held.node == node && held.body.nodes().any(runs))
         })
     }
 
     fn start(&mut self, node: usize, step: &mut Step) {
-        self.standing[node] = Standing::Running;
+        self.states[node] = NodeState::Running;
         self.running += 1;
         self.waiting -= 1;
         step.start.push(self.layout.ids[node].clone());
     }
 
     fn end_waiting(&mut self, node: usize, step: &mut Step) -> bool {
-        let waited = self.standing[node] == Standing::Waiting;
+        let waited = self.states[node] == NodeState::Waiting;
         if waited {
-            self.standing[node] = Standing::Ended;
+            self.states[node] = NodeState::Ended;
             self.waiting -= 1;
             step.skip.push(self.layout.ids[node].clone());
         }
@@ -273,9 +273,9 @@ impl Schedule {
     }
 
     /// Once nothing runs and nothing will start, what is left is skipped.
-    fn wind_up(&mut self, step: &mut Step) {
+    fn skip_rest(&mut self, step: &mut Step) {
         if self.running == 0 && self.waiting > 0 {
-            for node in 0..self.standing.len() {
+            for node in 0..self.states.len() {
                 self.end_waiting(node, step);
             }
         }
@@ -285,18 +285,18 @@ impl Schedule {
         let frame = self.frame[node];
         let counts = |edge: &&usize| self.layout.feeds(frame, **edge);
         (node == self.layout.start && frame == WHOLE)
-            || self.layout.ins[node].iter().filter(counts).any(|edge| self.signals[*edge] == Signal::Fired)
+            || self.layout.ins[node].iter().filter(counts).any(|edge| self.edge_states[*edge] == EdgeState::Fired)
     }
 
     /// A loop node comes last: it decides about a round, so whatever else can run belongs before it.
     fn first_with_input(&self) -> Option<usize> {
-        (0..self.standing.len())
-            .filter(|node| self.standing[*node] == Standing::Waiting && self.has_input(*node))
+        (0..self.states.len())
+            .filter(|node| self.states[*node] == NodeState::Waiting && self.has_input(*node))
             .min_by_key(|node| self.layout.loop_at[*node].is_some())
     }
 
     fn is_settled(&self, edge: usize) -> bool {
-        self.signals[edge] != Signal::Open && self.layout.edges[edge].leaves.iter().all(|held| self.over[*held])
+        self.edge_states[edge] != EdgeState::Open && self.layout.edges[edge].leaves.iter().all(|held| self.over[*held])
     }
 
     fn targets(&self, node: usize) -> impl Iterator<Item = usize> {
@@ -304,9 +304,9 @@ impl Schedule {
     }
 
     /// Puts the same signal on every edge out of a node, and says which nodes to look at.
-    fn send(&mut self, node: usize, signal: Signal) -> Vec<usize> {
+    fn send(&mut self, node: usize, signal: EdgeState) -> Vec<usize> {
         for edge in &self.layout.outs[node] {
-            self.signals[*edge] = signal;
+            self.edge_states[*edge] = signal;
         }
         let mut touched: Vec<usize> = self.targets(node).collect();
         if let Some(held) = self.layout.loop_at[node] {
@@ -320,7 +320,7 @@ impl Schedule {
     fn send_chosen(&mut self, node: usize, chosen: &[NodeId]) -> Vec<usize> {
         for edge in &self.layout.outs[node] {
             let is_chosen = chosen.contains(&self.layout.ids[self.layout.edges[*edge].to]);
-            self.signals[*edge] = if is_chosen { Signal::Fired } else { Signal::Dead };
+            self.edge_states[*edge] = if is_chosen { EdgeState::Fired } else { EdgeState::Dead };
         }
         self.targets(node).collect()
     }
@@ -358,12 +358,12 @@ impl Schedule {
         let (node, again) = (self.layout.loops[held].node, self.layout.loops[held].again);
         self.rounds[held] = self.rounds_behind(held);
         if leave || self.rounds[held] >= self.layout.loops[held].max_rounds {
-            let touched = self.send(node, Signal::Fired);
-            self.signals[again] = Signal::Dead;
+            let touched = self.send(node, EdgeState::Fired);
+            self.edge_states[again] = EdgeState::Dead;
             return touched;
         }
         self.reset(held);
-        self.signals[again] = Signal::Fired;
+        self.edge_states[again] = EdgeState::Fired;
         vec![self.layout.edges[again].to]
     }
 
@@ -371,7 +371,7 @@ impl Schedule {
     fn came_round(&self, held: usize) -> bool {
         let Loop { node, again, ref body, .. } = self.layout.loops[held];
         let fired_inside =
-            |edge: &usize| self.signals[*edge] == Signal::Fired && body.contains(self.layout.edges[*edge].from);
+            |edge: &usize| self.edge_states[*edge] == EdgeState::Fired && body.contains(self.layout.edges[*edge].from);
         self.layout.edges[again].to == node || self.layout.ins[node].iter().any(fired_inside)
     }
 
@@ -386,13 +386,13 @@ impl Schedule {
     /// Makes the loop's body, and the loop node, wait for another round.
     fn reset(&mut self, held: usize) {
         for node in self.again_waiting(held) {
-            if self.standing[node] != Standing::Waiting {
-                self.standing[node] = Standing::Waiting;
+            if self.states[node] != NodeState::Waiting {
+                self.states[node] = NodeState::Waiting;
                 self.waiting += 1;
             }
             self.frame[node] = held + 1;
             for edge in &self.layout.outs[node] {
-                self.signals[*edge] = Signal::Open;
+                self.edge_states[*edge] = EdgeState::Open;
             }
             if let Some(inner) = self.layout.loop_at[node].filter(|inner| *inner != held) {
                 self.rounds[inner] = 0;

@@ -30,7 +30,7 @@ use super::local::LocalLink;
 use super::node_task::error_text;
 use super::plan::{Kinds, Plan, PlanError};
 use super::run::{Control, Ended, RunError, RunOptions, run};
-use crate::hub::{Hub, HubError, StartGate, Submission};
+use crate::hub::{Hub, HubError, StartCheck, Submission};
 use crate::session::{Command, GraphDefinition, NodeId, Revision, Session, SessionId, ambient};
 use crate::storage::{Parked, Taken};
 
@@ -39,7 +39,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Sessions taken up, or given back, by one statement.
 const BATCH: usize = 256;
 /// How long runs may take to let go when the server stops.
-const FAREWELL: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// Before a run that lost its session begins again, for the first time and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
@@ -90,7 +90,7 @@ impl Engine {
     pub fn start(hub: Hub, kinds: impl Kinds + 'static, options: EngineOptions) -> Self {
         let kinds: Arc<dyn Kinds> = Arc::new(kinds);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        hub.keep_gate(Arc::new(Gatekeeper { kinds: Arc::clone(&kinds) }));
+        hub.set_start_check(Arc::new(Gatekeeper { kinds: Arc::clone(&kinds) }));
         let supervisor = Supervisor {
             hub,
             kinds: Arc::clone(&kinds),
@@ -131,7 +131,7 @@ struct Gatekeeper {
     kinds: Arc<dyn Kinds>,
 }
 
-impl StartGate for Gatekeeper {
+impl StartCheck for Gatekeeper {
     fn check(&self, graph: Option<Arc<GraphDefinition>>) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let graph = graph.ok_or("the built-in engine needs a graph, and this session has none")?;
@@ -188,7 +188,7 @@ impl Supervisor {
                 Some(ended) = self.runs.join_next_with_id() => self.ended(ended).await,
                 ids = hub.undriven(BATCH) => ids.into_iter().for_each(|id| self.want(id)),
             }
-            self.take_up().await;
+            self.resume_runs().await;
             metrics::gauge!("relive_engine_runs").set(self.running.len() as f64);
         }
     }
@@ -212,7 +212,7 @@ impl Supervisor {
         }
     }
 
-    async fn take_up(&mut self) {
+    async fn resume_runs(&mut self) {
         let room = self.options.sessions.saturating_sub(self.running.len());
         let some = room.min(BATCH).min(self.wanted.len());
         if some == 0 {
@@ -303,7 +303,7 @@ impl Supervisor {
         }
         for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
             self.running.remove(&id);
-            self.hub.let_go(id);
+            self.hub.release_drive(id);
         }
         for Parked { session_id, revision, .. } in parked {
             if self.has_moved_on(session_id, revision).await {
@@ -332,7 +332,7 @@ impl Supervisor {
         tracing::error!(session_id = ?id, %error, "a run broke");
         if let Some(id) = id {
             self.running.remove(&id);
-            self.hub.let_go(id);
+            self.hub.release_drive(id);
         }
     }
 
@@ -378,7 +378,7 @@ impl Supervisor {
             detach.cancel();
         }
         let gone = async { while self.runs.join_next().await.is_some() {} };
-        if tokio::time::timeout(FAREWELL, gone).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_GRACE, gone).await.is_err() {
             tracing::warn!("some runs did not let go in time");
         }
         let ids: Vec<SessionId> = self.running.into_keys().chain(self.unreleased).collect();

@@ -16,7 +16,7 @@ use super::session_query::{cursor, limit};
 use crate::hub::HubError;
 use crate::protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};
 use crate::session::{Command, Group, Memory, SessionId, SessionSummary, Timestamp, check_command, check_embedding};
-use crate::storage::{MemoryScope, Nearness, NewMemory};
+use crate::storage::{MemoryScope, NewMemory, SearchLimits};
 
 /// Memories found, unless asked for otherwise, and at most.
 const FOUND: (u32, u32) = (10, 100);
@@ -168,14 +168,14 @@ enum Asked {
     Text(String),
 }
 
-fn nearness(given: Option<u32>, min_score: Option<f64>) -> Result<Nearness, ApiError> {
+fn nearness(given: Option<u32>, min_score: Option<f64>) -> Result<SearchLimits, ApiError> {
     if min_score.is_some_and(|score| !(-1.0..=1.0).contains(&score)) {
         return Err(ApiError::bad_request("minScore must lie between -1 and 1"));
     }
-    Ok(Nearness { limit: limit(given, FOUND.0, FOUND.1)?, min_score })
+    Ok(SearchLimits { limit: limit(given, FOUND.0, FOUND.1)?, min_score })
 }
 
-async fn find(app: &App, scope: &MemoryScope, asked: Asked, nearness: Nearness) -> Result<FoundMemories, ApiError> {
+async fn find(app: &App, scope: &MemoryScope, asked: Asked, nearness: SearchLimits) -> Result<FoundMemories, ApiError> {
     check_agent_id(scope.agent_id.as_deref())?;
     let (vector, text) = match asked {
         Asked::Vector(vector) => {

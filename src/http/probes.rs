@@ -16,7 +16,7 @@ use crate::protocol::ErrorCode;
 use crate::storage::Readiness;
 
 /// How long the database may take to answer; whoever asks wants to know soon.
-const PATIENCE: Duration = Duration::from_secs(1);
+const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, description = "Alive")))]
@@ -30,7 +30,7 @@ pub async fn healthz() -> &'static str {
     (status = 503, description = "The database does not answer, is read-only, or its disk is full; `detail` says which", body = crate::protocol::Problem)
 ))]
 pub async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
-    match tokio::time::timeout(PATIENCE, app.storage().readiness()).await {
+    match tokio::time::timeout(READINESS_TIMEOUT, app.storage().readiness()).await {
         Ok(Ok(Readiness::Writable)) => Ok("ready\n"),
         Ok(Ok(Readiness::ReadOnly)) => Err(ApiError::new(ErrorCode::Unavailable, "the database is read-only")),
         Ok(Ok(Readiness::Full)) => Err(ApiError::new(ErrorCode::Unavailable, "the database has no room on its disk")),

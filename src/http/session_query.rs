@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use crate::session::{NodeId, NodeStatus, SessionStatus, Timestamp};
-use crate::storage::{Cursor, SessionFilter, SessionText};
+use crate::storage::{PageCursor, SessionFilter, SessionText};
 
 /// Sessions on a page, unless asked for otherwise.
 const LIMIT: u32 = 50;
@@ -77,7 +77,7 @@ impl SessionQuery {
         limit(self.limit, LIMIT, MAX_LIMIT)
     }
 
-    pub fn cursor(&self) -> Result<Option<Cursor>, ApiError> {
+    pub fn cursor(&self) -> Result<Option<PageCursor>, ApiError> {
         cursor(self.cursor.as_deref())
     }
 }
@@ -90,9 +90,9 @@ pub fn limit(given: Option<u32>, default: u32, max: u32) -> Result<u32, ApiError
     }
 }
 
-pub fn cursor(given: Option<&str>) -> Result<Option<Cursor>, ApiError> {
+pub fn cursor(given: Option<&str>) -> Result<Option<PageCursor>, ApiError> {
     given
-        .map(|text| Cursor::decode(text).ok_or_else(|| ApiError::bad_request("cursor is not one this server gave")))
+        .map(|text| PageCursor::decode(text).ok_or_else(|| ApiError::bad_request("cursor is not one this server gave")))
         .transpose()
 }
 

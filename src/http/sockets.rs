@@ -85,7 +85,7 @@ pub struct ReplayQuery {
     from: Option<String>,
     /// Where to stop: a revision, or an RFC 3339 time; the session's end if not given.
     to: Option<String>,
-    /// Silences longer than this many milliseconds are shortened to it.
+    /// Idle gaps longer than this many milliseconds are shortened to it.
     skip_idle_ms: Option<u64>,
     /// `snapshot`, `delta` or `events`; snapshot if not given.
     #[param(value_type = Option<String>)]

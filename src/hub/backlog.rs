@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::entry::Entry;
 use super::error::HubError;
+use super::pending_command::PendingCommand;
 use super::slot::Slot;
 use crate::session::SessionId;
 
@@ -98,7 +98,7 @@ struct Failing {
 /// One session's part of the queue.
 #[derive(Debug, Default)]
 struct Waiting {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<PendingCommand>,
     /// With what has a place and is not here yet.
     load: Load,
 }
@@ -126,7 +126,7 @@ impl Drop for Outside<'_> {
 
 /// What the lane is to do next.
 enum Next {
-    Write(Vec<Entry>),
+    Write(Vec<PendingCommand>),
     Wait(Option<Instant>),
     End,
 }
@@ -202,7 +202,7 @@ impl Backlog {
 
     /// The next batch, of at most `limit` unless one entry has more; empty while there is none. `None` once the
     /// queue is closed and empty. Cancel-safe.
-    pub async fn next(&self, limit: Load) -> Option<Vec<Entry>> {
+    pub async fn next(&self, limit: Load) -> Option<Vec<PendingCommand>> {
         loop {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
@@ -224,7 +224,7 @@ impl Backlog {
 
     /// Takes entries back that could not be written, in front of what waits; the caller counts them as
     /// queued. With `apart`, their sessions wait a little, longer each time, and are written one by one.
-    pub fn put_back(&self, entries: Vec<Entry>, apart: bool) {
+    pub fn put_back(&self, entries: Vec<PendingCommand>, apart: bool) {
         let mut inner = self.inner.lock();
         if apart {
             inner.keep_apart(entries.iter().map(|entry| entry.live.id()).collect(), Instant::now());
@@ -266,7 +266,7 @@ impl Backlog {
         self.unanswered.lock().drain(..).for_each(|slot| slot.expire());
     }
 
-    fn push(&self, entry: Entry) {
+    fn push(&self, entry: PendingCommand) {
         let id = entry.live.id();
         self.unanswered.lock().push_back(Arc::clone(&entry.slot));
         let mut inner = self.inner.lock();
@@ -377,7 +377,7 @@ impl Inner {
 
 impl Place<'_> {
     /// Hands the entry in.
-    pub fn send(mut self, entry: Entry) {
+    pub fn send(mut self, entry: PendingCommand) {
         self.is_used = true;
         self.queue.push(entry);
     }

@@ -44,7 +44,7 @@ impl Hub {
             Err(error) => return Err(self.in_doubt(error, id, None)),
         }
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
-        self.inner.news.committed(&session);
+        self.inner.fanout.committed(&session);
         Ok(session)
     }
 
@@ -93,13 +93,13 @@ impl Hub {
             Err(error) => return Err(self.in_doubt(error, session.id, None)),
         }
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
-        self.inner.news.committed(&session);
+        self.inner.fanout.committed(&session);
         Ok(session)
     }
 
     /// Tells live lists of a session that was stored whole, as by an import.
     pub fn appeared(&self, id: SessionId) {
-        self.inner.news.appeared(id);
+        self.inner.fanout.appeared(id);
     }
 
     /// The newest state of the session that was made under a key.

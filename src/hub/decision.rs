@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::live::Staged;
+use super::live_session::Staged;
 use super::publication::RecordedFrame;
 use super::submission::Submission;
 use crate::session::{self, Recorded, Refusal, Revision, Session, Timestamp};

@@ -31,7 +31,7 @@ impl Hub {
 
     pub(super) fn tell_deleted(&self, summary: SessionSummary) {
         self.inner.registry.remove_deleted(summary.id);
-        self.inner.news.deleted(summary);
+        self.inner.fanout.deleted(summary);
     }
 
     /// Deletes a group with its sessions and memories; false when there was none.

@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Hub;
 use super::error::HubError;
-use super::live::{Head, Subscription};
+use super::live_session::{Head, Subscription};
 use super::submission::{Outcome, Submission};
 use crate::session::{Command, Event, NodeId, Revision, Session, SessionId, SessionStatus};
 

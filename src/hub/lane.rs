@@ -25,15 +25,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::adoption::Adoption;
 use super::backlog::{Backlog, Load, Place};
+use super::batch_plan::{BatchPlan, SessionAdvance};
+use super::commit_fanout::CommitFanout;
 use super::decision::Decision;
-use super::entry::{Attempt, Entry, Tally, answer, hold, take};
 use super::error::HubError;
-use super::heads::{Advance, Heads};
 use super::keyframes::Keyframes;
-use super::live::Live;
-use super::news::News;
+use super::live_session::LiveSession;
+use super::pending_command::{Attempt, CommandMetrics, PendingCommand, answer, decide_pending, requeue};
+use super::remote_update::RemoteUpdate;
 use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
 use crate::session::{Revision, SessionId, ambient};
@@ -44,7 +44,7 @@ const BATCH_ROWS: usize = 1_024;
 /// Bytes of memory that the commands of one commit take at most, if one entry alone has not more.
 const BATCH_BYTES: usize = 4 << 20;
 /// States of other servers that wait to be taken over; beyond it, whoever has read them waits.
-const ADOPTIONS: usize = 16;
+const REMOTE_UPDATES: usize = 16;
 /// How often a batch that keeps losing races is decided again before its commands are refused.
 const RACES: usize = 50;
 /// How long a batch may take before the database counts as away: longer than the database itself lets a
@@ -59,14 +59,14 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct LaneHandle {
     backlog: Arc<Backlog>,
-    adoptions: mpsc::Sender<Adoption>,
+    remote_updates: mpsc::Sender<RemoteUpdate>,
     healthy: watch::Receiver<bool>,
 }
 
 impl LaneHandle {
     /// Where the lane is given what other servers have committed.
-    pub fn adoptions(&self) -> mpsc::Sender<Adoption> {
-        self.adoptions.clone()
+    pub fn remote_updates(&self) -> mpsc::Sender<RemoteUpdate> {
+        self.remote_updates.clone()
     }
 
     /// A place in the lane. Waits while the lane, or the session's share of it, is full, unless the database
@@ -90,8 +90,8 @@ impl LaneHandle {
 pub(super) struct Lane {
     store: Arc<dyn Store>,
     backlog: Arc<Backlog>,
-    adoptions: mpsc::Receiver<Adoption>,
-    news: News,
+    remote_updates: mpsc::Receiver<RemoteUpdate>,
+    fanout: CommitFanout,
     keyframes: Keyframes,
     healthy: watch::Sender<bool>,
     writer: Option<Box<dyn BatchWriter>>,
@@ -109,17 +109,19 @@ impl Lane {
     pub fn new(
         store: Arc<dyn Store>,
         backlog: Backlog,
-        news: News,
+        fanout: CommitFanout,
         keyframes: Keyframes,
         stop: CancellationToken,
     ) -> (Self, LaneHandle) {
         let backlog = Arc::new(backlog);
-        let (adopt, adoptions) = mpsc::channel(ADOPTIONS);
+        let (send_update, remote_updates) = mpsc::channel(REMOTE_UPDATES);
         let healthy = watch::Sender::new(true);
-        let handle = LaneHandle { backlog: Arc::clone(&backlog), adoptions: adopt, healthy: healthy.subscribe() };
+        let handle =
+            LaneHandle { backlog: Arc::clone(&backlog), remote_updates: send_update, healthy: healthy.subscribe() };
         let next_batch = (ambient::random().cast_signed() & i64::MAX) >> 32 << 32 | 1;
         let (rows, retry, writer) = (BATCH_ROWS, FIRST_RETRY, None);
-        let lane = Self { store, backlog, adoptions, news, keyframes, healthy, writer, next_batch, rows, retry, stop };
+        let lane =
+            Self { store, backlog, remote_updates, fanout, keyframes, healthy, writer, next_batch, rows, retry, stop };
         (lane, handle)
     }
 
@@ -132,8 +134,8 @@ impl Lane {
             let received = tokio::select! {
                 biased;
                 // Few, and quick: they were read and folded beforehand.
-                Some(adoption) = self.adoptions.recv() => {
-                    self.adopt(adoption);
+                Some(update) = self.remote_updates.recv() => {
+                    self.apply_remote(update);
                     continue;
                 }
                 () = self.stop.cancelled(), if !is_closed => {
@@ -145,21 +147,21 @@ impl Lane {
             };
             let Some(entries) = received else { return };
             metrics::gauge!("relive_backlog").set(backlog.len() as f64);
-            self.settle(take(entries)).await;
+            self.settle(decide_pending(entries)).await;
         }
     }
 
     /// Takes over what another server has committed. Between two batches nothing of a session is being
     /// written here, so its head moves in the order of its revisions.
-    fn adopt(&self, adoption: Adoption) {
-        let id = adoption.live.id();
-        if adoption.carry_out() {
-            self.news.feed.changed(id);
+    fn apply_remote(&self, update: RemoteUpdate) {
+        let id = update.live.id();
+        if update.carry_out() {
+            self.fanout.feed.changed(id);
         }
     }
 
     /// Brings entries to their end: when this returns, each is answered or back in the backlog.
-    async fn settle(&mut self, mut entries: Vec<Entry>) {
+    async fn settle(&mut self, mut entries: Vec<PendingCommand>) {
         for _ in 0..RACES {
             if entries.is_empty() {
                 return;
@@ -168,7 +170,7 @@ impl Lane {
                 Ok(()) => return self.publish(entries),
                 Err(StorageError::Fenced) => entries = self.decide_again(entries).await,
                 Err(error) if error.is_transient() => {
-                    hold(&entries);
+                    requeue(&entries);
                     return self.try_later(entries, &error).await;
                 }
                 Err(error) if entries.len() == 1 => return self.abandon(entries, error.into()).await,
@@ -179,7 +181,7 @@ impl Lane {
     }
 
     /// Puts entries, which count as queued, back in front of the backlog.
-    async fn try_later(&mut self, entries: Vec<Entry>, error: &StorageError) {
+    async fn try_later(&mut self, entries: Vec<PendingCommand>, error: &StorageError) {
         if matches!(error, StorageError::Cancelled | StorageError::TimedOut) {
             tracing::warn!(%error, entries = entries.len(), "a batch took too long; smaller ones are tried");
             self.rows = (self.rows / 2).max(1);
@@ -192,7 +194,7 @@ impl Lane {
     }
 
     /// Writes one batch. Comes back only when it is known to be written, or known not to be.
-    async fn write(&mut self, entries: &mut [Entry]) -> Result<(), StorageError> {
+    async fn write(&mut self, entries: &mut [PendingCommand]) -> Result<(), StorageError> {
         let id = self.next_batch;
         self.next_batch += 1;
         let outcome = self.write_as(id, entries).await;
@@ -207,13 +209,13 @@ impl Lane {
         outcome
     }
 
-    async fn write_as(&mut self, id: i64, entries: &[Entry]) -> Result<(), StorageError> {
-        let heads = Heads::of(entries);
-        if !heads.are_dense() {
+    async fn write_as(&mut self, id: i64, entries: &[PendingCommand]) -> Result<(), StorageError> {
+        let plan = BatchPlan::of(entries);
+        if !plan.are_dense() {
             tracing::error!("a batch does not follow on what is committed; its sessions are decided again");
             return Err(StorageError::Fenced);
         }
-        let batch = heads.batch(id, entries);
+        let batch = plan.batch(id, entries);
         if batch.events.is_empty() && batch.commands.is_empty() {
             return Ok(());
         }
@@ -249,7 +251,12 @@ impl Lane {
 
     /// Whether a batch was written whose answer was lost. Waits for the database, unless the server stops
     /// and nobody waits for an answer any more.
-    async fn find_out(&mut self, batch: &Batch<'_>, entries: &[Entry], lost: StorageError) -> Result<(), StorageError> {
+    async fn find_out(
+        &mut self,
+        batch: &Batch<'_>,
+        entries: &[PendingCommand],
+        lost: StorageError,
+    ) -> Result<(), StorageError> {
         tracing::warn!(error = %lost, events = batch.events.len(), "it is unknown whether a batch was written");
         self.writer = None;
         self.healthy.send_replace(false);
@@ -270,7 +277,7 @@ impl Lane {
     }
 
     /// After a lost race: reloads the sessions that others moved on, and decides their entries anew.
-    async fn decide_again(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
+    async fn decide_again(&mut self, mut entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
         metrics::counter!("relive_races_lost_total").increment(1);
         let found = self.overtaken(&entries).await;
         if matches!(&found, Ok((overtaken, _)) if overtaken.is_empty()) && entries.len() > 1 {
@@ -278,7 +285,7 @@ impl Lane {
             Box::pin(self.take_apart(entries)).await;
             return Vec::new();
         }
-        hold(&entries);
+        requeue(&entries);
         let reloaded = match found {
             Ok((overtaken, settled)) => self.reload_all(&overtaken).await.map(|()| settled),
             Err(error) => Err(error),
@@ -286,7 +293,7 @@ impl Lane {
         match reloaded {
             Ok(settled) => {
                 entries.iter_mut().for_each(|entry| settled.apply_to(entry));
-                take(entries)
+                decide_pending(entries)
             }
             Err(error) => {
                 self.try_later(entries, &error).await;
@@ -297,8 +304,8 @@ impl Lane {
 
     /// The sessions that are not where this process believes them to be, or whose command ids were
     /// carried out elsewhere; and which entries were carried out already.
-    async fn overtaken(&self, entries: &[Entry]) -> Result<(Overtaken, Settled), StorageError> {
-        let ids: Vec<SessionId> = Heads::of(entries).by_session.into_keys().collect();
+    async fn overtaken(&self, entries: &[PendingCommand]) -> Result<(Overtaken, Settled), StorageError> {
+        let ids: Vec<SessionId> = BatchPlan::of(entries).by_session.into_keys().collect();
         let revisions = self.store.revisions(&ids).await?;
         let command_ids = entries.iter().filter_map(|entry| match &entry.decision {
             Decision::Events { .. } => Some((entry.live.id(), Arc::clone(entry.submission.command_id.as_ref()?))),
@@ -337,12 +344,12 @@ impl Lane {
     /// # Errors
     ///
     /// When trying again may help.
-    async fn reload(&self, live: &Live) -> Result<(), StorageError> {
+    async fn reload(&self, live: &LiveSession) -> Result<(), StorageError> {
         let read = tokio::time::timeout(LOOK, self.store.session(live.id())).await;
         match read.unwrap_or(Err(StorageError::TimedOut)) {
             Ok(Some(session)) => {
                 live.reload(Arc::new(session));
-                self.news.feed.changed(live.id());
+                self.fanout.feed.changed(live.id());
             }
             Ok(None) => live.retire_deleted(),
             Err(error) if error.is_transient() => return Err(error),
@@ -356,7 +363,7 @@ impl Lane {
 
     /// The same where something staged is void anyhow: without the database it goes on from what was
     /// committed last, and the fence sees to it that nothing is written on what is out of date.
-    async fn reload_or_restage(&self, live: &Live) {
+    async fn reload_or_restage(&self, live: &LiveSession) {
         if let Err(error) = self.reload(live).await {
             tracing::warn!(%error, session_id = %live.id(), "cannot reload the session now");
             live.restage(live.head().session());
@@ -364,8 +371,8 @@ impl Lane {
     }
 
     /// Narrows a batch that cannot be written down to what is at fault.
-    async fn take_apart(&mut self, entries: Vec<Entry>) {
-        let mut sessions: Vec<Vec<Entry>> = Vec::new();
+    async fn take_apart(&mut self, entries: Vec<PendingCommand>) {
+        let mut sessions: Vec<Vec<PendingCommand>> = Vec::new();
         let mut places: HashMap<SessionId, usize> = HashMap::new();
         for entry in entries {
             let place = *places.entry(entry.live.id()).or_insert(sessions.len());
@@ -380,19 +387,19 @@ impl Lane {
             }
             return;
         }
-        let entries: Vec<Entry> = sessions.into_iter().flatten().collect();
-        hold(&entries);
+        let entries: Vec<PendingCommand> = sessions.into_iter().flatten().collect();
+        requeue(&entries);
         if let Some(live) = entries.first().map(|entry| Arc::clone(&entry.live)) {
             self.reload_or_restage(&live).await;
         }
         for entry in entries {
-            let alone = take(vec![entry]);
+            let alone = decide_pending(vec![entry]);
             self.settle(alone).await;
         }
     }
 
     /// Answers entries with an error, and forgets what was staged on them.
-    async fn abandon(&mut self, entries: Vec<Entry>, error: HubError) {
+    async fn abandon(&mut self, entries: Vec<PendingCommand>, error: HubError) {
         for entry in entries {
             let live = Arc::clone(&entry.live);
             self.refuse(entry, error.clone());
@@ -402,7 +409,7 @@ impl Lane {
 
     /// Refuses an entry, unless its command id was carried out earlier: then that is the answer. The
     /// look for it is not the lane's to wait for.
-    fn refuse(&self, entry: Entry, error: HubError) {
+    fn refuse(&self, entry: PendingCommand, error: HubError) {
         if entry.submission.command_id.is_none() || !matches!(error, HubError::Refused(_)) {
             return answer(entry, Err(error));
         }
@@ -419,17 +426,17 @@ impl Lane {
     }
 
     /// Shows what was committed, then answers: whoever has an answer can already read its effect.
-    fn publish(&mut self, entries: Vec<Entry>) {
+    fn publish(&mut self, entries: Vec<PendingCommand>) {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
         self.retry = FIRST_RETRY;
         self.backlog.went_well(entries.iter().map(|entry| entry.live.id()));
-        for Advance { live, before, after, events } in Heads::of(&entries).by_session.into_values() {
+        for SessionAdvance { live, before, after, events } in BatchPlan::of(&entries).by_session.into_values() {
             let Some(after) = after else { continue };
             live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
-            self.news.committed(after);
+            self.fanout.committed(after);
             self.keyframes.consider(&before, after);
         }
-        let mut tally = Tally::default();
+        let mut command_metrics = CommandMetrics::default();
         for entry in entries {
             let receipt = match &entry.decision {
                 Decision::Events { after, .. } => Receipt { revision: after.revision, duplicate: false },
@@ -443,12 +450,12 @@ impl Lane {
                 // `take` lets none through.
                 Decision::Undecided => continue,
             };
-            tally.answer(entry, Ok(receipt));
+            command_metrics.answer(entry, Ok(receipt));
         }
     }
 }
 
-type Overtaken = BTreeMap<SessionId, Arc<Live>>;
+type Overtaken = BTreeMap<SessionId, Arc<LiveSession>>;
 
 /// What was found to have been carried out already, of the entries of a batch that lost a race.
 struct Settled {
@@ -459,23 +466,23 @@ struct Settled {
 
 impl Settled {
     /// The revision that an attempt has led to whose answer was lost.
-    fn attempt(&self, entry: &Entry) -> Option<Revision> {
+    fn attempt(&self, entry: &PendingCommand) -> Option<Revision> {
         let took_effect =
             |attempt: &&Attempt| self.batches.get(&(entry.live.id(), attempt.first)) == Some(&attempt.batch);
         entry.attempts.iter().find(took_effect).map(|attempt| attempt.last)
     }
 
-    fn command(&self, entry: &Entry) -> Option<Revision> {
+    fn command(&self, entry: &PendingCommand) -> Option<Revision> {
         let command_id = Arc::clone(entry.submission.command_id.as_ref()?);
         self.commands.get(&(entry.live.id(), command_id)).copied()
     }
 
-    fn knows(&self, entry: &Entry) -> bool {
+    fn knows(&self, entry: &PendingCommand) -> bool {
         self.attempt(entry).is_some() || self.command(entry).is_some()
     }
 
     /// Takes an entry that was carried out for done.
-    fn apply_to(&self, entry: &mut Entry) {
+    fn apply_to(&self, entry: &mut PendingCommand) {
         if let Some(revision) = self.attempt(entry) {
             entry.decision = Decision::Written { revision };
         } else if let (Some(command_id), Some(revision)) = (&entry.submission.command_id, self.command(entry)) {

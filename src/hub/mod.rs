@@ -2,10 +2,10 @@
 //!
 //! ```text
 //!           submit                    one commit                    publish
-//! command ─────────▶ Live (staged) ─▶ lane ─────────▶ PostgreSQL ─▶ Live (committed) ─▶ viewers
+//! command ─────────▶ LiveSession (staged) ─▶ lane ─────────▶ PostgreSQL ─▶ LiveSession (committed) ─▶ viewers
 //! ```
 //!
-//! - A [`Live`] is one session in memory. Its *staged* state runs ahead of its *committed* one, so a
+//! - A [`LiveSession`] is one session in memory. Its *staged* state runs ahead of its *committed* one, so a
 //!   session can have many commands in flight; viewers only ever see the committed one.
 //! - A *lane* writes what was staged while its last commit ran, as one statement. A session is
 //!   always in the same lane, so its events are written in the order they were decided.
@@ -14,36 +14,36 @@
 //!
 //! Idle sessions leave memory after [`HubOptions::idle_after`]; the next access loads them again.
 
-mod adoption;
 mod aftermath;
 mod agents;
 mod backlog;
-mod catch_up;
+mod batch_plan;
 mod chunks;
+mod commit_fanout;
 mod creation;
 mod decision;
 mod deletion;
-mod entry;
+mod drive_queue;
 mod error;
 mod feed;
-mod gate;
 mod handle;
-mod heads;
 mod history;
 mod keyframes;
 mod lane;
-mod live;
-mod news;
+mod live_session;
 mod notices;
 mod outputs;
+mod pending_command;
 mod prices;
 mod publication;
 mod queue;
 mod registry;
+mod remote_sync;
+mod remote_update;
 mod slot;
+mod start_check;
 mod store;
 mod submission;
-mod undriven;
 mod weight;
 
 use std::sync::Arc;
@@ -58,22 +58,22 @@ use crate::session::{Command, Message, Revision, Session, SessionId, ambient, ch
 pub use chunks::{Chunk, ChunkRelay};
 pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
-pub use gate::StartGate;
 pub use handle::{EndReason, SessionHandle, SignalReceiver};
-pub use live::{Head, Live, Subscription};
+pub use live_session::{Head, LiveSession, Subscription};
 pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
+pub use start_check::StartCheck;
 pub use store::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 pub use submission::{Outcome, Receipt, Reply, Submission};
 
 use agents::AgentNames;
 use backlog::{Backlog, Load};
-use catch_up::CatchUp;
+use commit_fanout::CommitFanout;
 use feed::Feed;
 use lane::{Lane, LaneHandle};
-use news::News;
 use notices::Notices;
 use registry::Registry;
+use remote_sync::RemoteSync;
 
 /// Commands of one session that may wait in its lane: as many as a batch takes at most, twice.
 const SHARE_ENTRIES: usize = 2_048;
@@ -139,14 +139,14 @@ struct Inner {
     store: Arc<dyn Store>,
     registry: Registry,
     lanes: Vec<LaneHandle>,
-    catch_up: CatchUp,
-    news: News,
+    remote_sync: RemoteSync,
+    fanout: CommitFanout,
     notices: Notices,
     agents: AgentNames,
     embedding_dimension: u32,
     prices: Prices,
     chunks: chunks::Chunks,
-    gate: gate::Gate,
+    start_check: start_check::StartChecks,
     stop: CancellationToken,
     /// Ends the lanes, whatever they are waiting for.
     give_up: CancellationToken,
@@ -161,14 +161,14 @@ impl Hub {
         let tasks = TaskTracker::new();
         let stop = CancellationToken::new();
         let notices = Notices::new();
-        let news = News::new(notices.clone());
+        let fanout = CommitFanout::new(notices.clone());
         let keyframes = keyframes::spawn(Arc::clone(&store), &tasks, stop.clone());
         let give_up = CancellationToken::new();
         let lanes: Vec<LaneHandle> = (0..options.lanes.max(1))
             .map(|_| {
                 let backlog = options.backlog();
                 let (lane, handle) =
-                    Lane::new(Arc::clone(&store), backlog, news.clone(), keyframes.clone(), stop.clone());
+                    Lane::new(Arc::clone(&store), backlog, fanout.clone(), keyframes.clone(), stop.clone());
                 // Whoever waits is answered for as long as the lane runs.
                 let answering = handle.answer_in_time();
                 tasks.spawn(give_up.clone().run_until_cancelled_owned(async move {
@@ -183,23 +183,23 @@ impl Hub {
             .collect();
         let registry = Registry::new(Arc::clone(&store));
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
-        let adopting = lanes.iter().map(LaneHandle::adoptions).collect();
-        let catch_up = CatchUp::new(Arc::clone(&store), registry.clone(), &news, adopting);
-        tasks.spawn(stop.clone().run_until_cancelled_owned(catch_up.clone().run()));
-        tasks.spawn(stop.clone().run_until_cancelled_owned(catch_up.clone().run_checks(options.check_every)));
-        notices.start(&store, catch_up.clone());
+        let remote_updates = lanes.iter().map(LaneHandle::remote_updates).collect();
+        let remote_sync = RemoteSync::new(Arc::clone(&store), registry.clone(), &fanout, remote_updates);
+        tasks.spawn(stop.clone().run_until_cancelled_owned(remote_sync.clone().run()));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(remote_sync.clone().run_checks(options.check_every)));
+        notices.start(&store, remote_sync.clone());
         let inner = Inner {
             store,
             registry,
             lanes,
-            catch_up,
-            news,
+            remote_sync,
+            fanout,
             notices,
             agents: AgentNames::default(),
             embedding_dimension: options.embedding_dimension,
             prices: options.prices.clone(),
             chunks: chunks::Chunks::default(),
-            gate: gate::Gate::default(),
+            start_check: start_check::StartChecks::default(),
             stop,
             give_up,
             tasks,
@@ -269,7 +269,7 @@ impl Hub {
                 prices.put_into(command);
                 agents.put_into(command, &**store).await?;
             }
-            self.inner.gate.check(registry, submission.session_id, &submission.commands).await?;
+            self.inner.start_check.check(registry, submission.session_id, &submission.commands).await?;
             submission::submit(registry, lanes, &**store, submission, reply).await
         };
         submitting.instrument(span).await
@@ -298,7 +298,7 @@ impl Hub {
     /// Follows which sessions change, for live lists.
     #[must_use]
     pub fn feed(&self) -> FeedCursor {
-        Feed::follow(&self.inner.news.feed)
+        Feed::follow(&self.inner.fanout.feed)
     }
 
     /// The database, as this hub uses it.

@@ -40,7 +40,7 @@ impl<T> Queue<T> {
     }
 
     /// The first sessions, at most `most`.
-    pub fn take(&mut self, most: usize) -> Vec<(SessionId, T)> {
+    pub fn pop_batch(&mut self, most: usize) -> Vec<(SessionId, T)> {
         let mut taken = Vec::new();
         while taken.len() < most
             && let Some((_, id)) = self.order.pop_first()
@@ -66,9 +66,9 @@ mod tests {
             assert_eq!(queue.put(id, |waiting| revision.max(waiting.unwrap_or_default())), is_new);
         }
         queue.remove(ids[0]);
-        assert_eq!(queue.take(1), [(ids[2], 5)]);
+        assert_eq!(queue.pop_batch(1), [(ids[2], 5)]);
         queue.put(ids[2], |_| 9);
-        assert_eq!(queue.take(10), [(ids[1], 7), (ids[2], 9)]);
+        assert_eq!(queue.pop_batch(10), [(ids[1], 7), (ids[2], 9)]);
         assert!(queue.is_empty());
     }
 }

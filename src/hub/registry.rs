@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::HubError;
-use super::live::Live;
+use super::live_session::LiveSession;
 use super::publication::RecordedFrame;
 use super::store::Store;
 use crate::session::{Recorded, Session, SessionId};
@@ -21,7 +21,7 @@ pub(super) struct Registry {
 }
 
 /// A place for one session. However many ask for it at once, it is loaded once.
-type Slot = Arc<OnceCell<Arc<Live>>>;
+type Slot = Arc<OnceCell<Arc<LiveSession>>>;
 
 /// Where a session is.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub(super) enum Place {
     /// Not in memory. Whoever loads it from now on reads what is committed by now.
     Absent,
     Loading,
-    Held(Arc<Live>),
+    Held(Arc<LiveSession>),
 }
 
 impl Registry {
@@ -58,12 +58,12 @@ impl Registry {
     }
 
     /// The session, if it is in memory.
-    pub fn peek(&self, id: SessionId) -> Option<Arc<Live>> {
+    pub fn peek(&self, id: SessionId) -> Option<Arc<LiveSession>> {
         self.slots.get(&id)?.get().cloned()
     }
 
     /// The session, loaded if need be.
-    pub async fn get(&self, id: SessionId) -> Result<Arc<Live>, HubError> {
+    pub async fn get(&self, id: SessionId) -> Result<Arc<LiveSession>, HubError> {
         loop {
             if let Some(live) = self.peek(id) {
                 return Ok(live);
@@ -87,20 +87,20 @@ impl Registry {
         self.slots.get(&id).is_some_and(|held| Arc::ptr_eq(&held, slot))
     }
 
-    async fn load(&self, id: SessionId) -> Result<Arc<Live>, HubError> {
+    async fn load(&self, id: SessionId) -> Result<Arc<LiveSession>, HubError> {
         let session = self.store.session(id).await?.ok_or(HubError::NotFound)?;
-        Ok(Live::new(Arc::new(session)))
+        Ok(LiveSession::new(Arc::new(session)))
     }
 
     /// Takes in a session that was just stored, with its first event.
     pub fn insert_new(&self, session: Arc<Session>, created: Recorded) {
-        let live = Live::new(Arc::clone(&session));
+        let live = LiveSession::new(Arc::clone(&session));
         live.publish(session, std::iter::once(Arc::new(RecordedFrame::new(created))));
         self.slots.entry(live.id()).or_insert_with(|| Arc::new(OnceCell::new_with(Some(live))));
     }
 
     /// Forgets a session that was found retired, so that the next look-up loads it again.
-    pub fn forget(&self, retired: &Arc<Live>) {
+    pub fn forget(&self, retired: &Arc<LiveSession>) {
         self.slots.remove_if(&retired.id(), |_, slot| slot.get().is_some_and(|live| Arc::ptr_eq(live, retired)));
     }
 

@@ -7,10 +7,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::backlog::{Load, Place};
 use super::decision::Decision;
-use super::entry::Entry;
 use super::error::HubError;
 use super::lane::LaneHandle;
-use super::live::Live;
+use super::live_session::LiveSession;
+use super::pending_command::PendingCommand;
 use super::registry::Registry;
 use super::slot::Slot;
 use super::store::Store;
@@ -137,7 +137,7 @@ enum Staging {
 }
 
 /// Decides and queues in one critical section: the order of deciding is the order of writing.
-fn stage(live: &Arc<Live>, submission: Submission, reply: Reply, place: Place<'_>) -> Staging {
+fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, place: Place<'_>) -> Staging {
     let mut staged = live.staged.lock();
     if staged.retired {
         return Staging::Retired(submission, reply);
@@ -152,7 +152,14 @@ fn stage(live: &Arc<Live>, submission: Submission, reply: Reply, place: Place<'_
             staged.queued += 1;
             let slot = Arc::new(Slot::new(reply, place.answer_within()));
             let load = place.load();
-            place.send(Entry { live: Arc::clone(live), submission, decision, slot, load, attempts: Vec::new() });
+            place.send(PendingCommand {
+                live: Arc::clone(live),
+                submission,
+                decision,
+                slot,
+                load,
+                attempts: Vec::new(),
+            });
             Staging::Staged
         }
     }

@@ -27,7 +27,7 @@ impl Calls {
     }
 
     /// Takes a piece of `tool_calls`, or of the older `function_call`; says how many bytes it has.
-    pub fn take(&mut self, piece: &Map<String, Value>) -> usize {
+    pub fn push(&mut self, piece: &Map<String, Value>) -> usize {
         let inside = ["function", "custom"].into_iter().find_map(|name| piece.get(name)?.as_object()).unwrap_or(piece);
         let text = |from: &Map<String, Value>, name: &str| from.get(name).and_then(Value::as_str).map(str::to_owned);
         let index = piece.get("index").and_then(whole);
@@ -91,7 +91,7 @@ mod tests {
     fn calls(pieces: &[Value]) -> Vec<(String, String, String)> {
         let mut calls = Calls::default();
         for piece in pieces {
-            calls.take(piece.as_object().expect("an object"));
+            calls.push(piece.as_object().expect("an object"));
         }
         calls.finish().into_iter().map(|call| (call.id, call.name, call.arguments)).collect()
     }

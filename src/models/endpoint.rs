@@ -220,7 +220,7 @@ impl Endpoint {
             let until = finishes_by.map_or(silent, |by| silent.min(by));
             let ending = match tokio::time::timeout_at(until, response.chunk()).await {
                 Ok(Ok(Some(bytes))) if finishes_by.is_none_or(|by| Instant::now() < by) => {
-                    stream.take(&bytes, hear)?;
+                    stream.push(&bytes, hear)?;
                     continue;
                 }
                 Ok(Ok(_)) => Ending::Closed,

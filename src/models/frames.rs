@@ -58,7 +58,7 @@ impl Frames {
     /// # Errors
     ///
     /// What `take` returns, and [`ChatError::TooLong`].
-    pub fn take(&mut self, bytes: &[u8], take: &mut Take<'_>) -> Taken {
+    pub fn push(&mut self, bytes: &[u8], take: &mut Take<'_>) -> Taken {
         let room = SAMPLE_BYTES.saturating_sub(self.sample.len());
         self.sample.extend_from_slice(&bytes[..bytes.len().min(room)]);
         for byte in bytes {
@@ -77,7 +77,7 @@ impl Frames {
     ///
     /// # Errors
     ///
-    /// As [`Frames::take`].
+    /// As [`Frames::push`].
     pub fn finish(&mut self, take: &mut Take<'_>) -> Taken {
         if self.format != Format::Events {
             return Ok(());
@@ -129,8 +129,8 @@ impl Frames {
         if self.part.is_empty() && byte != b'{' {
             return Ok(());
         }
-        self.push(byte)?;
-        if self.nesting.take(byte) {
+        self.push_byte(byte)?;
+        if self.nesting.accept(byte) {
             let part = std::mem::take(&mut self.part);
             return take(Frame::Data(&String::from_utf8_lossy(&part)));
         }
@@ -142,11 +142,11 @@ impl Frames {
         match byte {
             b'\n' if after_return => Ok(()),
             b'\n' | b'\r' => self.end_line(take),
-            _ => self.push(byte),
+            _ => self.push_byte(byte),
         }
     }
 
-    fn push(&mut self, byte: u8) -> Taken {
+    fn push_byte(&mut self, byte: u8) -> Taken {
         if self.part.len() + self.data.len() >= PART_BYTES {
             return Err(ChatError::TooLong(PART_BYTES));
         }
@@ -195,7 +195,7 @@ impl Frames {
         let is_value = !self.data.is_empty() || matches!(value[0], b'{' | b'[');
         let mut is_whole = false;
         for byte in value {
-            is_whole = self.nesting.take(*byte);
+            is_whole = self.nesting.accept(*byte);
         }
         self.data.extend_from_slice(value);
         if is_whole || !is_value { self.hand_out(take) } else { Ok(()) }
@@ -231,8 +231,8 @@ mod tests {
             Ok(())
         };
         let (one, two) = body.split_at(at);
-        frames.take(one, &mut take).expect("frames");
-        frames.take(two, &mut take).expect("frames");
+        frames.push(one, &mut take).expect("frames");
+        frames.push(two, &mut take).expect("frames");
         frames.finish(&mut take).expect("frames");
         seen
     }
@@ -267,7 +267,7 @@ mod tests {
         for begin in ["data: {\"", "{\"", ": "] {
             let mut body = begin.as_bytes().to_vec();
             body.resize(PART_BYTES + 100, b'x');
-            let taken = Frames::default().take(&body, &mut |_| Ok(()));
+            let taken = Frames::default().push(&body, &mut |_| Ok(()));
             assert_eq!(taken, Err(ChatError::TooLong(PART_BYTES)), "{begin}");
         }
     }

@@ -103,7 +103,7 @@ pub(super) struct Joiner {
 }
 
 impl Joiner {
-    pub fn take(&mut self, piece: &str) -> String {
+    pub fn push(&mut self, piece: &str) -> String {
         if self.high.is_none() && !piece.chars().any(|letter| half_of(letter).is_some()) {
             return piece.to_owned();
         }
@@ -130,7 +130,7 @@ impl Joiner {
     /// A text that does not come in pieces.
     pub fn whole(text: &str) -> String {
         let mut joiner = Self::default();
-        joiner.take(text) + &joiner.finish()
+        joiner.push(text) + &joiner.finish()
     }
 
     /// What is left of a half that nothing came to.
@@ -149,7 +149,7 @@ pub(super) struct Nesting {
 
 impl Nesting {
     /// Takes the next byte; true when it ends an array or object that lies in no other.
-    pub fn take(&mut self, byte: u8) -> bool {
+    pub fn accept(&mut self, byte: u8) -> bool {
         if self.in_text {
             match byte {
                 _ if self.escaped => self.escaped = false,
@@ -184,7 +184,7 @@ mod tests {
             .iter()
             .map(|piece| {
                 let value = read(&format!("{{\"a\":\"{piece}\"}}")).expect("JSON");
-                joiner.take(value["a"].as_str().expect("a text"))
+                joiner.push(value["a"].as_str().expect("a text"))
             })
             .collect();
         text += &joiner.finish();

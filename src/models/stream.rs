@@ -52,13 +52,13 @@ impl ChatStream {
     /// # Errors
     ///
     /// When they are not what a chat completion is made of, or too many.
-    pub fn take(&mut self, bytes: &[u8], hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    pub fn push(&mut self, bytes: &[u8], hear: &mut Hear<'_>) -> Result<(), ChatError> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > BODY_BYTES {
             return Err(ChatError::TooLong(BODY_BYTES));
         }
         let answer = &mut self.answer;
-        self.frames.take(bytes, &mut |frame| answer.take(frame, hear))
+        self.frames.push(bytes, &mut |frame| answer.push_frame(frame, hear))
     }
 
     /// Whether nothing more can come that belongs to the answer.
@@ -80,7 +80,7 @@ impl ChatStream {
     pub fn finish(mut self, ending: Ending, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
         let answer = &mut self.answer;
         if !answer.is_done {
-            self.frames.finish(&mut |frame| answer.take(frame, hear))?;
+            self.frames.finish(&mut |frame| answer.push_frame(frame, hear))?;
         }
         answer.flush(hear);
         if !(answer.finish_reason.is_some() || answer.is_done || (answer.is_whole && self.frames.is_plain())) {
@@ -110,17 +110,17 @@ struct Channel {
 }
 
 impl Channel {
-    fn take(&mut self, piece: &str) -> String {
+    fn push(&mut self, piece: &str) -> String {
         // PostgreSQL cannot store the character NUL.
-        let piece = self.joiner.take(piece).replace('\0', "");
+        let piece = self.joiner.push(piece).replace('\0', "");
         self.is_there |= !piece.is_empty();
-        self.sieve.take(&piece)
+        self.sieve.push(&piece)
     }
 
     fn finish(&mut self) -> String {
         let half = self.joiner.finish();
         self.is_there |= !half.is_empty();
-        self.sieve.take(&half) + &self.sieve.finish()
+        self.sieve.push(&half) + &self.sieve.finish()
     }
 }
 
@@ -150,7 +150,7 @@ struct Answer {
 }
 
 impl Answer {
-    fn take(&mut self, frame: Frame<'_>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn push_frame(&mut self, frame: Frame<'_>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
         match frame {
             Frame::Done => self.is_done = true,
             // What comes after the end is of no interest.
@@ -252,7 +252,7 @@ impl Answer {
         let mut bytes = parts.refusal.len();
         let listed = said.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for call in listed.iter().chain(said.get("function_call")).filter_map(Value::as_object) {
-            bytes += self.calls.take(call);
+            bytes += self.calls.push(call);
         }
         self.count(bytes)?;
         Ok(bytes > 0 || !thinking.is_empty() || !parts.text.is_empty())
@@ -263,7 +263,7 @@ impl Answer {
             return Ok(());
         }
         self.count(text.len())?;
-        let piece = if is_thinking { self.thinking.take(text) } else { self.text.take(text) };
+        let piece = if is_thinking { self.thinking.push(text) } else { self.text.push(text) };
         tell(&piece, is_thinking, hear);
         Ok(())
     }

@@ -113,7 +113,7 @@ pub struct ReplayState {
     /// Where nothing happened for long: longer than `skipIdleMs`, or without it than two seconds and
     /// than a fiftieth of the run. The longest 256, in order; empty until they have been looked up.
     pub idle: Vec<IdleStretch>,
-    /// Silences longer than this are shortened to it.
+    /// Idle gaps longer than this are shortened to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub skip_idle_ms: Option<u64>,

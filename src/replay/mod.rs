@@ -11,14 +11,14 @@
 //! Nothing here sends anything: who watches, in which mode, and what happens at the live edge is in
 //! [`crate::ws`].
 
+mod idle_gaps;
 mod pace;
 mod player;
 mod playhead;
 mod range;
-mod silence;
 
+pub use idle_gaps::IdleGaps;
 pub use pace::{Factor, Pace, Speed};
 pub use player::{Next, Options, Player, ReplayError};
 pub use playhead::{Mark, Playhead};
 pub use range::{Point, Range};
-pub use silence::Silences;

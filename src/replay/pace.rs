@@ -1,6 +1,6 @@
 //! The arithmetic of pace: how wall time and played time belong together.
 //!
-//! *Played time* is recorded time with silences shortened: what a replay at speed 1 takes. *Wall
+//! *Played time* is recorded time with idle gaps shortened: what a replay at speed 1 takes. *Wall
 //! time* comes in as an argument, counted from any moment that stays the same.
 
 use std::time::Duration;

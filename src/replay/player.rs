@@ -246,7 +246,7 @@ impl Player {
     ///
     /// When the history is damaged.
     pub fn advance(&mut self) -> Result<Option<StoredEvent>, ReplayError> {
-        let event = self.playhead.take();
+        let event = self.playhead.pop();
         self.fold(event)
     }
 

@@ -29,7 +29,7 @@ pub struct Playhead<Item> {
 }
 
 impl<Item> Playhead<Item> {
-    /// Stands at a revision. Silences longer than `skip_idle` are shortened to it.
+    /// Stands at a revision. Idle gaps longer than `skip_idle` are shortened to it.
     #[must_use]
     pub fn new(speed: Speed, skip_idle: Option<Duration>, revision: Revision, at: Timestamp) -> Self {
         let shown = Mark { revision, at, due: Duration::ZERO };
@@ -69,7 +69,7 @@ impl<Item> Playhead<Item> {
     }
 
     /// Moves on to the next revision, due or not.
-    pub fn take(&mut self) -> Option<Item> {
+    pub fn pop(&mut self) -> Option<Item> {
         let (mark, item) = self.upcoming.pop_front()?;
         self.shown = mark;
         self.sought = mark.at;
@@ -125,7 +125,7 @@ impl<Item> Playhead<Item> {
     /// Pauses and moves on to the next revision.
     pub fn step(&mut self, wall: Duration) -> Option<Item> {
         self.pause(wall);
-        let item = self.take()?;
+        let item = self.pop()?;
         self.pace.set(wall, self.shown.due);
         Some(item)
     }

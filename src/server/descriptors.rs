@@ -9,14 +9,14 @@ const PLENTY: [u64; 2] = [1 << 20, 10_240];
 
 /// Clients that may be there at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct Capacity {
     /// Connections that speak HTTP.
     pub connections: usize,
     /// Those that were upgraded to a `WebSocket`.
     pub sockets: usize,
 }
 
-impl Room {
+impl Capacity {
     /// As much of it as the descriptors allow, after what the server itself and its connections to the
     /// database need.
     pub fn within(self, descriptors: u64, database: u32) -> Self {
@@ -52,11 +52,11 @@ mod tests {
 
     #[test]
     fn clients_share_what_descriptors_there_are() {
-        let wanted = Room { connections: 5_000, sockets: 10_000 };
+        let wanted = Capacity { connections: 5_000, sockets: 10_000 };
         assert_eq!(wanted.within(1 << 20, 20), wanted);
-        assert_eq!(wanted.within(1_024, 20), Room { connections: 292, sockets: 584 });
-        let all = Room { connections: usize::MAX, sockets: usize::MAX };
-        assert_eq!(all.within(1_024, 20), Room { connections: 438, sockets: 438 });
-        assert_eq!(wanted.within(64, 20), Room { connections: 8, sockets: 0 });
+        assert_eq!(wanted.within(1_024, 20), Capacity { connections: 292, sockets: 584 });
+        let all = Capacity { connections: usize::MAX, sockets: usize::MAX };
+        assert_eq!(all.within(1_024, 20), Capacity { connections: 438, sockets: 438 });
+        assert_eq!(wanted.within(64, 20), Capacity { connections: 8, sockets: 0 });
     }
 }

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use accept::HttpLimits;
-use descriptors::Room;
+use descriptors::Capacity;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
-use crate::engine::{Engine, EngineOptions, Means, ServerKinds, Web, WebOptions};
+use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds, Web, WebOptions};
 use crate::http::{AccessOptions, AccessRules, App, BodyLimits, OriginError, router};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
@@ -140,11 +140,11 @@ impl Server {
         );
         let stop = CancellationToken::new();
         tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));
-        let room = room(config);
-        let options = GatewayOptions { sockets: room.sockets, ..GatewayOptions::default() };
+        let capacity = capacity(config);
+        let options = GatewayOptions { sockets: capacity.sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(hub.clone(), storage.clone(), options, stop.clone());
-        let means = Means { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
-        let engine = Engine::start(hub.clone(), ServerKinds::new(means), engine_options(config));
+        let services = NodeServices { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
+        let engine = Engine::start(hub.clone(), ServerKinds::new(services), engine_options(config));
         Ok(Self {
             listener,
             address,
@@ -159,7 +159,7 @@ impl Server {
                 access,
                 bodies: body_limits(config),
             },
-            limits: http_limits(config, room),
+            limits: http_limits(config, capacity),
             stop,
             cluster,
         })
@@ -215,8 +215,8 @@ impl Server {
 }
 
 /// How many clients there is room for, with as many file descriptors as the process may have.
-fn room(config: &ServeConfig) -> Room {
-    let wanted = Room { connections: config.http.max_connections.max(1), sockets: config.max_sockets };
+fn capacity(config: &ServeConfig) -> Capacity {
+    let wanted = Capacity { connections: config.http.max_connections.max(1), sockets: config.max_sockets };
     let descriptors = match descriptors::raise() {
         Ok(descriptors) => descriptors,
         Err(error) => {
@@ -224,21 +224,21 @@ fn room(config: &ServeConfig) -> Room {
             return wanted;
         }
     };
-    let room = wanted.within(descriptors, config.database.database_connections);
-    let Room { connections, sockets } = room;
-    if room == wanted {
+    let capacity = wanted.within(descriptors, config.database.database_connections);
+    let Capacity { connections, sockets } = capacity;
+    if capacity == wanted {
         tracing::info!(descriptors, connections, sockets, "room for clients");
     } else {
         tracing::warn!(descriptors, connections, sockets, "the number of open files leaves room for fewer clients");
     }
-    room
+    capacity
 }
 
-fn http_limits(config: &ServeConfig, room: Room) -> HttpLimits {
+fn http_limits(config: &ServeConfig, capacity: Capacity) -> HttpLimits {
     HttpLimits {
         head: Duration::from_secs_f64(config.http.head_seconds),
         stall: Duration::from_secs_f64(config.http.stall_seconds),
-        connections: room.connections,
+        connections: capacity.connections,
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::decide::digest;
 use super::{
-    ContextValue, Created, Event, Hold, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal,
-    Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, limits,
+    ContextValue, Created, Event, HeldInterval, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
+    PendingSignal, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, limits,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Seen only when a journal was
@@ -343,9 +343,9 @@ impl Session {
 }
 
 /// Stops the clocks of a run at a time.
-pub(super) fn hold(holds: &mut Arc<Vec<Hold>>, from: Timestamp) {
+pub(super) fn hold(holds: &mut Arc<Vec<HeldInterval>>, from: Timestamp) {
     let holds = Arc::make_mut(holds);
-    holds.push(Hold { from, to: None });
+    holds.push(HeldInterval { from, to: None });
     let excess = holds.len().saturating_sub(limits::HOLDS);
     holds.drain(..excess);
 }

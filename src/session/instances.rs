@@ -78,7 +78,7 @@ impl Instances {
     }
 
     /// Takes a change of an instance; `held` is what it was before, if it was.
-    pub(super) fn take(&mut self, held: Option<&NodeStateSnapshot>, new: &NodeStateSnapshot) {
+    pub(super) fn replace(&mut self, held: Option<&NodeStateSnapshot>, new: &NodeStateSnapshot) {
         if let Some(held) = held {
             self.counts.remove(held.status);
         }
@@ -145,7 +145,7 @@ impl Instances {
     /// Checks a summary that was not made by this server against the instances it is of.
     pub(super) fn check<'a>(&self, instances: impl Iterator<Item = &'a NodeStateSnapshot>) -> Result<(), Refusal> {
         let mut counted = Self::of(self.reported.clone());
-        instances.for_each(|instance| counted.take(None, instance));
+        instances.for_each(|instance| counted.replace(None, instance));
         let is_right = (counted.counts, counted.token_usage) == (self.counts, self.token_usage);
         if is_right {
             Ok(())
@@ -186,7 +186,7 @@ impl super::Session {
         let held = self.nodes.get(&id).cloned();
         let Some(shown) = self.nodes.get(&of).cloned() else { return self.put_node(node, moment) };
         let instances = self.instances.entry(of).or_insert_with(|| Instances::of(shown.snapshot.clone()));
-        instances.take(held.as_deref().map(|node| &node.snapshot), &node.snapshot);
+        instances.replace(held.as_deref().map(|node| &node.snapshot), &node.snapshot);
         let summary = instances.summary();
         self.put_node(node, moment);
         self.put_node(Node::new(summary, shown.output).given(shown.input), moment);

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, Driver, GraphDefinition, Hold, Instances, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot,
-    NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId, SessionStatus, Timestamp,
-    limits, validate,
+    ContextValue, Driver, GraphDefinition, HeldInterval, Instances, Moment, Node, NodeCounts, NodeId,
+    NodeStateSnapshot, NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId,
+    SessionStatus, Timestamp, limits, validate,
 };
 
 /// Everything of a state that its `created` event does not already say.
@@ -45,10 +45,10 @@ pub struct Keyframe {
     #[serde(default)]
     signals: BTreeMap<NodeId, PendingSignal>,
     #[serde(default, skip_serializing_if = "no_holds")]
-    holds: Arc<Vec<Hold>>,
+    holds: Arc<Vec<HeldInterval>>,
 }
 
-fn no_holds(holds: &Arc<Vec<Hold>>) -> bool {
+fn no_holds(holds: &Arc<Vec<HeldInterval>>) -> bool {
     holds.is_empty()
 }
 

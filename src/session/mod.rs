@@ -53,7 +53,7 @@ pub use node::{Moment, Node, NodeStateSnapshot, OutputRef, Progress, Retry, Toke
 pub use patch::{nearest_patch, patch_between};
 pub use refusal::Refusal;
 pub use snapshot::{Message, NodeCounts, SessionEntity, SessionSummary, WorkflowSession};
-pub use state::{ContextValue, Hold, Origin, PendingSignal, Session};
+pub use state::{ContextValue, HeldInterval, Origin, PendingSignal, Session};
 pub use status::{NodeStatus, SessionStatus};
 pub use time::Timestamp;
 pub use timeline::{NodeInterval, NodeTimeline, SessionInterval, Timeline, TimelineBuilder};

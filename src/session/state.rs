@@ -40,7 +40,7 @@ pub struct PendingSignal {
 /// last event before an import, until somebody resumed it. None of its clocks goes on meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Hold {
+pub struct HeldInterval {
     pub from: Timestamp,
     /// Absent while it lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -122,7 +122,7 @@ pub struct Session {
     /// Undelivered signals, by suspended node. A node that leaves `suspended` has received its own.
     pub signals: OrdMap<NodeId, Arc<PendingSignal>>,
     /// When the run was held, in order; at most [`limits::HOLDS`](super::limits::HOLDS).
-    pub holds: Arc<Vec<Hold>>,
+    pub holds: Arc<Vec<HeldInterval>>,
 }
 
 impl Session {

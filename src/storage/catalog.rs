@@ -6,7 +6,7 @@ use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow, Postgres, Row};
 use uuid::Uuid;
 
-use super::{Cursor, Page, Storage, StorageError};
+use super::{Page, PageCursor, Storage, StorageError};
 use crate::session::{Agent, AgentFields, GraphDefinition, Group, GroupFields, Timestamp, Workflow, WorkflowFields};
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -19,7 +19,7 @@ pub trait Entity: for<'r> FromRow<'r, PgRow> + Send + Unpin + Sized {
     const COLUMNS: &'static [&'static str];
 
     fn bind<'q>(statement: Statement<'q>, fields: &'q Self::Fields) -> Statement<'q>;
-    fn cursor(&self) -> Cursor;
+    fn cursor(&self) -> PageCursor;
 }
 
 impl Storage {
@@ -78,7 +78,7 @@ impl Storage {
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn entities<E: Entity>(&self, after: Option<Cursor>, limit: u32) -> Result<Page<E>, StorageError> {
+    pub async fn entities<E: Entity>(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<E>, StorageError> {
         let sql = format!(
             "SELECT * FROM {} WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2)
              ORDER BY created_at DESC, id DESC LIMIT $3",
@@ -113,8 +113,8 @@ impl Entity for Group {
         statement.bind(&fields.name).bind(&fields.icon).bind(&fields.system_prompt).bind(&fields.default_agent_ids)
     }
 
-    fn cursor(&self) -> Cursor {
-        Cursor { created_at: self.created_at, id: self.id }
+    fn cursor(&self) -> PageCursor {
+        PageCursor { created_at: self.created_at, id: self.id }
     }
 }
 
@@ -147,8 +147,8 @@ impl Entity for Agent {
             .bind(fields.capabilities.as_ref().map(Json))
     }
 
-    fn cursor(&self) -> Cursor {
-        Cursor { created_at: self.created_at, id: self.id }
+    fn cursor(&self) -> PageCursor {
+        PageCursor { created_at: self.created_at, id: self.id }
     }
 }
 
@@ -176,8 +176,8 @@ impl Entity for Workflow {
         statement.bind(fields.group_id).bind(&fields.name).bind(Json(&fields.graph))
     }
 
-    fn cursor(&self) -> Cursor {
-        Cursor { created_at: self.created_at, id: self.id }
+    fn cursor(&self) -> PageCursor {
+        PageCursor { created_at: self.created_at, id: self.id }
     }
 }
 

@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::forks::USAGE_AT;
 use super::journal::bigint;
 use super::memories::COLUMNS;
-use super::message_line::line_query;
+use super::message_history::history_query;
 use super::usage::{UsageColumns, UsageRow};
-use super::{Cursor, MessageCursor, PlacedMessage, Storage, StorageError};
+use super::{MessageCursor, PageCursor, PlacedMessage, Storage, StorageError};
 use crate::session::{Memory, Revision, SessionId, Timestamp};
 
 /// Bytes of a page, roughly: it ends with the row that reaches them.
@@ -51,7 +51,7 @@ impl Default for PageSize {
 
 impl PageSize {
     /// Takes rows until they have enough bytes, and learns from how many that were.
-    async fn take<T>(
+    async fn read_step<T>(
         &mut self,
         mut rows: impl Stream<Item = sqlx::Result<T>> + Unpin,
         bytes_of: impl Fn(&T) -> usize,
@@ -91,7 +91,7 @@ impl Storage {
         .bind(bigint(up_to))
         .bind(i64::from(size.0))
         .fetch(&self.pool);
-        size.take(rows, |event| event.json.len() + 64).await
+        size.read_step(rows, |event| event.json.len() + 64).await
     }
 
     /// The next messages of the whole line, in order; empty at the end.
@@ -105,8 +105,8 @@ impl Storage {
         after: Option<MessageCursor>,
         size: &mut PageSize,
     ) -> Result<Vec<PlacedMessage>, StorageError> {
-        let query = line_query(session_id, after, size.0);
-        size.take(query.fetch(&self.pool), |placed| placed.message.content.len() + 256).await
+        let query = history_query(session_id, after, size.0);
+        size.read_step(query.fetch(&self.pool), |placed| placed.message.content.len() + 256).await
     }
 
     /// The next memories with their embeddings, of those stored by `before`; empty at the end.
@@ -117,7 +117,7 @@ impl Storage {
     pub async fn export_memories(
         &self,
         session_id: SessionId,
-        after: Option<Cursor>,
+        after: Option<PageCursor>,
         before: Timestamp,
         size: &mut PageSize,
     ) -> Result<Vec<Memory>, StorageError> {
@@ -136,7 +136,7 @@ impl Storage {
         let bytes_of = |WholeMemory(memory): &WholeMemory| {
             memory.content.len() + memory.embedding.as_ref().map_or(0, |numbers| numbers.len() * 4) + 256
         };
-        Ok(size.take(rows, bytes_of).await?.into_iter().map(|WholeMemory(memory)| memory).collect())
+        Ok(size.read_step(rows, bytes_of).await?.into_iter().map(|WholeMemory(memory)| memory).collect())
     }
 
     /// How many messages and memories an export will hold, as it stands now.

@@ -18,7 +18,7 @@ async fn insert_fork(
     revision: Revision,
 ) -> Result<(), StorageError> {
     let fork_id = new.session.id;
-    hold_line(&mut *connection, parent_id).await?;
+    lock_ancestry(&mut *connection, parent_id).await?;
     insert_session(&mut *connection, new).await?;
     sqlx::query(
         "INSERT INTO session_lineage (session_id, depth, ancestor_id, revision)
@@ -134,7 +134,7 @@ pub(super) const USAGE_AT: &str = "
 
 /// Keeps every session of a line from being deleted until the transaction ends. What was deleted
 /// before is an ancestor by itself, which lives as long as somebody descends from it.
-async fn hold_line(connection: &mut PgConnection, parent_id: SessionId) -> Result<(), StorageError> {
+async fn lock_ancestry(connection: &mut PgConnection, parent_id: SessionId) -> Result<(), StorageError> {
     let held: Vec<Uuid> = sqlx::query_scalar(
         "SELECT id FROM sessions
          WHERE id = $1 OR id IN (SELECT ancestor_id FROM session_lineage WHERE session_id = $1)

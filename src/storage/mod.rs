@@ -16,7 +16,7 @@ mod journal;
 mod leases;
 mod link;
 mod memories;
-mod message_line;
+mod message_history;
 mod messages;
 mod notices;
 mod page;
@@ -47,11 +47,11 @@ pub use idempotency::{KeyClaim, KeyedRequest};
 pub use import::{Import, ImportedMessage};
 pub use leases::{Parked, Taken};
 use link::Link;
-use memories::Searchers;
-pub use memories::{MemoryScope, Nearness, NewMemory, Unembedded};
+use memories::SearchPool;
+pub use memories::{MemoryScope, NewMemory, SearchLimits, Unembedded};
 pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 pub use notices::{Listener, Notifier};
-pub use page::{Cursor, Page};
+pub use page::{Page, PageCursor};
 use pool::Pool;
 pub use readiness::Readiness;
 pub use replay::{PageBounds, StoredEvent};
@@ -74,7 +74,7 @@ pub struct Storage {
     /// permit, so whoever gives memories their embeddings misses nothing while busy.
     unembedded: Arc<Notify>,
     /// Apart from the pool, with settings of their own.
-    searchers: Arc<Searchers>,
+    search_pool: Arc<SearchPool>,
     /// Says to other servers which dimension embeddings have here.
     claim: Arc<Claim>,
     tasks: Arc<Tasks>,
@@ -91,7 +91,7 @@ impl Storage {
         Self {
             pool: Pool::new(link.clone(), connections.saturating_sub(searchers), ""),
             unembedded: Arc::default(),
-            searchers: Arc::new(Searchers::new(link, searchers)),
+            search_pool: Arc::new(SearchPool::new(link, searchers)),
             claim: Arc::default(),
             tasks: Arc::default(),
             behind: Arc::default(),
@@ -121,7 +121,7 @@ impl Storage {
     pub async fn close(&self) {
         self.tasks.stop();
         self.claim.release();
-        tokio::join!(self.pool.close(), self.searchers.close());
+        tokio::join!(self.pool.close(), self.search_pool.close());
         if let Some(behind) = self.behind.get() {
             behind.close().await;
         }

@@ -11,17 +11,17 @@ use crate::session::Timestamp;
 pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page begins; `None` on the last.
-    pub next: Option<Cursor>,
+    pub next: Option<PageCursor>,
 }
 
 /// The last row of a page. Opaque to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
+pub struct PageCursor {
     pub created_at: Timestamp,
     pub id: Uuid,
 }
 
-impl Cursor {
+impl PageCursor {
     #[must_use]
     pub fn encode(&self) -> String {
         let mut bytes = [0; 24];
@@ -30,7 +30,7 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// `None` when the text was not made by [`Cursor::encode`].
+    /// `None` when the text was not made by [`PageCursor::encode`].
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -41,7 +41,7 @@ impl Cursor {
 
 impl<T> Page<T> {
     /// Makes a page of `rows` that were asked for with one more than `limit`.
-    pub(super) fn cut(mut rows: Vec<T>, limit: u32, cursor_of: impl Fn(&T) -> Cursor) -> Self {
+    pub(super) fn cut(mut rows: Vec<T>, limit: u32, cursor_of: impl Fn(&T) -> PageCursor) -> Self {
         let limit = limit as usize;
         let more = rows.len() > limit;
         rows.truncate(limit);
@@ -56,9 +56,9 @@ mod tests {
 
     #[test]
     fn a_cursor_survives_its_text_form_and_nothing_else_does() {
-        let cursor = Cursor { created_at: Timestamp::now(), id: Uuid::now_v7() };
-        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
-        assert_eq!(Cursor::decode(&cursor.encode()[1..]), None);
-        assert_eq!(Cursor::decode("%"), None);
+        let cursor = PageCursor { created_at: Timestamp::now(), id: Uuid::now_v7() };
+        assert_eq!(PageCursor::decode(&cursor.encode()), Some(cursor));
+        assert_eq!(PageCursor::decode(&cursor.encode()[1..]), None);
+        assert_eq!(PageCursor::decode("%"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What a replay reads: pages that are bounded in rows and in bytes, and the silences of a run.
+//! What a replay reads: pages that are bounded in rows and in bytes, and the idle gaps of a run.
 
 use std::sync::Arc;
 
@@ -115,7 +115,7 @@ impl Storage {
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn silences(
+    pub async fn idle_gaps(
         &self,
         session_id: SessionId,
         (first, last): (Revision, Revision),
@@ -123,7 +123,7 @@ impl Storage {
         limit: u32,
     ) -> Result<Vec<(Timestamp, Timestamp)>, StorageError> {
         let threshold = PgInterval { months: 0, days: 0, microseconds: threshold_ms.saturating_mul(1_000) };
-        let mut silences: Vec<(DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
+        let mut idle_gaps: Vec<(DateTime<Utc>, DateTime<Utc>)> = sqlx::query_as(
             "SELECT began, ended FROM (
                 SELECT max(at) OVER (ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS began,
                        at AS ended
@@ -137,8 +137,8 @@ impl Storage {
         .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
-        silences.sort_unstable();
-        Ok(silences.into_iter().map(|(from, to)| (from.into(), to.into())).collect())
+        idle_gaps.sort_unstable();
+        Ok(idle_gaps.into_iter().map(|(from, to)| (from.into(), to.into())).collect())
     }
 }
 

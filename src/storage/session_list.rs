@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::memories::containing;
 use super::sessions::{SUMMARY, Summary};
-use super::{Cursor, Page, Storage, StorageError};
+use super::{Page, PageCursor, Storage, StorageError};
 use crate::session::{NodeId, NodeStatus, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
 
 /// Sessions with an error that a search for a text looks through, from the page's beginning on.
@@ -171,7 +171,7 @@ enum Alternative<'a> {
 
 /// The order of every list, and how much of it is read.
 struct Window {
-    after: Option<Cursor>,
+    after: Option<PageCursor>,
     rows: i64,
 }
 
@@ -250,7 +250,7 @@ fn push_node_condition(query: &mut QueryBuilder<Postgres>, node_id: &NodeId, sta
 }
 
 /// Adds the whole query to what `query` begins with.
-fn push_list(query: &mut QueryBuilder<Postgres>, filter: &SessionFilter, after: Option<Cursor>, limit: u32) {
+fn push_list(query: &mut QueryBuilder<Postgres>, filter: &SessionFilter, after: Option<PageCursor>, limit: u32) {
     let page = Window { after, rows: i64::from(limit) + 1 };
     let alternatives = filter.alternatives();
     if alternatives.is_empty() {
@@ -278,7 +278,7 @@ impl Storage {
     pub async fn summaries(
         &self,
         filter: &SessionFilter,
-        after: Option<Cursor>,
+        after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Page<SessionSummary>, StorageError> {
         let mut query = QueryBuilder::new("");
@@ -287,7 +287,7 @@ impl Storage {
         // serve another, so none is kept.
         let rows: Vec<Summary> = query.build_query_as().persistent(false).fetch_all(&self.pool).await?;
         let rows = rows.into_iter().map(|Summary(summary)| summary).collect();
-        Ok(Page::cut(rows, limit, |summary: &SessionSummary| Cursor {
+        Ok(Page::cut(rows, limit, |summary: &SessionSummary| PageCursor {
             created_at: summary.created_at,
             id: summary.id.0,
         }))
@@ -328,7 +328,7 @@ impl Storage {
     pub async fn explain_summaries(
         &self,
         filter: &SessionFilter,
-        after: Option<Cursor>,
+        after: Option<PageCursor>,
         limit: u32,
     ) -> Result<serde_json::Value, StorageError> {
         let mut query = QueryBuilder::new("EXPLAIN (ANALYZE, FORMAT JSON) ");

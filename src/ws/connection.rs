@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::catch_up;
+use super::backfill;
+use super::closing;
 use super::commands::InFlight;
-use super::farewell;
 use super::frames;
 use super::gateway::Gateway;
 use super::list;
@@ -99,7 +99,7 @@ impl Connection {
         connection.list = None;
         connection.replay = None;
         if let Some(code) = code {
-            farewell::close(&connection.socket, code).await;
+            closing::close(&connection.socket, code).await;
         }
     }
 
@@ -151,7 +151,7 @@ impl Connection {
             let woken = self.wait().await;
             let end = match woken {
                 Woken::Message(None) => return None,
-                Woken::Message(Some(Err(error))) => return farewell::explain(&self.socket, &error),
+                Woken::Message(Some(Err(error))) => return closing::explain(&self.socket, &error),
                 Woken::Message(Some(Ok(message))) => {
                     self.pong_due = None;
                     self.receive(message).await
@@ -366,7 +366,7 @@ impl Connection {
                 subscribed.viewer.call_again();
                 continue;
             }
-            match catch_up::move_on(&self.gateway.hub, &subscribed.viewer).await {
+            match backfill::move_on(&self.gateway.hub, &subscribed.viewer).await {
                 Progress::UpToDate => {}
                 Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.call_again(),
                 Progress::NotBefore(time) => subscribed.due = Some(time),

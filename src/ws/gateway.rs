@@ -37,12 +37,12 @@ pub struct Gateway {
     pub(super) stop: CancellationToken,
     pub(super) connections: TaskTracker,
     places: Arc<Semaphore>,
-    /// Looking for the silences of a run reads all of it: few at once, or they would take every
+    /// Looking for the idle gaps of a run reads all of it: few at once, or they would take every
     /// database connection.
     pub(super) searches: Arc<Semaphore>,
 }
 
-/// Runs whose silences are looked for at the same time.
+/// Runs whose idle gaps are looked for at the same time.
 const SEARCHES: usize = 2;
 
 impl Gateway {

@@ -95,7 +95,7 @@ mod tests {
 
     use super::*;
     use crate::session::{NodeCounts, SessionStatus};
-    use crate::storage::Cursor;
+    use crate::storage::PageCursor;
 
     fn summary(number: i64, revision: Revision) -> SessionSummary {
         let at = Timestamp::from_millis(number).expect("a time");
@@ -119,7 +119,7 @@ mod tests {
 
     fn page(numbers: impl IntoIterator<Item = i64>, has_more: bool) -> Page<SessionSummary> {
         let items: Vec<_> = numbers.into_iter().map(|number| summary(number, 1)).collect();
-        let cursor = |last: &SessionSummary| Cursor { created_at: last.created_at, id: last.id.0 };
+        let cursor = |last: &SessionSummary| PageCursor { created_at: last.created_at, id: last.id.0 };
         Page { next: items.last().filter(|_| has_more).map(cursor), items }
     }
 

@@ -18,11 +18,11 @@
 //! every viewer, a `write` that would not block needs no other task to be woken, and an idle viewer
 //! needs no write buffer. Reading (masks, fragments, UTF-8, control frames) is tungstenite's.
 
-mod catch_up;
+mod backfill;
 mod client_stream;
+mod closing;
 mod commands;
 mod connection;
-mod farewell;
 mod frames;
 mod gateway;
 mod list;

@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::socket::Socket;
 use super::streams::Streams;
 use super::viewer::Viewer;
-use crate::hub::{Chunk, ChunkRelay, Head, Hub, HubError, Live, Subscription};
+use crate::hub::{Chunk, ChunkRelay, Head, Hub, HubError, LiveSession, Subscription};
 use crate::session::{Event, Revision, SessionId};
 
 /// Viewers that are served before the task lets others run: some milliseconds of writing. Every
@@ -36,7 +36,7 @@ struct Room {
 /// What a room's task and its visitors share.
 #[derive(Debug)]
 struct Shared {
-    live: Arc<Live>,
+    live: Arc<LiveSession>,
     viewers: Mutex<Vec<Arc<Viewer>>>,
     streams: Arc<Streams>,
     /// A chunk of a message has come.
@@ -81,7 +81,7 @@ impl Rooms {
     pub async fn join(
         &self,
         id: SessionId,
-        make: impl FnOnce(Arc<Live>, Arc<Streams>) -> Viewer,
+        make: impl FnOnce(Arc<LiveSession>, Arc<Streams>) -> Viewer,
     ) -> Result<(Arc<Viewer>, Membership), HubError> {
         let subscription = self.hub.subscribe(id).await?;
         let live = Arc::clone(subscription.live());

@@ -78,7 +78,7 @@ impl Socket {
             Ok(written) => {
                 metrics().sent(written);
                 if written < frame.len() {
-                    outbox.hold(frame.slice(written..));
+                    outbox.buffer(frame.slice(written..));
                     self.wake.notify_one();
                 }
                 Offer::Taken
@@ -101,7 +101,7 @@ impl Socket {
     /// looks at [`Socket::waiting_bytes`] first.
     pub fn send(&self, frames: Bytes) {
         let mut outbox = self.outbox.lock();
-        outbox.hold(frames);
+        outbox.buffer(frames);
         self.drain(&mut outbox);
         if outbox.blocked || outbox.broken {
             self.wake.notify_one();
@@ -160,7 +160,7 @@ impl Socket {
 }
 
 impl Outbox {
-    fn hold(&mut self, frame: Bytes) {
+    fn buffer(&mut self, frame: Bytes) {
         if self.waiting.is_empty() && !self.blocked {
             self.progress = Instant::now();
         }

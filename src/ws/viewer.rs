@@ -12,7 +12,7 @@ use super::frames;
 use super::gateway::metrics;
 use super::socket::{Offer, Socket};
 use super::streams::{Offsets, Streams};
-use crate::hub::{Head, Live, Publication, RecordedFrame};
+use crate::hub::{Head, LiveSession, Publication, RecordedFrame};
 use crate::protocol::{Mode, Subscribe};
 use crate::session::{Event, Message, Recorded, Revision, Session, SessionId};
 
@@ -20,19 +20,19 @@ use crate::session::{Event, Message, Recorded, Revision, Session, SessionId};
 #[derive(Debug)]
 pub(super) struct Viewer {
     socket: Arc<Socket>,
-    live: Arc<Live>,
+    live: Arc<LiveSession>,
     streams: Arc<Streams>,
     mode: Mode,
     wants_messages: bool,
     min_interval: Duration,
     /// Locked while frames are offered; never across an await.
-    cursor: Mutex<Cursor>,
+    cursor: Mutex<ViewerCursor>,
     /// The room's task could not move this viewer on; the connection's task should.
     attention: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Cursor {
+struct ViewerCursor {
     /// The last revision the client holds.
     revision: Revision,
     /// Messages up to this revision have been sent. Never behind `revision`: a message goes before
@@ -59,7 +59,7 @@ pub(super) struct Held {
     pub base: Option<Arc<Session>>,
 }
 
-impl Cursor {
+impl ViewerCursor {
     fn held(&self) -> Held {
         Held { revision: self.revision, messages: self.messages, base: self.base.clone() }
     }
@@ -91,14 +91,14 @@ pub(super) enum Missing {
 struct Busy;
 
 impl Viewer {
-    pub fn new(socket: Arc<Socket>, live: Arc<Live>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
+    pub fn new(socket: Arc<Socket>, live: Arc<LiveSession>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
         let head = Arc::clone(live.head().session());
         let mode = subscribe.mode.unwrap_or_default();
         // A client that claims to be ahead of the server is shown the whole state.
         let held = subscribe.after.filter(|after| *after <= head.revision);
         let is_ahead = subscribe.after.is_some() && held.is_none();
         let up_to_date = held == Some(head.revision);
-        let cursor = Cursor {
+        let cursor = ViewerCursor {
             revision: held.unwrap_or(0),
             messages: held.unwrap_or(if mode == Mode::Events { 0 } else { head.revision }),
             base: (up_to_date && mode != Mode::Events).then_some(head),
@@ -194,7 +194,7 @@ impl Viewer {
         self.offer_end(&mut cursor, head.publication())
     }
 
-    fn offer_tokens(&self, cursor: &mut Cursor) -> Result<(), Busy> {
+    fn offer_tokens(&self, cursor: &mut ViewerCursor) -> Result<(), Busy> {
         for (message_id, offset, frame) in self.streams.missing(&mut cursor.offsets, &self.socket) {
             self.offer(&frame)?;
             cursor.offsets.insert(message_id, offset);
@@ -206,7 +206,7 @@ impl Viewer {
         if self.socket.offer(frame) == Offer::Taken { Ok(()) } else { Err(Busy) }
     }
 
-    fn offer_messages_and_state(&self, cursor: &mut Cursor, publication: &Publication) -> Progress {
+    fn offer_messages_and_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
         let up_to = publication.session().revision;
         if self.wants_messages && cursor.messages < up_to {
             let Some(events) = self.live.events_after(cursor.messages) else {
@@ -221,7 +221,7 @@ impl Viewer {
         self.offer_state(cursor, publication)
     }
 
-    fn offer_message_of(&self, cursor: &mut Cursor, event: &RecordedFrame) -> Result<(), Busy> {
+    fn offer_message_of(&self, cursor: &mut ViewerCursor, event: &RecordedFrame) -> Result<(), Busy> {
         if self.wants_messages
             && let Some(frame) = frames::message(event)
         {
@@ -239,7 +239,7 @@ impl Viewer {
         }
     }
 
-    fn offer_state(&self, cursor: &mut Cursor, publication: &Publication) -> Progress {
+    fn offer_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
         let head = publication.session();
         if cursor.revision >= head.revision && cursor.base.is_some() {
             return Progress::UpToDate;
@@ -270,7 +270,7 @@ impl Viewer {
         Progress::UpToDate
     }
 
-    fn offer_events(&self, cursor: &mut Cursor, head: Revision) -> Progress {
+    fn offer_events(&self, cursor: &mut ViewerCursor, head: Revision) -> Progress {
         if cursor.revision >= head {
             return Progress::UpToDate;
         }
@@ -285,7 +285,7 @@ impl Viewer {
         Progress::UpToDate
     }
 
-    fn offer_event(&self, cursor: &mut Cursor, event: &RecordedFrame) -> Result<(), Busy> {
+    fn offer_event(&self, cursor: &mut ViewerCursor, event: &RecordedFrame) -> Result<(), Busy> {
         let revision = event.recorded().revision;
         if cursor.messages < revision {
             self.offer_message_of(cursor, event)?;
@@ -295,7 +295,7 @@ impl Viewer {
         Ok(())
     }
 
-    fn offer_end(&self, cursor: &mut Cursor, publication: &Publication) -> Progress {
+    fn offer_end(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
         if publication.session().status.is_ended() && !cursor.end_sent {
             if self.offer(&frames::end(publication)).is_err() {
                 return Progress::Blocked;

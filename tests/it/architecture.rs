@@ -142,7 +142,7 @@ fn only_storage_speaks_sql() {
 
 #[test]
 fn imports_are_found_in_all_their_forms() {
-    let code = "use crate::hub::{Hub, Live};\nuse crate::{\n    ws::Gateway,\n    storage::{self, cluster::{Cluster}}, http,\n};\n\
+    let code = "use crate::hub::{Hub, LiveSession};\nuse crate::{\n    ws::Gateway,\n    storage::{self, cluster::{Cluster}}, http,\n};\n\
                 fn f() { crate::engine::run(); mycrate::server::x() }";
     let expected = ["engine", "http", "hub", "storage", "ws"].map(str::to_owned);
     assert_eq!(imports(code), BTreeSet::from(expected));

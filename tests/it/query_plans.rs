@@ -4,7 +4,7 @@
 //! share of the rows. Rows are counted, and not milliseconds, so the machine does not matter.
 
 use relive::session::{NodeStatus, SessionStatus, Timestamp};
-use relive::storage::{Cursor, SessionFilter, SessionText, Storage};
+use relive::storage::{PageCursor, SessionFilter, SessionText, Storage};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
@@ -97,7 +97,7 @@ impl Reads {
 }
 
 /// What is wrong with how a filter is answered, if anything is. A page must have something on it.
-async fn problem(storage: &Storage, filter: &SessionFilter, after: Option<Cursor>) -> Option<String> {
+async fn problem(storage: &Storage, filter: &SessionFilter, after: Option<PageCursor>) -> Option<String> {
     let plan = storage.explain_summaries(filter, after, LIMIT).await.expect("a plan");
     let mut reads = Reads::default();
     reads.add(&plan[0]["Plan"]);
@@ -159,7 +159,7 @@ async fn a_page_of_a_million_sessions_is_read_from_indexes_whatever_the_filter()
         problems.extend(problem(&storage, &filter, None).await);
     }
     for n in [999_500, 700_000, 5_000] {
-        let cursor = Some(Cursor { created_at: second(n), id: Uuid::max() });
+        let cursor = Some(PageCursor { created_at: second(n), id: Uuid::max() });
         problems.extend(problem(&storage, &SessionFilter::default(), cursor).await);
         let group = SessionFilter { group_id: Some(id(1)), ..SessionFilter::default() };
         problems.extend(problem(&storage, &group, cursor).await);

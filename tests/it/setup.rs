@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pgvector::Vector;
-use relive::storage::{MemoryScope, Nearness, SetupError, Storage, StorageError};
+use relive::storage::{MemoryScope, SearchLimits, SetupError, Storage, StorageError};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
@@ -177,7 +177,7 @@ async fn an_index_over_many_memories_is_built_while_others_write_and_search() {
     for storage in [&storage, &other] {
         tokio::time::timeout(Duration::from_secs(20), storage.migrate(LONG)).await.expect("at once").expect("ready");
     }
-    let nearness = Nearness { limit: 3, min_score: None };
+    let nearness = SearchLimits { limit: 3, min_score: None };
     let asked = vec![1.0; LONG as usize];
     let found = storage.nearest_memories(&MemoryScope::default(), &asked, nearness).await.expect("found");
     assert_eq!(found.len(), 3, "a search without the index");

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
-use relive::storage::{MemoryScope, Nearness, Storage, StorageError, connect_options};
+use relive::storage::{MemoryScope, SearchLimits, Storage, StorageError, connect_options};
 
 use crate::harness::{Postgres, eventually};
 
@@ -168,7 +168,7 @@ async fn every_connection_is_encrypted() {
     let writer = storage.writer().await.expect("a writer");
     storage.ping().await.expect("reads");
     // There are no tables here; that is found out on a connection for searches.
-    let nearness = Nearness { limit: 1, min_score: None };
+    let nearness = SearchLimits { limit: 1, min_score: None };
     let searched = storage.nearest_memories(&MemoryScope::default(), &[1.0], nearness).await;
     assert!(!searched.expect_err("no memories").is_transient());
     let all = "SELECT bool_and(ssl) AND count(*) = 5 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)

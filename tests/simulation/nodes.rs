@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use relive::engine::{Attempted, LocalKinds, NodeContext, NodeType, PlanError, Work};
+use relive::engine::{AttemptResult, LocalKinds, NodeContext, NodeType, PlanError, Work};
 use relive::session::{Event, GraphDefinition, GraphNode, NodeId, NodeStatus, SessionId};
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Flaky {
 }
 
 impl NodeType for Flaky {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Attempted> {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
         async {
             let (session, node) = (context.session().id, context.id().clone());
             let attempt = self.begin(session, &node);
@@ -63,9 +63,9 @@ impl NodeType for Flaky {
             let world = self.world.lock();
             let failures = world.database.rows.get(&session).map_or(0, |row| failures_in_a_row(row, &node));
             if failures < self.fails {
-                Attempted::failed(format!("fault in attempt {attempt}"))
+                AttemptResult::failed(format!("fault in attempt {attempt}"))
             } else {
-                Attempted::completed(json!({"attempt": attempt}))
+                AttemptResult::completed(json!({"attempt": attempt}))
             }
         }
         .boxed()

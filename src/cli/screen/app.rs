@@ -105,9 +105,9 @@ impl App {
         }
     }
 
-    pub(super) fn take(&mut self, happened: Happened) {
+    pub(super) fn handle(&mut self, happened: Happened) {
         match happened {
-            Happened::Listed(Ok(frame)) => self.list.take(frame),
+            Happened::Listed(Ok(frame)) => self.list.handle(frame),
             Happened::Lived(Ok(frame)) => self.take_live(frame),
             Happened::Relived(Ok(frame)) => self.take_replay(frame),
             Happened::Listed(Err(error)) | Happened::Lived(Err(error)) | Happened::Relived(Err(error)) => {
@@ -120,13 +120,13 @@ impl App {
     /// Takes in what is there already, so that one drawing shows it all.
     pub(super) fn take_ready(&mut self) {
         while let Some(frame) = self.list_feed.ready() {
-            self.take(Happened::Listed(frame));
+            self.handle(Happened::Listed(frame));
         }
         while let Some(frame) = self.open.as_mut().and_then(|open| open.live.ready()) {
-            self.take(Happened::Lived(frame));
+            self.handle(Happened::Lived(frame));
         }
         while let Some(frame) = self.open.as_mut().and_then(|open| open.replay.as_mut()?.ready()) {
-            self.take(Happened::Relived(frame));
+            self.handle(Happened::Relived(frame));
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) struct ListPage {
 }
 
 impl ListPage {
-    pub(super) fn take(&mut self, frame: ServerFrame) {
+    pub(super) fn handle(&mut self, frame: ServerFrame) {
         match frame {
             ServerFrame::Sessions { sessions, .. } => {
                 self.sessions = sessions;

@@ -69,7 +69,7 @@ async fn show(
                 None => break,
             },
             happened = app.happens() => {
-                app.take(happened);
+                app.handle(happened);
                 app.take_ready();
             }
             Some(answer) = answers.recv() => app.answer(answer),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{End, Ended, NodeContext};
+use super::{AttemptResult, End, NodeContext};
 use crate::engine::node_task::timed_out;
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
@@ -117,7 +117,7 @@ pub(super) async fn ask(
     models: &Models,
     chat: Chat,
     agent_id: Option<String>,
-) -> Result<Answer, Ended> {
+) -> Result<Answer, AttemptResult> {
     let mut said = Said::new(context, agent_id);
     let mut request = models.request(&chat);
     if let Some(members) = request.as_object_mut() {
@@ -130,7 +130,7 @@ pub(super) async fn ask(
     let asking = models.chat(&chat, &mut hear);
     let asked = async { tokio::time::timeout(limit.unwrap_or(Duration::MAX), asking).await };
     let outcome = match context.stop.run_until_cancelled(asked).await {
-        None => return Err(Ended::bare(End::Stopped)),
+        None => return Err(AttemptResult::bare(End::Stopped)),
         Some(Err(_)) => Err(timed_out(limit.unwrap_or_default())),
         Some(Ok(Err(error))) => Err(failure(context, &error)),
         Some(Ok(Ok(reply))) => Ok(reply),
@@ -143,7 +143,7 @@ pub(super) async fn ask(
         Err(error) => {
             let commands = said.commands(None);
             let output = (!said.text.is_empty()).then(|| json!({"text": said.text, "partial": true}));
-            Err(Ended { commands, end: End::Failed { error, output } })
+            Err(AttemptResult { commands, end: End::Failed { error, output } })
         }
     }
 }

@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{End, Ended, NodeContext, NodeType, Work};
+use super::{AttemptResult, End, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::{GraphNode, NodeId, limits};
@@ -107,12 +107,12 @@ fn holds(value: &Value) -> bool {
 }
 
 impl NodeType for Choice {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
-        self.decide(context).map(|decided| decided.map_or_else(Ended::failed, Ended::bare)).boxed()
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
+        self.decide(context).map(|decided| decided.map_or_else(AttemptResult::failed, AttemptResult::bare)).boxed()
     }
 
     fn work(&self) -> Work {
-        Work::Pass
+        Work::Structural
     }
 
     fn decides(&self) -> bool {

@@ -140,7 +140,7 @@ async fn watch_over(
             () = stop.cancelled() => return Ending::Stopped,
             limit = &mut deadline => return Ending::TimedOut(limit),
             count = group.output.read(&mut chunk), if open => match count {
-                Ok(count) if count > 0 => report(output.take(&chunk[..count])),
+                Ok(count) if count > 0 => report(output.push(&chunk[..count])),
                 _ => open = false,
             },
             status = group.child.wait() => return Ending::Exited(status),
@@ -152,7 +152,7 @@ async fn read(group: &mut Group, output: &mut Output, report: &impl Fn(Option<Pr
     let mut chunk = [0; 8 * 1024];
     match group.output.read(&mut chunk).await {
         Ok(count) if count > 0 => {
-            report(output.take(&chunk[..count]));
+            report(output.push(&chunk[..count]));
             true
         }
         _ => false,

@@ -176,7 +176,7 @@ impl NodeContext {
         let mut offer = |name: &str, value: &dyn Fn() -> Option<Value>| {
             let value = references.has(name).then(value).flatten();
             value.map(|value| {
-                let taken = self.budget.take(templates::weight(&value));
+                let taken = self.budget.charge(templates::weight(&value));
                 scope.insert(name.to_owned(), value);
                 taken.map_err(|error| error.to_string())
             })
@@ -226,7 +226,7 @@ impl NodeContext {
             }
             if held.output.is_some() {
                 let output = self.output(&id).await?;
-                self.budget.take(templates::weight(&output)).map_err(|error| error.to_string())?;
+                self.budget.charge(templates::weight(&output)).map_err(|error| error.to_string())?;
                 shown["output"] = output.as_ref().clone();
             }
             nodes.insert(id.to_string(), shown);

@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::ask::{Voice, ask};
-use super::means::{Means, told};
-use super::{Ended, NodeContext, NodeType, Work};
+use super::services::{NodeServices, told};
+use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::{GraphNode, Message, NodeId};
@@ -28,7 +28,7 @@ const INSTRUCTIONS: &str = "You condense the earlier rounds of a discussion for 
 /// The rounds of a run so far, made short.
 #[derive(Debug)]
 pub struct ContextSynth {
-    means: Arc<Means>,
+    services: Arc<NodeServices>,
     max_recent_rounds: usize,
     /// Whether a model condenses what is older; otherwise its end is kept.
     by_model: bool,
@@ -36,7 +36,7 @@ pub struct ContextSynth {
 }
 
 impl ContextSynth {
-    pub fn read(node: &GraphNode, means: &Arc<Means>) -> Result<Self, PlanError> {
+    pub fn read(node: &GraphNode, services: &Arc<NodeServices>) -> Result<Self, PlanError> {
         let own = Properties::of(node);
         let by = own.read("mode", "model or trim", |value| match value.as_str()? {
             "model" => Some(true),
@@ -44,11 +44,16 @@ impl ContextSynth {
             _ => None,
         })?;
         let max_recent_rounds = own.count("maxRecentRounds", 1_000)?.unwrap_or(2) as usize;
-        Ok(Self { means: Arc::clone(means), max_recent_rounds, by_model: by.unwrap_or(true), voice: Voice::read(own)? })
+        Ok(Self {
+            services: Arc::clone(services),
+            max_recent_rounds,
+            by_model: by.unwrap_or(true),
+            voice: Voice::read(own)?,
+        })
     }
 
-    async fn condense(&self, context: &NodeContext) -> Result<Ended, Ended> {
-        let messages = self.messages(context).await.map_err(Ended::failed)?;
+    async fn condense(&self, context: &NodeContext) -> Result<AttemptResult, AttemptResult> {
+        let messages = self.messages(context).await.map_err(AttemptResult::failed)?;
         let rounds = by_round(&messages);
         let (earlier, recent) = rounds.split_at(rounds.len().saturating_sub(self.max_recent_rounds));
         let (earlier_text, recent_text) = (written(context, earlier), written(context, recent));
@@ -57,7 +62,7 @@ impl ContextSynth {
         } else if self.by_model {
             let user = last(&earlier_text, EARLIER);
             let chat = self.voice.clone().chat(Some(INSTRUCTIONS.to_owned()), user, false);
-            let answer = ask(context, &self.means.models, chat, None).await?;
+            let answer = ask(context, &self.services.models, chat, None).await?;
             (answer.text, answer.commands)
         } else {
             (last(&earlier_text, CONDENSED), Vec::new())
@@ -67,7 +72,7 @@ impl ContextSynth {
         let text = parts.collect::<Vec<_>>().join("\n\n");
         let output = json!({"text": text, "summary": summary, "recent": recent_text, "rounds": rounds.len(),
                             "condensedRounds": earlier.len()});
-        Ok(Ended::completed(output).with(commands))
+        Ok(AttemptResult::completed(output).with(commands))
     }
 
     /// What was said so far, the node's own summaries and all thinking left out.
@@ -76,7 +81,7 @@ impl ContextSynth {
         let (mut messages, mut after) = (Vec::new(), None);
         loop {
             let (filter, order) = (MessageFilter::default(), MessageOrder::NewestFirst);
-            let page = self.means.storage.messages(id, &filter, order, after, PAGE).await;
+            let page = self.services.storage.messages(id, &filter, order, after, PAGE).await;
             let page = page.map_err(|error| told(&error))?;
             let last = page.last().map(PlacedMessage::cursor);
             let is_last = page.len() < PAGE as usize;
@@ -124,7 +129,7 @@ fn last(text: &str, characters: usize) -> String {
 }
 
 impl NodeType for ContextSynth {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
         self.condense(context).map(|ended| ended.unwrap_or_else(|ended| ended)).boxed()
     }
 

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::{End, Ended, NodeContext, NodeType, Wait, Wake, Work};
+use super::{AttemptResult, End, NodeContext, NodeType, Wait, Wake, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::{Properties, seconds};
 use crate::session::GraphNode;
@@ -27,24 +27,24 @@ impl Delay {
 }
 
 impl NodeType for Delay {
-    fn run<'a>(&'a self, _: &'a NodeContext) -> BoxFuture<'a, Ended> {
-        async { Ended::bare(End::Waits) }.boxed()
+    fn run<'a>(&'a self, _: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
+        async { AttemptResult::bare(End::Waits) }.boxed()
     }
 
     fn work(&self) -> Work {
-        Work::Pass
+        Work::Structural
     }
 
     fn wait(&self) -> Option<Wait> {
         Some(Wait { due: Some(self.time), suspended: false })
     }
 
-    fn wake<'a>(&'a self, _: &'a NodeContext, wake: Wake) -> BoxFuture<'a, Ended> {
+    fn wake<'a>(&'a self, _: &'a NodeContext, wake: Wake) -> BoxFuture<'a, AttemptResult> {
         async move {
             match wake {
-                Wake::Due => Ended::completed(json!({"seconds": self.time.as_secs_f64()})),
+                Wake::Due => AttemptResult::completed(json!({"seconds": self.time.as_secs_f64()})),
                 // A delay takes no signals; it goes on.
-                Wake::Signal { .. } => Ended::bare(End::Waits),
+                Wake::Signal { .. } => AttemptResult::bare(End::Waits),
             }
         }
         .boxed()

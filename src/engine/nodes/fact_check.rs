@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::ask::{Voice, ask, json_in};
 use super::context::as_text;
-use super::means::Means;
 use super::score::score_of;
-use super::{End, Ended, NodeContext, NodeType, Work};
+use super::services::NodeServices;
+use super::{AttemptResult, End, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::{GraphNode, check_json};
@@ -22,7 +22,7 @@ const INSTRUCTIONS: &str = "You verify claims. Judge how well the claim is suppo
 /// Verifies what it is given, or what the nodes before it put out.
 #[derive(Debug)]
 pub struct FactCheck {
-    means: Arc<Means>,
+    services: Arc<NodeServices>,
     claim: Option<Value>,
     sources: Option<Value>,
     /// The least score, from 0 to 1.
@@ -33,14 +33,14 @@ pub struct FactCheck {
 }
 
 impl FactCheck {
-    pub fn read(node: &GraphNode, means: &Arc<Means>) -> Result<Self, PlanError> {
+    pub fn read(node: &GraphNode, services: &Arc<NodeServices>) -> Result<Self, PlanError> {
         let own = Properties::of(node);
         let threshold = own.number("threshold")?.unwrap_or(0.7);
         if !(0.0..=1.0).contains(&threshold) {
             return Err(own.wrong("threshold", "a number from 0 to 1"));
         }
         Ok(Self {
-            means: Arc::clone(means),
+            services: Arc::clone(services),
             claim: own.template("claim")?,
             sources: own.template("sources")?,
             threshold,
@@ -49,18 +49,18 @@ impl FactCheck {
         })
     }
 
-    async fn check(&self, context: &NodeContext) -> Result<Ended, Ended> {
-        let claim = self.claim(context).await.map_err(Ended::failed)?;
+    async fn check(&self, context: &NodeContext) -> Result<AttemptResult, AttemptResult> {
+        let claim = self.claim(context).await.map_err(AttemptResult::failed)?;
         let mut user = format!("Claim:\n{claim}");
         if let Some(sources) = &self.sources {
             user += "\n\nSources:\n";
-            user += &context.text("sources", sources).await.map_err(Ended::failed)?;
+            user += &context.text("sources", sources).await.map_err(AttemptResult::failed)?;
         }
         let chat = self.voice.clone().chat(Some(INSTRUCTIONS.to_owned()), user, true);
-        let answer = ask(context, &self.means.models, chat, None).await?;
+        let answer = ask(context, &self.services.models, chat, None).await?;
         let verdict = json_in(&answer.text).unwrap_or_else(|| json!({"text": answer.text}));
         let Some(score) = score_of(&verdict).map(|score| score.clamp(0.0, 1.0)) else {
-            return Err(Ended::failed("the model's verdict holds no score").with(answer.commands));
+            return Err(AttemptResult::failed("the model's verdict holds no score").with(answer.commands));
         };
         let passed = score >= self.threshold;
         let explanation = Some(&verdict["explanation"]).filter(|said| check_json("explanation", said).is_ok());
@@ -68,9 +68,9 @@ impl FactCheck {
                             "explanation": explanation, "model": answer.reply.model});
         if self.required && !passed {
             let error = format!("the claim scored {score}, less than {}", self.threshold);
-            return Err(Ended { commands: answer.commands, end: End::Failed { error, output: Some(output) } });
+            return Err(AttemptResult { commands: answer.commands, end: End::Failed { error, output: Some(output) } });
         }
-        Ok(Ended::completed(output).with(answer.commands))
+        Ok(AttemptResult::completed(output).with(answer.commands))
     }
 
     async fn claim(&self, context: &NodeContext) -> Result<String, String> {
@@ -88,7 +88,7 @@ impl FactCheck {
 }
 
 impl NodeType for FactCheck {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
         self.check(context).map(|ended| ended.unwrap_or_else(|ended| ended)).boxed()
     }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Map, Value, json};
 
 use super::context::as_text;
-use super::{End, Ended, NodeContext, NodeType, Wait, Wake, Work};
+use super::{AttemptResult, End, NodeContext, NodeType, Wait, Wake, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::{Command, GraphNode, MessageRole, Timestamp};
@@ -40,8 +40,8 @@ impl HumanReview {
         })
     }
 
-    async fn ask(&self, context: &NodeContext) -> Result<Ended, String> {
-        let Some(prompt) = &self.prompt else { return Ok(Ended::bare(End::Waits)) };
+    async fn ask(&self, context: &NodeContext) -> Result<AttemptResult, String> {
+        let Some(prompt) = &self.prompt else { return Ok(AttemptResult::bare(End::Waits)) };
         let content = as_text(&context.fill("prompt", prompt).await?);
         let message = Command::AddMessage {
             message_id: None,
@@ -53,13 +53,13 @@ impl HumanReview {
             is_thinking: None,
             token_count: None,
         };
-        Ok(Ended::bare(End::Waits).with(vec![message]))
+        Ok(AttemptResult::bare(End::Waits).with(vec![message]))
     }
 
     /// Anything but a decision leaves the review as it is: nobody approves by accident.
-    fn answer(&self, payload: &Value, at: Timestamp) -> Ended {
+    fn answer(&self, payload: &Value, at: Timestamp) -> AttemptResult {
         let Ok(Decision { action, reviewer, data }) = Decision::read(payload, self.allow_skip) else {
-            return Ended::bare(End::Waits);
+            return AttemptResult::bare(End::Waits);
         };
         let reviewer = reviewer.map(short);
         let (review, decided) = (&payload["review"], at);
@@ -68,24 +68,26 @@ impl HumanReview {
         match action {
             "reject" => {
                 let error = reviewer.map_or("rejected".to_owned(), |reviewer| format!("rejected by {reviewer}"));
-                Ended::bare(End::Failed { error, output: Some(output) })
+                AttemptResult::bare(End::Failed { error, output: Some(output) })
             }
             "modify" => {
                 let proposal = data.filter(|_| self.updates_proposal).cloned();
                 let commands = proposal.into_iter().map(|proposal| Command::SetProposal { proposal }).collect();
-                Ended::completed(output).with(commands)
+                AttemptResult::completed(output).with(commands)
             }
-            _ => Ended::completed(output),
+            _ => AttemptResult::completed(output),
         }
     }
 
-    fn nobody(&self) -> Ended {
+    fn nobody(&self) -> AttemptResult {
         let minutes = self.timeout.unwrap_or_default().as_secs_f64() / 60.0;
         if self.allow_skip {
             let at = Timestamp::now();
-            return Ended::completed(json!({"action": "skip", "reason": "nobody decided in time", "decidedAt": at}));
+            return AttemptResult::completed(
+                json!({"action": "skip", "reason": "nobody decided in time", "decidedAt": at}),
+            );
         }
-        Ended::failed(format!("nobody decided within {minutes} minutes"))
+        AttemptResult::failed(format!("nobody decided within {minutes} minutes"))
     }
 }
 
@@ -138,12 +140,12 @@ fn short(text: &str) -> String {
 }
 
 impl NodeType for HumanReview {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
-        async { self.ask(context).await.unwrap_or_else(Ended::failed) }.boxed()
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
+        async { self.ask(context).await.unwrap_or_else(AttemptResult::failed) }.boxed()
     }
 
     fn work(&self) -> Work {
-        Work::Pass
+        Work::Structural
     }
 
     fn wait(&self) -> Option<Wait> {
@@ -154,7 +156,7 @@ impl NodeType for HumanReview {
         Decision::read(payload, self.allow_skip).map(drop)
     }
 
-    fn wake<'a>(&'a self, _: &'a NodeContext, wake: Wake) -> BoxFuture<'a, Ended> {
+    fn wake<'a>(&'a self, _: &'a NodeContext, wake: Wake) -> BoxFuture<'a, AttemptResult> {
         async move {
             match wake {
                 Wake::Signal { payload, at } => self.answer(&payload, at),

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::ask::{Voice, ask};
 use super::context::as_text;
-use super::means::Means;
-use super::{Ended, NodeContext, NodeType, Work};
+use super::services::NodeServices;
+use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::GraphNode;
@@ -18,7 +18,7 @@ use crate::session::GraphNode;
 /// A question to a model.
 #[derive(Debug)]
 pub struct Llm {
-    means: Arc<Means>,
+    services: Arc<NodeServices>,
     /// Without one: the proposal, and what the nodes before said.
     prompt: Option<Value>,
     system: Option<Value>,
@@ -37,11 +37,11 @@ enum Persona {
 }
 
 impl Llm {
-    pub fn read(node: &GraphNode, means: &Arc<Means>) -> Result<Self, PlanError> {
+    pub fn read(node: &GraphNode, services: &Arc<NodeServices>) -> Result<Self, PlanError> {
         let own = Properties::of(node);
         let persona = if node.kind == "agent" { persona(own)? } else { Persona::Nobody };
         Ok(Self {
-            means: Arc::clone(means),
+            services: Arc::clone(services),
             prompt: own.template("prompt")?,
             system: own.template("system")?,
             voice: Voice::read(own)?,
@@ -50,21 +50,21 @@ impl Llm {
         })
     }
 
-    async fn ask(&self, context: &NodeContext) -> Result<Ended, Ended> {
-        let (persona, agent_id, voice) = self.speaker(context).await.map_err(Ended::failed)?;
-        let system = self.system(context, persona).await.map_err(Ended::failed)?;
-        let user = self.user(context).await.map_err(Ended::failed)?;
+    async fn ask(&self, context: &NodeContext) -> Result<AttemptResult, AttemptResult> {
+        let (persona, agent_id, voice) = self.speaker(context).await.map_err(AttemptResult::failed)?;
+        let system = self.system(context, persona).await.map_err(AttemptResult::failed)?;
+        let user = self.user(context).await.map_err(AttemptResult::failed)?;
         let chat = voice.chat(system, user, self.json);
-        let answer = ask(context, &self.means.models, chat, agent_id).await?;
+        let answer = ask(context, &self.services.models, chat, agent_id).await?;
         let output = answer.output();
-        Ok(Ended::completed(output).with(answer.commands))
+        Ok(AttemptResult::completed(output).with(answer.commands))
     }
 
     /// The persona, the speaker's id, and the voice.
     async fn speaker(&self, context: &NodeContext) -> Result<(Option<String>, Option<String>, Voice), String> {
         let Persona::Agent { id, prompt } = &self.persona else { return Ok((None, None, self.voice.clone())) };
         let agent = match id {
-            Some(id) => self.means.agent(*id).await?,
+            Some(id) => self.services.agent(*id).await?,
             None => None,
         };
         match (agent, id, prompt) {
@@ -84,7 +84,7 @@ impl Llm {
     /// The group's prompt, the persona, and the node's own, as far as there are any.
     async fn system(&self, context: &NodeContext, persona: Option<String>) -> Result<Option<String>, String> {
         let group = match context.session().origin.group_id {
-            Some(id) => self.means.group(id).await?.and_then(|group| group.fields.system_prompt),
+            Some(id) => self.services.group(id).await?.and_then(|group| group.fields.system_prompt),
             None => None,
         };
         let own = match &self.system {
@@ -127,7 +127,7 @@ fn persona(own: Properties<'_>) -> Result<Persona, PlanError> {
 }
 
 impl NodeType for Llm {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
         self.ask(context).map(|ended| ended.unwrap_or_else(|ended| ended)).boxed()
     }
 

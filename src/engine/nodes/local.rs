@@ -8,7 +8,7 @@ use super::command::{CommandNode, CommandSpec};
 use super::delay::Delay;
 use super::human_review::HumanReview;
 use super::loop_node::LoopNode;
-use super::pass::Pass;
+use super::structural::Structural;
 use crate::engine::plan::{Kinds, PlanError};
 use crate::session::{GraphDefinition, GraphNode};
 
@@ -36,7 +36,7 @@ impl Kinds for LocalKinds {
 /// The types that run anywhere.
 pub(super) fn shape(node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>> {
     Some(match node.kind.as_str() {
-        "start" | "end" | "parallel" | "sequence" => Pass::read(node).map(|node| Arc::new(node) as _),
+        "start" | "end" | "parallel" | "sequence" => Structural::read(node).map(|node| Arc::new(node) as _),
         GraphDefinition::LOOP => LoopNode::read(node).map(|node| Arc::new(node) as _),
         "switch" => Choice::read_switch(node).map(|node| Arc::new(node) as _),
         "if" => Choice::read_if(node).map(|node| Arc::new(node) as _),

@@ -6,12 +6,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::means::Means;
-use super::{Ended, NodeContext, NodeType};
+use super::services::NodeServices;
+use super::{AttemptResult, NodeContext, NodeType};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::GraphNode;
-use crate::storage::{MemoryScope, Nearness};
+use crate::storage::{MemoryScope, SearchLimits};
 
 /// Characters of a text that is searched for.
 const QUERY: usize = 8_000;
@@ -19,15 +19,15 @@ const QUERY: usize = 8_000;
 /// A search in memories. A session without a group searches its own.
 #[derive(Debug)]
 pub struct MemoryRetrieval {
-    means: Arc<Means>,
+    services: Arc<NodeServices>,
     /// Without one: the proposal.
     query: Option<Value>,
     agent_id: Option<String>,
-    nearness: Nearness,
+    nearness: SearchLimits,
 }
 
 impl MemoryRetrieval {
-    pub fn read(node: &GraphNode, means: &Arc<Means>) -> Result<Self, PlanError> {
+    pub fn read(node: &GraphNode, services: &Arc<NodeServices>) -> Result<Self, PlanError> {
         let own = Properties::of(node);
         let limit = own.count("limit", 100)?.unwrap_or(5).max(1);
         let min_score = own.number("minScore")?;
@@ -35,10 +35,10 @@ impl MemoryRetrieval {
             return Err(own.wrong("minScore", "a number from -1 to 1"));
         }
         Ok(Self {
-            means: Arc::clone(means),
+            services: Arc::clone(services),
             query: own.template("query")?,
             agent_id: own.text("agentId")?,
-            nearness: Nearness { limit, min_score },
+            nearness: SearchLimits { limit, min_score },
         })
     }
 
@@ -52,7 +52,7 @@ impl MemoryRetrieval {
         let group_id = session.origin.group_id;
         let session_id = group_id.is_none().then_some(session.id);
         let scope = MemoryScope { group_id, agent_id: self.agent_id.clone(), session_id };
-        let (found, method) = self.means.memories(&scope, &query, self.nearness).await?;
+        let (found, method) = self.services.memories(&scope, &query, self.nearness).await?;
         let text = found.iter().map(|memory| format!("- {}", memory.content)).collect::<Vec<_>>().join("\n");
         let memories: Vec<Value> = found
             .iter()
@@ -66,7 +66,7 @@ impl MemoryRetrieval {
 }
 
 impl NodeType for MemoryRetrieval {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
-        self.find(context).map(Ended::from).boxed()
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
+        self.find(context).map(AttemptResult::from).boxed()
     }
 }

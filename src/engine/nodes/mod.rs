@@ -4,7 +4,6 @@
 //! never reports a status itself: it says how the attempt ended, and the engine makes that durable
 //! together with whatever else the attempt has to leave behind.
 
-pub(super) mod after;
 mod ask;
 mod body;
 mod choice;
@@ -17,13 +16,14 @@ mod human_review;
 mod llm;
 mod local;
 mod loop_node;
-mod means;
 mod memory_retrieval;
+pub(super) mod on_complete;
 mod output;
-mod pass;
 mod process;
 mod score;
 mod server;
+mod services;
+mod structural;
 mod tool;
 mod vote;
 mod web;
@@ -38,14 +38,14 @@ use crate::session::{Command, NodeId, Timestamp};
 
 pub use context::NodeContext;
 pub use local::LocalKinds;
-pub use means::Means;
 pub use output::KEPT_BYTES;
 pub use server::ServerKinds;
+pub use services::NodeServices;
 pub use web::{Forbidden, Web, WebOptions};
 
 /// How an attempt ended, with what else it leaves behind.
 #[derive(Debug)]
-pub struct Ended {
+pub struct AttemptResult {
     /// Carried out together with the report of the end: all or nothing.
     pub commands: Vec<Command>,
     pub end: End,
@@ -75,7 +75,7 @@ pub enum End {
     Stopped,
 }
 
-impl Ended {
+impl AttemptResult {
     #[must_use]
     pub fn completed(output: Value) -> Self {
         Self { commands: Vec::new(), end: End::Completed(output) }
@@ -98,7 +98,7 @@ impl Ended {
 }
 
 /// An outcome or an error's text, for types that can use `?`.
-impl From<Result<Value, String>> for Ended {
+impl From<Result<Value, String>> for AttemptResult {
     fn from(result: Result<Value, String>) -> Self {
         result.map_or_else(Self::failed, Self::completed)
     }
@@ -125,7 +125,7 @@ pub enum Wake {
 pub enum Work {
     /// Takes no time and does nothing outside: start and end are reported together, and it takes up
     /// none of the places of nodes that work at the same time.
-    Pass,
+    Structural,
     /// Takes a place. Let go of by dropping it, also when its time is up.
     Task,
     /// Takes a place, and heeds [`NodeContext::stop`] and its own time limit itself.
@@ -135,7 +135,7 @@ pub enum Work {
 /// One type of node, with its properties.
 pub trait NodeType: Debug + Send + Sync + 'static {
     /// One attempt.
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended>;
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult>;
 
     fn work(&self) -> Work {
         Work::Task
@@ -157,9 +157,9 @@ pub trait NodeType: Debug + Send + Sync + 'static {
     }
 
     /// Ends a wait, or returns [`End::Waits`] to go on with it.
-    fn wake<'a>(&'a self, context: &'a NodeContext, wake: Wake) -> BoxFuture<'a, Ended> {
+    fn wake<'a>(&'a self, context: &'a NodeContext, wake: Wake) -> BoxFuture<'a, AttemptResult> {
         let _ = (context, wake);
-        Box::pin(async { Ended::completed(Value::Null) })
+        Box::pin(async { AttemptResult::completed(Value::Null) })
     }
 
     /// Whether attempts decide which of the next nodes follow.

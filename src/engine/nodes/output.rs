@@ -27,7 +27,7 @@ pub struct Output {
 
 impl Output {
     /// Takes the next bytes and answers the last progress reported in them.
-    pub fn take(&mut self, mut bytes: &[u8]) -> Option<Progress> {
+    pub fn push(&mut self, mut bytes: &[u8]) -> Option<Progress> {
         let mut progress = None;
         while !bytes.is_empty() {
             let room = LINE_BYTES - self.line.len();
@@ -116,7 +116,7 @@ mod tests {
     fn all(chunks: &[&[u8]]) -> (String, u64) {
         let mut output = Output::default();
         for chunk in chunks {
-            output.take(chunk);
+            output.push(chunk);
         }
         output.finish();
         output.text()
@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn progress_lines_are_taken_out_wherever_the_chunks_break() {
         let mut output = Output::default();
-        assert_eq!(output.take(b"one\n::prog"), None);
-        assert_eq!(output.take(b"ress 0.25\n::progress 0.5\ntwo"), Progress::new(0.5));
+        assert_eq!(output.push(b"one\n::prog"), None);
+        assert_eq!(output.push(b"ress 0.25\n::progress 0.5\ntwo"), Progress::new(0.5));
         output.finish();
         assert_eq!(output.text(), ("one\ntwo".to_owned(), 0));
         assert_eq!(output.last_line(), "two");

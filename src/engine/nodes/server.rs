@@ -7,24 +7,24 @@ use super::context_synth::ContextSynth;
 use super::fact_check::FactCheck;
 use super::llm::Llm;
 use super::local::shape;
-use super::means::Means;
 use super::memory_retrieval::MemoryRetrieval;
+use super::services::NodeServices;
 use super::tool::Tool;
 use super::vote::Vote;
 use crate::engine::plan::{Kinds, Plan, PlanError};
 use crate::models::ChatError;
 use crate::session::GraphNode;
 
-/// Everything that shapes a graph, and what needs the server's means.
+/// Everything that shapes a graph, and what needs the server's services.
 #[derive(Clone, Debug)]
 pub struct ServerKinds {
-    means: Arc<Means>,
+    services: Arc<NodeServices>,
 }
 
 impl ServerKinds {
     #[must_use]
-    pub fn new(means: Means) -> Self {
-        Self { means: Arc::new(means) }
+    pub fn new(services: NodeServices) -> Self {
+        Self { services: Arc::new(services) }
     }
 }
 
@@ -51,25 +51,25 @@ impl Kinds for ServerKinds {
     }
 
     fn read(&self, node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>> {
-        let means = &self.means;
+        let services = &self.services;
         Some(match node.kind.as_str() {
-            "agent" | "llm" => Llm::read(node, means).map(|node| Arc::new(node) as _),
-            "tool" => Tool::read(node, means).map(|node| Arc::new(node) as _),
+            "agent" | "llm" => Llm::read(node, services).map(|node| Arc::new(node) as _),
+            "tool" => Tool::read(node, services).map(|node| Arc::new(node) as _),
             "vote" => Vote::read(node).map(|node| Arc::new(node) as _),
-            "fact_check" => FactCheck::read(node, means).map(|node| Arc::new(node) as _),
-            "memory_retrieval" => MemoryRetrieval::read(node, means).map(|node| Arc::new(node) as _),
-            "context_synth" => ContextSynth::read(node, means).map(|node| Arc::new(node) as _),
+            "fact_check" => FactCheck::read(node, services).map(|node| Arc::new(node) as _),
+            "memory_retrieval" => MemoryRetrieval::read(node, services).map(|node| Arc::new(node) as _),
+            "context_synth" => ContextSynth::read(node, services).map(|node| Arc::new(node) as _),
             _ => return shape(node),
         })
     }
 
     fn check_means(&self, plan: &Plan) -> Result<(), String> {
         let kind = |node| plan.graph.nodes.get(node).map(|node| node.kind.as_str()).unwrap_or_default();
-        if let Some(node) = plan.needs_model().filter(|_| !self.means.models.are_there()) {
+        if let Some(node) = plan.needs_model().filter(|_| !self.services.models.are_there()) {
             return Err(format!("node '{node}' ({}) asks a model: {}", kind(node), ChatError::NoEndpoint));
         }
         let tool = plan.graph.nodes.values().find(|node| node.kind == "tool");
-        if let Some(node) = tool.filter(|_| !self.means.web.is_there()) {
+        if let Some(node) = tool.filter(|_| !self.services.web.is_there()) {
             return Err(format!(
                 "node '{}' (tool) makes a request, and tools may reach no host here; set RELIVE_TOOL_HOSTS to those they may",
                 node.id

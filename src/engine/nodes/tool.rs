@@ -10,8 +10,8 @@ use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 
 use super::context::as_text;
-use super::means::Means;
-use super::{End, Ended, NodeContext, NodeType, body};
+use super::services::NodeServices;
+use super::{AttemptResult, End, NodeContext, NodeType, body};
 use crate::endpoint::{self, Secrets};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
@@ -28,7 +28,7 @@ const OWN_HEADERS: [&str; 5] = ["host", "content-length", "transfer-encoding", "
 /// A request whose every part is a template.
 #[derive(Debug)]
 pub struct Tool {
-    means: Arc<Means>,
+    services: Arc<NodeServices>,
     method: Method,
     url: Value,
     headers: Option<Value>,
@@ -40,7 +40,7 @@ pub struct Tool {
 }
 
 impl Tool {
-    pub fn read(node: &GraphNode, means: &Arc<Means>) -> Result<Self, PlanError> {
+    pub fn read(node: &GraphNode, services: &Arc<NodeServices>) -> Result<Self, PlanError> {
         let own = Properties::of(node);
         let method = own.read("method", "an HTTP method", |value| {
             let name = value.as_str()?.to_ascii_uppercase();
@@ -52,7 +52,7 @@ impl Tool {
         }
         let max_bytes = own.count("maxBytes", MOST_BYTES)?.unwrap_or(BYTES);
         Ok(Self {
-            means: Arc::clone(means),
+            services: Arc::clone(services),
             method: method.unwrap_or(Method::GET),
             url: own.template("url")?.ok_or_else(|| own.wrong("url", "an http or https address"))?,
             headers,
@@ -62,7 +62,7 @@ impl Tool {
         })
     }
 
-    async fn request(&self, context: &NodeContext) -> Result<Ended, String> {
+    async fn request(&self, context: &NodeContext) -> Result<AttemptResult, String> {
         let (request, secrets) = self.prepare(context).await?;
         // Without a limit of the node's own; with one, the engine drops the request when it is over.
         let limit = context.policy().timeout.map_or(TIMEOUT, |_| Duration::MAX);
@@ -74,7 +74,7 @@ impl Tool {
     async fn prepare(&self, context: &NodeContext) -> Result<(RequestBuilder, Secrets), String> {
         let url = context.text("url", &self.url).await?;
         let url: Url = url.trim().parse().map_err(|error| format!("the url cannot be understood: {error}"))?;
-        let client = self.means.web.client(&url).map_err(|forbidden| forbidden.to_string())?;
+        let client = self.services.web.client(&url).map_err(|forbidden| forbidden.to_string())?;
         let mut secrets = endpoint::in_url(&url);
         let mut input = json!({"method": self.method.as_str(), "url": endpoint::shown_url(&url)});
         let mut request = client.request(self.method.clone(), url);
@@ -90,7 +90,7 @@ impl Tool {
                 request = request.header(name, value);
             }
         }
-        let secrets = Secrets::new(secrets.iter().map(String::as_str)).and(&self.means.models.secrets());
+        let secrets = Secrets::new(secrets.iter().map(String::as_str)).and(&self.services.models.secrets());
         if let Some(body) = &self.body {
             let body = context.fill("body", body).await?;
             input["body"] = body.clone();
@@ -103,7 +103,7 @@ impl Tool {
         Ok((request, secrets))
     }
 
-    async fn answer(&self, request: RequestBuilder, secrets: &Secrets) -> Result<Ended, String> {
+    async fn answer(&self, request: RequestBuilder, secrets: &Secrets) -> Result<AttemptResult, String> {
         let response = request.send().await.map_err(|error| describe(&error, secrets))?;
         let status = response.status();
         let kind = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -129,9 +129,9 @@ impl Tool {
                 words if words.is_empty() => format!("the tool answered with {status}"),
                 words => format!("the tool answered with {status}: {words}"),
             };
-            return Ok(Ended::bare(End::Failed { error, output: Some(output) }));
+            return Ok(AttemptResult::bare(End::Failed { error, output: Some(output) }));
         }
-        Ok(Ended::completed(output))
+        Ok(AttemptResult::completed(output))
     }
 
     /// The body as it is once unpacked, and whether its end was cut off.
@@ -165,7 +165,7 @@ fn describe(error: &reqwest::Error, secrets: &Secrets) -> String {
 }
 
 impl NodeType for Tool {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
-        self.request(context).map(|ended| ended.unwrap_or_else(Ended::failed)).boxed()
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
+        self.request(context).map(|ended| ended.unwrap_or_else(AttemptResult::failed)).boxed()
     }
 }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::score::{choice_of, score_of};
-use super::{Ended, NodeContext, NodeType, Work};
+use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::GraphNode;
@@ -88,12 +88,12 @@ impl Vote {
 }
 
 impl NodeType for Vote {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
-        self.count(context).map(Ended::from).boxed()
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
+        self.count(context).map(AttemptResult::from).boxed()
     }
 
     fn work(&self) -> Work {
-        Work::Pass
+        Work::Structural
     }
 }
 

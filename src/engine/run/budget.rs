@@ -21,7 +21,10 @@ impl Run {
         let Some(reason) = self.excess(&self.link.session()) else { return false };
         self.holding = true;
         tracing::info!(session_id = %self.link.session().id, "paused: the budget is used up");
-        self.send(Purpose::Hold, vec![Command::SetContext { key: BUDGET.to_owned(), value: reason }, Command::Pause]);
+        self.send(
+            Purpose::BudgetPause,
+            vec![Command::SetContext { key: BUDGET.to_owned(), value: reason }, Command::Pause],
+        );
         true
     }
 

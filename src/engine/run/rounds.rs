@@ -57,7 +57,7 @@ impl Rounds {
     }
 
     /// Takes a decision, and says what it changes of the context data.
-    fn take(&mut self, node: &NodeId, round: &Round, attempt: u32, score: Option<f64>) -> Vec<Command> {
+    fn record_round(&mut self, node: &NodeId, round: &Round, attempt: u32, score: Option<f64>) -> Vec<Command> {
         self.loops.retain(|id, _| !round.reset.contains(id));
         let past = LoopPast { rounds: round.rounds, again: round.again };
         self.loops.insert(node.clone(), Decided { past, attempt: Some(attempt) });
@@ -102,7 +102,7 @@ impl Run {
         }
         let mut commands = vec![set_status(node.clone(), NodeStatus::Running, None, None, None)];
         let attempt = self.link.session().nodes.get(&node).and_then(|held| held.snapshot.attempt).unwrap_or(1);
-        commands.extend(self.rounds.take(&node, &round, attempt, score));
+        commands.extend(self.rounds.record_round(&node, &round, attempt, score));
         commands.push(set_status(node.clone(), NodeStatus::Completed, None, None, Some(output)));
         let session = self.link.session();
         // The loop node itself comes last: while it is known as completed, its body is not all reset.

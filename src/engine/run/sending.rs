@@ -27,7 +27,7 @@ pub(super) enum Purpose {
         leave: bool,
     },
     /// The session is paused because its budget is used up.
-    Hold,
+    BudgetPause,
     /// The end the schedule came to; with what had been heard when it was sent.
     End {
         heard: Revision,
@@ -75,7 +75,7 @@ impl Run {
             (_, Err(DriverError::Overtaken)) => self.finish(Err(RunError::Overtaken)),
             (Purpose::Start, Ok(())) => {
                 let session = self.link.session();
-                self.take_up(&session);
+                self.resume(&session);
             }
             (Purpose::Start, Err(DriverError::Refused(why) | DriverError::Unacceptable(why)))
                 if !self.stop.is_cancelled() =>
@@ -88,7 +88,7 @@ impl Run {
             (Purpose::Round { node, .. }, Err(DriverError::Unacceptable(why))) => {
                 self.give_up(format!("node '{node}' failed: what it decided cannot be kept: {why}"));
             }
-            (Purpose::Hold, Err(DriverError::Unacceptable(why))) => {
+            (Purpose::BudgetPause, Err(DriverError::Unacceptable(why))) => {
                 self.give_up(format!("the run's budget is used up, and it cannot be paused for that: {why}"));
             }
             (Purpose::End { .. }, Err(DriverError::Unacceptable(why))) => {

@@ -166,11 +166,11 @@ impl Running {
 
     fn start_with(graph: GraphDefinition, jobs: usize, park_after: Option<Duration>) -> Self {
         let options = RunOptions { parallel: jobs, park_after, crashes: 0 };
-        Self::take_up(Local::new(&graph), options)
+        Self::resume(Local::new(&graph), options)
     }
 
     /// A run from where the session stands.
-    fn take_up(local: Local, options: RunOptions) -> Self {
+    fn resume(local: Local, options: RunOptions) -> Self {
         let graph = local.session().origin.graph.clone().expect("a graph");
         let plan = Arc::new(Plan::new(graph, &LocalKinds { server: "http://test".to_owned() }).expect("a plan"));
         let control = Control::default();

@@ -79,7 +79,7 @@ impl Run {
     }
 
     /// The first timer is due.
-    pub(super) fn ring(&mut self) {
+    pub(super) fn fire_timer(&mut self) {
         match self.timers.take_due() {
             Some(Timer::Wait(node)) if self.waits.contains(&node) => self.time_is_up(&node),
             // A signal is being looked at. If it is no answer, the time is up all the same.

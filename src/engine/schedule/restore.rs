@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{Outcome, Schedule, Signal, Standing, Step};
+use super::{EdgeState, NodeState, Outcome, Schedule, Step};
 use crate::engine::regions::{Frame, Layout, LoopError, WHOLE};
 use crate::session::{GraphDefinition, NodeId};
 
@@ -108,16 +108,16 @@ impl Schedule {
     }
 
     fn take_standings(&mut self, pasts: &[Past]) {
-        self.standing = pasts
+        self.states = pasts
             .iter()
             .map(|past| match past {
-                Past::Waiting => Standing::Waiting,
-                Past::Running => Standing::Running,
-                Past::Ended(_) => Standing::Ended,
+                Past::Waiting => NodeState::Waiting,
+                Past::Running => NodeState::Running,
+                Past::Ended(_) => NodeState::Ended,
             })
             .collect();
-        self.running = self.standing.iter().filter(|standing| **standing == Standing::Running).count();
-        self.waiting = self.standing.iter().filter(|standing| **standing == Standing::Waiting).count();
+        self.running = self.states.iter().filter(|states| **states == NodeState::Running).count();
+        self.waiting = self.states.iter().filter(|states| **states == NodeState::Waiting).count();
     }
 
     /// The innermost loop that goes round with this node in it.
@@ -133,20 +133,20 @@ impl Schedule {
     fn put_signals(&mut self, pasts: &[Past], under_way: &[bool]) {
         for (node, past) in pasts.iter().enumerate() {
             let signal = match past {
-                Past::Ended(Outcome::Completed | Outcome::Left) => Signal::Fired,
-                Past::Ended(Outcome::Skipped) => Signal::Dead,
-                Past::Ended(Outcome::Failed) | Past::Waiting | Past::Running => Signal::Open,
+                Past::Ended(Outcome::Completed | Outcome::Left) => EdgeState::Fired,
+                Past::Ended(Outcome::Skipped) => EdgeState::Dead,
+                Past::Ended(Outcome::Failed) | Past::Waiting | Past::Running => EdgeState::Open,
             };
             for edge in &self.layout.outs[node] {
-                self.signals[*edge] = signal;
+                self.edge_states[*edge] = signal;
             }
             let Some(held) = self.layout.loop_at[node] else { continue };
             let again = self.layout.loops[held].again;
-            self.over[held] = signal != Signal::Open;
+            self.over[held] = signal != EdgeState::Open;
             if under_way[held] {
-                self.signals[again] = Signal::Fired;
-            } else if signal == Signal::Fired {
-                self.signals[again] = Signal::Dead;
+                self.edge_states[again] = EdgeState::Fired;
+            } else if signal == EdgeState::Fired {
+                self.edge_states[again] = EdgeState::Dead;
             }
         }
     }

@@ -284,7 +284,7 @@ impl Known {
             .map_err(|_| TestCaseError::reject("not loops"))
     }
 
-    fn take(&mut self, step: Step) {
+    fn apply_step(&mut self, step: Step) {
         for node in step.start {
             self.pasts.insert(node, Past::Running);
         }
@@ -317,7 +317,7 @@ fn play_restored(
         for node in reset {
             known.pasts.insert(node, Past::Waiting);
         }
-        known.take(step);
+        known.apply_step(step);
         let runs = |(id, past): (&NodeId, &Past)| (*past == Past::Running).then(|| id.clone());
         let running: Vec<NodeId> = known.pasts.iter().filter_map(runs).collect();
         if running.is_empty() {
@@ -347,7 +347,7 @@ fn play_restored(
             }
         }
         if !cut_off {
-            known.take(step);
+            known.apply_step(step);
         }
     }
 }

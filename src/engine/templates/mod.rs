@@ -79,7 +79,7 @@ impl Budget {
     /// # Errors
     ///
     /// [`TemplateError::Failed`] when there are not so many left.
-    pub fn take(&self, bytes: usize) -> Result<(), TemplateError> {
+    pub fn charge(&self, bytes: usize) -> Result<(), TemplateError> {
         let mut left = self.left.lock();
         let rest = left.1.checked_sub(bytes as u64);
         left.1 = rest.unwrap_or_default();

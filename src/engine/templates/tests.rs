@@ -408,7 +408,7 @@ fn all_texts_of_an_attempt_share_one_budget() {
     let scope = json!({"proposal": "x".repeat(500_000)});
     let copies = json!(vec!["{{ proposal }}"; 5_000]);
     assert!(fill(&copies, &scope, &Budget::default()).is_err());
-    assert!(Budget::default().take(1_000_000_000).is_err());
+    assert!(Budget::default().charge(1_000_000_000).is_err());
 }
 
 #[test]

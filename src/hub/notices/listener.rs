@@ -6,26 +6,26 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::notice::Notice;
-use super::{HERE, Shared};
-use crate::hub::catch_up::CatchUp;
+use super::{HEARTBEAT, Shared};
+use crate::hub::remote_sync::RemoteSync;
 use crate::hub::store::{NoticeReceiver, Store};
 use crate::storage::StorageError;
 
 /// How long the first notice may take, which is this server's own.
 const PROBE: Duration = Duration::from_secs(5);
 /// As this server hears itself say that it is here, a longer silence means that it hears nothing.
-const SILENCE: Duration = Duration::from_secs(HERE.as_secs() * 5 / 2);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(HEARTBEAT.as_secs() * 5 / 2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(3);
 
 /// Listens, again and again.
-pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, catch_up: CatchUp) {
+pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync: RemoteSync) {
     let mut retry = FIRST_RETRY;
-    let mut complaint = Complaint::default();
+    let mut warning = WarnOnce::default();
     loop {
         let heard = match store.listen().await {
-            Ok(mut listener) => hear(&shared, &catch_up, &mut *listener).await,
-            Err(error) => Err(Deaf::Refused(error)),
+            Ok(mut listener) => hear(&shared, &remote_sync, &mut *listener).await,
+            Err(error) => Err(ListenError::Refused(error)),
         };
         match heard {
             Ok(error) => {
@@ -33,10 +33,10 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, catch_up: Ca
                 retry = FIRST_RETRY;
             }
             // A database that is away has others to complain of it.
-            Err(Deaf::Refused(error)) if error.is_transient() => {}
-            Err(deaf) => {
+            Err(ListenError::Refused(error)) if error.is_transient() => {}
+            Err(error) => {
                 shared.peers.set_unheard(true);
-                complaint.make(&deaf);
+                warning.make(&error);
             }
         }
         sleep(retry).await;
@@ -46,7 +46,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, catch_up: Ca
 
 /// Why nothing is heard at all.
 #[derive(Debug, thiserror::Error)]
-enum Deaf {
+enum ListenError {
     #[error("{0}")]
     Refused(StorageError),
     #[error("none comes through, as behind a pooler that lends connections for one transaction each")]
@@ -55,15 +55,15 @@ enum Deaf {
 
 /// Said once: the server works without notices, and whoever runs it should know.
 #[derive(Default)]
-struct Complaint {
+struct WarnOnce {
     made: bool,
 }
 
-impl Complaint {
-    fn make(&mut self, deaf: &Deaf) {
+impl WarnOnce {
+    fn make(&mut self, error: &ListenError) {
         if !std::mem::replace(&mut self.made, true) {
             tracing::warn!(
-                reason = %deaf,
+                reason = %error,
                 "no notices from other servers: viewers here see late what other servers on this database commit"
             );
         }
@@ -75,31 +75,35 @@ impl Complaint {
 /// # Errors
 ///
 /// When not one was heard.
-async fn hear(shared: &Shared, catch_up: &CatchUp, listener: &mut dyn NoticeReceiver) -> Result<StorageError, Deaf> {
+async fn hear(
+    shared: &Shared,
+    remote_sync: &RemoteSync,
+    listener: &mut dyn NoticeReceiver,
+) -> Result<StorageError, ListenError> {
     // Not listening until now: what is held may be behind, and so may lists. The others are asked
     // whether they tell of their commits; what they committed before is looked for then.
-    shared.peers.doubt();
-    shared.outbox.here();
-    catch_up.check();
+    shared.peers.mark_stale();
+    shared.outbox.heartbeat();
+    remote_sync.check();
     let mut has_heard = false;
     loop {
-        match timeout(if has_heard { SILENCE } else { PROBE }, listener.next()).await {
+        match timeout(if has_heard { HEARTBEAT_TIMEOUT } else { PROBE }, listener.next()).await {
             Ok(Ok(payload)) => {
                 has_heard = true;
                 shared.peers.set_unheard(false);
-                heed(shared, catch_up, &payload);
+                handle(shared, remote_sync, &payload);
             }
             Ok(Err(error)) => return Ok(error),
             Err(_) if has_heard => return Ok(StorageError::TimedOut),
-            Err(_) => return Err(Deaf::Silence),
+            Err(_) => return Err(ListenError::Silence),
         }
         if shared.peers.expire(Instant::now()) {
-            catch_up.look();
+            remote_sync.look();
         }
     }
 }
 
-fn heed(shared: &Shared, catch_up: &CatchUp, payload: &str) {
+fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
     let Some((from, body)) = Notice::split(payload) else { return };
     if from == shared.me {
         return;
@@ -109,23 +113,23 @@ fn heed(shared: &Shared, catch_up: &CatchUp, payload: &str) {
         return;
     };
     metrics::counter!("relive_notices_received_total").increment(1);
-    if let Some(known) = &notice.here {
+    if let Some(known) = &notice.heartbeat {
         let heard = shared.peers.hear(from, known.contains(&shared.me), Instant::now());
         if heard.answer {
-            shared.outbox.here();
+            shared.outbox.heartbeat();
         }
         if heard.look {
-            catch_up.look();
+            remote_sync.look();
         }
     }
     for summary in notice.deleted {
-        catch_up.deleted(summary);
+        remote_sync.deleted(summary);
     }
     for (id, revision) in notice.changed {
-        catch_up.noticed(id, revision);
+        remote_sync.noticed(id, revision);
     }
-    if notice.everything {
-        catch_up.look();
+    if notice.resync {
+        remote_sync.look();
     }
     if notice.leaves {
         shared.peers.leave(from);

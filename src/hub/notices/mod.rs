@@ -1,7 +1,7 @@
 //! Notices between the servers on one database: that a session was committed, or deleted, elsewhere.
 //!
 //! ```text
-//! commit ─▶ outbox ─▶ sender ─▶ NOTIFY ─▶ listener of every other server ─▶ catch_up ─▶ viewers there
+//! commit ─▶ outbox ─▶ sender ─▶ NOTIFY ─▶ listener of every other server ─▶ remote_sync ─▶ viewers there
 //! ```
 //!
 //! A notice says only which session stands at which revision; whoever needs more reads the journal. It
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::catch_up::CatchUp;
+use super::remote_sync::RemoteSync;
 use super::store::Store;
 use crate::session::{Revision, SessionId, SessionSummary, ambient};
 
@@ -32,9 +32,9 @@ use outbox::Outbox;
 use peers::Peers;
 
 /// How often a server says that it is here.
-const HERE: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(10);
 /// How long the last notices of a server that stops may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// Where this server's commits are told to the others. A cheap handle.
 #[derive(Clone, Debug)]
@@ -60,10 +60,10 @@ impl Notices {
     }
 
     /// Begins to send, and to listen for what others send.
-    pub fn start(&self, store: &Arc<dyn Store>, catch_up: CatchUp) {
+    pub fn start(&self, store: &Arc<dyn Store>, remote_sync: RemoteSync) {
         let Shared { stop, tasks, .. } = &*self.shared;
         tasks.spawn(sender::run(Arc::clone(&self.shared), store.notifier()));
-        let listening = listener::run(Arc::clone(&self.shared), Arc::clone(store), catch_up);
+        let listening = listener::run(Arc::clone(&self.shared), Arc::clone(store), remote_sync);
         tasks.spawn(stop.clone().run_until_cancelled_owned(listening));
         tasks.close();
     }
@@ -86,6 +86,6 @@ impl Notices {
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
         // What is lost by giving up is found by the others' checks.
-        let _ = tokio::time::timeout(FAREWELL, self.shared.tasks.wait()).await;
+        let _ = tokio::time::timeout(SHUTDOWN_GRACE, self.shared.tasks.wait()).await;
     }
 }

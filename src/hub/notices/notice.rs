@@ -27,10 +27,12 @@ pub(super) struct Notice {
     pub deleted: Vec<SessionSummary>,
     /// More has happened than can be told: whatever you hold may have changed.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub everything: bool,
+    #[serde(rename = "everything")]
+    pub resync: bool,
     /// I listen, and tell these servers of what I commit.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub here: Option<Vec<Uuid>>,
+    #[serde(rename = "here")]
+    pub heartbeat: Option<Vec<Uuid>>,
     /// I stop.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaves: bool,

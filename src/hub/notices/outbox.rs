@@ -16,7 +16,7 @@ const DELETED: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     pending: Mutex<Pending>,
-    news: Notify,
+    changed_signal: Notify,
 }
 
 /// What has not been told yet.
@@ -25,18 +25,18 @@ pub(super) struct Pending {
     pub changed: BTreeMap<SessionId, Revision>,
     pub deleted: Vec<SessionSummary>,
     /// More than could wait. Nothing else waits then.
-    pub everything: bool,
+    pub resync: bool,
     /// That this server is here.
-    pub here: bool,
+    pub heartbeat: bool,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.changed.is_empty() && self.deleted.is_empty() && !self.everything && !self.here
+        self.changed.is_empty() && self.deleted.is_empty() && !self.resync && !self.heartbeat
     }
 
     fn change(&mut self, id: SessionId, revision: Revision) {
-        if !self.everything {
+        if !self.resync {
             let newest = self.changed.entry(id).or_default();
             *newest = revision.max(*newest);
             self.check();
@@ -44,7 +44,7 @@ impl Pending {
     }
 
     fn delete(&mut self, summary: SessionSummary) {
-        if !self.everything {
+        if !self.resync {
             self.changed.remove(&summary.id);
             self.deleted.push(summary);
             self.check();
@@ -53,7 +53,7 @@ impl Pending {
 
     fn check(&mut self) {
         if self.changed.len() > CHANGED || self.deleted.len() > DELETED {
-            *self = Self { everything: true, here: self.here, ..Self::default() };
+            *self = Self { resync: true, heartbeat: self.heartbeat, ..Self::default() };
         }
     }
 }
@@ -61,27 +61,27 @@ impl Pending {
 impl Outbox {
     pub fn changed(&self, id: SessionId, revision: Revision) {
         self.pending.lock().change(id, revision);
-        self.news.notify_one();
+        self.changed_signal.notify_one();
     }
 
     pub fn deleted(&self, summary: SessionSummary) {
         self.pending.lock().delete(summary);
-        self.news.notify_one();
+        self.changed_signal.notify_one();
     }
 
-    pub fn here(&self) {
-        self.pending.lock().here = true;
-        self.news.notify_one();
+    pub fn heartbeat(&self) {
+        self.pending.lock().heartbeat = true;
+        self.changed_signal.notify_one();
     }
 
     /// Everything that waits; waits for something. Cancel-safe.
-    pub async fn take(&self) -> Pending {
+    pub async fn next(&self) -> Pending {
         loop {
             let pending = self.take_now();
             if !pending.is_empty() {
                 return pending;
             }
-            self.news.notified().await;
+            self.changed_signal.notified().await;
         }
     }
 
@@ -93,14 +93,14 @@ impl Outbox {
     pub fn put_back(&self, mut untold: Pending) {
         let mut pending = self.pending.lock();
         let newer = std::mem::take(&mut *pending);
-        untold.here |= newer.here;
-        if newer.everything {
-            untold = Pending { everything: true, here: untold.here, ..Pending::default() };
+        untold.heartbeat |= newer.heartbeat;
+        if newer.resync {
+            untold = Pending { resync: true, heartbeat: untold.heartbeat, ..Pending::default() };
         }
         newer.deleted.into_iter().for_each(|summary| untold.delete(summary));
         newer.changed.into_iter().for_each(|(id, revision)| untold.change(id, revision));
         *pending = untold;
-        self.news.notify_one();
+        self.changed_signal.notify_one();
     }
 }
 
@@ -149,19 +149,19 @@ mod tests {
         for _ in 0..=CHANGED {
             outbox.changed(SessionId::generate(), 1);
         }
-        outbox.here();
+        outbox.heartbeat();
         outbox.changed(SessionId::generate(), 1);
         outbox.deleted(summary(SessionId::generate()));
-        let everything = Pending { everything: true, here: true, ..Pending::default() };
+        let resync = Pending { resync: true, heartbeat: true, ..Pending::default() };
         let taken = outbox.take_now();
-        assert_eq!(taken, everything);
+        assert_eq!(taken, resync);
         // It stays so when it has to be told again.
         outbox.changed(SessionId::generate(), 1);
         outbox.put_back(taken);
-        assert_eq!(outbox.take_now(), everything);
+        assert_eq!(outbox.take_now(), resync);
         for _ in 0..=DELETED {
             outbox.deleted(summary(SessionId::generate()));
         }
-        assert_eq!(outbox.take_now(), Pending { everything: true, ..Pending::default() });
+        assert_eq!(outbox.take_now(), Pending { resync: true, ..Pending::default() });
     }
 }

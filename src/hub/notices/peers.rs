@@ -70,7 +70,7 @@ impl Peers {
     }
 
     /// This server did not listen for a while: who told it of commits then told nobody.
-    pub fn doubt(&self) {
+    pub fn mark_stale(&self) {
         self.known.lock().values_mut().for_each(|peer| peer.knows_me = false);
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn a_server_that_did_not_listen_looks_again() {
         let (peers, other) = (Peers::default(), Uuid::now_v7());
         assert_eq!(peers.hear(other, true, Instant::now()), Heard { answer: true, look: true });
-        peers.doubt();
+        peers.mark_stale();
         assert!(peers.any());
         assert_eq!(peers.hear(other, true, Instant::now()), Heard { answer: false, look: true });
     }

@@ -7,7 +7,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::notice::{Notice, encode};
 use super::outbox::Pending;
-use super::{HERE, Shared};
+use super::{HEARTBEAT, Shared};
 use crate::hub::store::NoticeSender;
 use crate::storage::StorageError;
 
@@ -21,18 +21,18 @@ const LAST_RETRY: Duration = Duration::from_secs(3);
 
 /// Runs until told to stop, and then until the rest is told.
 pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>) {
-    let mut here = interval(HERE);
-    here.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heartbeat = interval(HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut retry = FIRST_RETRY;
     loop {
         let pending = tokio::select! {
             biased;
             () = shared.stop.cancelled() => break,
-            _ = here.tick() => {
-                shared.outbox.here();
+            _ = heartbeat.tick() => {
+                shared.outbox.heartbeat();
                 continue;
             }
-            pending = shared.outbox.take() => pending,
+            pending = shared.outbox.next() => pending,
         };
         let pause = match tell(&shared, &mut *notifier, &pending).await {
             Ok(()) => {
@@ -59,12 +59,12 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
 }
 
 async fn tell(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &Pending) -> Result<(), StorageError> {
-    let Pending { changed, deleted, everything, here } = pending;
+    let Pending { changed, deleted, resync, heartbeat } = pending;
     let changed = changed.iter().map(|(id, revision)| (*id, *revision));
     let mut payloads = encode(shared.me, changed, deleted);
-    if *everything || *here {
-        let here = here.then(|| shared.peers.ids());
-        payloads.push(Notice { everything: *everything, here, ..Notice::default() }.encode(shared.me));
+    if *resync || *heartbeat {
+        let heartbeat = heartbeat.then(|| shared.peers.ids());
+        payloads.push(Notice { resync: *resync, heartbeat, ..Notice::default() }.encode(shared.me));
     }
     for payloads in payloads.chunks(PAYLOADS) {
         notifier.notify(payloads).await?;

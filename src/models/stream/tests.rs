@@ -18,7 +18,7 @@ fn heard_from(pieces: &[&[u8]], ending: &Ending, secrets: &Secrets) -> Heard {
     let mut taken = Ok(());
     for piece in pieces {
         if taken.is_ok() && !stream.is_done() {
-            taken = stream.take(piece, &mut hear);
+            taken = stream.push(piece, &mut hear);
         }
     }
     let reply = taken.and_then(|()| stream.finish(ending.clone(), &mut hear));

@@ -27,7 +27,7 @@ fn playhead(speed: Speed, skip_idle: Option<Duration>, times: &[i64]) -> Playhea
 /// Moves on as far as is due and returns the revision shown.
 fn moved_on(playhead: &mut Playhead<()>, wall: Duration) -> Revision {
     while playhead.is_next_due(wall) {
-        playhead.take().expect("due");
+        playhead.pop().expect("due");
     }
     playhead.shown().revision
 }
@@ -89,7 +89,7 @@ fn whoever_jumps_into_a_silence_has_only_the_rest_of_it_before_them() {
 fn at_full_speed_all_is_due_and_slowing_down_goes_on_from_what_is_shown() {
     let mut playhead = playhead(Speed::Max, None, &[0, 1_000, 2_000, 3_000]);
     assert!(playhead.is_next_due(Duration::ZERO));
-    playhead.take();
+    playhead.pop();
     assert_eq!(playhead.at(ms(5), at(3_000)), at(1_000));
     playhead.set_speed(ms(5), Speed::RECORDED);
     assert_eq!(playhead.at(ms(5), at(3_000)), at(1_000));

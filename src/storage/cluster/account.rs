@@ -103,7 +103,7 @@ impl Account {
     }
 
     /// Gives `path` itself to this user.
-    pub fn take(&self, path: &Path) -> Result<(), ClusterError> {
+    pub fn take_ownership(&self, path: &Path) -> Result<(), ClusterError> {
         if !self.switches {
             return Ok(());
         }
@@ -113,7 +113,7 @@ impl Account {
 
     /// Gives `path` and everything below it to this user, without following links.
     pub fn take_all(&self, path: &Path) -> Result<(), ClusterError> {
-        self.take(path)?;
+        self.take_ownership(path)?;
         let found = fs::symlink_metadata(path).context(|| format!("look at {}", path.display()))?;
         if found.is_dir() {
             for entry in fs::read_dir(path).context(|| format!("list {}", path.display()))? {

@@ -82,7 +82,7 @@ fn create(pgdata: &Path, binaries: &Binaries, account: &Account, durable: bool) 
             fs::remove_dir_all(&stage).context(|| format!("remove {}", stage.display()))?;
         }
         fs::create_dir(&stage).context(|| format!("create {}", stage.display()))?;
-        account.take(&stage)?;
+        account.take_ownership(&stage)?;
         match initdb(&stage, binaries, account, durable, locale)? {
             Ok(()) => {
                 configure(&stage, durable)?;

@@ -51,7 +51,7 @@ impl Layout {
     pub fn prepare(data_dir: &Path) -> Result<(Self, Lock), ClusterError> {
         let is_root = nix::unistd::Uid::effective().is_root();
         let data_dir = create_data_dir(data_dir, if is_root { 0o711 } else { 0o700 })?;
-        let lock = Lock::take(&data_dir.join("lock"), &data_dir)?;
+        let lock = Lock::acquire(&data_dir.join("lock"), &data_dir)?;
 
         let link = data_dir.join("postgres");
         let account = Account::choose(&link)?;
@@ -68,7 +68,7 @@ const UNLOCKED_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Lock {
-    fn take(path: &Path, dir: &Path) -> Result<Self, ClusterError> {
+    fn acquire(path: &Path, dir: &Path) -> Result<Self, ClusterError> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -171,7 +171,7 @@ fn private_dir(dir: &Path, account: &Account) -> Result<(), ClusterError> {
     let look = || fs::symlink_metadata(dir).context(|| format!("look at {}", dir.display()));
     // Just made by root, or left behind by a start that was cut short here.
     if account.switches && look()?.is_dir() && look()?.uid() == 0 {
-        account.take(dir)?;
+        account.take_ownership(dir)?;
     }
     let found = look()?;
     let wrong = if !found.is_dir() {

@@ -12,7 +12,7 @@
 //!   that user's reach;
 //! - `initdb`: make the database cluster if there is none;
 //! - `postmaster`: see off what an earlier process left running;
-//! - `leash`: start the server so that it cannot outlive us; `log` is where it logs to;
+//! - `watchdog`: start the server so that it cannot outlive us; `log` is where it logs to;
 //! - `supervisor`: start it again whenever it ends.
 
 mod account;
@@ -20,11 +20,11 @@ mod binaries;
 mod error;
 mod initdb;
 mod layout;
-mod leash;
 mod log;
 mod postmaster;
 mod relocate;
 mod supervisor;
+mod watchdog;
 
 use std::{
     path::{Path, PathBuf},
@@ -45,9 +45,9 @@ use tracing::info;
 
 use binaries::Binaries;
 use layout::{Layout, Lock, PORT};
-use leash::Leash;
 use log::Log;
 use supervisor::Supervisor;
+use watchdog::Watchdog;
 
 pub use error::ClusterError;
 use error::IoContext;
@@ -99,17 +99,17 @@ impl Cluster {
             .await
             .context(|| "prepare PostgreSQL's data directory")??;
         let plan = Arc::new(plan);
-        let mut leash = Leash::start(&plan).await?;
-        if let Err(why) = plan.make_ready(&mut leash).await {
+        let mut watchdog = Watchdog::start(&plan).await?;
+        if let Err(why) = plan.make_ready(&mut watchdog).await {
             // The error tells more than whatever else may go wrong on the way out.
-            let _ = leash.end(&plan.layout.pgdata).await;
+            let _ = watchdog.end(&plan.layout.pgdata).await;
             return Err(why);
         }
         info!(pgdata = %plan.layout.pgdata.display(), "PostgreSQL is ready");
 
         let (stop, stopped) = oneshot::channel();
         let supervisor = Supervisor { plan: plan.clone(), stop: stopped, _locks: locks };
-        Ok(Self { plan, stop, supervisor: tokio::spawn(supervisor.run(leash)) })
+        Ok(Self { plan, stop, supervisor: tokio::spawn(supervisor.run(watchdog)) })
     }
 
     /// How to connect to relive's database, as its superuser. Stays valid across restarts.
@@ -160,17 +160,17 @@ impl Plan {
     }
 
     /// Waits until the server answers, then makes sure that it has the database.
-    async fn make_ready(&self, leash: &mut Leash) -> Result<(), ClusterError> {
+    async fn make_ready(&self, watchdog: &mut Watchdog) -> Result<(), ClusterError> {
         let mut connection = tokio::select! {
             biased;
             connected = timeout(READY_WITHIN, self.connect()) => connected.map_err(|_| {
-                let (log, tail) = (self.log.path().to_owned(), self.log.tail(leash.log_start));
+                let (log, tail) = (self.log.path().to_owned(), self.log.tail(watchdog.log_start));
                 ClusterError::NotReady { seconds: READY_WITHIN.as_secs(), log, tail }
             })?,
-            ended = leash.ended() => return Err(ClusterError::Ended {
+            ended = watchdog.ended() => return Err(ClusterError::Ended {
                 status: ended?.to_string(),
                 log: self.log.path().to_owned(),
-                tail: self.log.tail(leash.log_start),
+                tail: self.log.tail(watchdog.log_start),
             }),
         };
         ensure_database(&mut connection)

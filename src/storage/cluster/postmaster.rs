@@ -18,7 +18,7 @@ use tracing::warn;
 use super::error::{ClusterError, IoContext};
 
 /// What is done about a leftover in turn, and how long it then gets. It is usually on its way out
-/// already, at the end of a leash whose holder was killed; so at first it only gets time.
+/// already, where the holder of its watchdog was killed; so at first it only gets time.
 const PERSUASION: [(Option<Signal>, Duration); 3] = [
     (None, Duration::from_secs(5)),
     // Fast shutdown: disconnect clients, write a checkpoint.

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{Plan, error::ClusterError, layout::Lock, leash::Leash, log::CHECK_EVERY, postmaster};
+use super::{Plan, error::ClusterError, layout::Lock, log::CHECK_EVERY, postmaster, watchdog::Watchdog};
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -25,21 +25,21 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Watches `leash`, and each that has to take its place, until told to stop.
-    pub async fn run(mut self, mut leash: Leash) -> Result<(), ClusterError> {
+    /// Watches `watchdog`, and each that has to take its place, until told to stop.
+    pub async fn run(mut self, mut watchdog: Watchdog) -> Result<(), ClusterError> {
         let mut backoff = FIRST_BACKOFF;
         loop {
             let started = Instant::now();
-            if !self.watch(&mut leash).await {
-                return leash.end(&self.plan.layout.pgdata).await;
+            if !self.watch(&mut watchdog).await {
+                return watchdog.end(&self.plan.layout.pgdata).await;
             }
             // Closes the pipe: should only the shell have been killed, the postmaster ends now.
-            drop(leash);
+            drop(watchdog);
             if started.elapsed() > WELL_AFTER {
                 backoff = FIRST_BACKOFF;
             }
-            leash = match self.start_again(&mut backoff).await {
-                Some(leash) => leash,
+            watchdog = match self.start_again(&mut backoff).await {
+                Some(watchdog) => watchdog,
                 // The postmaster may be on its way out still, if it was the shell that ended.
                 None => return postmaster::settle(&self.plan.layout.pgdata).await,
             };
@@ -47,15 +47,15 @@ impl Supervisor {
     }
 
     /// Waits for the postmaster's end (true) or for the order to stop it (false).
-    async fn watch(&mut self, leash: &mut Leash) -> bool {
+    async fn watch(&mut self, watchdog: &mut Watchdog) -> bool {
         let mut log_check = interval(CHECK_EVERY);
         loop {
             tokio::select! {
                 biased;
                 _ = &mut self.stop => return false,
-                ended = leash.ended() => {
+                ended = watchdog.ended() => {
                     let how = ended.map_or_else(|error| error.to_string(), |it| it.to_string());
-                    let log = self.plan.log.tail(leash.log_start);
+                    let log = self.plan.log.tail(watchdog.log_start);
                     warn!(%how, log, "PostgreSQL ended by itself and is started again");
                     return true;
                 }
@@ -65,7 +65,7 @@ impl Supervisor {
     }
 
     /// Tries until a postmaster is started; none when told to stop meanwhile.
-    async fn start_again(&mut self, backoff: &mut Duration) -> Option<Leash> {
+    async fn start_again(&mut self, backoff: &mut Duration) -> Option<Watchdog> {
         loop {
             tokio::select! {
                 biased;
@@ -77,12 +77,12 @@ impl Supervisor {
             let started = tokio::select! {
                 biased;
                 _ = &mut self.stop => return None,
-                started = Leash::start(&self.plan) => started,
+                started = Watchdog::start(&self.plan) => started,
             };
             match started {
-                Ok(leash) => {
+                Ok(watchdog) => {
                     info!("started PostgreSQL again");
-                    return Some(leash);
+                    return Some(watchdog);
                 }
                 Err(why) => error!(%why, "cannot start PostgreSQL again; still trying"),
             }

@@ -66,7 +66,7 @@ fn indexes(dimension: u32) -> Vec<Index> {
     if dimension <= INDEXED_DIMENSION {
         // HNSW rather than `IVFFlat`: `IVFFlat` trained on an empty table recalls badly. Topics make
         // clusters, and between clusters the default of 16 neighbours (and 64 candidates) leaves too few
-        // ways: on 100,000 clustered vectors a walk of 200 found 97% of the nearest, with 24 (and 128) all.
+        // strategies: on 100,000 clustered vectors a walk of 200 found 97% of the nearest, with 24 (and 128) all.
         indexes.push(Index {
             name: "idx_memories_embedding",
             definition: format!(

@@ -5,7 +5,7 @@
 //! that still need one.
 
 pub(super) mod indexes;
-mod searchers;
+mod search_pool;
 mod unembedded;
 mod vector;
 mod words;
@@ -18,10 +18,10 @@ use sqlx::{FromRow, Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::link::STATEMENT;
-use super::{Cursor, Page, Storage, StorageError};
+use super::{Page, PageCursor, Storage, StorageError};
 use crate::session::{Memory, SessionId, Timestamp};
 
-pub(super) use searchers::Searchers;
+pub(super) use search_pool::SearchPool;
 pub use unembedded::Unembedded;
 pub(super) use words::containing;
 
@@ -49,7 +49,7 @@ pub struct MemoryScope {
 
 /// How many memories a search returns, and how near they must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Nearness {
+pub struct SearchLimits {
     pub limit: u32,
     pub min_score: Option<f64>,
 }
@@ -139,7 +139,7 @@ impl Storage {
         &self,
         session_id: SessionId,
         agent_id: Option<&str>,
-        after: Option<Cursor>,
+        after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Page<Memory>, StorageError> {
         let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM memories WHERE TRUE"));
@@ -151,7 +151,7 @@ impl Storage {
         }
         query.push(" ORDER BY created_at, id LIMIT ").push_bind(i64::from(limit) + 1);
         let rows: Vec<Memory> = query.build_query_as().fetch_all(&self.pool).await?;
-        Ok(Page::cut(rows, limit, |memory| Cursor { created_at: memory.created_at, id: memory.id }))
+        Ok(Page::cut(rows, limit, |memory| PageCursor { created_at: memory.created_at, id: memory.id }))
     }
 }
 

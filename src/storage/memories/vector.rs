@@ -2,7 +2,7 @@
 //!
 //! The HNSW index knows nothing of scopes. It walks the whole table from near to far, and rows
 //! outside the scope are thrown away afterwards; with a small group in a large table the walk ends
-//! before it has met the group at all. So there are two ways:
+//! before it has met the group at all. So there are two strategies:
 //!
 //! - *A small scope* is compared row by row, through the index of its group, agent or session. That
 //!   misses nothing, and takes time in proportion to the scope alone. A group's vectors stand side by
@@ -21,8 +21,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{FromRow as _, QueryBuilder, Row as _};
 
 use super::indexes::INDEXED_DIMENSION;
-use super::searchers::SEARCH;
-use super::{COLUMNS, MemoryScope, Nearness};
+use super::search_pool::SEARCH;
+use super::{COLUMNS, MemoryScope, SearchLimits};
 use crate::session::Memory;
 use crate::storage::link::breaks_connection;
 use crate::storage::pool::{AsSqlxError, Connection};
@@ -50,15 +50,15 @@ impl Storage {
         &self,
         scope: &MemoryScope,
         embedding: &[f32],
-        nearness: Nearness,
+        nearness: SearchLimits,
     ) -> Result<Vec<Memory>, StorageError> {
         let search = Search { scope, embedding, limit: nearness.limit };
-        let mut connection = self.searchers.take().await?;
+        let mut connection = self.search_pool.acquire().await?;
         let mut found = match self.nearest_on(&search, &mut connection).await {
             // It had been idle, and what it was connected to is gone.
             Err(StorageError::Unavailable(error)) if connection.was_idle() && breaks_connection(&error) => {
                 drop(connection);
-                self.nearest_on(&search, &mut self.searchers.take().await?).await?
+                self.nearest_on(&search, &mut self.search_pool.acquire().await?).await?
             }
             outcome => outcome?,
         };
@@ -76,20 +76,20 @@ impl Storage {
     }
 
     async fn nearest(&self, search: &Search<'_>, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
-        let way = if let Some(way) = self.searchers.way(search.scope) {
-            way
+        let strategy = if let Some(strategy) = self.search_pool.strategy(search.scope) {
+            strategy
         } else {
             let found = search.among_few(connection).await?;
             if !found.is_empty() {
                 return Ok(found);
             }
             // Nothing was found where nothing is, or where there are more than a few.
-            let Some(way) = search.way(connection).await? else { return Ok(Vec::new()) };
-            self.searchers.remember(search.scope, way);
-            way
+            let Some(strategy) = search.strategy(connection).await? else { return Ok(Vec::new()) };
+            self.search_pool.remember(search.scope, strategy);
+            strategy
         };
         let mut found = Vec::new();
-        if way == Way::ThroughIndex {
+        if strategy == Strategy::ThroughIndex {
             found = search.through_index(connection).await?;
         }
         if found.len() < search.limit as usize {
@@ -101,7 +101,7 @@ impl Storage {
 
 /// How to search a scope of more than a few rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Strategy {
     RowByRow,
     ThroughIndex,
 }
@@ -114,14 +114,14 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// The way for the size that the scope has now; `None` when there is nothing in it.
-    async fn way(&self, connection: &mut PgConnection) -> Result<Option<Way>, StorageError> {
+    async fn strategy(&self, connection: &mut PgConnection) -> Result<Option<Strategy>, StorageError> {
         let small = (SMALL_NUMBERS / self.embedding.len().max(1)).min(SMALL_ROWS);
         let small = i64::try_from(small).unwrap_or(i64::MAX);
         let mut query = QueryBuilder::new("SELECT ");
         self.push_count(&mut query, small);
         let rows: i64 = query.build_query_scalar().fetch_one(connection).await?;
         let is_indexed = self.embedding.len() <= INDEXED_DIMENSION as usize;
-        Ok((rows > 0).then_some(if rows > small && is_indexed { Way::ThroughIndex } else { Way::RowByRow }))
+        Ok((rows > 0).then_some(if rows > small && is_indexed { Strategy::ThroughIndex } else { Strategy::RowByRow }))
     }
 
     /// Finds nothing when there are more than a few.

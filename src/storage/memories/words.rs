@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{FromRow as _, QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use super::{COLUMNS, MemoryScope, Nearness};
+use super::{COLUMNS, MemoryScope, SearchLimits};
 use crate::session::Memory;
 use crate::storage::{Storage, StorageError};
 
@@ -37,7 +37,7 @@ impl Storage {
         &self,
         scope: &MemoryScope,
         text: &str,
-        nearness: Nearness,
+        nearness: SearchLimits,
     ) -> Result<Vec<Memory>, StorageError> {
         let mut transaction = self.pool.begin_with(BEGIN).await?;
         let search = async |connection: &mut PgConnection| {

@@ -44,10 +44,10 @@ struct Inner {
     settings: &'static str,
     permits: Arc<Semaphore>,
     /// The one that was used last is at the end, and is taken first.
-    idle: Mutex<Vec<Live>>,
+    idle: Mutex<Vec<PooledConnection>>,
 }
 
-struct Live {
+struct PooledConnection {
     connection: PgConnection,
     opened: Instant,
     used: Instant,
@@ -128,7 +128,7 @@ impl Pool {
 
 impl Inner {
     /// A connection that was used of late, or answers.
-    async fn take_idle(&self) -> Option<Live> {
+    async fn take_idle(&self) -> Option<PooledConnection> {
         loop {
             let mut live = self.idle.lock().pop()?;
             if self.is_spent(&live) {
@@ -146,18 +146,18 @@ impl Inner {
         }
     }
 
-    async fn open(&self) -> sqlx::Result<Live> {
+    async fn open(&self) -> sqlx::Result<PooledConnection> {
         let Opened { connection, is_read_only } = self.link.open(self.settings).await?;
         let now = Instant::now();
-        Ok(Live { connection, opened: now, used: now, is_read_only })
+        Ok(PooledConnection { connection, opened: now, used: now, is_read_only })
     }
 
-    fn is_spent(&self, live: &Live) -> bool {
+    fn is_spent(&self, live: &PooledConnection) -> bool {
         let lifetime = if live.is_read_only { READ_ONLY_LIFETIME } else { LIFETIME };
         self.link.is_stale(live.opened) || live.opened.elapsed() > lifetime
     }
 
-    fn give_back(&self, mut live: Live) {
+    fn give_back(&self, mut live: PooledConnection) {
         if self.permits.is_closed() || self.is_spent(&live) {
             return close(live);
         }
@@ -175,7 +175,7 @@ impl Inner {
 }
 
 /// Says goodbye, and does not wait for it.
-fn close(live: Live) {
+fn close(live: PooledConnection) {
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
             let _ = timeout(ANSWER, live.connection.close()).await;
@@ -185,7 +185,7 @@ fn close(live: Live) {
 
 /// A connection that was taken from the pool; it goes back when this is dropped, if it is sound.
 pub(super) struct Connection {
-    live: Option<Live>,
+    live: Option<PooledConnection>,
     pool: Pool,
     permit: Option<OwnedSemaphorePermit>,
     was_idle: bool,

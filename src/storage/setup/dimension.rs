@@ -38,7 +38,7 @@ impl Claim {
     /// Puts the lock on a connection that stays open.
     pub async fn move_to(&self, connection: impl Executor<'_, Database = Postgres>) -> sqlx::Result<()> {
         let Some(dimension) = self.0.lock().dimension else { return Ok(()) };
-        take(connection, dimension).await?;
+        lock_dimension(connection, dimension).await?;
         self.0.lock().connection = None;
         Ok(())
     }
@@ -48,7 +48,7 @@ impl Claim {
     }
 }
 
-async fn take(connection: impl Executor<'_, Database = Postgres>, dimension: u32) -> sqlx::Result<()> {
+async fn lock_dimension(connection: impl Executor<'_, Database = Postgres>, dimension: u32) -> sqlx::Result<()> {
     let key = i32::try_from(dimension).unwrap_or(i32::MAX);
     sqlx::query("SELECT pg_advisory_lock_shared($1, $2)").bind(LOCK).bind(key).execute(connection).await?;
     Ok(())
@@ -73,7 +73,7 @@ pub(super) async fn claim(connection: &mut PgConnection, dimension: u32) -> Resu
         }
         tokio::time::sleep(POLL).await;
     }
-    Ok(take(connection, dimension).await?)
+    Ok(lock_dimension(connection, dimension).await?)
 }
 
 /// Records the dimension.

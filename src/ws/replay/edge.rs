@@ -9,7 +9,7 @@ use crate::hub::HubError;
 use crate::protocol::Subscribe;
 use crate::replay::ReplayError;
 use crate::storage::StorageError;
-use crate::ws::catch_up;
+use crate::ws::backfill;
 use crate::ws::rooms::Membership;
 use crate::ws::viewer::{Held, Progress, Viewer};
 
@@ -55,7 +55,7 @@ impl Replay {
             if self.socket.is_blocked() {
                 edge.viewer.call_again();
             } else {
-                match catch_up::move_on(&self.gateway.hub, &edge.viewer).await {
+                match backfill::move_on(&self.gateway.hub, &edge.viewer).await {
                     Progress::UpToDate => {}
                     Progress::Blocked | Progress::NeedsJournal(_) => edge.viewer.call_again(),
                     Progress::NotBefore(time) => edge.due = Some(time),

@@ -92,7 +92,7 @@ impl Replay {
         request: ReplayRequest,
     ) -> Result<Self, (Bytes, CloseCode)> {
         let id = request.session_id;
-        let refuse = |error: ReplayError| farewell(id, error);
+        let refuse = |error: ReplayError| final_frame(id, error);
         let mut subscription = match gateway.hub.subscribe(id).await {
             Ok(subscription) => subscription,
             Err(HubError::NotFound) => return Err(refuse(ReplayError::Gone)),
@@ -219,7 +219,7 @@ impl Replay {
         match error {
             ReplayError::Storage(error) if error.is_transient() => self.wake_at(Instant::now() + RETRY),
             error => {
-                let (frame, code) = farewell(self.request.session_id, error);
+                let (frame, code) = final_frame(self.request.session_id, error);
                 self.socket.send(frame);
                 self.closing = Some(code);
             }
@@ -242,7 +242,7 @@ impl Replay {
 }
 
 /// What to tell a client whose replay cannot go on, and the code to close with.
-fn farewell(id: SessionId, error: ReplayError) -> (Bytes, CloseCode) {
+fn final_frame(id: SessionId, error: ReplayError) -> (Bytes, CloseCode) {
     match error {
         ReplayError::EmptyRange => {
             let frame = frames::error_frame(None, Some(id), ErrorCode::BadRequest, &error.to_string());

@@ -9,14 +9,14 @@ use tokio::time::Instant;
 
 use super::Replay;
 use crate::protocol::{IdleStretch, ReplaySpeed, ReplayState, ServerFrame};
-use crate::replay::{Range, Silences, Speed};
+use crate::replay::{IdleGaps, Range, Speed};
 use crate::session::{Revision, Timestamp};
 use crate::storage::StorageError;
 use crate::ws::frames;
 
 /// The least time between two reports that nobody asked for.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// The least time between two looks for silences in a session that grows.
+/// The least time between two looks for idle gaps in a session that grows.
 const SEARCH: Duration = Duration::from_secs(5);
 
 /// What has been reported, and what there is to report.
@@ -24,10 +24,10 @@ pub(super) struct Report {
     /// What the last report said, and when it was sent.
     said: Option<Said>,
     sent: Instant,
-    silences: Silences,
+    idle_gaps: IdleGaps,
     /// Let go of, not aborted, when the replay ends: whoever has the connection next would have to
     /// wait for the query all the same.
-    search: Option<JoinHandle<Result<Silences, StorageError>>>,
+    search: Option<JoinHandle<Result<IdleGaps, StorageError>>>,
     next_search: Instant,
 }
 
@@ -39,13 +39,13 @@ struct Said {
     playing: bool,
     live: bool,
     last: Revision,
-    silences_up_to: Revision,
+    idle_gaps_up_to: Revision,
 }
 
 impl Report {
     pub fn new(range: &Range, skip_idle: Option<Duration>) -> Self {
-        let (silences, now) = (Silences::new(range, skip_idle), Instant::now());
-        Self { said: None, sent: now, silences, search: None, next_search: now }
+        let (idle_gaps, now) = (IdleGaps::new(range, skip_idle), Instant::now());
+        Self { said: None, sent: now, idle_gaps, search: None, next_search: now }
     }
 }
 
@@ -69,7 +69,7 @@ impl Replay {
             last_revision: said.last,
             start_at: range.start_at,
             end_at: range.end_at.max(said.at),
-            idle: self.report.silences.stretches().iter().map(|&(from, to)| IdleStretch { from, to }).collect(),
+            idle: self.report.idle_gaps.stretches().iter().map(|&(from, to)| IdleStretch { from, to }).collect(),
             skip_idle_ms: options.skip_idle.and_then(|longest| u64::try_from(longest.as_millis()).ok()),
         };
         self.socket.send(frames::text(&ServerFrame::ReplayState(Box::new(state))));
@@ -111,23 +111,23 @@ impl Replay {
             playing: pace.is_playing(),
             live: self.edge.is_some(),
             last: range.last.max(revision),
-            silences_up_to: self.report.silences.up_to(),
+            idle_gaps_up_to: self.report.idle_gaps.up_to(),
         }
     }
 
-    /// Looks for silences beside the replay: that reads every event once, and the first frame should
+    /// Looks for idle gaps beside the replay: that reads every event once, and the first frame should
     /// not wait for it.
     fn search_silences(&mut self) {
         let report = &mut self.report;
         if let Some(search) = &mut report.search {
             let Some(found) = search.now_or_never() else { return };
             report.search = None;
-            if let Ok(Ok(silences)) = found {
-                report.silences = silences;
+            if let Ok(Ok(idle_gaps)) = found {
+                report.idle_gaps = idle_gaps;
             }
         }
         let (last, now) = (self.player.range().last, Instant::now());
-        if last <= report.silences.up_to() {
+        if last <= report.idle_gaps.up_to() {
             return;
         }
         if now < report.next_search {
@@ -136,7 +136,7 @@ impl Replay {
         } else {
             report.next_search = now + SEARCH;
             let storage = self.gateway.storage.clone();
-            let look_up = report.silences.clone().look_up(storage, self.request.session_id, last);
+            let look_up = report.idle_gaps.clone().look_up(storage, self.request.session_id, last);
             let (socket, places) = (Arc::downgrade(&self.socket), Arc::clone(&self.gateway.searches));
             report.search = Some(tokio::spawn(async move {
                 let place = places.acquire().await;

@@ -9,7 +9,7 @@ use super::support::{graph, start};
 use crate::harness::TestServer;
 
 /// Whoever else uses the machine must not make this fail.
-const PATIENCE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(180);
 
 async fn until(server: &TestServer, sql: &'static str, expected: i64) {
     let storage = server.database.storage();
@@ -22,7 +22,7 @@ async fn until(server: &TestServer, sql: &'static str, expected: i64) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "never {expected}: {sql}");
+    assert!(tokio::time::timeout(DEADLINE, waiting).await.is_ok(), "never {expected}: {sql}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pgvector::Vector;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use relive::storage::{MemoryScope, Nearness, Storage};
+use relive::storage::{MemoryScope, SearchLimits, Storage};
 use uuid::Uuid;
 
 use crate::harness::Database;
@@ -76,7 +76,7 @@ fn exact<'a>(rows: impl Iterator<Item = &'a Row>, asked: &[f32]) -> Vec<Uuid> {
 
 async fn found(storage: &Storage, group_id: Option<Uuid>, asked: &[f32]) -> Vec<Uuid> {
     let scope = MemoryScope { group_id, ..MemoryScope::default() };
-    let nearness = Nearness { limit: LIMIT, min_score: None };
+    let nearness = SearchLimits { limit: LIMIT, min_score: None };
     storage.nearest_memories(&scope, asked, nearness).await.expect("found").into_iter().map(|it| it.id).collect()
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{Attempt, CommandSpec, Surroundings, attempt};
-use crate::engine::nodes::{End, Ended, NodeContext, NodeType, Work};
+use crate::engine::nodes::{AttemptResult, End, NodeContext, NodeType, Work};
 use crate::session::{Command, NodeStatus, Progress};
 
 /// The least time between two progress reports of a node.
@@ -23,7 +23,7 @@ pub struct CommandNode {
 
 impl CommandNode {
     /// One attempt, with its progress reported while it runs.
-    async fn attempt(&self, context: &NodeContext) -> Ended {
+    async fn attempt(&self, context: &NodeContext) -> AttemptResult {
         let surroundings = Surroundings {
             session_id: context.session().id.to_string(),
             node_id: context.id().to_string(),
@@ -36,9 +36,9 @@ impl CommandNode {
         };
         let (attempt, ()) = tokio::join!(run, report_progress(context, receiver));
         match attempt {
-            Attempt::Stopped => Ended::bare(End::Stopped),
-            Attempt::Succeeded { output } => Ended::completed(output),
-            Attempt::Failed { output, error } => Ended::bare(End::Failed { error, output: Some(output) }),
+            Attempt::Stopped => AttemptResult::bare(End::Stopped),
+            Attempt::Succeeded { output } => AttemptResult::completed(output),
+            Attempt::Failed { output, error } => AttemptResult::bare(End::Failed { error, output: Some(output) }),
         }
     }
 }
@@ -74,7 +74,7 @@ async fn report_progress(context: &NodeContext, mut progress: watch::Receiver<Op
 }
 
 impl NodeType for CommandNode {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
         self.attempt(context).boxed()
     }
 

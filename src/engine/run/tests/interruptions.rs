@@ -79,13 +79,13 @@ struct Driven {
 impl Driven {
     fn start(graph: &GraphDefinition) -> Self {
         let local = Local::new(graph);
-        let running = Running::take_up(local.clone(), OPTIONS);
+        let running = Running::resume(local.clone(), OPTIONS);
         Self { running, before: Vec::new(), local, parked: None, ended: None }
     }
 
     fn again(&mut self) {
         (self.parked, self.ended) = (None, None);
-        self.running = Running::take_up(self.local.clone(), OPTIONS);
+        self.running = Running::resume(self.local.clone(), OPTIONS);
     }
 
     /// Drives until the session has come to a revision, or has ended; returns its end.

@@ -4,32 +4,32 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decision::Decision;
-use super::entry::Entry;
-use super::live::Live;
+use super::live_session::LiveSession;
+use super::pending_command::PendingCommand;
 use super::publication::RecordedFrame;
 use crate::session::{Session, SessionId};
 use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow};
 
 /// For each session of a batch: where it stands, and where the batch leads it.
-pub(super) struct Heads<'a> {
-    pub by_session: BTreeMap<SessionId, Advance<'a>>,
+pub(super) struct BatchPlan<'a> {
+    pub by_session: BTreeMap<SessionId, SessionAdvance<'a>>,
 }
 
 /// One session's way through a batch.
-pub(super) struct Advance<'a> {
-    pub live: &'a Arc<Live>,
+pub(super) struct SessionAdvance<'a> {
+    pub live: &'a Arc<LiveSession>,
     pub before: Arc<Session>,
     /// `None` when the batch holds no event for the session.
     pub after: Option<&'a Arc<Session>>,
     pub events: Vec<&'a [Arc<RecordedFrame>]>,
 }
 
-impl<'a> Heads<'a> {
-    pub fn of(entries: &'a [Entry]) -> Self {
+impl<'a> BatchPlan<'a> {
+    pub fn of(entries: &'a [PendingCommand]) -> Self {
         let mut by_session = BTreeMap::new();
         for entry in entries {
             let live = &entry.live;
-            let advance = by_session.entry(live.id()).or_insert_with(|| Advance {
+            let advance = by_session.entry(live.id()).or_insert_with(|| SessionAdvance {
                 live,
                 before: Arc::clone(live.head().session()),
                 after: None,
@@ -48,14 +48,14 @@ impl<'a> Heads<'a> {
     /// Whether each session's events follow on its committed state without a gap. They always do;
     /// this is the last line before a broken history would be written.
     pub fn are_dense(&self) -> bool {
-        self.by_session.values().all(|Advance { before, after, events, .. }| {
+        self.by_session.values().all(|SessionAdvance { before, after, events, .. }| {
             let expected = before.revision + 1..=after.map_or(before.revision, |after| after.revision);
             events.iter().copied().flatten().map(|event| event.recorded().revision).eq(expected)
         })
     }
 
     /// What the batch writes.
-    pub fn batch<'b>(&'b self, id: i64, entries: &'b [Entry]) -> Batch<'b> {
+    pub fn batch<'b>(&'b self, id: i64, entries: &'b [PendingCommand]) -> Batch<'b> {
         let deadline = entries.iter().map(|entry| entry.slot.deadline()).min();
         let mut batch = Batch { id, deadline, ..Batch::default() };
         for entry in entries {

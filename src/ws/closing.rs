@@ -33,7 +33,7 @@ pub(super) fn explain(socket: &Socket, error: &WebSocketError) -> Option<CloseCo
 /// reset the connection, and the client might never see the code.
 pub(super) async fn close(socket: &Socket, code: CloseCode) {
     socket.send(frames::close(code));
-    let farewell = async {
+    let closing = async {
         while socket.is_blocked() && !socket.is_broken() {
             if socket.tcp().writable().await.is_err() {
                 return;
@@ -50,5 +50,5 @@ pub(super) async fn close(socket: &Socket, code: CloseCode) {
             }
         }
     };
-    let _ = tokio::time::timeout(LINGER, farewell).await;
+    let _ = tokio::time::timeout(LINGER, closing).await;
 }

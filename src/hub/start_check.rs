@@ -12,7 +12,7 @@ use super::registry::Registry;
 use crate::session::{Command, Driver, GraphDefinition, NodeId, Session, SessionId, SessionStatus};
 
 /// Looks at a session of the built-in engine that is about to be started or sent something.
-pub trait StartGate: Debug + Send + Sync {
+pub trait StartCheck: Debug + Send + Sync {
     /// # Errors
     ///
     /// Why it cannot run here, for the client to read.
@@ -27,18 +27,18 @@ pub trait StartGate: Debug + Send + Sync {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Gate {
-    keeper: OnceLock<Arc<dyn StartGate>>,
+pub(super) struct StartChecks {
+    check: OnceLock<Arc<dyn StartCheck>>,
 }
 
-impl Gate {
-    pub fn keep(&self, keeper: Arc<dyn StartGate>) {
-        let _ = self.keeper.set(keeper);
+impl StartChecks {
+    pub fn set(&self, check: Arc<dyn StartCheck>) {
+        let _ = self.check.set(check);
     }
 
     pub async fn check(&self, registry: &Registry, id: SessionId, commands: &[Command]) -> Result<(), HubError> {
         let concerned = |command: &Command| matches!(command, Command::Start | Command::Signal { .. });
-        let Some(keeper) = self.keeper.get().filter(|_| commands.iter().any(concerned)) else { return Ok(()) };
+        let Some(check) = self.check.get().filter(|_| commands.iter().any(concerned)) else { return Ok(()) };
         let live = registry.get(id).await?;
         let session = Arc::clone(live.head().session());
         if session.origin.driver != Driver::Builtin {
@@ -47,10 +47,10 @@ impl Gate {
         for command in commands {
             match command {
                 Command::Start if session.status == SessionStatus::Pending => {
-                    keeper.check(session.origin.graph.clone()).await.map_err(HubError::CannotRun)?;
+                    check.check(session.origin.graph.clone()).await.map_err(HubError::CannotRun)?;
                 }
                 Command::Signal { node_id, payload } => {
-                    keeper.check_signal(&session, node_id, payload).map_err(HubError::BadSignal)?;
+                    check.check_signal(&session, node_id, payload).map_err(HubError::BadSignal)?;
                 }
                 _ => {}
             }
@@ -62,7 +62,7 @@ impl Gate {
 impl Hub {
     /// From now on a session of the built-in engine is only started if this lets it. Only the first
     /// call counts.
-    pub fn keep_gate(&self, keeper: Arc<dyn StartGate>) {
-        self.inner.gate.keep(keeper);
+    pub fn set_start_check(&self, check: Arc<dyn StartCheck>) {
+        self.inner.start_check.set(check);
     }
 }

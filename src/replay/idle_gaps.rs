@@ -15,7 +15,7 @@ const FRACTION: i64 = 50;
 
 /// The idle stretches of a range, as far as they have been looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Silences {
+pub struct IdleGaps {
     threshold_ms: i64,
     /// In order of time.
     stretches: Vec<(Timestamp, Timestamp)>,
@@ -23,7 +23,7 @@ pub struct Silences {
     up_to: Revision,
 }
 
-impl Silences {
+impl IdleGaps {
     /// None looked up yet. Shorter ones than `skip_idle` do not count.
     #[must_use]
     pub fn new(range: &Range, skip_idle: Option<Duration>) -> Self {
@@ -56,7 +56,7 @@ impl Silences {
     ) -> Result<Self, StorageError> {
         if last > self.up_to {
             let range = (self.up_to, last);
-            self.stretches.extend(storage.silences(session_id, range, self.threshold_ms, STRETCHES).await?);
+            self.stretches.extend(storage.idle_gaps(session_id, range, self.threshold_ms, STRETCHES).await?);
             self.keep_longest();
             self.up_to = last;
         }

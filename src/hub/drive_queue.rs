@@ -12,7 +12,7 @@ use crate::session::{Driver, Session, SessionId};
 /// Told by the lanes; read by the engine's supervisor. It holds each session once, and none that has
 /// ended, so it is as large as there are runs that wait to be driven.
 #[derive(Debug, Default)]
-pub(super) struct Undriven {
+pub(super) struct DriveQueue {
     inner: Mutex<Inner>,
     news: Notify,
 }
@@ -23,7 +23,7 @@ struct Inner {
     changed: Queue<()>,
 }
 
-impl Undriven {
+impl DriveQueue {
     /// A session has moved on.
     pub fn changed(&self, session: &Session) {
         if session.origin.driver == Driver::Builtin && session.status.is_live() {
@@ -43,7 +43,7 @@ impl Undriven {
     }
 
     /// No engine here drives the session any more.
-    pub fn let_go(&self, id: SessionId) {
+    pub fn release_drive(&self, id: SessionId) {
         self.inner.lock().driven.remove(&id);
     }
 
@@ -53,7 +53,7 @@ impl Undriven {
             let news = self.news.notified();
             {
                 let mut inner = self.inner.lock();
-                let taken = inner.changed.take(most);
+                let taken = inner.changed.pop_batch(most);
                 if !taken.is_empty() {
                     if !inner.changed.is_empty() {
                         self.news.notify_one();
@@ -70,16 +70,16 @@ impl Hub {
     /// Sessions of the built-in engine that have changed and that nobody here drives, at most `most`;
     /// waits for one. Cancel-safe.
     pub async fn undriven(&self, most: usize) -> Vec<SessionId> {
-        self.inner.news.undriven.next(most).await
+        self.inner.fanout.drive_queue.next(most).await
     }
 
-    /// Says that an engine here drives the session, until [`Hub::let_go`].
+    /// Says that an engine here drives the session, until [`Hub::release_drive`].
     pub fn drive(&self, id: SessionId) {
-        self.inner.news.undriven.drive(id);
+        self.inner.fanout.drive_queue.drive(id);
     }
 
     /// Says that no engine here drives the session any more.
-    pub fn let_go(&self, id: SessionId) {
-        self.inner.news.undriven.let_go(id);
+    pub fn release_drive(&self, id: SessionId) {
+        self.inner.fanout.drive_queue.release_drive(id);
     }
 }

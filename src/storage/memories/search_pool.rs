@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::MemoryScope;
-use super::vector::Way;
+use super::vector::Strategy;
 use crate::storage::StorageError;
 use crate::storage::link::Link;
 use crate::storage::pool::{Connection, Pool};
@@ -38,33 +38,33 @@ const REMEMBERED: usize = 4_096;
 
 /// The connections, and what is known about scopes.
 #[derive(Debug)]
-pub(in crate::storage) struct Searchers {
+pub(in crate::storage) struct SearchPool {
     pool: Pool,
-    ways: Mutex<HashMap<MemoryScope, (Way, Instant)>>,
+    strategies: Mutex<HashMap<MemoryScope, (Strategy, Instant)>>,
 }
 
-impl Searchers {
+impl SearchPool {
     pub fn new(link: Link, connections: u32) -> Self {
-        Self { pool: Pool::new(link, connections, SETTINGS), ways: Mutex::default() }
+        Self { pool: Pool::new(link, connections, SETTINGS), strategies: Mutex::default() }
     }
 
     /// A connection for one search.
-    pub async fn take(&self) -> Result<Connection, StorageError> {
+    pub async fn acquire(&self) -> Result<Connection, StorageError> {
         Ok(self.pool.acquire().await?)
     }
 
     /// The way to search a scope of more than a few rows, if it was counted of late.
-    pub(super) fn way(&self, scope: &MemoryScope) -> Option<Way> {
-        let (way, counted) = *self.ways.lock().get(scope)?;
-        (counted.elapsed() < REMEMBERED_FOR).then_some(way)
+    pub(super) fn strategy(&self, scope: &MemoryScope) -> Option<Strategy> {
+        let (strategy, counted) = *self.strategies.lock().get(scope)?;
+        (counted.elapsed() < REMEMBERED_FOR).then_some(strategy)
     }
 
-    pub(super) fn remember(&self, scope: &MemoryScope, way: Way) {
-        let mut ways = self.ways.lock();
-        if ways.len() >= REMEMBERED {
-            ways.clear();
+    pub(super) fn remember(&self, scope: &MemoryScope, strategy: Strategy) {
+        let mut strategies = self.strategies.lock();
+        if strategies.len() >= REMEMBERED {
+            strategies.clear();
         }
-        ways.insert(scope.clone(), (way, Instant::now()));
+        strategies.insert(scope.clone(), (strategy, Instant::now()));
     }
 
     pub async fn close(&self) {

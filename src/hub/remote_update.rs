@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::live::Live;
+use super::live_session::LiveSession;
 use super::publication::RecordedFrame;
 use crate::session::{Revision, Session};
 
 /// A state that another server has brought about, on its way through the session's lane: there nothing
 /// is being written, and so what is shown moves in one order only.
 #[derive(Debug)]
-pub(super) struct Adoption {
-    pub live: Arc<Live>,
+pub(super) struct RemoteUpdate {
+    pub live: Arc<LiveSession>,
     pub session: Arc<Session>,
     /// The events that lead to it, without a gap; none when they are too many to be kept in memory.
     pub events: Vec<Arc<RecordedFrame>>,
@@ -20,7 +20,7 @@ pub(super) struct Adoption {
     pub done: oneshot::Sender<()>,
 }
 
-impl Adoption {
+impl RemoteUpdate {
     /// Shows the state, unless the lane has come as far by itself; returns whether it did. What is
     /// staged on an older one is void, and is decided again when it reaches the lane.
     pub fn carry_out(self) -> bool {
@@ -43,7 +43,7 @@ impl Adoption {
     }
 }
 
-impl Live {
+impl LiveSession {
     pub(super) fn revision(&self) -> Revision {
         self.head().session().revision
     }

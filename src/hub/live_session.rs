@@ -21,7 +21,7 @@ const RECENT_COMMANDS: usize = 512;
 
 /// One session in memory: its staged state for deciding, its committed state for showing.
 #[derive(Debug)]
-pub struct Live {
+pub struct LiveSession {
     id: SessionId,
     /// Locked while a command is decided and handed to the lane, so that the order of deciding is
     /// the order of writing. Never held across an await.
@@ -120,7 +120,7 @@ impl Ring {
     }
 }
 
-impl Live {
+impl LiveSession {
     pub(super) fn new(session: Arc<Session>) -> Arc<Self> {
         let staged = Staged {
             session: Arc::clone(&session),
@@ -240,13 +240,13 @@ impl Staged {
 /// A viewer's or engine's hold on a session: it keeps the session in memory until dropped.
 #[derive(Debug)]
 pub struct Subscription {
-    live: Arc<Live>,
+    live: Arc<LiveSession>,
     head: watch::Receiver<Head>,
 }
 
 impl Subscription {
     #[must_use]
-    pub fn live(&self) -> &Arc<Live> {
+    pub fn live(&self) -> &Arc<LiveSession> {
         &self.live
     }
 

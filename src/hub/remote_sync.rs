@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use super::adoption::Adoption;
+use super::commit_fanout::CommitFanout;
 use super::error::HubError;
-use super::live::{Head, Live};
-use super::news::News;
+use super::live_session::{Head, LiveSession};
 use super::publication::RecordedFrame;
 use super::queue::Queue;
 use super::registry::{Place, Registry};
+use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use super::submission::lane_of;
 use super::{Hub, feed::Feed};
@@ -42,7 +42,7 @@ const CHECKED: usize = 1_000;
 
 /// Follows what other servers commit. A cheap handle.
 #[derive(Clone, Debug)]
-pub(super) struct CatchUp {
+pub(super) struct RemoteSync {
     shared: Arc<Shared>,
 }
 
@@ -51,18 +51,24 @@ struct Shared {
     store: Arc<dyn Store>,
     registry: Registry,
     feed: Arc<Feed>,
-    lanes: Vec<mpsc::Sender<Adoption>>,
+    lanes: Vec<mpsc::Sender<RemoteUpdate>>,
     /// Sessions in memory that are behind, each with the revision it was told to have reached.
     behind: Mutex<Queue<Revision>>,
-    news: Notify,
+    changed_signal: Notify,
     /// Everything in memory is to be compared with what is stored.
     check: Notify,
 }
 
-impl CatchUp {
-    pub fn new(store: Arc<dyn Store>, registry: Registry, news: &News, lanes: Vec<mpsc::Sender<Adoption>>) -> Self {
-        let (feed, behind) = (Arc::clone(&news.feed), Mutex::default());
-        let shared = Shared { store, registry, feed, lanes, behind, news: Notify::new(), check: Notify::new() };
+impl RemoteSync {
+    pub fn new(
+        store: Arc<dyn Store>,
+        registry: Registry,
+        fanout: &CommitFanout,
+        lanes: Vec<mpsc::Sender<RemoteUpdate>>,
+    ) -> Self {
+        let (feed, behind) = (Arc::clone(&fanout.feed), Mutex::default());
+        let shared =
+            Shared { store, registry, feed, lanes, behind, changed_signal: Notify::new(), check: Notify::new() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -101,23 +107,23 @@ impl CatchUp {
 
     fn put(&self, id: SessionId, revision: Revision) {
         self.shared.behind.lock().put(id, |waiting| revision.max(waiting.unwrap_or_default()));
-        self.shared.news.notify_one();
+        self.shared.changed_signal.notify_one();
     }
 
-    async fn take(&self) -> Vec<(SessionId, Revision)> {
+    async fn next_behind(&self) -> Vec<(SessionId, Revision)> {
         loop {
-            let some = self.shared.behind.lock().take(TAKE);
+            let some = self.shared.behind.lock().pop_batch(TAKE);
             if !some.is_empty() {
                 return some;
             }
-            self.shared.news.notified().await;
+            self.shared.changed_signal.notified().await;
         }
     }
 
     /// Brings sessions up to date as they fall behind.
     pub async fn run(self) {
         loop {
-            let some = stream::iter(self.take().await);
+            let some = stream::iter(self.next_behind().await);
             some.for_each_concurrent(READS, |(id, revision)| self.try_bring_up(id, revision)).await;
         }
     }
@@ -127,7 +133,7 @@ impl CatchUp {
         if matches!(self.shared.registry.place(id), Place::Absent) {
             return self.shared.feed.changed(id);
         }
-        match self.bring_up(id, revision).await {
+        match self.sync_to(id, revision).await {
             Ok(()) => self.shared.feed.changed(id),
             Err(HubError::NotFound) => {}
             Err(HubError::Unavailable) => {
@@ -139,7 +145,7 @@ impl CatchUp {
     }
 
     /// Shows a session at `revision` or later, if it is in memory at an earlier one.
-    async fn bring_up(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
+    async fn sync_to(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
         let Shared { registry, store, lanes, .. } = &*self.shared;
         let live = registry.get(id).await?;
         let Head::At(held) = live.head() else { return Ok(()) };
@@ -152,8 +158,8 @@ impl CatchUp {
         };
         metrics::counter!("relive_sessions_caught_up_total").increment(1);
         let (done, carried_out) = oneshot::channel();
-        let adoption = Adoption { live, session, events, done };
-        lanes[lane_of(id, lanes.len())].send(adoption).await.map_err(|_| HubError::Unavailable)?;
+        let update = RemoteUpdate { live, session, events, done };
+        lanes[lane_of(id, lanes.len())].send(update).await.map_err(|_| HubError::Unavailable)?;
         carried_out.await.map_err(|_| HubError::Unavailable)
     }
 
@@ -192,7 +198,7 @@ impl CatchUp {
     }
 
     /// A session is no longer stored.
-    fn gone(&self, live: &Live) {
+    fn gone(&self, live: &LiveSession) {
         self.shared.registry.remove_deleted(live.id());
         self.shared.feed.deleted(live.id(), live.head().session().summary());
     }
@@ -242,6 +248,6 @@ impl Hub {
     ///
     /// When it cannot be read.
     pub async fn refresh(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
-        self.inner.catch_up.bring_up(id, revision).await
+        self.inner.remote_sync.sync_to(id, revision).await
     }
 }

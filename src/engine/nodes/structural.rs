@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
 
-use super::{Ended, NodeContext, NodeType, Work};
+use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::session::GraphNode;
@@ -14,14 +14,14 @@ const GATHERED: usize = 256 * 1024;
 
 /// A node without work of its own.
 #[derive(Debug)]
-pub struct Pass {
+pub struct Structural {
     /// The property `output`, if there is one.
     output: Option<Value>,
     /// Whether the inputs are the output otherwise.
     gathers: bool,
 }
 
-impl Pass {
+impl Structural {
     pub fn read(node: &GraphNode) -> Result<Self, PlanError> {
         Ok(Self { output: Properties::of(node).template("output")?, gathers: node.kind == "end" })
     }
@@ -46,12 +46,12 @@ async fn gather(context: &NodeContext) -> Result<Value, String> {
     Ok(if gathered.is_empty() { Value::Null } else { Value::Object(gathered) })
 }
 
-impl NodeType for Pass {
-    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, Ended> {
-        self.output(context).map(Ended::from).boxed()
+impl NodeType for Structural {
+    fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
+        self.output(context).map(AttemptResult::from).boxed()
     }
 
     fn work(&self) -> Work {
-        Work::Pass
+        Work::Structural
     }
 }

@@ -7,15 +7,15 @@ use tokio::time::Instant;
 use super::backlog::Load;
 use super::decision::Decision;
 use super::error::HubError;
-use super::live::{Head, Live};
+use super::live_session::{Head, LiveSession};
 use super::slot::Slot;
 use super::submission::{Outcome, Submission};
 use crate::session::Revision;
 
 /// A submission on its way through a lane.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub live: Arc<Live>,
+pub(super) struct PendingCommand {
+    pub live: Arc<LiveSession>,
     pub submission: Submission,
     pub decision: Decision,
     pub slot: Arc<Slot>,
@@ -35,8 +35,8 @@ pub(super) struct Attempt {
 
 /// Receives entries: drops those whose caller has been told that they are not carried out, decides those
 /// whose decision is missing or void, and answers those whose session was deleted.
-pub(super) fn take(entries: Vec<Entry>) -> Vec<Entry> {
-    let (open, expired): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(is_in_time);
+pub(super) fn decide_pending(entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
+    let (open, expired): (Vec<PendingCommand>, Vec<PendingCommand>) = entries.into_iter().partition(is_in_time);
     // Before anything is decided: what was decided after them is void.
     expired.into_iter().for_each(drop_expired);
     let mut ready = Vec::with_capacity(open.len());
@@ -60,7 +60,7 @@ pub(super) fn take(entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// Whether an entry may still be written. One whose time is nearly up is answered here.
-fn is_in_time(entry: &Entry) -> bool {
+fn is_in_time(entry: &PendingCommand) -> bool {
     if entry.slot.deadline() <= Instant::now() {
         entry.slot.expire();
     }
@@ -69,8 +69,8 @@ fn is_in_time(entry: &Entry) -> bool {
 
 /// Forgets an entry that will not be written, and what was staged on it. Between two batches nothing of
 /// the session is being written, so what is committed is what is left.
-fn drop_expired(entry: Entry) {
-    let Entry { live, decision, .. } = entry;
+fn drop_expired(entry: PendingCommand) {
+    let PendingCommand { live, decision, .. } = entry;
     let is_staged = {
         let mut staged = live.staged.lock();
         staged.queued -= 1;
@@ -84,8 +84,8 @@ fn drop_expired(entry: Entry) {
 }
 
 /// Counts entries as queued again, so that nothing new is staged before they are decided. To be
-/// called before the staged state they were decided on is thrown away; `take` is the other half.
-pub(super) fn hold(entries: &[Entry]) {
+/// called before the staged state they were decided on is thrown away; `decide_pending` is the other half.
+pub(super) fn requeue(entries: &[PendingCommand]) {
     for entry in entries {
         let mut staged = entry.live.staged.lock();
         staged.queued += 1;
@@ -93,17 +93,17 @@ pub(super) fn hold(entries: &[Entry]) {
     }
 }
 
-pub(super) fn answer(entry: Entry, outcome: Outcome) {
-    Tally::default().answer(entry, outcome);
+pub(super) fn answer(entry: PendingCommand, outcome: Outcome) {
+    CommandMetrics::default().answer(entry, outcome);
 }
 
 /// Answers, counted. Looking a counter up costs as much as deciding a command, so a batch does it
 /// once for each kind and result it holds; that happens when this is dropped.
 #[derive(Default)]
-pub(super) struct Tally(Vec<(&'static str, &'static str, u64)>);
+pub(super) struct CommandMetrics(Vec<(&'static str, &'static str, u64)>);
 
-impl Tally {
-    pub fn answer(&mut self, entry: Entry, outcome: Outcome) {
+impl CommandMetrics {
+    pub fn answer(&mut self, entry: PendingCommand, outcome: Outcome) {
         let result = match &outcome {
             Ok(receipt) if receipt.duplicate => "duplicate",
             Ok(_) => "accepted",
@@ -127,7 +127,7 @@ impl Tally {
     }
 }
 
-impl Drop for Tally {
+impl Drop for CommandMetrics {
     fn drop(&mut self) {
         for (kind, result, count) in self.0.drain(..) {
             metrics::counter!("relive_commands_total", "kind" => kind, "result" => result).increment(count);

@@ -6,18 +6,18 @@ use super::web::Web;
 use crate::embeddings::Embeddings;
 use crate::models::Models;
 use crate::session::{Agent, Group, Memory};
-use crate::storage::{Entity, MemoryScope, Nearness, Storage, StorageError};
+use crate::storage::{Entity, MemoryScope, SearchLimits, Storage, StorageError};
 
 /// Models, memories, agents and the web.
 #[derive(Clone, Debug)]
-pub struct Means {
+pub struct NodeServices {
     pub models: Models,
     pub web: Web,
     pub storage: Storage,
     pub embeddings: Embeddings,
 }
 
-impl Means {
+impl NodeServices {
     /// # Errors
     ///
     /// A text for the node's `error`.
@@ -45,7 +45,7 @@ impl Means {
         &self,
         scope: &MemoryScope,
         text: &str,
-        nearness: Nearness,
+        nearness: SearchLimits,
     ) -> Result<(Vec<Memory>, &'static str), String> {
         let (found, method) = match self.embeddings.of_query(text).await {
             Some(vector) => (self.storage.nearest_memories(scope, &vector, nearness).await, "vector"),

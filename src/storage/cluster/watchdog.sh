@@ -1,4 +1,4 @@
-# Runs a postmaster on a leash: `sh -c <this> leash postgres -D ...`, with a pipe as its input that
+# Runs a postmaster on a watchdog: `sh -c <this> watchdog postgres -D ...`, with a pipe as its input that
 # nobody writes to. The pipe ends when relive closes it or when relive ends, be it by `kill -9`;
 # then the postmaster is told to end too. This shell ends when the postmaster has, with its status.
 

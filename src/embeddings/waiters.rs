@@ -10,11 +10,11 @@ use uuid::Uuid;
 
 /// How long an answer waits for an embedding. A model takes a few hundred milliseconds; whoever
 /// stored a memory would like to find it by vector right away, but not at any price.
-const PATIENCE: Duration = Duration::from_secs(3);
+const EMBEDDING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Memories that somebody waits for. While the endpoint is down nobody waits.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Arrivals {
+pub(super) struct EmbeddingWaiters {
     state: Arc<Mutex<State>>,
 }
 
@@ -31,11 +31,11 @@ pub struct Arrival(Option<Waiting>);
 #[derive(Debug)]
 struct Waiting {
     id: Uuid,
-    arrivals: Arrivals,
+    waiters: EmbeddingWaiters,
     receiver: oneshot::Receiver<()>,
 }
 
-impl Arrivals {
+impl EmbeddingWaiters {
     pub fn expect(&self, id: Uuid) -> Arrival {
         let (sender, receiver) = oneshot::channel();
         let mut state = self.state.lock();
@@ -43,7 +43,7 @@ impl Arrivals {
             return Arrival::never();
         }
         state.expected.insert(id, sender);
-        Arrival(Some(Waiting { id, arrivals: self.clone(), receiver }))
+        Arrival(Some(Waiting { id, waiters: self.clone(), receiver }))
     }
 
     /// These memories have their embeddings, durably.
@@ -79,12 +79,12 @@ impl Arrival {
     /// Waits a little for the embedding; whether it has come.
     pub async fn soon(mut self) -> bool {
         let Some(waiting) = &mut self.0 else { return false };
-        matches!(tokio::time::timeout(PATIENCE, &mut waiting.receiver).await, Ok(Ok(())))
+        matches!(tokio::time::timeout(EMBEDDING_TIMEOUT, &mut waiting.receiver).await, Ok(Ok(())))
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.arrivals.given_up(self.id);
+        self.waiters.given_up(self.id);
     }
 }

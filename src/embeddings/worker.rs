@@ -5,7 +5,7 @@
 //! what others left behind. Whatever waits goes into one request, up to 64 texts; there is no timer,
 //! so one memory alone is not delayed, and many cost few requests.
 //!
-//! - *The endpoint fails*: the memories go back into the queue, and the filler pauses, longer each
+//! - *The endpoint fails*: the memories go back into the queue, and the worker pauses, longer each
 //!   time.
 //! - *The endpoint refuses*: one text may be at fault, so the batch is taken apart until the others
 //!   have their vectors. The one refused is tried again an hour later; the setting may have changed.
@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::CHARACTERS;
-use super::arrivals::Arrivals;
 use super::endpoint::{EmbeddingError, Endpoint};
+use super::waiters::EmbeddingWaiters;
 use crate::storage::{Storage, StorageError, Unembedded};
 
 /// Texts in one request at most.
@@ -40,10 +40,10 @@ const REFUSALS: usize = 8;
 const COUNTED: u32 = 100_000;
 
 #[derive(Debug)]
-pub(super) struct Filler {
+pub(super) struct EmbeddingWorker {
     storage: Storage,
     endpoint: Endpoint,
-    arrivals: Arrivals,
+    waiters: EmbeddingWaiters,
     dimension: u32,
     failures: u32,
 }
@@ -58,9 +58,9 @@ struct Batch {
     failure: Option<EmbeddingError>,
 }
 
-impl Filler {
-    pub fn new(storage: Storage, endpoint: Endpoint, arrivals: Arrivals, dimension: u32) -> Self {
-        Self { storage, endpoint, arrivals, dimension, failures: 0 }
+impl EmbeddingWorker {
+    pub fn new(storage: Storage, endpoint: Endpoint, waiters: EmbeddingWaiters, dimension: u32) -> Self {
+        Self { storage, endpoint, waiters, dimension, failures: 0 }
     }
 
     pub async fn run(mut self, stop: CancellationToken) {
@@ -106,7 +106,7 @@ impl Filler {
         if !embedded.is_empty() {
             let ids: Vec<Uuid> = embedded.iter().map(|(id, _)| *id).collect();
             self.storage.store_embeddings(embedded).await?;
-            self.arrivals.stored(ids.into_iter());
+            self.waiters.stored(ids.into_iter());
             if self.failures >= DOWN_AFTER {
                 tracing::info!("the embeddings endpoint is back");
             }
@@ -114,7 +114,7 @@ impl Filler {
         }
         if !refused.is_empty() {
             tracing::warn!(memories = refused.len(), "the embeddings endpoint refuses some texts");
-            refused.iter().for_each(|id| self.arrivals.given_up(*id));
+            refused.iter().for_each(|id| self.waiters.given_up(*id));
             self.storage.return_unembedded(&refused, REFUSED).await?;
         }
         if !left.is_empty() {
@@ -122,7 +122,7 @@ impl Filler {
         }
         let Some(error) = failure else { return Ok(None) };
         self.failures += 1;
-        if self.failures >= DOWN_AFTER && self.arrivals.endpoint_is_down() {
+        if self.failures >= DOWN_AFTER && self.waiters.endpoint_is_down() {
             tracing::warn!(%error, "memories stay without embeddings for now");
         }
         self.count().await?;

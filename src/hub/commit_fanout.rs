@@ -2,28 +2,28 @@
 
 use std::sync::Arc;
 
+use super::drive_queue::DriveQueue;
 use super::feed::Feed;
 use super::notices::Notices;
-use super::undriven::Undriven;
 use crate::session::{Session, SessionId, SessionSummary};
 
 /// Tells live lists, the built-in engine and other servers. A cheap handle.
 #[derive(Clone, Debug)]
-pub(super) struct News {
+pub(super) struct CommitFanout {
     pub feed: Arc<Feed>,
-    pub undriven: Arc<Undriven>,
+    pub drive_queue: Arc<DriveQueue>,
     notices: Notices,
 }
 
-impl News {
+impl CommitFanout {
     pub fn new(notices: Notices) -> Self {
-        Self { feed: Arc::default(), undriven: Arc::default(), notices }
+        Self { feed: Arc::default(), drive_queue: Arc::default(), notices }
     }
 
     /// This server has committed a session up to this state.
     pub fn committed(&self, session: &Session) {
         self.feed.changed(session.id);
-        self.undriven.changed(session);
+        self.drive_queue.changed(session);
         self.notices.changed(session.id, session.revision);
     }
 

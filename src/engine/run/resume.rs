@@ -19,7 +19,7 @@ use crate::session::{Command, Node, NodeId, NodeStatus, Retry, Session, Timestam
 const CUT_OFF: &str = "cut off: the engine that ran it went away";
 
 impl Run {
-    pub(super) fn take_up(&mut self, session: &Session) {
+    pub(super) fn resume(&mut self, session: &Session) {
         self.rounds = Rounds::of(session);
         self.phase.send_replace(Self::is_paused(session.status));
         let open = self.open_decisions(session);
@@ -63,7 +63,7 @@ impl Run {
             self.go_on_waiting(session, held);
         }
         if self.schedule.is_failing() {
-            self.let_go();
+            self.release();
         }
         if commands.is_empty() {
             self.started = true;

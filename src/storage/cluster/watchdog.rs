@@ -1,10 +1,10 @@
-//! One run of the postmaster, from its start to its end, on a leash.
+//! One run of the postmaster, from its start to its end, under a watchdog process.
 //!
 //! A database that outlives its server would keep its data directory busy and its memory taken.
 //! No handler of ours runs on `kill -9`, and asking the kernel for a signal at a parent's death is
-//! Linux's alone, so a small shell (`leash.sh`) stands between: it holds one end of a pipe, we
+//! Linux's alone, so a small shell (`watchdog.sh`) stands between: it holds one end of a pipe, we
 //! hold the other, and when ours closes, for whatever reason, it ends the postmaster. That is also
-//! how [`Leash::end`] works, so the way out on a crash is the one taken every day.
+//! how [`Watchdog::end`] works, so the way out on a crash is the one taken every day.
 
 use std::{path::Path, process::ExitStatus, time::Duration};
 
@@ -22,7 +22,7 @@ use super::{
     postmaster,
 };
 
-const SCRIPT: &str = include_str!("leash.sh");
+const SCRIPT: &str = include_str!("watchdog.sh");
 
 /// A fast shutdown writes a checkpoint, which takes a while on a slow disk with much to write.
 const FAST_SHUTDOWN: Duration = Duration::from_mins(1);
@@ -30,7 +30,7 @@ const IMMEDIATE_SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// A running postmaster. Dropping it ends the postmaster too, without waiting for that.
 #[derive(Debug)]
-pub(super) struct Leash {
+pub(super) struct Watchdog {
     shell: Child,
     /// The standard library opens pipes close-on-exec, so no other child of ours holds this end.
     pipe: Option<ChildStdin>,
@@ -38,7 +38,7 @@ pub(super) struct Leash {
     pub log_start: u64,
 }
 
-impl Leash {
+impl Watchdog {
     /// Starts the postmaster once whatever an earlier process left running has ended.
     pub async fn start(plan: &Plan) -> Result<Self, ClusterError> {
         postmaster::settle(&plan.layout.pgdata).await?;
@@ -46,7 +46,7 @@ impl Leash {
         let log_start = plan.log.len();
         let mut command = plan.layout.account.command(Path::new("/bin/sh"));
         command
-            .args(["-c", SCRIPT, "leash"])
+            .args(["-c", SCRIPT, "watchdog"])
             .arg(plan.binaries.program("postgres"))
             .arg("-D")
             .arg(&plan.layout.pgdata)

@@ -200,7 +200,7 @@ fn query_of(order: MessageOrder) -> &'static str {
 }
 
 /// The whole line, oldest first, from a cursor on.
-pub(super) fn line_query(
+pub(super) fn history_query(
     session_id: SessionId,
     after: Option<MessageCursor>,
     limit: u32,
