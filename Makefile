@@ -73,6 +73,6 @@ types:
 	cargo run --locked --example export_types
 
 lint:
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items

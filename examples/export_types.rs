@@ -2,5 +2,5 @@
 
 fn main() -> Result<(), ts_rs::ExportError> {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("frontend-types/src/generated");
-    relive::protocol::export_typescript(&directory)
+    relive_protocol::export_typescript(&directory)
 }

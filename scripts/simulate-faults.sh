@@ -12,8 +12,8 @@ copy=$CARGO_TARGET_DIR/faults
 
 mkdir -p "$copy"
 # Times are kept, and what has not changed is left alone, so that little is built anew.
-rm -rf "$copy/src" "$copy/tests" "$copy/examples"
-cp -a Cargo.toml Cargo.lock build.rs src tests benches examples migrations data "$copy"
+rm -rf "$copy/crates" "$copy/src" "$copy/tests" "$copy/examples"
+cp -a Cargo.toml Cargo.lock build.rs crates src tests benches examples migrations data "$copy"
 for patch in "$faults"/*.patch; do
     patch -d "$copy" -p1 -s --no-backup-if-mismatch <"$patch" || { echo "does not apply: $patch" >&2; exit 1; }
 done

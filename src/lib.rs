@@ -9,7 +9,6 @@
 
 pub mod archive;
 pub mod cli;
-pub mod client;
 pub mod config;
 pub mod embeddings;
 pub mod endpoint;
@@ -17,10 +16,8 @@ pub mod engine;
 pub mod http;
 pub mod hub;
 pub mod models;
-pub mod protocol;
 pub mod replay;
 pub mod server;
-pub mod session;
 pub mod storage;
 pub mod telemetry;
 pub mod ws;

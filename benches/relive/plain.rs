@@ -3,11 +3,11 @@
 use std::process::Command;
 use std::time::Instant;
 
-use relive::session::{
+use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage, Writer};
+use relive_session::{
     self, Command as SessionCommand, Created, Event, GraphDefinition, NodeStatus, Recorded, Session, SessionId,
     Timestamp,
 };
-use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage, Writer};
 
 use tempfile::NamedTempFile;
 
@@ -163,7 +163,7 @@ fn prepare(sessions: &mut [Session]) -> Prepared {
                     next_ids: None,
                 },
             };
-            for event in session::decide(session, &command).expect("accepted") {
+            for event in relive_session::decide(session, &command).expect("accepted") {
                 let (session_id, revision, at) = (session.id, session.revision + 1, Timestamp::now());
                 let recorded = Recorded { session_id, revision, at, event };
                 session.apply(&recorded).expect("the next event");

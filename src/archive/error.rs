@@ -1,7 +1,7 @@
 //! Why a file is not taken in.
 
-use crate::session::{ApplyError, Implausible, Refusal};
 use crate::storage::{Constraint, StorageError};
+use relive_session::{ApplyError, Implausible, Refusal};
 
 use super::LINE_BYTES;
 

@@ -7,11 +7,11 @@ use futures_util::{Stream, stream};
 use serde::Serialize;
 
 use super::checksum::RunningChecksum;
-use crate::protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
-use crate::session::{Keyframe, Revision, Session, SessionId, Timestamp};
 use crate::storage::{
     Ancestor, ExportedEvent, MessageCursor, PageCursor, PageSize, PlacedMessage, Storage, StorageError, UsageRow,
 };
+use relive_protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
+use relive_session::{Keyframe, Revision, Session, SessionId, Timestamp};
 
 /// The session as it stands at this state, as lines, some at a time. The next are read when they are
 /// asked for: a reader that stops costs the lines it has not yet taken, and nothing in the database.

@@ -18,9 +18,9 @@ use super::lines::{Lines, NumberedLine};
 use super::spool::{Spool, SpoolReader, SpoolRecord};
 use super::validator::ImportValidator;
 use super::writer::ImportWriter;
-use crate::protocol::{ARCHIVE_FORMAT, ArchiveLine};
-use crate::session::{Keyframe, Session, SessionId};
 use crate::storage::{Constraint, Storage, StorageError};
+use relive_protocol::{ARCHIVE_FORMAT, ArchiveLine};
+use relive_session::{Keyframe, Session, SessionId};
 
 /// Files that are received at a time; each may take as much disk as [`ImportLimits::bytes`] says.
 const RECEIVED_AT_A_TIME: usize = 8;

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write as _};
 
-use crate::session::Revision;
+use relive_session::Revision;
 
 /// Bytes that are read back at once; one record may have more.
 const BATCH_BYTES: usize = 1024 * 1024;

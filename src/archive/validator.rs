@@ -8,12 +8,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::ImportFault;
-use crate::protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
-use crate::session::{
+use crate::storage::Ancestor;
+use relive_protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
+use relive_session::{
     Command, Event, Memory, Message, MessageAdded, OutputRef, Recorded, Refusal, Revision, Session, SessionId,
     Timestamp, check_command, check_created, check_embedding, check_message, limits,
 };
-use crate::storage::Ancestor;
 
 /// Takes the lines in order and says what is wrong with the first that does not fit.
 ///
@@ -237,7 +237,7 @@ impl ImportValidator {
             return contradiction("outputs come by depth and revision");
         }
         self.last_output = place;
-        crate::session::check_json("output", output)?;
+        relive_session::check_json("output", output)?;
         match self.outputs.remove(&place) {
             Some(known) if known.is_of(output) && known.depth as usize <= self.ancestors.len() => Ok(()),
             _ => contradiction("no node has this output"),

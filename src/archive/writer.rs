@@ -5,9 +5,9 @@ use uuid::Uuid;
 
 use super::error::{ImportError, ImportFault};
 use super::import::ImportRow;
-use crate::protocol::{ArchiveLine, ArchiveUsage};
-use crate::session::{Created, Driver, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId, Timestamp};
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
+use relive_protocol::{ArchiveLine, ArchiveUsage};
+use relive_session::{Created, Driver, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId, Timestamp};
 
 /// Rows that are written at once, and bytes of the lines they come from.
 const ROWS: usize = 1_000;

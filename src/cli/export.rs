@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::progress::Progress;
 use super::{ServerArg, complain, exit};
-use crate::client::{ArchiveLine, Archives, ClientError, FirstLine, SessionId};
+use relive_client::{ArchiveLine, Archives, ClientError, FirstLine, SessionId};
 
 /// What `relive export` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]

@@ -10,7 +10,7 @@ use tokio_util::io::ReaderStream;
 
 use super::progress::Progress;
 use super::{ServerArg, complain, exit};
-use crate::client::{Archives, ClientError, ErrorCode, WorkflowSession};
+use relive_client::{Archives, ClientError, ErrorCode, WorkflowSession};
 
 /// What `relive import` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]

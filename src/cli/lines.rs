@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Stdout, Write};
 
-use crate::client::{
+use relive_client::{
     Event, GraphDefinition, NodeId, NodeStatus, Recorded, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
 
@@ -221,7 +221,7 @@ fn clean(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::SessionId;
+    use relive_client::SessionId;
     use serde_json::json;
 
     fn story() -> Story {

@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::lines::{Lines, Story};
 use super::{ServerArg, complain, exit};
-use crate::client::{
+use crate::engine::{self, Control, Ended, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions};
+use relive_client::{
     self, Client, ClientError, ConnectionState, CreateSession, Event, GraphDefinition, NodeStatus, Recorded, SessionId,
     WorkflowSession,
 };
-use crate::engine::{self, Control, Ended, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions};
 
 /// What `relive run` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]
@@ -103,7 +103,7 @@ fn read_plan(path: &Path, server: &str) -> Result<Plan, BadFile> {
     let graph: GraphDefinition =
         serde_json::from_slice(&text).map_err(|error| BadFile::NotAGraph { path: path(), error })?;
     let kinds = LocalKinds {
-        server: client::Address::parse(server).map_or_else(|_| server.to_owned(), |address| address.to_string()),
+        server: relive_client::Address::parse(server).map_or_else(|_| server.to_owned(), |address| address.to_string()),
     };
     Plan::new(Arc::new(graph), &kinds).map_err(|error| BadFile::NotRunnable { path: path(), error })
 }

@@ -7,8 +7,8 @@ use clap::{CommandFactory, Parser};
 use serde_json::{Value, json};
 
 use super::{Cli, ServerArg, exit, run, watch};
-use crate::client::peer::{Fault, Peer};
-use crate::client::{Command, Event, NodeStatus};
+use relive_client::testing::{Fault, Peer};
+use relive_client::{Command, Event, NodeStatus};
 
 fn node(id: &str, kind: &str, properties: &Value, next: &[&str]) -> Value {
     json!({"id": id, "type": kind, "name": id, "properties": properties, "nextIds": next})

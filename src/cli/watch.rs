@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::lines::{Lines, Story};
 use super::{ServerArg, complain, exit, screen};
-use crate::client::{Client, ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
+use relive_client::{Client, ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
 
 /// What `relive watch` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::endpoint::{self, Secrets};
-use crate::session::check_embedding;
+use relive_session::check_embedding;
 
 /// Bytes of an answer at most: 64 vectors of 2,000 numbers, each written with up to 25 characters,
 /// fit four times.

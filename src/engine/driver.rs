@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::hub::Chunk;
-use crate::session::{Command, NodeId, Recorded, Session};
+use relive_session::{Command, NodeId, Recorded, Session};
 
 /// Why a driver could not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

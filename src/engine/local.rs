@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::driver::{DriverError, Events, Link};
 use crate::hub::{Chunk, Head, Hub, HubError, Submission, Subscription};
-use crate::session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, limits};
+use relive_session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, limits};
 
 /// Journal events read at once by a run that fell behind.
 const PAGE: u32 = 500;

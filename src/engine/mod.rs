@@ -10,7 +10,7 @@
 //! ```
 //!
 //! [`Link`] and [`Events`] are all a run knows of its session. `relive run` links to a server over a
-//! [`Client`](crate::client::Client), with the types of nodes that run on its own machine
+//! [`Client`](relive_client::Client), with the types of nodes that run on its own machine
 //! ([`LocalKinds`]); the server links to its own hub.
 
 mod driver;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::driver::DriverError;
 use super::nodes::{AttemptResult, End, NodeContext, Wake, Work};
 use super::plan::Planned;
-use crate::session::{Command, NodeId, NodeStatus, Progress, Retry, Timestamp, limits};
+use relive_session::{Command, NodeId, NodeStatus, Progress, Retry, Timestamp, limits};
 
 /// What nodes may do at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::properties::Properties;
 use super::regions::{Layout, LoopError};
 use super::templates::{Broken, TemplateError};
 use super::{known, templates};
-use crate::session::{GraphDefinition, GraphError, GraphNode, NodeId};
+use relive_session::{GraphDefinition, GraphError, GraphNode, NodeId};
 
 /// Why a graph cannot be run here. Nothing has been started.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::plan::PlanError;
 use super::properties::{Properties, seconds};
-use crate::session::{GraphDefinition, GraphNode};
+use relive_session::{GraphDefinition, GraphNode};
 
 /// The most a node may ask for.
 const MAX_RETRIES: u32 = 100;

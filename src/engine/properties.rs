@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::plan::PlanError;
 use super::{known, templates};
-use crate::session::{GraphNode, NodeId};
+use relive_session::{GraphNode, NodeId};
 
 /// The longest time a property may ask for: a year.
 const LONGEST_SECONDS: f64 = 31_536_000.0;

@@ -10,8 +10,8 @@ mod dominators;
 use std::collections::{HashMap, HashSet};
 
 use super::properties::Properties;
-use crate::session::{GraphDefinition, GraphNode, NodeId};
 use dominators::Dominators;
+use relive_session::{GraphDefinition, GraphNode, NodeId};
 
 /// Where the current pass over a node began: [`WHOLE`], or one more than the loop that started it.
 pub(super) type Frame = usize;

@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::driver::{DriverError, Events, Link};
-use crate::client::{Client, ClientError, SessionEvents};
-use crate::protocol::ErrorCode;
-use crate::session::{Command, Event, NodeId, Recorded, Session, SessionId};
+use relive_client::{Client, ClientError, SessionEvents};
+use relive_protocol::ErrorCode;
+use relive_session::{Command, Event, NodeId, Recorded, Session, SessionId};
 
 /// Bytes of outputs kept for other nodes to read, roughly. What comes beyond is not kept, and a node
 /// that wants to read it finds nothing.

@@ -37,7 +37,7 @@ use super::node_task::{NodeEnd, NodeTask, Phase};
 use super::nodes::{NodeContext, Work};
 use super::plan::Plan;
 use super::schedule::{Outcome, Schedule, Step};
-use crate::session::{Event, NodeId, Recorded, Revision, SessionStatus};
+use relive_session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
 use rounds::Rounds;
 use sending::{Ending, Purpose};
@@ -227,7 +227,7 @@ impl Run {
             result: None,
         };
         match session.status {
-            SessionStatus::Pending => run.send(Purpose::Start, vec![crate::session::Command::Start]),
+            SessionStatus::Pending => run.send(Purpose::Start, vec![relive_session::Command::Start]),
             _ => run.resume(&session),
         }
         run

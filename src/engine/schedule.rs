@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::regions::{Frame, Layout, Loop, LoopError, WHOLE};
-use crate::session::{GraphDefinition, NodeId};
+use relive_session::{GraphDefinition, NodeId};
 
 /// How one attempt of a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

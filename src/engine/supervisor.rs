@@ -31,8 +31,8 @@ use super::node_task::error_text;
 use super::plan::{Kinds, Plan, PlanError};
 use super::run::{Control, Ended, RunError, RunOptions, run};
 use crate::hub::{Hub, HubError, StartCheck, Submission};
-use crate::session::{Command, GraphDefinition, NodeId, Revision, Session, SessionId, ambient};
 use crate::storage::{Parked, Taken};
+use relive_session::{Command, GraphDefinition, NodeId, Revision, Session, SessionId, ambient};
 
 /// How often the table is looked at for sessions that nobody drives.
 const LOOK: Duration = Duration::from_secs(1);

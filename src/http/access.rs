@@ -16,7 +16,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::error::ApiError;
 use super::origin::{Authority, Host, Origin, OriginError};
-use crate::protocol::ErrorCode;
+use relive_protocol::ErrorCode;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 

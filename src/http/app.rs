@@ -24,9 +24,9 @@ use crate::archive::Imports;
 use crate::embeddings::Embeddings;
 use crate::engine::Engine;
 use crate::hub::Hub;
-use crate::protocol::ErrorCode;
 use crate::storage::Storage;
 use crate::ws::Gateway;
+use relive_protocol::ErrorCode;
 
 /// What handlers work with. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -17,9 +17,9 @@ use super::extract::{Path, Query, idempotency_key};
 use super::forks::started;
 use super::idempotency::{Keyed, SESSIONS, once_session};
 use crate::archive::{self, ImportError, ImportFault, ReceivedFile};
-use crate::protocol::{ArchiveLine, ErrorCode, Problem};
-use crate::session::{Implausible, Refusal, Session, SessionId, WorkflowSession};
 use crate::storage::{Constraint, StorageError};
+use relive_protocol::{ArchiveLine, ErrorCode, Problem};
+use relive_session::{Implausible, Refusal, Session, SessionId, WorkflowSession};
 
 const NDJSON: &str = "application/x-ndjson";
 

@@ -15,11 +15,11 @@ use super::error::ApiError;
 use super::extract::{Body, Path, Query, Replacement};
 use super::idempotency::{Answer, Keyed, once};
 use super::session_query::{cursor, limit};
-use crate::protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
-use crate::session::{
+use crate::storage::{Entity, Page};
+use relive_protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
+use relive_session::{
     Agent, AgentFields, Driver, Group, GroupFields, Timestamp, Workflow, WorkflowFields, check_json, limits,
 };
-use crate::storage::{Entity, Page};
 
 /// Rows on a page, unless asked for otherwise, and at most.
 const LIMIT: (u32, u32) = (50, 200);

@@ -11,8 +11,8 @@ use super::conditions::{Expected, if_match};
 use super::error::ApiError;
 use super::extract::{Body, Path, TextBody, body_too_large, idempotency_key};
 use crate::hub::{HubError, Receipt, Submission};
-use crate::protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Problem, ReviewRequest, SignalRequest};
-use crate::session::{Command, NodeId, Refusal, SessionId};
+use relive_protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Problem, ReviewRequest, SignalRequest};
+use relive_session::{Command, NodeId, Refusal, SessionId};
 
 /// How long a request waits for its commit. Beyond it the answer is `unavailable` and the outcome
 /// unknown; repeating the request with the same `Idempotency-Key` finds it out.

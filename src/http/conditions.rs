@@ -4,7 +4,7 @@ use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName};
 
 use super::error::ApiError;
-use crate::session::{Refusal, Revision};
+use relive_session::{Refusal, Revision};
 
 /// What a condition names.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use super::conditions::is_held;
 use super::error::ApiError;
 use super::extract::Path;
-use crate::protocol::Problem;
+use relive_protocol::Problem;
 
 /// The pages load nothing from anywhere else, run nothing that stands in them, and cannot be framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; \

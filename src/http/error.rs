@@ -6,10 +6,10 @@ use axum::response::{IntoResponse, Response};
 
 use crate::engine::PlanError;
 use crate::hub::HubError;
-use crate::protocol::{ErrorCode, Problem};
-use crate::session::GraphError;
 use crate::storage::StorageError;
 use crate::ws::{UpgradeError, error_code};
+use relive_protocol::{ErrorCode, Problem};
+use relive_session::GraphError;
 
 /// An answer that is not a success.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::parameters::Unknown;
-use crate::protocol::{ErrorCode, FromClient, ReadError};
+use relive_protocol::{ErrorCode, FromClient, ReadError};
 
 /// A JSON body. The content type is not looked at: forgetting it is the commonest slip with curl,
 /// and the origin check is what keeps other sites' forms out.
@@ -142,7 +142,7 @@ fn plain(problem: &str) -> String {
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     match value.to_str() {
-        Ok(key) if !key.is_empty() && key.len() <= crate::session::limits::COMMAND_ID_BYTES => Ok(Some(key)),
+        Ok(key) if !key.is_empty() && key.len() <= relive_session::limits::COMMAND_ID_BYTES => Ok(Some(key)),
         _ => Err(ApiError::bad_request("Idempotency-Key must have 1 to 256 ASCII characters")),
     }
 }

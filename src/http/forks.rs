@@ -11,8 +11,8 @@ use super::error::ApiError;
 use super::extract::{Body, Path, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
 use crate::hub::Submission;
-use crate::protocol::{ForkSession, Problem};
-use crate::session::{Command, Session, SessionId, SessionStatus, WorkflowSession};
+use relive_protocol::{ForkSession, Problem};
+use relive_session::{Command, Session, SessionId, SessionStatus, WorkflowSession};
 
 /// Under which id a fork or an imported session is started: once, however often the request is repeated.
 const START: &str = "fork:start";

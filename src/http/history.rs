@@ -11,9 +11,9 @@ use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
-use crate::protocol::Problem;
-use crate::session::{Revision, Session, SessionId, Timeline, TimelineBuilder, nearest_patch};
 use crate::storage::{Storage, StorageError};
+use relive_protocol::Problem;
+use relive_session::{Revision, Session, SessionId, Timeline, TimelineBuilder, nearest_patch};
 
 /// Intervals in an answer at most.
 const INTERVALS: u32 = 100_000;

@@ -18,9 +18,9 @@ use super::app::App;
 use super::error::ApiError;
 use super::extract::idempotency_key;
 use super::sessions::created;
-use crate::protocol::ErrorCode;
-use crate::session::{Revision, Session, SessionId};
 use crate::storage::{KeyClaim, KeyedRequest};
+use relive_protocol::ErrorCode;
+use relive_session::{Revision, Session, SessionId};
 
 /// The scope of what makes a session, by whichever way.
 pub const SESSIONS: &str = "sessions";

@@ -14,9 +14,9 @@ use super::extract::{Body, Path, Query, TextBody};
 use super::idempotency::{Answer, Keyed, once};
 use super::session_query::{cursor, limit};
 use crate::hub::HubError;
-use crate::protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};
-use crate::session::{Command, Group, Memory, SessionId, SessionSummary, Timestamp, check_command, check_embedding};
 use crate::storage::{MemoryScope, NewMemory, SearchLimits};
+use relive_protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};
+use relive_session::{Command, Group, Memory, SessionId, SessionSummary, Timestamp, check_command, check_embedding};
 
 /// Memories found, unless asked for otherwise, and at most.
 const FOUND: (u32, u32) = (10, 100);

@@ -9,9 +9,9 @@ use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
-use crate::protocol::{MessagePage, Problem};
-use crate::session::{NodeId, SessionId, Timestamp};
 use crate::storage::{MessageCursor, MessageFilter, MessageOrder};
+use relive_protocol::{MessagePage, Problem};
+use relive_session::{NodeId, SessionId, Timestamp};
 
 /// Messages on a page, unless asked for otherwise, and at most.
 const LIMIT: (u32, u32) = (100, 1_000);

@@ -21,7 +21,7 @@ use utoipa::OpenApi;
         (name = "sockets", description = "WebSocket: live runs, live lists"),
         (name = "server", description = "Health, metrics, this document"),
     ),
-    components(schemas(crate::protocol::Problem))
+    components(schemas(relive_protocol::Problem))
 )]
 struct Info;
 

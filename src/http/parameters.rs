@@ -10,7 +10,7 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::{OpenApi, PathItem, RefOr};
 
 use super::error::ApiError;
-use crate::protocol::nearest;
+use relive_protocol::nearest;
 
 /// The parameters of every address and method.
 #[derive(Clone, Debug)]

@@ -12,8 +12,8 @@ use super::app::App;
 use super::error::ApiError;
 use super::openapi::Document;
 use crate::hub::HubError;
-use crate::protocol::ErrorCode;
 use crate::storage::Readiness;
+use relive_protocol::ErrorCode;
 
 /// How long the database may take to answer; whoever asks wants to know soon.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ pub async fn healthz() -> &'static str {
 /// Whether the server can do its work: its database answers and takes writes.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses(
     (status = 200, description = "Ready"),
-    (status = 503, description = "The database does not answer, is read-only, or its disk is full; `detail` says which", body = crate::protocol::Problem)
+    (status = 503, description = "The database does not answer, is read-only, or its disk is full; `detail` says which", body = relive_protocol::Problem)
 ))]
 pub async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
     match tokio::time::timeout(READINESS_TIMEOUT, app.storage().readiness()).await {

@@ -5,8 +5,8 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::error::ApiError;
-use crate::session::{NodeId, NodeStatus, SessionStatus, Timestamp};
 use crate::storage::{PageCursor, SessionFilter, SessionText};
+use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp};
 
 /// Sessions on a page, unless asked for otherwise.
 const LIMIT: u32 = 50;

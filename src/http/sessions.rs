@@ -17,8 +17,8 @@ use super::extract::{Body, Path, Query, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
 use super::session_query::{SessionQuery, limit};
 use crate::hub::HubError;
-use crate::protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
-use crate::session::{
+use relive_protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
+use relive_session::{
     Created, Driver, GraphDefinition, NodeId, Revision, Session, SessionEntity, SessionId, Timestamp, Workflow,
     WorkflowSession,
 };
@@ -62,7 +62,7 @@ pub fn created(session: &Session) -> Response {
 async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError> {
     for (field, value) in [("proposal", &request.proposal), ("inputs", &request.inputs)] {
         if let Some(value) = value {
-            crate::session::check_json(field, value).map_err(HubError::from)?;
+            relive_session::check_json(field, value).map_err(HubError::from)?;
         }
     }
     let workflow: Option<Workflow> = match request.workflow_id {

@@ -12,10 +12,10 @@ use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::parameters::Unknown;
 use super::session_query::SessionQuery;
-use crate::protocol::{CloseCode, Mode, Problem, Subscribe};
 use crate::replay::{Point, Speed};
-use crate::session::{Revision, SessionId};
 use crate::ws::{Opening, ReplayRequest, upgrade};
+use relive_protocol::{CloseCode, Mode, Problem, Subscribe};
+use relive_session::{Revision, SessionId};
 
 /// Many sessions on one socket.
 #[utoipa::path(get, path = "/ws", operation_id = "watch_many", tag = "sockets", responses(

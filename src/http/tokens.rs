@@ -7,8 +7,8 @@ use super::app::App;
 use super::error::ApiError;
 use super::extract::{Body, Path};
 use crate::hub::{Chunk, HubError};
-use crate::protocol::{Problem, TokenChunk};
-use crate::session::{Refusal, SessionId, limits};
+use relive_protocol::{Problem, TokenChunk};
+use relive_session::{Refusal, SessionId, limits};
 
 /// Show chunks of messages that are still being written to whoever watches the session.
 ///

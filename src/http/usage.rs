@@ -8,9 +8,9 @@ use axum::extract::State;
 use super::app::App;
 use super::error::ApiError;
 use super::extract::Path;
-use crate::protocol::{Problem, Usage, UsageReport};
-use crate::session::SessionId;
 use crate::storage::UsageRow;
+use relive_protocol::{Problem, Usage, UsageReport};
+use relive_session::SessionId;
 
 /// A session's tokens and cost: in all, and by node, agent and model. Usage that names no agent, or
 /// no model, is in the totals only.

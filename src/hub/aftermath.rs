@@ -8,8 +8,8 @@ use tracing::Instrument as _;
 
 use super::Hub;
 use super::error::HubError;
-use crate::session::{SessionId, SessionSummary};
 use crate::storage::StorageError;
+use relive_session::{SessionId, SessionSummary};
 
 /// How long the outcome of a change is looked for whose answer was lost.
 const LOOK: Duration = Duration::from_mins(10);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::error::HubError;
 use super::store::Store;
-use crate::session::Command;
+use relive_session::Command;
 
 /// How long a name is believed; a renamed agent speaks under its new name after that.
 const FRESH: Duration = Duration::from_secs(10);

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::error::HubError;
 use super::pending_command::PendingCommand;
 use super::slot::Slot;
-use crate::session::SessionId;
+use relive_session::SessionId;
 
 /// How often answers that are due are looked for.
 const TICK: Duration = Duration::from_millis(250);

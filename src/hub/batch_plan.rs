@@ -7,8 +7,8 @@ use super::decision::Decision;
 use super::live_session::LiveSession;
 use super::pending_command::PendingCommand;
 use super::publication::RecordedFrame;
-use crate::session::{Session, SessionId};
 use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow};
+use relive_session::{Session, SessionId};
 
 /// For each session of a batch: where it stands, and where the batch leads it.
 pub(super) struct BatchPlan<'a> {

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
 use super::Hub;
-use crate::session::{MessageId, NodeId, SessionId};
+use relive_session::{MessageId, NodeId, SessionId};
 
 /// A chunk of a message.
 #[derive(Clone, Debug)]

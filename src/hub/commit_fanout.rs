@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::drive_queue::DriveQueue;
 use super::feed::Feed;
 use super::notices::Notices;
-use crate::session::{Session, SessionId, SessionSummary};
+use relive_session::{Session, SessionId, SessionSummary};
 
 /// Tells live lists, the built-in engine and other servers. A cheap handle.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Hub;
 use super::error::HubError;
-use crate::session::{Created, Event, Recorded, Refusal, Revision, Session, SessionId, Timestamp, limits};
 use crate::storage::{Constraint, NewSession, StorageError};
+use relive_session::{Created, Event, Recorded, Refusal, Revision, Session, SessionId, Timestamp, limits};
 
 impl Hub {
     /// Creates a session. With `creation_key`, a repetition returns the session that the first call

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::live_session::Staged;
 use super::publication::RecordedFrame;
 use super::submission::Submission;
-use crate::session::{self, Recorded, Refusal, Revision, Session, Timestamp};
+use relive_session::{self, Recorded, Refusal, Revision, Session, Timestamp};
 
 /// What was decided about a submission, and on which generation of the staged state. A decision on
 /// an older generation is void: the submission has to be decided again.
@@ -81,7 +81,7 @@ fn decide_all(
     let mut events = Vec::with_capacity(submission.commands.len());
     let mut after = Arc::clone(session);
     for command in &submission.commands {
-        for event in session::decide_at(&after, command, at)? {
+        for event in relive_session::decide_at(&after, command, at)? {
             let recorded = Recorded { session_id: after.id, revision: after.revision + 1, at, event };
             // Deciding and applying agree (a property test says so); if they ever did not, the
             // command is refused rather than a broken history written.

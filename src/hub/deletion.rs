@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::Hub;
 use super::error::HubError;
-use crate::session::{SessionId, SessionSummary};
+use relive_session::{SessionId, SessionSummary};
 
 impl Hub {
     /// Deletes a session with everything below it, and tells its viewers.

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::Hub;
 use super::queue::Queue;
-use crate::session::{Driver, Session, SessionId};
+use relive_session::{Driver, Session, SessionId};
 
 /// Told by the lanes; read by the engine's supervisor. It holds each session once, and none that has
 /// ended, so it is as large as there are runs that wait to be driven.

@@ -1,7 +1,7 @@
 //! Why the hub did not do what it was asked.
 
-use crate::session::Refusal;
 use crate::storage::{Constraint, StorageError};
+use relive_session::Refusal;
 
 /// An answer to a caller. Texts are fit for clients; database errors are logged, not passed on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

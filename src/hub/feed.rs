@@ -9,7 +9,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::session::{SessionId, SessionSummary};
+use relive_session::{SessionId, SessionSummary};
 
 /// Sessions the log remembers. A list that is further behind starts over.
 const LOG: usize = 65_536;

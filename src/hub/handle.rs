@@ -10,7 +10,7 @@ use super::Hub;
 use super::error::HubError;
 use super::live_session::{Head, Subscription};
 use super::submission::{Outcome, Submission};
-use crate::session::{Command, Event, NodeId, Revision, Session, SessionId, SessionStatus};
+use relive_session::{Command, Event, NodeId, Revision, Session, SessionId, SessionStatus};
 
 /// How many journal events a receiver that fell behind reads at once.
 const PAGE: u32 = 500;
@@ -66,42 +66,42 @@ impl SessionHandle {
 
     /// # Errors
     ///
-    /// [`crate::session::Refusal::SessionTransition`] unless the session is pending.
+    /// [`relive_session::Refusal::SessionTransition`] unless the session is pending.
     pub async fn start(&self) -> Outcome {
         self.execute(vec![Command::Start]).await
     }
 
     /// # Errors
     ///
-    /// [`crate::session::Refusal::SessionTransition`] unless the session is running.
+    /// [`relive_session::Refusal::SessionTransition`] unless the session is running.
     pub async fn pause(&self) -> Outcome {
         self.execute(vec![Command::Pause]).await
     }
 
     /// # Errors
     ///
-    /// [`crate::session::Refusal::SessionTransition`] unless the session is paused.
+    /// [`relive_session::Refusal::SessionTransition`] unless the session is paused.
     pub async fn resume(&self) -> Outcome {
         self.execute(vec![Command::Resume]).await
     }
 
     /// # Errors
     ///
-    /// [`crate::session::Refusal::NodesActive`] while a node is running or suspended.
+    /// [`relive_session::Refusal::NodesActive`] while a node is running or suspended.
     pub async fn complete(&self, outputs: Option<Value>) -> Outcome {
         self.execute(vec![Command::Complete { outputs }]).await
     }
 
     /// # Errors
     ///
-    /// [`crate::session::Refusal::SessionTransition`] unless the session is running or paused.
+    /// [`relive_session::Refusal::SessionTransition`] unless the session is running or paused.
     pub async fn stop(&self, reason: Option<String>) -> Outcome {
         self.execute(vec![Command::Stop { reason }]).await
     }
 
     /// # Errors
     ///
-    /// [`crate::session::Refusal::TooLarge`] beyond the limit of context data.
+    /// [`relive_session::Refusal::TooLarge`] beyond the limit of context data.
     pub async fn set_context(&self, key: String, value: Value) -> Outcome {
         self.execute(vec![Command::SetContext { key, value }]).await
     }
@@ -116,7 +116,7 @@ impl SessionHandle {
     ///
     /// # Errors
     ///
-    /// [`crate::session::Refusal::NotWaiting`] and [`crate::session::Refusal::SignalPending`].
+    /// [`relive_session::Refusal::NotWaiting`] and [`relive_session::Refusal::SignalPending`].
     pub async fn signal(&self, node_id: NodeId, payload: Value) -> Outcome {
         self.execute(vec![Command::Signal { node_id, payload }]).await
     }

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::error::HubError;
-use crate::session::{Event, Recorded, Revision, SessionId};
+use relive_session::{Event, Recorded, Revision, SessionId};
 
 impl Hub {
     /// Events after `revision`, at most `limit`, from the journal; on demand with the texts of their

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::store::Store;
-use crate::session::{Keyframe, Session};
+use relive_session::{Keyframe, Session};
 
 /// Keyframes waiting to be written. When more are due they are left out: the next interval has
 /// another.

@@ -36,8 +36,8 @@ use super::pending_command::{Attempt, CommandMetrics, PendingCommand, answer, de
 use super::remote_update::RemoteUpdate;
 use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
-use crate::session::{Revision, SessionId, ambient};
 use crate::storage::{Batch, StorageError};
+use relive_session::{Revision, SessionId, ambient};
 
 /// Rows in one commit at most, if one entry alone has not more: some ten milliseconds.
 const BATCH_ROWS: usize = 1_024;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::publication::{Publication, RecordedFrame};
 use super::weight;
-use crate::session::{Revision, Session, SessionId};
+use relive_session::{Revision, Session, SessionId};
 
 /// Events kept for viewers that are a little behind; further back they come from the journal.
 const RING_EVENTS: usize = 256;

@@ -53,7 +53,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::session::{Command, Message, Revision, Session, SessionId, ambient, check_embedding};
+use relive_session::{Command, Message, Revision, Session, SessionId, ambient, check_embedding};
 
 pub use chunks::{Chunk, ChunkRelay};
 pub use error::HubError;

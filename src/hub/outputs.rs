@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Hub;
 use super::error::HubError;
-use crate::session::{Event, NodeId, OutputRef, Session};
+use relive_session::{Event, NodeId, OutputRef, Session};
 
 impl Hub {
     /// The last output of a node in this state of a session. That of a fork may stand in the journal of

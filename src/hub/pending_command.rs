@@ -10,7 +10,7 @@ use super::error::HubError;
 use super::live_session::{Head, LiveSession};
 use super::slot::Slot;
 use super::submission::{Outcome, Submission};
-use crate::session::Revision;
+use relive_session::Revision;
 
 /// A submission on its way through a lane.
 #[derive(Debug)]

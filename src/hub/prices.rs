@@ -6,7 +6,7 @@ use std::path::Path;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 
-use crate::session::{Command, usd};
+use relive_session::{Command, usd};
 
 /// Why a price table cannot be used.
 #[derive(Debug, thiserror::Error)]

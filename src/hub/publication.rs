@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use crate::session::{Event, Message, Recorded, Revision, Session};
+use relive_session::{Event, Message, Recorded, Revision, Session};
 
 /// Deltas kept per revision, one for each base that viewers were at. Viewers further apart than
 /// that are encoded for singly.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::session::SessionId;
+use relive_session::SessionId;
 
 /// Sessions in the order in which they came, each with what has gathered since.
 #[derive(Debug)]

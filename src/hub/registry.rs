@@ -11,7 +11,7 @@ use super::HubError;
 use super::live_session::LiveSession;
 use super::publication::RecordedFrame;
 use super::store::Store;
-use crate::session::{Recorded, Session, SessionId};
+use relive_session::{Recorded, Session, SessionId};
 
 /// The sessions in memory, by id. No guard of the map is ever held across an await.
 #[derive(Clone, Debug)]

@@ -23,8 +23,8 @@ use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use super::submission::lane_of;
 use super::{Hub, feed::Feed};
-use crate::session::{Recorded, Revision, Session, SessionId, SessionSummary};
 use crate::storage::{PageBounds, StorageError, StoredEvent};
+use relive_session::{Recorded, Revision, Session, SessionId, SessionSummary};
 
 /// Sessions that are read at the same time.
 const READS: usize = 4;
@@ -234,7 +234,7 @@ fn fold(held: &Arc<Session>, page: Vec<StoredEvent>) -> Option<Read> {
 fn recorded(session_id: SessionId, stored: StoredEvent) -> Option<Recorded> {
     let StoredEvent { revision, at, event, message } = stored;
     let mut event = serde_json::from_str(event.get()).ok()?;
-    if let (crate::session::Event::MessageAdded(added), Some(message)) = (&mut event, message) {
+    if let (relive_session::Event::MessageAdded(added), Some(message)) = (&mut event, message) {
         added.content = Some(message.content);
     }
     Some(Recorded { session_id, revision, at, event })

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::live_session::LiveSession;
 use super::publication::RecordedFrame;
-use crate::session::{Revision, Session};
+use relive_session::{Revision, Session};
 
 /// A state that another server has brought about, on its way through the session's lane: there nothing
 /// is being written, and so what is shown moves in one order only.

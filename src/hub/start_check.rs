@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Hub;
 use super::error::HubError;
 use super::registry::Registry;
-use crate::session::{Command, Driver, GraphDefinition, NodeId, Session, SessionId, SessionStatus};
+use relive_session::{Command, Driver, GraphDefinition, NodeId, Session, SessionId, SessionStatus};
 
 /// Looks at a session of the built-in engine that is about to be started or sent something.
 pub trait StartCheck: Debug + Send + Sync {

@@ -13,10 +13,10 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::session::{Agent, Group, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 use crate::storage::{
     Batch, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Taken, Writer,
 };
+use relive_session::{Agent, Group, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 

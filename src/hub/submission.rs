@@ -15,7 +15,7 @@ use super::registry::Registry;
 use super::slot::Slot;
 use super::store::Store;
 use super::weight;
-use crate::session::{Command, Refusal, Revision, SessionId, limits};
+use relive_session::{Command, Refusal, Revision, SessionId, limits};
 
 /// Commands for one session: all are carried out, or none.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::session::{Command, Event, Recorded};
+use relive_session::{Command, Event, Recorded};
 
 /// A JSON value itself, without what it points to.
 const VALUE: usize = size_of::<Value>();

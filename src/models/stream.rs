@@ -14,7 +14,7 @@ use super::json::{self, Joiner};
 use super::parts::{reasoning, spoken};
 use super::{Piece, Reply, ToolCall, Usage};
 use crate::endpoint::{self, Secrets, Sieve};
-use crate::session::limits;
+use relive_session::limits;
 
 /// Bytes of an answer's text, its thinking and its tool calls together: what a message may hold.
 const TEXT_BYTES: usize = limits::CONTENT_BYTES;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Range;
-use crate::session::{Revision, SessionId, Timestamp};
 use crate::storage::{Storage, StorageError};
+use relive_session::{Revision, SessionId, Timestamp};
 
 /// Stretches kept: the longest.
 const STRETCHES: u32 = 256;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Playhead, Point, Range, Speed};
-use crate::session::{ApplyError, Event, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp};
 use crate::storage::{PageBounds, Storage, StorageError, StoredEvent};
+use relive_session::{ApplyError, Event, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp};
 
 /// Events in the first page after an opening or a seek; each further one has twice as many.
 const FIRST_PAGE: u32 = 32;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::{Pace, Speed};
-use crate::session::{Revision, Timestamp};
+use relive_session::{Revision, Timestamp};
 
 /// A revision on the line of played time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The part of a session that is replayed.
 
-use crate::session::{Revision, SessionId, Timestamp};
 use crate::storage::{Storage, StorageError};
+use relive_session::{Revision, SessionId, Timestamp};
 
 /// A place in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -149,7 +149,7 @@ mod tests {
         let text = std::str::from_utf8(FULL).expect("a text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
-        let problem: crate::protocol::Problem = serde_json::from_str(body).expect("a problem");
+        let problem: relive_protocol::Problem = serde_json::from_str(body).expect("a problem");
         assert_eq!((problem.status, problem.retryable), (503, true));
     }
 }

@@ -3,16 +3,16 @@
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::types::Json;
-use sqlx::{AssertSqlSafe, FromRow, Postgres, Row};
+use sqlx::{AssertSqlSafe, Postgres, Row};
 use uuid::Uuid;
 
 use super::{Page, PageCursor, Storage, StorageError};
-use crate::session::{Agent, AgentFields, GraphDefinition, Group, GroupFields, Timestamp, Workflow, WorkflowFields};
+use relive_session::{Agent, AgentFields, GraphDefinition, Group, GroupFields, Timestamp, Workflow, WorkflowFields};
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
 /// A table of the catalog: how its rows are read and its fields are bound.
-pub trait Entity: for<'r> FromRow<'r, PgRow> + Send + Unpin + Sized {
+pub trait Entity: Send + Sized {
     type Fields: Send + Sync;
     const TABLE: &'static str;
     /// The columns of [`Entity::Fields`], in the order in which [`Entity::bind`] binds them.
@@ -20,6 +20,8 @@ pub trait Entity: for<'r> FromRow<'r, PgRow> + Send + Unpin + Sized {
 
     fn bind<'q>(statement: Statement<'q>, fields: &'q Self::Fields) -> Statement<'q>;
     fn cursor(&self) -> PageCursor;
+    /// Reads a row with all columns of the table.
+    fn read(row: &PgRow) -> sqlx::Result<Self>;
 }
 
 impl Storage {
@@ -42,7 +44,7 @@ impl Storage {
             placeholders.join(", ")
         );
         let statement = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(at.as_datetime());
-        Ok(E::from_row(&E::bind(statement, fields).fetch_one(&self.pool).await?)?)
+        Ok(E::read(&E::bind(statement, fields).fetch_one(&self.pool).await?)?)
     }
 
     /// Replaces a row's fields; `None` when there is no such row.
@@ -62,7 +64,7 @@ impl Storage {
             format!("UPDATE {} SET updated_at = $2, {} WHERE id = $1 RETURNING *", E::TABLE, assignments.join(", "));
         let statement = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(at.as_datetime());
         let row = E::bind(statement, fields).fetch_optional(&self.pool).await?;
-        Ok(row.as_ref().map(E::from_row).transpose()?)
+        Ok(row.as_ref().map(E::read).transpose()?)
     }
 
     /// # Errors
@@ -70,7 +72,8 @@ impl Storage {
     /// When the database is away.
     pub async fn entity<E: Entity>(&self, id: Uuid) -> Result<Option<E>, StorageError> {
         let sql = format!("SELECT * FROM {} WHERE id = $1", E::TABLE);
-        Ok(sqlx::query_as(AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?)
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(E::read).transpose()?)
     }
 
     /// A page of rows, newest first.
@@ -84,13 +87,14 @@ impl Storage {
              ORDER BY created_at DESC, id DESC LIMIT $3",
             E::TABLE
         );
-        let rows = sqlx::query_as(AssertSqlSafe(sql))
+        let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(after.map(|cursor| cursor.created_at.as_datetime()))
             .bind(after.map(|cursor| cursor.id))
             .bind(i64::from(limit) + 1)
             .fetch_all(&self.pool)
             .await?;
-        Ok(Page::cut(rows, limit, E::cursor))
+        let entities = rows.iter().map(E::read).collect::<sqlx::Result<Vec<E>>>()?;
+        Ok(Page::cut(entities, limit, E::cursor))
     }
 
     /// Deletes a row with everything below it; false when there was none.
@@ -116,10 +120,8 @@ impl Entity for Group {
     fn cursor(&self) -> PageCursor {
         PageCursor { created_at: self.created_at, id: self.id }
     }
-}
 
-impl FromRow<'_, PgRow> for Group {
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+    fn read(row: &PgRow) -> sqlx::Result<Self> {
         let fields = GroupFields {
             name: row.try_get("name")?,
             icon: row.try_get("icon")?,
@@ -150,10 +152,8 @@ impl Entity for Agent {
     fn cursor(&self) -> PageCursor {
         PageCursor { created_at: self.created_at, id: self.id }
     }
-}
 
-impl FromRow<'_, PgRow> for Agent {
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+    fn read(row: &PgRow) -> sqlx::Result<Self> {
         let fields = AgentFields {
             name: row.try_get("name")?,
             avatar: row.try_get("avatar")?,
@@ -179,10 +179,8 @@ impl Entity for Workflow {
     fn cursor(&self) -> PageCursor {
         PageCursor { created_at: self.created_at, id: self.id }
     }
-}
 
-impl FromRow<'_, PgRow> for Workflow {
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+    fn read(row: &PgRow) -> sqlx::Result<Self> {
         let Json(graph): Json<GraphDefinition> = row.try_get("graph")?;
         let fields = WorkflowFields { group_id: row.try_get("group_id")?, name: row.try_get("name")?, graph };
         let (created_at, updated_at) = times(row)?;

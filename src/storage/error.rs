@@ -1,7 +1,7 @@
 //! Database errors, sorted by what a caller can do about them.
 
 use super::setup::SetupError;
-use crate::session::{ApplyError, KeyframeError};
+use relive_session::{ApplyError, KeyframeError};
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]

@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use super::forks::USAGE_AT;
 use super::journal::bigint;
-use super::memories::COLUMNS;
+use super::memories::{COLUMNS, read_memory};
 use super::message_history::history_query;
 use super::usage::{UsageColumns, UsageRow};
 use super::{MessageCursor, PageCursor, PlacedMessage, Storage, StorageError};
-use crate::session::{Memory, Revision, SessionId, Timestamp};
+use relive_session::{Memory, Revision, SessionId, Timestamp};
 
 /// Bytes of a page, roughly: it ends with the row that reaches them.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -210,6 +210,6 @@ struct WholeMemory(Memory);
 impl FromRow<'_, PgRow> for WholeMemory {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let embedding: Option<pgvector::Vector> = row.try_get("embedding")?;
-        Ok(Self(Memory { embedding: embedding.map(Into::into), ..Memory::from_row(row)? }))
+        Ok(Self(Memory { embedding: embedding.map(Into::into), ..read_memory(row)? }))
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::journal::bigint;
 use super::sessions::{NewSession, insert_session};
 use super::{Storage, StorageError};
-use crate::session::{OutputRef, Revision, SessionId};
+use relive_session::{OutputRef, Revision, SessionId};
 
 /// Stores a fork on a connection of the caller's, as part of its transaction.
 async fn insert_fork(

@@ -16,7 +16,7 @@ use super::sessions::insert_row;
 use super::usage::{UsageRow, write_usage};
 use super::writer::{Batch, EventRow, ProjectionRow, json, write_rows};
 use super::{Storage, StorageError};
-use crate::session::{Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
+use relive_session::{Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
 
 /// A message to be stored, with the revision that added it.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::{Storage, StorageError};
-use crate::session::{Event, Recorded, Revision, SessionId, Timestamp};
+use relive_session::{Event, Recorded, Revision, SessionId, Timestamp};
 
 /// A row of `session_events`, without the session it belongs to.
 pub(super) type EventColumns = (i64, DateTime<Utc>, Json<Event>);

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::journal::bigint;
 use super::{Storage, StorageError};
-use crate::session::{Revision, SessionId};
+use relive_session::{Revision, SessionId};
 
 /// A session that has nothing to do but to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use sqlx::{FromRow, Postgres, SqlSafeStr};
 use super::journal::bigint;
 use super::messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 use super::{Storage, StorageError};
-use crate::session::{SessionId, Timestamp};
+use relive_session::{SessionId, Timestamp};
 
 /// The messages of session `$1` and, up to where it leaves their lines, of those it descends from:
 /// after the place (`$2`, `$3`) and up to the place (`$4`, `$5`).

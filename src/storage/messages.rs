@@ -8,7 +8,7 @@ use sqlx::{FromRow, QueryBuilder, Row};
 
 use super::journal::bigint;
 use super::{Storage, StorageError};
-use crate::session::{Message, MessageId, MessageRole, NodeId, Revision, SessionId, Timestamp};
+use relive_session::{Message, MessageId, MessageRole, NodeId, Revision, SessionId, Timestamp};
 
 /// Which messages of a session to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

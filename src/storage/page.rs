@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
-use crate::session::Timestamp;
+use relive_session::Timestamp;
 
 /// A page of a list.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use sqlx::types::Json;
 
 use super::journal::{EventColumns, bigint, recorded};
 use super::{Storage, StorageError};
-use crate::session::{Keyframe, Revision, Session, SessionId};
+use relive_session::{Keyframe, Revision, Session, SessionId};
 
 impl Storage {
     /// The newest stored state of a session; `None` when there is no such session.

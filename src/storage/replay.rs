@@ -12,7 +12,7 @@ use sqlx::{FromRow, Row};
 use super::journal::bigint;
 use super::messages::MessageRow;
 use super::{Storage, StorageError};
-use crate::session::{Message, Recorded, Revision, SessionId, Timestamp};
+use relive_session::{Message, Recorded, Revision, SessionId, Timestamp};
 
 /// An event as its text stands in the journal.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::memories::containing;
 use super::sessions::{SUMMARY, Summary};
 use super::{Page, PageCursor, Storage, StorageError};
-use crate::session::{NodeId, NodeStatus, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
+use relive_session::{NodeId, NodeStatus, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
 
 /// Sessions with an error that a search for a text looks through, from the page's beginning on.
 const ERRORS: i64 = 10_000;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::journal::bigint;
 use super::writer::json;
 use super::{Storage, StorageError};
-use crate::session::{NodeCounts, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
+use relive_session::{NodeCounts, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
 
 /// A session to be stored, with its first event.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::journal::bigint;
 use super::writer::{Batch, EventRow, Statement};
-use crate::session::{Event, MemoryRow, MessageAdded};
+use relive_session::{Event, MemoryRow, MessageAdded};
 
 /// The columns of a batch's messages and memories.
 #[derive(Default)]

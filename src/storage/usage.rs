@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::journal::bigint;
 use super::writer::{Batch, Statement};
 use super::{Storage, StorageError};
-use crate::session::{Event, NodeId, SessionId};
+use relive_session::{Event, NodeId, SessionId};
 
 /// Usage of one node by one agent with one model.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,7 +18,7 @@ use super::pool::Connection;
 use super::texts::TextArrays;
 use super::usage::UsageArrays;
 use super::{Storage, StorageError};
-use crate::session::{Event, Recorded, Revision, Session, SessionId};
+use relive_session::{Event, Recorded, Revision, Session, SessionId};
 
 /// One event to insert.
 #[derive(Debug)]
@@ -314,8 +314,8 @@ impl<'a> ProjectionArrays<'a> {
             arrays.errors.push(after.error.as_deref());
             arrays.proposals.push(changed_json(before.proposal.as_deref(), after.proposal.as_deref()));
             arrays.outputs.push(changed_json(before.outputs.as_deref(), after.outputs.as_deref()));
-            arrays.started.push(after.started_at.map(crate::session::Timestamp::as_datetime));
-            arrays.ended.push(after.completed_at.map(crate::session::Timestamp::as_datetime));
+            arrays.started.push(after.started_at.map(relive_session::Timestamp::as_datetime));
+            arrays.ended.push(after.completed_at.map(relive_session::Timestamp::as_datetime));
             arrays.updated.push(after.updated_at.as_datetime());
         }
         arrays

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
 
 use super::frames;
 use super::socket::Socket;
-use crate::protocol::{CloseCode, ErrorCode};
+use relive_protocol::{CloseCode, ErrorCode};
 
 /// How long a closing connection may take.
 const LINGER: Duration = Duration::from_secs(2);

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 
 use super::frames;
 use crate::hub::{Hub, HubError, Outcome, Reply, Submission};
-use crate::protocol::{CommandFrame, ErrorCode, ServerFrame};
-use crate::session::SessionId;
+use relive_protocol::{CommandFrame, ErrorCode, ServerFrame};
+use relive_session::SessionId;
 
 /// Commands that may wait for their answer on one connection. At that many it reads no further
 /// frame until one is answered.

@@ -25,8 +25,8 @@ use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::Opening;
 use super::viewer::{Progress, Viewer};
 use crate::hub::{Chunk, Hub, HubError};
-use crate::protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame, Subscribe};
-use crate::session::{Revision, SessionId};
+use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame, Subscribe};
+use relive_session::{Revision, SessionId};
 
 /// Time between two pings, give or take a fifth so that clients do not beat together.
 const PING: Duration = Duration::from_secs(25);

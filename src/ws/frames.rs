@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 
 use super::said::Said;
 use crate::hub::{HubError, Publication, RecordedFrame};
-use crate::protocol::{CloseCode, ErrorCode, ServerFrame};
-use crate::session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 use crate::storage::{Constraint, StoredEvent};
+use relive_protocol::{CloseCode, ErrorCode, ServerFrame};
+use relive_session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 
 const TEXT: u8 = 0x81;
 const CLOSE: u8 = 0x88;

@@ -14,9 +14,9 @@ use super::gateway::Gateway;
 use super::listed::Listed;
 use super::socket::Socket;
 use crate::hub::{FeedChange, Hub, HubError};
-use crate::protocol::{ErrorCode, ServerFrame, SessionChange};
-use crate::session::{Session, SessionId, SessionSummary};
 use crate::storage::{SessionFilter, Storage, StorageError};
+use relive_protocol::{ErrorCode, ServerFrame, SessionChange};
+use relive_session::{Session, SessionId, SessionSummary};
 
 /// The least time between two rounds of changes: a session that changes more often is shown at its
 /// newest.

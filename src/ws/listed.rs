@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::protocol::SessionChange;
-use crate::session::{Revision, SessionId, SessionSummary, Timestamp};
 use crate::storage::Page;
+use relive_protocol::SessionChange;
+use relive_session::{Revision, SessionId, SessionSummary, Timestamp};
 
 /// Sessions remembered, the one that changed longest ago forgotten first. Of a session that is not
 /// remembered it is taken that the client may hold it, so it is told of a removal once too often
@@ -94,8 +94,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::session::{NodeCounts, SessionStatus};
     use crate::storage::PageCursor;
+    use relive_session::{NodeCounts, SessionStatus};
 
     fn summary(number: i64, revision: Revision) -> SessionSummary {
         let at = Timestamp::from_millis(number).expect("a time");

@@ -13,7 +13,7 @@ use super::socket::Socket;
 use super::streams::Streams;
 use super::viewer::Viewer;
 use crate::hub::{Chunk, ChunkRelay, Head, Hub, HubError, LiveSession, Subscription};
-use crate::session::{Event, Revision, SessionId};
+use relive_session::{Event, Revision, SessionId};
 
 /// Viewers that are served before the task lets others run: some milliseconds of writing. Every
 /// turn's end may move the task to another core, which costs more than it gives anybody.

@@ -16,8 +16,8 @@ use parking_lot::Mutex;
 use super::frames;
 use super::socket::Socket;
 use crate::hub::Chunk;
-use crate::protocol::ServerFrame;
-use crate::session::{MessageId, SessionId};
+use relive_protocol::ServerFrame;
+use relive_session::{MessageId, SessionId};
 
 /// Messages being written in one session at once. One more, and the oldest is given up.
 const STREAMS: usize = 64;

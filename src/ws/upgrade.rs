@@ -15,8 +15,8 @@ use super::client_stream::ClientStream;
 use super::connection::Connection;
 use super::gateway::Gateway;
 use super::replay::ReplayRequest;
-use crate::protocol::Subscribe;
 use crate::storage::SessionFilter;
+use relive_protocol::Subscribe;
 
 /// What a socket is for; decides what happens before its first frame.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub enum Opening {
     /// `/ws/sessions/{id}/replay`: a stored session, at its own pace.
     Replay(ReplayRequest),
     /// The request cannot be served; a browser only learns why over the socket.
-    Refused(crate::protocol::CloseCode, String),
+    Refused(relive_protocol::CloseCode, String),
 }
 
 /// Why a request did not become a WebSocket.

@@ -13,8 +13,8 @@ use super::gateway::metrics;
 use super::socket::{Offer, Socket};
 use super::streams::{Offsets, Streams};
 use crate::hub::{Head, LiveSession, Publication, RecordedFrame};
-use crate::protocol::{Mode, Subscribe};
-use crate::session::{Event, Message, Recorded, Revision, Session, SessionId};
+use relive_protocol::{Mode, Subscribe};
+use relive_session::{Event, Message, Recorded, Revision, Session, SessionId};
 
 /// A subscription. The room's task and the connection's task both move it on, one at a time.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What holds whatever commands come, in whatever order.
 
 use proptest::prelude::*;
-use relive::session::{Command, Event, Keyframe, NodeCounts, Recorded, Session, patch_between};
+use relive_session::{Command, Event, Keyframe, NodeCounts, Recorded, Session, patch_between};
 use serde_json::{Value, json};
 
 use super::support::Run;
@@ -149,7 +149,7 @@ proptest! {
             let bytes = |(key, entry): (&String, _)| key.len() + serde_json::to_string(entry).unwrap().len();
             prop_assert_eq!(state.context_bytes, state.context.iter().map(bytes).sum::<usize>());
             for (id, instances) in &state.instances {
-                let of = |(instance, _): &(&relive::session::NodeId, _)| state.origin.node_of_instance(instance) == Some(id);
+                let of = |(instance, _): &(&relive_session::NodeId, _)| state.origin.node_of_instance(instance) == Some(id);
                 let statuses: Vec<_> = state.nodes.iter().filter(of).map(|(_, node)| node.snapshot.status).collect();
                 let shown = state.nodes[id].snapshot.status;
                 let reported = Some(instances.reported.status).filter(|status| status.as_str() != "pending");
@@ -157,7 +157,7 @@ proptest! {
                     .into_iter()
                     .find(|wanted| statuses.iter().chain(&reported).any(|status| status.as_str() == *wanted));
                 prop_assert_eq!(Some(shown.as_str()), expected);
-                let used = |node: &relive::session::NodeStateSnapshot| node.token_usage.map_or(0, |used| used.input_tokens);
+                let used = |node: &relive_session::NodeStateSnapshot| node.token_usage.map_or(0, |used| used.input_tokens);
                 let sum: u64 = state.nodes.iter().filter(of).map(|(_, node)| used(&node.snapshot)).sum();
                 prop_assert_eq!(used(&state.nodes[id].snapshot), sum + used(&instances.reported));
             }

@@ -1,6 +1,6 @@
 //! Nodes that run several times at once.
 
-use relive::session::{Keyframe, NodeStatus::*, Refusal, Session};
+use relive_session::{Keyframe, NodeStatus::*, Refusal, Session};
 use serde_json::{Value, json};
 
 use super::support::Run;

@@ -1,6 +1,6 @@
 //! Every transition of a node, signals, attempts, and who is known.
 
-use relive::session::{Event, NodeStatus, NodeStatus::*, Refusal, SessionStatus};
+use relive_session::{Event, NodeStatus, NodeStatus::*, Refusal, SessionStatus};
 use serde_json::{Value, json};
 
 use super::support::Run;

@@ -1,6 +1,6 @@
 //! Every transition of a session, as section 2 of the protocol has it.
 
-use relive::session::{Command, NodeStatus, Recorded, Refusal, SessionStatus, SessionStatus::*, Timestamp, decide_at};
+use relive_session::{Command, NodeStatus, Recorded, Refusal, SessionStatus, SessionStatus::*, Timestamp, decide_at};
 use serde_json::{Value, json};
 
 use super::support::Run;
@@ -125,7 +125,7 @@ fn nodes_end_with_their_session() {
         }
     }
     let mut run = Run::at(Running);
-    run.bring("left", relive::session::NodeStatus::Pending);
+    run.bring("left", relive_session::NodeStatus::Pending);
     run.must(json!({"type": "complete", "outputs": {"o": 1}}));
     assert_eq!(run.snapshot()["nodes"]["left"]["status"], "skipped");
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use relive::session::{
+use relive_session::{
     Command, Created, Event, GraphDefinition, NodeStatus, Recorded, Refusal, Session, SessionId, SessionStatus,
     Timestamp, decide,
 };

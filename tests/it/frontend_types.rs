@@ -28,7 +28,7 @@ fn files(directory: &Path) -> BTreeMap<String, String> {
 #[test]
 fn the_committed_types_are_those_of_this_server() {
     let fresh = tempfile::tempdir().expect("a directory");
-    relive::protocol::export_typescript(fresh.path()).expect("written");
+    relive_protocol::export_typescript(fresh.path()).expect("written");
     let (fresh, committed) = (files(fresh.path()), files(&package().join("src/generated")));
     assert!(!fresh.is_empty());
     let is_stale = |name: &&String| fresh.get(*name) != committed.get(*name);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use relive::hub::{EndReason, Hub, HubError, HubOptions, SessionHandle};
-use relive::session::{Created, Refusal, SessionId, SessionStatus};
+use relive_session::{Created, Refusal, SessionId, SessionStatus};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use relive::hub::{Hub, HubError, HubOptions, Outcome, Reply, Submission};
-use relive::session::{Command, Created, Refusal, Session, SessionId};
 use relive::storage::cluster::{Cluster, ClusterOptions};
 use relive::storage::{Constraint, Storage};
+use relive_session::{Command, Created, Refusal, Session, SessionId};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use relive::hub::{FeedChange, Head, Hub, HubError, HubOptions, Outcome, Reply};
-use relive::session::{Created, SessionId, Timestamp};
 use relive::storage::Storage;
+use relive_session::{Created, SessionId, Timestamp};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::{PgPoolOptions, Postgres};

@@ -1,7 +1,7 @@
 //! Pages of messages from either end, and from a time on.
 
-use relive::session::{SessionId, Timestamp};
 use relive::storage::MessageOrder;
+use relive_session::{SessionId, Timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;

@@ -3,8 +3,8 @@
 //! A filter passes when its plan reads no table from end to end, and no part of it more than a small
 //! share of the rows. Rows are counted, and not milliseconds, so the machine does not matter.
 
-use relive::session::{NodeStatus, SessionStatus, Timestamp};
 use relive::storage::{PageCursor, SessionFilter, SessionText, Storage};
+use relive_session::{NodeStatus, SessionStatus, Timestamp};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use relive::hub::{Hub, HubError, Outcome, Submission};
-use relive::session::{Command, Created, Event as Happened, NodeId, Refusal, Revision, SessionId};
+use relive_session::{Command, Created, Event as Happened, NodeId, Refusal, Revision, SessionId};
 use serde_json::json;
 
 use crate::database::Row;
@@ -233,13 +233,13 @@ impl World {
             };
             if state.status.is_live() {
                 let waits = |id: &&NodeId| {
-                    state.node_status(id) == Some(relive::session::NodeStatus::Suspended)
+                    state.node_status(id) == Some(relive_session::NodeStatus::Suspended)
                         && !state.signals.contains_key(*id)
                         && !is_asked(What::Review, Some(id))
                 };
                 found.extend(state.active.iter().filter(waits).map(|id| (session, What::Review, Some(id.clone()))));
             }
-            let is_paused = state.status == relive::session::SessionStatus::Paused;
+            let is_paused = state.status == relive_session::SessionStatus::Paused;
             if is_paused && self.clients.calm && !is_asked(What::Resume, None) {
                 found.push((session, What::Resume, None));
             }
@@ -275,7 +275,7 @@ impl World {
         self.clients.requests[number].state = state;
         if state == State::Done && what == What::Create {
             self.clients.sessions[session].is_there = true;
-            if self.clients.sessions[session].created.driver == relive::session::Driver::Builtin {
+            if self.clients.sessions[session].created.driver == relive_session::Driver::Builtin {
                 self.ask(session, What::Start, None, true);
             }
             self.act(1, Act::Think { session });

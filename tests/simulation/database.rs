@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relive::session::{Event, Message, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus};
 use relive::storage::{Batch, Constraint, Parked, StorageError, Taken};
+use relive_session::{Event, Message, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus};
 use uuid::Uuid;
 
 /// A server's process; after a restart it is another one.
@@ -299,7 +299,7 @@ impl Database {
 }
 
 fn is_to_drive(session: &Session) -> bool {
-    session.origin.driver == relive::session::Driver::Builtin && session.status.is_live()
+    session.origin.driver == relive_session::Driver::Builtin && session.status.is_live()
 }
 
 fn millis(time: Duration) -> u64 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::engine::{AttemptResult, LocalKinds, NodeContext, NodeType, PlanError, Work};
-use relive::session::{Event, GraphDefinition, GraphNode, NodeId, NodeStatus, SessionId};
+use relive_session::{Event, GraphDefinition, GraphNode, NodeId, NodeStatus, SessionId};
 use serde_json::{Value, json};
 
 use crate::chance::Chance;

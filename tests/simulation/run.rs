@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use relive::engine::EngineOptions;
 use relive::hub::HubOptions;
-use relive::session::{Created, Driver, Node, NodeId, Session, SessionId, SessionStatus};
+use relive_session::{Created, Driver, Node, NodeId, Session, SessionId, SessionStatus};
 use uuid::Uuid;
 
 use crate::chance::Chance;
@@ -429,7 +429,7 @@ impl World {
                 .into_iter()
                 .flat_map(|row| &row.journal)
                 .filter(|stored| {
-                    matches!(&stored.recorded.event, relive::session::Event::ContextSet { key: set, .. } if *set == key)
+                    matches!(&stored.recorded.event, relive_session::Event::ContextSet { key: set, .. } if *set == key)
                 })
                 .map(|stored| stored.committed)
                 .collect();
@@ -504,7 +504,7 @@ fn check_run(known: &Known, row: &Row) -> Vec<String> {
 
 /// Of each round of a node: how often it failed, other than by being cut off, and whether it completed.
 fn rounds(row: &Row, node: &NodeId) -> Vec<(u64, bool)> {
-    use relive::session::{Event, NodeStatus};
+    use relive_session::{Event, NodeStatus};
     let (mut rounds, mut failures) = (Vec::new(), 0);
     for stored in &row.journal {
         let Event::NodeStatusChanged { node_id, status, error, .. } = &stored.recorded.event else { continue };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use relive::engine::{Engine, EngineOptions};
 use relive::hub::{Hub, HubOptions};
-use relive::session::ambient::{self, Ambient};
+use relive_session::ambient::{self, Ambient};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relive::hub::{Head, Hub, HubError, Subscription};
-use relive::session::{Recorded, Revision, Session, SessionId};
+use relive_session::{Recorded, Revision, Session, SessionId};
 
 use crate::clients::Act;
 use crate::world::{Shared, World};
@@ -155,7 +155,7 @@ impl World {
 
 fn without_text(recorded: &Recorded) -> Recorded {
     let mut recorded = recorded.clone();
-    if let relive::session::Event::MessageAdded(added) = &mut recorded.event {
+    if let relive_session::Event::MessageAdded(added) = &mut recorded.event {
         added.content = None;
     }
     recorded

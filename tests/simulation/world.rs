@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use relive::session::SessionId;
 use relive::storage::StorageError;
+use relive_session::SessionId;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::chance::Chance;
@@ -314,7 +314,7 @@ impl World {
 
     /// Another program, or a server of another version, writes to a session.
     pub fn foreign_write(&mut self, id: SessionId, key: &str) {
-        use relive::session::{Event, Recorded, Session, Timestamp};
+        use relive_session::{Event, Recorded, Session, Timestamp};
         let Some(row) = self.database.rows.get(&id).filter(|row| !row.state().status.is_ended()) else { return };
         let before = Arc::clone(row.state());
         let value = Arc::new(serde_json::json!(self.now));

@@ -7,7 +7,7 @@ use super::feed::Feed;
 use super::keys::{Action, Place};
 use super::list_page::ListPage;
 use super::session_page::{Focus, SessionPage, far_revision, other_speed};
-use crate::client::{
+use relive_client::{
     Client, ClientError, Command, ConnectionState, GraphDefinition, ReplayControl, Revision, ServerFrame, SessionId,
     SessionStatus, WorkflowSession,
 };

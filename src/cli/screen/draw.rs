@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use super::app::App;
 use super::keys::Place;
 use super::words;
-use crate::client::{ConnectionState, NodeStatus, SessionStatus, Timestamp};
+use relive_client::{ConnectionState, NodeStatus, SessionStatus, Timestamp};
 
 /// Colours, or none.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::client::{
+use relive_client::{
     Client, ClientError, Mode, ReplayControl, ServerFrame, SessionFilters, SessionId, Subscribe, Subscription,
 };
 

@@ -1,6 +1,6 @@
 //! What the list of sessions knows, and what frames and keys do to it. Pure.
 
-use crate::client::{ServerFrame, SessionChange, SessionId, SessionSummary};
+use relive_client::{ServerFrame, SessionChange, SessionId, SessionSummary};
 
 /// Sessions kept; the oldest beyond are not listed.
 const SESSIONS: usize = 1_000;
@@ -79,6 +79,6 @@ impl ListPage {
 }
 
 /// As the server lists them.
-fn newest_first(session: &SessionSummary) -> std::cmp::Reverse<(crate::client::Timestamp, SessionId)> {
+fn newest_first(session: &SessionSummary) -> std::cmp::Reverse<(relive_client::Timestamp, SessionId)> {
     std::cmp::Reverse((session.created_at, session.id))
 }

@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep_until};
 
 use app::App;
 
-use crate::client::{Client, SessionId, SessionStatus, Timestamp};
+use relive_client::{Client, SessionId, SessionStatus, Timestamp};
 
 /// The least time between two drawings.
 const FRAME: Duration = Duration::from_millis(33);

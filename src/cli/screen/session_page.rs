@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::tree::{self, Row};
-use crate::client::{
+use relive_client::{
     GraphDefinition, Message, MessageId, NodeId, NodeStateSnapshot, ReplaySpeed, ReplayState, Revision, ServerFrame,
     SessionId, Timestamp, WorkflowSession,
 };

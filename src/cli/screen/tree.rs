@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use crate::client::{GraphDefinition, NodeId};
+use relive_client::{GraphDefinition, NodeId};
 
 /// Levels beyond which rows no longer move further in.
 const DEEPEST: usize = 12;

@@ -1,6 +1,6 @@
 //! Statuses, durations and amounts as short words and signs.
 
-use crate::client::{NodeStatus, SessionStatus, Timestamp};
+use relive_client::{NodeStatus, SessionStatus, Timestamp};
 
 /// A shape of its own for each status, so that colour alone never tells.
 pub(super) fn node_sign(status: NodeStatus) -> &'static str {

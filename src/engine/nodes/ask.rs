@@ -13,7 +13,7 @@ use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::hub::Chunk;
 use crate::models::{Chat, ChatError, Models, Piece, Reply, TRIES, ToolCall};
-use crate::session::{Command, MessageId, MessageRole, check_json};
+use relive_session::{Command, MessageId, MessageRole, check_json};
 
 /// Tools that a model can be offered.
 const TOOLS: usize = 128;

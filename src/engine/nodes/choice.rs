@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{AttemptResult, End, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::{GraphNode, NodeId, limits};
+use relive_session::{GraphNode, NodeId, limits};
 
 /// A node that decides where the run goes.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
 use super::process::Group;
-use crate::session::Progress;
+use relive_session::Progress;
 
 pub use node::CommandNode;
 pub use spec::CommandSpec;

@@ -10,7 +10,7 @@ use crate::engine::driver::Link;
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::policy::Policy;
 use crate::engine::templates::{self, Broken, Budget, References};
-use crate::session::{GraphNode, NodeId, NodeStatus, Session};
+use relive_session::{GraphNode, NodeId, NodeStatus, Session};
 
 /// Outputs that one template may read, when it cannot be told which.
 const OUTPUTS: usize = 256;
@@ -54,7 +54,7 @@ impl NodeContext {
     /// Says what the attempt works on, such as a prompt as it is sent: kept with the report of its end, however
     /// it ends. What cannot be kept is left out.
     pub fn works_on(&self, input: Value) {
-        let is_storable = crate::session::check_json("input", &input).is_ok() && !input.is_null();
+        let is_storable = relive_session::check_json("input", &input).is_ok() && !input.is_null();
         *self.input.lock() = Some(input).filter(|_| is_storable);
     }
 

@@ -12,8 +12,8 @@ use super::services::{NodeServices, told};
 use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::{GraphNode, Message, NodeId};
 use crate::storage::{MessageFilter, MessageOrder, PlacedMessage};
+use relive_session::{GraphNode, Message, NodeId};
 
 /// Messages of a run that are looked at: the newest.
 const MESSAGES: usize = 5_000;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{AttemptResult, End, NodeContext, NodeType, Wait, Wake, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::{Properties, seconds};
-use crate::session::GraphNode;
+use relive_session::GraphNode;
 
 /// A pause in the run. It counts from the attempt's start, also across a restart of the server.
 #[derive(Debug)]

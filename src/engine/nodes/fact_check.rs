@@ -13,7 +13,7 @@ use super::services::NodeServices;
 use super::{AttemptResult, End, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::{GraphNode, check_json};
+use relive_session::{GraphNode, check_json};
 
 const INSTRUCTIONS: &str = "You verify claims. Judge how well the claim is supported by what is known and by the \
     sources given, if there are any. Answer with a JSON object and nothing else: \

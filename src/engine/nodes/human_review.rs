@@ -10,7 +10,7 @@ use super::context::as_text;
 use super::{AttemptResult, End, NodeContext, NodeType, Wait, Wake, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::{Command, GraphNode, MessageRole, Timestamp};
+use relive_session::{Command, GraphNode, MessageRole, Timestamp};
 
 /// A question to a person.
 #[derive(Debug)]

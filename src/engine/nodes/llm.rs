@@ -13,7 +13,7 @@ use super::services::NodeServices;
 use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::GraphNode;
+use relive_session::GraphNode;
 
 /// A question to a model.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::human_review::HumanReview;
 use super::loop_node::LoopNode;
 use super::structural::Structural;
 use crate::engine::plan::{Kinds, PlanError};
-use crate::session::{GraphDefinition, GraphNode};
+use relive_session::{GraphDefinition, GraphNode};
 
 /// Shell commands, and what shapes a graph.
 #[derive(Clone, Debug, Default)]

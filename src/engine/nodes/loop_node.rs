@@ -8,7 +8,7 @@ use super::score::score_of;
 use super::{AttemptResult, End, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::GraphNode;
+use relive_session::GraphNode;
 
 /// What decides about the next round. How many there are at most is the schedule's to know.
 #[derive(Debug)]

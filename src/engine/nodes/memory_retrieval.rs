@@ -10,8 +10,8 @@ use super::services::NodeServices;
 use super::{AttemptResult, NodeContext, NodeType};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::GraphNode;
 use crate::storage::{MemoryScope, SearchLimits};
+use relive_session::GraphNode;
 
 /// Characters of a text that is searched for.
 const QUERY: usize = 8_000;

@@ -34,7 +34,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use crate::session::{Command, NodeId, Timestamp};
+use relive_session::{Command, NodeId, Timestamp};
 
 pub use context::NodeContext;
 pub use local::LocalKinds;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::context::{NodeContext, as_text};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::{Command, GraphNode, limits};
+use relive_session::{Command, GraphNode, limits};
 
 /// The properties `remember` and `assign`.
 #[derive(Clone, Debug, Default, PartialEq)]

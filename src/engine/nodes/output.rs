@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::session::Progress;
+use relive_session::Progress;
 
 /// Bytes of output that are kept: the last ones.
 pub const KEPT_BYTES: usize = 64 * 1024;

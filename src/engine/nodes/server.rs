@@ -13,7 +13,7 @@ use super::tool::Tool;
 use super::vote::Vote;
 use crate::engine::plan::{Kinds, Plan, PlanError};
 use crate::models::ChatError;
-use crate::session::GraphNode;
+use relive_session::GraphNode;
 
 /// Everything that shapes a graph, and what needs the server's services.
 #[derive(Clone, Debug)]

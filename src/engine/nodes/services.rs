@@ -5,8 +5,8 @@ use uuid::Uuid;
 use super::web::Web;
 use crate::embeddings::Embeddings;
 use crate::models::Models;
-use crate::session::{Agent, Group, Memory};
 use crate::storage::{Entity, MemoryScope, SearchLimits, Storage, StorageError};
+use relive_session::{Agent, Group, Memory};
 
 /// Models, memories, agents and the web.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::GraphNode;
+use relive_session::GraphNode;
 
 /// Bytes of inputs that an `end` node without `output` gathers.
 const GATHERED: usize = 256 * 1024;

@@ -15,7 +15,7 @@ use super::{AttemptResult, End, NodeContext, NodeType, body};
 use crate::endpoint::{self, Secrets};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::GraphNode;
+use relive_session::GraphNode;
 
 /// Bytes of an answer at most, and unless the node says otherwise.
 const MOST_BYTES: u32 = 1024 * 1024;
@@ -116,7 +116,7 @@ impl Tool {
             output["truncated"] = json!(true);
         } else {
             match serde_json::from_str::<Value>(&text).map_err(|error| error.to_string()) {
-                Ok(json) => match crate::session::check_json("it", &json) {
+                Ok(json) => match relive_session::check_json("it", &json) {
                     Ok(()) => output["json"] = json,
                     Err(problem) => output["jsonError"] = json!(problem.to_string()),
                 },

@@ -10,7 +10,7 @@ use super::score::{choice_of, score_of};
 use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::GraphNode;
+use relive_session::GraphNode;
 
 /// Counts the outputs of the nodes that lead to it.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Run;
 use super::sending::Purpose;
-use crate::session::{Command, Session, Timestamp};
+use relive_session::{Command, Session, Timestamp};
 
 /// The entry of the context data.
 const BUDGET: &str = "budget";

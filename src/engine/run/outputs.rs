@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::engine::driver::{DriverError, Link};
-use crate::session::{GraphDefinition, NodeStatus, check_json};
+use relive_session::{GraphDefinition, NodeStatus, check_json};
 
 /// Bytes of the run's `outputs` as JSON. A node's output that does not fit, or would be nested too deep
 /// in them, is left out; it can still be had from the node.

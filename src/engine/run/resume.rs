@@ -14,7 +14,7 @@ use super::{MOST_CRASHES, Run};
 use crate::engine::node_task::{Phase, set_status, with_retry};
 use crate::engine::plan::Plan;
 use crate::engine::schedule::{LoopPast, Outcome, Past, Restored, Schedule};
-use crate::session::{Command, Node, NodeId, NodeStatus, Retry, Session, Timestamp};
+use relive_session::{Command, Node, NodeId, NodeStatus, Retry, Session, Timestamp};
 
 const CUT_OFF: &str = "cut off: the engine that ran it went away";
 

@@ -9,7 +9,7 @@ use super::Run;
 use super::sending::{ARRAY, Purpose};
 use crate::engine::node_task::set_status;
 use crate::engine::schedule::{LoopPast, Outcome, Round};
-use crate::session::{Command, Node, NodeId, NodeStatus, Session, Timestamp};
+use relive_session::{Command, Node, NodeId, NodeStatus, Session, Timestamp};
 
 /// The entry of the context data that a run is taken up from.
 const LOOPS: &str = "loops";

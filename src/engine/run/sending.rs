@@ -9,7 +9,7 @@ use super::{Done, Run, RunError};
 use crate::engine::driver::DriverError;
 use crate::engine::node_task::{Phase, error_text, set_status};
 use crate::engine::schedule::Verdict;
-use crate::session::{Command, NodeId, NodeStatus, Revision, SessionStatus};
+use relive_session::{Command, NodeId, NodeStatus, Revision, SessionStatus};
 
 /// Commands in one array.
 pub(super) const ARRAY: usize = 900;

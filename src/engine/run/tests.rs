@@ -3,11 +3,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::client::peer::Memory;
 use crate::engine::nodes::LocalKinds;
-use crate::session::{Command, NodeStatus, Refusal};
-use crate::session::{GraphDefinition, Session, SessionStatus};
 use futures_util::future::BoxFuture;
+use relive_client::testing::Memory;
+use relive_session::{Command, NodeStatus, Refusal};
+use relive_session::{GraphDefinition, Session, SessionStatus};
 use serde_json::{Value, json};
 
 mod clock;
@@ -386,7 +386,7 @@ async fn progress_shows_while_a_node_runs() {
     let (local, ended) =
         Running::start(graph(&[("a", "command", sh("echo ::progress 0.5; echo done"), &[])]), 1).end().await;
     assert_eq!(ended, Ok(Ended::Completed));
-    assert_eq!(local.session().nodes["a"].snapshot.progress.map(crate::session::Progress::get), Some(0.5));
+    assert_eq!(local.session().nodes["a"].snapshot.progress.map(relive_session::Progress::get), Some(0.5));
     assert_eq!(local.output("a").expect("an output")["output"], "done\n");
 }
 

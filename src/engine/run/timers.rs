@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use crate::session::NodeId;
+use relive_session::NodeId;
 
 /// Waits for a time, or for ever.
 pub(super) async fn at(time: Option<Instant>) {

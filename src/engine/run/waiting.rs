@@ -10,7 +10,7 @@ use super::timers::Timer;
 use crate::engine::node_task::{NodeEnd, NodeTask};
 use crate::engine::nodes::Wake;
 use crate::engine::schedule::Outcome;
-use crate::session::{NodeId, Revision, Timestamp};
+use relive_session::{NodeId, Revision, Timestamp};
 
 /// What a waiting node's time is up for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{EdgeState, NodeState, Outcome, Schedule, Step};
 use crate::engine::regions::{Frame, Layout, LoopError, WHOLE};
-use crate::session::{GraphDefinition, NodeId};
+use relive_session::{GraphDefinition, NodeId};
 
 /// What is known of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::regions::LoopError;
 use super::{LoopPast, Outcome, Past, Restored, Schedule, Step, Verdict};
-use crate::session::{GraphDefinition, NodeId};
+use relive_session::{GraphDefinition, NodeId};
 
 /// A graph from lines such as `a > b c`; a name in brackets, with its rounds, is a loop node:
 /// `[again 2] > a out`.

@@ -29,8 +29,8 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, Undefi
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-use crate::session::NodeId;
 use compile::{ONE, Program, Source};
+use relive_session::NodeId;
 
 use workers::with_stack;
 

@@ -9,7 +9,7 @@ use std::thread;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::session::ambient;
+use relive_session::ambient;
 
 /// Bytes of stack; of which only what is used takes memory. Templates with as many parts as they may
 /// have need less than half of it.

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::remote_sync::RemoteSync;
 use super::store::Store;
-use crate::session::{Revision, SessionId, SessionSummary, ambient};
+use relive_session::{Revision, SessionId, SessionSummary, ambient};
 
 use outbox::Outbox;
 use peers::Peers;

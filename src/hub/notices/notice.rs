@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::session::{Revision, SessionId, SessionSummary};
 use crate::storage::Notifier;
+use relive_session::{Revision, SessionId, SessionSummary};
 
 /// Sessions in one notice at most. Each takes up to 62 bytes.
 const CHANGES: usize = 120;
@@ -110,7 +110,7 @@ mod tests {
         let value = serde_json::json!({
             "id": Uuid::now_v7(), "status": "failed", "createdAt": "2026-01-01T00:00:00.000Z",
             "updatedAt": "2026-01-01T00:00:00.000Z", "revision": 7, "totalTokens": 0, "totalCostUsd": 0.0,
-            "error": "\u{1}".repeat(error), "nodeCounts": crate::session::NodeCounts::default(),
+            "error": "\u{1}".repeat(error), "nodeCounts": relive_session::NodeCounts::default(),
         });
         serde_json::from_value(value).expect("a summary")
     }

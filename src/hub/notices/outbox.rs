@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::session::{Revision, SessionId, SessionSummary};
+use relive_session::{Revision, SessionId, SessionSummary};
 
 /// Sessions that wait at most. Beyond it they are forgotten, and the others are told to look at
 /// everything they hold.
@@ -112,7 +112,7 @@ mod tests {
         let value = serde_json::json!({
             "id": id, "status": "failed", "createdAt": "2026-01-01T00:00:00.000Z",
             "updatedAt": "2026-01-01T00:00:00.000Z", "revision": 7, "totalTokens": 0, "totalCostUsd": 0.0,
-            "nodeCounts": crate::session::NodeCounts::default(),
+            "nodeCounts": relive_session::NodeCounts::default(),
         });
         serde_json::from_value(value).expect("a summary")
     }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::Playhead;
 use crate::replay::Speed;
-use crate::session::{Revision, Timestamp};
+use relive_session::{Revision, Timestamp};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(1_769_846_400_000 + millis).expect("a time")

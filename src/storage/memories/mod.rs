@@ -14,12 +14,12 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::types::Json;
-use sqlx::{FromRow, Postgres, QueryBuilder, Row};
+use sqlx::{Postgres, QueryBuilder, Row};
 use uuid::Uuid;
 
 use super::link::STATEMENT;
 use super::{Page, PageCursor, Storage, StorageError};
-use crate::session::{Memory, SessionId, Timestamp};
+use relive_session::{Memory, SessionId, Timestamp};
 
 pub(super) use search_pool::SearchPool;
 pub use unembedded::Unembedded;
@@ -117,7 +117,7 @@ impl Storage {
         let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?;
         let Some(row) = row else { return Ok(None) };
         let embedding: Option<pgvector::Vector> = row.try_get("embedding")?;
-        Ok(Some(Memory { embedding: embedding.map(Into::into), ..Memory::from_row(&row)? }))
+        Ok(Some(Memory { embedding: embedding.map(Into::into), ..read_memory(&row)? }))
     }
 
     /// Deletes a memory; false when there was none.
@@ -150,25 +150,24 @@ impl Storage {
             query.push(", ").push_bind(cursor.id).push(")");
         }
         query.push(" ORDER BY created_at, id LIMIT ").push_bind(i64::from(limit) + 1);
-        let rows: Vec<Memory> = query.build_query_as().fetch_all(&self.pool).await?;
+        let rows = query.build().fetch_all(&self.pool).await?;
+        let rows = rows.iter().map(read_memory).collect::<sqlx::Result<Vec<_>>>()?;
         Ok(Page::cut(rows, limit, |memory| PageCursor { created_at: memory.created_at, id: memory.id }))
     }
 }
 
 /// Needs the columns of `COLUMNS`.
-impl FromRow<'_, PgRow> for Memory {
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            group_id: row.try_get("group_id")?,
-            agent_id: row.try_get("agent_id")?,
-            session_id: row.try_get::<Option<Uuid>, _>("session_id")?.map(SessionId),
-            content: row.try_get("content")?,
-            metadata: row.try_get::<Option<Json<_>>, _>("metadata")?.map(|Json(value)| value),
-            embedded: row.try_get("embedded")?,
-            embedding: None,
-            score: None,
-            created_at: row.try_get::<DateTime<Utc>, _>("created_at")?.into(),
-        })
-    }
+pub(super) fn read_memory(row: &PgRow) -> sqlx::Result<Memory> {
+    Ok(Memory {
+        id: row.try_get("id")?,
+        group_id: row.try_get("group_id")?,
+        agent_id: row.try_get("agent_id")?,
+        session_id: row.try_get::<Option<Uuid>, _>("session_id")?.map(SessionId),
+        content: row.try_get("content")?,
+        metadata: row.try_get::<Option<Json<_>>, _>("metadata")?.map(|Json(value)| value),
+        embedded: row.try_get("embedded")?,
+        embedding: None,
+        score: None,
+        created_at: row.try_get::<DateTime<Utc>, _>("created_at")?.into(),
+    })
 }

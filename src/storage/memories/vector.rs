@@ -18,15 +18,15 @@
 //! the scope is to be searched then is remembered.
 
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{FromRow as _, QueryBuilder, Row as _};
+use sqlx::{QueryBuilder, Row as _};
 
 use super::indexes::INDEXED_DIMENSION;
 use super::search_pool::SEARCH;
-use super::{COLUMNS, MemoryScope, SearchLimits};
-use crate::session::Memory;
+use super::{COLUMNS, MemoryScope, SearchLimits, read_memory};
 use crate::storage::link::breaks_connection;
 use crate::storage::pool::{AsSqlxError, Connection};
 use crate::storage::{Storage, StorageError};
+use relive_session::Memory;
 
 /// Rows whose embeddings are compared at once.
 const FEW: i64 = 128;
@@ -185,7 +185,7 @@ impl Search<'_> {
         mut query: QueryBuilder<sqlx::Postgres>,
         connection: &mut PgConnection,
     ) -> Result<Vec<Memory>, StorageError> {
-        let read = |row: &PgRow| Ok(Memory { score: Some(row.try_get("score")?), ..Memory::from_row(row)? });
+        let read = |row: &PgRow| Ok(Memory { score: Some(row.try_get("score")?), ..read_memory(row)? });
         Ok(query.build().fetch_all(connection).await?.iter().map(read).collect::<sqlx::Result<_>>()?)
     }
 }

@@ -7,12 +7,12 @@
 //! when the words did not find enough.
 
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{FromRow as _, QueryBuilder, Row as _};
+use sqlx::{QueryBuilder, Row as _};
 use uuid::Uuid;
 
-use super::{COLUMNS, MemoryScope, SearchLimits};
-use crate::session::Memory;
+use super::{COLUMNS, MemoryScope, SearchLimits, read_memory};
 use crate::storage::{Storage, StorageError};
+use relive_session::Memory;
 
 /// Words and scopes differ in size by orders of magnitude, so a plan made for one must not serve
 /// another. A search that takes very long is ended, rather than keeping a connection busy for a client
@@ -112,7 +112,7 @@ async fn by_substring(
 }
 
 fn read(rows: Vec<PgRow>) -> Result<Vec<Memory>, StorageError> {
-    let read = |row: &PgRow| Ok(Memory { score: Some(row.try_get("score")?), ..Memory::from_row(row)? });
+    let read = |row: &PgRow| Ok(Memory { score: Some(row.try_get("score")?), ..read_memory(row)? });
     Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
 }
 

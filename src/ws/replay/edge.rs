@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::Replay;
 use crate::hub::HubError;
-use crate::protocol::Subscribe;
 use crate::replay::ReplayError;
 use crate::storage::StorageError;
 use crate::ws::backfill;
 use crate::ws::rooms::Membership;
 use crate::ws::viewer::{Held, Progress, Viewer};
+use relive_protocol::Subscribe;
 
 /// A replay that goes on live.
 pub(super) struct Edge {

@@ -19,9 +19,9 @@ use super::frames;
 use super::gateway::Gateway;
 use super::socket::Socket;
 use crate::hub::{Head, HubError, Subscription};
-use crate::protocol::{CloseCode, ErrorCode, Mode};
 use crate::replay::{Next, Options, Player, Point, ReplayError, Speed};
-use crate::session::{Revision, Session, SessionId};
+use relive_protocol::{CloseCode, ErrorCode, Mode};
+use relive_session::{Revision, Session, SessionId};
 
 pub(super) use steer::Control;
 

@@ -8,11 +8,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Replay;
-use crate::protocol::{IdleStretch, ReplaySpeed, ReplayState, ServerFrame};
 use crate::replay::{IdleGaps, Range, Speed};
-use crate::session::{Revision, Timestamp};
 use crate::storage::StorageError;
 use crate::ws::frames;
+use relive_protocol::{IdleStretch, ReplaySpeed, ReplayState, ServerFrame};
+use relive_session::{Revision, Timestamp};
 
 /// The least time between two reports that nobody asked for.
 const INTERVAL: Duration = Duration::from_millis(200);

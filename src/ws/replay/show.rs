@@ -6,13 +6,13 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::Instant;
 
 use super::Replay;
-use crate::protocol::Mode;
 use crate::replay::{Next, ReplayError, Speed};
-use crate::session::Session;
 use crate::storage::StoredEvent;
 use crate::ws::frames;
 use crate::ws::gateway::metrics;
 use crate::ws::socket::Offer;
+use relive_protocol::Mode;
+use relive_session::Session;
 
 /// Events shown before the connection looks at what else there is to do.
 const TURN: usize = 512;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Replay;
 use crate::hub::HubError;
-use crate::protocol::{ClientFrame, Mode, ReplayAction, ReplaySpeed};
 use crate::replay::{Point, ReplayError, Speed};
-use crate::session::SessionId;
 use crate::ws::frames;
+use relive_protocol::{ClientFrame, Mode, ReplayAction, ReplaySpeed};
+use relive_session::SessionId;
 
 /// A `replay` frame that makes sense.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! What a fork begins with, and that it goes its own way.
 
 use relive::hub::{Hub, HubOptions, Submission};
-use relive::session::SessionId;
+use relive_session::SessionId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -247,7 +247,7 @@ async fn a_pending_signal_arrives_in_the_fork_too() {
     let database = Database::create().await;
     let hub = Hub::new(database.storage(), &HubOptions::default());
     let id = SessionId::generate();
-    hub.create(id, relive::session::Created::default(), None).await.expect("created");
+    hub.create(id, relive_session::Created::default(), None).await.expect("created");
     let commands = [
         json!({"type": "start"}),
         node("n", "running"),

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use relive::hub::{Hub, HubOptions};
-use relive::session::{Created, NodeId, SessionId};
+use relive_session::{Created, NodeId, SessionId};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -8,7 +8,7 @@ use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use super::super::list_page::ListPage;
 use super::super::words;
 use super::{BOLD, CHOSEN, DIM, Look, bar, first_shown};
-use crate::client::{SessionSummary, Timestamp};
+use relive_client::{SessionSummary, Timestamp};
 
 /// Columns of a progress bar.
 const BAR: usize = 12;

@@ -10,7 +10,7 @@ use super::super::session_page::{Focus, Said, SessionPage};
 use super::super::tree::Row;
 use super::super::words;
 use super::{BOLD, CHOSEN, DIM, Look, bar, first_shown};
-use crate::client::{NodeStateSnapshot, NodeStatus, ReplaySpeed, ReplayState, Timestamp};
+use relive_client::{NodeStateSnapshot, NodeStatus, ReplaySpeed, ReplayState, Timestamp};
 
 /// Columns from which nodes and messages stand side by side.
 const WIDE: u16 = 90;

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::{Attempt, CommandSpec, Surroundings, attempt};
 use crate::engine::nodes::{AttemptResult, End, NodeContext, NodeType, Work};
-use crate::session::{Command, NodeStatus, Progress};
+use relive_session::{Command, NodeStatus, Progress};
 
 /// The least time between two progress reports of a node.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);

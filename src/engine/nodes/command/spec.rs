@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
-use crate::session::GraphNode;
+use relive_session::GraphNode;
 
 /// What to run, and how.
 #[derive(Clone, Debug, Default, PartialEq)]

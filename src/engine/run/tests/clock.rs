@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use std::rc::Rc;
 
 use super::*;
-use crate::session::ambient::{self, Ambient};
+use relive_session::ambient::{self, Ambient};
 
 /// The operating system's clock and numbers, supplied as a simulation's are: templates are filled on
 /// this thread then, and the paused clock does not run ahead while another one is at it.

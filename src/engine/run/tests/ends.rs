@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::node_task::error_text;
-use crate::session::limits;
+use relive_session::limits;
 
 fn nested(levels: usize) -> Value {
     (0..levels).fold(json!(1), |inner, _| json!([inner]))

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::clock::any_graph;
 use super::*;
-use crate::session::ambient::{self, Ambient};
-use crate::session::{Created, Keyframe, SessionId, Timestamp};
+use relive_session::ambient::{self, Ambient};
+use relive_session::{Created, Keyframe, SessionId, Timestamp};
 
 /// A wall clock that goes as the paused one does.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What a subscription has been shown, and so what a frame means to it. Pure.
 
-use crate::protocol::{Mode, ServerFrame, Subscribe};
-use crate::session::Revision;
+use relive_protocol::{Mode, ServerFrame, Subscribe};
+use relive_session::Revision;
 
 /// What to do with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::session::{Event, SessionId, SessionStatus, Timestamp};
+    use relive_session::{Event, SessionId, SessionStatus, Timestamp};
 
     fn cursor(mode: Mode, after: Option<Revision>, messages: bool) -> ResumeCursor {
         let session_id = SessionId(uuid::Uuid::nil());

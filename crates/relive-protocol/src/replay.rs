@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use crate::session::{Revision, SessionId, Timestamp};
+use relive_session::{Revision, SessionId, Timestamp};
 
 /// What a client does to a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]

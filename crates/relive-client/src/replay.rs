@@ -5,7 +5,7 @@ use tokio::time::{sleep, timeout};
 use super::backoff::Backoff;
 use super::socket::{Incoming, Lost, Socket};
 use super::{Address, ClientError, Options, SessionId};
-use crate::protocol::{ClientFrame, ReplayAction, ReplaySpeed, ReplayState, ServerFrame};
+use relive_protocol::{ClientFrame, ReplayAction, ReplaySpeed, ReplayState, ServerFrame};
 
 /// What a viewer asks of a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::ClientError;
-use crate::protocol::CloseCode;
+use relive_protocol::CloseCode;
 
 /// Bytes of the largest frame taken from a server: a snapshot of the largest graph fits.
 const LARGEST_FRAME: usize = 64 * 1024 * 1024;

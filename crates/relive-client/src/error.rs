@@ -1,7 +1,7 @@
 //! What can go wrong between a program and its server.
 
-use crate::protocol::ErrorCode;
-use crate::session::SessionId;
+use relive_protocol::ErrorCode;
+use relive_session::SessionId;
 
 /// Why a call failed. Cloneable, since one lost connection can be the answer to many calls.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

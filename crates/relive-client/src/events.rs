@@ -1,8 +1,8 @@
 //! A session's events as a stream of facts.
 
 use super::{ClientError, Subscription};
-use crate::protocol::ServerFrame;
-use crate::session::{Recorded, SessionId};
+use relive_protocol::ServerFrame;
+use relive_session::{Recorded, SessionId};
 
 /// Each event of a session, once and in order. Dropping it ends the subscription.
 #[derive(Debug)]

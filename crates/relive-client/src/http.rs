@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::backoff::Backoff;
 use super::{Client, ClientError};
-use crate::protocol::{CreateSession, ErrorCode, Problem};
-use crate::session::{GraphDefinition, SessionId, WorkflowSession};
+use relive_protocol::{CreateSession, ErrorCode, Problem};
+use relive_session::{GraphDefinition, SessionId, WorkflowSession};
 
 /// How often a call is tried in all.
 const TRIES: u32 = 6;

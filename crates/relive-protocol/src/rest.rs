@@ -9,7 +9,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::session::{
+use relive_session::{
     Agent, Command, Driver, GraphDefinition, Group, Memory, Message, MessageId, NodeId, NodeStateSnapshot, NodeStatus,
     Progress, Recorded, Retry, Revision, SessionId, SessionSummary, Workflow, optional_usd,
 };

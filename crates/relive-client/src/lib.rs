@@ -52,11 +52,11 @@ pub use replay::{Replay, ReplayControl};
 pub use subscriptions::Subscription;
 
 // What the calls take and give, so that a user of the client needs no other import.
-pub use crate::protocol::{
+pub use relive_protocol::{
     ArchiveLine, CommandReceipt, CreateSession, ErrorCode, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange,
     Subscribe,
 };
-pub use crate::session::{
+pub use relive_session::{
     Command, Event, GraphDefinition, Message, MessageId, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded,
     Revision, SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
@@ -217,7 +217,8 @@ impl Client {
     }
 }
 
-#[cfg(test)]
-pub(crate) mod peer;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,7 @@ use super::{
     ClientFrame, Commands, ControlRequest, CreateMemory, CreateSession, ForkSession, NodeUpdate, ReviewRequest,
     SearchMemories, SignalRequest, TokenChunk,
 };
-use crate::session::{AgentFields, Command, GroupFields, WorkflowFields};
+use relive_session::{AgentFields, Command, GroupFields, WorkflowFields};
 use shape::Shape;
 pub use shape::{UnknownField, nearest};
 use tree::Tree;

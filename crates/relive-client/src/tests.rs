@@ -4,7 +4,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::peer::{Fault, Peer};
+use super::testing::{Fault, Peer};
 use super::*;
 
 /// Only for a test that fails.

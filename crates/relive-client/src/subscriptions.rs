@@ -21,8 +21,8 @@ use super::backoff::Backoff;
 use super::connection::Request;
 use super::cursor::{ResumeCursor, Verdict};
 use super::{ClientError, Options};
-use crate::protocol::{ClientFrame, ServerFrame, Subscribe};
-use crate::session::SessionId;
+use relive_protocol::{ClientFrame, ServerFrame, Subscribe};
+use relive_session::SessionId;
 
 /// The frames of one session. Dropping it ends the subscription.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use super::in_flight::{InFlight, Reply};
 use super::socket::{Incoming, Lost, Socket};
 use super::subscriptions::{Subscription, Subscriptions};
 use super::{ClientError, ConnectionState, Options};
-use crate::protocol::{ClientFrame, CommandReceipt, Given, ServerFrame, Subscribe};
-use crate::session::{Command, SessionId};
+use relive_protocol::{ClientFrame, CommandReceipt, Given, ServerFrame, Subscribe};
+use relive_session::{Command, SessionId};
 
 /// What the handles ask of the owner.
 pub(super) enum Request {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::backoff::Backoff;
 use super::{ClientError, Options};
-use crate::protocol::{ClientFrame, CommandFrame, CommandReceipt};
-use crate::session::{Command, SessionId};
+use relive_protocol::{ClientFrame, CommandFrame, CommandReceipt};
+use relive_session::{Command, SessionId};
 
 /// Bytes of the largest command frame. A server ends the connection at a frame that is too large
 /// for it, which would take every other command with it; so this is looked at before.

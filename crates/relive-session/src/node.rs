@@ -247,7 +247,7 @@ pub mod usd {
     use std::str::FromStr;
 
     use super::{Decimal, Deserialize, Deserializer, Serializer, de};
-    use crate::session::limits;
+    use crate::limits;
 
     pub fn serialize<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
         // By way of the text, which is rounded once: `Decimal::to_f64` computes, and can end up on the

@@ -8,7 +8,7 @@ use reqwest::Response;
 
 use super::http::refusal;
 use super::{Address, ClientError};
-use crate::session::{SessionId, WorkflowSession};
+use relive_session::{SessionId, WorkflowSession};
 
 /// How long a server may take to answer, or to go on with an export.
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
@@ -153,7 +153,7 @@ pub struct FirstLine {
 
 impl FirstLine {
     /// Takes what came; returns the line as soon as it is complete, once.
-    pub fn push(&mut self, chunk: &[u8]) -> Option<crate::protocol::ArchiveLine> {
+    pub fn push(&mut self, chunk: &[u8]) -> Option<relive_protocol::ArchiveLine> {
         if self.is_over {
             return None;
         }

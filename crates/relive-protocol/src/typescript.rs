@@ -10,7 +10,7 @@ use super::{
     ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport,
     WorkflowPage,
 };
-use crate::session::{
+use relive_session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Timeline,
     Workflow, WorkflowFields,
 };

@@ -6,7 +6,7 @@ use serde_json::Value;
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use crate::session::{GraphDefinition, Memory, Message, NodeId, Recorded, Revision, SessionId, Timestamp};
+use relive_session::{GraphDefinition, Memory, Message, NodeId, Recorded, Revision, SessionId, Timestamp};
 
 /// What `format` says in the first line.
 pub const ARCHIVE_FORMAT: &str = "relive-session";
@@ -81,8 +81,8 @@ pub struct ArchiveHeader {
     pub version: u32,
     pub exported_at: Timestamp,
     /// The state that the events lead to.
-    #[ts(as = "crate::session::WorkflowSession")]
-    #[schema(value_type = crate::session::WorkflowSession)]
+    #[ts(as = "relive_session::WorkflowSession")]
+    #[schema(value_type = relive_session::WorkflowSession)]
     pub session: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphDefinition>,

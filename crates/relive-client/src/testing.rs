@@ -1,6 +1,9 @@
 //! The other side, for tests: a session kept in memory, and a small server that speaks the
 //! protocol for it over real sockets, with faults on request.
 
+// What goes wrong here fails the test that uses it.
+#![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,14 +16,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-use crate::protocol::{ClientFrame, CommandFrame, CreateSession, ErrorCode, Mode, ServerFrame, Subscribe};
-use crate::session::{
+use relive_protocol::{ClientFrame, CommandFrame, CreateSession, ErrorCode, Mode, ServerFrame, Subscribe};
+use relive_session::{
     Command, Created, Event, GraphDefinition, Recorded, Refusal, Revision, Session, SessionId, Timestamp, decide,
 };
 
 /// One session, by the same rules as on a real server.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub struct Memory {
     pub session: Session,
     pub history: Vec<Recorded>,
     done: HashMap<String, Revision>,
@@ -69,7 +72,7 @@ impl Memory {
 
 /// What goes wrong on one connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fault {
+pub struct Fault {
     /// Cuts the connection when this many commands have arrived, the last one not carried out.
     pub cut_before: Option<usize>,
     /// Cuts it when this many have arrived and been carried out, the last one not answered.
@@ -86,7 +89,7 @@ pub(crate) struct Fault {
     pub mute: bool,
 }
 
-pub(crate) struct Peer {
+pub struct Peer {
     pub url: String,
     pub memory: Arc<Mutex<Memory>>,
     head: watch::Sender<Revision>,

@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::backoff::Backoff;
 use super::socket::{Incoming, Lost, Socket};
 use super::{Address, ClientError, Options};
-use crate::protocol::ServerFrame;
-use crate::session::SessionStatus;
+use relive_protocol::ServerFrame;
+use relive_session::SessionStatus;
 
 /// Which sessions a list shows. Empty fields do not restrict it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use super::{ErrorCode, ReplayAction, ReplaySpeed, ReplayState};
-use crate::session::{
+use relive_session::{
     Command, Event, Message, MessageId, NodeId, Revision, SessionId, SessionStatus, SessionSummary, Timestamp,
     WorkflowSession,
 };
