@@ -1,4 +1,4 @@
-import { nodeSize, type Layout } from './layout'
+import { nodeSize, type Layout } from './placement'
 
 type Point = readonly [number, number]
 

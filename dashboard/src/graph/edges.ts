@@ -4,7 +4,7 @@ import { edgePath } from './edge-path'
 import type { Item } from './fold'
 import { countsKey, readCounts, statusOfCounts } from './fold-status'
 import type { Box } from './in-view'
-import { nodeSize } from './layout'
+import { nodeSize } from './placement'
 import type { LaidOut } from './use-layout'
 
 export interface DrawnEdge {

@@ -1,7 +1,7 @@
 import type { Node } from '@xyflow/react'
 
 import { boxAt, overlaps, type Box } from './in-view'
-import { nodeSize } from './layout'
+import { nodeSize } from './placement'
 import type { Region } from './regions'
 import type { LaidOut } from './use-layout'
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 
-import { boundsOf, layOut, nodeSize, type LayoutRequest } from './layout'
+import { layOut } from './layout'
+import { boundsOf, nodeSize, type LayoutRequest } from './placement'
 
 const space = { width: 800, height: 600 }
 

@@ -3,7 +3,7 @@ import type { NodeStatus, WorkflowSession } from '@relive/types'
 import { nodeStatuses } from '../status/status'
 import { lookOf, statusOfItem, type DrawnEdge, type EdgeLook } from './edges'
 import { boxAt, overlaps, type Box } from './in-view'
-import { nodeSize } from './layout'
+import { nodeSize } from './placement'
 import type { LaidOut } from './use-layout'
 
 /** The colours of the page, as a canvas wants them. */

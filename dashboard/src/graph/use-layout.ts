@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react'
 
 import type { VisibleGraph } from './fold'
-import type { Direction, Layout, LayoutRequest } from './layout'
+import type { Direction, Layout, LayoutRequest } from './placement'
 
 /** A layout, with the graph it is of: the two must never be mixed. */
 export interface LaidOut {

@@ -1,4 +1,4 @@
-import { nodeSize, type Layout, type LayoutRequest } from './layout'
+import { nodeSize, type Layout, type LayoutRequest } from './placement'
 
 /** Between two rows, where the edges from one to the next run. */
 const rowGap = 52

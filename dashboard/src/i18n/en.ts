@@ -227,3 +227,6 @@ export const en = {
   contextChanges: 'Context',
   absent: 'absent',
 }
+
+/** Every word the pages show. A translation that lacks one does not compile. */
+export type Text = typeof en

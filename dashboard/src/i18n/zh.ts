@@ -1,4 +1,4 @@
-import type { Text } from './text'
+import type { Text } from './en'
 
 export const zh: Text = {
   locale: 'zh-CN',

@@ -1,7 +1,7 @@
 import type { Event, GraphDefinition, NodeStatus, SessionStatus, WorkflowSession } from '@relive/types'
 
 import { count } from '../format/number'
-import type { Text } from '../i18n/text'
+import type { Text } from '../i18n/en'
 
 /** An event in a few words. */
 export interface Description {
