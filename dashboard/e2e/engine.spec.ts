@@ -13,7 +13,10 @@ const test = base.extend<object, { model: ModelEndpoint }>({
       const model = await ModelEndpoint.start((prompt, system) => {
         if (system.includes('Be kind to plans')) return { thinking: 'It is short.\nWhat else is good about it?', text: 'It is short, and it can be begun today.' }
         if (system.includes('what is wrong')) return { text: 'Nobody is named who does it.' }
-        if (system.includes('You grade')) return { text: JSON.stringify({ score: (grades += 1) === 1 ? 62 : 95, reasons: ['tried'] }) }
+        if (system.includes('You grade')) {
+          grades += 1
+          return { text: JSON.stringify({ score: grades === 1 ? 62 : 95, reasons: ['tried'] }) }
+        }
         return { text: prompt.includes('Ada does it') ? 'Ada does it, and begins on Monday.' : 'Plant a tree. Somebody waters it.' }
       })
       await use(model)

@@ -104,7 +104,11 @@ test('what is not a frame ends the connection, and a frame of a newer server doe
 test('the token comes first, and is asked for again each time', async () => {
   client.close()
   let asked = 0
-  client = makeClient(peer.url, { token: () => Promise.resolve(`token ${(asked += 1)}`) })
+  const token = () => {
+    asked += 1
+    return Promise.resolve(`token ${asked}`)
+  }
+  client = makeClient(peer.url, { token })
   client.subscribe(sessionId, {}, watching)
   const first = await peer.connections.next()
   await first.next('subscribe')

@@ -29,8 +29,14 @@ function watch(mode) {
   let subscription
   const ended = new Promise((resolve, reject) => {
     subscription = client.subscribe(sessionId, { mode, messages: true }, {
-      onSession: (session) => (seen.sessions.push(session), begin()),
-      onEvent: (recorded) => (seen.events.push(recorded), begin()),
+      onSession: (session) => {
+        seen.sessions.push(session)
+        begin()
+      },
+      onEvent: (recorded) => {
+        seen.events.push(recorded)
+        begin()
+      },
       onMessage: (message) => seen.messages.push(message),
       onEnd: resolve,
       onError: reject,

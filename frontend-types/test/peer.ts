@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { WebSocket, WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 import type { ClientFrame, NodeStateSnapshot, ServerFrame, WorkflowSession } from '../src/index.js'
 import { Recorder } from './recorder.js'
 

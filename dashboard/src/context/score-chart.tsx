@@ -37,6 +37,7 @@ export function ScoreChart({ scores }: { scores: readonly Score[] }) {
         {scores.length > 1 && <path fill={`url(#${fill})`} d={`M${points.join('L')}L${x(scores.length - 1)} ${floor}L${x(0)} ${floor}Z`} />}
         {scores.length > 1 && <path className="score-line" d={`M${points.join('L')}`} />}
         {scores.map(({ round, score }, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: scores are only added, at the end.
           <g key={index}>
             <circle className="score-point" cx={x(index)} cy={y(score)} r="3.2" />
             {(index % every === 0 || index === scores.length - 1) && (

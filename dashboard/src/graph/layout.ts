@@ -71,7 +71,10 @@ function grid({ ids, space }: LayoutRequest): Layout {
 function layered({ ids, edges, space }: LayoutRequest, direction: Direction): Layout {
   const layerOf = longestPaths(ids.length, edges)
   const layers: number[][] = []
-  layerOf.forEach((layer, index) => (layers[layer] ??= []).push(index))
+  layerOf.forEach((layer, index) => {
+    layers[layer] ??= []
+    layers[layer].push(index)
+  })
   const into: number[][] = ids.map(() => [])
   for (const [from, to] of edges) if ((layerOf[from] ?? 0) < (layerOf[to] ?? 0)) into[to]?.push(from)
   const across = direction === 'LR' ? nodeSize.height + 18 : nodeSize.width + 18

@@ -111,5 +111,6 @@ export function OverviewLayer({ laidOut, withCards }: { laidOut: LaidOut; withCa
       if (frame !== undefined) cancelAnimationFrame(frame)
     }
   }, [laidOut, withCards, edges, flow, store])
+  // biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas takes no focus; its nodes are in the document as cards.
   return <canvas ref={canvas} className={`overview${withCards ? ' whole' : ''}`} aria-hidden="true" />
 }

@@ -29,9 +29,9 @@ export function JournalPanel() {
   const scroller = useRef<HTMLDivElement>(null)
   const isFollowing = useRef(true)
   const list = useVirtualizer({ count: last - before, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only another moment scrolls there; what happens meanwhile in a run that goes on does not.
   useEffect(() => {
     if (current !== undefined) list.scrollToIndex(current - before - 1, { align: 'auto' })
-    // Only another moment scrolls there; what happens meanwhile in a run that goes on does not.
   }, [before, current])
   useEffect(() => {
     // Set, not looked up: asking where the end is would lay the page out at every event.

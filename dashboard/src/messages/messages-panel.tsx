@@ -74,13 +74,13 @@ export function MessagesPanel() {
     setAway(!isFollowing.current)
     place.note()
   }
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; what is said meanwhile does not.
   useEffect(() => {
     if (selected === undefined || selectedFrom() === 'messages') return
     const index = groups.findLastIndex(({ nodeId }) => nodeId === selected)
     if (index < 0) return
     isFollowing.current = index === groups.length - 1
     list.scrollToIndex(index, { align: 'center' })
-    // Only a new choice scrolls; what is said meanwhile does not.
   }, [selected])
 
   const onlyName = only === undefined ? undefined : (session?.nodes[only]?.name ?? graph?.nodes[only]?.name ?? only)

@@ -21,6 +21,7 @@ import { useMomentInAddress } from './use-moment-in-address'
 export function SessionPage({ sessionId, filters }: { sessionId: string; filters: ListFilters }) {
   const t = useText()
   const [open, setOpen] = useState<OpenSession>()
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the language of a notice is not worth a new connection.
   useEffect(() => {
     const feed = new LiveFeed(sessionId)
     const player = new Player(feed.store, (error) => showNotice(t.replayFailed, reasonOf(error)))
@@ -29,7 +30,6 @@ export function SessionPage({ sessionId, filters }: { sessionId: string; filters
       player.close()
       feed.close()
     }
-    // The language of a notice is not worth a new connection.
   }, [sessionId])
   if (open === undefined || open.store.shown().id !== sessionId) return null
   return (

@@ -31,6 +31,7 @@ export function Gantt() {
   const area = useRef<HTMLDivElement>(null)
   const list = useVirtualizer({ count: ordered.length, getScrollElement: () => scroller.current, estimateSize: () => laneHeight, overscan: 8 })
   useMovingMoment((moment) => area.current?.style.setProperty('--at', String(fraction(domain, moment))))
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; lanes that move or are added meanwhile do not.
   useEffect(() => {
     const index = ordered.findIndex(({ id }) => id === selected)
     if (index >= 0 && selectedFrom() !== 'timeline') list.scrollToIndex(index, { align: 'auto' })

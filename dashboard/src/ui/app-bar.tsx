@@ -15,6 +15,7 @@ export function AppBar({ children }: { children: ReactNode }) {
   const { theme, language } = usePreferences()
   return (
     <header className="app-bar">
+      {/* biome-ignore lint/a11y/useAriaPropsSupportedByRole: a link, whose `href` is in `linkTo`. */}
       <a className="mark" aria-label={`Relive: ${t.sessions}`} {...linkTo({ page: 'sessions', filters: noFilters })}>
         re<i>live</i>
       </a>
