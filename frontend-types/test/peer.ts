@@ -69,7 +69,8 @@ export class Peer {
     http.on('request', (request, response) => {
       this.requests.push({
         path: request.url ?? '',
-        answer: (body, status = 200) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+        answer: (body, status = 200) =>
+          response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
       })
     })
     server.on('connection', (socket, request) => {

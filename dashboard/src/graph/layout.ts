@@ -1,6 +1,6 @@
-import { Graph, layout as dagre } from '@dagrejs/dagre'
+import { layout as dagre, Graph } from '@dagrejs/dagre'
 
-import { nodeSize, type Direction, type Layout, type LayoutRequest } from './placement'
+import { type Direction, type Layout, type LayoutRequest, nodeSize } from './placement'
 import { wrapped } from './wrap'
 
 /** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
@@ -26,7 +26,14 @@ function zoomOf({ size }: Layout, { space }: LayoutRequest): number {
 
 function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout {
   const graph = new Graph({ multigraph: true })
-  graph.setGraph({ rankdir: direction, nodesep: gap.node, ranksep: direction === 'LR' ? gap.rank : gap.rank - 8, edgesep: 14, marginx: 0, marginy: 0 })
+  graph.setGraph({
+    rankdir: direction,
+    nodesep: gap.node,
+    ranksep: direction === 'LR' ? gap.rank : gap.rank - 8,
+    edgesep: 14,
+    marginx: 0,
+    marginy: 0,
+  })
   ids.forEach((_, index) => graph.setNode(String(index), { ...nodeSize }))
   // As early as it can be, like time: dagre by itself would put what nobody waits for beside the end.
   const layers = longestPaths(ids.length, edges)
@@ -43,7 +50,9 @@ function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout 
       return [x - nodeSize.width / 2, y - nodeSize.height / 2] as const
     }),
     bends: edges.map(([from, to], index) => {
-      const { points = [] } = graph.edge(String(from), String(to), String(index)) as { points?: { x: number; y: number }[] }
+      const { points = [] } = graph.edge(String(from), String(to), String(index)) as {
+        points?: { x: number; y: number }[]
+      }
       return points.map(({ x, y }) => [x, y] as const)
     }),
     size: { width, height },
@@ -58,7 +67,9 @@ function grid({ ids, space }: LayoutRequest): Layout {
   const rows = Math.ceil(ids.length / columns)
   return {
     direction: 'LR',
-    positions: ids.map((_, index) => [(index % columns) * cell.width, Math.floor(index / columns) * cell.height] as const),
+    positions: ids.map(
+      (_, index) => [(index % columns) * cell.width, Math.floor(index / columns) * cell.height] as const,
+    ),
     bends: [],
     size: { width: columns * cell.width, height: rows * cell.height },
   }
@@ -79,7 +90,12 @@ function layered({ ids, edges, space }: LayoutRequest, direction: Direction): La
   for (const [from, to] of edges) if ((layerOf[from] ?? 0) < (layerOf[to] ?? 0)) into[to]?.push(from)
   const across = direction === 'LR' ? nodeSize.height + 18 : nodeSize.width + 18
   const along = direction === 'LR' ? nodeSize.width : nodeSize.height
-  const perColumn = columnLength(ids.length, across, along + gap.rank, direction === 'LR' ? space : { width: space.height, height: space.width })
+  const perColumn = columnLength(
+    ids.length,
+    across,
+    along + gap.rank,
+    direction === 'LR' ? space : { width: space.height, height: space.width },
+  )
   const place: number[] = []
   const positions: (readonly [number, number])[] = []
   let start = 0
@@ -102,7 +118,12 @@ function layered({ ids, edges, space }: LayoutRequest, direction: Direction): La
     start += columns * (along + 24) - 24 + gap.rank
   }
   const [length, breadth] = [start - gap.rank, most * across]
-  return { direction, positions, bends: [], size: direction === 'LR' ? { width: length, height: breadth } : { width: breadth, height: length } }
+  return {
+    direction,
+    positions,
+    bends: [],
+    size: direction === 'LR' ? { width: length, height: breadth } : { width: breadth, height: length },
+  }
 }
 
 /** How many nodes of one layer stand in one column, for a picture of about the shape of the space. */

@@ -35,5 +35,7 @@ export function boundsOf({ positions, bends }: Layout): { x: number; y: number; 
       ;[right, bottom] = [Math.max(right, x), Math.max(bottom, y)]
     }
   }
-  return positions.length === 0 ? { x: 0, y: 0, width: 1, height: 1 } : { x: left, y: top, width: right - left, height: bottom - top }
+  return positions.length === 0
+    ? { x: 0, y: 0, width: 1, height: 1 }
+    : { x: left, y: top, width: right - left, height: bottom - top }
 }

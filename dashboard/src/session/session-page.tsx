@@ -1,4 +1,4 @@
-import { useEffect, useState, type CSSProperties } from 'react'
+import { type CSSProperties, useEffect, useState } from 'react'
 
 import type { ListFilters } from '../app/address'
 import { linkTo } from '../app/place'
@@ -12,9 +12,9 @@ import { showNotice } from '../ui/notices'
 import { LiveFeed } from './live-feed'
 import { Panels } from './panels'
 import { SessionBar } from './session-bar'
-import { SessionContext, useSession, type OpenSession } from './session-context'
-import { reasonOf } from './steering'
+import { type OpenSession, SessionContext, useSession } from './session-context'
 import { Splitter, useTimelineHeight } from './splitter'
+import { reasonOf } from './steering'
 import { useKeyboard } from './use-keyboard'
 import { useMomentInAddress } from './use-moment-in-address'
 

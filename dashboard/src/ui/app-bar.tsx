@@ -2,7 +2,7 @@ import type { ReactNode } from 'react'
 
 import { noFilters } from '../app/address'
 import { linkTo } from '../app/place'
-import { prefer, usePreferences, type Theme } from '../app/preferences'
+import { prefer, type Theme, usePreferences } from '../app/preferences'
 import { useText } from '../i18n/text'
 import { Icon } from './icon'
 
@@ -21,10 +21,22 @@ export function AppBar({ children }: { children: ReactNode }) {
       </a>
       {children}
       <span className="app-bar-end">
-        <button type="button" className="quiet" aria-label={t.languageLabel} lang={language === 'en' ? 'zh-CN' : 'en'} onClick={() => prefer({ language: language === 'en' ? 'zh' : 'en' })}>
+        <button
+          type="button"
+          className="quiet"
+          aria-label={t.languageLabel}
+          lang={language === 'en' ? 'zh-CN' : 'en'}
+          onClick={() => prefer({ language: language === 'en' ? 'zh' : 'en' })}
+        >
           {t.language}
         </button>
-        <button type="button" className="quiet" aria-label={t.theme[theme]} title={t.theme[theme]} onClick={() => prefer({ theme: nextTheme[theme] })}>
+        <button
+          type="button"
+          className="quiet"
+          aria-label={t.theme[theme]}
+          title={t.theme[theme]}
+          onClick={() => prefer({ theme: nextTheme[theme] })}
+        >
           <Icon name={themeIcon[theme]} />
         </button>
       </span>
