@@ -10,7 +10,7 @@ help:
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
 	@echo 'make bench  measure, and print ratios'
-	@echo 'make lint   formatting, clippy, documentation, generated types'
+	@echo 'make lint   formatting, clippy, documentation, TypeScript, spelling, dependencies'
 	@echo 'make types  write the TypeScript types anew'
 	@echo 'make dashboard    build the pages that the server embeds'
 	@echo 'make screenshots  take the pictures of the README anew'
@@ -76,3 +76,4 @@ lint:
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	@sh scripts/lint.sh
