@@ -30,7 +30,6 @@ lint_typescript() {
 # Fails where they cannot be had.
 install_tools() {
     cmp -s "$pins" .tools/lint/pins && return
-    mkdir -p .tools
     stage=$(mktemp -d .tools/stage.XXXXXX)
     trap 'rm -rf "$stage"' EXIT
     trap 'exit 1' HUP INT TERM
@@ -56,7 +55,19 @@ check_with_tools() {
     fi
 }
 
+# The notes of changes, and what is made of them.
+lint_notes() {
+    if ! command -v python3 >/dev/null; then
+        skip 'python3 is missing' 'the notes in changes/ were' 'Install it (Debian: apt-get install python3).'
+        return
+    fi
+    python3 -B scripts/changelog.py check
+    python3 -B scripts/test_changelog.py 2>.tools/test_changelog || { cat .tools/test_changelog >&2; exit 1; }
+}
+
+mkdir -p .tools
 lint_typescript
+lint_notes
 if install_tools; then
     PATH="$PWD/.tools/lint/bin:$PATH"
     check_with_tools
