@@ -1,5 +1,5 @@
 #!/bin/sh
-# The dashboard's tests in a real browser, wherever there is one. Under CI=true there has to be one.
+# The dashboard's tests in a real browser. Skipped with a warning if there is none; an error with CI=true.
 set -eu
 cd "$(dirname "$0")/../dashboard"
 

@@ -2,9 +2,10 @@
 # The TypeScript, the notes in changes/, spelling, unused dependencies, and the licences, duplicates,
 # sources and advisories of dependencies.
 #
-# The programs for the latter are fetched once, into ./.tools, by the hashes in scripts/lint-tools.txt.
-# What a machine cannot check is passed over, and one line says so; under CI=true it is an error. The
-# database of advisories is on GitHub: it has to be reached only with ADVISORIES=required.
+# The programs for spelling and dependencies are fetched once, into ./.tools, by the hashes in
+# scripts/lint-tools.txt. A check whose program is missing is skipped, and one line says so; with
+# CI=true it is an error. The advisory database is on GitHub, and is required only with
+# ADVISORIES=required.
 set -eu
 cd "$(dirname "$0")/.."
 pins=scripts/lint-tools.txt
@@ -37,7 +38,7 @@ install_tools() {
         --only-binary :all: --target "$stage/tools" -r "$pins" || return
     cp "$pins" "$stage/tools/pins"
     rm -rf .tools/lint
-    # Who came first has put the same there.
+    # Another run may have installed the same meanwhile.
     mv "$stage/tools" .tools/lint 2>/dev/null || [ -d .tools/lint ]
 }
 

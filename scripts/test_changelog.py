@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What counts as a note, and what becomes of the notes when a version is made of them."""
+"""The format of a note, and the release that gathers notes."""
 
 import pathlib
 import tempfile

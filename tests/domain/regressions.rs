@@ -1,5 +1,5 @@
 //! Cases that once failed are kept in files, which proptest finds by the path of the test's source. A file
-//! left behind when a source moves, or when a test turns this off, would be read by nobody.
+//! that stays behind when its source moves, or whose test turns this off, is never read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Kept {
             return Err("belongs to a source that does not read it");
         }
         let expected = kept_cases(&fs::read_to_string(&self.file).map_err(|_| "cannot be read")?);
-        // Proptest keeps paths for as long as the program.
+        // Proptest takes paths that live as long as the program.
         let source: &'static str = Box::leak(self.source.to_str().ok_or("has an odd name")?.into());
         match self.persistence.load_persisted_failures2(Some(source)).len() {
             0 => Err("is not found, or holds no case"),
