@@ -1,6 +1,6 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults bench types lint postgres frontend dashboard screenshots generated-clients
+.PHONY: help run test chaos simulate simulate-faults bench types lint postgres frontend dashboard screenshots generated-clients changelog
 
 help:
 	@echo 'make run    start the server and watch a first run'
@@ -10,7 +10,8 @@ help:
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
 	@echo 'make bench  measure, and print ratios'
-	@echo 'make lint   formatting, clippy, documentation, generated types'
+	@echo 'make lint   formatting, clippy, documentation, TypeScript, spelling, dependencies'
+	@echo 'make changelog  check the notes in changes/ and print what is not released; VERSION=n makes it a version'
 	@echo 'make types  write the TypeScript types anew'
 	@echo 'make dashboard    build the pages that the server embeds'
 	@echo 'make screenshots  take the pictures of the README anew'
@@ -76,3 +77,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+	@sh scripts/lint.sh
+
+changelog:
+	@python3 -B scripts/changelog.py $(if $(VERSION),release $(VERSION),print)

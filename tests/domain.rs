@@ -10,6 +10,8 @@ mod fold;
 mod instances;
 #[path = "domain/nodes.rs"]
 mod nodes;
+#[path = "domain/regressions.rs"]
+mod regressions;
 #[path = "domain/sessions.rs"]
 mod sessions;
 #[path = "domain/support.rs"]

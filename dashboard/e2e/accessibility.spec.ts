@@ -8,7 +8,9 @@ async function violations(page: Page): Promise<string[]> {
   const { violations } = await new AxeBuilder({ page }).analyze()
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)}\n${failureSummary ?? ''}`))
+    .flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)}\n${failureSummary ?? ''}`),
+    )
 }
 
 for (const colorScheme of ['light', 'dark'] as const) {
@@ -51,7 +53,10 @@ test('the language is switched for good, and the document says which it is', asy
 test('tokens appear as they are written, and thinking is folded', async ({ page, server }) => {
   await page.goto(server.address)
   const session = await server.post<{ id: string }>('/sessions', { graph })
-  await server.post(`/sessions/${session.id}/commands`, [{ type: 'start' }, { type: 'setNodeStatus', nodeId: 'recall', status: 'running' }])
+  await server.post(`/sessions/${session.id}/commands`, [
+    { type: 'start' },
+    { type: 'setNodeStatus', nodeId: 'recall', status: 'running' },
+  ])
   await page.goto(`${server.address}/sessions/${session.id}?panel=messages`)
   await expect(page.getByText('Nothing has been said yet.')).toBeVisible()
   const writing = await page.evaluateHandle(
@@ -60,7 +65,16 @@ test('tokens appear as they are written, and thinking is folded', async ({ page,
         const socket = new WebSocket(`${location.origin.replace('http', 'ws')}/ws`)
         const messageId = crypto.randomUUID()
         const say = (text: string, isThinking = false) =>
-          socket.send(JSON.stringify({ type: 'token', sessionId, nodeId: 'recall', messageId: isThinking ? messageId.replace(/^./, '0') : messageId, text, isThinking }))
+          socket.send(
+            JSON.stringify({
+              type: 'token',
+              sessionId,
+              nodeId: 'recall',
+              messageId: isThinking ? messageId.replace(/^./, '0') : messageId,
+              text,
+              isThinking,
+            }),
+          )
         socket.onopen = () => resolve({ say })
       }),
     session.id,

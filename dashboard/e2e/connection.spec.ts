@@ -4,7 +4,9 @@ import { Server } from './server'
 // A browser itself complains of a server that is gone.
 test.use({ tolerated: /WebSocket connection to|Failed to load resource|ERR_CONNECTION/ })
 
-test('a lost server leaves the picture standing, and it goes on from there when the server is back', async ({ page }, info) => {
+test('a lost server leaves the picture standing, and it goes on from there when the server is back', async ({
+  page,
+}, info) => {
   // Its own: the others go on using theirs.
   const server = await Server.start()
   try {
@@ -12,7 +14,11 @@ test('a lost server leaves the picture standing, and it goes on from there when 
     page.removeAllListeners('websocket')
     const session = await server.post<{ id: string }>('/sessions', {})
     const set = (nodeId: string, status: string) => ({ type: 'setNodeStatus', nodeId, status })
-    await server.post(`/sessions/${session.id}/commands`, [{ type: 'start' }, set('first', 'completed'), set('second', 'running')])
+    await server.post(`/sessions/${session.id}/commands`, [
+      { type: 'start' },
+      set('first', 'completed'),
+      set('second', 'running'),
+    ])
     await page.goto(`${server.address}/sessions/${session.id}`)
     await expect(page.getByRole('button', { name: /^second, running/ })).toBeVisible()
     await page.evaluate(() => {
@@ -39,10 +45,16 @@ test('a lost server leaves the picture standing, and it goes on from there when 
     await server.start()
     await expect(page.getByRole('status').filter({ hasText: /^live$/ })).toBeVisible({ timeout: 20_000 })
     await expect(page.locator('.app-bar .chip')).toHaveText('paused')
-    await server.post(`/sessions/${session.id}/commands`, [{ type: 'resume' }, set('second', 'completed'), set('third', 'running')])
+    await server.post(`/sessions/${session.id}/commands`, [
+      { type: 'resume' },
+      set('second', 'completed'),
+      set('third', 'running'),
+    ])
     await expect(page.getByRole('button', { name: /^third, running/ })).toBeVisible()
 
-    const { seen, gaps } = await page.evaluate(() => (globalThis as unknown as { shownRevisions: { seen: number[]; gaps: number } }).shownRevisions)
+    const { seen, gaps } = await page.evaluate(
+      () => (globalThis as unknown as { shownRevisions: { seen: number[]; gaps: number } }).shownRevisions,
+    )
     expect(gaps, 'frames without the nodes').toBe(0)
     expect(seen, 'never back, never nothing').toEqual([...seen].sort((a, b) => a - b))
     const { events } = await server.get<{ events: { event: { type: string } }[] }>(`/sessions/${session.id}/events`)

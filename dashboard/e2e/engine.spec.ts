@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-import { expect, test as base } from './fixtures'
+import { test as base, expect } from './fixtures'
 import { ModelEndpoint } from './model'
 import { repository, Server } from './server'
 
@@ -11,10 +11,21 @@ const test = base.extend<object, { model: ModelEndpoint }>({
     async ({}, use) => {
       let grades = 0
       const model = await ModelEndpoint.start((prompt, system) => {
-        if (system.includes('Be kind to plans')) return { thinking: 'It is short.\nWhat else is good about it?', text: 'It is short, and it can be begun today.' }
+        if (system.includes('Be kind to plans'))
+          return {
+            thinking: 'It is short.\nWhat else is good about it?',
+            text: 'It is short, and it can be begun today.',
+          }
         if (system.includes('what is wrong')) return { text: 'Nobody is named who does it.' }
-        if (system.includes('You grade')) return { text: JSON.stringify({ score: (grades += 1) === 1 ? 62 : 95, reasons: ['tried'] }) }
-        return { text: prompt.includes('Ada does it') ? 'Ada does it, and begins on Monday.' : 'Plant a tree. Somebody waters it.' }
+        if (system.includes('You grade')) {
+          grades += 1
+          return { text: JSON.stringify({ score: grades === 1 ? 62 : 95, reasons: ['tried'] }) }
+        }
+        return {
+          text: prompt.includes('Ada does it')
+            ? 'Ada does it, and begins on Monday.'
+            : 'Plant a tree. Somebody waters it.',
+        }
       })
       await use(model)
       model.close()
@@ -95,7 +106,10 @@ test('agents speak by name, rounds are counted and scored, reviews are answered'
   await page.getByRole('region', { name: 'Journal' }).hover()
   await page.mouse.wheel(0, -10_000)
   await expect(page.getByRole('button', { name: /^Go to revision 1:/ })).toBeVisible()
-  await page.getByRole('button', { name: /^Go to revision \d+: Your turn was sent a signal/ }).first().click()
+  await page
+    .getByRole('button', { name: /^Go to revision \d+: Your turn was sent a signal/ })
+    .first()
+    .click()
   await expect(page.getByText('replay', { exact: true })).toBeVisible()
   await expect(page.getByRole('button', { name: /^Grade, pending$/ })).toBeVisible()
   await page.getByRole('tab', { name: 'Messages' }).click()

@@ -31,7 +31,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     page.on('pageerror', (error) => complaints.push(String(error)))
     page.on('request', (request) => {
       const { host, protocol } = new URL(request.url())
-      if (host !== own && protocol !== 'data:' && protocol !== 'blob:') complaints.push(`asked of another host: ${request.url()}`)
+      if (host !== own && protocol !== 'data:' && protocol !== 'blob:')
+        complaints.push(`asked of another host: ${request.url()}`)
     })
     page.on('websocket', (socket) => {
       if (new URL(socket.url()).host !== own) complaints.push(`a socket to another host: ${socket.url()}`)

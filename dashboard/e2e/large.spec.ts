@@ -10,14 +10,20 @@ async function largeRun(server: Server): Promise<{ id: string; ids: string[] }> 
     const jobs = Array.from({ length: 99 }, (_, job) => `job${stage}-${job}`)
     nodes[`stage${stage}`] = { id: `stage${stage}`, type: 'parallel', name: `Stage ${stage + 1}`, nextIds: jobs }
     const next = stage < 19 ? `stage${stage + 1}` : 'end'
-    for (const [job, id] of jobs.entries()) nodes[id] = { id, type: 'command', name: `Job ${stage + 1}.${job + 1}`, nextIds: [next] }
+    for (const [job, id] of jobs.entries())
+      nodes[id] = { id, type: 'command', name: `Job ${stage + 1}.${job + 1}`, nextIds: [next] }
   }
-  const session = await server.post<{ id: string }>('/sessions', { graph: { name: 'Large', startNodeId: 'stage0', nodes } })
+  const session = await server.post<{ id: string }>('/sessions', {
+    graph: { name: 'Large', startNodeId: 'stage0', nodes },
+  })
   await server.post(`/sessions/${session.id}/commands`, { type: 'start' })
   return { id: session.id, ids: Object.keys(nodes) }
 }
 
-test('two thousand nodes: folded at first, unfolded at will, and moved smoothly while they change', async ({ page, server }) => {
+test('two thousand nodes: folded at first, unfolded at will, and moved smoothly while they change', async ({
+  page,
+  server,
+}) => {
   const { id, ids } = await largeRun(server)
   await page.goto(`${server.address}/sessions/${id}`)
   await expect(page.locator('.totals')).toContainText(`of ${ids.length} nodes`)
@@ -32,7 +38,10 @@ test('two thousand nodes: folded at first, unfolded at will, and moved smoothly 
       if (isOver) return
       const some = ids.slice((turn * 50) % 1950, ((turn * 50) % 1950) + 50)
       const status = turn % 2 === 0 ? 'running' : 'completed'
-      await server.post(`/sessions/${id}/commands`, some.map((nodeId) => ({ type: 'setNodeStatus', nodeId, status })))
+      await server.post(
+        `/sessions/${id}/commands`,
+        some.map((nodeId) => ({ type: 'setNodeStatus', nodeId, status })),
+      )
       turn += 1
     }
   })()
@@ -52,14 +61,18 @@ test('two thousand nodes: folded at first, unfolded at will, and moved smoothly 
             const [first = now] = times
             if (now - first < 2000) return void requestAnimationFrame(frame)
             const gaps = times.slice(1).map((time, index) => time - (times[index] ?? time))
-            resolve({ fps: Math.round(((times.length - 1) / (now - first)) * 1000), longest: Math.round(Math.max(...gaps)) })
+            resolve({
+              fps: Math.round(((times.length - 1) / (now - first)) * 1000),
+              longest: Math.round(Math.max(...gaps)),
+            })
           }
           requestAnimationFrame(frame)
         }),
     )
     let isMeasured = false
     void measured.then(() => (isMeasured = true))
-    for (let step = 0; !isMeasured; step += 1) await page.mouse.move(x + 240 * Math.sin(step / 12), y + 80 * Math.sin(step / 7))
+    for (let step = 0; !isMeasured; step += 1)
+      await page.mouse.move(x + 240 * Math.sin(step / 12), y + 80 * Math.sin(step / 7))
     await page.mouse.up()
     const { fps, longest } = await measured
     console.log(`    ${what}: ${fps} frames a second, the longest ${longest} ms`)

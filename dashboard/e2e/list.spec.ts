@@ -1,11 +1,19 @@
 import { expect, test } from './fixtures'
 
-test('the list is live, narrowed by filters that stand in the address, and long lists stay light', async ({ page, server }) => {
+test('the list is live, narrowed by filters that stand in the address, and long lists stay light', async ({
+  page,
+  server,
+}) => {
   const graph = (name: string) => ({ name, startNodeId: 'a', nodes: { a: { id: 'a', type: 'command', name: 'A' } } })
   const group = await server.post<{ id: string }>('/groups', { name: 'Spring' })
-  const workflow = await server.post<{ id: string }>('/workflows', { name: 'Nightly export', graph: graph('Nightly export') })
+  const workflow = await server.post<{ id: string }>('/workflows', {
+    name: 'Nightly export',
+    graph: graph('Nightly export'),
+  })
   for (let made = 0; made < 240; made += 24) {
-    await Promise.all(Array.from({ length: 24 }, () => server.post('/sessions', { workflowId: workflow.id, groupId: group.id })))
+    await Promise.all(
+      Array.from({ length: 24 }, () => server.post('/sessions', { workflowId: workflow.id, groupId: group.id })),
+    )
   }
   const other = await server.post<{ id: string }>('/sessions', { graph: graph('Elsewhere'), groupId: group.id })
   await page.goto(`${server.address}/?group=${group.id}`)
@@ -44,7 +52,10 @@ test('the list is live, narrowed by filters that stand in the address, and long 
 })
 
 test('a run is started from the page, and the server runs it', async ({ page, server }) => {
-  const nodes = { a: { id: 'a', type: 'start', name: 'Begin', nextIds: ['b'] }, b: { id: 'b', type: 'end', name: 'Finish' } }
+  const nodes = {
+    a: { id: 'a', type: 'start', name: 'Begin', nextIds: ['b'] },
+    b: { id: 'b', type: 'end', name: 'Finish' },
+  }
   await server.post('/workflows', { name: 'Two steps', graph: { name: 'Two steps', startNodeId: 'a', nodes } })
   await page.goto(server.address)
   await page.getByRole('button', { name: 'New run' }).first().click()

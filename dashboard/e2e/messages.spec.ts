@@ -21,7 +21,10 @@ async function talkativeRun(server: Server): Promise<string> {
   return id
 }
 
-test('a run of more messages than a page holds: its newest, its first, and those of any moment', async ({ page, server }) => {
+test('a run of more messages than a page holds: its newest, its first, and those of any moment', async ({
+  page,
+  server,
+}) => {
   const id = await talkativeRun(server)
   const asked: URL[] = []
   page.on('request', (request) => {
@@ -34,7 +37,8 @@ test('a run of more messages than a page holds: its newest, its first, and those
   expect(asked[0]?.searchParams.get('order')).toBe('desc')
 
   // What is said now stands at the end.
-  const say = (content: string) => server.post(`/sessions/${id}/commands`, { type: 'addMessage', nodeId: 'last', content })
+  const say = (content: string) =>
+    server.post(`/sessions/${id}/commands`, { type: 'addMessage', nodeId: 'last', content })
   await say('Said while somebody looks.')
   await expect(log.getByText('Said while somebody looks.')).toBeInViewport()
 
@@ -85,8 +89,17 @@ test('a run of more messages than a page holds: its newest, its first, and those
 
 test('a node shows what it had put out at the moment that is looked at, however long ago', async ({ page, server }) => {
   const { id } = await server.post<{ id: string }>('/sessions', {})
-  const put = (status: string, output?: string) => ({ type: 'setNodeStatus', nodeId: 'job', status, ...(output !== undefined && { output }) })
-  await server.post(`/sessions/${id}/commands`, [{ type: 'start' }, put('running'), put('completed', 'What came out first')])
+  const put = (status: string, output?: string) => ({
+    type: 'setNodeStatus',
+    nodeId: 'job',
+    status,
+    ...(output !== undefined && { output }),
+  })
+  await server.post(`/sessions/${id}/commands`, [
+    { type: 'start' },
+    put('running'),
+    put('completed', 'What came out first'),
+  ])
   for (let turn = 0; turn < 3; turn += 1) {
     const commands = Array.from({ length: 1000 }, (_, n) => ({ type: 'setContext', key: 'n', value: turn * 1000 + n }))
     await server.post(`/sessions/${id}/commands`, commands)

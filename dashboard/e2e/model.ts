@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server as HttpServer } from 'node:http'
+import { createServer, type Server as HttpServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 interface Said {
@@ -16,8 +16,14 @@ export class ModelEndpoint {
     this.#answer = answer
     this.#server = createServer((request, response) => {
       void (async () => {
-        const { messages, model } = JSON.parse(await read(request)) as { messages: { role: string; content: string }[]; model: string }
-        const { thinking, text } = this.#answer(messages.at(-1)?.content ?? '', messages.find(({ role }) => role === 'system')?.content ?? '')
+        const { messages, model } = JSON.parse(await read(request)) as {
+          messages: { role: string; content: string }[]
+          model: string
+        }
+        const { thinking, text } = this.#answer(
+          messages.at(-1)?.content ?? '',
+          messages.find(({ role }) => role === 'system')?.content ?? '',
+        )
         response.writeHead(200, { 'content-type': 'text/event-stream' })
         const event = (value: object) => response.write(`data: ${JSON.stringify({ model, ...value })}\n\n`)
         const delta = (value: object) => event({ choices: [{ index: 0, delta: value }] })
@@ -43,7 +49,11 @@ export class ModelEndpoint {
   /** The settings that point a server here. */
   get settings(): Readonly<Record<string, string>> {
     const { port } = this.#server.address() as AddressInfo
-    return { RELIVE_LLM_URL: `http://127.0.0.1:${port}/v1`, RELIVE_LLM_MODEL: 'gpt-4o-mini', RELIVE_LLM_API_KEY: 'sk-test' }
+    return {
+      RELIVE_LLM_URL: `http://127.0.0.1:${port}/v1`,
+      RELIVE_LLM_MODEL: 'gpt-4o-mini',
+      RELIVE_LLM_API_KEY: 'sk-test',
+    }
   }
 
   /** From now on every answer stops after its first letters, until `release`. */

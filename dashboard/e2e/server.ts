@@ -1,13 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 export const repository = fileURLToPath(new URL('../..', import.meta.url))
-export const binary = process.env['RELIVE_BINARY'] ?? join(process.env['CARGO_TARGET_DIR'] ?? join(repository, 'target'), 'debug/relive')
+export const binary =
+  process.env['RELIVE_BINARY'] ?? join(process.env['CARGO_TARGET_DIR'] ?? join(repository, 'target'), 'debug/relive')
 
 /** A server with data of its own, which can be killed and started again at the same address. */
 export class Server {
@@ -36,11 +37,15 @@ export class Server {
   async start(): Promise<void> {
     // A database of its own, wherever DATABASE_URL points.
     const { DATABASE_URL: _, ...environment } = process.env
-    const child = spawn(binary, ['serve', '--listen', `127.0.0.1:${this.#port}`, '--data-dir', join(this.#folder, 'data')], {
-      cwd: repository,
-      env: { ...environment, ...this.#settings, RELIVE_LOG: 'error' },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const child = spawn(
+      binary,
+      ['serve', '--listen', `127.0.0.1:${this.#port}`, '--data-dir', join(this.#folder, 'data')],
+      {
+        cwd: repository,
+        env: { ...environment, ...this.#settings, RELIVE_LOG: 'error' },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
     this.#process = child
     const lines = createInterface({ input: child.stdout })
     await new Promise<void>((resolve, reject) => {
@@ -81,7 +86,10 @@ export class Server {
 
   /** Runs a graph of commands as `relive run` does, in the background; resolves with its session's id. */
   async run(file: string): Promise<{ sessionId: string; ended: Promise<number | null> }> {
-    const child = spawn(binary, ['run', file, '--server', this.address], { cwd: repository, stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(binary, ['run', file, '--server', this.address], {
+      cwd: repository,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
     const lines = createInterface({ input: child.stdout })
     const sessionId = await new Promise<string>((resolve, reject) => {

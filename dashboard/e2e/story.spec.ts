@@ -56,7 +56,9 @@ test('the tour is watched to its end, paused and resumed on the way, and relived
   // Comparing it with the end, by node.
   await page.getByRole('button', { name: 'Compare from here' }).click()
   await page.getByRole('button', { name: 'To the end' }).click()
-  await expect(page.getByRole('tabpanel').getByRole('button', { name: /^Write the report.*pending.*completed/ })).toBeVisible()
+  await expect(
+    page.getByRole('tabpanel').getByRole('button', { name: /^Write the report.*pending.*completed/ }),
+  ).toBeVisible()
 
   // Playing to the end, quickly.
   await page.getByRole('radio', { name: '20×' }).click()
@@ -87,7 +89,9 @@ test('a review is read, edited and answered; the run goes on', async ({ page, se
   await expect(page.locator('.app-bar .chip.completed')).toBeVisible()
   await expect(review).toBeHidden()
   expect(await ended).toBe(0)
-  const { events } = await server.get<{ events: { event: { type: string; payload?: unknown } }[] }>(`/sessions/${sessionId}/events`)
+  const { events } = await server.get<{ events: { event: { type: string; payload?: unknown } }[] }>(
+    `/sessions/${sessionId}/events`,
+  )
   const signals = events.filter(({ event }) => event.type === 'signalled')
   expect(signals).toHaveLength(1)
   expect(signals[0]?.event.payload).toEqual({ review: { action: 'modify', data: 'Live it. Then relive it.' } })
@@ -99,7 +103,12 @@ test('a refused command shows its reason, and what another viewer does appears a
   await expect(page.locator('.app-bar .chip')).toHaveText('pending')
   await server.post(`/sessions/${session.id}/control`, { action: 'start' })
   await expect(page.locator('.app-bar .chip')).toHaveText('running')
-  const suspend = ['running', 'suspended'].map((status) => ({ type: 'setNodeStatus', nodeId: 'job', nodeType: 'gate', status }))
+  const suspend = ['running', 'suspended'].map((status) => ({
+    type: 'setNodeStatus',
+    nodeId: 'job',
+    nodeType: 'gate',
+    status,
+  }))
   await server.post(`/sessions/${session.id}/commands`, suspend)
   await page.getByRole('button', { name: /^job, suspended/ }).click()
   const waiting = page.getByRole('region', { name: 'job is waiting for a signal' })
@@ -112,7 +121,11 @@ test('a refused command shows its reason, and what another viewer does appears a
 
 test('a run can be forked where it is looked at', async ({ page, server }) => {
   const session = await server.post<{ id: string }>('/sessions', {})
-  const commands = [{ type: 'start' }, { type: 'setNodeStatus', nodeId: 'a', status: 'completed' }, { type: 'setNodeStatus', nodeId: 'b', status: 'running' }]
+  const commands = [
+    { type: 'start' },
+    { type: 'setNodeStatus', nodeId: 'a', status: 'completed' },
+    { type: 'setNodeStatus', nodeId: 'b', status: 'running' },
+  ]
   await server.post(`/sessions/${session.id}/commands`, commands)
   await page.goto(`${server.address}/sessions/${session.id}?revision=3`)
   await expect(page.getByRole('slider', { name: 'Moment of the run' })).toHaveAttribute('aria-valuenow', '3')
@@ -126,7 +139,10 @@ test('a run can be forked where it is looked at', async ({ page, server }) => {
 test('back and forward lead through the moments that were looked at', async ({ page, server }) => {
   const session = await server.post<{ id: string }>('/sessions', {})
   const names = ['a', 'b', 'c', 'd']
-  await server.post(`/sessions/${session.id}/commands`, [{ type: 'start' }, ...names.map((nodeId) => ({ type: 'setNodeStatus', nodeId, status: 'completed' }))])
+  await server.post(`/sessions/${session.id}/commands`, [
+    { type: 'start' },
+    ...names.map((nodeId) => ({ type: 'setNodeStatus', nodeId, status: 'completed' })),
+  ])
   await page.goto(`${server.address}/sessions/${session.id}`)
   const scrubber = page.getByRole('slider', { name: 'Moment of the run' })
   const live = page.getByRole('button', { name: 'Live', exact: true })

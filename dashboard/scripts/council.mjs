@@ -50,7 +50,13 @@ const thoughts = {
   surgeon: 'Keep the owner column, or the audit falls apart.',
 }
 
-const usage = { affirmative: [3120, 604], negative: [3180, 677], adjudicator: [5240, 412], surgeon: [4630, 986], sources: [2210, 120] }
+const usage = {
+  affirmative: [3120, 604],
+  negative: [3180, 677],
+  adjudicator: [5240, 412],
+  surgeon: [4630, 986],
+  sources: [2210, 120],
+}
 
 /** One connection that sends commands in order and waits for each answer. */
 async function connect(server) {
@@ -110,7 +116,8 @@ export async function runCouncil(server, { pace = 1, until = 'end', rounds = 2, 
     const shown = stopHalfway ? pieces.slice(0, Math.ceil(pieces.length * 0.55)) : pieces
     for (const [index, piece] of shown.entries()) {
       relive.send({ type: 'token', sessionId, nodeId, messageId, text: piece, agentId: nodeId })
-      if (index % 9 === 0) await status(nodeId, 'running', { progress: Math.round(((index + 1) / pieces.length) * 100) / 100 })
+      if (index % 9 === 0)
+        await status(nodeId, 'running', { progress: Math.round(((index + 1) / pieces.length) * 100) / 100 })
       await pause(24)
     }
     if (stopHalfway) return
@@ -134,7 +141,14 @@ export async function runCouncil(server, { pace = 1, until = 'end', rounds = 2, 
     if (thinks && thoughts[nodeId] !== undefined && round === 0) await think(nodeId)
     await speak(nodeId, round)
     const [inputTokens, outputTokens] = usage[nodeId]
-    await command({ type: 'recordUsage', nodeId, agentId: nodeId, model: nodeId === 'surgeon' ? 'gpt-4o' : 'gpt-4o-mini', inputTokens, outputTokens })
+    await command({
+      type: 'recordUsage',
+      nodeId,
+      agentId: nodeId,
+      model: nodeId === 'surgeon' ? 'gpt-4o' : 'gpt-4o-mini',
+      inputTokens,
+      outputTokens,
+    })
     await status(nodeId, 'completed', { output: { text: words[nodeId][round] } })
   }
 
@@ -197,7 +211,11 @@ export async function runCouncil(server, { pace = 1, until = 'end', rounds = 2, 
     await agent('surgeon', round, { thinks: true })
     scores.push({ round: round + 1, score: 64 + round * 22 })
     await command({ type: 'setContext', key: 'score_history', value: [...scores] })
-    await command({ type: 'setContext', key: 'memo', value: { title: 'Spring budget', words: 1140 + round * 32, owner: 'M. Okafor' } })
+    await command({
+      type: 'setContext',
+      key: 'memo',
+      value: { title: 'Spring budget', words: 1140 + round * 32, owner: 'M. Okafor' },
+    })
     if (!(await review())) return done
     await status('again', 'running')
     await status('again', 'completed', { output: { again: round < rounds - 1 } })

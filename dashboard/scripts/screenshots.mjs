@@ -11,9 +11,12 @@ import { chromium } from '@playwright/test'
 import { runCouncil } from './council.mjs'
 
 const repository = fileURLToPath(new URL('../..', import.meta.url))
-const binary = process.env.RELIVE_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(repository, 'target'), 'debug/relive')
+const binary =
+  process.env.RELIVE_BINARY ?? join(process.env.CARGO_TARGET_DIR ?? join(repository, 'target'), 'debug/relive')
 const pictures = process.env.PICTURES ?? join(repository, 'docs')
-const executablePath = process.env.CHROMIUM ?? execFileSync('sh', ['-c', 'command -v chromium || command -v google-chrome'], { encoding: 'utf8' }).trim()
+const executablePath =
+  process.env.CHROMIUM ??
+  execFileSync('sh', ['-c', 'command -v chromium || command -v google-chrome'], { encoding: 'utf8' }).trim()
 
 const folder = mkdtempSync(join(tmpdir(), 'relive-pictures-'))
 // The server's PostgreSQL may run as another user, who has to get there.
@@ -57,7 +60,12 @@ try {
   const run = runCouncil(address, { pace: 0.8, until: 'writing', reviews: 'approve' })
   // The one that has ended is in the list, too.
   for (const page of [light, dark]) {
-    await page.locator('.table-body [role=row]', { hasText: /Council[\s\S]*running/ }).first().locator('a').first().click()
+    await page
+      .locator('.table-body [role=row]', { hasText: /Council[\s\S]*running/ })
+      .first()
+      .locator('a')
+      .first()
+      .click()
   }
   const { sessionId, close } = await run
   const waiting = await runCouncil(address, { pace: 0.5, until: 'review' })

@@ -1,5 +1,5 @@
 import type { BackoffOptions } from './backoff.js'
-import { systemClock, type Clock } from './clock.js'
+import { type Clock, systemClock } from './clock.js'
 import {
   Connection,
   type ConnectionSettings,
@@ -9,17 +9,17 @@ import {
 } from './connection.js'
 import { notify, ReliveError } from './errors.js'
 import type { ClientFrame, Command, CommandReceipt, ServerFrame } from './generated/protocol.js'
-import { PendingCommands, type CommandOptions } from './pending-commands.js'
-import { replayPath, SessionReplay, type Replay, type ReplayHandlers, type ReplayOptions } from './replay.js'
+import { type CommandOptions, PendingCommands } from './pending-commands.js'
+import { type Replay, type ReplayHandlers, type ReplayOptions, replayPath, SessionReplay } from './replay.js'
 import {
-  SessionList,
-  sessionListPath,
   type SessionFilters,
+  SessionList,
   type SessionListHandlers,
   type SessionListWatch,
+  sessionListPath,
 } from './session-list.js'
-import { SessionSubscription, type SessionHandlers, type SubscribeOptions, type Subscription } from './subscription.js'
-import { socketConstructor, socketUrl, type SocketConstructor } from './web-socket.js'
+import { type SessionHandlers, SessionSubscription, type SubscribeOptions, type Subscription } from './subscription.js'
+import { type SocketConstructor, socketConstructor, socketUrl } from './web-socket.js'
 
 export interface ReliveClientOptions {
   /** The server's base address, as http(s) or ws(s), with a path if it is served under one. */

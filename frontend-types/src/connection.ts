@@ -128,7 +128,8 @@ export class Connection {
       try {
         token = typeof source === 'string' ? source : await source()
       } catch (cause) {
-        if (this.#socket === socket) this.#lost(new ReliveError('unauthorized', `no token to be had: ${String(cause)}`, true))
+        if (this.#socket === socket)
+          this.#lost(new ReliveError('unauthorized', `no token to be had: ${String(cause)}`, true))
         return
       }
       if (this.#socket !== socket) return

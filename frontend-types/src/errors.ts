@@ -9,7 +9,12 @@ export class ReliveError extends Error {
   /** The WebSocket close code, when it was a closed connection that said so. */
   readonly closeCode: number | undefined
 
-  constructor(code: ErrorCode, message: string, retryable = code === 'unavailable' || code === 'rate_limited', closeCode?: number) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    retryable = code === 'unavailable' || code === 'rate_limited',
+    closeCode?: number,
+  ) {
     super(message)
     this.code = code
     this.retryable = retryable

@@ -48,7 +48,8 @@ export function share(previous: unknown, next: unknown): unknown {
   if (Array.isArray(next)) {
     const before: readonly unknown[] = Array.isArray(previous) ? previous : []
     const items = next.map((item: unknown, index) => share(before[index], item))
-    const same = before === previous && before.length === items.length && items.every((item, index) => item === before[index])
+    const same =
+      before === previous && before.length === items.length && items.every((item, index) => item === before[index])
     return same ? previous : Object.freeze(items)
   }
   if (isObject(next)) {

@@ -65,7 +65,10 @@ export interface Replay {
 }
 
 /** Where a new connection takes up. */
-type Standing = ({ revision: number; at?: string } | { revision?: undefined; at: string }) & { speed?: ReplaySpeed; playing: boolean }
+type Standing = ({ revision: number; at?: string } | { revision?: undefined; at: string }) & {
+  speed?: ReplaySpeed
+  playing: boolean
+}
 
 function place(at: number | string): { revision: number } | { at: string } {
   return typeof at === 'number' ? { revision: at } : { at }
@@ -182,7 +185,8 @@ export class SessionReplay implements Replay {
         this.#show(share(this.#session, frame.session) as WorkflowSession)
         break
       case 'delta':
-        if (this.#session?.revision === frame.base) this.#show(mergePatch(this.#session, frame.patch) as WorkflowSession)
+        if (this.#session?.revision === frame.base)
+          this.#show(mergePatch(this.#session, frame.patch) as WorkflowSession)
         else this.#connection.restart()
         break
       case 'event': {

@@ -159,7 +159,8 @@ export class SessionList implements SessionListWatch {
     if (cursor === undefined || this.#isClosed) return
     this.#left.clear()
     const response = await fetch(pageUrl(baseUrl, filters, cursor))
-    if (!response.ok) throw new ReliveError('unavailable', `the next page of the list was answered with ${response.status}`, true)
+    if (!response.ok)
+      throw new ReliveError('unavailable', `the next page of the list was answered with ${response.status}`, true)
     const page = (await response.json()) as SessionPage
     if (generation === this.#generation && !this.#isClosed) this.#merge(page)
   }
@@ -194,7 +195,10 @@ export class SessionList implements SessionListWatch {
     const last = newest.at(-1)
     const rows = newest.map((session) => [session.id, this.#newer(session)] as const)
     const sent = new Set(newest.map(({ id }) => id))
-    const older = cursor === undefined || last === undefined ? [] : [...this.#sessions].filter(([id, held]) => !sent.has(id) && isNewer(last, held))
+    const older =
+      cursor === undefined || last === undefined
+        ? []
+        : [...this.#sessions].filter(([id, held]) => !sent.has(id) && isNewer(last, held))
     this.#unconfirmed = new Set(older.map(([id]) => id))
     this.#show([...rows, ...older])
     if (older.length > 0) void this.#confirm(this.#generation)

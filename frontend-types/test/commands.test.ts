@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
-import { ReliveError, type ReliveClient } from '../src/index.js'
+import { type ReliveClient, ReliveError } from '../src/index.js'
 import { Peer, sessionId } from './peer.js'
 import { makeClient } from './watching.js'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
 import { Backoff } from '../src/backoff.js'
-import { shouldReconnect, type ReliveClient } from '../src/index.js'
+import { type ReliveClient, shouldReconnect } from '../src/index.js'
 import { socketUrl } from '../src/web-socket.js'
 import { Peer, sessionId, snapshot } from './peer.js'
 import { Recorder } from './recorder.js'
@@ -71,8 +71,10 @@ test('after a final close, asking for something anew connects anew', async () =>
 })
 
 test('the close code says whether to come back', () => {
-  for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 4000, 4401, 4408, 4410, 4429, 4499]) assert.ok(shouldReconnect(code), String(code))
-  for (const code of [1000, 1002, 1007, 1009, 4500, 4501, 4503, 4504, 4999]) assert.ok(!shouldReconnect(code), String(code))
+  for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 4000, 4401, 4408, 4410, 4429, 4499])
+    assert.ok(shouldReconnect(code), String(code))
+  for (const code of [1000, 1002, 1007, 1009, 4500, 4501, 4503, 4504, 4999])
+    assert.ok(!shouldReconnect(code), String(code))
 })
 
 test('a silent connection is asked, and given up when it does not answer', async () => {
@@ -104,7 +106,11 @@ test('what is not a frame ends the connection, and a frame of a newer server doe
 test('the token comes first, and is asked for again each time', async () => {
   client.close()
   let asked = 0
-  client = makeClient(peer.url, { token: () => Promise.resolve(`token ${(asked += 1)}`) })
+  const token = () => {
+    asked += 1
+    return Promise.resolve(`token ${asked}`)
+  }
+  client = makeClient(peer.url, { token })
   client.subscribe(sessionId, {}, watching)
   const first = await peer.connections.next()
   await first.next('subscribe')
@@ -125,12 +131,16 @@ test('a listener that throws does not stop the client', async (context) => {
       thrown.push(error)
     }
   })
-  client.subscribe(sessionId, {}, {
-    onSession(session) {
-      watching.onSession(session)
-      if (session.revision === 1) throw new Error('broken view')
+  client.subscribe(
+    sessionId,
+    {},
+    {
+      onSession(session) {
+        watching.onSession(session)
+        if (session.revision === 1) throw new Error('broken view')
+      },
     },
-  })
+  )
   const connection = await peer.connections.next()
   await connection.subscribed(1)
   connection.send(snapshot(1), snapshot(2))
@@ -148,6 +158,9 @@ test('waits grow, are spread out, and start over', () => {
 
 test('the address may be given in either scheme, with a path', () => {
   assert.equal(socketUrl('http://127.0.0.1:7400', '/ws'), 'ws://127.0.0.1:7400/ws')
-  assert.equal(socketUrl('https://example.org/relive/', '/ws/sessions?limit=5'), 'wss://example.org/relive/ws/sessions?limit=5')
+  assert.equal(
+    socketUrl('https://example.org/relive/', '/ws/sessions?limit=5'),
+    'wss://example.org/relive/ws/sessions?limit=5',
+  )
   assert.equal(socketUrl('wss://example.org', '/ws'), 'wss://example.org/ws')
 })

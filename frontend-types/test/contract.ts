@@ -2,68 +2,153 @@
 // them; whoever changes one side has to change the other.
 
 export type SessionStatus = 'pending' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled'
-export type NodeStatus    = 'pending' | 'running' | 'completed' | 'failed' | 'skipped' | 'suspended'
+export type NodeStatus = 'pending' | 'running' | 'completed' | 'failed' | 'skipped' | 'suspended'
 
-export interface TokenUsage { inputTokens: number; outputTokens: number }
+export interface TokenUsage {
+  inputTokens: number
+  outputTokens: number
+}
 
 export interface NodeStateSnapshot {
-  id: string; name?: string; type?: string; status: NodeStatus
-  startedAt?: string; completedAt?: string
+  id: string
+  name?: string
+  type?: string
+  status: NodeStatus
+  startedAt?: string
+  completedAt?: string
   tokenUsage?: TokenUsage
-  progress?: number          // 0..1, for long nodes
-  attempt?: number           // 1 on the first run, +1 on each re-entry (loop, retry)
+  progress?: number // 0..1, for long nodes
+  attempt?: number // 1 on the first run, +1 on each re-entry (loop, retry)
   error?: string
-  nextIds?: string[]         // beyond the page: which of its next nodes follow, of one that decides
-  retry?: { tries: number; cutOff?: number; dueAt?: string }  // beyond the page: of one that is to be tried again
+  nextIds?: string[] // beyond the page: which of its next nodes follow, of one that decides
+  retry?: { tries: number; cutOff?: number; dueAt?: string } // beyond the page: of one that is to be tried again
 }
 
-export interface WorkflowSession {          // the snapshot every viewer is sent
-  id: string; workflowId?: string; groupId?: string
+export interface WorkflowSession {
+  // the snapshot every viewer is sent
+  id: string
+  workflowId?: string
+  groupId?: string
   status: SessionStatus
-  startedAt?: string; completedAt?: string
+  startedAt?: string
+  completedAt?: string
   nodes: Record<string, NodeStateSnapshot>
-  activeNodeIds: string[]                   // running or suspended; empty once the session has ended
-  totalTokens: number; totalCostUsd: number
+  activeNodeIds: string[] // running or suspended; empty once the session has ended
+  totalTokens: number
+  totalCostUsd: number
   contextData?: { score_history?: { round: number; score: number; timestamp?: string }[]; [key: string]: unknown }
-  revision: number                          // dense, durable, starts at 1; the only ordering key
-  createdAt: string; updatedAt: string
+  revision: number // dense, durable, starts at 1; the only ordering key
+  createdAt: string
+  updatedAt: string
   error?: string
-  parentId?: string; forkedFromRevision?: number
+  parentId?: string
+  forkedFromRevision?: number
 }
 
-export interface SessionSummary {           // what lists carry: no nodes, no context
-  id: string; workflowId?: string; workflowName?: string; groupId?: string
-  status: SessionStatus; startedAt?: string; completedAt?: string; createdAt: string; updatedAt: string
-  revision: number; totalTokens: number; totalCostUsd: number; error?: string
+export interface SessionSummary {
+  // what lists carry: no nodes, no context
+  id: string
+  workflowId?: string
+  workflowName?: string
+  groupId?: string
+  status: SessionStatus
+  startedAt?: string
+  completedAt?: string
+  createdAt: string
+  updatedAt: string
+  revision: number
+  totalTokens: number
+  totalCostUsd: number
+  error?: string
   nodeCounts: Record<NodeStatus, number>
 }
 
-export interface SessionEntity {            // the stored row, for those who want the inputs and the proposal
-  id: string; workflowId?: string; groupId?: string; status: SessionStatus
-  proposal?: unknown; inputs?: unknown; outputs?: unknown
+export interface SessionEntity {
+  // the stored row, for those who want the inputs and the proposal
+  id: string
+  workflowId?: string
+  groupId?: string
+  status: SessionStatus
+  proposal?: unknown
+  inputs?: unknown
+  outputs?: unknown
   nodeStatuses: Record<string, NodeStatus>
-  revision: number; startedAt?: string; endedAt?: string; createdAt: string; updatedAt: string
+  revision: number
+  startedAt?: string
+  endedAt?: string
+  createdAt: string
+  updatedAt: string
 }
 
 export type MessageRole = 'user' | 'agent' | 'system'
 export interface Message {
-  id: string; sessionId: string; nodeId: string; agentId?: string; agentName?: string
-  role: MessageRole; content: string; isThinking: boolean
-  isStreaming: boolean                      // true only in a client's own view, while tokens are still arriving
-  tokenCount: number; createdAt: string
+  id: string
+  sessionId: string
+  nodeId: string
+  agentId?: string
+  agentName?: string
+  role: MessageRole
+  content: string
+  isThinking: boolean
+  isStreaming: boolean // true only in a client's own view, while tokens are still arriving
+  tokenCount: number
+  createdAt: string
 }
-export interface MessageGroup { nodeId: string; nodeName: string; nodeType: string; isParallel: boolean; status: NodeStatus; messages: Message[] }  // made by the client, by node
+export interface MessageGroup {
+  nodeId: string
+  nodeName: string
+  nodeType: string
+  isParallel: boolean
+  status: NodeStatus
+  messages: Message[]
+} // made by the client, by node
 
-export interface GraphNode { id: string; type: string; name: string; nextIds?: string[]; properties?: Record<string, unknown> }
-export interface GraphDefinition { id?: string; name: string; description?: string; nodes: Record<string, GraphNode>; startNodeId: string }
+export interface GraphNode {
+  id: string
+  type: string
+  name: string
+  nextIds?: string[]
+  properties?: Record<string, unknown>
+}
+export interface GraphDefinition {
+  id?: string
+  name: string
+  description?: string
+  nodes: Record<string, GraphNode>
+  startNodeId: string
+}
 
 // Section 3.
 export type ErrorCode =
-  | 'bad_request' | 'unauthorized' | 'forbidden' | 'not_found' | 'illegal_transition' | 'nodes_active' | 'not_waiting'
-  | 'signal_pending' | 'revision_conflict' | 'too_large' | 'unknown_node' | 'invalid_graph' | 'rate_limited'
-  | 'internal' | 'unavailable'
+  | 'bad_request'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'not_found'
+  | 'illegal_transition'
+  | 'nodes_active'
+  | 'not_waiting'
+  | 'signal_pending'
+  | 'revision_conflict'
+  | 'too_large'
+  | 'unknown_node'
+  | 'invalid_graph'
+  | 'rate_limited'
+  | 'internal'
+  | 'unavailable'
 
 // Section 4.
 export type EventType =
-  | 'created' | 'started' | 'paused' | 'resumed' | 'completed' | 'failed' | 'cancelled' | 'nodeStatusChanged'
-  | 'usageRecorded' | 'contextSet' | 'proposalSet' | 'signalled' | 'messageAdded' | 'memoryAdded'
+  | 'created'
+  | 'started'
+  | 'paused'
+  | 'resumed'
+  | 'completed'
+  | 'failed'
+  | 'cancelled'
+  | 'nodeStatusChanged'
+  | 'usageRecorded'
+  | 'contextSet'
+  | 'proposalSet'
+  | 'signalled'
+  | 'messageAdded'
+  | 'memoryAdded'

@@ -16,7 +16,9 @@ if (url === undefined || sessionId === undefined) {
   process.exit(2)
 }
 const deadline = setTimeout(() => {
-  console.error(`no end within 30 s; the viewers hold ${JSON.stringify(viewers.map(({ mode, revision }) => [mode, revision()]))}`)
+  console.error(
+    `no end within 30 s; the viewers hold ${JSON.stringify(viewers.map(({ mode, revision }) => [mode, revision()]))}`,
+  )
   process.exit(1)
 }, 30_000)
 
@@ -28,13 +30,23 @@ function watch(mode) {
   const begun = new Promise((resolve) => (begin = resolve))
   let subscription
   const ended = new Promise((resolve, reject) => {
-    subscription = client.subscribe(sessionId, { mode, messages: true }, {
-      onSession: (session) => (seen.sessions.push(session), begin()),
-      onEvent: (recorded) => (seen.events.push(recorded), begin()),
-      onMessage: (message) => seen.messages.push(message),
-      onEnd: resolve,
-      onError: reject,
-    })
+    subscription = client.subscribe(
+      sessionId,
+      { mode, messages: true },
+      {
+        onSession: (session) => {
+          seen.sessions.push(session)
+          begin()
+        },
+        onEvent: (recorded) => {
+          seen.events.push(recorded)
+          begin()
+        },
+        onMessage: (message) => seen.messages.push(message),
+        onEnd: resolve,
+        onError: reject,
+      },
+    )
   })
   return { mode, client, seen, begun, ended, revision: () => subscription.revision }
 }
@@ -50,10 +62,13 @@ const [snapshots, deltas, events] = viewers
 const { client } = snapshots
 const listClient = new ReliveClient({ url, WebSocket })
 const listed = new Promise((resolve, reject) => {
-  listClient.watchSessions({}, {
-    onSessions: (sessions) => sessions.get(sessionId)?.status === 'completed' && resolve(sessions.get(sessionId)),
-    onError: reject,
-  })
+  listClient.watchSessions(
+    {},
+    {
+      onSessions: (sessions) => sessions.get(sessionId)?.status === 'completed' && resolve(sessions.get(sessionId)),
+      onError: reject,
+    },
+  )
 })
 
 await Promise.all(viewers.map(({ begun, ended }) => Promise.race([begun, ended])))
@@ -77,7 +92,12 @@ for (const [command, options, code] of [
   })
 }
 
-const running = await client.command(sessionId, { type: 'setNodeStatus', nodeId: 'draft', status: 'running', name: 'Draft' })
+const running = await client.command(sessionId, {
+  type: 'setNodeStatus',
+  nodeId: 'draft',
+  status: 'running',
+  name: 'Draft',
+})
 assert.equal(running.revision, 3)
 await assert.rejects(client.command(sessionId, { type: 'complete' }), { code: 'nodes_active' })
 const batch = await client.command(sessionId, [
@@ -96,10 +116,17 @@ assert.equal(revision, 11)
 for (const { mode, seen, ended } of viewers) {
   const end = await ended
   assert.deepEqual([end.status, end.revision], ['completed', revision], `${mode}: the end`)
-  assert.deepEqual(seen.messages.map(({ content }) => content), ['Once upon a time'], `${mode}: the messages`)
+  assert.deepEqual(
+    seen.messages.map(({ content }) => content),
+    ['Once upon a time'],
+    `${mode}: the messages`,
+  )
 }
 for (const { mode, seen } of [snapshots, deltas]) {
-  assertRising(seen.sessions.map((session) => session.revision), mode)
+  assertRising(
+    seen.sessions.map((session) => session.revision),
+    mode,
+  )
   const last = seen.sessions.at(-1)
   assert.equal(last.revision, revision)
   assert.equal(last.status, 'completed')
@@ -110,33 +137,46 @@ for (const { mode, seen } of [snapshots, deltas]) {
   assert.equal(last.contextData?.topic, undefined)
 }
 assert.deepEqual(deltas.seen.sessions.at(-1), snapshots.seen.sessions.at(-1), 'folded deltas and the snapshot differ')
-assert.deepEqual(events.seen.events.map((recorded) => recorded.revision), Array.from({ length: revision }, (_, index) => index + 1))
-assert.deepEqual(events.seen.events.map(({ event }) => event.type), [
-  'created',
-  'started',
-  'nodeStatusChanged',
-  'usageRecorded',
-  'contextSet',
-  'messageAdded',
-  'paused',
-  'resumed',
-  'nodeStatusChanged',
-  'contextSet',
-  'completed',
-])
+assert.deepEqual(
+  events.seen.events.map((recorded) => recorded.revision),
+  Array.from({ length: revision }, (_, index) => index + 1),
+)
+assert.deepEqual(
+  events.seen.events.map(({ event }) => event.type),
+  [
+    'created',
+    'started',
+    'nodeStatusChanged',
+    'usageRecorded',
+    'contextSet',
+    'messageAdded',
+    'paused',
+    'resumed',
+    'nodeStatusChanged',
+    'contextSet',
+    'completed',
+  ],
+)
 assert.equal((await listed).revision, revision)
 
 // What was watched live is relived the same.
 const relived = []
 await new Promise((resolve, reject) => {
-  client.replay(sessionId, { mode: 'delta', speed: 'max' }, {
-    onSession: (session) => relived.push(session),
-    onEnd: resolve,
-    onRefused: reject,
-    onError: reject,
-  })
+  client.replay(
+    sessionId,
+    { mode: 'delta', speed: 'max' },
+    {
+      onSession: (session) => relived.push(session),
+      onEnd: resolve,
+      onRefused: reject,
+      onError: reject,
+    },
+  )
 })
-assert.deepEqual(relived.map((session) => session.revision), Array.from({ length: revision }, (_, index) => index + 1))
+assert.deepEqual(
+  relived.map((session) => session.revision),
+  Array.from({ length: revision }, (_, index) => index + 1),
+)
 assert.deepEqual(relived.at(-1), snapshots.seen.sessions.at(-1))
 
 for (const { client } of viewers) client.close()

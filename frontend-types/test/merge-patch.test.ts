@@ -12,7 +12,11 @@ test('the examples of RFC 7396, appendix A', () => {
     [{ a: 'c' }, { a: ['b'] }, { a: ['b'] }],
     [{ a: { b: 'c' } }, { a: { b: 'd', c: null } }, { a: { b: 'd' } }],
     [{ a: [{ b: 'c' }] }, { a: [1] }, { a: [1] }],
-    [['a', 'b'], ['c', 'd'], ['c', 'd']],
+    [
+      ['a', 'b'],
+      ['c', 'd'],
+      ['c', 'd'],
+    ],
     [{ a: 'b' }, ['c'], ['c']],
     [{ a: 'foo' }, null, null],
     [{ a: 'foo' }, 'bar', 'bar'],
@@ -38,7 +42,10 @@ test('a node may be called __proto__ or toString', () => {
   const result = mergePatch({}, patch)
   assert.equal(JSON.stringify(result), JSON.stringify(patch))
   assert.equal(Object.getPrototypeOf(result), Object.prototype)
-  assert.equal(JSON.stringify(mergePatch(result, JSON.parse('{"__proto__": null}'))), '{"toString":{"status":"failed"}}')
+  assert.equal(
+    JSON.stringify(mergePatch(result, JSON.parse('{"__proto__": null}'))),
+    '{"toString":{"status":"failed"}}',
+  )
 })
 
 test('equal parts of two snapshots are shared', () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { WebSocket, WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 import type { ClientFrame, NodeStateSnapshot, ServerFrame, WorkflowSession } from '../src/index.js'
 import { Recorder } from './recorder.js'
 
@@ -69,7 +69,8 @@ export class Peer {
     http.on('request', (request, response) => {
       this.requests.push({
         path: request.url ?? '',
-        answer: (body, status = 200) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
+        answer: (body, status = 200) =>
+          response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
       })
     })
     server.on('connection', (socket, request) => {

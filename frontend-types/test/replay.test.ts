@@ -75,7 +75,10 @@ test('a replay can stand elsewhere than at its beginning, which is then not show
     assert.deepEqual(await connection.next('replay'), { type: 'replay', action: 'play' })
     connection.send(snapshot(7), stateAt(7))
     assert.equal((await states.next()).revision, 7)
-    assert.deepEqual(sessions.items.map(({ revision }) => revision), [7])
+    assert.deepEqual(
+      sessions.items.map(({ revision }) => revision),
+      [7],
+    )
     replay.close()
   }
 })
@@ -87,7 +90,9 @@ test('every control is one frame', async () => {
   const connection = await peer.connections.next()
   connection.send(snapshot(1), stateAt(1))
   await states.next()
-  assert.ok(replay.play() && replay.pause() && replay.seek({ revision: 7 }) && replay.seek({ at: '2026-01-31T08:15:30.250Z' }))
+  assert.ok(
+    replay.play() && replay.pause() && replay.seek({ revision: 7 }) && replay.seek({ at: '2026-01-31T08:15:30.250Z' }),
+  )
   assert.ok(replay.step() && replay.step(-1) && replay.setSpeed('max') && replay.setSpeed(0.5))
   const frames = []
   for (let count = 0; count < 8; count += 1) frames.push(await connection.next('replay'))
@@ -119,7 +124,11 @@ test('a new connection goes on where the one before was lost', async () => {
   second.send(snapshot(2), stateAt(2, { playing: true }), event(3))
   assert.equal((await sessions.next()).revision, 2)
   await events.next(({ revision }) => revision === 3)
-  assert.deepEqual(events.items.map(({ revision }) => revision), [1, 2, 3], 'what was seen is not shown again')
+  assert.deepEqual(
+    events.items.map(({ revision }) => revision),
+    [1, 2, 3],
+    'what was seen is not shown again',
+  )
 })
 
 test('a patch that does not fit makes the connection anew', async () => {

@@ -65,7 +65,12 @@ function tighten(part) {
   }
   // Told which field decides, the validator names what is wrong with this kind, not with all others.
   if (part.anyOf?.every((kind) => kind.properties?.type?.const !== undefined)) {
-    Object.assign(part, { type: 'object', oneOf: part.anyOf, discriminator: { propertyName: 'type' }, required: ['type'] })
+    Object.assign(part, {
+      type: 'object',
+      oneOf: part.anyOf,
+      discriminator: { propertyName: 'type' },
+      required: ['type'],
+    })
     delete part.anyOf
   }
   for (const inner of Object.values(part)) tighten(inner)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, test } from 'node:test'
-import { sessionsAtMost, type ReliveClient, type ReliveError, type SessionSummary } from '../src/index.js'
+import { type ReliveClient, type ReliveError, type SessionSummary, sessionsAtMost } from '../src/index.js'
 import { summary } from './frames.js'
 import { Peer } from './peer.js'
 import { Recorder } from './recorder.js'
@@ -48,7 +48,13 @@ test('the live list follows what is added, changed and removed', async () => {
   assert.equal(second.path, first.path)
   second.send({ type: 'sessions', sessions: [summaryOf('d', 1), summaryOf('a', 2)] })
   await lists.next()
-  assert.deepEqual([...watch.sessions].map(([id, { revision }]) => [id, revision]), [['d', 1], ['a', 3]])
+  assert.deepEqual(
+    [...watch.sessions].map(([id, { revision }]) => [id, revision]),
+    [
+      ['d', 1],
+      ['a', 3],
+    ],
+  )
   watch.close()
   await second.closed
 })
@@ -57,8 +63,13 @@ test('an older session that comes later stands where it belongs, and the oldest 
   const lists = new Recorder<ReadonlyMap<string, SessionSummary>>('lists')
   client.watchSessions({}, { onSessions: (sessions) => lists.push(sessions) })
   const connection = await peer.connections.next()
-  const created = (id: string, day: number) => ({ ...summaryOf(id, 1), createdAt: new Date(Date.UTC(2026, 0, 1 + day)).toISOString() })
-  const full = Array.from({ length: sessionsAtMost - 1 }, (_, index) => created(`s${index}`, 2 * (sessionsAtMost - index)))
+  const created = (id: string, day: number) => ({
+    ...summaryOf(id, 1),
+    createdAt: new Date(Date.UTC(2026, 0, 1 + day)).toISOString(),
+  })
+  const full = Array.from({ length: sessionsAtMost - 1 }, (_, index) =>
+    created(`s${index}`, 2 * (sessionsAtMost - index)),
+  )
   connection.send({ type: 'sessions', sessions: full })
   await lists.next()
   connection.send({ type: 'session', change: 'added', session: created('between', 2 * sessionsAtMost - 1) })
@@ -87,11 +98,21 @@ test('older pages are read into the list, and changes that overtake them are kep
   const request = await peer.requests.next()
   assert.equal(request.path, '/api/v1/sessions?status=running&limit=2&cursor=after+d')
   // While the page is on its way, one of its rows leaves the list and one changes.
-  connection.send({ type: 'session', change: 'removed', session: on('c', 3, 2) }, { type: 'session', change: 'added', session: on('b', 2, 7) })
+  connection.send(
+    { type: 'session', change: 'removed', session: on('c', 3, 2) },
+    { type: 'session', change: 'added', session: on('b', 2, 7) },
+  )
   await until(() => watch.sessions.has('b'))
   request.answer({ sessions: [on('c', 3), on('b', 2)], nextCursor: 'after b' })
   await Promise.all([reading, again])
-  assert.deepEqual([...watch.sessions].map(([id, { revision }]) => [id, revision]), [['e', 1], ['d', 1], ['b', 7]])
+  assert.deepEqual(
+    [...watch.sessions].map(([id, { revision }]) => [id, revision]),
+    [
+      ['e', 1],
+      ['d', 1],
+      ['b', 7],
+    ],
+  )
   const last = watch.readMore()
   const next = await peer.requests.next()
   assert.equal(next.path, '/api/v1/sessions?status=running&limit=2&cursor=after+b')
@@ -121,7 +142,16 @@ test('after a lost connection older rows stay until their pages have been read a
   assert.deepEqual([...watch.sessions.keys()], ['g', 'f', 'e', 'd', 'c', 'b', 'a'])
   ;(await peer.requests.next()).answer({ sessions: [on('d', 4), on('b', 2, 5)], nextCursor: 'after b' })
   await until(() => !watch.sessions.has('c'))
-  assert.deepEqual([...watch.sessions].map(([id, { revision }]) => [id, revision]), [['g', 1], ['f', 1], ['d', 1], ['b', 5], ['a', 1]])
+  assert.deepEqual(
+    [...watch.sessions].map(([id, { revision }]) => [id, revision]),
+    [
+      ['g', 1],
+      ['f', 1],
+      ['d', 1],
+      ['b', 5],
+      ['a', 1],
+    ],
+  )
   ;(await peer.requests.next()).answer({ sessions: [] })
   await until(() => !watch.sessions.has('a'))
   assert.deepEqual([...watch.sessions.keys()], ['g', 'f', 'd', 'b'])

@@ -90,7 +90,10 @@ test('a delta on another base brings a whole snapshot', async () => {
   assert.equal(again.after, undefined)
   connection.send(snapshot(7))
   await watching.sessions.next(({ revision }) => revision === 7)
-  assert.deepEqual(watching.sessions.items.map(({ revision }) => revision), [3, 7])
+  assert.deepEqual(
+    watching.sessions.items.map(({ revision }) => revision),
+    [3, 7],
+  )
 })
 
 test('what is shown never goes back', async () => {
@@ -99,7 +102,10 @@ test('what is shown never goes back', async () => {
   await connection.subscribed(5)
   connection.send(snapshot(5), snapshot(4), snapshot(5), delta(3, 4, { totalTokens: 1 }), snapshot(6))
   await watching.sessions.next(({ revision }) => revision === 6)
-  assert.deepEqual(watching.sessions.items.map(({ revision }) => revision), [5, 6])
+  assert.deepEqual(
+    watching.sessions.items.map(({ revision }) => revision),
+    [5, 6],
+  )
 })
 
 test('events come once, in order, and a gap is asked for again', async () => {
@@ -114,7 +120,10 @@ test('events come once, in order, and a gap is asked for again', async () => {
   connection.send(event(3), event(4))
   await watching.events.next(({ revision }) => revision === 4)
   assert.ok(watching.events.items.every(({ at }) => at !== staleTime))
-  assert.deepEqual(watching.events.items.map(({ revision }) => revision), [2, 3, 4])
+  assert.deepEqual(
+    watching.events.items.map(({ revision }) => revision),
+    [2, 3, 4],
+  )
 })
 
 test('a gap that stays makes a new connection, instead of asking without end', async () => {
@@ -142,7 +151,10 @@ test('the end is handed over, and an ended session is not asked for again', asyn
   const { id } = await second.next('command')
   second.send({ type: 'error', id, sessionId, code: 'illegal_transition', message: 'it has ended', retryable: false })
   await assert.rejects(receipt, { code: 'illegal_transition' })
-  assert.deepEqual(second.received.items.map(({ type }) => type), ['command'])
+  assert.deepEqual(
+    second.received.items.map(({ type }) => type),
+    ['command'],
+  )
   // The refused command was not the subscription's business.
   assert.deepEqual(watching.errors.items, [])
 })
@@ -156,7 +168,10 @@ test('an end that outruns its last state waits for it', async () => {
   assert.equal(watching.ends.items.length, 0)
   connection.send(snapshot(9), { type: 'end', sessionId, status: 'failed', revision: 9 })
   await watching.ends.next()
-  assert.deepEqual(watching.sessions.items.map(({ revision }) => revision), [8, 9])
+  assert.deepEqual(
+    watching.sessions.items.map(({ revision }) => revision),
+    [8, 9],
+  )
 })
 
 test('a refused subscription is over; one refused for now is tried again', async () => {
@@ -202,7 +217,10 @@ test('messages come once', async () => {
     tokenCount: 1,
     createdAt: sessionAt(1).createdAt,
   } as const
-  connection.send({ type: 'message', sessionId, revision: 2, message }, { type: 'message', sessionId, revision: 2, message })
+  connection.send(
+    { type: 'message', sessionId, revision: 2, message },
+    { type: 'message', sessionId, revision: 2, message },
+  )
   connection.send({ type: 'message', sessionId, revision: 3, message: { ...message, content: 'upon' } })
   await watching.messages.next(({ content }) => content === 'upon')
   assert.equal(watching.messages.items.length, 2)

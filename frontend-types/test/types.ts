@@ -1,13 +1,11 @@
 // Compiled, never run: `npm run check` fails when the generated types and the contract part ways.
 
-import type * as Contract from './contract.js'
 import type * as Generated from '../src/index.js'
+import type * as Contract from './contract.js'
 
 /** True only for the same type: assignable both ways would let an added optional field pass. */
 type Same<A, B> =
-  (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2)
-    ? [A, B] extends [B, A] ? true : false
-    : false
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? ([A, B] extends [B, A] ? true : false) : false
 
 type AllSame<Left, Right extends Record<keyof Left, unknown>> = {
   [Name in keyof Left as Same<Left[Name], Right[Name]> extends true ? never : Name]: 'differs from PROTOCOL.md'

@@ -12,8 +12,7 @@ const program = path.join(directory, 'validate-frames.mjs')
 const good = path.join(directory, 'fixtures', 'frames.ndjson')
 const bad = path.join(directory, 'fixtures', 'bad-frames.ndjson')
 
-const serverFrameKinds =
-  'subscribed,snapshot,delta,event,message,token,ack,error,end,replayState,sessions,session,pong'
+const serverFrameKinds = 'subscribed,snapshot,delta,event,message,token,ack,error,end,replayState,sessions,session,pong'
 
 test('one frame of each kind passes, and is counted', () => {
   const output = execFileSync(process.execPath, [program, good, '--require', serverFrameKinds], { encoding: 'utf8' })
@@ -24,7 +23,9 @@ test('one frame of each kind passes, and is counted', () => {
 })
 
 test('a required kind that was never seen fails', () => {
-  const { status, stderr } = spawnSync(process.execPath, [program, good, '--require', 'snapshot,replayed'], { encoding: 'utf8' })
+  const { status, stderr } = spawnSync(process.execPath, [program, good, '--require', 'snapshot,replayed'], {
+    encoding: 'utf8',
+  })
   assert.equal(status, 1)
   assert.match(stderr, /never seen: replayed/)
 })
@@ -45,9 +46,13 @@ test('each bad line is refused for its own reason', () => {
   const validate = makeValidator()
   for (const line of readFileSync(bad, 'utf8').trim().split('\n')) {
     const { reason, type, value } = JSON.parse(line)
-    assert.throws(() => validate(JSON.stringify({ type, value })), (error) => {
-      assert.ok(error.message.includes(reason), `expected "${reason}" in: ${error.message}`)
-      return true
-    }, line)
+    assert.throws(
+      () => validate(JSON.stringify({ type, value })),
+      (error) => {
+        assert.ok(error.message.includes(reason), `expected "${reason}" in: ${error.message}`)
+        return true
+      },
+      line,
+    )
   }
 })

@@ -21,7 +21,8 @@ export function makeValidator() {
     const { type, value, ...rest } = JSON.parse(line)
     const validate = validators.get(type)
     if (validate === undefined) throw new Error(`type is ${JSON.stringify(type)}, not one of ${typeNames.join(', ')}`)
-    if (Object.keys(rest).length > 0) throw new Error(`unexpected ${Object.keys(rest).join(', ')} beside type and value`)
+    if (Object.keys(rest).length > 0)
+      throw new Error(`unexpected ${Object.keys(rest).join(', ')} beside type and value`)
     if (!validate(value)) {
       const problems = validate.errors.map(({ instancePath, message, params }) => {
         return `  ${type}${instancePath} ${message} ${JSON.stringify(params)}`

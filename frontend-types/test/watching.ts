@@ -1,10 +1,10 @@
 import { WebSocket } from 'ws'
 import {
-  ReliveClient,
   type ConnectionState,
   type EndFrame,
   type Message,
   type Recorded,
+  ReliveClient,
   type ReliveClientOptions,
   type ReliveError,
   type SessionHandlers,

@@ -1,9 +1,13 @@
 //! What holds whatever commands come, in whatever order.
 
+use std::cell::Cell;
+
 use proptest::prelude::*;
+use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use relive_session::{Command, Event, Keyframe, NodeCounts, Recorded, Session, patch_between};
 use serde_json::{Value, json};
 
+use super::regressions::kept_cases;
 use super::support::Run;
 
 fn small_json() -> impl Strategy<Value = Value> {
@@ -115,8 +119,29 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
+/// Cases that failed once are kept beside this file, and run before any new one. By default they would be
+/// looked for below a directory with a `main.rs` or `lib.rs`, which integration tests do not have.
+fn config() -> ProptestConfig {
+    let kept = FileFailurePersistence::WithSource("proptest-regressions");
+    ProptestConfig { cases: 400, failure_persistence: Some(Box::new(kept)), ..ProptestConfig::default() }
+}
+
+#[test]
+fn the_cases_kept_beside_this_file_are_run() {
+    let mut runner = TestRunner::new(ProptestConfig { cases: 0, source_file: Some(file!()), ..config() });
+    let runs = Cell::new(0);
+    runner
+        .run(&any_run(), |_| {
+            runs.set(runs.get() + 1);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(runs.get(), kept_cases(include_str!("fold.proptest-regressions")));
+    assert_ne!(runs.get(), 0);
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_stored_history_folds_to_the_state((run, _) in any_run()) {

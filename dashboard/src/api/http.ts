@@ -1,4 +1,4 @@
-import { ReliveError, type Problem } from '@relive/types'
+import { type Problem, ReliveError } from '@relive/types'
 
 /** One request to the server's API. Rejects with a `ReliveError` that says why, in the server's words. */
 export async function request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
@@ -38,9 +38,13 @@ export function query(parameters: Readonly<Record<string, string | number | unde
 async function refusal(response: Response): Promise<ReliveError> {
   try {
     const problem = (await response.json()) as Partial<Problem>
-    if (problem.code !== undefined) return new ReliveError(problem.code, problem.detail ?? problem.title ?? '', problem.retryable)
+    if (problem.code !== undefined)
+      return new ReliveError(problem.code, problem.detail ?? problem.title ?? '', problem.retryable)
   } catch {
     // Not one of the server's own answers: a proxy's, perhaps.
   }
-  return new ReliveError(response.status >= 500 ? 'unavailable' : 'bad_request', `the server answered ${response.status}`)
+  return new ReliveError(
+    response.status >= 500 ? 'unavailable' : 'bad_request',
+    `the server answered ${response.status}`,
+  )
 }

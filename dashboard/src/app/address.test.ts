@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { formatAddress, noFilters, parseAddress, plainView, type Place } from './address'
+import { formatAddress, noFilters, type Place, parseAddress, plainView } from './address'
 
 const sessionId = '01a202e5-b3cc-70cd-a8dd-1e7776a038b0'
 
@@ -10,7 +10,12 @@ function parse(address: string): Place {
 }
 
 test('every place survives its address', () => {
-  const filters = { text: 'budget & co, 预算', statuses: ['running', 'failed'] as const, groupId: 'g1', workflowId: 'w1' }
+  const filters = {
+    text: 'budget & co, 预算',
+    statuses: ['running', 'failed'] as const,
+    groupId: 'g1',
+    workflowId: 'w1',
+  }
   const places: Place[] = [
     { page: 'sessions', filters: noFilters },
     { page: 'sessions', filters },
@@ -22,12 +27,19 @@ test('every place survives its address', () => {
 
 test('the plain pages have plain addresses', () => {
   expect(formatAddress({ page: 'sessions', filters: noFilters })).toBe('/')
-  expect(formatAddress({ page: 'session', sessionId, filters: noFilters, view: plainView })).toBe(`/sessions/${sessionId}`)
-  expect(formatAddress({ page: 'sessions', filters: { ...noFilters, statuses: ['running', 'paused'] } })).toBe('/?status=running,paused')
+  expect(formatAddress({ page: 'session', sessionId, filters: noFilters, view: plainView })).toBe(
+    `/sessions/${sessionId}`,
+  )
+  expect(formatAddress({ page: 'sessions', filters: { ...noFilters, statuses: ['running', 'paused'] } })).toBe(
+    '/?status=running,paused',
+  )
 })
 
 test('what makes no sense in an address is passed over', () => {
-  expect(parse('/?status=running,flying,,&text=')).toEqual({ page: 'sessions', filters: { ...noFilters, statuses: ['running'] } })
+  expect(parse('/?status=running,flying,,&text=')).toEqual({
+    page: 'sessions',
+    filters: { ...noFilters, statuses: ['running'] },
+  })
   for (const revision of ['0', '-1', '1.5', 'x', '1e99', '']) {
     expect(parse(`/sessions/${sessionId}?revision=${revision}&panel=attic`)).toMatchObject({ view: plainView })
   }

@@ -29,7 +29,12 @@ export type Place =
   | { readonly page: 'unknown' }
 
 export const noFilters: ListFilters = { text: '', statuses: [], groupId: '', workflowId: '' }
-export const plainView: SessionView = { panel: undefined, nodeId: undefined, revision: undefined, compareWith: undefined }
+export const plainView: SessionView = {
+  panel: undefined,
+  nodeId: undefined,
+  revision: undefined,
+  compareWith: undefined,
+}
 
 const sessionPath = /^\/sessions\/([0-9a-fA-F-]{36})\/?$/
 

@@ -19,7 +19,9 @@ export function App() {
         {t.skipToContent}
       </a>
       {place.page === 'sessions' && <SessionsPage filters={place.filters} />}
-      {place.page === 'session' && <SessionPage key={place.sessionId} sessionId={place.sessionId} filters={place.filters} />}
+      {place.page === 'session' && (
+        <SessionPage key={place.sessionId} sessionId={place.sessionId} filters={place.filters} />
+      )}
       {place.page === 'unknown' && (
         <div className="session-page">
           <AppBar>

@@ -1,7 +1,7 @@
 import { ReliveClient } from '@relive/types'
 
 import { FrameStore } from '../store/frame-store'
-import { nextLink, type Link } from './link'
+import { type Link, nextLink } from './link'
 
 /** The page's one socket for sessions and commands. */
 export const client = new ReliveClient({ url: location.origin, heartbeat: { idleMs: 35_000, answerMs: 5000 } })

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { nextLink, type Link } from './link'
+import { type Link, nextLink } from './link'
 
 const idle: Link = { connection: { state: 'idle' }, lostAt: undefined }
 

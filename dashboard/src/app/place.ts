@@ -1,6 +1,6 @@
-import { useSyncExternalStore, type MouseEvent } from 'react'
+import { type MouseEvent, useSyncExternalStore } from 'react'
 
-import { formatAddress, parseAddress, type ListFilters, type Place, type SessionView } from './address'
+import { formatAddress, type ListFilters, type Place, parseAddress, type SessionView } from './address'
 
 let place = parseAddress(location.pathname, location.search)
 const listeners = new Set<() => void>()

@@ -7,8 +7,8 @@ import { readable } from '../context/value-view'
 import { cost, count } from '../format/number'
 import { duration } from '../format/time'
 import { useText } from '../i18n/text'
-import { useOpenSession, useReadableSession } from '../session/session-context'
 import { selectNode, useSelectedNode } from '../session/selection'
+import { useOpenSession, useReadableSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
 import { compare, type NodeChange } from './compare'
@@ -21,13 +21,17 @@ export function ComparePanel() {
   const marked = place.page === 'session' ? place.view.compareWith : undefined
   const shown = useReadableSession(shownSession)
   const first = useStateAt(shown?.id, marked)
-  const changes = useMemo(() => (first === undefined || shown === undefined ? undefined : compare(first, shown)), [first, shown])
+  const changes = useMemo(
+    () => (first === undefined || shown === undefined ? undefined : compare(first, shown)),
+    [first, shown],
+  )
   if (marked === undefined) return <p className="empty">{t.compareIntro}</p>
   return (
     <div className="compare-panel scroll" tabIndex={0} role="region" aria-label={t.compare}>
       <header className="compare-head num">
         <p>
-          {t.atRevision(marked)} <span aria-hidden="true">→</span> <b>{shown === undefined ? '' : t.atRevision(shown.revision)}</b>
+          {t.atRevision(marked)} <span aria-hidden="true">→</span>{' '}
+          <b>{shown === undefined ? '' : t.atRevision(shown.revision)}</b>
         </p>
         <p className="faint">{t.compareIntro}</p>
         <div className="buttons">
@@ -40,13 +44,26 @@ export function ComparePanel() {
         </div>
       </header>
       {changes === undefined && <p className="faint">{t.loading}</p>}
-      {changes !== undefined && changes.nodes.length === 0 && changes.context.length === 0 && <p className="empty">{t.sameMoment}</p>}
+      {changes !== undefined && changes.nodes.length === 0 && changes.context.length === 0 && (
+        <p className="empty">{t.sameMoment}</p>
+      )}
       {changes !== undefined && changes.nodes.length > 0 && (
         <section>
           <h3>
             {t.changedNodes(changes.nodes.length)}
-            {changes.tokens !== 0 && <span className="faint num"> · {signed(changes.tokens)} {t.tokens}</span>}
-            {changes.costUsd !== 0 && <span className="faint num"> · {changes.costUsd > 0 ? '+' : '−'}{cost(Math.abs(changes.costUsd))}</span>}
+            {changes.tokens !== 0 && (
+              <span className="faint num">
+                {' '}
+                · {signed(changes.tokens)} {t.tokens}
+              </span>
+            )}
+            {changes.costUsd !== 0 && (
+              <span className="faint num">
+                {' '}
+                · {changes.costUsd > 0 ? '+' : '−'}
+                {cost(Math.abs(changes.costUsd))}
+              </span>
+            )}
           </h3>
           <ul className="changes">
             {changes.nodes.map((change) => (
@@ -85,7 +102,11 @@ function ChangeRow({ change }: { change: NodeChange }) {
   ].filter(Boolean)
   return (
     <li>
-      <button type="button" className={`change${selected === id ? ' selected' : ''}`} onClick={() => selectNode(id, 'timeline')}>
+      <button
+        type="button"
+        className={`change${selected === id ? ' selected' : ''}`}
+        onClick={() => selectNode(id, 'timeline')}
+      >
         <b>{name}</b>
         <span className="faint num">{facts.join(' · ')}</span>
         <span className="change-status">

@@ -3,7 +3,16 @@ import { expect, test } from 'vitest'
 
 import { compare } from './compare'
 
-const base = { id: 's', status: 'running', activeNodeIds: [], totalTokens: 10, totalCostUsd: 0.5, revision: 1, createdAt: '', updatedAt: '' }
+const base = {
+  id: 's',
+  status: 'running',
+  activeNodeIds: [],
+  totalTokens: 10,
+  totalCostUsd: 0.5,
+  revision: 1,
+  createdAt: '',
+  updatedAt: '',
+}
 const first = {
   ...base,
   nodes: {
@@ -43,5 +52,8 @@ test('a moment does not differ from itself, also when it was read twice', () => 
 })
 
 test('going back tells the same, the other way round', () => {
-  expect(compare(second, first).nodes.find(({ id }) => id === 'late')).toMatchObject({ before: 'completed', after: undefined })
+  expect(compare(second, first).nodes.find(({ id }) => id === 'late')).toMatchObject({
+    before: 'completed',
+    after: undefined,
+  })
 })

@@ -45,7 +45,11 @@ export function compare(first: WorkflowSession, second: WorkflowSession): Compar
   }
 }
 
-function nodeChange(id: string, before: NodeStateSnapshot | undefined, after: NodeStateSnapshot | undefined): NodeChange | undefined {
+function nodeChange(
+  id: string,
+  before: NodeStateSnapshot | undefined,
+  after: NodeStateSnapshot | undefined,
+): NodeChange | undefined {
   const isSame =
     before === after ||
     (before !== undefined &&

@@ -1,6 +1,5 @@
-import { useMemo } from 'react'
-
 import type { Usage } from '@relive/types'
+import { useMemo } from 'react'
 
 import { cost, count } from '../format/number'
 import { useText } from '../i18n/text'

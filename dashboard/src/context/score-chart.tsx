@@ -1,7 +1,7 @@
 import { useId } from 'react'
 
 import { useText } from '../i18n/text'
-import { scoreRange, type Score } from './scores'
+import { type Score, scoreRange } from './scores'
 
 const size = { width: 340, height: 132, left: 30, right: 12, top: 12, bottom: 22 }
 
@@ -11,15 +11,21 @@ export function ScoreChart({ scores }: { scores: readonly Score[] }) {
   const fill = useId()
   if (scores.length === 0) return null
   const [low, high] = scoreRange(scores)
-  const x = (index: number) => size.left + (scores.length === 1 ? 0.5 : index / (scores.length - 1)) * (size.width - size.left - size.right)
-  const y = (score: number) => size.top + (1 - (score - low) / (high - low || 1)) * (size.height - size.top - size.bottom)
+  const x = (index: number) =>
+    size.left + (scores.length === 1 ? 0.5 : index / (scores.length - 1)) * (size.width - size.left - size.right)
+  const y = (score: number) =>
+    size.top + (1 - (score - low) / (high - low || 1)) * (size.height - size.top - size.bottom)
   const points = scores.map(({ score }, index) => `${x(index).toFixed(1)} ${y(score).toFixed(1)}`)
   const floor = size.height - size.bottom
   const every = Math.ceil(scores.length / 8)
   const last = scores.at(-1)
   return (
     <figure className="score-chart num">
-      <svg viewBox={`0 0 ${size.width} ${size.height}`} role="img" aria-label={`${t.scores}: ${scores.map(({ round, score }) => `${t.round(round)} ${score}`).join(', ')}`}>
+      <svg
+        viewBox={`0 0 ${size.width} ${size.height}`}
+        role="img"
+        aria-label={`${t.scores}: ${scores.map(({ round, score }) => `${t.round(round)} ${score}`).join(', ')}`}
+      >
         <defs>
           <linearGradient id={fill} x1="0" x2="0" y1="0" y2="1">
             <stop offset="0" className="score-fill-top" />
@@ -34,9 +40,12 @@ export function ScoreChart({ scores }: { scores: readonly Score[] }) {
             </text>
           </g>
         ))}
-        {scores.length > 1 && <path fill={`url(#${fill})`} d={`M${points.join('L')}L${x(scores.length - 1)} ${floor}L${x(0)} ${floor}Z`} />}
+        {scores.length > 1 && (
+          <path fill={`url(#${fill})`} d={`M${points.join('L')}L${x(scores.length - 1)} ${floor}L${x(0)} ${floor}Z`} />
+        )}
         {scores.length > 1 && <path className="score-line" d={`M${points.join('L')}`} />}
         {scores.map(({ round, score }, index) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: scores are only added, at the end.
           <g key={index}>
             <circle className="score-point" cx={x(index)} cy={y(score)} r="3.2" />
             {(index % every === 0 || index === scores.length - 1) && (
@@ -47,7 +56,12 @@ export function ScoreChart({ scores }: { scores: readonly Score[] }) {
           </g>
         ))}
         {last !== undefined && (
-          <text className="score-last" x={Math.min(x(scores.length - 1), size.width - size.right)} y={Math.max(10, y(last.score) - 8)} textAnchor="end">
+          <text
+            className="score-last"
+            x={Math.min(x(scores.length - 1), size.width - size.right)}
+            y={Math.max(10, y(last.score) - 8)}
+            textAnchor="end"
+          >
             {last.score}
           </text>
         )}

@@ -5,7 +5,15 @@ import { readScores, scoreRange } from './scores'
 test('whatever an engine wrote, only scores are drawn', () => {
   expect(readScores(undefined)).toEqual([])
   expect(readScores('80')).toEqual([])
-  expect(readScores([{ round: 1, score: 80 }, { round: 2 }, null, { round: 3, score: Number.NaN }, { round: 4, score: '9' }])).toEqual([{ round: 1, score: 80 }])
+  expect(
+    readScores([
+      { round: 1, score: 80 },
+      { round: 2 },
+      null,
+      { round: 3, score: Number.NaN },
+      { round: 4, score: '9' },
+    ]),
+  ).toEqual([{ round: 1, score: 80 }])
 })
 
 test('the range is round, holds every score and is never empty', () => {

@@ -28,7 +28,8 @@ export function ValueView({ value }: { value: unknown }) {
 /** What commands put out is lines of text; as JSON it would be one long line with `\n` in it. */
 export function readable(value: unknown): string {
   if (typeof value === 'string') return value.trimEnd()
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return JSON.stringify(value, undefined, 2) ?? ''
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return JSON.stringify(value, undefined, 2) ?? ''
   const members = Object.entries(value)
   const isPlain = members.length > 0 && members.every(([, member]) => typeof member !== 'object' || member === null)
   if (!isPlain) return JSON.stringify(value, undefined, 2)

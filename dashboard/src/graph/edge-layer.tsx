@@ -3,7 +3,7 @@ import { memo, useMemo } from 'react'
 
 import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
-import { drawnEdges, lookOf, type DrawnEdge } from './edges'
+import { type DrawnEdge, drawnEdges, lookOf } from './edges'
 import { overlaps, readView, viewKey } from './in-view'
 import type { LaidOut } from './use-layout'
 
@@ -16,8 +16,23 @@ export function EdgeLayer({ laidOut }: { laidOut: LaidOut }) {
     <ViewportPortal>
       <svg className="edges" aria-hidden="true">
         <defs>
-          <marker id="arrow" viewBox="0 0 8 8" refX="6.5" refY="4" markerWidth="7" markerHeight="7" orient="auto-start-reverse">
-            <path d="M1 1 6.5 4 1 7" fill="none" stroke="context-stroke" strokeWidth="1.4" strokeLinecap="round" strokeLinejoin="round" />
+          <marker
+            id="arrow"
+            viewBox="0 0 8 8"
+            refX="6.5"
+            refY="4"
+            markerWidth="7"
+            markerHeight="7"
+            orient="auto-start-reverse"
+          >
+            <path
+              d="M1 1 6.5 4 1 7"
+              fill="none"
+              stroke="context-stroke"
+              strokeWidth="1.4"
+              strokeLinecap="round"
+              strokeLinejoin="round"
+            />
           </marker>
         </defs>
         {visible.map(({ key, source, target, isBack, path }) => (

@@ -1,4 +1,4 @@
-import { nodeSize, type Layout } from './layout'
+import { type Layout, nodeSize } from './placement'
 
 type Point = readonly [number, number]
 
@@ -35,8 +35,14 @@ function throughBends(bends: readonly Point[]): string {
 function ports([sx, sy]: Point, [tx, ty]: Point, direction: Layout['direction']): readonly [Point, Point] {
   const { width, height } = nodeSize
   return direction === 'LR'
-    ? [[sx + width, sy + height / 2], [tx, ty + height / 2]]
-    : [[sx + width / 2, sy + height], [tx + width / 2, ty]]
+    ? [
+        [sx + width, sy + height / 2],
+        [tx, ty + height / 2],
+      ]
+    : [
+        [sx + width / 2, sy + height],
+        [tx + width / 2, ty],
+      ]
 }
 
 /** Through all points, each time leaving and arriving in the direction of the whole graph. */

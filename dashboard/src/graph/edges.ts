@@ -4,7 +4,7 @@ import { edgePath } from './edge-path'
 import type { Item } from './fold'
 import { countsKey, readCounts, statusOfCounts } from './fold-status'
 import type { Box } from './in-view'
-import { nodeSize } from './layout'
+import { nodeSize } from './placement'
 import type { LaidOut } from './use-layout'
 
 export interface DrawnEdge {
@@ -29,12 +29,29 @@ export function drawnEdges({ graph, layout }: LaidOut): readonly DrawnEdge[] {
     const xs = ends.map((point) => point?.[0] ?? 0)
     const ys = ends.map((point) => point?.[1] ?? 0)
     const { width, height } = nodeSize
-    const box = [Math.min(...xs) - width, Math.min(...ys) - height, Math.max(...xs) + width, Math.max(...ys) + height] as const
-    return [{ key: `${edge.source}\u0000${edge.target}`, source, target, isBack: edge.isBack, path: edgePath(layout, at, from, to), box }]
+    const box = [
+      Math.min(...xs) - width,
+      Math.min(...ys) - height,
+      Math.max(...xs) + width,
+      Math.max(...ys) + height,
+    ] as const
+    return [
+      {
+        key: `${edge.source}\u0000${edge.target}`,
+        source,
+        target,
+        isBack: edge.isBack,
+        path: edgePath(layout, at, from, to),
+        box,
+      },
+    ]
   })
 }
 
-export function lookOf({ source, target, isBack }: Pick<DrawnEdge, 'source' | 'target' | 'isBack'>, session: WorkflowSession | undefined): EdgeLook {
+export function lookOf(
+  { source, target, isBack }: Pick<DrawnEdge, 'source' | 'target' | 'isBack'>,
+  session: WorkflowSession | undefined,
+): EdgeLook {
   if (isBack) return (session?.nodes[target.id]?.attempt ?? 1) > 1 ? 'taken' : 'ahead'
   const [from, to] = [statusOfItem(source, session), statusOfItem(target, session)]
   if (from !== 'completed' || to === 'pending' || to === 'skipped') return 'ahead'

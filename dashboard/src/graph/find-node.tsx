@@ -1,9 +1,9 @@
-import { useId, useMemo, useState, type KeyboardEvent } from 'react'
+import { type KeyboardEvent, useId, useMemo, useState } from 'react'
 
 import { useText } from '../i18n/text'
+import { selectNode } from '../session/selection'
 import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
-import { selectNode } from '../session/selection'
 import { StatusIcon } from '../status/status-icon'
 import { useShownGraph } from './use-shown-graph'
 
@@ -22,7 +22,8 @@ export function FindNode() {
   const matches = useMemo(() => {
     const wanted = text.trim().toLowerCase()
     if (wanted === '') return []
-    const fits = ({ id, name }: { id: string; name: string }) => name.toLowerCase().includes(wanted) || id.toLowerCase().includes(wanted)
+    const fits = ({ id, name }: { id: string; name: string }) =>
+      name.toLowerCase().includes(wanted) || id.toLowerCase().includes(wanted)
     return nodes.filter(fits).slice(0, matchesAtMost)
   }, [nodes, text])
   if (nodes.length < 12) return null

@@ -2,9 +2,9 @@ import type { NodeProps } from '@xyflow/react'
 import { memo } from 'react'
 
 import { useText } from '../i18n/text'
+import { useSelectedNode } from '../session/selection'
 import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
-import { useSelectedNode } from '../session/selection'
 import { nodeStatuses } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
 import { countsKey, readCounts, statusOfCounts } from './fold-status'
@@ -41,7 +41,9 @@ export const FoldCard = memo(function FoldCard({ data }: NodeProps<FoldNode>) {
         <span className="node-type">{words.slice(0, 2).join(' · ')}</span>
       </span>
       <span className="fold-strip" aria-hidden="true">
-        {nodeStatuses.map((each) => counts[each] > 0 && <i key={each} className={each} style={{ flexGrow: counts[each] }} />)}
+        {nodeStatuses.map(
+          (each) => counts[each] > 0 && <i key={each} className={each} style={{ flexGrow: counts[each] }} />,
+        )}
       </span>
     </button>
   )

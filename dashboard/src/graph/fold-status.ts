@@ -10,9 +10,15 @@ const noNodes: WorkflowSession['nodes'] = {}
 export function countsKey(members: ReadonlySet<string>, session: WorkflowSession | undefined): string {
   const nodes = session?.nodes ?? noNodes
   let keys = counted.get(nodes)
-  if (keys === undefined) counted.set(nodes, (keys = new Map()))
+  if (keys === undefined) {
+    keys = new Map()
+    counted.set(nodes, keys)
+  }
   let key = keys.get(members)
-  if (key === undefined) keys.set(members, (key = count(members, nodes)))
+  if (key === undefined) {
+    key = count(members, nodes)
+    keys.set(members, key)
+  }
   return key
 }
 

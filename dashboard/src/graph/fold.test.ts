@@ -6,14 +6,21 @@ import { regionsOf } from './regions'
 
 function graphOf(edges: Record<string, string[]>, loops: string[] = []): GraphDefinition {
   const nodes = Object.fromEntries(
-    Object.entries(edges).map(([id, nextIds]) => [id, { id, name: id, type: loops.includes(id) ? 'loop' : 'command', nextIds }]),
+    Object.entries(edges).map(([id, nextIds]) => [
+      id,
+      { id, name: id, type: loops.includes(id) ? 'loop' : 'command', nextIds },
+    ]),
   )
   return { name: 'g', startNodeId: Object.keys(edges)[0] ?? '', nodes }
 }
 
-const members = (graph: GraphDefinition) => Object.fromEntries(regionsOf(graph).map(({ id, members }) => [id, [...members].sort()]))
+const members = (graph: GraphDefinition) =>
+  Object.fromEntries(regionsOf(graph).map(({ id, members }) => [id, [...members].sort()]))
 
-const loop = graphOf({ start: ['draft'], draft: ['a', 'b'], a: ['join'], b: ['join'], join: ['again'], again: ['draft', 'end'], end: [] }, ['again'])
+const loop = graphOf(
+  { start: ['draft'], draft: ['a', 'b'], a: ['join'], b: ['join'], join: ['again'], again: ['draft', 'end'], end: [] },
+  ['again'],
+)
 
 test('a cycle of another engine is no part that its own node could be folded into', () => {
   const agent = graphOf({ agent: ['tools', 'end'], tools: ['agent'], end: [], later: ['agent'] })
@@ -67,15 +74,20 @@ test('small graphs are shown whole, large ones with their large parts folded', (
   wide['fork'] = Array.from({ length: 150 }, (_, index) => `job${index}`)
   for (const id of wide['fork']) wide[id] = ['end']
   wide['end'] = ['after']
-  for (let index = 0; index < 30; index += 1) wide[index === 0 ? 'after' : `after${index}`] = index < 29 ? [`after${index + 1}`] : []
+  for (let index = 0; index < 30; index += 1)
+    wide[index === 0 ? 'after' : `after${index}`] = index < 29 ? [`after${index + 1}`] : []
   const regions = regionsOf(graphOf(wide))
   const folded = foldedAtFirst(Object.keys(wide).length, regions)
   expect([...folded]).toEqual(['parallel fork'])
   const region = regions[0]
-  expect(region && visibleGraph(graphOf(wide), regions, folded).items.some(({ id }) => id === foldId(region))).toBe(true)
+  expect(region && visibleGraph(graphOf(wide), regions, folded).items.some(({ id }) => id === foldId(region))).toBe(
+    true,
+  )
 })
 
 test('a chain of ten thousand nodes is no matter', () => {
-  const chain = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`n${index}`, index < 9999 ? [`n${index + 1}`] : []]))
+  const chain = Object.fromEntries(
+    Array.from({ length: 10_000 }, (_, index) => [`n${index}`, index < 9999 ? [`n${index + 1}`] : []]),
+  )
   expect(regionsOf(graphOf(chain))).toEqual([])
 })

@@ -1,8 +1,10 @@
-import { edgesOf, type Edge, type Region } from './regions'
 import type { GraphDefinition } from '@relive/types'
+import { type Edge, edgesOf, type Region } from './regions'
 
 /** What is drawn: nodes, and parts folded into one. */
-export type Item = { readonly kind: 'node'; readonly id: string } | { readonly kind: 'fold'; readonly id: string; readonly region: Region }
+export type Item =
+  | { readonly kind: 'node'; readonly id: string }
+  | { readonly kind: 'fold'; readonly id: string; readonly region: Region }
 
 export interface VisibleGraph {
   readonly items: readonly Item[]
@@ -21,10 +23,16 @@ export function foldedAtFirst(nodeCount: number, regions: readonly Region[]): Re
   // A part that holds nearly everything would leave nothing to see.
   const isWorthIt = ({ members }: Region) => members.size >= foldMembers && members.size < nodeCount * 0.9
   const large = regions.filter(isWorthIt)
-  return new Set((large.length > 0 ? large : regions.filter(({ members }) => members.size >= foldMembers)).map(({ id }) => id))
+  return new Set(
+    (large.length > 0 ? large : regions.filter(({ members }) => members.size >= foldMembers)).map(({ id }) => id),
+  )
 }
 
-export function visibleGraph(graph: GraphDefinition, regions: readonly Region[], folded: ReadonlySet<string>): VisibleGraph {
+export function visibleGraph(
+  graph: GraphDefinition,
+  regions: readonly Region[],
+  folded: ReadonlySet<string>,
+): VisibleGraph {
   const standIns = new Map<string, string>()
   const shown = new Map<string, Region>()
   // The largest first, so that a folded part inside a folded part is hidden with it.

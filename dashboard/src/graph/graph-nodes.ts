@@ -1,7 +1,7 @@
 import type { Node } from '@xyflow/react'
 
-import { boxAt, overlaps, type Box } from './in-view'
-import { nodeSize } from './layout'
+import { type Box, boxAt, overlaps } from './in-view'
+import { nodeSize } from './placement'
 import type { Region } from './regions'
 import type { LaidOut } from './use-layout'
 
@@ -14,7 +14,18 @@ export function flowNodes({ graph, layout }: LaidOut, view: Box, unfold: (region
   return graph.items.flatMap((item, index): FlowNode[] => {
     if (!overlaps(boxAt(layout, index), view)) return []
     const [x, y] = layout.positions[index] ?? [0, 0]
-    const placed = { id: item.id, position: { x, y }, ...nodeSize, draggable: false, selectable: false, focusable: false }
-    return [item.kind === 'node' ? { ...placed, type: 'node', data: {} } : { ...placed, type: 'fold', data: { region: item.region, unfold } }]
+    const placed = {
+      id: item.id,
+      position: { x, y },
+      ...nodeSize,
+      draggable: false,
+      selectable: false,
+      focusable: false,
+    }
+    return [
+      item.kind === 'node'
+        ? { ...placed, type: 'node', data: {} }
+        : { ...placed, type: 'fold', data: { region: item.region, unfold } },
+    ]
   })
 }

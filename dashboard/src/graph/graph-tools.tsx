@@ -1,8 +1,8 @@
 import { useReactFlow } from '@xyflow/react'
 
 import { useText } from '../i18n/text'
-import { FindNode } from './find-node'
 import { Icon } from '../ui/icon'
+import { FindNode } from './find-node'
 
 interface GraphToolsProps {
   canFold: boolean

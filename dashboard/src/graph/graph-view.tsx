@@ -2,29 +2,29 @@ import '@xyflow/react/dist/base.css'
 
 import {
   getViewportForBounds,
+  type NodeTypes,
   ReactFlow,
   ReactFlowProvider,
-  useReactFlow,
   useStore as useFlow,
+  useReactFlow,
   useStoreApi,
-  type NodeTypes,
 } from '@xyflow/react'
-import { useCallback, useEffect, useMemo, useRef, useState, type MouseEvent } from 'react'
+import { type MouseEvent, useCallback, useEffect, useMemo, useRef, useState } from 'react'
 
 import { useText } from '../i18n/text'
-import { useSession } from '../session/session-context'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
+import { useSession } from '../session/session-context'
 import { EdgeLayer } from './edge-layer'
 import { foldedAtFirst, visibleGraph } from './fold'
 import { FoldCard } from './fold-card'
 import { flowNodes } from './graph-nodes'
 import { GraphTools } from './graph-tools'
 import { itemAt, readView, viewKey } from './in-view'
-import { boundsOf, nodeSize, type Direction } from './layout'
 import { NodeCard } from './node-card'
 import { OverviewLayer } from './overview-layer'
+import { boundsOf, type Direction, nodeSize } from './placement'
 import { regionsOf } from './regions'
-import { useLayout, type LaidOut } from './use-layout'
+import { type LaidOut, useLayout } from './use-layout'
 import { useShownGraph } from './use-shown-graph'
 
 const nodeTypes: NodeTypes = { node: NodeCard, fold: FoldCard }
@@ -58,7 +58,10 @@ function Stage() {
     if (chosen?.of === regions) return chosen.folded
     return foldedAtFirst(Object.keys(graph?.nodes ?? {}).length, regions)
   }, [chosen, regions, graph])
-  const visible = useMemo(() => (graph === undefined ? undefined : visibleGraph(graph, regions, folded)), [graph, regions, folded])
+  const visible = useMemo(
+    () => (graph === undefined ? undefined : visibleGraph(graph, regions, folded)),
+    [graph, regions, folded],
+  )
   const stage = useRef<HTMLDivElement>(null)
   const [space, setSpace] = useState<{ width: number; height: number }>()
   useEffect(() => {
@@ -108,8 +111,12 @@ function Stage() {
       >
         {laidOut !== undefined && !isLarge && <EdgeLayer laidOut={laidOut} />}
       </ReactFlow>
-      {graph !== undefined && Object.keys(graph.nodes).length === 0 && <p className="stage-empty">{hasGraph ? t.noNodes : t.noGraph}</p>}
-      {laidOut === undefined && visible !== undefined && visible.items.length > 0 && <p className="stage-empty">{t.layingOut}</p>}
+      {graph !== undefined && Object.keys(graph.nodes).length === 0 && (
+        <p className="stage-empty">{hasGraph ? t.noNodes : t.noGraph}</p>
+      )}
+      {laidOut === undefined && visible !== undefined && visible.items.length > 0 && (
+        <p className="stage-empty">{t.layingOut}</p>
+      )}
       <GraphTools
         showAll={showAll}
         canFold={regions.some(({ id }) => !folded.has(id))}
@@ -148,7 +155,8 @@ function useBringToView(laidOut: LaidOut | undefined): void {
   const newest = useRef(size)
   newest.current = size
   useEffect(() => {
-    if (laidOut === undefined || selected === undefined || selectedFrom() === 'graph' || selectedFrom() === undefined) return
+    if (laidOut === undefined || selected === undefined || selectedFrom() === 'graph' || selectedFrom() === undefined)
+      return
     const shownAs = laidOut.graph.standIns.get(selected) ?? selected
     const position = laidOut.layout.positions[laidOut.graph.items.findIndex(({ id }) => id === shownAs)]
     if (position === undefined) return

@@ -1,5 +1,5 @@
 import type { Item } from './fold'
-import { nodeSize } from './layout'
+import { nodeSize } from './placement'
 import type { LaidOut } from './use-layout'
 
 /** A part of the graph, in its own pixels. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 
-import { boundsOf, layOut, nodeSize, type LayoutRequest } from './layout'
+import { layOut } from './layout'
+import { boundsOf, type LayoutRequest, nodeSize } from './placement'
 
 const space = { width: 800, height: 600 }
 
@@ -20,12 +21,27 @@ function overlapping(positions: readonly (readonly [number, number])[]): number 
 
 test('a node stands as early as it can run, not beside the end that waits for it', () => {
   // 0 → 1 → 2 → 4, 0 → 3 → 4: the 3 waits for nothing but the 0, as the 1.
-  const { positions } = layOut(request([[0, 1], [1, 2], [2, 4], [0, 3], [3, 4]], 5))
+  const { positions } = layOut(
+    request(
+      [
+        [0, 1],
+        [1, 2],
+        [2, 4],
+        [0, 3],
+        [3, 4],
+      ],
+      5,
+    ),
+  )
   expect(positions[3]?.[0]).toBe(positions[1]?.[0])
 })
 
 test('an edge that leads back does not stretch the graph', () => {
-  const chain: [number, number][] = [[0, 1], [1, 2], [2, 3]]
+  const chain: [number, number][] = [
+    [0, 1],
+    [1, 2],
+    [2, 3],
+  ]
   const { positions } = layOut(request([...chain, [3, 1]], 4))
   const gaps = [1, 2, 3].map((index) => (positions[index]?.[0] ?? 0) - (positions[index - 1]?.[0] ?? 0))
   expect(new Set(gaps.map(Math.round)).size).toBe(1)
@@ -61,7 +77,8 @@ test('what is broken into rows reaches no further than its rows, its edges inclu
 })
 
 test('no two nodes lie on each other, in small graphs, large ones and those without edges', () => {
-  const tree = (count: number) => Array.from({ length: count - 1 }, (_, index): [number, number] => [Math.floor(index / 4), index + 1])
+  const tree = (count: number) =>
+    Array.from({ length: count - 1 }, (_, index): [number, number] => [Math.floor(index / 4), index + 1])
   for (const count of [60, 900]) {
     const layout = layOut(request(tree(count), count))
     expect(overlapping(layout.positions)).toBe(0)

@@ -1,46 +1,7 @@
-import { Graph, layout as dagre } from '@dagrejs/dagre'
+import { layout as dagre, Graph } from '@dagrejs/dagre'
 
+import { type Direction, type Layout, type LayoutRequest, nodeSize } from './placement'
 import { wrapped } from './wrap'
-
-export const nodeSize = { width: 168, height: 56 }
-
-export type Direction = 'LR' | 'TB'
-
-export interface LayoutRequest {
-  readonly ids: readonly string[]
-  /** Pairs of indices into `ids`. */
-  readonly edges: readonly (readonly [number, number])[]
-  /** Left to right, top to bottom, or whichever shows larger in this space. */
-  readonly direction: Direction | 'auto'
-  readonly space: { readonly width: number; readonly height: number }
-}
-
-export interface Layout {
-  readonly direction: Direction
-  /** The top left corners, in the order of `ids`. */
-  readonly positions: readonly (readonly [number, number])[]
-  /** The bends of each edge, in the order of `edges`. */
-  readonly bends: readonly (readonly (readonly [number, number])[])[]
-  /** The whole line of those edges that do not follow their bends. */
-  readonly routes?: readonly (string | undefined)[]
-  readonly size: { readonly width: number; readonly height: number }
-}
-
-export function boundsOf({ positions, bends }: Layout): { x: number; y: number; width: number; height: number } {
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity]
-  for (const [x, y] of positions) {
-    ;[left, top] = [Math.min(left, x), Math.min(top, y)]
-    ;[right, bottom] = [Math.max(right, x + nodeSize.width), Math.max(bottom, y + nodeSize.height)]
-  }
-  // Edges that lead back run outside of the nodes.
-  for (const points of bends) {
-    for (const [x, y] of points) {
-      ;[left, top] = [Math.min(left, x), Math.min(top, y)]
-      ;[right, bottom] = [Math.max(right, x), Math.max(bottom, y)]
-    }
-  }
-  return positions.length === 0 ? { x: 0, y: 0, width: 1, height: 1 } : { x: left, y: top, width: right - left, height: bottom - top }
-}
 
 /** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
 const dagreAtMost = 400
@@ -65,7 +26,14 @@ function zoomOf({ size }: Layout, { space }: LayoutRequest): number {
 
 function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout {
   const graph = new Graph({ multigraph: true })
-  graph.setGraph({ rankdir: direction, nodesep: gap.node, ranksep: direction === 'LR' ? gap.rank : gap.rank - 8, edgesep: 14, marginx: 0, marginy: 0 })
+  graph.setGraph({
+    rankdir: direction,
+    nodesep: gap.node,
+    ranksep: direction === 'LR' ? gap.rank : gap.rank - 8,
+    edgesep: 14,
+    marginx: 0,
+    marginy: 0,
+  })
   ids.forEach((_, index) => graph.setNode(String(index), { ...nodeSize }))
   // As early as it can be, like time: dagre by itself would put what nobody waits for beside the end.
   const layers = longestPaths(ids.length, edges)
@@ -82,7 +50,9 @@ function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout 
       return [x - nodeSize.width / 2, y - nodeSize.height / 2] as const
     }),
     bends: edges.map(([from, to], index) => {
-      const { points = [] } = graph.edge(String(from), String(to), String(index)) as { points?: { x: number; y: number }[] }
+      const { points = [] } = graph.edge(String(from), String(to), String(index)) as {
+        points?: { x: number; y: number }[]
+      }
       return points.map(({ x, y }) => [x, y] as const)
     }),
     size: { width, height },
@@ -97,7 +67,9 @@ function grid({ ids, space }: LayoutRequest): Layout {
   const rows = Math.ceil(ids.length / columns)
   return {
     direction: 'LR',
-    positions: ids.map((_, index) => [(index % columns) * cell.width, Math.floor(index / columns) * cell.height] as const),
+    positions: ids.map(
+      (_, index) => [(index % columns) * cell.width, Math.floor(index / columns) * cell.height] as const,
+    ),
     bends: [],
     size: { width: columns * cell.width, height: rows * cell.height },
   }
@@ -110,12 +82,20 @@ function grid({ ids, space }: LayoutRequest): Layout {
 function layered({ ids, edges, space }: LayoutRequest, direction: Direction): Layout {
   const layerOf = longestPaths(ids.length, edges)
   const layers: number[][] = []
-  layerOf.forEach((layer, index) => (layers[layer] ??= []).push(index))
+  layerOf.forEach((layer, index) => {
+    layers[layer] ??= []
+    layers[layer].push(index)
+  })
   const into: number[][] = ids.map(() => [])
   for (const [from, to] of edges) if ((layerOf[from] ?? 0) < (layerOf[to] ?? 0)) into[to]?.push(from)
   const across = direction === 'LR' ? nodeSize.height + 18 : nodeSize.width + 18
   const along = direction === 'LR' ? nodeSize.width : nodeSize.height
-  const perColumn = columnLength(ids.length, across, along + gap.rank, direction === 'LR' ? space : { width: space.height, height: space.width })
+  const perColumn = columnLength(
+    ids.length,
+    across,
+    along + gap.rank,
+    direction === 'LR' ? space : { width: space.height, height: space.width },
+  )
   const place: number[] = []
   const positions: (readonly [number, number])[] = []
   let start = 0
@@ -138,7 +118,12 @@ function layered({ ids, edges, space }: LayoutRequest, direction: Direction): La
     start += columns * (along + 24) - 24 + gap.rank
   }
   const [length, breadth] = [start - gap.rank, most * across]
-  return { direction, positions, bends: [], size: direction === 'LR' ? { width: length, height: breadth } : { width: breadth, height: length } }
+  return {
+    direction,
+    positions,
+    bends: [],
+    size: direction === 'LR' ? { width: length, height: breadth } : { width: breadth, height: length },
+  }
 }
 
 /** How many nodes of one layer stand in one column, for a picture of about the shape of the space. */

@@ -1,4 +1,5 @@
-import { layOut, type LayoutRequest } from './layout'
+import { layOut } from './layout'
+import type { LayoutRequest } from './placement'
 
 // Apart from the page's own thread: a graph of hundreds of nodes takes long enough to be felt.
 addEventListener('message', ({ data }: MessageEvent<{ id: number; request: LayoutRequest }>) => {

@@ -3,10 +3,11 @@ import type { NodeProps } from '@xyflow/react'
 import { memo } from 'react'
 
 import { duration, millis } from '../format/time'
-import { useText, type Text } from '../i18n/text'
+import type { Text } from '../i18n/en'
+import { useText } from '../i18n/text'
+import { selectNode, useIsSelected } from '../session/selection'
 import { useMoment, useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
-import { selectNode, useIsSelected } from '../session/selection'
 import { StatusIcon } from '../status/status-icon'
 import { TickingText } from '../ui/ticking-text'
 
@@ -25,7 +26,9 @@ export const NodeCard = memo(function NodeCard({ id }: NodeProps) {
       type="button"
       className={`node-card ${status}${isSelected ? ' selected' : ''}`}
       aria-pressed={isSelected}
-      aria-label={[name, t.status[status], attempt > 1 ? t.attempt(attempt) : '', node?.error ?? ''].filter(Boolean).join(', ')}
+      aria-label={[name, t.status[status], attempt > 1 ? t.attempt(attempt) : '', node?.error ?? '']
+        .filter(Boolean)
+        .join(', ')}
       title={node?.error}
       onMouseDown={(event) => event.preventDefault()}
       onClick={() => selectNode(id, 'graph')}

@@ -1,9 +1,9 @@
 import type { NodeStatus, WorkflowSession } from '@relive/types'
 
 import { nodeStatuses } from '../status/status'
-import { lookOf, statusOfItem, type DrawnEdge, type EdgeLook } from './edges'
-import { boxAt, overlaps, type Box } from './in-view'
-import { nodeSize } from './layout'
+import { type DrawnEdge, type EdgeLook, lookOf, statusOfItem } from './edges'
+import { type Box, boxAt, overlaps } from './in-view'
+import { nodeSize } from './placement'
 import type { LaidOut } from './use-layout'
 
 /** The colours of the page, as a canvas wants them. */
@@ -60,7 +60,8 @@ export function drawOverview(context: CanvasRenderingContext2D, drawing: Drawing
   drawEdges(context, drawing, view, zoom)
   if (!drawing.withCards) return
   const { laidOut, session, palette } = drawing
-  const shownAs = drawing.selected === undefined ? undefined : (laidOut.graph.standIns.get(drawing.selected) ?? drawing.selected)
+  const shownAs =
+    drawing.selected === undefined ? undefined : (laidOut.graph.standIns.get(drawing.selected) ?? drawing.selected)
   context.lineJoin = 'round'
   context.lineCap = 'round'
   context.font = `600 19px ${palette.font}`
@@ -70,17 +71,33 @@ export function drawOverview(context: CanvasRenderingContext2D, drawing: Drawing
     if (!overlaps(box, view)) return
     const status = statusOfItem(item, session)
     drawCard(context, box, status, palette)
-    if (zoom >= namesFrom) drawName(context, box, item.kind === 'node' ? drawing.names(item.id) : `+${item.region.members.size}`, status, palette)
+    if (zoom >= namesFrom)
+      drawName(
+        context,
+        box,
+        item.kind === 'node' ? drawing.names(item.id) : `+${item.region.members.size}`,
+        status,
+        palette,
+      )
     if (item.id === shownAs) outline(context, box, palette.accent, zoom)
   })
 }
 
-function drawEdges(context: CanvasRenderingContext2D, { edges, session, palette }: Drawing, view: Box, zoom: number): void {
+function drawEdges(
+  context: CanvasRenderingContext2D,
+  { edges, session, palette }: Drawing,
+  view: Box,
+  zoom: number,
+): void {
   // One stroke for all edges of a look: a stroke costs far more than a line in it.
   const lines: Record<EdgeLook, Path2D> = { ahead: new Path2D(), taken: new Path2D(), entering: new Path2D() }
   for (const edge of edges) if (overlaps(edge.box, view)) lines[lookOf(edge, session)].addPath(edge.line)
   context.lineWidth = Math.min(3, Math.max(1.5, 0.6 / zoom))
-  const colours: Record<EdgeLook, string> = { ahead: palette.ghost, taken: palette.status.completed, entering: palette.status.running }
+  const colours: Record<EdgeLook, string> = {
+    ahead: palette.ghost,
+    taken: palette.status.completed,
+    entering: palette.status.running,
+  }
   for (const look of ['ahead', 'taken', 'entering'] as const) {
     context.strokeStyle = colours[look]
     context.globalAlpha = look === 'entering' ? 0.9 : 0.45
@@ -112,7 +129,13 @@ function drawCard(context: CanvasRenderingContext2D, [x, y]: Box, status: NodeSt
   context.restore()
 }
 
-function drawName(context: CanvasRenderingContext2D, [x, y]: Box, name: string, status: NodeStatus, palette: Palette): void {
+function drawName(
+  context: CanvasRenderingContext2D,
+  [x, y]: Box,
+  name: string,
+  status: NodeStatus,
+  palette: Palette,
+): void {
   const room = nodeSize.width - 58
   let text = name
   if (context.measureText(text).width > room) {

@@ -1,11 +1,10 @@
 import { useStoreApi } from '@xyflow/react'
 import { useEffect, useMemo, useRef } from 'react'
-
-import { nodeName } from '../journal/describe'
-import { useOpenSession } from '../session/session-context'
-import { selectedNode } from '../session/selection'
-import { shownSession } from '../session/state'
 import { onPlace } from '../app/place'
+import { nodeName } from '../journal/describe'
+import { selectedNode } from '../session/selection'
+import { useOpenSession } from '../session/session-context'
+import { shownSession } from '../session/state'
 import { drawnEdges } from './edges'
 import { drawOverview, readPalette } from './overview-drawing'
 import type { LaidOut } from './use-layout'
@@ -57,8 +56,18 @@ export function OverviewLayer({ laidOut, withCards }: { laidOut: LaidOut; withCa
       const state = store.shown()
       shown = shownSession(state)
       const names = (id: string) => nodeName(id, shown, state.graph)
-      const view = [(-x - margin) / zoom, (-y - margin) / zoom, (width + margin - x) / zoom, (height + margin - y) / zoom] as const
-      drawOverview(context, { laidOut, edges, session: shown, names, selected: selectedNode(), withCards, palette }, view, zoom)
+      const view = [
+        (-x - margin) / zoom,
+        (-y - margin) / zoom,
+        (width + margin - x) / zoom,
+        (height + margin - y) / zoom,
+      ] as const
+      drawOverview(
+        context,
+        { laidOut, edges, session: shown, names, selected: selectedNode(), withCards, palette },
+        view,
+        zoom,
+      )
       drawn = { x, y, zoom, margin }
     }
     const soon = () => {
@@ -111,5 +120,6 @@ export function OverviewLayer({ laidOut, withCards }: { laidOut: LaidOut; withCa
       if (frame !== undefined) cancelAnimationFrame(frame)
     }
   }, [laidOut, withCards, edges, flow, store])
+  // biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas takes no focus; its nodes are in the document as cards.
   return <canvas ref={canvas} className={`overview${withCards ? ' whole' : ''}`} aria-hidden="true" />
 }

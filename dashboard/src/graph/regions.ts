@@ -45,7 +45,12 @@ export function regionsOf(graph: GraphDefinition): readonly Region[] {
     if (node.type !== 'loop' || again === undefined) continue
     const ahead = reachable([again], forward, node.id)
     const behind = reachable(backward.get(node.id) ?? [], backward, node.id)
-    add({ id: `loop ${node.id}`, kind: 'loop', ownerId: node.id, members: new Set([...ahead].filter((id) => behind.has(id))) })
+    add({
+      id: `loop ${node.id}`,
+      kind: 'loop',
+      ownerId: node.id,
+      members: new Set([...ahead].filter((id) => behind.has(id))),
+    })
   }
   const onward = edges.filter(({ isBack }) => !isBack)
   const next = neighbours(graph, onward, ({ source, target }) => [source, target])
@@ -62,7 +67,11 @@ export function regionsOf(graph: GraphDefinition): readonly Region[] {
 
 type Neighbours = ReadonlyMap<string, readonly string[]>
 
-function neighbours(graph: GraphDefinition, edges: readonly Edge[], ends: (edge: Edge) => [string, string]): Neighbours {
+function neighbours(
+  graph: GraphDefinition,
+  edges: readonly Edge[],
+  ends: (edge: Edge) => [string, string],
+): Neighbours {
   const lists = new Map<string, string[]>(Object.keys(graph.nodes).map((id) => [id, []]))
   for (const edge of edges) {
     const [from, to] = ends(edge)

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react'
 
 import type { VisibleGraph } from './fold'
-import type { Direction, Layout, LayoutRequest } from './layout'
+import type { Direction, Layout, LayoutRequest } from './placement'
 
 /** A layout, with the graph it is of: the two must never be mixed. */
 export interface LaidOut {
@@ -35,6 +35,7 @@ export function useLayout(
   space: { readonly width: number; readonly height: number } | undefined,
 ): LaidOut | undefined {
   const [laidOut, setLaidOut] = useState<LaidOut>()
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a resized window does not move the nodes; `space` only chooses the direction at first.
   useEffect(() => {
     if (graph === undefined || space === undefined) return
     const index = new Map(graph.items.map(({ id }, at) => [id, at]))
@@ -48,7 +49,6 @@ export function useLayout(
     }
     const request = { ids: graph.items.map(({ id }) => id), edges, direction, space }
     return layOutAside(request, (layout) => setLaidOut({ graph: { ...graph, edges: drawn }, layout }))
-    // A resized window does not move the nodes: `space` only chooses the direction at first.
   }, [graph, direction, space === undefined])
   return laidOut
 }

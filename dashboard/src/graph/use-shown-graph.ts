@@ -16,6 +16,10 @@ export function useShownGraph(): GraphDefinition | undefined {
     if (graph !== null) return graph
     const ids = named === '' ? [] : named.split('\u0000')
     const start: NodeId = ids[0] ?? ''
-    return { name: '', startNodeId: start, nodes: Object.fromEntries(ids.map((id) => [id, { id, type: '', name: id }])) }
+    return {
+      name: '',
+      startNodeId: start,
+      nodes: Object.fromEntries(ids.map((id) => [id, { id, type: '', name: id }])),
+    }
   }, [graph, named])
 }

@@ -1,4 +1,4 @@
-import { nodeSize, type Layout, type LayoutRequest } from './layout'
+import { type Layout, type LayoutRequest, nodeSize } from './placement'
 
 /** Between two rows, where the edges from one to the next run. */
 const rowGap = 52
@@ -44,14 +44,20 @@ function planRows(columns: readonly number[], rows: number, height: number): Pla
 const turn = 18
 
 function placed(layout: Layout, edges: LayoutRequest['edges'], { starts, rowHeight, size }: Plan): Layout {
-  const rowOf = (x: number) => Math.max(0, starts.findLastIndex((start) => start <= Math.round(x)))
+  const rowOf = (x: number) =>
+    Math.max(
+      0,
+      starts.findLastIndex((start) => start <= Math.round(x)),
+    )
   const move = ([x, y]: Point, row: number): Point => [x - (starts[row] ?? 0), y + row * rowHeight]
   const positions = layout.positions.map((position) => move(position, rowOf(position[0])))
   const corners = edges.map(([from, to], index): Corners | undefined => {
     const [source, target] = [layout.positions[from], layout.positions[to]]
     if (source === undefined || target === undefined) return undefined
     const [fromRow, toRow] = [rowOf(source[0]), rowOf(target[0])]
-    return fromRow === toRow ? undefined : betweenRows(positions[from] ?? source, positions[to] ?? target, toRow * rowHeight, index)
+    return fromRow === toRow
+      ? undefined
+      : betweenRows(positions[from] ?? source, positions[to] ?? target, toRow * rowHeight, index)
   })
   const bends = layout.bends.map((points, index) => {
     // Where it would have bent in the long layout says nothing of an edge that changes rows.
@@ -73,7 +79,14 @@ function betweenRows(source: Point, target: Point, top: number, index: number): 
   // Several edges share a gap; a few pixels keep them apart.
   const gap = top - rowGap / 2 + ((index % 5) - 2) * 4
   const [right, left] = [x1 + turn, x2 - turn]
-  return [[x1, y1], [right, y1], [right, gap], [left, gap], [left, y2], [x2, y2]]
+  return [
+    [x1, y1],
+    [right, y1],
+    [right, gap],
+    [left, gap],
+    [left, y2],
+    [x2, y2],
+  ]
 }
 
 function rounded([[x1, y1], [right], [, gap], [left], , [x2, y2]]: Corners): string {

@@ -46,7 +46,16 @@ export const en = {
   workflow: 'Workflow',
   statusFilter: 'Status',
   clearFilters: 'Clear filters',
-  columns: { name: 'Run', status: 'Status', group: 'Group', progress: 'Progress', created: 'Created', duration: 'Duration', tokens: 'Tokens', cost: 'Cost' },
+  columns: {
+    name: 'Run',
+    status: 'Status',
+    group: 'Group',
+    progress: 'Progress',
+    created: 'Created',
+    duration: 'Duration',
+    tokens: 'Tokens',
+    cost: 'Cost',
+  },
   shownSessions: (count: number, more: boolean) => `${plural(count, 'session')}${more ? ' and more' : ''}`,
   noSessions: 'No runs yet',
   noSessionsHint: 'Start one here, or report one from your own program: it appears at once.',
@@ -227,3 +236,6 @@ export const en = {
   contextChanges: 'Context',
   absent: 'absent',
 }
+
+/** Every word the pages show. A translation that lacks one does not compile. */
+export type Text = typeof en

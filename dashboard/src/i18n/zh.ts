@@ -1,4 +1,4 @@
-import type { Text } from './text'
+import type { Text } from './en'
 
 export const zh: Text = {
   locale: 'zh-CN',
@@ -42,7 +42,16 @@ export const zh: Text = {
   workflow: '工作流',
   statusFilter: '状态',
   clearFilters: '清除筛选',
-  columns: { name: '运行', status: '状态', group: '分组', progress: '进度', created: '创建时间', duration: '时长', tokens: '令牌', cost: '费用' },
+  columns: {
+    name: '运行',
+    status: '状态',
+    group: '分组',
+    progress: '进度',
+    created: '创建时间',
+    duration: '时长',
+    tokens: '令牌',
+    cost: '费用',
+  },
   shownSessions: (count, more) => `${count} 个会话${more ? ',还有更多' : ''}`,
   noSessions: '还没有运行',
   noSessionsHint: '在这里启动一个，或由你的程序上报：它会立即出现。',

@@ -1,7 +1,7 @@
 import type { Event, GraphDefinition, NodeStatus, SessionStatus, WorkflowSession } from '@relive/types'
 
 import { count } from '../format/number'
-import type { Text } from '../i18n/text'
+import type { Text } from '../i18n/en'
 
 /** An event in a few words. */
 export interface Description {
@@ -19,10 +19,19 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
     subject: t.event.run,
     text: detail === undefined || detail === '' ? text : `${text}: ${detail}`,
   })
-  const ofNode = (nodeId: string, text: string, status?: NodeStatus): Description => ({ nodeId, status, subject: names(nodeId), text })
+  const ofNode = (nodeId: string, text: string, status?: NodeStatus): Description => ({
+    nodeId,
+    status,
+    subject: names(nodeId),
+    text,
+  })
   switch (event.type) {
     case 'created':
-      return ofRun('pending', t.event.created, event.forked === undefined ? undefined : t.forkedFrom(event.forked.revision))
+      return ofRun(
+        'pending',
+        t.event.created,
+        event.forked === undefined ? undefined : t.forkedFrom(event.forked.revision),
+      )
     case 'started':
       return ofRun('running', t.event.started)
     case 'paused':
@@ -47,7 +56,10 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
     case 'usageRecorded':
       return ofNode(event.nodeId, t.event.usage(count(event.inputTokens + event.outputTokens)))
     case 'contextSet':
-      return { ...ofRun('running', event.value === null ? t.event.contextRemoved(event.key) : t.event.contextSet(event.key)), status: undefined }
+      return {
+        ...ofRun('running', event.value === null ? t.event.contextRemoved(event.key) : t.event.contextSet(event.key)),
+        status: undefined,
+      }
     case 'proposalSet':
       return { ...ofRun('running', t.event.proposalSet), status: undefined }
     case 'signalled':
@@ -62,6 +74,10 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
   }
 }
 
-export function nodeName(nodeId: string, session: WorkflowSession | undefined, graph: GraphDefinition | null | undefined): string {
+export function nodeName(
+  nodeId: string,
+  session: WorkflowSession | undefined,
+  graph: GraphDefinition | null | undefined,
+): string {
   return session?.nodes[nodeId]?.name ?? graph?.nodes[nodeId]?.name ?? nodeId
 }

@@ -3,8 +3,8 @@ import { useEffect, useMemo, useReducer, useRef } from 'react'
 
 import { millis, position } from '../format/time'
 import { useText } from '../i18n/text'
-import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { useSelectedNode } from '../session/selection'
+import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { StatusIcon } from '../status/status-icon'
 import { describe, nodeName } from './describe'
 import { leftOutBefore } from './listed'
@@ -28,21 +28,35 @@ export function JournalPanel() {
   const before = leftOutBefore(last, current)
   const scroller = useRef<HTMLDivElement>(null)
   const isFollowing = useRef(true)
-  const list = useVirtualizer({ count: last - before, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 })
+  const list = useVirtualizer({
+    count: last - before,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    overscan: 12,
+  })
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only another moment scrolls there; what happens meanwhile in a run that goes on does not.
   useEffect(() => {
     if (current !== undefined) list.scrollToIndex(current - before - 1, { align: 'auto' })
-    // Only another moment scrolls there; what happens meanwhile in a run that goes on does not.
   }, [before, current])
   useEffect(() => {
     // Set, not looked up: asking where the end is would lay the page out at every event.
-    if (current === undefined && isFollowing.current && scroller.current !== null) scroller.current.scrollTop = (last - before) * rowHeight
+    if (current === undefined && isFollowing.current && scroller.current !== null)
+      scroller.current.scrollTop = (last - before) * rowHeight
   }, [last, before, current])
   const onScroll = () => {
     const element = scroller.current
-    if (element !== null) isFollowing.current = element.scrollHeight - element.scrollTop - element.clientHeight < followWithin
+    if (element !== null)
+      isFollowing.current = element.scrollHeight - element.scrollTop - element.clientHeight < followWithin
   }
   return (
-    <div ref={scroller} className="journal scroll" onScroll={onScroll} tabIndex={0} role="region" aria-label={t.journal}>
+    <div
+      ref={scroller}
+      className="journal scroll"
+      onScroll={onScroll}
+      tabIndex={0}
+      role="region"
+      aria-label={t.journal}
+    >
       <ol className="virtual" style={{ height: list.getTotalSize() }} start={before + 1}>
         {list.getVirtualItems().map(({ index, start: top }) => {
           const revision = before + index + 1
@@ -58,7 +72,9 @@ export function JournalPanel() {
                 onClick={() => player.seek({ revision })}
               >
                 <span className="journal-revision">{revision}</span>
-                <span className="journal-time">{recorded === undefined ? '' : position(millis(recorded.at) - start)}</span>
+                <span className="journal-time">
+                  {recorded === undefined ? '' : position(millis(recorded.at) - start)}
+                </span>
                 {said?.status === undefined ? <span className="journal-dot" /> : <StatusIcon status={said.status} />}
                 <span className="journal-text">
                   <b>{said?.subject}</b> {said?.text}

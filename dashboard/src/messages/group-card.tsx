@@ -3,7 +3,8 @@ import { memo, useState } from 'react'
 
 import { count } from '../format/number'
 import { millis, position } from '../format/time'
-import { useText, type Text } from '../i18n/text'
+import type { Text } from '../i18n/en'
+import { useText } from '../i18n/text'
 import { useSession } from '../session/session-context'
 import { StatusIcon } from '../status/status-icon'
 import { Icon } from '../ui/icon'
@@ -24,7 +25,9 @@ export function GroupCard({ group, isSelected, onSelect }: GroupCardProps) {
   const first = group.messages[0]
   const facts = [
     group.attempt > 1 ? `×${group.attempt}` : '',
-    first !== undefined && start !== undefined && !first.isStreaming ? position(millis(first.createdAt) - millis(start)) : '',
+    first !== undefined && start !== undefined && !first.isStreaming
+      ? position(millis(first.createdAt) - millis(start))
+      : '',
     isWriting ? t.writing : tokens > 0 ? `${count(tokens)} ${t.tokens}` : '',
   ]
   return (
@@ -48,7 +51,15 @@ export function GroupCard({ group, isSelected, onSelect }: GroupCardProps) {
   )
 }
 
-const MessageBody = memo(function MessageBody({ message, nodeName, t }: { message: Message; nodeName: string; t: Text }) {
+const MessageBody = memo(function MessageBody({
+  message,
+  nodeName,
+  t,
+}: {
+  message: Message
+  nodeName: string
+  t: Text
+}) {
   if (message.isThinking) return <Thinking message={message} t={t} />
   const speaker = message.role === 'user' ? t.you : message.role === 'system' ? t.system : message.agentName
   return (
@@ -67,7 +78,13 @@ function Thinking({ message, t }: { message: Message; t: Text }) {
   const [isOpen, setOpen] = useState(false)
   const shown = isOpen ? message.content : (message.content.trimEnd().split('\n').at(-1) ?? '')
   return (
-    <button type="button" className={`thinking${isOpen ? ' open' : ''}`} aria-expanded={isOpen} aria-label={`${t.thinking}: ${shown.slice(0, 200)}`} onClick={() => setOpen(!isOpen)}>
+    <button
+      type="button"
+      className={`thinking${isOpen ? ' open' : ''}`}
+      aria-expanded={isOpen}
+      aria-label={`${t.thinking}: ${shown.slice(0, 200)}`}
+      onClick={() => setOpen(!isOpen)}
+    >
       <span className="thinking-label">
         <Icon name="chevron" />
         {t.thinking}

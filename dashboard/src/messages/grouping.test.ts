@@ -8,12 +8,25 @@ const at = (second: number) => Date.UTC(2026, 0, 1, 0, 0, second)
 
 function message(id: string, nodeId: string, second: number): Message {
   const createdAt = new Date(at(second)).toISOString()
-  return { id, sessionId: 's', nodeId, role: 'agent', content: id, isThinking: false, isStreaming: false, tokenCount: 1, createdAt }
+  return {
+    id,
+    sessionId: 's',
+    nodeId,
+    role: 'agent',
+    content: id,
+    isThinking: false,
+    isStreaming: false,
+    tokenCount: 1,
+    createdAt,
+  }
 }
 
-const bar = (attempt: number, from: number) => ({ from: at(from), to: undefined, attempt, during: 'running', status: 'running', revision: 1 }) as const
+const bar = (attempt: number, from: number) =>
+  ({ from: at(from), to: undefined, attempt, during: 'running', status: 'running', revision: 1 }) as const
 const lanes: Lanes = new Map([['pro', { id: 'pro', bars: [bar(1, 0), bar(2, 10)] }]])
-const session = { nodes: { pro: { id: 'pro', name: 'Affirmative', type: 'agent', status: 'completed' } } } as unknown as WorkflowSession
+const session = {
+  nodes: { pro: { id: 'pro', name: 'Affirmative', type: 'agent', status: 'completed' } },
+} as unknown as WorkflowSession
 const graph: GraphDefinition = {
   name: 'g',
   startNodeId: 'start',
@@ -28,7 +41,10 @@ const graph: GraphDefinition = {
 const context = { session, graph, lanes, parallel: parallelNodes(graph) }
 
 test('what nodes say at the same time is put together by node', () => {
-  const groups = groupMessages([message('p1', 'pro', 1), message('c1', 'con', 2), message('p2', 'pro', 3), message('c2', 'con', 4)], context)
+  const groups = groupMessages(
+    [message('p1', 'pro', 1), message('c1', 'con', 2), message('p2', 'pro', 3), message('c2', 'con', 4)],
+    context,
+  )
   expect(groups.map(({ nodeName, messages }) => [nodeName, messages.map(({ id }) => id)])).toEqual([
     ['Affirmative', ['p1', 'p2']],
     ['Negative', ['c1', 'c2']],
@@ -46,7 +62,11 @@ test('a new attempt begins a new group', () => {
 })
 
 test('a node nobody knows is shown by its id', () => {
-  expect(groupMessages([message('x', 'stranger', 1)], context)[0]).toMatchObject({ nodeName: 'stranger', status: 'pending', isParallel: false })
+  expect(groupMessages([message('x', 'stranger', 1)], context)[0]).toMatchObject({
+    nodeName: 'stranger',
+    status: 'pending',
+    isParallel: false,
+  })
 })
 
 test('the two ways out of a loop are not parallel', () => {

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import {
   asking,
   detached,
+  type MessageBook,
   messagesAtMost,
   noMessages,
   saidBy,
@@ -14,13 +15,23 @@ import {
   withoutStreams,
   withStored,
   withTokens,
-  type MessageBook,
 } from './message-book'
 
 const time = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
 
 function message(id: string, second: number, more: Partial<Message> = {}): Message {
-  return { id, sessionId: 's', nodeId: 'n', role: 'agent', content: id, isThinking: false, isStreaming: false, tokenCount: 1, createdAt: time(second), ...more }
+  return {
+    id,
+    sessionId: 's',
+    nodeId: 'n',
+    role: 'agent',
+    content: id,
+    isThinking: false,
+    isStreaming: false,
+    tokenCount: 1,
+    createdAt: time(second),
+    ...more,
+  }
 }
 
 function token(messageId: string, text: string): TokenFrame {
@@ -70,7 +81,8 @@ test('what had been said by a moment', () => {
 })
 
 const run = (messages: readonly Message[], isEnd = false) => ({ messages, isEnd })
-const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => message(`m${from + index}`, from + index))
+const range = (from: number, to: number) =>
+  Array.from({ length: to - from }, (_, index) => message(`m${from + index}`, from + index))
 const ids = ({ stored }: MessageBook) => stored.map(({ id }) => id)
 const firstOf = ({ stored }: MessageBook) => stored[0] ?? message('none', 0)
 const lastOf = ({ stored }: MessageBook) => stored.at(-1) ?? message('none', 0)
@@ -86,7 +98,11 @@ test('what is said while the newest are read is neither lost nor doubled', () =>
 
 test('older messages go before those held, also those of the same millisecond', () => {
   const held = withNewest(noMessages, run([message('d', 3), message('e', 3)]))
-  const book = withEarlier(asking(held), firstOf(held), run([message('a', 1), message('b', 3), message('c', 3), message('d', 3)], true))
+  const book = withEarlier(
+    asking(held),
+    firstOf(held),
+    run([message('a', 1), message('b', 3), message('c', 3), message('d', 3)], true),
+  )
   expect(ids(book)).toEqual(['a', 'b', 'c', 'd', 'e'])
   expect(book.hasEarlier).toBe(false)
 })
@@ -94,7 +110,11 @@ test('older messages go before those held, also those of the same millisecond', 
 test('reading far back lets the newest go, and from then on nothing is added across the gap', () => {
   const full = withNewest(noMessages, run(range(1000, 1000 + messagesAtMost)))
   const book = withEarlier(asking(detached(full)), firstOf(full), run(range(0, 1001), true))
-  expect([book.stored.length, firstOf(book).id, lastOf(book).id]).toEqual([messagesAtMost, 'm0', `m${messagesAtMost - 1}`])
+  expect([book.stored.length, firstOf(book).id, lastOf(book).id]).toEqual([
+    messagesAtMost,
+    'm0',
+    `m${messagesAtMost - 1}`,
+  ])
   expect(book).toMatchObject({ hasEarlier: false, hasLater: true })
   expect(withStored(book, range(7000, 7002))).toBe(book)
   // Coming back: the newest, with what was said since they were asked for.

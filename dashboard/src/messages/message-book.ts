@@ -28,14 +28,21 @@ const streamsAtMost = 64
 /** Characters of a message being written that are shown; the stored one comes whole. */
 const streamLength = 1_048_576
 
-export const noMessages: MessageBook = { stored: [], streaming: new Map(), hasEarlier: false, hasLater: false, arriving: undefined }
+export const noMessages: MessageBook = {
+  stored: [],
+  streaming: new Map(),
+  hasEarlier: false,
+  hasLater: false,
+  arriving: undefined,
+}
 
 /** Adds what was said just now, each message once. Beyond the bound the oldest are let go. */
 export function withStored(book: MessageBook, messages: readonly Message[]): MessageBook {
   if (messages.length === 0) return book
   const streaming = without(book.streaming, messages)
   const arriving = book.arriving === undefined ? undefined : [...book.arriving, ...messages].slice(-messagesAtMost)
-  if (book.hasLater) return streaming === book.streaming && arriving === undefined ? book : { ...book, streaming, arriving }
+  if (book.hasLater)
+    return streaming === book.streaming && arriving === undefined ? book : { ...book, streaming, arriving }
   const stored = joined(book.stored, messages)
   if (stored === book.stored && streaming === book.streaming && arriving === undefined) return book
   return keepNewest({ ...book, stored, streaming, arriving })
@@ -59,7 +66,13 @@ export function detached(book: MessageBook): MessageBook {
 /** The newest, with what has been said since they were asked for. */
 export function withNewest(book: MessageBook, newest: MessageRun): MessageBook {
   const since = book.hasLater ? (book.arriving ?? []) : book.stored
-  return keepNewest({ ...book, stored: joined(newest.messages, since), hasEarlier: !newest.isEnd, hasLater: false, arriving: undefined })
+  return keepNewest({
+    ...book,
+    stored: joined(newest.messages, since),
+    hasEarlier: !newest.isEnd,
+    hasLater: false,
+    arriving: undefined,
+  })
 }
 
 /** What was said up to `first`, the oldest held. Beyond the bound the newest are let go. */

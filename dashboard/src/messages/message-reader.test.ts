@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { initialState, type SessionState } from '../session/state'
 import { FrameStore } from '../store/frame-store'
 import { messagesAtMost, noMessages, saidBy, withStored } from './message-book'
-import { MessageReader, nextRead, pageSize, type MessageQuery } from './message-reader'
+import { type MessageQuery, MessageReader, nextRead, pageSize } from './message-reader'
 
 const start = Date.UTC(2026, 0, 1)
 
@@ -12,13 +12,25 @@ const start = Date.UTC(2026, 0, 1)
 function said(count: number, atOnce = 1): Message[] {
   return Array.from({ length: count }, (_, index) => {
     const createdAt = new Date(start + Math.floor(index / atOnce) * 10).toISOString()
-    return { id: `m${index}`, sessionId: 's', nodeId: 'n', role: 'agent', content: '', isThinking: false, isStreaming: false, tokenCount: 1, createdAt }
+    return {
+      id: `m${index}`,
+      sessionId: 's',
+      nodeId: 'n',
+      role: 'agent',
+      content: '',
+      isThinking: false,
+      isStreaming: false,
+      tokenCount: 1,
+      createdAt,
+    }
   })
 }
 
 /** A page as the server cuts it; its cursors are ids. */
 function pageOf(messages: readonly Message[], { order, limit, since, until, after }: MessageQuery): MessagePage {
-  let found = messages.filter(({ createdAt }) => (since === undefined || createdAt >= since) && (until === undefined || createdAt <= until))
+  let found = messages.filter(
+    ({ createdAt }) => (since === undefined || createdAt >= since) && (until === undefined || createdAt <= until),
+  )
   if (order === 'desc') found = found.reverse()
   if (after !== undefined) found = found.slice(found.findIndex(({ id }) => id === after) + 1)
   const last = found[limit - 1]
@@ -54,7 +66,12 @@ function opened(messages: Message[]) {
     },
     look: (moment: number | undefined) => {
       const state = { at: new Date(moment ?? 0).toISOString() } as ReplayState
-      store.update({ replay: moment === undefined ? undefined : { session: undefined, state, receivedAt: 0, target: undefined, isSeeking: false, isConnected: true } })
+      store.update({
+        replay:
+          moment === undefined
+            ? undefined
+            : { session: undefined, state, receivedAt: 0, target: undefined, isSeeking: false, isConnected: true },
+      })
     },
     shown: (moment: number) => saidBy(store.latest.book.stored, moment).map(({ id }) => id),
     ids: () => store.latest.book.stored.map(({ id }) => id),

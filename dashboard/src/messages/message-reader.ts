@@ -5,14 +5,14 @@ import type { FrameStore } from '../store/frame-store'
 import {
   asking,
   detached,
+  type MessageBook,
+  type MessageRun,
   messagesAtMost,
   notAsking,
   withAround,
   withEarlier,
   withLater,
   withNewest,
-  type MessageBook,
-  type MessageRun,
 } from './message-book'
 
 /** Messages on a page. */

@@ -2,11 +2,11 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react'
 
 import { useText } from '../i18n/text'
-import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
+import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
-import { groupMessages, parallelNodes } from './grouping'
 import { GroupCard } from './group-card'
+import { groupMessages, parallelNodes } from './grouping'
 import { useHeldPlace } from './use-held-place'
 import { useShownMessages } from './use-shown-messages'
 
@@ -74,17 +74,18 @@ export function MessagesPanel() {
     setAway(!isFollowing.current)
     place.note()
   }
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; what is said meanwhile does not.
   useEffect(() => {
     if (selected === undefined || selectedFrom() === 'messages') return
     const index = groups.findLastIndex(({ nodeId }) => nodeId === selected)
     if (index < 0) return
     isFollowing.current = index === groups.length - 1
     list.scrollToIndex(index, { align: 'center' })
-    // Only a new choice scrolls; what is said meanwhile does not.
   }, [selected])
 
   const onlyName = only === undefined ? undefined : (session?.nodes[only]?.name ?? graph?.nodes[only]?.name ?? only)
-  const selectedName = selected === undefined ? undefined : (session?.nodes[selected]?.name ?? graph?.nodes[selected]?.name ?? selected)
+  const selectedName =
+    selected === undefined ? undefined : (session?.nodes[selected]?.name ?? graph?.nodes[selected]?.name ?? selected)
   return (
     <div className="messages-panel">
       {(onlyName !== undefined || selectedName !== undefined) && (
@@ -102,11 +103,24 @@ export function MessagesPanel() {
           )}
         </div>
       )}
-      <div ref={scroller} className="messages" onScrollCapture={onScroll} role="log" aria-label={t.messages} aria-live="off" tabIndex={0}>
+      <div
+        ref={scroller}
+        className="messages"
+        onScrollCapture={onScroll}
+        role="log"
+        aria-label={t.messages}
+        aria-live="off"
+        tabIndex={0}
+      >
         {groups.length === 0 && <p className="empty">{isReading || hasEarlier ? t.readingMessages : t.noMessages}</p>}
         <div className="virtual" style={{ height: total }}>
           {hasEarlier && groups.length > 0 && (
-            <button type="button" className="pill beyond" aria-disabled={isReading} onClick={() => isReading || reader.readEarlier()}>
+            <button
+              type="button"
+              className="pill beyond"
+              aria-disabled={isReading}
+              onClick={() => isReading || reader.readEarlier()}
+            >
               ↑ {isReading ? t.readingMessages : t.earlierMessages}
             </button>
           )}
@@ -114,13 +128,28 @@ export function MessagesPanel() {
             const group = groups[index]
             if (group === undefined) return null
             return (
-              <div key={key} ref={list.measureElement} data-index={index} className="virtual-row" style={{ transform: `translateY(${start}px)` }}>
-                <GroupCard group={group} isSelected={group.nodeId === selected} onSelect={() => selectNode(group.nodeId, 'messages')} />
+              <div
+                key={key}
+                ref={list.measureElement}
+                data-index={index}
+                className="virtual-row"
+                style={{ transform: `translateY(${start}px)` }}
+              >
+                <GroupCard
+                  group={group}
+                  isSelected={group.nodeId === selected}
+                  onSelect={() => selectNode(group.nodeId, 'messages')}
+                />
               </div>
             )
           })}
           {hasLater && (
-            <button type="button" className="pill beyond last" aria-disabled={isReading} onClick={() => isReading || reader.readLater()}>
+            <button
+              type="button"
+              className="pill beyond last"
+              aria-disabled={isReading}
+              onClick={() => isReading || reader.readLater()}
+            >
               ↓ {isReading ? t.readingMessages : t.laterMessages}
             </button>
           )}

@@ -1,5 +1,5 @@
 import type { Virtualizer } from '@tanstack/react-virtual'
-import { useLayoutEffect, useRef, type RefObject } from 'react'
+import { type RefObject, useLayoutEffect, useRef } from 'react'
 
 import type { AttemptGroup } from './grouping'
 
@@ -38,6 +38,7 @@ export function useHeldPlace(
       toEnd: item.end - element.scrollTop,
     }
   }
+  // biome-ignore lint/correctness/useExhaustiveDependencies: changes of the list's height are those of what is in it.
   useLayoutEffect(() => {
     const element = scroller.current
     const held = place.current
@@ -60,7 +61,6 @@ export function useHeldPlace(
     if (Math.abs(element.scrollTop - top) < 1) return
     element.scrollTop = top
     note()
-    // Changes of the list's height are those of what is in it.
   }, [groups, list.getTotalSize()])
   return {
     note: () => {

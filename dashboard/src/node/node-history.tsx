@@ -17,7 +17,10 @@ export function NodeHistory({ nodeId }: { nodeId: string }) {
   // Drawn again when the moment is moved, to leave out what lies ahead of it.
   useSession((state) => state.replay?.state?.revision)
   const now = moment()
-  const bars = (lane?.bars ?? []).filter(({ from }) => from <= now + 1).slice(-shownAtMost).reverse()
+  const bars = (lane?.bars ?? [])
+    .filter(({ from }) => from <= now + 1)
+    .slice(-shownAtMost)
+    .reverse()
   if (bars.length === 0 || start === undefined) return <p className="faint">{t.none}</p>
   return (
     <ol className="history num">
@@ -26,7 +29,10 @@ export function NodeHistory({ nodeId }: { nodeId: string }) {
         const status = isOpen ? bar.during : bar.status
         return (
           <li key={`${bar.from} ${bar.attempt} ${bar.during}`}>
-            <button type="button" onClick={() => player.seek(bar.revision === undefined ? { at: bar.from } : { revision: bar.revision })}>
+            <button
+              type="button"
+              onClick={() => player.seek(bar.revision === undefined ? { at: bar.from } : { revision: bar.revision })}
+            >
               <StatusIcon status={status} />
               <span>{t.status[status]}</span>
               <span className="faint">{bar.attempt > 1 ? `×${bar.attempt}` : ''}</span>

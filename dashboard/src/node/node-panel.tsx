@@ -5,8 +5,8 @@ import { ValueView } from '../context/value-view'
 import { cost, count } from '../format/number'
 import { duration, millis, position } from '../format/time'
 import { useText } from '../i18n/text'
-import { useMoment, useSession } from '../session/session-context'
 import { selectNode, useSelectedNode } from '../session/selection'
+import { useMoment, useSession } from '../session/session-context'
 import { SignalForm } from '../session/signal-form'
 import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
@@ -36,7 +36,8 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
   const isLive = useSession((state) => state.replay === undefined)
   const runStatus = useSession((state) => state.live?.status)
   const output = useOutput(nodeId)
-  const takesSignals = isLive && (status === 'running' || status === 'suspended') && (runStatus === 'running' || runStatus === 'paused')
+  const takesSignals =
+    isLive && (status === 'running' || status === 'suspended') && (runStatus === 'running' || runStatus === 'paused')
   return (
     <div className="node-panel scroll" tabIndex={0} role="region" aria-label={node?.name ?? planned?.name ?? nodeId}>
       <header className="node-title">
@@ -96,7 +97,9 @@ function Facts({ nodeId, node, planned }: NodeDetailsProps) {
           <TickingText text={() => duration((to ?? moment()) - from)} />
         </Fact>
       )}
-      {node?.status === 'running' && node.progress !== undefined && <Fact name={t.progress}>{Math.round(node.progress * 100)} %</Fact>}
+      {node?.status === 'running' && node.progress !== undefined && (
+        <Fact name={t.progress}>{Math.round(node.progress * 100)} %</Fact>
+      )}
       {node?.tokenUsage !== undefined && (
         <>
           <Fact name={t.inputTokens}>{count(node.tokenUsage.inputTokens)}</Fact>

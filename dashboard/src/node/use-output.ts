@@ -34,6 +34,12 @@ export function useOutput(nodeId: string): unknown {
 }
 
 /** At a revision, or now. */
-async function outputAt(id: string, nodeId: string, revision: number | undefined, signal: AbortSignal): Promise<unknown> {
-  return (await get<NodeDetail>(`/sessions/${id}/nodes/${encodeURIComponent(nodeId)}${query({ revision })}`, signal)).output
+async function outputAt(
+  id: string,
+  nodeId: string,
+  revision: number | undefined,
+  signal: AbortSignal,
+): Promise<unknown> {
+  return (await get<NodeDetail>(`/sessions/${id}/nodes/${encodeURIComponent(nodeId)}${query({ revision })}`, signal))
+    .output
 }

@@ -5,10 +5,32 @@ import { marksOf } from './marks'
 
 const domain = { start: 0, end: 1000 }
 const lanesOf = (...bars: Partial<Bar>[]): Lanes =>
-  new Map([['a', { id: 'a', bars: bars.map((bar) => ({ from: 0, to: undefined, attempt: 1, during: 'running', status: 'completed', revision: 1, ...bar }) as Bar) }]])
+  new Map([
+    [
+      'a',
+      {
+        id: 'a',
+        bars: bars.map(
+          (bar) =>
+            ({
+              from: 0,
+              to: undefined,
+              attempt: 1,
+              during: 'running',
+              status: 'completed',
+              revision: 1,
+              ...bar,
+            }) as Bar,
+        ),
+      },
+    ],
+  ])
 
 test('changes, errors and reviews each have their mark', () => {
-  const marks = marksOf(lanesOf({ from: 100, to: 300, status: 'failed' }, { from: 500, during: 'suspended', status: 'suspended' }), domain)
+  const marks = marksOf(
+    lanesOf({ from: 100, to: 300, status: 'failed' }, { from: 500, during: 'suspended', status: 'suspended' }),
+    domain,
+  )
   expect(marks).toEqual([
     { kind: 'change', at: 0.1 },
     { kind: 'review', at: 0.5 },

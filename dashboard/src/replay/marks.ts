@@ -1,4 +1,4 @@
-import { fraction, type Domain } from '../timeline/domain'
+import { type Domain, fraction } from '../timeline/domain'
 import type { Lanes } from '../timeline/lanes'
 
 export type MarkKind = 'change' | 'review' | 'error'

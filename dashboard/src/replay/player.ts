@@ -1,7 +1,7 @@
 import type { ReliveError, Replay, ReplayOptions, ReplayState } from '@relive/types'
 
 import { client } from '../app/client'
-import type { SessionState, Pace, ReplayView } from '../session/state'
+import type { Pace, ReplayView, SessionState } from '../session/state'
 import type { FrameStore } from '../store/frame-store'
 
 export const speeds = [0.5, 1, 4, 20, 100] as const
@@ -101,8 +101,17 @@ export class Player {
     this.close()
     const { speed, skipIdle } = this.#store.latest.pace
     // Until it has said where it stands, what else is asked for waits.
-    this.#store.update({ replay: { session, state: undefined, receivedAt: 0, target: undefined, isSeeking: true, isConnected: false } })
-    const options: ReplayOptions = { mode: 'delta', minIntervalMs, speed, paused, ...(at !== undefined && { at }), ...(skipIdle && { skipIdleMs }) }
+    this.#store.update({
+      replay: { session, state: undefined, receivedAt: 0, target: undefined, isSeeking: true, isConnected: false },
+    })
+    const options: ReplayOptions = {
+      mode: 'delta',
+      minIntervalMs,
+      speed,
+      paused,
+      ...(at !== undefined && { at }),
+      ...(skipIdle && { skipIdleMs }),
+    }
     this.#replay = client.replay(this.#store.latest.id, options, {
       onSession: (shown) => this.#change({ session: shown }),
       onState: (state) => this.#stands(state),
@@ -127,7 +136,11 @@ export class Player {
     const next = this.#nextSeek
     this.#nextSeek = undefined
     if (next !== undefined) this.#send(next)
-    this.#change({ state, receivedAt: performance.now(), ...(next === undefined && { target: undefined, isSeeking: false }) })
+    this.#change({
+      state,
+      receivedAt: performance.now(),
+      ...(next === undefined && { target: undefined, isSeeking: false }),
+    })
   }
 
   #send(target: Target): void {
@@ -141,7 +154,9 @@ export class Player {
   }
 
   #change(change: Partial<ReplayView>): void {
-    this.#store.update((state) => (state.replay === undefined ? state : { ...state, replay: { ...state.replay, ...change } }))
+    this.#store.update((state) =>
+      state.replay === undefined ? state : { ...state, replay: { ...state.replay, ...change } },
+    )
   }
 
   #setPace(change: Partial<Pace>): void {

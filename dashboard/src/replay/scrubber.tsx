@@ -1,4 +1,4 @@
-import { useMemo, useRef, useState, type KeyboardEvent, type PointerEvent } from 'react'
+import { type KeyboardEvent, type PointerEvent, useMemo, useRef, useState } from 'react'
 
 import { millis, position } from '../format/time'
 import { useText } from '../i18n/text'
@@ -70,13 +70,23 @@ export function Scrubber() {
           <i
             key={from}
             className="scrubber-idle"
-            style={{ left: `${fraction(domain, millis(from)) * 100}%`, width: `${(fraction(domain, millis(to)) - fraction(domain, millis(from))) * 100}%` }}
+            style={{
+              left: `${fraction(domain, millis(from)) * 100}%`,
+              width: `${(fraction(domain, millis(to)) - fraction(domain, millis(from))) * 100}%`,
+            }}
           />
         ))}
       </span>
       <svg className="scrubber-marks" aria-hidden="true">
         {marks.map(({ kind, at }) => (
-          <line key={`${kind} ${at}`} className={kind} x1={`${at * 100}%`} x2={`${at * 100}%`} y1={kind === 'change' ? 5 : 1} y2={kind === 'change' ? 13 : 17} />
+          <line
+            key={`${kind} ${at}`}
+            className={kind}
+            x1={`${at * 100}%`}
+            x2={`${at * 100}%`}
+            y1={kind === 'change' ? 5 : 1}
+            y2={kind === 'change' ? 13 : 17}
+          />
         ))}
       </svg>
       <b className="scrubber-thumb" />

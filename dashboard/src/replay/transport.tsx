@@ -31,19 +31,44 @@ export function Transport() {
   return (
     <div className="transport" role="group" aria-label={t.replayed}>
       <span className="transport-buttons">
-        <button type="button" className="round" aria-label={t.stepBack} title={`${t.stepBack} (←)`} onClick={() => player.step(-1)}>
+        <button
+          type="button"
+          className="round"
+          aria-label={t.stepBack}
+          title={`${t.stepBack} (←)`}
+          onClick={() => player.step(-1)}
+        >
           <Icon name="stepBack" />
         </button>
-        <button type="button" className="round play" aria-label={isPlaying ? t.pauseReplay : t.play} title={t.keys} onClick={() => player.togglePlay()}>
+        <button
+          type="button"
+          className="round play"
+          aria-label={isPlaying ? t.pauseReplay : t.play}
+          title={t.keys}
+          onClick={() => player.togglePlay()}
+        >
           <Icon name={isPlaying ? 'pause' : 'play'} />
         </button>
-        <button type="button" className="round" aria-label={t.stepForward} title={`${t.stepForward} (→)`} disabled={!isReplay} onClick={() => player.step(1)}>
+        <button
+          type="button"
+          className="round"
+          aria-label={t.stepForward}
+          title={`${t.stepForward} (→)`}
+          disabled={!isReplay}
+          onClick={() => player.step(1)}
+        >
           <Icon name="stepForward" />
         </button>
       </span>
       <span className="segments num" role="radiogroup" aria-label={t.speed}>
         {speeds.map((speed) => (
-          <button key={speed} type="button" role="radio" aria-checked={speed === pace.speed} onClick={() => player.setSpeed(speed)}>
+          <button
+            key={speed}
+            type="button"
+            role="radio"
+            aria-checked={speed === pace.speed}
+            onClick={() => player.setSpeed(speed)}
+          >
             {speed}×
           </button>
         ))}
@@ -80,11 +105,20 @@ export function Transport() {
         <Icon name="compare" />
         <span>{t.compareHere}</span>
       </button>
-      <button type="button" className="worded" aria-label={t.fork} title={t.fork} disabled={!isKnown} onClick={() => setForkAt(revisionNow())}>
+      <button
+        type="button"
+        className="worded"
+        aria-label={t.fork}
+        title={t.fork}
+        disabled={!isKnown}
+        onClick={() => setForkAt(revisionNow())}
+      >
         <Icon name="fork" />
         <span>{t.fork}</span>
       </button>
-      {forkAt !== undefined && <ForkDialog sessionId={store.shown().id} revision={forkAt} onClose={() => setForkAt(undefined)} />}
+      {forkAt !== undefined && (
+        <ForkDialog sessionId={store.shown().id} revision={forkAt} onClose={() => setForkAt(undefined)} />
+      )}
     </div>
   )
 }

@@ -1,8 +1,8 @@
 import {
-  ReliveError,
   type EventPage,
   type Message,
   type MessagePage,
+  ReliveError,
   type Subscription,
   type TokenFrame,
   type UsageReport,
@@ -43,7 +43,9 @@ export class LiveFeed {
     this.#id = id
     this.store = new FrameStore(initialState(id))
     this.messages = new MessageReader(this.store, async (asked) => {
-      const page = await this.#ask(() => get<MessagePage>(`/sessions/${id}/messages${query({ ...asked })}`, this.#closing.signal))
+      const page = await this.#ask(() =>
+        get<MessagePage>(`/sessions/${id}/messages${query({ ...asked })}`, this.#closing.signal),
+      )
       return page instanceof ReliveError ? undefined : page
     })
     this.#stopFollowing = this.store.subscribe(() => this.messages.follow())
@@ -94,7 +96,11 @@ export class LiveFeed {
     }))
     // Whatever is said from this state on is sent; what was said before it is read.
     if (before === undefined) this.messages.open()
-    if (before === undefined || before.totalTokens !== session.totalTokens || before.totalCostUsd !== session.totalCostUsd) {
+    if (
+      before === undefined ||
+      before.totalTokens !== session.totalTokens ||
+      before.totalCostUsd !== session.totalCostUsd
+    ) {
       this.#usageTimer ??= window.setTimeout(() => void this.#loadUsage(), before === undefined ? 0 : usageDelayMs)
     }
   }
@@ -158,7 +164,8 @@ export class LiveFeed {
         if (this.#closing.signal.aborted) return undefined
         if (!(error instanceof ReliveError)) throw error
         const session = this.store.latest.live
-        if (!error.retryable || attempt >= 8 || (session !== undefined && hasEnded(session.status) && attempt >= 3)) return error
+        if (!error.retryable || attempt >= 8 || (session !== undefined && hasEnded(session.status) && attempt >= 3))
+          return error
         await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt))
       }
     }

@@ -1,6 +1,6 @@
-import { useId, type KeyboardEvent } from 'react'
+import { type KeyboardEvent, useId } from 'react'
 
-import { panels, type Panel } from '../app/address'
+import { type Panel, panels } from '../app/address'
 import { adjustView, usePlace } from '../app/place'
 import { ComparePanel } from '../compare/compare-panel'
 import { ContextPanel } from '../context/context-panel'
@@ -27,7 +27,9 @@ export function Panels() {
   const view = place.page === 'session' ? place.view : undefined
   const hasMessages = useSession(({ book }) => book.stored.length > 0 || book.streaming.size > 0)
   const current = view?.panel ?? (hasMessages ? 'messages' : 'journal')
-  const shown = panels.filter((panel) => panel !== 'compare' || view?.compareWith !== undefined || current === 'compare')
+  const shown = panels.filter(
+    (panel) => panel !== 'compare' || view?.compareWith !== undefined || current === 'compare',
+  )
   const Content = contents[current]
   const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const by = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0

@@ -28,7 +28,11 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   const decide = async (decision: Decision) => {
     setBusy(true)
     try {
-      await send(store.latest.id, { type: 'signal', nodeId, payload: answerOf({ decision, draft, edited, comment, reviewer }) })
+      await send(store.latest.id, {
+        type: 'signal',
+        nodeId,
+        payload: answerOf({ decision, draft, edited, comment, reviewer }),
+      })
       setEdited(undefined)
       setComment('')
     } catch (error) {
@@ -47,14 +51,27 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
         <Asked node={node} since={since} words={draft == null ? undefined : wordCount(draft.text)} />
       </header>
       {isEditing ? (
-        <textarea className="draft" aria-label={t.draft} dir="auto" rows={7} value={edited} onChange={(event) => setEdited(event.target.value)} autoFocus />
+        <textarea
+          className="draft"
+          aria-label={t.draft}
+          dir="auto"
+          rows={7}
+          value={edited}
+          onChange={(event) => setEdited(event.target.value)}
+          autoFocus
+        />
       ) : (
         <div className="draft" role="region" aria-label={t.draft} tabIndex={0} dir="auto">
           {draft?.text ?? <span className="faint">{draft === undefined ? t.loading : t.noDraft}</span>}
         </div>
       )}
       <div className="review-words">
-        <input aria-label={t.comment} placeholder={t.comment} value={comment} onChange={(event) => setComment(event.target.value)} />
+        <input
+          aria-label={t.comment}
+          placeholder={t.comment}
+          value={comment}
+          onChange={(event) => setComment(event.target.value)}
+        />
         <input
           aria-label={t.reviewer}
           placeholder={t.reviewer}
@@ -103,7 +120,15 @@ function isSkippable(planned: GraphNode | undefined): boolean {
   return properties?.['allow_skip'] === true || properties?.['allowSkip'] === true
 }
 
-function Asked({ node, since, words }: { node: NodeStateSnapshot | undefined; since: number | undefined; words: number | undefined }) {
+function Asked({
+  node,
+  since,
+  words,
+}: {
+  node: NodeStateSnapshot | undefined
+  since: number | undefined
+  words: number | undefined
+}) {
   const t = useText()
   const from = since ?? millis(node?.startedAt)
   const attempt = node?.attempt ?? 1

@@ -13,7 +13,7 @@ import { AppBar } from '../ui/app-bar'
 import { ConnectionBadge } from '../ui/connection-badge'
 import { showNotice } from '../ui/notices'
 import { TickingText } from '../ui/ticking-text'
-import { actions, isAllowed, type Action } from './actions'
+import { type Action, actions, isAllowed } from './actions'
 import { useMoment, useOpenSession, useReadableSession, useSession } from './session-context'
 import { shownSession } from './state'
 import { reasonOf, send } from './steering'
@@ -41,14 +41,25 @@ export function SessionBar() {
           </span>
           <Totals />
           {session.parentId !== undefined && session.forkedFromRevision !== undefined && (
-            <a className="parent" {...linkTo({ page: 'session', sessionId: session.parentId, filters, view: { ...plainView, revision: session.forkedFromRevision } })}>
+            <a
+              className="parent"
+              {...linkTo({
+                page: 'session',
+                sessionId: session.parentId,
+                filters,
+                view: { ...plainView, revision: session.forkedFromRevision },
+              })}
+            >
               {t.forkedFrom(session.forkedFromRevision)}
             </a>
           )}
         </>
       )}
       <span className="grow" />
-      <ConnectionBadge link={connection} word={isReplay ? 'replayed' : session !== undefined && hasEnded(session.status) ? 'connected' : 'live'} />
+      <ConnectionBadge
+        link={connection}
+        word={isReplay ? 'replayed' : session !== undefined && hasEnded(session.status) ? 'connected' : 'live'}
+      />
       <Steering />
     </AppBar>
   )
@@ -103,7 +114,9 @@ function Steering() {
     }
   }
   // The one that fits stands where its counterpart would.
-  const shown = actions.filter((action) => (action === 'start' ? status === 'pending' : action !== 'pause' || status !== 'pending'))
+  const shown = actions.filter((action) =>
+    action === 'start' ? status === 'pending' : action !== 'pause' || status !== 'pending',
+  )
   return (
     <span className="steering" role="group" aria-label={t.session}>
       {shown.map((action) => (

@@ -1,4 +1,4 @@
-import { useEffect, useState, type CSSProperties } from 'react'
+import { type CSSProperties, useEffect, useState } from 'react'
 
 import type { ListFilters } from '../app/address'
 import { linkTo } from '../app/place'
@@ -12,15 +12,16 @@ import { showNotice } from '../ui/notices'
 import { LiveFeed } from './live-feed'
 import { Panels } from './panels'
 import { SessionBar } from './session-bar'
-import { SessionContext, useSession, type OpenSession } from './session-context'
-import { reasonOf } from './steering'
+import { type OpenSession, SessionContext, useSession } from './session-context'
 import { Splitter, useTimelineHeight } from './splitter'
+import { reasonOf } from './steering'
 import { useKeyboard } from './use-keyboard'
 import { useMomentInAddress } from './use-moment-in-address'
 
 export function SessionPage({ sessionId, filters }: { sessionId: string; filters: ListFilters }) {
   const t = useText()
   const [open, setOpen] = useState<OpenSession>()
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the language of a notice is not worth a new connection.
   useEffect(() => {
     const feed = new LiveFeed(sessionId)
     const player = new Player(feed.store, (error) => showNotice(t.replayFailed, reasonOf(error)))
@@ -29,7 +30,6 @@ export function SessionPage({ sessionId, filters }: { sessionId: string; filters
       player.close()
       feed.close()
     }
-    // The language of a notice is not worth a new connection.
   }, [sessionId])
   if (open === undefined || open.store.shown().id !== sessionId) return null
   return (

@@ -1,4 +1,4 @@
-import { useId, useState, type FormEvent } from 'react'
+import { type FormEvent, useId, useState } from 'react'
 
 import { useText } from '../i18n/text'
 import { showNotice } from '../ui/notices'
@@ -45,7 +45,13 @@ export function SignalForm({ nodeId }: { nodeId: string }) {
       <label className="visually-hidden" htmlFor={id}>
         {t.signal}
       </label>
-      <input id={id} value={text} placeholder={t.signalHint} dir="auto" onChange={(event) => setText(event.target.value)} />
+      <input
+        id={id}
+        value={text}
+        placeholder={t.signalHint}
+        dir="auto"
+        onChange={(event) => setText(event.target.value)}
+      />
       <button type="submit" disabled={isBusy}>
         {isBusy ? t.sending : t.send}
       </button>

@@ -1,9 +1,8 @@
 import type { GraphDefinition, ReliveError, ReplayState, UsageReport, WorkflowSession } from '@relive/types'
-
-import { noMessages, type MessageBook } from '../messages/message-book'
 import { millis } from '../format/time'
+import { type MessageBook, noMessages } from '../messages/message-book'
 import { hasEnded } from '../status/status'
-import { noLanes, type Lanes } from '../timeline/lanes'
+import { type Lanes, noLanes } from '../timeline/lanes'
 
 /** A replay as the page shows it. */
 export interface ReplayView {
@@ -65,7 +64,11 @@ export function shownSession(state: SessionState): WorkflowSession | undefined {
 export function runSpan(session: WorkflowSession | undefined, now: number): { start: number; end: number } {
   if (session === undefined) return { start: now, end: now }
   const start = millis(session.startedAt) ?? millis(session.createdAt)
-  const end = hasEnded(session.status) ? (millis(session.completedAt) ?? millis(session.updatedAt)) : session.startedAt ? now : start
+  const end = hasEnded(session.status)
+    ? (millis(session.completedAt) ?? millis(session.updatedAt))
+    : session.startedAt
+      ? now
+      : start
   return { start, end: Math.max(start, end) }
 }
 

@@ -1,4 +1,4 @@
-import { ReliveError, type Command, type CommandReceipt } from '@relive/types'
+import { type Command, type CommandReceipt, ReliveError } from '@relive/types'
 
 import { client } from '../app/client'
 

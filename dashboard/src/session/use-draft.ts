@@ -60,7 +60,10 @@ function nodesBefore({ graph, live }: SessionState, nodeId: string): readonly st
 /** What a node said last, thinking aside. Asked for: the page may hold other messages, or none yet. */
 async function saidLast(sessionId: string, nodeId: string, signal: AbortSignal): Promise<Found | undefined> {
   try {
-    const page = await get<MessagePage>(`/sessions/${sessionId}/messages${query({ nodeId, order: 'desc', limit: 10 })}`, signal)
+    const page = await get<MessagePage>(
+      `/sessions/${sessionId}/messages${query({ nodeId, order: 'desc', limit: 10 })}`,
+      signal,
+    )
     return asDraft(page.messages.find(({ isThinking }) => !isThinking)?.content)
   } catch {
     return undefined
@@ -68,13 +71,22 @@ async function saidLast(sessionId: string, nodeId: string, signal: AbortSignal):
 }
 
 /** What the node had put out before this attempt of it: the answer of an earlier round is not the draft of this one. */
-async function outputBefore({ id, live }: SessionState, nodeId: string, signal: AbortSignal): Promise<Found | undefined> {
+async function outputBefore(
+  { id, live }: SessionState,
+  nodeId: string,
+  signal: AbortSignal,
+): Promise<Found | undefined> {
   const { attempt = 1, startedAt } = live?.nodes[nodeId] ?? {}
   if (attempt === 1 || startedAt === undefined) return undefined
   return outputOf(id, nodeId, signal, new Date(Date.parse(startedAt) - 1).toISOString())
 }
 
-async function outputOf(sessionId: string, nodeId: string, signal: AbortSignal, at?: string): Promise<Found | undefined> {
+async function outputOf(
+  sessionId: string,
+  nodeId: string,
+  signal: AbortSignal,
+  at?: string,
+): Promise<Found | undefined> {
   try {
     const path = `/sessions/${sessionId}/nodes/${encodeURIComponent(nodeId)}${query({ at })}`
     const detail = await get<NodeDetail>(path, signal)
@@ -102,6 +114,7 @@ export function asDraft(value: unknown): Found | undefined {
 /** Words where words are set apart; Chinese and Japanese by the character. */
 export function wordCount(text: string): number {
   const cjk = text.match(/[\u3040-\u30ff\u3400-\u9fff]/g)?.length ?? 0
-  const words = text.replace(/[\u3040-\u30ff\u3400-\u9fff]/g, ' ').match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*/gu)?.length ?? 0
+  const words =
+    text.replace(/[\u3040-\u30ff\u3400-\u9fff]/g, ' ').match(/[\p{L}\p{N}]+(?:['’-][\p{L}\p{N}]+)*/gu)?.length ?? 0
   return cjk + words
 }

@@ -38,7 +38,8 @@ export function useMomentInAddress(): void {
       isThere = true
       if (wanted.revision === undefined || wanted.revision >= live.revision) {
         if (replay !== undefined) player.goLive()
-      } else if (replay === undefined || replay.isSeeking || replay.state?.revision !== wanted.revision) player.seek({ revision: wanted.revision })
+      } else if (replay === undefined || replay.isSeeking || replay.state?.revision !== wanted.revision)
+        player.seek({ revision: wanted.revision })
     }
     const follow = () => {
       if (!isThere) goThere()

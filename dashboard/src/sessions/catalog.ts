@@ -28,7 +28,10 @@ export async function loadCatalog(): Promise<void> {
   }
 }
 
-async function readAll<Page extends { nextCursor?: string }, Entry>(path: string, entries: (page: Page) => readonly Entry[]): Promise<readonly Entry[]> {
+async function readAll<Page extends { nextCursor?: string }, Entry>(
+  path: string,
+  entries: (page: Page) => readonly Entry[],
+): Promise<readonly Entry[]> {
   const all: Entry[] = []
   let cursor: string | undefined
   for (let page = 0; page < pagesAtMost; page += 1) {

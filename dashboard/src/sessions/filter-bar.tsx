@@ -1,4 +1,4 @@
-import { noFilters, type ListFilters } from '../app/address'
+import { type ListFilters, noFilters } from '../app/address'
 import { adjustFilters } from '../app/place'
 import { useText } from '../i18n/text'
 import { sessionStatuses } from '../status/status'
@@ -13,7 +13,8 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
   const workflows = useStore(catalog, (state) => state.workflows)
   const shown = useStore(feed.store, (state) => state.sessions.length)
   const hasMore = useStore(feed.store, (state) => state.hasMore)
-  const isNarrowed = filters.text !== '' || filters.statuses.length > 0 || filters.groupId !== '' || filters.workflowId !== ''
+  const isNarrowed =
+    filters.text !== '' || filters.statuses.length > 0 || filters.groupId !== '' || filters.workflowId !== ''
   return (
     <div className="filter-bar" role="search">
       <input
@@ -33,7 +34,13 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
               type="button"
               className={`pill${isOn ? ' on' : ''}`}
               aria-pressed={isOn}
-              onClick={() => adjustFilters({ statuses: sessionStatuses.filter((each) => (each === status ? !isOn : filters.statuses.includes(each))) })}
+              onClick={() =>
+                adjustFilters({
+                  statuses: sessionStatuses.filter((each) =>
+                    each === status ? !isOn : filters.statuses.includes(each),
+                  ),
+                })
+              }
             >
               <StatusIcon status={status} />
               {t.status[status]}
@@ -42,10 +49,16 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
         })}
       </span>
       {(groups.length > 0 || filters.groupId !== '') && (
-        <select aria-label={t.group} value={filters.groupId} onChange={(event) => adjustFilters({ groupId: event.target.value })}>
+        <select
+          aria-label={t.group}
+          value={filters.groupId}
+          onChange={(event) => adjustFilters({ groupId: event.target.value })}
+        >
           <option value="">{t.allGroups}</option>
           {/* An address can name a group that is not among those read. */}
-          {filters.groupId !== '' && !groups.some(({ id }) => id === filters.groupId) && <option value={filters.groupId}>{filters.groupId.slice(-8)}</option>}
+          {filters.groupId !== '' && !groups.some(({ id }) => id === filters.groupId) && (
+            <option value={filters.groupId}>{filters.groupId.slice(-8)}</option>
+          )}
           {groups.map(({ id, name, icon }) => (
             <option key={id} value={id}>
               {icon === undefined ? name : `${icon} ${name}`}
@@ -54,7 +67,11 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
         </select>
       )}
       {(workflows.length > 0 || filters.workflowId !== '') && (
-        <select aria-label={t.workflow} value={filters.workflowId} onChange={(event) => adjustFilters({ workflowId: event.target.value })}>
+        <select
+          aria-label={t.workflow}
+          value={filters.workflowId}
+          onChange={(event) => adjustFilters({ workflowId: event.target.value })}
+        >
           <option value="">{t.allWorkflows}</option>
           {filters.workflowId !== '' && !workflows.some(({ id }) => id === filters.workflowId) && (
             <option value={filters.workflowId}>{filters.workflowId.slice(-8)}</option>

@@ -2,7 +2,7 @@ import type { ReliveError, SessionFilters, SessionListWatch, SessionSummary } fr
 
 import { formatAddress, type ListFilters } from '../app/address'
 import { client } from '../app/client'
-import { nextLink, type Link } from '../app/link'
+import { type Link, nextLink } from '../app/link'
 import { FrameStore } from '../store/frame-store'
 
 /** Sessions on one page, and in the live list's first frame: as many as the server gives. */
@@ -38,7 +38,8 @@ export class ListFeed {
       { ...filters, limit: pageSize },
       {
         onSessions: () => this.#show(),
-        onConnectionChange: (connection) => this.store.update((state) => ({ ...state, link: nextLink(state.link, connection, Date.now()) })),
+        onConnectionChange: (connection) =>
+          this.store.update((state) => ({ ...state, link: nextLink(state.link, connection, Date.now()) })),
         onError: (error) => this.store.update({ error, isLoaded: true }),
       },
     )

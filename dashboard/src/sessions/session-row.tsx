@@ -1,5 +1,5 @@
 import type { SessionSummary } from '@relive/types'
-import { memo, type MouseEvent } from 'react'
+import { type MouseEvent, memo } from 'react'
 
 import { cost, count } from '../format/number'
 import { duration, millis, moment } from '../format/time'
@@ -28,12 +28,18 @@ export const SessionRow = memo(
             <span className="row-link" />
           </a>
           <span className="faint row-id">{session.id.slice(-6)}</span>
-          {session.error !== undefined && <span className="row-error" title={session.error}>{session.error}</span>}
+          {session.error !== undefined && (
+            <span className="row-error" title={session.error}>
+              {session.error}
+            </span>
+          )}
         </span>
         <span role="cell" className={`col-status status-word ${look(session.status)}`}>
           {t.status[session.status]}
         </span>
-        <span role="cell" className="col-group">{group}</span>
+        <span role="cell" className="col-group">
+          {group}
+        </span>
         <span role="cell" className="col-progress num">
           {all > 0 && (
             <>
@@ -50,12 +56,17 @@ export const SessionRow = memo(
         <span role="cell" className="col-duration num">
           <Took session={session} />
         </span>
-        <span role="cell" className="col-tokens num">{session.totalTokens > 0 ? count(session.totalTokens) : ''}</span>
-        <span role="cell" className="col-cost num">{session.totalCostUsd > 0 ? cost(session.totalCostUsd) : ''}</span>
+        <span role="cell" className="col-tokens num">
+          {session.totalTokens > 0 ? count(session.totalTokens) : ''}
+        </span>
+        <span role="cell" className="col-cost num">
+          {session.totalCostUsd > 0 ? cost(session.totalCostUsd) : ''}
+        </span>
       </>
     )
   },
-  (before, after) => before.session === after.session && before.group === after.group && before.link.href === after.link.href,
+  (before, after) =>
+    before.session === after.session && before.group === after.group && before.link.href === after.link.href,
 )
 
 export function Took({ session }: { session: SessionSummary }) {

@@ -1,6 +1,6 @@
-import { useMemo, type KeyboardEvent } from 'react'
+import { type KeyboardEvent, useMemo } from 'react'
 
-import { noFilters, plainView, type ListFilters } from '../app/address'
+import { type ListFilters, noFilters, plainView } from '../app/address'
 import { adjustFilters, linkTo } from '../app/place'
 import { useText } from '../i18n/text'
 import { useStore } from '../store/use-store'
@@ -11,11 +11,22 @@ import { useSessionRows } from './use-session-rows'
 
 const rowHeight = 44
 
-export function SessionTable({ feed, filters, onStart }: { feed: ListFeed; filters: ListFilters; onStart: () => void }) {
+export function SessionTable({
+  feed,
+  filters,
+  onStart,
+}: {
+  feed: ListFeed
+  filters: ListFilters
+  onStart: () => void
+}) {
   const t = useText()
   const { isLoaded, error } = useStore(feed.store, (state) => state)
   const groups = useStore(catalog, (state) => state.groups)
-  const groupNames = useMemo(() => new Map(groups.map(({ id, name, icon }) => [id, icon === undefined ? name : `${icon} ${name}`])), [groups])
+  const groupNames = useMemo(
+    () => new Map(groups.map(({ id, name, icon }) => [id, icon === undefined ? name : `${icon} ${name}`])),
+    [groups],
+  )
   const { sessions, rows, height, scroller, scrollTo } = useSessionRows(feed, rowHeight)
 
   /** The arrow keys go from row to row; a row far away is scrolled to first. */
@@ -28,7 +39,9 @@ export function SessionTable({ feed, filters, onStart }: { feed: ListFeed; filte
     scrollTo(next)
     requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${next}"] a`)?.focus())
   }
-  const isNarrowed = filters !== noFilters && (filters.text !== '' || filters.statuses.length > 0 || filters.groupId !== '' || filters.workflowId !== '')
+  const isNarrowed =
+    filters !== noFilters &&
+    (filters.text !== '' || filters.statuses.length > 0 || filters.groupId !== '' || filters.workflowId !== '')
   return (
     <div className="session-table" role="table" aria-label={t.sessions} aria-rowcount={sessions.length + 1}>
       <div className="table-head" role="row" aria-rowindex={1}>
@@ -38,16 +51,33 @@ export function SessionTable({ feed, filters, onStart }: { feed: ListFeed; filte
           </span>
         ))}
       </div>
-      <div ref={scroller} className="table-body" role="rowgroup" tabIndex={sessions.length === 0 ? -1 : 0} onKeyDown={onKeyDown}>
+      <div
+        ref={scroller}
+        className="table-body"
+        role="rowgroup"
+        tabIndex={sessions.length === 0 ? -1 : 0}
+        onKeyDown={onKeyDown}
+      >
         <div className="virtual" role="presentation" style={{ height: height }}>
           {rows.map(({ index, key, start }) => {
             const session = sessions[index]
             if (session === undefined) return null
             return (
-              <div key={key} data-index={index} role="row" aria-rowindex={index + 2} className="virtual-row" style={{ transform: `translateY(${start}px)` }}>
+              <div
+                key={key}
+                data-index={index}
+                role="row"
+                aria-rowindex={index + 2}
+                className="virtual-row"
+                style={{ transform: `translateY(${start}px)` }}
+              >
                 <SessionRow
                   session={session}
-                  group={session.groupId === undefined ? undefined : (groupNames.get(session.groupId) ?? session.groupId.slice(-8))}
+                  group={
+                    session.groupId === undefined
+                      ? undefined
+                      : (groupNames.get(session.groupId) ?? session.groupId.slice(-8))
+                  }
                   link={linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}
                 />
               </div>

@@ -34,7 +34,11 @@ export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionI
             const isCurrent = session.id === sessionId
             return (
               <li key={key} className="virtual-row" style={{ transform: `translateY(${start}px)` }}>
-                <a className="side-row" aria-current={isCurrent ? 'page' : undefined} {...linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}>
+                <a
+                  className="side-row"
+                  aria-current={isCurrent ? 'page' : undefined}
+                  {...linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}
+                >
                   <StatusIcon status={session.status} />
                   <span className="side-name">{session.workflowName ?? t.unnamed(session.id)}</span>
                   <span className="dim num">

@@ -1,5 +1,5 @@
-import { ReliveError, type CreateSession, type WorkflowSession } from '@relive/types'
-import { useEffect, useRef, useState, type FormEvent } from 'react'
+import { type CreateSession, ReliveError, type WorkflowSession } from '@relive/types'
+import { type FormEvent, useEffect, useRef, useState } from 'react'
 
 import { request } from '../api/http'
 import { noFilters, plainView } from '../app/address'
@@ -47,7 +47,9 @@ export function StartDialog({ onClose }: { onClose: () => void }) {
       const session = await request<WorkflowSession>('POST', '/sessions', { body, headers })
       onClose()
       goTo({ page: 'session', sessionId: session.id, filters: noFilters, view: plainView })
-      await send(session.id, { type: 'start' }).catch((cause: unknown) => showNotice(t.refused(t.start), reasonOf(cause)))
+      await send(session.id, { type: 'start' }).catch((cause: unknown) =>
+        showNotice(t.refused(t.start), reasonOf(cause)),
+      )
     } catch (cause) {
       setError(reasonOf(cause))
       // Refused is over and done with; whether it was done when the answer got lost is not known.
@@ -89,7 +91,13 @@ export function StartDialog({ onClose }: { onClose: () => void }) {
         )}
         <label>
           {t.proposal}
-          <textarea rows={4} dir="auto" placeholder={t.proposalHint} value={proposal} onChange={(event) => setProposal(event.target.value)} />
+          <textarea
+            rows={4}
+            dir="auto"
+            placeholder={t.proposalHint}
+            value={proposal}
+            onChange={(event) => setProposal(event.target.value)}
+          />
         </label>
         <label>
           {t.inputs}

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react'
 
 import type { ListFilters } from '../app/address'
-import { listFeed, type ListFeed } from './list-feed'
+import { type ListFeed, listFeed } from './list-feed'
 
 /** How long typing must rest before the server is asked. */
 const restMs = 220

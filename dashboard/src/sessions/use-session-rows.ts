@@ -1,6 +1,6 @@
 import type { SessionSummary } from '@relive/types'
 import { useVirtualizer, type VirtualItem } from '@tanstack/react-virtual'
-import { useEffect, useRef, type RefObject } from 'react'
+import { type RefObject, useEffect, useRef } from 'react'
 
 import { useStore } from '../store/use-store'
 import type { ListFeed } from './list-feed'

@@ -1,7 +1,7 @@
 import type { NodeStatus, SessionStatus } from '@relive/types'
 import { memo, type ReactNode } from 'react'
 
-import { look, type Look } from './status'
+import { type Look, look } from './status'
 
 const shapes: Record<Look, ReactNode> = {
   pending: <circle cx="6" cy="6" r="4.6" fill="none" strokeWidth="1.6" strokeDasharray="2 2" />,
@@ -16,7 +16,13 @@ const shapes: Record<Look, ReactNode> = {
 export const StatusIcon = memo(function StatusIcon({ status }: { status: NodeStatus | SessionStatus }) {
   const which = look(status)
   return (
-    <svg className={`status-icon ${which}`} viewBox="0 0 12 12" stroke="currentColor" strokeLinecap="round" aria-hidden="true">
+    <svg
+      className={`status-icon ${which}`}
+      viewBox="0 0 12 12"
+      stroke="currentColor"
+      strokeLinecap="round"
+      aria-hidden="true"
+    >
       {shapes[which]}
     </svg>
   )

@@ -1,6 +1,13 @@
 import type { NodeCounts, NodeStatus, SessionStatus } from '@relive/types'
 
-export const sessionStatuses: readonly SessionStatus[] = ['running', 'paused', 'pending', 'completed', 'failed', 'cancelled']
+export const sessionStatuses: readonly SessionStatus[] = [
+  'running',
+  'paused',
+  'pending',
+  'completed',
+  'failed',
+  'cancelled',
+]
 export const nodeStatuses: readonly NodeStatus[] = ['completed', 'running', 'suspended', 'failed', 'skipped', 'pending']
 
 /** The six looks that the statuses of nodes and sessions share: a colour and a shape each. */

@@ -1,5 +1,5 @@
-import { hasEnded } from '../status/status'
 import { runSpan, type SessionState } from '../session/state'
+import { hasEnded } from '../status/status'
 
 /** The stretch of time that the timeline and the scrubber show, in milliseconds since 1970. */
 export interface Domain {
@@ -28,8 +28,8 @@ export function fraction({ start, end }: Domain, time: number): number {
 }
 
 const steps = [
-  100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000,
-  7_200_000, 10_800_000, 21_600_000, 43_200_000, 86_400_000, 172_800_000, 604_800_000, 2_592_000_000,
+  100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000,
+  3_600_000, 7_200_000, 10_800_000, 21_600_000, 43_200_000, 86_400_000, 172_800_000, 604_800_000, 2_592_000_000,
 ]
 
 /** Round offsets from the start, at most `most` of them. */
@@ -44,7 +44,8 @@ export function axisTicks({ start, end }: Domain, most: number): readonly number
 /** An offset as the axis writes it: `0 s`, `20 s`, `1:30`, `2 h`, `3 d`. */
 export function axisLabel(offset: number): string {
   if (offset < 60_000) return `${Number((offset / 1000).toFixed(1))} s`
-  if (offset < 3_600_000) return `${Math.floor(offset / 60_000)}:${String(Math.floor((offset % 60_000) / 1000)).padStart(2, '0')}`
+  if (offset < 3_600_000)
+    return `${Math.floor(offset / 60_000)}:${String(Math.floor((offset % 60_000) / 1000)).padStart(2, '0')}`
   if (offset < 86_400_000) return `${Number((offset / 3_600_000).toFixed(1))} h`
   return `${Number((offset / 86_400_000).toFixed(1))} d`
 }

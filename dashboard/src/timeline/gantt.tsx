@@ -1,14 +1,14 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { memo, useEffect, useMemo, useRef, type PointerEvent } from 'react'
+import { memo, type PointerEvent, useEffect, useMemo, useRef } from 'react'
 
 import { duration } from '../format/time'
 import { useText } from '../i18n/text'
 import { nodeName } from '../journal/describe'
-import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
+import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { onTick } from '../ui/ticking-text'
-import { axisLabel, axisTicks, fraction, type Domain } from './domain'
-import { inOrder, type Bar, type Lane } from './lanes'
+import { axisLabel, axisTicks, type Domain, fraction } from './domain'
+import { type Bar, inOrder, type Lane } from './lanes'
 import { useDomain, useMovingMoment } from './use-domain'
 
 const laneHeight = 20
@@ -29,8 +29,14 @@ export function Gantt() {
   const ordered = useMemo(() => inOrder(lanes), [lanes])
   const scroller = useRef<HTMLDivElement>(null)
   const area = useRef<HTMLDivElement>(null)
-  const list = useVirtualizer({ count: ordered.length, getScrollElement: () => scroller.current, estimateSize: () => laneHeight, overscan: 8 })
+  const list = useVirtualizer({
+    count: ordered.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => laneHeight,
+    overscan: 8,
+  })
   useMovingMoment((moment) => area.current?.style.setProperty('--at', String(fraction(domain, moment))))
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; lanes that move or are added meanwhile do not.
   useEffect(() => {
     const index = ordered.findIndex(({ id }) => id === selected)
     if (index >= 0 && selectedFrom() !== 'timeline') list.scrollToIndex(index, { align: 'auto' })
@@ -47,11 +53,13 @@ export function Gantt() {
   return (
     <section className="gantt" aria-label={t.timeline}>
       <div className="gantt-axis num" aria-hidden="true">
-        {ticks.filter((offset) => offset / length <= labelsUpTo).map((offset) => (
-          <span key={offset} style={{ left: percent(offset / length) }}>
-            {axisLabel(offset)}
-          </span>
-        ))}
+        {ticks
+          .filter((offset) => offset / length <= labelsUpTo)
+          .map((offset) => (
+            <span key={offset} style={{ left: percent(offset / length) }}>
+              {axisLabel(offset)}
+            </span>
+          ))}
       </div>
       <div className="gantt-lines" aria-hidden="true">
         {ticks.map((offset) => (
@@ -95,10 +103,18 @@ export function Gantt() {
 
 const LaneRow = memo(function LaneRow({ lane, name, domain }: { lane: Lane; name: string; domain: Domain }) {
   const t = useText()
-  const words = lane.bars.slice(-20).map(({ status, from, to }) => `${t.status[status]}${to === undefined ? '' : ` ${duration(to - from)}`}`)
+  const words = lane.bars
+    .slice(-20)
+    .map(({ status, from, to }) => `${t.status[status]}${to === undefined ? '' : ` ${duration(to - from)}`}`)
   return (
     <>
-      <button type="button" className="lane-name" aria-label={`${name}: ${words.join(', ')}`} title={name} onClick={() => selectNode(lane.id, 'timeline')}>
+      <button
+        type="button"
+        className="lane-name"
+        aria-label={`${name}: ${words.join(', ')}`}
+        title={name}
+        onClick={() => selectNode(lane.id, 'timeline')}
+      >
         {name}
       </button>
       <svg className="lane-bars" aria-hidden="true">

@@ -1,14 +1,24 @@
 import type { NodeStateSnapshot, WorkflowSession } from '@relive/types'
 import { expect, test } from 'vitest'
 
-import { advance, inOrder, noLanes, type Lanes } from './lanes'
+import { advance, inOrder, type Lanes, noLanes } from './lanes'
 
 const time = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
 const at = (second: number) => Date.parse(time(second))
 
 function state(revision: number, second: number, nodes: Record<string, Partial<NodeStateSnapshot>>): WorkflowSession {
   const whole = Object.fromEntries(Object.entries(nodes).map(([id, node]) => [id, { id, status: 'pending', ...node }]))
-  return { id: 's', status: 'running', nodes: whole, activeNodeIds: [], totalTokens: 0, totalCostUsd: 0, revision, createdAt: time(0), updatedAt: time(second) } as WorkflowSession
+  return {
+    id: 's',
+    status: 'running',
+    nodes: whole,
+    activeNodeIds: [],
+    totalTokens: 0,
+    totalCostUsd: 0,
+    revision,
+    createdAt: time(0),
+    updatedAt: time(second),
+  } as WorkflowSession
 }
 
 function follow(...states: WorkflowSession[]): Lanes {
@@ -21,7 +31,8 @@ function follow(...states: WorkflowSession[]): Lanes {
   return lanes
 }
 
-const bars = (lanes: Lanes, id = 'a') => lanes.get(id)?.bars.map(({ status, attempt, from, to }) => [status, attempt, from, to])
+const bars = (lanes: Lanes, id = 'a') =>
+  lanes.get(id)?.bars.map(({ status, attempt, from, to }) => [status, attempt, from, to])
 
 test('a bar grows while its node runs and is drawn as what it ended as', () => {
   const running = state(2, 1, { a: { status: 'running', startedAt: time(1), attempt: 1 } })
@@ -56,8 +67,14 @@ test('an attempt that went by between two states is there all the same', () => {
 })
 
 test('only the lanes of nodes that changed are new', () => {
-  const first = state(2, 1, { a: { status: 'running', startedAt: time(1) }, b: { status: 'running', startedAt: time(1) } })
-  const second = { ...first, nodes: { ...first.nodes, a: { ...first.nodes['a'], status: 'completed', completedAt: time(2) } } } as WorkflowSession
+  const first = state(2, 1, {
+    a: { status: 'running', startedAt: time(1) },
+    b: { status: 'running', startedAt: time(1) },
+  })
+  const second = {
+    ...first,
+    nodes: { ...first.nodes, a: { ...first.nodes['a'], status: 'completed', completedAt: time(2) } },
+  } as WorkflowSession
   const before = advance(noLanes, undefined, first)
   const after = advance(before, first, second)
   expect(after.get('b')).toBe(before.get('b'))
@@ -69,10 +86,14 @@ test('nodes that were skipped before they began have no bar, and progress alone 
   expect(follow(state(2, 1, { a: { status: 'skipped' } })).size).toBe(0)
   const first = state(2, 1, { a: { status: 'running', startedAt: time(1), progress: 0.1 } })
   const lanes = advance(noLanes, undefined, first)
-  expect(advance(lanes, first, state(3, 2, { a: { status: 'running', startedAt: time(1), progress: 0.2 } }))).toBe(lanes)
+  expect(advance(lanes, first, state(3, 2, { a: { status: 'running', startedAt: time(1), progress: 0.2 } }))).toBe(
+    lanes,
+  )
 })
 
 test('lanes stand in the order in which their nodes began', () => {
-  const lanes = follow(state(2, 3, { b: { status: 'running', startedAt: time(1) }, a: { status: 'running', startedAt: time(2) } }))
+  const lanes = follow(
+    state(2, 3, { b: { status: 'running', startedAt: time(1) }, a: { status: 'running', startedAt: time(2) } }),
+  )
   expect(inOrder(lanes).map(({ id }) => id)).toEqual(['b', 'a'])
 })

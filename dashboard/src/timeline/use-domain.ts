@@ -1,10 +1,10 @@
 import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react'
 
 import { useMoment, useOpenSession } from '../session/session-context'
-import type { FrameStore } from '../store/frame-store'
 import type { SessionState } from '../session/state'
+import type { FrameStore } from '../store/frame-store'
 import { onTick } from '../ui/ticking-text'
-import { domainOf, type Domain } from './domain'
+import { type Domain, domainOf } from './domain'
 
 const domains = new WeakMap<FrameStore<SessionState>, Domain>()
 

@@ -2,7 +2,7 @@ import type { ReactNode } from 'react'
 
 import { noFilters } from '../app/address'
 import { linkTo } from '../app/place'
-import { prefer, usePreferences, type Theme } from '../app/preferences'
+import { prefer, type Theme, usePreferences } from '../app/preferences'
 import { useText } from '../i18n/text'
 import { Icon } from './icon'
 
@@ -15,15 +15,28 @@ export function AppBar({ children }: { children: ReactNode }) {
   const { theme, language } = usePreferences()
   return (
     <header className="app-bar">
+      {/* biome-ignore lint/a11y/useAriaPropsSupportedByRole: a link, whose `href` is in `linkTo`. */}
       <a className="mark" aria-label={`Relive: ${t.sessions}`} {...linkTo({ page: 'sessions', filters: noFilters })}>
         re<i>live</i>
       </a>
       {children}
       <span className="app-bar-end">
-        <button type="button" className="quiet" aria-label={t.languageLabel} lang={language === 'en' ? 'zh-CN' : 'en'} onClick={() => prefer({ language: language === 'en' ? 'zh' : 'en' })}>
+        <button
+          type="button"
+          className="quiet"
+          aria-label={t.languageLabel}
+          lang={language === 'en' ? 'zh-CN' : 'en'}
+          onClick={() => prefer({ language: language === 'en' ? 'zh' : 'en' })}
+        >
           {t.language}
         </button>
-        <button type="button" className="quiet" aria-label={t.theme[theme]} title={t.theme[theme]} onClick={() => prefer({ theme: nextTheme[theme] })}>
+        <button
+          type="button"
+          className="quiet"
+          aria-label={t.theme[theme]}
+          title={t.theme[theme]}
+          onClick={() => prefer({ theme: nextTheme[theme] })}
+        >
           <Icon name={themeIcon[theme]} />
         </button>
       </span>

@@ -17,7 +17,9 @@ let lastId = 0
 export function showNotice(title: string, detail: string): void {
   lastId += 1
   const notice = { id: lastId, title, detail }
-  notices.update((shown) => [...shown.filter((other) => other.title !== title || other.detail !== detail), notice].slice(-noticesAtMost))
+  notices.update((shown) =>
+    [...shown.filter((other) => other.title !== title || other.detail !== detail), notice].slice(-noticesAtMost),
+  )
 }
 
 export function dismissNotices(): void {
@@ -35,7 +37,12 @@ export function Notices() {
             <b>{title}</b>
             <p>{detail}</p>
           </div>
-          <button type="button" className="quiet" aria-label={t.close} onClick={() => notices.update((all) => all.filter((other) => other.id !== id))}>
+          <button
+            type="button"
+            className="quiet"
+            aria-label={t.close}
+            onClick={() => notices.update((all) => all.filter((other) => other.id !== id))}
+          >
             <Icon name="close" />
           </button>
         </div>

@@ -70,15 +70,27 @@ const ended = must(await client.GET('/api/v1/sessions/{id}', { params }))
 assert.equal(ended.status, 'completed')
 assert.equal(ended.totalTokens, 15)
 assert.equal(ended.nodes.tools?.status, 'completed')
-const messages = must(await client.GET('/api/v1/sessions/{id}/messages', { params: { ...params, query: { nodeId: 'agent' } } }))
-assert.deepEqual(messages.messages.map(({ content, isThinking, tokenCount }) => [content, isThinking, tokenCount]), [['hello', true, 3]])
+const messages = must(
+  await client.GET('/api/v1/sessions/{id}/messages', { params: { ...params, query: { nodeId: 'agent' } } }),
+)
+assert.deepEqual(
+  messages.messages.map(({ content, isThinking, tokenCount }) => [content, isThinking, tokenCount]),
+  [['hello', true, 3]],
+)
 const usage = must(await client.GET('/api/v1/sessions/{id}/usage', { params }))
 assert.equal(usage.byModel.m?.inputTokens, 10)
-const events = must(await client.GET('/api/v1/sessions/{id}/events', { params: { ...params, query: { after: 2, limit: 1 } } }))
+const events = must(
+  await client.GET('/api/v1/sessions/{id}/events', { params: { ...params, query: { after: 2, limit: 1 } } }),
+)
 const event = events.events[0]?.event
 assert.ok(event?.type === 'nodeStatusChanged' && event.nodeId === 'agent')
-const list = must(await client.GET('/api/v1/sessions', { params: { query: { groupId: group.id, status: 'completed' } } }))
-assert.deepEqual(list.sessions.map(({ id }) => id), [session.id])
+const list = must(
+  await client.GET('/api/v1/sessions', { params: { query: { groupId: group.id, status: 'completed' } } }),
+)
+assert.deepEqual(
+  list.sessions.map(({ id }) => id),
+  [session.id],
+)
 const cached = await client.GET('/api/v1/sessions/{id}', {
   params: { ...params, header: { 'If-None-Match': `"${ended.revision}"` } },
   parseAs: 'text',

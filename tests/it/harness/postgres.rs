@@ -41,8 +41,8 @@ impl Postgres {
         let options = ClusterOptions { data_dir: directory.path().to_owned(), postgres_bin: None, durable: false };
         let cluster = Cluster::start(options).await.expect("PostgreSQL starts; run `make postgres` first");
         // Where the programs are is found out by whoever starts them.
-        let pid = cluster.postmaster_pid().expect("running");
-        let program = fs::read_link(format!("/proc/{pid}/exe")).expect("the program");
+        let command_line = fs::read_to_string(directory.path().join("postgres/postmaster.opts")).expect("running");
+        let program = PathBuf::from(command_line.split(" \"").next().expect("the program"));
         cluster.stop().await.expect("stopped");
         let postgres = Self { directory, program, port: free_port(), child: None };
         postgres.rules(TRUST);
