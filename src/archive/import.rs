@@ -14,8 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::checksum::RunningChecksum;
 use super::error::{ImportError, ImportFault};
+use super::limits::ImportLimits;
 use super::lines::{Lines, NumberedLine};
-use super::spool::{Spool, SpoolReader, SpoolRecord};
+use super::rows;
+use super::spool::{Spool, SpoolReader};
 use super::validator::ImportValidator;
 use super::writer::ImportWriter;
 use crate::storage::{Constraint, Storage, StorageError};
@@ -28,33 +30,6 @@ const RECEIVED_AT_A_TIME: usize = 8;
 const STORED_AT_A_TIME: usize = 2;
 /// How long a client that sent something wrong is listened to, so that it hears why.
 const LINGER: Duration = Duration::from_secs(10);
-
-/// What an import may take.
-#[derive(Clone, Copy, Debug)]
-pub struct ImportLimits {
-    /// Bytes of a file (4 GiB).
-    pub bytes: u64,
-    /// How long a client may take for [`ImportLimits::pace`] bytes (30 s).
-    pub stall: Duration,
-    /// Bytes that must come within each [`ImportLimits::stall`] (4 KiB), the last of a file excepted.
-    pub pace: u64,
-    /// How long a file may take to be received in all (an hour).
-    pub whole: Duration,
-    /// How many numbers an embedding has here (1,536). Others are left out, and made anew.
-    pub embedding_dimension: u32,
-}
-
-impl Default for ImportLimits {
-    fn default() -> Self {
-        Self {
-            bytes: 4 << 30,
-            stall: Duration::from_secs(30),
-            pace: 4 * 1024,
-            whole: Duration::from_hours(1),
-            embedding_dimension: 1_536,
-        }
-    }
-}
 
 /// Takes files in, a few at a time. A cheap handle.
 #[derive(Clone, Debug)]
@@ -147,7 +122,7 @@ impl Imports {
             Err(error) => return (Err(error.into()), Some(spool)),
         };
         loop {
-            let (returned, rows) = match blocking(move || parse(spool)).await {
+            let (returned, rows) = match blocking(move || rows::parse(spool)).await {
                 Ok(parsed) => parsed,
                 Err(error) => return (Err(error), None),
             };
@@ -245,26 +220,4 @@ impl Intake {
 /// Whether a first line at least says that it is one of ours.
 fn is_header(line: &[u8]) -> bool {
     line.windows(ARCHIVE_FORMAT.len()).any(|part| part == ARCHIVE_FORMAT.as_bytes())
-}
-
-/// What is to be written of a file.
-pub(super) enum ImportRow {
-    Line { number: u64, bytes: usize, line: Box<ArchiveLine> },
-    Keyframe { revision: u64, state: String },
-}
-
-fn parse(mut spool: SpoolReader) -> Result<(SpoolReader, Vec<ImportRow>), ImportError> {
-    let row = |record| {
-        Ok(match record {
-            SpoolRecord::Line { number, text } => {
-                let line = serde_json::from_slice(&text).map_err(|error| ImportFault::Json(error).at(number))?;
-                ImportRow::Line { number, bytes: text.len(), line: Box::new(line) }
-            }
-            SpoolRecord::Keyframe { revision, state } => {
-                ImportRow::Keyframe { revision, state: String::from_utf8(state).map_err(io::Error::other)? }
-            }
-        })
-    };
-    let rows = spool.next_batch()?.into_iter().map(row).collect::<Result<_, ImportError>>()?;
-    Ok((spool, rows))
 }

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::Instant;
 
+use super::LINE_BYTES;
 use super::error::{ImportError, ImportFault};
-use super::{LINE_BYTES, import::ImportLimits};
+use super::limits::ImportLimits;
 
 /// Bytes of lines that are handed on together; one line may have more.
 const BATCH_BYTES: usize = 256 * 1024;

@@ -13,14 +13,17 @@ mod checksum;
 mod error;
 mod export;
 mod import;
+mod limits;
 mod lines;
+mod rows;
 mod spool;
 mod validator;
 mod writer;
 
 pub use error::{ImportError, ImportFault};
 pub use export::export;
-pub use import::{ImportLimits, Imports, ReceivedFile};
+pub use import::{Imports, ReceivedFile};
+pub use limits::ImportLimits;
 
 /// Bytes of one line at most. The longest are those that hold a whole state: the first line, and the
 /// first event of a fork.

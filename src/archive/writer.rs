@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::error::{ImportError, ImportFault};
-use super::import::ImportRow;
+use super::rows::ImportRow;
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
 use relive_protocol::{ArchiveLine, ArchiveUsage};
 use relive_session::{Created, Driver, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId, Timestamp};

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::plan::PlanError;
+use super::error::PlanError;
 use super::properties::{Properties, snake_case};
 
 /// Of every node.
@@ -77,4 +77,15 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     let likeness = |known: &'static str| (known, strsim::normalized_damerau_levenshtein(&plain(name), &plain(known)));
     let best = known.iter().map(|known| likeness(known)).max_by(|one, other| one.1.total_cmp(&other.1));
     best.filter(|(_, likeness)| *likeness >= LIKENESS).map(|(known, _)| known)
+}
+
+impl Properties<'_> {
+    /// Refuses every name but these, in either spelling.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::UnknownProperty`] for the first other one.
+    pub fn only(self, names: &[&'static str]) -> Result<Self, PlanError> {
+        check(self, names).map(|()| self)
+    }
 }

@@ -14,10 +14,12 @@
 //! ([`LocalKinds`]); the server links to its own hub.
 
 mod driver;
+mod error;
 mod known;
 mod local;
 mod node_task;
 mod nodes;
+mod on_complete;
 mod plan;
 mod policy;
 mod properties;
@@ -29,14 +31,14 @@ mod supervisor;
 mod templates;
 
 pub use driver::{DriverError, Events, Link};
+pub use error::{LoopError, PlanError};
 pub use local::{LocalEvents, LocalLink};
 pub use nodes::{
     AttemptResult, End, Forbidden, KEPT_BYTES, LocalKinds, NodeContext, NodeServices, NodeType, ServerKinds, Wait,
     Wake, Web, WebOptions, Work,
 };
-pub use plan::{Kinds, Plan, PlanError, Planned};
+pub use plan::{Kinds, Plan, Planned};
 pub use policy::{Budget, Policy, RunSettings};
-pub use regions::LoopError;
 pub use remote::{RemoteEvents, RemoteLink};
 pub use run::{Control, Ended, RunError, RunOptions, run};
 pub use schedule::{LoopPast, Outcome, Past, Restored, Round, Schedule, Step, Verdict};

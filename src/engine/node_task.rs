@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::driver::DriverError;
-use super::nodes::{AttemptResult, End, NodeContext, Wake, Work};
+use super::nodes::{AttemptResult, End, NodeContext, Wake, Work, on_complete};
 use super::plan::Planned;
 use relive_session::{Command, NodeId, NodeStatus, Progress, Retry, Timestamp, limits};
 
@@ -145,7 +145,7 @@ impl NodeTask {
         output: Value,
         chosen: Option<Vec<NodeId>>,
     ) -> Result<NodeEnd, NodeEnd> {
-        let after = match planned.after.commands(&self.context, &output).await {
+        let after = match on_complete::commands(&planned.on_complete, &self.context, &output).await {
             Ok(after) => after,
             Err(error) => {
                 let failure = Failure { first, kept: said(commands), output: Some(output), error };

@@ -4,43 +4,14 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::error::PlanError;
 use super::nodes::NodeType;
-use super::nodes::on_complete::After;
+use super::on_complete::OnComplete;
 use super::policy::{Policy, RunSettings};
 use super::properties::Properties;
-use super::regions::{Layout, LoopError};
-use super::templates::{Broken, TemplateError};
+use super::regions::Layout;
 use super::{known, templates};
-use relive_session::{GraphDefinition, GraphError, GraphNode, NodeId};
-
-/// Why a graph cannot be run here. Nothing has been started.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum PlanError {
-    #[error(transparent)]
-    Graph(#[from] GraphError),
-    #[error(transparent)]
-    Loop(#[from] LoopError),
-    #[error("node '{node}' has the type '{kind}', which cannot run here; known are {known}")]
-    UnknownType { node: NodeId, kind: String, known: String },
-    #[error("{}: the property {property} must be {expected}", place(node.as_ref()))]
-    Property { node: Option<NodeId>, property: &'static str, expected: &'static str },
-    #[error("{}: the property {property} {error}", place(node.as_ref()))]
-    Template { node: Option<NodeId>, property: &'static str, error: TemplateError },
-    #[error("{}: there is no property '{name}'{}", place(node.as_ref()), meant(*nearest))]
-    UnknownProperty { node: Option<NodeId>, name: String, nearest: Option<&'static str> },
-    #[error("the graph could not be checked: {0}")]
-    Unchecked(#[from] Broken),
-    #[error("node '{node}' {problem}")]
-    Node { node: NodeId, problem: String },
-}
-
-fn place(node: Option<&NodeId>) -> String {
-    node.map_or_else(|| "the graph".to_owned(), |node| format!("node '{node}'"))
-}
-
-fn meant(nearest: Option<&str>) -> String {
-    nearest.map(|nearest| format!("; did you mean '{nearest}'?")).unwrap_or_default()
-}
+use relive_session::{GraphDefinition, GraphNode, NodeId};
 
 /// The types of nodes that can run in some place.
 pub trait Kinds: Debug + Send + Sync {
@@ -55,7 +26,7 @@ pub trait Kinds: Debug + Send + Sync {
     /// # Errors
     ///
     /// Names the node, and says what to set.
-    fn check_means(&self, plan: &Plan) -> Result<(), String> {
+    fn check_services(&self, plan: &Plan) -> Result<(), String> {
         let _ = plan;
         Ok(())
     }
@@ -76,7 +47,7 @@ pub struct Planned {
     pub node: GraphNode,
     pub kind: Arc<dyn NodeType>,
     pub policy: Policy,
-    pub after: After,
+    pub on_complete: OnComplete,
     /// The nodes that lead here.
     pub inputs: Vec<NodeId>,
 }
@@ -117,7 +88,7 @@ impl Plan {
                 kind: kind_of(node, kinds)
                     .and_then(|kind| known::check_node(Properties::of(node), &node.kind).map(|()| kind))?,
                 policy: Policy::read(node)?,
-                after: After::read(node)?,
+                on_complete: OnComplete::read(node)?,
                 inputs: inputs.remove(&node.id).unwrap_or_default(),
             };
             if planned.kind.decides() && planned.policy.continues {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::plan::PlanError;
+use super::error::PlanError;
 use super::properties::{Properties, seconds};
 use relive_session::{GraphDefinition, GraphNode};
 

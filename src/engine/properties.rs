@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::plan::PlanError;
-use super::{known, templates};
+use super::error::PlanError;
+use super::templates;
 use relive_session::{GraphNode, NodeId};
 
 /// The longest time a property may ask for: a year.
@@ -102,15 +102,6 @@ impl<'a> Properties<'a> {
 
     pub(super) fn names(self) -> impl Iterator<Item = &'a String> {
         self.values.keys()
-    }
-
-    /// Refuses every name but these, in either spelling.
-    ///
-    /// # Errors
-    ///
-    /// [`PlanError::UnknownProperty`] for the first other one.
-    pub fn only(self, names: &[&'static str]) -> Result<Self, PlanError> {
-        known::check(self, names).map(|()| self)
     }
 
     pub(super) fn unknown(self, name: &str, nearest: Option<&'static str>) -> PlanError {

@@ -9,6 +9,7 @@ mod dominators;
 
 use std::collections::{HashMap, HashSet};
 
+use super::error::LoopError;
 use super::properties::Properties;
 use dominators::Dominators;
 use relive_session::{GraphDefinition, GraphNode, NodeId};
@@ -20,23 +21,6 @@ pub(super) const WHOLE: Frame = 0;
 
 /// Nodes and edges of all loops together, each counted once for every loop it lies in.
 const WORK: usize = 5_000_000;
-
-/// Why the loops of a graph cannot be scheduled.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoopError {
-    #[error("loop node '{0}' needs a first next node, to go round again by")]
-    NoBody(NodeId),
-    #[error("loop node '{0}': its first next node does not lead back to it")]
-    NotALoop(NodeId),
-    #[error("loop node '{node}': its exit '{exit}' leads back into the loop")]
-    ExitInside { node: NodeId, exit: NodeId },
-    #[error("loop nodes '{0}' and '{1}' cross; one must lie inside the other")]
-    Crossing(NodeId, NodeId),
-    #[error("loop node '{0}': the graph's loops are nested too deeply")]
-    TooDeep(NodeId),
-    #[error("loop node '{0}': the property max_rounds must be a whole number from 0 to 1000000")]
-    BadRounds(NodeId),
-}
 
 #[derive(Debug)]
 pub(super) struct Edge {

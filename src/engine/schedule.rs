@@ -24,7 +24,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::regions::{Frame, Layout, Loop, LoopError, WHOLE};
+use super::error::LoopError;
+use super::regions::{Frame, Layout, Loop, WHOLE};
 use relive_session::{GraphDefinition, NodeId};
 
 /// How one attempt of a node ended.

@@ -26,9 +26,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use super::error::PlanError;
 use super::local::LocalLink;
 use super::node_task::error_text;
-use super::plan::{Kinds, Plan, PlanError};
+use super::plan::{Kinds, Plan};
 use super::run::{Control, Ended, RunError, RunOptions, run};
 use crate::hub::{Hub, HubError, StartCheck, Submission};
 use crate::storage::{Parked, Taken};
@@ -136,7 +137,7 @@ impl StartCheck for Gatekeeper {
         Box::pin(async move {
             let graph = graph.ok_or("the built-in engine needs a graph, and this session has none")?;
             let plan = Plan::elsewhere(graph, Arc::clone(&self.kinds)).await.map_err(|error| error.to_string())?;
-            self.kinds.check_means(&plan)
+            self.kinds.check_services(&plan)
         })
     }
 

@@ -11,11 +11,11 @@ use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query, idempotency_key};
 use super::forks::started;
 use super::idempotency::{Keyed, SESSIONS, once_session};
+use super::state::App;
 use crate::archive::{self, ImportError, ImportFault, ReceivedFile};
 use crate::storage::{Constraint, StorageError};
 use relive_protocol::{ArchiveLine, ErrorCode, Problem};

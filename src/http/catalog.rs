@@ -10,11 +10,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, Replacement};
 use super::idempotency::{Answer, Keyed, once};
 use super::session_query::{cursor, limit};
+use super::state::App;
 use crate::storage::{Entity, Page};
 use relive_protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
 use relive_session::{

@@ -6,10 +6,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 
-use super::app::App;
 use super::conditions::{Expected, if_match};
 use super::error::ApiError;
 use super::extract::{Body, Path, TextBody, body_too_large, idempotency_key};
+use super::state::App;
 use crate::hub::{HubError, Receipt, Submission};
 use relive_protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Problem, ReviewRequest, SignalRequest};
 use relive_session::{Command, NodeId, Refusal, SessionId};

@@ -6,10 +6,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::{Body, Path, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
+use super::state::App;
 use crate::hub::Submission;
 use relive_protocol::{ForkSession, Problem};
 use relive_session::{Command, Session, SessionId, SessionStatus, WorkflowSession};

@@ -7,10 +7,10 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
+use super::state::App;
 use crate::storage::{Storage, StorageError};
 use relive_protocol::Problem;
 use relive_session::{Revision, Session, SessionId, Timeline, TimelineBuilder, nearest_patch};

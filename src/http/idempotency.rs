@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::idempotency_key;
 use super::sessions::created;
+use super::state::App;
 use crate::storage::{KeyClaim, KeyedRequest};
 use relive_protocol::ErrorCode;
 use relive_session::{Revision, Session, SessionId};

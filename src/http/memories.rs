@@ -8,11 +8,11 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, TextBody};
 use super::idempotency::{Answer, Keyed, once};
 use super::session_query::{cursor, limit};
+use super::state::App;
 use crate::hub::HubError;
 use crate::storage::{MemoryScope, NewMemory, SearchLimits};
 use relive_protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};

@@ -5,10 +5,10 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
+use super::state::App;
 use crate::storage::{MessageCursor, MessageFilter, MessageOrder};
 use relive_protocol::{MessagePage, Problem};
 use relive_session::{NodeId, SessionId, Timestamp};

@@ -1,7 +1,6 @@
 //! HTTP transport: parse, call, encode. No rules and no SQL.
 
 mod access;
-mod app;
 mod archive;
 mod bodies;
 mod catalog;
@@ -20,13 +19,16 @@ mod openapi;
 mod origin;
 mod parameters;
 mod probes;
+mod router;
 mod session_query;
 mod sessions;
 mod sockets;
+mod state;
 mod tokens;
 mod usage;
 
 pub use access::{AccessOptions, AccessRules};
-pub use app::{App, router};
 pub use bodies::{BodyLimits, HangUp};
 pub use origin::OriginError;
+pub use router::router;
+pub use state::App;

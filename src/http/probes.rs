@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
-use super::app::App;
 use super::error::ApiError;
 use super::openapi::Document;
+use super::state::App;
 use crate::hub::HubError;
 use crate::storage::Readiness;
 use relive_protocol::ErrorCode;

@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::app::App;
 use super::conditions::{Expected, if_match, is_held};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
 use super::session_query::{SessionQuery, limit};
+use super::state::App;
 use crate::hub::HubError;
 use relive_protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
 use relive_session::{

@@ -7,11 +7,11 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::parameters::Unknown;
 use super::session_query::SessionQuery;
+use super::state::App;
 use crate::replay::{Point, Speed};
 use crate::ws::{Opening, ReplayRequest, upgrade};
 use relive_protocol::{CloseCode, Mode, Problem, Subscribe};

@@ -3,9 +3,9 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::{Body, Path};
+use super::state::App;
 use crate::hub::{Chunk, HubError};
 use relive_protocol::{Problem, TokenChunk};
 use relive_session::{Refusal, SessionId, limits};

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 
-use super::app::App;
 use super::error::ApiError;
 use super::extract::Path;
+use super::state::App;
 use crate::storage::UsageRow;
 use relive_protocol::{Problem, Usage, UsageReport};
 use relive_session::SessionId;

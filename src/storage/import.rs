@@ -8,13 +8,15 @@ use sqlx::postgres::PgConnection;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::batch::{Batch, EventRow, ProjectionRow};
+use super::columns::json;
 use super::export::Ancestor;
 use super::journal::bigint;
 use super::memories::{NewMemory, insert};
 use super::pool::Transaction;
 use super::sessions::insert_row;
 use super::usage::{UsageRow, write_usage};
-use super::writer::{Batch, EventRow, ProjectionRow, json, write_rows};
+use super::writer::write_rows;
 use super::{Storage, StorageError};
 use relive_session::{Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
 

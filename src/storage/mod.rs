@@ -5,8 +5,10 @@
 //! neither, but for the deterministic simulation of the hub (see [`Store`](crate::hub::Store)).
 
 mod address;
+mod batch;
 mod catalog;
 pub mod cluster;
+mod columns;
 mod error;
 mod export;
 mod forks;
@@ -15,6 +17,7 @@ mod import;
 mod journal;
 mod leases;
 mod link;
+mod locks;
 mod memories;
 mod message_history;
 mod messages;
@@ -40,6 +43,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Notify;
 
 pub use address::connect_options;
+pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
 pub use export::{Ancestor, ExportedEvent, PageSize};
@@ -61,7 +65,7 @@ use setup::Claim;
 pub use setup::SetupError;
 use tasks::Tasks;
 pub use usage::UsageRow;
-pub use writer::{Batch, CommandRow, EventRow, ProjectionRow, Writer};
+pub use writer::Writer;
 
 /// The schema, embedded in the binary. Every migration can be taken back.
 pub static MIGRATOR: Migrator = sqlx::migrate!();

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 use pgvector::Vector;
 use uuid::Uuid;
 
+use super::batch::{Batch, EventRow};
+use super::columns::Statement;
 use super::journal::bigint;
-use super::writer::{Batch, EventRow, Statement};
 use relive_session::{Event, MemoryRow, MessageAdded};
 
 /// The columns of a batch's messages and memories.

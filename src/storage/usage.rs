@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
+use super::batch::Batch;
+use super::columns::Statement;
 use super::journal::bigint;
-use super::writer::{Batch, Statement};
 use super::{Storage, StorageError};
 use relive_session::{Event, NodeId, SessionId};
 

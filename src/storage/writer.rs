@@ -1,60 +1,20 @@
 //! Writing batches: many sessions' events, texts, usage, projections and command ids in one statement.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
-use sqlx::postgres::PgArguments;
-use sqlx::query::Query;
-use sqlx::{Postgres, Row as _, query};
+use sqlx::{Row as _, query};
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use super::journal::bigint;
+use super::StorageError;
+use super::batch::{Batch, EventRow};
+use super::columns::bind_rows;
 use super::link::STATEMENT;
 use super::pool::Connection;
 use super::texts::TextArrays;
 use super::usage::UsageArrays;
-use super::{Storage, StorageError};
-use relive_session::{Event, Recorded, Revision, Session, SessionId};
-
-/// One event to insert.
-#[derive(Debug)]
-pub struct EventRow<'a> {
-    pub recorded: &'a Recorded,
-    /// The session's group, for memories.
-    pub group_id: Option<Uuid>,
-}
-
-/// A command id that was carried out, with the revision it is answered with.
-#[derive(Debug)]
-pub struct CommandRow<'a> {
-    pub session_id: SessionId,
-    pub command_id: &'a str,
-    pub revision: u64,
-}
-
-/// A session's row to bring from the state before the batch to the state after it.
-#[derive(Debug)]
-pub struct ProjectionRow<'a> {
-    pub before: &'a Session,
-    pub after: &'a Session,
-}
-
-/// What one commit writes: all of it or nothing.
-#[derive(Debug, Default)]
-pub struct Batch<'a> {
-    /// Names this write, so that it can be recognised after a lost connection.
-    pub id: i64,
-    pub events: Vec<EventRow<'a>>,
-    pub commands: Vec<CommandRow<'a>>,
-    /// One per session.
-    pub projections: Vec<ProjectionRow<'a>>,
-    /// After it the batch is not to be written any more.
-    pub deadline: Option<Instant>,
-}
+use relive_session::Event;
 
 /// A connection that only writes batches; its statements stay prepared.
 #[derive(Debug)]
@@ -212,186 +172,8 @@ pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batc
 }
 
 /// A statement on its way to the database.
-pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
-
-fn bind_rows<'q>(
-    statement: Statement<'q>,
-    batch: &Batch<'q>,
-    deadline: Option<DateTime<Utc>>,
-) -> Result<Statement<'q>, StorageError> {
-    let events = EventArrays::of(batch)?;
-    let projections = ProjectionArrays::of(batch);
-    Ok(statement
-        .bind(batch.id)
-        .bind(events.session_ids)
-        .bind(events.revisions)
-        .bind(events.times)
-        .bind(events.events)
-        .bind(batch.commands.iter().map(|row| row.session_id.0).collect::<Vec<_>>())
-        .bind(batch.commands.iter().map(|row| row.command_id).collect::<Vec<_>>())
-        .bind(batch.commands.iter().map(|row| bigint(row.revision)).collect::<Vec<_>>())
-        .bind(projections.ids)
-        .bind(projections.expected)
-        .bind(projections.revisions)
-        .bind(projections.statuses)
-        .bind(projections.node_statuses)
-        .bind(projections.node_counts)
-        .bind(projections.total_tokens)
-        .bind(projections.total_costs)
-        .bind(projections.errors)
-        .bind(projections.proposals)
-        .bind(projections.outputs)
-        .bind(projections.started)
-        .bind(projections.ended)
-        .bind(projections.updated)
-        .bind(i64::try_from(batch.projections.len()).unwrap_or(i64::MAX))
-        .bind(deadline))
-}
-
-/// Columns of the events, side by side as `UNNEST` wants them.
-#[derive(Default)]
-struct EventArrays {
-    session_ids: Vec<Uuid>,
-    revisions: Vec<i64>,
-    times: Vec<DateTime<Utc>>,
-    events: Vec<String>,
-}
-
-impl EventArrays {
-    fn of(batch: &Batch<'_>) -> Result<Self, StorageError> {
-        let mut arrays = Self::default();
-        for EventRow { recorded, .. } in &batch.events {
-            arrays.session_ids.push(recorded.session_id.0);
-            arrays.revisions.push(bigint(recorded.revision));
-            arrays.times.push(recorded.at.as_datetime());
-            arrays.events.push(json(&recorded.event)?);
-        }
-        Ok(arrays)
-    }
-}
-
-/// As a text: `sqlx` would send JSON as `jsonb`, which keeps neither the order of members nor the
-/// notation of numbers.
-pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, StorageError> {
-    serde_json::to_string(value).map_err(|error| StorageError::Database(sqlx::Error::Encode(Box::new(error))))
-}
-
-/// Columns of the projections. `None` in a JSON column: unchanged.
-#[derive(Default)]
-struct ProjectionArrays<'a> {
-    ids: Vec<Uuid>,
-    expected: Vec<i64>,
-    revisions: Vec<i64>,
-    statuses: Vec<&'static str>,
-    node_statuses: Vec<Option<String>>,
-    node_counts: Vec<Option<String>>,
-    total_tokens: Vec<i64>,
-    total_costs: Vec<Decimal>,
-    errors: Vec<Option<&'a str>>,
-    proposals: Vec<Option<String>>,
-    outputs: Vec<Option<String>>,
-    started: Vec<Option<DateTime<Utc>>>,
-    ended: Vec<Option<DateTime<Utc>>>,
-    updated: Vec<DateTime<Utc>>,
-}
-
-impl<'a> ProjectionArrays<'a> {
-    fn of(batch: &Batch<'a>) -> Self {
-        let mut arrays = Self::default();
-        for ProjectionRow { before, after } in &batch.projections {
-            arrays.ids.push(after.id.0);
-            arrays.expected.push(bigint(before.revision));
-            arrays.revisions.push(bigint(after.revision));
-            arrays.statuses.push(after.status.as_str());
-            arrays.node_statuses.push(changed_statuses(before, after));
-            arrays.node_counts.push(if before.node_counts == after.node_counts {
-                None
-            } else {
-                serde_json::to_string(&after.node_counts).ok()
-            });
-            arrays.total_tokens.push(bigint(after.total_tokens));
-            arrays.total_costs.push(after.total_cost_usd);
-            arrays.errors.push(after.error.as_deref());
-            arrays.proposals.push(changed_json(before.proposal.as_deref(), after.proposal.as_deref()));
-            arrays.outputs.push(changed_json(before.outputs.as_deref(), after.outputs.as_deref()));
-            arrays.started.push(after.started_at.map(relive_session::Timestamp::as_datetime));
-            arrays.ended.push(after.completed_at.map(relive_session::Timestamp::as_datetime));
-            arrays.updated.push(after.updated_at.as_datetime());
-        }
-        arrays
-    }
-}
-
-/// The statuses that differ, as a JSON object to be merged over the stored one. The cost follows
-/// the number of changes: the two states share all other nodes.
-fn changed_statuses(before: &Session, after: &Session) -> Option<String> {
-    use imbl::ordmap::DiffItem;
-    let mut changed = serde_json::Map::new();
-    for item in before.nodes.diff(&after.nodes) {
-        match item {
-            DiffItem::Update { old: (_, old), new: (_, new) } if old.snapshot.status == new.snapshot.status => {}
-            DiffItem::Add(id, node) | DiffItem::Update { new: (id, node), .. } => {
-                changed.insert(id.to_string(), node.snapshot.status.as_str().into());
-            }
-            // Nodes never leave a session.
-            DiffItem::Remove(..) => {}
-        }
-    }
-    if changed.is_empty() { None } else { serde_json::to_string(&changed).ok() }
-}
-
-fn changed_json(before: Option<&serde_json::Value>, after: Option<&serde_json::Value>) -> Option<String> {
-    match (before, after) {
-        (Some(before), Some(after)) if std::ptr::eq(before, after) => None,
-        (_, Some(after)) => serde_json::to_string(after).ok(),
-        (_, None) => None,
-    }
-}
 
 fn lacks_embedding(row: &EventRow<'_>) -> bool {
     let Event::MemoryAdded(memory) = &row.recorded.event else { return false };
     memory.row.as_ref().is_some_and(|row| row.embedding.is_none())
-}
-
-impl Storage {
-    /// Whether this batch took effect, judged by one event of each of its sessions: a write takes
-    /// effect whole or not at all, but a session may have been deleted since. False for a batch
-    /// without events.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub async fn has_batch(&self, batch: &Batch<'_>) -> Result<bool, StorageError> {
-        let found = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM session_events JOIN UNNEST($1::uuid[], $2::bigint[])
-             AS first (session_id, revision) USING (session_id, revision) WHERE batch = $3)",
-        )
-        .bind(batch.projections.iter().map(|row| row.after.id.0).collect::<Vec<_>>())
-        .bind(batch.projections.iter().map(|row| bigint(row.before.revision + 1)).collect::<Vec<_>>())
-        .bind(batch.id)
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(found)
-    }
-
-    /// With which batches these events were written; those that do not exist are left out.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub async fn batches_of(
-        &self,
-        events: &[(SessionId, Revision)],
-    ) -> Result<HashMap<(SessionId, Revision), i64>, StorageError> {
-        let rows: Vec<(Uuid, i64, i64)> = sqlx::query_as(
-            "SELECT session_id, revision, batch FROM session_events JOIN UNNEST($1::uuid[], $2::bigint[])
-             AS asked (session_id, revision) USING (session_id, revision)",
-        )
-        .bind(events.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
-        .bind(events.iter().map(|(_, revision)| bigint(*revision)).collect::<Vec<_>>())
-        .fetch_all(&self.pool)
-        .await?;
-        let found = rows.into_iter().map(|(id, revision, batch)| ((SessionId(id), revision.unsigned_abs()), batch));
-        Ok(found.collect())
-    }
 }

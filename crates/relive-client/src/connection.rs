@@ -6,23 +6,15 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::backoff::Backoff;
 use super::in_flight::{InFlight, Reply};
 use super::socket::{Incoming, Lost, Socket};
-use super::subscriptions::{Subscription, Subscriptions};
+use super::subscriptions::{Frames, Subscriptions};
 use super::{ClientError, ConnectionState, Options};
 use relive_protocol::{ClientFrame, CommandReceipt, Given, ServerFrame, Subscribe};
 use relive_session::{Command, SessionId};
 
 /// What the handles ask of the owner.
 pub(super) enum Request {
-    Command {
-        session_id: SessionId,
-        commands: Vec<Command>,
-        reply: Reply,
-    },
-    Subscribe {
-        wanted: Subscribe,
-        requests: mpsc::Sender<Request>,
-        reply: oneshot::Sender<Result<Subscription, ClientError>>,
-    },
+    Command { session_id: SessionId, commands: Vec<Command>, reply: Reply },
+    Subscribe { wanted: Subscribe, reply: oneshot::Sender<Result<Frames, ClientError>> },
 }
 
 impl Request {
@@ -171,8 +163,8 @@ impl Connection {
     fn accept(&mut self, request: Request) -> Option<String> {
         match request {
             Request::Command { session_id, commands, reply } => self.in_flight.add(session_id, commands, reply),
-            Request::Subscribe { wanted, requests, reply } => {
-                self.subscriptions.add(wanted, requests, reply).and_then(|frame| text_of(&frame))
+            Request::Subscribe { wanted, reply } => {
+                self.subscriptions.add(wanted, reply).and_then(|frame| text_of(&frame))
             }
         }
     }

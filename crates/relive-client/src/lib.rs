@@ -36,6 +36,7 @@ mod in_flight;
 mod live_list;
 mod replay;
 mod socket;
+mod subscription;
 mod subscriptions;
 
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub use error::ClientError;
 pub use events::SessionEvents;
 pub use live_list::{LiveList, SessionFilters};
 pub use replay::{Replay, ReplayControl};
-pub use subscriptions::Subscription;
+pub use subscription::Subscription;
 
 // What the calls take and give, so that a user of the client needs no other import.
 pub use relive_protocol::{
@@ -176,7 +177,8 @@ impl Client {
     /// exist is reported by the subscription.
     pub async fn subscribe(&self, wanted: Subscribe) -> Result<Subscription, ClientError> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Request::Subscribe { wanted, requests: self.requests.clone(), reply }, answer).await
+        let frames = self.ask(Request::Subscribe { wanted, reply }, answer).await?;
+        Ok(Subscription::new(frames, self.requests.clone()))
     }
 
     /// The events of a session after a revision, to its end.

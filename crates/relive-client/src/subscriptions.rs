@@ -18,31 +18,24 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::backoff::Backoff;
-use super::connection::Request;
 use super::cursor::{ResumeCursor, Verdict};
 use super::{ClientError, Options};
 use relive_protocol::{ClientFrame, ServerFrame, Subscribe};
 use relive_session::SessionId;
 
-/// The frames of one session. Dropping it ends the subscription.
+/// The reader's end of a subscription's queue. Dropping it ends the subscription.
 #[derive(Debug)]
-pub struct Subscription {
-    frames: mpsc::Receiver<ServerFrame>,
+pub(super) struct Frames {
+    queue: mpsc::Receiver<ServerFrame>,
     fate: Arc<OnceLock<ClientError>>,
     told: bool,
     _unsubscribe: DropGuard,
-    /// Keeps the connection open.
-    _requests: mpsc::Sender<Request>,
 }
 
-impl Subscription {
-    /// The next frame; `None` after the session's `end`. May be abandoned without losing a frame.
-    ///
-    /// # Errors
-    ///
-    /// Once, and last, when the subscription cannot go on.
-    pub async fn next(&mut self) -> Option<Result<ServerFrame, ClientError>> {
-        if let Some(frame) = self.frames.recv().await {
+impl Frames {
+    /// The next frame; why there are no more, once; `None` after that.
+    pub(super) async fn next(&mut self) -> Option<Result<ServerFrame, ClientError>> {
+        if let Some(frame) = self.queue.recv().await {
             return Some(Ok(frame));
         }
         let fate = self.fate.get().filter(|_| !self.told).cloned();
@@ -113,28 +106,21 @@ impl Subscriptions {
     pub(super) fn add(
         &mut self,
         wanted: Subscribe,
-        requests: mpsc::Sender<Request>,
-        reply: oneshot::Sender<Result<Subscription, ClientError>>,
+        reply: oneshot::Sender<Result<Frames, ClientError>>,
     ) -> Option<ClientFrame> {
         let session_id = wanted.session_id;
         if self.entries.contains_key(&session_id) {
             let _ = reply.send(Err(ClientError::AlreadySubscribed(session_id)));
             return None;
         }
-        let (queue, frames) = mpsc::channel(self.queue);
+        let (queue, received) = mpsc::channel(self.queue);
         let (fate, left, serial) = (Arc::new(OnceLock::new()), CancellationToken::new(), self.next_serial);
         let watched = left.clone();
         self.notices.push(Box::pin(async move {
             watched.cancelled().await;
             Notice::Left(session_id, serial)
         }));
-        let subscription = Subscription {
-            frames,
-            fate: Arc::clone(&fate),
-            told: false,
-            _unsubscribe: left.drop_guard(),
-            _requests: requests,
-        };
+        let frames = Frames { queue: received, fate: Arc::clone(&fate), told: false, _unsubscribe: left.drop_guard() };
         let frame = ClientFrame::Subscribe(wanted.clone());
         let entry = Subscribed {
             serial,
@@ -146,8 +132,8 @@ impl Subscriptions {
         };
         self.entries.insert(session_id, entry);
         self.next_serial += 1;
-        // If whoever asked has gone away, the dropped subscription says so by itself.
-        let _ = reply.send(Ok(subscription));
+        // If whoever asked has gone away, the dropped queue says so by itself.
+        let _ = reply.send(Ok(frames));
         Some(frame)
     }
 

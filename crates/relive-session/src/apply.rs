@@ -6,10 +6,11 @@ use imbl::{OrdMap, OrdSet};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::decide::digest;
+use super::json::{context_entry_bytes, digest};
+use super::state::hold;
 use super::{
-    ContextValue, Created, Event, HeldInterval, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
-    PendingSignal, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, limits,
+    ContextValue, Created, Event, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal,
+    Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Seen only when a journal was
@@ -342,14 +343,6 @@ impl Session {
     }
 }
 
-/// Stops the clocks of a run at a time.
-pub(super) fn hold(holds: &mut Arc<Vec<HeldInterval>>, from: Timestamp) {
-    let holds = Arc::make_mut(holds);
-    holds.push(HeldInterval { from, to: None });
-    let excess = holds.len().saturating_sub(limits::HOLDS);
-    holds.drain(..excess);
-}
-
 impl Origin {
     fn new(created: &Created, created_at: Timestamp) -> Arc<Self> {
         let name = || created.graph.as_ref().map(|graph| graph.name.clone());
@@ -385,22 +378,4 @@ fn replace<T: Clone>(held: &mut Option<T>, given: &Option<T>) {
     if given.is_some() {
         held.clone_from(given);
     }
-}
-
-/// What an entry adds to the size of the context data: its key and its value as JSON.
-pub(super) fn context_entry_bytes(key: &str, value: &Value) -> usize {
-    struct Count(usize);
-    impl std::io::Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(key.len());
-    // Writing a `Value` into a counter that accepts every byte cannot fail.
-    let _ = serde_json::to_writer(&mut count, value);
-    count.0
 }

@@ -128,7 +128,7 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "number", optional)]
         reasoning_tokens: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "super::money::optional_usd")]
         #[ts(type = "number", optional)]
         #[schema(value_type = Option<f64>)]
         cost_usd: Option<Decimal>,

@@ -224,30 +224,10 @@ fn says_nothing_new(node: &Node, held: &NodeStateSnapshot, command: &Command) ->
         && stands(input, node.input)
 }
 
-/// A fingerprint of a JSON value that is the same in every process (FNV-1a over its text).
-pub(super) fn digest(value: &Value) -> u64 {
-    struct Fnv(u64);
-    impl std::io::Write for Fnv {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            for byte in bytes {
-                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-            Ok(bytes.len())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    // Writing a `Value` into a hash that accepts every byte cannot fail.
-    let _ = serde_json::to_writer(&mut hash, value);
-    hash.0
-}
-
 fn set_context(session: &Session, command: &'static str, key: &str, value: &Value) -> Result<Vec<Event>, Refusal> {
     require_not_ended(session, command)?;
-    let removed = session.context.get(key).map_or(0, |held| super::apply::context_entry_bytes(key, held.value()));
-    let added = if value.is_null() { 0 } else { super::apply::context_entry_bytes(key, value) };
+    let removed = session.context.get(key).map_or(0, |held| super::json::context_entry_bytes(key, held.value()));
+    let added = if value.is_null() { 0 } else { super::json::context_entry_bytes(key, value) };
     if session.context_bytes - removed + added > limits::CONTEXT_BYTES {
         return Err(Refusal::TooLarge { what: "the context data", limit: limits::CONTEXT_BYTES });
     }

@@ -12,42 +12,11 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::json::present;
 use super::{
-    GraphDefinition, Keyframe, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus, Progress, Retry, Revision,
-    Session, SessionId, Timestamp,
+    Driver, GraphDefinition, Keyframe, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus, Progress, Retry,
+    Revision, Session, SessionId, Timestamp,
 };
-
-/// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
-pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    T::deserialize(deserializer).map(Some)
-}
-
-/// Who runs the session's graph.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[ts(export_to = "session.ts")]
-pub enum Driver {
-    /// An engine outside the server, by commands.
-    #[default]
-    External,
-    /// The server's own engine.
-    Builtin,
-}
-
-impl Driver {
-    /// The name on the wire and in the database.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::External => "external",
-            Self::Builtin => "builtin",
-        }
-    }
-}
 
 /// The first event of every session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS, ToSchema)]
@@ -269,7 +238,7 @@ pub enum Event {
         #[ts(type = "number", optional)]
         reasoning_tokens: Option<u64>,
         /// Absent when nobody knows: usage of a model without a price, for which no cost was given.
-        #[serde(default, skip_serializing_if = "Option::is_none", with = "super::node::optional_usd")]
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "super::money::optional_usd")]
         #[ts(type = "number", optional)]
         #[schema(value_type = Option<f64>)]
         cost_usd: Option<Decimal>,

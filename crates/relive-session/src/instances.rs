@@ -8,8 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Driver, GraphDefinition, Node, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin, Progress, Refusal,
-    Timestamp, TokenUsage, limits,
+    Driver, GraphDefinition, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Origin, Progress, Refusal, Timestamp,
+    TokenUsage, limits,
 };
 
 impl GraphDefinition {
@@ -159,36 +159,5 @@ fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
-    }
-}
-
-impl super::Session {
-    /// What was reported of a node: of one with instances, of it alone.
-    #[must_use]
-    pub fn reported(&self, node_id: &NodeId) -> Option<&NodeStateSnapshot> {
-        match self.instances.get(node_id) {
-            Some(instances) => Some(&instances.reported),
-            None => self.nodes.get(node_id).map(|node| &node.snapshot),
-        }
-    }
-
-    /// Puts what was reported of a node into the state, and what follows from it: an instance changes its
-    /// node's summary, and a node with instances shows its summary.
-    pub(super) fn put_reported(&mut self, node: Node, moment: super::Moment) {
-        let id = node.snapshot.id.clone();
-        if let Some(instances) = self.instances.get_mut(&id) {
-            instances.reported = node.snapshot;
-            let summary = instances.summary();
-            self.put_node(Node::new(summary, node.output).given(node.input), moment);
-            return;
-        }
-        let Some(of) = self.origin.node_of_instance(&id).cloned() else { return self.put_node(node, moment) };
-        let held = self.nodes.get(&id).cloned();
-        let Some(shown) = self.nodes.get(&of).cloned() else { return self.put_node(node, moment) };
-        let instances = self.instances.entry(of).or_insert_with(|| Instances::of(shown.snapshot.clone()));
-        instances.replace(held.as_deref().map(|node| &node.snapshot), &node.snapshot);
-        let summary = instances.summary();
-        self.put_node(node, moment);
-        self.put_node(Node::new(summary, shown.output).given(shown.input), moment);
     }
 }

@@ -30,9 +30,9 @@ pub struct Keyframe {
     completed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<Arc<str>>,
-    #[serde(default, deserialize_with = "super::event::present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::json::present", skip_serializing_if = "Option::is_none")]
     proposal: Option<Arc<Value>>,
-    #[serde(default, deserialize_with = "super::event::present", skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "super::json::present", skip_serializing_if = "Option::is_none")]
     outputs: Option<Arc<Value>>,
     nodes: Vec<KeyframeNode>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -137,7 +137,7 @@ impl Keyframe {
         if driver == Driver::Builtin && self.status.is_live() {
             self.status = SessionStatus::Paused;
             if self.holds.last().is_none_or(|hold| hold.to.is_some()) {
-                super::apply::hold(&mut self.holds, self.updated_at);
+                super::state::hold(&mut self.holds, self.updated_at);
             }
         }
         self.status_since = None;
@@ -228,7 +228,7 @@ impl Keyframe {
                 return Err(Refusal::Invalid { field: "context", problem: "must have keys and values" });
             }
         }
-        let bytes: usize = self.context.iter().map(|(key, value)| super::apply::context_entry_bytes(key, value)).sum();
+        let bytes: usize = self.context.iter().map(|(key, value)| super::json::context_entry_bytes(key, value)).sum();
         if bytes > limits::CONTEXT_BYTES {
             return Err(Refusal::TooLarge { what: "the context data", limit: limits::CONTEXT_BYTES });
         }
@@ -249,8 +249,7 @@ impl Keyframe {
     /// What it keeps in memory, roughly.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let context: usize =
-            self.context.iter().map(|(key, value)| super::apply::context_entry_bytes(key, value)).sum();
+        let context: usize = self.context.iter().map(|(key, value)| super::json::context_entry_bytes(key, value)).sum();
         self.nodes.len() * 256 + context
     }
 
@@ -324,7 +323,7 @@ impl Keyframe {
             active,
             total_tokens: self.total_tokens,
             total_cost_usd: self.total_cost_usd,
-            context_bytes: self.context.iter().map(|(key, value)| super::apply::context_entry_bytes(key, value)).sum(),
+            context_bytes: self.context.iter().map(|(key, value)| super::json::context_entry_bytes(key, value)).sum(),
             context: self
                 .context
                 .iter()

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::merge_patch::{self, NotExpressible};
-use super::{Session, node};
+use super::{Session, money};
 
 /// The RFC 7396 patch that turns the snapshot of `base` into the snapshot of `head`.
 ///
@@ -66,7 +66,7 @@ fn without_null_members(value: &mut Value) {
 }
 
 #[derive(PartialEq, Serialize)]
-struct Usd(#[serde(with = "node::usd")] rust_decimal::Decimal);
+struct Usd(#[serde(with = "money::usd")] rust_decimal::Decimal);
 
 fn changed<T: PartialEq + Serialize>(patch: &mut Map<String, Value>, key: &str, base: &T, head: &T) {
     if base != head {

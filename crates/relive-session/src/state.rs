@@ -8,25 +8,11 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use uuid::Uuid;
 
 use super::{
-    Driver, GraphDefinition, Instances, Moment, Node, NodeCounts, NodeId, Revision, SessionId, SessionStatus, Timestamp,
+    Instances, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId, SessionStatus,
+    Timestamp, limits,
 };
-
-/// What was settled when the session was created and never changes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Origin {
-    pub workflow_id: Option<Uuid>,
-    pub workflow_name: Option<String>,
-    pub group_id: Option<Uuid>,
-    pub graph: Option<Arc<GraphDefinition>>,
-    pub inputs: Option<Arc<Value>>,
-    pub driver: Driver,
-    pub parent_id: Option<SessionId>,
-    pub forked_from_revision: Option<Revision>,
-    pub created_at: Timestamp,
-}
 
 /// A signal that a suspended node has not yet acted on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,5 +134,44 @@ impl Session {
         });
         let passed = now.saturating_sub(since).saturating_sub(held.sum());
         Duration::from_millis(passed.try_into().unwrap_or_default())
+    }
+}
+
+/// Stops the clocks of a run at a time.
+pub(super) fn hold(holds: &mut Arc<Vec<HeldInterval>>, from: Timestamp) {
+    let holds = Arc::make_mut(holds);
+    holds.push(HeldInterval { from, to: None });
+    let excess = holds.len().saturating_sub(limits::HOLDS);
+    holds.drain(..excess);
+}
+
+impl Session {
+    /// What was reported of a node: of one with instances, of it alone.
+    #[must_use]
+    pub fn reported(&self, node_id: &NodeId) -> Option<&NodeStateSnapshot> {
+        match self.instances.get(node_id) {
+            Some(instances) => Some(&instances.reported),
+            None => self.nodes.get(node_id).map(|node| &node.snapshot),
+        }
+    }
+
+    /// Puts what was reported of a node into the state, and what follows from it: an instance changes its
+    /// node's summary, and a node with instances shows its summary.
+    pub(super) fn put_reported(&mut self, node: Node, moment: Moment) {
+        let id = node.snapshot.id.clone();
+        if let Some(instances) = self.instances.get_mut(&id) {
+            instances.reported = node.snapshot;
+            let summary = instances.summary();
+            self.put_node(Node::new(summary, node.output).given(node.input), moment);
+            return;
+        }
+        let Some(of) = self.origin.node_of_instance(&id).cloned() else { return self.put_node(node, moment) };
+        let held = self.nodes.get(&id).cloned();
+        let Some(shown) = self.nodes.get(&of).cloned() else { return self.put_node(node, moment) };
+        let instances = self.instances.entry(of).or_insert_with(|| Instances::of(shown.snapshot.clone()));
+        instances.replace(held.as_deref().map(|node| &node.snapshot), &node.snapshot);
+        let summary = instances.summary();
+        self.put_node(node, moment);
+        self.put_node(Node::new(summary, shown.output).given(shown.input), moment);
     }
 }

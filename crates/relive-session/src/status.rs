@@ -113,3 +113,52 @@ impl NodeStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == name)
     }
 }
+
+/// How many nodes stand in each status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[ts(type = "Record<NodeStatus, number>", export_to = "session.ts")]
+pub struct NodeCounts {
+    pub pending: u32,
+    pub running: u32,
+    pub completed: u32,
+    pub failed: u32,
+    pub skipped: u32,
+    pub suspended: u32,
+}
+
+impl NodeCounts {
+    #[must_use]
+    pub fn of(statuses: impl Iterator<Item = NodeStatus>) -> Self {
+        let mut counts = Self::default();
+        statuses.for_each(|status| counts.add(status));
+        counts
+    }
+
+    pub(super) fn add(&mut self, status: NodeStatus) {
+        *self.slot(status) += 1;
+    }
+
+    pub(super) fn remove(&mut self, status: NodeStatus) {
+        *self.slot(status) -= 1;
+    }
+
+    pub(super) fn finished(self) -> u32 {
+        self.completed.saturating_add(self.failed).saturating_add(self.skipped)
+    }
+
+    pub(super) fn total(self) -> u32 {
+        let open = self.pending.saturating_add(self.running).saturating_add(self.suspended);
+        open.saturating_add(self.finished())
+    }
+
+    fn slot(&mut self, status: NodeStatus) -> &mut u32 {
+        match status {
+            NodeStatus::Pending => &mut self.pending,
+            NodeStatus::Running => &mut self.running,
+            NodeStatus::Completed => &mut self.completed,
+            NodeStatus::Failed => &mut self.failed,
+            NodeStatus::Skipped => &mut self.skipped,
+            NodeStatus::Suspended => &mut self.suspended,
+        }
+    }
+}

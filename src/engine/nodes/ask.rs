@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{AttemptResult, End, NodeContext};
+use crate::engine::error::PlanError;
 use crate::engine::node_task::timed_out;
-use crate::engine::plan::PlanError;
 use crate::engine::properties::Properties;
 use crate::hub::Chunk;
 use crate::models::{Chat, ChatError, Models, Piece, Reply, TRIES, ToolCall};

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::ask::{Voice, ask};
 use super::services::{NodeServices, told};
 use super::{AttemptResult, NodeContext, NodeType, Work};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use crate::storage::{MessageFilter, MessageOrder, PlacedMessage};
 use relive_session::{GraphNode, Message, NodeId};

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{AttemptResult, End, NodeContext, NodeType, Wait, Wake, Work};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::{Properties, seconds};
 use relive_session::GraphNode;
 

@@ -11,7 +11,7 @@ use super::context::as_text;
 use super::score::score_of;
 use super::services::NodeServices;
 use super::{AttemptResult, End, NodeContext, NodeType, Work};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::{GraphNode, check_json};
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::as_text;
 use super::{AttemptResult, End, NodeContext, NodeType, Wait, Wake, Work};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::{Command, GraphNode, MessageRole, Timestamp};
 

@@ -11,7 +11,7 @@ use super::ask::{Voice, ask};
 use super::context::as_text;
 use super::services::NodeServices;
 use super::{AttemptResult, NodeContext, NodeType, Work};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::GraphNode;
 

@@ -9,7 +9,8 @@ use super::delay::Delay;
 use super::human_review::HumanReview;
 use super::loop_node::LoopNode;
 use super::structural::Structural;
-use crate::engine::plan::{Kinds, PlanError};
+use crate::engine::error::PlanError;
+use crate::engine::plan::Kinds;
 use relive_session::{GraphDefinition, GraphNode};
 
 /// Shell commands, and what shapes a graph.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::score::score_of;
 use super::{AttemptResult, End, NodeContext, NodeType, Work};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::GraphNode;
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::services::NodeServices;
 use super::{AttemptResult, NodeContext, NodeType};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use crate::storage::{MemoryScope, SearchLimits};
 use relive_session::GraphNode;

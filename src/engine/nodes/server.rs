@@ -11,7 +11,8 @@ use super::memory_retrieval::MemoryRetrieval;
 use super::services::NodeServices;
 use super::tool::Tool;
 use super::vote::Vote;
-use crate::engine::plan::{Kinds, Plan, PlanError};
+use crate::engine::error::PlanError;
+use crate::engine::plan::{Kinds, Plan};
 use crate::models::ChatError;
 use relive_session::GraphNode;
 
@@ -63,7 +64,7 @@ impl Kinds for ServerKinds {
         })
     }
 
-    fn check_means(&self, plan: &Plan) -> Result<(), String> {
+    fn check_services(&self, plan: &Plan) -> Result<(), String> {
         let kind = |node| plan.graph.nodes.get(node).map(|node| node.kind.as_str()).unwrap_or_default();
         if let Some(node) = plan.needs_model().filter(|_| !self.services.models.are_there()) {
             return Err(format!("node '{node}' ({}) asks a model: {}", kind(node), ChatError::NoEndpoint));

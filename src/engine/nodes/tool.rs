@@ -13,7 +13,7 @@ use super::context::as_text;
 use super::services::NodeServices;
 use super::{AttemptResult, End, NodeContext, NodeType, body};
 use crate::endpoint::{self, Secrets};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::GraphNode;
 

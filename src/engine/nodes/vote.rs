@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::score::{choice_of, score_of};
 use super::{AttemptResult, NodeContext, NodeType, Work};
-use crate::engine::plan::PlanError;
+use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::GraphNode;
 

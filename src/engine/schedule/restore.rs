@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use super::{EdgeState, NodeState, Outcome, Schedule, Step};
-use crate::engine::regions::{Frame, Layout, LoopError, WHOLE};
+use crate::engine::error::LoopError;
+use crate::engine::regions::{Frame, Layout, WHOLE};
 use relive_session::{GraphDefinition, NodeId};
 
 /// What is known of a node.

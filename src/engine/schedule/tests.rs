@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::super::regions::LoopError;
+use super::super::error::LoopError;
 use super::{LoopPast, Outcome, Past, Restored, Schedule, Step, Verdict};
 use relive_session::{GraphDefinition, NodeId};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
-use crate::storage::setup::try_lock;
+use crate::storage::locks::try_lock;
 use crate::storage::{Storage, StorageError};
 
 /// An HNSW index takes vectors in half precision of at most so many numbers. Longer ones are compared

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::MemoryScope;
-use super::vector::Strategy;
 use crate::storage::StorageError;
 use crate::storage::link::Link;
 use crate::storage::pool::{Connection, Pool};
@@ -35,6 +34,13 @@ pub(super) const SEARCH: Duration = Duration::from_secs(12);
 const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 /// Scopes that are remembered; beyond it all are forgotten, and counted anew when asked for.
 const REMEMBERED: usize = 4_096;
+
+/// How to search a scope of more than a few rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strategy {
+    RowByRow,
+    ThroughIndex,
+}
 
 /// The connections, and what is known about scopes.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{QueryBuilder, Row as _};
 
 use super::indexes::INDEXED_DIMENSION;
-use super::search_pool::SEARCH;
+use super::search_pool::{SEARCH, Strategy};
 use super::{COLUMNS, MemoryScope, SearchLimits, read_memory};
 use crate::storage::link::breaks_connection;
 use crate::storage::pool::{AsSqlxError, Connection};
@@ -97,13 +97,6 @@ impl Storage {
         }
         Ok(found)
     }
-}
-
-/// How to search a scope of more than a few rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Strategy {
-    RowByRow,
-    ThroughIndex,
 }
 
 struct Search<'a> {

@@ -19,6 +19,7 @@ pub(super) use dimension::Claim;
 pub use error::SetupError;
 
 use super::link::{ACQUIRE, Link};
+use super::locks;
 use super::memories::indexes;
 use super::{MIGRATOR, Storage, StorageError};
 
@@ -82,7 +83,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), StorageError> {
     let began = Instant::now();
     let mut is_told = false;
     loop {
-        if try_lock(connection, SCHEMA_LOCK).await? {
+        if locks::try_lock(connection, SCHEMA_LOCK).await? {
             return Ok(());
         }
         if began.elapsed() > OTHERS {
@@ -98,11 +99,6 @@ async fn lock(connection: &mut PgConnection) -> Result<(), StorageError> {
 async fn unlock(connection: &mut PgConnection) -> Result<(), StorageError> {
     sqlx::query("SELECT pg_advisory_unlock($1)").bind(SCHEMA_LOCK).execute(connection).await?;
     Ok(())
-}
-
-/// Takes an advisory lock for the session, if nobody else has it.
-pub(super) async fn try_lock(connection: &mut PgConnection, lock: i64) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(lock).fetch_one(connection).await
 }
 
 /// Two connections that are open at the same time have two processes of PostgreSQL, unless a pooler

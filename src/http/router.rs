@@ -5,48 +5,22 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware;
 use axum::response::IntoResponse as _;
-use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access::{self, AccessRules};
-use super::bodies::{self, BodyLimits};
+use super::access;
+use super::bodies;
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
 use super::parameters::KnownParameters;
+use super::state::App;
 use super::{
     archive, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, parameters, probes,
     sessions, sockets, tokens, usage,
 };
-use crate::archive::Imports;
-use crate::embeddings::Embeddings;
-use crate::engine::Engine;
-use crate::hub::Hub;
-use crate::storage::Storage;
-use crate::ws::Gateway;
 use relive_protocol::ErrorCode;
-
-/// What handlers work with. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct App {
-    pub hub: Hub,
-    pub storage: Storage,
-    pub gateway: Gateway,
-    pub embeddings: Embeddings,
-    pub imports: Imports,
-    pub engine: Engine,
-    pub metrics: Option<&'static PrometheusHandle>,
-    pub access: AccessRules,
-    pub bodies: BodyLimits,
-}
-
-impl App {
-    pub(super) fn storage(&self) -> &Storage {
-        &self.storage
-    }
-}
 
 /// Every route, each with its place in the OpenAPI document.
 pub fn router(app: App) -> Router {

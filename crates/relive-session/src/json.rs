@@ -1,0 +1,51 @@
+//! JSON values: their sizes and fingerprints, and how absent and `null` differ.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
+pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A fingerprint of a JSON value that is the same in every process (FNV-1a over its text).
+pub(super) fn digest(value: &Value) -> u64 {
+    struct Fnv(u64);
+    impl std::io::Write for Fnv {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    // Writing a `Value` into a hash that accepts every byte cannot fail.
+    let _ = serde_json::to_writer(&mut hash, value);
+    hash.0
+}
+
+/// What an entry adds to the size of the context data: its key and its value as JSON.
+pub(super) fn context_entry_bytes(key: &str, value: &Value) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(key.len());
+    // Writing a `Value` into a counter that accepts every byte cannot fail.
+    let _ = serde_json::to_writer(&mut count, value);
+    count.0
+}

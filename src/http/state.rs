@@ -1,0 +1,32 @@
+//! What handlers work with.
+
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::access::AccessRules;
+use super::bodies::BodyLimits;
+use crate::archive::Imports;
+use crate::embeddings::Embeddings;
+use crate::engine::Engine;
+use crate::hub::Hub;
+use crate::storage::Storage;
+use crate::ws::Gateway;
+
+/// What handlers work with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub hub: Hub,
+    pub storage: Storage,
+    pub gateway: Gateway,
+    pub embeddings: Embeddings,
+    pub imports: Imports,
+    pub engine: Engine,
+    pub metrics: Option<&'static PrometheusHandle>,
+    pub access: AccessRules,
+    pub bodies: BodyLimits,
+}
+
+impl App {
+    pub(super) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+}

@@ -1,0 +1,149 @@
+//! A batch as columns, side by side as `UNNEST` wants them.
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use uuid::Uuid;
+
+use super::StorageError;
+use super::batch::{Batch, EventRow, ProjectionRow};
+use super::journal::bigint;
+use relive_session::Session;
+
+pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+pub(super) fn bind_rows<'q>(
+    statement: Statement<'q>,
+    batch: &Batch<'q>,
+    deadline: Option<DateTime<Utc>>,
+) -> Result<Statement<'q>, StorageError> {
+    let events = EventArrays::of(batch)?;
+    let projections = ProjectionArrays::of(batch);
+    Ok(statement
+        .bind(batch.id)
+        .bind(events.session_ids)
+        .bind(events.revisions)
+        .bind(events.times)
+        .bind(events.events)
+        .bind(batch.commands.iter().map(|row| row.session_id.0).collect::<Vec<_>>())
+        .bind(batch.commands.iter().map(|row| row.command_id).collect::<Vec<_>>())
+        .bind(batch.commands.iter().map(|row| bigint(row.revision)).collect::<Vec<_>>())
+        .bind(projections.ids)
+        .bind(projections.expected)
+        .bind(projections.revisions)
+        .bind(projections.statuses)
+        .bind(projections.node_statuses)
+        .bind(projections.node_counts)
+        .bind(projections.total_tokens)
+        .bind(projections.total_costs)
+        .bind(projections.errors)
+        .bind(projections.proposals)
+        .bind(projections.outputs)
+        .bind(projections.started)
+        .bind(projections.ended)
+        .bind(projections.updated)
+        .bind(i64::try_from(batch.projections.len()).unwrap_or(i64::MAX))
+        .bind(deadline))
+}
+
+/// Columns of the events, side by side as `UNNEST` wants them.
+#[derive(Default)]
+struct EventArrays {
+    session_ids: Vec<Uuid>,
+    revisions: Vec<i64>,
+    times: Vec<DateTime<Utc>>,
+    events: Vec<String>,
+}
+
+impl EventArrays {
+    fn of(batch: &Batch<'_>) -> Result<Self, StorageError> {
+        let mut arrays = Self::default();
+        for EventRow { recorded, .. } in &batch.events {
+            arrays.session_ids.push(recorded.session_id.0);
+            arrays.revisions.push(bigint(recorded.revision));
+            arrays.times.push(recorded.at.as_datetime());
+            arrays.events.push(json(&recorded.event)?);
+        }
+        Ok(arrays)
+    }
+}
+
+/// As a text: `sqlx` would send JSON as `jsonb`, which keeps neither the order of members nor the
+/// notation of numbers.
+pub(super) fn json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, StorageError> {
+    serde_json::to_string(value).map_err(|error| StorageError::Database(sqlx::Error::Encode(Box::new(error))))
+}
+
+/// Columns of the projections. `None` in a JSON column: unchanged.
+#[derive(Default)]
+struct ProjectionArrays<'a> {
+    ids: Vec<Uuid>,
+    expected: Vec<i64>,
+    revisions: Vec<i64>,
+    statuses: Vec<&'static str>,
+    node_statuses: Vec<Option<String>>,
+    node_counts: Vec<Option<String>>,
+    total_tokens: Vec<i64>,
+    total_costs: Vec<Decimal>,
+    errors: Vec<Option<&'a str>>,
+    proposals: Vec<Option<String>>,
+    outputs: Vec<Option<String>>,
+    started: Vec<Option<DateTime<Utc>>>,
+    ended: Vec<Option<DateTime<Utc>>>,
+    updated: Vec<DateTime<Utc>>,
+}
+
+impl<'a> ProjectionArrays<'a> {
+    fn of(batch: &Batch<'a>) -> Self {
+        let mut arrays = Self::default();
+        for ProjectionRow { before, after } in &batch.projections {
+            arrays.ids.push(after.id.0);
+            arrays.expected.push(bigint(before.revision));
+            arrays.revisions.push(bigint(after.revision));
+            arrays.statuses.push(after.status.as_str());
+            arrays.node_statuses.push(changed_statuses(before, after));
+            arrays.node_counts.push(if before.node_counts == after.node_counts {
+                None
+            } else {
+                serde_json::to_string(&after.node_counts).ok()
+            });
+            arrays.total_tokens.push(bigint(after.total_tokens));
+            arrays.total_costs.push(after.total_cost_usd);
+            arrays.errors.push(after.error.as_deref());
+            arrays.proposals.push(changed_json(before.proposal.as_deref(), after.proposal.as_deref()));
+            arrays.outputs.push(changed_json(before.outputs.as_deref(), after.outputs.as_deref()));
+            arrays.started.push(after.started_at.map(relive_session::Timestamp::as_datetime));
+            arrays.ended.push(after.completed_at.map(relive_session::Timestamp::as_datetime));
+            arrays.updated.push(after.updated_at.as_datetime());
+        }
+        arrays
+    }
+}
+
+/// The statuses that differ, as a JSON object to be merged over the stored one. The cost follows
+/// the number of changes: the two states share all other nodes.
+fn changed_statuses(before: &Session, after: &Session) -> Option<String> {
+    use imbl::ordmap::DiffItem;
+    let mut changed = serde_json::Map::new();
+    for item in before.nodes.diff(&after.nodes) {
+        match item {
+            DiffItem::Update { old: (_, old), new: (_, new) } if old.snapshot.status == new.snapshot.status => {}
+            DiffItem::Add(id, node) | DiffItem::Update { new: (id, node), .. } => {
+                changed.insert(id.to_string(), node.snapshot.status.as_str().into());
+            }
+            // Nodes never leave a session.
+            DiffItem::Remove(..) => {}
+        }
+    }
+    if changed.is_empty() { None } else { serde_json::to_string(&changed).ok() }
+}
+
+fn changed_json(before: Option<&serde_json::Value>, after: Option<&serde_json::Value>) -> Option<String> {
+    match (before, after) {
+        (Some(before), Some(after)) if std::ptr::eq(before, after) => None,
+        (_, Some(after)) => serde_json::to_string(after).ok(),
+        (_, None) => None,
+    }
+}
