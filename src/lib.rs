@@ -1,11 +1,10 @@
 //! Relive: a WebSocket live-session server for workflow runs.
 //!
-//! An engine drives a session by commands; every change is committed to PostgreSQL and then shown
-//! to whoever watches. `ARCHITECTURE.md` has the map and walkthroughs: a command, a viewer, a replay, a
-//! restart, a memory.
+//! An engine drives a session by commands; every change is committed to PostgreSQL and then sent to all
+//! viewers. `ARCHITECTURE.md` has the rules and the map on one page, `docs/` the details by subject.
 //!
-//! The library is what the `relive` program is made of. An engine in Rust can use [`client`] to
-//! drive a server from outside, or [`server`] and [`hub`] to live in the server's own process.
+//! The library is what the `relive` program is made of. An engine in Rust outside the server uses the
+//! crate `relive-client`; one in the server's own process uses [`server`] and [`hub`].
 
 pub mod archive;
 pub mod cli;

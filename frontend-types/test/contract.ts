@@ -1,5 +1,6 @@
-// The types of PROTOCOL.md, section 1, word for word. `types.ts` compares the generated ones with
-// them; whoever changes one side has to change the other.
+// `types.ts` compares the generated types with these; a change of one side needs a change of the other.
+
+// The types of docs/protocol.md, section Types.
 
 export type SessionStatus = 'pending' | 'running' | 'paused' | 'completed' | 'failed' | 'cancelled'
 export type NodeStatus = 'pending' | 'running' | 'completed' | 'failed' | 'skipped' | 'suspended'
@@ -20,8 +21,8 @@ export interface NodeStateSnapshot {
   progress?: number // 0..1, for long nodes
   attempt?: number // 1 on the first run, +1 on each re-entry (loop, retry)
   error?: string
-  nextIds?: string[] // beyond the page: which of its next nodes follow, of one that decides
-  retry?: { tries: number; cutOff?: number; dueAt?: string } // beyond the page: of one that is to be tried again
+  nextIds?: string[] // which of its next nodes follow, of one that decides
+  retry?: { tries: number; cutOff?: number; dueAt?: string } // of one that is to be tried again
 }
 
 export interface WorkflowSession {
@@ -118,7 +119,7 @@ export interface GraphDefinition {
   startNodeId: string
 }
 
-// Section 3.
+// Section Errors.
 export type ErrorCode =
   | 'bad_request'
   | 'unauthorized'
@@ -136,7 +137,7 @@ export type ErrorCode =
   | 'internal'
   | 'unavailable'
 
-// Section 4.
+// Section Events.
 export type EventType =
   | 'created'
   | 'started'

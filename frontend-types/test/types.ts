@@ -8,7 +8,7 @@ type Same<A, B> =
   (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? ([A, B] extends [B, A] ? true : false) : false
 
 type AllSame<Left, Right extends Record<keyof Left, unknown>> = {
-  [Name in keyof Left as Same<Left[Name], Right[Name]> extends true ? never : Name]: 'differs from PROTOCOL.md'
+  [Name in keyof Left as Same<Left[Name], Right[Name]> extends true ? never : Name]: 'differs from docs/protocol.md'
 }
 
 interface ByContract {

@@ -21,6 +21,7 @@ mod database_away;
 mod database_network;
 mod delta;
 mod diff;
+mod documents;
 mod engine;
 mod events;
 mod fence;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::TestServer;
 
-/// What PROTOCOL.md promises, as far as it exists.
+/// What clients rely on.
 const ROUTES: &[&str] = &[
     "GET /api/v1/groups",
     "POST /api/v1/groups",

@@ -1,0 +1,12 @@
+//! What the documents say, held to what is there.
+
+mod conversation;
+mod declarations;
+mod limits;
+mod links;
+mod markdown;
+mod names;
+mod nodes;
+mod protocol;
+mod readme;
+mod settings;

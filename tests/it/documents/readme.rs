@@ -1,0 +1,139 @@
+//! The commands of the README, carried out in their order against a server.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::process::Command;
+
+use super::markdown::{Document, root};
+use crate::harness::{DEADLINE, Socket, TestServer, eventually};
+
+/// The address that the README's commands go to.
+const ADDRESS: &str = "localhost:7400";
+
+/// A command with the lines that belong to it.
+#[derive(Debug)]
+struct Step {
+    text: String,
+    line: usize,
+}
+
+/// The indented lines, joined where a quotation goes on.
+fn steps() -> Vec<Step> {
+    let (mut steps, mut open) = (Vec::new(), None::<Step>);
+    for (index, line) in Document::read("README.md").text.lines().enumerate() {
+        let Some(line) = line.strip_prefix("    ") else { continue };
+        match &mut open {
+            Some(step) => {
+                step.text.push('\n');
+                step.text.push_str(line);
+            }
+            None => open = Some(Step { text: line.to_owned(), line: index + 1 }),
+        }
+        let is_whole = |step: &Step| step.text.matches('\'').count().is_multiple_of(2);
+        if open.as_ref().is_some_and(is_whole) {
+            steps.extend(open.take());
+        }
+    }
+    steps
+}
+
+struct Reader {
+    server: TestServer,
+    directory: tempfile::TempDir,
+    /// Written ids such as `01a2…`, and what they are here.
+    ids: Vec<(String, String)>,
+    /// `$ID`.
+    id: String,
+    /// The `id` of the last answer that had one.
+    answered: String,
+    replay: Option<Socket>,
+    carried_out: usize,
+}
+
+impl Reader {
+    async fn step(&mut self, step: &Step) {
+        let place = format!("README.md:{}: {}", step.line, step.text);
+        let text = &*step.text;
+        if text.starts_with("# {\"id\":\"") || text.starts_with("ID=") {
+            let written = text.trim_start_matches("# {\"id\":\"").trim_start_matches("ID=");
+            let written = written.split('"').next().expect("an id").to_owned();
+            if !self.ids.iter().any(|(known, _)| *known == written) {
+                self.ids.push((written.clone(), self.answered.clone()));
+            }
+            if text.starts_with("ID=") {
+                let known = self.ids.iter().find(|(known, _)| *known == written);
+                self.id = known.expect("an id").1.clone();
+            }
+        } else if text.starts_with("curl ") {
+            self.curl(text, &place).await;
+        } else if text.starts_with("relive ") {
+            let command = text.replace("relive ", &format!("{} ", env!("CARGO_BIN_EXE_relive")));
+            self.shell(&command, self.directory.path(), &place).await;
+        } else if text.starts_with("websocat ") && text.contains("$ID") {
+            let path = text.split(ADDRESS_OF_SOCKETS).nth(1).expect("an address").trim_end_matches('"');
+            let mut socket = self.server.socket(&path.replace("$ID", &self.id)).await;
+            assert_eq!(socket.frame().await["type"], "snapshot", "{place}");
+            self.replay = Some(socket);
+        } else if text.starts_with("{\"type\":\"replay\"") {
+            let replay = self.replay.as_mut().expect("a replay");
+            replay.send(serde_json::from_str(text).expect("JSON")).await;
+            let answer = replay.until(|frame| frame["type"] == "replayState" || frame["type"] == "error").await;
+            assert_eq!(answer["type"], "replayState", "{place}: {answer}");
+        } else {
+            return;
+        }
+        self.carried_out += 1;
+    }
+
+    async fn curl(&mut self, text: &str, place: &str) {
+        if text.contains("/review") {
+            let path = format!("/api/v1/sessions/{}", self.id);
+            eventually("somebody is asked", || async {
+                self.server.get(&path).await.1["activeNodeIds"] == serde_json::json!(["review"])
+            })
+            .await;
+        }
+        let command = text.replacen("curl ", "curl -sS -w '\\n%{http_code}' ", 1);
+        let said = self.shell(&command, root(), place).await;
+        let (body, status) = said.rsplit_once('\n').expect("a status");
+        assert!(status.starts_with('2'), "{place}: {status} {body}");
+        if let Ok(Value::Object(answer)) = serde_json::from_str(body)
+            && let Some(id) = answer.get("id").and_then(Value::as_str)
+        {
+            id.clone_into(&mut self.answered);
+        }
+    }
+
+    async fn shell(&self, command: &str, directory: &Path, place: &str) -> String {
+        let address = self.server.address().to_string();
+        let mut command = command.replace(ADDRESS, &address);
+        for (written, id) in &self.ids {
+            command = command.replace(&**written, id);
+        }
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]).current_dir(directory).env("ID", &self.id);
+        shell.env("RELIVE_SERVER", format!("http://{address}")).stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(DEADLINE, shell.output()).await.expect("in time").expect("a shell");
+        let problem = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{place}: {problem}");
+        String::from_utf8(output.stdout).expect("a text")
+    }
+}
+
+/// Where the addresses of sockets begin.
+const ADDRESS_OF_SOCKETS: &str = "ws://127.0.0.1:7400";
+
+#[tokio::test]
+async fn the_commands_of_the_readme_do_what_it_says() {
+    let (server, directory) = (TestServer::start().await, tempfile::tempdir().expect("a directory"));
+    let (id, answered) = (String::new(), String::new());
+    let mut reader = Reader { server, directory, ids: Vec::new(), id, answered, replay: None, carried_out: 0 };
+    for step in steps() {
+        reader.step(&step).await;
+    }
+    assert!(reader.carried_out > 20, "only {} commands were found", reader.carried_out);
+    let path = format!("/api/v1/sessions/{}", reader.id);
+    eventually("the last run ends", || async { reader.server.get(&path).await.1["status"] == "completed" }).await;
+}

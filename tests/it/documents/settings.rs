@@ -1,0 +1,119 @@
+//! Settings and flags, as the documents name them and as the command line has them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Arg, CommandFactory as _};
+use relive::cli::Cli;
+
+use super::markdown::{Document, all, code_words};
+
+/// What `relive run` sets for the commands it starts.
+const SET_FOR_COMMANDS: [&str; 2] = ["RELIVE_SESSION_ID", "RELIVE_NODE_ID"];
+/// Documents whose flags are those of other programs as well.
+const OTHER_PROGRAMS: [&str; 3] = ["CONTRIBUTING.md", "docs/simulation.md", "frontend-types/README.md"];
+
+fn arguments() -> Vec<Arg> {
+    let command = Cli::command();
+    command.get_subcommands().flat_map(clap::Command::get_arguments).cloned().collect()
+}
+
+struct Setting {
+    flag: String,
+    default: Option<String>,
+}
+
+/// The settings by their variables.
+fn settings() -> BTreeMap<String, Setting> {
+    let setting = |argument: &Arg| {
+        let variable = argument.get_env()?.to_str()?.to_owned();
+        let is_switch = matches!(argument.get_action(), clap::ArgAction::SetTrue);
+        let default = argument.get_default_values().first().map(|value| value.to_string_lossy().into_owned());
+        let default = if is_switch { None } else { default };
+        Some((variable, Setting { flag: format!("--{}", argument.get_long()?), default }))
+    };
+    arguments().iter().filter_map(setting).collect()
+}
+
+#[test]
+fn every_setting_is_in_the_operators_table() {
+    let document = Document::read("docs/operating.md");
+    let settings = settings();
+    let mut listed = BTreeSet::new();
+    for section in ["`relive serve`", "The other commands"] {
+        for row in document.section(section).rows() {
+            let variable = code_words(&row[0]).concat();
+            let setting = settings.get(&variable).unwrap_or_else(|| panic!("there is no {variable}"));
+            assert_eq!(code_words(&row[1]).concat(), setting.flag, "{variable}");
+            if let Some(default) = &setting.default {
+                assert_eq!(code_words(&row[2]).concat(), *default, "{variable}");
+            }
+            assert!(listed.insert(variable), "{row:?} twice");
+        }
+    }
+    assert_eq!(listed, settings.keys().cloned().collect());
+}
+
+#[test]
+fn the_readme_gives_the_defaults_that_hold() {
+    let settings = settings();
+    let rows = Document::read("README.md").section("Settings").rows();
+    assert!(rows.len() > 10, "is this test reading the table?");
+    for row in rows {
+        let words = code_words(&row[0]);
+        let base = words[0].rsplit_once('_').map_or("", |(base, _)| base);
+        let full = |word: &String| if word.starts_with('_') { format!("{base}{word}") } else { word.clone() };
+        let variables: Vec<String> = words.iter().map(full).collect();
+        let given = code_words(&row[1]);
+        let defaults: Vec<String> = variables
+            .iter()
+            .filter_map(|name| settings.get(name).unwrap_or_else(|| panic!("there is no {name}")).default.clone())
+            .collect();
+        assert_eq!(given, defaults, "{variables:?}");
+    }
+}
+
+/// Words of a text that begin as `start` says, as far as `goes_on` holds.
+fn words(text: &str, start: &str, goes_on: fn(char) -> bool) -> Vec<String> {
+    let found =
+        text.match_indices(start).filter(|(at, _)| !text[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '-'));
+    found.map(|(at, _)| text[at..].chars().take_while(|c| goes_on(*c)).collect()).collect()
+}
+
+#[test]
+fn every_variable_that_a_document_names_exists() {
+    let settings = settings();
+    for document in all() {
+        for name in words(&document.text, "RELIVE_", |c| c.is_ascii_uppercase() || c == '_') {
+            let is_beginning = name == "RELIVE_";
+            let is_known = settings.contains_key(&name) || SET_FOR_COMMANDS.contains(&&*name);
+            assert!(is_known || is_beginning, "{}: there is no {name}", document.name);
+        }
+    }
+}
+
+#[test]
+fn every_flag_is_in_the_operators_document() {
+    let document = Document::read("docs/operating.md");
+    for flag in arguments().iter().filter_map(|argument| argument.get_long()) {
+        let flag = format!("--{flag}");
+        let is_named = words(&document.text, &flag, |c| c.is_ascii_lowercase() || c == '-').contains(&flag);
+        assert!(is_named, "docs/operating.md does not name {flag}");
+    }
+}
+
+#[test]
+fn every_flag_that_a_document_names_exists() {
+    let flags: BTreeSet<String> = arguments().iter().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
+    let mut seen = 0;
+    for document in all().into_iter().filter(|document| !OTHER_PROGRAMS.contains(&&*document.name)) {
+        for flag in words(&document.text, "--", |c| c.is_ascii_lowercase() || c == '-') {
+            let flag = flag.trim_end_matches('-');
+            if flag.is_empty() || flag == "--help" {
+                continue;
+            }
+            assert!(flags.contains(flag), "{}: there is no {flag}", document.name);
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "only {seen} flags found; is this test reading the documents?");
+}
