@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::extract::idempotency_key;
-use super::sessions::created;
+use super::responses::created;
 use super::state::App;
 use crate::storage::{KeyClaim, KeyedRequest};
 use relive_protocol::ErrorCode;

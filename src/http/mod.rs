@@ -19,6 +19,7 @@ mod openapi;
 mod origin;
 mod parameters;
 mod probes;
+mod responses;
 mod router;
 mod session_query;
 mod sessions;

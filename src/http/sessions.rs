@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::{ETAG, LOCATION};
+use axum::http::header::ETAG;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use super::conditions::{Expected, if_match, is_held};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
+use super::responses::{etag, with_etag};
 use super::session_query::{SessionQuery, limit};
 use super::state::App;
 use crate::hub::HubError;
@@ -53,12 +54,6 @@ pub async fn create(
     .await
 }
 
-/// The answer about a session that was made.
-pub fn created(session: &Session) -> Response {
-    let location = format!("/api/v1/sessions/{}", session.id);
-    (StatusCode::CREATED, [(LOCATION, location)], with_etag(session)).into_response()
-}
-
 async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError> {
     for (field, value) in [("proposal", &request.proposal), ("inputs", &request.inputs)] {
         if let Some(value) = value {
@@ -90,14 +85,6 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
         driver,
         forked: None,
     })
-}
-
-fn etag(revision: Revision) -> String {
-    format!("\"{revision}\"")
-}
-
-fn with_etag(session: &Session) -> Response {
-    ([(ETAG, etag(session.revision))], Json(session.snapshot())).into_response()
 }
 
 /// List sessions, newest first.

@@ -12,6 +12,7 @@ use super::batch::{Batch, EventRow, ProjectionRow};
 use super::journal::bigint;
 use relive_session::Session;
 
+/// A statement on its way to the database.
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
 pub(super) fn bind_rows<'q>(

@@ -171,8 +171,6 @@ pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batc
     Ok(())
 }
 
-/// A statement on its way to the database.
-
 fn lacks_embedding(row: &EventRow<'_>) -> bool {
     let Event::MemoryAdded(memory) = &row.recorded.event else { return false };
     memory.row.as_ref().is_some_and(|row| row.embedding.is_none())

@@ -1,0 +1,23 @@
+//! Answers that several handlers give.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::{ETAG, LOCATION};
+use axum::response::{IntoResponse as _, Response};
+
+use relive_session::{Revision, Session};
+
+/// The answer about a session that was made.
+pub fn created(session: &Session) -> Response {
+    let location = format!("/api/v1/sessions/{}", session.id);
+    (StatusCode::CREATED, [(LOCATION, location)], with_etag(session)).into_response()
+}
+
+/// A session with its `ETag`, which is its revision.
+pub fn with_etag(session: &Session) -> Response {
+    ([(ETAG, etag(session.revision))], Json(session.snapshot())).into_response()
+}
+
+pub fn etag(revision: Revision) -> String {
+    format!("\"{revision}\"")
+}
