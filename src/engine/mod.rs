@@ -26,7 +26,7 @@ mod remote;
 mod run;
 mod schedule;
 mod supervisor;
-mod templates;
+pub(crate) mod templates;
 
 pub use driver::{DriverError, Events, Link};
 pub use local::{LocalEvents, LocalLink};

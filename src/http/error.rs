@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::engine::PlanError;
 use crate::hub::HubError;
-use crate::protocol::{ErrorCode, Problem};
+use crate::protocol::{ErrorCode, Problem, shortened};
 use crate::session::GraphError;
 use crate::storage::StorageError;
 use crate::ws::{UpgradeError, error_code};
@@ -23,7 +23,7 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), status: None, line: None }
+        Self { code, detail: shortened(detail.into()), status: None, line: None }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Self {

@@ -11,6 +11,7 @@ const EVERYTHING: &[&str] = &[
     "embeddings",
     "endpoint",
     "engine",
+    "fuzzing",
     "http",
     "hub",
     "models",
@@ -43,6 +44,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("telemetry", &[]),
     ("server", EVERYTHING),
+    ("fuzzing", EVERYTHING),
     ("cli", &["server", "config", "telemetry", "client", "engine", "session", "protocol", "replay", "auth"]),
     ("main", &["server", "config", "telemetry", "client", "engine", "session", "protocol", "replay", "auth", "cli"]),
 ];
