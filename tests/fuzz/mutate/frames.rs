@@ -120,6 +120,14 @@ pub fn change(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
                 let most = if random.one_in(50) { 7 } else { 2 };
                 frames[at].payload = vec![b'y'; length[random.below(most)]];
             }
+            7 if random.one_in(20) => {
+                // Fragments that are together as long as a message may be, or a little more or less.
+                let frame = frames.remove(at);
+                let (one, two) = (random.below(1 << 20), random.below(3));
+                let begin = Frame { first: 1, payload: vec![b'z'; one], ..frame.clone() };
+                let rest = Frame { first: 0x80, payload: vec![b'z'; (1 << 20) - 1 + two - one], ..frame };
+                frames.splice(at..at, [begin, rest]);
+            }
             7 => {
                 let with = random.below(frames.len());
                 frames.swap(at, with);

@@ -1,7 +1,7 @@
 //! Graphs: read, checked, planned for both engines, and scheduled to their end. Whatever the graph, the time is
 //! bounded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use relive::embeddings::Embeddings;
@@ -160,10 +160,31 @@ fn check(input: &[u8]) -> u64 {
         assert!(plans.iter().all(|plan| plan != "fine"), "a graph that is not valid can be run");
         return outcome(plans);
     }
+    assert!(can_end(&graph), "a graph for the built-in engine has a node out of reach, or a cycle without a loop");
     if let Ok(schedule) = Schedule::new(&graph) {
         run(&graph, schedule, &mut Random::of(&[outcome(input)]));
     }
     outcome((plans, graph.nodes.len().ilog2()))
+}
+
+/// Whether every node can be reached, and only loops lead back: by other means than the server's, for graphs that
+/// are not too large for them.
+fn can_end(graph: &GraphDefinition) -> bool {
+    if graph.nodes.len() > 100 {
+        return true;
+    }
+    let mut reached = BTreeSet::from([&graph.start_node_id]);
+    for _ in &graph.nodes {
+        let next: Vec<_> = reached.iter().flat_map(|id| &graph.nodes[*id].next_ids).collect();
+        reached.extend(next);
+    }
+    let is_loop = |id: &NodeId| graph.nodes[id].kind == GraphDefinition::LOOP;
+    let mut left: BTreeSet<&NodeId> = graph.nodes.keys().filter(|id| !is_loop(id)).collect();
+    for _ in &graph.nodes {
+        let before = left.clone();
+        left.retain(|id| graph.nodes[*id].next_ids.iter().any(|next| before.contains(next)));
+    }
+    reached.len() == graph.nodes.len() && left.is_empty()
 }
 
 /// Every run comes to its end, and every node is started as often as it is settled.

@@ -58,10 +58,16 @@ fn accepted(input: &[u8], sha256: &str, state: &Session) {
         opened.push(format!("{open}}}").into_bytes());
         assert_eq!(check, format!("{}\"}}", &lines::sha256(&opened)[..8]), "an altered line was accepted");
         let line: ArchiveLine = serde_json::from_slice(opened.last().unwrap()).expect("a line");
-        let whole: Value = serde_json::from_str(line_of(opened.last().unwrap())).expect("JSON");
-        assert!(whole.is_object());
-        if let ArchiveLine::Event(event) = line {
-            recorded.push(event);
+        match line {
+            ArchiveLine::Event(event) => recorded.push(event),
+            ArchiveLine::End { counts, sha256 } => {
+                let before = &opened[..opened.len() - 1];
+                assert_eq!(sha256, lines::sha256(before), "the last line is another file's");
+                let of = |kind: &str| before.iter().filter(|line| is_of(line, kind)).count() as u64;
+                let counted = (of("event"), of("message"), of("memory"));
+                assert_eq!((counts.events, counts.messages, counts.memories), counted, "the counts are wrong");
+            }
+            _ => {}
         }
     }
     assert_eq!(lines::sha256(&opened), sha256);
@@ -77,6 +83,6 @@ fn accepted(input: &[u8], sha256: &str, state: &Session) {
     assert_eq!(&again, state, "a keyframe leads to another state");
 }
 
-fn line_of(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("a text")
+fn is_of(line: &[u8], kind: &str) -> bool {
+    serde_json::from_slice::<Value>(line).is_ok_and(|line| line["type"] == kind)
 }
