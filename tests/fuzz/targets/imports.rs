@@ -11,7 +11,7 @@ use relive::session::{Keyframe, Recorded, Session};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-use super::run::{check_counts, stored};
+use super::run::{assert_storable, check_counts, stored};
 use super::{MIB, Target, kind_of, outcome, pieces};
 use crate::mutate::lines;
 
@@ -58,6 +58,9 @@ fn accepted(input: &[u8], sha256: &str, state: &Session) {
         opened.push(format!("{open}}}").into_bytes());
         assert_eq!(check, format!("{}\"}}", &lines::sha256(&opened)[..8]), "an altered line was accepted");
         let line: ArchiveLine = serde_json::from_slice(opened.last().unwrap()).expect("a line");
+        if !matches!(line, ArchiveLine::Header(_)) {
+            assert_storable(&String::from_utf8_lossy(opened.last().unwrap()));
+        }
         match line {
             ArchiveLine::Event(event) => recorded.push(event),
             ArchiveLine::End { counts, sha256 } => {

@@ -90,7 +90,7 @@ pub fn stored(recorded: &Recorded) -> Recorded {
 }
 
 /// PostgreSQL takes no NUL, in `text` and in `jsonb`.
-fn assert_storable(json: &str) {
+pub fn assert_storable(json: &str) {
     let mut rest = json;
     while let Some(at) = rest.find("\\u0000") {
         let slashes = rest[..at].bytes().rev().take_while(|byte| *byte == b'\\').count();
