@@ -100,11 +100,11 @@ fn check(input: &[u8]) -> u64 {
     let (heard, reply) = fuzzing::answer([input], &SECRETS);
     let same = fuzzing::answer(pieces(input), &SECRETS);
     // What nothing comes of need not have been heard to the same point.
-    assert_eq!(reply, same.1, "it depends on how the bytes come");
+    assert_eq!(alike(&reply), alike(&same.1), "it depends on how the bytes come");
     assert_eq!(heard, same.0, "what was heard depends on how the bytes come");
     if input.len() < 2_000 {
         let by_one = fuzzing::answer(input.chunks(1), &SECRETS);
-        assert_eq!((&heard, &reply), (&by_one.0, &by_one.1), "it depends on how the bytes come");
+        assert_eq!((&heard, alike(&reply)), (&by_one.0, alike(&by_one.1)), "it depends on how the bytes come");
     }
     for text in [&heard.text, &heard.thinking] {
         may_be_shown(text);
@@ -119,6 +119,14 @@ fn check(input: &[u8]) -> u64 {
                 if matches!(error, ChatError::Said { .. }) { String::new() } else { kind_of(&error.to_string()) };
             outcome((kind, words, heard.text.is_empty()))
         }
+    }
+}
+
+/// What quotes the beginning of a body that is no answer may quote what came in one piece with its end.
+fn alike(reply: &Result<Reply, ChatError>) -> Result<Reply, ChatError> {
+    match reply {
+        Err(ChatError::NoAnswer(_)) => Err(ChatError::NoAnswer(String::new())),
+        reply => reply.clone(),
     }
 }
 
