@@ -12,6 +12,8 @@ pub mod config;
 pub mod embeddings;
 pub mod endpoint;
 pub mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod hub;
 pub mod models;

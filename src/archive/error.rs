@@ -1,6 +1,7 @@
 //! Why a file is not taken in.
 
 use crate::storage::{Constraint, StorageError};
+use relive_protocol::shortened;
 use relive_session::{ApplyError, Implausible, Refusal};
 
 use super::LINE_BYTES;
@@ -34,7 +35,7 @@ pub enum ImportFault {
     Altered,
     #[error("longer than {LINE_BYTES} bytes")]
     TooLong,
-    #[error("{0}")]
+    #[error("{}", shortened(.0.to_string()))]
     Json(serde_json::Error),
     #[error("this is not the export of a session: its first line is not a header with the format relive-session")]
     NoHeader,

@@ -139,6 +139,28 @@ impl Imports {
     }
 }
 
+/// Receives a file that comes in these pieces, and checks it, without storing it: for `crate::fuzzing`.
+pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Result<(String, Session), ImportError> {
+    let body = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));
+    let mut lines = Lines::new(body, limits);
+    let mut intake = Intake::new(limits.embedding_dimension)?;
+    loop {
+        let batch = lines.next_batch().await?;
+        if batch.is_empty() {
+            break;
+        }
+        intake = intake.take(batch)?;
+    }
+    let place = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(|_| ImportError::Busy)?;
+    let received = intake.finish(lines.number, place)?;
+    // What was kept of it is what will be stored.
+    let (mut spool, mut rows) = parse(received.spool)?;
+    while !rows.is_empty() {
+        (spool, rows) = parse(spool)?;
+    }
+    Ok((received.sha256, received.state))
+}
+
 /// Work that takes a thread for longer than one that serves requests may be taken.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,

@@ -20,6 +20,9 @@ mod spool;
 mod validator;
 mod writer;
 
+pub(crate) use checksum::RunningChecksum;
+pub(crate) use import::receive_only;
+
 pub use error::{ImportError, ImportFault};
 pub use export::export;
 pub use import::{Imports, ReceivedFile};

@@ -28,7 +28,7 @@ mod remote;
 mod run;
 mod schedule;
 mod supervisor;
-mod templates;
+pub(crate) mod templates;
 
 pub use driver::{DriverError, Events, Link};
 pub use error::{LoopError, PlanError};

@@ -8,7 +8,7 @@ use crate::engine::PlanError;
 use crate::hub::HubError;
 use crate::storage::StorageError;
 use crate::ws::{UpgradeError, error_code};
-use relive_protocol::{ErrorCode, Problem};
+use relive_protocol::{ErrorCode, Problem, shortened};
 use relive_session::GraphError;
 
 /// An answer that is not a success.
@@ -23,7 +23,7 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), status: None, line: None }
+        Self { code, detail: shortened(detail.into()), status: None, line: None }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Self {

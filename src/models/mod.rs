@@ -26,6 +26,8 @@ use serde_json::{Map, Value};
 
 use crate::endpoint::Secrets;
 
+pub(crate) use stream::{ChatStream, Ending};
+
 pub use endpoint::{Endpoint, EndpointOptions, TRIES};
 pub use error::{ChatError, EndpointError};
 

@@ -21,11 +21,11 @@ const TEXT_BYTES: usize = limits::CONTENT_BYTES;
 /// Bytes of everything that is sent for it.
 const BODY_BYTES: usize = 64 * 1024 * 1024;
 
-pub(super) type Hear<'a> = dyn FnMut(Piece<'_>) + Send + 'a;
+pub(crate) type Hear<'a> = dyn FnMut(Piece<'_>) + Send + 'a;
 
 /// How the bytes came to their end.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// The body was over, or need not be read further.
     Closed,
     /// By an error, such as nothing coming for too long.
@@ -34,7 +34,7 @@ pub(super) enum Ending {
 
 /// Takes bytes as they arrive and hands out pieces of the answer.
 #[derive(Debug, Default)]
-pub(super) struct ChatStream {
+pub(crate) struct ChatStream {
     frames: Frames,
     answer: Answer,
     bytes: usize,

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::said::Said;
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::storage::{Constraint, StoredEvent};
-use relive_protocol::{CloseCode, ErrorCode, ServerFrame};
+use relive_protocol::{CloseCode, ErrorCode, ServerFrame, shortened};
 use relive_session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 
 const TEXT: u8 = 0x81;
@@ -131,12 +131,12 @@ pub(super) fn stored_message(revision: Revision, message: Message) -> Bytes {
 }
 
 pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {
-    let (id, session_id, message) = (id.map(Into::into), session_id.map(Into::into), message.to_owned());
+    let (id, session_id, message) = (id.map(Into::into), session_id.map(Into::into), shortened(message.to_owned()));
     text(&ServerFrame::Error { id, session_id, code, message, retryable: code.is_retryable() })
 }
 
 /// An error that answers a frame which cannot be carried out, with what it said of itself.
-pub(super) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes {
+pub(crate) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes {
     // `ServerFrame::Error`, but for ids that may be anything.
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]

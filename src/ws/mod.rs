@@ -36,6 +36,10 @@ mod streams;
 mod upgrade;
 mod viewer;
 
+pub(crate) use frames::error_about;
+pub(crate) use reader::config as reader_config;
+pub(crate) use said::Said;
+
 pub use client_stream::ClientStream;
 pub use frames::error_code;
 pub use gateway::{Gateway, GatewayOptions};

@@ -21,12 +21,17 @@ pub(super) type Reader = WebSocketStream<ReadHalf>;
 
 /// Reads messages from a socket. `already_read` is what the HTTP server had read beyond the request.
 pub(super) async fn reader(socket: Arc<Socket>, already_read: Bytes) -> Reader {
-    let config = WebSocketConfig::default()
+    let config = Some(config());
+    WebSocketStream::from_partially_read(ReadHalf { socket }, already_read.to_vec(), Role::Server, config).await
+}
+
+/// What is taken from a client.
+pub(crate) fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
         .max_message_size(Some(MESSAGE_BYTES))
-        .max_frame_size(Some(MESSAGE_BYTES));
-    WebSocketStream::from_partially_read(ReadHalf { socket }, already_read.to_vec(), Role::Server, Some(config)).await
+        .max_frame_size(Some(MESSAGE_BYTES))
 }
 
 /// What tungstenite reads from, and where its own answers to control frames go: into the outbox,

@@ -11,7 +11,7 @@ const ECHOED_BYTES: usize = 1024;
 /// A frame's `id` and `sessionId`, as they stand in it: an error is sent back with them, so that the client
 /// knows what it answers, and a malformed one is what the client will look for.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(crate) struct Said {
     pub id: Option<Box<RawValue>>,
     pub session_id: Option<Box<RawValue>>,
 }

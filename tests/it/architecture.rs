@@ -10,6 +10,7 @@ const EVERYTHING: &[&str] = &[
     "embeddings",
     "endpoint",
     "engine",
+    "fuzzing",
     "http",
     "hub",
     "models",
@@ -41,6 +42,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("config", &[]),
     ("telemetry", &[]),
     ("server", EVERYTHING),
+    ("fuzzing", EVERYTHING),
     ("cli", &["server", "config", "telemetry", "client", "engine", "session", "protocol", "replay"]),
     ("main", &["server", "config", "telemetry", "client", "engine", "session", "protocol", "replay", "cli"]),
 ];

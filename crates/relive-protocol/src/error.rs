@@ -103,6 +103,22 @@ impl From<&Refusal> for ErrorCode {
     }
 }
 
+/// Bytes of an error's words that are never too many.
+const WORDS: usize = 1_000;
+/// Characters that are kept of longer ones: at their beginning, and at their end, where the place is told.
+const KEPT: (usize, usize) = (400, 100);
+
+/// An error's words, without the middle of those that repeat too much of what somebody sent.
+#[must_use]
+pub fn shortened(words: String) -> String {
+    if words.len() <= WORDS || words.chars().count() <= KEPT.0 + KEPT.1 {
+        return words;
+    }
+    let end = words.char_indices().rev().nth(KEPT.1 - 1).map_or(0, |(at, _)| at);
+    let beginning: String = words.chars().take(KEPT.0).collect();
+    format!("{beginning} … {}", &words[end..])
+}
+
 /// An error answer over HTTP: RFC 9457 `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[ts(export_to = "protocol.ts")]
@@ -121,4 +137,22 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub line: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_repeats_too_much_keeps_its_beginning_and_its_place() {
+        assert_eq!(shortened("x".repeat(WORDS)), "x".repeat(WORDS));
+        assert_eq!(shortened("😀".repeat(500)), "😀".repeat(500));
+        let long = format!("invalid type: string \"{}\", expected a number at line 1 column 9", "ü".repeat(100_000));
+        let short = shortened(long);
+        assert!(
+            short.starts_with("invalid type: string \"ü")
+                && short.ends_with("ü\", expected a number at line 1 column 9")
+        );
+        assert_eq!(short.chars().count(), KEPT.0 + KEPT.1 + 3);
+    }
 }

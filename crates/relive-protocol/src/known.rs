@@ -14,7 +14,7 @@ mod tree;
 
 use super::{
     ClientFrame, Commands, ControlRequest, CreateMemory, CreateSession, ForkSession, NodeUpdate, ReviewRequest,
-    SearchMemories, SignalRequest, TokenChunk,
+    SearchMemories, SignalRequest, TokenChunk, shortened,
 };
 use relive_session::{AgentFields, Command, GroupFields, WorkflowFields};
 use shape::Shape;
@@ -36,7 +36,7 @@ pub enum ReadError {
 
 impl From<serde_json::Error> for ReadError {
     fn from(error: serde_json::Error) -> Self {
-        Self::Malformed(error.to_string())
+        Self::Malformed(shortened(error.to_string()))
     }
 }
 
@@ -123,7 +123,7 @@ fn at_index(text: &str) -> Option<ReadError> {
     let commands: Vec<&RawValue> = serde_json::from_str(text).ok()?;
     commands.iter().enumerate().find_map(|(index, command)| {
         let error = serde_json::from_str::<Command>(command.get()).err()?;
-        Some(ReadError::Malformed(format!("[{index}]: {error}")))
+        Some(ReadError::Malformed(shortened(format!("[{index}]: {error}"))))
     })
 }
 

@@ -14,7 +14,7 @@ mod typescript;
 
 pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 pub use close::CloseCode;
-pub use error::{ErrorCode, Problem};
+pub use error::{ErrorCode, Problem, shortened};
 pub use frames::{ClientFrame, CommandFrame, Given, Mode, ServerFrame, SessionChange, Subscribe};
 pub use known::{FromClient, ReadError, UnknownField, nearest};
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};

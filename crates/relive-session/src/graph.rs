@@ -117,7 +117,7 @@ impl GraphDefinition {
             check_texts(key, node)?;
         }
         if !self.nodes.contains_key(&self.start_node_id) {
-            return Err(GraphError::MissingStart(self.start_node_id.clone()));
+            return Err(GraphError::MissingStart(self.start_node_id.named()));
         }
         self.check_edges()
     }
@@ -148,7 +148,7 @@ impl GraphDefinition {
     fn check_edges(&self) -> Result<(), GraphError> {
         for (id, node) in &self.nodes {
             if let Some(next) = node.next_ids.iter().find(|next| !self.nodes.contains_key(*next)) {
-                return Err(GraphError::MissingNext { node: id.clone(), next: next.clone() });
+                return Err(GraphError::MissingNext { node: id.clone(), next: next.named() });
             }
         }
         Ok(())
@@ -218,15 +218,15 @@ impl GraphDefinition {
 
 fn check_texts(key: &NodeId, node: &GraphNode) -> Result<(), GraphError> {
     if key.as_str().contains('\0') {
-        return Err(GraphError::BadText(key.clone()));
+        return Err(GraphError::BadText(key.named()));
     }
     if *key != node.id {
-        return Err(GraphError::KeyMismatch { key: key.clone(), id: node.id.clone() });
+        return Err(GraphError::KeyMismatch { key: key.named(), id: node.id.named() });
     }
     let id_fits = !key.as_str().is_empty() && key.as_str().len() <= limits::NODE_ID_BYTES;
     let fits = |text: &str| text.len() <= limits::NAME_BYTES && !text.contains('\0');
     if !(id_fits && fits(&node.name) && fits(&node.kind) && !node.kind.is_empty()) {
-        return Err(GraphError::BadText(key.clone()));
+        return Err(GraphError::BadText(key.named()));
     }
     if node.properties.iter().any(is_bad_property) {
         return Err(GraphError::BadProperty(key.clone()));

@@ -130,6 +130,16 @@ impl NodeId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As an error names it: the beginning of one that is too long for any node.
+    #[must_use]
+    pub(super) fn named(&self) -> Self {
+        if self.0.len() <= super::limits::NODE_ID_BYTES {
+            return self.clone();
+        }
+        let beginning: String = self.0.chars().take(REPEATED).collect();
+        Self::from(beginning + "…")
+    }
 }
 
 impl From<&str> for NodeId {

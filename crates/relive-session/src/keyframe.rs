@@ -172,7 +172,9 @@ impl Keyframe {
         self.check_context()?;
         for (id, signal) in &self.signals {
             validate::json("payload", &signal.payload)?;
-            if signal.revision != 1 || statuses.get(id) != Some(&NodeStatus::Suspended) {
+            // Of a node with instances, what was reported of it counts, and not the summary that it shows.
+            let reported = self.instances.get(id).map(|of| &of.reported.status).or(statuses.get(id));
+            if signal.revision != 1 || reported != Some(&NodeStatus::Suspended) {
                 return wrong("signals", "must belong to suspended nodes and arrive with the first event");
             }
         }

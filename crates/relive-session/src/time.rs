@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use ts_rs::TS;
 use utoipa::ToSchema;
@@ -13,11 +13,21 @@ use utoipa::ToSchema;
 /// (`2026-01-31T08:15:30.250Z`).
 ///
 /// Milliseconds are what the wire carries, so they are also what is kept: a time that was stored
-/// and read again compares equal to the one a live viewer was shown.
+/// and read again compares equal to the one a live viewer was shown. It lies in the years 0 to 9999, as
+/// RFC 3339 can write no others: what could be written only otherwise could not be read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, TS, ToSchema)]
 #[ts(as = "String", export_to = "session.ts")]
 #[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(DateTime<Utc>);
+
+/// A text that is no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an RFC 3339 time such as 2026-01-31T08:15:30.250Z")]
+pub struct NotATime;
+
+/// 0000-01-01T00:00:00.000Z and 9999-12-31T23:59:59.999Z in milliseconds since the Unix epoch.
+const EARLIEST: i64 = -62_167_219_200_000;
+const LATEST: i64 = 253_402_300_799_999;
 
 impl Timestamp {
     /// The current wall-clock time. The domain never calls this; its callers do.
@@ -32,10 +42,15 @@ impl Timestamp {
         self.0.timestamp_millis()
     }
 
-    /// `None` when the number lies outside what a calendar can express.
+    /// `None` when the number lies outside of the years 0 to 9999.
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {
-        DateTime::from_timestamp_millis(millis).map(Self)
+        let is_written = (EARLIEST..=LATEST).contains(&millis);
+        DateTime::from_timestamp_millis(millis).filter(|_| is_written).map(Self)
+    }
+
+    fn nearest(millis: i64) -> Self {
+        Self(DateTime::from_timestamp_millis(millis.clamp(EARLIEST, LATEST)).unwrap_or_default())
     }
 
     #[must_use]
@@ -44,20 +59,20 @@ impl Timestamp {
     }
 }
 
-/// The latest there is, when the sum lies beyond the calendar.
+/// The latest there is, when the sum lies beyond it.
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 
     fn add(self, time: Duration) -> Self {
-        let sum = TimeDelta::from_std(time).ok().and_then(|time| self.0.checked_add_signed(time));
-        sum.map_or(Self(DateTime::<Utc>::MAX_UTC), Self::from)
+        let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Self::nearest(self.as_millis().saturating_add(millis))
     }
 }
 
 impl From<DateTime<Utc>> for Timestamp {
-    /// Cuts off what is finer than a millisecond.
+    /// Cuts off what is finer than a millisecond; the earliest or the latest there is for what lies beyond.
     fn from(time: DateTime<Utc>) -> Self {
-        Self(DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time))
+        Self::nearest(time.timestamp_millis())
     }
 }
 
@@ -68,10 +83,12 @@ impl fmt::Display for Timestamp {
 }
 
 impl FromStr for Timestamp {
-    type Err = chrono::ParseError;
+    type Err = NotATime;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self::from(DateTime::parse_from_rfc3339(text)?.to_utc()))
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        // With its offset, a time can lie in another year than it says.
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| NotATime)?;
+        Self::from_millis(time.timestamp_millis()).ok_or(NotATime)
     }
 }
 
@@ -84,6 +101,29 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        text.parse().map_err(|_| de::Error::custom("expected an RFC 3339 time such as 2026-01-31T08:15:30.250Z"))
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_is_written_so_that_it_is_read_again() {
+        for text in ["9999-12-31T23:59:59.999-00:01", "0000-01-01T00:00:00+00:01", "+10000-01-01T00:00:00Z"] {
+            assert_eq!(text.parse::<Timestamp>(), Err(NotATime), "{text}");
+        }
+        let [earliest, latest] = [EARLIEST, LATEST].map(|millis| Timestamp::from_millis(millis).expect("a time"));
+        for (time, text) in [
+            (earliest, "0000-01-01T00:00:00.000Z"),
+            (latest, "9999-12-31T23:59:59.999Z"),
+            (earliest + Duration::MAX, "9999-12-31T23:59:59.999Z"),
+            (Timestamp::from(DateTime::<Utc>::MAX_UTC), "9999-12-31T23:59:59.999Z"),
+            (Timestamp::from(DateTime::<Utc>::MIN_UTC), "0000-01-01T00:00:00.000Z"),
+        ] {
+            assert_eq!((time.to_string().as_str(), text.parse()), (text, Ok(time)));
+        }
+        assert_eq!([EARLIEST - 1, LATEST + 1, i64::MIN].map(Timestamp::from_millis), [None; 3]);
     }
 }

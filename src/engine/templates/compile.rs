@@ -111,17 +111,38 @@ impl<'a> Program<'a> {
     /// What the text refers to: names with the constant names below them. Those that the text sets
     /// itself are not among them.
     pub(super) fn references(&self) -> BTreeSet<Vec<String>> {
-        let (mut found, mut own) = (BTreeSet::new(), BTreeSet::from(["loop", ONE]));
-        let all: Vec<&Instruction<'a>> = all(&self.instructions).collect();
-        for (at, instruction) in all.iter().enumerate() {
-            match instruction {
-                Instruction::StoreLocal(name) => drop(own.insert(*name)),
-                Instruction::Lookup(name) => drop(found.insert(path(name, &all[at + 1..]))),
-                _ => {}
-            }
-        }
-        found.retain(|path: &Vec<String>| path.first().is_none_or(|root| !own.contains(&root[..])));
+        let own = self.own_names();
+        let mut found = self.lookups();
+        found.retain(|path| path.first().is_none_or(|root| !own.contains(&root[..])));
         found
+    }
+
+    /// As [`Program::references`], and more rather than less: a name that the text sets itself may also be
+    /// looked up where it is not set, before or behind. What of it is meant cannot be told then.
+    pub(super) fn all_references(&self) -> BTreeSet<Vec<String>> {
+        let own = self.own_names();
+        let whole = |path: Vec<String>| match path.first() {
+            Some(root) if own.contains(&root[..]) => vec![root.clone()],
+            _ => path,
+        };
+        self.lookups().into_iter().map(whole).collect()
+    }
+
+    fn lookups(&self) -> BTreeSet<Vec<String>> {
+        let all: Vec<&Instruction<'a>> = all(&self.instructions).collect();
+        let lookup = |(at, instruction): (usize, &&Instruction<'a>)| match instruction {
+            Instruction::Lookup(name) => Some(path(name, &all[at + 1..])),
+            _ => None,
+        };
+        all.iter().enumerate().filter_map(lookup).collect()
+    }
+
+    fn own_names(&self) -> BTreeSet<&str> {
+        let stored = all(&self.instructions).filter_map(|instruction| match instruction {
+            Instruction::StoreLocal(name) => Some(*name),
+            _ => None,
+        });
+        stored.chain(["loop", ONE]).collect()
     }
 
     /// The instructions to run.

@@ -32,8 +32,7 @@ use serde_json::{Map, Value};
 use compile::{ONE, Program, Source};
 use relive_session::NodeId;
 
-use workers::with_stack;
-
+pub use workers::with_stack;
 pub use workers::{Broken, run as on_worker};
 
 /// Steps that filling all texts of one attempt may take.
@@ -170,7 +169,7 @@ impl References {
             let mut paths = BTreeSet::new();
             texts(value, &mut |text| {
                 let Some(source) = Source::of(text)? else { return Ok(()) };
-                paths.extend(Program::read(&source)?.references());
+                paths.extend(Program::read(&source)?.all_references());
                 Ok(())
             })?;
             Ok(Self(paths))

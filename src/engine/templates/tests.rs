@@ -60,6 +60,9 @@ fn the_nodes_a_template_reads_are_known_beforehand() {
     assert_eq!(found("{{ nodes['x-y'].output }}"), Some(["x-y".into()].into()));
     assert_eq!(found("{{ nodes[inputs.x].output }}"), None, "it may be any");
     assert_eq!(found("{{inputs.x}}"), Some(BTreeSet::new()));
+    let own = "{{ nodes.b.output }}{% for nodes in [1] %}{{ nodes }}{% endfor %}";
+    assert_eq!(found(own), None, "a name of its own, and not everywhere");
+    assert_eq!(found("{% set x = nodes.a %}{{ x.output }}"), Some(["a".into()].into()));
 }
 
 #[test]
