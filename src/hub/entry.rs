@@ -42,16 +42,17 @@ pub(super) fn take(entries: Vec<Entry>) -> Vec<Entry> {
     let mut ready = Vec::with_capacity(open.len());
     for mut entry in open {
         let is_deleted = matches!(entry.live.head(), Head::Deleted(_));
-        {
+        let is_replaced = {
             let mut staged = entry.live.staged.lock();
             staged.queued -= 1;
             if !is_deleted && !entry.decision.holds_for(staged.generation) {
                 entry.decision = staged.decide(&entry.submission);
             }
             staged.lane_decides &= staged.queued > 0;
-        }
+            staged.replaced
+        };
         if is_deleted {
-            answer(entry, Err(HubError::NotFound));
+            answer(entry, Err(if is_replaced { HubError::Unavailable } else { HubError::NotFound }));
         } else {
             ready.push(entry);
         }

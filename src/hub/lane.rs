@@ -321,6 +321,10 @@ impl Lane {
                 overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
             }
         }
+        if let ([entry], true) = (entries, overtaken.is_empty()) {
+            // Another session may be stored under this id, and have come as far.
+            overtaken.insert(entry.live.id(), Arc::clone(&entry.live));
+        }
         Ok((overtaken, settled))
     }
 
@@ -332,7 +336,7 @@ impl Lane {
     }
 
     /// Replaces what is in memory of a session by what is stored. Only a session that is not stored any
-    /// more is gone: one that cannot be read stays as it was committed last.
+    /// more, or another one in its place, is gone: one that cannot be read stays as it was committed last.
     ///
     /// # Errors
     ///
@@ -340,10 +344,11 @@ impl Lane {
     async fn reload(&self, live: &Live) -> Result<(), StorageError> {
         let read = tokio::time::timeout(LOOK, self.store.session(live.id())).await;
         match read.unwrap_or(Err(StorageError::TimedOut)) {
-            Ok(Some(session)) => {
+            Ok(Some(session)) if live.head().session().is_continued_by(&session) => {
                 live.reload(Arc::new(session));
                 self.news.feed.changed(live.id());
             }
+            Ok(Some(_)) => live.retire_replaced(),
             Ok(None) => live.retire_deleted(),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
