@@ -213,7 +213,7 @@ impl CatchUp {
     /// A session was deleted, and another one is stored under its id.
     fn replaced(&self, live: &Arc<Live>) {
         self.shared.registry.forget(live);
-        live.retire_replaced();
+        live.retire_deleted();
         self.shared.feed.changed(live.id());
     }
 }

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::adoption::Adoption;
 use super::backlog::{Backlog, Load, Place};
 use super::decision::Decision;
-use super::entry::{Attempt, Entry, Tally, answer, hold, take};
+use super::entry::{Attempt, Entry, Received, Tally, answer, hold, receive};
 use super::error::HubError;
 use super::heads::{Advance, Heads};
 use super::keyframes::Keyframes;
@@ -145,8 +145,28 @@ impl Lane {
             };
             let Some(entries) = received else { return };
             metrics::gauge!("relive_backlog").set(backlog.len() as f64);
-            self.settle(take(entries)).await;
+            let ready = self.take(entries);
+            self.settle(ready).await;
         }
+    }
+
+    /// Receives entries. Those of deleted sessions are answered: another session may be stored under the same
+    /// id, and be meant; then trying again helps. The look for it is not the lane's to wait for.
+    fn take(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let Received { ready, gone } = receive(entries);
+        if !gone.is_empty() {
+            let store = Arc::clone(&self.store);
+            tokio::spawn(async move {
+                let ids: Vec<SessionId> = gone.iter().map(|entry| entry.live.id()).collect();
+                let look = tokio::time::timeout(LOOK, store.revisions(&ids)).await;
+                let stored = look.unwrap_or(Err(StorageError::TimedOut));
+                for entry in gone {
+                    let is_gone = stored.as_ref().is_ok_and(|stored| !stored.contains_key(&entry.live.id()));
+                    answer(entry, Err(if is_gone { HubError::NotFound } else { HubError::Unavailable }));
+                }
+            });
+        }
+        ready
     }
 
     /// Takes over what another server has committed. Between two batches nothing of a session is being
@@ -286,7 +306,7 @@ impl Lane {
         match reloaded {
             Ok(settled) => {
                 entries.iter_mut().for_each(|entry| settled.apply_to(entry));
-                take(entries)
+                self.take(entries)
             }
             Err(error) => {
                 self.try_later(entries, &error).await;
@@ -348,8 +368,7 @@ impl Lane {
                 live.reload(Arc::new(session));
                 self.news.feed.changed(live.id());
             }
-            Ok(Some(_)) => live.retire_replaced(),
-            Ok(None) => live.retire_deleted(),
+            Ok(Some(_) | None) => live.retire_deleted(),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 tracing::error!(%error, session_id = %live.id(), "cannot reload the session");
@@ -391,7 +410,7 @@ impl Lane {
             self.reload_or_restage(&live).await;
         }
         for entry in entries {
-            let alone = take(vec![entry]);
+            let alone = self.take(vec![entry]);
             self.settle(alone).await;
         }
     }
@@ -445,7 +464,7 @@ impl Lane {
                     self.refuse(entry, refusal.into());
                     continue;
                 }
-                // `take` lets none through.
+                // `receive` lets none through.
                 Decision::Undecided => continue,
             };
             tally.answer(entry, Ok(receipt));

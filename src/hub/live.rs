@@ -70,8 +70,6 @@ pub(super) struct Staged {
     pub recent: RecentCommands,
     /// No longer in the registry; whoever holds this must look the session up again.
     pub retired: bool,
-    /// Deleted, and another session is stored under its id: what is queued may be meant for that one.
-    pub replaced: bool,
     subscribers: usize,
     last_used: Instant,
 }
@@ -131,7 +129,6 @@ impl Live {
             lane_decides: false,
             recent: RecentCommands::default(),
             retired: false,
-            replaced: false,
             subscribers: 0,
             last_used: Instant::now(),
         };
@@ -211,12 +208,6 @@ impl Live {
     pub(super) fn retire_deleted(&self) {
         self.staged.lock().retired = true;
         self.head.send_modify(|head| *head = Head::Deleted(Arc::clone(head.publication())));
-    }
-
-    /// The session is gone from the database, and another one has its id.
-    pub(super) fn retire_replaced(&self) {
-        self.staged.lock().replaced = true;
-        self.retire_deleted();
     }
 
     /// Retires the session if nobody has used it for `idle_after` and nothing is pending.

@@ -97,7 +97,7 @@ impl Registry {
         // What is held under the same id may be what was deleted before, and nobody has told of it here.
         if let Some(older) = self.peek(session.id).filter(|held| !session.is_continued_by(held.head().session())) {
             self.forget(&older);
-            older.retire_replaced();
+            older.retire_deleted();
         }
         let live = Live::new(Arc::clone(&session));
         live.publish(session, std::iter::once(Arc::new(RecordedFrame::new(created))));

@@ -50,7 +50,11 @@ async fn replace(storage: &Storage, id: SessionId, events: u64) {
 }
 
 async fn until_deleted(subscription: &mut Subscription) {
-    let deleted = async { while !matches!(subscription.head(), Head::Deleted(_)) { subscription.changed().await } };
+    let deleted = async {
+        while !matches!(subscription.head(), Head::Deleted(_)) {
+            subscription.changed().await
+        }
+    };
     tokio::time::timeout(DEADLINE, deleted).await.expect("told in time that the session is deleted");
 }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use relive::hub::{Hub, HubError, Outcome, Submission};
-use relive::session::{Command, Created, Event as Happened, MessageId, NodeId, Refusal, Revision, SessionId, Timestamp};
+use relive::session::{
+    Command, Created, Event as Happened, MessageId, NodeId, Refusal, Revision, SessionId, Timestamp,
+};
 use relive::storage::Constraint;
 use serde_json::json;
 

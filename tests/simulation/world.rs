@@ -200,7 +200,11 @@ impl World {
         let (there, back) = (latency(self), latency(self));
         if kind == "write" && line.slow_until > at {
             // When its lane has given it up and tries again, but has not yet told the client so.
-            let late = if self.chance.per_mille(500) { self.chance.between(5_900, 7_300) } else { self.chance.between(50, 1_500) };
+            let late = if self.chance.per_mille(500) {
+                self.chance.between(5_900, 7_300)
+            } else {
+                self.chance.between(50, 1_500)
+            };
             return Fate { at: Some(at + late), answer: back, error: None };
         }
         let Odds { lost_answer, refused, delayed, hangs, .. } = self.odds;
