@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relive::hub::{Head, Hub, HubError, HubOptions, Subscription};
-use relive::session::{Created, Event, Recorded, Session, SessionId, Timestamp};
+use relive::session::{Event, Recorded, Session, SessionId, Timestamp};
 use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage};
 use serde_json::json;
 
@@ -39,7 +39,7 @@ pub fn context_set(value: u64) -> Event {
 async fn replace(storage: &Storage, id: SessionId, events: u64) {
     assert!(storage.delete_session(id).await.expect("deleted"));
     let at = Timestamp::from(Timestamp::now().as_datetime() + Duration::from_secs(1));
-    let event = Event::Created(Box::new(Created::default()));
+    let event = Event::Created(Box::default());
     let recorded = Recorded { session_id: id, revision: 1, at, event };
     let session = Session::create(&recorded).expect("a session");
     storage
