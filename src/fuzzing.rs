@@ -11,10 +11,10 @@ use crate::http::conditions::{self, Expected};
 use crate::http::origin::{Authority, Origin};
 use crate::http::session_query::SessionQuery;
 use crate::models::{ChatError, ChatStream, Ending, Piece, Reply};
+use crate::storage::{PageCursor, SessionFilter};
+use crate::ws::{Said, error_about, reader_config};
 use relive_protocol::ErrorCode;
 use relive_session::{Revision, Session};
-use crate::storage::{Cursor, SessionFilter};
-use crate::ws::{Said, error_about, reader_config};
 
 pub use crate::engine::templates::{Budget, References, check, fill, with_stack};
 
@@ -49,7 +49,7 @@ pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, secrets: &Secrets)
     let mut taken = Ok(());
     for piece in pieces {
         if taken.is_ok() && !stream.is_done() {
-            taken = stream.take(piece, &mut hear);
+            taken = stream.push(piece, &mut hear);
         }
     }
     let reply = taken.and_then(|()| stream.finish(Ending::Closed, &mut hear));
@@ -120,7 +120,7 @@ pub fn allowed_origin(text: &str) -> Result<String, String> {
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn session_query(uri: &Uri) -> Result<(SessionFilter, u32, Option<Cursor>), String> {
+pub fn session_query(uri: &Uri) -> Result<(SessionFilter, u32, Option<PageCursor>), String> {
     let Query(query) = Query::<SessionQuery>::try_from_uri(uri).map_err(|rejection| rejection.body_text())?;
     let shown = |error| format!("{error:?}");
     Ok((query.filter().map_err(shown)?, query.limit().map_err(shown)?, query.cursor().map_err(shown)?))

@@ -149,14 +149,14 @@ pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Re
         if batch.is_empty() {
             break;
         }
-        intake = intake.take(batch)?;
+        intake = intake.add_lines(batch)?;
     }
     let place = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(|_| ImportError::Busy)?;
     let received = intake.finish(lines.number, place)?;
     // What was kept of it is what will be stored.
-    let (mut spool, mut rows) = parse(received.spool)?;
+    let (mut spool, mut rows) = rows::parse(received.spool)?;
     while !rows.is_empty() {
-        (spool, rows) = parse(spool)?;
+        (spool, rows) = rows::parse(spool)?;
     }
     Ok((received.sha256, received.state))
 }

@@ -167,8 +167,8 @@ impl Shared {
                     self.queue.lock().known = receipt.revision;
                     return Ok(());
                 }
-                Err(HubError::Refused(Refusal::RevisionConflict { .. })) => {
-                    let newer = self.catch_up(known).await?;
+                Err(HubError::Refused(Refusal::RevisionConflict { actual, .. })) => {
+                    let newer = self.catch_up(known, actual).await?;
                     self.queue.lock().known = newer;
                 }
                 // If it was carried out all the same, the next try finds the session moved on.
@@ -194,13 +194,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks at what others have done since `known`: pauses and signals are heard of in their own
-    /// way, but a node that was changed means that this engine knows too little.
-    async fn catch_up(&self, known: Revision) -> Result<Revision, DriverError> {
+    /// Looks at what others have done since `known`, up to `actual` at least: pauses and signals are heard
+    /// of in their own way, but a node that was changed means that this engine knows too little.
+    async fn catch_up(&self, known: Revision, actual: Revision) -> Result<Revision, DriverError> {
         let gone = |error: HubError| DriverError::Lost(error.to_string());
         let mut head = self.hub.subscribe(self.subscription.live().id()).await.map_err(gone)?;
-        // What is in the way may be decided and not yet written.
-        while head.head().session().revision <= known {
+        // What is in the way may be decided and not yet written. Or else this server shows less than it has
+        // answered, as when a session could not be read again after a lost race: then nothing is in the way
+        // once it does.
+        while head.head().session().revision < known.max(actual) {
             if matches!(head.head(), Head::Deleted(_)) {
                 return Err(gone(HubError::NotFound));
             }
@@ -213,7 +215,7 @@ impl Shared {
             if newest >= shown {
                 return Ok(newest);
             }
-            let events = match events_after(&self.hub, &head, newest).await {
+            let events = match events_between(&self.hub, &head, newest, shown).await {
                 Ok(events) => events,
                 Err(HubError::Unavailable) => {
                     self.pause(&mut pause).await?;
@@ -224,9 +226,7 @@ impl Shared {
             if events.is_empty() {
                 return Err(gone(HubError::NotFound));
             }
-            // The journal may be ahead of this server. Whoever expected such a revision would be refused, and
-            // then wait here for one beyond it.
-            for recorded in events.into_iter().take_while(|recorded| recorded.revision <= shown) {
+            for recorded in events {
                 if matches!(recorded.event, Event::NodeStatusChanged { .. }) {
                     return Err(DriverError::Overtaken);
                 }
@@ -236,12 +236,21 @@ impl Shared {
     }
 }
 
-/// From memory, or else from the journal.
-async fn events_after(hub: &Hub, head: &Subscription, after: Revision) -> Result<Vec<Recorded>, HubError> {
-    match head.live().events_after(after) {
-        Some(frames) => Ok(frames.iter().map(|frame| frame.recorded().clone()).collect()),
-        None => hub.events(head.live().id(), after, PAGE, false).await,
-    }
+/// Events after `after`, up to what this server shows; from memory, or else from the journal, which may be
+/// ahead. Commands are decided on what is shown: who knew more of a session, such as that it was resumed,
+/// would be refused for a state that it believes to be over, and wait for news that has come already.
+async fn events_between(
+    hub: &Hub,
+    head: &Subscription,
+    after: Revision,
+    shown: Revision,
+) -> Result<Vec<Recorded>, HubError> {
+    let mut events: Vec<Recorded> = match head.live().events_after(after) {
+        Some(frames) => frames.iter().map(|frame| frame.recorded().clone()).collect(),
+        None => hub.events(head.live().id(), after, PAGE, false).await?,
+    };
+    events.retain(|recorded| recorded.revision <= shown);
+    Ok(events)
 }
 
 /// The events of a session in this process's hub.
@@ -268,8 +277,9 @@ impl Events for LocalEvents {
                 return Ok(None);
             }
             let head = self.subscription.head();
-            if self.seen < head.session().revision {
-                match events_after(&self.hub, &self.subscription, self.seen).await {
+            let shown = head.session().revision;
+            if self.seen < shown {
+                match events_between(&self.hub, &self.subscription, self.seen, shown).await {
                     Ok(events) if events.is_empty() => return Err(gone()),
                     Ok(events) => self.waiting = events.into(),
                     Err(HubError::Unavailable) => tokio::time::sleep(FIRST_RETRY).await,

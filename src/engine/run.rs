@@ -308,6 +308,10 @@ impl Run {
             }
             NodeEnd::Retry(pause) => {
                 metrics::counter!("relive_engine_nodes_failed_total").increment(1);
+                // Its report was on the way when another node failed for good: no further attempt will come.
+                if self.schedule.is_failing() {
+                    return self.settle(node, Outcome::Skipped);
+                }
                 *self.tries.entry(node.clone()).or_default() += 1;
                 self.late.remove(node);
                 return self.timers.set(Instant::now() + pause, Timer::Retry(node.clone()));

@@ -30,7 +30,7 @@ impl Hub {
     }
 
     pub(super) fn tell_deleted(&self, summary: SessionSummary) {
-        self.inner.registry.remove_deleted(summary.id);
+        self.inner.registry.remove_deleted(summary.id, summary.created_at);
         self.inner.fanout.deleted(summary);
     }
 

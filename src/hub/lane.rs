@@ -32,7 +32,7 @@ use super::decision::Decision;
 use super::error::HubError;
 use super::keyframes::Keyframes;
 use super::live_session::LiveSession;
-use super::pending_command::{Attempt, CommandMetrics, PendingCommand, answer, decide_pending, requeue};
+use super::pending_command::{Attempt, CommandMetrics, PendingCommand, Received, answer, receive, requeue};
 use super::remote_update::RemoteUpdate;
 use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
@@ -147,8 +147,28 @@ impl Lane {
             };
             let Some(entries) = received else { return };
             metrics::gauge!("relive_backlog").set(backlog.len() as f64);
-            self.settle(decide_pending(entries)).await;
+            let ready = self.decide_pending(entries);
+            self.settle(ready).await;
         }
+    }
+
+    /// Receives entries. Those of deleted sessions are answered: another session may be stored under the same
+    /// id, and be meant; then trying again helps. The look for it is not the lane's to wait for.
+    fn decide_pending(&self, entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
+        let Received { ready, gone } = receive(entries);
+        if !gone.is_empty() {
+            let store = Arc::clone(&self.store);
+            tokio::spawn(async move {
+                let ids: Vec<SessionId> = gone.iter().map(|entry| entry.live.id()).collect();
+                let look = tokio::time::timeout(LOOK, store.revisions(&ids)).await;
+                let stored = look.unwrap_or(Err(StorageError::TimedOut));
+                for entry in gone {
+                    let is_gone = stored.as_ref().is_ok_and(|stored| !stored.contains_key(&entry.live.id()));
+                    answer(entry, Err(if is_gone { HubError::NotFound } else { HubError::Unavailable }));
+                }
+            });
+        }
+        ready
     }
 
     /// Takes over what another server has committed. Between two batches nothing of a session is being
@@ -293,7 +313,7 @@ impl Lane {
         match reloaded {
             Ok(settled) => {
                 entries.iter_mut().for_each(|entry| settled.apply_to(entry));
-                decide_pending(entries)
+                self.decide_pending(entries)
             }
             Err(error) => {
                 self.try_later(entries, &error).await;
@@ -328,6 +348,10 @@ impl Lane {
                 overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
             }
         }
+        if let ([entry], true) = (entries, overtaken.is_empty()) {
+            // Another session may be stored under this id, and have come as far.
+            overtaken.insert(entry.live.id(), Arc::clone(&entry.live));
+        }
         Ok((overtaken, settled))
     }
 
@@ -339,7 +363,7 @@ impl Lane {
     }
 
     /// Replaces what is in memory of a session by what is stored. Only a session that is not stored any
-    /// more is gone: one that cannot be read stays as it was committed last.
+    /// more, or another one in its place, is gone: one that cannot be read stays as it was committed last.
     ///
     /// # Errors
     ///
@@ -347,11 +371,11 @@ impl Lane {
     async fn reload(&self, live: &LiveSession) -> Result<(), StorageError> {
         let read = tokio::time::timeout(LOOK, self.store.session(live.id())).await;
         match read.unwrap_or(Err(StorageError::TimedOut)) {
-            Ok(Some(session)) => {
+            Ok(Some(session)) if live.head().session().is_continued_by(&session) => {
                 live.reload(Arc::new(session));
                 self.fanout.feed.changed(live.id());
             }
-            Ok(None) => live.retire_deleted(),
+            Ok(Some(_) | None) => live.retire_deleted(),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => {
                 tracing::error!(%error, session_id = %live.id(), "cannot reload the session");
@@ -393,7 +417,7 @@ impl Lane {
             self.reload_or_restage(&live).await;
         }
         for entry in entries {
-            let alone = decide_pending(vec![entry]);
+            let alone = self.decide_pending(vec![entry]);
             self.settle(alone).await;
         }
     }
@@ -447,7 +471,7 @@ impl Lane {
                     self.refuse(entry, refusal.into());
                     continue;
                 }
-                // `take` lets none through.
+                // `receive` lets none through.
                 Decision::Undecided => continue,
             };
             command_metrics.answer(entry, Ok(receipt));

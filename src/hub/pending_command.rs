@@ -33,13 +33,21 @@ pub(super) struct Attempt {
     pub last: Revision,
 }
 
-/// Receives entries: drops those whose caller has been told that they are not carried out, decides those
-/// whose decision is missing or void, and answers those whose session was deleted.
-pub(super) fn decide_pending(entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
+/// What was received.
+pub(super) struct Received {
+    /// With a decision that holds.
+    pub ready: Vec<PendingCommand>,
+    /// Of sessions that were deleted.
+    pub gone: Vec<PendingCommand>,
+}
+
+/// Receives entries: drops those whose caller has been told that they are not carried out, and decides
+/// those whose decision is missing or void.
+pub(super) fn receive(entries: Vec<PendingCommand>) -> Received {
     let (open, expired): (Vec<PendingCommand>, Vec<PendingCommand>) = entries.into_iter().partition(is_in_time);
     // Before anything is decided: what was decided after them is void.
     expired.into_iter().for_each(drop_expired);
-    let mut ready = Vec::with_capacity(open.len());
+    let (mut ready, mut gone) = (Vec::with_capacity(open.len()), Vec::new());
     for mut entry in open {
         let is_deleted = matches!(entry.live.head(), Head::Deleted(_));
         {
@@ -51,12 +59,12 @@ pub(super) fn decide_pending(entries: Vec<PendingCommand>) -> Vec<PendingCommand
             staged.lane_decides &= staged.queued > 0;
         }
         if is_deleted {
-            answer(entry, Err(HubError::NotFound));
+            gone.push(entry);
         } else {
             ready.push(entry);
         }
     }
-    ready
+    Received { ready, gone }
 }
 
 /// Whether an entry may still be written. One whose time is nearly up is answered here.
@@ -84,7 +92,7 @@ fn drop_expired(entry: PendingCommand) {
 }
 
 /// Counts entries as queued again, so that nothing new is staged before they are decided. To be
-/// called before the staged state they were decided on is thrown away; `decide_pending` is the other half.
+/// called before the staged state they were decided on is thrown away; `receive` is the other half.
 pub(super) fn requeue(entries: &[PendingCommand]) {
     for entry in entries {
         let mut staged = entry.live.staged.lock();

@@ -11,7 +11,7 @@ use super::HubError;
 use super::live_session::LiveSession;
 use super::publication::RecordedFrame;
 use super::store::Store;
-use relive_session::{Recorded, Session, SessionId};
+use relive_session::{Recorded, Session, SessionId, Timestamp};
 
 /// The sessions in memory, by id. No guard of the map is ever held across an await.
 #[derive(Clone, Debug)]
@@ -94,6 +94,11 @@ impl Registry {
 
     /// Takes in a session that was just stored, with its first event.
     pub fn insert_new(&self, session: Arc<Session>, created: Recorded) {
+        // What is held under the same id may be what was deleted before, and nobody has told of it here.
+        if let Some(older) = self.peek(session.id).filter(|held| !session.is_continued_by(held.head().session())) {
+            self.forget(&older);
+            older.retire_deleted();
+        }
         let live = LiveSession::new(Arc::clone(&session));
         live.publish(session, std::iter::once(Arc::new(RecordedFrame::new(created))));
         self.slots.entry(live.id()).or_insert_with(|| Arc::new(OnceCell::new_with(Some(live))));
@@ -104,9 +109,11 @@ impl Registry {
         self.slots.remove_if(&retired.id(), |_, slot| slot.get().is_some_and(|live| Arc::ptr_eq(live, retired)));
     }
 
-    /// Forgets a deleted session and tells its viewers.
-    pub fn remove_deleted(&self, id: SessionId) {
-        if let Some((_, slot)) = self.slots.remove(&id)
+    /// Forgets a session that is no longer stored and tells its viewers. One that was stored under the same
+    /// id since then stays.
+    pub fn remove_deleted(&self, id: SessionId, created_at: Timestamp) {
+        let is_it = |slot: &Slot| slot.get().is_none_or(|live| live.head().session().origin.created_at == created_at);
+        if let Some((_, slot)) = self.slots.remove_if(&id, |_, slot| is_it(slot))
             && let Some(live) = slot.get()
         {
             live.retire_deleted();

@@ -90,7 +90,7 @@ impl RemoteSync {
 
     /// Another server has deleted a session.
     pub fn deleted(&self, summary: SessionSummary) {
-        self.shared.registry.remove_deleted(summary.id);
+        self.shared.registry.remove_deleted(summary.id, summary.created_at);
         self.shared.feed.deleted(summary.id, summary);
     }
 
@@ -152,9 +152,16 @@ impl RemoteSync {
         if held.session().revision >= revision {
             return Ok(());
         }
-        let Some((session, events)) = read(&**store, held.session(), revision).await? else {
-            self.gone(&live);
-            return Err(HubError::NotFound);
+        let (session, events) = match read(&**store, held.session(), revision).await? {
+            Read::News(session, events) => (session, events),
+            Read::Nothing => {
+                self.gone(&live);
+                return Err(HubError::NotFound);
+            }
+            Read::AnotherSession => {
+                self.replaced(&live);
+                return Ok(());
+            }
         };
         metrics::counter!("relive_sessions_caught_up_total").increment(1);
         let (done, carried_out) = oneshot::channel();
@@ -184,11 +191,16 @@ impl RemoteSync {
 
     async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
         // One that is only being loaded may be stored after this look and before its end.
-        let were_held: Vec<bool> = ids.iter().map(|id| self.shared.registry.peek(*id).is_some()).collect();
+        let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.revision());
+        let were_held: Vec<Option<Revision>> = ids.iter().map(held).collect();
         let stored = self.shared.store.revisions(ids).await?;
         for (id, was_held) in ids.iter().zip(were_held) {
             match (self.shared.registry.place(*id), stored.get(id)) {
-                (Place::Held(live), None) if was_held => self.gone(&live),
+                (Place::Held(live), None) if was_held.is_some() => self.gone(&live),
+                // Revisions of one session only grow.
+                (Place::Held(live), Some(revision)) if was_held.is_some_and(|held| held > *revision) => {
+                    self.replaced(&live);
+                }
                 (Place::Held(live), Some(revision)) if live.revision() >= *revision => {}
                 (Place::Held(_) | Place::Loading, Some(revision)) => self.noticed(*id, *revision),
                 (Place::Absent, _) | (Place::Held(_) | Place::Loading, None) => {}
@@ -198,36 +210,58 @@ impl RemoteSync {
     }
 
     /// A session is no longer stored.
-    fn gone(&self, live: &LiveSession) {
-        self.shared.registry.remove_deleted(live.id());
+    fn gone(&self, live: &Arc<LiveSession>) {
+        self.shared.registry.forget(live);
+        live.retire_deleted();
         self.shared.feed.deleted(live.id(), live.head().session().summary());
     }
-}
 
-type Read = (Arc<Session>, Vec<Arc<RecordedFrame>>);
-
-/// What leads from a state to the newest, at least to `revision`; `None` when there is no such session.
-async fn read(store: &dyn Store, held: &Arc<Session>, revision: Revision) -> Result<Option<Read>, StorageError> {
-    let page = store.event_page(held.id, held.revision, Revision::MAX, PAGE, true).await?;
-    if page.last().is_some_and(|event| event.revision >= revision)
-        && let Some(read) = fold(held, page)
-    {
-        return Ok(Some(read));
+    /// A session was deleted, and another one is stored under its id.
+    fn replaced(&self, live: &Arc<LiveSession>) {
+        self.shared.registry.forget(live);
+        live.retire_deleted();
+        self.shared.feed.changed(live.id());
     }
-    // Too far behind, or not the history this state is part of.
-    let session = store.session(held.id).await?;
-    Ok(session.map(|session| (Arc::new(session), Vec::new())))
 }
 
-fn fold(held: &Arc<Session>, page: Vec<StoredEvent>) -> Option<Read> {
+/// What was found of a session that is behind.
+enum Read {
+    /// A newer state, and the events that lead there unless they are too many.
+    News(Arc<Session>, Vec<Arc<RecordedFrame>>),
+    Nothing,
+    AnotherSession,
+}
+
+/// What leads from a state to the newest, at least to `revision`.
+async fn read(store: &dyn Store, held: &Arc<Session>, revision: Revision) -> Result<Read, StorageError> {
+    // With the event that led to this state: only who has it is the same session.
+    let page = store.event_page(held.id, held.revision - 1, Revision::MAX, PAGE, true).await?;
+    let is_same = |event: &StoredEvent| (event.revision, event.at) == (held.revision, held.updated_at);
+    if page.first().is_some_and(|event| !is_same(event)) {
+        return Ok(Read::AnotherSession);
+    }
+    if page.last().is_some_and(|event| event.revision >= revision)
+        && let Some(read) = fold(held, page.into_iter().skip(1))
+    {
+        return Ok(read);
+    }
+    // Too far behind, or gone.
+    Ok(match store.session(held.id).await? {
+        None => Read::Nothing,
+        Some(session) if held.is_continued_by(&session) => Read::News(Arc::new(session), Vec::new()),
+        Some(_) => Read::AnotherSession,
+    })
+}
+
+fn fold(held: &Arc<Session>, page: impl Iterator<Item = StoredEvent>) -> Option<Read> {
     let mut session = Arc::clone(held);
-    let mut events = Vec::with_capacity(page.len());
+    let mut events = Vec::new();
     for stored in page {
         let recorded = recorded(held.id, stored)?;
         Arc::make_mut(&mut session).apply(&recorded).ok()?;
         events.push(Arc::new(RecordedFrame::new(recorded)));
     }
-    Some((session, events))
+    Some(Read::News(session, events))
 }
 
 /// An event with the text of its message, which viewers are shown.

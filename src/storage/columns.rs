@@ -46,7 +46,8 @@ pub(super) fn bind_rows<'q>(
         .bind(projections.ended)
         .bind(projections.updated)
         .bind(i64::try_from(batch.projections.len()).unwrap_or(i64::MAX))
-        .bind(deadline))
+        .bind(deadline)
+        .bind(projections.created))
 }
 
 /// Columns of the events, side by side as `UNNEST` wants them.
@@ -94,6 +95,7 @@ struct ProjectionArrays<'a> {
     started: Vec<Option<DateTime<Utc>>>,
     ended: Vec<Option<DateTime<Utc>>>,
     updated: Vec<DateTime<Utc>>,
+    created: Vec<DateTime<Utc>>,
 }
 
 impl<'a> ProjectionArrays<'a> {
@@ -118,6 +120,7 @@ impl<'a> ProjectionArrays<'a> {
             arrays.started.push(after.started_at.map(relive_session::Timestamp::as_datetime));
             arrays.ended.push(after.completed_at.map(relive_session::Timestamp::as_datetime));
             arrays.updated.push(after.updated_at.as_datetime());
+            arrays.created.push(before.origin.created_at.as_datetime());
         }
         arrays
     }

@@ -46,6 +46,7 @@ mod openapi;
 mod probes;
 mod query_plans;
 mod replay;
+mod same_id;
 mod sessions;
 mod settings;
 mod setup;

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use relive::hub::{Hub, HubError, Outcome, Submission};
-use relive_session::{Command, Created, Event as Happened, NodeId, Refusal, Revision, SessionId};
+use relive::storage::Constraint;
+use relive_session::{Command, Created, Event as Happened, MessageId, NodeId, Refusal, Revision, SessionId, Timestamp};
 use serde_json::json;
 
-use crate::database::Row;
+use crate::database::{Database, Row};
 use crate::world::{Event, Shared, World};
 
 /// What a client does next.
@@ -46,7 +47,7 @@ pub struct Clients {
     pub requests: Vec<Request>,
     pub viewers: Vec<Viewer>,
     /// Attempts of the simulation's own nodes that were begun.
-    pub begun: BTreeMap<(SessionId, NodeId), u64>,
+    pub begun: BTreeMap<(SessionId, Timestamp, NodeId), u64>,
     pub calm: bool,
 }
 
@@ -70,6 +71,8 @@ pub enum What {
     Start,
     Mark,
     Speak,
+    /// Speaks under an id that is given to one message only.
+    Repeat,
     Pause,
     Resume,
     Review,
@@ -95,8 +98,8 @@ pub struct Attempt {
     pub sent: u64,
     pub answer: Option<Outcome>,
     pub answered: u64,
-    /// Whether the session was stored when it was sent.
-    pub was_stored: bool,
+    /// Whether the session was stored when it was sent, and which of those of its id.
+    pub was_stored: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +115,8 @@ pub enum State {
 pub struct Viewer {
     pub session: usize,
     pub wants_events: bool,
+    /// When what it was shown last had been created: it may be another session by the same id.
+    pub created_at: Option<Timestamp>,
     /// Events up to this revision were shown, over all its connections.
     pub cursor: Revision,
     /// The state shown last on this connection.
@@ -124,8 +129,8 @@ impl Request {
     fn commands(&self, number: usize) -> Vec<Command> {
         let mark = Command::SetContext { key: mark(number), value: json!(number) };
         let node = || self.node.clone().unwrap_or_else(|| "a".into());
-        let message = || Command::AddMessage {
-            message_id: None,
+        let message = |message_id| Command::AddMessage {
+            message_id,
             node_id: node(),
             agent_id: None,
             agent_name: None,
@@ -138,7 +143,8 @@ impl Request {
             What::Create | What::Delete => Vec::new(),
             What::Start => vec![Command::Start, mark],
             What::Mark => vec![mark],
-            What::Speak => vec![message(), mark],
+            What::Speak => vec![message(None), mark],
+            What::Repeat => vec![message(repeated()), mark],
             What::Pause => vec![Command::Pause, mark],
             What::Resume => vec![Command::Resume, mark],
             What::Review => {
@@ -148,6 +154,11 @@ impl Request {
             What::Cancel => vec![mark, Command::Cancel { reason: None }],
         }
     }
+}
+
+/// An id that a message has already, or will have.
+fn repeated() -> Option<MessageId> {
+    MessageId::new("repeated")
 }
 
 fn mark(number: usize) -> String {
@@ -165,15 +176,15 @@ fn ends(request: &Request, number: usize, event: &Happened) -> bool {
 }
 
 impl Clients {
-    pub fn row<'a>(&self, world: &'a crate::database::Database, session: usize) -> Option<&'a Row> {
-        let id = self.sessions[session].id;
-        world.rows.get(&id).or_else(|| world.deleted.get(&id))
+    /// What is, and was, stored of a session, the newest first.
+    pub fn rows<'a>(&self, database: &'a Database, session: usize) -> impl Iterator<Item = &'a Row> + use<'a> {
+        database.rows_of(self.sessions[session].id)
     }
 }
 
 impl World {
-    pub fn is_stored(&self, session: usize) -> bool {
-        self.database.rows.contains_key(&self.clients.sessions[session].id)
+    pub fn stored_as(&self, session: usize) -> Option<usize> {
+        self.database.stored_as(self.clients.sessions[session].id)
     }
 
     /// Adds a request, and sends it soon.
@@ -181,7 +192,7 @@ impl World {
         let number = self.clients.requests.len();
         let has_id = careful || self.chance.per_mille(700);
         let command_id = has_id.then(|| Arc::from(format!("id{number}")));
-        let revision = self.clients.row(&self.database, session).map(Row::revision);
+        let revision = self.clients.rows(&self.database, session).next().map(Row::revision);
         let conditional = !careful && matches!(what, What::Mark | What::Speak | What::Pause | What::Cancel);
         let expected = revision.filter(|_| conditional && self.chance.per_mille(300));
         let request =
@@ -203,7 +214,8 @@ impl World {
         let node = known.created.graph.as_ref().and_then(|graph| graph.nodes.keys().next().cloned());
         let what = match self.chance.below(100) {
             0..=54 => What::Mark,
-            55..=74 => What::Speak,
+            55..=69 => What::Speak,
+            70..=74 => What::Repeat,
             75..=83 => What::Pause,
             84..=93 => What::Resume,
             94..=95 => What::Cancel,
@@ -273,8 +285,14 @@ impl World {
             Some(Err(_)) => State::Refused,
         };
         self.clients.requests[number].state = state;
+        if state == State::Done && what == What::Delete && !self.clients.calm && self.chance.per_mille(500) {
+            self.clients.sessions[session].deleted = false;
+            self.clients.sessions[session].is_there = false;
+            self.ask(session, What::Create, None, true);
+        }
         if state == State::Done && what == What::Create {
             self.clients.sessions[session].is_there = true;
+            self.watch_again(session);
             if self.clients.sessions[session].created.driver == relive_session::Driver::Builtin {
                 self.ask(session, What::Start, None, true);
             }
@@ -282,18 +300,36 @@ impl World {
         }
     }
 
+    /// Those who saw that a session was deleted look at the one that was made in its place.
+    fn watch_again(&mut self, session: usize) {
+        let gone = |viewer: &&mut Viewer| viewer.session == session && viewer.saw_deletion && !viewer.is_connected;
+        let mut again = Vec::new();
+        for (number, viewer) in self.clients.viewers.iter_mut().enumerate() {
+            if gone(&viewer) {
+                viewer.saw_deletion = false;
+                again.push(number);
+            }
+        }
+        for viewer in again {
+            let pause = self.chance.between(1, 500);
+            self.act(pause, Act::View { viewer });
+        }
+    }
+
     /// Whether an answer is right, as things stand when it is given.
     fn check_answer(&mut self, number: usize, attempt: usize, outcome: Outcome) {
         let request = &self.clients.requests[number];
-        let row = self.clients.row(&self.database, request.session);
-        let is_stored = self.is_stored(request.session);
+        let rows = || self.clients.rows(&self.database, request.session);
+        let was_stored = request.attempts[attempt].was_stored;
+        let still_stored = was_stored.is_some() && was_stored == self.stored_as(request.session);
         let problem = match &outcome {
             Ok(receipt) => match request.what {
-                What::Create => row.is_none().then(|| "created, but not stored".to_owned()),
-                What::Delete => is_stored.then(|| "deleted, but still stored".to_owned()),
+                What::Create => rows().next().is_none().then(|| "created, but not stored".to_owned()),
+                What::Delete => still_stored.then(|| "deleted, but still stored".to_owned()),
                 _ => {
-                    let stored = row.and_then(|row| row.stored(receipt.revision));
-                    let is_it = stored.is_some_and(|stored| ends(request, number, &stored.recorded.event));
+                    let stored = rows().find_map(|row| row.stored(receipt.revision));
+                    let mut all = rows().filter_map(|row| row.stored(receipt.revision));
+                    let is_it = all.any(|stored| ends(request, number, &stored.recorded.event));
                     let events = request.commands(number).len() as Revision;
                     let at = request.expected.map(|expected| expected + events);
                     if !is_it {
@@ -308,12 +344,15 @@ impl World {
             },
             Err(HubError::NotFound) => {
                 let happens = request.what == What::Delete && request.attempts.len() > 1;
-                let was_stored = request.attempts[attempt].was_stored;
-                (was_stored && is_stored && !happens).then(|| "told that there is no such session".to_owned())
+                (still_stored && !happens).then(|| "told that there is no such session".to_owned())
             }
             Err(HubError::Refused(Refusal::RevisionConflict { actual, .. })) => {
-                let newest = row.map_or(0, Row::revision);
+                let newest = rows().map(Row::revision).max().unwrap_or_default();
                 (*actual > newest).then(|| format!("told of revision {actual}, and {newest} is the newest"))
+            }
+            Err(HubError::Constraint(Constraint::TextExists)) => {
+                let is_said = rows().any(|row| repeated().is_some_and(|id| row.has_message(&id)));
+                (!is_said).then(|| "told of a message that is not there".to_owned())
             }
             Err(_) => None,
         };
@@ -348,7 +387,7 @@ pub fn send(world: &Shared, number: usize, hub: Hub) -> impl Future<Output = ()>
     let shared = Arc::clone(world);
     let mut world = world.lock();
     let (now, patience) = (world.now, world.chance.between(3_000, 20_000));
-    let was_stored = world.is_stored(world.clients.requests[number].session);
+    let was_stored = world.stored_as(world.clients.requests[number].session);
     let request = &mut world.clients.requests[number];
     let attempt = request.attempts.len();
     request.attempts.push(Attempt { sent: now, answer: None, answered: 0, was_stored });

@@ -2,12 +2,14 @@
 //! all, one after the other, and keys are unique. It also holds every commit against the rules that the
 //! server has to keep, and says what was broken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use relive::storage::{Batch, Constraint, Parked, StorageError, Taken};
-use relive_session::{Event, Message, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus};
+use relive_session::{
+    Event, Message, MessageId, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+};
 use uuid::Uuid;
 
 /// A server's process; after a restart it is another one.
@@ -21,7 +23,8 @@ pub struct Process {
 pub struct Database {
     pub rows: BTreeMap<SessionId, Row>,
     pub leases: BTreeMap<SessionId, Lease>,
-    pub deleted: BTreeMap<SessionId, Row>,
+    /// Under one id several may have been stored, one after the other.
+    pub deleted: BTreeMap<SessionId, Vec<Row>>,
     /// Rules that a commit broke.
     pub broken: Vec<String>,
 }
@@ -65,13 +68,25 @@ pub struct Sent {
     id: i64,
     events: Vec<Recorded>,
     commands: Vec<(SessionId, String, Revision)>,
-    projections: Vec<(SessionId, Revision, Revision, SessionStatus)>,
+    projections: Vec<Projection>,
+}
+
+/// A session's row, from before a batch to after it.
+#[derive(Debug)]
+struct Projection {
+    id: SessionId,
+    created_at: Timestamp,
+    before: Revision,
+    after: (Revision, SessionStatus),
 }
 
 impl Sent {
     pub fn of(batch: &Batch<'_>) -> Self {
-        let projection = |row: &relive::storage::ProjectionRow<'_>| {
-            (row.after.id, row.before.revision, row.after.revision, row.after.status)
+        let projection = |row: &relive::storage::ProjectionRow<'_>| Projection {
+            id: row.after.id,
+            created_at: row.before.origin.created_at,
+            before: row.before.revision,
+            after: (row.after.revision, row.after.status),
         };
         Self {
             deadline: None,
@@ -97,6 +112,10 @@ impl Row {
         self.states.len() as Revision
     }
 
+    pub fn created_at(&self) -> Timestamp {
+        self.state().origin.created_at
+    }
+
     pub fn state(&self) -> &Arc<Session> {
         self.states.last().expect("a first state")
     }
@@ -107,6 +126,10 @@ impl Row {
 
     pub fn stored(&self, revision: Revision) -> Option<&Stored> {
         self.journal.get(usize::try_from(revision).ok()?.checked_sub(1)?)
+    }
+
+    pub fn has_message(&self, id: &MessageId) -> bool {
+        self.journal.iter().any(|stored| message_id(&stored.recorded.event) == Some(id))
     }
 
     /// The events after a revision.
@@ -170,6 +193,21 @@ impl Row {
 }
 
 impl Database {
+    /// What is, and was, stored under an id, the newest first.
+    pub fn rows_of(&self, id: SessionId) -> impl Iterator<Item = &Row> {
+        self.rows.get(&id).into_iter().chain(self.deleted.get(&id).into_iter().flat_map(|rows| rows.iter().rev()))
+    }
+
+    /// The row of this very session, whether or not it is still there.
+    pub fn row_of(&self, session: &Session) -> Option<&Row> {
+        self.rows_of(session.id).find(|row| row.created_at() == session.origin.created_at)
+    }
+
+    /// Which of those that are stored under an id one after the other is there.
+    pub fn stored_as(&self, id: SessionId) -> Option<usize> {
+        self.rows.contains_key(&id).then(|| self.deleted.get(&id).map_or(0, Vec::len))
+    }
+
     pub fn write(&mut self, sent: Sent, by: Process, now: u64) -> Result<(), StorageError> {
         if sent.deadline.is_some_and(|deadline| deadline < now) {
             return Err(StorageError::TooLate);
@@ -181,21 +219,29 @@ impl Database {
         let known = |(id, command_id, _): &(SessionId, String, Revision)| {
             self.rows.get(id).is_none_or(|row| row.commands.contains_key(command_id))
         };
-        let moved_on = |(id, before, ..): &(SessionId, Revision, Revision, SessionStatus)| {
-            self.rows.get(id).is_none_or(|row| row.revision() != *before)
+        let moved_on = |Projection { id, created_at, before, .. }: &Projection| {
+            self.rows.get(id).is_none_or(|row| (row.revision(), row.created_at()) != (*before, *created_at))
         };
         if sent.events.iter().any(taken) || sent.commands.iter().any(known) || sent.projections.iter().any(moved_on) {
             return Err(StorageError::Fenced);
+        }
+        let mut said: BTreeSet<(SessionId, &MessageId)> = BTreeSet::new();
+        for recorded in &sent.events {
+            let Some(id) = message_id(&recorded.event) else { continue };
+            let is_there = self.rows.get(&recorded.session_id).is_some_and(|row| row.has_message(id));
+            if is_there || !said.insert((recorded.session_id, id)) {
+                return Err(StorageError::Constraint(Constraint::TextExists));
+            }
         }
         for recorded in sent.events {
             if let Some(row) = self.rows.get_mut(&recorded.session_id) {
                 row.append(recorded, (sent.id, now), by, &mut self.broken);
             }
         }
-        for (id, _, after, status) in sent.projections {
+        for Projection { id, after, .. } in sent.projections {
             let reached = self.rows.get(&id).map(|row| (row.revision(), row.state().status));
-            if reached.is_some() && reached != Some((after, status)) {
-                self.broken.push(format!("the row says {:?}, the journal {reached:?}", (after, status)));
+            if reached.is_some() && reached != Some(after) {
+                self.broken.push(format!("the row says {after:?}, the journal {reached:?}"));
             }
         }
         for (id, command_id, revision) in sent.commands {
@@ -228,7 +274,9 @@ impl Database {
         self.leases.remove(&id);
         let row = self.rows.remove(&id);
         let was_there = row.is_some();
-        self.deleted.extend(row.map(|row| (id, row)));
+        if let Some(row) = row {
+            self.deleted.entry(id).or_default().push(row);
+        }
         was_there
     }
 
@@ -296,6 +344,10 @@ impl Database {
         found.sort_unstable();
         found.into_iter().map(|(_, id)| id).take(limit).collect()
     }
+}
+
+fn message_id(event: &Event) -> Option<&MessageId> {
+    if let Event::MessageAdded(added) = event { Some(&added.message_id) } else { None }
 }
 
 fn is_to_drive(session: &Session) -> bool {

@@ -1,7 +1,7 @@
 //! Deterministic simulation of the hub and the built-in engine: see `docs/simulation.md`.
 //!
 //! - `SEED=n` runs one seed and shows its trace.
-//! - `SEEDS=n` says how many are run (60), `FROM=n` which is the first (0), and `ENOUGH=n` after how
+//! - `SEEDS=n` says how many are run (800), `FROM=n` which is the first (0), and `ENOUGH=n` after how
 //!   many failing ones no more are run (10).
 
 #![allow(clippy::expect_used, reason = "a test")]
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         println!("seed {seed}: {report:?}");
         return if report.wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let (first, seeds) = (number("FROM").unwrap_or(0), number("SEEDS").unwrap_or(60));
+    let (first, seeds) = (number("FROM").unwrap_or(0), number("SEEDS").unwrap_or(800));
     let began = Instant::now();
     let all =
         Tally { enough: number("ENOUGH").and_then(|most| most.try_into().ok()).unwrap_or(ENOUGH), ..Tally::default() };

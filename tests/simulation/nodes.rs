@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::engine::{AttemptResult, LocalKinds, NodeContext, NodeType, PlanError, Work};
-use relive_session::{Event, GraphDefinition, GraphNode, NodeId, NodeStatus, SessionId};
+use relive_session::{Event, GraphDefinition, GraphNode, NodeId, NodeStatus, Session};
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
@@ -57,11 +57,11 @@ impl std::fmt::Debug for Flaky {
 impl NodeType for Flaky {
     fn run<'a>(&'a self, context: &'a NodeContext) -> BoxFuture<'a, AttemptResult> {
         async {
-            let (session, node) = (context.session().id, context.id().clone());
-            let attempt = self.begin(session, &node);
+            let (session, node) = (context.session(), context.id().clone());
+            let attempt = self.begin(&session, &node);
             tokio::time::sleep(Duration::from_millis(self.millis)).await;
             let world = self.world.lock();
-            let failures = world.database.rows.get(&session).map_or(0, |row| failures_in_a_row(row, &node));
+            let failures = world.database.row_of(&session).map_or(0, |row| failures_in_a_row(row, &node));
             if failures < self.fails {
                 AttemptResult::failed(format!("fault in attempt {attempt}"))
             } else {
@@ -78,12 +78,13 @@ impl NodeType for Flaky {
 
 impl Flaky {
     /// No attempt begins before the session says so, and each once.
-    fn begin(&self, id: SessionId, node: &NodeId) -> u64 {
+    fn begin(&self, session: &Session, node: &NodeId) -> u64 {
         let mut world = self.world.lock();
-        let begun = world.clients.begun.entry((id, node.clone())).or_default();
+        let (id, created_at) = (session.id, session.origin.created_at);
+        let begun = world.clients.begun.entry((id, created_at, node.clone())).or_default();
         *begun += 1;
         let begun = *begun;
-        let reported = world.database.rows.get(&id).map_or((u64::MAX, None), |row| row.attempt(node)).0;
+        let reported = world.database.row_of(session).map_or((u64::MAX, None), |row| row.attempt(node)).0;
         world.note("attempt", &[begun, reported], || format!("{id} {node} on {:?}", self.process));
         if begun > reported {
             world.wrong(format!("attempt {begun} of '{node}' was begun, and {reported} were reported as running"));

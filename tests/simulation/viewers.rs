@@ -21,7 +21,7 @@ pub fn view(world: &Shared, viewer: usize, hub: Hub) -> impl Future<Output = ()>
     seen.shown = 0;
     let (session, wants_events) = (seen.session, seen.wants_events);
     let id = world.clients.sessions[session].id;
-    let was_stored = world.is_stored(session);
+    let was_stored = world.stored_as(session);
     // Also dropped when the server is killed before it has begun.
     let connection = Connection { world: shared, viewer, id, was_stored };
     async move {
@@ -35,7 +35,7 @@ struct Connection {
     viewer: usize,
     id: SessionId,
     /// When it connected.
-    was_stored: bool,
+    was_stored: Option<usize>,
 }
 
 impl Drop for Connection {
@@ -72,8 +72,8 @@ impl Connection {
 
     fn refused(&self, error: &HubError) {
         let mut world = self.world.lock();
-        let is_stored = world.database.rows.contains_key(&self.id);
-        if *error == HubError::NotFound && is_stored && self.was_stored {
+        let is_still_stored = self.was_stored.is_some() && self.was_stored == world.database.stored_as(self.id);
+        if *error == HubError::NotFound && is_still_stored {
             world.wrong(format!("viewer {} was told that there is no such session", self.viewer));
         }
         let was_there = world.database.deleted.contains_key(&self.id);
@@ -118,10 +118,14 @@ impl World {
         let seen = &mut self.clients.viewers[viewer];
         let before = std::mem::replace(&mut seen.shown, revision);
         seen.saw_deletion |= is_deleted;
-        let number = seen.session;
-        let is_stored = self.database.rows.contains_key(&session.id);
-        let problem = match self.clients.row(&self.database, number).map(|row| (row.revision(), row.state_at(revision)))
-        {
+        let created_at = Some(session.origin.created_at);
+        let is_another = seen.created_at.replace(session.origin.created_at) != created_at;
+        if is_another {
+            seen.cursor = 0;
+        }
+        let is_stored = self.database.rows.get(&session.id).is_some_and(|row| Some(row.created_at()) == created_at);
+        let problem = match self.database.row_of(session).map(|row| (row.revision(), row.state_at(revision))) {
+            Some(_) if is_another && before > 0 => Some("of another session, on one connection".to_owned()),
             None => Some("of a session that is not stored".to_owned()),
             Some((newest, None)) => Some(format!("before its commit; {newest} is the newest")),
             Some((_, Some(stored))) if **stored != *session => Some("that is not what was committed".to_owned()),
@@ -139,9 +143,9 @@ impl World {
         let expected = seen.cursor + 1;
         let number = seen.session;
         seen.cursor = event.revision;
-        let row = self.clients.row(&self.database, number);
-        let stored = row.and_then(|row| row.stored(event.revision));
-        let is_it = stored.is_some_and(|stored| without_text(&stored.recorded) == without_text(event));
+        let is_it = self.clients.rows(&self.database, number).any(|row| {
+            row.stored(event.revision).is_some_and(|stored| without_text(&stored.recorded) == without_text(event))
+        });
         if event.revision != expected || !is_it {
             self.wrong(format!(
                 "viewer {viewer} was shown event {} after {}, {}",

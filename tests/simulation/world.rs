@@ -72,6 +72,8 @@ pub struct Line {
     pub silent: bool,
     /// Reading sessions is refused, for good as far as the database can tell.
     pub unreadable_until: u64,
+    /// Batches are carried out late.
+    pub slow_until: u64,
     /// Something has come for it.
     pub woken: bool,
 }
@@ -183,19 +185,28 @@ impl World {
         }
     }
 
-    fn fate(&mut self, server: usize, reads_session: bool, at: u64) -> Fate {
+    fn fate(&mut self, server: usize, kind: &str, at: u64) -> Fate {
         let line = self.lines[server];
         if line.cut_until > at {
             let answer = if line.silent { STATEMENT } else { self.chance.between(1, 20) };
             let error = if line.silent { StorageError::TimedOut } else { unavailable() };
             return Fate { at: None, answer, error: Some(error) };
         }
-        if reads_session && line.unreadable_until > at {
+        if kind == "session" && line.unreadable_until > at {
             let error = StorageError::Database(sqlx::Error::ColumnNotFound("revision".to_owned()));
             return Fate { at: None, answer: self.chance.between(1, 5), error: Some(error) };
         }
         let latency = |world: &mut Self| world.chance.between(0, world.odds.latency);
         let (there, back) = (latency(self), latency(self));
+        if kind == "write" && line.slow_until > at {
+            // When its lane has given it up and tries again, but has not yet told the client so.
+            let late = if self.chance.per_mille(500) {
+                self.chance.between(5_900, 7_300)
+            } else {
+                self.chance.between(50, 1_500)
+            };
+            return Fate { at: Some(at + late), answer: back, error: None };
+        }
         let Odds { lost_answer, refused, delayed, hangs, .. } = self.odds;
         let number = self.chance.below(1_000);
         if number < lost_answer {
@@ -225,7 +236,7 @@ impl World {
     ) {
         let at = at.max(self.now);
         let server = process.server;
-        let mut fate = self.fate(server, kind == "session", at);
+        let mut fate = self.fate(server, kind, at);
         let answer = move |world: &mut Self, result: Result<T, StorageError>| {
             world.lines[server].woken = true;
             let _ = reply.send(result);

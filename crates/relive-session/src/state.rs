@@ -118,6 +118,13 @@ impl Session {
         self.nodes.get(node_id).map(|node| node.snapshot.status)
     }
 
+    /// Whether `later` can be this session at a later time, or now: it may also be another one that was stored
+    /// under the same id after this one was deleted.
+    #[must_use]
+    pub fn is_continued_by(&self, later: &Self) -> bool {
+        later.origin.created_at == self.origin.created_at && later.revision >= self.revision
+    }
+
     /// Whether the run waits for somebody to resume it before anything at all happens.
     #[must_use]
     pub fn is_held(&self) -> bool {

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use relive::embeddings::Embeddings;
-use relive::engine::{Kinds, LocalKinds, Means, Outcome, Plan, Schedule, ServerKinds, Web, WebOptions};
+use relive::engine::{Kinds, LocalKinds, NodeServices, Outcome, Plan, Schedule, ServerKinds, Web, WebOptions};
 use relive::models::Models;
+use relive::storage::{Storage, connect_options};
 use relive_protocol::{CreateSession, FromClient as _};
 use relive_session::{Driver, GraphDefinition, NodeId};
-use relive::storage::{Storage, connect_options};
 use serde_json::{Value, json};
 
 use super::{MIB, Target, assert_short, kind_of, outcome};
@@ -123,7 +123,7 @@ fn large(random: &mut Random) -> Value {
 static KINDS: LazyLock<[Box<dyn Kinds>; 2]> = LazyLock::new(|| {
     let options = connect_options("postgres://nobody@127.0.0.1:1/none").expect("an address");
     let storage = Storage::new(options, 1);
-    let means = Means {
+    let means = NodeServices {
         models: Models::default(),
         web: Web::new(WebOptions::default()).expect("a client"),
         storage: storage.clone(),

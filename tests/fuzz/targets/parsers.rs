@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use relive_client::Address;
 use relive::config::ListenAddress;
 use relive::endpoint::{self, Secrets, Sieve};
 use relive::fuzzing;
+use relive::storage::PageCursor;
+use relive_client::Address;
 use relive_protocol::nearest;
 use relive_session::{MessageId, SessionId, Timestamp};
-use relive::storage::Cursor;
 
 use super::{MIB, Target, assert_short, first_line, kind_of, outcome, pieces};
 use crate::mutate::{bytes, words};
@@ -213,7 +213,7 @@ fn query(text: &str) -> String {
 }
 
 fn cursor(text: &str) -> String {
-    match Cursor::decode(text) {
+    match PageCursor::decode(text) {
         Some(cursor) => {
             assert_eq!(cursor.encode(), text);
             is_a_time(cursor.created_at);
@@ -259,7 +259,7 @@ fn sieve(text: &str) -> String {
     let mut out = String::new();
     for piece in pieces(text.as_bytes()) {
         // As far as pieces are texts.
-        out += &sieve.take(&String::from_utf8_lossy(piece));
+        out += &sieve.push(&String::from_utf8_lossy(piece));
     }
     out += &sieve.finish();
     assert!(!out.contains("sk-secret-1"), "a secret is shown");

@@ -1,5 +1,6 @@
 //! The built-in engine, by the protocol: a session is created and started, and the server does the rest.
 
+mod behind;
 mod choices;
 mod control;
 mod durable;

@@ -246,3 +246,27 @@ async fn nodes_that_wait_heed_their_time_limit() {
         }
     }
 }
+
+/// Two branches fail at the same time, and the one that would be tried again is heard of last.
+#[tokio::test]
+async fn an_attempt_that_fails_beside_the_last_failure_is_not_waited_for() {
+    let graph = graph(&[
+        ("a", "parallel", json!({}), &["b", "c"]),
+        ("b", "command", sh("false"), &[]),
+        ("c", "command", json!({"command": "false", "retries": 1}), &[]),
+    ]);
+    let plan = Plan::new(Arc::new(graph.clone()), &LocalKinds { server: "http://test".to_owned() }).expect("a plan");
+    let options = RunOptions { parallel: 2, park_after: None, crashes: 0 };
+    let mut run = Run::begin(Arc::new(plan), options, Arc::new(Local::new(&graph)));
+    while !run.started {
+        let done = run.tasks.join_next().await.expect("the start is on its way").expect("no panic");
+        run.done(done);
+    }
+    run.settle(&"a".into(), Outcome::Completed);
+    run.ready.clear();
+    run.node_ended(&"b".into(), NodeEnd::Failed("it failed".to_owned()));
+    assert_eq!(run.schedule.verdict(), None, "c still works");
+    run.node_ended(&"c".into(), NodeEnd::Retry(Duration::from_secs(1)));
+    assert_eq!(run.schedule.verdict(), Some(crate::engine::schedule::Verdict::Failed { node: "b".into() }));
+    assert_eq!(run.timers.next(), None);
+}

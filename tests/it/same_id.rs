@@ -1,0 +1,106 @@
+//! A session is deleted, and another one is stored under its id, by a server that tells nobody. Who still
+//! has the first one in memory must not take the second one for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use relive::hub::{Head, Hub, HubError, HubOptions, Subscription};
+use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage};
+use relive_session::{Event, Recorded, Session, SessionId, Timestamp};
+use serde_json::json;
+
+use crate::harness::{DEADLINE, Database};
+use crate::hub::{running, submission};
+
+/// Appends events to a session, as a server that sends no notices.
+pub async fn write_silently(storage: &Storage, id: SessionId, events: Vec<Event>) {
+    let before = storage.session(id).await.expect("a read").expect("a session");
+    let mut after = before.clone();
+    let mut recorded = Vec::new();
+    for event in events {
+        let next = Recorded { session_id: id, revision: after.revision + 1, at: after.updated_at, event };
+        after.apply(&next).expect("the next event");
+        recorded.push(next);
+    }
+    let batch = Batch {
+        id: 1,
+        events: recorded.iter().map(|recorded| EventRow { recorded, group_id: None }).collect(),
+        projections: vec![ProjectionRow { before: &before, after: &after }],
+        ..Batch::default()
+    };
+    storage.writer().await.expect("a writer").write(&batch).await.expect("written");
+}
+
+pub fn context_set(value: u64) -> Event {
+    Event::ContextSet { key: "k".to_owned(), value: Arc::new(json!(value)) }
+}
+
+/// Puts another session in the place of this one, with so many events.
+async fn replace(storage: &Storage, id: SessionId, events: u64) {
+    assert!(storage.delete_session(id).await.expect("deleted"));
+    let at = Timestamp::from(Timestamp::now().as_datetime() + Duration::from_secs(1));
+    let event = Event::Created(Box::default());
+    let recorded = Recorded { session_id: id, revision: 1, at, event };
+    let session = Session::create(&recorded).expect("a session");
+    storage
+        .create_session(&NewSession { recorded: &recorded, session: &session, creation_key: None })
+        .await
+        .expect("stored");
+    write_silently(storage, id, (1..events).map(context_set).collect()).await;
+}
+
+async fn until_deleted(subscription: &mut Subscription) {
+    let deleted = async {
+        while !matches!(subscription.head(), Head::Deleted(_)) {
+            subscription.changed().await
+        }
+    };
+    tokio::time::timeout(DEADLINE, deleted).await.expect("told in time that the session is deleted");
+}
+
+/// A hub that looks at what is stored when it is asked to, with a session at revision 3.
+async fn held(options: &HubOptions) -> (Hub, Storage, SessionId, Subscription) {
+    let storage = Database::create().await.storage();
+    let hub = Hub::new(storage.clone(), options);
+    let id = running(&hub).await;
+    hub.execute(submission(id, json!({"type": "setContext", "key": "of", "value": "the first"}))).await.expect("set");
+    let subscription = hub.subscribe(id).await.expect("a subscription");
+    (hub, storage, id, subscription)
+}
+
+async fn assert_shows_the_second(hub: &Hub, id: SessionId, revision: u64) {
+    let session = hub.session(id).await.expect("the second one");
+    assert_eq!((session.revision, session.context.get("of").is_none()), (revision, true));
+}
+
+#[tokio::test]
+async fn nothing_is_written_onto_another_session_of_the_same_id() {
+    // As far as the first one, further, and not as far.
+    for events in [3, 5, 2] {
+        let (hub, storage, id, mut subscription) = held(&HubOptions::default()).await;
+        replace(&storage, id, events).await;
+        let mark = || submission(id, json!({"type": "setContext", "key": "mark", "value": 1}));
+        assert_eq!(hub.execute(mark()).await, Err(HubError::Unavailable), "{events}");
+        until_deleted(&mut subscription).await;
+        assert_shows_the_second(&hub, id, events).await;
+        assert_eq!(hub.execute(mark()).await.expect("carried out").revision, events + 1);
+    }
+}
+
+#[tokio::test]
+async fn viewers_of_the_first_are_told_that_it_is_deleted() {
+    for events in [2, 5] {
+        let options = HubOptions { check_every: Duration::from_millis(50), ..HubOptions::default() };
+        let (hub, storage, id, mut subscription) = held(&options).await;
+        replace(&storage, id, events).await;
+        until_deleted(&mut subscription).await;
+        assert_shows_the_second(&hub, id, events).await;
+    }
+    // As far as the first one: only its next event tells.
+    let (hub, storage, id, mut subscription) = held(&HubOptions::default()).await;
+    replace(&storage, id, 3).await;
+    write_silently(&storage, id, vec![context_set(9)]).await;
+    hub.refresh(id, 4).await.expect("read");
+    until_deleted(&mut subscription).await;
+    assert_shows_the_second(&hub, id, 4).await;
+}
