@@ -27,6 +27,7 @@ mod run;
 mod schedule;
 mod supervisor;
 mod templates;
+mod wall;
 
 pub use driver::{DriverError, Events, Link};
 pub use local::{LocalEvents, LocalLink};
@@ -42,3 +43,4 @@ pub use run::{Control, Ended, RunError, RunOptions, run};
 pub use schedule::{LoopPast, Outcome, Past, Restored, Round, Schedule, Step, Verdict};
 pub use supervisor::{Engine, EngineOptions};
 pub use templates::TemplateError;
+pub use wall::WallClock;

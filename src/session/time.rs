@@ -38,6 +38,18 @@ impl Timestamp {
         DateTime::from_timestamp_millis(millis).map(Self)
     }
 
+    /// The time that has passed since `earlier`; none if that is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        (self.0 - earlier.0).to_std().unwrap_or_default()
+    }
+
+    /// So much earlier; `None` when that lies outside what a calendar can express.
+    #[must_use]
+    pub fn before(self, time: Duration) -> Option<Self> {
+        self.0.checked_sub_signed(TimeDelta::from_std(time).ok()?).map(Self::from)
+    }
+
     #[must_use]
     pub fn as_datetime(self) -> DateTime<Utc> {
         self.0

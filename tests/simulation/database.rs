@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use relive::session::{Event, Message, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus};
+use relive::session::{
+    Event, Message, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+};
 use relive::storage::{Batch, Constraint, Parked, StorageError, Taken};
 use uuid::Uuid;
 
@@ -250,7 +252,8 @@ impl Database {
                 let taken_revision = revision;
                 let lease = Lease { holder, expires_at, parked_revision: None, wake_at: None, taken_revision, crashes };
                 self.leases.insert(*id, lease);
-                taken.push(Taken { session_id: *id, revision, crashes });
+                let at = Timestamp::from_millis(crate::server::EPOCH + now.cast_signed()).expect("a time");
+                taken.push(Taken { session_id: *id, revision, crashes, at });
             }
         }
         taken

@@ -8,7 +8,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::session::{Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
-use relive::storage::{Batch, Constraint, NewSession, PageBounds, Parked, StorageError, StoredEvent, Taken};
+use relive::storage::{
+    Batch, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, StorageError, StoredEvent, Taken,
+};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -215,8 +217,8 @@ impl Store for SimulatedStore {
         self.call("group", |_| Ok(Vec::new()))
     }
 
-    fn delete_group(&self, _: Uuid) -> Answer<'_, bool> {
-        self.call("group", |_| Ok(false))
+    fn delete_group(&self, _: Uuid) -> BoxFuture<'_, Result<Option<Vec<SessionSummary>>, GroupInDoubt>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn agent(&self, _: Uuid) -> Answer<'_, Option<Agent>> {

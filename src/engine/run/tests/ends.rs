@@ -10,7 +10,7 @@ fn nested(levels: usize) -> Value {
 
 /// Takes a session up as the `crashes`th after servers that went away.
 fn after_crashes(local: &Local, crashes: u32) -> Running {
-    Running::take_up(local.clone(), RunOptions { parallel: 1, park_after: None, crashes })
+    Running::take_up(local.clone(), RunOptions { parallel: 1, park_after: None, crashes, clock: WallClock::default() })
 }
 
 #[tokio::test]
