@@ -51,7 +51,7 @@ impl Storage {
              ON CONFLICT (session_id) DO UPDATE
                  SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL,
                      taken_revision = excluded.taken_revision,
-                     -- A lease that was not given back: whoever had it went away.
+                     -- A lease that was not given back: whoever had it went away, or could not renew it.
                      crashes = CASE WHEN held.holder IS NULL THEN 0
                                     WHEN held.taken_revision = excluded.taken_revision THEN held.crashes + 1
                                     ELSE 1 END
@@ -73,7 +73,8 @@ impl Storage {
     }
 
     /// Renews the leases of these sessions that a holder still has, for `time`; says which they are.
-    /// What it holds beside them, because giving it back failed, ends by itself.
+    /// What it holds beside them, because giving it back failed, ends by itself. Of one that another server
+    /// has taken meanwhile, that was no crash: this one is there, the database was not, or it stood still.
     ///
     /// # Errors
     ///
@@ -85,8 +86,14 @@ impl Storage {
         time: Duration,
     ) -> Result<Vec<SessionId>, StorageError> {
         let renewed: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE session_leases SET expires_at = now() + $3 * interval '1 millisecond'
-             WHERE session_id = ANY($2) AND holder = $1 RETURNING session_id",
+            "WITH renewed AS (
+                 UPDATE session_leases SET expires_at = now() + $3 * interval '1 millisecond'
+                 WHERE session_id = ANY($2) AND holder = $1 RETURNING session_id
+             ), taken AS (
+                 UPDATE session_leases SET crashes = crashes - 1
+                 WHERE session_id = ANY($2) AND holder <> $1 AND crashes > 0
+             )
+             SELECT session_id FROM renewed",
         )
         .bind(holder)
         .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())

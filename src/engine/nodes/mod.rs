@@ -25,6 +25,7 @@ mod process;
 mod score;
 mod server;
 mod tool;
+mod unpack;
 mod vote;
 mod web;
 
