@@ -55,6 +55,12 @@ pub struct ServeConfig {
     /// Seconds a session without viewers and pending commands stays in memory.
     #[arg(long, env = "RELIVE_IDLE_SECONDS", default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
     pub idle_seconds: f64,
+
+    /// Seconds within which a command is answered. One that could not be written until then is answered
+    /// with `unavailable`, and not carried out later.
+    #[arg(long = "answer-within", env = "RELIVE_ANSWER_WITHIN", default_value_t = 8.0, value_name = "SECONDS",
+          value_parser = answer_seconds)]
+    pub answer_within_seconds: f64,
 }
 
 /// How long clients may take over HTTP, and how many there may be. Nothing here concerns open sockets.
@@ -251,6 +257,14 @@ pub struct AccessConfig {
     /// <https://dashboard.example.org>; several with commas.
     #[arg(long, env = "RELIVE_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+}
+
+/// What was sent to the database ends half a second before the answer.
+fn answer_seconds(text: &str) -> Result<f64, String> {
+    match seconds(text) {
+        Ok(seconds) if (1.0..=3_600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected a number of seconds from 1 to 3600".to_owned()),
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench relive                  everything, some four minutes
 //! cargo bench --bench relive -- write         durable changes per second
+//! cargo bench --bench relive -- flood         a command beside a flood in another session
 //! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
 //! cargo bench --bench relive -- tokens        chunks of a message that is being written, to 100 viewers
 //! cargo bench --bench relive -- memory        what an idle viewer costs
@@ -25,6 +26,7 @@ mod archive;
 mod delta;
 mod engine;
 mod fanout;
+mod flood;
 mod memory;
 mod plain;
 mod readers;
@@ -38,8 +40,9 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("write", write::run),
+    ("flood", flood::run),
     ("fanout", fanout::run),
     ("tokens", tokens::run),
     ("memory", memory::run),
@@ -54,7 +57,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
         eprintln!(
-            "no part is called {unknown}; there are write, fanout, tokens, memory, delta, replay, archive and engine"
+            "no part is called {unknown}; there are write, flood, fanout, tokens, memory, delta, replay, archive and engine"
         );
         std::process::exit(2);
     }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::lines::{Lines, Story};
 use super::{ServerArg, complain, exit};
-use crate::engine::{self, Control, Ended, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions};
+use crate::engine::{self, Control, Ended, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions, WallClock};
 use relive_client::{
     self, Client, ClientError, ConnectionState, CreateSession, Event, GraphDefinition, NodeStatus, Recorded, SessionId,
     WorkflowSession,
@@ -120,7 +120,7 @@ async fn drive(plan: &Arc<Plan>, args: &RunArgs, interrupt: &CancellationToken) 
     introduce(&story, &client, session.id);
     let _connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(tell_connection(client.clone())));
     let (link, events) = RemoteLink::open(client.clone(), session.id).await?;
-    let options = RunOptions { parallel: jobs(args.jobs), park_after: None, crashes: 0 };
+    let options = RunOptions { parallel: jobs(args.jobs), park_after: None, crashes: 0, clock: WallClock::default() };
     let control = Control { interrupt: interrupt.clone(), ..Control::default() };
     let tell = |recorded: &Recorded| {
         let hint = review_hint(recorded, &client);

@@ -29,6 +29,7 @@ mod run;
 mod schedule;
 mod supervisor;
 pub(crate) mod templates;
+mod wall;
 
 pub use driver::{DriverError, Events, Link};
 pub use error::{LoopError, PlanError};
@@ -44,3 +45,4 @@ pub use run::{Control, Ended, RunError, RunOptions, run};
 pub use schedule::{LoopPast, Outcome, Past, Restored, Round, Schedule, Step, Verdict};
 pub use supervisor::{Engine, EngineOptions};
 pub use templates::TemplateError;
+pub use wall::WallClock;

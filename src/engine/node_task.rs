@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::driver::DriverError;
 use super::nodes::{AttemptResult, End, NodeContext, Wake, Work, on_complete};
 use super::plan::Planned;
-use relive_session::{Command, NodeId, NodeStatus, Progress, Retry, Timestamp, limits};
+use super::wall::WallClock;
+use relive_session::{Command, NodeId, NodeStatus, Progress, Retry, limits};
 
 /// What nodes may do at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,7 @@ pub(super) struct NodeTask {
     pub context: NodeContext,
     pub phase: watch::Receiver<Phase>,
     pub stop: CancellationToken,
+    pub clock: WallClock,
     /// Further attempts made so far.
     pub tries: u32,
 }
@@ -173,7 +175,7 @@ impl NodeTask {
         let is_failing = *self.phase.borrow() == Phase::Failing;
         let pause = planned.policy.retry_after(self.tries).filter(|_| !is_failing);
         let retry =
-            pause.map(|pause| Retry { tries: self.tries + 1, cut_off: None, due_at: Some(Timestamp::now() + pause) });
+            pause.map(|pause| Retry { tries: self.tries + 1, cut_off: None, due_at: Some(self.clock.now() + pause) });
         let mut refused = String::new();
         for (kept, output) in [(&kept[..], output), (&kept[..], None), (&[], None)] {
             let mut reports = [&first[..], kept].concat();

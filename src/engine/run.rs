@@ -37,6 +37,7 @@ use super::node_task::{NodeEnd, NodeTask, Phase};
 use super::nodes::{NodeContext, Work};
 use super::plan::Plan;
 use super::schedule::{Outcome, Schedule, Step};
+use super::wall::WallClock;
 use relive_session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
 use rounds::Rounds;
@@ -56,6 +57,8 @@ pub struct RunOptions {
     /// How often in a row whoever drove the run before went away without a word, at the moment that the
     /// session stands at.
     pub crashes: u32,
+    /// What due times are judged by.
+    pub clock: WallClock,
 }
 
 /// After so many times the run, or the node's attempt, that was under way is not begun again.
@@ -269,7 +272,8 @@ impl Run {
         let mut context = NodeContext::new(&self.plan, node, &self.link, &self.stop)?;
         context.rounds = self.schedule.rounds_of(node);
         let tries = self.tries.get(node).copied().unwrap_or_default();
-        Some(NodeTask { context, phase: self.phase.subscribe(), stop: self.stop.clone(), tries })
+        let (phase, stop, clock) = (self.phase.subscribe(), self.stop.clone(), self.options.clock);
+        Some(NodeTask { context, phase, stop, clock, tries })
     }
 
     fn launch(&mut self, node: &NodeId) {

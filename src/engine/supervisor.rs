@@ -31,6 +31,7 @@ use super::local::LocalLink;
 use super::node_task::error_text;
 use super::plan::{Kinds, Plan};
 use super::run::{Control, Ended, RunError, RunOptions, run};
+use super::wall::WallClock;
 use crate::hub::{Hub, HubError, StartCheck, Submission};
 use crate::storage::{Parked, Taken};
 use relive_session::{Command, GraphDefinition, NodeId, Revision, Session, SessionId, ambient};
@@ -232,7 +233,8 @@ impl Supervisor {
     }
 
     fn drive(&mut self, taken: Taken) {
-        let Taken { session_id: id, revision, mut crashes } = taken;
+        let Taken { session_id: id, revision, mut crashes, at } = taken;
+        let clock = WallClock::showing(at);
         if crashes > 0 {
             tracing::warn!(session_id = %id, crashes, "taken up from a server that went away");
         }
@@ -246,7 +248,7 @@ impl Supervisor {
             loop {
                 let began = Instant::now();
                 let ended = match hub.refresh(id, revision).await {
-                    Ok(()) => drive(&hub, &kinds, options, (id, crashes), &detach).await,
+                    Ok(()) => drive(&hub, &kinds, options, (id, crashes, clock), &detach).await,
                     Err(error) => Err(RunError::Lost(error.to_string())),
                 };
                 let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
@@ -394,7 +396,7 @@ async fn drive(
     hub: &Hub,
     kinds: &Arc<dyn Kinds>,
     options: EngineOptions,
-    (id, crashes): (SessionId, u32),
+    (id, crashes, clock): (SessionId, u32, WallClock),
     detach: &CancellationToken,
 ) -> Result<Ended, RunError> {
     let lost = |error: HubError| RunError::Lost(error.to_string());
@@ -415,7 +417,7 @@ async fn drive(
         Err(error) => return fail(hub, id, &error.to_string()).await,
     };
     let control = Control { detach: detach.clone(), ..Control::default() };
-    let options = RunOptions { parallel: options.nodes, park_after: Some(options.park_after), crashes };
+    let options = RunOptions { parallel: options.nodes, park_after: Some(options.park_after), crashes, clock };
     run(plan, options, Arc::new(link), events, control, |_| ()).await
 }
 

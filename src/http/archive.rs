@@ -12,7 +12,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::error::ApiError;
-use super::extract::{Path, Query, idempotency_key};
+use super::extract::{Path, Query, idempotency_key, refuse_encoded};
 use super::forks::started;
 use super::idempotency::{Keyed, SESSIONS, once_session};
 use super::state::App;
@@ -89,6 +89,7 @@ pub async fn import(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
+    refuse_encoded(&headers)?;
     let (hub, key) = (app.hub.clone(), idempotency_key(&headers)?);
     let (new_id, starts) = (query.new_id == Some(true), query.start == Some(true));
     let received = app.imports.receive(body.into_data_stream()).await?;

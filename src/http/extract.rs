@@ -1,6 +1,7 @@
 //! Reading requests, with the protocol's errors for what cannot be read.
 
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
@@ -61,6 +62,7 @@ async fn read<T, S: Send + Sync>(
     state: &S,
     parse: impl FnOnce(&str) -> Result<T, ReadError>,
 ) -> Result<(T, usize), ApiError> {
+    refuse_encoded(request.headers())?;
     let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => body_too_large(),
         _ => ApiError::bad_request("the body could not be read"),
@@ -68,6 +70,21 @@ async fn read<T, S: Send + Sync>(
     let text = std::str::from_utf8(&bytes).map_err(|_| ApiError::bad_request("the body is not UTF-8"))?;
     let value = parse(text).map_err(|error| ApiError::bad_request(plain(&error.to_string())))?;
     Ok((value, bytes.len()))
+}
+
+/// Bodies are taken as they are. One that is packed would otherwise be called no UTF-8.
+pub fn refuse_encoded(headers: &HeaderMap) -> Result<(), ApiError> {
+    let encodings = headers.get_all(CONTENT_ENCODING).iter();
+    if encodings.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).all(is_plain) {
+        return Ok(());
+    }
+    let problem = "a body cannot be encoded (Content-Encoding); send it as it is";
+    Err(ApiError::bad_request(problem).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
+}
+
+fn is_plain(encoding: &[u8]) -> bool {
+    let encoding = encoding.trim_ascii();
+    encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")
 }
 
 pub fn body_too_large() -> ApiError {

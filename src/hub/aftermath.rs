@@ -36,11 +36,15 @@ impl Hub {
     /// for, and told of if it took effect. `deleted` is the session's summary before it was deleted;
     /// none when it was made.
     pub(super) fn in_doubt(&self, error: StorageError, id: SessionId, deleted: Option<SessionSummary>) -> HubError {
+        self.look_for_outcome(&error, id, deleted);
+        error.into()
+    }
+
+    pub(super) fn look_for_outcome(&self, error: &StorageError, id: SessionId, deleted: Option<SessionSummary>) {
         if error.is_transient() {
             let (hub, stop) = (self.clone(), self.inner.stop.clone());
             self.inner.tasks.spawn(stop.run_until_cancelled_owned(hub.tell_outcome(id, deleted)));
         }
-        error.into()
     }
 
     async fn tell_outcome(self, id: SessionId, deleted: Option<SessionSummary>) {

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::Hub;
 use super::error::HubError;
+use crate::storage::GroupInDoubt;
 use relive_session::{SessionId, SessionSummary};
 
 impl Hub {
@@ -44,6 +45,8 @@ impl Hub {
         self.carry_through(async move { hub.delete_whole_group(group_id).await }).await
     }
 
+    /// One session after the other, so that no statement takes long; and with the group itself those that
+    /// were made in it meanwhile.
     async fn delete_whole_group(&self, group_id: Uuid) -> Result<bool, HubError> {
         for id in self.inner.store.sessions_of_group(group_id).await? {
             match self.delete_and_tell(id).await {
@@ -51,6 +54,18 @@ impl Hub {
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.inner.store.delete_group(group_id).await?)
+        match self.inner.store.delete_group(group_id).await {
+            Ok(Some(sessions)) => {
+                sessions.into_iter().for_each(|summary| self.tell_deleted(summary));
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(GroupInDoubt { error, sessions }) => {
+                for summary in sessions {
+                    self.look_for_outcome(&error, summary.id, Some(summary));
+                }
+                Err(error.into())
+            }
+        }
     }
 }

@@ -14,9 +14,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::{
-    Batch, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Taken, Writer,
+    Batch, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Taken,
+    Writer,
 };
-use relive_session::{Agent, Group, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
+use relive_session::{Agent, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 
@@ -62,7 +63,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn delete_session(&self, id: SessionId) -> Answer<'_, bool>;
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
     fn sessions_of_group(&self, group_id: Uuid) -> Answer<'_, Vec<SessionId>>;
-    fn delete_group(&self, group_id: Uuid) -> Answer<'_, bool>;
+    fn delete_group(&self, group_id: Uuid) -> BoxFuture<'_, Result<Option<Vec<SessionSummary>>, GroupInDoubt>>;
     fn agent(&self, id: Uuid) -> Answer<'_, Option<Agent>>;
 
     fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>>;
@@ -220,8 +221,8 @@ impl Store for Storage {
         Box::pin(self.sessions_of_group(group_id))
     }
 
-    fn delete_group(&self, group_id: Uuid) -> Answer<'_, bool> {
-        Box::pin(self.delete_entity::<Group>(group_id))
+    fn delete_group(&self, group_id: Uuid) -> BoxFuture<'_, Result<Option<Vec<SessionSummary>>, GroupInDoubt>> {
+        Box::pin(self.delete_group(group_id))
     }
 
     fn agent(&self, id: Uuid) -> Answer<'_, Option<Agent>> {

@@ -133,6 +133,7 @@ impl Server {
             &HubOptions {
                 lanes: usize::from(config.database.lanes),
                 idle_after: Duration::from_secs_f64(config.idle_seconds),
+                answer_within: Duration::from_secs_f64(config.answer_within_seconds),
                 embedding_dimension,
                 prices,
                 ..HubOptions::default()

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::journal::bigint;
 use super::{Storage, StorageError};
-use relive_session::{Revision, SessionId};
+use relive_session::{Revision, SessionId, Timestamp};
 
 /// A session that has nothing to do but to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Taken {
     /// How often in a row its holder went away without giving it back; all but the first time without
     /// having brought it any further.
     pub crashes: u32,
+    /// The database's time.
+    pub at: Timestamp,
 }
 
 impl Storage {
@@ -41,35 +44,37 @@ impl Storage {
         sessions: &[SessionId],
         time: Duration,
     ) -> Result<Vec<Taken>, StorageError> {
-        let taken: Vec<(Uuid, i64, i32)> = sqlx::query_as(
+        let taken: Vec<(Uuid, i64, i32, DateTime<Utc>)> = sqlx::query_as(
             "INSERT INTO session_leases AS held (session_id, holder, expires_at, taken_revision)
              SELECT id, $1, now() + $3 * interval '1 millisecond', revision
                 FROM sessions WHERE id = ANY($2) ORDER BY id
              ON CONFLICT (session_id) DO UPDATE
                  SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL,
                      taken_revision = excluded.taken_revision,
-                     -- A lease that was not given back: whoever had it went away.
+                     -- A lease that was not given back: whoever had it went away, or could not renew it.
                      crashes = CASE WHEN held.holder IS NULL THEN 0
                                     WHEN held.taken_revision = excluded.taken_revision THEN held.crashes + 1
                                     ELSE 1 END
                  WHERE held.holder IS NULL OR held.holder = $1 OR held.expires_at < now()
-             RETURNING session_id, taken_revision, crashes",
+             RETURNING session_id, taken_revision, crashes, clock_timestamp()",
         )
         .bind(holder)
         .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
         .bind(millis(time))
         .fetch_all(&self.pool)
         .await?;
-        let taken = taken.into_iter().map(|(id, revision, crashes)| Taken {
+        let taken = taken.into_iter().map(|(id, revision, crashes, at)| Taken {
             session_id: SessionId(id),
             revision: revision.unsigned_abs(),
             crashes: crashes.unsigned_abs(),
+            at: at.into(),
         });
         Ok(taken.collect())
     }
 
     /// Renews the leases of these sessions that a holder still has, for `time`; says which they are.
-    /// What it holds beside them, because giving it back failed, ends by itself.
+    /// What it holds beside them, because giving it back failed, ends by itself. Of one that another server
+    /// has taken meanwhile, that was no crash: this one is there, the database was not, or it stood still.
     ///
     /// # Errors
     ///
@@ -81,8 +86,14 @@ impl Storage {
         time: Duration,
     ) -> Result<Vec<SessionId>, StorageError> {
         let renewed: Vec<Uuid> = sqlx::query_scalar(
-            "UPDATE session_leases SET expires_at = now() + $3 * interval '1 millisecond'
-             WHERE session_id = ANY($2) AND holder = $1 RETURNING session_id",
+            "WITH renewed AS (
+                 UPDATE session_leases SET expires_at = now() + $3 * interval '1 millisecond'
+                 WHERE session_id = ANY($2) AND holder = $1 RETURNING session_id
+             ), taken AS (
+                 UPDATE session_leases SET crashes = crashes - 1
+                 WHERE session_id = ANY($2) AND holder <> $1 AND crashes > 0
+             )
+             SELECT session_id FROM renewed",
         )
         .bind(holder)
         .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())

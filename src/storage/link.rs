@@ -30,6 +30,8 @@ pub(super) const LONG_STATEMENT: Duration = Duration::from_mins(5);
 const SUSPECT: Duration = Duration::from_secs(2);
 /// How long the answer to that may take.
 const PROBE: Duration = Duration::from_secs(3);
+/// SQLSTATE `disk_full`.
+pub(super) const DISK_FULL: &str = "53100";
 /// For so long one answer serves all who wait.
 const PROBE_SERVES: Duration = Duration::from_millis(500);
 
@@ -52,7 +54,8 @@ struct Inner {
     /// Connections that were opened before this moment are to be used no more.
     stale_before: watch::Sender<Instant>,
     away_since: Mutex<Option<Instant>>,
-    /// A write failed for want of room, and none has been made since.
+    /// When a statement last failed for want of room on the disk.
+    full_at: Mutex<Option<Instant>>,
     /// When the database was last asked whether it is there, and why it is not.
     probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
 }
@@ -71,6 +74,7 @@ impl Link {
             mode: Mutex::default(),
             stale_before: watch::Sender::new(Instant::now()),
             away_since: Mutex::default(),
+            full_at: Mutex::default(),
             probed: tokio::sync::Mutex::default(),
         }))
     }
@@ -188,6 +192,14 @@ impl Link {
         if breaks_all(error) {
             self.expire();
         }
+        if has_code(error, |code| code == DISK_FULL) {
+            *self.0.full_at.lock() = Some(Instant::now());
+        }
+    }
+
+    /// How long ago a statement failed for want of room on the disk, if one ever did.
+    pub fn since_full(&self) -> Option<Duration> {
+        self.0.full_at.lock().map(|at| at.elapsed())
     }
 
     /// From now on, no connection that is open already is used.

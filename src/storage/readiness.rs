@@ -1,7 +1,10 @@
 //! Whether the database would take a write now.
 
+use std::time::Duration;
+
 use sqlx::error::DatabaseError;
 
+use super::link::DISK_FULL;
 use super::{Storage, StorageError};
 
 /// What the database can be used for.
@@ -14,14 +17,17 @@ pub enum Readiness {
     Full,
 }
 
-/// SQLSTATE `disk_full`.
-const DISK_FULL: &str = "53100";
 /// SQLSTATE `configuration_limit_exceeded`: what `temp_file_limit` answers, which says nothing of the disk.
 const LIMITED: &str = "53400";
 
-/// With little memory for what follows, in this transaction only.
+/// For so long after a statement found no room, the disk counts as full whatever the probe below says: a
+/// disk with a little room left takes the probe, and not a large write.
+const REMEMBERED: Duration = Duration::from_secs(3);
+
+/// With little memory for what follows, and temporary files where the database's tables are, in this
+/// transaction only.
 const STATE: &str = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean \
-                     FROM set_config('work_mem', '64kB', true)";
+                     FROM set_config('work_mem', '64kB', true) AS memory, set_config('temp_tablespaces', '', true) AS place";
 /// Half a megabyte of rows, for which that memory is too small: they go to a temporary file on the disk of
 /// the database. That needs room as a write does, and leaves nothing behind: no dead rows, no journal. A
 /// small update would say nothing, since it finds room in pages that exist.
@@ -39,7 +45,10 @@ impl Storage {
             return Ok(Readiness::ReadOnly);
         }
         let spilled = transaction.run(async |connection| sqlx::query(SPILL).execute(connection).await).await;
-        let Err(error) = spilled else { return Ok(Readiness::Writable) };
+        let Err(error) = spilled else {
+            let found_full = self.pool.link().since_full().is_some_and(|since| since < REMEMBERED);
+            return Ok(if found_full { Readiness::Full } else { Readiness::Writable });
+        };
         match error.as_database_error().and_then(DatabaseError::code).as_deref() {
             Some(DISK_FULL) => Ok(Readiness::Full),
             Some(LIMITED) => Ok(Readiness::Writable),

@@ -81,6 +81,14 @@ pub(super) async fn insert_row(
     Ok(())
 }
 
+/// Whether a group is gone is not known, nor whether what was in it is.
+#[derive(Debug)]
+pub struct GroupInDoubt {
+    pub error: StorageError,
+    /// The sessions that would be gone with it.
+    pub sessions: Vec<SessionSummary>,
+}
+
 impl Storage {
     /// Stores a new session with its first event.
     ///
@@ -129,6 +137,41 @@ impl Storage {
             .fetch_all(&self.pool)
             .await?;
         Ok(ids.into_iter().map(SessionId).collect())
+    }
+
+    /// Deletes a group with all that is left in it; `None` when there is none. Says which sessions went
+    /// with it: while this holds the group, none can be made in it.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away; the sessions may be gone all the same.
+    pub async fn delete_group(&self, group_id: Uuid) -> Result<Option<Vec<SessionSummary>>, GroupInDoubt> {
+        let mut sessions = Vec::new();
+        match self.delete_held_group(group_id, &mut sessions).await {
+            Ok(existed) => Ok(existed.then_some(sessions)),
+            Err(error) => Err(GroupInDoubt { error, sessions }),
+        }
+    }
+
+    async fn delete_held_group(
+        &self,
+        group_id: Uuid,
+        sessions: &mut Vec<SessionSummary>,
+    ) -> Result<bool, StorageError> {
+        let mut transaction = self.pool.patient().begin().await?;
+        let held = sqlx::query("SELECT FROM groups WHERE id = $1 FOR UPDATE").bind(group_id);
+        if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
+            return Ok(false);
+        }
+        let mut query = QueryBuilder::new(SUMMARY);
+        query.push(" WHERE group_id = ").push_bind(group_id);
+        let rows: Vec<Summary> =
+            transaction.run(async |connection| query.build_query_as().fetch_all(connection).await).await?;
+        sessions.extend(rows.into_iter().map(|Summary(summary)| summary));
+        let delete = sqlx::query("DELETE FROM groups WHERE id = $1").bind(group_id);
+        transaction.run(async |connection| delete.execute(connection).await).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// The stored revisions of sessions; those that do not exist are left out.

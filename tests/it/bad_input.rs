@@ -27,6 +27,24 @@ async fn raw(server: &TestServer, method: &Method, path: &str, body: impl Into<r
 }
 
 #[tokio::test]
+async fn bodies_that_are_packed_are_refused_by_that_name() {
+    let server = TestServer::start().await;
+    let id = server.running_session().await;
+    let all = bodies(&id).into_iter().chain([(Method::POST, "/api/v1/sessions/import".to_owned(), json!({}))]);
+    for (method, path, body) in all {
+        for encoding in ["gzip", "identity, br", "GZIP"] {
+            let request = server.request(method.clone(), &path).json(&body).header("Content-Encoding", encoding);
+            let answer = request.send().await.expect("an answer");
+            assert_eq!(answer.status(), 415, "{method} {path} {encoding}");
+            let problem: Value = answer.json().await.expect("JSON");
+            assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("Content-Encoding")), "{problem}");
+        }
+    }
+    let plain = server.request(Method::POST, "/api/v1/groups").json(&json!({"name": "g"}));
+    assert_eq!(plain.header("Content-Encoding", "Identity").send().await.expect("an answer").status(), 201);
+}
+
+#[tokio::test]
 async fn bodies_that_are_no_json_or_of_another_shape() {
     let server = TestServer::start().await;
     let id = server.running_session().await;

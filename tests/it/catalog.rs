@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{TestServer, chain, merge};
+use crate::harness::{TestServer, chain, eventually, merge};
 
 /// Each table with fields to create a row from, and others to replace them with.
 fn tables() -> [(&'static str, Value, Value); 3] {
@@ -134,6 +134,42 @@ async fn a_group_takes_its_sessions_and_workflows_along() {
     let workflow = format!("/api/v1/workflows/{}", workflow.as_str().expect("an id"));
     server.refused(Method::GET, &workflow, None, "not_found").await;
     assert_eq!(server.session(&outside).await["status"], "running");
+}
+
+#[tokio::test]
+async fn a_session_made_while_its_group_is_being_deleted_is_removed_for_everybody() {
+    let server = TestServer::start().await;
+    let group = server.post("/api/v1/groups", json!({"name": "g"})).await.1["id"].clone();
+    let first = server.create(json!({"groupId": group})).await;
+    let storage = server.database.storage();
+    // Holds up the deletion after it has looked which sessions there are.
+    let mut holder = storage.pool().acquire().await.expect("a connection");
+    let hold = format!("BEGIN; SELECT FROM sessions WHERE id = '{first}' FOR UPDATE");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut *holder).await.expect("held");
+    let path = format!("/api/v1/groups/{}", group.as_str().expect("an id"));
+    let deletion = server.request(Method::DELETE, &path).send();
+    let made = async {
+        let waits =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        eventually("it waits", async || {
+            sqlx::query_scalar::<_, i64>(waits).fetch_one(storage.pool()).await.expect("a number") > 0
+        })
+        .await;
+        let late = server.create(json!({"groupId": group})).await;
+        let mut viewer = server.socket(&format!("/ws/sessions/{late}")).await;
+        viewer.frame().await;
+        let mut list = server.socket(&format!("/ws/sessions?groupId={}", group.as_str().expect("an id"))).await;
+        assert_eq!(list.frame().await["sessions"].as_array().map(Vec::len), Some(2));
+        sqlx::raw_sql("COMMIT").execute(&mut *holder).await.expect("let go");
+        (late, viewer, list)
+    };
+    let (deleted, (late, mut viewer, mut list)) = tokio::join!(deletion, made);
+    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+    assert_eq!(viewer.close_code().await, 4504);
+    let removed = [list.frame().await, list.frame().await];
+    assert!(removed.iter().all(|frame| frame["change"] == "removed"), "{removed:?}");
+    assert!(removed.iter().any(|frame| frame["session"]["id"] == json!(late)), "{removed:?}");
+    server.refused(Method::GET, &format!("/api/v1/sessions/{late}"), None, "not_found").await;
 }
 
 #[tokio::test]

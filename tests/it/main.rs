@@ -27,6 +27,7 @@ mod events;
 mod fence;
 mod fork;
 mod frontend_types;
+mod full_disk;
 mod handle;
 mod harness;
 mod hub;

@@ -29,6 +29,7 @@ async fn settings_that_make_no_sense_are_refused_with_the_reason() {
         ("DATABASE_URL", "localhost/x", 1, "postgres://"),
         ("RELIVE_ALLOW_ORIGIN", "*", 1, "every web page"),
         ("RELIVE_ALLOW_ORIGIN", "https://a.example,b.example", 1, "`b.example` has no scheme"),
+        ("RELIVE_ANSWER_WITHIN", "0.2", 2, "from 1 to 3600"),
         ("RELIVE_LLM_URL", "foo", 1, "RELIVE_LLM_URL"),
     ] {
         let (status, said) = refused(&[], &[(name, value)]).await;

@@ -298,7 +298,8 @@ impl Database {
                 let taken_revision = revision;
                 let lease = Lease { holder, expires_at, parked_revision: None, wake_at: None, taken_revision, crashes };
                 self.leases.insert(*id, lease);
-                taken.push(Taken { session_id: *id, revision, crashes });
+                let at = Timestamp::from_millis(crate::server::EPOCH + now.cast_signed()).expect("a time");
+                taken.push(Taken { session_id: *id, revision, crashes, at });
             }
         }
         taken

@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
-use relive::storage::{Batch, Constraint, NewSession, PageBounds, Parked, StorageError, StoredEvent, Taken};
+use relive::storage::{
+    Batch, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, StorageError, StoredEvent, Taken,
+};
 use relive_session::{Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -215,8 +217,8 @@ impl Store for SimulatedStore {
         self.call("group", |_| Ok(Vec::new()))
     }
 
-    fn delete_group(&self, _: Uuid) -> Answer<'_, bool> {
-        self.call("group", |_| Ok(false))
+    fn delete_group(&self, _: Uuid) -> BoxFuture<'_, Result<Option<Vec<SessionSummary>>, GroupInDoubt>> {
+        Box::pin(async { Ok(None) })
     }
 
     fn agent(&self, _: Uuid) -> Answer<'_, Option<Agent>> {

@@ -72,7 +72,8 @@ pub struct Retry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub cut_off: Option<u32>,
-    /// When the next attempt may begin; absent once it has begun.
+    /// When the next attempt may begin; absent once it has begun. Of a node that waits: when its time is
+    /// up, if a clock was set back while it waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
 }

@@ -53,6 +53,19 @@ impl Timestamp {
         Self(DateTime::from_timestamp_millis(millis.clamp(EARLIEST, LATEST)).unwrap_or_default())
     }
 
+    /// The time that has passed since `earlier`; none if that is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        (self.0 - earlier.0).to_std().unwrap_or_default()
+    }
+
+    /// So much earlier; `None` when that lies before the year 0.
+    #[must_use]
+    pub fn before(self, time: Duration) -> Option<Self> {
+        let millis = i64::try_from(time.as_millis()).ok()?;
+        Self::from_millis(self.as_millis().checked_sub(millis)?)
+    }
+
     #[must_use]
     pub fn as_datetime(self) -> DateTime<Utc> {
         self.0

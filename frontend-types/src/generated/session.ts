@@ -98,7 +98,8 @@ tries: number,
  */
 cutOff?: number, 
 /**
- * When the next attempt may begin; absent once it has begun.
+ * When the next attempt may begin; absent once it has begun. Of a node that waits: when its time is
+ * up, if a clock was set back while it waited.
  */
 dueAt?: Timestamp, };
 

@@ -25,6 +25,7 @@ mod server;
 mod services;
 mod structural;
 mod tool;
+mod unpack;
 mod vote;
 mod web;
 

@@ -1,16 +1,18 @@
 //! `tool`: one HTTP request.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde_json::{Value, json};
 
 use super::context::as_text;
 use super::services::NodeServices;
+use super::unpack::Unpacker;
 use super::{AttemptResult, End, NodeContext, NodeType, body};
 use crate::endpoint::{self, Secrets};
 use crate::engine::error::PlanError;
@@ -136,19 +138,20 @@ impl Tool {
 
     /// The body as it is once unpacked, and whether its end was cut off.
     async fn body(&self, mut response: Response, secrets: &Secrets) -> Result<(Vec<u8>, bool), String> {
-        let mut body = Vec::new();
         // Of an answer without a body, headers can say that it would be packed.
         if self.method == Method::HEAD {
-            return Ok((body, false));
+            return Ok((Vec::new(), false));
         }
+        let encoding = response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        let mut unpacker = Unpacker::new(encoding, self.max_bytes);
+        let broken = |error: io::Error| format!("the answer cannot be unpacked: {error}");
         while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, secrets))? {
-            let room = self.max_bytes - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() > room {
-                return Ok((body, true));
+            if !unpacker.take(&chunk).map_err(broken)? {
+                break;
             }
         }
-        Ok((body, false))
+        let body = unpacker.finish().map_err(broken)?;
+        Ok((body.bytes, body.is_cut))
     }
 }
 

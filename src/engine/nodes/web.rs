@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
@@ -77,6 +78,9 @@ impl Web {
             .dns_resolver(Arc::new(Resolver { allow_private: options.allow_private }))
             .redirect(redirects)
             .connect_timeout(CONNECT)
+            // Gzip is unpacked by `unpack`.
+            .no_gzip()
+            .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))]))
             .user_agent(concat!("relive/", env!("CARGO_PKG_VERSION")))
             .build()?;
         Ok(Self { client, rules })

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rounds::{Rounds, shown};
+use super::rounds::{Open, Rounds};
 use super::sending::Purpose;
 use super::timers::Timer;
 use super::{MOST_CRASHES, Run};
 use crate::engine::node_task::{Phase, set_status, with_retry};
 use crate::engine::plan::Plan;
-use crate::engine::schedule::{LoopPast, Outcome, Past, Restored, Schedule};
-use relive_session::{Command, Node, NodeId, NodeStatus, Retry, Session, Timestamp};
+use crate::engine::schedule::{Outcome, Past, Restored, Schedule};
+use relive_session::{Command, Node, NodeId, NodeStateSnapshot, NodeStatus, Retry, Session, Timestamp};
 
 const CUT_OFF: &str = "cut off: the engine that ran it went away";
 
@@ -34,11 +34,15 @@ impl Run {
         );
         self.schedule = schedule;
         self.recall_failure(session);
-        let completed = |(id, past)| set_status(id, NodeStatus::Completed, None, None, Some(shown(past)));
+        let completed = |(id, open): (&NodeId, &Open)| {
+            set_status(id.clone(), NodeStatus::Completed, None, None, Some(open.output()))
+        };
         // A loop node comes last: while it is known as completed, its body is not all reset.
         let (loops, bodies): (Vec<NodeId>, Vec<NodeId>) =
             reset.into_iter().partition(|node| self.rounds.past(node).is_some());
-        let mut commands: Vec<Command> = open.clone().into_iter().map(completed).collect();
+        let scores = open.values().cloned().filter_map(Open::into_score);
+        let mut commands: Vec<Command> = scores.filter_map(|score| self.rounds.add_score(score)).collect();
+        commands.extend(open.iter().map(completed));
         commands.extend(bodies.into_iter().chain(loops).map(pending));
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
             if !self.goes_on_waiting(held) && !open.contains_key(&held.snapshot.id) {
@@ -48,6 +52,9 @@ impl Run {
         for held in session.nodes.values().filter(|node| due_at(node).is_some()) {
             commands.extend(self.go_on_trying(held));
         }
+        for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
+            commands.extend(self.mend_wait(held));
+        }
         self.ready.extend(step.start);
         if self.has_crashed_here() {
             return;
@@ -56,7 +63,7 @@ impl Run {
             commands.extend(step.skip.into_iter().map(|node| set_status(node, NodeStatus::Skipped, None, None, None)));
         }
         if let (Some(limit), Some(started)) = (self.plan.settings.timeout, session.started_at) {
-            let left = limit.saturating_sub(session.elapsed(started, Timestamp::now()));
+            let left = limit.saturating_sub(session.elapsed(started, self.options.clock.now()));
             self.timers.set(Instant::now() + left, Timer::RunDeadline);
         }
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
@@ -74,7 +81,7 @@ impl Run {
 
     /// Loops that have decided, as their context data says, without being known as completed: the state
     /// is one in the middle of what was written at once, as a fork's can be.
-    fn open_decisions(&self, session: &Session) -> BTreeMap<NodeId, LoopPast> {
+    fn open_decisions(&self, session: &Session) -> BTreeMap<NodeId, Open> {
         let active = session.active.iter().filter_map(|id| session.nodes.get(id));
         active.filter_map(|held| Some((held.snapshot.id.clone(), self.rounds.open(held)?))).collect()
     }
@@ -93,7 +100,7 @@ impl Run {
         self.tries.insert(id.clone(), before.tries);
         self.ready.push_back(id.clone());
         let cut_off = Some(cut_off).filter(|count| *count > 0);
-        let retry = Some(Retry { cut_off, due_at: Some(Timestamp::now()), ..before });
+        let retry = Some(Retry { cut_off, due_at: Some(self.options.clock.now()), ..before });
         // Both at once: what is known as failed will not be tried again.
         let report = |status| set_status(id.clone(), status, None, Some(CUT_OFF.to_owned()), None);
         [NodeStatus::Failed, NodeStatus::Pending].map(|status| with_retry(report(status), retry)).to_vec()
@@ -101,20 +108,48 @@ impl Run {
 
     /// A node that is to be tried again, when its time has come.
     fn go_on_trying(&mut self, held: &Node) -> Option<Command> {
-        let (node, retry) = (&held.snapshot, held.snapshot.retry?);
+        let (node, mut retry) = (&held.snapshot, held.snapshot.retry?);
         self.tries.insert(node.id.clone(), retry.tries);
-        let left = retry.due_at?.as_millis().saturating_sub(Timestamp::now().as_millis());
-        match u64::try_from(left) {
-            Ok(left) if left > 0 => {
-                self.timers.set(Instant::now() + Duration::from_millis(left), Timer::Retry(node.id.clone()));
-            }
-            _ => self.ready.push_back(node.id.clone()),
+        let (now, due) = (self.options.clock.now(), retry.due_at?);
+        let mut left = due.since(now);
+        let longest = self.longest_pause(node);
+        let was_set_back = left > longest;
+        if was_set_back {
+            left = longest;
+            retry.due_at = Some(now + left);
         }
-        let is_failed = node.status == NodeStatus::Failed;
-        is_failed.then(|| {
+        if left.is_zero() {
+            self.ready.push_back(node.id.clone());
+        } else {
+            self.timers.set(Instant::now() + left, Timer::Retry(node.id.clone()));
+        }
+        (was_set_back || node.status == NodeStatus::Failed).then(|| {
             let report = set_status(node.id.clone(), NodeStatus::Pending, None, node.error.clone(), None);
             with_retry(report, Some(retry))
         })
+    }
+
+    /// The pause before the attempt that is due next. If more is left of it, the clock was set back since
+    /// it began, or is that of another server: then it begins anew, and no clock makes it any longer.
+    fn longest_pause(&self, node: &NodeStateSnapshot) -> Duration {
+        let made = node.retry.unwrap_or_default().tries.checked_sub(1);
+        let pause = |made| self.plan.node(&node.id)?.policy.retry_after(made);
+        made.and_then(pause).unwrap_or_default()
+    }
+
+    /// The same for a node that has waited since a time that has not come yet: it begins its wait anew, which
+    /// its `dueAt` says from then on.
+    fn mend_wait(&self, held: &Node) -> Option<Command> {
+        let node = &held.snapshot;
+        let (limit, now) = (self.wait_limit(&node.id)?, self.options.clock.now());
+        let retry = node.retry.unwrap_or_default();
+        let was_set_back = match retry.due_at {
+            Some(due) => due.since(now) > limit,
+            None => node.started_at.is_some_and(|since| !since.since(now).is_zero()),
+        };
+        let report = set_status(node.id.clone(), node.status, None, None, None);
+        (was_set_back && self.goes_on_waiting(held))
+            .then(|| with_retry(report, Some(Retry { due_at: Some(now + limit), ..retry })))
     }
 
     /// Ends a run whose servers went down, one after the other, while it was at what it would begin now.
@@ -140,7 +175,9 @@ impl Run {
         }
         let node = &held.snapshot;
         self.tries.insert(node.id.clone(), node.retry.unwrap_or_default().tries);
-        let waited = node.started_at.map(|since| session.elapsed(since, Timestamp::now()));
+        let began_anew = node.retry.and_then(|retry| retry.due_at).zip(self.wait_limit(&node.id));
+        let since = began_anew.and_then(|(due, limit)| due.before(limit)).or(node.started_at);
+        let waited = since.map(|since| session.elapsed(since, self.options.clock.now()));
         self.wait(&node.id, waited.unwrap_or_default());
     }
 

@@ -2,6 +2,7 @@
 //! each are behind it and whether another one runs, and under `score_history` what they scored.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -24,10 +25,13 @@ pub(super) struct Rounds {
 }
 
 /// What a loop decided last, and in which of the loop node's attempts.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Decided {
     past: LoopPast,
     attempt: Option<u32>,
+    /// What the decision adds to the scores. No two have the same time, so that it can be told whether it
+    /// stands there: a fork can be of a moment in between.
+    score: Option<Value>,
 }
 
 impl Rounds {
@@ -36,7 +40,8 @@ impl Rounds {
         let past = |value: &Value| {
             let rounds = value.get("round")?.as_u64()?.try_into().ok()?;
             let attempt = value.get("attempt").and_then(Value::as_u64).and_then(|attempt| attempt.try_into().ok());
-            Some(Decided { past: LoopPast { rounds, again: value.get("again")?.as_bool()? }, attempt })
+            let score = value.get("scored").cloned();
+            Some(Decided { past: LoopPast { rounds, again: value.get("again")?.as_bool()? }, attempt, score })
         };
         let loops = entry(LOOPS).and_then(Value::as_object);
         let loops = loops.into_iter().flatten().filter_map(|(id, value)| Some((id.as_str().into(), past(value)?)));
@@ -48,42 +53,84 @@ impl Rounds {
     }
 
     /// The decision of the attempt that a loop node is at, if it was made and the node not yet completed.
-    pub fn open(&self, node: &Node) -> Option<LoopPast> {
+    pub fn open(&self, node: &Node) -> Option<Open> {
         let decided = self.loops.get(&node.snapshot.id)?;
         let is_open = node.snapshot.status == NodeStatus::Running
             && decided.attempt.is_some()
             && decided.attempt == node.snapshot.attempt;
-        is_open.then_some(decided.past)
+        is_open.then(|| Open { past: decided.past, score: decided.score.clone() })
     }
 
     /// Takes a decision, and says what it changes of the context data.
     fn record_round(&mut self, node: &NodeId, round: &Round, attempt: u32, score: Option<f64>) -> Vec<Command> {
         self.loops.retain(|id, _| !round.reset.contains(id));
         let past = LoopPast { rounds: round.rounds, again: round.again };
-        self.loops.insert(node.clone(), Decided { past, attempt: Some(attempt) });
-        let shown = |decided: &Decided| {
-            let mut entry = shown(decided.past);
-            if let Some(attempt) = decided.attempt {
-                entry["attempt"] = json!(attempt);
-            }
-            entry
-        };
+        let score = score.map(|score| json!({"round": round.rounds, "score": score, "timestamp": self.next_time()}));
+        self.loops.insert(node.clone(), Decided { past, attempt: Some(attempt), score: score.clone() });
         let loops: serde_json::Map<String, Value> =
-            self.loops.iter().map(|(id, past)| (id.to_string(), shown(past))).collect();
+            self.loops.iter().map(|(id, decided)| (id.to_string(), decided.shown())).collect();
         let mut changes = vec![set_context(LOOPS, Value::Object(loops))];
-        if let Some(score) = score {
-            let at = Timestamp::now();
-            self.scores.push(json!({"round": round.rounds, "score": score, "timestamp": at}));
-            let excess = self.scores.len().saturating_sub(KEPT_SCORES);
-            self.scores.drain(..excess);
-            changes.push(set_context(SCORES, Value::Array(self.scores.clone())));
-        }
+        changes.extend(score.and_then(|score| self.add_score(score)));
         changes
+    }
+
+    /// Adds a score, unless it stands there.
+    pub fn add_score(&mut self, score: Value) -> Option<Command> {
+        if self.scores.contains(&score) {
+            return None;
+        }
+        self.scores.push(score);
+        let excess = self.scores.len().saturating_sub(KEPT_SCORES);
+        self.scores.drain(..excess);
+        Some(set_context(SCORES, Value::Array(self.scores.clone())))
+    }
+
+    /// Now, or just after the last score if that was not before now.
+    fn next_time(&self) -> Timestamp {
+        let last = self.scores.last().and_then(|score| score["timestamp"].as_str()?.parse::<Timestamp>().ok());
+        let now = Timestamp::now();
+        last.map_or(now, |last| now.max(last + Duration::from_millis(1)))
+    }
+}
+
+/// A decision that was made, of a node that is not known as completed.
+#[derive(Clone, Debug)]
+pub(super) struct Open {
+    past: LoopPast,
+    score: Option<Value>,
+}
+
+impl Open {
+    /// The loop node's output.
+    pub fn output(&self) -> Value {
+        let mut output = shown(self.past);
+        if let Some(score) = &self.score {
+            output["score"] = score["score"].clone();
+        }
+        output
+    }
+
+    /// What is to stand in the scores.
+    pub fn into_score(self) -> Option<Value> {
+        self.score
+    }
+}
+
+impl Decided {
+    fn shown(&self) -> Value {
+        let mut entry = shown(self.past);
+        if let Some(attempt) = self.attempt {
+            entry["attempt"] = json!(attempt);
+        }
+        if let Some(score) = &self.score {
+            entry["scored"] = score.clone();
+        }
+        entry
     }
 }
 
 /// A decision, as the context data and the loop node's output have it.
-pub(super) fn shown(past: LoopPast) -> Value {
+fn shown(past: LoopPast) -> Value {
     json!({"round": past.rounds, "again": past.again})
 }
 

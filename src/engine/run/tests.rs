@@ -165,7 +165,7 @@ impl Running {
     }
 
     fn start_with(graph: GraphDefinition, jobs: usize, park_after: Option<Duration>) -> Self {
-        let options = RunOptions { parallel: jobs, park_after, crashes: 0 };
+        let options = RunOptions { parallel: jobs, park_after, crashes: 0, clock: WallClock::default() };
         Self::resume(Local::new(&graph), options)
     }
 

@@ -54,6 +54,11 @@ impl Run {
         due.into_iter().chain(time_out).min_by_key(|(limit, _)| *limit)
     }
 
+    /// How long a node waits at most, if there is a limit.
+    pub(super) fn wait_limit(&self, node: &NodeId) -> Option<Duration> {
+        self.limit(node).map(|(limit, _)| limit)
+    }
+
     pub(super) fn give_signal(&mut self, node: &NodeId, payload: Value, revision: Revision, at: Timestamp) {
         let given = self.signals_given.get(node).copied().unwrap_or_default();
         if self.waits.contains(node) && revision > given {

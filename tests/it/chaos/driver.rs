@@ -31,7 +31,7 @@ impl Driver {
     pub async fn start(fleet: Arc<Fleet>, seed: u64) -> Self {
         let session = fleet.post("/api/v1/sessions", &json!({})).await;
         let session = session["id"].as_str().expect("an id").to_owned();
-        fleet.post(&format!("/api/v1/sessions/{session}/control"), &json!({"action": "start"})).await;
+        fleet.post(&format!("/api/v1/sessions/{session}/commands"), &json!({"type": "start"})).await;
         Self { session, fleet, random: StdRng::seed_from_u64(seed) }
     }
 

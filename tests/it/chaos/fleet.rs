@@ -1,8 +1,7 @@
 //! Three servers on one database, and what is done to them.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -16,7 +15,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::proxy::Proxy;
-use crate::harness::ServerProcess;
+use crate::harness::{ServerProcess, SmallDisk};
 
 const SERVERS: usize = 3;
 /// Of the built-in engine: short, so that a server that stands still for longer is overtaken.
@@ -31,16 +30,18 @@ pub enum Fault {
     CutConnections,
     SilentConnections,
     FullDisk,
+    StepClock,
 }
 
 impl Fault {
     pub fn random(random: &mut StdRng) -> Self {
-        match random.random_range(0..20) {
+        match random.random_range(0..22) {
             0..9 => Self::KillServer,
             9..13 => Self::KillDatabase,
             13..16 => Self::CutConnections,
             16..17 => Self::SilentConnections,
             17..18 => Self::FullDisk,
+            18..20 => Self::StepClock,
             _ => Self::StopServer,
         }
     }
@@ -53,6 +54,7 @@ impl Fault {
             Self::CutConnections => "connections cut",
             Self::SilentConnections => "connections silent",
             Self::FullDisk => "full disk",
+            Self::StepClock => "step of a clock",
         }
     }
 }
@@ -60,6 +62,7 @@ impl Fault {
 struct Place {
     address: SocketAddr,
     proxy: Proxy,
+    clock: Option<Clock>,
     process: Mutex<Option<ServerProcess>>,
 }
 
@@ -83,9 +86,10 @@ impl Fleet {
         let mut places = Vec::new();
         for number in 0..SERVERS {
             let proxy = Proxy::start(directory.path().join(format!("proxy-{number}")), port, &sockets);
-            let address = free_address();
-            let process = Mutex::new(Some(start_server(address, &proxy.directory, port, None).await));
-            places.push(Place { address, proxy, process });
+            let clock = Clock::of(directory.path(), number);
+            let place = Place { address: free_address(), proxy, clock, process: Mutex::new(None) };
+            *place.process.lock().await = Some(place.start_server(port).await);
+            places.push(place);
         }
         let http = reqwest::Client::builder().timeout(Duration::from_secs(15)).build().expect("a client");
         Self { cluster, places, http, disk, _directory: directory }
@@ -100,6 +104,15 @@ impl Fleet {
         &self.http
     }
 
+    /// Whether this machine can do it.
+    pub fn is_possible(&self, fault: Fault) -> bool {
+        match fault {
+            Fault::FullDisk => self.disk.is_some(),
+            Fault::StepClock => self.places.iter().all(|place| place.clock.is_some()),
+            _ => true,
+        }
+    }
+
     /// Breaks something for a moment.
     pub async fn inject(&self, fault: Fault, random: &mut StdRng) {
         let place = &self.places[random.random_range(0..SERVERS)];
@@ -110,8 +123,7 @@ impl Fleet {
                 if let Some(process) = process.take() {
                     process.kill().await;
                 }
-                let clock = [None, None, Some("+1h"), Some("-1h")][random.random_range(0..4)];
-                *process = Some(self.start_at(place, clock).await);
+                *process = Some(self.start_server(place).await);
             }
             Fault::StopServer => {
                 let process = place.process.lock().await;
@@ -139,11 +151,18 @@ impl Fleet {
                     disk.empty();
                 }
             }
+            Fault::StepClock => {
+                if let Some(clock) = &place.clock {
+                    clock.set(["+1h", "-1h", "+30s", "-30s", "+0s"][random.random_range(0..5)]);
+                    // libfaketime looks at the file once a second.
+                    sleep(Duration::from_millis(1_100)).await;
+                }
+            }
         }
     }
 
-    async fn start_at(&self, place: &Place, clock: Option<&str>) -> ServerProcess {
-        start_server(place.address, &place.proxy.directory, self.cluster.connect_options().get_port(), clock).await
+    async fn start_server(&self, place: &Place) -> ServerProcess {
+        place.start_server(self.cluster.connect_options().get_port()).await
     }
 
     /// Nothing is broken any more.
@@ -152,7 +171,7 @@ impl Fleet {
             place.proxy.forward();
             let mut process = place.process.lock().await;
             if process.is_none() {
-                *process = Some(self.start_at(place, None).await);
+                *process = Some(self.start_server(place).await);
             }
         }
     }
@@ -171,18 +190,29 @@ impl Fleet {
             let body = json!({"driver": "builtin", "graph": graph});
             let session = self.post("/api/v1/sessions", &body).await;
             let id = session["id"].as_str().expect("an id").to_owned();
-            self.post(&format!("/api/v1/sessions/{id}/control"), &json!({"action": "start"})).await;
+            self.post(&format!("/api/v1/sessions/{id}/commands"), &json!({"type": "start"})).await;
             runs.push(id);
         }
         runs
     }
 
-    /// Of a server that works.
+    /// Asks one server after the other until the request is carried out, once.
     pub async fn post(&self, path: &str, body: &Value) -> Value {
-        let url = format!("http://{}{path}", self.places[0].address);
-        let answer = self.http.post(url).json(body).send().await.expect("an answer");
-        assert!(answer.status().is_success(), "{path}: {}", answer.status());
-        answer.json().await.expect("JSON")
+        let key = uuid::Uuid::new_v4().to_string();
+        for place in self.places.iter().cycle() {
+            let url = format!("http://{}{path}", place.address);
+            let answer = self.http.post(url).json(body).header("Idempotency-Key", &key).send().await;
+            // Servers are killed meanwhile, and their database with them.
+            if let Ok(answer) = answer {
+                let status = answer.status();
+                match answer.json().await {
+                    Ok(value) if status.is_success() => return value,
+                    value => assert!(status == 503 || value.is_err(), "{path}: {status} {value:?}"),
+                }
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        unreachable!("there are servers")
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -235,29 +265,55 @@ impl Fleet {
     }
 }
 
-async fn start_server(address: SocketAddr, sockets: &Path, port: u16, clock: Option<&str>) -> ServerProcess {
-    let url = format!("postgres://postgres@localhost/relive?host={}&port={port}", sockets.display());
-    let (listen, lease) = (address.to_string(), LEASE.as_secs().to_string());
-    let mut settings = vec![
-        ("DATABASE_URL", url.as_str()),
-        ("RELIVE_LISTEN", listen.as_str()),
-        ("RELIVE_ENGINE_LEASE_SECONDS", lease.as_str()),
-        ("RELIVE_EMBEDDING_DIM", "8"),
-        ("RELIVE_LOG", "error"),
-    ];
-    let library = faketime();
-    if let (Some(library), Some(clock)) = (&library, clock) {
-        // Only the time of day is off; waiting takes as long as it does.
-        settings.extend([("LD_PRELOAD", library.as_str()), ("FAKETIME", clock), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
+impl Place {
+    async fn start_server(&self, port: u16) -> ServerProcess {
+        let url = format!("postgres://postgres@localhost/relive?host={}&port={port}", self.proxy.directory.display());
+        let (listen, lease) = (self.address.to_string(), LEASE.as_secs().to_string());
+        let mut settings = vec![
+            ("DATABASE_URL", url.as_str()),
+            ("RELIVE_LISTEN", listen.as_str()),
+            ("RELIVE_ENGINE_LEASE_SECONDS", lease.as_str()),
+            ("RELIVE_EMBEDDING_DIM", "8"),
+            ("RELIVE_LOG", "error"),
+        ];
+        settings.extend(self.clock.iter().flat_map(Clock::settings));
+        ServerProcess::start(&settings).await
     }
-    ServerProcess::start(&settings).await
 }
 
-/// Debian's package `libfaketime`, if it is installed.
-fn faketime() -> Option<String> {
-    let found =
-        std::fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path().join("faketime/libfaketime.so.1"));
-    found.into_iter().find(|path| path.exists()).map(|path| path.display().to_string())
+/// The wall clock of one server, by libfaketime. Only the time of day is off: waiting takes as long as
+/// it does.
+struct Clock {
+    library: String,
+    file: String,
+}
+
+impl Clock {
+    /// None where Debian's package `libfaketime` is not installed.
+    fn of(directory: &Path, number: usize) -> Option<Self> {
+        let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
+        let library =
+            folders.map(|entry| entry.path().join("faketime/libfaketimeMT.so.1")).find(|path| path.exists())?;
+        let file = directory.join(format!("clock-{number}"));
+        let clock = Self { library: library.display().to_string(), file: file.display().to_string() };
+        clock.set("+0s");
+        Some(clock)
+    }
+
+    fn set(&self, offset: &str) {
+        // Renamed, so that the library never reads half a line.
+        let new = format!("{}.new", self.file);
+        std::fs::write(&new, offset).and_then(|()| std::fs::rename(&new, &self.file)).expect("a clock's file");
+    }
+
+    fn settings(&self) -> [(&str, &str); 4] {
+        [
+            ("LD_PRELOAD", &self.library),
+            ("FAKETIME_TIMESTAMP_FILE", &self.file),
+            ("FAKETIME_CACHE_DURATION", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ]
+    }
 }
 
 fn free_address() -> SocketAddr {
@@ -270,45 +326,4 @@ fn open_directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a directory");
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o711)).expect("permissions");
     directory
-}
-
-/// A file system in memory that can be filled; only root can mount one, elsewhere the fault is left out.
-struct SmallDisk {
-    mounted: PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(at: &Path) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() || !cfg!(target_os = "linux") {
-            return None;
-        }
-        std::fs::create_dir_all(at).expect("a directory");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1g,mode=0711", "tmpfs"])
-            .arg(at)
-            .status()
-            .is_ok_and(|status| status.success());
-        mounted.then(|| Self { mounted: at.to_owned() })
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.mounted.join("filler")
-    }
-
-    fn fill(&self) {
-        let mut file = std::fs::File::create(self.filler()).expect("a file");
-        let piece = vec![0; 1024 * 1024];
-        while file.write_all(&piece).is_ok() {}
-        while file.write_all(&piece[..4096]).is_ok() {}
-    }
-
-    fn empty(&self) {
-        std::fs::remove_file(self.filler()).expect("removed");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.mounted).status();
-    }
 }

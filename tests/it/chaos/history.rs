@@ -50,9 +50,13 @@ pub fn check_viewer(seen: &Seen, journal: &[Value], session: &Value) {
 }
 
 /// A run of the built-in engine has come to its end, each of its nodes as often as the graph says: a
-/// round that was cut off is not made twice.
-pub fn check_run(session: &Value, journal: &[Value]) {
+/// round that was cut off is not made twice. Or it was stopped for a reason that is true here: three
+/// servers in a row were killed at the same point of it. Says which.
+pub fn check_run(session: &Value, journal: &[Value]) -> bool {
     check_dense(journal);
+    if session["error"].as_str().is_some_and(|error| error.contains("its server went down 3 times in a row")) {
+        return false;
+    }
     assert_eq!(session["status"], "completed", "{session}");
     let completed = |id: &str| {
         let is_end = |event: &&Value| {
@@ -62,4 +66,5 @@ pub fn check_run(session: &Value, journal: &[Value]) {
         journal.iter().filter(is_end).count()
     };
     assert_eq!((completed("s"), completed("d"), completed("l"), completed("e")), (1, 12, 12, 1));
+    true
 }

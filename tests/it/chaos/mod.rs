@@ -3,9 +3,10 @@
 //!
 //! Three servers share one PostgreSQL, each through a proxy of its own. Faults: `kill -9` and SIGSTOP
 //! beyond a lease for servers, crashes and a full disk for PostgreSQL, connections that are cut or that
-//! fall silent, clocks that are an hour off (where libfaketime is installed).
+//! fall silent, clocks that are stepped (where libfaketime is installed).
 //!
-//! `CHAOS_CRASHES` says after how many faults it ends (12); `make chaos` runs a thousand.
+//! `CHAOS_CRASHES` says after how many faults it ends (30); `make chaos` runs a thousand. What a machine
+//! cannot do is left out, and said.
 
 mod driver;
 mod fleet;
@@ -26,6 +27,8 @@ use driver::Driver;
 use fleet::{Fault, Fleet};
 use viewer::Viewer;
 
+use crate::harness::left_out;
+
 const SESSIONS: usize = 6;
 /// How long everything may take to come to rest once nothing is broken any more.
 const REST: Duration = Duration::from_secs(60);
@@ -34,13 +37,34 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
+fn say_what_is_impossible(fleet: &Fleet) {
+    for (fault, why) in [
+        (Fault::FullDisk, "only root can mount a file system"),
+        (Fault::StepClock, "libfaketime is not installed (Debian: apt install faketime)"),
+    ] {
+        if !fleet.is_possible(fault) {
+            left_out(fault.name(), why);
+        }
+    }
+}
+
+fn possible_fault(fleet: &Fleet, random: &mut StdRng) -> Fault {
+    loop {
+        let fault = Fault::random(random);
+        if fleet.is_possible(fault) {
+            return fault;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_skipped_whatever_breaks() {
-    let crashes = setting("CHAOS_CRASHES", 12);
+    let crashes = setting("CHAOS_CRASHES", 30);
     let seed = setting("CHAOS_SEED", rand::random());
     println!("CHAOS_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let fleet = Arc::new(Fleet::start().await);
+    say_what_is_impossible(&fleet);
     let stop = CancellationToken::new();
 
     let (mut drivers, mut viewers) = (Vec::new(), Vec::new());
@@ -52,14 +76,20 @@ async fn nothing_is_lost_doubled_or_skipped_whatever_breaks() {
         }
         drivers.push(tokio::spawn(driver.run(stop.clone(), number % 2 == 0)));
     }
-    let engine_runs = fleet.start_engine_runs(4).await;
+    let mut engine_runs = Vec::new();
 
     let began = Instant::now();
     let mut done = std::collections::BTreeMap::new();
-    for _ in 0..crashes {
-        let fault = Fault::random(&mut random);
+    for number in 0..crashes {
+        if number % 20 == 0 {
+            engine_runs.extend(fleet.start_engine_runs(4).await);
+        }
+        let fault = possible_fault(&fleet, &mut random);
         *done.entry(fault.name()).or_insert(0) += 1;
         fleet.inject(fault, &mut random).await;
+        if (number + 1) % 100 == 0 {
+            println!("{} faults in {:.0} s", number + 1, began.elapsed().as_secs_f64());
+        }
     }
     fleet.heal().await;
     println!("{crashes} faults in {:.0} s: {done:?}", began.elapsed().as_secs_f64());
@@ -75,9 +105,12 @@ async fn nothing_is_lost_doubled_or_skipped_whatever_breaks() {
         let seen = timeout(REST, viewer).await.expect("every viewer gets to the end").expect("a viewer");
         history::check_viewer(&seen, &fleet.journal(&seen.session).await, &fleet.session(&seen.session).await);
     }
+    let (mut completed, all) = (0, engine_runs.len());
     for run in engine_runs {
-        history::check_run(&fleet.ended(&run, REST).await, &fleet.journal(&run).await);
+        completed += usize::from(history::check_run(&fleet.ended(&run, REST).await, &fleet.journal(&run).await));
     }
+    println!("{completed} of {all} runs completed, each node as often as the graph says; the others were stopped");
+    assert!(completed + 1 + all / 20 >= all, "too many were stopped");
     println!("{commands} acknowledged commands: none lost, doubled or skipped");
     Arc::into_inner(fleet).expect("nobody uses it any more").stop().await;
 }

@@ -1,5 +1,7 @@
 //! Leases that cannot be taken, renewed or given back for a while: no run is held for ever.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -101,4 +103,23 @@ async fn leases_that_cannot_be_taken_or_renewed_stop_no_run_for_good() {
     let session = until_ended(&server, &id).await;
     assert_eq!((&session["status"], &session["nodes"]["d"]["attempt"]), (&json!("completed"), &json!(1)), "{session}");
     mend_leases(&server).await;
+}
+
+/// A lease that ran out is no crash of a server that is still there: the database was away, or the server
+/// stood still. Only the others are counted, since a run that takes servers down is stopped in the end.
+#[tokio::test]
+async fn a_server_that_lost_a_lease_and_is_there_has_not_crashed() {
+    let server = TestServer::start().await;
+    let id = relive_session::SessionId(server.new_session().await.parse().expect("an id"));
+    let storage = server.database.storage();
+    let [one, two, three] = [1, 2, 3].map(uuid::Uuid::from_u128);
+    let take = async |holder| {
+        let taken = storage.take_leases(holder, &[id], Duration::ZERO).await.expect("the database is there");
+        taken.first().expect("it ran out").crashes
+    };
+    assert_eq!(take(one).await, 0);
+    assert_eq!(take(two).await, 1, "the other one may be gone");
+    assert_eq!(storage.renew_leases(one, &[id], Duration::ZERO).await.expect("the database is there"), []);
+    assert_eq!(take(three).await, 1, "the first is there, the second may be gone");
+    assert_eq!(take(two).await, 2);
 }

@@ -3,6 +3,7 @@
 
 mod check;
 mod database;
+mod disk;
 mod embeddings;
 mod models;
 mod postgres;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use check::{assert_no_internals, chain, context, merge, node};
 pub use database::Database;
+pub use disk::{SmallDisk, left_out};
 pub use embeddings::{EmbeddingsEndpoint, Mood, embedding};
 pub use models::{Act, ModelEndpoint, asked};
 pub use postgres::{Network, Postgres, Traffic, WITHIN};

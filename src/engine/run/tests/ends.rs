@@ -10,7 +10,7 @@ fn nested(levels: usize) -> Value {
 
 /// Takes a session up as the `crashes`th after servers that went away.
 fn after_crashes(local: &Local, crashes: u32) -> Running {
-    Running::resume(local.clone(), RunOptions { parallel: 1, park_after: None, crashes })
+    Running::resume(local.clone(), RunOptions { parallel: 1, park_after: None, crashes, clock: WallClock::default() })
 }
 
 #[tokio::test]
@@ -256,7 +256,7 @@ async fn an_attempt_that_fails_beside_the_last_failure_is_not_waited_for() {
         ("c", "command", json!({"command": "false", "retries": 1}), &[]),
     ]);
     let plan = Plan::new(Arc::new(graph.clone()), &LocalKinds { server: "http://test".to_owned() }).expect("a plan");
-    let options = RunOptions { parallel: 2, park_after: None, crashes: 0 };
+    let options = RunOptions { parallel: 2, park_after: None, crashes: 0, clock: WallClock::default() };
     let mut run = Run::begin(Arc::new(plan), options, Arc::new(Local::new(&graph)));
     while !run.started {
         let done = run.tasks.join_next().await.expect("the start is on its way").expect("no panic");
