@@ -22,6 +22,8 @@ mod catch_up;
 mod client_stream;
 mod commands;
 mod connection;
+#[doc(hidden)]
+pub mod echo;
 mod farewell;
 mod frames;
 mod gateway;
