@@ -22,5 +22,6 @@ pub mod replay;
 pub mod server;
 pub mod session;
 pub mod storage;
+mod sync;
 pub mod telemetry;
 pub mod ws;

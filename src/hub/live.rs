@@ -4,13 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::publication::{Publication, RecordedFrame};
 use super::weight;
 use crate::session::{Revision, Session, SessionId};
+use crate::sync::{Mutex, watch};
 
 /// Events kept for viewers that are a little behind; further back they come from the journal.
 const RING_EVENTS: usize = 256;

@@ -10,14 +10,13 @@ use std::collections::{HashMap, VecDeque};
 use std::ptr;
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
-use parking_lot::Mutex;
-
 use super::frames;
 use super::socket::Socket;
 use crate::hub::Chunk;
 use crate::protocol::ServerFrame;
 use crate::session::{MessageId, SessionId};
+use crate::sync::Mutex;
+use bytes::Bytes;
 
 /// Messages being written in one session at once. One more, and the oldest is given up.
 const STREAMS: usize = 64;

@@ -1,11 +1,9 @@
 //! One client's view of one session: a cursor, and what it takes to move it on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::frames;
@@ -15,6 +13,8 @@ use super::streams::{Offsets, Streams};
 use crate::hub::{Head, Live, Publication, RecordedFrame};
 use crate::protocol::{Mode, Subscribe};
 use crate::session::{Event, Message, Recorded, Revision, Session, SessionId};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// A subscription. The room's task and the connection's task both move it on, one at a time.
 #[derive(Debug)]
