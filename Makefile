@@ -1,6 +1,6 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults bench types lint postgres frontend dashboard screenshots generated-clients
+.PHONY: help run test chaos simulate simulate-faults autobahn interleavings bench types lint postgres frontend dashboard screenshots generated-clients
 
 help:
 	@echo 'make run    start the server and watch a first run'
@@ -9,6 +9,8 @@ help:
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
+	@echo 'make autobahn  the Autobahn test suite against an echo server that is made of our sockets'
+	@echo 'make interleavings  tasks and threads in 100,000 orders for each test; SCHEDULES=n'
 	@echo 'make bench  measure, and print ratios'
 	@echo 'make lint   formatting, clippy, documentation, generated types'
 	@echo 'make types  write the TypeScript types anew'
@@ -45,6 +47,14 @@ simulate:
 
 simulate-faults:
 	@sh scripts/simulate-faults.sh
+
+autobahn:
+	@cargo build --locked --example echo
+	@sh scripts/autobahn.sh
+
+# A short form of it is part of `make test`.
+interleavings:
+	SCHEDULES=$${SCHEDULES:-100000} cargo test --locked --test interleavings -- cases
 
 frontend:
 	@test frontend-types/node_modules/.package-lock.json -nt frontend-types/package-lock.json \

@@ -15,13 +15,28 @@ use crate::{explore, join};
 /// Turns after which what has ended must be gone.
 const TURNS: usize = 10_000;
 
-/// What a connection's task does for one viewer, until the client has the last revision or the session is
-/// deleted. Returns the revisions that the client was shown.
-async fn serve(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
+/// A client that watches the session until it is shown the last revision, or its deletion. Returns the
+/// revisions that it was shown.
+async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
     let subscribe = Subscribe { session_id: ID, mode: Some(mode), after: None, messages: None, min_interval_ms: None };
     let socket = Arc::new(Socket::new(TcpStream::default()));
     let make = |live, streams| Viewer::new(Arc::clone(&socket), live, streams, &subscribe);
     let (viewer, membership) = rooms.join(ID, make).await?;
+    let has_last = async {
+        while revisions(&socket.tcp().wire()).last() != Some(&LAST) {
+            socket.tcp().written.notified().await;
+        }
+    };
+    tokio::select! {
+        () = serve(&socket, &viewer) => {}
+        () = has_last => {}
+    }
+    drop(membership);
+    Ok(revisions(&socket.tcp().wire()))
+}
+
+/// What a connection's task does for one viewer, until the session is deleted.
+async fn serve(socket: &Socket, viewer: &Viewer) {
     let mut is_due = true;
     loop {
         if viewer.take_attention() || is_due {
@@ -31,14 +46,10 @@ async fn serve(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
             } else {
                 match viewer.move_on() {
                     Progress::UpToDate => {}
-                    Progress::Deleted => break,
+                    Progress::Deleted => return,
                     _ => viewer.call_again(),
                 }
             }
-        }
-        let shown = revisions(&socket.tcp().wire());
-        if shown.last() == Some(&LAST) {
-            break;
         }
         if socket.is_blocked() {
             yield_now().await;
@@ -47,8 +58,6 @@ async fn serve(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
             socket.wake.notified().await;
         }
     }
-    drop(membership);
-    Ok(revisions(&socket.tcp().wire()))
 }
 
 fn revisions(wire: &[u8]) -> Vec<u64> {
@@ -57,7 +66,7 @@ fn revisions(wire: &[u8]) -> Vec<u64> {
 }
 
 fn view(rooms: &Rooms, mode: Mode) -> JoinHandle<Result<Vec<u64>, HubError>> {
-    spawn(serve(rooms.clone(), mode))
+    spawn(watch(rooms.clone(), mode))
 }
 
 fn assert_nothing_is_left(hub: &Hub, rooms: &Rooms) {
