@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use serde_json::Value;
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 
 use super::payloads;
@@ -23,7 +22,7 @@ async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
     let make = |live, streams| Viewer::new(Arc::clone(&socket), live, streams, &subscribe);
     let (viewer, membership) = rooms.join(ID, make).await?;
     let has_last = async {
-        while revisions(&socket.tcp().wire()).last() != Some(&LAST) {
+        while payloads(&socket.tcp().wire()).last().map(|payload| revision(payload)) != Some(LAST) {
             socket.tcp().written.notified().await;
         }
     };
@@ -60,9 +59,16 @@ async fn serve(socket: &Socket, viewer: &Viewer) {
     }
 }
 
+fn revision(payload: &[u8]) -> u64 {
+    #[derive(serde::Deserialize)]
+    struct Frame {
+        revision: u64,
+    }
+    serde_json::from_slice::<Frame>(payload).expect("a frame with a revision").revision
+}
+
 fn revisions(wire: &[u8]) -> Vec<u64> {
-    let parsed = payloads(wire).into_iter().map(|payload| serde_json::from_slice::<Value>(payload).expect("JSON"));
-    parsed.map(|frame| frame["revision"].as_u64().expect("a revision")).collect()
+    payloads(wire).into_iter().map(revision).collect()
 }
 
 fn view(rooms: &Rooms, mode: Mode) -> JoinHandle<Result<Vec<u64>, HubError>> {
