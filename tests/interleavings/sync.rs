@@ -19,7 +19,7 @@ pub(crate) mod atomic {
 }
 
 /// A turn.
-fn turn() {
+pub(crate) fn turn() {
     shuttle::sync::atomic::AtomicBool::new(false).load(atomic::Ordering::SeqCst);
 }
 

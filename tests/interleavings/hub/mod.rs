@@ -22,7 +22,7 @@ pub use live::{Head, Live, Subscription};
 pub use publication::{Publication, RecordedFrame};
 pub use relive::hub::{Chunk, ChunkRelay, HubError};
 
-use crate::session::{Created, Event, Recorded, Session, SessionId, Timestamp};
+use crate::session::{Event, Recorded, Session, SessionId, Timestamp};
 use registry::Registry;
 
 pub const ID: SessionId = SessionId(Uuid::from_u128(7));
@@ -31,7 +31,7 @@ pub const LAST: u64 = 4;
 
 /// A session's states and the events that lead to them: the first at index 0.
 pub static HISTORY: LazyLock<Vec<(Arc<Session>, Recorded)>> = LazyLock::new(|| {
-    let first = recorded(1, Event::Created(Box::new(Created::default())));
+    let first = recorded(1, Event::Created(Box::default()));
     let mut session = Session::create(&first).expect("a session");
     let mut history = vec![(Arc::new(session.clone()), first)];
     for revision in 2..=LAST {
