@@ -1,16 +1,19 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use shuttle::future::{block_on, spawn};
+use shuttle::future::{block_on, spawn, yield_now};
 
 use super::registry::Registry;
 use super::store::Store;
 use super::{HISTORY, Head, HubError, ID, LAST, Live, state};
 use crate::session::{Session, SessionId};
-use crate::sync::{Mutex, turn};
+use crate::sync::{Mutex, Notify, turn};
 use crate::{explore, join};
+
+/// Turns in which whoever has something to do has done it.
+const TURNS: usize = 300;
 
 /// A database with at most one session.
 #[derive(Debug, Default)]
@@ -20,6 +23,9 @@ struct Database {
     reads: AtomicU64,
     /// Reads that fail before one succeeds.
     failures: AtomicU64,
+    /// Reads wait until told.
+    is_slow: AtomicBool,
+    goes_on: Notify,
 }
 
 impl Store for Database {
@@ -27,6 +33,9 @@ impl Store for Database {
         Box::pin(async {
             self.reads.fetch_add(1, Ordering::SeqCst);
             turn();
+            if self.is_slow.load(Ordering::SeqCst) {
+                self.goes_on.notified().await;
+            }
             let fails = |left: u64| left.checked_sub(1);
             if self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fails).is_ok() {
                 return Err(HubError::Unavailable);
@@ -66,13 +75,34 @@ fn however_many_ask_a_session_is_loaded_once() {
 fn why_a_session_could_not_be_loaded_is_told_to_all_who_wait() {
     explore(|| {
         let (database, registry) = database(LAST);
+        database.failures.store(u64::MAX, Ordering::SeqCst);
+        database.is_slow.store(true, Ordering::SeqCst);
+        let callers = [0, 1, 2].map(|_| look(&registry));
+        // By then they all wait: they have nothing else to do.
+        block_on(async {
+            for _ in 0..TURNS {
+                yield_now().await;
+            }
+        });
+        database.goes_on.notify_one();
+        for found in join(callers) {
+            assert_eq!(found.err(), Some(HubError::Unavailable));
+        }
+        assert_eq!(database.reads.load(Ordering::SeqCst), 1);
+        assert_eq!(registry.len(), 0);
+    });
+}
+
+#[test]
+fn a_session_that_could_not_be_loaded_is_loaded_by_who_comes_later() {
+    explore(|| {
+        let (database, registry) = database(LAST);
         database.failures.store(1, Ordering::SeqCst);
         let found = join([0, 1, 2].map(|_| look(&registry)));
         let failed = found.iter().filter(|found| matches!(found, Err(HubError::Unavailable))).count();
         assert!(failed > 0);
-        // Whoever came later, after the place was given up, loads it anew, once.
-        let reads = database.reads.load(Ordering::SeqCst);
-        assert_eq!(reads, if failed < 3 { 2 } else { 1 });
+        // Whoever came after the place was given up loads it anew, once.
+        assert_eq!(database.reads.load(Ordering::SeqCst), if failed < 3 { 2 } else { 1 });
         assert_eq!(registry.len(), usize::from(failed < 3));
     });
 }
