@@ -1,7 +1,7 @@
 //! What RFC 6455 asks of a server's end of a socket, byte by byte, against the echo server that is made of the
 //! live server's own reader and writer. `make autobahn` asks more; this needs no network.
 
-#![allow(clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::expect_used, clippy::panic, clippy::pedantic, reason = "tests")]
 
 use std::time::Duration;
 
