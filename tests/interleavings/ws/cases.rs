@@ -3,7 +3,7 @@ use std::sync::Arc;
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 
 use super::payloads;
-use super::rooms::Rooms;
+use super::rooms::{Membership, Rooms};
 use super::socket::Socket;
 use super::viewer::{Progress, Viewer};
 use crate::hub::{Hub, HubError, ID, LAST, publish};
@@ -14,13 +14,18 @@ use crate::{explore, join};
 /// Turns after which what has ended must be gone.
 const TURNS: usize = 10_000;
 
-/// A client that watches the session until it is shown the last revision, or its deletion. Returns the
-/// revisions that it was shown.
-async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
+async fn enter(rooms: &Rooms, mode: Mode) -> Result<(Arc<Socket>, Arc<Viewer>, Membership), HubError> {
     let subscribe = Subscribe { session_id: ID, mode: Some(mode), after: None, messages: None, min_interval_ms: None };
     let socket = Arc::new(Socket::new(TcpStream::default()));
     let make = |live, streams| Viewer::new(Arc::clone(&socket), live, streams, &subscribe);
     let (viewer, membership) = rooms.join(ID, make).await?;
+    Ok((socket, viewer, membership))
+}
+
+/// A client that watches the session until it is shown the last revision, or its deletion. Returns the
+/// revisions that it was shown.
+async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
+    let (socket, viewer, membership) = enter(&rooms, mode).await?;
     let has_last = async {
         while payloads(&socket.tcp().wire()).last().map(|payload| revision(payload)) != Some(LAST) {
             socket.tcp().written.notified().await;
@@ -103,6 +108,27 @@ fn viewers_get_every_event_or_newer_states_and_the_last_one() {
         let shown: Vec<Vec<u64>> = join(viewers).into_iter().map(|shown| shown.expect("a session")).collect();
         assert_eq!(shown[0], (1..=LAST).collect::<Vec<_>>());
         assert!(shown[1].is_sorted_by(|one, next| one < next), "{shown:?}");
+        assert_nothing_is_left(&hub, &rooms);
+    });
+}
+
+#[test]
+fn a_viewer_that_enters_as_another_leaves_misses_nothing() {
+    explore(|| {
+        let hub = Hub::new();
+        let rooms = Rooms::new(hub.clone());
+        let passing = {
+            let rooms = rooms.clone();
+            spawn(async move { drop(enter(&rooms, Mode::Snapshot).await) })
+        };
+        let viewer = view(&rooms, Mode::Events);
+        let live = hub.live();
+        for revision in 2..=LAST {
+            publish(&live, revision);
+        }
+        drop(live);
+        assert_eq!(join([viewer]), [Ok((1..=LAST).collect())]);
+        join([passing]);
         assert_nothing_is_left(&hub, &rooms);
     });
 }
