@@ -1,6 +1,6 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz bench types lint postgres frontend dashboard screenshots generated-clients changelog
+.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard screenshots generated-clients changelog
 
 help:
 	@echo 'make run    start the server and watch a first run'
@@ -10,6 +10,8 @@ help:
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
 	@echo 'make fuzz   ten million inputs for everything that reads what others wrote; CASES=n, SEED=n, TARGET=name, FILE=path'
+	@echo 'make autobahn  the Autobahn test suite against an echo server that is made of our sockets'
+	@echo 'make interleavings  tasks and threads in 100,000 orders for each test; SCHEDULES=n'
 	@echo 'make bench  measure, and print ratios'
 	@echo 'make lint   formatting, clippy, documentation, TypeScript, spelling, dependencies'
 	@echo 'make changelog  check the notes in changes/ and print what is not released; VERSION=n makes it a version'
@@ -53,6 +55,14 @@ fuzz: CASES ?= 10000000
 fuzz:
 	@CASES=$(CASES) SEED=$(SEED) TARGET=$(TARGET) FILE=$(FILE) RUSTFLAGS='--cfg tokio_unstable' \
 		cargo test --locked --profile simulation --test fuzz
+
+autobahn:
+	@cargo build --locked --example echo
+	@sh scripts/autobahn.sh
+
+# A short form of it is part of `make test`.
+interleavings:
+	SCHEDULES=$${SCHEDULES:-100000} cargo test --locked --test interleavings -- cases
 
 frontend:
 	@test frontend-types/node_modules/.package-lock.json -nt frontend-types/package-lock.json \

@@ -12,7 +12,7 @@ use crate::http::origin::{Authority, Origin};
 use crate::http::session_query::SessionQuery;
 use crate::models::{ChatError, ChatStream, Ending, Piece, Reply};
 use crate::storage::{PageCursor, SessionFilter};
-use crate::ws::{Said, error_about, reader_config};
+use crate::ws::{MESSAGE_BYTES, Said, error_about, reader_config};
 use relive_protocol::ErrorCode;
 use relive_session::{Revision, Session};
 
@@ -27,7 +27,7 @@ pub fn complaint(frame: &str, problem: &str) -> Bytes {
 /// How clients' frames are read.
 #[must_use]
 pub fn reader() -> WebSocketConfig {
-    reader_config()
+    reader_config(MESSAGE_BYTES)
 }
 
 /// What was heard of a model's answer.

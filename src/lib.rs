@@ -20,5 +20,6 @@ pub mod models;
 pub mod replay;
 pub mod server;
 pub mod storage;
+mod sync;
 pub mod telemetry;
 pub mod ws;

@@ -67,7 +67,7 @@ fn one_round_of_each(address: SocketAddr, sessions: &[String], goes_on: impl Fn(
     let mut client = Client::new(websocket::open(address, "/ws"));
     let mut times = Vec::new();
     while times.len() < sessions.len() || goes_on() {
-        let status = if times.len() / sessions.len() % 2 == 0 { "running" } else { "completed" };
+        let status = if (times.len() / sessions.len()).is_multiple_of(2) { "running" } else { "completed" };
         let session = &sessions[times.len() % sessions.len()];
         let started = Instant::now();
         client.send_text(&websocket::set_status(times.len(), session, 0, status));

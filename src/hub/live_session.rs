@@ -4,12 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::publication::{Publication, RecordedFrame};
 use super::weight;
+use crate::sync::{Mutex, watch};
 use relive_session::{Revision, Session, SessionId};
 
 /// Events kept for viewers that are a little behind; further back they come from the journal.

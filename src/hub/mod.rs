@@ -238,13 +238,7 @@ impl Hub {
     ///
     /// As for [`Hub::session`].
     pub async fn subscribe(&self, id: SessionId) -> Result<Subscription, HubError> {
-        loop {
-            let live = self.inner.registry.get(id).await?;
-            if let Some(subscription) = live.subscribe() {
-                return Ok(subscription);
-            }
-            self.inner.registry.forget(&live);
-        }
+        self.inner.registry.subscribe(id).await
     }
 
     /// Hands commands to a session. Returns as soon as they are staged or refused; the `reply` is

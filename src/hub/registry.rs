@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::HubError;
-use super::live_session::LiveSession;
+use super::live_session::{LiveSession, Subscription};
 use super::publication::RecordedFrame;
 use super::store::Store;
+use crate::sync::{DashMap, OnceCell};
 use relive_session::{Recorded, Session, SessionId, Timestamp};
 
 /// The sessions in memory, by id. No guard of the map is ever held across an await.
@@ -20,8 +19,13 @@ pub(super) struct Registry {
     slots: Arc<DashMap<SessionId, Slot>>,
 }
 
-/// A place for one session. However many ask for it at once, it is loaded once.
-type Slot = Arc<OnceCell<Arc<LiveSession>>>;
+/// A place for one session. However many ask for it at once, it is loaded once; why it could not be is told to
+/// all of them, and the place is given up.
+type Slot = Arc<OnceCell<Result<Arc<LiveSession>, HubError>>>;
+
+fn loaded(slot: &Slot) -> Option<&Arc<LiveSession>> {
+    slot.get()?.as_ref().ok()
+}
 
 /// Where a session is.
 #[derive(Debug)]
@@ -44,9 +48,9 @@ impl Registry {
     /// Where the session is.
     pub fn place(&self, id: SessionId) -> Place {
         match self.slots.get(&id).map(|slot| slot.get().cloned()) {
-            None => Place::Absent,
+            None | Some(Some(Err(_))) => Place::Absent,
             Some(None) => Place::Loading,
-            Some(Some(live)) => Place::Held(live),
+            Some(Some(Ok(live))) => Place::Held(live),
         }
     }
 
@@ -59,7 +63,7 @@ impl Registry {
 
     /// The session, if it is in memory.
     pub fn peek(&self, id: SessionId) -> Option<Arc<LiveSession>> {
-        self.slots.get(&id)?.get().cloned()
+        loaded(&*self.slots.get(&id)?).cloned()
     }
 
     /// The session, loaded if need be.
@@ -69,17 +73,36 @@ impl Registry {
                 return Ok(live);
             }
             let slot = Arc::clone(&*self.slots.entry(id).or_default());
-            match slot.get_or_try_init(|| self.load(id)).await {
+            let mut has_looked = false;
+            let load = || {
+                has_looked = true;
+                self.load(id)
+            };
+            match slot.get_or_init(load).await {
                 // Only what is in the map is the session: the place may have been given up meanwhile,
-                // by another caller whose load failed, or because the session was deleted.
+                // because the session was deleted.
                 Ok(live) if self.holds(id, &slot) => return Ok(Arc::clone(live)),
                 Ok(_) => {}
                 Err(error) => {
                     // Nobody keeps a place for what could not be loaded, or any id would take memory.
-                    self.slots.remove_if(&id, |_, held| Arc::ptr_eq(held, &slot) && held.get().is_none());
-                    return Err(error);
+                    self.slots.remove_if(&id, |_, held| Arc::ptr_eq(held, &slot));
+                    // It may have been created after another caller looked for it, and before this one came.
+                    if has_looked || *error != HubError::NotFound {
+                        return Err(error.clone());
+                    }
                 }
             }
+        }
+    }
+
+    /// Follows a session, loaded if need be.
+    pub async fn subscribe(&self, id: SessionId) -> Result<Subscription, HubError> {
+        loop {
+            let live = self.get(id).await?;
+            if let Some(subscription) = live.subscribe() {
+                return Ok(subscription);
+            }
+            self.forget(&live);
         }
     }
 
@@ -101,23 +124,28 @@ impl Registry {
         }
         let live = LiveSession::new(Arc::clone(&session));
         live.publish(session, std::iter::once(Arc::new(RecordedFrame::new(created))));
-        self.slots.entry(live.id()).or_insert_with(|| Arc::new(OnceCell::new_with(Some(live))));
+        self.slots.entry(live.id()).or_insert_with(|| Arc::new(OnceCell::new_with(Some(Ok(live)))));
     }
 
     /// Forgets a session that was found retired, so that the next look-up loads it again.
     pub fn forget(&self, retired: &Arc<LiveSession>) {
-        self.slots.remove_if(&retired.id(), |_, slot| slot.get().is_some_and(|live| Arc::ptr_eq(live, retired)));
+        self.slots.remove_if(&retired.id(), |_, slot| loaded(slot).is_some_and(|live| Arc::ptr_eq(live, retired)));
     }
 
     /// Forgets a session that is no longer stored and tells its viewers. One that was stored under the same
     /// id since then stays.
     pub fn remove_deleted(&self, id: SessionId, created_at: Timestamp) {
-        let is_it = |slot: &Slot| slot.get().is_none_or(|live| live.head().session().origin.created_at == created_at);
+        let is_it = |slot: &Slot| loaded(slot).is_none_or(|live| live.head().session().origin.created_at == created_at);
         if let Some((_, slot)) = self.slots.remove_if(&id, |_, slot| is_it(slot))
-            && let Some(live) = slot.get()
+            && let Some(live) = loaded(&slot)
         {
             live.retire_deleted();
         }
+    }
+
+    /// Lets go of sessions that nobody has used for this long.
+    pub fn let_go(&self, idle_after: Duration) {
+        self.slots.retain(|_, slot| loaded(slot).is_none_or(|live| !live.retire_if_idle(idle_after)));
     }
 
     /// Lets go of idle sessions until told to stop. One is idle for at least `idle_after` and at
@@ -126,7 +154,7 @@ impl Registry {
         let mut tick = tokio::time::interval((idle_after / 4).max(Duration::from_millis(10)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            self.slots.retain(|_, slot| slot.get().is_none_or(|live| !live.retire_if_idle(idle_after)));
+            self.let_go(idle_after);
             metrics::gauge!("relive_live_sessions").set(self.slots.len() as f64);
         }
     }

@@ -29,10 +29,18 @@ pub(super) fn explain(socket: &Socket, error: &WebSocketError) -> Option<CloseCo
     }
 }
 
-/// Sends the close frame and gives the client a moment to read it: closing with input unread would
-/// reset the connection, and the client might never see the code.
+/// Sends the close frame and gives the client a moment to read it.
 pub(super) async fn close(socket: &Socket, code: CloseCode) {
     socket.send(frames::close(code));
+    finish(socket).await;
+}
+
+/// Ends a connection after what is still to be written, such as the answer to the client's own close
+/// frame. Closing with input unread would reset the connection, and the client might never see it.
+pub(super) async fn finish(socket: &Socket) {
+    if socket.is_broken() {
+        return;
+    }
     let closing = async {
         while socket.is_blocked() && !socket.is_broken() {
             if socket.tcp().writable().await.is_err() {

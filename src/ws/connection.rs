@@ -17,7 +17,7 @@ use super::commands::InFlight;
 use super::frames;
 use super::gateway::Gateway;
 use super::list;
-use super::reader::{Reader, reader};
+use super::reader::{MESSAGE_BYTES, Reader, reader};
 use super::replay::{Control, Replay};
 use super::rooms::Membership;
 use super::said::Said;
@@ -78,7 +78,7 @@ enum Woken {
 impl Connection {
     pub async fn run(gateway: Gateway, tcp: TcpStream, already_read: Bytes, opening: Opening) {
         let socket = Arc::new(Socket::new(tcp));
-        let reader = Box::new(reader(Arc::clone(&socket), already_read).await);
+        let reader = Box::new(reader(Arc::clone(&socket), already_read, MESSAGE_BYTES).await);
         let mut connection = Self {
             gateway,
             socket,
@@ -98,8 +98,9 @@ impl Connection {
         connection.viewers.clear();
         connection.list = None;
         connection.replay = None;
-        if let Some(code) = code {
-            closing::close(&connection.socket, code).await;
+        match code {
+            Some(code) => closing::close(&connection.socket, code).await,
+            None => closing::finish(&connection.socket).await,
         }
     }
 

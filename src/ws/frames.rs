@@ -10,7 +10,8 @@ use crate::storage::{Constraint, StoredEvent};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, shortened};
 use relive_session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 
-const TEXT: u8 = 0x81;
+pub(super) const TEXT: u8 = 0x81;
+pub(super) const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 /// The longest header of an unmasked frame.
@@ -52,15 +53,20 @@ fn with_header(opcode: u8, mut buffer: Vec<u8>) -> Bytes {
     Bytes::from(buffer).slice(start..)
 }
 
+/// A whole frame with these bytes.
+pub(super) fn frame(opcode: u8, payload: &[u8]) -> Bytes {
+    let mut buffer = Vec::with_capacity(HEADER + payload.len());
+    buffer.resize(HEADER, 0);
+    buffer.extend_from_slice(payload);
+    with_header(opcode, buffer)
+}
+
 pub(super) fn close(code: CloseCode) -> Bytes {
-    let mut buffer = vec![0; HEADER];
-    buffer.extend_from_slice(&code.code().to_be_bytes());
-    buffer.extend_from_slice(code.reason().as_bytes());
-    with_header(CLOSE, buffer)
+    frame(CLOSE, &[&code.code().to_be_bytes(), code.reason().as_bytes()].concat())
 }
 
 pub(super) fn ping() -> Bytes {
-    with_header(PING, vec![0; HEADER])
+    frame(PING, &[])
 }
 
 pub(super) fn snapshot(publication: &Publication) -> Bytes {

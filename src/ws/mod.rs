@@ -23,6 +23,8 @@ mod client_stream;
 mod closing;
 mod commands;
 mod connection;
+#[doc(hidden)]
+pub mod echo;
 mod frames;
 mod gateway;
 mod list;
@@ -37,7 +39,7 @@ mod upgrade;
 mod viewer;
 
 pub(crate) use frames::error_about;
-pub(crate) use reader::config as reader_config;
+pub(crate) use reader::{MESSAGE_BYTES, config as reader_config};
 pub(crate) use said::Said;
 
 pub use client_stream::ClientStream;

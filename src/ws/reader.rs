@@ -19,19 +19,20 @@ const READ_BUFFER: usize = 4 * 1024;
 
 pub(super) type Reader = WebSocketStream<ReadHalf>;
 
-/// Reads messages from a socket. `already_read` is what the HTTP server had read beyond the request.
-pub(super) async fn reader(socket: Arc<Socket>, already_read: Bytes) -> Reader {
-    let config = Some(config());
+/// Reads messages of at most `largest` bytes from a socket. `already_read` is what the HTTP server had read
+/// beyond the request.
+pub(super) async fn reader(socket: Arc<Socket>, already_read: Bytes, largest: usize) -> Reader {
+    let config = Some(config(largest));
     WebSocketStream::from_partially_read(ReadHalf { socket }, already_read.to_vec(), Role::Server, config).await
 }
 
-/// What is taken from a client.
-pub(crate) fn config() -> WebSocketConfig {
+/// What is taken from a client: messages of at most so many bytes.
+pub(crate) fn config(largest: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
-        .max_message_size(Some(MESSAGE_BYTES))
-        .max_frame_size(Some(MESSAGE_BYTES))
+        .max_message_size(Some(largest))
+        .max_frame_size(Some(largest))
 }
 
 /// What tungstenite reads from, and where its own answers to control frames go: into the outbox,

@@ -1,18 +1,15 @@
 //! Who watches which session on this server, and the task that shows them its changes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::socket::Socket;
 use super::streams::Streams;
 use super::viewer::Viewer;
 use crate::hub::{Chunk, ChunkRelay, Head, Hub, HubError, LiveSession, Subscription};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{DashMap, Entry, Mutex, Notify, spawn};
 use relive_session::{Event, Revision, SessionId};
 
 /// Viewers that are served before the task lets others run: some milliseconds of writing. Every
@@ -55,7 +52,7 @@ impl Room {
             has_ended: AtomicBool::new(false),
         });
         let ended = CancellationToken::new();
-        tokio::spawn(ended.clone().run_until_cancelled_owned(show(subscription, Arc::clone(&shared))));
+        spawn(ended.clone().run_until_cancelled_owned(show(subscription, Arc::clone(&shared))));
         Self { shared, _task: ended.drop_guard() }
     }
 }
@@ -102,6 +99,14 @@ impl Rooms {
         };
         metrics::gauge!("relive_viewers").increment(1);
         Ok((Arc::clone(&viewer), Membership { rooms: self.clone(), viewer }))
+    }
+
+    /// Rooms that are open.
+    // Used where `tests/interleavings` compiles this file.
+    #[cfg(test)]
+    #[allow(dead_code)]
+    pub fn len(&self) -> usize {
+        self.rooms.len()
     }
 
     /// Shows a chunk of a message to the session's viewers, if it has any and is running.

@@ -5,12 +5,10 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use parking_lot::Mutex;
-use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::gateway::metrics;
+use crate::sync::{Mutex, Notify, TcpStream};
 
 /// A client that takes nothing for this long is disconnected (close code 4408).
 pub(super) const STALL: Duration = Duration::from_secs(30);

@@ -10,12 +10,11 @@ use std::collections::{HashMap, VecDeque};
 use std::ptr;
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
-use parking_lot::Mutex;
-
 use super::frames;
 use super::socket::Socket;
 use crate::hub::Chunk;
+use crate::sync::Mutex;
+use bytes::Bytes;
 use relive_protocol::ServerFrame;
 use relive_session::{MessageId, SessionId};
 

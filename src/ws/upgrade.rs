@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Response;
 use bytes::Bytes;
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
@@ -51,28 +51,14 @@ pub enum UpgradeError {
 ///
 /// When the request is no WebSocket handshake, or there are too many sockets already.
 pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Result<Response<Body>, UpgradeError> {
-    let response = create_response_with_body(&request, Body::empty).map_err(|error| match error {
-        WebSocketError::Protocol(ProtocolError::MissingSecWebSocketKey) => UpgradeError::Key,
-        error => UpgradeError::NotWebSocket(error.to_string()),
-    })?;
-    let pending = request
-        .extensions_mut()
-        .remove::<OnUpgrade>()
-        .ok_or_else(|| UpgradeError::NotWebSocket("the connection cannot be upgraded".to_owned()))?;
+    let (response, pending) = handshake(&mut request)?;
     let place = gateway.place().ok_or(UpgradeError::Full)?;
     let gateway_of_task = gateway.clone();
     gateway.connections.spawn(async move {
         let sockets = metrics::gauge!("relive_sockets");
         sockets.increment(1);
-        match pending.await {
-            Ok(upgraded) => {
-                if let Some((tcp, already_read)) = into_stream(upgraded) {
-                    Connection::run(gateway_of_task, tcp, already_read, opening).await;
-                } else {
-                    tracing::error!("an upgraded connection is not a TCP stream");
-                }
-            }
-            Err(error) => tracing::debug!(%error, "client left during the handshake"),
+        if let Some((tcp, already_read)) = stream(pending).await {
+            Connection::run(gateway_of_task, tcp, already_read, opening).await;
         }
         sockets.decrement(1);
         drop(place);
@@ -80,8 +66,31 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
     Ok(response)
 }
 
-/// The TCP stream below hyper, and what was read of it beyond the request.
-fn into_stream(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
-    let parts = upgraded.downcast::<TokioIo<ClientStream>>().ok()?;
+/// The answer to a handshake, and what the stream comes out of once it is sent.
+pub(super) fn handshake<B>(request: &mut Request<B>) -> Result<(Response<Body>, OnUpgrade), UpgradeError> {
+    let response = create_response_with_body(request, Body::empty).map_err(|error| match error {
+        WebSocketError::Protocol(ProtocolError::MissingSecWebSocketKey) => UpgradeError::Key,
+        error => UpgradeError::NotWebSocket(error.to_string()),
+    })?;
+    let pending = request
+        .extensions_mut()
+        .remove::<OnUpgrade>()
+        .ok_or_else(|| UpgradeError::NotWebSocket("the connection cannot be upgraded".to_owned()))?;
+    Ok((response, pending))
+}
+
+/// The TCP stream below hyper, and what was read of it beyond the request; `None` when the client has left.
+pub(super) async fn stream(pending: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+    let upgraded = match pending.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            tracing::debug!(%error, "client left during the handshake");
+            return None;
+        }
+    };
+    let Ok(parts) = upgraded.downcast::<TokioIo<ClientStream>>() else {
+        tracing::error!("an upgraded connection is not a TCP stream");
+        return None;
+    };
     Some((parts.io.into_inner().into_inner(), parts.read_buf))
 }

@@ -1,11 +1,9 @@
 //! One client's view of one session: a cursor, and what it takes to move it on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::frames;
@@ -13,6 +11,8 @@ use super::gateway::metrics;
 use super::socket::{Offer, Socket};
 use super::streams::{Offsets, Streams};
 use crate::hub::{Head, LiveSession, Publication, RecordedFrame};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering};
 use relive_protocol::{Mode, Subscribe};
 use relive_session::{Event, Message, Recorded, Revision, Session, SessionId};
 

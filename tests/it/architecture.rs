@@ -30,14 +30,15 @@ const CRATES: &[&str] = &["session", "protocol", "client"];
 /// Each module of the server and what it may import of ours.
 const TABLE: &[(&str, &[&str])] = &[
     ("storage", &["session"]),
-    ("hub", &["session", "storage"]),
+    ("sync", &[]),
+    ("hub", &["session", "storage", "sync"]),
     ("endpoint", &[]),
     ("embeddings", &["session", "storage", "endpoint"]),
     ("models", &["session", "endpoint"]),
     ("replay", &["session", "storage"]),
     ("archive", &["session", "protocol", "storage"]),
     ("engine", &["session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
-    ("ws", &["session", "protocol", "hub", "replay", "engine", "storage", "http"]),
+    ("ws", &["session", "protocol", "hub", "replay", "engine", "storage", "http", "sync"]),
     ("http", &["session", "protocol", "hub", "replay", "engine", "storage", "ws", "embeddings", "archive"]),
     ("config", &[]),
     ("telemetry", &[]),

@@ -115,7 +115,7 @@ mod tests {
         for body in [&one[..one.len() - 1], b"no gzip", &[&one[..], &one[..5]].concat(), b""] {
             assert!(unpack(&[body], 100).is_err() || body.is_empty(), "{body:?}");
         }
-        let large = packed(&[b'x'; 1_000_000]);
+        let large = packed(&vec![b'x'; 1_000_000]);
         assert_eq!(unpack(&[&large], 10).expect("cut"), (vec![b'x'; 10], true));
     }
 }

@@ -1,0 +1,15 @@
+//! Where tasks and threads meet.
+//!
+//! The files whose interleavings are tested take their locks, channels, maps and streams from here. The tests
+//! compile the same files with others in this place, which a scheduler controls: `docs/testing.md`.
+
+pub(crate) use dashmap::DashMap;
+pub(crate) use dashmap::mapref::entry::Entry;
+pub(crate) use parking_lot::Mutex;
+pub(crate) use tokio::net::TcpStream;
+pub(crate) use tokio::spawn;
+pub(crate) use tokio::sync::{Notify, OnceCell, watch};
+
+pub(crate) mod atomic {
+    pub(crate) use std::sync::atomic::{AtomicBool, Ordering};
+}

@@ -1,0 +1,94 @@
+//! A server that sends every message back: what tests of conformance talk to.
+//!
+//! Handshake, reader, writer and farewell are those of the live server, and so are the rules for reading on
+//! while a client is busy; the largest message is the caller's to say.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+
+use super::client_stream::ClientStream;
+use super::reader::reader;
+use super::socket::{OUTBOX_BYTES, Socket};
+use super::upgrade::{handshake, stream};
+use super::{closing, frames};
+
+/// How long a client may take nothing of the answer to its handshake.
+const STALL: Duration = Duration::from_secs(10);
+
+/// Serves until the listener fails. Messages have at most `largest` bytes.
+///
+/// # Errors
+///
+/// The listener's.
+pub async fn serve(listener: TcpListener, largest: usize) -> io::Result<()> {
+    loop {
+        let (tcp, _) = listener.accept().await?;
+        tcp.set_nodelay(true)?;
+        let answer = service_fn(move |request| async move { Ok::<_, Infallible>(answer(request, largest)) });
+        let io = TokioIo::new(ClientStream::new(tcp, STALL));
+        // A client that leaves during the handshake is no concern of the others.
+        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, answer).with_upgrades());
+    }
+}
+
+fn answer(mut request: Request<Incoming>, largest: usize) -> Response<Body> {
+    match handshake(&mut request) {
+        Ok((response, pending)) => {
+            tokio::spawn(async move {
+                if let Some((tcp, already_read)) = stream(pending).await {
+                    echo(tcp, already_read, largest).await;
+                }
+            });
+            response
+        }
+        Err(error) => {
+            let mut response = Response::new(Body::from(error.to_string()));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response
+        }
+    }
+}
+
+async fn echo(tcp: TcpStream, already_read: Bytes, largest: usize) {
+    let socket = Arc::new(Socket::new(tcp));
+    let mut reader = reader(Arc::clone(&socket), already_read, largest).await;
+    let code = loop {
+        let (blocked, may_read) = (socket.is_blocked(), socket.waiting_bytes() < OUTBOX_BYTES);
+        let message = tokio::select! {
+            biased;
+            _ = socket.tcp().writable(), if blocked => {
+                socket.flush();
+                continue;
+            }
+            message = reader.next(), if may_read => message,
+            () = socket.wake.notified() => continue,
+        };
+        match message {
+            Some(Ok(Message::Text(text))) => socket.send(frames::frame(frames::TEXT, text.as_bytes())),
+            Some(Ok(Message::Binary(bytes))) => socket.send(frames::frame(frames::BINARY, &bytes)),
+            // Control frames are answered while reading.
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break closing::explain(&socket, &error),
+            None => break None,
+        }
+        if socket.is_broken() {
+            break None;
+        }
+    };
+    match code {
+        Some(code) => closing::close(&socket, code).await,
+        None => closing::finish(&socket).await,
+    }
+}
