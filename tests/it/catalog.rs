@@ -1,10 +1,13 @@
 //! Groups, agents and workflows.
 
+use relive::hub::{Head, Hub, HubOptions};
+use relive::storage::Storage;
+use relive_session::{Created, SessionId};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{TestServer, chain, eventually, merge};
+use crate::harness::{Database, TestServer, chain, eventually, merge};
 
 /// Each table with fields to create a row from, and others to replace them with.
 fn tables() -> [(&'static str, Value, Value); 3] {
@@ -136,18 +139,16 @@ async fn a_group_takes_its_sessions_and_workflows_along() {
     assert_eq!(server.session(&outside).await["status"], "running");
 }
 
-#[tokio::test]
-async fn a_session_made_while_its_group_is_being_deleted_is_removed_for_everybody() {
-    let server = TestServer::start().await;
-    let group = server.post("/api/v1/groups", json!({"name": "g"})).await.1["id"].clone();
-    let first = server.create(json!({"groupId": group})).await;
-    let storage = server.database.storage();
-    // Holds up the deletion after it has looked which sessions there are.
+/// Holds a group's deletion up after it has looked which sessions there are, until `made` has happened.
+async fn while_a_deletion_waits<T>(
+    storage: &Storage,
+    first: &str,
+    deletion: impl Future,
+    made: impl Future<Output = T>,
+) -> T {
     let mut holder = storage.pool().acquire().await.expect("a connection");
     let hold = format!("BEGIN; SELECT FROM sessions WHERE id = '{first}' FOR UPDATE");
     sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut *holder).await.expect("held");
-    let path = format!("/api/v1/groups/{}", group.as_str().expect("an id"));
-    let deletion = server.request(Method::DELETE, &path).send();
     let made = async {
         let waits =
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -155,21 +156,58 @@ async fn a_session_made_while_its_group_is_being_deleted_is_removed_for_everybod
             sqlx::query_scalar::<_, i64>(waits).fetch_one(storage.pool()).await.expect("a number") > 0
         })
         .await;
+        let made = made.await;
+        sqlx::raw_sql("COMMIT").execute(&mut *holder).await.expect("let go");
+        made
+    };
+    tokio::join!(deletion, made).1
+}
+
+#[tokio::test]
+async fn a_session_made_while_its_group_is_being_deleted_is_removed_for_everybody() {
+    let server = TestServer::start().await;
+    let group = server.post("/api/v1/groups", json!({"name": "g"})).await.1["id"].clone();
+    let first = server.create(json!({"groupId": group})).await;
+    let path = format!("/api/v1/groups/{}", group.as_str().expect("an id"));
+    let deletion = async {
+        let answer = server.request(Method::DELETE, &path).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    };
+    let made = async {
         let late = server.create(json!({"groupId": group})).await;
         let mut viewer = server.socket(&format!("/ws/sessions/{late}")).await;
         viewer.frame().await;
         let mut list = server.socket(&format!("/ws/sessions?groupId={}", group.as_str().expect("an id"))).await;
         assert_eq!(list.frame().await["sessions"].as_array().map(Vec::len), Some(2));
-        sqlx::raw_sql("COMMIT").execute(&mut *holder).await.expect("let go");
         (late, viewer, list)
     };
-    let (deleted, (late, mut viewer, mut list)) = tokio::join!(deletion, made);
-    assert_eq!(deleted.expect("an answer").status(), StatusCode::NO_CONTENT);
+    let (late, mut viewer, mut list) = while_a_deletion_waits(&server.database.storage(), &first, deletion, made).await;
     assert_eq!(viewer.close_code().await, 4504);
     let removed = [list.frame().await, list.frame().await];
     assert!(removed.iter().all(|frame| frame["change"] == "removed"), "{removed:?}");
     assert!(removed.iter().any(|frame| frame["session"]["id"] == json!(late)), "{removed:?}");
     server.refused(Method::GET, &format!("/api/v1/sessions/{late}"), None, "not_found").await;
+}
+
+/// By the deletion itself: the hub's next look at what is stored would find it much later.
+#[tokio::test]
+async fn who_watches_a_session_that_goes_with_its_group_is_told_by_the_deletion() {
+    let storage = Database::create().await.storage();
+    let options = HubOptions { check_every: std::time::Duration::from_hours(1), ..HubOptions::default() };
+    let hub = Hub::new(storage.clone(), &options);
+    let group = Uuid::now_v7();
+    let sql = "INSERT INTO groups (id, name, created_at, updated_at) VALUES ($1, 'group', now(), now())";
+    sqlx::query(sql).bind(group).execute(storage.pool()).await.expect("a group");
+    let create = async || {
+        let (id, created) = (SessionId::generate(), Created { group_id: Some(group), ..Created::default() });
+        hub.create(id, created, None).await.expect("created");
+        id
+    };
+    let first = create().await.to_string();
+    let deletion = async { assert_eq!(hub.delete_group(group).await, Ok(true)) };
+    let made = async { hub.subscribe(create().await).await.expect("a subscription") };
+    let mut late = while_a_deletion_waits(&storage, &first, deletion, made).await;
+    assert!(matches!(late.head(), Head::Deleted(_)));
 }
 
 #[tokio::test]

@@ -58,14 +58,30 @@ async fn until_deleted(subscription: &mut Subscription) {
     tokio::time::timeout(DEADLINE, deleted).await.expect("told in time that the session is deleted");
 }
 
-/// A hub that looks at what is stored when it is asked to, with a session at revision 3.
-async fn held(options: &HubOptions) -> (Hub, Storage, SessionId, Subscription) {
-    let storage = Database::create().await.storage();
-    let hub = Hub::new(storage.clone(), options);
-    let id = running(&hub).await;
+/// A hub that has this session in memory, at revision 3.
+async fn held(hub: &Hub) -> (SessionId, Subscription) {
+    let id = running(hub).await;
     hub.execute(submission(id, json!({"type": "setContext", "key": "of", "value": "the first"}))).await.expect("set");
     let subscription = hub.subscribe(id).await.expect("a subscription");
-    (hub, storage, id, subscription)
+    (id, subscription)
+}
+
+/// One that was replaced, which the hub does not know. It looks at what is stored when it begins to hear
+/// notices, and every so often: if that is just now, another session is tried.
+async fn replaced_unnoticed(hub: &Hub, storage: &Storage, events: u64) -> (SessionId, Subscription) {
+    for _ in 0..20 {
+        let (id, mut subscription) = held(hub).await;
+        replace(storage, id, events).await;
+        if !matches!(subscription.head(), Head::Deleted(_)) {
+            return (id, subscription);
+        }
+    }
+    panic!("the hub looks at what is stored all the time");
+}
+
+async fn hub(options: &HubOptions) -> (Hub, Storage) {
+    let storage = Database::create().await.storage();
+    (Hub::new(storage.clone(), options), storage)
 }
 
 async fn assert_shows_the_second(hub: &Hub, id: SessionId, revision: u64) {
@@ -77,8 +93,8 @@ async fn assert_shows_the_second(hub: &Hub, id: SessionId, revision: u64) {
 async fn nothing_is_written_onto_another_session_of_the_same_id() {
     // As far as the first one, further, and not as far.
     for events in [3, 5, 2] {
-        let (hub, storage, id, mut subscription) = held(&HubOptions::default()).await;
-        replace(&storage, id, events).await;
+        let (hub, storage) = hub(&HubOptions::default()).await;
+        let (id, mut subscription) = replaced_unnoticed(&hub, &storage, events).await;
         let mark = || submission(id, json!({"type": "setContext", "key": "mark", "value": 1}));
         assert_eq!(hub.execute(mark()).await, Err(HubError::Unavailable), "{events}");
         until_deleted(&mut subscription).await;
@@ -91,14 +107,15 @@ async fn nothing_is_written_onto_another_session_of_the_same_id() {
 async fn viewers_of_the_first_are_told_that_it_is_deleted() {
     for events in [2, 5] {
         let options = HubOptions { check_every: Duration::from_millis(50), ..HubOptions::default() };
-        let (hub, storage, id, mut subscription) = held(&options).await;
+        let (hub, storage) = hub(&options).await;
+        let (id, mut subscription) = held(&hub).await;
         replace(&storage, id, events).await;
         until_deleted(&mut subscription).await;
         assert_shows_the_second(&hub, id, events).await;
     }
     // As far as the first one: only its next event tells.
-    let (hub, storage, id, mut subscription) = held(&HubOptions::default()).await;
-    replace(&storage, id, 3).await;
+    let (hub, storage) = hub(&HubOptions::default()).await;
+    let (id, mut subscription) = replaced_unnoticed(&hub, &storage, 3).await;
     write_silently(&storage, id, vec![context_set(9)]).await;
     hub.refresh(id, 4).await.expect("read");
     until_deleted(&mut subscription).await;

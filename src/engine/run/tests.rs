@@ -19,16 +19,25 @@ mod interruptions;
 struct Local {
     memory: Arc<Mutex<Memory>>,
     head: watch::Sender<usize>,
+    /// The histories of the sessions that it descends from, that of its parent first.
+    ancestors: Arc<Vec<Vec<Recorded>>>,
 }
 
 impl Local {
     fn new(graph: &GraphDefinition) -> Self {
-        Self { memory: Arc::new(Mutex::new(Memory::new(Some(graph.clone())))), head: watch::Sender::new(1) }
+        Self::with(Memory::new(Some(graph.clone())), Vec::new())
     }
 
-    /// One that begins with this event.
-    fn of(created: &Recorded) -> Self {
-        Self { memory: Arc::new(Mutex::new(Memory::of(created))), head: watch::Sender::new(1) }
+    fn with(memory: Memory, ancestors: Vec<Vec<Recorded>>) -> Self {
+        let memory = Arc::new(Mutex::new(memory));
+        Self { memory, head: watch::Sender::new(1), ancestors: Arc::new(ancestors) }
+    }
+
+    /// A fork of this one, that begins with this event.
+    fn fork(&self, created: &Recorded) -> Self {
+        let mut ancestors = vec![self.memory.lock().history.clone()];
+        ancestors.extend(self.ancestors.iter().cloned());
+        Self::with(Memory::of(created), ancestors)
     }
 
     fn tell(&self, command: Command) {
@@ -70,15 +79,16 @@ impl Local {
         statuses.collect()
     }
 
-    /// The nodes in the order in which their last attempt ended.
+    /// The last output of a node, from where the state says that it stands.
     fn output(&self, node: &str) -> Option<Value> {
         let memory = self.memory.lock();
-        memory.history.iter().rev().find_map(|recorded| match &recorded.event {
-            Event::NodeStatusChanged { node_id, output: Some(output), .. } if node_id.as_str() == node => {
-                Some(output.as_ref().clone())
-            }
+        let place = memory.session.nodes.get(node)?.output?;
+        let mut journals = [&memory.history].into_iter().chain(self.ancestors.iter());
+        let journal = journals.nth(usize::try_from(place.depth).ok()?)?;
+        match &journal.get(usize::try_from(place.revision).ok()?.checked_sub(1)?)?.event {
+            Event::NodeStatusChanged { output: Some(output), .. } => Some(output.as_ref().clone()),
             _ => None,
-        })
+        }
     }
 }
 

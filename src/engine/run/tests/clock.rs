@@ -105,7 +105,8 @@ pub(super) fn outcome(
     session.nodes.keys().map(|id| (id.to_string(), of(id))).collect()
 }
 
-/// Every node but the first follows one or more earlier ones; some lead back, and some take their time.
+/// Every node but the first follows one or more earlier ones; some lead back, some take their time, and
+/// some put out a score.
 pub(super) fn any_graph() -> impl Strategy<Value = GraphDefinition> {
     let node =
         (prop::collection::vec(any::<prop::sample::Index>(), 1..3), any::<prop::sample::Index>(), 0..6_u8, 0..4_u32);
@@ -123,7 +124,7 @@ pub(super) fn any_graph() -> impl Strategy<Value = GraphDefinition> {
                     ("loop", json!({"max_rounds": number}))
                 }
                 1 | 2 => ("delay", json!({"seconds": number})),
-                _ => ("sequence", json!({})),
+                _ => ("sequence", json!({"output": {"score": number}})),
             });
         }
         let node = |(at, (kind, properties)): (usize, (&str, Value))| {
