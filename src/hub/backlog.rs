@@ -1,8 +1,8 @@
-//! What waits in a lane: by session, and taken from the sessions in turn.
+//! The queue of a lane: one queue per session, served round-robin.
 //!
-//! A session that sends a flood waits for itself: its share of the lane is bounded, in commands, in
-//! events and in bytes, and however much it has waiting, every other session's next command is in the
-//! next batch but one.
+//! A session that sends a flood delays only itself: its share of the lane is bounded in commands, events
+//! and bytes, and however much it has queued, the next command of every other session is in the batch
+//! after the one that is being written.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use super::pending_command::PendingCommand;
 use super::slot::Slot;
 use relive_session::SessionId;
 
-/// How often answers that are due are looked for.
+/// How often expired entries are looked for.
 const TICK: Duration = Duration::from_millis(250);
-/// Before a session is tried again that could not be written.
+/// The pause before a session that could not be written is retried.
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(2);
-/// How long it is remembered that a session could not be written.
+/// How long a session counts as slow after it could not be written.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// What entries take up: in a queue, or in a batch.
+/// The size of entries, in a queue or in a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     pub entries: usize,
-    /// Rows to be written, roughly: one for each command.
+    /// Rows to be written, estimated: one for each command.
     pub rows: usize,
     pub bytes: usize,
 }
@@ -48,7 +48,7 @@ impl Load {
         self.bytes -= other.bytes;
     }
 
-    /// Whether `more` fits in beside this. Into what is empty everything fits.
+    /// Whether `more` fits in beside this. Anything fits into an empty batch.
     fn has_room(self, more: Self, limit: Self) -> bool {
         self.entries == 0
             || (self.entries + more.entries <= limit.entries
@@ -57,22 +57,22 @@ impl Load {
     }
 }
 
-/// The waiting room of one lane.
+/// The queue of one lane.
 #[derive(Debug)]
 pub(super) struct Backlog {
     inner: Mutex<Inner>,
-    /// Something can be taken, or the queue was closed.
+    /// Notified when something is queued, or the queue was closed.
     arrived: Notify,
-    /// There may be room.
+    /// Notified when there may be room.
     left: Notify,
-    /// For all sessions together.
+    /// The limit for all sessions together.
     lane: Load,
-    /// For one session.
+    /// The limit for one session.
     share: Load,
     answer_within: Duration,
-    /// Bytes of what has no place yet.
+    /// Bytes of submissions that have not reserved a place yet.
     outside: AtomicUsize,
-    /// Those without an answer, the oldest first.
+    /// Submissions without an answer, the oldest first.
     unanswered: Mutex<VecDeque<Arc<Slot>>>,
     asked: Notify,
 }
@@ -80,10 +80,10 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 struct Inner {
     sessions: HashMap<SessionId, Waiting>,
-    /// The sessions that have something waiting, the next one first.
+    /// The sessions with queued entries, the next one first.
     turns: VecDeque<SessionId>,
-    /// Sessions whose last write ran into a time limit. Each is written by itself from then on, until
-    /// that goes well: it could hold others up.
+    /// Sessions whose last write ran into a time limit. Each is written in a batch of its own, so that it
+    /// delays no other, until a write succeeds.
     failing: HashMap<SessionId, Failing>,
     load: Load,
     closed: bool,
@@ -95,15 +95,15 @@ struct Failing {
     pause: Duration,
 }
 
-/// One session's part of the queue.
+/// The queue of one session.
 #[derive(Debug, Default)]
 struct Waiting {
     entries: VecDeque<PendingCommand>,
-    /// With what has a place and is not here yet.
+    /// The size of its entries, those that have reserved a place but are not queued yet included.
     load: Load,
 }
 
-/// A place in the queue for one entry; given back when it is dropped.
+/// A reserved place in the queue; released when dropped.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     queue: &'a Backlog,
@@ -112,7 +112,7 @@ pub(super) struct Place<'a> {
     is_used: bool,
 }
 
-/// What waits for a place.
+/// A submission that waits for a place.
 struct Outside<'a> {
     backlog: &'a Backlog,
     bytes: usize,
@@ -124,7 +124,7 @@ impl Drop for Outside<'_> {
     }
 }
 
-/// What the lane is to do next.
+/// What the lane does next.
 enum Next {
     Write(Vec<PendingCommand>),
     Wait(Option<Instant>),
@@ -132,8 +132,8 @@ enum Next {
 }
 
 impl Backlog {
-    /// A queue for up to `lane` in all, and up to `share` of one session. Whoever has waited for
-    /// `answer_within` is answered.
+    /// A queue for up to `lane` in all, and up to `share` of one session. Whatever has no answer after
+    /// `answer_within` expires.
     pub fn new(lane: Load, share: Load, answer_within: Duration) -> Self {
         Self {
             inner: Mutex::default(),
@@ -152,7 +152,7 @@ impl Backlog {
         self.inner.lock().load.entries
     }
 
-    /// A place for an entry. Waits while there is none, unless the database is away or too much waits.
+    /// Reserves a place for an entry. Waits while there is none, unless the database is away or too much waits.
     pub async fn reserve(
         &self,
         session_id: SessionId,
@@ -179,7 +179,7 @@ impl Backlog {
         }
     }
 
-    /// Counts what waits outside, in memory all the same; none when there is too much of it already.
+    /// Counts the memory of a submission that waits outside the queue; `None` if the limit is reached.
     fn wait_for_place(&self, bytes: usize) -> Option<Outside<'_>> {
         let before = self.outside.fetch_add(bytes, Ordering::Relaxed);
         let outside = Outside { backlog: self, bytes };
@@ -200,8 +200,8 @@ impl Backlog {
         Ok(Some(Place { queue: self, session_id, load, is_used: false }))
     }
 
-    /// The next batch, of at most `limit` unless one entry has more; empty while there is none. `None` once the
-    /// queue is closed and empty. Cancel-safe.
+    /// The next batch, of at most `limit` unless a single entry has more; waits while the queue is empty.
+    /// `None` once the queue is closed and empty. Cancel-safe.
     pub async fn next(&self, limit: Load) -> Option<Vec<PendingCommand>> {
         loop {
             let arrived = self.arrived.notified();
@@ -222,8 +222,8 @@ impl Backlog {
         }
     }
 
-    /// Takes entries back that could not be written, in front of what waits; the caller counts them as
-    /// queued. With `apart`, their sessions wait a little, longer each time, and are written one by one.
+    /// Requeues entries that could not be written, before those that wait; the caller counts them as
+    /// queued. With `apart`, their sessions pause before the retry, longer each time, and are written alone.
     pub fn put_back(&self, entries: Vec<PendingCommand>, apart: bool) {
         let mut inner = self.inner.lock();
         if apart {
@@ -243,7 +243,7 @@ impl Backlog {
         self.arrived.notify_one();
     }
 
-    /// Writes of these sessions went well.
+    /// Writes of these sessions succeeded.
     pub fn went_well(&self, ids: impl Iterator<Item = SessionId>) {
         let mut inner = self.inner.lock();
         if !inner.failing.is_empty() {
@@ -253,14 +253,14 @@ impl Backlog {
         }
     }
 
-    /// Lets nothing more in.
+    /// Accepts no more entries.
     pub fn close(&self) {
         self.inner.lock().closed = true;
         self.left.notify_waiters();
         self.arrived.notify_one();
     }
 
-    /// Nothing is written any more: everybody is answered.
+    /// The lane has stopped: everything that waits is answered with an error.
     pub fn give_up(&self) {
         self.close();
         self.unanswered.lock().drain(..).for_each(|slot| slot.expire());
@@ -292,8 +292,7 @@ impl Backlog {
         self.arrived.notify_one();
     }
 
-    /// Answers those who have waited too long, wherever their commands are: waiting here, or in a batch
-    /// of which nobody knows whether it was written.
+    /// Answers expired submissions, wherever they are: in this queue, or in a batch whose outcome is unknown.
     pub async fn answer_in_time(&self) {
         loop {
             if self.unanswered.lock().is_empty() {
@@ -349,7 +348,7 @@ impl Inner {
                 break;
             }
         }
-        // They were passed over, and so come first next time.
+        // They were skipped, so they come first next time.
         while let Some(id) = passed.pop_back() {
             self.turns.push_front(id);
         }
@@ -376,7 +375,7 @@ impl Inner {
 }
 
 impl Place<'_> {
-    /// Hands the entry in.
+    /// Queues the entry in the reserved place.
     pub fn send(mut self, entry: PendingCommand) {
         self.is_used = true;
         self.queue.push(entry);

@@ -1,4 +1,4 @@
-//! The way of a command into its session's lane.
+//! From a command to its session's lane.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use relive_session::{Command, Refusal, Revision, SessionId, limits};
 pub struct Submission {
     pub session_id: SessionId,
     pub commands: Vec<Command>,
-    /// Makes a repetition harmless.
+    /// Makes a repetition idempotent.
     pub command_id: Option<Arc<str>>,
     /// Refuse unless the session is at this revision.
     pub expected_revision: Option<Revision>,
@@ -34,12 +34,12 @@ impl Submission {
         Self { session_id, commands, command_id: None, expected_revision: None }
     }
 
-    /// What it takes up while it waits.
+    /// Its size while it waits.
     fn load(&self) -> Load {
         Load { entries: 1, rows: self.commands.len(), bytes: self.weight() }
     }
 
-    /// The memory that it takes until it is answered, roughly, in bytes.
+    /// The memory that it takes until it is answered, estimated, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         weight::commands(&self.commands)
@@ -64,7 +64,7 @@ impl Submission {
     }
 }
 
-/// The answer to carried-out commands.
+/// The answer to commands that were carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The revision the session reached by them.
@@ -73,16 +73,16 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
-/// How commands ended.
+/// The result of commands.
 pub type Outcome = Result<Receipt, HubError>;
 
-/// Where an outcome goes.
+/// Where a result is sent.
 #[derive(Debug)]
 pub enum Reply {
     /// To one waiting caller.
     Once(oneshot::Sender<Outcome>),
-    /// To a connection with many commands in flight, which knows them by `token`. The channel is
-    /// unbounded, and bounded by what the connection lets in.
+    /// To a connection with many commands in flight, which identifies them by `token`. The channel is
+    /// unbounded, but its content is bounded by the commands that the connection admits.
     Queue { sender: mpsc::UnboundedSender<(u64, Outcome)>, token: u64 },
 }
 
@@ -93,7 +93,7 @@ impl Reply {
         (Self::Once(sender), receiver)
     }
 
-    /// A caller that has gone away misses its answer; the commands are carried out all the same.
+    /// A caller that is gone misses its answer; the commands are carried out all the same.
     pub(super) fn send(self, outcome: Outcome) {
         match self {
             Self::Once(sender) => drop(sender.send(outcome)),
@@ -132,11 +132,11 @@ pub(super) async fn submit(
 enum Staging {
     Staged,
     Refused(Refusal, Submission, Reply),
-    /// The session left memory in between; look it up again.
+    /// The session was released from memory in between; look it up again.
     Retired(Submission, Reply),
 }
 
-/// Decides and queues in one critical section: the order of deciding is the order of writing.
+/// Decides and queues in one critical section: commands are written in the order they were decided in.
 fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, place: Place<'_>) -> Staging {
     let mut staged = live.staged.lock();
     if staged.retired {
@@ -165,8 +165,8 @@ fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, place: P
     }
 }
 
-/// A refused command may have been carried out before this process was started, or longer ago than
-/// it remembers: then the answer is the first one, and not the refusal.
+/// A refused command may have been carried out before this process was started, or longer ago than it
+/// remembers: then the answer is the first one, and not the refusal.
 async fn refuse(store: &dyn Store, submission: Submission, refusal: Refusal, reply: Reply) -> Result<(), HubError> {
     let Some(command_id) = submission.command_id.as_deref() else { return Err(refusal.into()) };
     match store.command_revision(submission.session_id, command_id).await? {

@@ -1,4 +1,4 @@
-//! Hears what other servers tell.
+//! Listens for the notices of other servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::hub::remote_sync::RemoteSync;
 use crate::hub::store::{NoticeReceiver, Store};
 use crate::storage::StorageError;
 
-/// How long the first notice may take, which is this server's own.
+/// How long the first notice, which is this server's own heartbeat, may take.
 const PROBE: Duration = Duration::from_secs(5);
-/// As this server hears itself say that it is here, a longer silence means that it hears nothing.
+/// This server receives its own heartbeats, so a longer silence means that nothing is received.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(HEARTBEAT.as_secs() * 5 / 2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(3);
 
-/// Listens, again and again.
+/// Listens, and reconnects when the connection breaks.
 pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync: RemoteSync) {
     let mut retry = FIRST_RETRY;
     let mut warning = WarnOnce::default();
@@ -32,7 +32,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync:
                 tracing::debug!(%error, "the connection for notices was lost");
                 retry = FIRST_RETRY;
             }
-            // A database that is away has others to complain of it.
+            // An outage of the database is logged elsewhere.
             Err(ListenError::Refused(error)) if error.is_transient() => {}
             Err(error) => {
                 shared.peers.set_unheard(true);
@@ -44,7 +44,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync:
     }
 }
 
-/// Why nothing is heard at all.
+/// Why no notices are received.
 #[derive(Debug, thiserror::Error)]
 enum ListenError {
     #[error("{0}")]
@@ -53,7 +53,7 @@ enum ListenError {
     Silence,
 }
 
-/// Said once: the server works without notices, and whoever runs it should know.
+/// Logged once: the server works without notices, but its operator should know.
 #[derive(Default)]
 struct WarnOnce {
     made: bool,
@@ -70,18 +70,18 @@ impl WarnOnce {
     }
 }
 
-/// Heeds notices until the connection is lost.
+/// Handles notices until the connection is lost.
 ///
 /// # Errors
 ///
-/// When not one was heard.
+/// When not a single notice was received.
 async fn hear(
     shared: &Shared,
     remote_sync: &RemoteSync,
     listener: &mut dyn NoticeReceiver,
 ) -> Result<StorageError, ListenError> {
-    // Not listening until now: what is held may be behind, and so may lists. The others are asked
-    // whether they tell of their commits; what they committed before is looked for then.
+    // Nothing was received until now: sessions in memory and lists may be stale. Ask the other servers
+    // whether they know this one; once they do, resync for what they committed before.
     shared.peers.mark_stale();
     shared.outbox.heartbeat();
     remote_sync.check();

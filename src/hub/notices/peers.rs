@@ -1,8 +1,8 @@
 //! Which other servers listen on this database.
 //!
-//! A server that listens says so, and whom it knows. Whoever finds that it is not known answers, and
-//! whoever finds that it has become known looks at everything it holds: what was committed before was
-//! not told to it. So two servers find each other with three notices, and nothing is missed between.
+//! A server's heartbeat names the servers that it knows. A server that is not named answers. A server that
+//! finds that it is named for the first time resyncs: earlier commits of the sender were not announced to
+//! it. So two servers discover each other with three notices, and nothing is missed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,44 +12,44 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Servers remembered at most. More still hear every notice; but what was committed before they were
-/// heard of is found only by their checks.
+/// Servers remembered at most. Further ones still receive every notice; but commits from before they were
+/// discovered are found only by their periodic comparison.
 const PEERS: usize = 64;
-/// A server that has not said for so long that it is here is gone.
+/// A server without a heartbeat for this long counts as gone.
 const GONE: Duration = Duration::from_secs(35);
 
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     known: Mutex<BTreeMap<Uuid, Peer>>,
-    /// Whether anybody is known: asked at every commit, so not behind the lock.
+    /// Whether any other server is known: read at every commit, so not behind the lock.
     any: AtomicBool,
-    /// Whether others may be here that this server cannot hear.
+    /// Whether there may be servers whose notices do not arrive here.
     unheard: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Peer {
     heard: Instant,
-    /// It tells this server what it commits.
+    /// It announces its commits to this server.
     knows_me: bool,
 }
 
-/// What hearing that a server is here leads to.
+/// What a heartbeat of another server leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Heard {
     /// It does not know this server, or this one did not know it.
     pub answer: bool,
-    /// It tells this server what it commits from now on, and did not before.
+    /// From now on it announces its commits to this server; before, it did not.
     pub look: bool,
 }
 
 impl Peers {
-    /// Whether there is anybody to tell.
+    /// Whether there is another server to announce commits to.
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire) || self.unheard.load(Ordering::Acquire)
     }
 
-    /// Whether this server hears nothing, and so does not know who hears it.
+    /// Whether this server receives no notices, and so does not know which servers there are.
     pub fn set_unheard(&self, unheard: bool) {
         self.unheard.store(unheard, Ordering::Release);
     }
@@ -58,7 +58,7 @@ impl Peers {
         self.known.lock().keys().copied().collect()
     }
 
-    /// A server says that it is here, and whether it knows this one.
+    /// Handles a heartbeat, which says whether its sender knows this server.
     pub fn hear(&self, from: Uuid, knows_me: bool, now: Instant) -> Heard {
         let mut known = self.known.lock();
         if known.len() >= PEERS && !known.contains_key(&from) {
@@ -69,7 +69,7 @@ impl Peers {
         Heard { answer: before.is_none() || !knows_me, look: knows_me && !before.is_some_and(|before| before.knows_me) }
     }
 
-    /// This server did not listen for a while: who told it of commits then told nobody.
+    /// This server did not listen for a while, so commits that others announced were missed.
     pub fn mark_stale(&self) {
         self.known.lock().values_mut().for_each(|peer| peer.knows_me = false);
     }
@@ -80,8 +80,8 @@ impl Peers {
         self.any.store(!known.is_empty(), Ordering::Release);
     }
 
-    /// Forgets servers that are gone without a word; true if there were any. Their last commits may
-    /// not have been told.
+    /// Forgets servers whose heartbeat has stopped; true if there were any. Their last commits may not have
+    /// been announced.
     pub fn expire(&self, now: Instant) -> bool {
         let mut known = self.known.lock();
         let before = known.len();
@@ -95,7 +95,7 @@ impl Peers {
 mod tests {
     use super::*;
 
-    /// Two servers, each with the notices it has yet to hear: whether the sender knew the other.
+    /// Two servers, each with the notices it has yet to receive: whether the sender knew the other.
     #[test]
     fn two_servers_find_each_other_and_both_look_after_the_other_knows_them() {
         let (ids, peers) = ([Uuid::now_v7(), Uuid::now_v7()], [Peers::default(), Peers::default()]);
@@ -114,7 +114,7 @@ mod tests {
             }
         }
         assert_eq!((notices, looked), (3, [1, 1]));
-        // Said again, it changes nothing.
+        // A repeated heartbeat changes nothing.
         assert_eq!(peers[0].hear(ids[1], true, Instant::now()), Heard::default());
     }
 

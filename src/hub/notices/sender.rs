@@ -1,4 +1,4 @@
-//! Tells the others: one statement at a time, on a connection of its own.
+//! Sends notices: one statement at a time, on a connection of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use super::{HEARTBEAT, Shared};
 use crate::hub::store::NoticeSender;
 use crate::storage::StorageError;
 
-/// Between two statements at least. The first after a silence goes at once; what comes meanwhile is
-/// gathered, so that the cost has a bound whatever the load.
+/// The least time between two statements. The first after an idle period is sent at once; later changes are
+/// collected, so that the cost is bounded at any load.
 const GAP: Duration = Duration::from_millis(5);
 /// Payloads in one statement at most.
 const PAYLOADS: usize = 64;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(3);
 
-/// Runs until told to stop, and then until the rest is told.
+/// Runs until told to stop, and then until the rest is sent.
 pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>) {
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -49,7 +49,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
         };
         let _ = shared.stop.run_until_cancelled(sleep(pause)).await;
     }
-    // Also when nobody is known: somebody may just have heard of this server.
+    // Also when no other server is known: one may just have learnt of this server.
     let rest = shared.outbox.take_now();
     let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
     if tell(&shared, &mut *notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
