@@ -44,10 +44,6 @@ impl IdleGaps {
     }
 
     /// Looks at what has not been looked at up to `last`. Reads every event there, once.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn look_up(
         mut self,
         storage: Storage,

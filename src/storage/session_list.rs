@@ -271,10 +271,6 @@ fn push_list(query: &mut QueryBuilder<Postgres>, filter: &SessionFilter, after: 
 
 impl Storage {
     /// A page of summaries, newest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn summaries(
         &self,
         filter: &SessionFilter,
@@ -294,10 +290,6 @@ impl Storage {
     }
 
     /// These sessions, as many as there are, each with whether it belongs on the list.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn summaries_of(
         &self,
         filter: &SessionFilter,
@@ -321,10 +313,6 @@ impl Storage {
     }
 
     /// How the database answers such a list, in numbers: `EXPLAIN (ANALYZE, FORMAT JSON)`.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn explain_summaries(
         &self,
         filter: &SessionFilter,
