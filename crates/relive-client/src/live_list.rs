@@ -34,7 +34,7 @@ impl SessionFilters {
 }
 
 /// A list of sessions that stays up to date: first `sessions`, then one `session` for each change.
-/// After a lost connection it begins again with `sessions`.
+/// After a reconnect it begins again with `sessions`.
 pub struct LiveList {
     url: String,
     options: Options,
@@ -56,7 +56,7 @@ impl LiveList {
     ///
     /// # Errors
     ///
-    /// When the server says not to come back. A lost connection is made again instead.
+    /// If the server says not to reconnect. Lost connections are reconnected.
     pub async fn next(&mut self) -> Result<ServerFrame, ClientError> {
         loop {
             let lost = match self.next_frame().await {
@@ -81,7 +81,7 @@ impl LiveList {
             let incoming = timeout(self.options.silence, socket.next()).await.map_err(|_| silent())??;
             self.backoff.reset();
             let Incoming::Text(text) = incoming else { continue };
-            // What this client does not know is passed over.
+            // Unknown frames are ignored.
             if let Ok(frame @ (ServerFrame::Sessions { .. } | ServerFrame::Session { .. })) =
                 serde_json::from_str(&text)
             {

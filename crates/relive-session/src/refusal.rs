@@ -1,8 +1,8 @@
-//! Why a command is not carried out.
+//! Why a command is refused.
 
 use super::{NodeId, NodeStatus, Revision, SessionStatus};
 
-/// Why a command was refused. Nothing has changed, and the texts are fit for the client.
+/// Why a command was refused. Nothing has changed; the texts are fit for clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("cannot {command} a session that is {}", status.as_str())]
