@@ -1,6 +1,6 @@
-//! Asking a model within a node: chunks are shown as they come, the finished text becomes a message
-//! and the usage a record, together with the node's end. What arrived of an answer that broke off is
-//! kept as a message too.
+//! Asking a model within a node: chunks are shown as they arrive; the finished text becomes a message and the
+//! usage a record, together with the node's end. The part of an interrupted answer that has arrived becomes a
+//! message too.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use relive_session::{Command, MessageId, MessageRole, check_json};
 /// Tools that a model can be offered.
 const TOOLS: usize = 128;
 
-/// How a node wants its model to be; what it leaves open is the agent's, or the server's.
+/// The node's settings for its model; others come from the agent, or the server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Voice {
     pub model: Option<String>,
@@ -49,7 +49,7 @@ impl Voice {
         Ok(Self { model: own.text("model")?, temperature, max_tokens: own.count("maxTokens", 10_000_000)?, others })
     }
 
-    /// From an agent's `modelConfig`; what cannot be understood there is left out.
+    /// From an agent's `modelConfig`; invalid members are ignored.
     pub fn of_config(config: &serde_json::Map<String, Value>) -> Self {
         let own = Properties::of_graph(config);
         Self {
@@ -75,7 +75,7 @@ impl Voice {
     }
 }
 
-/// What a model said, with the commands that keep it.
+/// A model's answer, with the commands that record it.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub text: String,
@@ -101,7 +101,7 @@ impl Answer {
         if let Some(refusal) = refusal {
             output["refusal"] = json!(refusal);
         }
-        // What was paid for is kept, also when its JSON cannot be.
+        // Usage is recorded even if its JSON cannot be.
         match json_in(&self.text).map(|json| (check_json("it", &json), json)) {
             Some((Ok(()), json)) => output["json"] = json,
             Some((Err(problem), _)) => output["jsonError"] = json!(problem.to_string()),
@@ -111,7 +111,7 @@ impl Answer {
     }
 }
 
-/// Asks, heeding the node's time limit and its stop. `Err` is how the attempt ends then.
+/// Asks, within the node's time limit and until it is stopped. `Err` is how the attempt ends then.
 pub(super) async fn ask(
     context: &NodeContext,
     models: &Models,
@@ -153,13 +153,13 @@ fn failure(context: &NodeContext, error: &ChatError) -> String {
     error.to_string()
 }
 
-/// What has been heard so far.
+/// What has been received so far.
 struct Said<'a> {
     context: &'a NodeContext,
     agent_id: Option<String>,
     text: String,
     thinking: String,
-    /// Of the message with the text and of the one with the thinking: chunks carry them already.
+    /// Ids of the messages with the text and with the thinking: chunks have them already.
     ids: [MessageId; 2],
 }
 
@@ -190,7 +190,7 @@ impl<'a> Said<'a> {
         });
     }
 
-    /// Whoever watches sees why nothing comes. It is sent on the way: the answer is not held up by it.
+    /// Tells viewers why nothing arrives. It is sent in the background, so the answer is not delayed.
     fn tell_of_another_try(&self, why: &ChatError, tries: u32, pause: Duration) {
         let content = format!("{why}. Asked again in {:.1} s; {tries} of {TRIES} tries made.", pause.as_secs_f64());
         let message = Command::AddMessage {
@@ -243,7 +243,7 @@ impl<'a> Said<'a> {
     }
 }
 
-/// The JSON object or array in a text, which may stand in a fence as models like to put it.
+/// The JSON object or array in a text, which may be in a Markdown fence.
 pub(super) fn json_in(text: &str) -> Option<Value> {
     let text = text.trim();
     let fenced = text.strip_prefix("```").and_then(|rest| rest.split_once('\n')).map(|(_, rest)| rest);

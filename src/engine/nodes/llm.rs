@@ -19,7 +19,7 @@ use relive_session::GraphNode;
 #[derive(Debug)]
 pub struct Llm {
     services: Arc<NodeServices>,
-    /// Without one: the proposal, and what the nodes before said.
+    /// Default: the proposal, and the outputs of the previous nodes.
     prompt: Option<Value>,
     system: Option<Value>,
     voice: Voice,
@@ -27,10 +27,10 @@ pub struct Llm {
     persona: Persona,
 }
 
-/// Who speaks.
+/// The speaker.
 #[derive(Debug)]
 enum Persona {
-    /// An `llm` node: nobody in particular.
+    /// An `llm` node: no agent.
     Nobody,
     /// The agent of this id, or else the persona in the node's own properties.
     Agent { id: Option<Uuid>, prompt: Option<String> },

@@ -1,4 +1,4 @@
-//! What a node of any type leaves behind when it has completed: memories, context, a new proposal.
+//! The commands that go with a completion of any type: memories, context, a new proposal.
 
 use super::context::{NodeContext, as_text};
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! The operators that make values, as filters that pay for them first. Templates cannot name them:
-//! no name of a filter has such characters.
+//! The operators that create values, as filters that charge first. Templates cannot name them: names of
+//! filters cannot contain such characters.
 
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
@@ -26,7 +26,7 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter(MULTIPLY, multiply);
 }
 
-/// What is not there has nothing in it either, so that `default` works however far down.
+/// A member of something undefined is undefined too, so that `default` works at any depth.
 fn item(value: &Value, key: &Value) -> Result<Value, Error> {
     if value.is_undefined() {
         return Ok(Value::UNDEFINED);
