@@ -22,7 +22,7 @@ use super::{
 };
 use relive_protocol::ErrorCode;
 
-/// Every route, each with its place in the OpenAPI document.
+/// Every route, each with its entry in the OpenAPI document.
 pub fn router(app: App) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(openapi::document())
         .nest("/api/v1", api())
@@ -91,7 +91,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(catalog::routes())
 }
 
-/// What takes the texts of messages and memories.
+/// Routes that accept the texts of messages and memories.
 fn texts() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(commands::commands))
