@@ -14,24 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use super::client_stream::ClientStream;
 use super::connection::Connection;
 use super::gateway::Gateway;
-use super::replay::ReplayRequest;
-use crate::storage::SessionFilter;
-use relive_protocol::Subscribe;
-
-/// The kind of a socket; it decides what happens before its first frame.
-#[derive(Clone, Debug)]
-pub enum Opening {
-    /// `/ws`: subscriptions to many sessions.
-    Many,
-    /// `/ws/sessions/{id}`: one session, subscribed at once.
-    One(Subscribe),
-    /// `/ws/sessions`: a live list.
-    List(SessionFilter, u32),
-    /// `/ws/sessions/{id}/replay`: a replay of a stored session.
-    Replay(ReplayRequest),
-    /// The request is invalid; a browser only learns the reason over the socket.
-    Refused(relive_protocol::CloseCode, String),
-}
+use super::opening::Opening;
 
 /// Why a request cannot be upgraded.
 #[derive(Debug, thiserror::Error)]
