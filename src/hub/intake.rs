@@ -1,4 +1,4 @@
-//! The way of a command into its session's lane.
+//! From a command to its session's lane.
 
 use std::sync::Arc;
 
@@ -45,11 +45,11 @@ pub(super) async fn submit(
 enum Staging {
     Staged,
     Refused(Refusal, Submission, Reply),
-    /// The session left memory in between; look it up again.
+    /// The session was released from memory in between; look it up again.
     Retired(Submission, Reply),
 }
 
-/// Decides and queues in one critical section: the order of deciding is the order of writing.
+/// Decides and queues in one critical section: commands are written in the order they were decided in.
 fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, place: Place<'_>) -> Staging {
     let mut staged = live.staged.lock();
     if staged.retired {

@@ -1,4 +1,4 @@
-//! Taking, renewing and releasing the leases of sessions.
+//! Claims, renews and releases the leases of sessions.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use super::{BATCH, Supervisor};
 use relive_session::SessionId;
 
 impl Supervisor {
-    /// Restarts, lapsed leases, times that have come: whatever no server drives although it should.
+    /// Finds sessions that should be driven and are not: after restarts, with expired leases or due timers.
     pub(super) async fn look(&mut self) {
         let room = self.options.sessions.saturating_sub(self.running.len() + self.wanted.len()).min(4 * BATCH);
         if room == 0 {
@@ -28,10 +28,10 @@ impl Supervisor {
         for id in &ids {
             self.is_wanted.remove(id);
         }
-        // Those that another server holds are its own; it looks at them itself.
+        // Sessions whose lease another server holds are left to it.
         match self.hub.store().take_leases(self.holder, &ids, self.options.lease).await {
             Ok(taken) => taken.into_iter().for_each(|taken| self.drive(taken)),
-            // The next look at the table finds them again.
+            // The next poll of the table finds them again.
             Err(error) => tracing::warn!(%error, "cannot take sessions up"),
         }
     }

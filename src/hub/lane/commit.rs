@@ -1,4 +1,4 @@
-//! Writing one batch, and finding out what became of one whose answer was lost.
+//! Writing one batch, and finding out the outcome of one whose answer was lost.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::hub::batch_plan::BatchPlan;
 use crate::hub::pending_command::{Attempt, PendingCommand};
 use crate::storage::{Batch, StorageError};
 
-/// How long a batch may take before the database counts as away: longer than the database itself lets a
-/// statement take, which is an answer.
+/// How long a batch may take before the database counts as away: longer than the database's own limit for a
+/// statement, whose error is an answer.
 const COMMIT: Duration = Duration::from_secs(6);
 
 impl Lane {
-    /// Writes one batch. Comes back only when it is known to be written, or known not to be.
+    /// Writes one batch. Returns only when it is known whether the batch was written.
     pub(super) async fn write(&mut self, entries: &mut [PendingCommand]) -> Result<(), StorageError> {
         let id = self.next_batch;
         self.next_batch += 1;
         let outcome = self.write_as(id, entries).await;
         if matches!(outcome, Err(StorageError::Unavailable(_) | StorageError::TimedOut)) {
-            // Not written when it was looked for; but what is on its way to the database may come there yet.
+            // Not written when it was looked up; but a statement still on its way to the database may write it later.
             for entry in entries {
                 if let Some((first, last)) = entry.decision.revisions() {
                     entry.attempts.push(Attempt { batch: id, first, last });
@@ -49,7 +49,7 @@ impl Lane {
         };
         match &outcome {
             Err(StorageError::Unavailable(_) | StorageError::TimedOut) => {}
-            // Its clock, or ours, has been set: a new writer looks at both.
+            // One of the two clocks has been set: a new writer compares them again.
             Err(StorageError::TooLate) => self.writer = None,
             _ => drop(self.healthy.send_if_modified(|healthy| !std::mem::replace(healthy, true))),
         }
@@ -71,7 +71,7 @@ impl Lane {
     }
 
     /// Whether a batch was written whose answer was lost. Waits for the database, unless the server stops
-    /// and nobody waits for an answer any more.
+    /// and no caller waits for an answer any more.
     async fn find_out(
         &mut self,
         batch: &Batch<'_>,
