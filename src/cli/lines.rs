@@ -1,7 +1,7 @@
-//! Sessions told in lines: `12:00:01.250  completed  Sort the numbers  1.2 s`.
+//! Changes of sessions as lines: `12:00:01.250  completed  Sort the numbers  1.2 s`.
 //!
-//! Names and errors come from whoever wrote the graph or ran it, so control characters are taken
-//! out before they reach a terminal.
+//! Names and errors come from authors of graphs and from runs, so control characters are removed
+//! before they reach a terminal.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Stdout, Write};
@@ -10,7 +10,7 @@ use relive_client::{
     Event, GraphDefinition, NodeId, NodeStatus, Recorded, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
 
-/// Where lines go, and whether they are coloured.
+/// The output for lines, and whether they are coloured.
 pub(super) struct Lines {
     colour: bool,
     out: Stdout,
@@ -24,7 +24,7 @@ impl Lines {
         Self { colour: out.is_terminal() && !refused, out }
     }
 
-    /// Writes a line; false once nobody reads any more.
+    /// Writes a line; false once the output is closed.
     pub(super) fn say(&self, line: &str) -> bool {
         writeln!(self.out.lock(), "{line}").is_ok()
     }
@@ -86,7 +86,7 @@ struct Told {
     attempt: u32,
 }
 
-/// One session's nodes, as far as they have been told.
+/// One session's nodes, as last printed.
 pub(super) struct Story {
     lines: Lines,
     nodes: BTreeMap<NodeId, Told>,
@@ -114,7 +114,7 @@ impl Story {
         self.lines.say(line)
     }
 
-    /// The state as it is, a line for the session and one for each node.
+    /// The current state, a line for the session and one for each node.
     pub(super) fn state(&self, session: &WorkflowSession) -> Vec<String> {
         let mut lines = vec![self.session_line(session.updated_at, session.status, session.error.as_deref())];
         for (id, told) in &self.nodes {
@@ -126,7 +126,7 @@ impl Story {
         lines
     }
 
-    /// What an event looks like; `None` for what is no change of the session or a node.
+    /// The line for an event; `None` if neither the session nor a node has changed.
     pub(super) fn tell(&mut self, recorded: &Recorded) -> Option<String> {
         let at = recorded.at;
         match &recorded.event {
@@ -144,7 +144,7 @@ impl Story {
         }
     }
 
-    /// How many nodes stand in each status, by name.
+    /// The number of nodes in each status, by name.
     pub(super) fn counts(&self) -> String {
         let count = |status| (status, self.nodes.values().filter(|told| told.status == status).count());
         let counts = NodeStatus::ALL.map(count).into_iter().filter(|(_, count)| *count > 0);
@@ -213,7 +213,7 @@ pub(super) fn seconds_between(began: Timestamp, ended: Timestamp) -> String {
     format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
 }
 
-/// One line that cannot steer a terminal.
+/// One line without control characters.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

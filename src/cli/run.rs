@@ -49,8 +49,8 @@ enum Failure {
 
 /// Runs to the end and gives the exit status.
 ///
-/// After a second Ctrl-C commands may still be running; they are killed as the runtime is dropped.
-/// So the caller must let `main` return, and not end the process in another way.
+/// After a second Ctrl-C commands may still be running; they are killed when the runtime is dropped.
+/// So the caller must return from `main`, and not end the process in another way.
 pub async fn run(args: RunArgs) -> ExitCode {
     let plan = match read_plan(&args.file, &args.server.server) {
         Ok(plan) => Arc::new(plan),
@@ -87,7 +87,7 @@ fn report(ended: Result<Ended, Failure>) -> ExitCode {
     match ended {
         Ok(Ended::Completed) => ExitCode::SUCCESS,
         Ok(Ended::Failed { .. }) => exit::code(exit::FAILED),
-        // Nothing lets a run be parked here.
+        // A run of this process is never parked.
         Ok(Ended::Cancelled { .. } | Ended::Parked { .. }) => exit::code(exit::CANCELLED),
         Err(error) => {
             complain(&error);
@@ -124,7 +124,7 @@ async fn drive(plan: &Arc<Plan>, args: &RunArgs, interrupt: &CancellationToken) 
     let control = Control { interrupt: interrupt.clone(), ..Control::default() };
     let tell = |recorded: &Recorded| {
         let hint = review_hint(recorded, &client);
-        // A run goes on when nobody reads its lines any more.
+        // A run continues even if its output is closed.
         for line in story.tell(recorded).into_iter().chain(hint) {
             story.say(&line);
         }
@@ -182,7 +182,7 @@ async fn tell_connection(client: Client) {
     }
 }
 
-/// The ways a person, a terminal or a supervisor asks a program to end.
+/// The signals by which a person, a terminal or a process supervisor ends a program.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -41,16 +41,16 @@ pub async fn run(args: WatchArgs) -> ExitCode {
 async fn watch_on_screen(server: &str, id: Option<SessionId>) -> Result<SessionStatus, ClientError> {
     let client = Client::connect(server).await?;
     if let Some(id) = id {
-        // A wrong id is better told before the screen is taken over.
+        // A wrong id is reported before the screen is switched.
         client.session(id).await?;
     }
     let left =
         screen::run(client, id).await.map_err(|error| ClientError::Protocol(format!("the terminal: {error}")))?;
-    // Whoever looked around in the list did not ask for one session's status.
+    // A session opened from the list does not determine the exit status.
     Ok(left.filter(|_| id.is_some()).unwrap_or(SessionStatus::Completed))
 }
 
-/// Reads the state first and then the events after its revision, so nothing falls between.
+/// Reads the state first and then the events after its revision, so that none is missed.
 async fn watch_one(server: &str, id: SessionId) -> Result<SessionStatus, ClientError> {
     let client = Client::connect(server).await?;
     let session = client.session(id).await?;
@@ -77,7 +77,7 @@ async fn watch_all(server: &str) -> Result<SessionStatus, ClientError> {
     loop {
         let told = match list.next().await? {
             ServerFrame::Sessions { sessions, .. } => {
-                // A list has the newest first; what scrolls by reads better with the newest last.
+                // A list has the newest first; as lines, the newest is last.
                 sessions.iter().rev().all(|session| lines.say(&lines.summary(session, None)))
             }
             ServerFrame::Session { change, session } => {

@@ -1,4 +1,4 @@
-//! One session: what it is, its nodes as a tree, what they say, and where a replay stands.
+//! One session: its summary, its nodes as a tree, their messages, and the position of a replay.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -12,11 +12,11 @@ use super::super::words;
 use super::{BOLD, CHOSEN, DIM, Look, bar, first_shown};
 use relive_client::{NodeStateSnapshot, NodeStatus, ReplaySpeed, ReplayState, Timestamp};
 
-/// Columns from which nodes and messages stand side by side.
+/// Columns from which nodes and messages are shown side by side.
 const WIDE: u16 = 90;
 /// Columns of a node's progress bar.
 const BAR: usize = 8;
-/// Lines under the tree for the chosen node.
+/// Lines below the tree for the selected node.
 const DETAIL: u16 = 3;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, page: &SessionPage, look: Look, clock: Timestamp) {
