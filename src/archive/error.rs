@@ -14,11 +14,11 @@ pub enum ImportError {
     File { line: u64, fault: ImportFault },
     #[error("the file is larger than {0} bytes, the most that this server takes")]
     TooLarge(u64),
-    #[error("nothing more of the file came for too long")]
+    #[error("no more of the file arrived in time")]
     Stalled,
     #[error("the body could not be read")]
     Interrupted,
-    #[error("what was received cannot be kept: {0}")]
+    #[error("the received file cannot be stored: {0}")]
     Spool(#[from] std::io::Error),
     #[error("other sessions are being imported; try again")]
     Busy,

@@ -76,7 +76,7 @@ pub async fn run(args: RunArgs) -> ExitCode {
                 if interrupt.is_cancelled() {
                     return exit::code(exit::CANCELLED);
                 }
-                eprintln!("cancelling; once more to kill the commands at once");
+                eprintln!("cancelling; press Ctrl-C again to kill the commands at once");
                 interrupt.cancel();
             }
         }
@@ -174,7 +174,7 @@ async fn tell_connection(client: Client) {
         match state {
             ConnectionState::Reconnecting { reason } => {
                 lost = true;
-                eprintln!("connection lost ({reason}); running commands go on, trying again");
+                eprintln!("connection lost ({reason}); running commands continue, reconnecting");
             }
             ConnectionState::Connected if lost => eprintln!("connected again"),
             _ => {}

@@ -56,7 +56,7 @@ pub enum EmbeddingError {
     /// The endpoint's own text is left out: it may quote the memory.
     #[error("the embeddings endpoint refused the text with {0}")]
     Refused(StatusCode),
-    #[error("the answer of the embeddings endpoint is not one: {0}")]
+    #[error("the answer of the embeddings endpoint is invalid: {0}")]
     Answer(String),
 }
 

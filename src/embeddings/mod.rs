@@ -77,7 +77,7 @@ impl Embeddings {
         match outcome.unwrap_or(Err(EmbeddingError::Unreachable("no answer in time".to_owned()))) {
             Ok(vectors) => vectors.into_iter().next(),
             Err(error) => {
-                tracing::warn!(%error, "no embedding for a search; it goes by words");
+                tracing::warn!(%error, "no embedding for a search; it searches by words");
                 None
             }
         }

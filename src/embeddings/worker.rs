@@ -67,7 +67,7 @@ impl EmbeddingWorker {
             let pause = match self.next_batch(&stop).await {
                 Ok(pause) => pause,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot give memories their embeddings now");
+                    tracing::warn!(%error, "cannot embed memories now");
                     Some(LAST_PAUSE)
                 }
             };
@@ -107,7 +107,7 @@ impl EmbeddingWorker {
             self.storage.store_embeddings(embedded).await?;
             self.waiters.stored(ids.into_iter());
             if self.failures >= DOWN_AFTER {
-                tracing::info!("the embeddings endpoint is back");
+                tracing::info!("the embeddings endpoint is available again");
             }
             self.failures = 0;
         }

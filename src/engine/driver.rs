@@ -20,7 +20,7 @@ pub enum DriverError {
     #[error("{0}")]
     Unacceptable(String),
     /// Another client changed a node: the engine's view of the run is out of date.
-    #[error("somebody else has changed a node of this run")]
+    #[error("another client has changed a node of this run")]
     Overtaken,
     /// The session cannot be reached, and will not be again.
     #[error("{0}")]

@@ -92,7 +92,7 @@ impl Plan {
                 inputs: inputs.remove(&node.id).unwrap_or_default(),
             };
             if planned.kind.decides() && planned.policy.continues {
-                let problem = "decides where the run goes, so its failure cannot be passed over (onError)".to_owned();
+                let problem = "decides where the run goes, so its failure cannot be ignored (onError)".to_owned();
                 return Err(PlanError::Node { node: node.id.clone(), problem });
             }
             nodes.insert(node.id.clone(), planned);

@@ -36,7 +36,7 @@ const NDJSON: &str = "application/x-ndjson";
 pub async fn export(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Response, ApiError> {
     let session = app.hub.session(id).await?;
     let lines = archive::export(app.storage().clone(), session);
-    let lines = lines.inspect_err(move |error| tracing::warn!(%error, session_id = %id, "an export was cut off"));
+    let lines = lines.inspect_err(move |error| tracing::warn!(%error, session_id = %id, "an export was interrupted"));
     let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
     let mut response = ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
     if let Ok(name) = name {
@@ -78,10 +78,10 @@ pub struct ImportQuery {
         (status = 201, description = "The session", body = WorkflowSession, headers(
             ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
         (status = 422, description = "The key was used for something else", body = Problem),
-        (status = 400, description = "The file was altered, cut off, or is none", body = Problem),
+        (status = 400, description = "The file was altered, is incomplete, or is not an export", body = Problem),
         (status = 409, description = "The session's id is free, but that of a memory is taken: use `newId`", body = Problem),
         (status = 413, description = "A line or the file is too long, or the session beyond a limit", body = Problem),
-        (status = 503, description = "Other files are being taken in", body = Problem),
+        (status = 503, description = "Other files are being imported", body = Problem),
     ))]
 pub async fn import(
     State(app): State<App>,
@@ -142,7 +142,7 @@ impl From<ImportError> for ApiError {
             ImportError::Stalled | ImportError::Interrupted => Self::bad_request(detail),
             ImportError::Busy => Self::new(ErrorCode::Unavailable, detail),
             ImportError::Spool(error) => {
-                tracing::error!(%error, "an imported file cannot be kept while it is received");
+                tracing::error!(%error, "an imported file cannot be spooled");
                 Self::new(ErrorCode::Unavailable, "the server has no room for the file".to_owned())
             }
             ImportError::Storage(error) => error.into(),

@@ -70,7 +70,7 @@ pub async fn limit(State(limits): State<BodyLimits>, request: Request, next: Nex
         std::future::pending::<()>().await;
     }
     let mut response =
-        ApiError::bad_request("the body did not come in time").with_status(StatusCode::REQUEST_TIMEOUT).into_response();
+        ApiError::bad_request("the body did not arrive in time").with_status(StatusCode::REQUEST_TIMEOUT).into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

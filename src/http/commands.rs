@@ -66,7 +66,7 @@ async fn submit(app: &App, mut submission: Submission, expected: &Expected) -> R
         (status = 200, description = "Carried out", body = CommandReceipt),
         (status = 404, description = "No such session", body = Problem),
         (status = 409, description = "Not allowed in this state", body = Problem),
-        (status = 412, description = "The session has moved on", body = Problem),
+        (status = 412, description = "The session is at another revision", body = Problem),
         (status = 413, description = "The body, or a text in it, is too large", body = Problem),
         (status = 422, description = "No such node", body = Problem),
         (status = 503, description = "The database is away", body = Problem),
@@ -129,7 +129,7 @@ pub async fn update_node(
     responses(
         (status = 200, description = "Recorded", body = CommandReceipt),
         (status = 404, description = "No such session", body = Problem),
-        (status = 409, description = "The node is not waiting, or holds a signal already", body = Problem),
+        (status = 409, description = "The node is not waiting, or has a signal already", body = Problem),
     ))]
 pub async fn signal(
     State(app): State<App>,

@@ -179,6 +179,6 @@ async fn keep(app: &App, keyed: &Keyed<'_>, id: Uuid, answer: &impl Serialize) {
         Err(_) => return,
     };
     if let Err(error) = kept {
-        tracing::warn!(%error, scope = keyed.scope, "an answer could not be kept for repetitions");
+        tracing::warn!(%error, scope = keyed.scope, "an answer could not be stored for repetitions");
     }
 }

@@ -55,7 +55,7 @@ pub struct MessageQuery {
     params(("id" = SessionId, Path), MessageQuery),
     responses(
         (status = 200, description = "A page of messages", body = MessagePage),
-        (status = 400, description = "A parameter cannot be understood", body = Problem),
+        (status = 400, description = "A parameter is invalid", body = Problem),
         (status = 404, description = "No such session", body = Problem),
     ))]
 pub async fn list(
@@ -67,7 +67,7 @@ pub async fn list(
     let after = query
         .after
         .map(|text| {
-            MessageCursor::decode(&text).ok_or_else(|| ApiError::bad_request("after is not one this server gave"))
+            MessageCursor::decode(&text).ok_or_else(|| ApiError::bad_request("after is not one from this server"))
         })
         .transpose()?;
     let has_nul = |text: &str| text.contains('\0');

@@ -120,7 +120,7 @@ fn complete_operation(path: &str, operation: &mut Value) {
             add_problem(responses, "413", "The body, or a part of it, is too large");
         }
         if is_command {
-            add_problem(responses, "412", "The session has moved on from the revision in `If-Match`");
+            add_problem(responses, "412", "The session is at another revision from the revision in `If-Match`");
         }
     }
     for (status, response) in responses {

@@ -92,7 +92,7 @@ pub fn limit(given: Option<u32>, default: u32, max: u32) -> Result<u32, ApiError
 
 pub fn cursor(given: Option<&str>) -> Result<Option<PageCursor>, ApiError> {
     given
-        .map(|text| PageCursor::decode(text).ok_or_else(|| ApiError::bad_request("cursor is not one this server gave")))
+        .map(|text| PageCursor::decode(text).ok_or_else(|| ApiError::bad_request("cursor is not one from this server")))
         .transpose()
 }
 

@@ -90,7 +90,7 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
 /// List sessions, newest first.
 #[utoipa::path(get, path = "/sessions", operation_id = "list_sessions", tag = "sessions", params(SessionQuery), responses(
     (status = 200, description = "A page of summaries", body = SessionPage),
-    (status = 400, description = "A filter cannot be understood", body = Problem),
+    (status = 400, description = "A filter is invalid", body = Problem),
 ))]
 pub async fn list(State(app): State<App>, Query(query): Query<SessionQuery>) -> Result<Json<SessionPage>, ApiError> {
     let page = app.storage().summaries(&query.filter()?, query.cursor()?, query.limit()?).await?;
@@ -154,7 +154,7 @@ async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Sessi
     responses(
         (status = 204, description = "Deleted"),
         (status = 404, description = "No such session", body = Problem),
-        (status = 412, description = "The session has moved on", body = Problem),
+        (status = 412, description = "The session is at another revision", body = Problem),
     ))]
 pub async fn delete(
     State(app): State<App>,

@@ -19,7 +19,7 @@ pub enum HubError {
     #[error("{0}")]
     BadSignal(String),
     /// The database is away, or the server is shutting down. A retry may succeed.
-    #[error("the server cannot take this now; try again")]
+    #[error("the server is not available now; try again")]
     Unavailable,
     #[error("the server failed; its log says why")]
     Internal,

@@ -13,7 +13,7 @@ use relive_session::{Command, usd};
 pub enum PriceError {
     #[error("cannot read the model prices in {path}: {source}")]
     Unreadable { path: String, source: std::io::Error },
-    #[error("the model prices are not as they must be: {0}")]
+    #[error("the model prices are invalid: {0}")]
     Malformed(#[from] serde_json::Error),
 }
 

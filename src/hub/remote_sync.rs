@@ -140,7 +140,7 @@ impl RemoteSync {
                 tokio::time::sleep(RETRY).await;
                 self.put(id, revision);
             }
-            Err(error) => tracing::error!(%error, session_id = %id, "cannot follow what another server committed"),
+            Err(error) => tracing::error!(%error, session_id = %id, "cannot synchronise a session with another server"),
         }
     }
 
@@ -182,7 +182,7 @@ impl RemoteSync {
             }
             for ids in self.shared.registry.ids().chunks(CHECKED) {
                 if let Err(error) = self.check_some(ids).await {
-                    tracing::debug!(%error, "cannot compare what is in memory with what is stored");
+                    tracing::debug!(%error, "cannot compare sessions in memory with the stored ones");
                     break;
                 }
             }

@@ -158,7 +158,7 @@ impl Endpoint {
             // Plus a random part, so that not all requests are retried at the same moment.
             let jitter = pause.mul_f64(rand::random::<f64>() / 2.0);
             let wait = asked.unwrap_or(pause + jitter).min(LAST_PAUSE);
-            tracing::debug!(%error, tries, "a model is asked again");
+            tracing::debug!(%error, tries, "a request to a model is retried");
             hear(Piece::Again { why: &error, tries, pause: wait });
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LAST_PAUSE);

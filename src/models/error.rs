@@ -31,11 +31,11 @@ pub enum ChatError {
     /// The request is at fault, not the endpoint.
     #[error("the model endpoint refused the request with {status}{}", colon(.detail))]
     Refused { status: StatusCode, detail: String },
-    #[error("the model's answer stalled: nothing came for {} s", .0.as_secs_f64())]
+    #[error("the model's answer stalled: no data for {} s", .0.as_secs_f64())]
     Stalled(Duration),
     #[error("the model's answer broke off before its end")]
     BrokeOff,
-    #[error("the model's answer cannot be understood: {0}")]
+    #[error("the model's answer cannot be parsed: {0}")]
     Answer(String),
     /// An error with the status 200, or in the middle of a stream.
     #[error("the model endpoint answered with an error: {words}")]
@@ -48,7 +48,7 @@ pub enum ChatError {
     #[error("the model's answer is longer than {0} bytes")]
     TooLong(usize),
     /// The breaker is open.
-    #[error("the model endpoint failed {failures} times in a row; it is asked again in {} s", .wait.as_secs().max(1))]
+    #[error("the model endpoint failed {failures} times in a row; the next request is sent in {} s", .wait.as_secs().max(1))]
     Resting { failures: u32, wait: Duration },
 }
 

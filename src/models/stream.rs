@@ -285,7 +285,7 @@ impl Answer {
         let reason = self.finish_reason.as_deref().unwrap_or_default().to_lowercase();
         match reason.as_str() {
             "error" => {
-                let words = "it gave an error as the reason to finish".to_owned();
+                let words = "it gave an error as the finish reason".to_owned();
                 return Err(Some(ChatError::Said { words, by_endpoint: true }));
             }
             _ if speaks => return Ok(()),

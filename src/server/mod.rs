@@ -220,7 +220,7 @@ fn capacity(config: &ServeConfig) -> Capacity {
     let descriptors = match descriptors::raise() {
         Ok(descriptors) => descriptors,
         Err(error) => {
-            tracing::warn!(%error, "cannot find out how many files may be open");
+            tracing::warn!(%error, "cannot read the limit of open files");
             return wanted;
         }
     };
@@ -294,7 +294,7 @@ fn check_scheme(url: &str) -> Result<(), ServeError> {
             let scheme: String = scheme.chars().take(20).collect();
             Err(ServeError::NotPostgres(format!("Relive does not work with `{}`", scheme.escape_debug())))
         }
-        None => Err(ServeError::NotPostgres("what is there is no address".to_owned())),
+        None => Err(ServeError::NotPostgres("the value is not an address".to_owned())),
     }
 }
 

@@ -14,13 +14,13 @@ pub enum StorageError {
     #[error("the database did not answer in time")]
     TimedOut,
     /// The database cancelled it: it waited too long for a lock, or took too long. Nothing was written.
-    #[error("the database gave up on a statement")]
+    #[error("the database cancelled a statement")]
     Cancelled,
     /// Another writer was first: it used the revision, or carried out the command id.
-    #[error("another writer has moved a session on")]
+    #[error("another writer has changed a session")]
     Fenced,
     /// The batch reached the database after its deadline, and nothing was written.
-    #[error("the batch came to the database too late")]
+    #[error("the batch reached the database after its deadline")]
     TooLate,
     /// The session that the write belongs to does not exist any more.
     #[error("the session no longer exists")]

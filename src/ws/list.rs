@@ -35,7 +35,7 @@ pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: Sessio
         while let Some(changes) = feed.next().await {
             let round = Instant::now();
             if let Err(error) = list.show_changes(changes).await {
-                tracing::debug!(%error, "a live list could not follow; it starts over");
+                tracing::debug!(%error, "a live list could not be updated; it starts over");
                 break;
             }
             list.room().await;

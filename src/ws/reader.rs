@@ -61,7 +61,7 @@ impl AsyncRead for ReadHalf {
 impl AsyncWrite for ReadHalf {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
         if self.socket.waiting_bytes() > 2 * OUTBOX_BYTES {
-            let flood = "the client sends control frames and takes no answers";
+            let flood = "the client sends control frames and reads no answers";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::WriteZero, flood)));
         }
         self.socket.send(Bytes::copy_from_slice(frames));

@@ -20,11 +20,11 @@ use super::opening::Opening;
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
     /// Not a handshake of version 13 of the protocol.
-    #[error("this address speaks WebSocket: {0}")]
+    #[error("this address expects a WebSocket handshake: {0}")]
     NotWebSocket(String),
     #[error("the handshake has no Sec-WebSocket-Key")]
     Key,
-    #[error("this server has no room for another socket")]
+    #[error("this server has too many sockets")]
     Full,
 }
 

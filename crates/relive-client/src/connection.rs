@@ -153,7 +153,7 @@ impl Connection {
                 }
                 () = sleep_until(alarm), if self.alarm.is_some() => self.send_what_is_due(socket),
                 () = sleep_until(heard + self.options.silence) => {
-                    return Stop::Lost(Lost::Temporary("nothing heard from the server".to_owned()));
+                    return Stop::Lost(Lost::Temporary("no data from the server in time".to_owned()));
                 }
             }
         }

@@ -22,7 +22,7 @@ pub enum ClientError {
     AlreadySubscribed(SessionId),
     #[error("too large to send: {bytes} bytes, at most {limit}")]
     TooLarge { bytes: usize, limit: usize },
-    #[error("the connection was given up")]
+    #[error("the connection was closed")]
     Gone,
 }
 

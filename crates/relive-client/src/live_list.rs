@@ -76,7 +76,7 @@ impl LiveList {
         if self.socket.is_none() {
             self.socket = Some(Socket::connect(&self.url).await?);
         }
-        let silent = || Lost::Temporary("nothing heard from the server".to_owned());
+        let silent = || Lost::Temporary("no data from the server in time".to_owned());
         while let Some(socket) = &mut self.socket {
             let incoming = timeout(self.options.silence, socket.next()).await.map_err(|_| silent())??;
             self.backoff.reset();

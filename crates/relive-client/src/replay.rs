@@ -94,7 +94,7 @@ impl Replay {
     }
 
     async fn next_frame(&mut self) -> Result<ServerFrame, Lost> {
-        let silent = || Lost::Temporary("nothing heard from the server".to_owned());
+        let silent = || Lost::Temporary("no data from the server in time".to_owned());
         loop {
             let socket = match &mut self.socket {
                 Some(socket) => socket,

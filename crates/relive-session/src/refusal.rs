@@ -15,7 +15,7 @@ pub enum Refusal {
     UnknownNode { node_id: NodeId },
     #[error("node '{node_id}' is neither running nor suspended, so it cannot take a signal")]
     NotWaiting { node_id: NodeId },
-    #[error("node '{node_id}' already holds a signal it has not acted on")]
+    #[error("node '{node_id}' already has a signal that it has not handled")]
     SignalPending { node_id: NodeId },
     #[error("the session is at revision {actual}, not at the expected {expected}")]
     RevisionConflict { expected: Revision, actual: Revision },

@@ -79,7 +79,7 @@ fn bottom_line(app: &App, look: Look) -> Line<'static> {
     }
     let connection = match &*app.connection.borrow() {
         ConnectionState::Connected => None,
-        ConnectionState::Reconnecting { reason } => Some(format!("connection lost, trying again: {reason}")),
+        ConnectionState::Reconnecting { reason } => Some(format!("connection lost, reconnecting: {reason}")),
         ConnectionState::Closed(error) => Some(error.to_string()),
     };
     if let Some(problem) = connection.as_ref().or(app.notice.as_ref()) {

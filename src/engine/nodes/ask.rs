@@ -149,7 +149,7 @@ pub(super) async fn ask(
 }
 
 fn failure(context: &NodeContext, error: &ChatError) -> String {
-    tracing::debug!(node_id = %context.id(), %error, "a model did not answer");
+    tracing::debug!(node_id = %context.id(), %error, "a request to a model failed");
     error.to_string()
 }
 

@@ -157,7 +157,7 @@ impl NodeContext {
     /// Runs slow work on a thread of its own; an attempt that must end does not wait for it.
     async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
         let done = self.stop.run_until_cancelled(templates::on_worker(job)).await;
-        done.ok_or("the run let go of the node")?.map_err(|error: Broken| error.to_string())
+        done.ok_or("the attempt was cancelled")?.map_err(|error: Broken| error.to_string())
     }
 
     /// As [`NodeContext::fill`], to a text; arrays and objects become JSON.

@@ -84,10 +84,10 @@ impl HumanReview {
         if self.allow_skip {
             let at = Timestamp::now();
             return AttemptResult::completed(
-                json!({"action": "skip", "reason": "nobody decided in time", "decidedAt": at}),
+                json!({"action": "skip", "reason": "no decision in time", "decidedAt": at}),
             );
         }
-        AttemptResult::failed(format!("nobody decided within {minutes} minutes"))
+        AttemptResult::failed(format!("no decision within {minutes} minutes"))
     }
 }
 

@@ -75,7 +75,7 @@ impl Tool {
     /// The request, and the secrets that must not appear in its answer.
     async fn prepare(&self, context: &NodeContext) -> Result<(RequestBuilder, Secrets), String> {
         let url = context.text("url", &self.url).await?;
-        let url: Url = url.trim().parse().map_err(|error| format!("the url cannot be understood: {error}"))?;
+        let url: Url = url.trim().parse().map_err(|error| format!("the url is invalid: {error}"))?;
         let client = self.services.web.client(&url).map_err(|forbidden| forbidden.to_string())?;
         let mut secrets = endpoint::in_url(&url);
         let mut input = json!({"method": self.method.as_str(), "url": endpoint::shown_url(&url)});
@@ -144,7 +144,7 @@ impl Tool {
         }
         let encoding = response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
         let mut unpacker = Unpacker::new(encoding, self.max_bytes);
-        let broken = |error: io::Error| format!("the answer cannot be unpacked: {error}");
+        let broken = |error: io::Error| format!("the answer cannot be decompressed: {error}");
         while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, secrets))? {
             if !unpacker.take(&chunk).map_err(broken)? {
                 break;

@@ -14,7 +14,7 @@ impl Supervisor {
         }
         match self.hub.store().undriven_sessions(u32::try_from(room).unwrap_or(u32::MAX)).await {
             Ok(ids) => ids.into_iter().for_each(|id| self.want(id)),
-            Err(error) => tracing::warn!(%error, "cannot look for sessions to drive"),
+            Err(error) => tracing::warn!(%error, "cannot query sessions to drive"),
         }
     }
 
@@ -32,7 +32,7 @@ impl Supervisor {
         match self.hub.store().take_leases(self.holder, &ids, self.options.lease).await {
             Ok(taken) => taken.into_iter().for_each(|taken| self.drive(taken)),
             // The next poll of the table finds them again.
-            Err(error) => tracing::warn!(%error, "cannot take sessions up"),
+            Err(error) => tracing::warn!(%error, "cannot take leases"),
         }
     }
 
@@ -46,7 +46,7 @@ impl Supervisor {
             Ok(held) => {
                 let held: HashSet<SessionId> = held.into_iter().collect();
                 for (id, detach) in self.running.iter().filter(|(id, _)| !held.contains(id)) {
-                    tracing::warn!(session_id = %id, "lost the lease; letting go");
+                    tracing::warn!(session_id = %id, "lost the lease; releasing the session");
                     detach.cancel();
                 }
             }
@@ -61,7 +61,7 @@ impl Supervisor {
         let ids: Vec<SessionId> = self.unreleased.iter().copied().collect();
         match self.hub.store().release_leases(self.holder, &ids).await {
             Ok(()) => self.unreleased.clear(),
-            Err(error) => tracing::debug!(%error, "still cannot give sessions back"),
+            Err(error) => tracing::debug!(%error, "still cannot release sessions"),
         }
     }
 }

@@ -175,11 +175,11 @@ impl Supervisor {
         }
         let gone = async { while self.runs.join_next().await.is_some() {} };
         if tokio::time::timeout(SHUTDOWN_GRACE, gone).await.is_err() {
-            tracing::warn!("some runs did not let go in time");
+            tracing::warn!("some runs did not end in time");
         }
         let ids: Vec<SessionId> = self.running.into_keys().chain(self.unreleased).collect();
         if let Err(error) = self.hub.store().release_leases(self.holder, &ids).await {
-            tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
+            tracing::warn!(%error, "cannot release sessions; their leases expire");
         }
     }
 }

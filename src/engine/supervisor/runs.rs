@@ -36,7 +36,7 @@ impl Supervisor {
         let Taken { session_id: id, revision, mut crashes, at } = taken;
         let clock = WallClock::showing(at);
         if crashes > 0 {
-            tracing::warn!(session_id = %id, crashes, "taken up from a server that went away");
+            tracing::warn!(session_id = %id, crashes, "resumed after its server disappeared");
         }
         let detach = CancellationToken::new();
         self.unreleased.remove(&id);
@@ -61,7 +61,7 @@ impl Supervisor {
                     return (id, Err(RunError::Detached));
                 }
                 crashes = 0;
-                tracing::debug!(session_id = %id, "somebody else changed a node; beginning again");
+                tracing::debug!(session_id = %id, "another client changed a node; the run begins again");
                 if began.elapsed() > LAST_PAUSE {
                     pause = FIRST_PAUSE;
                 }
@@ -102,7 +102,7 @@ impl Supervisor {
             self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
         }
         if let Err(error) = given_back.and(put_down) {
-            tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
+            tracing::warn!(%error, "cannot release sessions; their leases expire");
         }
         for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
             self.running.remove(&id);
@@ -123,7 +123,7 @@ impl Supervisor {
         }
         let times = self.given_up.get(&id).map_or(0, |(times, _)| *times);
         let pause = (LOOK * 2_u32.saturating_pow(times.min(16))).min(LONGEST_PAUSE);
-        tracing::warn!(session_id = %id, %error, ?pause, "a run was given up");
+        tracing::warn!(session_id = %id, %error, ?pause, "a run failed; it is restarted");
         if self.given_up.len() < GIVEN_UP {
             self.given_up.insert(id, (times + 1, now + pause));
         }

@@ -25,7 +25,7 @@ thread_local! {
 
 /// The job panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the work broke off")]
+#[error("the work panicked")]
 pub struct Broken;
 
 static QUEUED: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {

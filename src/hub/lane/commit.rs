@@ -33,7 +33,7 @@ impl Lane {
     async fn write_as(&mut self, id: i64, entries: &[PendingCommand]) -> Result<(), StorageError> {
         let plan = BatchPlan::of(entries);
         if !plan.are_dense() {
-            tracing::error!("a batch does not follow on what is committed; its sessions are decided again");
+            tracing::error!("a batch does not follow the committed state; its commands are decided again");
             return Err(StorageError::Fenced);
         }
         let batch = plan.batch(id, entries);
@@ -87,7 +87,7 @@ impl Lane {
             match look.unwrap_or(Err(StorageError::TimedOut)) {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(lost),
-                Err(error) => tracing::debug!(%error, "the batch cannot be looked for"),
+                Err(error) => tracing::debug!(%error, "the batch cannot be looked up"),
             }
             if self.stop.is_cancelled() && !entries.iter().any(|entry| entry.slot.is_open()) {
                 return Err(lost);

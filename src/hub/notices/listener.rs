@@ -49,7 +49,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync:
 enum ListenError {
     #[error("{0}")]
     Refused(StorageError),
-    #[error("none comes through, as behind a pooler that lends connections for one transaction each")]
+    #[error("none arrives, as behind a pooler in transaction mode")]
     Silence,
 }
 
@@ -64,7 +64,7 @@ impl WarnOnce {
         if !std::mem::replace(&mut self.made, true) {
             tracing::warn!(
                 reason = %error,
-                "no notices from other servers: viewers here see late what other servers on this database commit"
+                "no notices from other servers: their commits reach viewers of this server late"
             );
         }
     }
@@ -109,7 +109,7 @@ fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
         return;
     }
     let Some(notice) = Notice::parse(body) else {
-        tracing::debug!(%from, "a notice that is not understood");
+        tracing::debug!(%from, "a notice that cannot be parsed");
         return;
     };
     metrics::counter!("relive_notices_received_total").increment(1);

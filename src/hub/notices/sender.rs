@@ -53,7 +53,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
     let rest = shared.outbox.take_now();
     let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
     if tell(&shared, &mut *notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
-        tracing::debug!("other servers were not told that this one stops");
+        tracing::debug!("other servers were not notified that this one stops");
     }
     notifier.close().await;
 }

@@ -36,7 +36,7 @@ impl Binaries {
         for dir in candidates() {
             match Self::at(&dir) {
                 Ok(found) => return Ok(found),
-                Err(why) => debug!(dir = %dir.display(), %why, "passing over this PostgreSQL"),
+                Err(why) => debug!(dir = %dir.display(), %why, "skipping this PostgreSQL"),
             }
         }
         Err(ClusterError::NoBinaries)

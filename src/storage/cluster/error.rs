@@ -69,7 +69,7 @@ pub enum ClusterError {
     #[error("PostgreSQL was not ready after {seconds} s; the end of {log}:\n{tail}")]
     NotReady { seconds: u64, log: PathBuf, tail: String },
 
-    #[error("the PostgreSQL with process id {pid} on {pgdata} does not end, even when told to")]
+    #[error("the PostgreSQL with process id {pid} on {pgdata} does not end, even after SIGQUIT")]
     Stuck { pid: i32, pgdata: PathBuf },
 
     #[error("cannot {action}")]

@@ -65,7 +65,7 @@ impl Log {
             OpenOptions::new().write(true).open(&self.path)?.set_len(0)
         };
         if let Err(error) = cut() {
-            warn!(log = %self.path.display(), %error, "cannot shorten PostgreSQL's log");
+            warn!(log = %self.path.display(), %error, "cannot rotate PostgreSQL's log");
         }
     }
 

@@ -142,7 +142,7 @@ impl Storage {
         self.tasks.spawn(async move {
             let mut retry = FIRST_RETRY;
             while let Err(error) = storage.try_build(dimension).await {
-                tracing::warn!(%error, "cannot make the indexes over embeddings now; still trying");
+                tracing::warn!(%error, "cannot build the indexes over embeddings; retrying");
                 tokio::time::sleep(retry).await;
                 retry = (retry * 2).min(LAST_RETRY);
             }
@@ -155,11 +155,11 @@ impl Storage {
             tokio::time::sleep(OTHERS).await;
         }
         for change in changes(&mut connection, dimension).await? {
-            tracing::info!(index = change.name, dimension, "making an index over embeddings anew");
+            tracing::info!(index = change.name, dimension, "rebuilding an index over embeddings");
             let began = tokio::time::Instant::now();
             build(&mut connection, &change).await?;
             let seconds = began.elapsed().as_secs_f64().round();
-            tracing::info!(index = change.name, seconds, "the index over embeddings is there");
+            tracing::info!(index = change.name, seconds, "the index over embeddings is complete");
         }
         Ok(())
     }

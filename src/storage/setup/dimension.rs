@@ -92,7 +92,7 @@ pub(super) async fn record(connection: &mut PgConnection, dimension: u32) -> Res
     .execute(connection)
     .await?;
     if let Some(before) = before {
-        tracing::warn!(before, now = dimension, "the dimension of embeddings is another one than before");
+        tracing::warn!(before, now = dimension, "the dimension of embeddings has changed");
     }
     Ok(())
 }
