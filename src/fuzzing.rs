@@ -40,7 +40,7 @@ pub struct Heard {
 /// A model's answer in these pieces, up to where its reader would stop.
 pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, secrets: &Secrets) -> (Heard, Result<Reply, ChatError>) {
     let mut heard = Heard::default();
-    let mut hear = |piece: Piece<'_>| match piece {
+    let mut sink = |piece: Piece<'_>| match piece {
         Piece::Text(more) => heard.text.push_str(more),
         Piece::Thinking(more) => heard.thinking.push_str(more),
         Piece::Again { .. } => {}
@@ -49,10 +49,10 @@ pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, secrets: &Secrets)
     let mut taken = Ok(());
     for piece in pieces {
         if taken.is_ok() && !stream.is_done() {
-            taken = stream.push(piece, &mut hear);
+            taken = stream.push(piece, &mut sink);
         }
     }
-    let reply = taken.and_then(|()| stream.finish(Ending::Closed, &mut hear));
+    let reply = taken.and_then(|()| stream.finish(Ending::Closed, &mut sink));
     (heard, reply)
 }
 

@@ -25,7 +25,7 @@ impl Lines {
     }
 
     /// Writes a line; false once the output is closed.
-    pub(super) fn say(&self, line: &str) -> bool {
+    pub(super) fn print(&self, line: &str) -> bool {
         writeln!(self.out.lock(), "{line}").is_ok()
     }
 
@@ -110,8 +110,8 @@ impl Story {
         Self { lines, nodes: nodes.collect(), status: session.status }
     }
 
-    pub(super) fn say(&self, line: &str) -> bool {
-        self.lines.say(line)
+    pub(super) fn print(&self, line: &str) -> bool {
+        self.lines.print(line)
     }
 
     /// The current state, a line for the session and one for each node.
@@ -127,7 +127,7 @@ impl Story {
     }
 
     /// The line for an event; `None` if neither the session nor a node has changed.
-    pub(super) fn tell(&mut self, recorded: &Recorded) -> Option<String> {
+    pub(super) fn line_of(&mut self, recorded: &Recorded) -> Option<String> {
         let at = recorded.at;
         match &recorded.event {
             Event::Started | Event::Resumed => Some(self.become_status(at, SessionStatus::Running, None)),
@@ -244,19 +244,19 @@ mod tests {
     #[test]
     fn a_run_reads_as_lines_with_durations_and_attempts() {
         let mut story = story();
-        let mut tell = |millis, event| story.tell(&recorded(millis, event)).expect("a line");
+        let mut line_of = |millis, event| story.line_of(&recorded(millis, event)).expect("a line");
         let node = |status: &str, attempt: u32| json!({"type": "nodeStatusChanged", "nodeId": "a", "status": status, "attempt": attempt});
-        assert_eq!(tell(0, json!({"type": "started"})), "00:00:00.000  running    session");
-        assert_eq!(tell(1_000, node("running", 1)), "00:00:01.000  running    Sort [2J");
+        assert_eq!(line_of(0, json!({"type": "started"})), "00:00:00.000  running    session");
+        assert_eq!(line_of(1_000, node("running", 1)), "00:00:01.000  running    Sort [2J");
         let mut progress = node("running", 1);
         progress["progress"] = json!(0.4);
-        assert_eq!(tell(1_500, progress), "00:00:01.500  running    Sort [2J  40 %");
+        assert_eq!(line_of(1_500, progress), "00:00:01.500  running    Sort [2J  40 %");
         let mut failed = node("failed", 1);
         failed["error"] = json!("exit status 2: no");
-        assert_eq!(tell(2_250, failed), "00:00:02.250  failed     Sort [2J  1.2 s  exit status 2: no");
-        assert_eq!(tell(3_000, node("running", 2)), "00:00:03.000  running    Sort [2J (attempt 2)");
+        assert_eq!(line_of(2_250, failed), "00:00:02.250  failed     Sort [2J  1.2 s  exit status 2: no");
+        assert_eq!(line_of(3_000, node("running", 2)), "00:00:03.000  running    Sort [2J (attempt 2)");
         assert_eq!(
-            tell(3_100, json!({"type": "cancelled", "reason": "enough"})),
+            line_of(3_100, json!({"type": "cancelled", "reason": "enough"})),
             "00:00:03.100  cancelled  session  enough"
         );
         assert_eq!((story.status, story.counts().as_str()), (SessionStatus::Cancelled, "1 failed, 1 skipped"));

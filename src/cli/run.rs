@@ -122,15 +122,15 @@ async fn drive(plan: &Arc<Plan>, args: &RunArgs, interrupt: &CancellationToken) 
     let (link, events) = RemoteLink::open(client.clone(), session.id).await?;
     let options = RunOptions { parallel: jobs(args.jobs), park_after: None, crashes: 0, clock: WallClock::default() };
     let control = Control { interrupt: interrupt.clone(), ..Control::default() };
-    let tell = |recorded: &Recorded| {
+    let print = |recorded: &Recorded| {
         let hint = review_hint(recorded, &client);
         // A run continues even if its output is closed.
-        for line in story.tell(recorded).into_iter().chain(hint) {
-            story.say(&line);
+        for line in story.line_of(recorded).into_iter().chain(hint) {
+            story.print(&line);
         }
     };
-    let ended = engine::run(Arc::clone(plan), options, Arc::new(link), events, control, tell).await?;
-    story.say(&format!("{} after {:.1} s: {}", story.status.as_str(), began.elapsed().as_secs_f64(), story.counts()));
+    let ended = engine::run(Arc::clone(plan), options, Arc::new(link), events, control, print).await?;
+    story.print(&format!("{} after {:.1} s: {}", story.status.as_str(), began.elapsed().as_secs_f64(), story.counts()));
     Ok(ended)
 }
 
@@ -148,9 +148,9 @@ fn jobs(asked: Option<NonZeroUsize>) -> usize {
 
 fn introduce(story: &Story, client: &Client, session_id: SessionId) {
     let address = client.address();
-    story.say(&format!("session {session_id}"));
-    story.say(&format!("watch   {}", address.http("/")));
-    story.say(&format!("        websocat {}", address.ws(&format!("/ws/sessions/{session_id}"))));
+    story.print(&format!("session {session_id}"));
+    story.print(&format!("watch   {}", address.http("/")));
+    story.print(&format!("        websocat {}", address.ws(&format!("/ws/sessions/{session_id}"))));
 }
 
 /// How to answer a node that has begun to wait for a person.

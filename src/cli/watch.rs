@@ -56,14 +56,14 @@ async fn watch_one(server: &str, id: SessionId) -> Result<SessionStatus, ClientE
     let session = client.session(id).await?;
     let mut story = Story::of_session(Lines::stdout(), &session);
     for line in story.state(&session) {
-        story.say(&line);
+        story.print(&line);
     }
     if session.status.is_ended() {
         return Ok(session.status);
     }
     let mut events = client.events(id, session.revision).await?;
     while let Some(recorded) = events.next().await? {
-        if story.tell(&recorded).is_some_and(|line| !story.say(&line)) {
+        if story.line_of(&recorded).is_some_and(|line| !story.print(&line)) {
             break;
         }
     }
@@ -78,7 +78,7 @@ async fn watch_all(server: &str) -> Result<SessionStatus, ClientError> {
         let told = match list.next().await? {
             ServerFrame::Sessions { sessions, .. } => {
                 // A list has the newest first; as lines, the newest is last.
-                sessions.iter().rev().all(|session| lines.say(&lines.summary(session, None)))
+                sessions.iter().rev().all(|session| lines.print(&lines.summary(session, None)))
             }
             ServerFrame::Session { change, session } => {
                 let change = match change {
@@ -86,7 +86,7 @@ async fn watch_all(server: &str) -> Result<SessionStatus, ClientError> {
                     SessionChange::Removed => Some("removed"),
                     SessionChange::Changed => None,
                 };
-                lines.say(&lines.summary(&session, change))
+                lines.print(&lines.summary(&session, change))
             }
             _ => true,
         };

@@ -97,10 +97,10 @@ impl EmbeddingWorker {
             batch = self.embed(taken) => batch,
             () = stop.cancelled() => Batch { left: ids, ..Batch::default() },
         };
-        self.settle(batch).await
+        self.finish(batch).await
     }
 
-    async fn settle(&mut self, batch: Batch) -> Result<Option<Duration>, StorageError> {
+    async fn finish(&mut self, batch: Batch) -> Result<Option<Duration>, StorageError> {
         let Batch { embedded, refused, left, failure } = batch;
         if !embedded.is_empty() {
             let ids: Vec<Uuid> = embedded.iter().map(|(id, _)| *id).collect();

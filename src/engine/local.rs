@@ -168,7 +168,7 @@ impl Shared {
                     return Ok(());
                 }
                 Err(HubError::Refused(Refusal::RevisionConflict { actual, .. })) => {
-                    let newer = self.catch_up(known, actual).await?;
+                    let newer = self.read_changes(known, actual).await?;
                     self.queue.lock().known = newer;
                 }
                 // If it was carried out nevertheless, the retry finds a newer revision.
@@ -196,7 +196,7 @@ impl Shared {
 
     /// Checks what other clients have done since `known`, at least up to `actual`. Pauses and signals also arrive
     /// as events, but after a change of a node this engine's state is out of date.
-    async fn catch_up(&self, known: Revision, actual: Revision) -> Result<Revision, DriverError> {
+    async fn read_changes(&self, known: Revision, actual: Revision) -> Result<Revision, DriverError> {
         let gone = |error: HubError| DriverError::Lost(error.to_string());
         let mut head = self.hub.subscribe(self.subscription.live().id()).await.map_err(gone)?;
         // The newer revision may be decided but not written yet. Or this server shows an older revision than it

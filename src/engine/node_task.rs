@@ -150,7 +150,7 @@ impl NodeTask {
         let after = match on_complete::commands(&planned.on_complete, &self.context, &output).await {
             Ok(after) => after,
             Err(error) => {
-                let failure = Failure { first, kept: said(commands), output: Some(output), error };
+                let failure = Failure { first, kept: facts(commands), output: Some(output), error };
                 return self.fail(planned, failure).await;
             }
         };
@@ -163,7 +163,7 @@ impl NodeTask {
         reports.push(report);
         match self.try_report(reports).await? {
             Ok(()) => Ok(chosen.map_or(NodeEnd::Completed, NodeEnd::Chose)),
-            Err(refused) => self.fail(planned, Failure { first, kept: said(commands), ..Failure::of(refused) }).await,
+            Err(refused) => self.fail(planned, Failure { first, kept: facts(commands), ..Failure::of(refused) }).await,
         }
     }
 
@@ -252,7 +252,7 @@ impl Failure {
 }
 
 /// What is recorded although the attempt failed: messages and usage.
-fn said(commands: Vec<Command>) -> Vec<Command> {
+fn facts(commands: Vec<Command>) -> Vec<Command> {
     let stays = |command: &Command| matches!(command, Command::AddMessage { .. } | Command::RecordUsage { .. });
     commands.into_iter().filter(stays).collect()
 }

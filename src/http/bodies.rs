@@ -43,7 +43,7 @@ pub struct HangUp(CancellationToken);
 
 impl HangUp {
     /// Completes when the connection has to be closed at once.
-    pub async fn wanted(&self) {
+    pub async fn requested(&self) {
         self.0.cancelled().await;
     }
 }
@@ -69,8 +69,9 @@ pub async fn limit(State(limits): State<BodyLimits>, request: Request, next: Nex
         // Dropped with the connection.
         std::future::pending::<()>().await;
     }
-    let mut response =
-        ApiError::bad_request("the body did not arrive in time").with_status(StatusCode::REQUEST_TIMEOUT).into_response();
+    let mut response = ApiError::bad_request("the body did not arrive in time")
+        .with_status(StatusCode::REQUEST_TIMEOUT)
+        .into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

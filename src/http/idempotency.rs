@@ -109,7 +109,7 @@ fn reused() -> ApiError {
 
 /// Releases the key after a refusal, so that a corrected request may use it. If the outcome is unknown, the
 /// key is kept.
-async fn settle<T>(app: &App, keyed: &Keyed<'_>, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
+async fn release_if_refused<T>(app: &App, keyed: &Keyed<'_>, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
     if let Err(error) = &outcome
         && error.is_refusal()
     {
@@ -134,7 +134,7 @@ pub async fn once(
             Ok(answer.into_response())
         }
         Turn::Make { id, again } => {
-            let answer = settle(app, &keyed, make(id, again).await).await?;
+            let answer = release_if_refused(app, &keyed, make(id, again).await).await?;
             keep(app, &keyed, id, &answer).await;
             Ok(answer.into_response())
         }
@@ -165,7 +165,7 @@ pub async fn once_session(
             session.as_ref().map(created).ok_or_else(gone)
         }
         Turn::Make { .. } => {
-            let session = settle(app, &keyed, make().await).await?;
+            let session = release_if_refused(app, &keyed, make().await).await?;
             keep(app, &keyed, id, &StateAnswered { session_id: session.id, revision: session.revision }).await;
             Ok(created(&session))
         }

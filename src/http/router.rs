@@ -44,7 +44,8 @@ pub fn router(app: App) -> Router {
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
-            ApiError::bad_request("this address does not support this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+            ApiError::bad_request("this address does not support this method")
+                .with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(middleware::from_fn_with_state(parameters, parameters::check))
         .layer(axum::Extension(document))

@@ -14,12 +14,12 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::error::HubError;
-use super::load::Load;
 use super::pending_command::PendingCommand;
+use super::size::QueueSize;
 use super::slot::Slot;
 use relive_session::SessionId;
 
-/// How often expired entries are looked for.
+/// How often expired entries are searched.
 const TICK: Duration = Duration::from_millis(250);
 /// The pause before a session that could not be written is retried.
 const FIRST_RETRY: Duration = Duration::from_millis(20);
@@ -36,9 +36,9 @@ pub(super) struct Backlog {
     /// Notified when there may be room.
     left: Notify,
     /// The limit for all sessions together.
-    lane: Load,
+    lane: QueueSize,
     /// The limit for one session.
-    share: Load,
+    share: QueueSize,
     answer_within: Duration,
     /// Bytes of submissions that have not reserved a place yet.
     outside: AtomicUsize,
@@ -55,7 +55,7 @@ struct Inner {
     /// Sessions whose last write ran into a time limit. Each is written in a batch of its own, so that it
     /// delays no other, until a write succeeds.
     failing: HashMap<SessionId, Failing>,
-    load: Load,
+    size: QueueSize,
     closed: bool,
 }
 
@@ -70,15 +70,15 @@ struct Failing {
 struct Waiting {
     entries: VecDeque<PendingCommand>,
     /// The size of its entries, those that have reserved a place but are not queued yet included.
-    load: Load,
+    size: QueueSize,
 }
 
 /// A reserved place in the queue; released when dropped.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct Reservation<'a> {
     queue: &'a Backlog,
     session_id: SessionId,
-    load: Load,
+    size: QueueSize,
     is_used: bool,
 }
 
@@ -104,7 +104,7 @@ enum Next {
 impl Backlog {
     /// A queue for up to `lane` in all, and up to `share` of one session. Whatever has no answer after
     /// `answer_within` expires.
-    pub fn new(lane: Load, share: Load, answer_within: Duration) -> Self {
+    pub fn new(lane: QueueSize, share: QueueSize, answer_within: Duration) -> Self {
         Self {
             inner: Mutex::default(),
             arrived: Notify::new(),
@@ -119,27 +119,27 @@ impl Backlog {
     }
 
     pub fn len(&self) -> usize {
-        self.inner.lock().load.entries
+        self.inner.lock().size.entries
     }
 
     /// Reserves a place for an entry. Waits while there is none, unless the database is away or too much waits.
     pub async fn reserve(
         &self,
         session_id: SessionId,
-        load: Load,
+        size: QueueSize,
         healthy: &watch::Receiver<bool>,
-    ) -> Result<Place<'_>, HubError> {
-        if let Some(place) = self.try_reserve(session_id, load)? {
-            return Ok(place);
+    ) -> Result<Reservation<'_>, HubError> {
+        if let Some(reservation) = self.try_reserve(session_id, size)? {
+            return Ok(reservation);
         }
-        let _waiting = self.wait_for_place(load.bytes).ok_or(HubError::Unavailable)?;
+        let _waiting = self.wait_for_place(size.bytes).ok_or(HubError::Unavailable)?;
         let mut healthy = healthy.clone();
         loop {
             let left = self.left.notified();
             tokio::pin!(left);
             left.as_mut().enable();
-            if let Some(place) = self.try_reserve(session_id, load)? {
-                return Ok(place);
+            if let Some(reservation) = self.try_reserve(session_id, size)? {
+                return Ok(reservation);
             }
             tokio::select! {
                 biased;
@@ -156,23 +156,23 @@ impl Backlog {
         (before == 0 || before + bytes <= 2 * self.lane.bytes).then_some(outside)
     }
 
-    fn try_reserve(&self, session_id: SessionId, load: Load) -> Result<Option<Place<'_>>, HubError> {
+    fn try_reserve(&self, session_id: SessionId, size: QueueSize) -> Result<Option<Reservation<'_>>, HubError> {
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(HubError::Unavailable);
         }
-        let held = inner.sessions.get(&session_id).map_or(Load::default(), |waiting| waiting.load);
-        if !inner.load.has_room(load, self.lane) || !held.has_room(load, self.share) {
+        let held = inner.sessions.get(&session_id).map_or(QueueSize::default(), |waiting| waiting.size);
+        if !inner.size.has_room(size, self.lane) || !held.has_room(size, self.share) {
             return Ok(None);
         }
-        inner.load.add(load);
-        inner.sessions.entry(session_id).or_default().load.add(load);
-        Ok(Some(Place { queue: self, session_id, load, is_used: false }))
+        inner.size.add(size);
+        inner.sessions.entry(session_id).or_default().size.add(size);
+        Ok(Some(Reservation { queue: self, session_id, size, is_used: false }))
     }
 
     /// The next batch, of at most `limit` unless a single entry has more; waits while the queue is empty.
     /// `None` once the queue is closed and empty. Cancel-safe.
-    pub async fn next(&self, limit: Load) -> Option<Vec<PendingCommand>> {
+    pub async fn next(&self, limit: QueueSize) -> Option<Vec<PendingCommand>> {
         loop {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
@@ -200,10 +200,10 @@ impl Backlog {
             inner.keep_apart(entries.iter().map(|entry| entry.live.id()).collect(), Instant::now());
         }
         for entry in entries.into_iter().rev() {
-            let (id, load) = (entry.live.id(), entry.load);
-            inner.load.add(load);
+            let (id, size) = (entry.live.id(), entry.size);
+            inner.size.add(size);
             let waiting = inner.sessions.entry(id).or_default();
-            waiting.load.add(load);
+            waiting.size.add(size);
             waiting.entries.push_front(entry);
             if waiting.entries.len() == 1 {
                 inner.turns.push_back(id);
@@ -250,11 +250,11 @@ impl Backlog {
         self.asked.notify_one();
     }
 
-    fn give_back(&self, id: SessionId, load: Load) {
+    fn give_back(&self, id: SessionId, size: QueueSize) {
         let mut inner = self.inner.lock();
-        inner.load.subtract(load);
+        inner.size.subtract(size);
         if let Some(waiting) = inner.sessions.get_mut(&id) {
-            waiting.load.subtract(load);
+            waiting.size.subtract(size);
         }
         inner.forget_if_empty(id);
         drop(inner);
@@ -285,11 +285,11 @@ impl Backlog {
 }
 
 impl Inner {
-    fn next(&mut self, limit: Load, now: Instant) -> Next {
-        let (mut batch, mut load) = (Vec::new(), Load::default());
+    fn next(&mut self, limit: QueueSize, now: Instant) -> Next {
+        let (mut batch, mut size) = (Vec::new(), QueueSize::default());
         let mut passed = VecDeque::new();
         let mut wake: Option<Instant> = None;
-        while load.entries < limit.entries
+        while size.entries < limit.entries
             && let Some(id) = self.turns.pop_front()
         {
             let Some(waiting) = self.sessions.get_mut(&id) else { continue };
@@ -299,16 +299,16 @@ impl Inner {
                 passed.push_back(id);
                 continue;
             }
-            let fits = waiting.entries.front().is_some_and(|entry| load.has_room(entry.load, limit));
+            let fits = waiting.entries.front().is_some_and(|entry| size.has_room(entry.size, limit));
             let is_alone = failing.is_some();
             if !fits || (is_alone && !batch.is_empty()) {
                 passed.push_back(id);
                 continue;
             }
             let Some(entry) = waiting.entries.pop_front() else { continue };
-            waiting.load.subtract(entry.load);
-            self.load.subtract(entry.load);
-            load.add(entry.load);
+            waiting.size.subtract(entry.size);
+            self.size.subtract(entry.size);
+            size.add(entry.size);
             batch.push(entry);
             if !waiting.entries.is_empty() {
                 self.turns.push_back(id);
@@ -324,7 +324,7 @@ impl Inner {
         }
         match batch.is_empty() {
             false => Next::Write(batch),
-            true if self.closed && self.load.entries == 0 => Next::End,
+            true if self.closed && self.size.entries == 0 => Next::End,
             true => Next::Wait(wake),
         }
     }
@@ -338,21 +338,21 @@ impl Inner {
     }
 
     fn forget_if_empty(&mut self, id: SessionId) {
-        if self.sessions.get(&id).is_some_and(|waiting| waiting.load.entries == 0) {
+        if self.sessions.get(&id).is_some_and(|waiting| waiting.size.entries == 0) {
             self.sessions.remove(&id);
         }
     }
 }
 
-impl Place<'_> {
+impl Reservation<'_> {
     /// Queues the entry in the reserved place.
     pub fn send(mut self, entry: PendingCommand) {
         self.is_used = true;
         self.queue.push(entry);
     }
 
-    pub fn load(&self) -> Load {
-        self.load
+    pub fn size(&self) -> QueueSize {
+        self.size
     }
 
     pub fn answer_within(&self) -> Duration {
@@ -360,10 +360,10 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if !self.is_used {
-            self.queue.give_back(self.session_id, self.load);
+            self.queue.give_back(self.session_id, self.size);
         }
     }
 }

@@ -35,7 +35,6 @@ mod intake;
 mod keyframes;
 mod lane;
 mod live_session;
-mod load;
 mod notices;
 mod outputs;
 mod partition;
@@ -46,6 +45,7 @@ mod queue;
 mod registry;
 mod remote_sync;
 mod remote_update;
+mod size;
 mod slot;
 mod start_check;
 mod store;
@@ -77,10 +77,10 @@ use backlog::Backlog;
 use commit_fanout::CommitFanout;
 use feed::Feed;
 use lane::{Lane, LaneHandle};
-use load::Load;
 use notices::Notices;
 use registry::Registry;
 use remote_sync::RemoteSync;
+use size::QueueSize;
 
 /// Commands of one session that may wait in its lane: twice as many as a batch takes at most.
 const SHARE_ENTRIES: usize = 2_048;
@@ -129,8 +129,8 @@ impl HubOptions {
     /// The limits of one lane's queue.
     fn backlog(&self) -> Backlog {
         let entries = self.backlog.max(1);
-        let lane = Load { entries, rows: entries * 16, bytes: self.backlog_bytes };
-        let share = Load { entries: entries.min(SHARE_ENTRIES), rows: entries * 2, bytes: self.backlog_bytes / 4 };
+        let lane = QueueSize { entries, rows: entries * 16, bytes: self.backlog_bytes };
+        let share = QueueSize { entries: entries.min(SHARE_ENTRIES), rows: entries * 2, bytes: self.backlog_bytes / 4 };
         Backlog::new(lane, share, self.answer_within)
     }
 }

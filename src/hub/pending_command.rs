@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::decision::Decision;
 use super::error::HubError;
 use super::live_session::{Head, LiveSession};
-use super::load::Load;
+use super::size::QueueSize;
 use super::slot::Slot;
 use super::submission::{Outcome, Submission};
 use relive_session::Revision;
@@ -19,7 +19,7 @@ pub(super) struct PendingCommand {
     pub submission: Submission,
     pub decision: Decision,
     pub slot: Arc<Slot>,
-    pub load: Load,
+    pub size: QueueSize,
     /// Writes of this entry whose outcome is unknown.
     pub attempts: Vec<Attempt>,
 }

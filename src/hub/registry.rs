@@ -29,7 +29,7 @@ fn loaded(slot: &Slot) -> Option<&Arc<LiveSession>> {
 
 /// Whether a session is in memory.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(super) enum Residency {
     /// Not in memory. A load that starts now reads everything that is committed by now.
     Absent,
     Loading,
@@ -46,11 +46,11 @@ impl Registry {
     }
 
     /// Whether the session is in memory.
-    pub fn place(&self, id: SessionId) -> Place {
+    pub fn residency(&self, id: SessionId) -> Residency {
         match self.slots.get(&id).map(|slot| slot.get().cloned()) {
-            None | Some(Some(Err(_))) => Place::Absent,
-            Some(None) => Place::Loading,
-            Some(Some(Ok(live))) => Place::Held(live),
+            None | Some(Some(Err(_))) => Residency::Absent,
+            Some(None) => Residency::Loading,
+            Some(Some(Ok(live))) => Residency::Held(live),
         }
     }
 
@@ -144,7 +144,7 @@ impl Registry {
     }
 
     /// Releases sessions that were unused for this long.
-    pub fn let_go(&self, idle_after: Duration) {
+    pub fn release_idle(&self, idle_after: Duration) {
         self.slots.retain(|_, slot| loaded(slot).is_none_or(|live| !live.retire_if_idle(idle_after)));
     }
 
@@ -154,7 +154,7 @@ impl Registry {
         let mut tick = tokio::time::interval((idle_after / 4).max(Duration::from_millis(10)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            self.let_go(idle_after);
+            self.release_idle(idle_after);
             metrics::gauge!("relive_live_sessions").set(self.slots.len() as f64);
         }
     }

@@ -20,7 +20,7 @@ use super::live_session::{Head, LiveSession};
 use super::partition::lane_of;
 use super::publication::RecordedFrame;
 use super::queue::Queue;
-use super::registry::{Place, Registry};
+use super::registry::{Registry, Residency};
 use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use crate::storage::{PageBounds, StorageError, StoredEvent};
@@ -75,16 +75,16 @@ impl RemoteSync {
     /// Another server has committed a session up to this revision.
     pub fn noticed(&self, id: SessionId, revision: Revision) {
         let Shared { registry, feed, .. } = &*self.shared;
-        match registry.place(id) {
-            Place::Absent => feed.changed(id),
+        match registry.residency(id) {
+            Residency::Absent => feed.changed(id),
             // The revision came from a commit of this server, or was read already: lists show it once.
-            Place::Held(live) if live.revision() >= revision => feed.changed(id),
-            Place::Held(live) if live.retire_if_idle(RECENT) => {
+            Residency::Held(live) if live.revision() >= revision => feed.changed(id),
+            Residency::Held(live) if live.retire_if_idle(RECENT) => {
                 registry.forget(&live);
                 feed.changed(id);
             }
             // One that is being loaded may have been read before that commit.
-            Place::Held(_) | Place::Loading => self.put(id, revision),
+            Residency::Held(_) | Residency::Loading => self.put(id, revision),
         }
     }
 
@@ -95,13 +95,13 @@ impl RemoteSync {
     }
 
     /// Requests a resync of all sessions in memory.
-    pub fn check(&self) {
+    pub fn resync_sessions(&self) {
         self.shared.check.notify_one();
     }
 
     /// Requests a resync, and makes lists start over: they also show sessions that are not in memory.
-    pub fn look(&self) {
-        self.check();
+    pub fn resync(&self) {
+        self.resync_sessions();
         self.shared.feed.start_over();
     }
 
@@ -130,7 +130,7 @@ impl RemoteSync {
 
     async fn try_bring_up(&self, id: SessionId, revision: Revision) {
         // Released meanwhile: the next access loads the newest state.
-        if matches!(self.shared.registry.place(id), Place::Absent) {
+        if matches!(self.shared.registry.residency(id), Residency::Absent) {
             return self.shared.feed.changed(id);
         }
         match self.sync_to(id, revision).await {
@@ -195,15 +195,15 @@ impl RemoteSync {
         let were_held: Vec<Option<Revision>> = ids.iter().map(held).collect();
         let stored = self.shared.store.revisions(ids).await?;
         for (id, was_held) in ids.iter().zip(were_held) {
-            match (self.shared.registry.place(*id), stored.get(id)) {
-                (Place::Held(live), None) if was_held.is_some() => self.gone(&live),
+            match (self.shared.registry.residency(*id), stored.get(id)) {
+                (Residency::Held(live), None) if was_held.is_some() => self.gone(&live),
                 // Revisions of one session only grow.
-                (Place::Held(live), Some(revision)) if was_held.is_some_and(|held| held > *revision) => {
+                (Residency::Held(live), Some(revision)) if was_held.is_some_and(|held| held > *revision) => {
                     self.replaced(&live);
                 }
-                (Place::Held(live), Some(revision)) if live.revision() >= *revision => {}
-                (Place::Held(_) | Place::Loading, Some(revision)) => self.noticed(*id, *revision),
-                (Place::Absent, _) | (Place::Held(_) | Place::Loading, None) => {}
+                (Residency::Held(live), Some(revision)) if live.revision() >= *revision => {}
+                (Residency::Held(_) | Residency::Loading, Some(revision)) => self.noticed(*id, *revision),
+                (Residency::Absent, _) | (Residency::Held(_) | Residency::Loading, None) => {}
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::HubError;
-use super::load::Load;
+use super::size::QueueSize;
 use super::weight;
 use relive_session::{Command, Refusal, Revision, SessionId, limits};
 
@@ -27,8 +27,8 @@ impl Submission {
     }
 
     /// Its size while it waits.
-    pub(super) fn load(&self) -> Load {
-        Load { entries: 1, rows: self.commands.len(), bytes: self.weight() }
+    pub(super) fn size(&self) -> QueueSize {
+        QueueSize { entries: 1, rows: self.commands.len(), bytes: self.weight() }
     }
 
     /// The memory that it takes until it is answered, estimated, in bytes.

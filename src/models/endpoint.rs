@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::breaker::Breakers;
 use super::error::{ChatError, EndpointError};
-use super::stream::{ChatStream, Ending, Hear};
+use super::stream::{ChatStream, Ending, PieceSink};
 use super::{Chat, Piece, Reply};
 use crate::endpoint::{self, Secrets};
 
@@ -81,10 +81,10 @@ impl Endpoint {
         &self.secrets
     }
 
-    pub(super) async fn chat(&self, chat: &Chat, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+    pub(super) async fn chat(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
         let model = chat.model.as_deref().unwrap_or(&self.model);
         self.breakers.check(model)?;
-        let outcome = self.ask(chat, hear).await;
+        let outcome = self.ask(chat, sink).await;
         let result = match &outcome {
             Ok(reply) => {
                 self.breakers.succeeded(model);
@@ -107,10 +107,10 @@ impl Endpoint {
         outcome
     }
 
-    async fn ask(&self, chat: &Chat, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+    async fn ask(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
         let body = self.body(chat);
-        let response = self.first_answer(&body, hear).await?;
-        let mut reply = self.listen(response, hear).await?;
+        let response = self.first_answer(&body, sink).await?;
+        let mut reply = self.listen(response, sink).await?;
         if reply.model.is_empty() {
             reply.model = chat.model.clone().unwrap_or_else(|| self.model.clone());
         }
@@ -143,7 +143,7 @@ impl Endpoint {
     }
 
     /// Retries until an answer begins, or a retry cannot help.
-    async fn first_answer(&self, body: &Value, hear: &mut Hear<'_>) -> Result<Response, ChatError> {
+    async fn first_answer(&self, body: &Value, sink: &mut PieceSink<'_>) -> Result<Response, ChatError> {
         let mut pause = FIRST_PAUSE;
         for tries in 1.. {
             let error = match self.request(body).await {
@@ -159,7 +159,7 @@ impl Endpoint {
             let jitter = pause.mul_f64(rand::random::<f64>() / 2.0);
             let wait = asked.unwrap_or(pause + jitter).min(LAST_PAUSE);
             tracing::debug!(%error, tries, "a request to a model is retried");
-            hear(Piece::Again { why: &error, tries, pause: wait });
+            sink(Piece::Again { why: &error, tries, pause: wait });
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
@@ -205,12 +205,12 @@ impl Endpoint {
         endpoint::in_body(&body, &self.secrets)
     }
 
-    async fn listen(&self, mut response: Response, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+    async fn listen(&self, mut response: Response, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
         let mut stream = ChatStream::new(&self.secrets);
         let (mut finishes_by, mut finishing) = (None, None);
         loop {
             if stream.is_done() {
-                return stream.finish(Ending::Closed, hear);
+                return stream.finish(Ending::Closed, sink);
             }
             if stream.finishing() != finishing {
                 finishing = stream.finishing();
@@ -220,14 +220,14 @@ impl Endpoint {
             let until = finishes_by.map_or(silent, |by| silent.min(by));
             let ending = match tokio::time::timeout_at(until, response.chunk()).await {
                 Ok(Ok(Some(bytes))) if finishes_by.is_none_or(|by| Instant::now() < by) => {
-                    stream.push(&bytes, hear)?;
+                    stream.push(&bytes, sink)?;
                     continue;
                 }
                 Ok(Ok(_)) => Ending::Closed,
                 Ok(Err(_)) => Ending::Failed(ChatError::BrokeOff),
                 Err(_) => Ending::Failed(ChatError::Stalled(self.silence)),
             };
-            return stream.finish(ending, hear);
+            return stream.finish(ending, sink);
         }
     }
 }

@@ -37,8 +37,8 @@ pub(super) fn fault(event: &Map<String, Value>, secrets: &Secrets) -> Option<Cha
     failed.then(|| {
         let at_choice = choice.and_then(|choice| choice.get("error")).filter(|error| says(error));
         match at_choice.filter(|_| !event.get("error").is_some_and(says)) {
-            Some(error) => said(error, secrets),
-            None => said(&Value::Object(event.clone()), secrets),
+            Some(error) => error_of(error, secrets),
+            None => error_of(&Value::Object(event.clone()), secrets),
         }
     })
 }
@@ -56,7 +56,7 @@ fn says(value: &Value) -> bool {
 }
 
 /// An error in any form.
-pub(super) fn said(error: &Value, secrets: &Secrets) -> ChatError {
+pub(super) fn error_of(error: &Value, secrets: &Secrets) -> ChatError {
     let words = endpoint::in_json(error, secrets).unwrap_or_else(|| "it does not say which".to_owned());
     ChatError::Said { by_endpoint: is_its_own(error), words }
 }

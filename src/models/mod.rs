@@ -125,8 +125,8 @@ impl Models {
     /// # Errors
     ///
     /// Why there is no complete answer.
-    pub async fn chat(&self, chat: &Chat, hear: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<Reply, ChatError> {
+    pub async fn chat(&self, chat: &Chat, sink: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<Reply, ChatError> {
         let endpoint = self.endpoint.as_ref().ok_or(ChatError::NoEndpoint)?;
-        endpoint.chat(chat, hear).await
+        endpoint.chat(chat, sink).await
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::calls::Calls;
 use super::error::ChatError;
-use super::fault::{choices, fault, said, whole};
+use super::fault::{choices, error_of, fault, whole};
 use super::frames::{Frame, Frames};
 use super::json::{self, Joiner};
 use super::parts::{reasoning, spoken};
@@ -21,7 +21,7 @@ const TEXT_BYTES: usize = limits::CONTENT_BYTES;
 /// Bytes of everything that is received for it.
 const BODY_BYTES: usize = 64 * 1024 * 1024;
 
-pub(crate) type Hear<'a> = dyn FnMut(Piece<'_>) + Send + 'a;
+pub(crate) type PieceSink<'a> = dyn FnMut(Piece<'_>) + Send + 'a;
 
 /// How the body ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,13 +52,13 @@ impl ChatStream {
     /// # Errors
     ///
     /// If they are not a chat completion, or too many.
-    pub fn push(&mut self, bytes: &[u8], hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    pub fn push(&mut self, bytes: &[u8], sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > BODY_BYTES {
             return Err(ChatError::TooLong(BODY_BYTES));
         }
         let answer = &mut self.answer;
-        self.frames.push(bytes, &mut |frame| answer.push_frame(frame, hear))
+        self.frames.push(bytes, &mut |frame| answer.push_frame(frame, sink))
     }
 
     /// Whether nothing more of the answer can follow.
@@ -77,12 +77,12 @@ impl ChatStream {
     /// # Errors
     ///
     /// Why it is not a complete answer.
-    pub fn finish(mut self, ending: Ending, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+    pub fn finish(mut self, ending: Ending, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
         let answer = &mut self.answer;
         if !answer.is_done {
-            self.frames.finish(&mut |frame| answer.push_frame(frame, hear))?;
+            self.frames.finish(&mut |frame| answer.push_frame(frame, sink))?;
         }
-        answer.flush(hear);
+        answer.flush(sink);
         if !(answer.finish_reason.is_some() || answer.is_done || (answer.is_whole && self.frames.is_plain())) {
             return Err(match ending {
                 _ if self.frames.is_words() => self.no_answer(),
@@ -150,20 +150,20 @@ struct Answer {
 }
 
 impl Answer {
-    fn push_frame(&mut self, frame: Frame<'_>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn push_frame(&mut self, frame: Frame<'_>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         match frame {
             Frame::Done => self.is_done = true,
             // What follows the end is ignored.
             _ if self.is_done => {}
             Frame::Failure(data) => {
                 let error = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
-                return Err(said(&error, &self.secrets));
+                return Err(error_of(&error, &self.secrets));
             }
             Frame::Data(data) => match json::read(data) {
-                Ok(Value::Object(event)) => self.event(&event, hear)?,
+                Ok(Value::Object(event)) => self.event(&event, sink)?,
                 Ok(Value::Array(events)) => {
                     for event in events.iter().filter_map(Value::as_object) {
-                        self.event(event, hear)?;
+                        self.event(event, sink)?;
                     }
                 }
                 Ok(_) => {}
@@ -176,7 +176,7 @@ impl Answer {
         Ok(())
     }
 
-    fn event(&mut self, event: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn event(&mut self, event: &Map<String, Value>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         if let Some(error) = fault(event, &self.secrets) {
             return Err(error);
         }
@@ -190,7 +190,7 @@ impl Answer {
         if let Some(usage) = usages.into_iter().flatten().find_map(usage) {
             self.usage = Some(usage);
         }
-        choice.map_or(Ok(()), |choice| self.choice(choice, hear))
+        choice.map_or(Ok(()), |choice| self.choice(choice, sink))
     }
 
     /// Whether a choice is the one that is used: the first that arrived.
@@ -199,7 +199,7 @@ impl Answer {
         *self.index.get_or_insert(index) == index
     }
 
-    fn choice(&mut self, choice: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn choice(&mut self, choice: &Map<String, Value>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         if let Some(reason) = ["finish_reason", "finishReason"].into_iter().find_map(|name| reason(choice.get(name)?)) {
             self.finish_reason = Some(endpoint::clean(&self.secrets.hide(&reason)).chars().take(64).collect());
         }
@@ -207,30 +207,30 @@ impl Answer {
         let message = choice.get("message").and_then(Value::as_object);
         self.has_choice |= delta.is_some() || message.is_some();
         if let Some(delta) = delta {
-            let says = self.speak(delta, hear)?;
+            let says = self.add_parts(delta, sink)?;
             self.has_delta |= says;
         }
         if let Some(message) = message {
             self.is_whole |= delta.is_none();
             if !self.has_delta {
-                self.message(message, hear)?;
+                self.message(message, sink)?;
             }
         }
         // Completions of the older API.
         if let (None, None, Some(text)) = (delta, message, choice.get("text").and_then(Value::as_str)) {
             self.has_choice = true;
-            self.say(text, false, hear)?;
+            self.add_text(text, false, sink)?;
         }
         Ok(())
     }
 
     /// Adds a message, which is complete, or one of several that are pieces or grow.
-    fn message(&mut self, message: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn message(&mut self, message: &Map<String, Value>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         let whole = spoken(message).text;
         match whole.strip_prefix(self.message.as_str()).filter(|_| !self.message.is_empty()) {
-            Some(more) => self.say(more, false, hear)?,
+            Some(more) => self.add_text(more, false, sink)?,
             None => {
-                self.speak(message, hear)?;
+                self.add_parts(message, sink)?;
             }
         }
         if whole.starts_with(&self.message) {
@@ -242,12 +242,12 @@ impl Answer {
     }
 
     /// Adds the texts of a delta or a message; false if it has none.
-    fn speak(&mut self, said: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<bool, ChatError> {
+    fn add_parts(&mut self, said: &Map<String, Value>, sink: &mut PieceSink<'_>) -> Result<bool, ChatError> {
         let parts = spoken(said);
         // The same reasoning can be in several members.
         let thinking = if parts.thinking.is_empty() { reasoning(said) } else { parts.thinking };
-        self.say(&thinking, true, hear)?;
-        self.say(&parts.text, false, hear)?;
+        self.add_text(&thinking, true, sink)?;
+        self.add_text(&parts.text, false, sink)?;
         self.refusal.push_str(&parts.refusal);
         let mut bytes = parts.refusal.len();
         let listed = said.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -258,13 +258,13 @@ impl Answer {
         Ok(bytes > 0 || !thinking.is_empty() || !parts.text.is_empty())
     }
 
-    fn say(&mut self, text: &str, is_thinking: bool, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn add_text(&mut self, text: &str, is_thinking: bool, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         if text.is_empty() {
             return Ok(());
         }
         self.count(text.len())?;
         let piece = if is_thinking { self.thinking.push(text) } else { self.text.push(text) };
-        tell(&piece, is_thinking, hear);
+        emit(&piece, is_thinking, sink);
         Ok(())
     }
 
@@ -274,9 +274,9 @@ impl Answer {
     }
 
     /// Passes on what was held back.
-    fn flush(&mut self, hear: &mut Hear<'_>) {
-        tell(&self.thinking.finish(), true, hear);
-        tell(&self.text.finish(), false, hear);
+    fn flush(&mut self, sink: &mut PieceSink<'_>) {
+        emit(&self.thinking.finish(), true, sink);
+        emit(&self.text.finish(), false, sink);
     }
 
     /// Whether this counts as an answer. The inner `None` is for one that is empty.
@@ -318,9 +318,9 @@ impl Answer {
     }
 }
 
-fn tell(piece: &str, is_thinking: bool, hear: &mut Hear<'_>) {
+fn emit(piece: &str, is_thinking: bool, sink: &mut PieceSink<'_>) {
     if !piece.is_empty() {
-        hear(if is_thinking { Piece::Thinking(piece) } else { Piece::Text(piece) });
+        sink(if is_thinking { Piece::Thinking(piece) } else { Piece::Text(piece) });
     }
 }
 

@@ -112,12 +112,12 @@ impl<Item> Playhead<Item> {
     }
 
     pub fn pause(&mut self, wall: Duration) {
-        self.settle(wall);
+        self.sync_clock(wall);
         self.pace.pause(wall);
     }
 
     pub fn set_speed(&mut self, wall: Duration, speed: Speed) {
-        self.settle(wall);
+        self.sync_clock(wall);
         self.pace.set_speed(wall, speed);
     }
 
@@ -131,7 +131,7 @@ impl<Item> Playhead<Item> {
 
     /// Sets the clock to the shown revision, so that a client that was too slow continues from what it sees. A
     /// clock between two revisions is unchanged.
-    fn settle(&mut self, wall: Duration) {
+    fn sync_clock(&mut self, wall: Duration) {
         let played = match self.pace.speed() {
             Speed::Max => self.pace.set_to(),
             Speed::Times(_) => self.next().map_or(Duration::MAX, |next| next.due).min(self.pace.played(wall)),

@@ -120,7 +120,7 @@ async fn serve_one(tcp: TcpStream, router: Router, limits: HttpLimits, slot: Slo
                 }
                 return;
             }
-            () = hang_up.wanted() => return,
+            () = hang_up.requested() => return,
             () = slot.told_to_leave(), if !is_leaving => {
                 // An incomplete head is no request, so its connection is not waited for.
                 if slot.is_unused() {

@@ -98,7 +98,7 @@ impl Storage {
     /// [`StorageError::Constraint`] for a workflow that sessions were created from.
     pub async fn delete_entity<E: Entity>(&self, id: Uuid) -> Result<bool, StorageError> {
         let sql = format!("DELETE FROM {} WHERE id = $1", E::TABLE);
-        Ok(sqlx::query(AssertSqlSafe(sql)).bind(id).execute(&self.pool.patient()).await?.rows_affected() > 0)
+        Ok(sqlx::query(AssertSqlSafe(sql)).bind(id).execute(&self.pool.long_running()).await?.rows_affected() > 0)
     }
 }
 

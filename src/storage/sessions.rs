@@ -113,7 +113,7 @@ impl Storage {
     /// Deletes a session with its journal, messages and memories; false if there was none.
     pub async fn delete_session(&self, id: SessionId) -> Result<bool, StorageError> {
         let deleted =
-            sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(&self.pool.patient()).await?;
+            sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(&self.pool.long_running()).await?;
         Ok(deleted.rows_affected() > 0)
     }
 
@@ -145,7 +145,7 @@ impl Storage {
         group_id: Uuid,
         sessions: &mut Vec<SessionSummary>,
     ) -> Result<bool, StorageError> {
-        let mut transaction = self.pool.patient().begin().await?;
+        let mut transaction = self.pool.long_running().begin().await?;
         let held = sqlx::query("SELECT FROM groups WHERE id = $1 FOR UPDATE").bind(group_id);
         if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
             return Ok(false);

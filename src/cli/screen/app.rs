@@ -248,17 +248,17 @@ impl App {
 impl Open {
     /// The replay control for an action.
     fn control(&self, action: Action) {
-        let (Some(replay), Some(stands)) = (&self.replay, self.page.stands()) else { return };
+        let (Some(replay), Some(position)) = (&self.replay, self.page.position()) else { return };
         let seek = |revision: Revision| ReplayControl::Seek(revision);
         let control = match action {
-            Action::PlayOrPause if stands.playing => ReplayControl::Pause,
+            Action::PlayOrPause if position.playing => ReplayControl::Pause,
             Action::PlayOrPause => ReplayControl::Play,
             Action::Step { forward: true } => ReplayControl::StepForward,
             Action::Step { forward: false } => ReplayControl::StepBack,
-            Action::Leap { forward } => seek(far_revision(stands, forward)),
-            Action::First => seek(stands.first_revision),
-            Action::Last => seek(stands.last_revision),
-            Action::Speed { faster } => ReplayControl::Speed(other_speed(stands.speed, faster)),
+            Action::Leap { forward } => seek(far_revision(position, forward)),
+            Action::First => seek(position.first_revision),
+            Action::Last => seek(position.last_revision),
+            Action::Speed { faster } => ReplayControl::Speed(other_speed(position.speed, faster)),
             _ => return,
         };
         replay.control(control);

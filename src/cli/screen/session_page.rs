@@ -39,7 +39,7 @@ pub(super) enum Focus {
 #[derive(Debug, Default)]
 struct Relived {
     session: Option<WorkflowSession>,
-    stands: Option<ReplayState>,
+    position: Option<ReplayState>,
 }
 
 /// One session, live or as a replay.
@@ -103,8 +103,8 @@ impl SessionPage {
     }
 
     /// The position of the replay; `None` while watching live, and until the replay has reported it.
-    pub(super) fn stands(&self) -> Option<&ReplayState> {
-        self.relived.as_ref()?.stands.as_ref()
+    pub(super) fn position(&self) -> Option<&ReplayState> {
+        self.relived.as_ref()?.position.as_ref()
     }
 
     pub(super) fn relive(&mut self) {
@@ -120,7 +120,7 @@ impl SessionPage {
     pub(super) fn take_live(&mut self, frame: ServerFrame) {
         match frame {
             ServerFrame::Snapshot { session, .. } => self.show(*session),
-            ServerFrame::Message { message, .. } => self.hear(message),
+            ServerFrame::Message { message, .. } => self.add_message(message),
             ServerFrame::Token { node_id, message_id, text, agent_id, is_thinking, .. } => {
                 self.hear_chunk(node_id, message_id, &text, agent_id, is_thinking == Some(true));
             }
@@ -133,7 +133,7 @@ impl SessionPage {
         let Some(relived) = &mut self.relived else { return };
         match frame {
             ServerFrame::Snapshot { session, .. } => relived.session = Some(*session),
-            ServerFrame::ReplayState(stands) => relived.stands = Some(*stands),
+            ServerFrame::ReplayState(position) => relived.position = Some(*position),
             _ => return,
         }
         self.add_rows_for_unknown_nodes();
@@ -160,7 +160,7 @@ impl SessionPage {
         self.rows = rows;
     }
 
-    fn hear(&mut self, message: Message) {
+    fn add_message(&mut self, message: Message) {
         let said = Said {
             id: message.id,
             node_id: message.node_id,
@@ -204,7 +204,7 @@ impl SessionPage {
 
     /// The messages up to the shown state, oldest first.
     pub(super) fn messages(&self) -> impl DoubleEndedIterator<Item = &Said> {
-        let until = self.stands().filter(|stands| !stands.live).map(|stands| stands.at);
+        let until = self.position().filter(|position| !position.live).map(|position| position.at);
         let only = self.only_selected.then(|| self.rows.get(self.selected).map(|row| &row.id)).flatten();
         self.messages.iter().filter(move |said| {
             only.is_none_or(|node| *node == said.node_id)
@@ -233,7 +233,7 @@ impl SessionPage {
 
     /// The time up to which durations are counted.
     pub(super) fn now(&self, clock: Timestamp) -> Timestamp {
-        self.stands().filter(|stands| !stands.live).map_or(clock, |stands| stands.at)
+        self.position().filter(|position| !position.live).map_or(clock, |position| position.at)
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) async fn ask(
     chat: Chat,
     agent_id: Option<String>,
 ) -> Result<Answer, AttemptResult> {
-    let mut said = Said::new(context, agent_id);
+    let mut received = Received::new(context, agent_id);
     let mut request = models.request(&chat);
     if let Some(members) = request.as_object_mut() {
         // The same in every request.
@@ -126,8 +126,8 @@ pub(super) async fn ask(
     }
     context.works_on(request);
     let limit = context.policy().timeout;
-    let mut hear = |piece: Piece<'_>| said.hear(piece);
-    let asking = models.chat(&chat, &mut hear);
+    let mut receive = |piece: Piece<'_>| received.receive(piece);
+    let asking = models.chat(&chat, &mut receive);
     let asked = async { tokio::time::timeout(limit.unwrap_or(Duration::MAX), asking).await };
     let outcome = match context.stop.run_until_cancelled(asked).await {
         None => return Err(AttemptResult::bare(End::Stopped)),
@@ -137,12 +137,12 @@ pub(super) async fn ask(
     };
     match outcome {
         Ok(reply) => {
-            let commands = said.commands(Some(&reply));
-            Ok(Answer { text: said.text, reply, commands })
+            let commands = received.commands(Some(&reply));
+            Ok(Answer { text: received.text, reply, commands })
         }
         Err(error) => {
-            let commands = said.commands(None);
-            let output = (!said.text.is_empty()).then(|| json!({"text": said.text, "partial": true}));
+            let commands = received.commands(None);
+            let output = (!received.text.is_empty()).then(|| json!({"text": received.text, "partial": true}));
             Err(AttemptResult { commands, end: End::Failed { error, output } })
         }
     }
@@ -154,7 +154,7 @@ fn failure(context: &NodeContext, error: &ChatError) -> String {
 }
 
 /// What has been received so far.
-struct Said<'a> {
+struct Received<'a> {
     context: &'a NodeContext,
     agent_id: Option<String>,
     text: String,
@@ -163,7 +163,7 @@ struct Said<'a> {
     ids: [MessageId; 2],
 }
 
-impl<'a> Said<'a> {
+impl<'a> Received<'a> {
     fn new(context: &'a NodeContext, agent_id: Option<String>) -> Self {
         Self {
             context,
@@ -174,7 +174,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn hear(&mut self, piece: Piece<'_>) {
+    fn receive(&mut self, piece: Piece<'_>) {
         let (text, is_thinking) = match piece {
             Piece::Text(text) => (text, false),
             Piece::Thinking(text) => (text, true),

@@ -79,7 +79,7 @@ impl HumanReview {
         }
     }
 
-    fn nobody(&self) -> AttemptResult {
+    fn timed_out(&self) -> AttemptResult {
         let minutes = self.timeout.unwrap_or_default().as_secs_f64() / 60.0;
         if self.allow_skip {
             let at = Timestamp::now();
@@ -160,7 +160,7 @@ impl NodeType for HumanReview {
         async move {
             match wake {
                 Wake::Signal { payload, at } => self.answer(&payload, at),
-                Wake::Due => self.nobody(),
+                Wake::Due => self.timed_out(),
             }
         }
         .boxed()

@@ -31,7 +31,7 @@ pub struct Llm {
 #[derive(Debug)]
 enum Persona {
     /// An `llm` node: no agent.
-    Nobody,
+    Anonymous,
     /// The agent of this id, or else the persona in the node's own properties.
     Agent { id: Option<Uuid>, prompt: Option<String> },
 }
@@ -39,7 +39,7 @@ enum Persona {
 impl Llm {
     pub fn read(node: &GraphNode, services: &Arc<NodeServices>) -> Result<Self, PlanError> {
         let own = Properties::of(node);
-        let persona = if node.kind == "agent" { persona(own)? } else { Persona::Nobody };
+        let persona = if node.kind == "agent" { persona(own)? } else { Persona::Anonymous };
         Ok(Self {
             services: Arc::clone(services),
             prompt: own.template("prompt")?,

@@ -7,7 +7,7 @@ use relive_session::SessionId;
 
 impl Supervisor {
     /// Finds sessions that should be driven and are not: after restarts, with expired leases or due timers.
-    pub(super) async fn look(&mut self) {
+    pub(super) async fn poll(&mut self) {
         let room = self.options.sessions.saturating_sub(self.running.len() + self.wanted.len()).min(4 * BATCH);
         if room == 0 {
             return;

@@ -153,7 +153,7 @@ impl Supervisor {
                 biased;
                 () = stop.cancelled() => return self.end().await,
                 _ = renew.tick(), if !self.running.is_empty() || !self.unreleased.is_empty() => self.renew().await,
-                _ = look.tick() => self.look().await,
+                _ = look.tick() => self.poll().await,
                 Some(ended) = self.runs.join_next_with_id() => self.ended(ended).await,
                 ids = hub.undriven(BATCH) => ids.into_iter().for_each(|id| self.want(id)),
             }

@@ -7,7 +7,7 @@ use minijinja::value::{Rest, Value, ValueOrKwargs};
 use minijinja::{Environment, Error, State, filters, functions, tests};
 use serde::Serialize as _;
 
-use super::meter::{TEXT, charge, charge_value, refuse, settle};
+use super::meter::{TEXT, charge, charge_value, evaluate, refuse};
 
 /// The largest width, indentation or number of columns.
 const WIDEST: usize = 1_000;
@@ -74,7 +74,7 @@ fn guarded(
         if let Some(look) = look {
             look(&args)?;
         }
-        settle(inner.call(state, &args)?)
+        evaluate(inner.call(state, &args)?)
     }
 }
 
@@ -207,7 +207,7 @@ fn urlencode(value: Value) -> Result<Value, Error> {
     } else {
         push_encoded(&mut encoded, &value.to_string())?;
     }
-    settle(Value::from(encoded))
+    evaluate(Value::from(encoded))
 }
 
 fn push_encoded(encoded: &mut String, text: &str) -> Result<(), Error> {

@@ -52,7 +52,7 @@ pub(super) fn charge_text(bytes: usize) -> Result<(), Error> {
 
 /// Charges for the result of an operation. Lazy results are evaluated now: lists that refer to lists could
 /// otherwise be traversed for ever.
-pub(super) fn settle(value: Value) -> Result<Value, Error> {
+pub(super) fn evaluate(value: Value) -> Result<Value, Error> {
     let is_lazy = value.as_object().is_some_and(|object| object.repr() == ObjectRepr::Iterable);
     let value = if is_lazy { Value::from(collect(&value)?) } else { value };
     charge_value(&value)?;

@@ -4,7 +4,7 @@
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::meter::{charge, charge_text, charge_value, collect, refuse, settle};
+use super::meter::{charge, charge_text, charge_value, collect, evaluate, refuse};
 
 pub(super) const PAY: &str = "=pay";
 pub(super) const ATTRIBUTE: &str = "=.";
@@ -60,7 +60,7 @@ fn add(left: Value, right: Value) -> Result<Value, Error> {
     if is_list(&left) && is_list(&right) {
         let mut items = collect(&left)?;
         items.extend(collect(&right)?);
-        return settle(Value::from(items));
+        return evaluate(Value::from(items));
     }
     numeric(&left, &right, "+", i128::checked_add, |one, other| one + other)
 }
@@ -81,7 +81,7 @@ fn multiply(left: Value, right: Value) -> Result<Value, Error> {
     let items = collect(repeated)?;
     charge(items.len().saturating_mul(times).saturating_mul(size_of::<Value>()))?;
     let repeated = (0..times).flat_map(|_| items.iter().cloned());
-    settle(Value::from(repeated.collect::<Vec<_>>()))
+    evaluate(Value::from(repeated.collect::<Vec<_>>()))
 }
 
 fn is_list(value: &Value) -> bool {
@@ -131,7 +131,7 @@ fn slice(value: Value, start: Value, stop: Value, step: Value) -> Result<Value, 
     if let Some(text) = value.as_str() {
         let letters: Vec<char> = text.chars().collect();
         let chosen: String = places(letters.len(), start, stop, step).map(|at| letters[at]).collect();
-        return settle(Value::from(chosen));
+        return evaluate(Value::from(chosen));
     }
     if value.is_none() {
         return Ok(Value::from(Vec::<Value>::new()));
@@ -140,7 +140,7 @@ fn slice(value: Value, start: Value, stop: Value, step: Value) -> Result<Value, 
         return Err(refuse("only texts and lists can be sliced"));
     }
     let items = collect(&value)?;
-    settle(Value::from(places(items.len(), start, stop, step).map(|at| items[at].clone()).collect::<Vec<_>>()))
+    evaluate(Value::from(places(items.len(), start, stop, step).map(|at| items[at].clone()).collect::<Vec<_>>()))
 }
 
 fn places(len: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> impl Iterator<Item = usize> {
@@ -165,5 +165,5 @@ fn method(state: &mut State, args: Rest<ValueOrKwargs>) -> Result<Value, Error> 
         return Err(ErrorKind::UndefinedError.into());
     }
     args.iter().try_for_each(charge_value)?;
-    settle(value.call_method(state, name.as_str().unwrap_or_default(), args)?)
+    evaluate(value.call_method(state, name.as_str().unwrap_or_default(), args)?)
 }

@@ -43,7 +43,7 @@ impl Lane {
         let started = Instant::now();
         let outcome = match self.try_write(&batch).await {
             Err(error @ (StorageError::Unavailable(_) | StorageError::TimedOut)) => {
-                self.find_out(&batch, entries, error).await
+                self.find_outcome(&batch, entries, error).await
             }
             known => known,
         };
@@ -72,7 +72,7 @@ impl Lane {
 
     /// Whether a batch was written whose answer was lost. Waits for the database, unless the server stops
     /// and no caller waits for an answer any more.
-    async fn find_out(
+    async fn find_outcome(
         &mut self,
         batch: &Batch<'_>,
         entries: &[PendingCommand],

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::hub::backlog::{Backlog, Place};
+use crate::hub::backlog::{Backlog, Reservation};
 use crate::hub::error::HubError;
-use crate::hub::load::Load;
 use crate::hub::remote_update::RemoteUpdate;
+use crate::hub::size::QueueSize;
 use relive_session::SessionId;
 
 /// The handle on a lane.
@@ -26,8 +26,8 @@ impl LaneHandle {
 
     /// Reserves a place in the lane. Waits while the lane, or the session's share of it, is full, unless the
     /// database is away.
-    pub async fn reserve(&self, id: SessionId, load: Load) -> Result<Place<'_>, HubError> {
-        self.backlog.reserve(id, load, &self.healthy).await
+    pub async fn reserve(&self, id: SessionId, size: QueueSize) -> Result<Reservation<'_>, HubError> {
+        self.backlog.reserve(id, size, &self.healthy).await
     }
 
     /// Answers all callers: the lane has stopped.

@@ -33,9 +33,9 @@ use super::commit_fanout::CommitFanout;
 use super::decision::Decision;
 use super::error::HubError;
 use super::keyframes::Keyframes;
-use super::load::Load;
 use super::pending_command::{CommandMetrics, PendingCommand, Received, answer, receive, requeue};
 use super::remote_update::RemoteUpdate;
+use super::size::QueueSize;
 use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
 use crate::storage::StorageError;
@@ -100,7 +100,7 @@ impl Lane {
         let backlog = Arc::clone(&self.backlog);
         let mut is_closed = false;
         loop {
-            let limit = Load { entries: self.rows, rows: self.rows, bytes: BATCH_BYTES };
+            let limit = QueueSize { entries: self.rows, rows: self.rows, bytes: BATCH_BYTES };
             let received = tokio::select! {
                 biased;
                 // Few, and fast: they were read and folded beforehand.
@@ -118,7 +118,7 @@ impl Lane {
             let Some(entries) = received else { return };
             metrics::gauge!("relive_backlog").set(backlog.len() as f64);
             let ready = self.decide_pending(entries);
-            self.settle(ready).await;
+            self.process(ready).await;
         }
     }
 
@@ -151,7 +151,7 @@ impl Lane {
     }
 
     /// Processes entries: when this returns, each is answered or requeued.
-    async fn settle(&mut self, mut entries: Vec<PendingCommand>) {
+    async fn process(&mut self, mut entries: Vec<PendingCommand>) {
         for _ in 0..RACES {
             if entries.is_empty() {
                 return;
@@ -201,7 +201,7 @@ impl Lane {
         });
     }
 
-    /// Publishes what was committed, then answers: whoever has an answer can read its effect.
+    /// Publishes what was committed, then answers: a caller with an answer can read its effect.
     fn publish(&mut self, entries: Vec<PendingCommand>) {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
         self.retry = FIRST_RETRY;

@@ -62,7 +62,7 @@ impl Lane {
         let mut overtaken = Overtaken::new();
         for entry in entries {
             let id = entry.live.id();
-            if revisions.get(&id) != Some(&entry.live.head().session().revision) || settled.knows(entry) {
+            if revisions.get(&id) != Some(&entry.live.head().session().revision) || settled.is_settled(entry) {
                 overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
             }
         }
@@ -125,7 +125,7 @@ impl Lane {
         }
         if sessions.len() > 1 {
             for entries in sessions {
-                self.settle(entries).await;
+                self.process(entries).await;
             }
             return;
         }
@@ -136,7 +136,7 @@ impl Lane {
         }
         for entry in entries {
             let alone = self.decide_pending(vec![entry]);
-            self.settle(alone).await;
+            self.process(alone).await;
         }
     }
 
@@ -172,7 +172,7 @@ impl Settled {
         self.commands.get(&(entry.live.id(), command_id)).copied()
     }
 
-    fn knows(&self, entry: &PendingCommand) -> bool {
+    fn is_settled(&self, entry: &PendingCommand) -> bool {
         self.attempt(entry).is_some() || self.command(entry).is_some()
     }
 

@@ -23,11 +23,11 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync:
     let mut retry = FIRST_RETRY;
     let mut warning = WarnOnce::default();
     loop {
-        let heard = match store.listen().await {
-            Ok(mut listener) => hear(&shared, &remote_sync, &mut *listener).await,
+        let outcome = match store.listen().await {
+            Ok(mut listener) => receive(&shared, &remote_sync, &mut *listener).await,
             Err(error) => Err(ListenError::Refused(error)),
         };
-        match heard {
+        match outcome {
             Ok(error) => {
                 tracing::debug!(%error, "the connection for notices was lost");
                 retry = FIRST_RETRY;
@@ -75,7 +75,7 @@ impl WarnOnce {
 /// # Errors
 ///
 /// When not a single notice was received.
-async fn hear(
+async fn receive(
     shared: &Shared,
     remote_sync: &RemoteSync,
     listener: &mut dyn NoticeReceiver,
@@ -84,7 +84,7 @@ async fn hear(
     // whether they know this one; once they do, resync for what they committed before.
     shared.peers.mark_stale();
     shared.outbox.heartbeat();
-    remote_sync.check();
+    remote_sync.resync_sessions();
     let mut has_heard = false;
     loop {
         match timeout(if has_heard { HEARTBEAT_TIMEOUT } else { PROBE }, listener.next()).await {
@@ -98,7 +98,7 @@ async fn hear(
             Err(_) => return Err(ListenError::Silence),
         }
         if shared.peers.expire(Instant::now()) {
-            remote_sync.look();
+            remote_sync.resync();
         }
     }
 }
@@ -114,12 +114,12 @@ fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
     };
     metrics::counter!("relive_notices_received_total").increment(1);
     if let Some(known) = &notice.heartbeat {
-        let heard = shared.peers.hear(from, known.contains(&shared.me), Instant::now());
-        if heard.answer {
+        let outcome = shared.peers.heartbeat(from, known.contains(&shared.me), Instant::now());
+        if outcome.answer {
             shared.outbox.heartbeat();
         }
-        if heard.look {
-            remote_sync.look();
+        if outcome.resync {
+            remote_sync.resync();
         }
     }
     for summary in notice.deleted {
@@ -129,7 +129,7 @@ fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
         remote_sync.noticed(id, revision);
     }
     if notice.resync {
-        remote_sync.look();
+        remote_sync.resync();
     }
     if notice.leaves {
         shared.peers.leave(from);

@@ -89,16 +89,16 @@ impl Outbox {
     }
 
     /// Requeues what could not be sent; changes queued meanwhile are newer.
-    pub fn put_back(&self, mut untold: Pending) {
+    pub fn put_back(&self, mut unsent: Pending) {
         let mut pending = self.pending.lock();
         let newer = std::mem::take(&mut *pending);
-        untold.heartbeat |= newer.heartbeat;
+        unsent.heartbeat |= newer.heartbeat;
         if newer.resync {
-            untold = Pending { resync: true, heartbeat: untold.heartbeat, ..Pending::default() };
+            unsent = Pending { resync: true, heartbeat: unsent.heartbeat, ..Pending::default() };
         }
-        newer.deleted.into_iter().for_each(|summary| untold.delete(summary));
-        newer.changed.into_iter().for_each(|(id, revision)| untold.change(id, revision));
-        *pending = untold;
+        newer.deleted.into_iter().for_each(|summary| unsent.delete(summary));
+        newer.changed.into_iter().for_each(|(id, revision)| unsent.change(id, revision));
+        *pending = unsent;
         self.changed_signal.notify_one();
     }
 }

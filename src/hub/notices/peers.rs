@@ -29,18 +29,18 @@ pub(super) struct Peers {
 
 #[derive(Debug)]
 struct Peer {
-    heard: Instant,
+    seen: Instant,
     /// It announces its commits to this server.
     knows_me: bool,
 }
 
 /// What a heartbeat of another server leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct HeartbeatOutcome {
     /// It does not know this server, or this one did not know it.
     pub answer: bool,
     /// From now on it announces its commits to this server; before, it did not.
-    pub look: bool,
+    pub resync: bool,
 }
 
 impl Peers {
@@ -59,14 +59,17 @@ impl Peers {
     }
 
     /// Handles a heartbeat, which says whether its sender knows this server.
-    pub fn hear(&self, from: Uuid, knows_me: bool, now: Instant) -> Heard {
+    pub fn heartbeat(&self, from: Uuid, knows_me: bool, now: Instant) -> HeartbeatOutcome {
         let mut known = self.known.lock();
         if known.len() >= PEERS && !known.contains_key(&from) {
-            return Heard::default();
+            return HeartbeatOutcome::default();
         }
-        let before = known.insert(from, Peer { heard: now, knows_me });
+        let before = known.insert(from, Peer { seen: now, knows_me });
         self.any.store(true, Ordering::Release);
-        Heard { answer: before.is_none() || !knows_me, look: knows_me && !before.is_some_and(|before| before.knows_me) }
+        HeartbeatOutcome {
+            answer: before.is_none() || !knows_me,
+            resync: knows_me && !before.is_some_and(|before| before.knows_me),
+        }
     }
 
     /// This server did not listen for a while, so commits that others announced were missed.
@@ -85,7 +88,7 @@ impl Peers {
     pub fn expire(&self, now: Instant) -> bool {
         let mut known = self.known.lock();
         let before = known.len();
-        known.retain(|_, peer| now.duration_since(peer.heard) < GONE);
+        known.retain(|_, peer| now.duration_since(peer.seen) < GONE);
         self.any.store(!known.is_empty(), Ordering::Release);
         known.len() < before
     }
@@ -103,28 +106,28 @@ mod tests {
         let (mut notices, mut looked) = (0, [0, 0]);
         while let Some((sender, knows)) = waiting.pop() {
             notices += 1;
-            let hearer = 1 - sender;
-            let heard = peers[hearer].hear(ids[sender], knows, Instant::now());
-            if heard.look {
+            let receiver = 1 - sender;
+            let outcome = peers[receiver].heartbeat(ids[sender], knows, Instant::now());
+            if outcome.resync {
                 assert!(peers[sender].any(), "the other tells its commits by now");
-                looked[hearer] += 1;
+                looked[receiver] += 1;
             }
-            if heard.answer {
-                waiting.push((hearer, peers[hearer].ids().contains(&ids[sender])));
+            if outcome.answer {
+                waiting.push((receiver, peers[receiver].ids().contains(&ids[sender])));
             }
         }
         assert_eq!((notices, looked), (3, [1, 1]));
         // A repeated heartbeat changes nothing.
-        assert_eq!(peers[0].hear(ids[1], true, Instant::now()), Heard::default());
+        assert_eq!(peers[0].heartbeat(ids[1], true, Instant::now()), HeartbeatOutcome::default());
     }
 
     #[test]
     fn a_server_that_did_not_listen_looks_again() {
         let (peers, other) = (Peers::default(), Uuid::now_v7());
-        assert_eq!(peers.hear(other, true, Instant::now()), Heard { answer: true, look: true });
+        assert_eq!(peers.heartbeat(other, true, Instant::now()), HeartbeatOutcome { answer: true, resync: true });
         peers.mark_stale();
         assert!(peers.any());
-        assert_eq!(peers.hear(other, true, Instant::now()), Heard { answer: false, look: true });
+        assert_eq!(peers.heartbeat(other, true, Instant::now()), HeartbeatOutcome { answer: false, resync: true });
     }
 
     #[test]
@@ -132,11 +135,11 @@ mod tests {
         let (peers, now) = (Peers::default(), Instant::now());
         let [left, lost, here] = [(); 3].map(|()| Uuid::now_v7());
         for id in [left, lost] {
-            peers.hear(id, true, now);
+            peers.heartbeat(id, true, now);
         }
         peers.leave(left);
         assert!(!peers.expire(now + GONE / 2));
-        peers.hear(here, true, now + GONE / 2);
+        peers.heartbeat(here, true, now + GONE / 2);
         assert!(peers.expire(now + GONE));
         assert_eq!(peers.ids(), [here]);
         peers.leave(here);
@@ -149,7 +152,7 @@ mod tests {
     fn there_is_a_most() {
         let peers = Peers::default();
         for _ in 0..=PEERS {
-            peers.hear(Uuid::now_v7(), false, Instant::now());
+            peers.heartbeat(Uuid::now_v7(), false, Instant::now());
         }
         assert_eq!(peers.ids().len(), PEERS);
     }

@@ -34,7 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
             }
             pending = shared.outbox.next() => pending,
         };
-        let pause = match tell(&shared, &mut *notifier, &pending).await {
+        let pause = match send(&shared, &mut *notifier, &pending).await {
             Ok(()) => {
                 retry = FIRST_RETRY;
                 GAP
@@ -52,13 +52,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
     // Also when no other server is known: one may just have learnt of this server.
     let rest = shared.outbox.take_now();
     let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
-    if tell(&shared, &mut *notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
+    if send(&shared, &mut *notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
         tracing::debug!("other servers were not notified that this one stops");
     }
     notifier.close().await;
 }
 
-async fn tell(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &Pending) -> Result<(), StorageError> {
+async fn send(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &Pending) -> Result<(), StorageError> {
     let Pending { changed, deleted, resync, heartbeat } = pending;
     let changed = changed.iter().map(|(id, revision)| (*id, *revision));
     let mut payloads = encode(shared.me, changed, deleted);

@@ -39,7 +39,7 @@ pub(super) fn running(pgdata: &Path) -> Option<Pid> {
 
 /// Makes sure that no postmaster runs on `pgdata`, and waits for it. Only for holders of the lock: it would
 /// stop the database of another relive.
-pub(super) async fn settle(pgdata: &Path) -> Result<(), ClusterError> {
+pub(super) async fn ensure_stopped(pgdata: &Path) -> Result<(), ClusterError> {
     let Some(pid) = running(pgdata) else {
         return Ok(());
     };

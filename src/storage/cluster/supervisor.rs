@@ -41,7 +41,7 @@ impl Supervisor {
             watchdog = match self.start_again(&mut backoff).await {
                 Some(watchdog) => watchdog,
                 // If it was the shell that ended, the postmaster may still be shutting down.
-                None => return postmaster::settle(&self.plan.layout.pgdata).await,
+                None => return postmaster::ensure_stopped(&self.plan.layout.pgdata).await,
             };
         }
     }

@@ -41,7 +41,7 @@ pub(super) struct Watchdog {
 impl Watchdog {
     /// Starts the postmaster, after a server that an earlier process left running has ended.
     pub async fn start(plan: &Plan) -> Result<Self, ClusterError> {
-        postmaster::settle(&plan.layout.pgdata).await?;
+        postmaster::ensure_stopped(&plan.layout.pgdata).await?;
         let log = plan.log.open()?;
         let log_start = plan.log.len();
         let mut command = plan.layout.account.command(Path::new("/bin/sh"));

@@ -65,7 +65,7 @@ impl Pool {
     }
 
     /// The same pool, for statements whose work is unbounded.
-    pub fn patient(&self) -> Self {
+    pub fn long_running(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), limit: LONG_STATEMENT }
     }
 

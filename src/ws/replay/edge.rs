@@ -78,7 +78,7 @@ impl Replay {
         let Some(edge) = self.edge.take() else { return Ok(false) };
         let Held { revision, messages, base } = edge.viewer.leave();
         drop(edge);
-        self.look().await?;
+        self.refresh().await?;
         let range = *self.player.range();
         let at = match &base {
             Some(base) => base.updated_at,

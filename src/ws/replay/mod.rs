@@ -166,7 +166,7 @@ impl Replay {
 
     /// Shows what is due; returns when to continue, unless that depends on the client or the session.
     async fn move_on(&mut self) -> Result<Option<Instant>, ReplayError> {
-        self.look().await?;
+        self.refresh().await?;
         for _ in 0..TURN {
             if self.edge.is_some() {
                 return self.follow_live().await;
@@ -192,7 +192,7 @@ impl Replay {
     }
 
     /// Updates the end of the range to the session's newest revision.
-    async fn look(&mut self) -> Result<(), ReplayError> {
+    async fn refresh(&mut self) -> Result<(), ReplayError> {
         self.next_look = Instant::now() + LOOK;
         match self.subscription.head() {
             Head::Deleted(_) => Err(ReplayError::Gone),

@@ -80,7 +80,7 @@ impl Replay {
 
     async fn carry_out(&mut self, control: Control) -> Result<(), ReplayError> {
         self.send_unsent();
-        self.look().await?;
+        self.refresh().await?;
         let was_live = !matches!(control, Control::Play(_)) && self.leave_live().await?;
         self.stays_behind = None;
         match control {

@@ -2,14 +2,14 @@
 
 /// The size of entries, in a queue or in a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
+pub(super) struct QueueSize {
     pub entries: usize,
     /// Rows to be written, estimated: one for each command.
     pub rows: usize,
     pub bytes: usize,
 }
 
-impl Load {
+impl QueueSize {
     pub fn add(&mut self, other: Self) {
         self.entries += other.entries;
         self.rows += other.rows;
