@@ -9,7 +9,7 @@ help:
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
-	@echo 'make fuzz   ten million inputs for everything that reads what others wrote; CASES=n, SEED=n, TARGET=name, FILE=path'
+	@echo 'make fuzz   ten million inputs for every parser of foreign input; CASES=n, SEED=n, TARGET=name, FILE=path'
 	@echo 'make autobahn  the Autobahn test suite against an echo server that is made of our sockets'
 	@echo 'make interleavings  tasks and threads in 100,000 orders for each test; SCHEDULES=n'
 	@echo 'make bench  measure, and print ratios'

@@ -1,4 +1,4 @@
-//! Settings. Each has a flag, an environment variable and a default, all of which `--help` shows.
+//! Settings. Each has a flag, an environment variable and a default; `--help` shows them.
 
 mod environment;
 mod listen;
@@ -39,7 +39,7 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub engine: EngineConfig,
 
-    /// A file with prices of models in place of the one that comes with the server, in the form of
+    /// A file with prices of models that replaces the built-in table, in the form of
     /// data/model-prices.json.
     #[arg(long, env = "RELIVE_MODEL_PRICES", value_name = "FILE")]
     pub model_prices: Option<PathBuf>,
@@ -52,34 +52,33 @@ pub struct ServeConfig {
     #[arg(long, env = "RELIVE_MAX_IMPORT_BYTES", default_value_t = 4 << 30, value_name = "BYTES")]
     pub max_import_bytes: u64,
 
-    /// Seconds a session without viewers and pending commands stays in memory.
+    /// Seconds that a session without viewers and pending commands stays in memory.
     #[arg(long, env = "RELIVE_IDLE_SECONDS", default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
     pub idle_seconds: f64,
 
-    /// Seconds within which a command is answered. One that could not be written until then is answered
+    /// Seconds within which a command is answered. If it could not be written by then, it is answered
     /// with `unavailable`, and not carried out later.
     #[arg(long = "answer-within", env = "RELIVE_ANSWER_WITHIN", default_value_t = 8.0, value_name = "SECONDS",
           value_parser = answer_seconds)]
     pub answer_within_seconds: f64,
 }
 
-/// How long clients may take over HTTP, and how many there may be. Nothing here concerns open sockets.
+/// Time limits and number of clients over HTTP. Nothing here concerns open sockets.
 #[derive(Args, Clone, Debug)]
 pub struct HttpConfig {
-    /// Connections that speak HTTP at once. For one more, the one that has been waiting for a request the
-    /// longest is closed.
+    /// HTTP connections at once. For one more, the one that has been idle the longest is closed.
     #[arg(long, env = "RELIVE_MAX_CONNECTIONS", default_value_t = 5_000, value_name = "NUMBER")]
     pub max_connections: usize,
 
-    /// Seconds for the head of a request, the silence before it included.
+    /// Seconds for the head of a request, including the wait before it.
     #[arg(long, env = "RELIVE_HEAD_SECONDS", default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
     pub head_seconds: f64,
 
-    /// Seconds for the body of a request. A file that is imported may take an hour.
+    /// Seconds for the body of a request. An imported file may take an hour.
     #[arg(long, env = "RELIVE_BODY_SECONDS", default_value_t = 60.0, value_name = "SECONDS", value_parser = seconds)]
     pub body_seconds: f64,
 
-    /// Seconds without a byte after which a client is given up: of its request's body, or taken of the
+    /// Seconds without a byte after which a client is disconnected: of its request's body, or read of the
     /// answer.
     #[arg(long, env = "RELIVE_STALL_SECONDS", default_value_t = 30.0, value_name = "SECONDS", value_parser = seconds)]
     pub stall_seconds: f64,
@@ -91,7 +90,7 @@ impl Default for HttpConfig {
     }
 }
 
-/// Where sessions are kept.
+/// The database.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseConfig {
     /// A PostgreSQL with pgvector, as <postgres://user:password@host/database>. Without it the server
@@ -108,7 +107,7 @@ pub struct DatabaseConfig {
     #[arg(long, env = "RELIVE_POSTGRES_BIN", value_name = "DIRECTORY")]
     pub postgres_bin: Option<PathBuf>,
 
-    /// Database connections at most, the commit lanes' included. Two more carry notices between servers.
+    /// Database connections at most, including the commit lanes'. Two more carry notices between servers.
     #[arg(long, env = "RELIVE_DATABASE_CONNECTIONS", default_value_t = 20, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(8..=1_000))]
     pub database_connections: u32,
@@ -124,11 +123,11 @@ pub struct DatabaseConfig {
     pub embedding_dim: u32,
 }
 
-/// What makes the embeddings of memories, and of texts that are searched for.
+/// The endpoint for embeddings of memories and of search texts.
 #[derive(Args, Clone, Debug)]
 pub struct EmbeddingsConfig {
     /// An OpenAI-compatible endpoint: its base address, ending in /v1. Without it, only memories that
-    /// come with an embedding can be found by vector, and texts are searched for by their words.
+    /// come with an embedding can be found by vector, and search texts are compared by their words.
     #[arg(long, env = "RELIVE_EMBEDDINGS_URL", value_name = "URL", hide_env_values = true)]
     pub embeddings_url: Option<String>,
 
@@ -136,7 +135,7 @@ pub struct EmbeddingsConfig {
     #[arg(long, env = "RELIVE_EMBEDDINGS_MODEL", value_name = "NAME")]
     pub embeddings_model: Option<String>,
 
-    /// The endpoint's key, if it wants one. Better as an environment variable: other users of the
+    /// The endpoint's key, if it needs one. Better as an environment variable: other users of the
     /// machine can see arguments.
     #[arg(long, env = "RELIVE_EMBEDDINGS_API_KEY", value_name = "KEY", hide_env_values = true)]
     pub embeddings_api_key: Option<Secret>,
@@ -158,19 +157,19 @@ impl Default for EmbeddingsConfig {
     }
 }
 
-/// The server's own engine.
+/// The built-in engine.
 #[derive(Args, Clone, Debug)]
 pub struct EngineConfig {
-    /// Sessions the built-in engine drives at once; more wait for their turn. Sessions that only wait
-    /// (for a review, say) do not count.
+    /// Sessions the built-in engine drives at once; further ones wait. Sessions that only wait
+    /// (for a review, for example) do not count.
     #[arg(long, env = "RELIVE_ENGINE_SESSIONS", default_value_t = 2_000, value_name = "NUMBER")]
     pub engine_sessions: usize,
 
-    /// Nodes of one session that work at the same time.
+    /// Nodes of one session that run at the same time.
     #[arg(long, env = "RELIVE_ENGINE_NODES", default_value_t = 16, value_name = "NUMBER")]
     pub engine_nodes: usize,
 
-    /// Seconds after which another server, or the next start, takes up the sessions of a server that
+    /// Seconds after which another server, or the next start, resumes the sessions of a server that
     /// was killed.
     #[arg(long, env = "RELIVE_ENGINE_LEASE_SECONDS", default_value_t = 10.0, value_name = "SECONDS",
           value_parser = seconds)]
@@ -181,11 +180,11 @@ pub struct EngineConfig {
     #[arg(long, env = "RELIVE_LLM_URL", value_name = "URL", hide_env_values = true)]
     pub llm_url: Option<String>,
 
-    /// The model that is asked when neither the node nor its agent names one.
+    /// The model that is used if neither the node nor its agent names one.
     #[arg(long, env = "RELIVE_LLM_MODEL", value_name = "NAME")]
     pub llm_model: Option<String>,
 
-    /// The endpoint's key, if it wants one. Better as an environment variable: other users of the
+    /// The endpoint's key, if it needs one. Better as an environment variable: other users of the
     /// machine can see arguments.
     #[arg(long, env = "RELIVE_LLM_API_KEY", value_name = "KEY", hide_env_values = true)]
     pub llm_api_key: Option<Secret>,
@@ -195,12 +194,12 @@ pub struct EngineConfig {
           value_parser = seconds)]
     pub llm_silence_seconds: f64,
 
-    /// Hosts that tool nodes may reach, such as <api.example.org>, <*.example.org> or <*>; several with
-    /// commas. None: tool nodes cannot be started.
+    /// Hosts that tool nodes may reach, such as <api.example.org>, <*.example.org> or <*>; several,
+    /// separated by commas. None: tool nodes cannot be started.
     #[arg(long, env = "RELIVE_TOOL_HOSTS", value_delimiter = ',', value_name = "HOST")]
     pub tool_hosts: Vec<String>,
 
-    /// Let tool nodes reach loopback, private and other inner addresses too.
+    /// Let tool nodes reach loopback, private and other internal addresses too.
     #[arg(long, env = "RELIVE_TOOL_ALLOW_PRIVATE")]
     pub tool_allow_private: bool,
 }
@@ -221,7 +220,7 @@ impl Default for EngineConfig {
     }
 }
 
-/// A text that must not reach a log: printing it shows stars.
+/// A text that must not be logged: printing it shows stars.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -245,7 +244,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Who may reach the server.
+/// Access to the server.
 #[derive(Args, Clone, Debug)]
 pub struct AccessConfig {
     /// Listen on an address that other machines can reach, although anyone there can then do
@@ -253,13 +252,13 @@ pub struct AccessConfig {
     #[arg(long, env = "RELIVE_ALLOW_ANONYMOUS")]
     pub allow_anonymous: bool,
 
-    /// Web origins, beside the server's own, whose pages may use this server, such as
-    /// <https://dashboard.example.org>; several with commas.
+    /// Web origins, besides the server's own, whose pages may use this server, such as
+    /// <https://dashboard.example.org>; several, separated by commas.
     #[arg(long, env = "RELIVE_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
 }
 
-/// What was sent to the database ends half a second before the answer.
+/// The deadline of a statement is half a second before the answer.
 fn answer_seconds(text: &str) -> Result<f64, String> {
     match seconds(text) {
         Ok(seconds) if (1.0..=3_600.0).contains(&seconds) => Ok(seconds),

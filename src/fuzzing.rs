@@ -1,4 +1,4 @@
-//! Ways into what is private, for the fuzz targets in `tests/fuzz` alone. Not part of the interface.
+//! Access to private parsers, for the fuzz targets in `tests/fuzz` only. Not part of the interface.
 
 use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderName, Uri};
@@ -18,7 +18,7 @@ use relive_session::{Revision, Session};
 
 pub use crate::engine::templates::{Budget, References, check, fill, with_stack};
 
-/// The frame, with its WebSocket header, that answers a client's frame which cannot be understood.
+/// The frame, with its WebSocket header, that answers an invalid frame of a client.
 #[must_use]
 pub fn complaint(frame: &str, problem: &str) -> Bytes {
     error_about(&Said::by(frame), ErrorCode::BadRequest, problem)
@@ -30,17 +30,17 @@ pub fn reader() -> WebSocketConfig {
     reader_config(MESSAGE_BYTES)
 }
 
-/// What was heard of a model's answer.
+/// The parsed answer of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {
     pub text: String,
     pub thinking: String,
 }
 
-/// A model's answer that comes in these pieces, up to where its reader would stop reading.
+/// A model's answer in these pieces, up to where its reader would stop.
 pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, secrets: &Secrets) -> (Heard, Result<Reply, ChatError>) {
     let mut heard = Heard::default();
-    let mut hear = |piece: Piece<'_>| match piece {
+    let mut sink = |piece: Piece<'_>| match piece {
         Piece::Text(more) => heard.text.push_str(more),
         Piece::Thinking(more) => heard.thinking.push_str(more),
         Piece::Again { .. } => {}
@@ -49,10 +49,10 @@ pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, secrets: &Secrets)
     let mut taken = Ok(());
     for piece in pieces {
         if taken.is_ok() && !stream.is_done() {
-            taken = stream.push(piece, &mut hear);
+            taken = stream.push(piece, &mut sink);
         }
     }
-    let reply = taken.and_then(|()| stream.finish(Ending::Closed, &mut hear));
+    let reply = taken.and_then(|()| stream.finish(Ending::Closed, &mut sink));
     (heard, reply)
 }
 
@@ -66,7 +66,7 @@ pub fn signed<'a>(objects: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     file
 }
 
-/// Receives an exported session that comes in these pieces, and checks it; its checksum and its state.
+/// Receives and checks an exported session in these pieces; returns its checksum and its state.
 ///
 /// # Errors
 ///
@@ -79,7 +79,7 @@ pub async fn import(pieces: Vec<Bytes>, limits: ImportLimits) -> Result<(String,
 ///
 /// # Errors
 ///
-/// When it is malformed.
+/// If it is malformed.
 pub fn if_match(headers: &HeaderMap) -> Result<Option<Vec<Revision>>, String> {
     match conditions::if_match(headers) {
         Ok(Expected::Any) => Ok(None),
@@ -98,7 +98,7 @@ pub fn is_held(headers: &HeaderMap, etag: &str) -> bool {
 pub const IF_MATCH: HeaderName = axum::http::header::IF_MATCH;
 pub const IF_NONE_MATCH: HeaderName = axum::http::header::IF_NONE_MATCH;
 
-/// An `Origin` header as it is compared, and whether it is at a host of this name.
+/// An `Origin` header in its normal form, and whether it matches a host of this name.
 #[must_use]
 pub fn origin(header: &str, host: &str) -> Option<(String, bool)> {
     let origin = Origin::of_header(header)?;
@@ -110,16 +110,16 @@ pub fn origin(header: &str, host: &str) -> Option<(String, bool)> {
 ///
 /// # Errors
 ///
-/// Why it is none.
+/// Why it is invalid.
 pub fn allowed_origin(text: &str) -> Result<String, String> {
     Origin::of_setting(text).map(|origin| origin.to_string()).map_err(|error| error.to_string())
 }
 
-/// The filters, the size and the beginning of a page of sessions, from an address.
+/// The filters, the size and the cursor of a page of sessions, from an address.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// Why it is invalid.
 pub fn session_query(uri: &Uri) -> Result<(SessionFilter, u32, Option<PageCursor>), String> {
     let Query(query) = Query::<SessionQuery>::try_from_uri(uri).map_err(|rejection| rejection.body_text())?;
     let shown = |error| format!("{error:?}");

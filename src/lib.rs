@@ -3,7 +3,7 @@
 //! An engine drives a session by commands; every change is committed to PostgreSQL and then sent to all
 //! viewers. `ARCHITECTURE.md` has the rules and the map on one page, `docs/` the details by subject.
 //!
-//! The library is what the `relive` program is made of. An engine in Rust outside the server uses the
+//! The library is used by the `relive` program. An engine in Rust outside the server uses the
 //! crate `relive-client`; one in the server's own process uses [`server`] and [`hub`].
 
 pub mod archive;

@@ -1,7 +1,7 @@
-//! Where tasks and threads meet.
+//! Locks, channels and maps.
 //!
-//! The files whose interleavings are tested take their locks, channels, maps and streams from here. The tests
-//! compile the same files with others in this place, which a scheduler controls: `docs/testing.md`.
+//! The files whose interleavings are tested import their locks, channels, maps and streams from here. The
+//! tests compile the same files with replacements, which a scheduler controls: `docs/testing.md`.
 
 pub(crate) use dashmap::DashMap;
 pub(crate) use dashmap::mapref::entry::Entry;

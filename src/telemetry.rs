@@ -10,19 +10,19 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging for this process. A second call changes nothing.
 ///
-/// `filter` is one of [`EnvFilter`]'s; what of it cannot be read counts for nothing.
+/// `filter` is one of [`EnvFilter`]'s; invalid parts are ignored.
 pub fn init_logs(filter: &str, is_json: bool) {
-    // What PostgreSQL tells every client, such as that an index exists already, is noise at `info`.
+    // Notices that PostgreSQL sends every client, such as that an index exists already, are noise at `info`.
     let filter = EnvFilter::new(format!("sqlx::postgres::notice=warn,{filter}"));
     let is_terminal = std::io::stderr().is_terminal();
     let writer = move || CleanWriter { out: std::io::stderr(), is_coloured: is_terminal };
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(is_terminal);
-    // Fails only when logging was started before.
+    // Fails only if logging was started before.
     let _ = if is_json { logs.json().try_init() } else { logs.try_init() };
 }
 
-/// Writes entries of the log, one line each: control characters are written as escapes. Texts of clients
-/// and endpoints could otherwise begin lines of their own, or speak to the terminal.
+/// Writes log entries, one line each: control characters are escaped. Texts of clients and endpoints could
+/// otherwise forge lines of their own, or control the terminal.
 struct CleanWriter<W> {
     out: W,
     /// The escape sequences in the text are colours; those of foreign text were escaped before.
@@ -54,7 +54,7 @@ fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The process's metrics, collected from the first call on. `None` when something else in this
+/// The process's metrics, collected from the first call on. `None` if something else in this
 /// process collects them.
 pub fn metrics() -> Option<&'static PrometheusHandle> {
     static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();

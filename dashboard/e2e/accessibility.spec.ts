@@ -58,7 +58,7 @@ test('tokens appear as they are written, and thinking is folded', async ({ page,
     { type: 'setNodeStatus', nodeId: 'recall', status: 'running' },
   ])
   await page.goto(`${server.address}/sessions/${session.id}?panel=messages`)
-  await expect(page.getByText('Nothing has been said yet.')).toBeVisible()
+  await expect(page.getByText('No messages yet.')).toBeVisible()
   const writing = await page.evaluateHandle(
     (sessionId) =>
       new Promise<{ say: (text: string, isThinking?: boolean) => void }>((resolve) => {

@@ -37,7 +37,7 @@ test('a lost server leaves the picture standing, and it goes on from there when 
     })
 
     await server.stop('SIGKILL')
-    await expect(page.getByText(/connection lost · shown as of \d+ seconds? ago/)).toBeVisible()
+    await expect(page.getByText(/connection lost · state of \d+ seconds? ago/)).toBeVisible()
     await expect(page.getByRole('button', { name: /^second, running/ })).toBeVisible()
     // A command given now waits, and is carried out once.
     await page.getByRole('button', { name: 'Pause', exact: true }).click()

@@ -32,7 +32,7 @@ test('the list is live, narrowed by filters that stand in the address, and long 
   // What happens now appears now, in the filtered list as well.
   await page.getByRole('button', { name: 'running', exact: true }).click()
   await expect(page).toHaveURL(`${server.address}/?status=running&group=${group.id}`)
-  await expect(page.getByText('Nothing matches these filters.')).toBeVisible()
+  await expect(page.getByText('No run matches these filters.')).toBeVisible()
   await server.post(`/sessions/${other.id}/control`, { action: 'start' })
   const row = table.getByRole('row').filter({ hasText: other.id.slice(-6) })
   await expect(row).toContainText('running')

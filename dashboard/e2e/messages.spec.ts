@@ -73,11 +73,11 @@ test('a run of more messages than a page holds: its newest, its first, and those
 
   // A moment of long ago, by the scrubber and by a link.
   const before = asked.length
-  const scrubber = page.getByRole('slider', { name: 'Moment of the run' })
+  const scrubber = page.getByRole('slider', { name: 'Position in the run' })
   await scrubber.focus()
   await page.keyboard.press('Home')
   await expect(scrubber).toHaveAttribute('aria-valuenow', '1')
-  await expect(page.getByText('Nothing has been said yet.')).toBeVisible()
+  await expect(page.getByText('No messages yet.')).toBeVisible()
   // Those that fill the book after coming back, which may still be under way, and two around the moment.
   expect(asked.length - before).toBeLessThanOrEqual(12)
   await page.goto(`${server.address}/sessions/${id}?revision=${2 + atOnce}`)

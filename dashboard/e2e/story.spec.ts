@@ -31,7 +31,7 @@ test('the tour is watched to its end, paused and resumed on the way, and relived
   await expect(page.getByRole('tabpanel').getByText('failed')).toBeVisible()
 
   // Reliving: the very first state, then on by one, then the middle by the scrubber.
-  const scrubber = page.getByRole('slider', { name: 'Moment of the run' })
+  const scrubber = page.getByRole('slider', { name: 'Position in the run' })
   await scrubber.focus()
   await page.keyboard.press('Home')
   await expect(scrubber).toHaveAttribute('aria-valuenow', '1')
@@ -128,7 +128,7 @@ test('a run can be forked where it is looked at', async ({ page, server }) => {
   ]
   await server.post(`/sessions/${session.id}/commands`, commands)
   await page.goto(`${server.address}/sessions/${session.id}?revision=3`)
-  await expect(page.getByRole('slider', { name: 'Moment of the run' })).toHaveAttribute('aria-valuenow', '3')
+  await expect(page.getByRole('slider', { name: 'Position in the run' })).toHaveAttribute('aria-valuenow', '3')
   await page.getByRole('button', { name: 'Fork from here' }).click()
   await page.getByRole('dialog').getByRole('button', { name: 'Fork', exact: true }).click()
   await expect(page.getByRole('link', { name: 'forked at revision 3' })).toBeVisible()
@@ -144,7 +144,7 @@ test('back and forward lead through the moments that were looked at', async ({ p
     ...names.map((nodeId) => ({ type: 'setNodeStatus', nodeId, status: 'completed' })),
   ])
   await page.goto(`${server.address}/sessions/${session.id}`)
-  const scrubber = page.getByRole('slider', { name: 'Moment of the run' })
+  const scrubber = page.getByRole('slider', { name: 'Position in the run' })
   const live = page.getByRole('button', { name: 'Live', exact: true })
   await expect(scrubber).toHaveAttribute('aria-valuenow', '6')
 

@@ -1,4 +1,4 @@
-//! The `check` at the end of each line, by which an altered file is known, and where.
+//! The `check` at the end of each line, which detects altered files and the line at fault.
 
 use sha2::{Digest as _, Sha256};
 
@@ -6,7 +6,7 @@ const BEFORE: &[u8] = b",\"check\":\"";
 const DIGITS: usize = 8;
 const AFTER: &[u8] = b"\"}";
 
-/// A running SHA-256 over the lines of a file, each as it is without its `check`.
+/// A running SHA-256 over the lines of a file, each without its `check`.
 #[derive(Clone, Debug, Default)]
 pub struct RunningChecksum {
     hash: Sha256,
@@ -25,7 +25,7 @@ impl RunningChecksum {
         out.push(b'\n');
     }
 
-    /// Takes the check off a line (without its line feed); false when it is missing or wrong.
+    /// Removes the check from a line (without its line feed); false if it is missing or wrong.
     pub fn open(&mut self, line: &mut Vec<u8>) -> bool {
         let Some(rest) = line.strip_suffix(AFTER) else { return false };
         let Some((rest, check)) = rest.split_last_chunk::<DIGITS>() else { return false };
@@ -39,7 +39,7 @@ impl RunningChecksum {
         is_right
     }
 
-    /// Of all lines so far, in hexadecimal digits.
+    /// The checksum of all lines so far, in hexadecimal digits.
     pub fn sha256(&self) -> String {
         let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or_default();
         let digest = self.hash.clone().finalize();

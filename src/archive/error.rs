@@ -1,4 +1,4 @@
-//! Why a file is not taken in.
+//! Errors of imports.
 
 use crate::storage::{Constraint, StorageError};
 use relive_protocol::shortened;
@@ -6,19 +6,19 @@ use relive_session::{ApplyError, Implausible, Refusal};
 
 use super::LINE_BYTES;
 
-/// Why a file is not taken in. Nothing of it is stored then.
+/// Why a file is not imported. Nothing of it is stored then.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The file itself is at fault, from line `line` on, counted from 1.
+    /// The file is invalid, from line `line` on, counted from 1.
     #[error("line {line}: {fault}")]
     File { line: u64, fault: ImportFault },
     #[error("the file is larger than {0} bytes, the most that this server takes")]
     TooLarge(u64),
-    #[error("nothing more of the file came for too long")]
+    #[error("no more of the file arrived in time")]
     Stalled,
     #[error("the body could not be read")]
     Interrupted,
-    #[error("what was received cannot be kept: {0}")]
+    #[error("the received file cannot be stored: {0}")]
     Spool(#[from] std::io::Error),
     #[error("other sessions are being imported; try again")]
     Busy,

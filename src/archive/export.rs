@@ -13,10 +13,10 @@ use crate::storage::{
 use relive_protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 use relive_session::{Keyframe, Revision, Session, SessionId, Timestamp};
 
-/// The session as it stands at this state, as lines, some at a time. The next are read when they are
-/// asked for: a reader that stops costs the lines it has not yet taken, and nothing in the database.
+/// The session up to this state, as lines, some at a time. The next are read on demand: a reader that stops
+/// costs the lines it has not read yet, and nothing in the database.
 ///
-/// An error ends the stream before its last line, so that whoever reads it knows.
+/// An error ends the stream before its last line, so the reader can detect it.
 pub fn export(
     storage: Storage,
     session: Arc<Session>,
@@ -46,7 +46,7 @@ struct Export {
     size: PageSize,
 }
 
-/// What is to be written next.
+/// What to write next.
 enum Step {
     Header,
     Events {
@@ -65,7 +65,7 @@ enum Step {
 }
 
 impl Export {
-    /// Writes a step, or a page of it; returns what comes then, `None` after everything.
+    /// Writes a step, or a page of it; returns the next step, `None` at the end.
     async fn write(&mut self, step: Step, out: &mut Vec<u8>) -> Result<Option<Step>, StorageError> {
         Ok(Some(match step {
             Step::Header => {
@@ -89,7 +89,7 @@ impl Export {
     }
 
     fn line(&mut self, line: &impl Serialize, out: &mut Vec<u8>) {
-        // The lines' keys are texts and their numbers finite: the two things that could fail.
+        // The lines' keys are texts and their numbers finite: encoding cannot fail otherwise.
         self.checksum.write(&serde_json::to_vec(line).unwrap_or_default(), out);
     }
 
@@ -148,7 +148,7 @@ impl Export {
         let page = self.storage.export_messages(self.session.id, after, &mut self.size).await?;
         let next = page.last().map(PlacedMessage::cursor);
         for PlacedMessage { depth, revision, message } in page {
-            // Said since the export began.
+            // Added since the export began.
             if depth == 0 && revision > self.session.revision {
                 return Ok(Step::Memories { after: None });
             }

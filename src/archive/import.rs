@@ -1,8 +1,8 @@
-//! Taking a file in: received, checked and spooled as fast as its client sends, then stored as fast as
-//! the database takes it.
+//! Importing a file: received, checked and spooled at the speed of the client, then stored at the speed of
+//! the database.
 //!
-//! What is received is checked on threads for blocking work, since a line may have 16 MiB. Only a file
-//! that is whole and right reaches the database, in one transaction whose length no client decides.
+//! Lines are checked on threads for blocking work, since one may have 16 MiB. Only a file that is complete and
+//! valid reaches the database, in one transaction whose duration does not depend on the client.
 
 use std::io;
 use std::sync::Arc;
@@ -28,10 +28,10 @@ use relive_session::{Keyframe, Session, SessionId};
 const RECEIVED_AT_A_TIME: usize = 8;
 /// Files that are stored at a time; each holds a database connection.
 const STORED_AT_A_TIME: usize = 2;
-/// How long a client that sent something wrong is listened to, so that it hears why.
+/// How long reading continues after an error, so that the client reads the answer.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// Takes files in, a few at a time. A cheap handle.
+/// Imports files, a few at a time. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct Imports {
     storage: Storage,
@@ -47,11 +47,11 @@ impl Imports {
         Self { storage, limits, receiving: places(RECEIVED_AT_A_TIME), storing: places(STORED_AT_A_TIME) }
     }
 
-    /// Receives a file whole, and checks it.
+    /// Receives and checks a whole file.
     ///
     /// # Errors
     ///
-    /// The first thing that is wrong.
+    /// The first fault.
     pub async fn receive<S, E>(&self, body: S) -> Result<ReceivedFile, ImportError>
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
@@ -86,18 +86,18 @@ impl Imports {
         }
     }
 
-    /// Stores what was received, whole or not at all; returns the session as it is stored.
+    /// Stores what was received, atomically; returns the session as stored.
     ///
     /// The session keeps its id if that is free. Otherwise, and with `new_id`, it gets another, and so
-    /// do its memories. With `key`, only one is made under it.
+    /// do its memories. With `key`, only one session is created under it.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] when a session was made under the key, or an id is taken.
+    /// [`StorageError::Constraint`] if a session was created under the key, or an id is taken.
     pub async fn store(&self, received: ReceivedFile, new_id: bool, key: Option<&str>) -> Result<Session, ImportError> {
         let _place = self.storing.acquire().await.map_err(|_| ImportError::Busy)?;
         let ReceivedFile { id, state, mut spool, .. } = received;
-        // Once more under another id, if somebody takes the session's own between the look and the commit.
+        // Retried under another id if the session's own is taken between the check and the commit.
         let (outcome, returned) = self.write(id, &state, spool, new_id, key).await;
         if new_id || !matches!(outcome, Err(ImportError::Storage(StorageError::Constraint(Constraint::SessionExists))))
         {
@@ -107,7 +107,7 @@ impl Imports {
         self.write(id, &state, spool, true, key).await.0
     }
 
-    /// Writes everything in one transaction; gives the spooled file back if it could be read.
+    /// Writes everything in one transaction; returns the spooled file if it could be read.
     async fn write(
         &self,
         id: SessionId,
@@ -139,7 +139,7 @@ impl Imports {
     }
 }
 
-/// Receives a file that comes in these pieces, and checks it, without storing it: for `crate::fuzzing`.
+/// Receives and checks a file in these pieces, without storing it: for `crate::fuzzing`.
 pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Result<(String, Session), ImportError> {
     let body = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));
     let mut lines = Lines::new(body, limits);
@@ -153,7 +153,7 @@ pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Re
     }
     let place = Arc::new(Semaphore::new(1)).acquire_owned().await.map_err(|_| ImportError::Busy)?;
     let received = intake.finish(lines.number, place)?;
-    // What was kept of it is what will be stored.
+    // What was spooled of it is what will be stored.
     let (mut spool, mut rows) = rows::parse(received.spool)?;
     while !rows.is_empty() {
         (spool, rows) = rows::parse(spool)?;
@@ -161,7 +161,7 @@ pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Re
     Ok((received.sha256, received.state))
 }
 
-/// Work that takes a thread for longer than one that serves requests may be taken.
+/// Work that would block a thread that serves requests for too long.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ImportError> + Send + 'static,
 ) -> Result<T, ImportError> {
@@ -169,13 +169,13 @@ async fn blocking<T: Send + 'static>(
     done.unwrap_or_else(|error| Err(io::Error::other(error).into()))
 }
 
-/// A file that is whole and right.
+/// A file that is complete and valid.
 pub struct ReceivedFile {
     /// The SHA-256 of its lines, as its last line has it.
     pub sha256: String,
     /// The session's id in the file.
     id: SessionId,
-    /// Where its events lead.
+    /// The state after its events.
     state: Session,
     spool: SpoolReader,
     _place: OwnedSemaphorePermit,
@@ -239,7 +239,7 @@ impl Intake {
     }
 }
 
-/// Whether a first line at least says that it is one of ours.
+/// Whether a first line claims to be of this format.
 fn is_header(line: &[u8]) -> bool {
     line.windows(ARCHIVE_FORMAT.len()).any(|part| part == ARCHIVE_FORMAT.as_bytes())
 }

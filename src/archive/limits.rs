@@ -1,19 +1,19 @@
-//! What an import may take.
+//! Limits of imports.
 
 use std::time::Duration;
 
-/// What an import may take.
+/// Limits of imports, each with its default.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportLimits {
     /// Bytes of a file (4 GiB).
     pub bytes: u64,
     /// How long a client may take for [`ImportLimits::pace`] bytes (30 s).
     pub stall: Duration,
-    /// Bytes that must come within each [`ImportLimits::stall`] (4 KiB), the last of a file excepted.
+    /// Bytes that must arrive within each [`ImportLimits::stall`] (4 KiB), except at the end of a file.
     pub pace: u64,
-    /// How long a file may take to be received in all (an hour).
+    /// How long receiving a file may take in all (an hour).
     pub whole: Duration,
-    /// How many numbers an embedding has here (1,536). Others are left out, and made anew.
+    /// The number of dimensions of an embedding (1,536). Others are left out, and made again.
     pub embedding_dimension: u32,
 }
 

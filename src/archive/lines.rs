@@ -1,4 +1,4 @@
-//! A stream of bytes as lines.
+//! Splits a stream of bytes into lines.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::LINE_BYTES;
 use super::error::{ImportError, ImportFault};
 use super::limits::ImportLimits;
 
-/// Bytes of lines that are handed on together; one line may have more.
+/// Bytes of lines that are returned together; one line may have more.
 const BATCH_BYTES: usize = 256 * 1024;
 
 /// A line with its number in the file, from 1 on.
@@ -19,13 +19,13 @@ pub(super) struct NumberedLine {
     pub text: Vec<u8>,
 }
 
-/// Reads lines and keeps to the limits. What it holds is one line and what came with its end.
+/// Reads lines within the limits. It holds one line and what arrived with its end.
 pub(super) struct Lines<S> {
     body: S,
     limits: ImportLimits,
     chunk: Bytes,
     bytes: u64,
-    /// By when how many bytes must have come.
+    /// How many bytes must have arrived until when.
     due: Instant,
     paced: u64,
     /// The number of the line read last.
@@ -41,7 +41,7 @@ where
         Self { body, limits, chunk: Bytes::new(), bytes: 0, due, paced: limits.pace, number: 0 }
     }
 
-    /// The next lines without their line feeds: those that are there, and at least one; none at the end.
+    /// The next lines without their line feeds: those available, and at least one; none at the end.
     pub async fn next_batch(&mut self) -> Result<Vec<NumberedLine>, ImportError> {
         let mut lines = Vec::new();
         let mut bytes = 0;
@@ -94,7 +94,7 @@ where
         if self.bytes > self.limits.bytes { Err(ImportError::TooLarge(self.limits.bytes)) } else { Ok(Some(chunk)) }
     }
 
-    /// Reads on for a moment, so that a client that is still sending gets to see the answer.
+    /// Reads on for a moment, so that a client that is still sending reads the answer.
     pub async fn linger(mut self, at_most: Duration) {
         let reading = async { while let Some(Ok(_)) = self.body.next().await {} };
         let _ = tokio::time::timeout(at_most, reading).await;

@@ -5,9 +5,9 @@
 //! import: lines ─▶ RunningChecksum ─▶ ImportValidator ─▶ Spool, until the file is whole ─▶ ImportWriter
 //! ```
 //!
-//! Both work in memory that does not grow with the session: an export reads pages of bounded size and
-//! holds nothing in the database between them; an import checks line by line into a temporary file, and
-//! writes it in one transaction once all of it is there and right.
+//! Both use bounded memory: an export reads pages of bounded size and holds nothing in the database between
+//! them; an import checks line by line into a temporary file, and writes it in one transaction once all of it
+//! has arrived and is valid.
 
 mod checksum;
 mod error;
@@ -28,6 +28,6 @@ pub use export::export;
 pub use import::{Imports, ReceivedFile};
 pub use limits::ImportLimits;
 
-/// Bytes of one line at most. The longest are those that hold a whole state: the first line, and the
+/// Bytes of one line at most. The longest are those with a whole state: the first line, and the
 /// first event of a fork.
 pub const LINE_BYTES: usize = 16 * 1024 * 1024;

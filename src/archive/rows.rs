@@ -1,4 +1,4 @@
-//! A received file, read again as what is to be written.
+//! Reads a spooled file again, as the rows to be written.
 
 use std::io;
 

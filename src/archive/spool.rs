@@ -1,7 +1,7 @@
-//! What an import has received and checked, kept in a temporary file until all of it is there.
+//! The temporary file of an import, which holds what was received and checked until it is complete.
 //!
-//! A client decides how fast it sends. So nothing of the database is held while it does: no transaction,
-//! no connection. The file has no name and is gone when it is closed, however that happens.
+//! A client decides how fast it sends, so nothing of the database is held meanwhile: no transaction,
+//! no connection. The file has no name and is deleted when it is closed, however that happens.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Seek as _, Write as _};
@@ -11,7 +11,7 @@ use relive_session::Revision;
 /// Bytes that are read back at once; one record may have more.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Something that was received, or made of what was received.
+/// A record that was received, or made from what was received.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SpoolRecord {
     /// A line of the file, without its check, and its number.
@@ -29,7 +29,7 @@ pub(super) struct Spool(BufWriter<File>);
 impl Spool {
     /// # Errors
     ///
-    /// When the directory for temporary files (`TMPDIR`) cannot be written to; so for all others.
+    /// If the directory for temporary files (`TMPDIR`) cannot be written to; the same for all others.
     pub fn new() -> io::Result<Self> {
         Ok(Self(BufWriter::new(tempfile::tempfile()?)))
     }

@@ -1,4 +1,4 @@
-//! Whether the lines of a file are those of one whole session.
+//! Validates that the lines of a file are those of one whole session.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,7 +15,7 @@ use relive_session::{
     Timestamp, check_command, check_created, check_embedding, check_message, limits,
 };
 
-/// Takes the lines in order and says what is wrong with the first that does not fit.
+/// Checks lines in order and reports the first fault.
 ///
 /// It holds the state so far and, for each message, eight bytes from its event to its own line.
 #[derive(Debug)]
@@ -26,18 +26,18 @@ pub(super) struct ImportValidator {
     header: Option<Box<ArchiveHeader>>,
     state: Option<Session>,
     counts: ArchiveCounts,
-    /// Fingerprints of the messages whose events were seen, and how they are made.
+    /// Fingerprints of the messages whose events were seen, and the key that they are made with.
     announced: VecDeque<u64>,
     fingerprints: RandomState,
     ancestors: Vec<Ancestor>,
-    /// Outputs from before the fork that are still to come.
+    /// Outputs from before the fork that have not arrived yet.
     outputs: BTreeMap<(u32, Revision), OutputRef>,
     last_output: (u32, Revision),
-    /// Tokens and cost before the fork, as the state has them and as the lines have added up to.
+    /// Tokens and cost before the fork, by the state and as the sum of the lines.
     inherited: (u64, Decimal),
     used: (u64, Decimal),
     last_usage: Option<(String, String, String)>,
-    /// How near the last message was said, and when: those of the farthest ancestor come first.
+    /// The depth and time of the last message: those of the most distant ancestor come first.
     last_message: Option<(u32, Revision, Timestamp)>,
     last_memory: Option<(Timestamp, Uuid)>,
 }
@@ -60,7 +60,7 @@ fn contradiction<T>(what: &'static str) -> Result<T, ImportFault> {
 }
 
 impl ImportValidator {
-    /// `dimension`: how many numbers an embedding has on this server.
+    /// `dimension`: the number of dimensions of an embedding on this server.
     pub fn new(dimension: u32) -> Self {
         Self {
             dimension,
@@ -82,7 +82,7 @@ impl ImportValidator {
         }
     }
 
-    /// The state that the events so far lead to.
+    /// The state after the events so far.
     pub fn state(&self) -> Option<&Session> {
         self.state.as_ref()
     }
@@ -97,7 +97,7 @@ impl ImportValidator {
     }
 
     /// Checks the next line; `sha256` is that of all lines before it. An embedding of another dimension
-    /// than this server's is not looked at.
+    /// than this server's is not checked.
     pub fn check_line(&mut self, line: &ArchiveLine, sha256: &str) -> Result<(), ImportFault> {
         self.enter(section_of(line))?;
         match line {
@@ -119,7 +119,7 @@ impl ImportValidator {
         }
     }
 
-    /// Goes on to the section of the next line, if what lies between is complete.
+    /// Advances to the section of the next line, if the sections in between are complete.
     fn enter(&mut self, next: Section) -> Result<(), ImportFault> {
         let is_first = self.header.is_none();
         if is_first != (next == Section::Header) {
@@ -199,7 +199,7 @@ impl ImportValidator {
         Ok(())
     }
 
-    /// The header shows the state that the events led to. It may leave out what it does not know.
+    /// The header shows the state after all events. It may leave out members.
     fn check_state(&mut self) -> Result<(), ImportFault> {
         let (Some(header), Some(state)) = (&mut self.header, &self.state) else {
             return contradiction("there are no events");

@@ -1,4 +1,4 @@
-//! Where the checked lines of a file go.
+//! Writes the checked lines of a file to the database.
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -9,25 +9,25 @@ use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, Sto
 use relive_protocol::{ArchiveLine, ArchiveUsage};
 use relive_session::{Created, Driver, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId, Timestamp};
 
-/// Rows that are written at once, and bytes of the lines they come from.
+/// Rows that are written at once, and bytes of their lines.
 const ROWS: usize = 1_000;
 const BYTES: usize = 1024 * 1024;
 
-/// A session that is being written, with the ids it gets here.
+/// A session that is being written, with its ids on this server.
 pub(super) struct ImportWriter {
     import: Import,
     dimension: u32,
     id: SessionId,
-    /// Everything gets a new id: the session's own is taken, or new ones were asked for.
+    /// Everything gets a new id: the session's own is taken, or new ones were requested.
     renames: bool,
     first: Option<Session>,
-    /// Under which ids the sessions it descends from are kept, the nearest first.
-    /// Under which the file was sent: no two sessions are made under one.
+    /// The ids of its ancestors on this server, the nearest first.
+    /// The idempotency key: no two sessions are created under one.
     key: Option<String>,
     ancestors: Vec<Uuid>,
     events: Vec<Recorded>,
     messages: Messages,
-    /// Bytes of the lines behind what waits to be written.
+    /// Bytes of the lines of rows that wait to be written.
     bytes: usize,
 }
 
@@ -40,7 +40,7 @@ struct Messages {
 }
 
 impl ImportWriter {
-    /// `dimension`: how many numbers an embedding has here; `in_file`: the session's id in the file.
+    /// `dimension`: the number of dimensions of an embedding here; `in_file`: the session's id in the file.
     pub async fn new(
         storage: &Storage,
         dimension: u32,
@@ -65,7 +65,7 @@ impl ImportWriter {
         })
     }
 
-    /// Takes what was checked, in the order of the file.
+    /// Adds checked records, in the order of the file.
     pub async fn put(&mut self, row: ImportRow) -> Result<(), ImportError> {
         match row {
             ImportRow::Line { number, bytes, line } => self.line(*line, number, bytes).await,
@@ -107,7 +107,7 @@ impl ImportWriter {
         Ok(())
     }
 
-    /// Makes the session visible, as its events left it.
+    /// Commits the session in the state after its events.
     pub async fn commit(mut self, state: &Session) -> Result<Session, ImportError> {
         let mut last = state.clone();
         self.hold_run(&mut last).await?;
@@ -119,7 +119,7 @@ impl ImportWriter {
         Ok(last)
     }
 
-    /// A run that this server's engine would go on with at once waits until somebody resumes it.
+    /// A run that this server's engine would continue at once is held until it is resumed.
     async fn hold_run(&mut self, last: &mut Session) -> Result<(), ImportError> {
         if last.origin.driver != Driver::Builtin || !last.status.is_live() || last.is_held() {
             return Ok(());
@@ -147,7 +147,7 @@ impl ImportWriter {
         Ok(())
     }
 
-    /// A group or a workflow that is not on this server cannot be referred to.
+    /// References to groups and workflows that are not on this server are removed.
     async fn keep_what_exists(&mut self, created: &mut Created) -> Result<(), StorageError> {
         if let Some(id) = created.group_id
             && !self.import.has_group(id).await?
@@ -198,7 +198,7 @@ impl ImportWriter {
             let Some(ancestor) = self.ancestors.get(place as usize) else { return Ok(()) };
             return Ok(self.import.add_inherited_messages(*ancestor, &rows).await?);
         }
-        // Ids of messages count for one session, so only the file itself can have taken them.
+        // Ids of messages are unique within a session, so a duplicate can only come from the file itself.
         let taken = self.import.taken_messages(self.id, &rows).await?;
         if let Some(place) = rows.iter().position(|row| taken.iter().any(|id| id == row.message.id.as_str())) {
             return Err(ImportFault::Taken(Constraint::TextExists).at(first_line + place as u64));
@@ -206,7 +206,7 @@ impl ImportWriter {
         Ok(self.import.add_messages(self.id, &rows).await?)
     }
 
-    /// The id that something of the file has here: the same for the same, wherever it is named.
+    /// The id on this server for an id in the file: the same wherever it occurs.
     fn renamed(&self, id: Uuid) -> Uuid {
         if !self.renames {
             return id;

@@ -45,7 +45,7 @@ pub async fn run(args: ExportArgs) -> ExitCode {
     }
 }
 
-/// Under another name first: a file with the right name is whole.
+/// Writes under a temporary name first: a file with the final name is complete.
 async fn to_file(args: &ExportArgs, path: &Path) -> Result<(), ExportError> {
     let name = path.display().to_string();
     let wrong = |error| ExportError::Write { to: name.clone(), error };
@@ -58,7 +58,7 @@ async fn to_file(args: &ExportArgs, path: &Path) -> Result<(), ExportError> {
     match written {
         Ok(()) => tokio::fs::rename(&part, path).await.map_err(wrong),
         Err(error) => {
-            // What went wrong is what is told; a leftover is only untidy.
+            // The first error is reported; a leftover file does no harm.
             let _ = tokio::fs::remove_file(&part).await;
             Err(error)
         }

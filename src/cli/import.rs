@@ -59,7 +59,7 @@ async fn import(args: &ImportArgs) -> Result<WorkflowSession, ImportError> {
     if metadata.is_dir() {
         return Err(wrong(std::io::ErrorKind::IsADirectory.into()));
     }
-    // A pipe has no size that would mean anything.
+    // A pipe has no size.
     send(args, file, Progress::of_bytes(metadata.is_file().then_some(metadata.len()))).await
 }
 

@@ -1,7 +1,7 @@
-//! Sessions told in lines: `12:00:01.250  completed  Sort the numbers  1.2 s`.
+//! Changes of sessions as lines: `12:00:01.250  completed  Sort the numbers  1.2 s`.
 //!
-//! Names and errors come from whoever wrote the graph or ran it, so control characters are taken
-//! out before they reach a terminal.
+//! Names and errors come from authors of graphs and from runs, so control characters are removed
+//! before they reach a terminal.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Stdout, Write};
@@ -10,7 +10,7 @@ use relive_client::{
     Event, GraphDefinition, NodeId, NodeStatus, Recorded, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
 };
 
-/// Where lines go, and whether they are coloured.
+/// The output for lines, and whether they are coloured.
 pub(super) struct Lines {
     colour: bool,
     out: Stdout,
@@ -24,8 +24,8 @@ impl Lines {
         Self { colour: out.is_terminal() && !refused, out }
     }
 
-    /// Writes a line; false once nobody reads any more.
-    pub(super) fn say(&self, line: &str) -> bool {
+    /// Writes a line; false once the output is closed.
+    pub(super) fn print(&self, line: &str) -> bool {
         writeln!(self.out.lock(), "{line}").is_ok()
     }
 
@@ -86,7 +86,7 @@ struct Told {
     attempt: u32,
 }
 
-/// One session's nodes, as far as they have been told.
+/// One session's nodes, as last printed.
 pub(super) struct Story {
     lines: Lines,
     nodes: BTreeMap<NodeId, Told>,
@@ -110,11 +110,11 @@ impl Story {
         Self { lines, nodes: nodes.collect(), status: session.status }
     }
 
-    pub(super) fn say(&self, line: &str) -> bool {
-        self.lines.say(line)
+    pub(super) fn print(&self, line: &str) -> bool {
+        self.lines.print(line)
     }
 
-    /// The state as it is, a line for the session and one for each node.
+    /// The current state, a line for the session and one for each node.
     pub(super) fn state(&self, session: &WorkflowSession) -> Vec<String> {
         let mut lines = vec![self.session_line(session.updated_at, session.status, session.error.as_deref())];
         for (id, told) in &self.nodes {
@@ -126,8 +126,8 @@ impl Story {
         lines
     }
 
-    /// What an event looks like; `None` for what is no change of the session or a node.
-    pub(super) fn tell(&mut self, recorded: &Recorded) -> Option<String> {
+    /// The line for an event; `None` if neither the session nor a node has changed.
+    pub(super) fn line_of(&mut self, recorded: &Recorded) -> Option<String> {
         let at = recorded.at;
         match &recorded.event {
             Event::Started | Event::Resumed => Some(self.become_status(at, SessionStatus::Running, None)),
@@ -144,7 +144,7 @@ impl Story {
         }
     }
 
-    /// How many nodes stand in each status, by name.
+    /// The number of nodes in each status, by name.
     pub(super) fn counts(&self) -> String {
         let count = |status| (status, self.nodes.values().filter(|told| told.status == status).count());
         let counts = NodeStatus::ALL.map(count).into_iter().filter(|(_, count)| *count > 0);
@@ -213,7 +213,7 @@ pub(super) fn seconds_between(began: Timestamp, ended: Timestamp) -> String {
     format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
 }
 
-/// One line that cannot steer a terminal.
+/// One line without control characters.
 fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -244,19 +244,19 @@ mod tests {
     #[test]
     fn a_run_reads_as_lines_with_durations_and_attempts() {
         let mut story = story();
-        let mut tell = |millis, event| story.tell(&recorded(millis, event)).expect("a line");
+        let mut line_of = |millis, event| story.line_of(&recorded(millis, event)).expect("a line");
         let node = |status: &str, attempt: u32| json!({"type": "nodeStatusChanged", "nodeId": "a", "status": status, "attempt": attempt});
-        assert_eq!(tell(0, json!({"type": "started"})), "00:00:00.000  running    session");
-        assert_eq!(tell(1_000, node("running", 1)), "00:00:01.000  running    Sort [2J");
+        assert_eq!(line_of(0, json!({"type": "started"})), "00:00:00.000  running    session");
+        assert_eq!(line_of(1_000, node("running", 1)), "00:00:01.000  running    Sort [2J");
         let mut progress = node("running", 1);
         progress["progress"] = json!(0.4);
-        assert_eq!(tell(1_500, progress), "00:00:01.500  running    Sort [2J  40 %");
+        assert_eq!(line_of(1_500, progress), "00:00:01.500  running    Sort [2J  40 %");
         let mut failed = node("failed", 1);
         failed["error"] = json!("exit status 2: no");
-        assert_eq!(tell(2_250, failed), "00:00:02.250  failed     Sort [2J  1.2 s  exit status 2: no");
-        assert_eq!(tell(3_000, node("running", 2)), "00:00:03.000  running    Sort [2J (attempt 2)");
+        assert_eq!(line_of(2_250, failed), "00:00:02.250  failed     Sort [2J  1.2 s  exit status 2: no");
+        assert_eq!(line_of(3_000, node("running", 2)), "00:00:03.000  running    Sort [2J (attempt 2)");
         assert_eq!(
-            tell(3_100, json!({"type": "cancelled", "reason": "enough"})),
+            line_of(3_100, json!({"type": "cancelled", "reason": "enough"})),
             "00:00:03.100  cancelled  session  enough"
         );
         assert_eq!((story.status, story.counts().as_str()), (SessionStatus::Cancelled, "1 failed, 1 skipped"));

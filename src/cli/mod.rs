@@ -1,4 +1,4 @@
-//! The command line: what is asked for, and how it is answered in lines.
+//! The command line.
 
 pub mod export;
 pub mod import;
@@ -26,7 +26,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line and the environment, or says what is wrong with them and ends the process.
+    /// Parses the command line and the environment; on an error, prints it and ends the process.
     #[must_use]
     pub fn read() -> Self {
         let matches = lenient(Self::command()).get_matches();
@@ -34,7 +34,7 @@ impl Cli {
     }
 }
 
-/// A variable that is set to nothing counts as not set, as compose files leave it (`${X:-}`); a flag's may
+/// An empty variable counts as not set, as compose files leave it (`${X:-}`); a flag's may
 /// also be 1 or 0, yes or no, on or off.
 fn lenient(command: clap::Command) -> clap::Command {
     let adjust = |arg: Arg| {
@@ -53,7 +53,7 @@ fn lenient(command: clap::Command) -> clap::Command {
     command.mut_args(adjust).mut_subcommands(lenient)
 }
 
-/// Variables in the environment that look like settings of this program and are none.
+/// Variables in the environment that look like settings of this program and are unknown.
 pub(crate) fn unknown_variables() -> Vec<config::Unknown> {
     let command = Cli::command();
     let args = command.get_subcommands().flat_map(clap::Command::get_arguments);
@@ -61,43 +61,43 @@ pub(crate) fn unknown_variables() -> Vec<config::Unknown> {
     config::unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), &known)
 }
 
-/// What to do. Each variant's arguments live with the module that does it.
+/// The commands. Each variant's arguments are in the module that runs it.
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Run the server.
     ///
     /// Without a database URL it runs a PostgreSQL of its own under the data directory. It prints
     /// one line, `listening on http://ADDRESS`, once it is ready, and ends on SIGINT or SIGTERM after
-    /// telling its viewers and writing what it had accepted.
+    /// closing its connections and writing what it had accepted.
     Serve(Box<crate::config::ServeConfig>),
     /// Run a graph of local commands as a session.
     ///
-    /// Its `command` nodes hold shell commands, which run on this machine, in the current directory
-    /// unless a node's `cwd` says otherwise. The exit status is 0 when the session completed, 1 when
-    /// it failed, 130 when it was cancelled, and 2 for a graph that cannot be run. Ctrl-C cancels
+    /// Its `command` nodes are shell commands, which run on this machine, in the current directory
+    /// unless a node's `cwd` says otherwise. The exit status is 0 if the session completed, 1 if
+    /// it failed, 130 if it was cancelled, and 2 for a graph that cannot be run. Ctrl-C cancels
     /// the session and waits for its commands to end; a second one kills them.
     Run(run::RunArgs),
-    /// Show what happens, as it happens.
+    /// Show changes as they happen.
     ///
-    /// On a terminal: the list of sessions, or one session with its nodes and messages, to watch, to
-    /// steer and to relive by keys, until you leave. Otherwise, or with --plain, a line for each
-    /// change: of all sessions until interrupted, or of one until it ends. The exit status is 0 when
-    /// that one completed, 1 when it failed, 130 when it was cancelled. Times are UTC.
+    /// On a terminal: the list of sessions, or one session with its nodes and messages, with keys to control
+    /// and to replay it. Otherwise, or with --plain, a line for each
+    /// change: of all sessions until interrupted, or of one until it ends. The exit status is 0 if
+    /// that one completed, 1 if it failed, 130 if it was cancelled. Times are UTC.
     Watch(watch::WatchArgs),
     /// Write a session to a file: its history, messages and memories, as lines of JSON.
     ///
-    /// Progress is shown on standard error if that is a terminal. The exit status is 0 when the file is
-    /// whole, and 1 otherwise.
+    /// Progress is shown on standard error if that is a terminal. The exit status is 0 if the file is
+    /// complete, and 1 otherwise.
     Export(export::ExportArgs),
-    /// Bring in a session from a file that was exported.
+    /// Import a session from an exported file.
     ///
-    /// Prints the session's id: the one in the file, or a new one when that is taken. A file that was
-    /// altered or cut off is refused whole, and the line at fault named. The exit status is 0 when the
-    /// session is there, 2 when the file is at fault, and 1 otherwise.
+    /// Prints the session's id: the one in the file, or a new one if that is taken. A file that was
+    /// altered or is incomplete is refused as a whole, and the line at fault named. The exit status is 0 if the
+    /// session was imported, 2 if the file is invalid, and 1 otherwise.
     Import(import::ImportArgs),
 }
 
-/// The server that all but `serve` talk to.
+/// The server that all commands but `serve` connect to.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerArg {
     /// The server's address.
@@ -105,7 +105,7 @@ pub struct ServerArg {
     pub server: String,
 }
 
-/// How a session's end becomes an exit status.
+/// The exit status for a session's end.
 pub(crate) mod exit {
     use super::ExitCode;
 
@@ -119,12 +119,12 @@ pub(crate) mod exit {
     }
 }
 
-/// Says on standard error what went wrong and, where the message leaves it out, why.
+/// Prints an error on standard error, with its causes unless its text includes them.
 pub(crate) fn complain(error: &dyn Error) {
     eprintln!("relive: {}", described(error));
 }
 
-/// An error with its causes. Control characters, which may come from a file or a server, are taken out.
+/// An error with its causes. Control characters, which may come from a file or a server, are removed.
 fn described(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

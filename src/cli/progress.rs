@@ -1,4 +1,4 @@
-//! How far a file has come, for people at a terminal.
+//! The progress of a file, on a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// Lines; how many there will be is said later.
+    /// Lines; their number is set later.
     pub fn of_lines() -> Self {
         Self::new(None, "{spinner} {human_pos} of {human_len} lines {wide_bar} {per_sec} {eta}")
     }
@@ -25,7 +25,7 @@ impl Progress {
         Self(ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr()).with_style(style))
     }
 
-    /// There will be about so many.
+    /// Sets the approximate total.
     pub fn expect(&self, length: u64) {
         self.0.set_length(length);
     }
@@ -34,7 +34,7 @@ impl Progress {
         self.0.inc(count);
     }
 
-    /// Takes the bar off the terminal.
+    /// Removes the bar from the terminal.
     pub fn finish(&self) {
         self.0.finish_and_clear();
     }

@@ -49,8 +49,8 @@ enum Failure {
 
 /// Runs to the end and gives the exit status.
 ///
-/// After a second Ctrl-C commands may still be running; they are killed as the runtime is dropped.
-/// So the caller must let `main` return, and not end the process in another way.
+/// After a second Ctrl-C commands may still be running; they are killed when the runtime is dropped.
+/// So the caller must return from `main`, and not end the process in another way.
 pub async fn run(args: RunArgs) -> ExitCode {
     let plan = match read_plan(&args.file, &args.server.server) {
         Ok(plan) => Arc::new(plan),
@@ -76,7 +76,7 @@ pub async fn run(args: RunArgs) -> ExitCode {
                 if interrupt.is_cancelled() {
                     return exit::code(exit::CANCELLED);
                 }
-                eprintln!("cancelling; once more to kill the commands at once");
+                eprintln!("cancelling; press Ctrl-C again to kill the commands at once");
                 interrupt.cancel();
             }
         }
@@ -87,7 +87,7 @@ fn report(ended: Result<Ended, Failure>) -> ExitCode {
     match ended {
         Ok(Ended::Completed) => ExitCode::SUCCESS,
         Ok(Ended::Failed { .. }) => exit::code(exit::FAILED),
-        // Nothing lets a run be parked here.
+        // A run of this process is never parked.
         Ok(Ended::Cancelled { .. } | Ended::Parked { .. }) => exit::code(exit::CANCELLED),
         Err(error) => {
             complain(&error);
@@ -122,15 +122,15 @@ async fn drive(plan: &Arc<Plan>, args: &RunArgs, interrupt: &CancellationToken) 
     let (link, events) = RemoteLink::open(client.clone(), session.id).await?;
     let options = RunOptions { parallel: jobs(args.jobs), park_after: None, crashes: 0, clock: WallClock::default() };
     let control = Control { interrupt: interrupt.clone(), ..Control::default() };
-    let tell = |recorded: &Recorded| {
+    let print = |recorded: &Recorded| {
         let hint = review_hint(recorded, &client);
-        // A run goes on when nobody reads its lines any more.
-        for line in story.tell(recorded).into_iter().chain(hint) {
-            story.say(&line);
+        // A run continues even if its output is closed.
+        for line in story.line_of(recorded).into_iter().chain(hint) {
+            story.print(&line);
         }
     };
-    let ended = engine::run(Arc::clone(plan), options, Arc::new(link), events, control, tell).await?;
-    story.say(&format!("{} after {:.1} s: {}", story.status.as_str(), began.elapsed().as_secs_f64(), story.counts()));
+    let ended = engine::run(Arc::clone(plan), options, Arc::new(link), events, control, print).await?;
+    story.print(&format!("{} after {:.1} s: {}", story.status.as_str(), began.elapsed().as_secs_f64(), story.counts()));
     Ok(ended)
 }
 
@@ -148,9 +148,9 @@ fn jobs(asked: Option<NonZeroUsize>) -> usize {
 
 fn introduce(story: &Story, client: &Client, session_id: SessionId) {
     let address = client.address();
-    story.say(&format!("session {session_id}"));
-    story.say(&format!("watch   {}", address.http("/")));
-    story.say(&format!("        websocat {}", address.ws(&format!("/ws/sessions/{session_id}"))));
+    story.print(&format!("session {session_id}"));
+    story.print(&format!("watch   {}", address.http("/")));
+    story.print(&format!("        websocat {}", address.ws(&format!("/ws/sessions/{session_id}"))));
 }
 
 /// How to answer a node that has begun to wait for a person.
@@ -174,7 +174,7 @@ async fn tell_connection(client: Client) {
         match state {
             ConnectionState::Reconnecting { reason } => {
                 lost = true;
-                eprintln!("connection lost ({reason}); running commands go on, trying again");
+                eprintln!("connection lost ({reason}); running commands continue, reconnecting");
             }
             ConnectionState::Connected if lost => eprintln!("connected again"),
             _ => {}
@@ -182,7 +182,7 @@ async fn tell_connection(client: Client) {
     }
 }
 
-/// The ways a person, a terminal or a supervisor asks a program to end.
+/// The signals by which a person, a terminal or a process supervisor ends a program.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,

@@ -10,7 +10,7 @@ use crate::config::{LogFormat, ServeConfig, Unknown};
 use crate::server::{ServeError, Server, listen};
 use crate::telemetry;
 
-/// Serves until SIGINT or SIGTERM. The exit status is 0 then, and 1 when the server cannot run.
+/// Serves until SIGINT or SIGTERM. The exit status is 0 then, and 1 if the server cannot run.
 pub async fn run(config: ServeConfig) -> ExitCode {
     telemetry::init_logs(&config.log.filter, config.log.format == LogFormat::Json);
     for variable in unknown_variables() {
@@ -34,7 +34,7 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let listener = listen(&config).await?;
     let server = Server::prepare(listener, &config).await?;
-    // Whoever started the server may have closed its end; that is no reason not to serve.
+    // Standard output may be closed; the server runs nevertheless.
     let mut stdout = std::io::stdout();
     let _ = writeln!(stdout, "listening on http://{}", server.address()).and_then(|()| stdout.flush());
     server

@@ -41,29 +41,29 @@ pub async fn run(args: WatchArgs) -> ExitCode {
 async fn watch_on_screen(server: &str, id: Option<SessionId>) -> Result<SessionStatus, ClientError> {
     let client = Client::connect(server).await?;
     if let Some(id) = id {
-        // A wrong id is better told before the screen is taken over.
+        // A wrong id is reported before the screen is switched.
         client.session(id).await?;
     }
     let left =
         screen::run(client, id).await.map_err(|error| ClientError::Protocol(format!("the terminal: {error}")))?;
-    // Whoever looked around in the list did not ask for one session's status.
+    // A session opened from the list does not determine the exit status.
     Ok(left.filter(|_| id.is_some()).unwrap_or(SessionStatus::Completed))
 }
 
-/// Reads the state first and then the events after its revision, so nothing falls between.
+/// Reads the state first and then the events after its revision, so that none is missed.
 async fn watch_one(server: &str, id: SessionId) -> Result<SessionStatus, ClientError> {
     let client = Client::connect(server).await?;
     let session = client.session(id).await?;
     let mut story = Story::of_session(Lines::stdout(), &session);
     for line in story.state(&session) {
-        story.say(&line);
+        story.print(&line);
     }
     if session.status.is_ended() {
         return Ok(session.status);
     }
     let mut events = client.events(id, session.revision).await?;
     while let Some(recorded) = events.next().await? {
-        if story.tell(&recorded).is_some_and(|line| !story.say(&line)) {
+        if story.line_of(&recorded).is_some_and(|line| !story.print(&line)) {
             break;
         }
     }
@@ -77,8 +77,8 @@ async fn watch_all(server: &str) -> Result<SessionStatus, ClientError> {
     loop {
         let told = match list.next().await? {
             ServerFrame::Sessions { sessions, .. } => {
-                // A list has the newest first; what scrolls by reads better with the newest last.
-                sessions.iter().rev().all(|session| lines.say(&lines.summary(session, None)))
+                // A list has the newest first; as lines, the newest is last.
+                sessions.iter().rev().all(|session| lines.print(&lines.summary(session, None)))
             }
             ServerFrame::Session { change, session } => {
                 let change = match change {
@@ -86,7 +86,7 @@ async fn watch_all(server: &str) -> Result<SessionStatus, ClientError> {
                     SessionChange::Removed => Some("removed"),
                     SessionChange::Changed => None,
                 };
-                lines.say(&lines.summary(&session, change))
+                lines.print(&lines.summary(&session, change))
             }
             _ => true,
         };

@@ -1,20 +1,20 @@
-//! Variables that look like settings and are none.
+//! Environment variables that look like settings and are unknown.
 
-/// The settings begin with this.
+/// The prefix of the settings.
 const PREFIX: &str = "RELIVE_";
-/// What `relive run` tells the commands it starts. They may start a `relive` in turn.
+/// Set by `relive run` for the commands it starts, which may start a `relive` in turn.
 const INHERITED: [&str; 2] = ["RELIVE_SESSION_ID", "RELIVE_NODE_ID"];
-/// How similar a name must be to be what was meant, from 0 to 1.
+/// The least similarity of a suggested name, from 0 to 1.
 const SIMILAR: f64 = 0.75;
 
-/// A variable that no setting has, and the one that was probably meant.
+/// An unknown variable, and the one that was probably meant.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unknown {
     pub name: String,
     pub nearest: Option<String>,
 }
 
-/// Those of `names` that begin as our settings do and are not among `known`.
+/// Those of `names` that have our prefix and are not among `known`.
 #[must_use]
 pub fn unknown(names: impl Iterator<Item = String>, known: &[String]) -> Vec<Unknown> {
     let is_known = |name: &String| known.contains(name) || INHERITED.contains(&name.as_str());

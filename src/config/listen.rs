@@ -1,4 +1,4 @@
-//! Where to listen, as people write it.
+//! The address to listen on.
 
 use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};

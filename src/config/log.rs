@@ -1,4 +1,4 @@
-//! What is logged, and how.
+//! Settings of the log.
 
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
@@ -13,7 +13,7 @@ pub struct LogConfig {
           value_parser = filter)]
     pub filter: String,
 
-    /// Lines for people, or an object of JSON on each line.
+    /// Lines for people, or a JSON object on each line.
     #[arg(
         long = "log-format",
         env = "RELIVE_LOG_FORMAT",
@@ -36,7 +36,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// A single word that is no level would be taken for a part of the program, and silence all others.
+/// A single word that is no level would be taken for a part of the program, and disable all others.
 fn filter(text: &str) -> Result<String, String> {
     for directive in text.split(',').map(str::trim) {
         let is_level = directive.parse::<LevelFilter>().is_ok();

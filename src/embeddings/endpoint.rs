@@ -1,4 +1,4 @@
-//! One request to the endpoint, and what can be wrong with its answer.
+//! One request to the endpoint, and the errors of its answer.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const DETAIL_BYTES: usize = 64 * 1024;
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Where embeddings are made, and how.
+/// The options of an embeddings endpoint.
 #[derive(Clone, Copy)]
 pub struct EndpointOptions<'a> {
     /// The base address, ending in `/v1`.
@@ -26,13 +26,13 @@ pub struct EndpointOptions<'a> {
     pub model: &'a str,
     /// Sent as a bearer token.
     pub api_key: Option<&'a str>,
-    /// How many numbers a vector must have.
+    /// The number of dimensions that a vector must have.
     pub dimension: u32,
     /// How long a request may take.
     pub timeout: Duration,
 }
 
-/// Why there can be no such endpoint.
+/// Why an endpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     #[error("RELIVE_EMBEDDINGS_URL must be an http or https address ending in /v1")]
@@ -45,18 +45,18 @@ pub enum EndpointError {
     Client(reqwest::Error),
 }
 
-/// Why there is no embedding. The texts go to the log and say nothing of the memories.
+/// Why there is no embedding. The texts are logged and contain nothing of the memories.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddingError {
     #[error("the embeddings endpoint cannot be reached: {0}")]
     Unreachable(String),
     #[error("the embeddings endpoint answered with {status}{}", colon(.detail))]
     Failed { status: StatusCode, retry_after: Option<Duration>, detail: String },
-    /// It is the text, not the endpoint: empty, too long, or otherwise not to its taste.
-    /// The endpoint's own words are left out: they may quote it.
+    /// The text is at fault, not the endpoint: empty, too long, or otherwise refused.
+    /// The endpoint's own text is left out: it may quote the memory.
     #[error("the embeddings endpoint refused the text with {0}")]
     Refused(StatusCode),
-    #[error("the answer of the embeddings endpoint is not one: {0}")]
+    #[error("the answer of the embeddings endpoint is invalid: {0}")]
     Answer(String),
 }
 
@@ -86,7 +86,7 @@ pub struct Endpoint {
     secrets: Secrets,
 }
 
-/// Says neither the key nor the address, which may carry a password.
+/// Prints neither the key nor the address, which may contain a password.
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
@@ -130,7 +130,7 @@ fn place<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usi
 impl Endpoint {
     /// # Errors
     ///
-    /// What is wrong with the options.
+    /// The fault in the options.
     pub fn new(options: EndpointOptions<'_>) -> Result<Self, EndpointError> {
         let url = endpoint::address(options.url, &["embeddings"]).ok_or(EndpointError::Url)?;
         if options.model.trim().is_empty() {
@@ -156,7 +156,7 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// [`EmbeddingError`]; whoever asks decides whether and when to ask again.
+    /// [`EmbeddingError`]; retrying is up to the caller.
     pub async fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         let started = Instant::now();
         let outcome = self.request(texts).await;
@@ -183,7 +183,7 @@ impl Endpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        // serde_json's own error quotes nothing but numbers and places.
+        // serde_json's own error quotes only numbers and places.
         let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&body);
         let answer: Answer =
             serde_json::from_slice(body).map_err(|error| EmbeddingError::Answer(format!("{error}")))?;
@@ -193,7 +193,7 @@ impl Endpoint {
         self.in_order(answer.data, texts.len())
     }
 
-    /// What an answer with an error's status means.
+    /// The error for an answer with an error's status.
     async fn refusal(&self, mut response: Response) -> EmbeddingError {
         let status = response.status();
         let (bad, large) = (StatusCode::BAD_REQUEST, StatusCode::PAYLOAD_TOO_LARGE);

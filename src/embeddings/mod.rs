@@ -7,9 +7,9 @@
 //! search by text ─▶ Embeddings::of_query ─▶ endpoint; none in time: full text instead
 //! ```
 //!
-//! A memory is durable, and answered, before anybody asks the endpoint: that a model is slow or away
-//! delays no session and loses nothing. The worker's queue is the table itself, so it survives
-//! restarts, and any instance works it off ([`Storage::take_unembedded`]).
+//! A memory is durable, and answered, before the endpoint is asked: a slow or unavailable model delays no
+//! session and loses nothing. The worker's queue is the table itself, so it survives restarts, and all
+//! servers share the work ([`Storage::take_unembedded`]).
 
 mod endpoint;
 mod waiters;
@@ -30,13 +30,13 @@ pub use waiters::Arrival;
 use waiters::EmbeddingWaiters;
 use worker::EmbeddingWorker;
 
-/// How long a search waits for its text's vector before it goes by words.
+/// How long a search waits for its text's vector before it searches by words.
 const QUERY: Duration = Duration::from_secs(3);
-/// Characters of a text that its embedding is made from. Models take about 8,000 tokens and refuse
-/// what is longer; a vector for the beginning finds a memory better than none.
+/// Characters of a text that its embedding is made from. Models accept about 8,000 tokens and refuse
+/// longer texts; a vector for the beginning finds a memory better than none.
 const CHARACTERS: u32 = 8_000;
 
-/// Makes embeddings, if there is an endpoint to make them. A cheap handle.
+/// Makes embeddings, if there is an endpoint. A cheap handle.
 #[derive(Clone, Debug)]
 pub struct Embeddings {
     inner: Arc<Inner>,
@@ -52,8 +52,8 @@ struct Inner {
 }
 
 impl Embeddings {
-    /// For memories whose embeddings have `dimension` numbers. With an endpoint, this begins giving
-    /// stored memories the embeddings they lack; must be called inside a Tokio runtime then.
+    /// For memories whose embeddings have `dimension` numbers. With an endpoint, this starts the worker, and must
+    /// be called inside a Tokio runtime.
     #[must_use]
     pub fn start(storage: Storage, dimension: u32, endpoint: Option<Endpoint>) -> Self {
         let (stop, tasks, waiters) = (CancellationToken::new(), TaskTracker::new(), EmbeddingWaiters::default());
@@ -63,14 +63,13 @@ impl Embeddings {
         Self { inner: Arc::new(Inner { dimension, endpoint, waiters, stop, tasks }) }
     }
 
-    /// How many numbers an embedding has here.
+    /// The number of dimensions of an embedding.
     #[must_use]
     pub fn dimension(&self) -> u32 {
         self.inner.dimension
     }
 
-    /// The vector of what somebody searches for; `None` when there is no endpoint, or it does not
-    /// give one soon.
+    /// The vector of a search text; `None` if there is no endpoint, or it does not answer in time.
     pub async fn of_query(&self, text: &str) -> Option<Vec<f32>> {
         let endpoint = self.inner.endpoint.as_ref()?;
         let text: String = text.chars().take(CHARACTERS as usize).collect();
@@ -78,13 +77,13 @@ impl Embeddings {
         match outcome.unwrap_or(Err(EmbeddingError::Unreachable("no answer in time".to_owned()))) {
             Ok(vectors) => vectors.into_iter().next(),
             Err(error) => {
-                tracing::warn!(%error, "no embedding for a search; it goes by words");
+                tracing::warn!(%error, "no embedding for a search; it searches by words");
                 None
             }
         }
     }
 
-    /// To be called before a memory without an embedding is stored: tells when it has one.
+    /// Must be called before a memory without an embedding is stored: completes when it has one.
     #[must_use]
     pub fn expect(&self, memory_id: Uuid) -> Arrival {
         if self.inner.endpoint.is_some() { self.inner.waiters.expect(memory_id) } else { Arrival::never() }

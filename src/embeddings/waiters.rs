@@ -1,4 +1,4 @@
-//! Who waits for the embedding of which memory.
+//! Requests that wait for the embedding of a memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-/// How long an answer waits for an embedding. A model takes a few hundred milliseconds; whoever
-/// stored a memory would like to find it by vector right away, but not at any price.
+/// How long an answer waits for an embedding. A model takes a few hundred milliseconds, and clients want to
+/// find a new memory by vector at once, but the wait must be short.
 const EMBEDDING_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Memories that somebody waits for. While the endpoint is down nobody waits.
+/// Memories that are waited for. While the endpoint is down there is no waiting.
 #[derive(Clone, Debug, Default)]
 pub(super) struct EmbeddingWaiters {
     state: Arc<Mutex<State>>,
@@ -24,7 +24,7 @@ struct State {
     down: bool,
 }
 
-/// The embedding of one memory, not yet there. Dropping it forgets the waiting.
+/// The future embedding of one memory. Dropping it cancels the wait.
 #[derive(Debug)]
 pub struct Arrival(Option<Waiting>);
 
@@ -52,13 +52,13 @@ impl EmbeddingWaiters {
         state.down = false;
         for id in ids {
             if let Some(sender) = state.expected.remove(&id) {
-                // Whoever waited may have gone.
+                // The receiver may be gone.
                 let _ = sender.send(());
             }
         }
     }
 
-    /// Nothing will arrive for a while. False when that was known.
+    /// Nothing will arrive for a while. False if that was known.
     pub fn endpoint_is_down(&self) -> bool {
         let mut state = self.state.lock();
         state.expected.clear();
@@ -76,7 +76,7 @@ impl Arrival {
         Self(None)
     }
 
-    /// Waits a little for the embedding; whether it has come.
+    /// Waits briefly for the embedding; returns whether it has arrived.
     pub async fn soon(mut self) -> bool {
         let Some(waiting) = &mut self.0 else { return false };
         matches!(tokio::time::timeout(EMBEDDING_TIMEOUT, &mut waiting.receiver).await, Ok(Ok(())))

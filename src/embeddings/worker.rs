@@ -1,14 +1,13 @@
-//! Gives stored memories the embeddings they lack, or new ones where theirs are of another dimension
-//! than the server's: those keep the old one until they have the new.
+//! Embeds stored memories that have no embedding, or one of another dimension than the server's: those keep
+//! the old one until they have the new.
 //!
-//! It is woken when this process stores such a memory, and looks by itself every half minute for
-//! what others left behind. Whatever waits goes into one request, up to 64 texts; there is no timer,
-//! so one memory alone is not delayed, and many cost few requests.
+//! It is woken when this process stores such a memory, and polls every half minute for those of others.
+//! Everything that waits goes into one request, up to 64 texts; there is no timer, so a single memory is not
+//! delayed, and many need few requests.
 //!
-//! - *The endpoint fails*: the memories go back into the queue, and the worker pauses, longer each
-//!   time.
-//! - *The endpoint refuses*: one text may be at fault, so the batch is taken apart until the others
-//!   have their vectors. The one refused is tried again an hour later; the setting may have changed.
+//! - *The endpoint fails*: the memories are requeued, and the worker pauses, longer each time.
+//! - *The endpoint refuses*: one text may be at fault, so the batch is split until the others
+//!   have their vectors. The refused text is retried an hour later; the setting may have changed.
 
 use std::time::Duration;
 
@@ -22,21 +21,21 @@ use crate::storage::{Storage, StorageError, Unembedded};
 
 /// Texts in one request at most.
 const BATCH: u32 = 64;
-/// How often to look for memories that nobody told of.
+/// How often to poll for memories.
 const PASS: Duration = Duration::from_secs(30);
-/// Longer than a batch can take. If an instance dies, its memories are taken up again after that.
+/// The lease: longer than a batch can take. If a server dies, its memories are claimed again after that.
 const LEASE: Duration = Duration::from_mins(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
-/// How long an endpoint may ask to be left alone.
+/// The longest pause that an endpoint may ask for.
 const RETRY_AFTER: Duration = Duration::from_mins(1);
-/// Failures in a row after which nobody should wait for the endpoint.
+/// Failures in a row after which requests do not wait for the endpoint.
 const DOWN_AFTER: u32 = 3;
-/// How long a text that was refused is left alone.
+/// The pause before a refused text is retried.
 const REFUSED: Duration = Duration::from_hours(1);
-/// Texts refused one by one, and none accepted: it is the endpoint after all, or its model's name.
+/// Texts refused one by one, and none accepted: then the endpoint or its model's name is at fault.
 const REFUSALS: usize = 8;
-/// The gauge of what waits counts no further.
+/// The gauge of waiting memories counts up to this number.
 const COUNTED: u32 = 100_000;
 
 #[derive(Debug)]
@@ -48,12 +47,12 @@ pub(super) struct EmbeddingWorker {
     failures: u32,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 struct Batch {
     embedded: Vec<(Uuid, Vec<f32>)>,
     refused: Vec<Uuid>,
-    /// Not tried, or in vain.
+    /// Not tried, or failed.
     left: Vec<Uuid>,
     failure: Option<EmbeddingError>,
 }
@@ -68,7 +67,7 @@ impl EmbeddingWorker {
             let pause = match self.next_batch(&stop).await {
                 Ok(pause) => pause,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot give memories their embeddings now");
+                    tracing::warn!(%error, "cannot embed memories now");
                     Some(LAST_PAUSE)
                 }
             };
@@ -81,7 +80,7 @@ impl EmbeddingWorker {
         }
     }
 
-    /// Works off one batch, or waits for one. Returns how long to pause before the next.
+    /// Processes one batch, or waits for one. Returns how long to pause before the next.
     async fn next_batch(&mut self, stop: &CancellationToken) -> Result<Option<Duration>, StorageError> {
         let taken = self.storage.take_unembedded(BATCH, LEASE, CHARACTERS, self.dimension).await?;
         if taken.is_empty() {
@@ -98,17 +97,17 @@ impl EmbeddingWorker {
             batch = self.embed(taken) => batch,
             () = stop.cancelled() => Batch { left: ids, ..Batch::default() },
         };
-        self.settle(batch).await
+        self.finish(batch).await
     }
 
-    async fn settle(&mut self, batch: Batch) -> Result<Option<Duration>, StorageError> {
+    async fn finish(&mut self, batch: Batch) -> Result<Option<Duration>, StorageError> {
         let Batch { embedded, refused, left, failure } = batch;
         if !embedded.is_empty() {
             let ids: Vec<Uuid> = embedded.iter().map(|(id, _)| *id).collect();
             self.storage.store_embeddings(embedded).await?;
             self.waiters.stored(ids.into_iter());
             if self.failures >= DOWN_AFTER {
-                tracing::info!("the embeddings endpoint is back");
+                tracing::info!("the embeddings endpoint is available again");
             }
             self.failures = 0;
         }
@@ -131,7 +130,7 @@ impl EmbeddingWorker {
 
     fn pause(&self, error: &EmbeddingError) -> Duration {
         let doubled = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.saturating_sub(1).min(16));
-        // So that several instances do not come back at the same moment.
+        // Random, so that several servers do not retry at the same moment.
         let pause = doubled.min(LAST_PAUSE).mul_f64(0.75 + rand::random::<f64>() / 2.0);
         match error {
             EmbeddingError::Failed { retry_after: Some(asked), .. } => pause.max((*asked).min(RETRY_AFTER)),
@@ -145,7 +144,7 @@ impl EmbeddingWorker {
         Ok(())
     }
 
-    /// Asks for all of them at once; when they are refused, for the halves.
+    /// Requests all of them at once; if they are refused, the halves.
     async fn embed(&self, taken: Vec<Unembedded>) -> Batch {
         let mut batch = Batch::default();
         let (blank, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|memory| memory.content.trim().is_empty());

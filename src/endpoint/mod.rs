@@ -1,4 +1,4 @@
-//! What the endpoints we ask have in common: an address, a key, reasons, and words that are not ours.
+//! The common part of clients of endpoints: address, key, errors, and texts from outside.
 
 mod secrets;
 mod words;
@@ -30,7 +30,7 @@ pub fn address(base: &str, segments: &[&str]) -> Option<Url> {
 ///
 /// # Errors
 ///
-/// When the key holds characters that no header can carry.
+/// If the key contains characters that no header can carry.
 pub fn headers(api_key: Option<&str>) -> Result<HeaderMap, InvalidHeaderValue> {
     let mut headers = HeaderMap::new();
     if let Some(key) = api_key {
@@ -41,7 +41,7 @@ pub fn headers(api_key: Option<&str>) -> Result<HeaderMap, InvalidHeaderValue> {
     Ok(headers)
 }
 
-/// Why a request failed: the innermost reason, which is the one that helps, without the address.
+/// Why a request failed: the innermost cause, without the address.
 #[must_use]
 pub fn reason(error: reqwest::Error) -> String {
     let error = error.without_url();
@@ -55,7 +55,7 @@ pub fn reason(error: reqwest::Error) -> String {
     innermost.to_string()
 }
 
-/// How long an endpoint asks to be left alone: `retry-after-ms`, or `Retry-After` in seconds or as a date.
+/// The pause that an endpoint asks for: `retry-after-ms`, or `Retry-After` in seconds or as a date.
 /// At most an hour.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {

@@ -1,8 +1,8 @@
-//! What must not be shown, wherever somebody else may quote it.
+//! Redacts secrets in texts from outside.
 //!
-//! An endpoint that refuses a key likes to say which one; a tool may send back the headers it was sent. So
-//! everything that comes from outside goes through [`Secrets`] before it can reach the journal, a viewer, an
-//! export or a log.
+//! An endpoint that refuses a key often quotes it; a tool may return the headers it was sent. So everything
+//! that comes from outside goes through [`Secrets`] before it can reach the journal, a viewer, an export or a
+//! log.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,11 +13,11 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Url;
 use serde_json::Value;
 
-/// What stands in the place of a secret.
+/// The replacement of a secret.
 const HIDDEN: &str = "[redacted]";
-/// Shorter ones would be found in words that have nothing to do with them.
+/// Shorter ones would match unrelated text.
 const SHORTEST: usize = 6;
-/// What is given where a key is asked for and none is needed.
+/// Values given as a key where none is needed.
 const PLACEHOLDERS: [&str; 9] = [
     "ollama",
     "lm-studio",
@@ -30,14 +30,14 @@ const PLACEHOLDERS: [&str; 9] = [
     "api-key",
 ];
 
-/// Texts that are taken out of what comes from outside. Cheap to clone.
+/// Texts that are redacted. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Secrets {
-    /// The longest first, so that one within another does not leave the rest of it behind.
+    /// The longest first, so that a secret that contains another is redacted completely.
     texts: Arc<[String]>,
 }
 
-/// Says how many there are, and none of them.
+/// Prints how many there are, and none of them.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets({})", self.texts.len())
@@ -45,7 +45,7 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Those of the texts that are long enough to be secrets, in the spellings in which they travel.
+    /// Those of the texts that are long enough to be secrets, in all their encodings.
     #[must_use]
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut all: Vec<String> = Vec::new();
@@ -61,7 +61,7 @@ impl Secrets {
         Self { texts: all.into() }
     }
 
-    /// An endpoint's: its key, and what its address carries.
+    /// Those of an endpoint: its key, and the secrets in its address.
     #[must_use]
     pub fn of_endpoint(api_key: Option<&str>, address: &str) -> Self {
         let in_address = address.trim().parse().map(|url| in_url(&url)).unwrap_or_default();
@@ -118,7 +118,7 @@ fn is_secret(text: &str) -> bool {
     text.len() >= SHORTEST && !PLACEHOLDERS.iter().any(|placeholder| text.eq_ignore_ascii_case(placeholder))
 }
 
-/// The password in an address, in the spellings in which it travels.
+/// The password in an address, in all its encodings.
 #[must_use]
 pub fn in_url(url: &Url) -> Vec<String> {
     let Some(password) = url.password().filter(|password| !password.is_empty()) else { return Vec::new() };
@@ -126,7 +126,7 @@ pub fn in_url(url: &Url) -> Vec<String> {
     vec![password.to_owned(), decode(password), STANDARD.encode(pair)]
 }
 
-/// The secret that a header carries, if it does: whole, and without the scheme before it.
+/// The secret in a header, if there is one: whole, and without the scheme before it.
 #[must_use]
 pub fn in_header(name: &str, value: &str) -> Vec<String> {
     if !names_a_secret(name) {
@@ -153,7 +153,7 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// An address as it may be shown: without its password, and without what its query calls a secret.
+/// An address without its password, and without the values of secret query parameters.
 #[must_use]
 pub fn shown_url(url: &Url) -> String {
     let mut shown = url.clone();
@@ -173,7 +173,7 @@ pub fn shown_url(url: &Url) -> String {
     shown.into()
 }
 
-/// A header's value as it may be shown.
+/// A header's value, redacted.
 #[must_use]
 pub fn shown_header<'a>(name: &str, value: &'a str) -> &'a str {
     if names_a_secret(name) { HIDDEN } else { value }
@@ -189,7 +189,7 @@ pub fn names_a_secret(name: &str) -> bool {
             .any(|part| name.contains(part))
 }
 
-/// Takes secrets out of a text that comes in pieces: what may be the beginning of one is held back.
+/// Redacts a text that arrives in pieces: what may be the beginning of a secret is held back.
 #[derive(Debug, Default)]
 pub struct Sieve {
     secrets: Secrets,
@@ -214,7 +214,7 @@ impl Sieve {
         text[..keep].to_owned()
     }
 
-    /// What was held back and turned out to be no secret.
+    /// The rest that was held back and is no secret.
     pub fn finish(&mut self) -> String {
         std::mem::take(&mut self.held)
     }

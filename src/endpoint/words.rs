@@ -1,4 +1,4 @@
-//! What an endpoint says of an error, wherever it says it: the words that tell somebody what to do.
+//! An endpoint's own text about an error, wherever it is in the answer.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::Secrets;
 
-/// Characters of somebody else's words that are kept.
+/// Characters that are kept of a text from outside.
 const WORDS: usize = 500;
-/// Members that hold the words of an error, the most telling first.
+/// Members with the text of an error, the most specific first.
 const MEMBERS: [&str; 17] = [
     "error",
     "errors",
@@ -28,12 +28,12 @@ const MEMBERS: [&str; 17] = [
     "type",
     "code",
 ];
-/// Levels of an answer that are looked through.
+/// Levels of an answer that are searched.
 const LEVELS: usize = 5;
-/// Entries of a list of errors that are told.
+/// Entries of a list of errors that are used.
 const ENTRIES: usize = 5;
 
-/// Somebody else's words on one line, bounded, without control characters and marks that turn the line around.
+/// A text from outside on one line, bounded, without control characters and marks that change the direction.
 #[must_use]
 pub fn clean(text: &str) -> String {
     let (mut words, mut count, mut gap) = (String::new(), 0, false);
@@ -62,12 +62,12 @@ fn is_unseen(letter: char) -> bool {
         || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// The words in the body of an error: of JSON as [`in_json`] finds them, a page's title, or a plain text.
-/// Empty when there are none.
+/// The text in the body of an error: of JSON as by [`in_json`], a page's title, or a plain text.
+/// Empty if there is none.
 #[must_use]
 pub fn in_body(body: &[u8], secrets: &Secrets) -> String {
     let text = String::from_utf8_lossy(body);
-    // Before anything is cut, or half of one could be left.
+    // Before anything is cut, or a part of a secret could be left.
     let text = secrets.hide(&text);
     let text = text.trim_start_matches('\u{feff}').trim();
     // An error can come as an event as well.
@@ -81,7 +81,7 @@ pub fn in_body(body: &[u8], secrets: &Secrets) -> String {
     clean(data)
 }
 
-/// The words in an error as JSON: a text, or what stands under one of the names that are used for it.
+/// The text in an error as JSON: a text, or a member with one of the usual names.
 #[must_use]
 pub fn in_json(json: &Value, secrets: &Secrets) -> Option<String> {
     find(json, LEVELS).map(|words| clean(&secrets.hide(&words))).filter(|words| !words.is_empty())
@@ -91,7 +91,7 @@ fn find(json: &Value, levels: usize) -> Option<String> {
     let levels = levels.checked_sub(1)?;
     match json {
         Value::String(text) => {
-            // Some put their JSON into a text.
+            // Some endpoints put their JSON into a text.
             let inner = text.trim_start().starts_with('{').then(|| serde_json::from_str::<Value>(text).ok()).flatten();
             inner.and_then(|inner| find(&inner, levels)).or_else(|| Some(text.clone()))
         }
@@ -105,7 +105,7 @@ fn find(json: &Value, levels: usize) -> Option<String> {
             let said = |name: &&str| members.get(*name).filter(|value| says(value));
             let (name, value) = MEMBERS.iter().find_map(|name| said(name).map(|value| (*name, value)))?;
             let words = find(value, levels)?;
-            // A bare code says more with the words beside it.
+            // A bare code is clearer with the text beside it.
             let beside = || ["message", "msg"].iter().find_map(|name| members.get(*name)?.as_str());
             match name {
                 "error" if value.is_string() || value.is_number() => {
@@ -126,7 +126,7 @@ fn entry_words(entry: &Value, levels: usize) -> Option<String> {
     Some(format!("{}: {words}", place.iter().map(part).collect::<Vec<_>>().join(".")))
 }
 
-/// Whether there is anything in it.
+/// Whether it is not empty.
 pub(super) fn says(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(_) => false,

@@ -1,5 +1,5 @@
-//! The names of properties. A name that is not among them is most likely misspelled, and what it asks
-//! for would not happen, so it is refused.
+//! The names of properties. An unknown name is most likely misspelled, and would have no effect, so it is
+//! refused.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::properties::{Properties, snake_case};
 
 /// Of every node.
 const EVERY: &[&str] = &["onError", "retries", "backoffSeconds", "timeoutSeconds", "remember", "assign"];
-/// Of every node and of a graph: for those who draw and describe it. So is whatever begins with `x-`.
+/// Of every node and of a graph, for editors and descriptions; so is every name that begins with `x-`.
 const NOTES: &[&str] = &["description", "label", "notes", "position", "color", "icon", "ui", "metadata"];
 /// Of nodes that ask a model.
 const VOICE: &[&str] =
@@ -16,7 +16,7 @@ const VOICE: &[&str] =
 /// Of a graph.
 const GRAPH: &[&str] = &["timeoutSeconds", "maxParallel", "budget", "driver"];
 
-/// Of the nodes of a type, beside those of every node.
+/// Of the nodes of a type, besides those of every node.
 fn of_kind(kind: &str) -> &'static [&'static [&'static str]] {
     match kind {
         "start" | "end" | "parallel" | "sequence" => &[&["output"]],
@@ -45,7 +45,7 @@ pub(super) fn check_node(own: Properties<'_>, kind: &str) -> Result<(), PlanErro
     check(own, &known.flatten().copied().collect::<Vec<_>>())
 }
 
-/// Graphs carry properties of others too. Only what is nearly the name of one of ours is refused.
+/// Graphs carry properties of other programs too. Only names similar to one of ours are refused.
 ///
 /// # Errors
 ///
@@ -70,7 +70,7 @@ fn is_known(name: &str, known: &[&str]) -> bool {
     name.starts_with("x-") || known.iter().any(|known| *known == name || snake_case(known) == name)
 }
 
-/// The known name most like it, if one is.
+/// The most similar known name, if there is one.
 fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     const LIKENESS: f64 = 0.75;
     let plain = |name: &str| snake_case(name).replace(['-', ' '], "_");

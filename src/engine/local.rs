@@ -1,9 +1,9 @@
 //! A session in this process's hub.
 //!
-//! Reports of nodes that end at the same time are gathered while the last ones are written, and go as
-//! one array. Every array is conditional on the revision that this engine knows, so that two engines
-//! that both believe to drive a session cannot both be right: whoever finds that a node was changed
-//! by somebody else lets go ([`DriverError::Overtaken`]) and begins again from the session's state.
+//! Reports of nodes that end while earlier ones are being written are collected, and sent as one array.
+//! Every array is conditional on the revision that this engine knows, which fences out other engines: an
+//! engine that finds that a node was changed by another client releases the run
+//! ([`DriverError::Overtaken`]) and begins again from the session's state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,11 +20,11 @@ use super::driver::{DriverError, Events, Link};
 use crate::hub::{Chunk, Head, Hub, HubError, Submission, Subscription};
 use relive_session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, limits};
 
-/// Journal events read at once by a run that fell behind.
+/// Journal events read at once by a run that is behind.
 const PAGE: u32 = 500;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
-/// How often a command that the server failed at is sent again.
+/// How often a command is retried after an internal error of the server.
 const FAULTS: u32 = 5;
 
 type Sent = Result<(), DriverError>;
@@ -39,18 +39,18 @@ pub struct LocalLink {
 struct Shared {
     hub: Hub,
     subscription: Subscription,
-    /// Cancelled when nobody waits for answers any more.
+    /// Cancelled when no more answers are awaited.
     stop: CancellationToken,
-    /// Locked to put a report in or to take some out; never across an await.
+    /// Locked to add or remove reports; never across an await.
     queue: Mutex<Queue>,
 }
 
 #[derive(Debug)]
 struct Queue {
     waiting: VecDeque<Waiting>,
-    /// Whether a task is writing; it ends when nothing waits.
+    /// Whether a task is writing; it ends when the queue is empty.
     writing: bool,
-    /// The revision that this engine's knowledge holds for.
+    /// The revision that this engine's state is valid for.
     known: Revision,
 }
 
@@ -61,7 +61,7 @@ struct Waiting {
 }
 
 impl LocalLink {
-    /// Links to a session as it stands now, with its events from there on.
+    /// Links to a session in its current state, with the events after it.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl LocalLink {
         };
         let queue = Mutex::new(Queue { waiting: VecDeque::new(), writing: false, known });
         let shared = Arc::new(Shared { hub, subscription, stop, queue });
-        // The state may have moved on since; a run begins with what it will hear of.
+        // The state may have advanced since; a run begins at the revision that its events begin after.
         Ok((Self { shared }, events))
     }
 }
@@ -123,12 +123,12 @@ impl Link for LocalLink {
 }
 
 impl Shared {
-    /// Writes what waits, and what comes meanwhile, until nothing does.
+    /// Writes queued reports until the queue is empty.
     async fn write(self: Arc<Self>) {
         while let Some(batch) = self.take_waiting() {
             let commands = batch.iter().flat_map(|waiting| waiting.commands.iter().cloned()).collect();
             match self.submit(commands).await {
-                // One of them is at fault, and the others are not to suffer for it.
+                // One of them is at fault: each is sent alone.
                 Err(DriverError::Refused(_) | DriverError::Unacceptable(_)) if batch.len() > 1 => {
                     for Waiting { commands, answer } in batch {
                         let _ = answer.send(self.submit(commands).await);
@@ -168,13 +168,13 @@ impl Shared {
                     return Ok(());
                 }
                 Err(HubError::Refused(Refusal::RevisionConflict { actual, .. })) => {
-                    let newer = self.catch_up(known, actual).await?;
+                    let newer = self.read_changes(known, actual).await?;
                     self.queue.lock().known = newer;
                 }
-                // If it was carried out all the same, the next try finds the session moved on.
+                // If it was carried out nevertheless, the retry finds a newer revision.
                 Err(HubError::Unavailable) => self.pause(&mut pause).await?,
                 Err(error @ HubError::NotFound) => return Err(DriverError::Lost(error.to_string())),
-                // It may have been the database's fault, or that of the command.
+                // The cause may be the database, or the command.
                 Err(HubError::Internal) if faults < FAULTS => {
                     faults += 1;
                     self.pause(&mut pause).await?;
@@ -194,14 +194,14 @@ impl Shared {
         Ok(())
     }
 
-    /// Looks at what others have done since `known`, up to `actual` at least: pauses and signals are heard
-    /// of in their own way, but a node that was changed means that this engine knows too little.
-    async fn catch_up(&self, known: Revision, actual: Revision) -> Result<Revision, DriverError> {
+    /// Checks what other clients have done since `known`, at least up to `actual`. Pauses and signals also arrive
+    /// as events, but after a change of a node this engine's state is out of date.
+    async fn read_changes(&self, known: Revision, actual: Revision) -> Result<Revision, DriverError> {
         let gone = |error: HubError| DriverError::Lost(error.to_string());
         let mut head = self.hub.subscribe(self.subscription.live().id()).await.map_err(gone)?;
-        // What is in the way may be decided and not yet written. Or else this server shows less than it has
-        // answered, as when a session could not be read again after a lost race: then nothing is in the way
-        // once it does.
+        // The newer revision may be decided but not written yet. Or this server shows an older revision than it
+        // has answered, because a session could not be reloaded after a lost race: then the check passes once
+        // it shows the newer one.
         while head.head().session().revision < known.max(actual) {
             if matches!(head.head(), Head::Deleted(_)) {
                 return Err(gone(HubError::NotFound));
@@ -236,9 +236,9 @@ impl Shared {
     }
 }
 
-/// Events after `after`, up to what this server shows; from memory, or else from the journal, which may be
-/// ahead. Commands are decided on what is shown: who knew more of a session, such as that it was resumed,
-/// would be refused for a state that it believes to be over, and wait for news that has come already.
+/// Events after `after`, up to the revision that this server shows; from memory, or else from the journal,
+/// which may be ahead. An engine that read further, for example a resumption, would send commands that are
+/// refused on the older state, and then wait for an event that it has already read.
 async fn events_between(
     hub: &Hub,
     head: &Subscription,

@@ -1,4 +1,4 @@
-//! Runs graphs: sends commands, listens to events, and does the work of the nodes in between.
+//! Runs graphs: sends commands, reads events, and does the work of the nodes.
 //!
 //! ```text
 //! Plan (what each node does) ─▶ run ─▶ Schedule (what may start, pure)
@@ -9,8 +9,8 @@
 //!                                   Link (status, output, messages, the end)
 //! ```
 //!
-//! [`Link`] and [`Events`] are all a run knows of its session. `relive run` links to a server over a
-//! [`Client`](relive_client::Client), with the types of nodes that run on its own machine
+//! A run reaches its session only through [`Link`] and [`Events`]. `relive run` links to a server over a
+//! [`Client`](relive_client::Client), with node types that run on its own machine
 //! ([`LocalKinds`]); the server links to its own hub.
 
 mod driver;

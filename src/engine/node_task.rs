@@ -1,8 +1,8 @@
-//! One attempt at a node, from its first report to its last.
+//! One attempt of a node, from its first report to its last.
 //!
-//! Every report is answered before the next is sent, and a report of the end carries everything the
-//! attempt leaves behind: messages, usage, memories, context. So a crash finds an attempt either
-//! done or to be done again, never half reported.
+//! Every report is answered before the next is sent, and the report of the end contains everything that the
+//! attempt produced: messages, usage, memories, context. So after a crash an attempt is either complete or
+//! made again, never half reported.
 
 use std::time::Duration;
 
@@ -20,20 +20,20 @@ use relive_session::{Command, NodeId, NodeStatus, Progress, Retry, limits};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Running,
-    /// What runs may finish; no attempt begins.
+    /// Running nodes may finish; no attempt begins.
     Paused,
     /// As paused, for good.
     Failing,
 }
 
-/// How an attempt ended, as far as the run goes.
+/// How an attempt ended, for the run.
 #[derive(Debug)]
 pub(super) enum NodeEnd {
     Completed,
     /// Completed, and only these of its next nodes follow.
     Chose(Vec<NodeId>),
     Failed(String),
-    /// Failed, and is pending again: the next attempt may begin after this time.
+    /// Failed, and pending again: the next attempt may begin after this time.
     Retry(Duration),
     /// Reported as waiting.
     Waits,
@@ -44,7 +44,7 @@ pub(super) enum NodeEnd {
     },
     /// Ended from outside, with the session.
     Stopped,
-    /// Its end cannot be recorded, whatever is left out of it.
+    /// Its end cannot be recorded, even without its results.
     Refused(String),
     Overtaken,
     Lost(String),
@@ -56,11 +56,11 @@ pub(super) struct NodeTask {
     pub phase: watch::Receiver<Phase>,
     pub stop: CancellationToken,
     pub clock: WallClock,
-    /// Further attempts made so far.
+    /// Retries made so far.
     pub tries: u32,
 }
 
-/// `Err` is an early end.
+/// `Err` ends the attempt early.
 type Reported = Result<(), NodeEnd>;
 
 impl NodeTask {
@@ -114,7 +114,7 @@ impl NodeTask {
         }
     }
 
-    /// Reports how an attempt ended, after what is still to be reported `first`.
+    /// Reports how an attempt ended, after the reports in `first`.
     async fn conclude(&self, planned: &Planned, ended: AttemptResult, first: Vec<Command>) -> Result<NodeEnd, NodeEnd> {
         let AttemptResult { mut commands, end } = ended;
         match end {
@@ -137,8 +137,8 @@ impl NodeTask {
         }
     }
 
-    /// Reports a completion, with what the attempt leaves behind. What was said and paid for is kept also
-    /// when the rest is refused.
+    /// Reports a completion, with everything that the attempt produced. Messages and usage are recorded even if
+    /// the rest is refused.
     async fn complete(
         &self,
         planned: &Planned,
@@ -150,7 +150,7 @@ impl NodeTask {
         let after = match on_complete::commands(&planned.on_complete, &self.context, &output).await {
             Ok(after) => after,
             Err(error) => {
-                let failure = Failure { first, kept: said(commands), output: Some(output), error };
+                let failure = Failure { first, kept: facts(commands), output: Some(output), error };
                 return self.fail(planned, failure).await;
             }
         };
@@ -163,12 +163,11 @@ impl NodeTask {
         reports.push(report);
         match self.try_report(reports).await? {
             Ok(()) => Ok(chosen.map_or(NodeEnd::Completed, NodeEnd::Chose)),
-            Err(refused) => self.fail(planned, Failure { first, kept: said(commands), ..Failure::of(refused) }).await,
+            Err(refused) => self.fail(planned, Failure { first, kept: facts(commands), ..Failure::of(refused) }).await,
         }
     }
 
-    /// Reports a failure: with all that the attempt leaves behind, or else with as much of it as can be
-    /// recorded.
+    /// Reports a failure, with everything that the attempt produced, or as much of it as can be recorded.
     async fn fail(&self, planned: &Planned, failure: Failure) -> Result<NodeEnd, NodeEnd> {
         let Failure { first, kept, error, output } = failure;
         let error = error_text(&error);
@@ -188,8 +187,8 @@ impl NodeTask {
         Err(NodeEnd::Refused(refused))
     }
 
-    /// One that is tried again is pending at once, and what is known as failed says so already: whatever
-    /// comes in between, nobody takes the failure for the last one.
+    /// A node that will be retried becomes pending in the same commit, and its failure says so: no state in
+    /// between shows the failure as final.
     fn failed(&self, error: &str, output: Option<Value>, retry: Option<Retry>) -> Vec<Command> {
         let mut reports = vec![self.ended(NodeStatus::Failed, Some(error.to_owned()), output)];
         if retry.is_some() {
@@ -205,7 +204,7 @@ impl NodeTask {
     /// The inner error says why the report was refused.
     async fn try_report(&self, reports: Vec<Command>) -> Result<Result<(), String>, NodeEnd> {
         let sent = tokio::select! {
-            // An attempt that was let go of has nothing to report, whatever it came to since.
+            // A cancelled attempt reports nothing, even if it has completed since.
             biased;
             () = self.stop.cancelled() => return Err(NodeEnd::Stopped),
             sent = self.context.link.send(reports) => sent,
@@ -222,7 +221,7 @@ impl NodeTask {
         set_status(self.context.id().clone(), status, None, None, None)
     }
 
-    /// The report of an end, with what the attempt worked on.
+    /// The report of an end, with the attempt's input.
     fn ended(&self, status: NodeStatus, error: Option<String>, output: Option<Value>) -> Command {
         let output = output.filter(|output| !output.is_null());
         let mut report = set_status(self.context.id().clone(), status, None, error, output);
@@ -237,9 +236,9 @@ pub(super) fn timed_out(limit: Duration) -> String {
     format!("timed out after {} s", limit.as_secs_f64())
 }
 
-/// What an attempt that failed leaves behind.
+/// What a failed attempt produced.
 struct Failure {
-    /// Still to be reported before it.
+    /// To be reported before it.
     first: Vec<Command>,
     kept: Vec<Command>,
     error: String,
@@ -252,13 +251,13 @@ impl Failure {
     }
 }
 
-/// What stays true although the attempt failed: what was said, and what it cost.
-fn said(commands: Vec<Command>) -> Vec<Command> {
+/// What is recorded although the attempt failed: messages and usage.
+fn facts(commands: Vec<Command>) -> Vec<Command> {
     let stays = |command: &Command| matches!(command, Command::AddMessage { .. } | Command::RecordUsage { .. });
     commands.into_iter().filter(stays).collect()
 }
 
-/// An error as it can be recorded: cut to its limit, with a mark, and without what no text may hold.
+/// An error text that can be recorded: cut to the limit, with a mark, and without NUL.
 pub(super) fn error_text(error: &str) -> String {
     const MARK: &str = " … (cut off)";
     let error = error.replace('\0', "\u{fffd}");

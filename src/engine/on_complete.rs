@@ -1,4 +1,4 @@
-//! What a node of any type leaves behind when it has completed, as its graph says it.
+//! The properties that say what a completed node of any type stores.
 
 use serde_json::{Map, Value};
 
@@ -10,9 +10,9 @@ use relive_session::GraphNode;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OnComplete {
     pub(super) remember: Option<Remember>,
-    /// `assign.proposal`: what becomes the session's proposal.
+    /// `assign.proposal`: the session's new proposal.
     pub(super) proposal: Option<Value>,
-    /// `assign.context`: what becomes part of the context data.
+    /// `assign.context`: new entries of the context data.
     pub(super) context: Map<String, Value>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Remember {
 impl OnComplete {
     /// # Errors
     ///
-    /// [`PlanError::Property`] or [`PlanError::Template`] for what cannot be understood.
+    /// [`PlanError::Property`] or [`PlanError::Template`] for an invalid one.
     pub fn read(node: &GraphNode) -> Result<Self, PlanError> {
         let own = Properties::of(node);
         let mut on_complete = Self { remember: remember(own)?, ..Self::default() };

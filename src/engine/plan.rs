@@ -1,4 +1,4 @@
-//! What each node of a graph is to do, read and checked before anything runs.
+//! The plan of a graph: each node's type and properties, checked before anything runs.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -13,19 +13,19 @@ use super::regions::Layout;
 use super::{known, templates};
 use relive_session::{GraphDefinition, GraphNode, NodeId};
 
-/// The types of nodes that can run in some place.
+/// A set of node types.
 pub trait Kinds: Debug + Send + Sync {
-    /// The names of the types, in the order in which they should be listed.
+    /// The names of the types, in the order in which they are listed in errors.
     fn names(&self) -> Vec<&'static str>;
 
     /// Reads a node of one of the types; `None` for any other.
     fn read(&self, node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>>;
 
-    /// Whether what the plan's nodes need is there.
+    /// Whether the plan's nodes have what they need.
     ///
     /// # Errors
     ///
-    /// Names the node, and says what to set.
+    /// Names the node, and the setting that is missing.
     fn check_services(&self, plan: &Plan) -> Result<(), String> {
         let _ = plan;
         Ok(())
@@ -48,20 +48,20 @@ pub struct Planned {
     pub kind: Arc<dyn NodeType>,
     pub policy: Policy,
     pub on_complete: OnComplete,
-    /// The nodes that lead here.
+    /// The previous nodes.
     pub inputs: Vec<NodeId>,
 }
 
 impl Plan {
     /// # Errors
     ///
-    /// When the graph is not valid, a node's type is unknown, or a property has the wrong type.
-    /// The error names the node.
+    /// If the graph is not valid, a node's type is unknown, or a property is invalid. The error names the
+    /// node.
     pub fn new(graph: Arc<GraphDefinition>, kinds: &dyn Kinds) -> Result<Self, PlanError> {
         templates::for_one_graph(|| Self::read(graph, kinds))
     }
 
-    /// As [`Plan::new`], where requests are served: a large graph takes time to read.
+    /// As [`Plan::new`], in the background: a large graph takes time to read.
     ///
     /// # Errors
     ///
@@ -92,7 +92,7 @@ impl Plan {
                 inputs: inputs.remove(&node.id).unwrap_or_default(),
             };
             if planned.kind.decides() && planned.policy.continues {
-                let problem = "decides where the run goes, so its failure cannot be passed over (onError)".to_owned();
+                let problem = "decides where the run goes, so its failure cannot be ignored (onError)".to_owned();
                 return Err(PlanError::Node { node: node.id.clone(), problem });
             }
             nodes.insert(node.id.clone(), planned);
@@ -104,7 +104,7 @@ impl Plan {
         self.nodes.get(node)
     }
 
-    /// The first node that asks a model, if one does.
+    /// The first node that asks a model, if there is one.
     #[must_use]
     pub fn needs_model(&self) -> Option<&NodeId> {
         self.graph.nodes.keys().find(|id| self.nodes.get(*id).is_some_and(|planned| planned.kind.needs_model()))

@@ -1,4 +1,4 @@
-//! What a graph says about failures, times and limits: of each node, and of the run as a whole.
+//! Policies of a graph: failures, time limits and budgets, of each node and of the whole run.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ use super::error::PlanError;
 use super::properties::{Properties, seconds};
 use relive_session::{GraphDefinition, GraphNode};
 
-/// The most a node may ask for.
+/// The most retries that a node may have.
 const MAX_RETRIES: u32 = 100;
-/// Further attempts of a node that says `retry` and not how often.
+/// Retries of a node with `onError: retry` that does not say how many.
 const RETRIES: u32 = 3;
-/// No two attempts lie further apart than this, however often the pause has doubled.
+/// The longest backoff between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
-/// What is done when a node fails, and how long it may take.
+/// What happens when a node fails, and its time limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Policy {
-    /// Further attempts after the first.
+    /// Attempts after the first.
     pub retries: u32,
-    /// Before the first further attempt; doubled before each one after it.
+    /// The backoff before the first retry; doubled before each one after it.
     pub backoff: Duration,
-    /// Whether the run goes on as if the node had completed when no attempt is left.
+    /// Whether the run continues as if the node had completed when no attempt is left.
     pub continues: bool,
     /// Per attempt.
     pub timeout: Option<Duration>,
@@ -75,7 +75,7 @@ impl Policy {
         Ok(())
     }
 
-    /// How long to wait before the `tries`th further attempt, counted from 0; `None` when there is none.
+    /// The backoff before retry number `tries`, counted from 0; `None` if there is none.
     #[must_use]
     pub fn retry_after(&self, tries: u32) -> Option<Duration> {
         let doubled = self.backoff.saturating_mul(2_u32.saturating_pow(tries.min(30)));
@@ -89,17 +89,17 @@ fn backoff(from: Properties<'_>) -> Result<Option<Duration>, PlanError> {
     from.read("backoffSeconds", "a number of seconds, at most a year", |value| seconds(value.as_f64()?))
 }
 
-/// What the graph's own properties say about the run.
+/// The policies in the graph's own properties.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunSettings {
     /// Wall time since the start, pauses and waiting included; then the run fails.
     pub timeout: Option<Duration>,
-    /// Nodes that work at the same time.
+    /// Nodes that run at the same time.
     pub parallel: Option<usize>,
     pub budget: Budget,
 }
 
-/// What a run may use before it is paused for somebody to look.
+/// What a run may use before it is paused for a decision.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Budget {
     pub tokens: Option<u64>,

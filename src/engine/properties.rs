@@ -1,4 +1,4 @@
-//! Reading a node's properties: by their name in either spelling, each fault named with its node.
+//! Reads a node's properties, by their name in either spelling; errors name the node.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ impl<'a> Properties<'a> {
         Self { node: None, values }
     }
 
-    /// Those of an object that is itself a property.
+    /// The properties of an object that is itself a property.
     #[must_use]
     pub fn within(self, values: &'a Map<String, Value>) -> Self {
         Self { values, ..self }
@@ -43,11 +43,11 @@ impl<'a> Properties<'a> {
         found.filter(|value| !value.is_null())
     }
 
-    /// A value that `take` understands; `expected` says what it should have been.
+    /// A value that `take` accepts; `expected` describes it for the error.
     ///
     /// # Errors
     ///
-    /// [`PlanError::Property`] when `take` makes nothing of it.
+    /// [`PlanError::Property`] if `take` rejects it.
     pub fn read<T>(
         self,
         name: &'static str,
@@ -113,7 +113,7 @@ impl<'a> Properties<'a> {
     ///
     /// # Errors
     ///
-    /// [`PlanError::Template`] when one cannot be read.
+    /// [`PlanError::Template`] if one cannot be parsed.
     pub fn template(self, name: &'static str) -> Result<Option<Value>, PlanError> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let wrong = |error| PlanError::Template { node: self.node.cloned(), property: name, error };

@@ -1,9 +1,9 @@
-//! What can be known about a graph before it runs: its edges, its loops, and which edges lead back.
+//! Static analysis of a graph: its edges, its loops, and which edges are back edges.
 //!
-//! A node waits for the edges into it. On a cycle that rule alone would wait for ever: the first
-//! node of a loop's body would wait for the loop node, and the loop node for the body. An edge
-//! whose source can only run *after* its target is therefore not waited for. Whether that is so
-//! depends on where the run enters, so it is worked out once per [`Frame`].
+//! A node waits for the edges into it. On a cycle that rule alone would deadlock: the first node of a loop's
+//! body would wait for the loop node, and the loop node for the body. So an edge whose source can only run
+//! *after* its target is not waited for. Whether that is so depends on where the run enters, so it is
+//! computed per [`Frame`].
 
 mod dominators;
 
@@ -14,7 +14,7 @@ use super::properties::Properties;
 use dominators::Dominators;
 use relive_session::{GraphDefinition, GraphNode, NodeId};
 
-/// Where the current pass over a node began: [`WHOLE`], or one more than the loop that started it.
+/// Where the current pass over a node began: [`WHOLE`], or the number of the loop that started it plus one.
 pub(super) type Frame = usize;
 /// The first pass, from the start node.
 pub(super) const WHOLE: Frame = 0;
@@ -26,8 +26,8 @@ const WORK: usize = 5_000_000;
 pub(super) struct Edge {
     pub from: usize,
     pub to: usize,
-    /// The loops this edge leaves other than through their loop node. Only what the last round
-    /// put on such an edge counts, so it settles when those loops are over.
+    /// The loops this edge leaves other than through their loop node. Only its last signal before the loop ends
+    /// counts, so it is settled when those loops are over.
     pub leaves: Vec<usize>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Loop {
     /// The edge into the body.
     pub again: usize,
     pub max_rounds: u32,
-    /// The nodes on the way from `again` back to the loop node.
+    /// The nodes on paths from `again` back to the loop node.
     pub body: Body,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct Layout {
     back: Vec<Vec<u32>>,
 }
 
-/// An index of a node or an edge at half its size: a graph has at most 10,000 nodes.
+/// An index of a node or an edge in half the space: a graph has at most 10,000 nodes.
 pub(super) fn small(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
@@ -131,7 +131,7 @@ impl Layout {
         self.within(frame, edge) && self.back[frame].binary_search(&small(edge)).is_err()
     }
 
-    /// Whether `edge` can bring a pass of `frame` to its target: from within, or by beginning it.
+    /// Whether `edge` can bring a pass of `frame` to its target: from within, or as its first edge.
     pub(super) fn feeds(&self, frame: Frame, edge: usize) -> bool {
         let began = frame.checked_sub(1).is_some_and(|held| self.loops[held].again == edge);
         began || self.within(frame, edge)
@@ -149,7 +149,7 @@ impl Layout {
         }
     }
 
-    /// Answers how much there is to look at in the loop.
+    /// Returns the amount of work in the loop.
     fn add_loop(&mut self, node: &GraphNode, marks: &mut Marks) -> Result<usize, LoopError> {
         let name = || node.id.clone();
         let at = self.index.get(&node.id).copied().unwrap_or_default();
@@ -170,7 +170,7 @@ impl Layout {
         Ok(work)
     }
 
-    /// What can be reached from `entry` without the loop node, and leads to it.
+    /// What is reachable from `entry` without the loop node, and leads to it.
     fn body(&self, entry: usize, at: usize, marks: &mut Marks) -> Body {
         let mut frontier = Vec::new();
         marks.begin();
@@ -224,8 +224,8 @@ impl Layout {
         held.body.contains(from) && (held.body.contains(to) || to == held.node)
     }
 
-    /// The edges of a frame whose target every way to their source passes through. Where no way leads
-    /// to the source, that is so too.
+    /// The back edges of a frame: every path to their source passes through their target. An edge with an
+    /// unreachable source counts too.
     fn back_edges(&self, frame: Frame, dominators: &mut Dominators) -> Vec<u32> {
         let held = frame.checked_sub(1).map(|at| &self.loops[at]);
         let root = held.map_or(self.start, |held| self.edges[held.again].to);
@@ -248,7 +248,7 @@ impl Layout {
     }
 }
 
-/// Nodes that a search has come to. Beginning another costs nothing.
+/// The nodes that a search has reached. Starting another search costs nothing.
 #[derive(Debug)]
 struct Marks {
     /// By node: twice the number of the search that reached it, and one more on its way back.
@@ -265,14 +265,14 @@ impl Marks {
         self.search += 2;
     }
 
-    /// Whether the search comes to a node for the first time.
+    /// Marks a node as reached; true the first time.
     fn reached(&mut self, node: usize) -> bool {
         let is_new = self.marks[node] < self.search;
         self.marks[node] = self.marks[node].max(self.search);
         is_new
     }
 
-    /// Whether the way back comes to a node that was reached, for the first time.
+    /// Marks a reached node on the way back; true the first time.
     fn returns(&mut self, node: usize) -> bool {
         let is_new = self.marks[node] == self.search;
         self.marks[node] += u32::from(is_new);

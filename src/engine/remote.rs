@@ -15,21 +15,21 @@ use relive_client::{Client, ClientError, SessionEvents};
 use relive_protocol::ErrorCode;
 use relive_session::{Command, Event, NodeId, Recorded, Session, SessionId};
 
-/// Bytes of outputs kept for other nodes to read, roughly. What comes beyond is not kept, and a node
-/// that wants to read it finds nothing.
+/// Bytes of outputs kept for other nodes, estimated. Further ones are not kept, and a node that reads them
+/// finds none.
 const OUTPUTS: usize = 8 * 1024 * 1024;
 
-/// A session on a server: its commands go out, its events come in and are folded here.
+/// A session on a server: sends commands, receives its events and folds them here.
 #[derive(Debug)]
 pub struct RemoteLink {
     client: Client,
     session_id: SessionId,
     fold: Arc<Fold>,
-    /// The newest revision a command was answered with.
+    /// The newest revision that a command was answered with.
     answered: AtomicU64,
 }
 
-/// What the events so far have led to.
+/// The fold of the events so far.
 #[derive(Debug)]
 struct Fold {
     state: watch::Sender<Arc<Session>>,
@@ -47,7 +47,7 @@ impl RemoteLink {
     ///
     /// # Errors
     ///
-    /// Whatever keeps its events from coming.
+    /// If its events cannot be subscribed to.
     pub async fn open(client: Client, session_id: SessionId) -> Result<(Self, RemoteEvents), ClientError> {
         let mut events = client.events(session_id, 0).await?;
         let damaged = |problem: String| ClientError::Protocol(problem);

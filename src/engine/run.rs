@@ -99,9 +99,9 @@ pub enum RunError {
     Lost(String),
     #[error("{}", DriverError::Overtaken)]
     Overtaken,
-    #[error("cancelled here, but the server could not be told")]
+    #[error("cancelled here, but the server could not be notified")]
     Unannounced,
-    #[error("let go of the session")]
+    #[error("the session was released")]
     Detached,
 }
 
@@ -153,7 +153,7 @@ pub async fn run<E: Events>(
                     observe(&recorded);
                     run.hear(&recorded);
                 }
-                Ok(None) => run.finish(Err(RunError::Lost("its events ended before it did".to_owned()))),
+                Ok(None) => run.finish(Err(RunError::Lost("its events ended before the run".to_owned()))),
                 Err(DriverError::Overtaken) => run.finish(Err(RunError::Overtaken)),
                 Err(error) => run.finish(Err(RunError::Lost(error.to_string()))),
             },
@@ -287,7 +287,7 @@ impl Run {
     fn spawn(&mut self, node: NodeId, attempt: impl Future<Output = NodeEnd> + Send + 'static) {
         self.tasks.spawn(async move {
             let end = AssertUnwindSafe(attempt).catch_unwind().await;
-            Done::Node(node, end.unwrap_or_else(|_| NodeEnd::Refused("the engine has a fault, and broke".to_owned())))
+            Done::Node(node, end.unwrap_or_else(|_| NodeEnd::Refused("internal error of the engine".to_owned())))
         });
     }
 

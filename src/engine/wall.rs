@@ -1,25 +1,25 @@
-//! The time of day as an engine goes by it.
+//! The wall clock of an engine.
 
 use tokio::time::Instant;
 
 use relive_session::Timestamp;
 
-/// Tells when the next attempt of a node is due, or how long one has waited.
+/// Decides when the next attempt of a node is due, and how long a node has waited.
 ///
-/// The wall clock of a server can be wrong, and can be stepped while it runs. So a server looks at the
-/// database's when it takes a session up, and from then on adds the time that has passed: all servers of
-/// a database go by the same clock, whatever their own say.
+/// The wall clock of a server can be wrong, and can be stepped. So a server reads the database's clock when
+/// it resumes a session, and from then on adds the time that has passed: all servers of a database use the
+/// same clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WallClock(Option<(Timestamp, Instant)>);
 
 impl WallClock {
-    /// One that shows this time now.
+    /// A clock that shows this time now.
     #[must_use]
     pub fn showing(time: Timestamp) -> Self {
         Self(Some((time, Instant::now())))
     }
 
-    /// The time it shows; this process's own if it was never set.
+    /// The time it shows; that of this process if it was never set.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.0.map_or_else(Timestamp::now, |(time, at)| time + at.elapsed())

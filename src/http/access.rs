@@ -1,8 +1,8 @@
-//! Which web pages may use the server, and by which names it is called.
+//! Access control: which web pages may use the server, and under which host names.
 //!
-//! There is no authentication yet, so this is what keeps the pages of other sites out. A browser tells
-//! on them in three ways: by `Origin`, by `Sec-Fetch-Site`, and, when somebody's DNS was made to point
-//! here, by a `Host` that is not ours.
+//! There is no authentication yet, so this is what keeps pages of other sites out. A browser identifies them
+//! in three ways: by `Origin`, by `Sec-Fetch-Site`, and, if a foreign DNS name resolves to this server (DNS
+//! rebinding), by an unknown `Host`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,22 +20,21 @@ use relive_protocol::ErrorCode;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// What is asked for by name from inside a network, without a browser and without a change.
+/// Routes that internal tools call by any host name, without a browser, and that change nothing.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// What the rules are made of.
+/// The options that the rules are derived from.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessOptions<'a> {
     /// The host the server was told to listen on: a name or an address.
     pub listen: &'a str,
-    /// Everybody who reaches the server may do anything. Then names that only local resolvers know,
-    /// such as those of containers, are answered to as well.
+    /// Anonymous access is allowed. Then local host names, such as those of containers, are accepted as well.
     pub is_open: bool,
-    /// Origins, beside the server's own, whose pages may use it.
+    /// Origins, besides the server's own, whose pages may use it.
     pub allow_origin: &'a [String],
 }
 
-/// Who may use the server. Cheap to clone.
+/// The rules. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct AccessRules {
     allowed: Arc<[Origin]>,
@@ -46,18 +45,18 @@ pub struct AccessRules {
 /// Why a request is refused.
 #[derive(Debug, PartialEq, Eq)]
 enum Denied {
-    /// It has no host, two of them, or one that is none.
+    /// No host, two hosts, or an invalid one.
     Host(&'static str),
-    /// It calls the server by a name that somebody else may have pointed here.
+    /// A host name that a foreign DNS may resolve to this server.
     Name(String),
-    /// It comes from a page of another site.
+    /// A page of another site.
     Page(&'static str),
 }
 
 impl AccessRules {
     /// # Errors
     ///
-    /// When an origin could never match, or is `*`.
+    /// If an origin could never match, or is `*`.
     pub fn new(options: AccessOptions<'_>) -> Result<Self, OriginError> {
         let allowed = options.allow_origin.iter().map(|origin| Origin::of_setting(origin));
         Ok(Self {
@@ -78,7 +77,7 @@ impl AccessRules {
         self.check_page(request, host.as_ref())
     }
 
-    /// Only names can be made to point here by somebody else's DNS; addresses cannot.
+    /// Only names can be resolved to this server by a foreign DNS; addresses are safe.
     fn answers_to(&self, host: &Host) -> bool {
         matches!(host, Host::Address(_))
             || host.is_localhost()
@@ -120,17 +119,17 @@ impl AccessRules {
     }
 }
 
-/// Following a link to the server is no change; a socket takes commands.
+/// Following a link to the server changes nothing; a socket accepts commands.
 fn changes_something(request: &Request) -> bool {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     !is_read || request.headers().contains_key(UPGRADE)
 }
 
-/// The name that the client used. HTTP/1.0 knows requests without one.
+/// The host name that the client used. HTTP/1.0 allows requests without one.
 fn host_of(request: &Request) -> Result<Option<Authority>, Denied> {
     const INVALID: Denied = Denied::Host("the Host header names no host");
     let header = single(request.headers(), &HOST).map_err(|()| Denied::Host("the request has two Host headers"))?;
-    // An absolute address in the request line goes before the header (RFC 9112, section 3.2.2).
+    // An absolute address in the request line takes precedence over the header (RFC 9112, section 3.2.2).
     let text = request.uri().authority().map(axum::http::uri::Authority::as_str).or(header);
     match text {
         Some(text) => Authority::parse(text).map(Some).map_err(|_| INVALID),
@@ -139,7 +138,7 @@ fn host_of(request: &Request) -> Result<Option<Authority>, Denied> {
     }
 }
 
-/// The value of a header that may be there once only. One that is no text counts as empty.
+/// The value of a header that may occur only once. One that is not text counts as empty.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ()> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
@@ -167,7 +166,7 @@ impl From<Denied> for ApiError {
     }
 }
 
-/// Refuses requests of foreign pages.
+/// Refuses requests of other sites' pages.
 pub async fn check(State(rules): State<AccessRules>, request: Request, next: Next) -> Response {
     match rules.check(&request) {
         Ok(()) => next.run(request).await,

@@ -25,10 +25,10 @@ const NDJSON: &str = "application/x-ndjson";
 
 /// Export a session: its history, messages and memories as lines of JSON (NDJSON).
 ///
-/// The first line is a header, the last one has the counts and a checksum; a file without it was cut
-/// off. The export is of the session as it stands now, also while it runs on. That of a fork holds
-/// what it shows of the sessions it descends from. A client that reads slowly holds up nobody; one
-/// that stops costs no more than a page of lines.
+/// The first line is a header, the last one has the counts and a checksum; a file without it is incomplete.
+/// A session that is still running is exported in its current state. The export of a fork includes the
+/// history that it shares with its ancestors. A slow client delays no other, and needs the memory of one
+/// page of lines.
 #[utoipa::path(get, path = "/sessions/{id}/export", operation_id = "export_session", tag = "sessions", params(("id" = SessionId, Path)), responses(
     (status = 200, description = "One `ArchiveLine` on each line", content_type = "application/x-ndjson", body = ArchiveLine),
     (status = 404, description = "No such session", body = Problem),
@@ -36,7 +36,7 @@ const NDJSON: &str = "application/x-ndjson";
 pub async fn export(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Response, ApiError> {
     let session = app.hub.session(id).await?;
     let lines = archive::export(app.storage().clone(), session);
-    let lines = lines.inspect_err(move |error| tracing::warn!(%error, session_id = %id, "an export was cut off"));
+    let lines = lines.inspect_err(move |error| tracing::warn!(%error, session_id = %id, "an export was interrupted"));
     let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
     let mut response = ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
     if let Ok(name) = name {
@@ -56,21 +56,21 @@ pub struct ImportQuery {
     start: Option<bool>,
 }
 
-/// Import a session that was exported, here or on another server.
+/// Import a session that was exported by this or another server.
 ///
-/// The session keeps its id if that is free here, and gets a new one otherwise; its memories
-/// likewise, while messages keep theirs. A group or workflow that is not here is left out; `parentId` stays. An
-/// embedding with another dimension than this server's is left out, and made anew if the server can.
-/// A run of the built-in engine that was under way when it was exported is `paused` here, by one more
-/// event, and its clocks (delays, time limits) stand still until it is resumed: nothing happens by
-/// itself. With `start=true` it is started or resumed at once.
+/// The session keeps its id if that is free on this server, and gets a new one otherwise; the same holds for
+/// its memories; messages keep theirs. An unknown group or workflow is left out; `parentId` stays. An
+/// embedding with another dimension than this server's is left out, and made again if the server can.
+/// A run of the built-in engine that was under way when it was exported becomes `paused`, by one more event,
+/// and its clocks (delays, time limits) stand still until it is resumed. With `start=true` it is started or
+/// resumed at once.
 ///
-/// Everything is checked before anything becomes visible: one line that is not as it was exported,
-/// and nothing is taken in; `line` says which.
+/// Everything is checked before anything becomes visible: if one line is not as it was exported, nothing is
+/// imported; `line` says which.
 ///
-/// A line may have 16 MiB, a file as much as the server is set to (4 GiB). Less than 4 KiB in 30 s, and the
-/// client is given up. Eight files are received at a time, each into a temporary file of the server's;
-/// nothing of the database is held meanwhile.
+/// A line may have 16 MiB, a file as much as the server is set to (4 GiB). A client that sends less than 4 KiB
+/// in 30 s is disconnected. Eight files are received at a time, each into a temporary file of the server;
+/// nothing of the database is locked meanwhile.
 #[utoipa::path(post, path = "/sessions/import", operation_id = "import_session", tag = "sessions",
     params(ImportQuery, ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     request_body(content = ArchiveLine, content_type = "application/x-ndjson", description = "The lines of an export"),
@@ -78,10 +78,10 @@ pub struct ImportQuery {
         (status = 201, description = "The session", body = WorkflowSession, headers(
             ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
         (status = 422, description = "The key was used for something else", body = Problem),
-        (status = 400, description = "The file was altered, cut off, or is none", body = Problem),
+        (status = 400, description = "The file was altered, is incomplete, or is not an export", body = Problem),
         (status = 409, description = "The session's id is free, but that of a memory is taken: use `newId`", body = Problem),
         (status = 413, description = "A line or the file is too long, or the session beyond a limit", body = Problem),
-        (status = 503, description = "Other files are being taken in", body = Problem),
+        (status = 503, description = "Other files are being imported", body = Problem),
     ))]
 pub async fn import(
     State(app): State<App>,
@@ -97,7 +97,7 @@ pub async fn import(
     once_session(&app, keyed, async || {
         let (app, key) = (app.clone(), key.map(str::to_owned));
         let storing = async move { store(&app, received, new_id, starts, key.as_deref()).await };
-        // A client that leaves when its file is whole cannot keep the session from being told of.
+        // If the client disconnects after sending the whole file, the session is still announced.
         hub.carry_through(storing).await
     })
     .await
@@ -115,7 +115,7 @@ async fn store(
             app.hub.appeared(session.id);
             Arc::new(session)
         }
-        // Stored, but not answered: the answer is what was stored.
+        // Stored, but not answered: the answer is the stored session.
         Err(ImportError::Storage(StorageError::Constraint(Constraint::CreationKeyUsed))) => {
             app.hub.created_under(key.unwrap_or_default()).await?
         }
@@ -142,7 +142,7 @@ impl From<ImportError> for ApiError {
             ImportError::Stalled | ImportError::Interrupted => Self::bad_request(detail),
             ImportError::Busy => Self::new(ErrorCode::Unavailable, detail),
             ImportError::Spool(error) => {
-                tracing::error!(%error, "an imported file cannot be kept while it is received");
+                tracing::error!(%error, "an imported file cannot be spooled");
                 Self::new(ErrorCode::Unavailable, "the server has no room for the file".to_owned())
             }
             ImportError::Storage(error) => error.into(),

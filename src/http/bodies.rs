@@ -1,4 +1,4 @@
-//! Time limits on request bodies: a body that never ends holds a connection and what came of it.
+//! Time limits on request bodies: a body that never ends would occupy a connection and memory.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
 
-/// How long a request's body may take. Each field says its default.
+/// Time limits of request bodies, each with its default.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
     /// Without a single byte (30 s).
     pub silence: Duration,
-    /// In all (60 s). Files that are imported have a limit of their own.
+    /// In all (60 s). Imported files have a limit of their own.
     pub whole: Duration,
 }
 
@@ -37,19 +37,19 @@ impl Default for BodyLimits {
 /// Routes that limit their bodies themselves.
 const OWN_LIMITS: [&str; 1] = ["/api/v1/sessions/import"];
 
-/// Closes the connection that a request came by. Where there is no way to do that, the request is answered.
+/// Closes the connection of a request. If that is not possible, the request is answered.
 #[derive(Clone, Debug, Default)]
 pub struct HangUp(CancellationToken);
 
 impl HangUp {
-    /// Completes when the connection is to be closed at once.
-    pub async fn wanted(&self) {
+    /// Completes when the connection has to be closed at once.
+    pub async fn requested(&self) {
         self.0.cancelled().await;
     }
 }
 
-/// Closes the connection of a request whose body takes too long. Whoever does not send is not waiting for
-/// an answer.
+/// Closes the connection of a request whose body takes too long. A client that does not send is not waiting
+/// for an answer.
 pub async fn limit(State(limits): State<BodyLimits>, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     if request.body().is_end_stream() || route.is_some_and(|route| OWN_LIMITS.contains(&route)) {
@@ -60,7 +60,7 @@ pub async fn limit(State(limits): State<BodyLimits>, request: Request, next: Nex
     let timed = late.clone();
     let request = request.map(|body| Body::new(TimedBody::new(body, limits, timed)));
     let response = next.run(request).await;
-    // The handler only knows that the body broke off.
+    // The handler only sees that the body was interrupted.
     if !late.load(Ordering::Relaxed) {
         return response;
     }
@@ -69,8 +69,9 @@ pub async fn limit(State(limits): State<BodyLimits>, request: Request, next: Nex
         // Dropped with the connection.
         std::future::pending::<()>().await;
     }
-    let mut response =
-        ApiError::bad_request("the body did not come in time").with_status(StatusCode::REQUEST_TIMEOUT).into_response();
+    let mut response = ApiError::bad_request("the body did not arrive in time")
+        .with_status(StatusCode::REQUEST_TIMEOUT)
+        .into_response();
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -78,7 +79,7 @@ pub async fn limit(State(limits): State<BodyLimits>, request: Request, next: Nex
 struct TimedBody {
     body: Body,
     silence: Duration,
-    /// When the whole body must be there.
+    /// The deadline of the whole body.
     end: Instant,
     alarm: Pin<Box<Sleep>>,
     late: Arc<AtomicBool>,
@@ -128,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    /// A body of single bytes with these pauses before them, in seconds; and what became of it.
+    /// A body of single bytes with these pauses before them, in seconds; and its result.
     async fn read(pauses: &'static [u64]) -> (usize, bool) {
         let bytes = stream::iter(pauses).then(|pause| async move {
             tokio::time::sleep(Duration::from_secs(*pause)).await;

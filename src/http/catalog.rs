@@ -21,20 +21,20 @@ use relive_session::{
     Agent, AgentFields, Driver, Group, GroupFields, Timestamp, Workflow, WorkflowFields, check_json, limits,
 };
 
-/// Rows on a page, unless asked for otherwise, and at most.
+/// Rows on a page by default, and at most.
 const LIMIT: (u32, u32) = (50, 200);
 
-/// Which page of a list.
+/// The page of a list.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// Rows at most: 1 to 200, 50 if not given.
+    /// Rows at most: 1 to 200, by default 50.
     limit: Option<u32>,
     /// `nextCursor` of the page before.
     cursor: Option<String>,
 }
 
-/// What is checked of fields beyond their types.
+/// Checks of fields beyond their types.
 trait Checked {
     fn check(&self, app: &App) -> impl Future<Output = Result<(), ApiError>> + Send;
 }
@@ -126,7 +126,7 @@ impl Checked for WorkflowFields {
     async fn check(&self, app: &App) -> Result<(), ApiError> {
         check_name(&self.name)?;
         self.graph.validate()?;
-        // Engines outside have types of nodes of their own; a workflow can say that it is for ours.
+        // External engines have node types of their own; a workflow can say that it is for the built-in engine.
         if self.graph.properties.get("driver").and_then(serde_json::Value::as_str) == Some(Driver::Builtin.as_str()) {
             app.engine.check(&self.graph).await?;
         }
@@ -134,7 +134,7 @@ impl Checked for WorkflowFields {
     }
 }
 
-/// The five operations of one table; the paths and bodies differ, what happens does not.
+/// The five operations of one table; the paths and bodies differ.
 macro_rules! catalog_routes {
     ($module:ident, $path:literal, $what:literal, $entity:ident, $fields:ident, $page:ident, $list:ident, $delete:expr) => {
         mod $module {

@@ -1,4 +1,4 @@
-//! Changing sessions. Every answer means that the change is durable.
+//! Changing sessions. An answer means that the change is durable.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use relive_protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Prob
 use relive_session::{Command, NodeId, Refusal, SessionId};
 
 /// How long a request waits for its commit. Beyond it the answer is `unavailable` and the outcome
-/// unknown; repeating the request with the same `Idempotency-Key` finds it out.
+/// unknown; a retry with the same `Idempotency-Key` returns it.
 const COMMIT: Duration = Duration::from_secs(30);
 
 async fn execute(
@@ -32,8 +32,8 @@ async fn execute(
     Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))
 }
 
-/// Submits on whichever of the expected revisions the session stands at. The hub compares with one
-/// only, and says where the session stands; a session only moves forward, so each is tried once.
+/// Submits on whichever of the expected revisions the session is at. The hub compares with one only, and
+/// returns the actual one; a revision never decreases, so each is tried once.
 async fn submit(app: &App, mut submission: Submission, expected: &Expected) -> Result<Receipt, HubError> {
     submission.expected_revision = expected.nearest(0);
     if !expected.is_choice() {
@@ -52,10 +52,10 @@ async fn submit(app: &App, mut submission: Submission, expected: &Expected) -> R
     }
 }
 
-/// Carry out one command, or several: all of them or none.
+/// Carry out one command, or several atomically.
 ///
-/// A body may have 1 MiB; with nothing but `addMessage` and `addMemory` 4 MiB, so that a text of 1 MiB fits
-/// however it is written.
+/// A body may have 1 MiB; with only `addMessage` and `addMemory` 4 MiB, so that a text of 1 MiB fits
+/// in any encoding.
 #[utoipa::path(post, path = "/sessions/{id}/commands", tag = "commands", request_body = Commands,
     params(
         ("id" = SessionId, Path),
@@ -66,7 +66,7 @@ async fn submit(app: &App, mut submission: Submission, expected: &Expected) -> R
         (status = 200, description = "Carried out", body = CommandReceipt),
         (status = 404, description = "No such session", body = Problem),
         (status = 409, description = "Not allowed in this state", body = Problem),
-        (status = 412, description = "The session has moved on", body = Problem),
+        (status = 412, description = "The session is at another revision", body = Problem),
         (status = 413, description = "The body, or a text in it, is too large", body = Problem),
         (status = 422, description = "No such node", body = Problem),
         (status = 503, description = "The database is away", body = Problem),
@@ -123,13 +123,13 @@ pub async fn update_node(
     execute(&app, &headers, id, vec![update.into_command(node_id)]).await
 }
 
-/// Hand a payload to a running or suspended node.
+/// Send a payload to a running or suspended node.
 #[utoipa::path(post, path = "/sessions/{id}/signal", tag = "commands", request_body = SignalRequest,
     params(("id" = SessionId, Path)),
     responses(
         (status = 200, description = "Recorded", body = CommandReceipt),
         (status = 404, description = "No such session", body = Problem),
-        (status = 409, description = "The node is not waiting, or holds a signal already", body = Problem),
+        (status = 409, description = "The node is not waiting, or has a signal already", body = Problem),
     ))]
 pub async fn signal(
     State(app): State<App>,
@@ -140,7 +140,7 @@ pub async fn signal(
     execute(&app, &headers, id, vec![Command::Signal { node_id, payload }]).await
 }
 
-/// Decide on what a node has put up for review: a signal with payload `{review: {…}}`.
+/// Decide a review: a signal with payload `{review: {…}}`.
 #[utoipa::path(post, path = "/sessions/{id}/review", tag = "commands", request_body = ReviewRequest,
     params(("id" = SessionId, Path)),
     responses(

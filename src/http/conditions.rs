@@ -1,4 +1,4 @@
-//! Conditional requests: `If-Match` and `If-None-Match` as RFC 9110, section 13.1, has them.
+//! Conditional requests: `If-Match` and `If-None-Match` (RFC 9110, section 13.1).
 
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName};
@@ -6,10 +6,10 @@ use axum::http::{HeaderMap, HeaderName};
 use super::error::ApiError;
 use relive_session::{Refusal, Revision};
 
-/// What a condition names.
+/// The value of a condition.
 #[derive(Debug, PartialEq, Eq)]
 enum Tags<'a> {
-    /// `*`: whatever there is.
+    /// `*`: any representation.
     Any,
     These(Vec<Tag<'a>>),
 }
@@ -29,8 +29,8 @@ struct Malformed;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
     Any,
-    /// Any of these. None at all when the client named only tags that no session ever has; then
-    /// nothing may be changed.
+    /// Any of these. Empty if the client named only tags that no session ever has; then nothing may be
+    /// changed.
     OneOf(Vec<Revision>),
 }
 
@@ -42,13 +42,13 @@ impl Expected {
         }
     }
 
-    /// Whether there is more than one revision to choose from.
+    /// Whether there are several revisions to choose from.
     pub fn is_choice(&self) -> bool {
         matches!(self, Self::OneOf(revisions) if revisions.len() > 1)
     }
 
-    /// The one to name to somebody who compares with a single revision, when the session stands at
-    /// `actual`; `None` for any. Revisions begin at 1, so 0 is one that no session is at.
+    /// The revision to compare with when the session is at `actual`; `None` for any. Revisions begin at 1, so no
+    /// session is at 0.
     pub fn nearest(&self, actual: Revision) -> Option<Revision> {
         match self {
             Self::Any => None,
@@ -57,17 +57,17 @@ impl Expected {
         }
     }
 
-    /// What to say when it does not allow `actual`.
+    /// The error if it does not allow `actual`.
     pub fn conflict(&self, actual: Revision) -> Refusal {
         Refusal::RevisionConflict { expected: self.nearest(actual).unwrap_or(0), actual }
     }
 }
 
-/// What `If-Match` asks for. Tags are compared strongly, so a weak one never matches.
+/// Reads `If-Match`. Tags are compared strongly, so a weak one never matches.
 ///
 /// # Errors
 ///
-/// When the header is malformed: a change must not be made on a guess.
+/// If the header is malformed: a change must not be made on a guess.
 pub fn if_match(headers: &HeaderMap) -> Result<Expected, ApiError> {
     let tags = tags(headers, &IF_MATCH).map_err(|Malformed| {
         ApiError::bad_request("If-Match must be * or revisions in quotes, such as \"7\" or \"7\", \"8\"")
@@ -80,8 +80,8 @@ pub fn if_match(headers: &HeaderMap) -> Result<Expected, ApiError> {
     })
 }
 
-/// Whether the client holds this representation already, by `If-None-Match`. Tags are compared weakly.
-/// A malformed header says nothing: the answer is then the whole representation.
+/// Whether the client already has this representation, by `If-None-Match`. Tags are compared weakly.
+/// A malformed header is ignored: the answer is then the whole representation.
 pub fn is_held(headers: &HeaderMap, etag: &str) -> bool {
     match tags(headers, &IF_NONE_MATCH) {
         Ok(Some(Tags::Any)) => true,
@@ -91,7 +91,7 @@ pub fn is_held(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 impl Tag<'_> {
-    /// Only the text that the server itself would write: `"07"` is not `"7"`.
+    /// Only the text that the server itself writes: `"07"` is not `"7"`.
     fn revision(&self) -> Option<Revision> {
         let digits = std::str::from_utf8(self.text).ok()?.trim_matches('"');
         digits.parse::<Revision>().ok().filter(|revision| revision.to_string() == digits)
@@ -100,7 +100,7 @@ impl Tag<'_> {
 
 fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<Tags<'a>>, Malformed> {
     let mut tags = None;
-    // Several lines of one header are one list.
+    // Several lines of one header form one list.
     for value in headers.get_all(name) {
         let more = parse(value.as_bytes());
         tags = Some(match (tags, more) {
@@ -115,7 +115,7 @@ fn tags<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<Tags<'a>
     Ok(tags)
 }
 
-/// `None` when it is malformed.
+/// `None` if it is malformed.
 fn parse(text: &[u8]) -> Option<Tags<'_>> {
     let mut rest = text.trim_ascii();
     if rest == b"*" {
@@ -123,7 +123,7 @@ fn parse(text: &[u8]) -> Option<Tags<'_>> {
     }
     let mut tags = Vec::new();
     loop {
-        // Empty elements of a list count for nothing (RFC 9110, section 5.6.1).
+        // Empty elements of a list are ignored (RFC 9110, section 5.6.1).
         while let Some(after) = rest.strip_prefix(b",") {
             rest = after.trim_ascii_start();
         }
@@ -139,7 +139,7 @@ fn parse(text: &[u8]) -> Option<Tags<'_>> {
     }
 }
 
-/// One tag and what follows it.
+/// One tag, and the rest of the list.
 fn parse_tag(text: &[u8]) -> Option<(Tag<'_>, &[u8])> {
     let (is_weak, quoted) = text.strip_prefix(b"W/").map_or((false, text), |rest| (true, rest));
     let inside = quoted.strip_prefix(b"\"")?;

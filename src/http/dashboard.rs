@@ -1,4 +1,4 @@
-//! The dashboard: the pages for people, as `make` built them into this server.
+//! The dashboard: the pages that `make` has built into this server.
 
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, VARY,
@@ -12,18 +12,18 @@ use super::error::ApiError;
 use super::extract::Path;
 use relive_protocol::Problem;
 
-/// The pages load nothing from anywhere else, run nothing that stands in them, and cannot be framed.
+/// The pages load nothing from other servers, have no inline scripts, and cannot be framed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; \
                       img-src 'self' data:; font-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Part of each asset's name is a hash of what is in it, so a name never means something else.
+/// The name of an asset contains a hash of its content, so it never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
-/// What is shown where the server was built without the dashboard.
+/// Shown if the server was built without the dashboard.
 const NOT_BUILT: &str = include_str!("dashboard.html");
 
-/// In debug builds too, so that a server can be moved away from the folder it was built in.
+/// In debug builds too, so that a server works without the folder it was built in.
 #[derive(RustEmbed)]
 #[folder = "dashboard/dist"]
 #[allow_missing = true]
@@ -43,7 +43,7 @@ pub async fn index(headers: HeaderMap) -> Response {
     (status = 200, description = "A page for people", content_type = "text/html", body = String)
 ))]
 pub async fn session(Path(_id): Path<String>, headers: HeaderMap) -> Response {
-    // Whether there is such a session, the page finds out and says.
+    // The page itself finds out whether the session exists.
     page(&headers)
 }
 
@@ -61,8 +61,8 @@ pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Respo
     Ok(response)
 }
 
-/// The one page that all addresses of the dashboard begin with; asked about again each time, as it
-/// names the newest assets.
+/// The page that all addresses of the dashboard return; revalidated each time, as it names the newest
+/// assets.
 fn page(headers: &HeaderMap) -> Response {
     let first = [(CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-cache")];
     match find("index.html", headers) {
@@ -71,7 +71,7 @@ fn page(headers: &HeaderMap) -> Response {
     }
 }
 
-/// A file, packed with gzip where it was built so and the client takes that.
+/// A file, compressed with gzip if it was built so and the client accepts it.
 fn find(path: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, bool)> {
     let takes_gzip = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(accepts_gzip);
     if takes_gzip && let Some(file) = Files::get(&format!("{path}.gz")) {
@@ -101,7 +101,7 @@ fn answer(file: &EmbeddedFile, path: &str, is_packed: bool, headers: &HeaderMap)
     response
 }
 
-/// From the file's own hash: the packed and the plain form are two files.
+/// From the file's own hash: the compressed and the plain form are two files.
 fn entity_tag(file: &EmbeddedFile) -> String {
     let hash = file.metadata.sha256_hash();
     let (first, _) = hash.split_at(16);

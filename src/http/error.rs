@@ -11,12 +11,12 @@ use crate::ws::{UpgradeError, error_code};
 use relive_protocol::{ErrorCode, Problem, shortened};
 use relive_session::GraphError;
 
-/// An answer that is not a success.
+/// An error response.
 #[derive(Clone, Debug)]
 pub struct ApiError {
     code: ErrorCode,
     detail: String,
-    /// When the code's own status is not the one HTTP wants.
+    /// If the code's default status does not fit.
     status: Option<StatusCode>,
     line: Option<u64>,
 }
@@ -34,7 +34,7 @@ impl ApiError {
         Self::new(ErrorCode::NotFound, format!("there is no such {what}"))
     }
 
-    /// Whether the request was understood and refused, so that nothing came of it.
+    /// Whether the request was understood and refused, so that it has no effect.
     pub fn is_refusal(&self) -> bool {
         self.code.http_status() < 500 && !self.code.is_retryable()
     }
@@ -43,7 +43,7 @@ impl ApiError {
         &self.detail
     }
 
-    /// Names the line of a file that is at fault.
+    /// Adds the line of a file that is at fault.
     pub fn at_line(self, line: u64) -> Self {
         Self { line: Some(line), ..self }
     }
@@ -71,7 +71,7 @@ impl IntoResponse for ApiError {
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();
         if status == StatusCode::UPGRADE_REQUIRED {
-            // What to upgrade to (RFC 9110, section 15.5.22; RFC 6455, section 4.4).
+            // The protocol to upgrade to (RFC 9110, section 15.5.22; RFC 6455, section 4.4).
             headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

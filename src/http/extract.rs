@@ -1,4 +1,4 @@
-//! Reading requests, with the protocol's errors for what cannot be read.
+//! Extractors for requests, with the protocol's errors.
 
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::header::CONTENT_ENCODING;
@@ -11,14 +11,14 @@ use super::error::ApiError;
 use super::parameters::Unknown;
 use relive_protocol::{ErrorCode, FromClient, ReadError};
 
-/// A JSON body. The content type is not looked at: forgetting it is the commonest slip with curl,
-/// and the origin check is what keeps other sites' forms out.
+/// A JSON body. The content type is ignored: it is often forgotten with curl, and forms of other sites are
+/// refused by their origin.
 pub struct Body<T>(pub T);
 
 /// Bytes of a request body at most.
 pub const BODY_BYTES: usize = 1024 * 1024;
 /// Bytes of a body with texts of messages or memories in it. One of these may have 1 MiB by itself, and
-/// up to three times as much where every letter beyond ASCII is written as `\u` and four digits.
+/// up to three times as much if every letter beyond ASCII is written as `\u` and four digits.
 pub const TEXT_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 impl<T: FromClient, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -29,8 +29,8 @@ impl<T: FromClient, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// A JSON body that replaces an entity. What the answer about one has beyond the fields that can be set
-/// is passed over, so that one can be read, changed and written back.
+/// A JSON body that replaces an entity. Read-only members are ignored, so that an entity can be read, changed
+/// and written back.
 pub struct Replacement<T>(pub T);
 
 impl<T: FromClient, S: Send + Sync> FromRequest<S> for Replacement<T> {
@@ -41,8 +41,8 @@ impl<T: FromClient, S: Send + Sync> FromRequest<S> for Replacement<T> {
     }
 }
 
-/// A JSON body of up to [`TEXT_BODY_BYTES`], for routes that let so much in, and whether it has more
-/// than other bodies may have: then it must be the texts that make it large.
+/// A JSON body of up to [`TEXT_BODY_BYTES`], for routes that allow it, and whether it is larger than other
+/// bodies may be: then only texts may make it large.
 pub struct TextBody<T> {
     pub value: T,
     pub is_large: bool,
@@ -72,7 +72,7 @@ async fn read<T, S: Send + Sync>(
     Ok((value, bytes.len()))
 }
 
-/// Bodies are taken as they are. One that is packed would otherwise be called no UTF-8.
+/// Refuses bodies with a content encoding, which would otherwise be reported as invalid UTF-8.
 pub fn refuse_encoded(headers: &HeaderMap) -> Result<(), ApiError> {
     let encodings = headers.get_all(CONTENT_ENCODING).iter();
     if encodings.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).all(is_plain) {
@@ -111,7 +111,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// What is wrong with the address, if it is its id: `/groups/x` has no group id.
+/// The error for an invalid id in the path: `/groups/x` has no group id.
 async fn wrong_id<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String> {
     let parameters = axum::extract::RawPathParams::from_request_parts(parts, state).await.ok()?;
     let (_, id) = parameters.iter().find(|(name, _)| *name == "id")?;
@@ -148,7 +148,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// An error about an id in words that help: the library's count the characters of a UUID.
+/// An error about an id; the library's texts count the characters of a UUID.
 fn plain(problem: &str) -> String {
     let Some((before, detail)) = problem.split_once("UUID parsing failed") else { return problem.to_owned() };
     let place = detail.rfind(" at line ").map_or("", |at| &detail[at..]);

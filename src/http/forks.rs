@@ -1,4 +1,4 @@
-//! Taking up a run again from one of its moments.
+//! Forking sessions.
 
 use std::sync::Arc;
 
@@ -14,22 +14,21 @@ use crate::hub::Submission;
 use relive_protocol::{ForkSession, Problem};
 use relive_session::{Command, Session, SessionId, SessionStatus, WorkflowSession};
 
-/// Under which id a fork or an imported session is started: once, however often the request is repeated.
+/// The command id of starting a fork or an imported session: once, however often the request is repeated.
 const START: &str = "fork:start";
 
-/// Fork a session: a new one with the state this one had at a revision, to be driven on from there.
+/// Fork a session: create one with the state that this one had at a revision, and continue from there.
 ///
 /// The fork has the same graph, workflow and group, its own history, which begins with a `created`
-/// event that holds the state, and `parentId` and `forkedFromRevision`. What was said up to there is
-/// also said in the fork; what was remembered stays the parent's. Deleting the parent takes nothing
-/// from the fork. Nodes stay as they were, running ones too, and a signal that had not arrived
-/// arrives in both.
+/// event that holds the state, and `parentId` and `forkedFromRevision`. Messages up to that revision are
+/// also messages of the fork; memories stay the parent's. Deleting the parent does not affect the fork. Nodes
+/// keep their status, even if running; a signal that was not delivered yet is delivered in both.
 ///
-/// A fork of a run of the built-in engine does nothing by itself: if the run was under way at that
-/// revision, the fork is `paused`, and its clocks (delays, time limits) stand still until it is resumed.
-/// Nodes can be changed before. With `start: true` it is started or resumed at once.
+/// A fork of a run of the built-in engine is held: if the run was under way at that revision, the fork is
+/// `paused`, and its clocks (delays, time limits) stand still until it is resumed. Nodes can be changed
+/// before. With `start: true` it is started or resumed at once.
 ///
-/// With an `Idempotency-Key`, a repetition answers as the first time and creates nothing.
+/// With an `Idempotency-Key`, a repetition returns the first answer and creates nothing.
 #[utoipa::path(post, path = "/sessions/{id}/fork", operation_id = "fork_session", tag = "sessions", request_body = ForkSession,
     params(("id" = SessionId, Path), ("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
@@ -50,14 +49,14 @@ pub async fn fork(
     let hub = app.hub.clone();
     once_session(&app, keyed, async || {
         let (app, key) = (app.clone(), key.map(str::to_owned));
-        // Making it and starting it go together, whether or not the client waits for both.
+        // Creating and starting belong together, whether or not the client waits for both.
         hub.carry_through(async move { make(&app, id, request, key.as_deref()).await }).await
     })
     .await
 }
 
 async fn make(app: &App, id: SessionId, request: ForkSession, key: Option<&str>) -> Result<Arc<Session>, ApiError> {
-    // The one that does not exist is named; the hub tells the two apart no further.
+    // The missing one is named here; the hub does not distinguish the two.
     app.hub.session(id).await?;
     let fork = app.hub.fork(id, request.revision, key).await;
     let fork = fork.map_err(|error| match error {
@@ -67,7 +66,7 @@ async fn make(app: &App, id: SessionId, request: ForkSession, key: Option<&str>)
     if request.start == Some(true) { started(app, fork).await } else { Ok(fork) }
 }
 
-/// Starts or resumes a session that was just made; one that runs or has ended stays as it is.
+/// Starts or resumes a session that was just created; one that runs or has ended is unchanged.
 pub(super) async fn started(app: &App, session: Arc<Session>) -> Result<Arc<Session>, ApiError> {
     let command = match session.status {
         SessionStatus::Pending => Command::Start,

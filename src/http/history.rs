@@ -1,4 +1,4 @@
-//! Looking back at a run: what changed between two moments, and when each node did what.
+//! Earlier states of a run: the changes between two revisions, and the statuses of nodes over time.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,20 +18,20 @@ use relive_session::{Revision, Session, SessionId, Timeline, TimelineBuilder, ne
 /// Intervals in an answer at most.
 const INTERVALS: u32 = 100_000;
 
-/// Which two revisions to compare.
+/// The two revisions to compare.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DiffQuery {
     /// The patch applies to the state at this revision,
     from: Revision,
-    /// and leads to the state at this one; the newest if not given. It may be the earlier one.
+    /// and leads to the state at this one, by default the newest. It may be the earlier one.
     to: Option<Revision>,
 }
 
-/// What changed between two revisions: a merge patch (RFC 7396) from one state to the other.
+/// The changes between two revisions: a merge patch (RFC 7396) from one state to the other.
 ///
-/// A merge patch cannot say that a member becomes `null`. Where a value in the context data holds
-/// such a member, the patch leaves it out, and `X-Patch-Exact` is `false`: the state itself is at
+/// A merge patch cannot express that a member becomes `null`. If a value in the context data has such a
+/// member, the patch leaves it out, and `X-Patch-Exact` is `false`: the state itself is at
 /// `GET /sessions/{id}?revision=`.
 #[utoipa::path(get, path = "/sessions/{id}/diff", tag = "sessions", params(("id" = SessionId, Path), DiffQuery), responses(
     (status = 200, description = "The patch; an empty object when nothing differs", content_type = "application/merge-patch+json",
@@ -62,20 +62,20 @@ async fn state_at(app: &App, id: SessionId, revision: Revision) -> Result<Sessio
     state.ok_or_else(|| ApiError::not_found("session at that moment"))
 }
 
-/// Which part of a run to show over time.
+/// The part of a run to show.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct TimelineQuery {
-    /// Up to this revision; the newest if not given.
+    /// Up to this revision, by default the newest.
     to: Option<Revision>,
     /// `revision` of the page before.
     after: Option<Revision>,
-    /// Intervals at most: 1 to 100000, which is also what is meant if it is not given. A page ends
-    /// with the revision that reaches it.
+    /// Intervals at most: 1 to 100000, by default 100000. A page ends with the revision at which it reaches
+    /// this number.
     limit: Option<u32>,
 }
 
-/// A run over time: when the session and each of its nodes stood in which status, and on which
+/// A run over time: the periods in which the session and each of its nodes had a status, and for nodes an
 /// attempt.
 #[utoipa::path(get, path = "/sessions/{id}/timeline", tag = "sessions", params(("id" = SessionId, Path), TimelineQuery), responses(
     (status = 200, description = "The intervals; `truncated` when there are more", body = Timeline),
@@ -111,9 +111,9 @@ pub async fn timeline(
     Ok(Json(builder.finish(truncated)))
 }
 
-/// A timeline that goes on after a revision: from the state there, so that a page costs what it holds.
-/// Only where the state does not know since when its nodes have stood as they do, as in keyframes of
-/// earlier versions, from the first event.
+/// A timeline after a revision: from the state there, so that the cost of a page depends on its size.
+/// Only if the state does not know since when its nodes have had their status, as in keyframes of earlier
+/// versions, the history is read from the first event.
 async fn timeline_after(storage: &Storage, id: SessionId, after: Revision) -> Result<TimelineBuilder, ApiError> {
     if after > 0
         && let Some(state) = storage.session_at(id, after).await?

@@ -1,7 +1,7 @@
-//! `Idempotency-Key`: a request that makes something, repeated, answers as the first time and makes nothing.
+//! `Idempotency-Key`: a repeated request that creates something returns the first answer and creates nothing.
 //!
-//! As in the IETF's draft: the same key with another request is refused (422); two at the same time make
-//! one, and the second waits for the first's answer.
+//! As in the IETF's draft: the same key with another request is refused (422); of two at the same time one
+//! is carried out, and the second waits for its answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,15 +22,15 @@ use crate::storage::{KeyClaim, KeyedRequest};
 use relive_protocol::ErrorCode;
 use relive_session::{Revision, Session, SessionId};
 
-/// The scope of what makes a session, by whichever way.
+/// The scope of all requests that create a session.
 pub const SESSIONS: &str = "sessions";
-/// How long a request under way is waited for by its repetition. Then the first is taken to be dead, and
-/// the repetition does what it did not.
+/// How long a repetition waits for a running request. After that the request counts as dead, and the
+/// repetition completes it.
 const UNDER_WAY: Duration = Duration::from_secs(10);
-/// How often the repetition looks.
+/// How often the repetition checks.
 const LOOK: Duration = Duration::from_millis(40);
 
-/// What a request is repeated as: its scope, and all that it says.
+/// The identity of a request: its scope, and its content.
 pub struct Keyed<'a> {
     scope: &'static str,
     key: &'a str,
@@ -38,7 +38,7 @@ pub struct Keyed<'a> {
 }
 
 impl<'a> Keyed<'a> {
-    /// `None` without a key. `request` is what the request says; how it is written does not count.
+    /// `None` without a key. `request` is the parsed content; its notation does not count.
     pub fn read(
         headers: &'a HeaderMap,
         scope: &'static str,
@@ -54,10 +54,10 @@ impl<'a> Keyed<'a> {
     }
 }
 
-/// An answer that can be given again.
+/// An answer that can be repeated.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Answer {
-    /// Of what was made.
+    /// The id of what was created.
     location: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body: Option<Box<RawValue>>,
@@ -81,9 +81,9 @@ impl IntoResponse for Answer {
     }
 }
 
-/// What a request finds under its key.
+/// The result of claiming a key.
 enum Turn {
-    /// It is to make what has this id; `again`: somebody may have done so.
+    /// Create the thing with this id; `again`: an earlier request may have created it.
     Make {
         id: Uuid,
         again: bool,
@@ -107,9 +107,9 @@ fn reused() -> ApiError {
     ApiError::new(ErrorCode::IdempotencyKeyReused, "this Idempotency-Key was used with another request")
 }
 
-/// Gives the key back after a refusal: the same key may come with what was meant. An outcome that is not
-/// known leaves it.
-async fn settle<T>(app: &App, keyed: &Keyed<'_>, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
+/// Releases the key after a refusal, so that a corrected request may use it. If the outcome is unknown, the
+/// key is kept.
+async fn release_if_refused<T>(app: &App, keyed: &Keyed<'_>, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
     if let Err(error) = &outcome
         && error.is_refusal()
     {
@@ -118,8 +118,8 @@ async fn settle<T>(app: &App, keyed: &Keyed<'_>, outcome: Result<T, ApiError>) -
     outcome
 }
 
-/// Makes something that has a row of its own, once for each key. `make` gets the id it is to have, and
-/// whether that may be there already.
+/// Creates something that has a row of its own, once for each key. `make` is given the id to use, and
+/// whether it may exist already.
 pub async fn once(
     app: &App,
     keyed: Option<Keyed<'_>>,
@@ -134,21 +134,21 @@ pub async fn once(
             Ok(answer.into_response())
         }
         Turn::Make { id, again } => {
-            let answer = settle(app, &keyed, make(id, again).await).await?;
+            let answer = release_if_refused(app, &keyed, make(id, again).await).await?;
             keep(app, &keyed, id, &answer).await;
             Ok(answer.into_response())
         }
     }
 }
 
-/// A session's state that was answered. It stands in the journal, and is not kept twice.
+/// A session's state that was the answer. It is in the journal, and is not stored twice.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct StateAnswered {
     session_id: SessionId,
     revision: Revision,
 }
 
-/// As [`once`], for sessions. `make` finds by itself what it made before under the same key.
+/// As [`once`], for sessions. `make` itself finds what was created before under the same key.
 pub async fn once_session(
     app: &App,
     keyed: Option<Keyed<'_>>,
@@ -165,20 +165,20 @@ pub async fn once_session(
             session.as_ref().map(created).ok_or_else(gone)
         }
         Turn::Make { .. } => {
-            let session = settle(app, &keyed, make().await).await?;
+            let session = release_if_refused(app, &keyed, make().await).await?;
             keep(app, &keyed, id, &StateAnswered { session_id: session.id, revision: session.revision }).await;
             Ok(created(&session))
         }
     }
 }
 
-/// What was made is made; an answer that cannot be kept is made anew from it.
+/// It was created; if the answer cannot be stored, a repetition derives it again.
 async fn keep(app: &App, keyed: &Keyed<'_>, id: Uuid, answer: &impl Serialize) {
     let kept = match serde_json::value::to_raw_value(answer) {
         Ok(answer) => app.storage().answer_key(keyed.request(), id, &answer).await,
         Err(_) => return,
     };
     if let Err(error) = kept {
-        tracing::warn!(%error, scope = keyed.scope, "an answer could not be kept for repetitions");
+        tracing::warn!(%error, scope = keyed.scope, "an answer could not be stored for repetitions");
     }
 }

@@ -1,4 +1,4 @@
-//! What runs remember, and what is remembered outside of them.
+//! Memories of runs, and memories outside of runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -18,18 +18,18 @@ use crate::storage::{MemoryScope, NewMemory, SearchLimits};
 use relive_protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};
 use relive_session::{Command, Group, Memory, SessionId, SessionSummary, Timestamp, check_command, check_embedding};
 
-/// Memories found, unless asked for otherwise, and at most.
+/// Memories found by default, and at most.
 const FOUND: (u32, u32) = (10, 100);
-/// Memories on a page by time, unless asked for otherwise, and at most.
+/// Memories on a page ordered by time by default, and at most.
 const LISTED: (u32, u32) = (100, 1_000);
-/// Bytes of a text that is searched for.
+/// Bytes of a search text.
 const TEXT_BYTES: usize = 32 * 1024;
 
 /// Store a memory outside a run, or of a run that has ended.
 ///
-/// The answer comes once the memory is durable. Without an `embedding` in the request, the server asks
-/// its embeddings endpoint for one; when that takes longer than a moment, the answer says
-/// `embedded: false` and the embedding follows by itself.
+/// The answer is sent once the memory is durable. Without an `embedding` in the request, the server requests
+/// one from its embeddings endpoint; if that takes longer than a moment, the answer has
+/// `embedded: false` and the embedding is added later.
 #[utoipa::path(post, path = "/memories", operation_id = "create_memory", tag = "memories",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     request_body = CreateMemory, responses(
@@ -95,7 +95,7 @@ fn check_vector(app: &App, embedding: Option<&[f32]>) -> Result<(), ApiError> {
     checked.map_err(|refusal| HubError::from(refusal).into())
 }
 
-/// A memory of a session belongs to the session's group; it can be given to one if that has none.
+/// A memory of a session is in the session's group; a group can be given if the session has none.
 fn group_of(session: &SessionSummary, given: Option<Uuid>) -> Result<Option<Uuid>, ApiError> {
     match (session.group_id, given) {
         (Some(own), Some(given)) if own != given => {
@@ -119,7 +119,7 @@ pub async fn get(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Me
     app.storage().memory(id).await?.map(Json).ok_or_else(|| ApiError::not_found("memory"))
 }
 
-/// Delete a memory. A run's history still says that there was one.
+/// Delete a memory. The run's history keeps the event that added it.
 #[utoipa::path(delete, path = "/memories/{id}", operation_id = "delete_memory", tag = "memories",
     params(("id" = Uuid, Path)), responses(
         (status = 204, description = "Deleted"),
@@ -129,10 +129,10 @@ pub async fn delete(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Stat
     if app.storage().delete_memory(id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found("memory")) }
 }
 
-/// Find memories by likeness, nearest first.
+/// Find memories by similarity, nearest first.
 ///
-/// Give either an `embedding` or a `text`. A text is compared by its embedding when the server has an
-/// embeddings endpoint and gets one in time, and by its words otherwise; `method` says which it was. By
+/// Give either an `embedding` or a `text`. A text is compared by its embedding if the server has an
+/// embeddings endpoint that answers in time, and by its words otherwise; `method` says which. By
 /// vector, only memories with an embedding are found.
 #[utoipa::path(post, path = "/memories/search", operation_id = "search_memories", tag = "memories",
     request_body = SearchMemories, responses(
@@ -211,7 +211,7 @@ fn check_agent_id(agent_id: Option<&str>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// How a session's memories are ordered.
+/// The order of a session's memories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MemoryOrder {
@@ -224,22 +224,22 @@ pub enum MemoryOrder {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct MemoryQuery {
-    /// `time` (oldest first), or `similarity` to `text` (nearest first). `similarity` if `text` is
-    /// given, `time` if not.
+    /// `time` (oldest first), or `similarity` to `text` (nearest first). By default `similarity` if `text` is
+    /// given, else `time`.
     #[param(inline)]
     order: Option<MemoryOrder>,
-    /// What to compare the memories with.
+    /// The text to compare the memories with.
     text: Option<String>,
-    /// With `text`: only memories at least this near, -1 to 1.
+    /// With `text`: only memories with at least this score, -1 to 1.
     min_score: Option<f64>,
     agent_id: Option<String>,
     /// By time: `nextAfter` of the page before.
     after: Option<String>,
-    /// Memories at most. By time 1 to 1000, 100 if not given; by similarity 1 to 100, 10 if not given.
+    /// Memories at most. By time 1 to 1000, by default 100; by similarity 1 to 100, by default 10.
     limit: Option<u32>,
 }
 
-/// A session's memories, by time or by likeness to a text.
+/// A session's memories, by time or by similarity to a text.
 #[utoipa::path(get, path = "/sessions/{id}/memories", operation_id = "list_session_memories", tag = "memories",
     params(("id" = SessionId, Path), MemoryQuery), responses(
         (status = 200, description = "A page of memories", body = MemoryPage),

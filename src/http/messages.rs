@@ -1,4 +1,4 @@
-//! What a run says.
+//! Messages of a session.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,10 +13,10 @@ use crate::storage::{MessageCursor, MessageFilter, MessageOrder};
 use relive_protocol::{MessagePage, Problem};
 use relive_session::{NodeId, SessionId, Timestamp};
 
-/// Messages on a page, unless asked for otherwise, and at most.
+/// Messages on a page by default, and at most.
 const LIMIT: (u32, u32) = (100, 1_000);
 
-/// Which end to begin at.
+/// The end to begin at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
@@ -32,30 +32,30 @@ pub struct MessageQuery {
     agent_id: Option<String>,
     #[param(value_type = Option<String>)]
     node_id: Option<NodeId>,
-    /// Only what was said at this time or later.
+    /// Only messages of this time or later.
     #[param(value_type = Option<String>)]
     since: Option<Timestamp>,
-    /// Only what was said at this time or earlier. With `order=desc`, the page ends at that moment.
+    /// Only messages of this time or earlier. With `order=desc`, the first page begins there.
     #[param(value_type = Option<String>)]
     until: Option<Timestamp>,
-    /// `asc`, the oldest first, if not given; `desc`, the newest first.
+    /// `asc`, the oldest first, is the default; `desc`, the newest first.
     #[param(inline)]
     order: Option<Order>,
     /// `nextAfter` of the page before, which was read in the same order.
     after: Option<String>,
-    /// Messages at most: 1 to 1000, 100 if not given.
+    /// Messages at most: 1 to 1000, by default 100.
     limit: Option<u32>,
 }
 
-/// A session's messages, in the order in which they were said, or the reverse.
+/// A session's messages, in chronological or reverse order.
 ///
-/// Those of a fork begin with what was said in the sessions it descends from, up to where it was
-/// forked; `sessionId` says in which session each was said.
+/// Those of a fork begin with the messages of its ancestors, up to the revisions where they were forked;
+/// `sessionId` is the session in which a message was added.
 #[utoipa::path(get, path = "/sessions/{id}/messages", operation_id = "list_messages", tag = "sessions",
     params(("id" = SessionId, Path), MessageQuery),
     responses(
         (status = 200, description = "A page of messages", body = MessagePage),
-        (status = 400, description = "A parameter cannot be understood", body = Problem),
+        (status = 400, description = "A parameter is invalid", body = Problem),
         (status = 404, description = "No such session", body = Problem),
     ))]
 pub async fn list(
@@ -67,14 +67,14 @@ pub async fn list(
     let after = query
         .after
         .map(|text| {
-            MessageCursor::decode(&text).ok_or_else(|| ApiError::bad_request("after is not one this server gave"))
+            MessageCursor::decode(&text).ok_or_else(|| ApiError::bad_request("after is not one from this server"))
         })
         .transpose()?;
     let has_nul = |text: &str| text.contains('\0');
     if query.agent_id.as_deref().is_some_and(has_nul) || query.node_id.as_ref().is_some_and(|id| has_nul(id.as_str())) {
         return Err(ApiError::bad_request("ids do not contain the character NUL"));
     }
-    // A page of nothing and a session that is not there are different answers.
+    // An empty page and a missing session are different answers.
     app.hub.session(id).await?;
     let order = match query.order {
         None | Some(Order::Asc) => MessageOrder::OldestFirst,

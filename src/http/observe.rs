@@ -8,7 +8,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-/// Wraps a request. The span's fields have few values, but for the request's own id.
+/// Wraps a request. The span's fields have few values, except the request's own id.
 pub async fn observe(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = label(request.method());
@@ -23,7 +23,7 @@ pub async fn observe(request: Request, next: Next) -> Response {
     response
 }
 
-/// The method, as a label: clients can invent methods, and each would be a series for ever.
+/// The method, as a label: clients can invent methods, and each would create a series.
 fn label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,4 +1,4 @@
-//! The OpenAPI document: assembled from the handlers, so that it cannot name a route that is not.
+//! The OpenAPI document: assembled from the handlers, so that it matches the routes.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -44,8 +44,8 @@ impl Document {
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 
-/// Says of every operation what is true of all of them, so that no handler has to: how errors travel, and
-/// which there are everywhere.
+/// Adds to every operation what is common to all: the form of errors, and the errors that can occur
+/// everywhere.
 fn complete(document: &mut Value) {
     open_free_objects(document);
     let schemas = document["components"]["schemas"].clone();
@@ -60,7 +60,7 @@ fn complete(document: &mut Value) {
     }
 }
 
-/// An object without named members may have any; generators take one that does not say so for empty.
+/// An object without named members may have any; generators otherwise take it for empty.
 fn open_free_objects(part: &mut Value) {
     if part["type"] == "object" && part.get("properties").is_none() && part.get("additionalProperties").is_none() {
         part["additionalProperties"] = true.into();
@@ -72,7 +72,7 @@ fn open_free_objects(part: &mut Value) {
     }
 }
 
-/// Objects put together of others are written out: not every generator can do that.
+/// Composed objects (`allOf`) are flattened: not every generator supports them.
 fn merge_all_of(part: &mut Value, schemas: &Value) {
     match part {
         Value::Object(members) => members.values_mut().for_each(|member| merge_all_of(member, schemas)),
@@ -84,7 +84,7 @@ fn merge_all_of(part: &mut Value, schemas: &Value) {
     }
 }
 
-/// `None` for what is not put together of objects with named members.
+/// `None` for a schema that is not composed of objects with named members.
 fn merged_object(schema: &Value, schemas: &Value) -> Option<Value> {
     let parts = schema.get("allOf")?.as_array()?;
     let (mut properties, mut required) = (Map::new(), Vec::new());
@@ -120,7 +120,7 @@ fn complete_operation(path: &str, operation: &mut Value) {
             add_problem(responses, "413", "The body, or a part of it, is too large");
         }
         if is_command {
-            add_problem(responses, "412", "The session has moved on from the revision in `If-Match`");
+            add_problem(responses, "412", "The session is at another revision from the revision in `If-Match`");
         }
     }
     for (status, response) in responses {

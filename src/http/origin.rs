@@ -23,7 +23,7 @@ pub enum Host {
     Address(IpAddr),
 }
 
-/// Why a configured origin is refused: no page could ever have it, or every page would.
+/// Why a configured origin is refused: no page could have it, or every page would.
 #[derive(Debug, thiserror::Error)]
 #[error("--allow-origin: `{origin}` {problem}")]
 pub struct OriginError {
@@ -32,16 +32,16 @@ pub struct OriginError {
 }
 
 impl Origin {
-    /// What stands in an `Origin` header. `None` for what names no host, `null` above all.
+    /// The value of an `Origin` header. `None` if it names no host, above all `null`.
     pub fn of_header(text: &str) -> Option<Self> {
         Self::parse(text).ok()
     }
 
-    /// What somebody configured; a slash at the end is forgiven.
+    /// A configured origin; a slash at the end is accepted.
     ///
     /// # Errors
     ///
-    /// When no browser would ever send this, and for `*`.
+    /// If no browser would ever send it, and for `*`.
     pub fn of_setting(text: &str) -> Result<Self, OriginError> {
         let text = text.trim();
         Self::parse(text.strip_suffix('/').unwrap_or(text))
@@ -76,8 +76,8 @@ impl Origin {
         Ok(Self { scheme, authority })
     }
 
-    /// Whether a page of this origin was loaded from a server that goes by this name. The scheme is not
-    /// looked at: a proxy in front may add TLS.
+    /// Whether a page of this origin was loaded from a server with this host name. The scheme is ignored: a proxy
+    /// in front may add TLS.
     pub fn is_at(&self, authority: &Authority) -> bool {
         let default = default_port(&self.scheme);
         let port = |authority: &Authority| authority.port.or(default);
@@ -108,7 +108,7 @@ fn default_port(scheme: &str) -> Option<u16> {
 impl Authority {
     /// # Errors
     ///
-    /// What is wrong, to follow the text.
+    /// The error, to be appended to the text.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.contains('@') {
             return Err("has a user name; an origin has none");
@@ -139,7 +139,7 @@ impl fmt::Display for Authority {
 impl Host {
     /// # Errors
     ///
-    /// What is wrong, to follow the text.
+    /// The error, to be appended to the text.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             return inside.parse().map(|address| Self::Address(IpAddr::V6(address))).map_err(|_| "has no host");
@@ -164,8 +164,8 @@ impl Host {
         matches!(self, Self::Name(name) if name == "localhost" || name.ends_with(".localhost"))
     }
 
-    /// Whether nobody can make this name point here by the public DNS: it has a single label, or ends
-    /// in one that is reserved for local use.
+    /// Whether the public DNS cannot resolve this name to this server: it has a single label, or ends in one that
+    /// is reserved for local use.
     pub fn is_local_name(&self) -> bool {
         const RESERVED: [&str; 5] = [".local", ".internal", ".localhost", ".home.arpa", ".test"];
         matches!(self, Self::Name(name) if !name.contains('.') || RESERVED.iter().any(|end| name.ends_with(end)))

@@ -1,4 +1,4 @@
-//! Which query parameters an address takes: those that the OpenAPI document names.
+//! Which query parameters an address accepts: those in the OpenAPI document.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,10 +27,10 @@ impl KnownParameters {
         Self(Arc::new(known))
     }
 
-    /// What is wrong with a request's query string, if something is.
+    /// What is wrong with a request's query string, if anything.
     fn problem(&self, request: &Request) -> Option<String> {
         let path = request.extensions().get::<MatchedPath>()?.as_str();
-        // What is no page's and no probe's: those are called with whatever others add to an address.
+        // Pages and probes are excluded: other programs add parameters to their addresses.
         if !(path.starts_with("/api/") || path.starts_with("/ws")) {
             return None;
         }
@@ -47,12 +47,12 @@ impl KnownParameters {
     }
 }
 
-/// Noted on requests for sockets, which are refused over the socket: a browser sees nothing of a
+/// Noted on requests for sockets, which are refused over the socket: browsers do not show the answer to a
 /// refused handshake.
 #[derive(Clone, Debug)]
 pub struct Unknown(pub String);
 
-/// Refuses requests with parameters that nothing is known of.
+/// Refuses requests with unknown parameters.
 pub async fn check(State(known): State<KnownParameters>, mut request: Request, next: Next) -> Response {
     if let Some(problem) = known.problem(&request) {
         if !request.uri().path().starts_with("/ws") {

@@ -1,4 +1,4 @@
-//! What operators and their tools ask for.
+//! Routes for operators and their tools.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::hub::HubError;
 use crate::storage::Readiness;
 use relive_protocol::ErrorCode;
 
-/// How long the database may take to answer; whoever asks wants to know soon.
+/// How long the database may take to answer; probes have short time limits.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whether the process is alive.

@@ -1,4 +1,4 @@
-//! Answers that several handlers give.
+//! Responses of several handlers.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use relive_session::{Revision, Session};
 
-/// The answer about a session that was made.
+/// The response for a session that was created.
 pub fn created(session: &Session) -> Response {
     let location = format!("/api/v1/sessions/{}", session.id);
     (StatusCode::CREATED, [(LOCATION, location)], with_etag(session)).into_response()

@@ -22,7 +22,7 @@ use super::{
 };
 use relive_protocol::ErrorCode;
 
-/// Every route, each with its place in the OpenAPI document.
+/// Every route, each with its entry in the OpenAPI document.
 pub fn router(app: App) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(openapi::document())
         .nest("/api/v1", api())
@@ -44,7 +44,8 @@ pub fn router(app: App) -> Router {
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
-            ApiError::bad_request("this address does not know this method").with_status(StatusCode::METHOD_NOT_ALLOWED)
+            ApiError::bad_request("this address does not support this method")
+                .with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(middleware::from_fn_with_state(parameters, parameters::check))
         .layer(axum::Extension(document))
@@ -91,7 +92,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(catalog::routes())
 }
 
-/// What takes the texts of messages and memories.
+/// Routes that accept the texts of messages and memories.
 fn texts() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(commands::commands))

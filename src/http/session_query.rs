@@ -8,7 +8,7 @@ use super::error::ApiError;
 use crate::storage::{PageCursor, SessionFilter, SessionText};
 use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp};
 
-/// Sessions on a page, unless asked for otherwise.
+/// Sessions on a page by default.
 const LIMIT: u32 = 50;
 /// Sessions on a page at most.
 const MAX_LIMIT: u32 = 200;
@@ -20,9 +20,9 @@ const MAX_LIMIT: u32 = 200;
 pub struct SessionQuery {
     pub group_id: Option<Uuid>,
     pub workflow_id: Option<Uuid>,
-    /// One status or several with commas, such as `running,paused`.
+    /// One status or several, separated by commas, such as `running,paused`.
     pub status: Option<String>,
-    /// Together with `nodeStatus`: sessions in which this node stands in that status.
+    /// Together with `nodeStatus`: sessions in which this node has that status.
     pub node_id: Option<String>,
     #[param(inline)]
     pub node_status: Option<NodeStatus>,
@@ -36,11 +36,11 @@ pub struct SessionQuery {
     pub ended_before: Option<Timestamp>,
     #[param(value_type = Option<String>)]
     pub updated_after: Option<Timestamp>,
-    /// Sessions whose workflow's name or whose error contains this, in capitals or not, or whose id
-    /// begins with it; 1 to 200 characters. Errors are looked for in the newest 10,000 sessions, from the
-    /// page's beginning on, that have one.
+    /// Sessions whose workflow's name or whose error contains this, ignoring case, or whose id
+    /// begins with it; 1 to 200 characters. Errors are searched in the newest 10,000 sessions that have one,
+    /// from the page's beginning on.
     pub text: Option<String>,
-    /// Sessions at most: 1 to 200, 50 if not given.
+    /// Sessions at most: 1 to 200, by default 50.
     pub limit: Option<u32>,
     /// `nextCursor` of the page before.
     pub cursor: Option<String>,
@@ -92,7 +92,7 @@ pub fn limit(given: Option<u32>, default: u32, max: u32) -> Result<u32, ApiError
 
 pub fn cursor(given: Option<&str>) -> Result<Option<PageCursor>, ApiError> {
     given
-        .map(|text| PageCursor::decode(text).ok_or_else(|| ApiError::bad_request("cursor is not one this server gave")))
+        .map(|text| PageCursor::decode(text).ok_or_else(|| ApiError::bad_request("cursor is not one from this server")))
         .transpose()
 }
 

@@ -1,4 +1,4 @@
-//! Reading sessions, and their beginning and end.
+//! Creating, reading and deleting sessions.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ use relive_session::{
     WorkflowSession,
 };
 
-/// Events on a page, unless asked for otherwise, and at most.
+/// Events on a page by default, and at most.
 const EVENTS: (u32, u32) = (100, 1_000);
 
 /// Create a session. It is pending, at revision 1.
 ///
-/// With an `Idempotency-Key`, a repetition answers as the first time and creates nothing.
+/// With an `Idempotency-Key`, a repetition returns the first answer and creates nothing.
 #[utoipa::path(post, path = "/sessions", operation_id = "create_session", tag = "sessions", request_body = CreateSession,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
@@ -90,14 +90,14 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
 /// List sessions, newest first.
 #[utoipa::path(get, path = "/sessions", operation_id = "list_sessions", tag = "sessions", params(SessionQuery), responses(
     (status = 200, description = "A page of summaries", body = SessionPage),
-    (status = 400, description = "A filter cannot be understood", body = Problem),
+    (status = 400, description = "A filter is invalid", body = Problem),
 ))]
 pub async fn list(State(app): State<App>, Query(query): Query<SessionQuery>) -> Result<Json<SessionPage>, ApiError> {
     let page = app.storage().summaries(&query.filter()?, query.cursor()?, query.limit()?).await?;
     Ok(Json(SessionPage { sessions: page.items, next_cursor: page.next.map(|cursor| cursor.encode()) }))
 }
 
-/// Which moment of a session to show.
+/// The revision or time of a state.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Moment {
@@ -108,7 +108,7 @@ pub struct Moment {
     at: Option<Timestamp>,
 }
 
-/// Read a session: its live state, or its state at an earlier moment.
+/// Read a session: its live state, or an earlier one.
 #[utoipa::path(get, path = "/sessions/{id}", operation_id = "get_session", tag = "sessions", 
     params(("id" = SessionId, Path), Moment,
         ("If-None-Match" = Option<String>, Header, description = "Answer 304 if the session is at this revision, such as `\"7\"`")),
@@ -145,7 +145,7 @@ async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Sessi
     Ok(Arc::new(session.ok_or_else(|| ApiError::not_found("session at that moment"))?))
 }
 
-/// Delete a session with its messages, memories and journal. Its viewers are told.
+/// Delete a session with its messages, memories and journal. Its viewers are notified.
 #[utoipa::path(delete, path = "/sessions/{id}", operation_id = "delete_session", tag = "sessions",
     params(
         ("id" = SessionId, Path),
@@ -154,7 +154,7 @@ async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Sessi
     responses(
         (status = 204, description = "Deleted"),
         (status = 404, description = "No such session", body = Problem),
-        (status = 412, description = "The session has moved on", body = Problem),
+        (status = 412, description = "The session is at another revision", body = Problem),
     ))]
 pub async fn delete(
     State(app): State<App>,
@@ -191,13 +191,13 @@ pub async fn entity(State(app): State<App>, Path(id): Path<SessionId>) -> Result
     Ok(Json(app.hub.session(id).await?.entity()))
 }
 
-/// Which events to read.
+/// The range of events to read.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct EventQuery {
-    /// Events after this revision; 0 if not given.
+    /// Events after this revision, by default 0.
     after: Option<Revision>,
-    /// Events at most: 1 to 1000, 100 if not given.
+    /// Events at most: 1 to 1000, by default 100.
     limit: Option<u32>,
 }
 
@@ -219,11 +219,11 @@ pub async fn events(
     Ok(Json(EventPage { events, next_after }))
 }
 
-/// A node with its last output and input: now, or as they were at an earlier moment.
+/// A node with its last output and input: now, or at an earlier revision or time.
 ///
-/// The output is the last that the node had put out by then, of an earlier attempt if the one under way has
-/// put out none; in a fork it may be one from before the fork. An input is there when one was given with
-/// `setNodeStatus`; a fork has none from before the fork.
+/// The output is the last that the node had by then, of an earlier attempt if the current one has none; in a
+/// fork it may be one from before the fork. An input is present if one was given with `setNodeStatus`; a fork
+/// has none from before the fork.
 #[utoipa::path(get, path = "/sessions/{id}/nodes/{nodeId}", tag = "sessions",
     params(("id" = SessionId, Path), ("nodeId" = String, Path), Moment),
     responses(

@@ -1,4 +1,4 @@
-//! The WebSocket addresses. What happens on them is in [`crate::ws`].
+//! The WebSocket routes. The protocol is in [`crate::ws`].
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub async fn many(State(app): State<App>, request: Request) -> Result<Response, 
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct WatchQuery {
-    /// `snapshot`, `delta` or `events`; snapshot if not given.
+    /// `snapshot`, `delta` or `events`, by default `snapshot`.
     #[param(value_type = Option<String>)]
     mode: Option<Mode>,
     /// The last revision the client holds.
@@ -59,7 +59,7 @@ pub async fn one(
     query: Result<Query<WatchQuery>, ApiError>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    // A browser sees nothing of a refused handshake, so what is wrong is said over the socket.
+    // Browsers do not show the answer to a refused handshake, so errors are sent over the socket.
     let opening = match (id, query) {
         (Err(_), _) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
         (_, Err(error)) => Opening::Refused(CloseCode::NotThisProtocol, error.detail().to_owned()),
@@ -79,22 +79,22 @@ pub async fn one(
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct ReplayQuery {
-    /// 0.1 to 1000 times the recorded pace, or `max`: as fast as the client takes it; 1 if not given.
+    /// 0.1 to 1000 times the recorded pace, or `max`: as fast as the client reads; by default 1.
     speed: Option<String>,
-    /// Where to begin: a revision, or an RFC 3339 time; the first revision if not given.
+    /// Where to begin: a revision, or an RFC 3339 time; by default the first revision.
     from: Option<String>,
-    /// Where to stop: a revision, or an RFC 3339 time; the session's end if not given.
+    /// Where to stop: a revision, or an RFC 3339 time; by default the session's end.
     to: Option<String>,
     /// Idle gaps longer than this many milliseconds are shortened to it.
     skip_idle_ms: Option<u64>,
-    /// `snapshot`, `delta` or `events`; snapshot if not given.
+    /// `snapshot`, `delta` or `events`, by default `snapshot`.
     #[param(value_type = Option<String>)]
     mode: Option<Mode>,
     /// Whether to send messages as well.
     messages: Option<bool>,
     /// The least time between two states, in milliseconds.
     min_interval_ms: Option<u64>,
-    /// Whether to wait at the beginning until told to play.
+    /// Whether to start paused.
     paused: Option<bool>,
 }
 
@@ -139,8 +139,8 @@ fn point(name: &str, text: &str) -> Result<Point, ApiError> {
     })
 }
 
-/// A stored session at its own pace: the frames of a live one, and `replayState` frames that say where
-/// it stands. Steered by `replay` frames.
+/// A replay of a stored session: the frames of a live one, and `replayState` frames with its position.
+/// Controlled by `replay` frames.
 #[utoipa::path(get, path = "/ws/sessions/{id}/replay", operation_id = "replay_session", tag = "sockets", params(("id" = SessionId, Path), ReplayQuery),
     responses(
         (status = 101, description = "A WebSocket; closed with 4504 when there is no such session"),

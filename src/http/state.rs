@@ -1,4 +1,4 @@
-//! What handlers work with.
+//! The state of the handlers.
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -11,7 +11,7 @@ use crate::hub::Hub;
 use crate::storage::Storage;
 use crate::ws::Gateway;
 
-/// What handlers work with. Cheap to clone.
+/// The services that handlers use. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
     pub hub: Hub,

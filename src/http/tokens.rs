@@ -10,9 +10,9 @@ use crate::hub::{Chunk, HubError};
 use relive_protocol::{Problem, TokenChunk};
 use relive_session::{Refusal, SessionId, limits};
 
-/// Show chunks of messages that are still being written to whoever watches the session.
+/// Show chunks of messages that are still being written to the viewers of the session.
 ///
-/// As `token` frames do over a socket, in order. They are not stored: the finished message is, by
+/// Like `token` frames over a socket, in order. They are not stored: the finished message is, by
 /// `addMessage` with the same id.
 #[utoipa::path(post, path = "/sessions/{id}/tokens", operation_id = "show_tokens", tag = "sessions",
     request_body = Vec<TokenChunk>, params(("id" = SessionId, Path)),

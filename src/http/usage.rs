@@ -1,4 +1,4 @@
-//! What a run has used.
+//! Usage of a session.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::storage::UsageRow;
 use relive_protocol::{Problem, Usage, UsageReport};
 use relive_session::SessionId;
 
-/// A session's tokens and cost: in all, and by node, agent and model. Usage that names no agent, or
-/// no model, is in the totals only.
+/// A session's tokens and cost: in total, and by node, agent and model. Usage without an agent or a model is
+/// only in the totals.
 #[utoipa::path(get, path = "/sessions/{id}/usage", tag = "sessions", params(("id" = SessionId, Path)), responses(
     (status = 200, description = "The usage", body = UsageReport),
     (status = 404, description = "No such session", body = Problem),
@@ -29,7 +29,7 @@ pub async fn report(State(app): State<App>, Path(id): Path<SessionId>) -> Result
     }))
 }
 
-/// Where nothing was used, nothing was spent.
+/// Without usage the cost is zero.
 fn nothing() -> Usage {
     Usage { cost_usd: Some(rust_decimal::Decimal::ZERO), ..Usage::default() }
 }
@@ -46,7 +46,7 @@ fn grouped<'a>(rows: &'a [UsageRow], key: impl Fn(&'a UsageRow) -> Option<&'a st
 }
 
 fn add(sum: Usage, row: &UsageRow) -> Usage {
-    // Tokens without a cost are those of a model whose price nobody knows.
+    // Tokens without a cost are those of models with an unknown price.
     let is_priced = !row.cost_usd.is_zero() || row.input_tokens.saturating_add(row.output_tokens) == 0;
     Usage {
         calls: sum.calls + row.calls,

@@ -1,5 +1,5 @@
-//! What follows a commit: whoever must be told of it is told, though the client has left meanwhile or
-//! the database's answer was lost.
+//! What follows a commit that bypasses the lanes (create, fork, delete, import): lists, viewers and other
+//! servers are notified, even if the client has disconnected or the database's answer was lost.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use super::error::HubError;
 use crate::storage::StorageError;
 use relive_session::{SessionId, SessionSummary};
 
-/// How long the outcome of a change is looked for whose answer was lost.
+/// How long the outcome of a change is looked up after its answer was lost.
 const LOOK: Duration = Duration::from_mins(10);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
 impl Hub {
-    /// Runs work to its end in a task of the hub, whether or not the caller waits for it; the hub's
-    /// shutdown does. For what commits a change and then has to tell of it.
+    /// Runs work to completion in a task of the hub, whether or not the caller still waits; shutdown waits
+    /// for it too. For changes that are committed first and announced afterwards.
     ///
     /// # Errors
     ///
-    /// Those of the work; [`HubError::Internal`] when it panicked.
+    /// Those of the work; [`HubError::Internal`] if it panicked.
     pub async fn carry_through<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
     where
         T: Send + 'static,
@@ -32,9 +32,9 @@ impl Hub {
         task.await.unwrap_or_else(|_| Err(HubError::Internal.into()))
     }
 
-    /// The error for a change whose answer may have been lost after it was committed: then it is looked
-    /// for, and told of if it took effect. `deleted` is the session's summary before it was deleted;
-    /// none when it was made.
+    /// Handles an error after which the change may have been committed nevertheless: looks up the outcome,
+    /// and announces the change if it took effect. `deleted` is the summary of a session before its
+    /// deletion, `None` for a creation.
     pub(super) fn in_doubt(&self, error: StorageError, id: SessionId, deleted: Option<SessionSummary>) -> HubError {
         self.look_for_outcome(&error, id, deleted);
         error.into()

@@ -1,4 +1,4 @@
-//! Names of agents, for messages that say only which agent spoke.
+//! A cache of agents' names, for messages that give only the agent's id.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::error::HubError;
 use super::store::Store;
 use relive_session::Command;
 
-/// How long a name is believed; a renamed agent speaks under its new name after that.
+/// How long a name is cached; a renamed agent appears under its new name after that.
 const FRESH: Duration = Duration::from_secs(10);
-/// Names kept at most. Beyond it all are looked up anew.
+/// Names cached at most. Beyond it the cache is cleared.
 const NAMES: usize = 4_096;
 
 #[derive(Debug, Default)]
@@ -21,8 +21,7 @@ pub(super) struct AgentNames {
 }
 
 impl AgentNames {
-    /// Puts the speaker's name into a message, as it is now. Agents that are not in the catalog
-    /// have none.
+    /// Puts the agent's current name into a message. Agents that are not in the catalog have none.
     pub async fn put_into(&self, command: &mut Command, store: &dyn Store) -> Result<(), HubError> {
         if let Command::AddMessage { agent_id: Some(agent_id), agent_name, .. } = command
             && let Ok(id) = agent_id.parse()

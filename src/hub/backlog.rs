@@ -1,8 +1,8 @@
-//! What waits in a lane: by session, and taken from the sessions in turn.
+//! The queue of a lane: one queue per session, served round-robin.
 //!
-//! A session that sends a flood waits for itself: its share of the lane is bounded, in commands, in
-//! events and in bytes, and however much it has waiting, every other session's next command is in the
-//! next batch but one.
+//! A session that sends a flood delays only itself: its share of the lane is bounded in commands, events
+//! and bytes, and however much it has queued, the next command of every other session is in the batch
+//! after the one that is being written.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,35 +14,35 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::error::HubError;
-use super::load::Load;
 use super::pending_command::PendingCommand;
+use super::size::QueueSize;
 use super::slot::Slot;
 use relive_session::SessionId;
 
-/// How often answers that are due are looked for.
+/// How often expired entries are searched.
 const TICK: Duration = Duration::from_millis(250);
-/// Before a session is tried again that could not be written.
+/// The pause before a session that could not be written is retried.
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(2);
-/// How long it is remembered that a session could not be written.
+/// How long a session counts as slow after it could not be written.
 const REMEMBERED: Duration = Duration::from_secs(10);
 
-/// The waiting room of one lane.
+/// The queue of one lane.
 #[derive(Debug)]
 pub(super) struct Backlog {
     inner: Mutex<Inner>,
-    /// Something can be taken, or the queue was closed.
+    /// Notified when something is queued, or the queue was closed.
     arrived: Notify,
-    /// There may be room.
+    /// Notified when there may be room.
     left: Notify,
-    /// For all sessions together.
-    lane: Load,
-    /// For one session.
-    share: Load,
+    /// The limit for all sessions together.
+    lane: QueueSize,
+    /// The limit for one session.
+    share: QueueSize,
     answer_within: Duration,
-    /// Bytes of what has no place yet.
+    /// Bytes of submissions that have not reserved a place yet.
     outside: AtomicUsize,
-    /// Those without an answer, the oldest first.
+    /// Submissions without an answer, the oldest first.
     unanswered: Mutex<VecDeque<Arc<Slot>>>,
     asked: Notify,
 }
@@ -50,12 +50,12 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 struct Inner {
     sessions: HashMap<SessionId, Waiting>,
-    /// The sessions that have something waiting, the next one first.
+    /// The sessions with queued entries, the next one first.
     turns: VecDeque<SessionId>,
-    /// Sessions whose last write ran into a time limit. Each is written by itself from then on, until
-    /// that goes well: it could hold others up.
+    /// Sessions whose last write ran into a time limit. Each is written in a batch of its own, so that it
+    /// delays no other, until a write succeeds.
     failing: HashMap<SessionId, Failing>,
-    load: Load,
+    size: QueueSize,
     closed: bool,
 }
 
@@ -65,24 +65,24 @@ struct Failing {
     pause: Duration,
 }
 
-/// One session's part of the queue.
+/// The queue of one session.
 #[derive(Debug, Default)]
 struct Waiting {
     entries: VecDeque<PendingCommand>,
-    /// With what has a place and is not here yet.
-    load: Load,
+    /// The size of its entries, those that have reserved a place but are not queued yet included.
+    size: QueueSize,
 }
 
-/// A place in the queue for one entry; given back when it is dropped.
+/// A reserved place in the queue; released when dropped.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct Reservation<'a> {
     queue: &'a Backlog,
     session_id: SessionId,
-    load: Load,
+    size: QueueSize,
     is_used: bool,
 }
 
-/// What waits for a place.
+/// A submission that waits for a place.
 struct Outside<'a> {
     backlog: &'a Backlog,
     bytes: usize,
@@ -94,7 +94,7 @@ impl Drop for Outside<'_> {
     }
 }
 
-/// What the lane is to do next.
+/// What the lane does next.
 enum Next {
     Write(Vec<PendingCommand>),
     Wait(Option<Instant>),
@@ -102,9 +102,9 @@ enum Next {
 }
 
 impl Backlog {
-    /// A queue for up to `lane` in all, and up to `share` of one session. Whoever has waited for
-    /// `answer_within` is answered.
-    pub fn new(lane: Load, share: Load, answer_within: Duration) -> Self {
+    /// A queue for up to `lane` in all, and up to `share` of one session. Whatever has no answer after
+    /// `answer_within` expires.
+    pub fn new(lane: QueueSize, share: QueueSize, answer_within: Duration) -> Self {
         Self {
             inner: Mutex::default(),
             arrived: Notify::new(),
@@ -119,27 +119,27 @@ impl Backlog {
     }
 
     pub fn len(&self) -> usize {
-        self.inner.lock().load.entries
+        self.inner.lock().size.entries
     }
 
-    /// A place for an entry. Waits while there is none, unless the database is away or too much waits.
+    /// Reserves a place for an entry. Waits while there is none, unless the database is away or too much waits.
     pub async fn reserve(
         &self,
         session_id: SessionId,
-        load: Load,
+        size: QueueSize,
         healthy: &watch::Receiver<bool>,
-    ) -> Result<Place<'_>, HubError> {
-        if let Some(place) = self.try_reserve(session_id, load)? {
-            return Ok(place);
+    ) -> Result<Reservation<'_>, HubError> {
+        if let Some(reservation) = self.try_reserve(session_id, size)? {
+            return Ok(reservation);
         }
-        let _waiting = self.wait_for_place(load.bytes).ok_or(HubError::Unavailable)?;
+        let _waiting = self.wait_for_place(size.bytes).ok_or(HubError::Unavailable)?;
         let mut healthy = healthy.clone();
         loop {
             let left = self.left.notified();
             tokio::pin!(left);
             left.as_mut().enable();
-            if let Some(place) = self.try_reserve(session_id, load)? {
-                return Ok(place);
+            if let Some(reservation) = self.try_reserve(session_id, size)? {
+                return Ok(reservation);
             }
             tokio::select! {
                 biased;
@@ -149,30 +149,30 @@ impl Backlog {
         }
     }
 
-    /// Counts what waits outside, in memory all the same; none when there is too much of it already.
+    /// Counts the memory of a submission that waits outside the queue; `None` if the limit is reached.
     fn wait_for_place(&self, bytes: usize) -> Option<Outside<'_>> {
         let before = self.outside.fetch_add(bytes, Ordering::Relaxed);
         let outside = Outside { backlog: self, bytes };
         (before == 0 || before + bytes <= 2 * self.lane.bytes).then_some(outside)
     }
 
-    fn try_reserve(&self, session_id: SessionId, load: Load) -> Result<Option<Place<'_>>, HubError> {
+    fn try_reserve(&self, session_id: SessionId, size: QueueSize) -> Result<Option<Reservation<'_>>, HubError> {
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(HubError::Unavailable);
         }
-        let held = inner.sessions.get(&session_id).map_or(Load::default(), |waiting| waiting.load);
-        if !inner.load.has_room(load, self.lane) || !held.has_room(load, self.share) {
+        let held = inner.sessions.get(&session_id).map_or(QueueSize::default(), |waiting| waiting.size);
+        if !inner.size.has_room(size, self.lane) || !held.has_room(size, self.share) {
             return Ok(None);
         }
-        inner.load.add(load);
-        inner.sessions.entry(session_id).or_default().load.add(load);
-        Ok(Some(Place { queue: self, session_id, load, is_used: false }))
+        inner.size.add(size);
+        inner.sessions.entry(session_id).or_default().size.add(size);
+        Ok(Some(Reservation { queue: self, session_id, size, is_used: false }))
     }
 
-    /// The next batch, of at most `limit` unless one entry has more; empty while there is none. `None` once the
-    /// queue is closed and empty. Cancel-safe.
-    pub async fn next(&self, limit: Load) -> Option<Vec<PendingCommand>> {
+    /// The next batch, of at most `limit` unless a single entry has more; waits while the queue is empty.
+    /// `None` once the queue is closed and empty. Cancel-safe.
+    pub async fn next(&self, limit: QueueSize) -> Option<Vec<PendingCommand>> {
         loop {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
@@ -192,18 +192,18 @@ impl Backlog {
         }
     }
 
-    /// Takes entries back that could not be written, in front of what waits; the caller counts them as
-    /// queued. With `apart`, their sessions wait a little, longer each time, and are written one by one.
+    /// Requeues entries that could not be written, before those that wait; the caller counts them as
+    /// queued. With `apart`, their sessions pause before the retry, longer each time, and are written alone.
     pub fn put_back(&self, entries: Vec<PendingCommand>, apart: bool) {
         let mut inner = self.inner.lock();
         if apart {
             inner.keep_apart(entries.iter().map(|entry| entry.live.id()).collect(), Instant::now());
         }
         for entry in entries.into_iter().rev() {
-            let (id, load) = (entry.live.id(), entry.load);
-            inner.load.add(load);
+            let (id, size) = (entry.live.id(), entry.size);
+            inner.size.add(size);
             let waiting = inner.sessions.entry(id).or_default();
-            waiting.load.add(load);
+            waiting.size.add(size);
             waiting.entries.push_front(entry);
             if waiting.entries.len() == 1 {
                 inner.turns.push_back(id);
@@ -213,7 +213,7 @@ impl Backlog {
         self.arrived.notify_one();
     }
 
-    /// Writes of these sessions went well.
+    /// Writes of these sessions succeeded.
     pub fn went_well(&self, ids: impl Iterator<Item = SessionId>) {
         let mut inner = self.inner.lock();
         if !inner.failing.is_empty() {
@@ -223,14 +223,14 @@ impl Backlog {
         }
     }
 
-    /// Lets nothing more in.
+    /// Accepts no more entries.
     pub fn close(&self) {
         self.inner.lock().closed = true;
         self.left.notify_waiters();
         self.arrived.notify_one();
     }
 
-    /// Nothing is written any more: everybody is answered.
+    /// The lane has stopped: everything that waits is answered with an error.
     pub fn give_up(&self) {
         self.close();
         self.unanswered.lock().drain(..).for_each(|slot| slot.expire());
@@ -250,11 +250,11 @@ impl Backlog {
         self.asked.notify_one();
     }
 
-    fn give_back(&self, id: SessionId, load: Load) {
+    fn give_back(&self, id: SessionId, size: QueueSize) {
         let mut inner = self.inner.lock();
-        inner.load.subtract(load);
+        inner.size.subtract(size);
         if let Some(waiting) = inner.sessions.get_mut(&id) {
-            waiting.load.subtract(load);
+            waiting.size.subtract(size);
         }
         inner.forget_if_empty(id);
         drop(inner);
@@ -262,8 +262,7 @@ impl Backlog {
         self.arrived.notify_one();
     }
 
-    /// Answers those who have waited too long, wherever their commands are: waiting here, or in a batch
-    /// of which nobody knows whether it was written.
+    /// Answers expired submissions, wherever they are: in this queue, or in a batch whose outcome is unknown.
     pub async fn answer_in_time(&self) {
         loop {
             if self.unanswered.lock().is_empty() {
@@ -286,11 +285,11 @@ impl Backlog {
 }
 
 impl Inner {
-    fn next(&mut self, limit: Load, now: Instant) -> Next {
-        let (mut batch, mut load) = (Vec::new(), Load::default());
+    fn next(&mut self, limit: QueueSize, now: Instant) -> Next {
+        let (mut batch, mut size) = (Vec::new(), QueueSize::default());
         let mut passed = VecDeque::new();
         let mut wake: Option<Instant> = None;
-        while load.entries < limit.entries
+        while size.entries < limit.entries
             && let Some(id) = self.turns.pop_front()
         {
             let Some(waiting) = self.sessions.get_mut(&id) else { continue };
@@ -300,16 +299,16 @@ impl Inner {
                 passed.push_back(id);
                 continue;
             }
-            let fits = waiting.entries.front().is_some_and(|entry| load.has_room(entry.load, limit));
+            let fits = waiting.entries.front().is_some_and(|entry| size.has_room(entry.size, limit));
             let is_alone = failing.is_some();
             if !fits || (is_alone && !batch.is_empty()) {
                 passed.push_back(id);
                 continue;
             }
             let Some(entry) = waiting.entries.pop_front() else { continue };
-            waiting.load.subtract(entry.load);
-            self.load.subtract(entry.load);
-            load.add(entry.load);
+            waiting.size.subtract(entry.size);
+            self.size.subtract(entry.size);
+            size.add(entry.size);
             batch.push(entry);
             if !waiting.entries.is_empty() {
                 self.turns.push_back(id);
@@ -319,13 +318,13 @@ impl Inner {
                 break;
             }
         }
-        // They were passed over, and so come first next time.
+        // They were skipped, so they come first next time.
         while let Some(id) = passed.pop_back() {
             self.turns.push_front(id);
         }
         match batch.is_empty() {
             false => Next::Write(batch),
-            true if self.closed && self.load.entries == 0 => Next::End,
+            true if self.closed && self.size.entries == 0 => Next::End,
             true => Next::Wait(wake),
         }
     }
@@ -339,21 +338,21 @@ impl Inner {
     }
 
     fn forget_if_empty(&mut self, id: SessionId) {
-        if self.sessions.get(&id).is_some_and(|waiting| waiting.load.entries == 0) {
+        if self.sessions.get(&id).is_some_and(|waiting| waiting.size.entries == 0) {
             self.sessions.remove(&id);
         }
     }
 }
 
-impl Place<'_> {
-    /// Hands the entry in.
+impl Reservation<'_> {
+    /// Queues the entry in the reserved place.
     pub fn send(mut self, entry: PendingCommand) {
         self.is_used = true;
         self.queue.push(entry);
     }
 
-    pub fn load(&self) -> Load {
-        self.load
+    pub fn size(&self) -> QueueSize {
+        self.size
     }
 
     pub fn answer_within(&self) -> Duration {
@@ -361,10 +360,10 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if !self.is_used {
-            self.queue.give_back(self.session_id, self.load);
+            self.queue.give_back(self.session_id, self.size);
         }
     }
 }

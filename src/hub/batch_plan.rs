@@ -1,4 +1,4 @@
-//! A batch, session by session: where each stands, and where the batch leads it.
+//! The plan of a batch: for each session, its current state and the state after the batch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,12 +10,12 @@ use super::publication::RecordedFrame;
 use crate::storage::{Batch, CommandRow, EventRow, ProjectionRow};
 use relive_session::{Session, SessionId};
 
-/// For each session of a batch: where it stands, and where the batch leads it.
+/// For each session of a batch, its current state and the state after the batch.
 pub(super) struct BatchPlan<'a> {
     pub by_session: BTreeMap<SessionId, SessionAdvance<'a>>,
 }
 
-/// One session's way through a batch.
+/// The change of one session by a batch.
 pub(super) struct SessionAdvance<'a> {
     pub live: &'a Arc<LiveSession>,
     pub before: Arc<Session>,
@@ -45,8 +45,8 @@ impl<'a> BatchPlan<'a> {
         Self { by_session }
     }
 
-    /// Whether each session's events follow on its committed state without a gap. They always do;
-    /// this is the last line before a broken history would be written.
+    /// Whether each session's events follow its committed state without a gap. They always should; this
+    /// check keeps a defect from writing a broken history.
     pub fn are_dense(&self) -> bool {
         self.by_session.values().all(|SessionAdvance { before, after, events, .. }| {
             let expected = before.revision + 1..=after.map_or(before.revision, |after| after.revision);
@@ -54,7 +54,7 @@ impl<'a> BatchPlan<'a> {
         })
     }
 
-    /// What the batch writes.
+    /// The rows that the batch writes.
     pub fn batch<'b>(&'b self, id: i64, entries: &'b [PendingCommand]) -> Batch<'b> {
         let deadline = entries.iter().map(|entry| entry.slot.deadline()).min();
         let mut batch = Batch { id, deadline, ..Batch::default() };
@@ -70,7 +70,7 @@ impl<'a> BatchPlan<'a> {
         }
         let moved = self.by_session.values().filter_map(|advance| Some((&advance.before, advance.after?)));
         batch.projections.extend(moved.map(|(before, after)| ProjectionRow { before, after }));
-        // In one order everywhere, or two instances could wait for each other's rows.
+        // Always in the same order: otherwise two servers could deadlock on each other's rows.
         batch.events.sort_by_key(|row| row.recorded.session_id);
         batch.commands.sort_by_key(|row| row.session_id);
         batch.projections.sort_by_key(|row| row.after.id);

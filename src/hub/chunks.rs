@@ -1,4 +1,4 @@
-//! Chunks of messages that are still being written: live only, never stored.
+//! Chunks of messages that are still being written: shown live, never stored.
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
@@ -16,12 +16,12 @@ pub struct Chunk {
     pub is_thinking: Option<bool>,
 }
 
-/// Shows chunks to whoever watches a session. It must not wait.
+/// Shows chunks to the viewers of a session. Must not block.
 pub trait ChunkRelay: Debug + Send + Sync {
     fn show(&self, session_id: SessionId, chunk: Chunk);
 }
 
-/// The way of chunks from engines in this process to viewers.
+/// Passes chunks from engines in this process to viewers.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     relay: OnceLock<Arc<dyn ChunkRelay>>,
@@ -29,7 +29,7 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub fn relay_to(&self, relay: Arc<dyn ChunkRelay>) {
-        // The first one stays: a hub has one set of viewers.
+        // Later calls are ignored: a hub has one set of viewers.
         let _ = self.relay.set(relay);
     }
 
@@ -41,12 +41,12 @@ impl Chunks {
 }
 
 impl Hub {
-    /// From now on chunks go to this relay. Only the first call counts.
+    /// Sets the relay that chunks go to. Only the first call has an effect.
     pub fn relay_chunks_to(&self, relay: Arc<dyn ChunkRelay>) {
         self.inner.chunks.relay_to(relay);
     }
 
-    /// Shows a chunk of a message that is still being written to whoever watches the session.
+    /// Shows a chunk of a message that is still being written to the viewers of the session.
     pub fn show_chunk(&self, id: SessionId, chunk: Chunk) {
         self.inner.chunks.show(id, chunk);
     }

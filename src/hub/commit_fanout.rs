@@ -1,4 +1,4 @@
-//! Who is told of what has become durable.
+//! Announces commits.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::feed::Feed;
 use super::notices::Notices;
 use relive_session::{Session, SessionId, SessionSummary};
 
-/// Tells live lists, the built-in engine and other servers. A cheap handle.
+/// Announces commits to live lists, the built-in engine and other servers. A cheap handle.
 #[derive(Clone, Debug)]
 pub(super) struct CommitFanout {
     pub feed: Arc<Feed>,
@@ -27,7 +27,7 @@ impl CommitFanout {
         self.notices.changed(session.id, session.revision);
     }
 
-    /// This server has stored a session whole.
+    /// This server has stored a whole session.
     pub fn appeared(&self, id: SessionId) {
         self.feed.changed(id);
         self.notices.changed(id, 1);

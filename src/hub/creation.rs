@@ -1,4 +1,4 @@
-//! New sessions, forks included.
+//! Creating and forking sessions.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use relive_session::{Created, Event, Recorded, Refusal, Revision, Session, Sessi
 
 impl Hub {
     /// Creates a session. With `creation_key`, a repetition returns the session that the first call
-    /// made, as it was then.
+    /// created, in its first state.
     ///
     /// # Errors
     ///
@@ -48,8 +48,8 @@ impl Hub {
         Ok(session)
     }
 
-    /// Creates a session that goes on where another one stood at a revision, with its state. With
-    /// `creation_key`, a repetition returns the fork that the first call made, as it was then.
+    /// Forks a session: creates one that continues from the parent's state at a revision. With
+    /// `creation_key`, a repetition returns the fork that the first call created, in its first state.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Hub {
         }
         let parent = store.session_at(parent_id, revision).await?.ok_or(HubError::NotFound)?;
         let event = Event::Created(Box::new(Created::fork_of(&parent)));
-        // Not before the parent's last event, so that messages stay in order across the two.
+        // Not earlier than the parent's last event, so that messages stay in order across the two.
         let at = Timestamp::now().max(parent.updated_at);
         let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, event };
         let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
@@ -97,12 +97,12 @@ impl Hub {
         Ok(session)
     }
 
-    /// Tells live lists of a session that was stored whole, as by an import.
+    /// Announces a session that was stored whole, as by an import.
     pub fn appeared(&self, id: SessionId) {
         self.inner.fanout.appeared(id);
     }
 
-    /// The newest state of the session that was made under a key.
+    /// The newest state of the session that was created under a key.
     ///
     /// # Errors
     ///

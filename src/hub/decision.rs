@@ -7,20 +7,20 @@ use super::publication::RecordedFrame;
 use super::submission::Submission;
 use relive_session::{self, Recorded, Refusal, Revision, Session, Timestamp};
 
-/// What was decided about a submission, and on which generation of the staged state. A decision on
-/// an older generation is void: the submission has to be decided again.
+/// The decision on a submission, and the generation of the staged state that it was made on. A decision
+/// on an older generation is void: the submission has to be decided again.
 #[derive(Debug)]
 pub(super) enum Decision {
-    /// These events are to be written; they lead to `after`. There may be none.
+    /// These events (possibly none) are to be written; they lead to `after`.
     Events { generation: u64, events: Vec<Arc<RecordedFrame>>, after: Arc<Session> },
-    /// The same command id came before and was, or is about to be, answered with this revision.
+    /// The same command id was used before and was, or will be, answered with this revision.
     Duplicate { generation: u64, revision: Revision },
-    /// An attempt to write it, whose answer was lost, has brought the session to this revision.
+    /// An earlier attempt to write it, whose answer was lost, has taken effect and led to this revision.
     Written { revision: Revision },
-    /// Nothing will be written. As the state it was refused on is ahead of the committed one, the
-    /// refusal is as provisional as that state, until the lane has committed it.
+    /// Nothing will be written. The refusal was decided on a state ahead of the committed one, so it is
+    /// provisional until the lane has committed that state.
     Refused { generation: u64, refusal: Refusal },
-    /// The lane will decide, when everything before it is decided.
+    /// To be decided by the lane, after everything queued before it.
     Undecided,
 }
 
@@ -35,7 +35,7 @@ impl Decision {
         }
     }
 
-    /// The revision of the first event, and the one that the last leads to; none without events.
+    /// The revision of the first event, and the one that the last leads to; `None` without events.
     pub fn revisions(&self) -> Option<(Revision, Revision)> {
         let Self::Events { events, after, .. } = self else { return None };
         Some((events.first()?.recorded().revision, after.revision))
@@ -43,7 +43,7 @@ impl Decision {
 }
 
 impl Staged {
-    /// Decides a submission on the staged state and, when it is accepted, moves that state on.
+    /// Decides a submission on the staged state and, if it is accepted, advances that state.
     pub fn decide(&mut self, submission: &Submission) -> Decision {
         let generation = self.generation;
         self.try_decide(submission).unwrap_or_else(|refusal| Decision::Refused { generation, refusal })
@@ -76,15 +76,15 @@ fn decide_all(
     session: &Arc<Session>,
     submission: &Submission,
 ) -> Result<(Vec<Arc<RecordedFrame>>, Arc<Session>), Refusal> {
-    // Times never go back within a session, whatever the clock does.
+    // Times never decrease within a session, whatever the clock does.
     let at = Timestamp::now().max(session.updated_at);
     let mut events = Vec::with_capacity(submission.commands.len());
     let mut after = Arc::clone(session);
     for command in &submission.commands {
         for event in relive_session::decide_at(&after, command, at)? {
             let recorded = Recorded { session_id: after.id, revision: after.revision + 1, at, event };
-            // Deciding and applying agree (a property test says so); if they ever did not, the
-            // command is refused rather than a broken history written.
+            // `decide` and `apply` agree, which a property test checks. If they did not, the command is
+            // refused rather than a broken history written.
             Arc::make_mut(&mut after).apply(&recorded).map_err(|error| {
                 tracing::error!(%error, session_id = %recorded.session_id, "a decided event does not apply");
                 Refusal::Invalid { field: "command", problem: "could not be applied" }

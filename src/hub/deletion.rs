@@ -1,4 +1,4 @@
-//! Sessions that go.
+//! Deleting sessions and groups.
 
 use uuid::Uuid;
 
@@ -8,11 +8,11 @@ use crate::storage::GroupInDoubt;
 use relive_session::{SessionId, SessionSummary};
 
 impl Hub {
-    /// Deletes a session with everything below it, and tells its viewers.
+    /// Deletes a session with everything that belongs to it, and tells its viewers.
     ///
     /// # Errors
     ///
-    /// [`HubError::NotFound`] when there is none.
+    /// [`HubError::NotFound`] if there is no such session.
     pub async fn delete(&self, id: SessionId) -> Result<(), HubError> {
         let hub = self.clone();
         self.carry_through(async move { hub.delete_and_tell(id).await }).await
@@ -35,18 +35,14 @@ impl Hub {
         self.inner.fanout.deleted(summary);
     }
 
-    /// Deletes a group with its sessions and memories; false when there was none.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Deletes a group with its sessions and memories; returns false if there was none.
     pub async fn delete_group(&self, group_id: Uuid) -> Result<bool, HubError> {
         let hub = self.clone();
         self.carry_through(async move { hub.delete_whole_group(group_id).await }).await
     }
 
-    /// One session after the other, so that no statement takes long; and with the group itself those that
-    /// were made in it meanwhile.
+    /// Deletes the sessions one by one, so that no statement takes long, and those that were created in the
+    /// group meanwhile together with the group itself.
     async fn delete_whole_group(&self, group_id: Uuid) -> Result<bool, HubError> {
         for id in self.inner.store.sessions_of_group(group_id).await? {
             match self.delete_and_tell(id).await {

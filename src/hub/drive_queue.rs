@@ -1,4 +1,4 @@
-//! Sessions of the built-in engine that have something new and that no engine here drives.
+//! Sessions of the built-in engine that have changed and have no driver on this server.
 
 use std::collections::HashSet;
 
@@ -9,8 +9,8 @@ use super::Hub;
 use super::queue::Queue;
 use relive_session::{Driver, Session, SessionId};
 
-/// Told by the lanes; read by the engine's supervisor. It holds each session once, and none that has
-/// ended, so it is as large as there are runs that wait to be driven.
+/// Filled by the lanes, read by the engine's supervisor. It holds each session once, and none that has
+/// ended, so it is no larger than the number of unfinished runs.
 #[derive(Debug, Default)]
 pub(super) struct DriveQueue {
     inner: Mutex<Inner>,
@@ -24,7 +24,7 @@ struct Inner {
 }
 
 impl DriveQueue {
-    /// A session has moved on.
+    /// The session has changed.
     pub fn changed(&self, session: &Session) {
         if session.origin.driver == Driver::Builtin && session.status.is_live() {
             let mut inner = self.inner.lock();
@@ -35,19 +35,19 @@ impl DriveQueue {
         }
     }
 
-    /// An engine here drives the session from now on, and hears of its changes by itself.
+    /// An engine on this server drives the session and follows its changes itself.
     pub fn drive(&self, id: SessionId) {
         let mut inner = self.inner.lock();
         inner.driven.insert(id);
         inner.changed.remove(id);
     }
 
-    /// No engine here drives the session any more.
+    /// No engine on this server drives the session any more.
     pub fn release_drive(&self, id: SessionId) {
         self.inner.lock().driven.remove(&id);
     }
 
-    /// The sessions that have changed since they were last asked for; waits for one. Cancel-safe.
+    /// The sessions that have changed since the last call; waits for one. Cancel-safe.
     pub async fn next(&self, most: usize) -> Vec<SessionId> {
         loop {
             let news = self.news.notified();
@@ -67,18 +67,18 @@ impl DriveQueue {
 }
 
 impl Hub {
-    /// Sessions of the built-in engine that have changed and that nobody here drives, at most `most`;
+    /// Sessions of the built-in engine that have changed and have no driver on this server, at most `most`;
     /// waits for one. Cancel-safe.
     pub async fn undriven(&self, most: usize) -> Vec<SessionId> {
         self.inner.fanout.drive_queue.next(most).await
     }
 
-    /// Says that an engine here drives the session, until [`Hub::release_drive`].
+    /// Marks the session as driven by an engine on this server, until [`Hub::release_drive`].
     pub fn drive(&self, id: SessionId) {
         self.inner.fanout.drive_queue.drive(id);
     }
 
-    /// Says that no engine here drives the session any more.
+    /// Marks the session as not driven by an engine on this server.
     pub fn release_drive(&self, id: SessionId) {
         self.inner.fanout.drive_queue.release_drive(id);
     }

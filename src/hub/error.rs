@@ -1,9 +1,9 @@
-//! Why the hub did not do what it was asked.
+//! Errors of the hub.
 
 use crate::storage::{Constraint, StorageError};
 use relive_session::Refusal;
 
-/// An answer to a caller. Texts are fit for clients; database errors are logged, not passed on.
+/// Why a request was not carried out. Texts are fit for clients; database errors are logged, not passed on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HubError {
     #[error(transparent)]
@@ -12,14 +12,14 @@ pub enum HubError {
     NotFound,
     #[error(transparent)]
     Constraint(#[from] Constraint),
-    /// The built-in engine cannot run the session's graph here.
+    /// The built-in engine on this server cannot run the session's graph.
     #[error("{0}")]
     CannotRun(String),
-    /// The node it was sent to could do nothing with it.
+    /// The node cannot use the signal that was sent to it.
     #[error("{0}")]
     BadSignal(String),
-    /// The database is away, or the server is shutting down. Trying again may help.
-    #[error("the server cannot take this now; try again")]
+    /// The database is away, or the server is shutting down. A retry may succeed.
+    #[error("the server is not available now; try again")]
     Unavailable,
     #[error("the server failed; its log says why")]
     Internal,

@@ -1,7 +1,7 @@
-//! Which sessions change: what live lists follow.
+//! The feed of changed sessions, which live lists follow.
 //!
-//! One log for all lists, with each session in it once, at its newest change. A list holds a cursor
-//! into it: a slow one costs its cursor and, when it comes back, reads each changed session once.
+//! One log serves all lists. It holds each session once, at its newest change. A list is a cursor into the
+//! log: a slow list costs its cursor and, when it continues, reads each changed session once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use std::sync::Arc;
 use crate::sync::{Mutex, watch};
 use relive_session::{SessionId, SessionSummary};
 
-/// Sessions the log remembers. A list that is further behind starts over.
+/// Sessions in the log. A list that is further behind starts over.
 const LOG: usize = 65_536;
-/// Changes handed out at once.
+/// Changes returned at once.
 const TAKE: usize = 256;
 
 /// A session that changed.
 #[derive(Clone, Debug)]
 pub enum FeedChange {
-    /// It was created or has moved on.
+    /// It was created or changed.
     Changed(SessionId),
     /// It was deleted; this was its last state.
     Deleted(Arc<SessionSummary>),
 }
 
 impl FeedChange {
-    /// The session, if it is still there.
+    /// The session, if it was not deleted.
     #[must_use]
     pub fn changed(&self) -> Option<SessionId> {
         match self {
@@ -44,7 +44,7 @@ pub(super) struct Feed {
 #[derive(Debug, Default)]
 struct Log {
     newest: u64,
-    /// Changes up to this one may have been forgotten.
+    /// Changes up to this one may have been dropped from the log.
     floor: u64,
     by_sequence: BTreeMap<u64, FeedChange>,
     by_session: HashMap<SessionId, u64>,
@@ -73,11 +73,11 @@ impl Feed {
         if log.by_sequence.len() > LOG {
             log.forget_oldest();
         }
-        // Still locked, or a later number could be told of before this one, and then be taken back.
+        // Still locked: otherwise a later number could be published before this one, and then be overwritten.
         self.newest.send_replace(sequence);
     }
 
-    /// All lists are to be read anew: nobody knows what has changed.
+    /// All lists have to be read again: it is unknown what has changed.
     pub fn start_over(&self) {
         if self.newest.receiver_count() == 0 {
             return;
@@ -88,7 +88,7 @@ impl Feed {
         self.newest.send_replace(newest);
     }
 
-    /// The newest change that was told of, and the newest in the log.
+    /// The newest change that was published, and the newest in the log.
     // Used where `tests/interleavings` compiles this file.
     #[cfg(test)]
     #[allow(dead_code)]
@@ -98,7 +98,7 @@ impl Feed {
     }
 
     pub fn follow(feed: &Arc<Self>) -> FeedCursor {
-        // Subscribe first, so that no change after this line is left out of the log.
+        // Subscribe first, so that no change after this line is missed.
         let newest = feed.newest.subscribe();
         let position = feed.log.lock().newest;
         FeedCursor { feed: Arc::clone(feed), newest, position }
@@ -118,7 +118,7 @@ impl Log {
     }
 }
 
-/// A live list's place in the feed.
+/// A live list's cursor in the feed.
 #[derive(Debug)]
 pub struct FeedCursor {
     feed: Arc<Feed>,
@@ -127,9 +127,9 @@ pub struct FeedCursor {
 }
 
 impl FeedCursor {
-    /// The next changes, the oldest first, each session once; waits for the first. `None`: this
-    /// cursor fell so far behind that the list has to be read anew; it stands at the newest change
-    /// now. Cancel-safe.
+    /// The next changes, the oldest first, each session once; waits for the first. `None` if the cursor
+    /// is too far behind and the list has to be read again; the cursor is at the newest change then.
+    /// Cancel-safe.
     pub async fn next(&mut self) -> Option<Vec<FeedChange>> {
         // The sender lives in `self.feed`, so it cannot have been dropped.
         let _ = self.newest.wait_for(|newest| *newest > self.position).await;

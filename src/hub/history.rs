@@ -1,16 +1,12 @@
-//! What a session went through, from the journal.
+//! Events of a session, from the journal.
 
 use super::Hub;
 use super::error::HubError;
 use relive_session::{Event, Recorded, Revision, SessionId};
 
 impl Hub {
-    /// Events after `revision`, at most `limit`, from the journal; on demand with the texts of their
-    /// messages, which the journal itself does not hold.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Events after `revision`, at most `limit`, from the journal; optionally with the texts of their
+    /// messages, which are stored outside the journal.
     pub async fn events(
         &self,
         id: SessionId,

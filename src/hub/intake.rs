@@ -1,8 +1,8 @@
-//! The way of a command into its session's lane.
+//! From a command to its session's lane.
 
 use std::sync::Arc;
 
-use super::backlog::Place;
+use super::backlog::Reservation;
 use super::decision::Decision;
 use super::error::HubError;
 use super::lane::LaneHandle;
@@ -30,11 +30,11 @@ pub(super) async fn submit(
             None => registry.get(submission.session_id).await?,
         };
         // Before the session's lock, so that the lock is never held across an await.
-        let place = lane.reserve(submission.session_id, submission.load()).await?;
-        match stage(&live, submission, reply, place) {
-            Staging::Staged => return Ok(()),
-            Staging::Refused(refusal, submission, reply) => return refuse(store, submission, refusal, reply).await,
-            Staging::Retired(returned, unused) => {
+        let reservation = lane.reserve(submission.session_id, submission.size()).await?;
+        match stage(&live, submission, reply, reservation) {
+            StageResult::Staged => return Ok(()),
+            StageResult::Refused(refusal, submission, reply) => return refuse(store, submission, refusal, reply).await,
+            StageResult::Retired(returned, unused) => {
                 (submission, reply) = (returned, unused);
                 registry.forget(&live);
             }
@@ -42,38 +42,38 @@ pub(super) async fn submit(
     }
 }
 
-enum Staging {
+enum StageResult {
     Staged,
     Refused(Refusal, Submission, Reply),
-    /// The session left memory in between; look it up again.
+    /// The session was released from memory in between; look it up again.
     Retired(Submission, Reply),
 }
 
-/// Decides and queues in one critical section: the order of deciding is the order of writing.
-fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, place: Place<'_>) -> Staging {
+/// Decides and queues in one critical section: commands are written in the order they were decided in.
+fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, reservation: Reservation<'_>) -> StageResult {
     let mut staged = live.staged.lock();
     if staged.retired {
-        return Staging::Retired(submission, reply);
+        return StageResult::Retired(submission, reply);
     }
     staged.touch();
     let decision = if staged.lane_decides { Decision::Undecided } else { staged.decide(&submission) };
     match decision {
         Decision::Refused { refusal, .. } if staged.session.revision == live.head().session().revision => {
-            Staging::Refused(refusal, submission, reply)
+            StageResult::Refused(refusal, submission, reply)
         }
         decision => {
             staged.queued += 1;
-            let slot = Arc::new(Slot::new(reply, place.answer_within()));
-            let load = place.load();
-            place.send(PendingCommand {
+            let slot = Arc::new(Slot::new(reply, reservation.answer_within()));
+            let size = reservation.size();
+            reservation.send(PendingCommand {
                 live: Arc::clone(live),
                 submission,
                 decision,
                 slot,
-                load,
+                size,
                 attempts: Vec::new(),
             });
-            Staging::Staged
+            StageResult::Staged
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Storing whole states now and then, beside the write path and never in its way.
+//! Writes keyframes (whole states), beside the write path and without delaying it.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use tokio_util::task::TaskTracker;
 use super::store::Store;
 use relive_session::{Keyframe, Session};
 
-/// Keyframes waiting to be written. When more are due they are left out: the next interval has
-/// another.
+/// Keyframes waiting to be written. When the queue is full, further ones are skipped: the next interval
+/// brings another.
 const QUEUE: usize = 64;
 
-/// Where due keyframes are handed in.
+/// Takes due keyframes.
 #[derive(Clone, Debug)]
 pub(super) struct Keyframes {
     sender: mpsc::Sender<Arc<Session>>,
@@ -23,7 +23,7 @@ impl Keyframes {
     /// Queues `after` when a keyframe has become due since `before`.
     pub fn consider(&self, before: &Session, after: &Arc<Session>) {
         if Keyframe::is_due(before.revision, after) {
-            // Full: see `QUEUE`.
+            // The queue is full: see `QUEUE`.
             let _ = self.sender.try_send(Arc::clone(after));
         }
     }

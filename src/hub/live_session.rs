@@ -11,29 +11,29 @@ use super::weight;
 use crate::sync::{Mutex, watch};
 use relive_session::{Revision, Session, SessionId};
 
-/// Events kept for viewers that are a little behind; further back they come from the journal.
+/// Events kept for viewers that are slightly behind; older ones are read from the journal.
 const RING_EVENTS: usize = 256;
-/// Bytes of payload kept in the ring, roughly.
+/// Bytes of payload kept in the ring, estimated.
 const RING_BYTES: usize = 1024 * 1024;
-/// Command ids remembered. An older one is recognised by the database.
+/// Command ids kept. Older ones are recognised by the database.
 const RECENT_COMMANDS: usize = 512;
 
-/// One session in memory: its staged state for deciding, its committed state for showing.
+/// One session in memory: its staged state for deciding, its committed state for viewers.
 #[derive(Debug)]
 pub struct LiveSession {
     id: SessionId,
-    /// Locked while a command is decided and handed to the lane, so that the order of deciding is
-    /// the order of writing. Never held across an await.
+    /// Locked while a command is decided and queued in the lane, so that commands are written in the
+    /// order they were decided in. Never held across an await.
     pub(super) staged: Mutex<Staged>,
-    /// What viewers may see. Sent to only by the session's lane, after a commit of its own or of another
+    /// What viewers may see. Changed only by the session's lane, after a commit of this or another
     /// server, and by deletion.
     head: watch::Sender<Head>,
-    /// The newest committed events. Filled before `head` moves, so that whoever sees a head finds
-    /// its events here or in the journal.
+    /// The newest committed events. Filled before `head` moves, so that the events of a head that has
+    /// been seen are here or in the journal.
     ring: Mutex<Ring>,
 }
 
-/// Where a session stands for its viewers.
+/// The state of a session as its viewers see it.
 #[derive(Clone, Debug)]
 pub enum Head {
     At(Arc<Publication>),
@@ -59,21 +59,21 @@ impl Head {
 #[derive(Debug)]
 pub(super) struct Staged {
     pub session: Arc<Session>,
-    /// Counts how often the staged state was thrown away; what was staged before is void.
+    /// The generation: how often the staged state was discarded. Whatever was staged before is void.
     pub generation: u64,
     /// Entries on their way to the lane.
     pub queued: usize,
     /// True from a reload until every entry queued before it has reached the lane: those must be
-    /// decided first, so all others wait their turn undecided.
+    /// decided first, so all others are queued undecided.
     pub lane_decides: bool,
     pub recent: RecentCommands,
-    /// No longer in the registry; whoever holds this must look the session up again.
+    /// No longer in the registry; holders of this value must look the session up again.
     pub retired: bool,
     subscribers: usize,
     last_used: Instant,
 }
 
-/// Command ids with the revision each was answered with, the oldest forgotten first.
+/// Command ids with the revision each was answered with; the oldest are dropped first.
 #[derive(Debug, Default)]
 pub(super) struct RecentCommands {
     revisions: HashMap<Arc<str>, Revision>,
@@ -150,8 +150,8 @@ impl LiveSession {
         self.head.borrow().clone()
     }
 
-    /// The committed events after `revision` up to the newest, or `None` when they no longer are
-    /// in memory and must be read from the journal.
+    /// The committed events after `revision` up to the newest; `None` if they are no longer in memory and
+    /// must be read from the journal.
     #[must_use]
     pub fn events_after(&self, revision: Revision) -> Option<Vec<Arc<RecordedFrame>>> {
         let ring = self.ring.lock();
@@ -164,7 +164,7 @@ impl LiveSession {
         Some(ring.events.iter().skip(start).map(|(event, _)| Arc::clone(event)).collect())
     }
 
-    /// Shows a committed state and the events that led to it.
+    /// Publishes a committed state and the events that led to it.
     pub(super) fn publish(&self, session: Arc<Session>, events: impl Iterator<Item = Arc<RecordedFrame>>) {
         {
             let mut ring = self.ring.lock();
@@ -173,7 +173,7 @@ impl LiveSession {
         self.show(session);
     }
 
-    /// A deleted session stays deleted, also when its last commit is heard of later.
+    /// A deleted session stays deleted, even if a commit of it is published later.
     fn show(&self, session: Arc<Session>) {
         self.head.send_if_modified(|head| {
             let is_there = matches!(head, Head::At(_));
@@ -184,7 +184,7 @@ impl LiveSession {
         });
     }
 
-    /// Takes over a state that another writer brought about. Its events are in the journal only.
+    /// Replaces the state by one that another writer has committed. Its events are in the journal only.
     pub(super) fn reload(&self, session: Arc<Session>) {
         self.restage(&session);
         let moved_on = self.head.borrow().session().revision != session.revision;
@@ -194,7 +194,7 @@ impl LiveSession {
         }
     }
 
-    /// From now on commands are decided on this state. What was staged and not written is void.
+    /// Commands are decided on this state from now on. Whatever was staged and not written is void.
     pub(super) fn restage(&self, session: &Arc<Session>) {
         let mut staged = self.staged.lock();
         staged.session = Arc::clone(session);
@@ -203,13 +203,13 @@ impl LiveSession {
         staged.recent.clear();
     }
 
-    /// The session is gone from the database.
+    /// The session was deleted from the database.
     pub(super) fn retire_deleted(&self) {
         self.staged.lock().retired = true;
         self.head.send_modify(|head| *head = Head::Deleted(Arc::clone(head.publication())));
     }
 
-    /// Retires the session if nobody has used it for `idle_after` and nothing is pending.
+    /// Retires the session if it was unused for `idle_after` and nothing is pending.
     pub(super) fn retire_if_idle(&self, idle_after: Duration) -> bool {
         let mut staged = self.staged.lock();
         let committed = self.head.borrow().session().revision == staged.session.revision;
@@ -219,7 +219,7 @@ impl LiveSession {
         staged.retired
     }
 
-    /// Follows the session; `None` when it has been retired and must be looked up again.
+    /// Follows the session; `None` if it has been retired and must be looked up again.
     pub(super) fn subscribe(self: &Arc<Self>) -> Option<Subscription> {
         let mut staged = self.staged.lock();
         if staged.retired {
@@ -236,7 +236,7 @@ impl Staged {
     }
 }
 
-/// A viewer's or engine's hold on a session: it keeps the session in memory until dropped.
+/// Keeps a session in memory for a viewer or an engine until dropped.
 #[derive(Debug)]
 pub struct Subscription {
     live: Arc<LiveSession>,

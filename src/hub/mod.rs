@@ -9,10 +9,13 @@
 //!   session can have many commands in flight; viewers only ever see the committed one.
 //! - A *lane* writes what was staged while its last commit ran, as one statement. A session is
 //!   always in the same lane, so its events are written in the order they were decided.
-//! - The database is the arbiter between instances: who loses the race for a revision reloads and
-//!   decides again (see `lane`). Whoever only watches is told by a notice (see `notices`).
+//! - The database arbitrates between servers: the writer that loses the race for a revision reloads and
+//!   decides again (see `lane`). Servers that only watch are sent a notice (see `notices`).
 //!
-//! Idle sessions leave memory after [`HubOptions::idle_after`]; the next access loads them again.
+//! Idle sessions are released from memory after [`HubOptions::idle_after`]; the next access loads them again.
+//!
+//! Functions that have to reach the database fail with [`HubError::Unavailable`] while it is away. Their
+//! `# Errors` sections name only other errors.
 
 mod aftermath;
 mod agents;
@@ -32,7 +35,6 @@ mod intake;
 mod keyframes;
 mod lane;
 mod live_session;
-mod load;
 mod notices;
 mod outputs;
 mod partition;
@@ -43,6 +45,7 @@ mod queue;
 mod registry;
 mod remote_sync;
 mod remote_update;
+mod size;
 mod slot;
 mod start_check;
 mod store;
@@ -74,36 +77,36 @@ use backlog::Backlog;
 use commit_fanout::CommitFanout;
 use feed::Feed;
 use lane::{Lane, LaneHandle};
-use load::Load;
 use notices::Notices;
 use registry::Registry;
 use remote_sync::RemoteSync;
+use size::QueueSize;
 
-/// Commands of one session that may wait in its lane: as many as a batch takes at most, twice.
+/// Commands of one session that may wait in its lane: twice as many as a batch takes at most.
 const SHARE_ENTRIES: usize = 2_048;
 
-/// How the hub is sized. Each field says its default.
+/// The hub's options, each with its default.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
-    /// Group-commit lanes, each with a database connection of its own (4).
+    /// Lanes (group commit), each with a database connection of its own (4).
     pub lanes: usize,
-    /// Commands that may wait in one lane (4,096). Beyond it a command waits, or is refused with
+    /// Commands that may wait in one lane (4,096). Further ones wait outside, or are refused with
     /// `unavailable` while the database is away.
     pub backlog: usize,
-    /// Bytes of memory that the commands waiting in one lane may take (64 MiB), and those of one session a
-    /// quarter of it. The same then as for `backlog`.
+    /// Memory in bytes that the commands waiting in one lane may take (64 MiB); those of one session may take
+    /// a quarter of it. The same happens beyond it.
     pub backlog_bytes: usize,
-    /// How long a command may take (8 s). Then it is answered with `unavailable`, and not carried out
+    /// How long a command may take (8 s). After that it is answered with `unavailable`, and not carried out
     /// later.
     pub answer_within: Duration,
     /// How long a session without viewers and pending commands stays in memory (60 s).
     pub idle_after: Duration,
-    /// How many numbers the embedding of a memory has (1,536).
+    /// The number of dimensions of a memory's embedding (1,536).
     pub embedding_dimension: u32,
-    /// How often what is in memory is compared with what is stored, in case a notice of another server
-    /// was lost (20 s). One look-up by primary key for each session in memory.
+    /// How often sessions in memory are compared with the stored ones, in case a notice of another server
+    /// was lost (20 s). One look-up by primary key per session.
     pub check_every: Duration,
-    /// What models cost (nothing, until loaded).
+    /// Prices of models (none by default).
     pub prices: Prices,
 }
 
@@ -123,16 +126,16 @@ impl Default for HubOptions {
 }
 
 impl HubOptions {
-    /// What may wait in one lane.
+    /// The limits of one lane's queue.
     fn backlog(&self) -> Backlog {
         let entries = self.backlog.max(1);
-        let lane = Load { entries, rows: entries * 16, bytes: self.backlog_bytes };
-        let share = Load { entries: entries.min(SHARE_ENTRIES), rows: entries * 2, bytes: self.backlog_bytes / 4 };
+        let lane = QueueSize { entries, rows: entries * 16, bytes: self.backlog_bytes };
+        let share = QueueSize { entries: entries.min(SHARE_ENTRIES), rows: entries * 2, bytes: self.backlog_bytes / 4 };
         Backlog::new(lane, share, self.answer_within)
     }
 }
 
-/// All live sessions of this process. A cheap handle; the lanes own the work.
+/// All live sessions of this process. A cheap handle; the lanes do the work.
 #[derive(Clone, Debug)]
 pub struct Hub {
     inner: Arc<Inner>,
@@ -152,7 +155,7 @@ struct Inner {
     chunks: chunks::Chunks,
     start_check: start_check::StartChecks,
     stop: CancellationToken,
-    /// Ends the lanes, whatever they are waiting for.
+    /// Stops the lanes at once, whatever they are waiting for.
     give_up: CancellationToken,
     tasks: TaskTracker,
 }
@@ -173,7 +176,7 @@ impl Hub {
                 let backlog = options.backlog();
                 let (lane, handle) =
                     Lane::new(Arc::clone(&store), backlog, fanout.clone(), keyframes.clone(), stop.clone());
-                // Whoever waits is answered for as long as the lane runs.
+                // Expired submissions are answered for as long as the lane runs.
                 let answering = handle.answer_in_time();
                 tasks.spawn(give_up.clone().run_until_cancelled_owned(async move {
                     tokio::select! {
@@ -212,7 +215,7 @@ impl Hub {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The committed state of a session that is in memory.
+    /// The committed state of a session, if it is in memory.
     #[must_use]
     pub fn held(&self, id: SessionId) -> Option<Arc<Session>> {
         match self.inner.registry.peek(id)?.head() {
@@ -221,17 +224,17 @@ impl Hub {
         }
     }
 
-    /// The committed state of a session.
+    /// The committed state of a session, loaded if needed.
     ///
     /// # Errors
     ///
-    /// [`HubError::NotFound`], or [`HubError::Unavailable`] when it has to be loaded and cannot.
+    /// [`HubError::NotFound`].
     pub async fn session(&self, id: SessionId) -> Result<Arc<Session>, HubError> {
         loop {
             let live = self.inner.registry.get(id).await?;
             match live.head() {
                 Head::At(publication) => return Ok(Arc::clone(publication.session())),
-                // Deleted by another instance, and only noticed.
+                // Deleted by another server, and only noticed now.
                 Head::Deleted(_) => self.inner.registry.forget(&live),
             }
         }
@@ -246,15 +249,15 @@ impl Hub {
         self.inner.registry.subscribe(id).await
     }
 
-    /// Hands commands to a session. Returns as soon as they are staged or refused; the `reply` is
-    /// answered once they are durable.
+    /// Submits commands to a session. Returns as soon as they are staged or refused; the `reply` is
+    /// sent once they are durable.
     ///
-    /// Waits while the session's lane is full. Dropping the future before it returns means that
-    /// nothing was staged; afterwards the commands are carried out whoever is still listening.
+    /// Waits while the session's lane is full. If the future is dropped before it returns, nothing was
+    /// staged; after that the commands are carried out even if the caller is gone.
     ///
     /// # Errors
     ///
-    /// Why nothing was staged; the `reply` is not used then.
+    /// The reason if nothing was staged; the `reply` is not used then.
     pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
         let kind = submission.commands.first().map_or("none", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
@@ -274,7 +277,7 @@ impl Hub {
         submitting.instrument(span).await
     }
 
-    /// As [`Hub::submit`], waiting for the commands to be durable.
+    /// As [`Hub::submit`], and waits until the commands are durable.
     ///
     /// # Errors
     ///
@@ -285,7 +288,7 @@ impl Hub {
         answer.await.unwrap_or(Err(HubError::Unavailable))
     }
 
-    /// An engine's grip on one session.
+    /// A handle on one session, for an engine in this process.
     ///
     /// # Errors
     ///
@@ -300,7 +303,7 @@ impl Hub {
         Feed::follow(&self.inner.fanout.feed)
     }
 
-    /// The database, as this hub uses it.
+    /// The database.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.inner.store
@@ -308,10 +311,6 @@ impl Hub {
 
     /// The messages that a session's events after `after` and up to `up_to` added, each with its event's
     /// revision, at most `limit`.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn messages_between(
         &self,
         id: SessionId,
@@ -328,7 +327,7 @@ impl Hub {
         self.inner.registry.len()
     }
 
-    /// Stops taking commands and waits until everything accepted is written, at most `deadline`.
+    /// Stops accepting commands and waits until everything accepted is written, at most `deadline`.
     pub async fn shutdown(&self, deadline: Duration) {
         self.inner.stop.cancel();
         self.inner.tasks.close();
@@ -337,7 +336,7 @@ impl Hub {
             self.inner.give_up.cancel();
             self.inner.lanes.iter().for_each(LaneHandle::give_up);
         }
-        // After the last commit, which others are told of.
+        // After the last commit, since that is announced to other servers.
         self.inner.notices.shutdown().await;
     }
 }

@@ -1,4 +1,4 @@
-//! What nodes put out: in the journal, where the state says it stands.
+//! Outputs of nodes: read from the journal, at the position that the state keeps.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::error::HubError;
 use relive_session::{Event, NodeId, OutputRef, Session};
 
 impl Hub {
-    /// The last output of a node in this state of a session. That of a fork may stand in the journal of
-    /// one that it descends from.
+    /// The last output of a node in this state of a session. A fork's output may be in the journal of one of
+    /// its ancestors.
     ///
     /// # Errors
     ///
@@ -23,7 +23,7 @@ impl Hub {
         Ok(self.inner.store.output(session.id, place).await?.map(Arc::new))
     }
 
-    /// An output that is still in memory.
+    /// The output, if its event is still in memory.
     fn recent_output(&self, session: &Session, place: OutputRef, node: &NodeId) -> Option<Arc<Value>> {
         let live = self.inner.registry.peek(session.id).filter(|_| place.depth == 0)?;
         let events = live.events_after(place.revision.saturating_sub(1))?;

@@ -1,4 +1,4 @@
-//! Which lane a session belongs to.
+//! The assignment of sessions to lanes.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 

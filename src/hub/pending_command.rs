@@ -1,4 +1,4 @@
-//! A submission on its way through a lane: received, decided if need be, answered.
+//! A submission in a lane: received, decided if needed, answered.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use tokio::time::Instant;
 use super::decision::Decision;
 use super::error::HubError;
 use super::live_session::{Head, LiveSession};
-use super::load::Load;
+use super::size::QueueSize;
 use super::slot::Slot;
 use super::submission::{Outcome, Submission};
 use relive_session::Revision;
 
-/// A submission on its way through a lane.
+/// A submission in a lane.
 #[derive(Debug)]
 pub(super) struct PendingCommand {
     pub live: Arc<LiveSession>,
     pub submission: Submission,
     pub decision: Decision,
     pub slot: Arc<Slot>,
-    pub load: Load,
-    /// Writes of this entry that nobody knows the outcome of.
+    pub size: QueueSize,
+    /// Writes of this entry whose outcome is unknown.
     pub attempts: Vec<Attempt>,
 }
 
-/// A write that may have taken effect, or yet take effect, although its answer was lost.
+/// A write that may have taken effect, or may do so later, although its answer was lost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
     pub batch: i64,
@@ -33,19 +33,19 @@ pub(super) struct Attempt {
     pub last: Revision,
 }
 
-/// What was received.
+/// The entries that were received.
 pub(super) struct Received {
-    /// With a decision that holds.
+    /// With a decision that is valid.
     pub ready: Vec<PendingCommand>,
     /// Of sessions that were deleted.
     pub gone: Vec<PendingCommand>,
 }
 
-/// Receives entries: drops those whose caller has been told that they are not carried out, and decides
-/// those whose decision is missing or void.
+/// Receives entries: drops those that were answered as expired, and decides those whose decision is
+/// missing or void.
 pub(super) fn receive(entries: Vec<PendingCommand>) -> Received {
     let (open, expired): (Vec<PendingCommand>, Vec<PendingCommand>) = entries.into_iter().partition(is_in_time);
-    // Before anything is decided: what was decided after them is void.
+    // First of all: whatever was decided after the dropped entries is void.
     expired.into_iter().for_each(drop_expired);
     let (mut ready, mut gone) = (Vec::with_capacity(open.len()), Vec::new());
     for mut entry in open {
@@ -67,7 +67,7 @@ pub(super) fn receive(entries: Vec<PendingCommand>) -> Received {
     Received { ready, gone }
 }
 
-/// Whether an entry may still be written. One whose time is nearly up is answered here.
+/// Whether an entry may still be written. One that is about to expire is answered here.
 fn is_in_time(entry: &PendingCommand) -> bool {
     if entry.slot.deadline() <= Instant::now() {
         entry.slot.expire();
@@ -75,8 +75,8 @@ fn is_in_time(entry: &PendingCommand) -> bool {
     entry.slot.is_open()
 }
 
-/// Forgets an entry that will not be written, and what was staged on it. Between two batches nothing of
-/// the session is being written, so what is committed is what is left.
+/// Drops an entry that will not be written, and discards the staged state. It runs between two batches,
+/// when nothing of the session is being written, so the committed state is the one to continue from.
 fn drop_expired(entry: PendingCommand) {
     let PendingCommand { live, decision, .. } = entry;
     let is_staged = {
@@ -91,8 +91,8 @@ fn drop_expired(entry: PendingCommand) {
     metrics::counter!("relive_commands_expired_total").increment(1);
 }
 
-/// Counts entries as queued again, so that nothing new is staged before they are decided. To be
-/// called before the staged state they were decided on is thrown away; `receive` is the other half.
+/// Counts entries as queued again, so that nothing new is staged before they are decided. Must be
+/// called before the staged state they were decided on is discarded; `receive` undoes the count.
 pub(super) fn requeue(entries: &[PendingCommand]) {
     for entry in entries {
         let mut staged = entry.live.staged.lock();
@@ -105,8 +105,8 @@ pub(super) fn answer(entry: PendingCommand, outcome: Outcome) {
     CommandMetrics::default().answer(entry, outcome);
 }
 
-/// Answers, counted. Looking a counter up costs as much as deciding a command, so a batch does it
-/// once for each kind and result it holds; that happens when this is dropped.
+/// Counts answers for the metrics. Looking up a counter costs as much as deciding a command, so this is
+/// done once per batch for each kind and result, when the value is dropped.
 #[derive(Default)]
 pub(super) struct CommandMetrics(Vec<(&'static str, &'static str, u64)>);
 

@@ -1,4 +1,4 @@
-//! What models cost, for usage that is reported without its price.
+//! Prices of models, for usage that is reported without a price.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +13,7 @@ use relive_session::{Command, usd};
 pub enum PriceError {
     #[error("cannot read the model prices in {path}: {source}")]
     Unreadable { path: String, source: std::io::Error },
-    #[error("the model prices are not as they must be: {0}")]
+    #[error("the model prices are invalid: {0}")]
     Malformed(#[from] serde_json::Error),
 }
 
@@ -31,18 +31,18 @@ struct Price {
     output: Decimal,
 }
 
-/// The file's form; `data/model-prices.json` is one.
+/// The format of the file; `data/model-prices.json` is one.
 #[derive(Debug, Deserialize)]
 struct Table {
     models: HashMap<String, Price>,
 }
 
 impl Prices {
-    /// The table that comes with the server, or the one in `replacement`.
+    /// The built-in table, or the one in `replacement`.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or is not a price table.
+    /// If the file cannot be read, or is not a price table.
     pub fn load(replacement: Option<&Path>) -> Result<Self, PriceError> {
         let json = match replacement {
             None => include_str!("../../data/model-prices.json").to_owned(),
@@ -53,7 +53,7 @@ impl Prices {
         Ok(Self { models })
     }
 
-    /// Puts the price into usage that names a model and no price. Usage of an unknown model costs
+    /// Adds the price to usage that names a model and no price. Usage of an unknown model costs
     /// nothing, and is counted in a metric.
     pub(super) fn put_into(&self, command: &mut Command) {
         if let Command::RecordUsage { model: Some(model), cost_usd: cost @ None, input_tokens, output_tokens, .. } =
@@ -72,7 +72,7 @@ impl Prices {
         Some((Decimal::from(input_tokens) * input + Decimal::from(output_tokens) * output) / million)
     }
 
-    /// A model by its name, or by its name before a date or version, as in `gpt-4o-2024-08-06`.
+    /// Finds a model by its name, or by its name before a date or version, as in `gpt-4o-2024-08-06`.
     fn price(&self, model: &str) -> Option<Price> {
         let is_version = |rest: &str| {
             let rest = rest.strip_prefix('-').unwrap_or_default();

@@ -1,10 +1,10 @@
-//! Sessions that wait, first come, first served, each once.
+//! A FIFO queue of sessions that holds each session once.
 
 use std::collections::{BTreeMap, HashMap};
 
 use relive_session::SessionId;
 
-/// Sessions in the order in which they came, each with what has gathered since.
+/// Sessions in the order in which they were added, each with the data gathered since.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     next: u64,
@@ -19,8 +19,8 @@ impl<T> Default for Queue<T> {
 }
 
 impl<T> Queue<T> {
-    /// Puts a session in at the end, or leaves it in its place; `gather` is given what waits with it.
-    /// Whether it did not wait before.
+    /// Adds a session at the end, or leaves it in its place; `gather` updates the data that waits with it.
+    /// Returns whether it was added.
     pub fn put(&mut self, id: SessionId, gather: impl FnOnce(Option<T>) -> T) -> bool {
         let before = self.waiting.remove(&id);
         let is_new = before.is_none();
@@ -39,7 +39,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The first sessions, at most `most`.
+    /// Removes the first sessions, at most `most`.
     pub fn pop_batch(&mut self, most: usize) -> Vec<(SessionId, T)> {
         let mut taken = Vec::new();
         while taken.len() < most

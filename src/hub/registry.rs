@@ -1,4 +1,4 @@
-//! Which sessions are in memory.
+//! The registry of sessions in memory.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +19,18 @@ pub(super) struct Registry {
     slots: Arc<DashMap<SessionId, Slot>>,
 }
 
-/// A place for one session. However many ask for it at once, it is loaded once; why it could not be is told to
-/// all of them, and the place is given up.
+/// The slot of one session. Concurrent loads are joined into one; if it fails, all callers are given
+/// the error, and the slot is removed.
 type Slot = Arc<OnceCell<Result<Arc<LiveSession>, HubError>>>;
 
 fn loaded(slot: &Slot) -> Option<&Arc<LiveSession>> {
     slot.get()?.as_ref().ok()
 }
 
-/// Where a session is.
+/// Whether a session is in memory.
 #[derive(Debug)]
-pub(super) enum Place {
-    /// Not in memory. Whoever loads it from now on reads what is committed by now.
+pub(super) enum Residency {
+    /// Not in memory. A load that starts now reads everything that is committed by now.
     Absent,
     Loading,
     Held(Arc<LiveSession>),
@@ -45,16 +45,16 @@ impl Registry {
         self.slots.len()
     }
 
-    /// Where the session is.
-    pub fn place(&self, id: SessionId) -> Place {
+    /// Whether the session is in memory.
+    pub fn residency(&self, id: SessionId) -> Residency {
         match self.slots.get(&id).map(|slot| slot.get().cloned()) {
-            None | Some(Some(Err(_))) => Place::Absent,
-            Some(None) => Place::Loading,
-            Some(Some(Ok(live))) => Place::Held(live),
+            None | Some(Some(Err(_))) => Residency::Absent,
+            Some(None) => Residency::Loading,
+            Some(Some(Ok(live))) => Residency::Held(live),
         }
     }
 
-    /// In order.
+    /// Sorted.
     pub fn ids(&self) -> Vec<SessionId> {
         let mut ids: Vec<SessionId> = self.slots.iter().map(|slot| *slot.key()).collect();
         ids.sort_unstable();
@@ -66,7 +66,7 @@ impl Registry {
         loaded(&*self.slots.get(&id)?).cloned()
     }
 
-    /// The session, loaded if need be.
+    /// The session, loaded if needed.
     pub async fn get(&self, id: SessionId) -> Result<Arc<LiveSession>, HubError> {
         loop {
             if let Some(live) = self.peek(id) {
@@ -79,12 +79,12 @@ impl Registry {
                 self.load(id)
             };
             match slot.get_or_init(load).await {
-                // Only what is in the map is the session: the place may have been given up meanwhile,
-                // because the session was deleted.
+                // Only the entry in the map counts: the slot may have been removed meanwhile, because the session
+                // was deleted.
                 Ok(live) if self.holds(id, &slot) => return Ok(Arc::clone(live)),
                 Ok(_) => {}
                 Err(error) => {
-                    // Nobody keeps a place for what could not be loaded, or any id would take memory.
+                    // No slot is kept for a failed load, or requests with unknown ids would use up memory.
                     self.slots.remove_if(&id, |_, held| Arc::ptr_eq(held, &slot));
                     // It may have been created after another caller looked for it, and before this one came.
                     if has_looked || *error != HubError::NotFound {
@@ -95,7 +95,7 @@ impl Registry {
         }
     }
 
-    /// Follows a session, loaded if need be.
+    /// Follows a session, loaded if needed.
     pub async fn subscribe(&self, id: SessionId) -> Result<Subscription, HubError> {
         loop {
             let live = self.get(id).await?;
@@ -115,9 +115,9 @@ impl Registry {
         Ok(LiveSession::new(Arc::new(session)))
     }
 
-    /// Takes in a session that was just stored, with its first event.
+    /// Adds a session that was just stored, with its first event.
     pub fn insert_new(&self, session: Arc<Session>, created: Recorded) {
-        // What is held under the same id may be what was deleted before, and nobody has told of it here.
+        // The entry under the same id may be of a deleted session whose deletion is not known here yet.
         if let Some(older) = self.peek(session.id).filter(|held| !session.is_continued_by(held.head().session())) {
             self.forget(&older);
             older.retire_deleted();
@@ -127,13 +127,13 @@ impl Registry {
         self.slots.entry(live.id()).or_insert_with(|| Arc::new(OnceCell::new_with(Some(Ok(live)))));
     }
 
-    /// Forgets a session that was found retired, so that the next look-up loads it again.
+    /// Removes a session that was found retired, so that the next look-up loads it again.
     pub fn forget(&self, retired: &Arc<LiveSession>) {
         self.slots.remove_if(&retired.id(), |_, slot| loaded(slot).is_some_and(|live| Arc::ptr_eq(live, retired)));
     }
 
-    /// Forgets a session that is no longer stored and tells its viewers. One that was stored under the same
-    /// id since then stays.
+    /// Removes a session that is no longer stored, and tells its viewers. A session that was stored under the
+    /// same id since then stays.
     pub fn remove_deleted(&self, id: SessionId, created_at: Timestamp) {
         let is_it = |slot: &Slot| loaded(slot).is_none_or(|live| live.head().session().origin.created_at == created_at);
         if let Some((_, slot)) = self.slots.remove_if(&id, |_, slot| is_it(slot))
@@ -143,18 +143,18 @@ impl Registry {
         }
     }
 
-    /// Lets go of sessions that nobody has used for this long.
-    pub fn let_go(&self, idle_after: Duration) {
+    /// Releases sessions that were unused for this long.
+    pub fn release_idle(&self, idle_after: Duration) {
         self.slots.retain(|_, slot| loaded(slot).is_none_or(|live| !live.retire_if_idle(idle_after)));
     }
 
-    /// Lets go of idle sessions until told to stop. One is idle for at least `idle_after` and at
-    /// most a quarter longer.
+    /// Releases idle sessions until told to stop. A session is released after at least `idle_after` and
+    /// at most a quarter longer.
     pub async fn sweep(self, idle_after: Duration, stop: CancellationToken) {
         let mut tick = tokio::time::interval((idle_after / 4).max(Duration::from_millis(10)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
-            self.let_go(idle_after);
+            self.release_idle(idle_after);
             metrics::gauge!("relive_live_sessions").set(self.slots.len() as f64);
         }
     }

@@ -1,9 +1,9 @@
-//! Bringing sessions up to what other servers have committed.
+//! Synchronises sessions in memory with what other servers have committed.
 //!
-//! A session that nobody watches here is let go of, and read anew when it is asked for. One that is
-//! watched is read from the journal, once for all its viewers, and taken over by its lane. Told of
-//! again meanwhile, it is read up to the newest: a busy session costs one read after the other here,
-//! not one for each commit there.
+//! A session that has no viewers here is released, and loaded again on the next access. For one that has
+//! viewers, the new events are read from the journal, once for all viewers, and applied by its lane. Notices
+//! that arrive during a read lead to one more read, so a busy session costs one read after the other here,
+//! not one per commit there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use super::live_session::{Head, LiveSession};
 use super::partition::lane_of;
 use super::publication::RecordedFrame;
 use super::queue::Queue;
-use super::registry::{Place, Registry};
+use super::registry::{Registry, Residency};
 use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use crate::storage::{PageBounds, StorageError, StoredEvent};
@@ -28,19 +28,19 @@ use relive_session::{Recorded, Revision, Session, SessionId, SessionSummary};
 
 /// Sessions that are read at the same time.
 const READS: usize = 4;
-/// Sessions taken from those that wait at once.
+/// Sessions taken from the queue at once.
 const TAKE: usize = 64;
-/// Events that are read to be kept in memory, as the ring keeps them. A session that is further behind
-/// is read whole, and its viewers read the events they want.
+/// Events that are read into the ring. A session that is further behind is reloaded, and its viewers read
+/// the events they need from the journal.
 const PAGE: PageBounds = PageBounds { rows: 256, bytes: 1024 * 1024 };
-/// A session that was used within this time is kept up to date although nobody watches it.
+/// A session that was used within this time is kept up to date although it has no viewers.
 const RECENT: Duration = Duration::from_secs(5);
-/// Before a session that could not be read is tried again.
+/// The pause before the retry for a session that could not be read.
 const RETRY: Duration = Duration::from_millis(500);
-/// Revisions asked for by one query.
+/// Sessions whose revisions are read by one query.
 const CHECKED: usize = 1_000;
 
-/// Follows what other servers commit. A cheap handle.
+/// Follows the commits of other servers. A cheap handle.
 #[derive(Clone, Debug)]
 pub(super) struct RemoteSync {
     shared: Arc<Shared>,
@@ -52,10 +52,10 @@ struct Shared {
     registry: Registry,
     feed: Arc<Feed>,
     lanes: Vec<mpsc::Sender<RemoteUpdate>>,
-    /// Sessions in memory that are behind, each with the revision it was told to have reached.
+    /// Sessions in memory that are behind, each with the revision named by the newest notice.
     behind: Mutex<Queue<Revision>>,
     changed_signal: Notify,
-    /// Everything in memory is to be compared with what is stored.
+    /// A resync is requested: compare all sessions in memory with the stored ones.
     check: Notify,
 }
 
@@ -75,16 +75,16 @@ impl RemoteSync {
     /// Another server has committed a session up to this revision.
     pub fn noticed(&self, id: SessionId, revision: Revision) {
         let Shared { registry, feed, .. } = &*self.shared;
-        match registry.place(id) {
-            Place::Absent => feed.changed(id),
-            // Brought there by a commit of this server, or read after the other's: a list shows it once.
-            Place::Held(live) if live.revision() >= revision => feed.changed(id),
-            Place::Held(live) if live.retire_if_idle(RECENT) => {
+        match registry.residency(id) {
+            Residency::Absent => feed.changed(id),
+            // The revision came from a commit of this server, or was read already: lists show it once.
+            Residency::Held(live) if live.revision() >= revision => feed.changed(id),
+            Residency::Held(live) if live.retire_if_idle(RECENT) => {
                 registry.forget(&live);
                 feed.changed(id);
             }
             // One that is being loaded may have been read before that commit.
-            Place::Held(_) | Place::Loading => self.put(id, revision),
+            Residency::Held(_) | Residency::Loading => self.put(id, revision),
         }
     }
 
@@ -94,14 +94,14 @@ impl RemoteSync {
         self.shared.feed.deleted(summary.id, summary);
     }
 
-    /// Compares everything in memory with what is stored.
-    pub fn check(&self) {
+    /// Requests a resync of all sessions in memory.
+    pub fn resync_sessions(&self) {
         self.shared.check.notify_one();
     }
 
-    /// The same, and lists start over: they know of sessions that are not in memory.
-    pub fn look(&self) {
-        self.check();
+    /// Requests a resync, and makes lists start over: they also show sessions that are not in memory.
+    pub fn resync(&self) {
+        self.resync_sessions();
         self.shared.feed.start_over();
     }
 
@@ -120,7 +120,7 @@ impl RemoteSync {
         }
     }
 
-    /// Brings sessions up to date as they fall behind.
+    /// Synchronises sessions that have fallen behind.
     pub async fn run(self) {
         loop {
             let some = stream::iter(self.next_behind().await);
@@ -129,8 +129,8 @@ impl RemoteSync {
     }
 
     async fn try_bring_up(&self, id: SessionId, revision: Revision) {
-        // Let go of meanwhile: who asks for it next reads it as it is.
-        if matches!(self.shared.registry.place(id), Place::Absent) {
+        // Released meanwhile: the next access loads the newest state.
+        if matches!(self.shared.registry.residency(id), Residency::Absent) {
             return self.shared.feed.changed(id);
         }
         match self.sync_to(id, revision).await {
@@ -140,11 +140,11 @@ impl RemoteSync {
                 tokio::time::sleep(RETRY).await;
                 self.put(id, revision);
             }
-            Err(error) => tracing::error!(%error, session_id = %id, "cannot follow what another server committed"),
+            Err(error) => tracing::error!(%error, session_id = %id, "cannot synchronise a session with another server"),
         }
     }
 
-    /// Shows a session at `revision` or later, if it is in memory at an earlier one.
+    /// Synchronises a session up to `revision` or later, if it is in memory at an earlier one.
     async fn sync_to(&self, id: SessionId, revision: Revision) -> Result<(), HubError> {
         let Shared { registry, store, lanes, .. } = &*self.shared;
         let live = registry.get(id).await?;
@@ -170,7 +170,7 @@ impl RemoteSync {
         carried_out.await.map_err(|_| HubError::Unavailable)
     }
 
-    /// Compares everything in memory with what is stored: when asked to, and every so often.
+    /// Compares all sessions in memory with the stored ones: on request, and periodically.
     pub async fn run_checks(self, every: Duration) {
         let mut tick = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -182,7 +182,7 @@ impl RemoteSync {
             }
             for ids in self.shared.registry.ids().chunks(CHECKED) {
                 if let Err(error) = self.check_some(ids).await {
-                    tracing::debug!(%error, "cannot compare what is in memory with what is stored");
+                    tracing::debug!(%error, "cannot compare sessions in memory with the stored ones");
                     break;
                 }
             }
@@ -190,20 +190,20 @@ impl RemoteSync {
     }
 
     async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
-        // One that is only being loaded may be stored after this look and before its end.
+        // One that is still being loaded may be stored after this query and before its load ends.
         let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.revision());
         let were_held: Vec<Option<Revision>> = ids.iter().map(held).collect();
         let stored = self.shared.store.revisions(ids).await?;
         for (id, was_held) in ids.iter().zip(were_held) {
-            match (self.shared.registry.place(*id), stored.get(id)) {
-                (Place::Held(live), None) if was_held.is_some() => self.gone(&live),
+            match (self.shared.registry.residency(*id), stored.get(id)) {
+                (Residency::Held(live), None) if was_held.is_some() => self.gone(&live),
                 // Revisions of one session only grow.
-                (Place::Held(live), Some(revision)) if was_held.is_some_and(|held| held > *revision) => {
+                (Residency::Held(live), Some(revision)) if was_held.is_some_and(|held| held > *revision) => {
                     self.replaced(&live);
                 }
-                (Place::Held(live), Some(revision)) if live.revision() >= *revision => {}
-                (Place::Held(_) | Place::Loading, Some(revision)) => self.noticed(*id, *revision),
-                (Place::Absent, _) | (Place::Held(_) | Place::Loading, None) => {}
+                (Residency::Held(live), Some(revision)) if live.revision() >= *revision => {}
+                (Residency::Held(_) | Residency::Loading, Some(revision)) => self.noticed(*id, *revision),
+                (Residency::Absent, _) | (Residency::Held(_) | Residency::Loading, None) => {}
             }
         }
         Ok(())
@@ -224,7 +224,7 @@ impl RemoteSync {
     }
 }
 
-/// What was found of a session that is behind.
+/// The result of reading a session that is behind.
 enum Read {
     /// A newer state, and the events that lead there unless they are too many.
     News(Arc<Session>, Vec<Arc<RecordedFrame>>),
@@ -232,9 +232,9 @@ enum Read {
     AnotherSession,
 }
 
-/// What leads from a state to the newest, at least to `revision`.
+/// The events from a state to the newest, at least to `revision`.
 async fn read(store: &dyn Store, held: &Arc<Session>, revision: Revision) -> Result<Read, StorageError> {
-    // With the event that led to this state: only who has it is the same session.
+    // Including the event at the held revision: it shows whether this is still the same session.
     let page = store.event_page(held.id, held.revision - 1, Revision::MAX, PAGE, true).await?;
     let is_same = |event: &StoredEvent| (event.revision, event.at) == (held.revision, held.updated_at);
     if page.first().is_some_and(|event| !is_same(event)) {
@@ -245,7 +245,7 @@ async fn read(store: &dyn Store, held: &Arc<Session>, revision: Revision) -> Res
     {
         return Ok(read);
     }
-    // Too far behind, or gone.
+    // Too far behind, or deleted.
     Ok(match store.session(held.id).await? {
         None => Read::Nothing,
         Some(session) if held.is_continued_by(&session) => Read::News(Arc::new(session), Vec::new()),
@@ -275,8 +275,7 @@ fn recorded(session_id: SessionId, stored: StoredEvent) -> Option<Recorded> {
 }
 
 impl Hub {
-    /// Brings a session in memory up to `revision` if it is behind, because another server has moved it
-    /// on.
+    /// Synchronises a session in memory up to `revision` if it is behind another server.
     ///
     /// # Errors
     ///

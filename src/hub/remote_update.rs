@@ -1,4 +1,4 @@
-//! Taking over what another server has committed.
+//! Applying states that other servers have committed.
 
 use std::sync::Arc;
 
@@ -8,21 +8,21 @@ use super::live_session::LiveSession;
 use super::publication::RecordedFrame;
 use relive_session::{Revision, Session};
 
-/// A state that another server has brought about, on its way through the session's lane: there nothing
-/// is being written, and so what is shown moves in one order only.
+/// A state that another server has committed. It passes through the session's lane, where nothing of the
+/// session is being written, so the head moves in order.
 #[derive(Debug)]
 pub(super) struct RemoteUpdate {
     pub live: Arc<LiveSession>,
     pub session: Arc<Session>,
-    /// The events that lead to it, without a gap; none when they are too many to be kept in memory.
+    /// The events that lead to it, without a gap; none if they are too many to be kept in memory.
     pub events: Vec<Arc<RecordedFrame>>,
-    /// Told when it is done.
+    /// Answered when it is applied.
     pub done: oneshot::Sender<()>,
 }
 
 impl RemoteUpdate {
-    /// Shows the state, unless the lane has come as far by itself; returns whether it did. What is
-    /// staged on an older one is void, and is decided again when it reaches the lane.
+    /// Applies the state, unless the lane has already reached it; returns whether it did. Whatever is staged
+    /// on an older state is void, and is decided again when it reaches the lane.
     pub fn carry_out(self) -> bool {
         let Self { live, session, mut events, done } = self;
         let head = live.revision();
@@ -37,7 +37,7 @@ impl RemoteUpdate {
                 live.reload(session);
             }
         }
-        // Whoever waits may have gone.
+        // The receiver may be gone.
         let _ = done.send(());
         is_news
     }

@@ -1,4 +1,4 @@
-//! A caller who waits for an answer, and until when.
+//! The caller of a submission, and the time at which it expires.
 
 use std::time::Duration;
 
@@ -8,15 +8,14 @@ use tokio::time::Instant;
 use super::error::HubError;
 use super::submission::{Outcome, Reply};
 
-/// The last moment at which the database may carry a command out is this long before its caller is told
-/// that it is not.
+/// How long before a submission expires the database must have carried it out; later it may not.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// A caller. It is answered once: by the lane, or when its time is up.
+/// A caller. It is answered once: by the lane, or when it expires.
 #[derive(Debug)]
 pub(super) struct Slot {
     reply: Mutex<Option<Reply>>,
-    /// When it is answered in any case.
+    /// When it expires.
     pub expires: Instant,
 }
 
@@ -25,12 +24,12 @@ impl Slot {
         Self { reply: Mutex::new(Some(reply)), expires: Instant::now() + answer_within }
     }
 
-    /// After this the command is not to be written any more.
+    /// After this the command must not be written any more.
     pub fn deadline(&self) -> Instant {
         self.expires.checked_sub(MARGIN).unwrap_or(self.expires)
     }
 
-    /// Whether nobody has answered yet.
+    /// Whether it is still unanswered.
     pub fn is_open(&self) -> bool {
         self.reply.lock().is_some()
     }
@@ -42,7 +41,7 @@ impl Slot {
         }
     }
 
-    /// Says that the command was not carried out, and it will not be.
+    /// Answers that the command was not carried out, and will not be.
     pub fn expire(&self) {
         self.answer(Err(HubError::Unavailable));
     }

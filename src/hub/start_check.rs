@@ -1,4 +1,4 @@
-//! Whether the built-in engine can run a session, and take what is sent to it: asked beforehand.
+//! Checks whether the built-in engine can run a session, and can use what is sent to it.
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
@@ -11,18 +11,18 @@ use super::error::HubError;
 use super::registry::Registry;
 use relive_session::{Command, Driver, GraphDefinition, NodeId, Session, SessionId, SessionStatus};
 
-/// Looks at a session of the built-in engine that is about to be started or sent something.
+/// Checks a session of the built-in engine before it is started or sent something.
 pub trait StartCheck: Debug + Send + Sync {
     /// # Errors
     ///
-    /// Why it cannot run here, for the client to read.
+    /// Why it cannot run here, as a text for the client.
     fn check(&self, graph: Option<Arc<GraphDefinition>>) -> BoxFuture<'_, Result<(), String>>;
 
-    /// Looks at what is sent to a node of a session that is run here.
+    /// Checks a signal to a node of a session that is run here.
     ///
     /// # Errors
     ///
-    /// Why the node could do nothing with it, for the client to read.
+    /// Why the node cannot use it, as a text for the client.
     fn check_signal(&self, session: &Session, node_id: &NodeId, payload: &Value) -> Result<(), String>;
 }
 
@@ -60,8 +60,8 @@ impl StartChecks {
 }
 
 impl Hub {
-    /// From now on a session of the built-in engine is only started if this lets it. Only the first
-    /// call counts.
+    /// Sets the check that sessions of the built-in engine must pass to be started. Only the first call has
+    /// an effect.
     pub fn set_start_check(&self, check: Arc<dyn StartCheck>) {
         self.inner.start_check.set(check);
     }

@@ -1,8 +1,8 @@
-//! What the hub, and the built-in engine's supervisor, ask of the database.
+//! The database operations that the hub, and the built-in engine's supervisor, need.
 //!
-//! In production and in every test but one it is [`Storage`], which means PostgreSQL. The deterministic
-//! simulation (`docs/simulation.md`) has its own, which keeps PostgreSQL's promises and breaks what may
-//! break. Each method is described where [`Storage`] has it.
+//! In production and in all tests but one it is [`Storage`], which means PostgreSQL. The deterministic
+//! simulation (`docs/simulation.md`) has its own implementation, with PostgreSQL's guarantees and injected
+//! faults. Each method is described at [`Storage`].
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -120,7 +120,7 @@ impl NoticeReceiver for Listener {
     }
 }
 
-// Methods of the type itself come before those of a trait: none of these calls itself.
+// Inherent methods take precedence over those of a trait: none of these calls itself.
 impl Store for Storage {
     fn writer(&self) -> Answer<'_, Box<dyn BatchWriter>> {
         Box::pin(async { Ok(Box::new(self.writer().await?) as _) })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::HubError;
-use super::load::Load;
+use super::size::QueueSize;
 use super::weight;
 use relive_session::{Command, Refusal, Revision, SessionId, limits};
 
@@ -14,7 +14,7 @@ use relive_session::{Command, Refusal, Revision, SessionId, limits};
 pub struct Submission {
     pub session_id: SessionId,
     pub commands: Vec<Command>,
-    /// Makes a repetition harmless.
+    /// Makes a repetition idempotent.
     pub command_id: Option<Arc<str>>,
     /// Refuse unless the session is at this revision.
     pub expected_revision: Option<Revision>,
@@ -26,12 +26,12 @@ impl Submission {
         Self { session_id, commands, command_id: None, expected_revision: None }
     }
 
-    /// What it takes up while it waits.
-    pub(super) fn load(&self) -> Load {
-        Load { entries: 1, rows: self.commands.len(), bytes: self.weight() }
+    /// Its size while it waits.
+    pub(super) fn size(&self) -> QueueSize {
+        QueueSize { entries: 1, rows: self.commands.len(), bytes: self.weight() }
     }
 
-    /// The memory that it takes until it is answered, roughly, in bytes.
+    /// The memory that it takes until it is answered, estimated, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         weight::commands(&self.commands)
@@ -56,7 +56,7 @@ impl Submission {
     }
 }
 
-/// The answer to carried-out commands.
+/// The answer to commands that were carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
     /// The revision the session reached by them.
@@ -65,16 +65,16 @@ pub struct Receipt {
     pub duplicate: bool,
 }
 
-/// How commands ended.
+/// The result of commands.
 pub type Outcome = Result<Receipt, HubError>;
 
-/// Where an outcome goes.
+/// Where a result is sent.
 #[derive(Debug)]
 pub enum Reply {
     /// To one waiting caller.
     Once(oneshot::Sender<Outcome>),
-    /// To a connection with many commands in flight, which knows them by `token`. The channel is
-    /// unbounded, and bounded by what the connection lets in.
+    /// To a connection with many commands in flight, which identifies them by `token`. The channel is
+    /// unbounded, but its content is bounded by the commands that the connection admits.
     Queue { sender: mpsc::UnboundedSender<(u64, Outcome)>, token: u64 },
 }
 
@@ -85,7 +85,7 @@ impl Reply {
         (Self::Once(sender), receiver)
     }
 
-    /// A caller that has gone away misses its answer; the commands are carried out all the same.
+    /// A caller that is gone misses its answer; the commands are carried out all the same.
     pub(super) fn send(self, outcome: Outcome) {
         match self {
             Self::Once(sender) => drop(sender.send(outcome)),

@@ -1,12 +1,12 @@
-//! What commands and events keep in memory, roughly: only payloads of any size matter.
+//! The memory that commands and events take, estimated: only payloads of any size matter.
 
 use serde_json::Value;
 
 use relive_session::{Command, Event, Recorded};
 
-/// A JSON value itself, without what it points to.
+/// The size of a JSON value itself, without what it points to.
 const VALUE: usize = size_of::<Value>();
-/// An entry of an object, besides its key's text and its value: the map's nodes are half empty at worst.
+/// An entry of an object, without its key's text and its value: nodes of the map are half empty at worst.
 const MEMBER: usize = 2 * size_of::<String>() + VALUE;
 /// A command or an event, besides its payload.
 const BASE: usize = 256;

@@ -1,7 +1,7 @@
-//! Failure breakers: a model that keeps failing at its endpoint is left alone for a while, so that a hundred
-//! runs do not each wait for it to fail, and do not keep it down.
+//! Circuit breakers: a model that keeps failing is not asked for a while, so that a hundred runs do not each
+//! wait for its failure, nor overload it.
 //!
-//! Each model has its own: behind one address there can be many machines.
+//! Each model has its own: one address can serve many machines.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,23 +13,22 @@ use super::error::ChatError;
 
 /// Failures in a row that open the breaker.
 pub(super) const FAILURES: u32 = 5;
-/// How long it stays open. After that one request is let through; the others wait for what becomes
-/// of it.
+/// How long it stays open. After that one request is let through; the others wait for its result.
 const REST: Duration = Duration::from_secs(30);
 
-/// Models whose failures are counted; of those beyond, none are.
+/// Models whose failures are counted at most.
 const MODELS: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Breakers {
-    /// By model: only those that failed last.
+    /// By model: only those whose last request failed.
     states: Mutex<HashMap<String, State>>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct State {
     failures: u32,
-    /// Until when nothing is asked.
+    /// Until when no request is sent.
     open_until: Option<Instant>,
 }
 
@@ -38,14 +37,14 @@ impl Breakers {
     ///
     /// # Errors
     ///
-    /// [`ChatError::Resting`] with how long it will rest.
+    /// [`ChatError::Resting`] with the time until the next request.
     pub fn check(&self, model: &str) -> Result<(), ChatError> {
         let mut states = self.states.lock();
         let Some(state) = states.get_mut(model) else { return Ok(()) };
         let Some(until) = state.open_until else { return Ok(()) };
         let wait = until.saturating_duration_since(Instant::now());
         if wait.is_zero() {
-            // This one tries it; whoever comes before it is back is told to wait another while.
+            // This request tests the model; others are refused until it returns.
             state.open_until = Some(Instant::now() + REST);
             return Ok(());
         }
@@ -60,7 +59,7 @@ impl Breakers {
 
     pub fn failed(&self, model: &str) {
         let mut states = self.states.lock();
-        // Names come from graphs, so there can be any number of them.
+        // Names come from graphs, so their number is unbounded.
         if states.len() >= MODELS && !states.contains_key(model) {
             let now = Instant::now();
             states.retain(|_, state| state.open_until.is_some_and(|until| until > now));

@@ -1,4 +1,4 @@
-//! Tools that a model asks for, put together from pieces.
+//! Tool calls of a model, assembled from pieces.
 
 use serde_json::{Map, Value};
 
@@ -26,7 +26,7 @@ impl Calls {
         self.calls.is_empty()
     }
 
-    /// Takes a piece of `tool_calls`, or of the older `function_call`; says how many bytes it has.
+    /// Adds a piece of `tool_calls`, or of the older `function_call`; returns its size in bytes.
     pub fn push(&mut self, piece: &Map<String, Value>) -> usize {
         let inside = ["function", "custom"].into_iter().find_map(|name| piece.get(name)?.as_object()).unwrap_or(piece);
         let text = |from: &Map<String, Value>, name: &str| from.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -36,7 +36,7 @@ impl Calls {
         let arguments = ["arguments", "input"].into_iter().find_map(|name| match inside.get(name)? {
             Value::Null => None,
             Value::String(text) => Some(text.clone()),
-            // Some send them as what they are rather than as a text.
+            // Some endpoints send them as JSON values rather than as a text.
             value => Some(value.to_string()),
         });
         let bytes = [&id, &name, &arguments].into_iter().flatten().map(String::len).sum();
@@ -44,7 +44,7 @@ impl Calls {
         if call.id.is_empty() {
             call.id = id.unwrap_or_default();
         }
-        // Some repeat the name with every piece.
+        // Some endpoints repeat the name with every piece.
         if let Some(name) = name.filter(|name| *name != call.name) {
             call.name.push_str(&name);
         }
@@ -52,7 +52,7 @@ impl Calls {
         bytes
     }
 
-    /// The call that a piece belongs to: by its index, by its id, or else the last one. An id of its own begins
+    /// The call that a piece belongs to: by its index, by its id, or else the last one. A new id begins
     /// another call, whatever the index says.
     fn call(&mut self, index: Option<u64>, id: Option<&str>, is_named: bool) -> Option<&mut Call> {
         let is_other = |call: &Call| id.is_some_and(|id| !call.id.is_empty() && call.id != id);
@@ -61,7 +61,7 @@ impl Calls {
             (None, Some(id)) => self.calls.iter().rposition(|call| call.id == id),
             (None, None) => self.calls.len().checked_sub(1),
         };
-        // A name without index and id, such as of whole calls in a list, is that of another one.
+        // A name without index and id, as in lists of whole calls, begins another call.
         let begins = index.is_none() && id.is_none() && is_named;
         if let Some(at) = found.filter(|at| !begins && !is_other(&self.calls[*at])) {
             return self.calls.get_mut(at);

@@ -9,36 +9,36 @@ use tokio::time::{Instant, timeout};
 
 use super::breaker::Breakers;
 use super::error::{ChatError, EndpointError};
-use super::stream::{ChatStream, Ending, Hear};
+use super::stream::{ChatStream, Ending, PieceSink};
 use super::{Chat, Piece, Reply};
 use crate::endpoint::{self, Secrets};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Tries of a request of which no answer has come.
+/// Attempts of a request as long as no answer has begun.
 pub const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause between two tries, whatever the endpoint asks for.
+/// The longest pause between two attempts, whatever the endpoint asks for.
 const LAST_PAUSE: Duration = Duration::from_mins(1);
-/// After the reason to finish, the usage and the end of the stream are waited for this long.
+/// How long usage and the end of the stream are waited for after the finish reason.
 const GRACE: Duration = Duration::from_secs(2);
 /// Bytes of an error's text that are read.
 const DETAIL_BYTES: usize = 64 * 1024;
 
-/// Where models are, and which.
+/// The address of an endpoint, and its model.
 #[derive(Clone, Copy)]
 pub struct EndpointOptions<'a> {
     /// The base address, ending in `/v1`.
     pub url: &'a str,
-    /// Asked when a request names none.
+    /// Used if a request names none.
     pub model: &'a str,
     /// Sent as a bearer token.
     pub api_key: Option<&'a str>,
-    /// The longest silence: before the first chunk, and between two.
+    /// The longest idle time: before the first chunk, and between two.
     pub silence: Duration,
 }
 
-/// An endpoint with its breaker.
+/// An endpoint with its breakers.
 pub struct Endpoint {
     http: reqwest::Client,
     url: Url,
@@ -48,7 +48,7 @@ pub struct Endpoint {
     secrets: Secrets,
 }
 
-/// Says neither the key nor the address, which may carry a password.
+/// Prints neither the key nor the address, which may contain a password.
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").field("model", &self.model).finish_non_exhaustive()
@@ -58,7 +58,7 @@ impl fmt::Debug for Endpoint {
 impl Endpoint {
     /// # Errors
     ///
-    /// When the options cannot work; nothing is asked yet.
+    /// If the options are invalid; no request is sent yet.
     pub fn new(options: EndpointOptions<'_>) -> Result<Self, EndpointError> {
         let url = endpoint::address(options.url, &["chat", "completions"]).ok_or(EndpointError::Url)?;
         if options.model.trim().is_empty() {
@@ -76,15 +76,15 @@ impl Endpoint {
         })
     }
 
-    /// What must not be shown of what this endpoint says.
+    /// The secrets that must be redacted in this endpoint's texts.
     pub(super) fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    pub(super) async fn chat(&self, chat: &Chat, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+    pub(super) async fn chat(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
         let model = chat.model.as_deref().unwrap_or(&self.model);
         self.breakers.check(model)?;
-        let outcome = self.ask(chat, hear).await;
+        let outcome = self.ask(chat, sink).await;
         let result = match &outcome {
             Ok(reply) => {
                 self.breakers.succeeded(model);
@@ -107,10 +107,10 @@ impl Endpoint {
         outcome
     }
 
-    async fn ask(&self, chat: &Chat, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+    async fn ask(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
         let body = self.body(chat);
-        let response = self.first_answer(&body, hear).await?;
-        let mut reply = self.listen(response, hear).await?;
+        let response = self.first_answer(&body, sink).await?;
+        let mut reply = self.listen(response, sink).await?;
         if reply.model.is_empty() {
             reply.model = chat.model.clone().unwrap_or_else(|| self.model.clone());
         }
@@ -142,8 +142,8 @@ impl Endpoint {
         Value::Object(body)
     }
 
-    /// Tries until an answer begins, or it is not worth trying.
-    async fn first_answer(&self, body: &Value, hear: &mut Hear<'_>) -> Result<Response, ChatError> {
+    /// Retries until an answer begins, or a retry cannot help.
+    async fn first_answer(&self, body: &Value, sink: &mut PieceSink<'_>) -> Result<Response, ChatError> {
         let mut pause = FIRST_PAUSE;
         for tries in 1.. {
             let error = match self.request(body).await {
@@ -155,11 +155,11 @@ impl Endpoint {
                 ChatError::Failed { retry_after, .. } => retry_after,
                 _ => None,
             };
-            // Some more, so that not all come back at the same moment.
+            // Plus a random part, so that not all requests are retried at the same moment.
             let jitter = pause.mul_f64(rand::random::<f64>() / 2.0);
             let wait = asked.unwrap_or(pause + jitter).min(LAST_PAUSE);
-            tracing::debug!(%error, tries, "a model is asked again");
-            hear(Piece::Again { why: &error, tries, pause: wait });
+            tracing::debug!(%error, tries, "a request to a model is retried");
+            sink(Piece::Again { why: &error, tries, pause: wait });
             tokio::time::sleep(wait).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
@@ -188,7 +188,7 @@ impl Endpoint {
         ChatError::Unreachable(endpoint::clean(&self.secrets.hide(&endpoint::reason(error))))
     }
 
-    /// What the endpoint says of an error.
+    /// The endpoint's text about an error.
     async fn detail(&self, mut response: Response) -> String {
         let mut body = Vec::new();
         let reading = async {
@@ -200,17 +200,17 @@ impl Endpoint {
                 }
             }
         };
-        // What came is told, also when the rest never does.
+        // The part that arrived is used even if the rest never does.
         let _ = timeout(self.silence.min(CONNECT), reading).await;
         endpoint::in_body(&body, &self.secrets)
     }
 
-    async fn listen(&self, mut response: Response, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+    async fn listen(&self, mut response: Response, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
         let mut stream = ChatStream::new(&self.secrets);
         let (mut finishes_by, mut finishing) = (None, None);
         loop {
             if stream.is_done() {
-                return stream.finish(Ending::Closed, hear);
+                return stream.finish(Ending::Closed, sink);
             }
             if stream.finishing() != finishing {
                 finishing = stream.finishing();
@@ -220,14 +220,14 @@ impl Endpoint {
             let until = finishes_by.map_or(silent, |by| silent.min(by));
             let ending = match tokio::time::timeout_at(until, response.chunk()).await {
                 Ok(Ok(Some(bytes))) if finishes_by.is_none_or(|by| Instant::now() < by) => {
-                    stream.push(&bytes, hear)?;
+                    stream.push(&bytes, sink)?;
                     continue;
                 }
                 Ok(Ok(_)) => Ending::Closed,
                 Ok(Err(_)) => Ending::Failed(ChatError::BrokeOff),
                 Err(_) => Ending::Failed(ChatError::Stalled(self.silence)),
             };
-            return stream.finish(ending, hear);
+            return stream.finish(ending, sink);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What can be wrong with an endpoint and its answers. The texts are shown to whoever watches the run,
-//! so they hold neither the key nor the address.
+//! Errors of endpoints and their answers. The texts are shown to viewers of the run, so they contain neither
+//! the key nor the address.
 
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
-/// Why there can be no such endpoint.
+/// Why an endpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     #[error("RELIVE_LLM_URL must be an http or https address ending in /v1")]
@@ -18,29 +18,29 @@ pub enum EndpointError {
     Client(reqwest::Error),
 }
 
-/// Why there is no whole answer.
+/// Why there is no complete answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChatError {
     #[error("no model endpoint is configured; set RELIVE_LLM_URL and RELIVE_LLM_MODEL (and RELIVE_LLM_API_KEY)")]
     NoEndpoint,
     #[error("the model endpoint cannot be reached: {0}")]
     Unreachable(String),
-    /// After every try.
+    /// After the last attempt.
     #[error("the model endpoint answered with {status}{}", colon(.detail))]
     Failed { status: StatusCode, retry_after: Option<Duration>, detail: String },
-    /// It is the request, not the endpoint.
+    /// The request is at fault, not the endpoint.
     #[error("the model endpoint refused the request with {status}{}", colon(.detail))]
     Refused { status: StatusCode, detail: String },
-    #[error("the model's answer stalled: nothing came for {} s", .0.as_secs_f64())]
+    #[error("the model's answer stalled: no data for {} s", .0.as_secs_f64())]
     Stalled(Duration),
     #[error("the model's answer broke off before its end")]
     BrokeOff,
-    #[error("the model's answer cannot be understood: {0}")]
+    #[error("the model's answer cannot be parsed: {0}")]
     Answer(String),
     /// An error with the status 200, or in the middle of a stream.
     #[error("the model endpoint answered with an error: {words}")]
     Said { words: String, by_endpoint: bool },
-    /// With the words that came instead.
+    /// With the text that arrived instead.
     #[error("the model endpoint sent no answer{}", colon(.0))]
     NoAnswer(String),
     #[error("the model's answer was withheld by a content filter")]
@@ -48,7 +48,7 @@ pub enum ChatError {
     #[error("the model's answer is longer than {0} bytes")]
     TooLong(usize),
     /// The breaker is open.
-    #[error("the model endpoint failed {failures} times in a row; it is asked again in {} s", .wait.as_secs().max(1))]
+    #[error("the model endpoint failed {failures} times in a row; the next request is sent in {} s", .wait.as_secs().max(1))]
     Resting { failures: u32, wait: Duration },
 }
 
@@ -57,14 +57,14 @@ fn colon(detail: &str) -> String {
 }
 
 impl ChatError {
-    /// Whether asking again may help, when nothing of an answer has come yet.
+    /// Whether a retry may help, if no answer has begun yet.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Failed { .. })
     }
 
-    /// Whether it speaks against the endpoint, rather than against the request. An endpoint that limits how
-    /// often it is asked (429) works.
+    /// Whether it counts as a failure of the endpoint, rather than of the request. An endpoint that limits the
+    /// rate of requests (429) works.
     #[must_use]
     pub fn is_the_endpoints(&self) -> bool {
         match self {

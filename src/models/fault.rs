@@ -1,14 +1,14 @@
-//! Errors within an answer that began well: with the status 200, in the middle of a stream.
+//! Errors within an answer of status 200, or in the middle of a stream.
 
 use serde_json::{Map, Value};
 
 use super::error::ChatError;
 use crate::endpoint::{self, Secrets};
 
-/// Members that hold an error's words when there is no choice beside them.
+/// Members with an error's text, if there is no choice beside them.
 const WORDS: [&str; 9] =
     ["detail", "message", "msg", "errors", "error_msg", "error_message", "errorMessage", "status_msg", "title"];
-/// What an endpoint says of itself rather than of the request.
+/// Texts that are about the endpoint rather than the request.
 const OWN_FAULTS: [&str; 11] = [
     "overload",
     "unavailable",
@@ -23,7 +23,7 @@ const OWN_FAULTS: [&str; 11] = [
     "crash",
 ];
 
-/// The error that an event holds, if it does.
+/// The error in an event, if there is one.
 pub(super) fn fault(event: &Map<String, Value>, secrets: &Secrets) -> Option<ChatError> {
     let choice = choices(event).next();
     let named = |name: &str| event.get(name).and_then(Value::as_str).is_some_and(|kind| kind == "error");
@@ -37,13 +37,13 @@ pub(super) fn fault(event: &Map<String, Value>, secrets: &Secrets) -> Option<Cha
     failed.then(|| {
         let at_choice = choice.and_then(|choice| choice.get("error")).filter(|error| says(error));
         match at_choice.filter(|_| !event.get("error").is_some_and(says)) {
-            Some(error) => said(error, secrets),
-            None => said(&Value::Object(event.clone()), secrets),
+            Some(error) => error_of(error, secrets),
+            None => error_of(&Value::Object(event.clone()), secrets),
         }
     })
 }
 
-/// Whether a member that stands for an error does say that there is one.
+/// Whether a member for errors actually reports one.
 fn says(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -55,13 +55,13 @@ fn says(value: &Value) -> bool {
     }
 }
 
-/// An error in whatever form.
-pub(super) fn said(error: &Value, secrets: &Secrets) -> ChatError {
+/// An error in any form.
+pub(super) fn error_of(error: &Value, secrets: &Secrets) -> ChatError {
     let words = endpoint::in_json(error, secrets).unwrap_or_else(|| "it does not say which".to_owned());
     ChatError::Said { by_endpoint: is_its_own(error), words }
 }
 
-/// The choices of an event, as far as they are any.
+/// The choices of an event, if they have the right type.
 pub(super) fn choices(event: &Map<String, Value>) -> impl Iterator<Item = &Map<String, Value>> {
     let listed = event.get("choices").map(|choices| match choices {
         Value::Array(choices) => choices.as_slice(),
@@ -70,7 +70,7 @@ pub(super) fn choices(event: &Map<String, Value>) -> impl Iterator<Item = &Map<S
     listed.into_iter().flatten().filter_map(Value::as_object)
 }
 
-/// Words of an error, and nothing else that an event could be.
+/// A text that can only be an error's.
 fn is_bare_fault(event: &Map<String, Value>) -> bool {
     let is_fine = |value: &Value| matches!(whole(value), Some(0 | 200));
     let has_words = WORDS.iter().any(|name| match event.get(*name) {
@@ -81,8 +81,8 @@ fn is_bare_fault(event: &Map<String, Value>) -> bool {
     has_words && !event.get("code").is_some_and(is_fine)
 }
 
-/// Whether it is the endpoint's own failing: a server error, or words that say so. Anything else is taken for
-/// the request's, such as one that is too long.
+/// Whether the endpoint is at fault: a server error, or a text that says so. Other errors are taken to be
+/// about the request, such as one that is too long.
 fn is_its_own(error: &Value) -> bool {
     let inner = error.get("error").unwrap_or(error);
     let status = ["code", "status", "status_code"].into_iter().find_map(|name| whole(inner.get(name)?));
@@ -96,7 +96,7 @@ fn is_its_own(error: &Value) -> bool {
     }
 }
 
-/// A whole number that is not negative, also one that is written as a text or as a fraction.
+/// A whole number that is not negative, also written as a text or as a fraction.
 pub(super) fn whole(value: &Value) -> Option<u64> {
     let number: f64 = match value {
         Value::Number(number) => number.as_f64()?,

@@ -1,12 +1,12 @@
-//! Where the parts of an answer begin and end: in a stream of server-sent events, in one JSON value, in many,
-//! or in nothing of the kind. The body says which, not the `Content-Type`, which is often wrong.
+//! Splits an answer into parts: a stream of server-sent events, one JSON value, several, or none of these. The
+//! body decides, not the `Content-Type`, which is often wrong.
 
 use super::error::ChatError;
 use super::json::Nesting;
 
 /// Bytes of one line of a stream, and of one JSON value, at most.
 pub(super) const PART_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes from the beginning that are kept for the words of an error.
+/// Bytes at the beginning that are kept for an error's text.
 const SAMPLE_BYTES: usize = 16 * 1024;
 /// Names of the fields of an event stream.
 const FIELDS: [&str; 4] = ["data:", "event:", "id:", "retry:"];
@@ -14,7 +14,7 @@ const FIELDS: [&str; 4] = ["data:", "event:", "id:", "retry:"];
 /// A part of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Frame<'a> {
-    /// A JSON value, or what stands in its place.
+    /// A JSON value, or a text in its place.
     Data(&'a str),
     /// Of an event of the type `error`.
     Failure(&'a str),
@@ -30,15 +30,15 @@ pub(super) struct Frames {
     format: Format,
     /// The beginning of the body.
     sample: Vec<u8>,
-    /// A line that has not ended, or a value that has not.
+    /// A line or a value that has not ended.
     part: Vec<u8>,
     nesting: Nesting,
-    /// A line ended with a carriage return; a line feed after it belongs to the same end.
+    /// A line ended with a carriage return; a line feed after it belongs to the same line end.
     after_return: bool,
-    /// `data` lines of the event so far that make no whole value yet.
+    /// `data` lines of the event so far that are no complete value yet.
     data: Vec<u8>,
     is_failure: bool,
-    /// What the event has handed out already.
+    /// What was returned of the event already.
     handed_out: Vec<u8>,
 }
 
@@ -48,12 +48,12 @@ enum Format {
     Unknown,
     Events,
     Values,
-    /// No answer: a page, or a plain text.
+    /// Not an answer: a page, or a plain text.
     Words,
 }
 
 impl Frames {
-    /// Takes the next bytes.
+    /// Adds bytes.
     ///
     /// # Errors
     ///
@@ -72,8 +72,8 @@ impl Frames {
         Ok(())
     }
 
-    /// Takes what the last line held without a line end. Half a value is left out: whether the answer was whole
-    /// without it shows elsewhere.
+    /// Handles a last line without a line end. Half a value is left out: whether the answer is complete
+    /// without it is decided elsewhere.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Frames {
         Ok(())
     }
 
-    /// Whether the body is no answer but words.
+    /// Whether the body is plain text and not an answer.
     pub fn is_words(&self) -> bool {
         self.format == Format::Words
     }
@@ -99,13 +99,13 @@ impl Frames {
         &self.sample
     }
 
-    /// Whether the body is made of JSON values rather than of events.
+    /// Whether the body consists of JSON values rather than of events.
     pub fn is_plain(&self) -> bool {
         self.format == Format::Values
     }
 
     fn begin(&mut self, byte: u8, take: &mut Take<'_>) -> Taken {
-        // Blanks and a byte order mark say nothing yet.
+        // Blanks and a byte order mark decide nothing yet.
         if self.part.is_empty() && (byte.is_ascii_whitespace() || [0xEF, 0xBB, 0xBF].contains(&byte)) {
             return Ok(());
         }

@@ -1,20 +1,20 @@
-//! JSON as endpoints write it: half characters, `NaN`, raw control characters in texts.
+//! Lenient parsing of endpoints' JSON: lone surrogates, `NaN`, raw control characters in texts.
 
 use serde_json::Value;
 
 use super::error::ChatError;
 
-/// Half a character (a lone surrogate) stands as one of the last 2,048 code points, which nobody uses, until
-/// its other half comes: see [`Joiner`].
+/// A lone surrogate is represented by one of the last 2,048 code points, which are unassigned, until
+/// its other half arrives: see [`Joiner`].
 const HALVES: u32 = 0x10_F800;
 const FIRST_HALF: u32 = 0xD800;
 const HALF_COUNT: u32 = 0x800;
 
-/// Reads a value, liberally.
+/// Parses a value, leniently.
 ///
 /// # Errors
 ///
-/// [`ChatError::Answer`] when it is no JSON at all.
+/// [`ChatError::Answer`] if it is not JSON at all.
 pub(super) fn read(text: &str) -> Result<Value, ChatError> {
     serde_json::from_str(text).or_else(|error| {
         // serde_json's own error quotes nothing but names and places.
@@ -23,7 +23,7 @@ pub(super) fn read(text: &str) -> Result<Value, ChatError> {
     })
 }
 
-/// The text with what JSON does not allow put right; `None` when there is nothing of that kind.
+/// The text with invalid JSON corrected; `None` if there is nothing to correct.
 fn mended(text: &str) -> Option<String> {
     let mut mended = String::with_capacity(text.len());
     let (mut rest, mut in_text, mut changed) = (text, false, false);
@@ -44,7 +44,7 @@ fn mended(text: &str) -> Option<String> {
     changed.then_some(mended)
 }
 
-/// How many bytes are looked at together within a text, and what stands instead of them.
+/// The length of a chunk of a text that is examined at once, and its replacement.
 fn inside(rest: &str, letter: char) -> (usize, Option<String>) {
     if letter.is_ascii_control() {
         return (letter.len_utf8(), Some(format!("\\u{:04x}", u32::from(letter))));
@@ -77,7 +77,7 @@ fn outside(rest: &str, letter: char) -> (usize, Option<String>) {
     (letter.len_utf8(), None)
 }
 
-/// The half character of an escape such as `\ud83d`.
+/// The surrogate of an escape such as `\ud83d`.
 fn escaped_half(text: &str) -> Option<u32> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     let half = u32::from_str_radix(digits, 16).ok()?;
@@ -96,7 +96,7 @@ fn half_of(letter: char) -> Option<u32> {
     u32::from(letter).checked_sub(HALVES).map(|half| half + FIRST_HALF)
 }
 
-/// Joins the halves of characters over the pieces of a text; a half without its other becomes U+FFFD.
+/// Joins surrogates across the pieces of a text; one without its other half becomes U+FFFD.
 #[derive(Debug, Default)]
 pub(super) struct Joiner {
     high: Option<u32>,
@@ -127,19 +127,19 @@ impl Joiner {
         joined
     }
 
-    /// A text that does not come in pieces.
+    /// A text in one piece.
     pub fn whole(text: &str) -> String {
         let mut joiner = Self::default();
         joiner.push(text) + &joiner.finish()
     }
 
-    /// What is left of a half that nothing came to.
+    /// The replacement of a surrogate that was left over.
     pub fn finish(&mut self) -> String {
         self.high.take().map(|_| char::REPLACEMENT_CHARACTER.to_string()).unwrap_or_default()
     }
 }
 
-/// Follows JSON byte by byte, as far as it takes to see where a value ends.
+/// Scans JSON byte by byte, as far as needed to find the end of a value.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Nesting {
     depth: u32,
@@ -148,7 +148,7 @@ pub(super) struct Nesting {
 }
 
 impl Nesting {
-    /// Takes the next byte; true when it ends an array or object that lies in no other.
+    /// Scans the next byte; true if it ends a top-level array or object.
     pub fn accept(&mut self, byte: u8) -> bool {
         if self.in_text {
             match byte {

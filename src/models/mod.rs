@@ -1,4 +1,4 @@
-//! Language models, behind any OpenAI-compatible endpoint.
+//! Language models, through any OpenAI-compatible endpoint.
 //!
 //! ```text
 //! Models::chat ─▶ breaker open? ─▶ request ─▶ 429, 5xx, unreachable: again, later
@@ -6,8 +6,8 @@
 //!                                     └─▶ frames ─▶ events ─▶ text, thinking, tool calls ─▶ Reply
 //! ```
 //!
-//! A request is tried again only while nothing of an answer has come: what was heard of a stream that
-//! stalls or breaks off belongs to whoever listened.
+//! A request is retried only while nothing of an answer has arrived: parts of a stream that stalls or breaks
+//! have already been shown.
 
 mod breaker;
 mod calls;
@@ -31,7 +31,7 @@ pub(crate) use stream::{ChatStream, Ending};
 pub use endpoint::{Endpoint, EndpointOptions, TRIES};
 pub use error::{ChatError, EndpointError};
 
-/// What a model is asked.
+/// A request to a model.
 #[derive(Clone, Debug, Default)]
 pub struct Chat {
     /// The endpoint's default model when there is none.
@@ -46,13 +46,13 @@ pub struct Chat {
     pub others: Map<String, Value>,
 }
 
-/// A piece of an answer, as it comes.
+/// A piece of an answer, as it arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     Text(&'a str),
-    /// What a reasoning model says to itself.
+    /// The reasoning of a model.
     Thinking(&'a str),
-    /// Nothing of an answer has come; the endpoint is asked again after the pause.
+    /// Nothing of an answer has arrived; the request is retried after the pause.
     Again {
         why: &'a ChatError,
         tries: u32,
@@ -60,26 +60,26 @@ pub enum Piece<'a> {
     },
 }
 
-/// A tool that a model asks for.
+/// A tool call of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCall {
     pub id: String,
     pub name: String,
-    /// JSON as the model wrote it, which need not be any.
+    /// JSON as the model wrote it, which may be invalid.
     pub arguments: String,
 }
 
-/// What a whole answer ends with; its text was heard piece by piece.
+/// The end of a complete answer, whose text has been passed on piece by piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
-    /// As the endpoint names it, or else as it was asked for.
+    /// As the endpoint names it, or else as requested.
     pub model: String,
     /// `None` when the endpoint did not say.
     pub usage: Option<Usage>,
     /// `stop`, `length`, `content_filter`, `tool_calls` …; `None` when the endpoint did not say.
     pub finish_reason: Option<String>,
     pub tool_calls: Vec<ToolCall>,
-    /// What the model says instead of an answer that it refuses.
+    /// The model's text if it refuses to answer.
     pub refusal: Option<String>,
 }
 
@@ -90,7 +90,7 @@ pub struct Usage {
     pub output_tokens: u64,
 }
 
-/// The models there are, if any. A cheap handle.
+/// The configured endpoint, if there is one. A cheap handle.
 #[derive(Clone, Debug, Default)]
 pub struct Models {
     endpoint: Option<Arc<Endpoint>>,
@@ -114,19 +114,19 @@ impl Models {
         self.endpoint.as_ref().map_or(Value::Null, |endpoint| endpoint.body(chat))
     }
 
-    /// What must not be shown of what comes from outside.
+    /// The secrets that must be redacted in texts from outside.
     #[must_use]
     pub fn secrets(&self) -> Secrets {
         self.endpoint.as_ref().map(|endpoint| endpoint.secrets().clone()).unwrap_or_default()
     }
 
-    /// Asks a model and hands out its answer piece by piece. May be dropped at any time.
+    /// Asks a model and passes its answer on piece by piece. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// Why there is no whole answer.
-    pub async fn chat(&self, chat: &Chat, hear: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<Reply, ChatError> {
+    /// Why there is no complete answer.
+    pub async fn chat(&self, chat: &Chat, sink: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<Reply, ChatError> {
         let endpoint = self.endpoint.as_ref().ok_or(ChatError::NoEndpoint)?;
-        endpoint.chat(chat, hear).await
+        endpoint.chat(chat, sink).await
     }
 }

@@ -1,13 +1,13 @@
-//! What a delta or a message says, in the many forms that `content` and reasoning have.
+//! The text of a delta or a message, in the many forms of `content` and reasoning.
 
 use serde_json::{Map, Value};
 
 /// Parts within parts that are looked through.
 const LEVELS: usize = 8;
-/// Names of what a reasoning model says to itself.
+/// Names of members with a model's reasoning.
 const REASONING: [&str; 4] = ["reasoning_content", "reasoning", "thinking", "reasoning_details"];
 
-/// What a message says, by what it is.
+/// The texts of a message, by kind.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Spoken {
     pub text: String,
@@ -15,7 +15,7 @@ pub(super) struct Spoken {
     pub refusal: String,
 }
 
-/// What stands under `content` and `refusal`.
+/// The texts in `content` and `refusal`.
 pub(super) fn spoken(message: &Map<String, Value>) -> Spoken {
     let mut spoken = Spoken::default();
     if let Some(content) = message.get("content") {
@@ -27,7 +27,7 @@ pub(super) fn spoken(message: &Map<String, Value>) -> Spoken {
     spoken
 }
 
-/// What stands beside `content`: the first name that has something.
+/// The text beside `content`: the first of the names that has one.
 pub(super) fn reasoning(message: &Map<String, Value>) -> String {
     let texts = REASONING.into_iter().filter_map(|name| message.get(name));
     texts.map(|value| plain(value, LEVELS)).find(|text| !text.is_empty()).unwrap_or_default()
@@ -53,7 +53,7 @@ fn add(content: &Value, spoken: &mut Spoken, levels: usize) {
     }
 }
 
-/// The text in a part of whatever form.
+/// The text in a part of any form.
 fn plain(value: &Value, levels: usize) -> String {
     let Some(levels) = levels.checked_sub(1) else { return String::new() };
     match value {

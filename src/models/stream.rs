@@ -1,14 +1,14 @@
-//! An answer, read from whatever an endpoint sends: liberal in what is read, strict in what counts as one.
+//! Reads an answer from whatever an endpoint sends: lenient in the form, strict in what counts as an answer.
 //!
-//! What nobody needs may be odd or missing. But an answer counts only when the endpoint said that it is whole (a
-//! reason to finish, `[DONE]`, or one JSON value with a message) and when there is one: an error with the status
-//! 200, a page, or nothing at all is not an empty answer.
+//! Optional members may be wrong or missing. But an answer counts only if the endpoint said that it is complete
+//! (a finish reason, `[DONE]`, or one JSON value with a message) and if there is one: an error of status 200, a
+//! page, or nothing at all is not an empty answer.
 
 use serde_json::{Map, Value};
 
 use super::calls::Calls;
 use super::error::ChatError;
-use super::fault::{choices, fault, said, whole};
+use super::fault::{choices, error_of, fault, whole};
 use super::frames::{Frame, Frames};
 use super::json::{self, Joiner};
 use super::parts::{reasoning, spoken};
@@ -16,23 +16,23 @@ use super::{Piece, Reply, ToolCall, Usage};
 use crate::endpoint::{self, Secrets, Sieve};
 use relive_session::limits;
 
-/// Bytes of an answer's text, its thinking and its tool calls together: what a message may hold.
+/// Bytes of an answer's text, its reasoning and its tool calls together: the limit of a message.
 const TEXT_BYTES: usize = limits::CONTENT_BYTES;
-/// Bytes of everything that is sent for it.
+/// Bytes of everything that is received for it.
 const BODY_BYTES: usize = 64 * 1024 * 1024;
 
-pub(crate) type Hear<'a> = dyn FnMut(Piece<'_>) + Send + 'a;
+pub(crate) type PieceSink<'a> = dyn FnMut(Piece<'_>) + Send + 'a;
 
-/// How the bytes came to their end.
+/// How the body ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// The body was over, or need not be read further.
+    /// At its end, or where nothing more is needed.
     Closed,
-    /// By an error, such as nothing coming for too long.
+    /// By an error, such as an idle timeout.
     Failed(ChatError),
 }
 
-/// Takes bytes as they arrive and hands out pieces of the answer.
+/// Accepts bytes as they arrive and returns pieces of the answer.
 #[derive(Debug, Default)]
 pub(crate) struct ChatStream {
     frames: Frames,
@@ -47,47 +47,47 @@ impl ChatStream {
         Self { answer, ..Self::default() }
     }
 
-    /// Takes the next bytes.
+    /// Adds bytes.
     ///
     /// # Errors
     ///
-    /// When they are not what a chat completion is made of, or too many.
-    pub fn push(&mut self, bytes: &[u8], hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    /// If they are not a chat completion, or too many.
+    pub fn push(&mut self, bytes: &[u8], sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > BODY_BYTES {
             return Err(ChatError::TooLong(BODY_BYTES));
         }
         let answer = &mut self.answer;
-        self.frames.push(bytes, &mut |frame| answer.push_frame(frame, hear))
+        self.frames.push(bytes, &mut |frame| answer.push_frame(frame, sink))
     }
 
-    /// Whether nothing more can come that belongs to the answer.
+    /// Whether nothing more of the answer can follow.
     pub fn is_done(&self) -> bool {
         self.answer.is_done || (self.answer.is_whole && self.frames.is_plain())
     }
 
-    /// Whether a reason to finish was given, so that only the usage and the end may still come; with how much of
-    /// the answer had come by then. Some give the reason with every piece.
+    /// Whether a finish reason was given, so that only the usage and the end may follow; with the size of
+    /// the answer by then. Some endpoints send the reason with every piece.
     pub fn finishing(&self) -> Option<usize> {
         self.answer.finish_reason.as_ref().map(|_| self.answer.bytes)
     }
 
-    /// What was put together of the answer, whose text was heard.
+    /// The assembled answer, whose text has been passed on.
     ///
     /// # Errors
     ///
-    /// Why it is no whole answer.
-    pub fn finish(mut self, ending: Ending, hear: &mut Hear<'_>) -> Result<Reply, ChatError> {
+    /// Why it is not a complete answer.
+    pub fn finish(mut self, ending: Ending, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
         let answer = &mut self.answer;
         if !answer.is_done {
-            self.frames.finish(&mut |frame| answer.push_frame(frame, hear))?;
+            self.frames.finish(&mut |frame| answer.push_frame(frame, sink))?;
         }
-        answer.flush(hear);
+        answer.flush(sink);
         if !(answer.finish_reason.is_some() || answer.is_done || (answer.is_whole && self.frames.is_plain())) {
             return Err(match ending {
                 _ if self.frames.is_words() => self.no_answer(),
                 Ending::Failed(error) => error,
-                // Nothing of an answer ever came.
+                // No part of an answer has arrived.
                 Ending::Closed if !self.answer.has_choice => self.no_answer(),
                 Ending::Closed => ChatError::BrokeOff,
             });
@@ -136,34 +136,34 @@ struct Answer {
     text: Channel,
     thinking: Channel,
     bytes: usize,
-    /// Of several choices, the one that is followed.
+    /// Of several choices, the one that is used.
     index: Option<u64>,
     has_choice: bool,
-    /// Text came as `delta`; what `message` says beside it is the same again.
+    /// Text arrived as `delta`; a `message` beside it repeats it.
     has_delta: bool,
-    /// What came as `message`, which may grow with every event.
+    /// The text that arrived as `message`, which may grow with every event.
     message: String,
-    /// A whole message came.
+    /// A complete message arrived.
     is_whole: bool,
-    /// `[DONE]` came.
+    /// `[DONE]` arrived.
     is_done: bool,
 }
 
 impl Answer {
-    fn push_frame(&mut self, frame: Frame<'_>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn push_frame(&mut self, frame: Frame<'_>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         match frame {
             Frame::Done => self.is_done = true,
-            // What comes after the end is of no interest.
+            // What follows the end is ignored.
             _ if self.is_done => {}
             Frame::Failure(data) => {
                 let error = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
-                return Err(said(&error, &self.secrets));
+                return Err(error_of(&error, &self.secrets));
             }
             Frame::Data(data) => match json::read(data) {
-                Ok(Value::Object(event)) => self.event(&event, hear)?,
+                Ok(Value::Object(event)) => self.event(&event, sink)?,
                 Ok(Value::Array(events)) => {
                     for event in events.iter().filter_map(Value::as_object) {
-                        self.event(event, hear)?;
+                        self.event(event, sink)?;
                     }
                 }
                 Ok(_) => {}
@@ -176,7 +176,7 @@ impl Answer {
         Ok(())
     }
 
-    fn event(&mut self, event: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn event(&mut self, event: &Map<String, Value>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         if let Some(error) = fault(event, &self.secrets) {
             return Err(error);
         }
@@ -190,16 +190,16 @@ impl Answer {
         if let Some(usage) = usages.into_iter().flatten().find_map(usage) {
             self.usage = Some(usage);
         }
-        choice.map_or(Ok(()), |choice| self.choice(choice, hear))
+        choice.map_or(Ok(()), |choice| self.choice(choice, sink))
     }
 
-    /// Whether a choice is the one whose answer is put together: the first that came.
+    /// Whether a choice is the one that is used: the first that arrived.
     fn follows(&mut self, choice: &Map<String, Value>) -> bool {
         let index = choice.get("index").and_then(whole).unwrap_or_else(|| self.index.unwrap_or_default());
         *self.index.get_or_insert(index) == index
     }
 
-    fn choice(&mut self, choice: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn choice(&mut self, choice: &Map<String, Value>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         if let Some(reason) = ["finish_reason", "finishReason"].into_iter().find_map(|name| reason(choice.get(name)?)) {
             self.finish_reason = Some(endpoint::clean(&self.secrets.hide(&reason)).chars().take(64).collect());
         }
@@ -207,30 +207,30 @@ impl Answer {
         let message = choice.get("message").and_then(Value::as_object);
         self.has_choice |= delta.is_some() || message.is_some();
         if let Some(delta) = delta {
-            let says = self.speak(delta, hear)?;
+            let says = self.add_parts(delta, sink)?;
             self.has_delta |= says;
         }
         if let Some(message) = message {
             self.is_whole |= delta.is_none();
             if !self.has_delta {
-                self.message(message, hear)?;
+                self.message(message, sink)?;
             }
         }
-        // Completions of the older kind.
+        // Completions of the older API.
         if let (None, None, Some(text)) = (delta, message, choice.get("text").and_then(Value::as_str)) {
             self.has_choice = true;
-            self.say(text, false, hear)?;
+            self.add_text(text, false, sink)?;
         }
         Ok(())
     }
 
-    /// Takes a message, which is whole, or one of several that are pieces or grow.
-    fn message(&mut self, message: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    /// Adds a message, which is complete, or one of several that are pieces or grow.
+    fn message(&mut self, message: &Map<String, Value>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         let whole = spoken(message).text;
         match whole.strip_prefix(self.message.as_str()).filter(|_| !self.message.is_empty()) {
-            Some(more) => self.say(more, false, hear)?,
+            Some(more) => self.add_text(more, false, sink)?,
             None => {
-                self.speak(message, hear)?;
+                self.add_parts(message, sink)?;
             }
         }
         if whole.starts_with(&self.message) {
@@ -241,13 +241,13 @@ impl Answer {
         Ok(())
     }
 
-    /// Takes what a delta or a message says; false when it says nothing.
-    fn speak(&mut self, said: &Map<String, Value>, hear: &mut Hear<'_>) -> Result<bool, ChatError> {
+    /// Adds the texts of a delta or a message; false if it has none.
+    fn add_parts(&mut self, said: &Map<String, Value>, sink: &mut PieceSink<'_>) -> Result<bool, ChatError> {
         let parts = spoken(said);
-        // One and the same thought can come under several names.
+        // The same reasoning can be in several members.
         let thinking = if parts.thinking.is_empty() { reasoning(said) } else { parts.thinking };
-        self.say(&thinking, true, hear)?;
-        self.say(&parts.text, false, hear)?;
+        self.add_text(&thinking, true, sink)?;
+        self.add_text(&parts.text, false, sink)?;
         self.refusal.push_str(&parts.refusal);
         let mut bytes = parts.refusal.len();
         let listed = said.get("tool_calls").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -258,13 +258,13 @@ impl Answer {
         Ok(bytes > 0 || !thinking.is_empty() || !parts.text.is_empty())
     }
 
-    fn say(&mut self, text: &str, is_thinking: bool, hear: &mut Hear<'_>) -> Result<(), ChatError> {
+    fn add_text(&mut self, text: &str, is_thinking: bool, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         if text.is_empty() {
             return Ok(());
         }
         self.count(text.len())?;
         let piece = if is_thinking { self.thinking.push(text) } else { self.text.push(text) };
-        tell(&piece, is_thinking, hear);
+        emit(&piece, is_thinking, sink);
         Ok(())
     }
 
@@ -273,19 +273,19 @@ impl Answer {
         if self.bytes > TEXT_BYTES { Err(ChatError::TooLong(TEXT_BYTES)) } else { Ok(()) }
     }
 
-    /// Hands out what was held back.
-    fn flush(&mut self, hear: &mut Hear<'_>) {
-        tell(&self.thinking.finish(), true, hear);
-        tell(&self.text.finish(), false, hear);
+    /// Passes on what was held back.
+    fn flush(&mut self, sink: &mut PieceSink<'_>) {
+        emit(&self.thinking.finish(), true, sink);
+        emit(&self.text.finish(), false, sink);
     }
 
-    /// Whether what came counts as an answer. The inner `None` is for one that says nothing at all.
+    /// Whether this counts as an answer. The inner `None` is for one that is empty.
     fn check(&self) -> Result<(), Option<ChatError>> {
         let speaks = self.text.is_there || !self.calls.are_none() || !self.refusal.is_empty();
         let reason = self.finish_reason.as_deref().unwrap_or_default().to_lowercase();
         match reason.as_str() {
             "error" => {
-                let words = "it gave an error as the reason to finish".to_owned();
+                let words = "it gave an error as the finish reason".to_owned();
                 return Err(Some(ChatError::Said { words, by_endpoint: true }));
             }
             _ if speaks => return Ok(()),
@@ -318,13 +318,13 @@ impl Answer {
     }
 }
 
-fn tell(piece: &str, is_thinking: bool, hear: &mut Hear<'_>) {
+fn emit(piece: &str, is_thinking: bool, sink: &mut PieceSink<'_>) {
     if !piece.is_empty() {
-        hear(if is_thinking { Piece::Thinking(piece) } else { Piece::Text(piece) });
+        sink(if is_thinking { Piece::Thinking(piece) } else { Piece::Text(piece) });
     }
 }
 
-/// A reason to finish; some say "" or "null" while there is none.
+/// A finish reason; some endpoints send "" or "null" while there is none.
 fn reason(value: &Value) -> Option<String> {
     let reason = match value {
         Value::String(reason) => reason.trim(),
@@ -335,7 +335,7 @@ fn reason(value: &Value) -> Option<String> {
     (!is_none).then(|| reason.to_owned())
 }
 
-/// Whether the answer was withheld, by the names that this goes by.
+/// Whether the answer was withheld, by the usual names of that reason.
 fn is_filtered(reason: &str) -> bool {
     ["content_filter", "content-filter", "contentfilter", "safety", "sensitive", "blocked", "prohibited", "recitation"]
         .iter()
@@ -345,7 +345,7 @@ fn is_filtered(reason: &str) -> bool {
 fn usage(usage: &Value) -> Option<Usage> {
     let count = |names: [&str; 2]| {
         let counted = names.into_iter().find_map(|name| whole(usage.get(name)?));
-        // A count that cannot be one would make the whole report of the answer be refused.
+        // An impossible count would make the whole report of the answer be refused.
         counted.filter(|count| *count <= limits::TOKENS)
     };
     let input = count(["prompt_tokens", "input_tokens"]);

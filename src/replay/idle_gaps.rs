@@ -1,4 +1,4 @@
-//! Where nothing happened for long.
+//! Idle gaps: long periods without events.
 
 use std::time::Duration;
 
@@ -6,25 +6,24 @@ use super::Range;
 use crate::storage::{Storage, StorageError};
 use relive_session::{Revision, SessionId, Timestamp};
 
-/// Stretches kept: the longest.
+/// Gaps kept: the longest.
 const STRETCHES: u32 = 256;
-/// The shortest silence worth showing, unless the viewer says otherwise; in a long run a fiftieth of
-/// it.
+/// The shortest gap worth showing, unless the viewer says otherwise; in a long run a fiftieth of it.
 const SHORTEST: Duration = Duration::from_secs(2);
 const FRACTION: i64 = 50;
 
-/// The idle stretches of a range, as far as they have been looked up.
+/// The idle gaps of a range, as far as they have been computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdleGaps {
     threshold_ms: i64,
     /// In order of time.
     stretches: Vec<(Timestamp, Timestamp)>,
-    /// Looked up to here.
+    /// Computed up to here.
     up_to: Revision,
 }
 
 impl IdleGaps {
-    /// None looked up yet. Shorter ones than `skip_idle` do not count.
+    /// Nothing computed yet. Gaps shorter than `skip_idle` do not count.
     #[must_use]
     pub fn new(range: &Range, skip_idle: Option<Duration>) -> Self {
         let run = range.end_at.as_millis().saturating_sub(range.start_at.as_millis());
@@ -43,11 +42,7 @@ impl IdleGaps {
         self.up_to
     }
 
-    /// Looks at what has not been looked at up to `last`. Reads every event there, once.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Computes the gaps up to `last`, from where it stopped. Reads every event there, once.
     pub async fn look_up(
         mut self,
         storage: Storage,

@@ -1,15 +1,14 @@
-//! Stored events as a paced stream: a run is watched again as it was, at any pace.
+//! Stored events as a paced stream, at any speed.
 //!
 //! ```text
 //!  journal ── pages ──▶ Player ── folds ──▶ states and events, each when it is due
 //!                         │
-//!                      Playhead: where the replay stands, and what comes next   ┐ pure: the wall clock
+//!                      Playhead: the position, and what comes next              ┐ pure: the wall clock
 //!                         │                                                     │ comes in as an
 //!                       Pace: recorded time × speed = wall time                 ┘ argument
 //! ```
 //!
-//! Nothing here sends anything: who watches, in which mode, and what happens at the live edge is in
-//! [`crate::ws`].
+//! Nothing here sends anything: viewers, modes and the live edge are in [`crate::ws`].
 
 mod idle_gaps;
 mod pace;

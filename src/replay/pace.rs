@@ -1,16 +1,16 @@
-//! The arithmetic of pace: how wall time and played time belong together.
+//! The relation of wall time and played time.
 //!
-//! *Played time* is recorded time with idle gaps shortened: what a replay at speed 1 takes. *Wall
-//! time* comes in as an argument, counted from any moment that stays the same.
+//! *Played time* is recorded time with idle gaps shortened: the duration of a replay at speed 1. *Wall
+//! time* is an argument, counted from any fixed moment.
 
 use std::time::Duration;
 
-/// How fast a replay goes.
+/// The speed of a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Speed {
-    /// So many times the recorded pace.
+    /// A multiple of the recorded pace.
     Times(Factor),
-    /// Everything is due at once; whoever watches sets the pace.
+    /// Everything is due at once; the client sets the pace.
     Max,
 }
 
@@ -24,7 +24,7 @@ impl Speed {
     /// The recorded pace.
     pub const RECORDED: Self = Self::Times(Factor(1.0));
 
-    /// `None` when the factor is out of bounds.
+    /// `None` if the factor is out of bounds.
     #[must_use]
     pub fn times(factor: f64) -> Option<Self> {
         (Self::SLOWEST..=Self::FASTEST).contains(&factor).then_some(Self::Times(Factor(factor)))
@@ -42,26 +42,26 @@ impl Factor {
         Duration::try_from_secs_f64(wall.as_secs_f64() * self.0).unwrap_or(Duration::MAX)
     }
 
-    /// The wall time in which this much played time has passed for certain: a microsecond more than
-    /// the quotient, so that what was computed to be due is due when the time has come.
+    /// The wall time after which this much played time has certainly passed: a microsecond more than
+    /// the quotient, so that rounding never makes it too early.
     fn wall(self, played: Duration) -> Duration {
         let quotient = Duration::try_from_secs_f64(played.as_secs_f64() / self.0).unwrap_or(Duration::MAX);
         quotient.saturating_add(Duration::from_micros(1))
     }
 }
 
-/// A clock of played time, which runs at a speed or stands.
+/// A clock of played time, which runs at a speed or is stopped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pace {
     speed: Speed,
     /// The played time at the anchor.
     played: Duration,
-    /// The wall time of the anchor; `None` while the clock stands.
+    /// The wall time of the anchor; `None` while the clock is stopped.
     since: Option<Duration>,
 }
 
 impl Pace {
-    /// A clock that stands at zero.
+    /// A stopped clock at zero.
     #[must_use]
     pub fn new(speed: Speed) -> Self {
         Self { speed, played: Duration::ZERO, since: None }
@@ -89,13 +89,13 @@ impl Pace {
         }
     }
 
-    /// The played time that the clock was set to last, or stopped at.
+    /// The played time that the clock was last set to, or stopped at.
     #[must_use]
     pub fn set_to(&self) -> Duration {
         self.played
     }
 
-    /// The wall time at which `played` is reached; `None` when the clock stands.
+    /// The wall time at which `played` is reached; `None` while the clock is stopped.
     #[must_use]
     pub fn reaches(&self, played: Duration) -> Option<Duration> {
         let since = self.since?;
@@ -105,24 +105,24 @@ impl Pace {
         })
     }
 
-    /// Sets the clock to `played`. It goes on, or stands, as before.
+    /// Sets the clock to `played`. It keeps running, or stays stopped.
     pub fn set(&mut self, wall: Duration, played: Duration) {
         self.played = played;
         self.since = self.since.map(|_| wall);
     }
 
-    /// Lets the clock run from where it stands.
+    /// Starts the clock.
     pub fn play(&mut self, wall: Duration) {
         self.since.get_or_insert(wall);
     }
 
-    /// Stops the clock where it is. At [`Speed::Max`] that is where it was set last.
+    /// Stops the clock. At [`Speed::Max`] its time is the one it was last set to.
     pub fn pause(&mut self, wall: Duration) {
         self.anchor(wall);
         self.since = None;
     }
 
-    /// Changes the speed from here on; what has been played stays as it is.
+    /// Changes the speed from here on; the played time so far is unchanged.
     pub fn set_speed(&mut self, wall: Duration, speed: Speed) {
         self.anchor(wall);
         self.speed = speed;

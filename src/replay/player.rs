@@ -8,32 +8,32 @@ use super::{Playhead, Point, Range, Speed};
 use crate::storage::{PageBounds, Storage, StorageError, StoredEvent};
 use relive_session::{ApplyError, Event, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp};
 
-/// Events in the first page after an opening or a seek; each further one has twice as many.
+/// Events in the first page after opening or seeking; each further one has twice as many.
 const FIRST_PAGE: u32 = 32;
 /// Events in a page at most.
 const PAGE: u32 = 512;
 /// Bytes of events and messages in a page, unless a single event has more.
 const PAGE_BYTES: u32 = 512 * 1024;
 
-/// What is replayed, and how.
+/// The range of a replay and its options.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub speed: Speed,
     pub from: Option<Point>,
     pub to: Option<Point>,
     pub skip_idle: Option<Duration>,
-    /// Whether states are wanted, or only the events as they stand.
+    /// Whether states are folded, or only events passed on.
     pub folds: bool,
     /// Whether events come with the messages they added.
     pub with_messages: bool,
 }
 
-/// Why a replay cannot go on.
+/// Why a replay cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     #[error("`to` lies before `from`")]
     EmptyRange,
-    /// What should be there is not: the session was deleted.
+    /// Events are missing: the session was deleted.
     #[error("there is no such session")]
     Gone,
     #[error(transparent)]
@@ -46,16 +46,16 @@ impl From<ApplyError> for ReplayError {
     }
 }
 
-/// What a replay has to do next.
+/// The next step of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// The next event is due: [`Player::advance`].
     Due,
     /// The next event is due at this wall time.
     At(Duration),
-    /// What comes next has to be read: [`Player::read_ahead`].
+    /// More has to be read: [`Player::read_ahead`].
     Unread,
-    /// The last revision there is, is shown.
+    /// The last available revision is shown.
     AtLast,
     Paused,
 }
@@ -73,20 +73,20 @@ pub struct Player {
     state: Option<Session>,
     /// Events in the next page.
     page: u32,
-    /// The page that comes after those held, being read while they are shown; only at full speed,
-    /// where showing never waits for the time.
+    /// The page after those held, being read while they are shown; only at full speed, where showing does not
+    /// wait for time to pass.
     ahead: Option<AbortOnDropHandle<Result<Vec<StoredEvent>, StorageError>>>,
 }
 
 impl Player {
     /// Opens a session whose newest state is `head`, paused at the beginning of the range.
     ///
-    /// In a replay that folds the first state is [`Player::state`]; in one that does not, the first
-    /// event comes with the player.
+    /// In a replay that folds, the first state is [`Player::state`]; in another, the first event is returned
+    /// with the player.
     ///
     /// # Errors
     ///
-    /// When there is nothing to replay, or it cannot be read.
+    /// If there is nothing to replay, or it cannot be read.
     pub async fn open(
         storage: Storage,
         head: &Session,
@@ -162,11 +162,11 @@ impl Player {
         self.range.is_complete && self.revision() == self.range.last
     }
 
-    /// Takes in how far the session has come; true when the range has grown or was completed.
+    /// Updates the end of the range to the session's newest state; true if the range has grown or was completed.
     ///
     /// # Errors
     ///
-    /// When the time of `to` cannot be read.
+    /// If the time of `to` cannot be read.
     pub async fn grow(&mut self, head: &Session) -> Result<bool, ReplayError> {
         let held = self.range;
         let (last, is_complete) = match held.to {
@@ -185,7 +185,7 @@ impl Player {
         Ok(true)
     }
 
-    /// What to do at wall time `wall`.
+    /// The next step at wall time `wall`.
     #[must_use]
     pub fn next(&self, wall: Duration) -> Next {
         if !self.playhead.pace().is_playing() {
@@ -200,15 +200,15 @@ impl Player {
         }
     }
 
-    /// Reads a page of what comes next.
+    /// Reads the next page.
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or is no longer there.
+    /// If it cannot be read, or does not exist any more.
     pub async fn read_ahead(&mut self) -> Result<(), ReplayError> {
         let (after, last) = (self.playhead.newest().revision, self.range.last);
         let begun = match self.ahead.take() {
-            // A task that did not come to its end is no loss: the page is read again.
+            // If the task has failed, the page is read again.
             Some(page) => page.await.ok(),
             None => None,
         };
@@ -240,17 +240,17 @@ impl Player {
         async move { storage.event_page(session_id, after, last, bounds, with_messages).await }
     }
 
-    /// Moves on to the next event that was read, due or not.
+    /// Advances to the next event that was read, due or not.
     ///
     /// # Errors
     ///
-    /// When the history is damaged.
+    /// If the history is damaged.
     pub fn advance(&mut self) -> Result<Option<StoredEvent>, ReplayError> {
         let event = self.playhead.pop();
         self.fold(event)
     }
 
-    /// Pauses, and moves on to the next event; `None` at the last.
+    /// Pauses, and advances to the next event; `None` at the last.
     ///
     /// # Errors
     ///
@@ -270,12 +270,12 @@ impl Player {
         Ok(event)
     }
 
-    /// Goes to a place in the range, or to the nearer end; returns the state there. Costs one
-    /// keyframe and its tail.
+    /// Seeks to a position in the range, or to the nearer end; returns the state there. Costs one
+    /// keyframe and the events after it.
     ///
     /// # Errors
     ///
-    /// When the state cannot be read; the replay stands where it stood.
+    /// If the state cannot be read; the position is unchanged then.
     pub async fn seek(&mut self, wall: Duration, to: Point) -> Result<Session, ReplayError> {
         let revision = self.range.clamp(to.revision(&self.storage, self.session_id).await?);
         let state = self.storage.session_at(self.session_id, revision).await?.ok_or(ReplayError::Gone)?;
@@ -287,7 +287,7 @@ impl Player {
         Ok(state)
     }
 
-    /// Stands at a revision that the viewer has been shown by other means.
+    /// Sets the position to a revision that the viewer was shown live.
     pub fn go_on_from(
         &mut self,
         wall: Duration,
@@ -306,7 +306,7 @@ impl Player {
     ///
     /// # Errors
     ///
-    /// When it has to be read and cannot.
+    /// If it has to be read and cannot be.
     pub async fn status(&self, head: &Session) -> Result<SessionStatus, ReplayError> {
         match &self.state {
             Some(state) => Ok(state.status),
@@ -321,7 +321,7 @@ impl Player {
     ///
     /// # Errors
     ///
-    /// When it cannot be read.
+    /// If it cannot be read.
     pub async fn time_of(&self, revision: Revision) -> Result<Timestamp, ReplayError> {
         self.storage.time_of(self.session_id, revision).await?.ok_or(ReplayError::Gone)
     }

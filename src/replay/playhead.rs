@@ -1,4 +1,4 @@
-//! Where a replay stands and what comes next. Pure: items and the wall clock come in as arguments.
+//! The position of a replay and what comes next. Pure: items and the wall clock are arguments.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,26 +10,25 @@ use relive_session::{Revision, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub revision: Revision,
-    /// When it was recorded. Clocks jump; here time never goes back along revisions.
+    /// When it was recorded. Clocks jump; here time never decreases along revisions.
     pub at: Timestamp,
-    /// The played time at which it is due, counted from where the replay began or was last sought to.
+    /// The played time at which it is due, counted from where the replay began or last seeked to.
     pub due: Duration,
 }
 
-/// The revision that is shown, those that were read ahead, and the clock that decides when each of
-/// them is due.
+/// The shown revision, those that were read ahead, and the clock that decides when each of them is due.
 #[derive(Debug)]
 pub struct Playhead<Item> {
     pace: Pace,
     skip_idle: Option<Duration>,
     shown: Mark,
-    /// The recorded time that was asked for: at or after that of the shown revision.
+    /// The recorded time of the last seek: at or after that of the shown revision.
     sought: Timestamp,
     upcoming: VecDeque<(Mark, Item)>,
 }
 
 impl<Item> Playhead<Item> {
-    /// Stands at a revision. Idle gaps longer than `skip_idle` are shortened to it.
+    /// Positioned at a revision. Idle gaps longer than `skip_idle` are shortened to it.
     #[must_use]
     pub fn new(speed: Speed, skip_idle: Option<Duration>, revision: Revision, at: Timestamp) -> Self {
         let shown = Mark { revision, at, due: Duration::ZERO };
@@ -41,7 +40,7 @@ impl<Item> Playhead<Item> {
         &self.pace
     }
 
-    /// The revision that was taken or jumped to last.
+    /// The revision that was last advanced or seeked to.
     #[must_use]
     pub fn shown(&self) -> Mark {
         self.shown
@@ -53,13 +52,13 @@ impl<Item> Playhead<Item> {
         self.upcoming.back().map_or(self.shown, |(mark, _)| *mark)
     }
 
-    /// What comes next, if it was read already.
+    /// The next revision, if it was read already.
     #[must_use]
     pub fn next(&self) -> Option<Mark> {
         self.upcoming.front().map(|(mark, _)| *mark)
     }
 
-    /// Takes in the revision after the newest one.
+    /// Adds the revision after the newest one.
     pub fn push(&mut self, revision: Revision, at: Timestamp, item: Item) {
         let newest = self.newest();
         let silence = distance(newest.at, at);
@@ -68,7 +67,7 @@ impl<Item> Playhead<Item> {
         self.upcoming.push_back((mark, item));
     }
 
-    /// Moves on to the next revision, due or not.
+    /// Advances to the next revision, due or not.
     pub fn pop(&mut self) -> Option<Item> {
         let (mark, item) = self.upcoming.pop_front()?;
         self.shown = mark;
@@ -76,14 +75,14 @@ impl<Item> Playhead<Item> {
         Some(item)
     }
 
-    /// Whether the next revision's time has come.
+    /// Whether the next revision is due.
     #[must_use]
     pub fn is_next_due(&self, wall: Duration) -> bool {
         self.pace.is_playing() && self.next().is_some_and(|next| next.due <= self.pace.played(wall))
     }
 
-    /// The recorded time the replay stands at: at the shown revision, or on the way to the next one.
-    /// `end` is where it stands at most while the next one is not known.
+    /// The recorded time of the position: at the shown revision, or between it and the next one.
+    /// `end` is its upper bound while the next one is not known.
     #[must_use]
     pub fn at(&self, wall: Duration, end: Timestamp) -> Timestamp {
         let Mark { at, due, .. } = self.shown;
@@ -97,13 +96,13 @@ impl<Item> Playhead<Item> {
         on_the_way.max(self.sought).min(limit).max(at)
     }
 
-    /// Goes to a revision and forgets what was read ahead; `sought` is the recorded time that was
-    /// asked for, if one was.
+    /// Seeks to a revision and drops what was read ahead; `sought` is the recorded time that was
+    /// asked for, if any.
     pub fn jump(&mut self, wall: Duration, revision: Revision, at: Timestamp, sought: Option<Timestamp>) {
         self.upcoming.clear();
         self.shown = Mark { revision, at, due: Duration::ZERO };
         self.sought = sought.unwrap_or(at).max(at);
-        // Within a silence that is shortened, the way left is shorter too.
+        // Within a shortened gap, the remaining time is shortened too.
         let way = distance(at, self.sought);
         self.pace.set(wall, self.skip_idle.map_or(way, |longest| way.min(longest)));
     }
@@ -113,16 +112,16 @@ impl<Item> Playhead<Item> {
     }
 
     pub fn pause(&mut self, wall: Duration) {
-        self.settle(wall);
+        self.sync_clock(wall);
         self.pace.pause(wall);
     }
 
     pub fn set_speed(&mut self, wall: Duration, speed: Speed) {
-        self.settle(wall);
+        self.sync_clock(wall);
         self.pace.set_speed(wall, speed);
     }
 
-    /// Pauses and moves on to the next revision.
+    /// Pauses and advances to the next revision.
     pub fn step(&mut self, wall: Duration) -> Option<Item> {
         self.pause(wall);
         let item = self.pop()?;
@@ -130,9 +129,9 @@ impl<Item> Playhead<Item> {
         Some(item)
     }
 
-    /// Sets the clock to what is shown, so that whoever was too slow for the pace stops or goes on
-    /// from what they see. A clock on the way to the next revision stays where it is.
-    fn settle(&mut self, wall: Duration) {
+    /// Sets the clock to the shown revision, so that a client that was too slow continues from what it sees. A
+    /// clock between two revisions is unchanged.
+    fn sync_clock(&mut self, wall: Duration) {
         let played = match self.pace.speed() {
             Speed::Max => self.pace.set_to(),
             Speed::Times(_) => self.next().map_or(Duration::MAX, |next| next.due).min(self.pace.played(wall)),
@@ -141,7 +140,7 @@ impl<Item> Playhead<Item> {
     }
 }
 
-/// From one recorded time to a later one; zero when clocks went back.
+/// From one recorded time to a later one; zero if clocks were set back.
 fn distance(from: Timestamp, to: Timestamp) -> Duration {
     let millis = to.as_millis().saturating_sub(from.as_millis());
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))

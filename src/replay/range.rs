@@ -3,7 +3,7 @@
 use crate::storage::{Storage, StorageError};
 use relive_session::{Revision, SessionId, Timestamp};
 
-/// A place in a session.
+/// A position in a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
     /// Below 1 means the first.
@@ -13,7 +13,7 @@ pub enum Point {
 }
 
 impl Point {
-    /// The revision meant, if it is not beyond what exists. Before the beginning is the beginning.
+    /// The revision, if it exists. Before the beginning means the beginning.
     pub(super) async fn revision(self, storage: &Storage, session_id: SessionId) -> Result<Revision, StorageError> {
         Ok(match self {
             Self::Revision(revision) => u64::try_from(revision).unwrap_or(0).max(1),
@@ -31,7 +31,7 @@ pub struct Range {
     pub end_at: Timestamp,
     /// Where to stop, if not at the session's end.
     pub to: Option<Revision>,
-    /// Nothing follows on `last`: the session has ended, or `to` is reached.
+    /// Nothing follows `last`: the session has ended, or `to` is reached.
     pub is_complete: bool,
 }
 

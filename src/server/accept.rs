@@ -19,16 +19,16 @@ use super::connections::{Connections, Slot};
 use crate::http::HangUp;
 use crate::ws::ClientStream;
 
-/// How long clients may take over HTTP. Each field says its default. Open sockets have rules of their own.
+/// Time limits of clients over HTTP, each with its default. Open sockets have limits of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
-    /// For a request's head, the silence before it included (30 s): before the first request of a
+    /// For a request's head, including the wait before it (30 s): before the first request of a
     /// connection, and between two.
     pub head: Duration,
-    /// Without taking anything of an answer (30 s).
+    /// Without reading anything of an answer (30 s).
     pub stall: Duration,
-    /// Connections that speak HTTP at once (5,000). For one more, the one that has been waiting for a
-    /// request the longest is closed; where all are busy it is answered with 503.
+    /// HTTP connections at once (5,000). For one more, the one that has been idle the longest is closed; if all
+    /// are busy, it is answered with 503.
     pub connections: usize,
 }
 
@@ -38,21 +38,21 @@ impl Default for HttpLimits {
     }
 }
 
-/// Bytes the kernel holds for one client. What is in there can no longer be replaced by something
-/// newer, so a large buffer would make slow viewers lag; doubled by Linux.
+/// Bytes that the kernel buffers for one client, doubled by Linux. Frames in it cannot be replaced by
+/// newer ones, so a large buffer would make slow viewers lag.
 const SEND_BUFFER: usize = 64 * 1024;
-/// How long to wait when the process is out of file descriptors.
+/// The pause when the process is out of file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(100);
-/// How often to say that it is.
+/// How often that is logged.
 const REMINDER: Duration = Duration::from_secs(10);
-/// What a client is told for whom there is no room.
+/// The answer to a client if there are too many connections.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
     content-type: application/problem+json\r\ncontent-length: 151\r\n\r\n\
     {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
     \"detail\":\"this server has too many connections\",\"code\":\"unavailable\",\"retryable\":true}";
 
-/// Serves connections until `shutdown` completes. The connections that are left then can be waited
-/// for through the returned handle.
+/// Serves connections until `shutdown` completes. The returned handle waits for the connections that
+/// are open then.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -120,9 +120,9 @@ async fn serve_one(tcp: TcpStream, router: Router, limits: HttpLimits, slot: Slo
                 }
                 return;
             }
-            () = hang_up.wanted() => return,
+            () = hang_up.requested() => return,
             () = slot.told_to_leave(), if !is_leaving => {
-                // Half a head is no request yet, and nobody would wait for the rest of it.
+                // An incomplete head is no request, so its connection is not waited for.
                 if slot.is_unused() {
                     return;
                 }

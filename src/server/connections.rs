@@ -1,4 +1,4 @@
-//! The connections that speak HTTP: how many there are, and which of them to close first.
+//! The HTTP connections: their number, and which of them to close first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,18 +19,18 @@ pub(super) struct Connections {
 struct Shared {
     limit: usize,
     open: AtomicUsize,
-    /// Those that wait for a request, by when they began to.
+    /// Idle connections, by the time since when they are idle.
     waiting: Mutex<BTreeMap<u64, CancellationToken>>,
     next: AtomicU64,
     stop: CancellationToken,
 }
 
-/// A connection's place; given back when it is dropped.
+/// A connection's permit; released when it is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     shared: Arc<Shared>,
     leave: CancellationToken,
-    /// Its key among those that wait.
+    /// Its key among the idle connections.
     key: AtomicU64,
     is_used: AtomicBool,
 }
@@ -47,7 +47,7 @@ impl Connections {
         Self { shared: Arc::new(shared), tasks: TaskTracker::new() }
     }
 
-    /// A place for a new connection; `None` when all that are open are busy.
+    /// A permit for a new connection; `None` if all open ones are busy.
     pub fn enter(&self) -> Option<Slot> {
         let is_full = self.shared.open.load(Ordering::Relaxed) >= self.shared.limit;
         if is_full && !self.make_room() {
@@ -64,7 +64,7 @@ impl Connections {
         Some(slot)
     }
 
-    /// Closes the connection that has waited for a request the longest; false when none waits.
+    /// Closes the connection that has been idle the longest; false if none is idle.
     pub fn make_room(&self) -> bool {
         let longest = self.shared.waiting.lock().pop_first();
         longest.map(|(_, leave)| leave.cancel()).is_some()
@@ -74,7 +74,7 @@ impl Connections {
         self.tasks.spawn(connection);
     }
 
-    /// Lets every connection answer what it was asked, and waits for that.
+    /// Waits until every connection has answered its current request.
     pub async fn shutdown(self) {
         self.shared.stop.cancel();
         self.tasks.close();
@@ -89,18 +89,18 @@ impl Slot {
         self.shared.waiting.lock().insert(key, self.leave.clone());
     }
 
-    /// A request has come.
+    /// A request has arrived.
     pub fn begin(&self) {
         self.is_used.store(true, Ordering::Relaxed);
         self.shared.waiting.lock().remove(&self.key.load(Ordering::Relaxed));
     }
 
-    /// It has been answered, though the answer may still be on its way.
+    /// It has been answered, though the answer may still be in transit.
     pub fn end(&self) {
         self.wait();
     }
 
-    /// Whether no request has ever come.
+    /// Whether no request has arrived yet.
     pub fn is_unused(&self) -> bool {
         !self.is_used.load(Ordering::Relaxed)
     }
@@ -125,7 +125,7 @@ mod tests {
     fn a_new_connection_takes_the_place_of_the_one_that_has_waited_longest() {
         let connections = Connections::new(2);
         let (first, second) = (connections.enter().expect("room"), connections.enter().expect("room"));
-        // The first has been asked something since, so the second has waited longer.
+        // The first has had a request since, so the second has been idle longer.
         first.begin();
         first.end();
         let third = connections.enter().expect("the second's place");

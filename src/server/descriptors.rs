@@ -1,23 +1,23 @@
-//! File descriptors: every connection takes one, and many systems give a process 1,024 unless it asks.
+//! File descriptors: every connection needs one, and many systems allow a process 1,024 by default.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Descriptors for everything that is not a client: files, logs, the runtime.
 const OWN: u64 = 128;
-/// Where a system has no bound, or refuses to go up to its own.
+/// Used if a system has no limit, or refuses to raise it.
 const PLENTY: [u64; 2] = [1 << 20, 10_240];
 
-/// Clients that may be there at once.
+/// The most clients at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Capacity {
-    /// Connections that speak HTTP.
+    /// HTTP connections.
     pub connections: usize,
     /// Those that were upgraded to a `WebSocket`.
     pub sockets: usize,
 }
 
 impl Capacity {
-    /// As much of it as the descriptors allow, after what the server itself and its connections to the
+    /// Limits that the descriptors allow, after those that the server itself and its connections to the
     /// database need.
     pub fn within(self, descriptors: u64, database: u32) -> Self {
         let wanted = self.connections.saturating_add(self.sockets).max(1);
@@ -26,7 +26,7 @@ impl Capacity {
         if wanted <= free {
             return self;
         }
-        // No product of the two: what is wanted may be any number.
+        // No product of the two: the requested limit can be any number.
         let sockets = if self.sockets > self.connections { free - free / 3 } else { free / 2 }.min(self.sockets);
         Self { connections: (free - sockets).min(self.connections).max(8), sockets }
     }

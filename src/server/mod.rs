@@ -1,4 +1,4 @@
-//! Puts the parts together. `main` and the tests start the server the same way.
+//! Starts and stops the parts of the server. `main` and the tests start it the same way.
 
 mod accept;
 mod connections;
@@ -26,14 +26,13 @@ use crate::storage::{Storage, StorageError, connect_options};
 use crate::telemetry;
 use crate::ws::{Gateway, GatewayOptions};
 
-/// How long the first contact with the database may take.
+/// How long connecting to the database may take at the start.
 const FIRST_CONTACT: Duration = Duration::from_secs(30);
-/// How long everything together may take to end, but for the embedded PostgreSQL, which has a limit of
-/// its own.
+/// How long the shutdown may take, without the embedded PostgreSQL, which has a limit of its own.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
-/// How long of it connections may take to end.
+/// The part of it for connections.
 const CONNECTIONS_GRACE: Duration = Duration::from_secs(5);
-/// How long of it the database may take for what was accepted.
+/// The part of it for writing what was accepted.
 const FLUSH: Duration = Duration::from_secs(20);
 
 /// Why the server cannot run.
@@ -72,17 +71,17 @@ pub enum ServeError {
     Storage(#[from] StorageError),
 }
 
-/// Opens the address the configuration names.
+/// Listens on the configured address.
 ///
 /// # Errors
 ///
-/// When it is not a loopback address and nobody allowed that, or is taken.
+/// If it is not a loopback address and that was not allowed, or is in use.
 pub async fn listen(config: &ServeConfig) -> Result<TcpListener, ServeError> {
     let named = &config.listen;
     let cannot = |source| ServeError::Listen { address: named.to_string(), source };
     let mut addresses: Vec<SocketAddr> =
         tokio::net::lookup_host((named.host(), named.port())).await.map_err(cannot)?.collect();
-    // A name may have several; those that everybody can use come first.
+    // A name may have several; the most widely reachable come first.
     addresses.sort_by_key(SocketAddr::is_ipv6);
     if let Some(outer) = addresses.iter().find(|address| !address.ip().is_loopback())
         && !config.access.allow_anonymous
@@ -92,7 +91,7 @@ pub async fn listen(config: &ServeConfig) -> Result<TcpListener, ServeError> {
     TcpListener::bind(&addresses[..]).await.map_err(cannot)
 }
 
-/// A server that is ready to take requests.
+/// A server that is ready to accept requests.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -108,7 +107,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// The first thing that is not as it must be.
+    /// The first requirement that is not met.
     pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
@@ -177,13 +176,13 @@ impl Server {
         &self.app.hub
     }
 
-    /// The embedded PostgreSQL, if it is one.
+    /// The embedded PostgreSQL, if it is used.
     #[must_use]
     pub fn cluster(&self) -> Option<&Cluster> {
         self.cluster.as_ref()
     }
 
-    /// Serves until `shutdown` completes; then tells every viewer, writes what was accepted, and
+    /// Serves until `shutdown` completes; then closes every socket, writes what was accepted, and
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, limits, stop, cluster, .. } = self;
@@ -198,7 +197,7 @@ impl Server {
             tracing::warn!("some clients did not end their connections in time");
         }
         let flushing = async {
-            // First what sends commands, then what writes them.
+            // First the parts that send commands, then those that write them.
             tokio::join!(embeddings.shutdown(), engine.shutdown());
             hub.shutdown(FLUSH).await;
             // Waits for requests that still use a connection.
@@ -215,13 +214,13 @@ impl Server {
     }
 }
 
-/// How many clients there is room for, with as many file descriptors as the process may have.
+/// The limits of clients, within the process's file descriptors.
 fn capacity(config: &ServeConfig) -> Capacity {
     let wanted = Capacity { connections: config.http.max_connections.max(1), sockets: config.max_sockets };
     let descriptors = match descriptors::raise() {
         Ok(descriptors) => descriptors,
         Err(error) => {
-            tracing::warn!(%error, "cannot find out how many files may be open");
+            tracing::warn!(%error, "cannot read the limit of open files");
             return wanted;
         }
     };
@@ -250,8 +249,7 @@ fn body_limits(config: &ServeConfig) -> BodyLimits {
     }
 }
 
-/// The endpoint that makes embeddings, if the configuration names one. A variable that is set to
-/// nothing counts as not set.
+/// The embeddings endpoint, if one is configured. An empty variable counts as not set.
 fn embeddings_endpoint(config: &ServeConfig) -> Result<Option<Endpoint>, EndpointError> {
     let options = &config.embeddings;
     let Some(url) = options.embeddings_url.as_deref().filter(|url| !url.trim().is_empty()) else { return Ok(None) };
@@ -265,7 +263,7 @@ fn embeddings_endpoint(config: &ServeConfig) -> Result<Option<Endpoint>, Endpoin
     .map(Some)
 }
 
-/// The endpoint that models are asked at, if the configuration names one.
+/// The language-model endpoint, if one is configured.
 fn models_endpoint(config: &ServeConfig) -> Result<Option<models::Endpoint>, models::EndpointError> {
     let options = &config.engine;
     let Some(url) = options.llm_url.as_deref().filter(|url| !url.trim().is_empty()) else { return Ok(None) };
@@ -288,7 +286,7 @@ fn engine_options(config: &ServeConfig) -> EngineOptions {
     }
 }
 
-/// Says what is wrong without the address, which may hold a password.
+/// An error without the address, which may contain a password.
 fn check_scheme(url: &str) -> Result<(), ServeError> {
     match url.split_once("://") {
         Some(("postgres" | "postgresql", _)) => Ok(()),
@@ -296,7 +294,7 @@ fn check_scheme(url: &str) -> Result<(), ServeError> {
             let scheme: String = scheme.chars().take(20).collect();
             Err(ServeError::NotPostgres(format!("Relive does not work with `{}`", scheme.escape_debug())))
         }
-        None => Err(ServeError::NotPostgres("what is there is no address".to_owned())),
+        None => Err(ServeError::NotPostgres("the value is not an address".to_owned())),
     }
 }
 
@@ -314,7 +312,7 @@ async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Clust
         (cluster.connect_options(), Some(cluster))
     };
     let storage = Storage::new(options, config.database_connections);
-    // A database that is being started, as after a reboot, is given a moment.
+    // A database that is starting, as after a reboot, is waited for.
     let deadline = Instant::now() + FIRST_CONTACT;
     let mut is_told = false;
     loop {

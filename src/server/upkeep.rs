@@ -1,4 +1,4 @@
-//! What is done now and then, so that tables do not grow without bound.
+//! Periodic maintenance, so that tables do not grow without bound.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::storage::Storage;
 
-/// How long the answer to a request is kept for its repetition; clients may rely on a day.
+/// How long the answer to a request is kept for repetitions; clients may rely on a day.
 const KEYS_KEPT: Duration = Duration::from_hours(48);
 const EVERY: Duration = Duration::from_mins(10);
-/// Between two batches, so that what is done now and then is never felt.
+/// The pause between two batches, which keeps the load low.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Forgets idempotency keys that are old, a few at a time, until the server stops.
+/// Deletes old idempotency keys, a few at a time, until the server stops.
 pub async fn forget_old_keys(storage: Storage, stop: CancellationToken) {
     let mut pause = EVERY;
     while stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {

@@ -6,11 +6,11 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 /// How to connect to a database.
 ///
 /// Beyond what the driver does, `sslmode=require` with a `sslrootcert` checks the certificate, as in
-/// libpq, and `sslrootcert=system` stands for the public certificate authorities.
+/// libpq, and `sslrootcert=system` means the public certificate authorities.
 ///
 /// # Errors
 ///
-/// When it is no PostgreSQL address, or names a file that cannot be read.
+/// If it is not a PostgreSQL address, or names a file that cannot be read.
 pub fn connect_options(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     let mut address = Url::parse(url).map_err(|error| sqlx::Error::Configuration(error.into()))?;
     let parameters: Vec<(String, String)> =

@@ -1,4 +1,4 @@
-//! What one commit writes, and how a write whose answer was lost is found again.
+//! What one commit writes, and how a write whose answer was lost is looked up.
 
 use std::collections::HashMap;
 
@@ -25,34 +25,29 @@ pub struct CommandRow<'a> {
     pub revision: u64,
 }
 
-/// A session's row to bring from the state before the batch to the state after it.
+/// A session's row, to be changed from the state before the batch to the state after it.
 #[derive(Debug)]
 pub struct ProjectionRow<'a> {
     pub before: &'a Session,
     pub after: &'a Session,
 }
 
-/// What one commit writes: all of it or nothing.
+/// What one commit writes, atomically.
 #[derive(Debug, Default)]
 pub struct Batch<'a> {
-    /// Names this write, so that it can be recognised after a lost connection.
+    /// Identifies this write, so that it can be looked up after a lost connection.
     pub id: i64,
     pub events: Vec<EventRow<'a>>,
     pub commands: Vec<CommandRow<'a>>,
     /// One per session.
     pub projections: Vec<ProjectionRow<'a>>,
-    /// After it the batch is not to be written any more.
+    /// The deadline: after it the batch must not be written any more.
     pub deadline: Option<Instant>,
 }
 
 impl Storage {
-    /// Whether this batch took effect, judged by one event of each of its sessions: a write takes
-    /// effect whole or not at all, but a session may have been deleted since. False for a batch
-    /// without events.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Whether this batch took effect, judged by one event of each of its sessions: a write is atomic,
+    /// but a session may have been deleted since. False for a batch without events.
     pub async fn has_batch(&self, batch: &Batch<'_>) -> Result<bool, StorageError> {
         let found = sqlx::query_scalar(
             "SELECT EXISTS (SELECT FROM session_events JOIN UNNEST($1::uuid[], $2::bigint[])
@@ -66,11 +61,7 @@ impl Storage {
         Ok(found)
     }
 
-    /// With which batches these events were written; those that do not exist are left out.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The batches that these events were written with; events that do not exist are left out.
     pub async fn batches_of(
         &self,
         events: &[(SessionId, Revision)],

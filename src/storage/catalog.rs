@@ -29,7 +29,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] when the fields refer to a group that does not exist.
+    /// [`StorageError::Constraint`] if the fields refer to a group that does not exist.
     pub async fn create_entity<E: Entity>(
         &self,
         id: Uuid,
@@ -47,7 +47,7 @@ impl Storage {
         Ok(E::read(&E::bind(statement, fields).fetch_one(&self.pool).await?)?)
     }
 
-    /// Replaces a row's fields; `None` when there is no such row.
+    /// Replaces a row's fields; `None` if there is no such row.
     ///
     /// # Errors
     ///
@@ -67,9 +67,7 @@ impl Storage {
         Ok(row.as_ref().map(E::read).transpose()?)
     }
 
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The entity with this id.
     pub async fn entity<E: Entity>(&self, id: Uuid) -> Result<Option<E>, StorageError> {
         let sql = format!("SELECT * FROM {} WHERE id = $1", E::TABLE);
         let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?;
@@ -77,10 +75,6 @@ impl Storage {
     }
 
     /// A page of rows, newest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn entities<E: Entity>(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<E>, StorageError> {
         let sql = format!(
             "SELECT * FROM {} WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2)
@@ -97,14 +91,14 @@ impl Storage {
         Ok(Page::cut(entities, limit, E::cursor))
     }
 
-    /// Deletes a row with everything below it; false when there was none.
+    /// Deletes a row with everything that belongs to it; false if there was none.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] for a workflow that sessions were made from.
+    /// [`StorageError::Constraint`] for a workflow that sessions were created from.
     pub async fn delete_entity<E: Entity>(&self, id: Uuid) -> Result<bool, StorageError> {
         let sql = format!("DELETE FROM {} WHERE id = $1", E::TABLE);
-        Ok(sqlx::query(AssertSqlSafe(sql)).bind(id).execute(&self.pool.patient()).await?.rows_affected() > 0)
+        Ok(sqlx::query(AssertSqlSafe(sql)).bind(id).execute(&self.pool.long_running()).await?.rows_affected() > 0)
     }
 }
 

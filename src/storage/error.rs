@@ -1,42 +1,41 @@
-//! Database errors, sorted by what a caller can do about them.
+//! Database errors, classified by what a caller can do about them.
 
 use super::setup::SetupError;
 use relive_session::{ApplyError, KeyframeError};
 
-/// Why the database did not do what it was asked.
+/// Why a database operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// It may pass: the connection broke, the server is restarting or out of room. Whether a write
-    /// took effect is unknown.
+    /// Transient: the connection broke, or the server is restarting or out of space. Whether a write took
+    /// effect is unknown.
     #[error("the database is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// It did not answer in time. Whether a write took effect is unknown.
+    /// No answer in time. Whether a write took effect is unknown.
     #[error("the database did not answer in time")]
     TimedOut,
-    /// The database gave up on it: a lock could not be had in time, or it took too long. Nothing was
-    /// written.
-    #[error("the database gave up on a statement")]
+    /// The database cancelled it: it waited too long for a lock, or took too long. Nothing was written.
+    #[error("the database cancelled a statement")]
     Cancelled,
-    /// Another writer was first: it took the revision, or carried out the command id.
-    #[error("another writer has moved a session on")]
+    /// Another writer was first: it used the revision, or carried out the command id.
+    #[error("another writer has changed a session")]
     Fenced,
     /// The batch reached the database after its deadline, and nothing was written.
-    #[error("the batch came to the database too late")]
+    #[error("the batch reached the database after its deadline")]
     TooLate,
-    /// The session the write belongs to is gone.
+    /// The session that the write belongs to does not exist any more.
     #[error("the session no longer exists")]
     SessionGone,
-    /// Something refers to a row that does not exist, or already does.
+    /// A reference to a row that does not exist, or an id that already does.
     #[error("{0}")]
     Constraint(Constraint),
-    /// What is stored cannot be understood.
+    /// The stored data cannot be parsed.
     #[error("the stored history is damaged: {0}")]
     Damaged(#[from] ApplyError),
     #[error("unreadable event: {0}")]
     Event(#[source] serde_json::Error),
     #[error("{0}")]
     Keyframe(#[from] KeyframeError),
-    /// The database is not fit for this server.
+    /// The database does not meet the server's requirements.
     #[error("{0}")]
     Setup(#[from] SetupError),
     #[error("cannot migrate the database: {0}")]
@@ -45,7 +44,7 @@ pub enum StorageError {
     Database(#[source] sqlx::Error),
 }
 
-/// The database constraints that a client's request can run into.
+/// The database constraints that a client's request can violate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Constraint {
     #[error("there is no such group")]
@@ -65,9 +64,9 @@ pub enum Constraint {
 /// SQLSTATEs of `relive_fence`.
 const FENCED: &str = "RL001";
 const TOO_LATE: &str = "RL002";
-/// A statement was cancelled, in general because it ran into its time limit.
+/// A statement was cancelled, usually because of its time limit.
 const CANCELLED: &str = "57014";
-/// A lock could not be had in time.
+/// A lock was not available in time.
 const LOCKED: &str = "55P03";
 
 impl From<sqlx::Error> for StorageError {
@@ -124,7 +123,7 @@ fn is_connection_error(error: &sqlx::Error) -> bool {
     )
 }
 
-/// Whether the server, or its certificate, was not to be agreed with.
+/// Whether TLS negotiation failed, or the certificate was rejected.
 fn is_refusal(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Tls(_) => true,
@@ -136,12 +135,12 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether what failed may succeed when somebody has put the database right: connection exceptions (08),
-/// a sign-in that is refused (28), lost races of transactions (40), insufficient resources (53), objects
-/// that others hold (55), operator intervention such as a restart (57), system errors (58), a server that
-/// has become read-only in a failover, a database that is not there, rights that are missing.
+/// Whether the operation may succeed once the database has recovered or was reconfigured: connection
+/// exceptions (08), refused authentication (28), serialisation failures (40), insufficient resources (53), objects
+/// in use (55), operator intervention such as a restart (57), system errors (58), a server that has become
+/// read-only in a failover, a missing database, missing privileges.
 ///
-/// A message that breaks the protocol, as one beyond its limit of 1 GiB, fails every time.
+/// A protocol violation, such as a message beyond the limit of 1 GiB, fails every time.
 fn is_transient(sqlstate: &str) -> bool {
     match sqlstate {
         "08P01" => false,
@@ -151,14 +150,14 @@ fn is_transient(sqlstate: &str) -> bool {
 }
 
 impl StorageError {
-    /// Whether the same call may succeed later.
+    /// Whether a retry may succeed.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::Cancelled | Self::TooLate)
     }
 
-    /// Whether a server that is starting may wait for this to pass. A password or a certificate that
-    /// is not right stays so.
+    /// Whether a server that is starting may wait for recovery from this. A wrong password or certificate does
+    /// not pass by itself.
     #[must_use]
     pub fn is_worth_waiting(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Forks: what they share with the sessions they descend from (see the migration `0005_forks`).
+//! Forks: what they share with their ancestors (see the migration `0005_forks`).
 
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
@@ -10,7 +10,7 @@ use super::sessions::{NewSession, insert_session};
 use super::{Storage, StorageError};
 use relive_session::{OutputRef, Revision, SessionId};
 
-/// Stores a fork on a connection of the caller's, as part of its transaction.
+/// Stores a fork on the caller's connection, as part of its transaction.
 async fn insert_fork(
     connection: &mut PgConnection,
     new: &NewSession<'_>,
@@ -45,12 +45,11 @@ async fn insert_fork(
 }
 
 impl Storage {
-    /// Stores a fork of `parent_id` at `revision` with its first event, its line of ancestors, and
-    /// the usage up to there.
+    /// Stores a fork of `parent_id` at `revision` with its first event, its ancestry, and the usage up to there.
     ///
     /// # Errors
     ///
-    /// [`StorageError::SessionGone`] when the parent no longer exists; otherwise as for
+    /// [`StorageError::SessionGone`] if the parent no longer exists; otherwise as for
     /// [`Storage::create_session`].
     pub async fn create_fork(
         &self,
@@ -63,11 +62,7 @@ impl Storage {
         Ok(transaction.commit().await?)
     }
 
-    /// How many sessions a session descends from.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The number of a session's ancestors.
     pub async fn count_ancestors(&self, session_id: SessionId) -> Result<usize, StorageError> {
         let count: i64 = sqlx::query_scalar("SELECT count(*) FROM session_lineage WHERE session_id = $1")
             .bind(session_id.0)
@@ -76,11 +71,7 @@ impl Storage {
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
-    /// The output of a node, from wherever its session's state says that it stands.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The output of a node, from the journal position that its session's state keeps.
     pub async fn output(&self, session_id: SessionId, place: OutputRef) -> Result<Option<Value>, StorageError> {
         let output: Option<Json<Value>> = sqlx::query_scalar(
             "WITH place AS (
@@ -98,11 +89,7 @@ impl Storage {
         Ok(output.map(|Json(output)| output))
     }
 
-    /// The input of a node, which stands at this revision of its session.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The input of a node, recorded at this revision of its session.
     pub async fn input(&self, session_id: SessionId, revision: Revision) -> Result<Option<Value>, StorageError> {
         let input: Option<Json<Value>> = sqlx::query_scalar(
             "SELECT event -> 'input' FROM session_events
@@ -116,7 +103,7 @@ impl Storage {
     }
 }
 
-/// The usage of session `$1` as it was at revision `$2`: what it is now without what came later.
+/// The usage of session `$1` as it was at revision `$2`: the current sum without what came later.
 pub(super) const USAGE_AT: &str = "
     SELECT node_id, agent_id, model, sum(calls)::bigint AS calls, sum(input_tokens)::bigint AS input_tokens,
            sum(output_tokens)::bigint AS output_tokens, sum(cost_usd) AS cost_usd
@@ -132,8 +119,8 @@ pub(super) const USAGE_AT: &str = "
     ) AS changes
     GROUP BY node_id, agent_id, model HAVING sum(calls) > 0";
 
-/// Keeps every session of a line from being deleted until the transaction ends. What was deleted
-/// before is an ancestor by itself, which lives as long as somebody descends from it.
+/// Locks every session of an ancestry against deletion until the transaction ends. Sessions that were
+/// deleted before are kept as mere ancestors for as long as they have descendants.
 async fn lock_ancestry(connection: &mut PgConnection, parent_id: SessionId) -> Result<(), StorageError> {
     let held: Vec<Uuid> = sqlx::query_scalar(
         "SELECT id FROM sessions

@@ -1,7 +1,7 @@
-//! What was made under which idempotency key.
+//! Idempotency keys, and what was created under them.
 //!
-//! A key is claimed before anything is made, with the id that it will have. So whoever finds a claim
-//! without an answer, left by a crash or by a request that is still under way, can look for what was made.
+//! A key is claimed before anything is created, together with the id that it will have. So if a claim has no
+//! answer, because of a crash or because the request is still running, the thing can be looked up by its id.
 
 use std::time::Duration;
 
@@ -14,22 +14,22 @@ use super::{Storage, StorageError};
 /// Rows deleted with one statement.
 const PRUNED: i64 = 1_000;
 
-/// A request that makes something, under a key.
+/// A request that creates something, under a key.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyedRequest<'a> {
-    /// What is made: a key counts for one scope.
+    /// The kind of thing that is created: keys are unique within a scope.
     pub scope: &'static str,
     pub key: &'a str,
     /// A digest of the request.
     pub request: &'a [u8],
 }
 
-/// What became of an attempt to claim a key.
+/// The result of claiming a key.
 #[derive(Debug)]
 pub enum KeyClaim {
-    /// The key is the caller's.
+    /// The caller has claimed the key.
     Fresh,
-    /// Claimed so long ago, and not answered: under way, or given up.
+    /// Claimed this long ago and not answered: the request is running, or was abandoned.
     Unanswered {
         made: Uuid,
         age: Duration,
@@ -44,10 +44,6 @@ pub enum KeyClaim {
 
 impl Storage {
     /// Claims a key, for something that will have the id `made`.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away; so for all the others.
     pub async fn claim_key(&self, keyed: KeyedRequest<'_>, made: Uuid) -> Result<KeyClaim, StorageError> {
         let KeyedRequest { scope, key, request } = keyed;
         loop {
@@ -89,11 +85,7 @@ impl Storage {
         }
     }
 
-    /// Keeps the answer to a request; the first one counts.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Stores the answer to a request; later answers are ignored.
     pub async fn answer_key(&self, keyed: KeyedRequest<'_>, made: Uuid, answer: &RawValue) -> Result<(), StorageError> {
         sqlx::query(
             "INSERT INTO idempotency_keys AS held (scope, key, request, made, answer)
@@ -111,22 +103,14 @@ impl Storage {
         Ok(())
     }
 
-    /// Gives a key back: what was asked under it was refused, and may be asked again in another way.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Releases a key: the request was refused, and may be sent again in another form.
     pub async fn release_key(&self, keyed: KeyedRequest<'_>) -> Result<(), StorageError> {
         let sql = "DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND request = $3 AND answer IS NULL";
         sqlx::query(sql).bind(keyed.scope).bind(keyed.key).bind(keyed.request).execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Forgets some of the keys that were claimed longer ago than `age`; true if there may be more.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Deletes some of the keys that were claimed longer ago than `age`; true if there may be more.
     pub async fn prune_keys(&self, age: Duration) -> Result<bool, StorageError> {
         let deleted = sqlx::query(
             "DELETE FROM idempotency_keys WHERE (scope, key) IN (

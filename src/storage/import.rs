@@ -1,5 +1,4 @@
-//! Writing a whole session at once: one transaction, of which nobody sees anything until it is
-//! committed, and nothing is left when it is not.
+//! Writing a whole session in one transaction.
 
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ pub struct ImportedMessage {
     pub message: Message,
 }
 
-/// A session that is being written. Dropping it takes everything back.
+/// A session that is being written. Dropping it rolls back.
 #[derive(Debug)]
 pub struct Import {
     transaction: Transaction,
@@ -36,11 +35,7 @@ pub struct Import {
 }
 
 impl Storage {
-    /// Begins to write a session.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Starts to write a session.
     pub async fn begin_import(&self) -> Result<Import, StorageError> {
         let transaction = self.pool.begin().await?;
         Ok(Import { transaction, unembedded: Arc::clone(&self.unembedded), lacks_embedding: false })
@@ -56,33 +51,29 @@ impl Import {
     }
 
     /// Whether there is a session with this id.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away; so for all the others.
     pub async fn has_session(&mut self, id: SessionId) -> Result<bool, StorageError> {
         let sql = "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)";
         self.run(async |connection| Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(connection).await?)).await
     }
 
-    /// Whether there is a group with this id; if so, it stays until this is committed.
+    /// Whether there is a group with this id; if so, it is locked until the commit.
     pub async fn has_group(&mut self, id: Uuid) -> Result<bool, StorageError> {
         let sql = "SELECT id FROM groups WHERE id = $1 FOR KEY SHARE";
         self.run(async |connection| Ok(sqlx::query(sql).bind(id).fetch_optional(connection).await?.is_some())).await
     }
 
-    /// Whether there is a workflow with this id; if so, it stays until this is committed.
+    /// Whether there is a workflow with this id; if so, it is locked until the commit.
     pub async fn has_workflow(&mut self, id: Uuid) -> Result<bool, StorageError> {
         let sql = "SELECT id FROM workflows WHERE id = $1 FOR KEY SHARE";
         self.run(async |connection| Ok(sqlx::query(sql).bind(id).fetch_optional(connection).await?.is_some())).await
     }
 
-    /// Stores the session's row as its first event left it. Everything else refers to it.
+    /// Stores the session's row in its first state. Everything else refers to it.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] when somebody took the id meanwhile, or a session was made under the
-    /// same idempotency key.
+    /// [`StorageError::Constraint`] if the id was taken meanwhile, or a session was created under the same
+    /// idempotency key.
     pub async fn add_session(&mut self, first: &Session, key: Option<&str>) -> Result<(), StorageError> {
         self.run(async |connection| insert_row(connection, first, key).await).await
     }
@@ -98,7 +89,7 @@ impl Import {
         .await
     }
 
-    /// Keeps a whole state (a keyframe as JSON), so that looking back does not begin at the beginning.
+    /// Stores a keyframe (as JSON), so that reading an earlier revision does not fold the whole history.
     pub async fn add_keyframe(&mut self, id: SessionId, revision: Revision, state: &str) -> Result<(), StorageError> {
         let query =
             sqlx::query("INSERT INTO session_keyframes (session_id, revision, state) VALUES ($1, $2, $3::json)")
@@ -109,7 +100,7 @@ impl Import {
         Ok(())
     }
 
-    /// Stores a session that this one descends from, as one that is no more; returns under which id.
+    /// Stores an ancestor as a deleted session; returns its id.
     pub async fn add_ancestor(&mut self, session_id: SessionId, ancestor: Ancestor) -> Result<Uuid, StorageError> {
         let id = Uuid::now_v7();
         let query =
@@ -166,7 +157,7 @@ impl Import {
         Ok(())
     }
 
-    /// Which of these messages' ids are taken in a session.
+    /// Which of these message ids are used in a session.
     pub async fn taken_messages(
         &mut self,
         id: SessionId,
@@ -183,7 +174,7 @@ impl Import {
         self.insert_messages("session_messages (session_id", id.0, messages).await
     }
 
-    /// Stores messages of a session that it descends from.
+    /// Stores messages of an ancestor.
     pub async fn add_inherited_messages(&mut self, id: Uuid, messages: &[ImportedMessage]) -> Result<(), StorageError> {
         self.insert_messages("ancestor_messages (ancestor_id", id, messages).await
     }
@@ -212,7 +203,7 @@ impl Import {
         Ok(())
     }
 
-    /// Whether a memory id is taken.
+    /// Whether a memory id is used.
     pub async fn has_memory(&mut self, id: Uuid) -> Result<bool, StorageError> {
         let sql = "SELECT EXISTS (SELECT FROM memories WHERE id = $1)";
         self.run(async |connection| Ok(sqlx::query_scalar(sql).bind(id).fetch_one(connection).await?)).await
@@ -234,7 +225,7 @@ impl Import {
         self.run(async |connection| insert(connection, &new).await).await
     }
 
-    /// Brings the session's row to where its events led, and makes everything visible.
+    /// Updates the session's row to its newest state, and commits.
     pub async fn commit(mut self, first: &Session, last: &Session) -> Result<(), StorageError> {
         if last.revision > first.revision {
             let projections = vec![ProjectionRow { before: first, after: last }];

@@ -1,4 +1,4 @@
-//! Who drives which session: leases that end by themselves.
+//! Leases: which server drives which session.
 
 use std::time::Duration;
 
@@ -9,35 +9,31 @@ use super::journal::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Revision, SessionId, Timestamp};
 
-/// A session that has nothing to do but to wait.
+/// A session that only waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parked {
     pub session_id: SessionId,
-    /// Until it moves beyond this revision …
+    /// Until its revision is beyond this one …
     pub revision: Revision,
-    /// … or for so long.
+    /// … or this time has passed.
     pub wake_after: Option<Duration>,
 }
 
-/// A session that is driven here from now on.
+/// A session whose lease was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken {
     pub session_id: SessionId,
-    /// Where it stands.
+    /// Its revision.
     pub revision: Revision,
-    /// How often in a row its holder went away without giving it back; all but the first time without
-    /// having brought it any further.
+    /// How often in a row the lease of a holder expired without a release; counted from the second time on only
+    /// if the revision had not changed in between.
     pub crashes: u32,
     /// The database's time.
     pub at: Timestamp,
 }
 
 impl Storage {
-    /// Takes the leases of sessions that nobody else holds, for `time`; says which.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Takes the leases of sessions that no other server holds, for `time`; returns those taken.
     pub async fn take_leases(
         &self,
         holder: Uuid,
@@ -72,13 +68,9 @@ impl Storage {
         Ok(taken.collect())
     }
 
-    /// Renews the leases of these sessions that a holder still has, for `time`; says which they are.
-    /// What it holds beside them, because giving it back failed, ends by itself. Of one that another server
-    /// has taken meanwhile, that was no crash: this one is there, the database was not, or it stood still.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Renews the leases of these sessions that the holder still has, for `time`; returns those renewed. Other
+    /// leases of the holder, whose release failed, expire. If another server has taken one, the crash counted
+    /// for it is taken back: this server exists, and only could not renew.
     pub async fn renew_leases(
         &self,
         holder: Uuid,
@@ -103,11 +95,11 @@ impl Storage {
         Ok(renewed.into_iter().map(SessionId).collect())
     }
 
-    /// Gives leases back: those of sessions that anybody may drive at once, or that have ended.
+    /// Releases leases of sessions that any server may drive at once, or that have ended.
     ///
     /// # Errors
     ///
-    /// When the database is away; the leases then end by themselves.
+    /// If the database is away; the leases then expire.
     pub async fn release_leases(&self, holder: Uuid, sessions: &[SessionId]) -> Result<(), StorageError> {
         sqlx::query("DELETE FROM session_leases WHERE session_id = ANY($1) AND holder = $2")
             .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
@@ -117,7 +109,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Gives back the leases of sessions that have nothing to do but to wait.
+    /// Parks sessions: releases their leases until they change or their time has come.
     ///
     /// # Errors
     ///
@@ -138,12 +130,8 @@ impl Storage {
         Ok(())
     }
 
-    /// Up to `limit` sessions of the built-in engine with something to do that nobody drives, those
-    /// that have waited longest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Up to `limit` sessions of the built-in engine that have work and no driver, those that have waited
+    /// longest first.
     pub async fn undriven_sessions(&self, limit: u32) -> Result<Vec<SessionId>, StorageError> {
         let ids: Vec<Uuid> = sqlx::query_scalar(
             "SELECT s.id FROM sessions AS s LEFT JOIN session_leases AS held ON held.session_id = s.id
@@ -161,7 +149,7 @@ impl Storage {
     }
 }
 
-/// Milliseconds, as PostgreSQL multiplies intervals by.
+/// Milliseconds, as the factor that PostgreSQL multiplies intervals by.
 #[allow(clippy::cast_possible_truncation)]
 fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0

@@ -1,12 +1,11 @@
-//! How connections to PostgreSQL are made, and how it is noticed that they lead nowhere any more.
+//! Opens connections to PostgreSQL, and detects that they are broken.
 //!
-//! Everything that connects does it here, so that TLS, time limits and settings are the same for
-//! commands, searches, notices and the preparation of the schema.
+//! All connections are opened here, so that TLS, time limits and settings are the same for commands,
+//! searches, notices and the preparation of the schema.
 //!
-//! The driver offers neither TCP keep-alive nor a user timeout. So a statement that takes long is
-//! watched from this side: after [`SUSPECT`] a second connection asks whether the database can be
-//! reached at all. If it cannot, the statement is given up; if it can, it is only slow, and is waited
-//! for until its own limit.
+//! The driver offers neither TCP keep-alive nor a user timeout. So slow statements are watched: after
+//! [`SUSPECT`] a second connection checks whether the database can be reached at all. If not, the statement
+//! is given up; otherwise it is only slow, and is waited for until its own limit.
 
 use std::fmt;
 use std::io;
@@ -20,50 +19,50 @@ use sqlx::{ConnectOptions as _, Row as _};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// How long getting a connection may take: waiting for one that is in use, or making a new one.
+/// How long getting a connection may take: waiting for one that is in use, or opening a new one.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(4);
-/// How long a statement may be without an answer.
+/// How long a statement may take.
 pub(super) const STATEMENT: Duration = Duration::from_secs(20);
-/// The same for a statement whose work has no bound, such as deleting a group with all that is in it.
+/// The same for a statement whose work is unbounded, such as deleting a group with everything in it.
 pub(super) const LONG_STATEMENT: Duration = Duration::from_mins(5);
-/// How long a statement may be without an answer before the database is asked whether it is there.
+/// How long a statement may take before the database is probed.
 const SUSPECT: Duration = Duration::from_secs(2);
-/// How long the answer to that may take.
+/// How long the probe may take.
 const PROBE: Duration = Duration::from_secs(3);
 /// SQLSTATE `disk_full`.
 pub(super) const DISK_FULL: &str = "53100";
-/// For so long one answer serves all who wait.
+/// How long the result of a probe is shared.
 const PROBE_SERVES: Duration = Duration::from_millis(500);
 
-/// Limits that PostgreSQL itself keeps: for statements and transactions of a server that is gone, or
-/// cannot be reached. The last one is not offered on every platform.
+/// Limits that PostgreSQL itself enforces: for statements and transactions of a server that is gone, or
+/// cannot be reached. The last one is not supported on every platform.
 const LIMITS: &str = "SET statement_timeout = '5min'; SET idle_in_transaction_session_timeout = '5min';
     SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
     SET tcp_user_timeout = '30s';
     DO $$ BEGIN SET client_connection_check_interval = '5s'; EXCEPTION WHEN OTHERS THEN NULL; END $$;";
 const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boolean";
 
-/// The way to one database. Cheap to clone.
+/// One database. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Link(Arc<Inner>);
 
 struct Inner {
     options: PgConnectOptions,
-    /// What `sslmode=allow` and `prefer` came down to.
+    /// Whether TLS is used, once `sslmode=allow` or `prefer` has been resolved.
     mode: Mutex<Option<PgSslMode>>,
-    /// Connections that were opened before this moment are to be used no more.
+    /// Connections that were opened before this moment must not be used any more.
     stale_before: watch::Sender<Instant>,
     away_since: Mutex<Option<Instant>>,
-    /// When a statement last failed for want of room on the disk.
+    /// When a statement last failed because the disk was full.
     full_at: Mutex<Option<Instant>>,
-    /// When the database was last asked whether it is there, and why it is not.
+    /// When the database was last probed, and the error if it failed.
     probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
 }
 
 /// A new connection.
 pub(super) struct Opened {
     pub connection: PgConnection,
-    /// A standby, or a server that takes no writes for now.
+    /// A standby, or a server that is read-only at the moment.
     pub is_read_only: bool,
 }
 
@@ -79,18 +78,18 @@ impl Link {
         }))
     }
 
-    /// How to connect, with the kind of connection that was found to work.
+    /// How to connect, with the TLS mode that was found to work.
     pub fn options(&self) -> PgConnectOptions {
         let options = self.0.options.clone();
         let mode = *self.0.mode.lock();
         mode.map_or(options.clone(), |mode| options.ssl_mode(mode))
     }
 
-    /// A new connection, with limits and these settings.
+    /// Opens a connection, with limits and these settings.
     ///
     /// # Errors
     ///
-    /// When none can be had within [`ACQUIRE`]. The text says where it was looked for.
+    /// If none is available within [`ACQUIRE`]. The text contains the database's address.
     pub async fn open(&self, settings: &str) -> sqlx::Result<Opened> {
         let opening = async {
             let mut connection = self.connect().await?;
@@ -112,13 +111,13 @@ impl Link {
         }
     }
 
-    /// Connects as `sslmode` says. The driver takes `allow` for `disable`, and `prefer` for `require`
-    /// once the server offers TLS; these two are therefore tried here one after the other.
+    /// Connects as `sslmode` says. The driver treats `allow` as `disable`, and `prefer` as `require` once the
+    /// server offers TLS; therefore both modes are tried here in turn.
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         let options = self.options();
         let first = options.clone().connect().await;
         if first.is_err() {
-            // What worked once need not work for ever.
+            // The mode that worked once may not work for ever.
             *self.0.mode.lock() = None;
         }
         let second = match options.get_ssl_mode() {
@@ -135,13 +134,13 @@ impl Link {
         Ok(connection)
     }
 
-    /// Waits for `work`, a statement on a connection of this database, for as long as the database is
-    /// there, and no longer than `limit`.
+    /// Waits for `work`, a statement on a connection of this database, while the database can be reached, and
+    /// no longer than `limit`.
     ///
     /// # Errors
     ///
-    /// Those of the work, and that it was given up: whether it took effect is then unknown, and its
-    /// connection of no more use.
+    /// Those of the work, or that it was given up: then it is unknown whether it took effect, and its
+    /// connection must be closed.
     pub async fn watched<T>(&self, limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
         let mut work = pin!(work);
         let began = Instant::now();
@@ -163,7 +162,7 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// Why it cannot.
+    /// Why it cannot be reached.
     pub async fn probe(&self) -> sqlx::Result<()> {
         let asked = Instant::now();
         let mut probed = self.0.probed.lock().await;
@@ -176,7 +175,7 @@ impl Link {
             sqlx::Connection::ping(&mut connection).await
         };
         let outcome = timeout(PROBE, asking).await.unwrap_or_else(|_| Err(silent(PROBE)));
-        // A refusal is an answer: it is there.
+        // An error from the server is an answer: it can be reached.
         let outcome = outcome.or_else(|error| if error.as_database_error().is_some() { Ok(()) } else { Err(error) });
         let outcome = outcome.map_err(|error| self.placed(error));
         *probed = Some((Instant::now(), outcome.as_ref().err().map(ToString::to_string)));
@@ -187,7 +186,7 @@ impl Link {
         outcome
     }
 
-    /// What an error of a statement says about the connections that are open.
+    /// Evaluates what an error of a statement means for the connections that are open.
     pub fn observe(&self, error: &sqlx::Error) {
         if breaks_all(error) {
             self.expire();
@@ -197,12 +196,12 @@ impl Link {
         }
     }
 
-    /// How long ago a statement failed for want of room on the disk, if one ever did.
+    /// How long ago a statement last failed because the disk was full, if one did.
     pub fn since_full(&self) -> Option<Duration> {
         self.0.full_at.lock().map(|at| at.elapsed())
     }
 
-    /// From now on, no connection that is open already is used.
+    /// Invalidates all connections that are open now.
     pub fn expire(&self) {
         self.0.stale_before.send_replace(Instant::now());
     }
@@ -211,7 +210,7 @@ impl Link {
         opened <= *self.0.stale_before.borrow()
     }
 
-    /// Tells when connections that are open now are to be used no more.
+    /// Resolves when connections that are open now are invalidated.
     pub fn expiry(&self) -> watch::Receiver<Instant> {
         let mut expiry = self.0.stale_before.subscribe();
         expiry.mark_unchanged();
@@ -233,7 +232,7 @@ impl Link {
         }
     }
 
-    /// Says of an error where it was met.
+    /// Adds the database's address to an error.
     fn placed(&self, error: sqlx::Error) -> sqlx::Error {
         match error {
             sqlx::Error::Io(error) => io::Error::new(error.kind(), format!("{self}: {error}")).into(),
@@ -243,7 +242,7 @@ impl Link {
     }
 }
 
-/// Where the database is, without user and password.
+/// The database's address, without user and password.
 impl fmt::Display for Link {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = &self.0.options;
@@ -268,8 +267,8 @@ fn lost(why: &str) -> sqlx::Error {
     io::Error::new(io::ErrorKind::TimedOut, why.to_owned()).into()
 }
 
-/// Whether an error may come from encryption, or from the lack of it: a handshake that failed, or a
-/// server that lets nobody in with, or without.
+/// Whether an error may be about TLS: a failed handshake, or a server that only accepts connections with
+/// it, or without.
 fn is_of_encryption(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Tls(_) => true,
@@ -278,11 +277,11 @@ fn is_of_encryption(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether an error means that other connections are of no more use either: the server has stopped,
-/// or has become read-only.
+/// Whether an error means that other connections are broken too: the server has stopped, or has become
+/// read-only.
 fn breaks_all(error: &sqlx::Error) -> bool {
     match error {
-        // A statement that was given up was looked into by the probe.
+        // A statement that was given up has been probed already.
         sqlx::Error::Io(error) => error.kind() != io::ErrorKind::TimedOut,
         sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
         _ => has_code(error, |code| code == "25006" || code.starts_with("08") || code.starts_with("57P")),
@@ -293,7 +292,7 @@ fn has_code(error: &sqlx::Error, is: impl FnOnce(&str) -> bool) -> bool {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| is(&code))
 }
 
-/// Whether the connection that an error was met on is in doubt.
+/// Whether the connection on which an error occurred is in doubt.
 pub(super) fn breaks_connection(error: &sqlx::Error) -> bool {
     breaks_all(error) || matches!(error, sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
 }

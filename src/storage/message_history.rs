@@ -1,8 +1,8 @@
-//! Pages of messages along a line of forks, from either end or from a time on.
+//! Pages of messages along the ancestry of a fork, from either end or from a time on.
 //!
-//! Within a session, times never decrease along revisions, and a fork begins no earlier than where it
-//! leaves its parent. So places, which the indexes have, are also the order of `created_at`, which no
-//! index has: a time is turned into a place first.
+//! Within a session, times never decrease along revisions, and a fork begins no earlier than the revision
+//! where it leaves its parent. So the order of positions, which are indexed, is also the order of
+//! `created_at`, which is not: a time is converted to a position first.
 
 use std::cmp::Reverse;
 
@@ -16,8 +16,8 @@ use super::messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage}
 use super::{Storage, StorageError};
 use relive_session::{SessionId, Timestamp};
 
-/// The messages of session `$1` and, up to where it leaves their lines, of those it descends from:
-/// after the place (`$2`, `$3`) and up to the place (`$4`, `$5`).
+/// The messages of session `$1` and of its ancestors up to the revisions where the forks were made:
+/// after the position (`$2`, `$3`) and up to the position (`$4`, `$5`).
 macro_rules! line {
     ($by_depth:literal, $by_revision:literal) => {
         concat!(
@@ -61,9 +61,9 @@ macro_rules! line {
 const OLDEST_FIRST: &str = line!("DESC", "ASC");
 const NEWEST_FIRST: &str = line!("ASC", "DESC");
 
-/// The last place in the line of session `$1` with nothing later than `$2` at or before it; no row when
-/// everything is later. First which session of the line it is in, then where, by halving: each step
-/// looks at one entry of an index.
+/// The last position in the ancestry of session `$1` at or before which nothing is later than `$2`; no row if
+/// everything is later. First the session is found, then the position in it by binary search: each step reads
+/// one entry of an index.
 const PLACE_BY: &str = "
     WITH RECURSIVE line AS (
         SELECT depth, ancestor_id, revision AS up_to FROM session_lineage WHERE session_id = $1
@@ -96,7 +96,7 @@ const PLACE_BY: &str = "
     )
     SELECT depth, reached FROM halved WHERE beyond - reached <= 1";
 
-/// A part of a line: after one place and up to another.
+/// A range of an ancestry: after one position and up to another.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     after: MessageCursor,
@@ -117,7 +117,7 @@ impl Span {
         Self { up_to: std::cmp::min_by_key(self.up_to, place, order_of), ..self }
     }
 
-    /// Goes on behind a cursor, in the order in which is read.
+    /// Continues after a cursor, in the order of reading.
     fn resumed(self, order: MessageOrder, cursor: Option<MessageCursor>) -> Self {
         match (cursor, order) {
             (None, _) => self,
@@ -129,18 +129,14 @@ impl Span {
     }
 }
 
-/// What was said in a session further away was said earlier.
+/// Messages of a more distant ancestor are older.
 fn order_of(place: &MessageCursor) -> (Reverse<u32>, u64) {
     (Reverse(place.depth), place.revision)
 }
 
 impl Storage {
-    /// Up to `limit` messages in the order in which they were said, or the reverse: those of the sessions
-    /// it descends from, up to where it was forked, and its own. `after` is the last of the page before.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Up to `limit` messages in chronological or reverse order: those of its ancestors up to the forks, and its
+    /// own. `after` is the last message of the page before.
     pub async fn messages(
         &self,
         session_id: SessionId,
@@ -170,12 +166,8 @@ impl Storage {
             .map(|(depth, revision)| MessageCursor { depth: depth.unsigned_abs(), revision: revision.unsigned_abs() }))
     }
 
-    /// How the database answers a first page of [`Storage::messages`], and how it finds the place of a time,
-    /// in numbers: `EXPLAIN (ANALYZE, FORMAT JSON)`.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The plans with which the database reads a first page of [`Storage::messages`] and finds the position of a
+    /// time: `EXPLAIN (ANALYZE, FORMAT JSON)`.
     pub async fn explain_messages(
         &self,
         session_id: SessionId,
@@ -199,7 +191,7 @@ fn query_of(order: MessageOrder) -> &'static str {
     }
 }
 
-/// The whole line, oldest first, from a cursor on.
+/// The whole ancestry, oldest first, from a cursor on.
 pub(super) fn history_query(
     session_id: SessionId,
     after: Option<MessageCursor>,

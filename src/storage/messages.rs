@@ -1,4 +1,4 @@
-//! Messages: what a run says.
+//! Messages of sessions.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,13 +15,13 @@ use relive_session::{Message, MessageId, MessageRole, NodeId, Revision, SessionI
 pub struct MessageFilter {
     pub agent_id: Option<String>,
     pub node_id: Option<NodeId>,
-    /// Said at this time or later.
+    /// Created at this time or later.
     pub since: Option<Timestamp>,
-    /// Said at this time or earlier.
+    /// Created at this time or earlier.
     pub until: Option<Timestamp>,
 }
 
-/// Which end of a run to begin at.
+/// At which end of a run to begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MessageOrder {
     #[default]
@@ -29,8 +29,8 @@ pub enum MessageOrder {
     NewestFirst,
 }
 
-/// A message with its place: the revision that added it, in the history of the session itself
-/// (depth 0) or of one that it descends from.
+/// A message with its position: the revision that added it, in the history of the session itself
+/// (depth 0) or of an ancestor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlacedMessage {
     pub depth: u32,
@@ -76,10 +76,6 @@ const MESSAGE: &str = "SELECT id, session_id, revision, node_id, agent_id, agent
 
 impl Storage {
     /// Up to `limit` messages after revision `after` and up to `up_to`, in revision order.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn messages_between(
         &self,
         session_id: SessionId,

@@ -1,8 +1,12 @@
 //! The only SQL in the project.
 //!
-//! PostgreSQL holds everything: the journal of events is the truth, `sessions` is its projection
-//! for lists, keyframes are its cache for recovery and seeking. There is no second backend, in tests
-//! neither, but for the deterministic simulation of the hub (see [`Store`](crate::hub::Store)).
+//! The journal of events is the source of truth, `sessions` is its projection for lists, and keyframes are a
+//! cache for recovery and seeking. There is no second backend, except in the deterministic simulation of the
+//! hub (see [`Store`](crate::hub::Store)).
+//!
+//! Every function that has to reach the database fails with [`StorageError::Unavailable`] while it is away,
+//! and with [`StorageError::TimedOut`] if it does not answer in time. `# Errors` sections name only what is
+//! specific to a function.
 
 mod address;
 mod batch;
@@ -67,26 +71,26 @@ use tasks::Tasks;
 pub use usage::UsageRow;
 pub use writer::Writer;
 
-/// The schema, embedded in the binary. Every migration can be taken back.
+/// The schema, embedded in the binary. Every migration has a reversal.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// Access to the database. Cheap to clone: a handle on its connections.
+/// Access to the database. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Storage {
     pool: Pool,
-    /// Told when a memory without an embedding was stored, whichever way it came. It holds one
-    /// permit, so whoever gives memories their embeddings misses nothing while busy.
+    /// Notified when a memory without an embedding was stored. It holds one permit, so the embedding worker
+    /// misses nothing while busy.
     unembedded: Arc<Notify>,
-    /// Apart from the pool, with settings of their own.
+    /// Separate from the pool, with settings of their own.
     search_pool: Arc<SearchPool>,
-    /// Says to other servers which dimension embeddings have here.
+    /// Announces the dimension of this server's embeddings to other servers.
     claim: Arc<Claim>,
     tasks: Arc<Tasks>,
     behind: Arc<OnceLock<PgPool>>,
 }
 
 impl Storage {
-    /// Up to `connections`, made on demand: a database that is away is no error here. A fifth of them,
+    /// Up to `connections`, opened on demand: it is no error if the database is away. A fifth of them,
     /// 8 at most, are for searching memories by vector.
     #[must_use]
     pub fn new(options: PgConnectOptions, connections: u32) -> Self {
@@ -106,7 +110,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// The reason it does not.
+    /// The reason why it does not.
     pub async fn ping(&self) -> Result<(), StorageError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
@@ -116,12 +120,12 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// When none can be had within four seconds.
+    /// If none is available within four seconds.
     pub async fn writer(&self) -> Result<Writer, StorageError> {
         Writer::new(self.pool.acquire().await?, Arc::clone(&self.unembedded)).await
     }
 
-    /// Closes every connection that is not in use; the others are closed when they are given back.
+    /// Closes idle connections; the others are closed when they are returned.
     pub async fn close(&self) {
         self.tasks.stop();
         self.claim.release();
@@ -131,7 +135,7 @@ impl Storage {
         }
     }
 
-    /// A pool beside that of the storage, for tests and benchmarks that look behind the interface.
+    /// A separate pool, for tests and benchmarks that inspect the database.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
         self.behind

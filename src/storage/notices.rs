@@ -1,7 +1,7 @@
-//! What servers on one database tell each other: PostgreSQL's `NOTIFY` and `LISTEN`.
+//! Notices between servers on one database: PostgreSQL's `NOTIFY` and `LISTEN`.
 //!
-//! Both have a connection of their own. A notice is a transaction by itself, never part of one that
-//! writes: transactions that notify commit one after the other, in all databases of a PostgreSQL.
+//! Each has a connection of its own. A notice is a transaction by itself, never part of one that writes:
+//! transactions that notify commit one after the other, in all databases of a PostgreSQL.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::link::{ACQUIRE, Link};
 use super::{Storage, StorageError};
 
 const CHANNEL: &str = "relive_notices";
-/// What the connections are called in `pg_stat_activity`.
+/// The `application_name` of the connections.
 const APPLICATION: &str = "relive notices";
 const SETTINGS: &str = "SET application_name = 'relive notices'";
-/// How long one statement may take before its connection counts as lost.
+/// How long a statement may take before its connection counts as lost.
 const STATEMENT: Duration = Duration::from_secs(5);
 
 /// Sends notices.
@@ -30,11 +30,11 @@ impl Notifier {
     /// PostgreSQL refuses a longer payload: it must be shorter than 8,000 bytes.
     pub const PAYLOAD_BYTES: usize = 7_999;
 
-    /// Sends notices in one transaction, in this order. Connects when it has to.
+    /// Sends notices in one transaction, in this order. Connects if needed.
     ///
     /// # Errors
     ///
-    /// When the database is away; whether it took the notices is then unknown.
+    /// If the database is away; it is then unknown whether the notices were sent.
     pub async fn notify(&mut self, payloads: &[String]) -> Result<(), StorageError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -45,12 +45,12 @@ impl Notifier {
             .bind(payloads)
             .execute(&mut connection);
         within(STATEMENT, statement).await?;
-        // Only a connection that is known to be sound is kept.
+        // The connection is kept only after a success.
         self.connection = Some(connection);
         Ok(())
     }
 
-    /// Ends the connection. Nobody minds how that goes.
+    /// Closes the connection; errors are ignored.
     pub async fn close(self) {
         if let Some(connection) = self.connection {
             let _ = connection.close().await;
@@ -58,7 +58,7 @@ impl Notifier {
     }
 }
 
-/// Hears notices, this server's own included.
+/// Receives notices, this server's own included.
 #[derive(Debug)]
 pub struct Listener {
     listener: PgListener,
@@ -70,35 +70,35 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// When the connection is lost, and with it, it may be, notices. A new listener is needed then.
+    /// If the connection is lost, and possibly notices with it. A new listener is needed then.
     pub async fn next(&mut self) -> Result<String, StorageError> {
         tokio::select! {
             received = self.listener.try_recv() => match received? {
                 Some(notification) => Ok(notification.payload().to_owned()),
                 None => Err(sqlx::Error::WorkerCrashed.into()),
             },
-            // Others have found that the database could not be reached; what this connection would have
-            // brought meanwhile may never come.
+            // The database was found unreachable by other connections; what was sent to this one meanwhile may
+            // never arrive.
             _ = self.expiry.changed() => Err(StorageError::TimedOut),
         }
     }
 }
 
 impl Storage {
-    /// A sender of notices. It connects when it is first used.
+    /// A sender of notices. It connects on first use.
     #[must_use]
     pub fn notifier(&self) -> Notifier {
         Notifier { link: self.pool.link().clone(), connection: None }
     }
 
-    /// Listens for notices from now on.
+    /// Starts to listen for notices.
     ///
     /// # Errors
     ///
-    /// When the database is away, or cannot listen.
+    /// If the database is away, or listening is not possible.
     pub async fn listen(&self) -> Result<Listener, StorageError> {
-        // The library wants a pool, to connect again by itself; this one is of one connection, and a
-        // lost connection ends the listener, since what was missed has to be looked for.
+        // The library needs a pool, to reconnect by itself; this one has a single connection, and losing it ends
+        // the listener, since missed notices have to be made up for.
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)

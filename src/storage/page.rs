@@ -30,7 +30,7 @@ impl PageCursor {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// `None` when the text was not made by [`PageCursor::encode`].
+    /// `None` if the text was not made by [`PageCursor::encode`].
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
@@ -40,7 +40,7 @@ impl PageCursor {
 }
 
 impl<T> Page<T> {
-    /// Makes a page of `rows` that were asked for with one more than `limit`.
+    /// Makes a page of `rows`, which were queried with one more than `limit`.
     pub(super) fn cut(mut rows: Vec<T>, limit: u32, cursor_of: impl Fn(&T) -> PageCursor) -> Self {
         let limit = limit as usize;
         let more = rows.len() > limit;

@@ -28,7 +28,7 @@ pub struct NewSession<'a> {
 pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), StorageError> {
     let NewSession { recorded, session, creation_key } = new;
     insert_row(connection, session, *creation_key).await?;
-    // As text: what is bound as JSON goes through `jsonb`, which writes it differently.
+    // As text: `jsonb`, which JSON is bound as, would rewrite it.
     sqlx::query(
         "INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4::text::json)",
     )
@@ -41,7 +41,7 @@ pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSessi
     Ok(())
 }
 
-/// Stores a session's row as this state says.
+/// Stores a session's row for this state.
 pub(super) async fn insert_row(
     connection: &mut PgConnection,
     session: &Session,
@@ -81,11 +81,11 @@ pub(super) async fn insert_row(
     Ok(())
 }
 
-/// Whether a group is gone is not known, nor whether what was in it is.
+/// It is unknown whether a group was deleted, and its sessions with it.
 #[derive(Debug)]
 pub struct GroupInDoubt {
     pub error: StorageError,
-    /// The sessions that would be gone with it.
+    /// The sessions that would be deleted with it.
     pub sessions: Vec<SessionSummary>,
 }
 
@@ -94,8 +94,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] when the id or the key is taken, or the group or workflow does
-    /// not exist.
+    /// [`StorageError::Constraint`] if the id or the key is taken, or the group or workflow does not exist.
     pub async fn create_session(&self, new: &NewSession<'_>) -> Result<(), StorageError> {
         let mut transaction = self.pool.begin().await?;
         transaction.run(async |connection| insert_session(connection, new).await).await?;
@@ -103,10 +102,6 @@ impl Storage {
     }
 
     /// The session that was created with an idempotency key.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn session_by_creation_key(&self, key: &str) -> Result<Option<SessionId>, StorageError> {
         let id: Option<Uuid> = sqlx::query_scalar("SELECT id FROM sessions WHERE creation_key = $1")
             .bind(key)
@@ -115,22 +110,14 @@ impl Storage {
         Ok(id.map(SessionId))
     }
 
-    /// Deletes a session with its journal, messages and memories; false when there was none.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Deletes a session with its journal, messages and memories; false if there was none.
     pub async fn delete_session(&self, id: SessionId) -> Result<bool, StorageError> {
         let deleted =
-            sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(&self.pool.patient()).await?;
+            sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(&self.pool.long_running()).await?;
         Ok(deleted.rows_affected() > 0)
     }
 
     /// The ids of a group's sessions.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn sessions_of_group(&self, group_id: Uuid) -> Result<Vec<SessionId>, StorageError> {
         let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM sessions WHERE group_id = $1")
             .bind(group_id)
@@ -139,12 +126,12 @@ impl Storage {
         Ok(ids.into_iter().map(SessionId).collect())
     }
 
-    /// Deletes a group with all that is left in it; `None` when there is none. Says which sessions went
-    /// with it: while this holds the group, none can be made in it.
+    /// Deletes a group with everything left in it; `None` if there is none. Returns the sessions that were
+    /// deleted with it: while the group is locked, none can be created in it.
     ///
     /// # Errors
     ///
-    /// When the database is away; the sessions may be gone all the same.
+    /// If the database is away; the sessions may have been deleted all the same.
     pub async fn delete_group(&self, group_id: Uuid) -> Result<Option<Vec<SessionSummary>>, GroupInDoubt> {
         let mut sessions = Vec::new();
         match self.delete_held_group(group_id, &mut sessions).await {
@@ -158,7 +145,7 @@ impl Storage {
         group_id: Uuid,
         sessions: &mut Vec<SessionSummary>,
     ) -> Result<bool, StorageError> {
-        let mut transaction = self.pool.patient().begin().await?;
+        let mut transaction = self.pool.long_running().begin().await?;
         let held = sqlx::query("SELECT FROM groups WHERE id = $1 FOR UPDATE").bind(group_id);
         if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
             return Ok(false);
@@ -175,10 +162,6 @@ impl Storage {
     }
 
     /// The stored revisions of sessions; those that do not exist are left out.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn revisions(&self, ids: &[SessionId]) -> Result<HashMap<SessionId, Revision>, StorageError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT id, revision FROM sessions WHERE id = ANY($1)")
@@ -189,10 +172,6 @@ impl Storage {
     }
 
     /// One session's summary.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn summary(&self, id: SessionId) -> Result<Option<SessionSummary>, StorageError> {
         let mut query = QueryBuilder::new(SUMMARY);
         query.push(" WHERE id = ").push_bind(id.0);

@@ -1,4 +1,4 @@
-//! Work beside requests, which ends with the storage.
+//! Background tasks, which end with the storage.
 
 use parking_lot::Mutex;
 use tokio::task::JoinSet;

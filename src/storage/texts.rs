@@ -1,4 +1,4 @@
-//! The rows that messages and memories have of their own, side by side as `UNNEST` wants them.
+//! The rows of a batch's messages and memories, as columns for `UNNEST`.
 
 use chrono::{DateTime, Utc};
 use pgvector::Vector;
@@ -39,7 +39,7 @@ struct Memories<'a> {
     session_ids: Vec<Uuid>,
     contents: Vec<&'a str>,
     embeddings: Vec<Option<Vector>>,
-    /// As texts, which the statement makes JSON of.
+    /// As texts, which the statement converts to JSON.
     metadata: Vec<Option<String>>,
     times: Vec<DateTime<Utc>>,
 }

@@ -1,4 +1,4 @@
-//! What a run has used, added up by node, agent and model.
+//! Usage of a run, added up by node, agent and model.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub struct UsageRow {
     pub cost_usd: Decimal,
 }
 
-/// The columns of `session_usage` but the session.
+/// The columns of `session_usage` except the session.
 pub(super) type UsageColumns = (String, String, String, i64, i64, i64, Decimal);
 
 impl UsageRow {
@@ -51,7 +51,7 @@ struct Sums {
     cost_usd: Decimal,
 }
 
-/// A batch's usage added up, in one order of rows everywhere.
+/// A batch's usage added up, with the rows always in the same order.
 #[derive(Default)]
 pub(super) struct UsageArrays<'a> {
     sums: BTreeMap<(Uuid, &'a str, &'a str, &'a str), Sums>,
@@ -118,10 +118,6 @@ pub(super) async fn write_usage(connection: &mut sqlx::PgConnection, batch: &Bat
 
 impl Storage {
     /// A session's usage, by node, agent and model.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn usage(&self, session_id: SessionId) -> Result<Vec<UsageRow>, StorageError> {
         let rows: Vec<UsageColumns> = sqlx::query_as(
             "SELECT node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd

@@ -24,7 +24,7 @@ pub struct Writer {
     clock: DatabaseClock,
 }
 
-/// What the database's clock showed, and when that was by ours.
+/// What the database's clock showed, and at which local instant.
 #[derive(Clone, Copy, Debug)]
 struct DatabaseClock {
     showed: DateTime<Utc>,
@@ -32,7 +32,7 @@ struct DatabaseClock {
 }
 
 impl DatabaseClock {
-    /// What the database's clock will show at `instant`, or a little less.
+    /// What the database's clock will show at `instant`, or slightly less.
     fn at(self, instant: Instant) -> DateTime<Utc> {
         let ahead = instant.saturating_duration_since(self.at);
         let behind = self.at.saturating_duration_since(instant);
@@ -40,10 +40,10 @@ impl DatabaseClock {
     }
 }
 
-/// A batch is one statement and so one transaction: there is no later message to the database that
-/// could get lost, or stuck on its way and take effect afterwards. Beside the primary key of the
-/// journal, the expected revision in the update is the fence, and when the session was created: another
-/// one may be stored under the id of a session that was deleted.
+/// A batch is one statement and therefore one transaction: there is no later message to the database that
+/// could be lost, or delayed and take effect afterwards. Besides the primary key of the journal, the fence is
+/// the expected revision in the update, and the session's time of creation: another session may be stored
+/// under the id of a deleted one.
 macro_rules! rows {
     () => {
         "
@@ -89,7 +89,7 @@ SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
     (SELECT count(*) FROM events) + (SELECT count(*) FROM commands))"
 );
 
-/// The same with the rows that messages, memories and usage have of their own.
+/// The same with the rows of messages, memories and usage.
 const WRITE_WITH_TEXTS: &str = concat!(
     rows!(),
     ", messages AS (
@@ -122,14 +122,14 @@ SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
     + (SELECT count(*) FROM memories) + (SELECT count(*) FROM usage))"
 );
 
-/// How long the database may work on one statement of a writer, and wait for one lock. Whoever holds a
-/// session's row for longer keeps this session from being written, and no other one.
+/// How long a writer's statement may take, and wait for one lock. A transaction that holds a session's row for
+/// longer delays this session only.
 const SETTINGS: &str = "SELECT set_config('statement_timeout', '5s', false), set_config('lock_timeout', '200ms', false), clock_timestamp()";
 
 impl Writer {
     pub(super) async fn new(mut connection: Connection, unembedded: Arc<Notify>) -> Result<Self, StorageError> {
-        // A writer is given up when its connection is in doubt; nobody else should meet that one, nor
-        // its settings.
+        // A writer is dropped when its connection is in doubt; neither connection nor settings may return to
+        // the pool.
         connection.close_on_drop();
         let shown = connection.run(STATEMENT, async |connection| query(SETTINGS).fetch_one(connection).await).await?;
         let showed = shown.try_get(2)?;
@@ -140,9 +140,9 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Fenced`] when another writer was first, [`StorageError::TooLate`] when its deadline
-    /// had passed: nothing was written then. [`StorageError::Unavailable`] and [`StorageError::TimedOut`]
-    /// when it is unknown whether it was: look with [`Storage::has_batch`], on a new connection.
+    /// [`StorageError::Fenced`] if another writer was first, [`StorageError::TooLate`] if its deadline had
+    /// passed: nothing was written then. [`StorageError::Unavailable`] and [`StorageError::TimedOut`] if
+    /// the outcome is unknown: look it up with [`Storage::has_batch`], on a new connection.
     pub async fn write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
         let deadline = batch.deadline.map(|deadline| self.clock.at(deadline));
         let has_rows_of_its_own = |row: &EventRow<'_>| {
@@ -156,7 +156,7 @@ impl Writer {
             bind_rows(query(WRITE), batch, deadline)?
         };
         let showed = self.connection.run(STATEMENT, async |connection| statement.fetch_one(connection).await).await?;
-        // Looked at anew each time, as the two clocks drift.
+        // Measured anew each time, as the two clocks drift.
         self.clock = DatabaseClock { showed: showed.try_get(0)?, at: Instant::now() };
         if batch.events.iter().any(lacks_embedding) {
             self.unembedded.notify_one();
@@ -165,8 +165,7 @@ impl Writer {
     }
 }
 
-/// Writes a batch without the rows that texts and usage have of their own, as part of the caller's
-/// transaction.
+/// Writes a batch without rows of texts and usage, as part of the caller's transaction.
 pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
     bind_rows(query(WRITE), batch, None)?.execute(connection).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! Moving on viewers that are further behind than memory reaches.
+//! Backfill: reads the journal for viewers that are further behind than the ring in memory.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::hub::{Hub, HubError};
 
 /// Events read from the journal at once.
 const PAGE: u32 = 200;
-/// How long to wait before the journal is tried again.
+/// The pause before the journal is read again after an error.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Moves a viewer on, reading the journal for it as far as the client takes it.
+/// Advances a viewer by events from the journal, as far as the client accepts them.
 pub(super) async fn move_on(hub: &Hub, viewer: &Viewer) -> Progress {
     loop {
         let missing = match viewer.move_on() {
@@ -27,13 +27,13 @@ pub(super) async fn move_on(hub: &Hub, viewer: &Viewer) -> Progress {
     }
 }
 
-/// Reads and offers a page of what is missing; false when the client cannot take more now.
+/// Reads and offers a page of missing events; false if the client cannot take more now.
 async fn read_journal(hub: &Hub, viewer: &Viewer, missing: Missing) -> Result<bool, HubError> {
     let id = viewer.session_id();
     match missing {
         Missing::Events { after } => {
             let events = hub.events(id, after, PAGE, viewer.wants_messages()).await?;
-            // The head has moved past what the journal holds only when the session was deleted.
+            // The head is beyond the end of the journal only if the session was deleted.
             if events.is_empty() { Err(HubError::NotFound) } else { Ok(viewer.offer_stored_events(events)) }
         }
         Missing::Messages { after, up_to } => {

@@ -1,4 +1,4 @@
-//! A client's TCP stream while HTTP is spoken on it.
+//! A client's TCP stream for HTTP.
 
 use std::io;
 use std::pin::Pin;
@@ -9,16 +9,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A TCP stream whose writes fail once the client has taken nothing for too long. An answer that nobody
-/// reads, such as a long export, would otherwise stay for ever.
+/// A TCP stream whose writes fail once the client has not read for too long. Otherwise a response that the
+/// client does not read, such as a long export, would stay for ever.
 ///
-/// A socket that was upgraded is taken out of it: it has rules of its own.
+/// After an upgrade the bare stream is used, with the limits of sockets.
 #[derive(Debug)]
 pub struct ClientStream {
     tcp: TcpStream,
-    /// How long a client may take nothing of an answer.
+    /// How long a client may read nothing of a response.
     stall: Duration,
-    /// Made at the first write that has to wait.
+    /// Set at the first write that has to wait.
     alarm: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
 }
@@ -34,7 +34,7 @@ impl ClientStream {
         self.tcp
     }
 
-    /// Passes a write's outcome on, unless it has been waiting for too long.
+    /// Passes on the result of a write, unless it has waited for too long.
     fn watched(&mut self, context: &mut Context<'_>, write: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if write.is_ready() {
             self.is_waiting = false;

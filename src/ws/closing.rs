@@ -1,4 +1,4 @@
-//! Ending a connection, so that the client can read why.
+//! Closes a connection such that the client can read the reason.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use relive_protocol::{CloseCode, ErrorCode};
 /// How long a closing connection may take.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// The close code that tells a client what it did wrong; `None` when nobody is there to read it.
+/// The close code for an error of the client; `None` if the connection is already lost.
 pub(super) fn explain(socket: &Socket, error: &WebSocketError) -> Option<CloseCode> {
     match error {
         WebSocketError::Capacity(CapacityError::MessageTooLong { .. }) => {
@@ -29,14 +29,14 @@ pub(super) fn explain(socket: &Socket, error: &WebSocketError) -> Option<CloseCo
     }
 }
 
-/// Sends the close frame and gives the client a moment to read it.
+/// Sends the close frame and gives the client time to read it.
 pub(super) async fn close(socket: &Socket, code: CloseCode) {
     socket.send(frames::close(code));
     finish(socket).await;
 }
 
-/// Ends a connection after what is still to be written, such as the answer to the client's own close
-/// frame. Closing with input unread would reset the connection, and the client might never see it.
+/// Closes a connection after the frames that are still to be written, such as the answer to the client's own
+/// close frame. Closing with unread input would reset the connection, and the client might not see them.
 pub(super) async fn finish(socket: &Socket) {
     if socket.is_broken() {
         return;

@@ -12,24 +12,24 @@ use crate::hub::{Hub, HubError, Outcome, Reply, Submission};
 use relive_protocol::{CommandFrame, ErrorCode, ServerFrame};
 use relive_session::SessionId;
 
-/// Commands that may wait for their answer on one connection. At that many it reads no further
-/// frame until one is answered.
+/// Commands without an answer on one connection. At that many it reads no further frame until one is
+/// answered.
 pub(super) const IN_FLIGHT: usize = 1_024;
-/// Bytes of memory that they may take, if one alone does not take more. The same then.
+/// Their memory in bytes, unless a single one takes more. The same happens beyond it.
 const IN_FLIGHT_BYTES: usize = 16 << 20;
 /// Answers written together.
 const ANSWERS: usize = 256;
 
-/// The commands of one connection that are not answered yet. Made with the first command: a viewer
-/// that never sends one does not pay for it.
+/// The unanswered commands of one connection. Created with the first command: viewers that never send one
+/// need no memory for it.
 pub(super) struct InFlight {
     sender: mpsc::UnboundedSender<(u64, Outcome)>,
     receiver: mpsc::UnboundedReceiver<(u64, Outcome)>,
     waiting: HashMap<u64, Waiting>,
     bytes: usize,
     next_token: u64,
-    /// One that waits for its place in a lane. The connection goes on meanwhile, but reads nothing: the next
-    /// one would overtake it.
+    /// A command that waits for a place in a lane. The connection reads nothing meanwhile: the next command would
+    /// overtake it.
     submitting: Option<(u64, BoxFuture<'static, Result<(), HubError>>)>,
 }
 
@@ -50,7 +50,7 @@ impl InFlight {
         self.waiting.len() >= IN_FLIGHT || self.bytes >= IN_FLIGHT_BYTES || self.submitting.is_some()
     }
 
-    /// Hands a command to the hub. Returns the error frame when it was refused at once; all other
+    /// Submits a command to the hub. Returns the error frame if it was refused at once; all other
     /// answers come from [`InFlight::next`].
     pub fn submit(&mut self, hub: &Hub, frame: CommandFrame) -> Option<Bytes> {
         let CommandFrame { id, session_id, command, commands, command_id, expected_revision } = frame;
@@ -82,8 +82,8 @@ impl InFlight {
         }
     }
 
-    /// Waits for answers and returns them as frames, several at once; none when a command that waited for
-    /// its place has got it. Cancel-safe.
+    /// Waits for answers and returns them as frames, several at once; none if a waiting command has got its
+    /// place. Cancel-safe.
     pub async fn next(&mut self) -> Bytes {
         let mut outcomes = Vec::new();
         if let Some((token, submitting)) = &mut self.submitting {

@@ -1,7 +1,7 @@
-//! A server that sends every message back: what tests of conformance talk to.
+//! An echo server, for conformance tests.
 //!
-//! Handshake, reader, writer and farewell are those of the live server, and so are the rules for reading on
-//! while a client is busy; the largest message is the caller's to say.
+//! Handshake, reader, writer and closing are those of the live server, and so are the rules for reading
+//! while a client is busy; the largest message is set by the caller.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,7 +24,7 @@ use super::socket::{OUTBOX_BYTES, Socket};
 use super::upgrade::{handshake, stream};
 use super::{closing, frames};
 
-/// How long a client may take nothing of the answer to its handshake.
+/// How long a client may take to read the answer to its handshake.
 const STALL: Duration = Duration::from_secs(10);
 
 /// Serves until the listener fails. Messages have at most `largest` bytes.
@@ -38,7 +38,7 @@ pub async fn serve(listener: TcpListener, largest: usize) -> io::Result<()> {
         tcp.set_nodelay(true)?;
         let answer = service_fn(move |request| async move { Ok::<_, Infallible>(answer(request, largest)) });
         let io = TokioIo::new(ClientStream::new(tcp, STALL));
-        // A client that leaves during the handshake is no concern of the others.
+        // A client that disconnects during the handshake does not affect the others.
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, answer).with_upgrades());
     }
 }

@@ -1,4 +1,4 @@
-//! Server frames as bytes, WebSocket header included: made once, written to many sockets.
+//! Server frames as bytes, including the WebSocket header: made once, written to many sockets.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -16,7 +16,7 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 /// The longest header of an unmasked frame.
 const HEADER: usize = 10;
-/// Room for an answer or an event, which most frames are; larger ones grow.
+/// Fits an answer or an event, which most frames are; larger ones grow.
 const USUAL: usize = 256;
 
 /// A text frame with `body` as JSON.
@@ -31,7 +31,7 @@ pub(super) fn text(body: &impl Serialize) -> Bytes {
     with_header(TEXT, buffer)
 }
 
-/// Puts the header right in front of a payload that starts at [`HEADER`].
+/// Writes the header before a payload that starts at [`HEADER`].
 fn with_header(opcode: u8, mut buffer: Vec<u8>) -> Bytes {
     let length = buffer.len() - HEADER;
     let start = match (u8::try_from(length), u16::try_from(length)) {
@@ -78,12 +78,12 @@ pub(super) fn snapshot_of(session: &Session) -> Bytes {
     text(&ServerFrame::Snapshot { session_id, revision, session: Box::new(session.snapshot()) })
 }
 
-/// `None` when a merge patch cannot say it; send the snapshot then.
+/// `None` if a merge patch cannot express it; send the snapshot then.
 pub(super) fn delta(publication: &Publication, base: &Session) -> Option<Bytes> {
     publication.delta_frame(base, delta_between)
 }
 
-/// As [`delta`], for states that nobody shares.
+/// As [`delta`], for states that are not shared.
 pub(super) fn delta_between(base: &Session, head: &Session) -> Option<Bytes> {
     let patch = patch_between(base, head).ok()?;
     let (session_id, revision) = (head.id, head.revision);
@@ -141,9 +141,9 @@ pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, cod
     text(&ServerFrame::Error { id, session_id, code, message, retryable: code.is_retryable() })
 }
 
-/// An error that answers a frame which cannot be carried out, with what it said of itself.
+/// An error that answers a frame which cannot be carried out, with the ids of that frame.
 pub(crate) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes {
-    // `ServerFrame::Error`, but for ids that may be anything.
+    // `ServerFrame::Error`, except that ids may be any JSON.
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct ErrorFrame<'a> {
@@ -164,7 +164,7 @@ pub(super) fn hub_error(id: Option<String>, session_id: SessionId, error: &HubEr
     error_frame(id, Some(session_id), error_code(error), &error.to_string())
 }
 
-/// The protocol's code for what the hub answered.
+/// The protocol's code for an error of the hub.
 #[must_use]
 pub fn error_code(error: &HubError) -> ErrorCode {
     match error {

@@ -1,4 +1,4 @@
-//! What all connections share.
+//! State shared by all connections.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::rooms::Rooms;
 use crate::hub::Hub;
 use crate::storage::Storage;
 
-/// Bounds of the WebSocket side. Each field says its default.
+/// Limits of the WebSocket side, each with its default.
 #[derive(Clone, Copy, Debug)]
 pub struct GatewayOptions {
     /// Open sockets (10,000). One more is answered with 503.
@@ -32,16 +32,16 @@ pub struct Gateway {
     pub(super) storage: Storage,
     pub(super) rooms: Rooms,
     pub(super) options: GatewayOptions,
-    /// Cancelled when the server stops: every connection tells its client and ends.
+    /// Cancelled when the server stops: every connection sends its client a close frame and ends.
     pub(super) stop: CancellationToken,
     pub(super) connections: TaskTracker,
     places: Arc<Semaphore>,
-    /// Looking for the idle gaps of a run reads all of it: few at once, or they would take every
-    /// database connection.
+    /// Computing the idle gaps of a run reads all of it: only few at once, or they would use all database
+    /// connections.
     pub(super) searches: Arc<Semaphore>,
 }
 
-/// Runs whose idle gaps are looked for at the same time.
+/// Runs whose idle gaps are computed at the same time.
 const SEARCHES: usize = 2;
 
 impl Gateway {
@@ -54,13 +54,12 @@ impl Gateway {
         Self { hub, storage, rooms, options, stop, connections: TaskTracker::new(), places, searches }
     }
 
-    /// A place for one more socket, if there is one.
+    /// A permit for one more socket, if available.
     pub(super) fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    /// Waits until every connection has told its client and ended. To be called after `stop` was
-    /// cancelled.
+    /// Waits until every connection has been closed. Must be called after `stop` was cancelled.
     pub async fn closed(&self) {
         self.connections.close();
         self.connections.wait().await;

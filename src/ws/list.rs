@@ -1,7 +1,7 @@
-//! A live list: which sessions match a filter, and what becomes of them.
+//! A live list: which sessions match a filter, and their changes.
 //!
-//! A client may hold more rows than it was sent here: older ones, read page by page over HTTP. So
-//! whatever it may hold and no longer matches is `removed`, also where nobody knows whether it does.
+//! A client may hold more rows than it was sent here: older ones, read page by page over HTTP. So `removed`
+//! is sent for every session that it may hold and that no longer matches.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::storage::{SessionFilter, Storage, StorageError};
 use relive_protocol::{ErrorCode, ServerFrame, SessionChange};
 use relive_session::{Session, SessionId, SessionSummary};
 
-/// The least time between two rounds of changes: a session that changes more often is shown at its
-/// newest.
+/// The least time between two rounds of changes: a session that changes more often is sent in its newest
+/// state.
 const ROUND: Duration = Duration::from_millis(50);
-/// How often a list that could not be read is tried again.
+/// How often a list that could not be read is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps a client's list up to date for as long as it is polled.
@@ -29,13 +29,13 @@ pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: Sessio
     let mut list =
         List { hub: gateway.hub, storage: gateway.storage, socket, filter, limit, listed: Listed::default() };
     loop {
-        // The feed first, so that no change falls between the list and its changes.
+        // Subscribe to the feed first, so that no change is missed between the list and its changes.
         let mut feed = list.hub.feed();
         list.show_all().await;
         while let Some(changes) = feed.next().await {
             let round = Instant::now();
             if let Err(error) = list.show_changes(changes).await {
-                tracing::debug!(%error, "a live list could not follow; it starts over");
+                tracing::debug!(%error, "a live list could not be updated; it starts over");
                 break;
             }
             list.room().await;
@@ -114,10 +114,10 @@ impl List {
         self.socket.send(frames::text(&ServerFrame::Session { change, session: Box::new(session) }));
     }
 
-    /// Waits until the client has taken what it was sent: changes wait in the feed, not for it.
+    /// Waits until the client has read what it was sent: changes wait in the feed.
     async fn room(&self) {
         while self.socket.is_blocked() && !self.socket.is_broken() {
-            // The connection's task flushes as the kernel takes more; this only looks again.
+            // The connection's task flushes when the kernel accepts more; this only checks again.
             if self.socket.tcp().writable().await.is_err() {
                 return;
             }

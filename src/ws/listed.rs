@@ -1,4 +1,4 @@
-//! What a live list knows of the sessions its client holds.
+//! What a live list knows about the sessions its client holds.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,27 +6,26 @@ use crate::storage::Page;
 use relive_protocol::SessionChange;
 use relive_session::{Revision, SessionId, SessionSummary, Timestamp};
 
-/// Sessions remembered, the one that changed longest ago forgotten first. Of a session that is not
-/// remembered it is taken that the client may hold it, so it is told of a removal once too often
-/// rather than not at all.
+/// Sessions remembered; the one that changed longest ago is dropped first. A session that is not remembered
+/// may be held by the client, so a removal is sent once too often rather than not at all.
 const REMEMBERED: usize = 10_000;
 
-/// Which sessions a client holds, as far as is known.
+/// Which sessions a client holds, as far as known.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     sessions: HashMap<SessionId, Known>,
-    /// The same sessions, by when they were heard of.
+    /// The same sessions, by the order of their changes.
     order: BTreeMap<u64, SessionId>,
     next: u64,
-    /// The last row of the first page, when there are more: the client may have read on from there.
+    /// The last row of the first page, if there are more: the client may have read on from there.
     edge: Option<(Timestamp, SessionId)>,
-    /// Something was forgotten: any session may be held.
+    /// Something was dropped: any session may be held.
     has_forgotten: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    /// The newest revision heard of.
+    /// The newest revision sent.
     revision: Revision,
     is_held: bool,
     place: u64,
@@ -41,11 +40,11 @@ impl Listed {
         listed
     }
 
-    /// What the client is told of a session that has changed, and now matches or does not. `None`: nothing,
-    /// since it does not concern this list, or was heard of before.
+    /// What to send for a session that has changed, and now matches or does not. `None`: nothing,
+    /// since it does not concern this list, or was sent before.
     pub fn change(&mut self, summary: &SessionSummary, matches: bool) -> Option<SessionChange> {
         let known = self.sessions.get(&summary.id).copied();
-        // A list can hear of the same commit twice: of its own server and of another.
+        // A list can receive the same commit twice: from its own server and from another.
         if known.is_some_and(|known| known.revision >= summary.revision) {
             return None;
         }
@@ -58,7 +57,7 @@ impl Listed {
         }
     }
 
-    /// A session was deleted; whether the client may hold it. Its id can come again, with any revision.
+    /// A session was deleted; whether the client may hold it. Its id can be used again, with any revision.
     pub fn forget(&mut self, summary: &SessionSummary) -> bool {
         let may_be_held = self.may_be_held(summary);
         self.remember(summary.id, 0, false);

@@ -1,10 +1,10 @@
-//! Counters of what is written to clients.
+//! Counters of frames and bytes written to clients.
 
 use std::sync::OnceLock;
 
 use ::metrics::Counter;
 
-/// Counters that are touched for every frame, looked up once.
+/// Counters that are updated for every frame, looked up once.
 pub(super) struct Metrics {
     frames: Counter,
     bytes: Counter,

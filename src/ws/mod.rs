@@ -10,13 +10,12 @@
 //!  connection: one task per client ── flushes, catches up, reads commands, answers, pings
 //! ```
 //!
-//! A viewer is a cursor, never a queue: what a busy socket cannot take now is not kept for it. When
-//! it can take something again, its viewer looks at the head anew and takes what its mode
-//! prescribes from its cursor on.
+//! A viewer is a cursor, not a queue: nothing is stored for a busy socket. When it can take something again,
+//! its viewer is offered what its mode prescribes, from its cursor to the head.
 //!
-//! The server writes frames itself instead of going through a task per viewer: the same bytes serve
+//! The server writes frames itself instead of through a task per viewer: the same bytes serve
 //! every viewer, a `write` that would not block needs no other task to be woken, and an idle viewer
-//! needs no write buffer. Reading (masks, fragments, UTF-8, control frames) is tungstenite's.
+//! needs no write buffer. Reading (masks, fragments, UTF-8, control frames) is done by tungstenite.
 
 mod backfill;
 mod client_stream;

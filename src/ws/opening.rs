@@ -1,20 +1,20 @@
-//! What a socket is for.
+//! The kinds of sockets.
 
 use super::replay::ReplayRequest;
 use crate::storage::SessionFilter;
 use relive_protocol::{CloseCode, Subscribe};
 
-/// What a socket is for; decides what happens before its first frame.
+/// The kind of a socket; it decides what happens before its first frame.
 #[derive(Clone, Debug)]
 pub enum Opening {
-    /// `/ws`: many sessions, as the client asks.
+    /// `/ws`: subscriptions to many sessions.
     Many,
-    /// `/ws/sessions/{id}`: subscribed already.
+    /// `/ws/sessions/{id}`: one session, subscribed at once.
     One(Subscribe),
     /// `/ws/sessions`: a live list.
     List(SessionFilter, u32),
-    /// `/ws/sessions/{id}/replay`: a stored session, at its own pace.
+    /// `/ws/sessions/{id}/replay`: a replay of a stored session.
     Replay(ReplayRequest),
-    /// The request cannot be served; a browser only learns why over the socket.
+    /// The request is invalid; a browser only learns the reason over the socket.
     Refused(CloseCode, String),
 }

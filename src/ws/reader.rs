@@ -14,19 +14,19 @@ use super::socket::{OUTBOX_BYTES, Socket};
 
 /// The largest message a client may send.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
-/// Idle viewers send nothing; a driver's commands still come some twenty to a read.
+/// Idle viewers send nothing; commands of a driver arrive some twenty per read.
 const READ_BUFFER: usize = 4 * 1024;
 
 pub(super) type Reader = WebSocketStream<ReadHalf>;
 
 /// Reads messages of at most `largest` bytes from a socket. `already_read` is what the HTTP server had read
-/// beyond the request.
+/// after the request.
 pub(super) async fn reader(socket: Arc<Socket>, already_read: Bytes, largest: usize) -> Reader {
     let config = Some(config(largest));
     WebSocketStream::from_partially_read(ReadHalf { socket }, already_read.to_vec(), Role::Server, config).await
 }
 
-/// What is taken from a client: messages of at most so many bytes.
+/// The limits for messages of a client.
 pub(crate) fn config(largest: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -35,8 +35,8 @@ pub(crate) fn config(largest: usize) -> WebSocketConfig {
         .max_frame_size(Some(largest))
 }
 
-/// What tungstenite reads from, and where its own answers to control frames go: into the outbox,
-/// between other frames and never inside one.
+/// The stream that tungstenite uses: it reads from the socket, and its answers to control frames go to the
+/// outbox, between other frames and never inside one.
 #[derive(Debug)]
 pub(super) struct ReadHalf {
     socket: Arc<Socket>,
@@ -61,7 +61,7 @@ impl AsyncRead for ReadHalf {
 impl AsyncWrite for ReadHalf {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, frames: &[u8]) -> Poll<io::Result<usize>> {
         if self.socket.waiting_bytes() > 2 * OUTBOX_BYTES {
-            let flood = "the client sends control frames and takes no answers";
+            let flood = "the client sends control frames and reads no answers";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::WriteZero, flood)));
         }
         self.socket.send(Bytes::copy_from_slice(frames));

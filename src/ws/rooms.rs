@@ -1,4 +1,4 @@
-//! Who watches which session on this server, and the task that shows them its changes.
+//! Rooms: the viewers of each session on this server, and the task that shows them its changes.
 
 use std::sync::{Arc, Weak};
 
@@ -12,8 +12,8 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{DashMap, Entry, Mutex, Notify, spawn};
 use relive_session::{Event, Revision, SessionId};
 
-/// Viewers that are served before the task lets others run: some milliseconds of writing. Every
-/// turn's end may move the task to another core, which costs more than it gives anybody.
+/// Viewers that are served before the task yields: some milliseconds of writing. Every yield may move the task
+/// to another core, which costs more than it helps others.
 const TURN: usize = 1_024;
 
 /// The watched sessions. A session has a room as long as it has a viewer.
@@ -26,11 +26,11 @@ pub(super) struct Rooms {
 #[derive(Debug)]
 struct Room {
     shared: Arc<Shared>,
-    /// Ends the room's task with the room.
+    /// Stops the room's task together with the room.
     _task: DropGuard,
 }
 
-/// What a room's task and its visitors share.
+/// State shared by a room's task and its viewers.
 #[derive(Debug)]
 struct Shared {
     live: Arc<LiveSession>,
@@ -38,7 +38,7 @@ struct Shared {
     streams: Arc<Streams>,
     /// A chunk of a message has come.
     chunk: Notify,
-    /// The session was deleted; nothing is shown here any more.
+    /// The session was deleted; nothing more is shown here.
     has_ended: AtomicBool,
 }
 
@@ -57,7 +57,7 @@ impl Room {
     }
 }
 
-/// A viewer's place in a room; dropping it leaves the room, and ends it when it was the last.
+/// A viewer's membership; dropping it leaves the room, and closes the room if it was the last.
 #[derive(Debug)]
 pub(super) struct Membership {
     rooms: Rooms,
@@ -69,12 +69,12 @@ impl Rooms {
         Self { hub, rooms: Arc::default() }
     }
 
-    /// Brings a viewer into its session's room. `make` is given the live session; from here on its
-    /// viewer is moved on at every change, so whatever it reads first, nothing falls in between.
+    /// Adds a viewer to its session's room. `make` is given the live session. From then on the viewer is
+    /// advanced at every change, so nothing is missed after its first read.
     ///
     /// # Errors
     ///
-    /// When the session does not exist or cannot be loaded.
+    /// If the session does not exist or cannot be loaded.
     pub async fn join(
         &self,
         id: SessionId,
@@ -114,13 +114,13 @@ impl Rooms {
         show_chunk(&self.rooms, id, chunk, writer);
     }
 
-    /// The same for writers without a connection.
+    /// The same for engines without a connection.
     pub fn relay(&self) -> Relay {
         Relay(Arc::downgrade(&self.rooms))
     }
 }
 
-/// Shows the chunks of engines in this process. It does not keep the rooms, whose hub keeps it.
+/// Shows the chunks of engines in this process. It does not keep the rooms alive.
 #[derive(Debug)]
 pub(super) struct Relay(Weak<DashMap<SessionId, Room>>);
 
@@ -187,10 +187,10 @@ async fn show(mut subscription: Subscription, shared: Arc<Shared>) {
     }
 }
 
-/// Ends the streams of messages that have been stored since the last look.
+/// Ends the streams of messages that have been stored since the last call.
 fn finish_streams(subscription: &Subscription, streams: &Streams, seen: &mut Revision, head: Revision) {
     if *seen < head {
-        // What is no longer in memory was stored so long ago that nobody sends chunks of it.
+        // What is no longer in memory was stored so long ago that no more chunks of it arrive.
         for event in subscription.live().events_after(*seen).unwrap_or_default() {
             if let Event::MessageAdded(message) = &event.recorded().event {
                 streams.finish(&message.message_id);

@@ -1,15 +1,15 @@
-//! What a client's frame says of itself, whether or not the rest of it can be understood.
+//! The ids of a client's frame, even if the rest of the frame is invalid.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Longer ones are not sent back.
+/// Longer ones are not returned.
 const ECHOED_BYTES: usize = 1024;
 
-/// A frame's `id` and `sessionId`, as they stand in it: an error is sent back with them, so that the client
-/// knows what it answers, and a malformed one is what the client will look for.
+/// A frame's `id` and `sessionId`, unchanged: an error returns them, so that the client knows which frame it
+/// answers, even if they are malformed.
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub id: Option<Box<RawValue>>,
@@ -17,10 +17,10 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// Reads as far as the text is JSON.
+    /// Reads as far as the text is valid JSON.
     pub fn by(text: &str) -> Self {
         let mut said = Self::default();
-        // Where it ends does not matter: what stands before is kept.
+        // The position of the error does not matter: what precedes it is kept.
         let _ = Fields(&mut said).deserialize(&mut serde_json::Deserializer::from_str(text));
         said
     }

@@ -1,4 +1,4 @@
-//! The writing half of a connection, shared by everyone who has something to say to the client.
+//! The writing half of a connection, shared by all writers.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -10,43 +10,43 @@ use tokio::time::Instant;
 use super::metrics::metrics;
 use crate::sync::{Mutex, Notify, TcpStream};
 
-/// A client that takes nothing for this long is disconnected (close code 4408).
+/// A client that reads nothing for this long is disconnected (close code 4408).
 pub(super) const STALL: Duration = Duration::from_secs(30);
-/// Answers waiting for a client. A connection with more reads no further requests until the client
-/// has taken some.
+/// Bytes of answers waiting for a client. A connection with more reads no further requests until the client
+/// has read some.
 pub(super) const OUTBOX_BYTES: usize = 256 * 1024;
 
 /// One client's TCP stream, for writing.
 ///
-/// Whole WebSocket frames go in; they are written one after the other, whoever they come from.
+/// Accepts whole WebSocket frames from several writers, and writes them one after the other.
 #[derive(Debug)]
 pub(super) struct Socket {
     tcp: TcpStream,
     /// Locked for the length of a non-blocking `write`, never across an await.
     outbox: Mutex<Outbox>,
-    /// Wakes the connection's own task: there is something to flush, or a viewer needs attention.
+    /// Wakes the connection's own task: there is something to flush, or a viewer to advance.
     pub wake: Notify,
 }
 
 #[derive(Debug)]
 struct Outbox {
-    /// Accepted and not yet written. Shared frames are here only as the rest of one that was
-    /// partly written: viewers do not queue.
+    /// Accepted and not yet written. A shared frame is here only if it was partly written: frames for viewers
+    /// are not queued.
     waiting: VecDeque<Bytes>,
     bytes: usize,
-    /// The kernel took nothing; the connection's task waits until it does.
+    /// The kernel's buffer is full; the connection's task waits until it is not.
     blocked: bool,
-    /// When the kernel last took something while something was waiting.
+    /// When the kernel last accepted bytes while something was waiting.
     progress: Instant,
     broken: bool,
 }
 
-/// What became of an offered frame.
+/// The result of offering a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
-    /// The client will get it.
+    /// Accepted.
     Taken,
-    /// The client is still busy with earlier frames; this one was not kept.
+    /// The client is still busy with earlier frames; this one was dropped.
     Busy,
     /// The connection is broken.
     Gone,
@@ -95,8 +95,8 @@ impl Socket {
         }
     }
 
-    /// Writes or keeps frames that are this client's alone: answers, errors, pings. Who sends many
-    /// looks at [`Socket::waiting_bytes`] first.
+    /// Writes or queues frames for this client only: answers, errors, pings. Writers of many frames check
+    /// [`Socket::waiting_bytes`] first.
     pub fn send(&self, frames: Bytes) {
         let mut outbox = self.outbox.lock();
         outbox.buffer(frames);
@@ -106,7 +106,7 @@ impl Socket {
         }
     }
 
-    /// Writes what is waiting, as far as the kernel takes it.
+    /// Writes what is waiting, as far as the kernel accepts it.
     pub fn flush(&self) {
         self.drain(&mut self.outbox.lock());
     }
@@ -136,7 +136,7 @@ impl Socket {
         }
     }
 
-    /// Whether the connection's task should wait for the kernel to take more.
+    /// Whether the connection's task should wait for room in the kernel's buffer.
     pub fn is_blocked(&self) -> bool {
         let outbox = self.outbox.lock();
         outbox.blocked || !outbox.waiting.is_empty()
@@ -150,7 +150,7 @@ impl Socket {
         self.outbox.lock().bytes
     }
 
-    /// When the client will have taken nothing for too long; `None` while nothing waits.
+    /// The deadline at which the client has read nothing for too long; `None` while nothing waits.
     pub fn stalls_at(&self) -> Option<Instant> {
         let outbox = self.outbox.lock();
         (outbox.blocked || !outbox.waiting.is_empty()).then(|| outbox.progress + STALL)

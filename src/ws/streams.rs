@@ -1,10 +1,9 @@
 //! Messages that are still being written: live chunks of text, never stored.
 //!
-//! A room keeps the text of each such message as far as it has come, and each viewer how far into
-//! it the client has got. A client that is busy when chunks arrive is later sent them joined into
-//! one; one that joins late is sent the text from its beginning. Memory follows the text and not
-//! the number of viewers or chunks. The finished text comes as a stored message, whatever was
-//! missed here.
+//! A room keeps the text so far of each such message, and each viewer an offset into it. A client that is
+//! busy when chunks arrive is later sent them joined into one; one that joins late is sent the text from its
+//! beginning. Memory depends on the text and not on the number of viewers or chunks. The finished text
+//! arrives as a stored message, whatever was missed here.
 
 use std::collections::{HashMap, VecDeque};
 use std::ptr;
@@ -18,22 +17,21 @@ use bytes::Bytes;
 use relive_protocol::ServerFrame;
 use relive_session::{MessageId, SessionId};
 
-/// Messages being written in one session at once. One more, and the oldest is given up.
+/// Messages being written in one session at once. Beyond it the oldest is dropped.
 const STREAMS: usize = 64;
-/// Bytes of text kept for one session. A message that would go beyond is no longer shown as it is
-/// written.
+/// Bytes of text kept for one session. A message that would exceed it is not shown until it is stored.
 const TEXT_BYTES: usize = 1024 * 1024;
-/// Finished messages remembered, so that a chunk that comes late does not begin them again.
+/// Ids of finished messages kept, so that a late chunk does not start them again.
 const FINISHED: usize = 64;
 
-/// How far a client has got in the text of each message, in bytes.
+/// A client's offset in the text of each message, in bytes.
 pub(super) type Offsets = HashMap<MessageId, usize>;
 
 /// The messages being written in one session.
 #[derive(Debug)]
 pub(super) struct Streams {
     session_id: SessionId,
-    /// Locked to append a chunk or to cut one out; never while writing to a socket.
+    /// Locked to append a chunk or to read one; never while writing to a socket.
     inner: Mutex<Inner>,
 }
 
@@ -47,10 +45,10 @@ struct Inner {
 #[derive(Debug)]
 struct Stream {
     chunk: Chunk,
-    /// The writer's own connection, which is not sent its words back; not kept open for that. Never
-    /// there for a writer in this process.
+    /// The writer's own connection, which is not sent its chunks back. A weak reference; never set for a writer
+    /// in this process.
     writer: Weak<Socket>,
-    /// The frame cut out last, for all viewers that are at the same place.
+    /// The chunk that was last read, for all viewers at the same offset.
     cut: Option<(usize, Bytes)>,
 }
 
@@ -59,7 +57,7 @@ impl Streams {
         Self { session_id, inner: Mutex::default() }
     }
 
-    /// Appends a chunk; false when it is not kept: the message is finished, or too long.
+    /// Appends a chunk; false if it is dropped: the message is finished, or too long.
     pub fn push(&self, chunk: Chunk, writer: Weak<Socket>) -> bool {
         let mut inner = self.inner.lock();
         if inner.finished.contains(&chunk.message_id) || chunk.text.is_empty() {
@@ -84,12 +82,12 @@ impl Streams {
         true
     }
 
-    /// The message has come as a whole: its chunks are of no use any more.
+    /// The message was stored: its chunks are not needed any more.
     pub fn finish(&self, message_id: &MessageId) {
         self.inner.lock().finish(message_id);
     }
 
-    /// The session has ended: no message is written any more.
+    /// The session has ended: no message is being written any more.
     pub fn clear(&self) {
         let mut inner = self.inner.lock();
         inner.streams.clear();
@@ -97,7 +95,7 @@ impl Streams {
     }
 
     /// What a client is missing: for each message one frame with all text from its offset on, and
-    /// the offset after it.
+    /// the new offset.
     pub fn missing(&self, offsets: &mut Offsets, socket: &Arc<Socket>) -> Vec<(MessageId, usize, Bytes)> {
         let mut inner = self.inner.lock();
         if !offsets.is_empty() {
@@ -132,7 +130,7 @@ impl Inner {
 }
 
 impl Stream {
-    /// Offsets only ever stand at the end of a chunk, so the text is never cut inside a character.
+    /// Offsets are always at the end of a chunk, so the text is never cut inside a character.
     fn from(&mut self, offset: usize, session_id: SessionId) -> Bytes {
         if let Some((from, frame)) = &self.cut
             && *from == offset

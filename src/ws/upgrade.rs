@@ -1,4 +1,4 @@
-//! From an HTTP request to a WebSocket connection on the bare TCP stream.
+//! From an HTTP request to a WebSocket connection on the TCP stream.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -16,23 +16,23 @@ use super::connection::Connection;
 use super::gateway::Gateway;
 use super::opening::Opening;
 
-/// Why a request did not become a WebSocket.
+/// Why a request cannot be upgraded.
 #[derive(Debug, thiserror::Error)]
 pub enum UpgradeError {
-    /// Not a handshake of the protocol's version 13.
-    #[error("this address speaks WebSocket: {0}")]
+    /// Not a handshake of version 13 of the protocol.
+    #[error("this address expects a WebSocket handshake: {0}")]
     NotWebSocket(String),
     #[error("the handshake has no Sec-WebSocket-Key")]
     Key,
-    #[error("this server has no room for another socket")]
+    #[error("this server has too many sockets")]
     Full,
 }
 
-/// Answers the handshake and, once the HTTP server lets go of the stream, runs the connection.
+/// Answers the handshake and, once the HTTP server releases the stream, runs the connection.
 ///
 /// # Errors
 ///
-/// When the request is no WebSocket handshake, or there are too many sockets already.
+/// If the request is not a WebSocket handshake, or there are too many sockets already.
 pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Result<Response<Body>, UpgradeError> {
     let (response, pending) = handshake(&mut request)?;
     let place = gateway.place().ok_or(UpgradeError::Full)?;
@@ -49,7 +49,7 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
     Ok(response)
 }
 
-/// The answer to a handshake, and what the stream comes out of once it is sent.
+/// The answer to a handshake, and the pending upgrade.
 pub(super) fn handshake<B>(request: &mut Request<B>) -> Result<(Response<Body>, OnUpgrade), UpgradeError> {
     let response = create_response_with_body(request, Body::empty).map_err(|error| match error {
         WebSocketError::Protocol(ProtocolError::MissingSecWebSocketKey) => UpgradeError::Key,
@@ -62,7 +62,7 @@ pub(super) fn handshake<B>(request: &mut Request<B>) -> Result<(Response<Body>, 
     Ok((response, pending))
 }
 
-/// The TCP stream below hyper, and what was read of it beyond the request; `None` when the client has left.
+/// The TCP stream below hyper, and the bytes read after the request; `None` if the client is gone.
 pub(super) async fn stream(pending: OnUpgrade) -> Option<(TcpStream, Bytes)> {
     let upgraded = match pending.await {
         Ok(upgraded) => upgraded,

@@ -1,4 +1,4 @@
-//! One client's view of one session: a cursor, and what it takes to move it on.
+//! One client's view of one session: a cursor, and how it is advanced.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 use relive_protocol::{Mode, Subscribe};
 use relive_session::{Event, Message, Recorded, Revision, Session, SessionId};
 
-/// A subscription. The room's task and the connection's task both move it on, one at a time.
+/// A subscription. The room's task and the connection's task both advance it, one at a time.
 #[derive(Debug)]
 pub(super) struct Viewer {
     socket: Arc<Socket>,
@@ -27,7 +27,7 @@ pub(super) struct Viewer {
     min_interval: Duration,
     /// Locked while frames are offered; never across an await.
     cursor: Mutex<ViewerCursor>,
-    /// The room's task could not move this viewer on; the connection's task should.
+    /// The room's task could not advance this viewer; the connection's task should.
     attention: AtomicBool,
 }
 
@@ -35,17 +35,17 @@ pub(super) struct Viewer {
 struct ViewerCursor {
     /// The last revision the client holds.
     revision: Revision,
-    /// Messages up to this revision have been sent. Never behind `revision`: a message goes before
-    /// the event or the state that contains it, so that resuming after that state loses none.
+    /// Messages up to this revision have been sent. Never behind `revision`: a message is sent before
+    /// the event or the state that contains it, so that a client that resumes there has missed none.
     messages: Revision,
     /// The state at that revision, as the base of the next delta; `None` until a first snapshot.
     base: Option<Arc<Session>>,
-    /// Not before this, when the client asked for a slower pace.
+    /// Not before this, if the client asked for a slower pace.
     not_before: Option<Instant>,
     end_sent: bool,
-    /// The client is shown nothing more here.
+    /// The client is sent nothing more by this viewer.
     has_left: bool,
-    /// How far the client has got in messages that are still being written.
+    /// The client's offsets in messages that are still being written.
     offsets: Offsets,
 }
 
@@ -65,7 +65,7 @@ impl ViewerCursor {
     }
 }
 
-/// Where a viewer stands after it was moved on.
+/// The result of advancing a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// The client holds the newest.
@@ -74,7 +74,7 @@ pub(super) enum Progress {
     Blocked,
     /// The client asked for a pause until then.
     NotBefore(Instant),
-    /// What comes next is no longer in memory.
+    /// The next events are no longer in memory.
     NeedsJournal(Missing),
     /// The session was deleted.
     Deleted,
@@ -94,7 +94,7 @@ impl Viewer {
     pub fn new(socket: Arc<Socket>, live: Arc<LiveSession>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
         let head = Arc::clone(live.head().session());
         let mode = subscribe.mode.unwrap_or_default();
-        // A client that claims to be ahead of the server is shown the whole state.
+        // A client that claims to be ahead of the server is sent the whole state.
         let held = subscribe.after.filter(|after| *after <= head.revision);
         let is_ahead = subscribe.after.is_some() && held.is_none();
         let up_to_date = held == Some(head.revision);
@@ -123,8 +123,8 @@ impl Viewer {
         viewer
     }
 
-    /// A viewer whose client holds `held`, though nobody was subscribed until now: a replay that has
-    /// reached the live edge. `base` is that state, where the mode needs one.
+    /// A viewer for a client that already holds `held`: a replay that has reached the live edge. `base` is that
+    /// state, if the mode needs one.
     pub fn going_on(self, held: Held) -> Self {
         {
             let mut cursor = self.cursor.lock();
@@ -139,14 +139,14 @@ impl Viewer {
         self.cursor.lock().held()
     }
 
-    /// Shows nothing more, whoever still holds this viewer; returns what the client holds.
+    /// Stops this viewer; returns what the client holds.
     pub fn leave(&self) -> Held {
         let mut cursor = self.cursor.lock();
         cursor.has_left = true;
         cursor.held()
     }
 
-    /// Whether the client was told that the session has ended.
+    /// Whether the client was sent the session's end.
     pub fn has_told_end(&self) -> bool {
         self.cursor.lock().end_sent
     }
@@ -169,7 +169,7 @@ impl Viewer {
     }
 
     /// Offers what the client is missing, as its mode prescribes, until it holds the newest or
-    /// cannot be moved on.
+    /// cannot take more.
     pub fn move_on(&self) -> Progress {
         let mut cursor = self.cursor.lock();
         if cursor.has_left {
@@ -186,7 +186,7 @@ impl Viewer {
         if progress != Progress::UpToDate {
             return progress;
         }
-        // A chunk may have come in just before the end; after it there is none.
+        // A chunk may have arrived just before the end; after it there is none.
         let is_written = self.wants_messages && head.session().status.is_live();
         if is_written && self.offer_tokens(&mut cursor).is_err() {
             return Progress::Blocked;
@@ -244,7 +244,7 @@ impl Viewer {
         if cursor.revision >= head.revision && cursor.base.is_some() {
             return Progress::UpToDate;
         }
-        // The last state is never held back.
+        // The last state is never delayed.
         if let Some(not_before) = cursor.not_before
             && !head.status.is_ended()
             && Instant::now() < not_before
@@ -305,7 +305,7 @@ impl Viewer {
         Progress::UpToDate
     }
 
-    /// Offers events that were read from the journal, with the texts of their messages; false when
+    /// Offers events that were read from the journal, with the texts of their messages; false if
     /// the client cannot take more now.
     pub fn offer_stored_events(&self, events: Vec<Recorded>) -> bool {
         let mut cursor = self.cursor.lock();
@@ -315,7 +315,7 @@ impl Viewer {
         missing.all(|recorded| self.offer_event(&mut cursor, &RecordedFrame::new(recorded)).is_ok())
     }
 
-    /// Offers messages that were read from the database: all there are up to `up_to`; false when
+    /// Offers messages that were read from the database, complete up to `up_to`; false if
     /// the client cannot take more now.
     pub fn offer_stored_messages(&self, messages: Vec<(Revision, Message)>, up_to: Revision) -> bool {
         let mut cursor = self.cursor.lock();
@@ -333,7 +333,7 @@ impl Viewer {
         true
     }
 
-    /// Called by the room's task: what it cannot do at once it leaves to the connection's task.
+    /// Called by the room's task; what it cannot do at once is left to the connection's task.
     pub fn move_on_or_call(&self) {
         if self.move_on() != Progress::UpToDate {
             self.call_again();
@@ -341,7 +341,7 @@ impl Viewer {
         }
     }
 
-    /// Keeps the viewer marked for the connection's next look.
+    /// Keeps the viewer marked for the connection's next turn.
     pub fn call_again(&self) {
         self.attention.store(true, Ordering::Release);
     }

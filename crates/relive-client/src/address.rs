@@ -1,4 +1,4 @@
-//! Where a server is.
+//! The address of a server.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct Address {
 impl Address {
     /// # Errors
     ///
-    /// When the text is no `http://host[:port]`. TLS is not built in yet, so `https` is refused
+    /// If the text is not `http://host[:port]`. TLS is not supported yet, so `https` is refused
     /// rather than sent in the clear.
     pub fn parse(text: &str) -> Result<Self, ClientError> {
         let wrong = |problem: &str| ClientError::Address { address: text.to_owned(), problem: problem.to_owned() };

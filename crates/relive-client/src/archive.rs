@@ -1,4 +1,4 @@
-//! Sessions as files: streamed from and to a server, in memory that does not grow with them.
+//! Sessions as files: streamed from and to a server, in bounded memory.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::http::refusal;
 use super::{Address, ClientError};
 use relive_session::{SessionId, WorkflowSession};
 
-/// How long a server may take to answer, or to go on with an export.
+/// How long a server may take to answer, or to continue an export.
 const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
-/// How the last line of a whole file begins.
+/// The beginning of the last line of a whole file.
 const LAST_LINE: &[u8] = br#"{"type":"end","#;
 
-/// A server, for files alone. No socket is opened.
+/// A server, for files only. No socket is opened.
 #[derive(Clone, Debug)]
 pub struct Archives {
     address: Address,
@@ -27,19 +27,19 @@ impl Archives {
     ///
     /// # Errors
     ///
-    /// When that is not an address.
+    /// If it is not an address.
     pub fn new(server_url: &str) -> Result<Self, ClientError> {
         let address = Address::parse(server_url)?;
-        // How long a file takes depends on its size and on the line, so nothing is timed as a whole.
+        // The time for a file depends on its size and on the connection, so the whole has no time limit.
         let client = reqwest::Client::builder().no_proxy().connect_timeout(RESPONSE_TIMEOUT).build();
         Ok(Self { address, http: client.map_err(|error| ClientError::Protocol(error.to_string()))? })
     }
 
-    /// A session's file, as it comes. It ends with an error when its last line is missing.
+    /// A session's file, as it arrives. It ends with an error if its last line is missing.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] when there is no such session; `Unreachable`.
+    /// [`ClientError::Refused`] if there is no such session; `Unreachable`.
     pub async fn export(
         &self,
         id: SessionId,
@@ -55,13 +55,13 @@ impl Archives {
         })))
     }
 
-    /// Sends a file; returns the session that it became. With `new_id` it gets a new id even if its own
+    /// Sends a file; returns the session that was created. With `new_id` it gets a new id even if its own
     /// is free.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] says what is wrong with the file; `Unreachable`, also when the file
-    /// itself could not be read on.
+    /// [`ClientError::Refused`] says what is wrong with the file; `Unreachable`, also if the file itself could
+    /// not be read.
     pub async fn import<S>(&self, file: S, new_id: bool) -> Result<WorkflowSession, ClientError>
     where
         S: Stream<Item = std::io::Result<Bytes>> + Send + 'static,
@@ -88,7 +88,7 @@ impl Archives {
     }
 }
 
-/// What lies behind an error, which by itself says only that sending failed.
+/// The cause of an error, which by itself says only that sending failed.
 fn cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
@@ -97,11 +97,11 @@ fn cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// A file on its way.
+/// A file being received.
 struct Reading {
     archives: Archives,
     response: Response,
-    /// How the line that is being read begins.
+    /// The beginning of the current line.
     line: Vec<u8>,
     is_done: bool,
 }
@@ -128,7 +128,7 @@ impl Reading {
         Some(Err(self.archives.unreachable(problem)))
     }
 
-    /// Keeps the beginning of the last line, whether or not its line feed has come.
+    /// Keeps the beginning of the last line, whether or not its line feed has arrived.
     fn look_at(&mut self, chunk: &[u8]) {
         let text = chunk.strip_suffix(b"\n").unwrap_or(chunk);
         let last = text.iter().rposition(|byte| *byte == b'\n').map(|end| &text[end + 1..]);
@@ -144,7 +144,7 @@ impl Reading {
     }
 }
 
-/// The first line of a file, once enough of it has come.
+/// The first line of a file, once it is complete.
 #[derive(Debug, Default)]
 pub struct FirstLine {
     held: Vec<u8>,
@@ -152,7 +152,7 @@ pub struct FirstLine {
 }
 
 impl FirstLine {
-    /// Takes what came; returns the line as soon as it is complete, once.
+    /// Adds a chunk; returns the line as soon as it is complete, once.
     pub fn push(&mut self, chunk: &[u8]) -> Option<relive_protocol::ArchiveLine> {
         if self.is_over {
             return None;

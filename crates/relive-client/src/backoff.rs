@@ -1,11 +1,11 @@
-//! How long to wait before trying again.
+//! Backoff before a retry.
 
 use std::time::Duration;
 
 use rand::RngExt;
 
-/// Exponential backoff with full jitter: a random time between nothing and a bound that doubles
-/// with every failure. Clients that were cut off together so do not come back together.
+/// Exponential backoff with full jitter: a random time between zero and a bound that doubles with every
+/// failure. So clients that were disconnected together do not reconnect together.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -31,7 +31,7 @@ impl Backoff {
         bound.mul_f64(rand::rng().random_range(0.0..=1.0))
     }
 
-    /// To be called after a success.
+    /// Resets the bound, after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }

@@ -11,7 +11,7 @@ use super::{ClientError, ConnectionState, Options};
 use relive_protocol::{ClientFrame, CommandReceipt, Given, ServerFrame, Subscribe};
 use relive_session::{Command, SessionId};
 
-/// What the handles ask of the owner.
+/// Requests of the handles to the owner.
 pub(super) enum Request {
     Command { session_id: SessionId, commands: Vec<Command>, reply: Reply },
     Subscribe { wanted: Subscribe, reply: oneshot::Sender<Result<Frames, ClientError>> },
@@ -19,7 +19,7 @@ pub(super) enum Request {
 
 impl Request {
     fn refuse(self, error: ClientError) {
-        // Whoever asked may have gone away.
+        // The receiver may be gone.
         match self {
             Self::Command { reply, .. } => drop(reply.send(Err(error))),
             Self::Subscribe { reply, .. } => drop(reply.send(Err(error))),
@@ -30,7 +30,7 @@ impl Request {
 /// Why the owner stopped serving a socket, or waiting for one.
 enum Stop {
     Lost(Lost),
-    /// Nobody holds a handle any more.
+    /// All handles were dropped.
     Abandoned,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Connection {
     subscriptions: Subscriptions,
     backoff: Backoff,
     state: watch::Sender<ConnectionState>,
-    /// When something that was put off is due, at the earliest.
+    /// When the next retry is due.
     alarm: Option<Instant>,
 }
 
@@ -65,7 +65,7 @@ impl Connection {
         }
     }
 
-    /// Serves until nobody is left to serve, or the server says not to come back.
+    /// Serves until all handles are dropped, or the server says not to reconnect.
     pub(super) async fn run(mut self, mut socket: Socket) {
         let fate = loop {
             let stop = match self.serve(&mut socket).await {
@@ -96,7 +96,7 @@ impl Connection {
         }
     }
 
-    /// Tries until there is a connection, and goes on taking requests meanwhile.
+    /// Retries until there is a connection, and accepts requests meanwhile.
     async fn reconnect(&mut self) -> Result<Socket, Stop> {
         loop {
             let wait = self.backoff.next_wait();
@@ -153,13 +153,13 @@ impl Connection {
                 }
                 () = sleep_until(alarm), if self.alarm.is_some() => self.send_what_is_due(socket),
                 () = sleep_until(heard + self.options.silence) => {
-                    return Stop::Lost(Lost::Temporary("nothing heard from the server".to_owned()));
+                    return Stop::Lost(Lost::Temporary("no data from the server in time".to_owned()));
                 }
             }
         }
     }
 
-    /// Takes a request in, and gives what to send for it.
+    /// Accepts a request, and returns what to send for it.
     fn accept(&mut self, request: Request) -> Option<String> {
         match request {
             Request::Command { session_id, commands, reply } => self.in_flight.add(session_id, commands, reply),
@@ -226,8 +226,8 @@ fn text_of(frame: &ClientFrame) -> Option<String> {
     serde_json::to_string(frame).inspect_err(|error| tracing::error!(%error, "a frame cannot be encoded")).ok()
 }
 
-/// A server may know more kinds of frames than this client, and those are passed over. A known
-/// kind that cannot be read is not: something would be missing without anyone noticing.
+/// A newer server may have more kinds of frames, which are ignored. A known kind that cannot be read is an
+/// error: otherwise something would be missing unnoticed.
 fn parse(text: &str) -> Result<Option<ServerFrame>, ClientError> {
     const KNOWN: [&str; 9] = ["subscribed", "snapshot", "delta", "event", "message", "ack", "error", "end", "sessions"];
     #[derive(serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! What a subscription has been shown, and so what a frame means to it. Pure.
+//! The cursor of a subscription: what it has been shown, and so what to do with a frame. Pure.
 
 use relive_protocol::{Mode, ServerFrame, Subscribe};
 use relive_session::Revision;
@@ -7,18 +7,18 @@ use relive_session::Revision;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Deliver,
-    /// Shown before, or not for now.
+    /// Shown before, or not to be shown now.
     Ignore,
-    /// Something before it is missing: subscribe again from where the cursor stands.
+    /// Something before it is missing: subscribe again from the cursor.
     Resync,
 }
 
-/// A subscription's place in its session.
+/// The position of a subscription in its session.
 #[derive(Clone, Debug)]
 pub(super) struct ResumeCursor {
     wanted: Subscribe,
     shown: Option<Revision>,
-    /// Messages come beside the events, under the revision of the event that stored them.
+    /// Messages arrive besides the events, under the revision of the event that stored them.
     message: Option<Revision>,
 }
 
@@ -30,8 +30,8 @@ impl ResumeCursor {
 
     /// The subscribe frame that continues from here.
     ///
-    /// With messages wanted, the last event is asked for again, since its message may not have
-    /// come; what has been shown is then ignored.
+    /// With messages, the last event is requested again, since its message may not have arrived; what
+    /// has been shown is then ignored.
     pub(super) fn resume(&self) -> Subscribe {
         let again = self.mode() == Mode::Events && self.wanted.messages == Some(true) && self.message < self.shown;
         let after = self.shown.map(|shown| if again { shown.saturating_sub(1) } else { shown });
@@ -54,13 +54,13 @@ impl ResumeCursor {
                 Some(shown) if *revision > shown => Verdict::Resync,
                 _ => Verdict::Deliver,
             },
-            // A snapshot is whole, and the server sends none that is older than what it sent before
-            // unless the client was ahead of it; then it is the truth.
+            // A snapshot is whole. The server sends one older than the last only if the client was ahead of the
+            // server, and then the server is right.
             _ => Verdict::Deliver,
         }
     }
 
-    /// Notes that the frame was handed on.
+    /// Records that the frame was shown.
     pub(super) fn advance(&mut self, frame: &ServerFrame) {
         match frame {
             ServerFrame::Event { revision, .. } | ServerFrame::Delta { revision, .. } => self.shown = Some(*revision),
@@ -149,7 +149,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is repeated, lost or torn, each event is handed on once and in order.
+        /// Whatever is repeated, lost or cut off, each event is shown once and in order.
         #[test]
         fn events_are_shown_once_and_in_order(frames in prop::collection::vec(1..12_u64, 0..80)) {
             let mut cursor = cursor(Mode::Events, Some(0), false);

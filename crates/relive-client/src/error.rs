@@ -1,19 +1,19 @@
-//! What can go wrong between a program and its server.
+//! Errors of the client.
 
 use relive_protocol::ErrorCode;
 use relive_session::SessionId;
 
-/// Why a call failed. Cloneable, since one lost connection can be the answer to many calls.
+/// Why a call failed. Cloneable, since one lost connection can be the result of many calls.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClientError {
     #[error("'{address}' is not a server's address: {problem}")]
     Address { address: String, problem: String },
     #[error("cannot reach {server}: {problem}; is `relive serve` running there?")]
     Unreachable { server: String, problem: String },
-    /// The server understood and said no. Nothing has changed.
+    /// The server refused the request. Nothing has changed.
     #[error("{message} ({})", code.as_str())]
     Refused { code: ErrorCode, message: String },
-    /// The server ended the connection in a way that says not to come back.
+    /// The server closed the connection with a code that says not to reconnect.
     #[error("the server closed the connection: {reason} ({code})")]
     Closed { code: u16, reason: String },
     #[error("the server answered with something that is not this protocol: {0}")]
@@ -22,12 +22,12 @@ pub enum ClientError {
     AlreadySubscribed(SessionId),
     #[error("too large to send: {bytes} bytes, at most {limit}")]
     TooLarge { bytes: usize, limit: usize },
-    #[error("the connection was given up")]
+    #[error("the connection was closed")]
     Gone,
 }
 
 impl ClientError {
-    /// The code the server gave, when it refused.
+    /// The server's error code, if it refused.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self {

@@ -1,4 +1,4 @@
-//! A session's events as a stream of facts.
+//! A session's events as a stream.
 
 use super::{ClientError, Subscription};
 use relive_protocol::ServerFrame;
@@ -17,11 +17,11 @@ impl SessionEvents {
         Self { session_id, frames, ended: false }
     }
 
-    /// The next event; `None` once the session has ended. May be abandoned without losing one.
+    /// The next event; `None` once the session has ended. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// When the stream cannot go on, such as for a session that was deleted.
+    /// If the stream cannot continue, such as for a session that was deleted.
     pub async fn next(&mut self) -> Result<Option<Recorded>, ClientError> {
         while !self.ended {
             match self.frames.next().await {
@@ -29,7 +29,7 @@ impl SessionEvents {
                     return Ok(Some(Recorded { session_id, revision, at, event }));
                 }
                 Some(Ok(ServerFrame::End { .. })) => self.ended = true,
-                // The server is behind what it had told: it came back from a backup.
+                // The server is behind the client: it was restored from a backup.
                 Some(Ok(ServerFrame::Snapshot { revision, .. })) => {
                     let problem = format!("session {} went back to revision {revision}", self.session_id);
                     return Err(ClientError::Protocol(problem));

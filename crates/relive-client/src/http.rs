@@ -1,4 +1,4 @@
-//! The few calls that go over HTTP.
+//! The calls over HTTP.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use super::{Client, ClientError};
 use relive_protocol::{CreateSession, ErrorCode, Problem};
 use relive_session::{GraphDefinition, SessionId, WorkflowSession};
 
-/// How often a call is tried in all.
+/// Attempts of a call.
 const TRIES: u32 = 6;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Proxies are left aside, as the WebSocket does.
+/// Proxies are ignored, as for the WebSocket.
 pub(super) fn client() -> Result<reqwest::Client, ClientError> {
     let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
     client.map_err(|error| ClientError::Protocol(error.to_string()))
@@ -25,8 +25,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] when the server says no, such as to a graph; `Unreachable` when it
-    /// cannot be had after a few tries.
+    /// [`ClientError::Refused`], such as for an invalid graph; `Unreachable` if the server cannot be reached
+    /// after a few attempts.
     pub async fn create_session(
         &self,
         request: &CreateSession,
@@ -56,7 +56,7 @@ impl Client {
         self.call(|| self.http.get(&url)).await
     }
 
-    /// All calls may be repeated without harm, so they are, when that may help.
+    /// All calls are idempotent, so they are retried if that may help.
     async fn call<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
         let mut backoff = Backoff::new(self.options.backoff_first, self.options.backoff_most);
         let mut tries = 1;
@@ -87,7 +87,7 @@ impl Client {
 pub(super) fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
     match serde_json::from_slice::<Problem>(body) {
         Ok(problem) => ClientError::Refused { code: problem.code, message: problem.detail },
-        // Something in between may have answered.
+        // The answer may come from a proxy.
         Err(_) if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::BAD_GATEWAY => {
             ClientError::Refused { code: ErrorCode::Unavailable, message: format!("answered with {status}") }
         }

@@ -1,4 +1,4 @@
-//! Commands that were sent and not answered yet.
+//! Commands without an answer.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use super::{ClientError, Options};
 use relive_protocol::{ClientFrame, CommandFrame, CommandReceipt};
 use relive_session::{Command, SessionId};
 
-/// Bytes of the largest command frame. A server ends the connection at a frame that is too large
-/// for it, which would take every other command with it; so this is looked at before.
+/// Bytes of the largest command frame. A server closes the connection at a frame that is too large,
+/// which would affect all other commands; so this is checked before.
 const LARGEST_FRAME: usize = 1024 * 1024;
 
 pub(super) type Reply = oneshot::Sender<Result<CommandReceipt, ClientError>>;
 
-/// One command, or one array of them, kept as the text that is sent: sending it again must not
-/// differ in anything, least of all in its `commandId`.
+/// One command, or one array of them, kept as the text that is sent: a repetition must be identical,
+/// above all in its `commandId`.
 struct Pending {
     text: String,
     reply: Reply,
     backoff: Backoff,
-    /// When to send it again after a refusal that may pass.
+    /// When to resend it after a refusal that may pass.
     due: Option<Instant>,
 }
 
@@ -46,7 +46,7 @@ impl InFlight {
         self.pending.len() < self.most
     }
 
-    /// Takes a command in and gives the text to send.
+    /// Adds a command and returns the text to send.
     pub(super) fn add(&mut self, session_id: SessionId, commands: Vec<Command>, reply: Reply) -> Option<String> {
         let id = self.next;
         let frame = ClientFrame::Command(Box::new(CommandFrame {
@@ -67,12 +67,12 @@ impl InFlight {
             Ok(text) => ClientError::TooLarge { bytes: text.len(), limit: LARGEST_FRAME },
             Err(error) => ClientError::Protocol(error.to_string()),
         };
-        // Whoever asked may have gone away meanwhile.
+        // The receiver may be gone.
         let _ = reply.send(Err(refusal));
         None
     }
 
-    /// Everything to send on a new connection: nobody knows which of them the old one still took.
+    /// Everything to send on a new connection: it is unknown which of them the server has received.
     pub(super) fn all(&mut self) -> Vec<String> {
         self.pending.retain(|_, pending| !pending.reply.is_closed());
         self.pending.values_mut().for_each(|pending| pending.due = None);
@@ -85,7 +85,7 @@ impl InFlight {
         }
     }
 
-    /// Puts off a command that may succeed later, and says until when.
+    /// Postpones a command that may succeed later; returns until when.
     pub(super) fn postpone(&mut self, id: &str) -> Option<Instant> {
         let pending = id.parse().ok().and_then(|id: u64| self.pending.get_mut(&id))?;
         let due = Instant::now() + pending.backoff.next_wait().max(Duration::from_millis(1));
@@ -93,7 +93,7 @@ impl InFlight {
         Some(due)
     }
 
-    /// The texts that are due again, and when the next one is.
+    /// The texts that are due for a retry, and when the next one is.
     pub(super) fn due(&mut self, now: Instant) -> (Vec<String>, Option<Instant>) {
         self.pending.retain(|_, pending| pending.due.is_none() || !pending.reply.is_closed());
         let mut texts = Vec::new();

@@ -11,17 +11,16 @@
 //!
 //! - **Nothing is lost or done twice.** A command keeps its `commandId` until it is answered. After
 //!   a reconnect all unanswered ones are sent again, in their order, and the server carries out
-//!   each at most once. A subscription in `events` mode shows each event once and in order,
-//!   whatever is repeated or missing in between.
-//! - **Order.** Commands are sent in the order they were asked for. One that the server puts off
+//!   each at most once. A subscription in `events` mode shows each event once and in order.
+//! - **Order.** Commands are sent in the order of the calls. One that the server refuses for now
 //!   (`unavailable`, `rate_limited`) is sent again later, so others may overtake it: where order
 //!   matters, wait for the receipt before sending the next.
 //! - **Memory is bounded.** At most [`Options::in_flight`] commands are unanswered; further callers
 //!   wait. A subscription whose queue of [`Options::queue`] frames is full is unsubscribed until
 //!   half of it has been read, and then resumed. The socket itself is always read, so that an
 //!   acknowledgement never waits behind a slow reader.
-//! - **Coming back.** A lost connection is made again with exponential backoff and full jitter,
-//!   for as long as anybody holds a handle. A close code that says not to come back ends the
+//! - **Reconnecting.** After a lost connection the client reconnects with exponential backoff and full
+//!   jitter, for as long as there is a handle. A close code that says not to reconnect ends the
 //!   client: every waiting and every later call fails with [`ClientError::Closed`].
 
 mod address;
@@ -52,7 +51,7 @@ pub use live_list::{LiveList, SessionFilters};
 pub use replay::{Replay, ReplayControl};
 pub use subscription::Subscription;
 
-// What the calls take and give, so that a user of the client needs no other import.
+// The types of the calls, so that users of the client need no other import.
 pub use relive_protocol::{
     ArchiveLine, CommandReceipt, CreateSession, ErrorCode, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange,
     Subscribe,
@@ -71,16 +70,16 @@ const REQUESTS: usize = 64;
 /// The client's limits and times.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Unanswered commands. 128.
+    /// Unanswered commands at most. Default: 128.
     pub in_flight: usize,
-    /// Frames that wait to be read, per subscription. 256.
+    /// Frames queued per subscription. Default: 256.
     pub queue: usize,
-    /// The bound of the first wait before trying again. 250 ms.
+    /// The bound of the first backoff. Default: 250 ms.
     pub backoff_first: Duration,
-    /// The bound of every later one. 15 s.
+    /// The bound of every later one. Default: 15 s.
     pub backoff_most: Duration,
     /// How long a server may be silent before the connection counts as dead. Servers ping every
-    /// 25 s. 60 s.
+    /// 25 s. Default: 60 s.
     pub silence: Duration,
 }
 
@@ -96,7 +95,7 @@ impl Default for Options {
     }
 }
 
-/// How the connection stands.
+/// The state of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     Connected,
@@ -122,12 +121,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the address is wrong, or the first connection fails. Later ones are tried again.
+    /// If the address is wrong, or the first connection fails. Later ones are retried.
     pub async fn connect(server_url: &str) -> Result<Self, ClientError> {
         Self::connect_with(server_url, Options::default()).await
     }
 
-    /// As [`Client::connect`], with other limits and times.
+    /// As [`Client::connect`], with other options.
     ///
     /// # Errors
     ///
@@ -146,24 +145,24 @@ impl Client {
         Ok(Self { address, http, requests, state, options: Arc::new(options) })
     }
 
-    /// Where the server is.
+    /// The server's address.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// How the connection stands, and every change of it.
+    /// The state of the connection, and every change of it.
     #[must_use]
     pub fn connection(&self) -> watch::Receiver<ConnectionState> {
         self.state.clone()
     }
 
-    /// Carries out commands, all or none, and returns once they are durable: after however many
-    /// reconnects that takes. Giving the call up leaves open whether they were carried out.
+    /// Carries out commands, all or none, and returns once they are durable, after however many reconnects
+    /// that takes. If the call is cancelled, it is unknown whether they were carried out.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] when the server says no, and whatever ended the client.
+    /// [`ClientError::Refused`] if the server refuses them, and whatever ended the client.
     pub async fn command(&self, session_id: SessionId, commands: Vec<Command>) -> Result<CommandReceipt, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Command { session_id, commands, reply }, answer).await
@@ -203,7 +202,7 @@ impl Client {
         LiveList::new(&self.address, filters, *self.options)
     }
 
-    /// A stored session at its own pace, over a connection of its own.
+    /// A replay of a stored session, over a connection of its own.
     #[must_use]
     pub fn replay(&self, session_id: SessionId) -> Replay {
         Replay::new(&self.address, session_id, *self.options)

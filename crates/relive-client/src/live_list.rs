@@ -34,7 +34,7 @@ impl SessionFilters {
 }
 
 /// A list of sessions that stays up to date: first `sessions`, then one `session` for each change.
-/// After a lost connection it begins again with `sessions`.
+/// After a reconnect it begins again with `sessions`.
 pub struct LiveList {
     url: String,
     options: Options,
@@ -56,7 +56,7 @@ impl LiveList {
     ///
     /// # Errors
     ///
-    /// When the server says not to come back. A lost connection is made again instead.
+    /// If the server says not to reconnect. Lost connections are reconnected.
     pub async fn next(&mut self) -> Result<ServerFrame, ClientError> {
         loop {
             let lost = match self.next_frame().await {
@@ -76,12 +76,12 @@ impl LiveList {
         if self.socket.is_none() {
             self.socket = Some(Socket::connect(&self.url).await?);
         }
-        let silent = || Lost::Temporary("nothing heard from the server".to_owned());
+        let silent = || Lost::Temporary("no data from the server in time".to_owned());
         while let Some(socket) = &mut self.socket {
             let incoming = timeout(self.options.silence, socket.next()).await.map_err(|_| silent())??;
             self.backoff.reset();
             let Incoming::Text(text) = incoming else { continue };
-            // What this client does not know is passed over.
+            // Unknown frames are ignored.
             if let Ok(frame @ (ServerFrame::Sessions { .. } | ServerFrame::Session { .. })) =
                 serde_json::from_str(&text)
             {

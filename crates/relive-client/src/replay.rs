@@ -1,4 +1,4 @@
-//! A stored session at its own pace, over a connection of its own.
+//! Replays of stored sessions, over a connection of their own.
 
 use tokio::time::{sleep, timeout};
 
@@ -7,7 +7,7 @@ use super::socket::{Incoming, Lost, Socket};
 use super::{Address, ClientError, Options, SessionId};
 use relive_protocol::{ClientFrame, ReplayAction, ReplaySpeed, ReplayState, ServerFrame};
 
-/// What a viewer asks of a replay.
+/// Options of a replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReplayControl {
     Play,
@@ -42,9 +42,9 @@ impl ReplayControl {
     }
 }
 
-/// A replay: snapshots and messages, and [`ServerFrame::ReplayState`] with where it stands.
+/// A replay: snapshots and messages, and [`ServerFrame::ReplayState`] with its position.
 ///
-/// After a lost connection it goes on where it stood, playing if it played.
+/// After a reconnect it continues at its position, playing if it was.
 pub struct Replay {
     url: String,
     options: Options,
@@ -72,11 +72,11 @@ impl Replay {
         }
     }
 
-    /// The next frame. May be abandoned and called again.
+    /// The next frame. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// When the server says not to come back, as for a session that was deleted.
+    /// If the server says not to reconnect, as for a session that was deleted.
     pub async fn next(&mut self) -> Result<ServerFrame, ClientError> {
         loop {
             match self.next_frame().await {
@@ -94,7 +94,7 @@ impl Replay {
     }
 
     async fn next_frame(&mut self) -> Result<ServerFrame, Lost> {
-        let silent = || Lost::Temporary("nothing heard from the server".to_owned());
+        let silent = || Lost::Temporary("no data from the server in time".to_owned());
         loop {
             let socket = match &mut self.socket {
                 Some(socket) => socket,
@@ -102,7 +102,7 @@ impl Replay {
             };
             let incoming = timeout(self.options.silence, socket.next()).await.map_err(|_| silent())??;
             self.backoff.reset();
-            // What this client does not know is passed over.
+            // Unknown frames are ignored.
             if let Incoming::Text(text) = incoming
                 && let Ok(frame) = serde_json::from_str(&text)
             {
@@ -112,7 +112,7 @@ impl Replay {
     }
 }
 
-/// Takes a new connection to where the last one stood.
+/// Restores the position on a new connection.
 fn resumed(mut socket: Socket, stood: Option<&ReplayState>) -> Socket {
     if let Some(stood) = stood {
         push(&mut socket, ReplayControl::Speed(stood.speed));

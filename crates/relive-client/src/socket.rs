@@ -1,4 +1,4 @@
-//! One WebSocket connection: frames out, frames in, neither waiting for the other.
+//! One WebSocket connection: sends and receives at the same time.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -16,31 +16,31 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use super::ClientError;
 use relive_protocol::CloseCode;
 
-/// Bytes of the largest frame taken from a server: a snapshot of the largest graph fits.
+/// Bytes of the largest frame accepted from a server: a snapshot of the largest graph fits.
 const LARGEST_FRAME: usize = 64 * 1024 * 1024;
 
-/// How long a connection may take to come about.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum Lost {
-    /// Coming back may help.
+    /// Reconnecting may help.
     Temporary(String),
     Permanent(ClientError),
 }
 
-/// What arrived.
+/// What was received.
 #[derive(Debug)]
 pub(super) enum Incoming {
     Text(Utf8Bytes),
-    /// A ping or the like: the server lives.
+    /// A ping or the like: the server is alive.
     Sign,
 }
 
 pub(super) struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Frames not yet handed to the stream. Bounded by whoever fills it.
+    /// Frames not yet written. Bounded by the callers.
     outbox: VecDeque<Message>,
     flushed: bool,
 }
@@ -65,9 +65,9 @@ impl Socket {
         self.flushed = false;
     }
 
-    /// Sends what is in the outbox while waiting for the next frame. Both go on at once: a server
-    /// that waits for its own writes to be read would otherwise never get to ours. Pings are
-    /// answered by the stream as it is read. May be abandoned and called again.
+    /// Sends what is in the outbox while waiting for the next frame. Both happen at once: otherwise a server that
+    /// waits for its own writes to be read would never read ours. Pings are answered by the stream as it is read.
+    /// Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Incoming, Lost> {
         poll_fn(|cx| {
             if let Poll::Ready(Err(error)) = self.poll_write(cx) {
@@ -119,7 +119,7 @@ fn lost(error: &WsError) -> Lost {
     }
 }
 
-/// Why the handshake failed. An HTTP answer that is not about load is final.
+/// Why the handshake failed. An HTTP answer is final, unless it is about load.
 fn refused(error: WsError) -> Lost {
     match error {
         WsError::Http(response) => {

@@ -1,4 +1,4 @@
-//! What a caller holds of a session it watches.
+//! The handle on a subscription.
 
 use tokio::sync::mpsc;
 
@@ -20,11 +20,11 @@ impl Subscription {
         Self { frames, _requests: requests }
     }
 
-    /// The next frame; `None` after the session's `end`. May be abandoned without losing a frame.
+    /// The next frame; `None` after the session's `end`. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// Once, and last, when the subscription cannot go on.
+    /// Once, and last, if the subscription cannot continue.
     pub async fn next(&mut self) -> Option<Result<ServerFrame, ClientError>> {
         self.frames.next().await
     }

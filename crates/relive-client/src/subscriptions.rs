@@ -1,10 +1,9 @@
-//! The sessions a client watches over its one connection.
+//! The subscriptions of a client, over its one connection.
 //!
-//! Each subscription has a queue of fixed length. When its reader falls behind and the queue is
-//! full, the client stops reading *that session*: it unsubscribes, and subscribes again with
-//! `after` once half of the queue is free. The socket itself is read on, so acknowledgements and
-//! other sessions never wait behind a slow reader, and memory stays bounded; the events in between
-//! come from the server's journal.
+//! Each subscription has a queue of fixed length. When its reader falls behind and the queue is full, the
+//! client stops reading *that session*: it unsubscribes, and subscribes again with `after` once half of
+//! the queue is free. The socket itself is always read, so acknowledgements and other sessions never wait
+//! behind a slow reader, and memory stays bounded; the events in between come from the server's journal.
 
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
@@ -33,7 +32,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// The next frame; why there are no more, once; `None` after that.
+    /// The next frame; the error that ends the subscription, once; `None` after that.
     pub(super) async fn next(&mut self) -> Option<Result<ServerFrame, ClientError>> {
         if let Some(frame) = self.queue.recv().await {
             return Some(Ok(frame));
@@ -46,17 +45,17 @@ impl Frames {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
-    /// A `subscribe` is on its way; what arrives before its answer belongs to an earlier one.
+    /// A `subscribe` is on its way; frames that arrive before its answer belong to an earlier one.
     Asked,
     Flowing,
     /// Unsubscribed until the reader has caught up.
     Full,
-    /// Unsubscribed until then, after something went wrong.
+    /// Unsubscribed until then, after an error.
     Resting(Instant),
 }
 
 struct Subscribed {
-    /// Tells this subscription from an earlier one of the same session.
+    /// Distinguishes this subscription from an earlier one of the same session.
     serial: u64,
     cursor: ResumeCursor,
     queue: mpsc::Sender<ServerFrame>,
@@ -74,7 +73,7 @@ impl Subscribed {
     }
 }
 
-/// What a reader did.
+/// Actions of a reader.
 pub(super) enum Notice {
     Left(SessionId, u64),
     CaughtUp(SessionId, u64),
@@ -102,7 +101,7 @@ impl Subscriptions {
         }
     }
 
-    /// Takes a subscription in and gives the frame to send.
+    /// Adds a subscription and returns the frame to send.
     pub(super) fn add(
         &mut self,
         wanted: Subscribe,
@@ -132,7 +131,7 @@ impl Subscriptions {
         };
         self.entries.insert(session_id, entry);
         self.next_serial += 1;
-        // If whoever asked has gone away, the dropped queue says so by itself.
+        // If the receiver is gone, the dropped queue is noticed.
         let _ = reply.send(Ok(frames));
         Some(frame)
     }
@@ -148,7 +147,7 @@ impl Subscriptions {
             .collect()
     }
 
-    /// Hands a frame on, and gives what to send in return.
+    /// Shows a frame to the reader, and returns what to send in reply.
     pub(super) fn handle_frame(&mut self, session_id: SessionId, frame: ServerFrame) -> Option<ClientFrame> {
         let entry = self.entries.get_mut(&session_id)?;
         if matches!(frame, ServerFrame::Subscribed { .. }) && entry.flow == Flow::Asked {
@@ -184,13 +183,13 @@ impl Subscriptions {
                 let (queue, serial) = (entry.queue.clone(), entry.serial);
                 let half = queue.max_capacity() / 2;
                 self.notices.push(Box::pin(async move {
-                    // An error means that the reader has gone, which is noticed elsewhere.
+                    // An error means that the reader is gone, which is noticed elsewhere.
                     drop(queue.reserve_many(half).await);
                     Notice::CaughtUp(session_id, serial)
                 }));
                 Some(ClientFrame::Unsubscribe { session_id })
             }
-            // Its reader has gone, which `Notice::Left` will say.
+            // The reader is gone, which `Notice::Left` reports.
             Err(TrySendError::Closed(_)) => None,
         }
     }
@@ -204,7 +203,7 @@ impl Subscriptions {
         ClientFrame::Unsubscribe { session_id }
     }
 
-    /// The server refused a subscription, or gave it up.
+    /// The server refused a subscription, or ended it.
     pub(super) fn refused(
         &mut self,
         session_id: SessionId,
@@ -220,7 +219,7 @@ impl Subscriptions {
         None
     }
 
-    /// What a reader did next. Never ends while nobody does anything.
+    /// The next action of a reader. Never completes while there is none.
     pub(super) async fn notice(&mut self) -> Notice {
         match self.notices.next().await {
             Some(notice) => notice,

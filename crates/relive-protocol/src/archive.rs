@@ -8,16 +8,16 @@ use utoipa::ToSchema;
 
 use relive_session::{GraphDefinition, Memory, Message, NodeId, Recorded, Revision, SessionId, Timestamp};
 
-/// What `format` says in the first line.
+/// The value of `format` in the first line.
 pub const ARCHIVE_FORMAT: &str = "relive-session";
-/// What `version` says in the first line.
+/// The value of `version` in the first line.
 pub const ARCHIVE_VERSION: u32 = 1;
 
-/// One line of an exported session. The kinds come in the order in which they stand here.
+/// One line of an exported session. The kinds come in the order in which they are listed here.
 ///
 /// Every line also ends with a member `check`: the first eight hexadecimal digits of the SHA-256 of
-/// all lines up to and with this one, each without its `check` and with a line feed after it. So a
-/// line that was altered, lost, repeated or moved is found where it stands.
+/// all lines up to and including this one, each without its `check` and with a line feed after it. So
+/// the first line that was altered, lost, repeated or moved is found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[ts(export_to = "archive.ts", optional_fields)]
@@ -26,8 +26,8 @@ pub enum ArchiveLine {
     Header(Box<ArchiveHeader>),
     /// An event, as in `GET /sessions/{id}/events`.
     Event(Recorded),
-    /// A session that this one descends from, up to the revision at which the line leaves it; only for
-    /// forks. Depth 1 is the one it was forked from.
+    /// An ancestor of this session, up to the revision at which the fork was made; only for
+    /// forks. Depth 1 is the session it was forked from.
     #[serde(rename_all = "camelCase")]
     Ancestor {
         #[ts(type = "number")]
@@ -60,37 +60,37 @@ pub enum ArchiveLine {
     },
     /// A memory, with its embedding.
     Memory { memory: Memory },
-    /// The last line: without it a file was cut off.
+    /// The last line: without it the file is incomplete.
     #[serde(rename_all = "camelCase")]
     End {
         counts: ArchiveCounts,
-        /// Of all lines before this one, as `check` counts them.
+        /// The `check` of all lines before this one.
         sha256: String,
     },
 }
 
-/// What the first line says.
+/// The content of the first line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "archive.ts", optional_fields)]
 pub struct ArchiveHeader {
     /// Always `relive-session`.
     pub format: String,
-    /// 1. Files of a version that the server does not know are refused.
+    /// 1. Files of an unknown version are refused.
     #[ts(type = "number")]
     pub version: u32,
     pub exported_at: Timestamp,
-    /// The state that the events lead to.
+    /// The state after all events.
     #[ts(as = "relive_session::WorkflowSession")]
     #[schema(value_type = relive_session::WorkflowSession)]
     pub session: Value,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphDefinition>,
-    /// As far as they are known when the export begins; what counts are those of the last line.
+    /// As far as they are known when the export begins; the last line has the exact numbers.
     pub counts: ArchiveCounts,
 }
 
-/// How many lines of each kind there are.
+/// The number of lines of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "archive.ts")]
@@ -126,7 +126,7 @@ pub struct ArchiveUsage {
     pub input_tokens: u64,
     #[ts(type = "number")]
     pub output_tokens: u64,
-    /// A decimal in a text: sums have more digits than a number keeps.
+    /// A decimal as text: sums can have more digits than a number keeps.
     #[serde(with = "rust_decimal::serde::str")]
     #[ts(type = "string")]
     #[schema(value_type = String)]

@@ -1,4 +1,4 @@
-//! WebSocket close codes. The number says whether to come back.
+//! WebSocket close codes. The number says whether to reconnect.
 
 /// Why the server ends a connection.
 ///

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use relive_session::Refusal;
 
-/// What went wrong, for programs. Stable: codes are added, never renamed.
+/// The error, for programs. Stable: codes are added, never renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[ts(export_to = "protocol.ts")]
@@ -25,7 +25,7 @@ pub enum ErrorCode {
     TooLarge,
     UnknownNode,
     InvalidGraph,
-    /// This `Idempotency-Key` came before with another request.
+    /// This `Idempotency-Key` was used for another request.
     IdempotencyKeyReused,
     /// An embedding does not have the number of dimensions that this server is set to.
     DimensionMismatch,
@@ -61,7 +61,7 @@ impl ErrorCode {
         matches!(self, Self::RateLimited | Self::Unavailable)
     }
 
-    /// The code as it stands on the wire; also a metric label.
+    /// The code as it is on the wire; also a metric label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -103,12 +103,12 @@ impl From<&Refusal> for ErrorCode {
     }
 }
 
-/// Bytes of an error's words that are never too many.
+/// An error's text of up to this many bytes is never shortened.
 const WORDS: usize = 1_000;
-/// Characters that are kept of longer ones: at their beginning, and at their end, where the place is told.
+/// Characters that are kept of a longer text, at its beginning and at its end, which has the position.
 const KEPT: (usize, usize) = (400, 100);
 
-/// An error's words, without the middle of those that repeat too much of what somebody sent.
+/// An error's text, without its middle if it repeats too much of the client's input.
 #[must_use]
 pub fn shortened(words: String) -> String {
     if words.len() <= WORDS || words.chars().count() <= KEPT.0 + KEPT.1 {
@@ -123,13 +123,13 @@ pub fn shortened(words: String) -> String {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[ts(export_to = "protocol.ts")]
 pub struct Problem {
-    /// Always `about:blank`: `code` says what a type address would.
+    /// Always `about:blank`: `code` identifies the type.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The HTTP status in words.
+    /// The HTTP status as text.
     pub title: String,
     pub status: u16,
-    /// What went wrong with this request, for people.
+    /// What is wrong with this request, for people.
     pub detail: String,
     pub code: ErrorCode,
     pub retryable: bool,

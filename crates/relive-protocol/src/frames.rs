@@ -11,17 +11,17 @@ use relive_session::{
     WorkflowSession,
 };
 
-/// What a viewer is sent when the session changes.
+/// The kind of frames a viewer is sent when the session changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[ts(export_to = "protocol.ts")]
 pub enum Mode {
-    /// The newest state, whole.
+    /// The newest whole state.
     #[default]
     Snapshot,
-    /// What changed since the revision this viewer was last sent.
+    /// The changes since the revision this viewer was last sent.
     Delta,
-    /// Every event, in order, none missing.
+    /// Every event, in order.
     Events,
 }
 
@@ -46,7 +46,7 @@ pub struct Subscribe {
     pub min_interval_ms: Option<u64>,
 }
 
-/// One command, or several that are carried out all or not at all.
+/// One command, or several that are carried out atomically.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
@@ -61,7 +61,7 @@ pub struct CommandFrame {
     /// Makes a repetition harmless: the same id for the same session is carried out once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command_id: Option<String>,
-    /// Refuse when the session has moved on from this revision.
+    /// Refuse unless the session is at this revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub expected_revision: Option<Revision>,
@@ -78,7 +78,7 @@ pub enum ClientFrame {
         session_id: SessionId,
     },
     Command(Box<CommandFrame>),
-    /// A live chunk of a message still being written: not stored, not answered.
+    /// A live chunk of a message that is still being written: not stored, not answered.
     #[serde(rename_all = "camelCase")]
     Token {
         session_id: SessionId,
@@ -115,7 +115,7 @@ pub enum ClientFrame {
     Ping,
 }
 
-/// What a frame said of itself, given back as it was: a text, or a number of a client that has such ids.
+/// A frame's `id`, returned as it was: a text, or a number from clients that use numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Given {
@@ -124,10 +124,10 @@ pub enum Given {
 }
 
 impl Given {
-    /// Bytes of a text that is given back.
+    /// Bytes of a text that is returned.
     const BYTES: usize = 1_024;
 
-    /// `None` for what no client can mean as an id.
+    /// `None` for a value that cannot be an id.
     #[must_use]
     pub fn of(value: Value) -> Option<Self> {
         match value {
@@ -137,7 +137,7 @@ impl Given {
         }
     }
 
-    /// The session that is meant, if it can be one.
+    /// The session's id, if it is one.
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId> {
         match self {
@@ -169,7 +169,7 @@ pub enum SessionChange {
     Removed,
 }
 
-/// Server → client. None of a session's frames carries anything of one viewer alone, so one encoding
+/// Server → client. A session's frames contain nothing that is specific to one viewer, so one encoding
 /// serves all.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -229,7 +229,7 @@ pub enum ServerFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         duplicate: Option<bool>,
     },
-    /// With the `id` and the `sessionId` of the frame it answers, as that gave them.
+    /// With the `id` and the `sessionId` of the frame it answers, unchanged.
     Error {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "string", optional)]
@@ -241,20 +241,20 @@ pub enum ServerFrame {
         message: String,
         retryable: bool,
     },
-    /// The session has ended. Its status changes no more; what its nodes used and said shortly before may
-    /// follow for a minute. In a replay, its end has been reached.
+    /// The session has ended. Its status does not change any more; usage, messages and memories may follow
+    /// for a minute. In a replay, its end has been reached.
     End {
         session_id: SessionId,
         status: SessionStatus,
         #[ts(type = "number")]
         revision: Revision,
     },
-    /// Where a replay stands: after every control, and while it plays.
+    /// The position of a replay: after every control, and while it plays.
     ReplayState(Box<ReplayState>),
-    /// The first frame of a live list, and again whenever a viewer fell too far behind.
+    /// The first frame of a live list, sent again whenever a viewer fell too far behind.
     ///
-    /// `nextCursor`: there are older ones; `GET /sessions` with the same filters goes on from there. From
-    /// now on `removed` is also sent of those, whether the client has read them or not.
+    /// `nextCursor`: there are older ones; `GET /sessions` with the same filters continues there. From
+    /// now on `removed` is also sent for those, whether the client has read them or not.
     Sessions {
         sessions: Vec<SessionSummary>,
         #[serde(default, skip_serializing_if = "Option::is_none")]

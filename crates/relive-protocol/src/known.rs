@@ -1,7 +1,7 @@
-//! Which members the JSON of clients may have: those that the OpenAPI document names, and no others.
+//! Which members JSON from clients may have: those in the OpenAPI document, and no others.
 //!
-//! The shapes are made from the very schemas that the document is made of, so what is accepted and what
-//! is documented cannot drift apart.
+//! The shapes are made from the same schemas as the document, so what is accepted and what is documented
+//! cannot differ.
 
 use std::sync::LazyLock;
 
@@ -21,11 +21,11 @@ use shape::Shape;
 pub use shape::{UnknownField, nearest};
 use tree::Tree;
 
-/// What the answer about an entity has beyond the fields that can be set. Whoever reads one, changes it
-/// and writes it back sends them along.
+/// Members that the answer about an entity has besides the fields that can be set. Clients that read an
+/// entity, change it and write it back send them too.
 const READ_ONLY: &[&str] = &["id", "createdAt", "updatedAt"];
 
-/// Why a text is not what was expected.
+/// Why a text is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     #[error(transparent)]
@@ -40,7 +40,7 @@ impl From<serde_json::Error> for ReadError {
     }
 }
 
-/// What clients send as JSON: a body, or a frame.
+/// JSON from clients: a body, or a frame.
 pub trait FromClient: DeserializeOwned + ToSchema + 'static {
     /// The members it may have.
     fn shape() -> &'static Shape;
@@ -49,14 +49,14 @@ pub trait FromClient: DeserializeOwned + ToSchema + 'static {
     ///
     /// # Errors
     ///
-    /// [`ReadError::Unknown`] also where something else is wrong as well: a misspelled field is most
-    /// often also a missing one.
+    /// [`ReadError::Unknown`] even if something else is wrong too: a misspelled field is often also a missing
+    /// one.
     fn read(text: &str) -> Result<Self, ReadError> {
         check(text, Self::shape(), &[])?;
         Ok(serde_json::from_str(text)?)
     }
 
-    /// As [`FromClient::read`], for what replaces an entity: its read-only members are passed over.
+    /// As [`FromClient::read`], for the replacement of an entity: its read-only members are ignored.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ pub trait FromClient: DeserializeOwned + ToSchema + 'static {
     }
 }
 
-/// A text that is no JSON has no unknown members; whoever reads it says what is wrong with it.
+/// A text that is not JSON has no unknown members; its error comes from the parser.
 fn check(text: &str, shape: &Shape, also: &[&str]) -> Result<(), UnknownField> {
     serde_json::from_str::<Tree<'_>>(text).map_or(Ok(()), |tree| shape.check(&tree, also))
 }

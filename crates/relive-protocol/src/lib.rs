@@ -1,4 +1,4 @@
-//! The contract with clients: frames, error codes, close codes, request and answer bodies.
+//! The contract with clients: frames, error codes, close codes, bodies of requests and answers.
 //!
 //! The TypeScript package `frontend-types` is generated from these types and from the domain types
 //! they carry.

@@ -1,4 +1,4 @@
-//! What a client does to a replay, and where the replay stands.
+//! Controls of a replay, and its position.
 
 use std::fmt;
 
@@ -9,22 +9,22 @@ use utoipa::ToSchema;
 
 use relive_session::{Revision, SessionId, Timestamp};
 
-/// What a client does to a replay.
+/// A control of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[ts(export_to = "protocol.ts")]
 pub enum ReplayAction {
-    /// From where the replay stands; at the end, from the beginning.
+    /// From the current position; at the end, from the beginning.
     Play,
     Pause,
-    /// To `revision` or to the time `at`; beyond the ends means to the end.
+    /// To `revision` or to the time `at`; beyond either end means to that end.
     Seek,
     /// One revision forward, or back with `by: -1`; pauses.
     Step,
     Speed,
 }
 
-/// How fast a replay goes: so many times the recorded pace, or as fast as the client takes it.
+/// The speed of a replay: a multiple of the recorded pace, or as fast as the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, TS)]
 #[ts(type = "number | 'max'", export_to = "protocol.ts")]
 pub enum ReplaySpeed {
@@ -80,7 +80,7 @@ impl Visitor<'_> for SpeedVisitor {
     }
 }
 
-/// A stretch of recorded time in which nothing happened.
+/// A period of recorded time without events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export_to = "protocol.ts")]
 pub struct IdleStretch {
@@ -88,7 +88,7 @@ pub struct IdleStretch {
     pub to: Timestamp,
 }
 
-/// Where a replay stands, in recorded time.
+/// The position of a replay, in recorded time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
@@ -97,11 +97,11 @@ pub struct ReplayState {
     /// The revision whose state is shown.
     #[ts(type = "number")]
     pub revision: Revision,
-    /// The recorded time the replay stands at: that of `revision`, or between it and the next.
+    /// The recorded time of the position: that of `revision`, or between it and the next.
     pub at: Timestamp,
     pub speed: ReplaySpeed,
     pub playing: bool,
-    /// The replay has reached the newest revision of a session that has not ended, and goes on live.
+    /// The replay has reached the newest revision of a session that has not ended, and continues live.
     pub live: bool,
     #[ts(type = "number")]
     pub first_revision: Revision,
@@ -110,8 +110,8 @@ pub struct ReplayState {
     pub last_revision: Revision,
     pub start_at: Timestamp,
     pub end_at: Timestamp,
-    /// Where nothing happened for long: longer than `skipIdleMs`, or without it than two seconds and
-    /// than a fiftieth of the run. The longest 256, in order; empty until they have been looked up.
+    /// Periods without events: longer than `skipIdleMs`, or without it than two seconds and
+    /// than a fiftieth of the run. The longest 256, in order; empty until they have been computed.
     pub idle: Vec<IdleStretch>,
     /// Idle gaps longer than this are shortened to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -19,7 +19,7 @@ use relive_session::{
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct CreateSession {
-    /// Chosen by the client, or made by the server.
+    /// Chosen by the client, or created by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<SessionId>,
     /// A stored workflow; its graph is used unless `graph` is given.
@@ -27,7 +27,7 @@ pub struct CreateSession {
     pub workflow_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_id: Option<Uuid>,
-    /// Without a graph, nodes appear as they are first named.
+    /// Without a graph, nodes appear when they are first named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphDefinition>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,13 +48,13 @@ pub struct ForkSession {
     /// The revision whose state the fork begins with.
     #[ts(type = "number")]
     pub revision: Revision,
-    /// Start the fork if that state is pending, or resume it if it is paused. Otherwise it stays as
-    /// it is.
+    /// Start the fork if that state is pending, or resume it if it is paused. Otherwise its status is
+    /// unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<bool>,
 }
 
-/// `POST /sessions/{id}/commands`: one command, or several that are carried out all or not at all.
+/// `POST /sessions/{id}/commands`: one command, or several that are carried out atomically.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(untagged)]
 #[ts(export_to = "protocol.ts")]
@@ -76,7 +76,7 @@ pub struct CommandReceipt {
     pub duplicate: Option<bool>,
 }
 
-/// What `POST /sessions/{id}/control` can do.
+/// The actions of `POST /sessions/{id}/control`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[ts(export_to = "protocol.ts")]
@@ -132,11 +132,11 @@ pub struct NodeUpdate {
     pub output: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// What the attempt works on.
+    /// The attempt's input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub input: Option<Value>,
-    /// Which of its next nodes follow, when not all do.
+    /// Which of its next nodes follow, if not all do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_ids: Option<Vec<NodeId>>,
 }
@@ -160,7 +160,7 @@ pub struct NodeDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub output: Option<Value>,
-    /// What the last attempt was given to work on, such as a prompt as it was sent.
+    /// The input of the last attempt, such as a prompt as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub input: Option<Value>,
@@ -191,7 +191,7 @@ pub struct TokenChunk {
     pub is_thinking: Option<bool>,
 }
 
-/// What a reviewer decides.
+/// A reviewer's decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[ts(export_to = "protocol.ts")]
@@ -267,11 +267,11 @@ pub struct MessagePage {
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "memory.ts", optional_fields)]
 pub struct CreateMemory {
-    /// Chosen by the client, or made by the server. A client that chooses can repeat the request
+    /// Chosen by the client, or created by the server. A client that chooses can repeat the request
     /// without storing the memory twice: the second is a `conflict`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<Uuid>,
-    /// That of the session, if there is one and this is not given.
+    /// By default that of the session, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -279,7 +279,7 @@ pub struct CreateMemory {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
     pub content: String,
-    /// Made by the server if it is not given and there is an embeddings endpoint.
+    /// Created by the server if it is not given and there is an embeddings endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vec<f32>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -287,7 +287,7 @@ pub struct CreateMemory {
     pub metadata: Option<Value>,
 }
 
-/// `POST /memories/search`: by `embedding` or by `text`, within everything that is given.
+/// `POST /memories/search`: by `embedding` or by `text`, within the given scope.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "memory.ts", optional_fields)]
@@ -302,11 +302,11 @@ pub struct SearchMemories {
     pub embedding: Option<Vec<f32>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Memories at most: 1 to 100, 10 if not given.
+    /// Memories at most: 1 to 100, by default 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub limit: Option<u32>,
-    /// Only memories at least this near: -1 to 1.
+    /// Only memories with at least this score: -1 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_score: Option<f64>,
 }
@@ -318,11 +318,11 @@ pub struct SearchMemories {
 pub enum SearchMethod {
     /// By the cosine of their embeddings: a score of 1 is identical, 0 unrelated, -1 opposite.
     Vector,
-    /// By words: a score of 1 has all the words and no others. There was no embedding to compare with.
+    /// By words: a score of 1 has all the words and no others. Used if there is no embedding to compare with.
     Text,
 }
 
-/// What a search found, nearest first, each memory with its `score`.
+/// Search results, best first, each memory with its `score`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "memory.ts")]
@@ -358,7 +358,7 @@ pub struct Usage {
     pub input_tokens: u64,
     #[ts(type = "number")]
     pub output_tokens: u64,
-    /// Absent when nobody knows: all of it is of models without a price, and no cost was given.
+    /// Absent when unknown: all of it is of models without a price, and no cost was given.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_usd")]
     #[ts(type = "number", optional)]
     #[schema(value_type = Option<f64>)]
@@ -373,10 +373,10 @@ pub struct UsageReport {
     pub total: Usage,
     #[ts(type = "Record<string, Usage>")]
     pub by_node: BTreeMap<String, Usage>,
-    /// By agent id; usage that names no agent is left out.
+    /// By agent id; usage without an agent is left out.
     #[ts(type = "Record<string, Usage>")]
     pub by_agent: BTreeMap<String, Usage>,
-    /// By model; usage that names no model is left out.
+    /// By model; usage without a model is left out.
     #[ts(type = "Record<string, Usage>")]
     pub by_model: BTreeMap<String, Usage>,
 }

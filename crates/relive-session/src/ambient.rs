@@ -1,9 +1,9 @@
 //! The wall clock and random numbers.
 //!
-//! What decides, names or delays something on the way of a command takes both from here, so that the
-//! deterministic simulation (`docs/simulation.md`) can supply them: clocks that jump, and numbers that
-//! come again with the same seed. Nothing else does; the cost elsewhere is a look at a thread-local.
-//! Passing time is not measured with this clock but with Tokio's, which can be paused.
+//! Everything on the path of a command that decides, names or delays something uses both from here, so that
+//! the deterministic simulation (`docs/simulation.md`) can supply them: clocks that jump, and random numbers
+//! that repeat with the same seed. In production the only cost is reading a thread-local.
+//! Durations are not measured with this clock but with Tokio's, which can be paused.
 
 use std::cell::RefCell;
 use std::fmt::Debug;
@@ -12,7 +12,7 @@ use std::rc::Rc;
 use chrono::{DateTime, Utc};
 use uuid::{Builder, Uuid};
 
-/// Where a thread takes the time and random numbers from.
+/// A source of the time and of random numbers.
 pub trait Ambient: Debug {
     /// The wall clock. It may jump in either direction.
     fn now(&self) -> DateTime<Utc>;
@@ -24,13 +24,12 @@ thread_local! {
     static SUPPLIED: RefCell<Option<Rc<dyn Ambient>>> = const { RefCell::new(None) };
 }
 
-/// From now on this thread takes the time and random numbers from `ambient`, or from the operating
-/// system again; returns what it took them from before.
+/// Makes this thread use `ambient`, or with `None` the operating system; returns the previous source.
 pub fn supply(ambient: Option<Rc<dyn Ambient>>) -> Option<Rc<dyn Ambient>> {
     SUPPLIED.with(|supplied| supplied.replace(ambient))
 }
 
-/// Whether this thread takes them from somewhere else than the operating system.
+/// Whether this thread uses another source than the operating system.
 #[must_use]
 pub fn is_supplied() -> bool {
     supplied(|_| ()).is_some()
@@ -52,7 +51,7 @@ pub fn random() -> u64 {
     supplied(Ambient::random).unwrap_or_else(rand::random)
 }
 
-/// A new UUID of version 7: it sorts by the time it was made.
+/// A new UUID of version 7, which sorts by its time of creation.
 #[must_use]
 pub fn uuid() -> Uuid {
     let made = supplied(|ambient| {

@@ -1,4 +1,4 @@
-//! What an event does to a state: the one fold that everything else goes through.
+//! `Session::apply`: what an event does to a state. Every state is made by this fold.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use super::{
     Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
 };
 
-/// Why a recorded event does not fit the state it is applied to. Seen only when a journal was
-/// damaged or put together wrongly; a server's own journal never is.
+/// Why a recorded event does not fit the state it is applied to. Happens only with a journal that is damaged
+/// or was put together wrongly.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
     #[error("event belongs to session {found}, not {expected}")]
@@ -34,7 +34,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`ApplyError::NoBeginning`] when `recorded` is not a `created` event at revision 1.
+    /// [`ApplyError::NoBeginning`] if `recorded` is not a `created` event at revision 1.
     pub fn create(recorded: &Recorded) -> Result<Self, ApplyError> {
         let (Event::Created(created), 1) = (&recorded.event, recorded.revision) else {
             let kind = recorded.event.kind();
@@ -82,17 +82,17 @@ impl Session {
         }
     }
 
-    /// Takes the next event of the history.
+    /// Applies the next event of the history.
     ///
     /// # Errors
     ///
-    /// When the event is not the next one, or cannot have happened in this state. The state is
+    /// If the event is not the next one, or cannot have happened in this state. The state is
     /// unchanged then.
     pub fn apply(&mut self, recorded: &Recorded) -> Result<(), ApplyError> {
         self.check_fits(recorded)?;
         let (status, moment) = (self.status, recorded.moment());
         match &recorded.event {
-            // `check_fits` lets no second `created` through.
+            // `check_fits` rejects a second `created`.
             Event::Created(_) => {}
             Event::Started => {
                 self.status = SessionStatus::Running;
@@ -101,7 +101,7 @@ impl Session {
             Event::Paused { held } => {
                 self.status = SessionStatus::Paused;
                 if *held {
-                    // The event before it was the last thing that happened where the run came from.
+                    // The event before it is the last one in the parent's history.
                     hold(&mut self.holds, self.updated_at);
                 }
             }
@@ -139,8 +139,8 @@ impl Session {
         Ok(())
     }
 
-    /// Whether it ended so shortly before that what its nodes used and said is still taken: engines report
-    /// it when a model's answer is counted, which may be after the run is over.
+    /// Whether it ended so recently that usage, messages and memories of its nodes are still accepted: engines
+    /// report usage when a model's answer is counted, which may be after the run is over.
     #[must_use]
     pub fn takes_late(&self, at: Timestamp) -> bool {
         let within = |end: Timestamp| at.as_millis().saturating_sub(end.as_millis()) <= super::limits::LATE_MILLIS;
@@ -207,7 +207,7 @@ impl Session {
             next.next_ids = None;
         }
         if from == NodeStatus::Pending && status.is_active() && held.snapshot.retry.is_some() {
-            // That of the attempt before.
+            // That of the previous attempt.
             next.error = None;
         }
         next.retry = retry.or_else(|| held.retry_after(*status));
@@ -266,7 +266,7 @@ impl Session {
         }
     }
 
-    /// Only a suspended node keeps a signal: a running one is listening already.
+    /// Only a suspended node keeps a signal: a running one is sent it at once.
     fn hold_signal(&mut self, node_id: &NodeId, payload: &Arc<Value>, revision: Revision) {
         if self.reported(node_id).is_some_and(|node| node.status == NodeStatus::Suspended) {
             let signal = PendingSignal { revision, payload: Arc::clone(payload) };
@@ -320,7 +320,7 @@ impl Session {
         }
     }
 
-    /// The only way a node enters the state: it keeps the counts, the active set and `since` true.
+    /// The only way a node enters the state: it keeps the counts, the active set and `since` consistent.
     pub(super) fn put_node(&mut self, node: Node, moment: Moment) {
         let id = node.snapshot.id.clone();
         let status = node.snapshot.status;

@@ -1,4 +1,4 @@
-//! What sessions belong to and are made from: groups, agents and workflows.
+//! Groups, agents and workflows.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! What a client may ask of a session.
+//! Commands of clients.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ pub enum Command {
     /// Running → paused. Running nodes may finish; an engine starts no others.
     Pause,
     /// Running or paused → paused, with all clocks stopped until it is resumed: what an import does to a
-    /// run of the built-in engine. Nobody can send it.
+    /// run of the built-in engine. Clients cannot send it.
     #[serde(skip)]
     #[ts(skip)]
     #[schema(ignore)]
@@ -97,14 +97,14 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         output: Option<Value>,
-        /// That the node is to be tried again, and when.
+        /// That the node will be retried, and when.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry: Option<Retry>,
-        /// What the attempt works on, such as a prompt as it was sent.
+        /// The attempt's input, such as a prompt as it was sent.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         input: Option<Value>,
-        /// Which of its next nodes follow, when a node that decides has completed: not all of them.
+        /// Which of its next nodes follow, when a node that decides has completed; absent: all of them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_ids: Option<Vec<NodeId>>,
     },
@@ -120,11 +120,11 @@ pub enum Command {
         input_tokens: u64,
         #[ts(type = "number")]
         output_tokens: u64,
-        /// Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+        /// Input tokens that the provider had cached; whether `inputTokens` includes them depends on the provider.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "number", optional)]
         cached_input_tokens: Option<u64>,
-        /// Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+        /// Output tokens of the model's reasoning; whether `outputTokens` includes them depends on the provider.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "number", optional)]
         reasoning_tokens: Option<u64>,
@@ -146,14 +146,14 @@ pub enum Command {
         #[ts(type = "unknown")]
         proposal: Value,
     },
-    /// Hand a payload to a running or suspended node.
+    /// Send a payload to a running or suspended node.
     #[serde(rename_all = "camelCase")]
     Signal {
         node_id: NodeId,
         #[ts(type = "unknown")]
         payload: Value,
     },
-    /// Store a finished message. The server makes the id when none is given.
+    /// Store a finished message. The server creates the id if none is given.
     #[serde(rename_all = "camelCase")]
     AddMessage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -175,7 +175,7 @@ pub enum Command {
         #[ts(type = "number", optional)]
         token_count: Option<u64>,
     },
-    /// Store a memory. The server makes the id when none is given.
+    /// Store a memory. The server creates the id if none is given.
     #[serde(rename_all = "camelCase")]
     AddMemory {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,7 +214,7 @@ impl Command {
         }
     }
 
-    /// Gives messages and memories that carry no id one of their own.
+    /// Gives messages and memories without an id a new one.
     ///
     /// Deciding is pure, so identifiers are made before it; doing it once, when the command
     /// arrives, also keeps the id the same when the command has to be decided again.

@@ -1,4 +1,4 @@
-//! Whether a command may be carried out, and which events it leads to.
+//! `decide`: whether a command is accepted, and which events it leads to.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
     Session, SessionStatus, Timestamp, limits,
 };
 
-/// As [`decide_at`], whenever that is: an ended session refuses every command.
+/// As [`decide_at`], without the time allowed after the end: an ended session refuses every command.
 ///
 /// # Errors
 ///
@@ -22,13 +22,13 @@ pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusa
 
 /// Decides a command against a state, at a time.
 ///
-/// The answer depends on the arguments alone. An empty list means that the command is accepted and
+/// The result depends on the arguments alone. An empty list means that the command is accepted and
 /// changes nothing. The events take effect in order, through [`Session::apply`].
 ///
 /// # Errors
 ///
-/// The [`Refusal`] says why; nothing has changed then. An ended session refuses every command, but what its
-/// nodes used and said, and what is remembered of it, up to [`limits::LATE_MILLIS`] after its end.
+/// The [`Refusal`]. An ended session refuses every command except usage, messages and memories of its nodes,
+/// which are accepted up to [`limits::LATE_MILLIS`] after its end.
 pub fn decide_at(session: &Session, command: &Command, at: Timestamp) -> Result<Vec<Event>, Refusal> {
     decide_command(session, command, Some(at))
 }
@@ -98,7 +98,7 @@ fn require_not_ended(session: &Session, command: &'static str) -> Result<(), Ref
     if session.status.is_ended() { Err(Refusal::SessionTransition { command, status: session.status }) } else { Ok(()) }
 }
 
-/// With a graph, only its own nodes and their instances exist; without one, nodes appear as they are first named.
+/// With a graph, only its own nodes and their instances exist; without one, nodes appear when first named.
 fn require_room_for(session: &Session, node_id: &NodeId) -> Result<(), Refusal> {
     let is_closed = session.status.is_ended();
     if session.nodes.contains_key(node_id) {
@@ -138,7 +138,7 @@ fn usage(command: &Command) -> Option<Event> {
     })
 }
 
-/// What follows a node is among its next nodes in the graph; without a graph anything may.
+/// The chosen next nodes must be among the node's next nodes in the graph; without a graph any may follow.
 fn require_next(session: &Session, node_id: &NodeId, next_ids: &[NodeId]) -> Result<(), Refusal> {
     let graph = session.origin.graph.as_ref();
     let node = session.origin.node_of_instance(node_id).unwrap_or(node_id);

@@ -1,4 +1,4 @@
-//! What has happened to a session: one vocabulary for the domain, the journal and the wire.
+//! Events: one vocabulary for the domain, the journal and the wire.
 //!
 //! Stored kinds only ever gain optional fields, so that a journal written by any earlier version
 //! can be read.
@@ -29,7 +29,7 @@ pub struct Created {
     pub workflow_name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_id: Option<Uuid>,
-    /// The graph as it was then; later edits of the workflow do not reach this run.
+    /// The graph at that time; later edits of the workflow do not affect this run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<Arc<GraphDefinition>>,
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ pub struct Forked {
 }
 
 impl Created {
-    /// The beginning of a session that goes on where `parent` stands. A run of the built-in engine is
+    /// The first event of a session that continues from the state of `parent`. A run of the built-in engine is
     /// held there until it is resumed.
     #[must_use]
     pub fn fork_of(parent: &Session) -> Self {
@@ -69,7 +69,7 @@ impl Created {
             workflow_name: origin.workflow_name.clone(),
             group_id: origin.group_id,
             graph: origin.graph.clone(),
-            // The state has it.
+            // The state is known to have it.
             proposal: None,
             inputs: origin.inputs.clone(),
             driver: origin.driver,
@@ -104,14 +104,14 @@ pub struct MessageAdded {
     pub is_thinking: bool,
     #[ts(type = "number")]
     pub token_count: u64,
-    /// Present only on the way to the row and to live viewers.
+    /// Present only on the way to its row and to live viewers.
     #[serde(skip)]
     #[schema(ignore)]
     pub content: Option<Arc<str>>,
 }
 
 impl MessageAdded {
-    /// The message itself; `None` when the event was read without its text.
+    /// The message itself; `None` if the event was read without its text.
     #[must_use]
     pub fn message(&self, session_id: SessionId, at: Timestamp) -> Option<Message> {
         Some(Message {
@@ -138,14 +138,14 @@ pub struct MemoryAdded {
     pub memory_id: Uuid,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
-    /// Text, embedding and metadata; present only on the way to the row.
+    /// Text, embedding and metadata; present only on the way to its row.
     #[serde(skip)]
     #[schema(ignore)]
     #[ts(skip)]
     pub row: Option<Arc<MemoryRow>>,
 }
 
-/// What a memory's row holds beyond what its event says.
+/// The part of a memory that is stored in its row and not in its event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MemoryRow {
     pub content: String,
@@ -153,7 +153,7 @@ pub struct MemoryRow {
     pub metadata: Option<Value>,
 }
 
-/// Something that happened. Durable once recorded, and never taken back.
+/// An event. Durable once recorded, and never changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
@@ -161,8 +161,8 @@ pub enum Event {
     Created(Box<Created>),
     Started,
     Paused {
-        /// True when an import paused a run, which then waits for somebody to resume it. Until then its
-        /// clocks stand still.
+        /// True when an import paused a run, which then waits until it is resumed. Until then its clocks are
+        /// stopped.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         #[ts(as = "Option<bool>", optional)]
         held: bool,
@@ -210,7 +210,7 @@ pub enum Event {
         output: Option<Arc<Value>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry: Option<Retry>,
-        /// What the attempt works on.
+        /// The attempt's input.
         #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
         #[ts(type = "unknown", optional)]
         input: Option<Arc<Value>>,
@@ -229,15 +229,15 @@ pub enum Event {
         input_tokens: u64,
         #[ts(type = "number")]
         output_tokens: u64,
-        /// Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+        /// Input tokens that the provider had cached; whether `inputTokens` includes them depends on the provider.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "number", optional)]
         cached_input_tokens: Option<u64>,
-        /// Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+        /// Output tokens of the model's reasoning; whether `outputTokens` includes them depends on the provider.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "number", optional)]
         reasoning_tokens: Option<u64>,
-        /// Absent when nobody knows: usage of a model without a price, for which no cost was given.
+        /// Absent when unknown: usage of a model without a price, for which no cost was given.
         #[serde(default, skip_serializing_if = "Option::is_none", with = "super::money::optional_usd")]
         #[ts(type = "number", optional)]
         #[schema(value_type = Option<f64>)]
@@ -288,7 +288,7 @@ impl Event {
     }
 }
 
-/// An event with its place in a session's history.
+/// An event with its position in a session's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts")]

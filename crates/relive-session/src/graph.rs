@@ -1,4 +1,4 @@
-//! Workflow graphs: their JSON, and what makes one runnable.
+//! Workflow graphs: their JSON, and their validation.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -25,7 +25,7 @@ pub struct GraphNode {
     #[ts(as = "Option<Vec<NodeId>>")]
     #[schema(required = false)]
     pub next_ids: Vec<NodeId>,
-    /// What the node's type needs to know; its meaning belongs to the engine.
+    /// The configuration of the node; its meaning is defined by the engine.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "null_as_empty")]
     #[ts(type = "Record<string, unknown>", optional)]
     #[schema(value_type = Object, required = false)]
@@ -57,7 +57,7 @@ pub struct GraphDefinition {
     pub nodes: BTreeMap<NodeId, GraphNode>,
     #[serde(alias = "start_node_id")]
     pub start_node_id: NodeId,
-    /// What concerns the run as a whole, such as its budget; its meaning belongs to the engine. Beyond
+    /// Properties of the run as a whole, such as its budget; their meaning is defined by the engine. Beyond
     /// the contract's `GraphDefinition`, so the TypeScript type does not have it.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "null_as_empty")]
     #[ts(skip)]
@@ -65,7 +65,7 @@ pub struct GraphDefinition {
     pub properties: serde_json::Map<String, Value>,
 }
 
-/// Why a graph cannot be run. Every variant names the node to look at, if it is one.
+/// Why a graph cannot be run. Every variant names the node at fault, if it is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GraphError {
     #[error("the start node '{0}' is not among the nodes")]
@@ -94,8 +94,8 @@ impl GraphDefinition {
     /// The type of the nodes that a cycle must pass through.
     pub const LOOP: &'static str = "loop";
 
-    /// Checks what every engine needs. What a graph means belongs to the engine: it may have cycles of
-    /// any kind, and nodes that are reached only while it runs.
+    /// Checks what every engine needs. Everything else is up to the engine: the graph may have cycles of
+    /// any kind, and nodes that are reached only during a run.
     ///
     /// # Errors
     ///
@@ -126,14 +126,14 @@ impl GraphDefinition {
     ///
     /// # Errors
     ///
-    /// As [`GraphDefinition::validate`], then nodes out of reach, and cycles without a `loop` node.
+    /// As [`GraphDefinition::validate`], then unreachable nodes, and cycles without a `loop` node.
     pub fn validate_for_builtin(&self) -> Result<(), GraphError> {
         self.validate()?;
         self.check_reachable()?;
         self.check_cycles()
     }
 
-    /// As the engine that is to run it wants it.
+    /// Checks the graph for its driver.
     ///
     /// # Errors
     ///
@@ -166,8 +166,8 @@ impl GraphDefinition {
         }
     }
 
-    /// Kahn's algorithm over the graph without its `loop` nodes: whatever cannot be put in order
-    /// lies on, or behind, a cycle that no loop node breaks.
+    /// Kahn's algorithm over the graph without its `loop` nodes: nodes that cannot be ordered are on, or behind,
+    /// a cycle without a loop node.
     fn check_cycles(&self) -> Result<(), GraphError> {
         let is_loop = |id: &NodeId| self.nodes.get(id).is_some_and(|node| node.kind == Self::LOOP);
         let plain = || self.nodes.iter().filter(|(id, _)| !is_loop(id));
@@ -196,8 +196,8 @@ impl GraphDefinition {
         }
     }
 
-    /// Of the nodes that could not be ordered, one that lies on a cycle and not merely behind it:
-    /// walking backwards along unordered predecessors must come round.
+    /// Of the nodes that could not be ordered, one that is on a cycle and not merely behind it: walking backwards
+    /// along unordered predecessors must reach a node twice.
     fn first_on_cycle(&self, unordered: &HashMap<&NodeId, usize>) -> Option<NodeId> {
         let mut previous: HashMap<&NodeId, &NodeId> = HashMap::new();
         for id in unordered.keys() {

@@ -11,7 +11,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// The position of an event in its session's history, and of a state that this event led to.
+/// The position of an event in its session's history, and of the state that this event led to.
 ///
 /// Dense, starting at 1, and the only ordering key of a session.
 pub type Revision = u64;
@@ -24,7 +24,7 @@ pub type Revision = u64;
 pub struct SessionId(pub Uuid);
 
 impl SessionId {
-    /// A new identifier (UUID version 7: it sorts by the time it was made).
+    /// A new identifier (UUID version 7, which sorts by its time of creation).
     #[must_use]
     pub fn generate() -> Self {
         Self(super::ambient::uuid())
@@ -37,12 +37,12 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// A text that is no session id.
+/// A text that is not a session id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a session id (a UUID)")]
 pub struct NotASessionId(String);
 
-/// Characters of a wrong id that its error repeats.
+/// Characters of an invalid id that its error repeats.
 const REPEATED: usize = 64;
 
 impl FromStr for SessionId {
@@ -85,7 +85,7 @@ pub struct MessageId(Arc<str>);
 impl MessageId {
     pub const CHARACTERS: usize = 128;
 
-    /// `None` for what is none.
+    /// `None` if the text is not valid.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let fits = !text.is_empty() && !text.contains('\0') && text.chars().count() <= Self::CHARACTERS;
@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for MessageId {
     }
 }
 
-/// Identifies a node within its session; chosen by whoever wrote the graph.
+/// Identifies a node within its session; chosen by the author of the graph.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS, ToSchema)]
 #[serde(transparent)]
 #[ts(as = "String", export_to = "session.ts")]
@@ -131,7 +131,7 @@ impl NodeId {
         &self.0
     }
 
-    /// As an error names it: the beginning of one that is too long for any node.
+    /// The id in an error: shortened if it is too long for any node.
     #[must_use]
     pub(super) fn named(&self) -> Self {
         if self.0.len() <= super::limits::NODE_ID_BYTES {

@@ -1,9 +1,9 @@
 //! Nodes that run several times at once.
 //!
-//! `nodeId#key` is an instance of the graph's node `nodeId`: a node of its own, that needs no entry in the
-//! graph. The node itself then shows what its instances come to, and what was reported of it counts as one
-//! more of them. That summary is kept up to date change by change, so a change costs the same with ten
-//! thousand instances as with one.
+//! `nodeId#key` is an instance of the graph's node `nodeId`: a node that has no entry of its own in the
+//! graph. The node itself then shows a summary of its instances, in which what was reported of the node counts
+//! as one more. The summary is updated incrementally, so a change costs the same with ten thousand instances
+//! as with one.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 impl GraphDefinition {
-    /// The node that an id names an instance of, if it does: the longest part before a `#` that is a node.
+    /// The node that an id names an instance of: the longest prefix before a `#` that is a node.
     #[must_use]
     pub fn node_of_instance(&self, id: &NodeId) -> Option<&NodeId> {
         let text = id.as_str();
@@ -31,7 +31,7 @@ fn is_key(key: &str) -> bool {
 }
 
 impl Origin {
-    /// As [`GraphDefinition::node_of_instance`]. The built-in engine has instances of no node.
+    /// As [`GraphDefinition::node_of_instance`]. The built-in engine has no instances.
     #[must_use]
     pub fn node_of_instance(&self, id: &NodeId) -> Option<&NodeId> {
         match (&self.graph, self.driver) {
@@ -41,11 +41,11 @@ impl Origin {
     }
 }
 
-/// What a node with instances is made of.
+/// The data from which the summary of a node with instances is computed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Instances {
-    /// What was reported of the node itself.
+    /// The state reported of the node itself.
     pub reported: NodeStateSnapshot,
     /// Of the instances. Always equal to a recount.
     counts: NodeCounts,
@@ -64,7 +64,7 @@ pub struct Instances {
 }
 
 impl Instances {
-    /// Of a node that has none yet.
+    /// For a node that has no instances yet.
     pub(super) fn of(reported: NodeStateSnapshot) -> Self {
         Self {
             reported,
@@ -77,7 +77,7 @@ impl Instances {
         }
     }
 
-    /// Takes a change of an instance; `held` is what it was before, if it was.
+    /// Applies a change of an instance; `held` is its previous state.
     pub(super) fn replace(&mut self, held: Option<&NodeStateSnapshot>, new: &NodeStateSnapshot) {
         if let Some(held) = held {
             self.counts.remove(held.status);
@@ -100,7 +100,7 @@ impl Instances {
         }
     }
 
-    /// What the node shows.
+    /// The summary that the node shows.
     pub(super) fn summary(&self) -> NodeStateSnapshot {
         let reported = &self.reported;
         let status = self.status();
@@ -124,8 +124,8 @@ impl Instances {
         }
     }
 
-    /// Running while one runs, suspended while one waits, pending while one is to come; then failed if one
-    /// has, completed if one has, and skipped if all were.
+    /// Running if an instance is running, suspended if one is suspended, pending if one is pending; then failed
+    /// if one has failed, completed if one has completed, and skipped if all were.
     fn status(&self) -> NodeStatus {
         let mut counts = self.counts;
         if self.reported.status != NodeStatus::Pending {
@@ -142,7 +142,7 @@ impl Instances {
         order.into_iter().find(|(count, _)| *count > 0).map_or(self.reported.status, |(_, status)| status)
     }
 
-    /// Checks a summary that was not made by this server against the instances it is of.
+    /// Checks a summary from elsewhere against its instances.
     pub(super) fn check<'a>(&self, instances: impl Iterator<Item = &'a NodeStateSnapshot>) -> Result<(), Refusal> {
         let mut counted = Self::of(self.reported.clone());
         instances.for_each(|instance| counted.replace(None, instance));

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A JSON field that is there is `Some`, also when it is `null`: set to nothing is not unset.
+/// A JSON field that is present is `Some`, even if it is `null`: set to `null` differs from absent.
 pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -32,7 +32,7 @@ pub(super) fn digest(value: &Value) -> u64 {
     hash.0
 }
 
-/// What an entry adds to the size of the context data: its key and its value as JSON.
+/// The size of an entry of the context data: its key and its value as JSON.
 pub(super) fn context_entry_bytes(key: &str, value: &Value) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {

@@ -1,4 +1,4 @@
-//! A whole state as it is stored, so that recovery and seeking need not begin at the beginning.
+//! Keyframes: stored whole states, from which recovery and seeking start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,8 +81,8 @@ impl KeyframeNode {
     }
 }
 
-/// Events between two keyframes of a small session. A large one has them as many events apart as it
-/// has nodes, so that keyframes never cost more to write than the events they save reading.
+/// Events between two keyframes of a small session. In a large one the interval is the number of its nodes,
+/// so that keyframes never cost more to write than the events they save reading.
 const INTERVAL: u64 = 256;
 
 /// Why a stored keyframe cannot be used.
@@ -128,10 +128,9 @@ impl Keyframe {
         }
     }
 
-    /// This state as a fork of its session begins with it: the outputs are one journal further away, the
-    /// inputs are left to the session that they were given in, and undelivered signals arrive with the fork's
-    /// own first event. What the built-in engine would go on with at once is held, so that nothing happens
-    /// before somebody says so.
+    /// This state as the first one of a fork. Outputs are one journal further away, inputs are dropped, and
+    /// undelivered signals are in the fork's first event. A run of the built-in engine that would continue at
+    /// once is held until it is resumed.
     #[must_use]
     pub(super) fn inherited(mut self, driver: Driver) -> Self {
         if driver == Driver::Builtin && self.status.is_live() {
@@ -153,7 +152,7 @@ impl Keyframe {
         self
     }
 
-    /// Checks a state that was not made by this server and that a fork is to begin with.
+    /// Checks the first state of a fork that was not made by this server.
     pub(super) fn check(&self, graph: Option<&GraphDefinition>) -> Result<(), Refusal> {
         let wrong = |field, problem| Err(Refusal::Invalid { field, problem });
         if self.nodes.len() > limits::NODES {
@@ -172,7 +171,7 @@ impl Keyframe {
         self.check_context()?;
         for (id, signal) in &self.signals {
             validate::json("payload", &signal.payload)?;
-            // Of a node with instances, what was reported of it counts, and not the summary that it shows.
+            // For a node with instances, its own reported state counts, and not its summary.
             let reported = self.instances.get(id).map(|of| &of.reported.status).or(statuses.get(id));
             if signal.revision != 1 || reported != Some(&NodeStatus::Suspended) {
                 return wrong("signals", "must belong to suspended nodes and arrive with the first event");
@@ -248,14 +247,14 @@ impl Keyframe {
         self.signals.get(node_id).map(|signal| &signal.payload)
     }
 
-    /// What it keeps in memory, roughly.
+    /// Its size in memory, estimated.
     #[must_use]
     pub fn weight(&self) -> usize {
         let context: usize = self.context.iter().map(|(key, value)| super::json::context_entry_bytes(key, value)).sum();
         self.nodes.len() * 256 + context
     }
 
-    /// Where the outputs of the nodes stand.
+    /// The journal positions of the nodes' outputs.
     pub fn outputs(&self) -> impl Iterator<Item = OutputRef> {
         self.nodes.iter().filter_map(|node| node.output)
     }
@@ -273,13 +272,12 @@ impl Keyframe {
     ///
     /// # Errors
     ///
-    /// When the text is not a keyframe.
+    /// If the text is not a keyframe.
     pub fn from_json(json: &str) -> Result<Self, KeyframeError> {
         Ok(serde_json::from_str(json)?)
     }
 
-    /// The first state of a fork: its parent's under its own id, as its own revision 1, at the time of
-    /// its own creation. Its history begins there.
+    /// The first state of a fork: its parent's state under its own id, at revision 1, at its time of creation.
     pub(super) fn restore_fork(&self, id: SessionId, at: Timestamp, origin: Arc<Origin>) -> Session {
         let beginning = Some(Moment { revision: 1, at });
         let session = self.restore(id, 1, at, origin, |_| beginning);

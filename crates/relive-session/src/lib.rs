@@ -1,4 +1,4 @@
-//! The domain: what a session is, what may happen to it, and what it looks like to a viewer.
+//! The domain: sessions, their commands and events, and the states that viewers see.
 //!
 //! Everything here is pure and synchronous. There is no I/O, no clock and no randomness: time and
 //! identifiers come in as arguments, so that live operation, recovery, time travel and replay are
@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A [`Session`] is a persistent value: cloning it costs a few reference counts, and two revisions
-//! of the same session share every node that did not change between them. That one property gives
-//! cheap snapshots, cheap staging ahead of the commit, and patches whose cost is the change's size.
+//! of the same session share every node that did not change between them. So snapshots and staging ahead of
+//! the commit are cheap, and the cost of a patch is the size of the change.
 
 pub mod ambient;
 mod apply;

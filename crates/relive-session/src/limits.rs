@@ -1,10 +1,10 @@
-//! The bounds of a session. Whatever goes beyond one of them is refused, never cut.
+//! The limits of a session. Whatever exceeds one is refused, never cut.
 
 /// Nodes in one session.
 pub const NODES: usize = 10_000;
 /// Bytes of a node's id.
 pub const NODE_ID_BYTES: usize = 256;
-/// Bytes of what tells the instances of a node apart.
+/// Bytes of an instance's key.
 pub const INSTANCE_KEY_BYTES: usize = 128;
 /// Bytes of a name, a node type, a context key, a model's name, a reason.
 pub const NAME_BYTES: usize = 1_024;
@@ -22,16 +22,16 @@ pub const TOKENS: u64 = 1_000_000_000_000;
 pub const COST_USD: i64 = 1_000_000_000;
 /// Next nodes that a node decides on; they are part of every snapshot.
 pub const NEXT_IDS: usize = 256;
-/// Levels of arrays and objects in one JSON value. Parsers, ours among them, stop at 128, and frames,
-/// events and stored states wrap a value in some more.
+/// Levels of arrays and objects in one JSON value. Parsers stop at 128, and frames, events and stored
+/// states wrap a value in some more.
 pub const JSON_DEPTH: usize = 100;
-/// Milliseconds after a session's end in which what its nodes used and said is still taken.
+/// Milliseconds after a session's end in which usage, messages and memories are still accepted.
 pub const LATE_MILLIS: i64 = 60_000;
-/// Sessions that a session descends from by forks.
+/// Ancestors of a fork.
 pub const FORKS: usize = 100;
-/// Times a run was held by a fork or an import that its state remembers; older ones are forgotten.
+/// Periods of being held by a fork or an import that a state remembers; older ones are dropped.
 pub const HOLDS: usize = 200;
-/// Commands in one all-or-nothing array.
+/// Commands in one atomic array.
 pub const COMMANDS: usize = 1_000;
 /// Bytes of a command id or an idempotency key.
 pub const COMMAND_ID_BYTES: usize = 256;

@@ -1,4 +1,4 @@
-//! Memories: texts that outlive the run they come from, found again by likeness.
+//! Memories: texts that outlive the run they come from, found by similarity.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Refusal, SessionId, Timestamp};
 
-/// A stored memory, as it is listed and found.
+/// A stored memory, as lists and searches return it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "memory.ts", optional_fields)]
@@ -24,23 +24,23 @@ pub struct Memory {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub metadata: Option<Value>,
-    /// Whether it has an embedding, and so can be found by vector. False for good when the client
-    /// gave none and the server has no embeddings endpoint; for a while when the endpoint is down.
+    /// Whether it has an embedding, and so can be found by vector. False for good if the client
+    /// gave none and the server has no embeddings endpoint; temporarily if the endpoint is down.
     pub embedded: bool,
     /// Present only where a single memory is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vec<f32>>,
-    /// How near it is to what was searched for; 1 is identical. Present only in what was found.
+    /// The similarity to what was searched for; 1 is identical. Present only in search results.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
     pub created_at: Timestamp,
 }
 
-/// Lengths (norms) that a vector may have. Beyond them its square is 0 or infinite as an `f32`, and
+/// Lengths (norms) that a vector may have. Otherwise its square is 0 or infinite as an `f32`, and
 /// so is every distance to it.
 const NORM: std::ops::RangeInclusive<f64> = 1e-15..=1e15;
 
-/// Checks that a vector points somewhere: finite numbers, not all of them zero.
+/// Checks that a vector has a direction: finite numbers, not all of them zero.
 ///
 /// # Errors
 ///
@@ -60,7 +60,7 @@ pub fn check_direction(embedding: &[f32]) -> Result<(), Refusal> {
 ///
 /// # Errors
 ///
-/// [`Refusal::Dimension`], or [`Refusal::Invalid`] for one that points nowhere.
+/// [`Refusal::Dimension`], or [`Refusal::Invalid`] for one without a direction.
 pub fn check_embedding(embedding: &[f32], dimension: u32) -> Result<(), Refusal> {
     if embedding.len() != dimension as usize {
         return Err(Refusal::Dimension { expected: dimension, actual: embedding.len() });

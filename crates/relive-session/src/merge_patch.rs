@@ -1,9 +1,9 @@
-//! JSON merge patches (RFC 7396): making one. Applying one is the client's side.
+//! Creating JSON merge patches (RFC 7396). Clients apply them.
 
 use serde_json::{Map, Value};
 
-/// The new value holds an object member that is `null`. A merge patch would read that as a
-/// removal, so the change has to be sent some other way.
+/// The new value has an object member that is `null`. A merge patch would express a removal by it,
+/// so the change has to be sent in another way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a null object member cannot be expressed in a merge patch")]
 pub struct NotExpressible;
@@ -12,8 +12,8 @@ pub struct NotExpressible;
 ///
 /// # Errors
 ///
-/// [`NotExpressible`] when the change would set an object member to `null`. Nulls inside arrays
-/// are no obstacle: arrays are replaced whole.
+/// [`NotExpressible`] if the change would set an object member to `null`. Nulls inside arrays
+/// do not matter: arrays are replaced as a whole.
 pub fn diff(from: &Value, to: &Value) -> Result<Option<Value>, NotExpressible> {
     if from == to {
         return Ok(None);
@@ -39,8 +39,7 @@ pub fn diff(from: &Value, to: &Value) -> Result<Option<Value>, NotExpressible> {
     Ok(Some(Value::Object(patch)))
 }
 
-/// `value` as a patch that replaces what was there, provided nothing in it would be read as a
-/// removal.
+/// `value` as a patch that replaces the old value, unless something in it would be read as a removal.
 pub fn whole(value: &Value) -> Result<Value, NotExpressible> {
     fn has_null_member(value: &Value) -> bool {
         value

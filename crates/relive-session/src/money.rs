@@ -1,12 +1,12 @@
-//! Amounts of money, and how they are written.
+//! Amounts of money, and their notation.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serializer, de};
 
 /// US dollars: exact decimals inside, JSON numbers outside.
 ///
-/// The shortest text of an `f64` is read as a decimal, so `0.1` is a tenth and not the binary
-/// number next to it; adding a million of them does not drift.
+/// The shortest text of an `f64` is parsed as a decimal, so `0.1` is exactly a tenth; adding a million of
+/// them does not drift.
 pub mod usd {
     use std::str::FromStr;
 
@@ -14,7 +14,7 @@ pub mod usd {
     use crate::limits;
 
     pub fn serialize<S: Serializer>(amount: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
-        // By way of the text, which is rounded once: `Decimal::to_f64` computes, and can end up on the
+        // Through the text, which is rounded once: `Decimal::to_f64` computes, and its result can be the
         // number next to the one that was read.
         serializer.serialize_f64(amount.to_string().parse().unwrap_or(f64::MAX))
     }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{NodeId, NodeStatus, Revision, Timestamp};
 
-/// How far a long node has come: 0 to 1.
+/// The progress of a long node: 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize, TS, ToSchema)]
 #[serde(transparent)]
 #[ts(as = "f64", export_to = "session.ts")]
@@ -59,20 +59,20 @@ impl TokenUsage {
     }
 }
 
-/// How far an engine has come with trying a node again, since the node was entered. A round of a loop,
-/// or whoever sets an ended node back to `pending` or `running`, begins anew without one.
+/// The retries of a node since it was entered. A new round of a loop, or a client that sets an ended node back
+/// to `pending` or `running`, starts without one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
 pub struct Retry {
-    /// Further attempts after the first, the one that is due included.
+    /// Attempts after the first, including the one that is due.
     #[serde(default)]
     pub tries: u32,
-    /// Attempts in a row that were cut off because the server that made them went away.
+    /// Attempts in a row that were interrupted because their server went down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub cut_off: Option<u32>,
-    /// When the next attempt may begin; absent once it has begun. Of a node that waits: when its time is
+    /// When the next attempt may begin; absent once it has begun. For a waiting node: when its time is
     /// up, if a clock was set back while it waited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
@@ -104,15 +104,15 @@ pub struct NodeStateSnapshot {
     pub attempt: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// Present once the node is, or was, to be tried again.
+    /// Present once the node is, or was, to be retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Of a node that decided: which of its next nodes follow. Absent when all do.
+    /// For a node that has decided: which of its next nodes follow. Absent if all do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_ids: Option<Vec<NodeId>>,
 }
 
-/// Where a node's last output or input stands in the journal, and how to recognise the same one again.
+/// The journal position of a node's last output or input, and a fingerprint to recognise the same one again.
 ///
 /// Both can be large and no snapshot shows them, so the state keeps only this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,14 +120,14 @@ pub struct NodeStateSnapshot {
 pub struct OutputRef {
     pub revision: Revision,
     pub digest: u64,
-    /// Whose journal that is: 0 is the session's own, 1 that of the session it was forked from, and
-    /// so on. No id, so that it stays true when an ancestor is deleted or the session imported.
+    /// Which journal: 0 is the session's own, 1 that of the session it was forked from, and so on. Not an id,
+    /// so that it stays valid when an ancestor is deleted or the session imported.
     #[serde(default, skip_serializing_if = "is_own")]
     pub depth: u32,
 }
 
 impl OutputRef {
-    /// Whether this is the output that is meant.
+    /// Whether it refers to the same output.
     #[must_use]
     pub fn is_of(self, output: &serde_json::Value) -> bool {
         self.digest == super::json::digest(output)
@@ -139,7 +139,7 @@ fn is_own(depth: &u32) -> bool {
     *depth == 0
 }
 
-/// Where in a session's history something began.
+/// A position and time in a session's history at which something began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Moment {
@@ -149,15 +149,15 @@ pub struct Moment {
 
 /// One node's state: what viewers see, and what only the server needs.
 ///
-/// Immutable once made; a change makes a new one. That is why its JSON can be kept beside it, and
-/// why a snapshot of a large graph re-encodes only the nodes that changed.
+/// Immutable; a change creates a new one. Therefore its JSON can be cached in it, and a snapshot of a large
+/// graph encodes only the nodes that changed.
 #[derive(Debug)]
 pub struct Node {
     pub snapshot: NodeStateSnapshot,
     pub output: Option<OutputRef>,
-    /// What its last attempt works on. Always in the session's own journal: a fork begins without.
+    /// The input of its last attempt. Always in the session's own journal: a fork begins without.
     pub input: Option<OutputRef>,
-    /// Since when it has stood in its status, on its attempt. `None` in a state that was restored from a
+    /// Since when it has had its status, on its attempt. `None` in a state that was restored from a
     /// keyframe of a version that did not keep it.
     pub since: Option<Moment>,
     encoded: OnceLock<Box<RawValue>>,
@@ -181,7 +181,7 @@ impl Node {
         self
     }
 
-    /// What is left of [`Retry`] when the node becomes `status` and nothing is said of it.
+    /// What remains of [`Retry`] when the node becomes `status` and the change does not say otherwise.
     #[must_use]
     pub(super) fn retry_after(&self, status: NodeStatus) -> Option<Retry> {
         let held = &self.snapshot;
@@ -219,10 +219,10 @@ impl PartialEq for Node {
     }
 }
 
-// Lets a shared pointer to the same node compare equal without looking inside.
+// Shared pointers to the same node compare equal without comparing their contents.
 impl Eq for Node {}
 
-/// As viewers see it, from the kept JSON.
+/// As viewers see it, from the cached JSON.
 impl Serialize for Node {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if let Some(encoded) = self.encoded.get() {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Driver, GraphDefinition, Revision, SessionId, Timestamp};
 
-/// What was settled when the session was created and never changes.
+/// What is fixed when a session is created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
     pub workflow_id: Option<Uuid>,

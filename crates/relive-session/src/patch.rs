@@ -9,12 +9,12 @@ use super::{Session, money};
 
 /// The RFC 7396 patch that turns the snapshot of `base` into the snapshot of `head`.
 ///
-/// The two states share what did not change, so the cost follows the number of changes between
-/// them and not the size of the graph.
+/// The two states share what did not change, so the cost depends on the number of changes between
+/// them and not on the size of the graph.
 ///
 /// # Errors
 ///
-/// [`NotExpressible`] when a context value gained a `null` member; send the whole snapshot then.
+/// [`NotExpressible`] if a context value has a new `null` member; send the whole snapshot then.
 pub fn patch_between(base: &Session, head: &Session) -> Result<Map<String, Value>, NotExpressible> {
     let mut patch = Map::new();
     changed(&mut patch, "status", &base.status, &head.status);
@@ -32,15 +32,15 @@ pub fn patch_between(base: &Session, head: &Session) -> Result<Map<String, Value
     if base.context.is_empty() == head.context.is_empty() {
         insert_members(&mut patch, "contextData", changed_context(base, head)?);
     } else {
-        // The snapshot leaves an empty `contextData` out altogether.
+        // A snapshot omits an empty `contextData`.
         let whole = if head.context.is_empty() { Value::Null } else { merge_patch::whole(&to_value(&head.context))? };
         patch.insert("contextData".to_owned(), whole);
     }
     Ok(patch)
 }
 
-/// As [`patch_between`], for those who cannot take a snapshot instead: members of context values that
-/// are `null` are left out, as if they were not there. Also says whether nothing had to be.
+/// As [`patch_between`], for callers that cannot use a snapshot instead: members of context values that
+/// are `null` are left out. Also returns whether the patch is exact.
 #[must_use]
 pub fn nearest_patch(base: &Session, head: &Session) -> (Map<String, Value>, bool) {
     if let Ok(patch) = patch_between(base, head) {
@@ -112,7 +112,7 @@ fn insert_members(patch: &mut Map<String, Value>, key: &str, members: Map<String
     }
 }
 
-/// Only for types of this module tree, whose keys are strings and whose numbers are finite: the
+/// Only for types of this crate, whose keys are strings and whose numbers are finite: the
 /// two things that can make this fail.
 fn to_value<T: Serialize + ?Sized>(value: &T) -> Value {
     serde_json::to_value(value).unwrap_or_default()

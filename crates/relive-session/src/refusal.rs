@@ -1,8 +1,8 @@
-//! Why a command is not carried out.
+//! Why a command is refused.
 
 use super::{NodeId, NodeStatus, Revision, SessionStatus};
 
-/// Why a command was refused. Nothing has changed, and the texts are fit for the client.
+/// Why a command was refused. Nothing has changed; the texts are fit for clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("cannot {command} a session that is {}", status.as_str())]
@@ -15,7 +15,7 @@ pub enum Refusal {
     UnknownNode { node_id: NodeId },
     #[error("node '{node_id}' is neither running nor suspended, so it cannot take a signal")]
     NotWaiting { node_id: NodeId },
-    #[error("node '{node_id}' already holds a signal it has not acted on")]
+    #[error("node '{node_id}' already has a signal that it has not handled")]
     SignalPending { node_id: NodeId },
     #[error("the session is at revision {actual}, not at the expected {expected}")]
     RevisionConflict { expected: Revision, actual: Revision },

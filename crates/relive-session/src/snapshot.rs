@@ -1,4 +1,4 @@
-//! What viewers and lists are shown.
+//! Snapshots and summaries, as viewers and lists are sent them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub struct WorkflowSession {
     pub forked_from_revision: Option<Revision>,
 }
 
-/// What lists carry: no nodes, no context.
+/// A session in a list: without nodes and context.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
@@ -97,7 +97,7 @@ pub struct SessionSummary {
     pub node_counts: NodeCounts,
 }
 
-/// The stored row, for those who want the inputs and the proposal.
+/// The stored row, with the inputs and the proposal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
@@ -130,7 +130,7 @@ pub struct SessionEntity {
     pub updated_at: Timestamp,
 }
 
-/// Something said in a run.
+/// A message of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
@@ -145,7 +145,7 @@ pub struct Message {
     pub role: MessageRole,
     pub content: Arc<str>,
     pub is_thinking: bool,
-    /// True only in a client's own view, while tokens are still arriving.
+    /// True only in a client's own view, while chunks are still arriving.
     pub is_streaming: bool,
     #[ts(type = "number")]
     pub token_count: u64,
@@ -177,7 +177,7 @@ impl Session {
         }
     }
 
-    /// This state as lists carry it.
+    /// This state as a summary for lists.
     #[must_use]
     pub fn summary(&self) -> SessionSummary {
         SessionSummary {

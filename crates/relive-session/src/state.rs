@@ -14,7 +14,7 @@ use super::{
     Timestamp, limits,
 };
 
-/// A signal that a suspended node has not yet acted on.
+/// A signal that a suspended node has not yet handled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingSignal {
@@ -23,7 +23,7 @@ pub struct PendingSignal {
 }
 
 /// A time during which a run of the built-in engine was held: from the moment it was forked at, or its
-/// last event before an import, until somebody resumed it. None of its clocks goes on meanwhile.
+/// last event before an import, until it was resumed. None of its clocks run in that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldInterval {
@@ -33,7 +33,7 @@ pub struct HeldInterval {
     pub to: Option<Timestamp>,
 }
 
-/// One entry of the context data, with its JSON kept beside it once somebody asked for it.
+/// One entry of the context data, with its JSON cached on first use.
 #[derive(Debug)]
 pub struct ContextValue {
     value: Arc<Value>,
@@ -78,13 +78,13 @@ impl<'de> Deserialize<'de> for ContextValue {
 /// The state of a session at one revision: the fold of its events up to there.
 ///
 /// Cloning is cheap and shares structure, so the staged state, the committed state and the state
-/// each viewer was last shown can all be plain values.
+/// each viewer was last sent can all be plain values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Session {
     pub id: SessionId,
     pub origin: Arc<Origin>,
     pub status: SessionStatus,
-    /// Since when it has stood in this status; `None` as in [`Node::since`].
+    /// Since when it has had this status; `None` as in [`Node::since`].
     pub status_since: Option<Moment>,
     pub revision: Revision,
     pub updated_at: Timestamp,
@@ -94,11 +94,11 @@ pub struct Session {
     pub proposal: Option<Arc<Value>>,
     pub outputs: Option<Arc<Value>>,
     pub nodes: OrdMap<NodeId, Arc<Node>>,
-    /// The graph's nodes that have instances, with what their summaries are made of.
+    /// The graph's nodes that have instances, with the data of their summaries.
     pub instances: OrdMap<NodeId, Instances>,
     /// The running and suspended nodes.
     pub active: OrdSet<NodeId>,
-    /// How many nodes stand in each status. Always equal to a recount of `nodes`.
+    /// The number of nodes in each status. Always equal to a recount of `nodes`.
     pub node_counts: NodeCounts,
     pub total_tokens: u64,
     pub total_cost_usd: Decimal,
@@ -118,20 +118,20 @@ impl Session {
         self.nodes.get(node_id).map(|node| node.snapshot.status)
     }
 
-    /// Whether `later` can be this session at a later time, or now: it may also be another one that was stored
-    /// under the same id after this one was deleted.
+    /// Whether `later` can be a later state of this session, or the same. If not, it is another session that was
+    /// stored under the same id after this one was deleted.
     #[must_use]
     pub fn is_continued_by(&self, later: &Self) -> bool {
         later.origin.created_at == self.origin.created_at && later.revision >= self.revision
     }
 
-    /// Whether the run waits for somebody to resume it before anything at all happens.
+    /// Whether the run is held until it is resumed.
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.holds.last().is_some_and(|hold| hold.to.is_none())
     }
 
-    /// The time from `since` until `now`, apart from what of it the run was held.
+    /// The time from `since` until `now`, without the periods in which the run was held.
     #[must_use]
     pub fn elapsed(&self, since: Timestamp, now: Timestamp) -> Duration {
         let (since, now) = (since.as_millis(), now.as_millis());
@@ -153,7 +153,7 @@ pub(super) fn hold(holds: &mut Arc<Vec<HeldInterval>>, from: Timestamp) {
 }
 
 impl Session {
-    /// What was reported of a node: of one with instances, of it alone.
+    /// What was reported of a node: for one with instances, of the node alone.
     #[must_use]
     pub fn reported(&self, node_id: &NodeId) -> Option<&NodeStateSnapshot> {
         match self.instances.get(node_id) {
@@ -162,8 +162,8 @@ impl Session {
         }
     }
 
-    /// Puts what was reported of a node into the state, and what follows from it: an instance changes its
-    /// node's summary, and a node with instances shows its summary.
+    /// Stores what was reported of a node, and updates summaries: that of its node if it is an instance, its own if
+    /// it has instances.
     pub(super) fn put_reported(&mut self, node: Node, moment: Moment) {
         let id = node.snapshot.id.clone();
         if let Some(instances) = self.instances.get_mut(&id) {

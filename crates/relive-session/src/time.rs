@@ -12,15 +12,14 @@ use utoipa::ToSchema;
 /// A point in time with millisecond precision, written as RFC 3339 in UTC
 /// (`2026-01-31T08:15:30.250Z`).
 ///
-/// Milliseconds are what the wire carries, so they are also what is kept: a time that was stored
-/// and read again compares equal to the one a live viewer was shown. It lies in the years 0 to 9999, as
-/// RFC 3339 can write no others: what could be written only otherwise could not be read again.
+/// The wire has milliseconds, so no more is kept: a time that was stored and read again equals the one
+/// that live viewers were sent. It is in the years 0 to 9999, since RFC 3339 can express no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, TS, ToSchema)]
 #[ts(as = "String", export_to = "session.ts")]
 #[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(DateTime<Utc>);
 
-/// A text that is no time.
+/// A text that is not a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected an RFC 3339 time such as 2026-01-31T08:15:30.250Z")]
 pub struct NotATime;
@@ -42,7 +41,7 @@ impl Timestamp {
         self.0.timestamp_millis()
     }
 
-    /// `None` when the number lies outside of the years 0 to 9999.
+    /// `None` if the number is outside of the years 0 to 9999.
     #[must_use]
     pub fn from_millis(millis: i64) -> Option<Self> {
         let is_written = (EARLIEST..=LATEST).contains(&millis);
@@ -53,13 +52,13 @@ impl Timestamp {
         Self(DateTime::from_timestamp_millis(millis.clamp(EARLIEST, LATEST)).unwrap_or_default())
     }
 
-    /// The time that has passed since `earlier`; none if that is later.
+    /// The time that has passed since `earlier`; zero if that is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         (self.0 - earlier.0).to_std().unwrap_or_default()
     }
 
-    /// So much earlier; `None` when that lies before the year 0.
+    /// This much earlier; `None` if that is before the year 0.
     #[must_use]
     pub fn before(self, time: Duration) -> Option<Self> {
         let millis = i64::try_from(time.as_millis()).ok()?;
@@ -72,7 +71,7 @@ impl Timestamp {
     }
 }
 
-/// The latest there is, when the sum lies beyond it.
+/// Saturates at the latest time.
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
 
@@ -83,7 +82,7 @@ impl std::ops::Add<Duration> for Timestamp {
 }
 
 impl From<DateTime<Utc>> for Timestamp {
-    /// Cuts off what is finer than a millisecond; the earliest or the latest there is for what lies beyond.
+    /// Truncates to milliseconds; saturates at the earliest and the latest time.
     fn from(time: DateTime<Utc>) -> Self {
         Self::nearest(time.timestamp_millis())
     }
@@ -99,7 +98,7 @@ impl FromStr for Timestamp {
     type Err = NotATime;
 
     fn from_str(text: &str) -> Result<Self, NotATime> {
-        // With its offset, a time can lie in another year than it says.
+        // With its offset, a time can be in another year than its text says.
         let time = DateTime::parse_from_rfc3339(text).map_err(|_| NotATime)?;
         Self::from_millis(time.timestamp_millis()).ok_or(NotATime)
     }

@@ -1,4 +1,4 @@
-//! When each node stood in which status: a run as a Gantt chart draws it.
+//! The statuses of each node over time, as a Gantt chart shows them.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::{
     ApplyError, Moment, Node, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
 };
 
-/// A run over time, from its beginning or from where the page before ended.
+/// A run over time, from its beginning or from the end of the page before.
 ///
 /// A page holds the intervals that ended after that, and those that are still open at its end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
@@ -19,7 +19,7 @@ use super::{
 #[ts(export_to = "session.ts", optional_fields)]
 pub struct Timeline {
     pub session_id: SessionId,
-    /// The revision it reaches up to.
+    /// The revision at its end.
     #[ts(type = "number")]
     pub revision: Revision,
     /// When the session was created.
@@ -33,14 +33,14 @@ pub struct Timeline {
     pub intervals: Vec<SessionInterval>,
     /// By node id.
     pub nodes: Vec<NodeTimeline>,
-    /// There is more: ask again with `after` set to `revision`. An interval that was open then comes
-    /// again, with the same `fromRevision`.
+    /// There is more: ask again with `after` set to `revision`. An interval that was open then is
+    /// returned again, with the same `fromRevision`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>", optional)]
     pub truncated: bool,
 }
 
-/// A stretch in which the session did not change its status.
+/// A period in which the session did not change its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
@@ -67,7 +67,7 @@ pub struct NodeTimeline {
     pub intervals: Vec<NodeInterval>,
 }
 
-/// A stretch in which a node changed neither its status nor its attempt.
+/// A period in which a node changed neither its status nor its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
@@ -85,8 +85,8 @@ pub struct NodeInterval {
     pub from_revision: Revision,
 }
 
-/// Makes a [`Timeline`] of a session's events. What it holds is bounded by the nodes and by the
-/// intervals it is asked for, not by the number of events.
+/// Makes a [`Timeline`] of a session's events. Its size is bounded by the number of nodes and of
+/// intervals asked for, not by the number of events.
 #[derive(Debug)]
 pub struct TimelineBuilder {
     state: Session,
@@ -102,7 +102,7 @@ impl TimelineBuilder {
     ///
     /// # Errors
     ///
-    /// When it is not a first event.
+    /// If it is not a first event.
     pub fn new(first: &Recorded, after: Revision) -> Result<Self, ApplyError> {
         let state = Session::create(first)?;
         let session = SessionInterval { status: state.status, from: first.at, to: None, from_revision: 1 };
@@ -112,8 +112,8 @@ impl TimelineBuilder {
         Ok(Self { state, after, intervals: vec![session], nodes, begun })
     }
 
-    /// From the state at a revision on: what stood in it began when the state says. `None` when the state
-    /// does not know, since it was restored from a keyframe of a version that did not keep it.
+    /// From the state at a revision on: open intervals began when the state says. `None` if the state
+    /// does not know, because it was restored from a keyframe of a version that did not keep it.
     #[must_use]
     pub fn resume(state: Session) -> Option<Self> {
         let since = state.status_since?;
@@ -123,23 +123,23 @@ impl TimelineBuilder {
         Some(Self { after: state.revision, state, intervals: vec![session], nodes, begun: 0 })
     }
 
-    /// How many intervals have begun after the revision it was asked for.
+    /// How many intervals have begun after the revision that was asked for.
     #[must_use]
     pub fn begun(&self) -> usize {
         self.begun
     }
 
-    /// The state that was reached.
+    /// The current state.
     #[must_use]
     pub fn state(&self) -> &Session {
         &self.state
     }
 
-    /// Takes the next event.
+    /// Applies the next event.
     ///
     /// # Errors
     ///
-    /// When it does not follow.
+    /// If it does not follow.
     pub fn apply(&mut self, recorded: &Recorded) -> Result<(), ApplyError> {
         let before = self.state.clone();
         self.state.apply(recorded)?;
@@ -169,7 +169,7 @@ impl TimelineBuilder {
         Ok(())
     }
 
-    /// The timeline up to the last event taken.
+    /// The timeline up to the last event.
     #[must_use]
     pub fn finish(self, truncated: bool) -> Timeline {
         let Self { state, intervals, nodes, .. } = self;
@@ -191,14 +191,14 @@ impl TimelineBuilder {
     }
 }
 
-/// What the two kinds of intervals have in common.
+/// The common part of the two kinds of intervals.
 trait Interval {
     fn from(&self) -> Timestamp;
     fn close(&mut self, at: Timestamp);
 }
 
-/// Closes the interval that is open and opens the next; what is closed before anybody wants it is
-/// forgotten.
+/// Closes the open interval and opens the next; what is closed before the range that was asked for is
+/// dropped.
 fn succeed<I: Interval>(intervals: &mut Vec<I>, next: I, is_wanted: bool) {
     if let Some(open) = intervals.last_mut() {
         open.close(next.from());

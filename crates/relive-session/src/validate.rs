@@ -1,4 +1,4 @@
-//! Checks of a command's fields that need no session to look at.
+//! Checks of a command's fields that do not need the session.
 
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
                     problem: "must not exceed 1000000000000",
                 });
             }
-            // Not compared with those: some providers count them in, others beside.
+            // Not compared with those: some providers include them, others do not.
             if (*cached_input_tokens).max(*reasoning_tokens).is_some_and(|tokens| tokens > limits::TOKENS) {
                 return Err(Refusal::Invalid {
                     field: "cachedInputTokens and reasoningTokens",
@@ -75,7 +75,7 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
         }
         Command::AddMemory { agent_id, content, embedding, metadata, .. } => {
             optional(agent_id.as_deref(), |value| id("agentId", value))?;
-            // How many numbers it should have is a setting of the server, checked where that is known.
+            // The number of dimensions is a setting of the server, and checked there.
             optional(embedding.as_deref(), check_direction)?;
             text("content", content, limits::CONTENT_BYTES)?;
             optional(metadata.as_ref(), |value| {
@@ -88,7 +88,7 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
     }
 }
 
-/// The next nodes that a node has decided on.
+/// The next nodes that a node has chosen.
 pub(super) fn next(next_ids: &[NodeId]) -> Result<(), Refusal> {
     if next_ids.len() > limits::NEXT_IDS {
         return Err(Refusal::TooLarge { what: "nextIds", limit: limits::NEXT_IDS });

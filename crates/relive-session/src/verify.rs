@@ -1,4 +1,4 @@
-//! Whether an event is one that a command could have led to: what a history from elsewhere is held to.
+//! Whether an event is one that a command could have led to; imported histories are checked with it.
 
 use std::sync::Arc;
 
@@ -21,12 +21,12 @@ pub enum Implausible {
 }
 
 impl Session {
-    /// Takes the next event of a history that was not written by this server: only if deciding a
-    /// command on this state leads to exactly that event. So no limit and no rule is weaker for it.
+    /// Applies the next event of a history that was not written by this server, if deciding a command on this
+    /// state leads to exactly that event. So all limits and rules hold for it.
     ///
     /// # Errors
     ///
-    /// Why not. The state is unchanged then.
+    /// The reason if it does not. The state is unchanged then.
     pub fn apply_verified(&mut self, recorded: &Recorded) -> Result<(), Implausible> {
         if recorded.at < self.updated_at {
             return Err(Implausible::Earlier);
@@ -47,11 +47,11 @@ impl Session {
     }
 }
 
-/// Checks a first event as its command, and the state that a fork begins with, would have been.
+/// Checks a first event, and the state that a fork begins with, as if created by a command.
 ///
 /// # Errors
 ///
-/// The first thing that is not as it must be.
+/// The first fault.
 pub fn check_created(created: &Created) -> Result<(), Refusal> {
     if let Some(name) = &created.workflow_name {
         validate::name("workflowName", name)?;
@@ -71,7 +71,7 @@ pub fn check_created(created: &Created) -> Result<(), Refusal> {
     }
 }
 
-/// The event apart from texts that have rows of their own.
+/// The event without texts that are stored in rows of their own.
 fn is_same(decided: &Event, event: &Event) -> bool {
     match (decided, event) {
         (Event::MessageAdded(decided), Event::MessageAdded(added)) => {
@@ -165,7 +165,7 @@ fn command_behind(event: &Event) -> Option<Command> {
     })
 }
 
-/// Checks a message as the command that adds it would have been.
+/// Checks a message as the command that adds it would.
 ///
 /// # Errors
 ///

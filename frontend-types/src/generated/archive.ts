@@ -5,12 +5,12 @@ import type { Recorded } from "./protocol.js";
 import type { Message, NodeId, SessionId, Timestamp, WorkflowSession } from "./session.js";
 
 /**
- * How many lines of each kind there are.
+ * The number of lines of each kind.
  */
 export type ArchiveCounts = { events: number, messages: number, memories: number, };
 
 /**
- * What the first line says.
+ * The content of the first line.
  */
 export type ArchiveHeader = { 
 /**
@@ -18,28 +18,28 @@ export type ArchiveHeader = {
  */
 format: string, 
 /**
- * 1. Files of a version that the server does not know are refused.
+ * 1. Files of an unknown version are refused.
  */
 version: number, exportedAt: Timestamp, 
 /**
- * The state that the events lead to.
+ * The state after all events.
  */
 session: WorkflowSession, graph?: GraphDefinition, 
 /**
- * As far as they are known when the export begins; what counts are those of the last line.
+ * As far as they are known when the export begins; the last line has the exact numbers.
  */
 counts: ArchiveCounts, };
 
 /**
- * One line of an exported session. The kinds come in the order in which they stand here.
+ * One line of an exported session. The kinds come in the order in which they are listed here.
  *
  * Every line also ends with a member `check`: the first eight hexadecimal digits of the SHA-256 of
- * all lines up to and with this one, each without its `check` and with a line feed after it. So a
- * line that was altered, lost, repeated or moved is found where it stands.
+ * all lines up to and including this one, each without its `check` and with a line feed after it. So
+ * the first line that was altered, lost, repeated or moved is found.
  */
 export type ArchiveLine = { "type": "header" } & ArchiveHeader | { "type": "event" } & Recorded | { "type": "ancestor", depth: number, sessionId: SessionId, revision: number, } | { "type": "output", depth: number, revision: number, output: unknown, } | { "type": "usage" } & ArchiveUsage | { "type": "message", depth?: number, revision: number, message: Message, } | { "type": "memory", memory: Memory, } | { "type": "end", counts: ArchiveCounts, 
 /**
- * Of all lines before this one, as `check` counts them.
+ * The `check` of all lines before this one.
  */
 sha256: string, };
 
@@ -48,6 +48,6 @@ sha256: string, };
  */
 export type ArchiveUsage = { nodeId: NodeId, agentId?: string, model?: string, calls: number, inputTokens: number, outputTokens: number, 
 /**
- * A decimal in a text: sums have more digits than a number keeps.
+ * A decimal as text: sums can have more digits than a number keeps.
  */
 costUsd: string, };

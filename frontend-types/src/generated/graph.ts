@@ -18,6 +18,6 @@ export type GraphNode = { id: NodeId, type: string, name: string,
  */
 nextIds?: Array<NodeId>, 
 /**
- * What the node's type needs to know; its meaning belongs to the engine.
+ * The configuration of the node; its meaning is defined by the engine.
  */
 properties?: Record<string, unknown>, };

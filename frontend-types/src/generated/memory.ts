@@ -6,21 +6,21 @@ import type { SessionId, Timestamp } from "./session.js";
  */
 export type CreateMemory = { 
 /**
- * Chosen by the client, or made by the server. A client that chooses can repeat the request
+ * Chosen by the client, or created by the server. A client that chooses can repeat the request
  * without storing the memory twice: the second is a `conflict`.
  */
 id?: string, 
 /**
- * That of the session, if there is one and this is not given.
+ * By default that of the session, if there is one.
  */
 groupId?: string, agentId?: string, sessionId?: SessionId, content: string, 
 /**
- * Made by the server if it is not given and there is an embeddings endpoint.
+ * Created by the server if it is not given and there is an embeddings endpoint.
  */
 embedding?: Array<number>, metadata?: unknown, };
 
 /**
- * What a search found, nearest first, each memory with its `score`.
+ * Search results, best first, each memory with its `score`.
  */
 export type FoundMemories = { memories: Array<Memory>, 
 /**
@@ -29,12 +29,12 @@ export type FoundMemories = { memories: Array<Memory>,
 method: SearchMethod, };
 
 /**
- * A stored memory, as it is listed and found.
+ * A stored memory, as lists and searches return it.
  */
 export type Memory = { id: string, groupId?: string, agentId?: string, sessionId?: SessionId, content: string, metadata?: unknown, 
 /**
- * Whether it has an embedding, and so can be found by vector. False for good when the client
- * gave none and the server has no embeddings endpoint; for a while when the endpoint is down.
+ * Whether it has an embedding, and so can be found by vector. False for good if the client
+ * gave none and the server has no embeddings endpoint; temporarily if the endpoint is down.
  */
 embedded: boolean, 
 /**
@@ -42,7 +42,7 @@ embedded: boolean,
  */
 embedding?: Array<number>, 
 /**
- * How near it is to what was searched for; 1 is identical. Present only in what was found.
+ * The similarity to what was searched for; 1 is identical. Present only in search results.
  */
 score?: number, createdAt: Timestamp, };
 
@@ -60,15 +60,15 @@ method?: SearchMethod,
 nextAfter?: string, };
 
 /**
- * `POST /memories/search`: by `embedding` or by `text`, within everything that is given.
+ * `POST /memories/search`: by `embedding` or by `text`, within the given scope.
  */
 export type SearchMemories = { groupId?: string, agentId?: string, sessionId?: SessionId, embedding?: Array<number>, text?: string, 
 /**
- * Memories at most: 1 to 100, 10 if not given.
+ * Memories at most: 1 to 100, by default 10.
  */
 limit?: number, 
 /**
- * Only memories at least this near: -1 to 1.
+ * Only memories with at least this score: -1 to 1.
  */
 minScore?: number, };
 

@@ -32,28 +32,28 @@ by?: -1 | 1, } | { "type": "auth", token: string, } | { "type": "ping" };
  */
 export type Command = { "type": "start" } | { "type": "pause" } | { "type": "resume" } | { "type": "complete", outputs?: unknown, } | { "type": "fail", error: string, } | { "type": "stop", reason?: string, } | { "type": "cancel", reason?: string, } | { "type": "setNodeStatus", nodeId: NodeId, status: NodeStatus, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, 
 /**
- * That the node is to be tried again, and when.
+ * That the node will be retried, and when.
  */
 retry?: Retry, 
 /**
- * What the attempt works on, such as a prompt as it was sent.
+ * The attempt's input, such as a prompt as it was sent.
  */
 input?: unknown, 
 /**
- * Which of its next nodes follow, when a node that decides has completed: not all of them.
+ * Which of its next nodes follow, when a node that decides has completed; absent: all of them.
  */
 nextIds?: Array<NodeId>, } | { "type": "recordUsage", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, 
 /**
- * Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+ * Input tokens that the provider had cached; whether `inputTokens` includes them depends on the provider.
  */
 cachedInputTokens?: number, 
 /**
- * Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+ * Output tokens of the model's reasoning; whether `outputTokens` includes them depends on the provider.
  */
 reasoningTokens?: number, costUsd?: number, } | { "type": "setContext", key: string, value: unknown, } | { "type": "setProposal", proposal: unknown, } | { "type": "signal", nodeId: NodeId, payload: unknown, } | { "type": "addMessage", messageId?: MessageId, nodeId: NodeId, agentId?: string, role?: MessageRole, content: string, isThinking?: boolean, tokenCount?: number, } | { "type": "addMemory", memoryId?: string, agentId?: string, content: string, embedding?: Array<number>, metadata?: unknown, };
 
 /**
- * One command, or several that are carried out all or not at all.
+ * One command, or several that are carried out atomically.
  */
 export type CommandFrame = { 
 /**
@@ -65,7 +65,7 @@ id: string, sessionId: SessionId, command?: Command, commands?: Array<Command>,
  */
 commandId?: string, 
 /**
- * Refuse when the session has moved on from this revision.
+ * Refuse unless the session is at this revision.
  */
 expectedRevision?: number, };
 
@@ -83,12 +83,12 @@ revision: number,
 duplicate?: boolean, };
 
 /**
- * `POST /sessions/{id}/commands`: one command, or several that are carried out all or not at all.
+ * `POST /sessions/{id}/commands`: one command, or several that are carried out atomically.
  */
 export type Commands = Array<Command> | Command;
 
 /**
- * What `POST /sessions/{id}/control` can do.
+ * The actions of `POST /sessions/{id}/control`.
  */
 export type ControlAction = "start" | "pause" | "resume" | "complete" | "stop" | "cancel";
 
@@ -102,7 +102,7 @@ export type ControlRequest = { action: ControlAction, reason?: string, };
  */
 export type CreateSession = { 
 /**
- * Chosen by the client, or made by the server.
+ * Chosen by the client, or created by the server.
  */
 id?: SessionId, 
 /**
@@ -110,7 +110,7 @@ id?: SessionId,
  */
 workflowId?: string, groupId?: string, 
 /**
- * Without a graph, nodes appear as they are first named.
+ * Without a graph, nodes appear when they are first named.
  */
 graph?: GraphDefinition, proposal?: unknown, inputs?: unknown, driver?: Driver, };
 
@@ -119,7 +119,7 @@ graph?: GraphDefinition, proposal?: unknown, inputs?: unknown, driver?: Driver, 
  */
 export type Created = { workflowId?: string, workflowName?: string, groupId?: string, 
 /**
- * The graph as it was then; later edits of the workflow do not reach this run.
+ * The graph at that time; later edits of the workflow do not affect this run.
  */
 graph?: GraphDefinition, proposal?: unknown, inputs?: unknown, driver: Driver, 
 /**
@@ -128,17 +128,17 @@ graph?: GraphDefinition, proposal?: unknown, inputs?: unknown, driver: Driver,
 forked?: Forked, };
 
 /**
- * What went wrong, for programs. Stable: codes are added, never renamed.
+ * The error, for programs. Stable: codes are added, never renamed.
  */
 export type ErrorCode = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "conflict" | "illegal_transition" | "nodes_active" | "not_waiting" | "signal_pending" | "revision_conflict" | "too_large" | "unknown_node" | "invalid_graph" | "idempotency_key_reused" | "dimension_mismatch" | "rate_limited" | "internal" | "unavailable";
 
 /**
- * Something that happened. Durable once recorded, and never taken back.
+ * An event. Durable once recorded, and never changed.
  */
 export type Event = { "type": "created" } & Created | { "type": "started" } | { "type": "paused", 
 /**
- * True when an import paused a run, which then waits for somebody to resume it. Until then its
- * clocks stand still.
+ * True when an import paused a run, which then waits until it is resumed. Until then its clocks are
+ * stopped.
  */
 held?: boolean, } | { "type": "resumed" } | { "type": "completed", outputs?: unknown, } | { "type": "failed", error: string, 
 /**
@@ -146,7 +146,7 @@ held?: boolean, } | { "type": "resumed" } | { "type": "completed", outputs?: unk
  */
 stopped?: boolean, } | { "type": "cancelled", reason?: string, } | { "type": "nodeStatusChanged", nodeId: NodeId, status: NodeStatus, attempt?: number, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, retry?: Retry, 
 /**
- * What the attempt works on.
+ * The attempt's input.
  */
 input?: unknown, 
 /**
@@ -154,15 +154,15 @@ input?: unknown,
  */
 nextIds?: Array<NodeId>, } | { "type": "usageRecorded", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, 
 /**
- * Input tokens that the provider had cached; whether `inputTokens` has them is as the provider counts.
+ * Input tokens that the provider had cached; whether `inputTokens` includes them depends on the provider.
  */
 cachedInputTokens?: number, 
 /**
- * Output tokens that the model thought with; whether `outputTokens` has them, likewise.
+ * Output tokens of the model's reasoning; whether `outputTokens` includes them depends on the provider.
  */
 reasoningTokens?: number, 
 /**
- * Absent when nobody knows: usage of a model without a price, for which no cost was given.
+ * Absent when unknown: usage of a model without a price, for which no cost was given.
  */
 costUsd?: number, } | { "type": "contextSet", key: string, 
 /**
@@ -188,8 +188,8 @@ export type ForkSession = {
  */
 revision: number, 
 /**
- * Start the fork if that state is pending, or resume it if it is paused. Otherwise it stays as
- * it is.
+ * Start the fork if that state is pending, or resume it if it is paused. Otherwise its status is
+ * unchanged.
  */
 start?: boolean, };
 
@@ -204,7 +204,7 @@ export type Forked = { parentId: SessionId, revision: number, state: Record<stri
 export type GroupPage = { groups: Array<Group>, nextCursor?: string, };
 
 /**
- * A stretch of recorded time in which nothing happened.
+ * A period of recorded time without events.
  */
 export type IdleStretch = { from: Timestamp, to: Timestamp, };
 
@@ -232,7 +232,7 @@ export type MessagePage = { messages: Array<Message>,
 nextAfter?: string, };
 
 /**
- * What a viewer is sent when the session changes.
+ * The kind of frames a viewer is sent when the session changes.
  */
 export type Mode = "snapshot" | "delta" | "events";
 
@@ -245,7 +245,7 @@ export type NodeDetail = {
  */
 output?: unknown, 
 /**
- * What the last attempt was given to work on, such as a prompt as it was sent.
+ * The input of the last attempt, such as a prompt as it was sent.
  */
 input?: unknown, id: NodeId, name?: string, type?: string, status: NodeStatus, startedAt?: Timestamp, completedAt?: Timestamp, tokenUsage?: TokenUsage, 
 /**
@@ -257,11 +257,11 @@ progress?: Progress,
  */
 attempt?: number, error?: string, 
 /**
- * Present once the node is, or was, to be tried again.
+ * Present once the node is, or was, to be retried.
  */
 retry?: Retry, 
 /**
- * Of a node that decided: which of its next nodes follow. Absent when all do.
+ * For a node that has decided: which of its next nodes follow. Absent if all do.
  */
 nextIds?: Array<NodeId>, };
 
@@ -270,11 +270,11 @@ nextIds?: Array<NodeId>, };
  */
 export type NodeUpdate = { status: NodeStatus, name?: string, nodeType?: string, progress?: Progress, error?: string, output?: unknown, retry?: Retry, 
 /**
- * What the attempt works on.
+ * The attempt's input.
  */
 input?: unknown, 
 /**
- * Which of its next nodes follow, when not all do.
+ * Which of its next nodes follow, if not all do.
  */
 nextIds?: Array<NodeId>, };
 
@@ -283,15 +283,15 @@ nextIds?: Array<NodeId>, };
  */
 export type Problem = { 
 /**
- * Always `about:blank`: `code` says what a type address would.
+ * Always `about:blank`: `code` identifies the type.
  */
 type: string, 
 /**
- * The HTTP status in words.
+ * The HTTP status as text.
  */
 title: string, status: number, 
 /**
- * What went wrong with this request, for people.
+ * What is wrong with this request, for people.
  */
 detail: string, code: ErrorCode, retryable: boolean, 
 /**
@@ -300,7 +300,7 @@ detail: string, code: ErrorCode, retryable: boolean,
 line?: number, };
 
 /**
- * An event with its place in a session's history.
+ * An event with its position in a session's history.
  */
 export type Recorded = { sessionId: SessionId, revision: number, 
 /**
@@ -309,17 +309,17 @@ export type Recorded = { sessionId: SessionId, revision: number,
 at: Timestamp, event: Event, };
 
 /**
- * What a client does to a replay.
+ * A control of a replay.
  */
 export type ReplayAction = "play" | "pause" | "seek" | "step" | "speed";
 
 /**
- * How fast a replay goes: so many times the recorded pace, or as fast as the client takes it.
+ * The speed of a replay: a multiple of the recorded pace, or as fast as the client reads.
  */
 export type ReplaySpeed = number | 'max';
 
 /**
- * Where a replay stands, in recorded time.
+ * The position of a replay, in recorded time.
  */
 export type ReplayState = { sessionId: SessionId, 
 /**
@@ -327,11 +327,11 @@ export type ReplayState = { sessionId: SessionId,
  */
 revision: number, 
 /**
- * The recorded time the replay stands at: that of `revision`, or between it and the next.
+ * The recorded time of the position: that of `revision`, or between it and the next.
  */
 at: Timestamp, speed: ReplaySpeed, playing: boolean, 
 /**
- * The replay has reached the newest revision of a session that has not ended, and goes on live.
+ * The replay has reached the newest revision of a session that has not ended, and continues live.
  */
 live: boolean, firstRevision: number, 
 /**
@@ -339,17 +339,17 @@ live: boolean, firstRevision: number,
  */
 lastRevision: number, startAt: Timestamp, endAt: Timestamp, 
 /**
- * Where nothing happened for long: longer than `skipIdleMs`, or without it than two seconds and
- * than a fiftieth of the run. The longest 256, in order; empty until they have been looked up.
+ * Periods without events: longer than `skipIdleMs`, or without it than two seconds and
+ * than a fiftieth of the run. The longest 256, in order; empty until they have been computed.
  */
 idle: Array<IdleStretch>, 
 /**
- * Silences longer than this are shortened to it.
+ * Idle gaps longer than this are shortened to it.
  */
 skipIdleMs?: number, };
 
 /**
- * What a reviewer decides.
+ * A reviewer's decision.
  */
 export type ReviewAction = "approve" | "reject" | "modify";
 
@@ -359,7 +359,7 @@ export type ReviewAction = "approve" | "reject" | "modify";
 export type ReviewRequest = { nodeId: NodeId, action: ReviewAction, reviewer?: string, data?: unknown, };
 
 /**
- * Server → client. None of a session's frames carries anything of one viewer alone, so one encoding
+ * Server → client. A session's frames contain nothing that is specific to one viewer, so one encoding
  * serves all.
  */
 export type ServerFrame = { "type": "subscribed", sessionId: SessionId, revision: number, mode: Mode, } | { "type": "snapshot", sessionId: SessionId, revision: number, session: WorkflowSession, } | { "type": "delta", sessionId: SessionId, base: number, revision: number, patch: Record<string, unknown>, } | { "type": "event", sessionId: SessionId, revision: number, at: Timestamp, event: Event, } | { "type": "message", sessionId: SessionId, revision: number, message: Message, } | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: MessageId, text: string, agentId?: string, isThinking?: boolean, } | { "type": "ack", id: string, sessionId: SessionId, revision: number, duplicate?: boolean, } | { "type": "error", id?: string, sessionId?: string, code: ErrorCode, message: string, retryable: boolean, } | { "type": "end", sessionId: SessionId, status: SessionStatus, revision: number, } | { "type": "replayState" } & ReplayState | { "type": "sessions", sessions: Array<SessionSummary>, nextCursor?: string, } | { "type": "session", change: SessionChange, session: SessionSummary, } | { "type": "pong" };
@@ -418,7 +418,7 @@ export type Usage = {
  */
 calls: number, inputTokens: number, outputTokens: number, 
 /**
- * Absent when nobody knows: all of it is of models without a price, and no cost was given.
+ * Absent when unknown: all of it is of models without a price, and no cost was given.
  */
 costUsd?: number, };
 
@@ -427,11 +427,11 @@ costUsd?: number, };
  */
 export type UsageReport = { total: Usage, byNode: Record<string, Usage>, 
 /**
- * By agent id; usage that names no agent is left out.
+ * By agent id; usage without an agent is left out.
  */
 byAgent: Record<string, Usage>, 
 /**
- * By model; usage that names no model is left out.
+ * By model; usage without a model is left out.
  */
 byModel: Record<string, Usage>, };
 

@@ -6,11 +6,11 @@
 export type Driver = "external" | "builtin";
 
 /**
- * Something said in a run.
+ * A message of a run.
  */
 export type Message = { id: MessageId, sessionId: SessionId, nodeId: NodeId, agentId?: string, agentName?: string, role: MessageRole, content: string, isThinking: boolean, 
 /**
- * True only in a client's own view, while tokens are still arriving.
+ * True only in a client's own view, while chunks are still arriving.
  */
 isStreaming: boolean, tokenCount: number, createdAt: Timestamp, };
 
@@ -26,17 +26,17 @@ export type MessageId = string;
 export type MessageRole = "user" | "agent" | "system";
 
 /**
- * How many nodes stand in each status.
+ * The number of nodes in each status.
  */
 export type NodeCounts = Record<NodeStatus, number>;
 
 /**
- * Identifies a node within its session; chosen by whoever wrote the graph.
+ * Identifies a node within its session; chosen by the author of the graph.
  */
 export type NodeId = string;
 
 /**
- * A stretch in which a node changed neither its status nor its attempt.
+ * A period in which a node changed neither its status nor its attempt.
  */
 export type NodeInterval = { status: NodeStatus, 
 /**
@@ -61,16 +61,16 @@ progress?: Progress,
  */
 attempt?: number, error?: string, 
 /**
- * Present once the node is, or was, to be tried again.
+ * Present once the node is, or was, to be retried.
  */
 retry?: Retry, 
 /**
- * Of a node that decided: which of its next nodes follow. Absent when all do.
+ * For a node that has decided: which of its next nodes follow. Absent if all do.
  */
 nextIds?: Array<NodeId>, };
 
 /**
- * Where a node stands.
+ * The status of a node.
  */
 export type NodeStatus = "pending" | "running" | "completed" | "failed" | "skipped" | "suspended";
 
@@ -80,31 +80,31 @@ export type NodeStatus = "pending" | "running" | "completed" | "failed" | "skipp
 export type NodeTimeline = { id: NodeId, name?: string, type?: string, intervals: Array<NodeInterval>, };
 
 /**
- * How far a long node has come: 0 to 1.
+ * The progress of a long node: 0 to 1.
  */
 export type Progress = number;
 
 /**
- * How far an engine has come with trying a node again, since the node was entered. A round of a loop,
- * or whoever sets an ended node back to `pending` or `running`, begins anew without one.
+ * The retries of a node since it was entered. A new round of a loop, or a client that sets an ended node back
+ * to `pending` or `running`, starts without one.
  */
 export type Retry = { 
 /**
- * Further attempts after the first, the one that is due included.
+ * Attempts after the first, including the one that is due.
  */
 tries: number, 
 /**
- * Attempts in a row that were cut off because the server that made them went away.
+ * Attempts in a row that were interrupted because their server went down.
  */
 cutOff?: number, 
 /**
- * When the next attempt may begin; absent once it has begun. Of a node that waits: when its time is
+ * When the next attempt may begin; absent once it has begun. For a waiting node: when its time is
  * up, if a clock was set back while it waited.
  */
 dueAt?: Timestamp, };
 
 /**
- * The stored row, for those who want the inputs and the proposal.
+ * The stored row, with the inputs and the proposal.
  */
 export type SessionEntity = { id: SessionId, workflowId?: string, groupId?: string, status: SessionStatus, proposal?: unknown, inputs?: unknown, outputs?: unknown, nodeStatuses: Record<string, NodeStatus>, revision: number, startedAt?: Timestamp, endedAt?: Timestamp, createdAt: Timestamp, updatedAt: Timestamp, };
 
@@ -114,7 +114,7 @@ export type SessionEntity = { id: SessionId, workflowId?: string, groupId?: stri
 export type SessionId = string;
 
 /**
- * A stretch in which the session did not change its status.
+ * A period in which the session did not change its status.
  */
 export type SessionInterval = { status: SessionStatus, from: Timestamp, 
 /**
@@ -123,23 +123,23 @@ export type SessionInterval = { status: SessionStatus, from: Timestamp,
 to?: Timestamp, fromRevision: number, };
 
 /**
- * Where a session stands.
+ * The status of a session.
  */
 export type SessionStatus = "pending" | "running" | "paused" | "completed" | "failed" | "cancelled";
 
 /**
- * What lists carry: no nodes, no context.
+ * A session in a list: without nodes and context.
  */
 export type SessionSummary = { id: SessionId, workflowId?: string, workflowName?: string, groupId?: string, status: SessionStatus, startedAt?: Timestamp, completedAt?: Timestamp, createdAt: Timestamp, updatedAt: Timestamp, revision: number, totalTokens: number, totalCostUsd: number, error?: string, nodeCounts: NodeCounts, };
 
 /**
- * A run over time, from its beginning or from where the page before ended.
+ * A run over time, from its beginning or from the end of the page before.
  *
  * A page holds the intervals that ended after that, and those that are still open at its end.
  */
 export type Timeline = { sessionId: SessionId, 
 /**
- * The revision it reaches up to.
+ * The revision at its end.
  */
 revision: number, 
 /**
@@ -163,8 +163,8 @@ intervals: Array<SessionInterval>,
  */
 nodes: Array<NodeTimeline>, 
 /**
- * There is more: ask again with `after` set to `revision`. An interval that was open then comes
- * again, with the same `fromRevision`.
+ * There is more: ask again with `after` set to `revision`. An interval that was open then is
+ * returned again, with the same `fromRevision`.
  */
 truncated?: boolean, };
 
@@ -172,8 +172,8 @@ truncated?: boolean, };
  * A point in time with millisecond precision, written as RFC 3339 in UTC
  * (`2026-01-31T08:15:30.250Z`).
  *
- * Milliseconds are what the wire carries, so they are also what is kept: a time that was stored
- * and read again compares equal to the one a live viewer was shown.
+ * The wire has milliseconds, so no more is kept: a time that was stored and read again equals the one
+ * that live viewers were sent. It is in the years 0 to 9999, since RFC 3339 can express no others.
  */
 export type Timestamp = string;
 

@@ -1,4 +1,4 @@
-//! What is on the screen, and what actions and frames do to it.
+//! The state of the screen, and how actions and frames change it.
 
 use tokio::sync::mpsc;
 use tokio::sync::watch;
@@ -15,21 +15,21 @@ use relive_client::{
 /// Answers that wait to be shown.
 const ANSWERS: usize = 16;
 
-/// What calls to the server came back with.
+/// Results of calls to the server.
 pub(super) enum Answer {
     Graph(SessionId, Box<GraphDefinition>),
     State(Box<WorkflowSession>),
     Notice(String),
 }
 
-/// A session that is open, and where its frames come from.
+/// An open session, and the source of its frames.
 pub(super) struct Open {
     pub page: SessionPage,
     pub live: Feed,
     pub replay: Option<Feed>,
 }
 
-/// A question in front of what cannot be taken back.
+/// A confirmation before an irreversible action.
 pub(super) struct Question {
     pub text: &'static str,
     command: Command,
@@ -48,7 +48,7 @@ pub(super) struct App {
     answers: mpsc::Sender<Answer>,
 }
 
-/// What happened next.
+/// The next event.
 pub(super) enum Happened {
     Listed(Result<ServerFrame, ClientError>),
     Lived(Result<ServerFrame, ClientError>),
@@ -83,7 +83,7 @@ impl App {
                 Ok(session) => Answer::State(Box::new(session)),
                 Err(error) => Answer::Notice(error.to_string()),
             };
-            // Nobody waits for these once the screen is gone.
+            // The receiver is gone once the screen is closed.
             let _ = answers.send(state).await;
             if let Ok(graph) = client.graph(id).await {
                 let _ = answers.send(Answer::Graph(id, Box::new(graph))).await;
@@ -91,7 +91,7 @@ impl App {
         });
     }
 
-    /// Waits for a frame, or a change of the connection. May be abandoned without losing any.
+    /// Waits for a frame, or a change of the connection. Cancel-safe.
     pub(super) async fn happens(&mut self) -> Happened {
         let (live, replay) = match &mut self.open {
             Some(open) => (Some(&mut open.live), open.replay.as_mut()),
@@ -117,7 +117,7 @@ impl App {
         }
     }
 
-    /// Takes in what is there already, so that one drawing shows it all.
+    /// Handles everything that is available, so that it is drawn at once.
     pub(super) fn take_ready(&mut self) {
         while let Some(frame) = self.list_feed.ready() {
             self.handle(Happened::Listed(frame));
@@ -163,7 +163,7 @@ impl App {
         }
     }
 
-    /// Whether time alone changes what is shown.
+    /// Whether the screen changes with time alone.
     pub(super) fn is_moving(&self) -> bool {
         let runs = |session: &WorkflowSession| !session.status.is_ended() && session.started_at.is_some();
         self.open.as_ref().is_none_or(|open| open.page.session().is_some_and(runs))
@@ -233,7 +233,7 @@ impl App {
         self.question = Some(Question { text, command });
     }
 
-    /// Sends a command; a refusal is shown when it comes.
+    /// Sends a command; a refusal is shown when it arrives.
     fn command(&mut self, command: Command) {
         let Some(id) = self.open.as_ref().map(|open| open.page.id) else { return };
         let (client, answers) = (self.client.clone(), self.answers.clone());
@@ -246,19 +246,19 @@ impl App {
 }
 
 impl Open {
-    /// What an action means to the replay.
+    /// The replay control for an action.
     fn control(&self, action: Action) {
-        let (Some(replay), Some(stands)) = (&self.replay, self.page.stands()) else { return };
+        let (Some(replay), Some(position)) = (&self.replay, self.page.position()) else { return };
         let seek = |revision: Revision| ReplayControl::Seek(revision);
         let control = match action {
-            Action::PlayOrPause if stands.playing => ReplayControl::Pause,
+            Action::PlayOrPause if position.playing => ReplayControl::Pause,
             Action::PlayOrPause => ReplayControl::Play,
             Action::Step { forward: true } => ReplayControl::StepForward,
             Action::Step { forward: false } => ReplayControl::StepBack,
-            Action::Leap { forward } => seek(far_revision(stands, forward)),
-            Action::First => seek(stands.first_revision),
-            Action::Last => seek(stands.last_revision),
-            Action::Speed { faster } => ReplayControl::Speed(other_speed(stands.speed, faster)),
+            Action::Leap { forward } => seek(far_revision(position, forward)),
+            Action::First => seek(position.first_revision),
+            Action::Last => seek(position.last_revision),
+            Action::Speed { faster } => ReplayControl::Speed(other_speed(position.speed, faster)),
             _ => return,
         };
         replay.control(control);

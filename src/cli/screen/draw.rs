@@ -1,4 +1,4 @@
-//! The screen: calm and dense, white space before lines, one accent.
+//! Drawing the screen.
 
 mod list;
 mod session;
@@ -79,7 +79,7 @@ fn bottom_line(app: &App, look: Look) -> Line<'static> {
     }
     let connection = match &*app.connection.borrow() {
         ConnectionState::Connected => None,
-        ConnectionState::Reconnecting { reason } => Some(format!("connection lost, trying again: {reason}")),
+        ConnectionState::Reconnecting { reason } => Some(format!("connection lost, reconnecting: {reason}")),
         ConnectionState::Closed(error) => Some(error.to_string()),
     };
     if let Some(problem) = connection.as_ref().or(app.notice.as_ref()) {
@@ -115,13 +115,13 @@ fn bottom_line(app: &App, look: Look) -> Line<'static> {
     keys.iter().flat_map(key).collect()
 }
 
-/// The first of the rows shown, so that the chosen one is among them and near the middle.
+/// The first of the rows shown, such that the selected one is among them and near the middle.
 fn first_shown(chosen: usize, rows: usize, area: Rect) -> usize {
     let height = usize::from(area.height);
     chosen.saturating_sub(height / 2).min(rows.saturating_sub(height))
 }
 
-/// `████▌─────`: how far, in so many columns.
+/// `████▌─────`: a progress bar of this many columns.
 fn bar(share: f64, columns: usize) -> (String, String) {
     let halves = (share.clamp(0.0, 1.0) * columns as f64 * 2.0).round();
     // In range: `share` is, and a terminal is not that wide.

@@ -1,4 +1,4 @@
-//! Where frames come from: a task each, with a short queue, so that waiting for keys never
+//! The sources of frames: a task each, with a short queue, so that waiting for keys never
 //! interrupts a connection.
 
 use std::time::Duration;
@@ -10,11 +10,11 @@ use relive_client::{
     Client, ClientError, Mode, ReplayControl, ServerFrame, SessionFilters, SessionId, Subscribe, Subscription,
 };
 
-/// Frames that wait to be drawn. A full queue makes the client catch up later, or the server wait.
+/// Frames that wait to be drawn. If the queue is full, the client or the server waits.
 const QUEUE: usize = 64;
 /// Controls that wait to be sent; further ones are dropped.
 const CONTROLS: usize = 16;
-/// Milliseconds between two states: nobody sees more of them.
+/// The least time between two states in milliseconds: more could not be seen.
 const INTERVAL: u64 = 50;
 
 type Frame = Result<ServerFrame, ClientError>;
@@ -33,7 +33,7 @@ impl Feed {
         Self::of(None, async move |queue| while hand_on(&queue, list.next().await).await {})
     }
 
-    /// A session: what was said so far, and then each state and message to its end.
+    /// A session: its messages so far, and then each state and message to its end.
     pub(super) fn live(client: &Client, session_id: SessionId) -> Self {
         let client = client.clone();
         Self::of(None, async move |queue| match subscribe(&client, session_id).await {
@@ -48,7 +48,7 @@ impl Feed {
         })
     }
 
-    /// The same session, relived.
+    /// The same session, as a replay.
     pub(super) fn replay(client: &Client, session_id: SessionId) -> Self {
         let mut replay = client.replay(session_id);
         let (sender, mut controls) = mpsc::channel(CONTROLS);
@@ -78,26 +78,26 @@ impl Feed {
         }
     }
 
-    /// A frame that is there already.
+    /// A frame, if one is available.
     pub(super) fn ready(&mut self) -> Option<Frame> {
         self.frames.try_recv().ok()
     }
 
     pub(super) fn control(&self, control: ReplayControl) {
         if let Some(controls) = &self.controls {
-            // Only a key held down fills this queue, and then one more or less does not matter.
+            // Only a key held down fills this queue, and then dropping one does not matter.
             let _ = controls.try_send(control);
         }
     }
 }
 
-/// False when nothing more is to come.
+/// False if no more frames will come.
 async fn hand_on(queue: &mpsc::Sender<Frame>, frame: Frame) -> bool {
     let last = frame.is_err();
     queue.send(frame).await.is_ok() && !last
 }
 
-/// From revision 0 on, so that all messages come. A page that was just left may not have
+/// From revision 0 on, so that all messages come. A page that was just closed may not have
 /// unsubscribed yet.
 async fn subscribe(client: &Client, session_id: SessionId) -> Result<Subscription, ClientError> {
     loop {

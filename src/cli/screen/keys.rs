@@ -1,19 +1,19 @@
-//! What a key asks for. Pure.
+//! The actions of keys. Pure.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// Where the keys go.
+/// What has the focus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     List,
     Typing,
     Live,
     Relived,
-    /// A question that waits for yes or no.
+    /// A question that is answered by yes or no.
     Question,
 }
 
-/// What a person wants.
+/// An action of the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Quit,
@@ -41,7 +41,7 @@ pub(super) enum Action {
     Speed { faster: bool },
 }
 
-/// Rows of a page up or down.
+/// Rows per page up or down.
 const PAGE: isize = 15;
 const ALL: isize = 1_000_000;
 

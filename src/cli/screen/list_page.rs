@@ -1,8 +1,8 @@
-//! What the list of sessions knows, and what frames and keys do to it. Pure.
+//! The state of the session list, and how frames and keys change it. Pure.
 
 use relive_client::{ServerFrame, SessionChange, SessionId, SessionSummary};
 
-/// Sessions kept; the oldest beyond are not listed.
+/// Sessions kept; older ones are not listed.
 const SESSIONS: usize = 1_000;
 /// Characters of the text searched for.
 const TEXT: usize = 100;
@@ -11,7 +11,7 @@ const TEXT: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct ListPage {
     sessions: Vec<SessionSummary>,
-    /// By id, so that the choice stays where it is when the list moves.
+    /// By id, so that the selection stays when the list moves.
     selected: Option<SessionId>,
     pub text: String,
     /// Whether keys go into `text`.
@@ -39,7 +39,7 @@ impl ListPage {
         self.sessions.truncate(SESSIONS);
     }
 
-    /// The sessions that hold the text searched for.
+    /// The sessions that match the search text.
     pub(super) fn shown(&self) -> Vec<&SessionSummary> {
         let text = self.text.to_lowercase();
         let holds = |field: &str| field.to_lowercase().contains(&text);
@@ -53,7 +53,7 @@ impl ListPage {
         self.sessions.iter().filter(matches).collect()
     }
 
-    /// The place of the chosen session among those shown.
+    /// The index of the selected session among those shown.
     pub(super) fn selected(&self, shown: &[&SessionSummary]) -> usize {
         let place = |id| shown.iter().position(|session| session.id == id);
         self.selected.and_then(place).unwrap_or_default()
@@ -78,7 +78,7 @@ impl ListPage {
     }
 }
 
-/// As the server lists them.
+/// In the order of the server.
 fn newest_first(session: &SessionSummary) -> std::cmp::Reverse<(relive_client::Timestamp, SessionId)> {
     std::cmp::Reverse((session.created_at, session.id))
 }

@@ -1,5 +1,5 @@
 //! `relive watch` on a terminal: the list, and a session with its nodes and messages, live and
-//! relived.
+//! as a replay.
 //!
 //! ```text
 //! keys ──▶ Action ──┐
@@ -32,13 +32,13 @@ const FRAME: Duration = Duration::from_millis(33);
 /// The time between two drawings while only the clock moves.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Shows everything, or one session to begin with, until the person leaves.
+/// Shows everything, or one session to begin with, until the user leaves.
 ///
-/// Gives the status of the session that was left last, if one was open.
+/// Returns the status of the session that was open last, if there was one.
 ///
 /// # Errors
 ///
-/// When the terminal cannot be read or written.
+/// If the terminal cannot be read or written.
 pub(super) async fn run(client: Client, id: Option<SessionId>) -> std::io::Result<Option<SessionStatus>> {
     let mut terminal = ratatui::try_init()?;
     let shown = show(&mut terminal, client, id).await;

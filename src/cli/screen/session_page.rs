@@ -1,4 +1,4 @@
-//! What the page of one session knows, and what frames and keys do to it. Pure.
+//! The state of one session's page, and how frames and keys change it. Pure.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -8,11 +8,11 @@ use relive_client::{
     SessionId, Timestamp, WorkflowSession,
 };
 
-/// Messages kept; older ones are forgotten.
+/// Messages kept; older ones are dropped.
 const MESSAGES: usize = 1_000;
-/// Messages being written at once; further ones are shown when they are finished.
+/// Messages being written at once; further ones are shown when they are stored.
 const WRITING: usize = 64;
-/// Bytes kept of a message; what is longer is shown by its beginning.
+/// Bytes kept of a message; a longer one is cut.
 const CONTENT: usize = 64 * 1024;
 
 /// A message, finished or still being written.
@@ -35,19 +35,19 @@ pub(super) enum Focus {
     Messages,
 }
 
-/// A moment of the past that is shown instead of now.
+/// An earlier revision that is shown instead of the newest.
 #[derive(Debug, Default)]
 struct Relived {
     session: Option<WorkflowSession>,
-    stands: Option<ReplayState>,
+    position: Option<ReplayState>,
 }
 
-/// One session, live or relived.
+/// One session, live or as a replay.
 #[derive(Debug)]
 pub(super) struct SessionPage {
     pub id: SessionId,
     pub name: String,
-    /// The newest state, also while another moment is shown.
+    /// The newest state, even while an earlier one is shown.
     live: Option<WorkflowSession>,
     relived: Option<Relived>,
     pub focus: Focus,
@@ -93,7 +93,7 @@ impl SessionPage {
         relived.or(self.live.as_ref())
     }
 
-    /// The newest state, whatever is shown: what may be commanded now depends on it.
+    /// The newest state, whatever is shown: it decides which commands are possible.
     pub(super) fn newest(&self) -> Option<&WorkflowSession> {
         self.live.as_ref()
     }
@@ -102,9 +102,9 @@ impl SessionPage {
         self.relived.is_some()
     }
 
-    /// Where the replay stands; `None` while watching live, and until the replay has said so.
-    pub(super) fn stands(&self) -> Option<&ReplayState> {
-        self.relived.as_ref()?.stands.as_ref()
+    /// The position of the replay; `None` while watching live, and until the replay has reported it.
+    pub(super) fn position(&self) -> Option<&ReplayState> {
+        self.relived.as_ref()?.position.as_ref()
     }
 
     pub(super) fn relive(&mut self) {
@@ -116,11 +116,11 @@ impl SessionPage {
         self.add_rows_for_unknown_nodes();
     }
 
-    /// Takes a frame of the live session in. What is not for this page is passed over.
+    /// Handles a frame of the live session. Frames of other pages are ignored.
     pub(super) fn take_live(&mut self, frame: ServerFrame) {
         match frame {
             ServerFrame::Snapshot { session, .. } => self.show(*session),
-            ServerFrame::Message { message, .. } => self.hear(message),
+            ServerFrame::Message { message, .. } => self.add_message(message),
             ServerFrame::Token { node_id, message_id, text, agent_id, is_thinking, .. } => {
                 self.hear_chunk(node_id, message_id, &text, agent_id, is_thinking == Some(true));
             }
@@ -128,12 +128,12 @@ impl SessionPage {
         }
     }
 
-    /// Takes a frame of the replay in. Its messages are known from the live session.
+    /// Handles a frame of the replay. Its messages are known from the live session.
     pub(super) fn take_replay(&mut self, frame: ServerFrame) {
         let Some(relived) = &mut self.relived else { return };
         match frame {
             ServerFrame::Snapshot { session, .. } => relived.session = Some(*session),
-            ServerFrame::ReplayState(stands) => relived.stands = Some(*stands),
+            ServerFrame::ReplayState(position) => relived.position = Some(*position),
             _ => return,
         }
         self.add_rows_for_unknown_nodes();
@@ -147,7 +147,7 @@ impl SessionPage {
         }
     }
 
-    /// Sessions without a graph gain nodes as they are first named.
+    /// Sessions without a graph get nodes when they are first named.
     fn add_rows_for_unknown_nodes(&mut self) {
         let Some(session) = self.session() else { return };
         if session.nodes.len() <= self.rows.len() && self.rows.iter().all(|row| session.nodes.contains_key(&row.id)) {
@@ -160,7 +160,7 @@ impl SessionPage {
         self.rows = rows;
     }
 
-    fn hear(&mut self, message: Message) {
+    fn add_message(&mut self, message: Message) {
         let said = Said {
             id: message.id,
             node_id: message.node_id,
@@ -192,7 +192,7 @@ impl SessionPage {
         }
     }
 
-    /// The tree, with each node's state; `None` for a node the shown moment does not know yet.
+    /// The tree, with each node's state; `None` for a node that does not exist in the shown state yet.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (&Row, Option<&NodeStateSnapshot>)> {
         let session = self.session();
         self.rows.iter().map(move |row| (row, session.and_then(|session| Some(&session.nodes.get(&row.id)?.snapshot))))
@@ -202,9 +202,9 @@ impl SessionPage {
         self.nodes().nth(self.selected)
     }
 
-    /// What was said until the moment shown, oldest first.
+    /// The messages up to the shown state, oldest first.
     pub(super) fn messages(&self) -> impl DoubleEndedIterator<Item = &Said> {
-        let until = self.stands().filter(|stands| !stands.live).map(|stands| stands.at);
+        let until = self.position().filter(|position| !position.live).map(|position| position.at);
         let only = self.only_selected.then(|| self.rows.get(self.selected).map(|row| &row.id)).flatten();
         self.messages.iter().filter(move |said| {
             only.is_none_or(|node| *node == said.node_id)
@@ -212,7 +212,7 @@ impl SessionPage {
         })
     }
 
-    /// Names by which rows and messages call a node.
+    /// The names of nodes in rows and messages.
     pub(super) fn node_name(&self, id: &NodeId) -> String {
         let node = self.session().and_then(|session| session.nodes.get(id));
         let name = node.and_then(|node| node.snapshot.name.clone());
@@ -231,16 +231,16 @@ impl SessionPage {
         }
     }
 
-    /// The moment durations are counted to.
+    /// The time up to which durations are counted.
     pub(super) fn now(&self, clock: Timestamp) -> Timestamp {
-        self.stands().filter(|stands| !stands.live).map_or(clock, |stands| stands.at)
+        self.position().filter(|position| !position.live).map_or(clock, |position| position.at)
     }
 }
 
 /// The speeds that `+` and `-` go through.
 const SPEEDS: [f64; 8] = [0.5, 1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0];
 
-/// The next speed up or down; beyond the ends it stays.
+/// The next speed up or down, within the bounds.
 pub(super) fn other_speed(now: ReplaySpeed, faster: bool) -> ReplaySpeed {
     let times = match now {
         ReplaySpeed::Times(times) => times,
@@ -254,14 +254,14 @@ pub(super) fn other_speed(now: ReplaySpeed, faster: bool) -> ReplaySpeed {
     next.map_or(now, |speed| ReplaySpeed::Times(*speed))
 }
 
-/// A tenth of the replay away.
+/// A tenth of the replay.
 pub(super) fn far_revision(replay: &ReplayState, forward: bool) -> Revision {
     let tenth = (replay.last_revision.saturating_sub(replay.first_revision) / 10).max(1);
     let to = if forward { replay.revision.saturating_add(tenth) } else { replay.revision.saturating_sub(tenth) };
     to.clamp(replay.first_revision, replay.last_revision)
 }
 
-/// At most so many bytes from the beginning, not cutting a character.
+/// At most this many bytes from the beginning, without cutting a character.
 fn beginning(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }

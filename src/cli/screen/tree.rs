@@ -1,14 +1,14 @@
-//! A graph as rows to read from top to bottom: what runs first stands first, branches and the
-//! bodies of loops stand further in. Pure.
+//! A graph as rows from top to bottom: in the order of running, with branches and the bodies of loops
+//! indented. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use relive_client::{GraphDefinition, NodeId};
 
-/// Levels beyond which rows no longer move further in.
+/// The deepest indentation.
 const DEEPEST: usize = 12;
 
-/// One node's place.
+/// The row of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Row {
     pub id: NodeId,
@@ -17,8 +17,8 @@ pub(super) struct Row {
 
 /// The rows of a graph, each node once, none before a node that leads to it.
 ///
-/// Edges that lead back to a loop's beginning are left out. A node where branches meet stands
-/// where the node stood that they came from.
+/// Edges that lead back to a loop's beginning are left out. A node where branches join has the
+/// indentation of the node where they began.
 pub(super) fn rows(graph: &GraphDefinition) -> Vec<Row> {
     let forward = forward_edges(graph);
     let mut waiting: HashMap<&NodeId, usize> = HashMap::new();
@@ -44,14 +44,14 @@ pub(super) fn rows(graph: &GraphDefinition) -> Vec<Row> {
             }
         }
     }
-    // What nothing leads to, in graphs of engines that decide while they run.
+    // Nodes without a predecessor, in graphs of engines that decide while they run.
     let reached: HashSet<NodeId> = rows.iter().map(|row| row.id.clone()).collect();
     let others = graph.nodes.keys().filter(|id| !reached.contains(*id));
     rows.extend(others.map(|id| Row { id: id.clone(), depth: 0 }));
     rows
 }
 
-/// The edges that do not lead back, found by a walk from the start that keeps its own stack.
+/// The edges that are no back edges, found by a search from the start without recursion.
 fn forward_edges(graph: &GraphDefinition) -> BTreeMap<&NodeId, Vec<&NodeId>> {
     let mut forward: BTreeMap<&NodeId, Vec<&NodeId>> = BTreeMap::new();
     let mut seen = HashSet::from([&graph.start_node_id]);
@@ -81,7 +81,7 @@ fn forward_edges(graph: &GraphDefinition) -> BTreeMap<&NodeId, Vec<&NodeId>> {
     forward
 }
 
-/// Where a loop goes when it is over: its second next node.
+/// The exit of a loop: its second next node.
 fn loop_exit<'a>(graph: &'a GraphDefinition, id: &NodeId) -> Option<&'a NodeId> {
     graph.nodes.get(id).filter(|node| node.kind == GraphDefinition::LOOP).and_then(|node| node.next_ids.get(1))
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every node has one row, and none stands before one that leads to it.
+        /// Every node has one row, and none is before one that leads to it.
         #[test]
         fn each_node_once_and_after_what_leads_to_it(edges in prop::collection::vec((0..30_usize, 0..30_usize), 0..90)) {
             let name = |number: usize| if number == 0 { "a".to_owned() } else { format!("n{number}") };

@@ -1,8 +1,8 @@
-//! Statuses, durations and amounts as short words and signs.
+//! Statuses, durations and amounts as short texts and symbols.
 
 use relive_client::{NodeStatus, SessionStatus, Timestamp};
 
-/// A shape of its own for each status, so that colour alone never tells.
+/// A symbol for each status, so that colour is not the only distinction.
 pub(super) fn node_sign(status: NodeStatus) -> &'static str {
     match status {
         NodeStatus::Pending => "○",
@@ -50,7 +50,7 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// One line that cannot steer a terminal: what writers of graphs and models say may hold anything.
+/// One line without control characters, which names in graphs and texts of models may contain.
 pub(super) fn clean(text: &str) -> String {
     text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
@@ -60,7 +60,7 @@ pub(super) fn clean_lines(text: &str) -> impl Iterator<Item = String> {
     text.lines().map(|line| clean(&line.replace('\t', "    ")))
 }
 
-/// A line in as many as its width needs; wide characters count as what they fill.
+/// Wraps a line to a width; wide characters count twice.
 pub(super) fn wrapped(line: &str, width: usize) -> Vec<String> {
     textwrap::wrap(line, width).into_iter().map(std::borrow::Cow::into_owned).collect()
 }

@@ -1,6 +1,6 @@
-//! Asking a model within a node: chunks are shown as they come, the finished text becomes a message
-//! and the usage a record, together with the node's end. What arrived of an answer that broke off is
-//! kept as a message too.
+//! Asking a model within a node: chunks are shown as they arrive; the finished text becomes a message and the
+//! usage a record, together with the node's end. The part of an interrupted answer that has arrived becomes a
+//! message too.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use relive_session::{Command, MessageId, MessageRole, check_json};
 /// Tools that a model can be offered.
 const TOOLS: usize = 128;
 
-/// How a node wants its model to be; what it leaves open is the agent's, or the server's.
+/// The node's settings for its model; others come from the agent, or the server.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Voice {
     pub model: Option<String>,
@@ -49,7 +49,7 @@ impl Voice {
         Ok(Self { model: own.text("model")?, temperature, max_tokens: own.count("maxTokens", 10_000_000)?, others })
     }
 
-    /// From an agent's `modelConfig`; what cannot be understood there is left out.
+    /// From an agent's `modelConfig`; invalid members are ignored.
     pub fn of_config(config: &serde_json::Map<String, Value>) -> Self {
         let own = Properties::of_graph(config);
         Self {
@@ -75,7 +75,7 @@ impl Voice {
     }
 }
 
-/// What a model said, with the commands that keep it.
+/// A model's answer, with the commands that record it.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub text: String,
@@ -101,7 +101,7 @@ impl Answer {
         if let Some(refusal) = refusal {
             output["refusal"] = json!(refusal);
         }
-        // What was paid for is kept, also when its JSON cannot be.
+        // Usage is recorded even if its JSON cannot be.
         match json_in(&self.text).map(|json| (check_json("it", &json), json)) {
             Some((Ok(()), json)) => output["json"] = json,
             Some((Err(problem), _)) => output["jsonError"] = json!(problem.to_string()),
@@ -111,14 +111,14 @@ impl Answer {
     }
 }
 
-/// Asks, heeding the node's time limit and its stop. `Err` is how the attempt ends then.
+/// Asks, within the node's time limit and until it is stopped. `Err` is how the attempt ends then.
 pub(super) async fn ask(
     context: &NodeContext,
     models: &Models,
     chat: Chat,
     agent_id: Option<String>,
 ) -> Result<Answer, AttemptResult> {
-    let mut said = Said::new(context, agent_id);
+    let mut received = Received::new(context, agent_id);
     let mut request = models.request(&chat);
     if let Some(members) = request.as_object_mut() {
         // The same in every request.
@@ -126,8 +126,8 @@ pub(super) async fn ask(
     }
     context.works_on(request);
     let limit = context.policy().timeout;
-    let mut hear = |piece: Piece<'_>| said.hear(piece);
-    let asking = models.chat(&chat, &mut hear);
+    let mut receive = |piece: Piece<'_>| received.receive(piece);
+    let asking = models.chat(&chat, &mut receive);
     let asked = async { tokio::time::timeout(limit.unwrap_or(Duration::MAX), asking).await };
     let outcome = match context.stop.run_until_cancelled(asked).await {
         None => return Err(AttemptResult::bare(End::Stopped)),
@@ -137,33 +137,33 @@ pub(super) async fn ask(
     };
     match outcome {
         Ok(reply) => {
-            let commands = said.commands(Some(&reply));
-            Ok(Answer { text: said.text, reply, commands })
+            let commands = received.commands(Some(&reply));
+            Ok(Answer { text: received.text, reply, commands })
         }
         Err(error) => {
-            let commands = said.commands(None);
-            let output = (!said.text.is_empty()).then(|| json!({"text": said.text, "partial": true}));
+            let commands = received.commands(None);
+            let output = (!received.text.is_empty()).then(|| json!({"text": received.text, "partial": true}));
             Err(AttemptResult { commands, end: End::Failed { error, output } })
         }
     }
 }
 
 fn failure(context: &NodeContext, error: &ChatError) -> String {
-    tracing::debug!(node_id = %context.id(), %error, "a model did not answer");
+    tracing::debug!(node_id = %context.id(), %error, "a request to a model failed");
     error.to_string()
 }
 
-/// What has been heard so far.
-struct Said<'a> {
+/// What has been received so far.
+struct Received<'a> {
     context: &'a NodeContext,
     agent_id: Option<String>,
     text: String,
     thinking: String,
-    /// Of the message with the text and of the one with the thinking: chunks carry them already.
+    /// Ids of the messages with the text and with the thinking: chunks have them already.
     ids: [MessageId; 2],
 }
 
-impl<'a> Said<'a> {
+impl<'a> Received<'a> {
     fn new(context: &'a NodeContext, agent_id: Option<String>) -> Self {
         Self {
             context,
@@ -174,7 +174,7 @@ impl<'a> Said<'a> {
         }
     }
 
-    fn hear(&mut self, piece: Piece<'_>) {
+    fn receive(&mut self, piece: Piece<'_>) {
         let (text, is_thinking) = match piece {
             Piece::Text(text) => (text, false),
             Piece::Thinking(text) => (text, true),
@@ -190,7 +190,7 @@ impl<'a> Said<'a> {
         });
     }
 
-    /// Whoever watches sees why nothing comes. It is sent on the way: the answer is not held up by it.
+    /// Tells viewers why nothing arrives. It is sent in the background, so the answer is not delayed.
     fn tell_of_another_try(&self, why: &ChatError, tries: u32, pause: Duration) {
         let content = format!("{why}. Asked again in {:.1} s; {tries} of {TRIES} tries made.", pause.as_secs_f64());
         let message = Command::AddMessage {
@@ -243,7 +243,7 @@ impl<'a> Said<'a> {
     }
 }
 
-/// The JSON object or array in a text, which may stand in a fence as models like to put it.
+/// The JSON object or array in a text, which may be in a Markdown fence.
 pub(super) fn json_in(text: &str) -> Option<Value> {
     let text = text.trim();
     let fenced = text.strip_prefix("```").and_then(|rest| rest.split_once('\n')).map(|(_, rest)| rest);

@@ -1,12 +1,12 @@
-//! The body of an answer as a text: its character set, its byte order mark, where it was cut.
+//! The body of an answer as text: its character set, its byte order mark, and where it was cut.
 
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 
-/// Bytes from the beginning in which a page says its own character set.
+/// Bytes at the beginning in which a page declares its character set.
 const PROLOGUE: usize = 1024;
 
-/// The text of a body. What no text can hold becomes U+FFFD, and the character NUL, which PostgreSQL cannot
-/// store, is left out.
+/// The text of a body. Invalid bytes become U+FFFD, and the character NUL, which PostgreSQL cannot store, is
+/// left out.
 pub(super) fn text(body: &[u8], content_type: &str, is_cut: bool) -> String {
     let (encoding, mark) = match Encoding::for_bom(body) {
         Some((encoding, mark)) => (encoding, mark),
@@ -19,7 +19,7 @@ pub(super) fn text(body: &[u8], content_type: &str, is_cut: bool) -> String {
     encoding.decode_without_bom_handling(body).0.replace('\0', "")
 }
 
-/// Whether a body says that it is JSON: `application/json`, `application/problem+json`, `text/json` …
+/// Whether a content type is JSON: `application/json`, `application/problem+json`, `text/json` …
 pub(super) fn is_json(content_type: &str) -> bool {
     let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     kind.ends_with("/json") || kind.ends_with("+json") || kind.ends_with("/x-json")
@@ -41,7 +41,7 @@ fn encoding_of(body: &[u8], content_type: &str, is_cut: bool) -> &'static Encodi
         }
     }
     let is_utf8 = std::str::from_utf8(if is_cut { whole(body) } else { body }).is_ok();
-    // What a text is in when it does not say, and cannot be UTF-8.
+    // The default if nothing is declared, and the text is not UTF-8.
     if kind.starts_with("text/") && !is_utf8 { WINDOWS_1252 } else { UTF_8 }
 }
 
@@ -53,7 +53,7 @@ fn charset(content_type: &str) -> Option<&str> {
     })
 }
 
-/// Without a character of UTF-8 at the end of which a part is missing.
+/// Without an incomplete UTF-8 character at the end.
 fn whole(body: &[u8]) -> &[u8] {
     match std::str::from_utf8(body) {
         Err(error) if error.error_len().is_none() => &body[..error.valid_up_to()],

@@ -1,4 +1,5 @@
-//! `switch` and `if`: which of the next nodes follow. What nothing else leads to is skipped.
+//! `switch` and `if`: choose which of the next nodes follow. The others are skipped, unless another edge leads
+//! to them.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -9,12 +10,12 @@ use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::{GraphNode, NodeId, limits};
 
-/// A node that decides where the run goes.
+/// A node that chooses the next nodes.
 #[derive(Debug)]
 pub struct Choice {
-    /// The first that holds decides.
+    /// The first case that holds is chosen.
     cases: Vec<Case>,
-    /// Where to otherwise.
+    /// The default.
     otherwise: Option<NodeId>,
     is_if: bool,
 }
@@ -90,8 +91,8 @@ fn problem(node: &GraphNode, problem: String) -> PlanError {
     PlanError::Node { node: node.id.clone(), problem }
 }
 
-/// Whether a condition's value counts as true: not `false`, `null`, 0, nor empty. A text such as `false` or
-/// `0`, which a template within a longer text becomes, counts as what it says.
+/// Whether a condition's value counts as true: not `false`, `null`, 0 or empty. A text such as `false` or
+/// `0`, the result of a template within a longer text, counts as the value it shows.
 fn holds(value: &Value) -> bool {
     match value {
         Value::Null => false,

@@ -1,9 +1,8 @@
-//! One attempt at a `command` node: a shell command, its output, and how it ended.
+//! One attempt of a `command` node: a shell command, its output, and how it ended.
 //!
 //! The command runs by `sh -c` without standard input, in the directory the run was started in
-//! unless `cwd` says otherwise. A node is over when its shell is: what it left running in the
-//! background is ended with it, so that nothing outlives its node. A daemon that should has to
-//! leave the group, as `setsid` does.
+//! unless `cwd` says otherwise. The node ends with its shell: background processes are ended too, so that
+//! nothing outlives its node. A daemon that should survive has to leave the process group, as `setsid` does.
 
 mod node;
 mod spec;
@@ -29,7 +28,7 @@ pub use spec::CommandSpec;
 /// the group can still hold the pipe.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// What a command is told about the run it belongs to, as environment variables.
+/// Environment variables that tell a command which run it belongs to.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
     /// `RELIVE_SESSION_ID`
@@ -61,7 +60,7 @@ enum Ending {
 }
 
 /// Runs the command once. When `stop` is cancelled the whole process group is ended first:
-/// once this has returned, none of it is left, whatever the ending.
+/// once this has returned, no process of it is left.
 pub async fn attempt(
     spec: &CommandSpec,
     surroundings: &Surroundings,
@@ -113,7 +112,7 @@ fn command(spec: &CommandSpec, surroundings: &Surroundings) -> Command {
     command
 }
 
-/// Reads output until the command ends, its time is up, or it is stopped.
+/// Reads output until the command ends, its time limit is reached, or it is stopped.
 async fn watch_over(
     group: &mut Group,
     output: &mut Output,
@@ -135,7 +134,7 @@ async fn watch_over(
     loop {
         let mut chunk = [0; 8 * 1024];
         tokio::select! {
-            // Stopping comes first, and output before the end, so that none of it is missed.
+            // Stopping is checked first, and output before the end, so that no output is missed.
             biased;
             () = stop.cancelled() => return Ending::Stopped,
             limit = &mut deadline => return Ending::TimedOut(limit),

@@ -1,4 +1,4 @@
-//! What an attempt at a node is given.
+//! The environment of an attempt.
 
 use std::sync::Arc;
 
@@ -12,22 +12,22 @@ use crate::engine::policy::Policy;
 use crate::engine::templates::{self, Broken, Budget, References};
 use relive_session::{GraphNode, NodeId, NodeStatus, Session};
 
-/// Outputs that one template may read, when it cannot be told which.
+/// Outputs that one template may read, if it cannot be determined which.
 const OUTPUTS: usize = 256;
 
-/// One attempt's surroundings. Cheap to clone.
+/// The environment of one attempt. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct NodeContext {
     plan: Arc<Plan>,
     id: NodeId,
-    /// What the attempt's templates may take, all together.
+    /// The budget of all templates of the attempt.
     budget: Arc<Budget>,
-    /// Of a loop node: how many rounds of its body are behind it.
+    /// Of a loop node: how many rounds of its body have been completed.
     pub rounds: Option<u32>,
     pub link: Arc<dyn Link>,
-    /// Cancelled when the attempt must let go at once.
+    /// Cancelled when the attempt must end at once.
     pub stop: CancellationToken,
-    /// What the attempt works on, as far as it has said so.
+    /// The attempt's input, as far as it was set.
     input: Arc<Mutex<Option<Value>>>,
 }
 
@@ -51,8 +51,8 @@ impl NodeContext {
         })
     }
 
-    /// Says what the attempt works on, such as a prompt as it is sent: kept with the report of its end, however
-    /// it ends. What cannot be kept is left out.
+    /// Sets the attempt's input, such as a prompt as it is sent. It is recorded with the attempt's end, unless
+    /// it exceeds a limit.
     pub fn works_on(&self, input: Value) {
         let is_storable = relive_session::check_json("input", &input).is_ok() && !input.is_null();
         *self.input.lock() = Some(input).filter(|_| is_storable);
@@ -86,17 +86,17 @@ impl NodeContext {
         self.link.session()
     }
 
-    /// The last output of a node; `null` when it has none.
+    /// The last output of a node; `null` if it has none.
     ///
     /// # Errors
     ///
-    /// A text for the node's `error` when it cannot be read.
+    /// A text for the node's `error` if it cannot be read.
     pub async fn output(&self, node: &NodeId) -> Result<Arc<Value>, String> {
         let output = self.link.output(node.clone()).await.map_err(|error| error.to_string())?;
         Ok(output.unwrap_or_default())
     }
 
-    /// The outputs of the nodes that led here: those that completed, or failed and were passed over.
+    /// The outputs of the previous nodes that completed, or failed with `onError: continue`.
     ///
     /// # Errors
     ///
@@ -154,10 +154,10 @@ impl NodeContext {
         self.fill(property, &templates::as_expression(expression)).await
     }
 
-    /// Runs what takes time on a thread for it; an attempt that must let go does not wait for that.
+    /// Runs slow work on a thread of its own; an attempt that must end does not wait for it.
     async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
         let done = self.stop.run_until_cancelled(templates::on_worker(job)).await;
-        done.ok_or("the run let go of the node")?.map_err(|error: Broken| error.to_string())
+        done.ok_or("the attempt was cancelled")?.map_err(|error: Broken| error.to_string())
     }
 
     /// As [`NodeContext::fill`], to a text; arrays and objects become JSON.
@@ -169,7 +169,7 @@ impl NodeContext {
         Ok(as_text(&self.fill(property, value).await?))
     }
 
-    /// The values that templates see, as far as they refer to them.
+    /// The values that templates refer to.
     async fn scope(&self, references: &References, output: Option<&Value>) -> Result<Value, String> {
         let session = self.session();
         let mut scope = Map::new();
@@ -206,8 +206,8 @@ impl NodeContext {
         Ok(Value::Object(scope))
     }
 
-    /// `{id: {output, status, error}}` of the wanted nodes, or of all that have an output. A node that
-    /// has not run yet is not among them.
+    /// `{id: {output, status, error}}` of the given nodes, or of all that have an output. Nodes that have not
+    /// run are left out.
     async fn nodes(&self, wanted: Option<std::collections::BTreeSet<NodeId>>) -> Result<Value, String> {
         let session = self.session();
         let with_output = || session.nodes.iter().filter(|(_, node)| node.output.is_some()).map(|(id, _)| id.clone());
@@ -235,7 +235,7 @@ impl NodeContext {
     }
 }
 
-/// A text as it is, anything else as JSON; an output with a `text` by that.
+/// A text as it is, an output with a `text` as that, anything else as JSON.
 #[must_use]
 pub fn as_text(value: &Value) -> String {
     match value {

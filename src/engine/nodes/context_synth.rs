@@ -1,4 +1,4 @@
-//! `context_synth`: condenses what was said in earlier rounds and keeps the newest ones as they are.
+//! `context_synth`: summarises the messages of earlier rounds and keeps the newest ones unchanged.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use crate::engine::properties::Properties;
 use crate::storage::{MessageFilter, MessageOrder, PlacedMessage};
 use relive_session::{GraphNode, Message, NodeId};
 
-/// Messages of a run that are looked at: the newest.
+/// Messages of a run that are read: the newest.
 const MESSAGES: usize = 5_000;
 const PAGE: u32 = 500;
-/// Characters of earlier rounds that a model is given, or that are kept without one: the last.
+/// Characters of earlier rounds that a model is given, or that are kept without a model: the last.
 const EARLIER: usize = 100_000;
 const CONDENSED: usize = 4_000;
 
 const INSTRUCTIONS: &str = "You condense the earlier rounds of a discussion for those who go on with it. Keep every \
     decision, every open question, every number, and who holds which view. Leave out repetition and courtesies.";
 
-/// The rounds of a run so far, made short.
+/// Condenses the rounds of a run so far.
 #[derive(Debug)]
 pub struct ContextSynth {
     services: Arc<NodeServices>,
     max_recent_rounds: usize,
-    /// Whether a model condenses what is older; otherwise its end is kept.
+    /// Whether a model summarises older rounds; otherwise their end is kept.
     by_model: bool,
     voice: Voice,
 }
@@ -75,7 +75,7 @@ impl ContextSynth {
         Ok(AttemptResult::completed(output).with(commands))
     }
 
-    /// What was said so far, the node's own summaries and all thinking left out.
+    /// The messages so far, without the node's own summaries and without thinking.
     async fn messages(&self, context: &NodeContext) -> Result<Vec<Message>, String> {
         let id = context.session().id;
         let (mut messages, mut after) = (Vec::new(), None);

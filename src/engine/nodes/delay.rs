@@ -11,7 +11,7 @@ use crate::engine::error::PlanError;
 use crate::engine::properties::{Properties, seconds};
 use relive_session::GraphNode;
 
-/// A pause in the run. It counts from the attempt's start, also across a restart of the server.
+/// A pause in the run. It counts from the attempt's start, even across a restart of the server.
 #[derive(Debug)]
 pub struct Delay {
     time: Duration,
@@ -43,7 +43,7 @@ impl NodeType for Delay {
         async move {
             match wake {
                 Wake::Due => AttemptResult::completed(json!({"seconds": self.time.as_secs_f64()})),
-                // A delay takes no signals; it goes on.
+                // A delay ignores signals.
                 Wake::Signal { .. } => AttemptResult::bare(End::Waits),
             }
         }

@@ -1,4 +1,4 @@
-//! `fact_check`: asks a model how well a claim holds.
+//! `fact_check`: asks a model how well supported a claim is.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ const INSTRUCTIONS: &str = "You verify claims. Judge how well the claim is suppo
     sources given, if there are any. Answer with a JSON object and nothing else: \
     {\"score\": a number from 0 (false) to 1 (certainly true), \"explanation\": \"why, in a few sentences\"}.";
 
-/// Verifies what it is given, or what the nodes before it put out.
+/// Checks a given claim, or the outputs of the previous nodes.
 #[derive(Debug)]
 pub struct FactCheck {
     services: Arc<NodeServices>,
@@ -27,7 +27,7 @@ pub struct FactCheck {
     sources: Option<Value>,
     /// The least score, from 0 to 1.
     threshold: f64,
-    /// Whether the node fails below it.
+    /// Whether the node fails with a lower score.
     required: bool,
     voice: Voice,
 }

@@ -1,4 +1,4 @@
-//! `human_review`: suspends until somebody approves, rejects or modifies.
+//! `human_review`: suspends until a person approves, rejects or modifies.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct HumanReview {
     /// Shown as a message when the review begins.
     prompt: Option<Value>,
     timeout: Option<Duration>,
-    /// Whether the run may go on without an answer: by the action `skip`, or when the time is up.
+    /// Whether the run may continue without an answer: by the action `skip`, or when the time limit is reached.
     allow_skip: bool,
     /// Whether the data of `modify` becomes the session's proposal.
     updates_proposal: bool,
@@ -56,7 +56,7 @@ impl HumanReview {
         Ok(AttemptResult::bare(End::Waits).with(vec![message]))
     }
 
-    /// Anything but a decision leaves the review as it is: nobody approves by accident.
+    /// Other payloads leave the review unchanged: nothing is approved by accident.
     fn answer(&self, payload: &Value, at: Timestamp) -> AttemptResult {
         let Ok(Decision { action, reviewer, data }) = Decision::read(payload, self.allow_skip) else {
             return AttemptResult::bare(End::Waits);
@@ -79,19 +79,19 @@ impl HumanReview {
         }
     }
 
-    fn nobody(&self) -> AttemptResult {
+    fn timed_out(&self) -> AttemptResult {
         let minutes = self.timeout.unwrap_or_default().as_secs_f64() / 60.0;
         if self.allow_skip {
             let at = Timestamp::now();
             return AttemptResult::completed(
-                json!({"action": "skip", "reason": "nobody decided in time", "decidedAt": at}),
+                json!({"action": "skip", "reason": "no decision in time", "decidedAt": at}),
             );
         }
-        AttemptResult::failed(format!("nobody decided within {minutes} minutes"))
+        AttemptResult::failed(format!("no decision within {minutes} minutes"))
     }
 }
 
-/// What a signal `{review: {action, reviewer?, comment?, data?}}` says.
+/// The content of a signal `{review: {action, reviewer?, comment?, data?}}`.
 struct Decision<'a> {
     action: &'a str,
     reviewer: Option<&'a str>,
@@ -115,7 +115,7 @@ impl<'a> Decision<'a> {
             Some(_) => Err(expected(&format!("'review.{field}' is no text"))),
         };
         let reviewer = text("reviewer")?;
-        // Kept with the whole decision in the output.
+        // Recorded with the whole decision in the output.
         text("comment")?;
         let data = review.get("data").filter(|data| !data.is_null());
         match action {
@@ -130,7 +130,7 @@ impl<'a> Decision<'a> {
     }
 }
 
-/// The first field that is none of those known.
+/// The first unknown field.
 fn only<'a>(object: &'a Map<String, Value>, known: &[&str]) -> Result<(), &'a str> {
     object.keys().find(|key| !known.contains(&key.as_str())).map_or(Ok(()), |key| Err(key))
 }
@@ -160,7 +160,7 @@ impl NodeType for HumanReview {
         async move {
             match wake {
                 Wake::Signal { payload, at } => self.answer(&payload, at),
-                Wake::Due => self.nobody(),
+                Wake::Due => self.timed_out(),
             }
         }
         .boxed()

@@ -19,7 +19,7 @@ use relive_session::GraphNode;
 #[derive(Debug)]
 pub struct Llm {
     services: Arc<NodeServices>,
-    /// Without one: the proposal, and what the nodes before said.
+    /// Default: the proposal, and the outputs of the previous nodes.
     prompt: Option<Value>,
     system: Option<Value>,
     voice: Voice,
@@ -27,11 +27,11 @@ pub struct Llm {
     persona: Persona,
 }
 
-/// Who speaks.
+/// The speaker.
 #[derive(Debug)]
 enum Persona {
-    /// An `llm` node: nobody in particular.
-    Nobody,
+    /// An `llm` node: no agent.
+    Anonymous,
     /// The agent of this id, or else the persona in the node's own properties.
     Agent { id: Option<Uuid>, prompt: Option<String> },
 }
@@ -39,7 +39,7 @@ enum Persona {
 impl Llm {
     pub fn read(node: &GraphNode, services: &Arc<NodeServices>) -> Result<Self, PlanError> {
         let own = Properties::of(node);
-        let persona = if node.kind == "agent" { persona(own)? } else { Persona::Nobody };
+        let persona = if node.kind == "agent" { persona(own)? } else { Persona::Anonymous };
         Ok(Self {
             services: Arc::clone(services),
             prompt: own.template("prompt")?,

@@ -1,4 +1,4 @@
-//! The types of nodes that `relive run` runs, on the machine where it was started.
+//! Node types of `relive run`, which run on the machine where it was started.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::engine::error::PlanError;
 use crate::engine::plan::Kinds;
 use relive_session::{GraphDefinition, GraphNode};
 
-/// Shell commands, and what shapes a graph.
+/// Shell commands, and the structural types.
 #[derive(Clone, Debug, Default)]
 pub struct LocalKinds {
     /// The server's address, for the commands' environment.

@@ -1,4 +1,4 @@
-//! `loop`: another round, or the way out.
+//! `loop`: decides about another round.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -10,10 +10,10 @@ use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::GraphNode;
 
-/// What decides about the next round. How many there are at most is the schedule's to know.
+/// The conditions for leaving the loop. The schedule knows the limit of rounds.
 #[derive(Debug)]
 pub struct LoopNode {
-    /// Where the round's score comes from: a template, or else the inputs.
+    /// The source of the round's score: a template, or else the inputs.
     score: Option<Value>,
     /// At this score or above, the loop is left.
     exit_on_score: Option<f64>,
@@ -27,7 +27,7 @@ impl LoopNode {
 
     async fn decide(&self, context: &NodeContext) -> Result<End, String> {
         if context.rounds == Some(0) {
-            // The run came to the loop before its body: there is nothing yet that could be scored.
+            // The run reached the loop node before its body: there is nothing to score yet.
             return Ok(End::Decided { leave: false, score: None });
         }
         let score = match &self.score {

@@ -1,4 +1,4 @@
-//! `memory_retrieval`: finds what the group remembers.
+//! `memory_retrieval`: searches the group's memories.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::engine::properties::Properties;
 use crate::storage::{MemoryScope, SearchLimits};
 use relive_session::GraphNode;
 
-/// Characters of a text that is searched for.
+/// Characters of the search text.
 const QUERY: usize = 8_000;
 
 /// A search in memories. A session without a group searches its own.
 #[derive(Debug)]
 pub struct MemoryRetrieval {
     services: Arc<NodeServices>,
-    /// Without one: the proposal.
+    /// Default: the proposal.
     query: Option<Value>,
     agent_id: Option<String>,
     nearness: SearchLimits,

@@ -1,8 +1,8 @@
-//! What nodes do: one file for each type, all behind [`NodeType`].
+//! The node types: one file each, all behind [`NodeType`].
 //!
-//! A type reads its properties once, when the graph is planned, and is then asked for attempts. It
-//! never reports a status itself: it says how the attempt ended, and the engine makes that durable
-//! together with whatever else the attempt has to leave behind.
+//! A type reads its properties once, when the graph is planned; then its attempts are run. A type never
+//! reports a status itself: it returns how the attempt ended, and the engine makes that durable together
+//! with everything else that the attempt produced.
 
 mod ask;
 mod body;
@@ -44,10 +44,10 @@ pub use server::ServerKinds;
 pub use services::NodeServices;
 pub use web::{Forbidden, Web, WebOptions};
 
-/// How an attempt ended, with what else it leaves behind.
+/// How an attempt ended, with what it produced.
 #[derive(Debug)]
 pub struct AttemptResult {
-    /// Carried out together with the report of the end: all or nothing.
+    /// Carried out together with the report of the end, atomically.
     pub commands: Vec<Command>,
     pub end: End,
 }
@@ -60,19 +60,19 @@ pub enum End {
         error: String,
         output: Option<Value>,
     },
-    /// Nothing more to do until a signal comes or the type's [`Wait`] is over.
+    /// Waits for a signal or until the type's [`Wait`] is over.
     Waits,
-    /// Of a node that decides: completed, and only these of its next nodes follow.
+    /// Of a node that chooses: completed, and only these of its next nodes follow.
     Chose {
         output: Value,
         next_ids: Vec<NodeId>,
     },
-    /// Of a loop node: whether it is left before its rounds are over, and what the round scored.
+    /// Of a loop node: whether it is left before the limit of rounds, and the round's score.
     Decided {
         leave: bool,
         score: Option<f64>,
     },
-    /// Let go, because the run ends; there is nothing to report.
+    /// Cancelled, because the run ends; there is nothing to report.
     Stopped,
 }
 
@@ -105,12 +105,12 @@ impl From<Result<Value, String>> for AttemptResult {
     }
 }
 
-/// How a waiting node waits. It holds no task and no place meanwhile.
+/// How a node waits. It occupies no task and no slot meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// From the attempt's start; then [`NodeType::wake`] is called with [`Wake::Due`].
     pub due: Option<Duration>,
-    /// Whether it waits as `suspended`, for somebody's signal, or as `running`.
+    /// Whether it waits as `suspended`, for a signal, or as `running`.
     pub suspended: bool,
 }
 
@@ -121,15 +121,15 @@ pub enum Wake {
     Due,
 }
 
-/// What a type's attempts are like for the engine.
+/// How the engine runs a type's attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Takes no time and does nothing outside: start and end are reported together, and it takes up
-    /// none of the places of nodes that work at the same time.
+    /// Takes no time and has no side effects: start and end are reported together, and it occupies none of the
+    /// slots of nodes that run at the same time.
     Structural,
-    /// Takes a place. Let go of by dropping it, also when its time is up.
+    /// Occupies a slot. Cancelled by dropping it, also at its time limit.
     Task,
-    /// Takes a place, and heeds [`NodeContext::stop`] and its own time limit itself.
+    /// Occupies a slot, and handles [`NodeContext::stop`] and its time limit itself.
     Guarded,
 }
 
@@ -147,11 +147,11 @@ pub trait NodeType: Debug + Send + Sync + 'static {
         None
     }
 
-    /// Whether a signal is one that [`NodeType::wake`] can do something with.
+    /// Whether [`NodeType::wake`] can use a signal.
     ///
     /// # Errors
     ///
-    /// Why not, for whoever sent it.
+    /// Why not, as a text for the sender.
     fn check_signal(&self, payload: &Value) -> Result<(), String> {
         let _ = payload;
         Ok(())
@@ -163,7 +163,7 @@ pub trait NodeType: Debug + Send + Sync + 'static {
         Box::pin(async { AttemptResult::completed(Value::Null) })
     }
 
-    /// Whether attempts decide which of the next nodes follow.
+    /// Whether attempts choose which of the next nodes follow.
     fn decides(&self) -> bool {
         false
     }

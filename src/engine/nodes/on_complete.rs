@@ -1,4 +1,4 @@
-//! What a node of any type leaves behind when it has completed: memories, context, a new proposal.
+//! The commands that go with a completion of any type: memories, context, a new proposal.
 
 use super::context::{NodeContext, as_text};
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(in crate::engine) async fn commands(
     if let Some(Remember { content, agent_id, metadata }) = &on_complete.remember {
         let content = as_text(&context.fill_with("remember", content, Some(output)).await?);
         if content.len() > limits::CONTENT_BYTES {
-            return Err("what is to be remembered is too long".to_owned());
+            return Err("the text to remember is too long".to_owned());
         }
         if !content.trim().is_empty() {
             let metadata = match metadata {

@@ -1,4 +1,4 @@
-//! What a command printed: its progress taken out, its end kept, its beginning counted.
+//! A command's output: progress lines are extracted, the end is kept, the beginning is counted.
 
 use std::collections::VecDeque;
 
@@ -6,9 +6,9 @@ use relive_session::Progress;
 
 /// Bytes of output that are kept: the last ones.
 pub const KEPT_BYTES: usize = 64 * 1024;
-/// A longer line is taken in pieces of this size, so that output without line ends stays bounded.
+/// A longer line is split into pieces of this size, so that output without line ends stays bounded.
 const LINE_BYTES: usize = 8 * 1024;
-/// A line that starts with this reports progress and is no output.
+/// A line that begins with this reports progress and is not part of the output.
 const PROGRESS: &str = "::progress ";
 
 /// Takes bytes as they arrive; keeps text fit for JSON and for PostgreSQL.
@@ -20,13 +20,13 @@ pub struct Output {
     kept: VecDeque<u8>,
     cut: u64,
     line: Vec<u8>,
-    /// Whether `line` continues one of which a piece was already taken.
+    /// Whether `line` continues one that was split.
     continued: bool,
     last_line: String,
 }
 
 impl Output {
-    /// Takes the next bytes and answers the last progress reported in them.
+    /// Adds bytes and returns the last progress reported in them.
     pub fn push(&mut self, mut bytes: &[u8]) -> Option<Progress> {
         let mut progress = None;
         while !bytes.is_empty() {
@@ -45,7 +45,7 @@ impl Output {
         progress
     }
 
-    /// Takes what stood on the last line without a line end.
+    /// Adds a last line without a line end.
     pub fn finish(&mut self) -> Option<Progress> {
         let progress = if self.line.is_empty() { None } else { self.end_line() };
         self.continued = false;
@@ -75,7 +75,7 @@ impl Output {
         None
     }
 
-    /// Takes a piece of an overlong line, up to the last whole character.
+    /// Removes a piece of an overlong line, up to the last whole character.
     fn keep_piece(&mut self) {
         let line = std::mem::take(&mut self.line);
         let whole = match std::str::from_utf8(&line) {

@@ -14,14 +14,14 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long a group may take to end after SIGTERM, before SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(5);
-/// How often a group that was told to end is looked at.
+/// How often a group that was sent SIGTERM is checked.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A process group. Dropping it while it runs kills it, so that no way out of the program, a
-/// panic and a second Ctrl-C included, leaves a command behind.
+/// A process group. Dropping it while it runs kills it, so that no exit from the program, including a panic
+/// and a second Ctrl-C, leaves a command behind.
 #[derive(Debug)]
 pub struct Group {
-    /// The command itself. What it left running in the background may outlive it.
+    /// The command itself. Its background processes may outlive it.
     pub child: Child,
     pgid: Option<Pid>,
     /// Standard output and standard error: one pipe for both, so that lines arrive in the order
@@ -34,22 +34,22 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// When the pipe or the process cannot be made, such as for a directory that does not exist.
+    /// If the pipe or the process cannot be created, for example because a directory does not exist.
     pub fn spawn(mut command: Command) -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).process_group(0).kill_on_drop(true);
         let child = command.spawn()?;
-        // The command holds the pipe's other end; it would never end while it lived.
+        // The command holds the other end of the pipe, which would otherwise never be closed.
         drop(command);
         let pgid = child.id().and_then(|id| id.try_into().ok()).map(Pid::from_raw);
         Ok(Self { child, pgid, output: pipe::Receiver::from_owned_fd(OwnedFd::from(reader))? })
     }
 
-    /// Ends every process of the group: SIGTERM, and SIGKILL to what is left after [`GRACE`].
+    /// Ends every process of the group: SIGTERM, and SIGKILL after [`GRACE`].
     ///
     /// # Errors
     ///
-    /// When the operating system refuses to say how the command ended.
+    /// If the operating system does not report how the command ended.
     pub async fn end(&mut self) -> io::Result<ExitStatus> {
         let deadline = Instant::now() + GRACE;
         self.signal(Some(Signal::SIGTERM));
@@ -62,7 +62,7 @@ impl Group {
         self.child.wait().await
     }
 
-    /// Sends a signal to the group, or with `None` only looks; whether there was anyone to send to.
+    /// Sends a signal to the group, or with `None` only checks; returns whether the group exists.
     fn signal(&self, signal: Option<Signal>) -> bool {
         self.pgid.is_some_and(|pgid| killpg(pgid, signal) != Err(Errno::ESRCH))
     }

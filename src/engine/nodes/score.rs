@@ -1,4 +1,4 @@
-//! Finding a score or a choice in what nodes put out.
+//! Finds a score or a choice in outputs of nodes.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The types of nodes that the server's own engine runs.
+//! Node types of the server's built-in engine.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::engine::plan::{Kinds, Plan};
 use crate::models::ChatError;
 use relive_session::GraphNode;
 
-/// Everything that shapes a graph, and what needs the server's services.
+/// The structural types, and those that need the server's services.
 #[derive(Clone, Debug)]
 pub struct ServerKinds {
     services: Arc<NodeServices>,

@@ -1,4 +1,4 @@
-//! What the server's nodes work with beyond their session.
+//! The services that nodes of the server use.
 
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ impl NodeServices {
         self.storage.entity(id).await.map_err(|error| told(&error))
     }
 
-    /// Memories like a text, nearest first, and how they were found.
+    /// Memories similar to a text, nearest first, and the method of the search.
     ///
     /// # Errors
     ///
@@ -55,7 +55,7 @@ impl NodeServices {
     }
 }
 
-/// The database's own words are for the log.
+/// The database's error text is only logged.
 pub(super) fn told(error: &StorageError) -> String {
     tracing::warn!(%error, "a node cannot read the database");
     "the database cannot be read now".to_owned()

@@ -1,4 +1,4 @@
-//! `start`, `parallel`, `sequence`, `end`: they only shape the graph.
+//! `start`, `parallel`, `sequence`, `end`: they only structure the graph.
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -9,7 +9,7 @@ use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::GraphNode;
 
-/// Bytes of inputs that an `end` node without `output` gathers.
+/// Bytes of inputs that an `end` node without `output` collects.
 const GATHERED: usize = 256 * 1024;
 
 /// A node without work of its own.
@@ -17,7 +17,7 @@ const GATHERED: usize = 256 * 1024;
 pub struct Structural {
     /// The property `output`, if there is one.
     output: Option<Value>,
-    /// Whether the inputs are the output otherwise.
+    /// Whether the output otherwise consists of the inputs.
     gathers: bool,
 }
 

@@ -19,12 +19,12 @@ use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::GraphNode;
 
-/// Bytes of an answer at most, and unless the node says otherwise.
+/// Bytes of an answer at most, and by default.
 const MOST_BYTES: u32 = 1024 * 1024;
 const BYTES: u32 = 256 * 1024;
 /// How long a request may take unless `timeoutSeconds` says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Headers that say where a request goes or how it is framed are the client's own.
+/// Headers that determine the target of a request or its framing are set by the HTTP client.
 const OWN_HEADERS: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "upgrade"];
 
 /// A request whose every part is a template.
@@ -66,16 +66,16 @@ impl Tool {
 
     async fn request(&self, context: &NodeContext) -> Result<AttemptResult, String> {
         let (request, secrets) = self.prepare(context).await?;
-        // Without a limit of the node's own; with one, the engine drops the request when it is over.
+        // Only without a limit of the node: with one, the engine drops the request in time.
         let limit = context.policy().timeout.map_or(TIMEOUT, |_| Duration::MAX);
         let answer = tokio::time::timeout(limit, self.answer(request, &secrets)).await;
         answer.map_err(|_| format!("no answer within {} s", TIMEOUT.as_secs()))?
     }
 
-    /// The request, and what must not be shown of its answer.
+    /// The request, and the secrets that must not appear in its answer.
     async fn prepare(&self, context: &NodeContext) -> Result<(RequestBuilder, Secrets), String> {
         let url = context.text("url", &self.url).await?;
-        let url: Url = url.trim().parse().map_err(|error| format!("the url cannot be understood: {error}"))?;
+        let url: Url = url.trim().parse().map_err(|error| format!("the url is invalid: {error}"))?;
         let client = self.services.web.client(&url).map_err(|forbidden| forbidden.to_string())?;
         let mut secrets = endpoint::in_url(&url);
         let mut input = json!({"method": self.method.as_str(), "url": endpoint::shown_url(&url)});
@@ -111,7 +111,7 @@ impl Tool {
         let kind = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
         let kind = secrets.hide(&kind.unwrap_or_default()).chars().take(200).collect::<String>();
         let (body, truncated) = self.body(response, secrets).await?;
-        // Hidden before it is read as JSON, so that a secret is found in either form.
+        // Redacted before it is parsed as JSON, so that a secret is found in either form.
         let text = secrets.hide(&body::text(&body, &kind, truncated)).into_owned();
         let mut output = json!({"status": status.as_u16(), "contentType": kind, "text": text});
         if truncated {
@@ -136,15 +136,15 @@ impl Tool {
         Ok(AttemptResult::completed(output))
     }
 
-    /// The body as it is once unpacked, and whether its end was cut off.
+    /// The decompressed body, and whether it was cut.
     async fn body(&self, mut response: Response, secrets: &Secrets) -> Result<(Vec<u8>, bool), String> {
-        // Of an answer without a body, headers can say that it would be packed.
+        // Headers of an answer without a body can name an encoding.
         if self.method == Method::HEAD {
             return Ok((Vec::new(), false));
         }
         let encoding = response.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
         let mut unpacker = Unpacker::new(encoding, self.max_bytes);
-        let broken = |error: io::Error| format!("the answer cannot be unpacked: {error}");
+        let broken = |error: io::Error| format!("the answer cannot be decompressed: {error}");
         while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, secrets))? {
             if !unpacker.take(&chunk).map_err(broken)? {
                 break;
@@ -155,7 +155,7 @@ impl Tool {
     }
 }
 
-/// The innermost reason. The address is the workflow's own, which may hold a secret.
+/// The innermost cause. The address comes from the workflow and may contain a secret.
 fn describe(error: &reqwest::Error, secrets: &Secrets) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {

@@ -1,17 +1,17 @@
-//! The bytes of an answer, unpacked as they come and bounded. The HTTP client unpacks all but gzip: it
-//! would stop after the first part of a body that is made of several.
+//! Decompresses the body of an answer as it arrives, up to a limit. The HTTP client decompresses all encodings
+//! but gzip, of which it would read only the first member.
 
 use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 
-/// Takes a body piece by piece.
+/// Decompresses a body piece by piece.
 pub(super) enum Unpacker {
     Plain(Bounded),
     Gzip(Box<MultiGzDecoder<Bounded>>),
 }
 
-/// What fits of it, and whether there is more.
+/// The bytes up to the limit, and whether there are more.
 #[derive(Debug, Default)]
 pub(super) struct Bounded {
     pub bytes: Vec<u8>,
@@ -20,7 +20,7 @@ pub(super) struct Bounded {
 }
 
 impl Unpacker {
-    /// For a body of this `Content-Encoding`, up to so many bytes once unpacked.
+    /// For a body with this `Content-Encoding`, up to this many decompressed bytes.
     pub fn new(encoding: Option<&[u8]>, most: usize) -> Self {
         let body = Bounded { bytes: Vec::new(), most, is_cut: false };
         let encoding = encoding.unwrap_or_default().trim_ascii().to_ascii_lowercase();
@@ -30,11 +30,11 @@ impl Unpacker {
         }
     }
 
-    /// Takes a piece; false when nothing more is needed.
+    /// Adds a piece; false if no more are needed.
     ///
     /// # Errors
     ///
-    /// When it is not what its encoding says.
+    /// If it does not match the encoding.
     pub fn take(&mut self, piece: &[u8]) -> io::Result<bool> {
         let (taken, body) = match self {
             Self::Plain(body) => (body.write_all(piece), &*body),
@@ -43,11 +43,11 @@ impl Unpacker {
         if body.is_cut { Ok(false) } else { taken.map(|()| true) }
     }
 
-    /// What it came to.
+    /// The decompressed body.
     ///
     /// # Errors
     ///
-    /// When an end is missing.
+    /// If the end is missing.
     pub fn finish(self) -> io::Result<Bounded> {
         let (finished, body) = match self {
             Self::Plain(body) => (Ok(()), body),
@@ -61,7 +61,7 @@ impl Unpacker {
 }
 
 impl Write for Bounded {
-    /// Takes nothing when it is full, which ends whoever writes.
+    /// Accepts nothing when it is full, which ends the writer.
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         let room = self.most - self.bytes.len();
         self.is_cut |= piece.len() > room;

@@ -1,4 +1,4 @@
-//! `vote`: what most inputs say, or what they score on average.
+//! `vote`: the majority of the inputs, or their mean score.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::engine::error::PlanError;
 use crate::engine::properties::Properties;
 use relive_session::GraphNode;
 
-/// Counts the outputs of the nodes that lead to it.
+/// Counts the outputs of the previous nodes.
 #[derive(Debug)]
 pub struct Vote {
     by: By,

@@ -1,8 +1,8 @@
-//! HTTP to places that somebody else chose: a workflow's author, or whoever filled its templates.
+//! HTTP requests to addresses that come from workflows or from the values of their templates.
 //!
-//! Only hosts on the list are asked, and only at public addresses unless the setting says otherwise.
-//! The address is checked where the connection is made, after the name was resolved, and again at
-//! every redirect; so a name that is on the list and points inside does not lead inside.
+//! Only hosts on the list are contacted, and only at public addresses unless the setting says otherwise. The
+//! address is checked when connecting, after the name was resolved, and again at every redirect; so a name on
+//! the list that resolves to an internal address does not give access to it.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -22,11 +22,11 @@ const REDIRECTS: usize = 5;
 pub struct WebOptions {
     /// `api.example.org`, `*.example.org` (any name below), or `*` (any host). None: nothing.
     pub hosts: Vec<String>,
-    /// Whether loopback, private and other inner addresses may be reached.
+    /// Whether loopback, private and other internal addresses may be reached.
     pub allow_private: bool,
 }
 
-/// Why an address is not asked.
+/// Why an address is not contacted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     #[error("{0} is no http or https address")]
@@ -37,7 +37,7 @@ pub enum Forbidden {
     Private(String),
 }
 
-/// The web, as far as tool nodes may see it. Cheap to clone.
+/// The HTTP client of tool nodes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Web {
     client: Client,
@@ -58,7 +58,7 @@ impl fmt::Debug for Rules {
 impl Web {
     /// # Errors
     ///
-    /// When no HTTP client can be made.
+    /// If no HTTP client can be created.
     pub fn new(options: WebOptions) -> Result<Self, reqwest::Error> {
         let hosts = options.hosts.iter().map(|host| host.trim().to_lowercase()).filter(|host| !host.is_empty());
         let rules = Arc::new(Rules { hosts: hosts.collect(), allow_private: options.allow_private });
@@ -78,7 +78,7 @@ impl Web {
             .dns_resolver(Arc::new(Resolver { allow_private: options.allow_private }))
             .redirect(redirects)
             .connect_timeout(CONNECT)
-            // Gzip is unpacked by `unpack`.
+            // Gzip is decompressed by `unpack`.
             .no_gzip()
             .default_headers(HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"))]))
             .user_agent(concat!("relive/", env!("CARGO_PKG_VERSION")))
@@ -96,7 +96,7 @@ impl Web {
     ///
     /// # Errors
     ///
-    /// [`Forbidden`] when the address may not be asked.
+    /// [`Forbidden`] if the address is not allowed.
     pub fn client(&self, url: &Url) -> Result<&Client, Forbidden> {
         self.rules.check(url)?;
         Ok(&self.client)
@@ -111,7 +111,7 @@ impl Rules {
         if !self.hosts.iter().any(|pattern| fits(pattern, host)) {
             return Err(Forbidden::Host(host.to_owned()));
         }
-        // An address instead of a name never comes to the resolver.
+        // A literal address is never passed to the resolver.
         match host.trim_matches(['[', ']']).parse::<IpAddr>() {
             Ok(address) if !self.allow_private && !is_public(address) => Err(Forbidden::Private(host.to_owned())),
             _ => Ok(()),
@@ -146,7 +146,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Whether an address belongs to the internet at large.
+/// Whether an address is a public internet address.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -163,7 +163,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation()
         || a == 0
         || a >= 240
-        // Shared between a carrier's customers; assigned to protocols; benchmarks; 6to4 relays.
+        // Carrier-grade NAT; protocol assignments; benchmarking; 6to4 relays.
         || (a == 100 && (64..128).contains(&b))
         || (a, b, c) == (192, 0, 0)
         || (a == 198 && (18..20).contains(&b))
@@ -180,9 +180,9 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         Ipv4Addr::new(a, b, c, d)
     };
     match segments {
-        // NAT64, 6to4: the way to an IPv4 address.
+        // NAT64, 6to4: they embed an IPv4 address.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public_v4(embedded(high, low)),
-        // Only 2000::/3 is given out at all; in it, Teredo and documentation are no places.
+        // Only 2000::/3 is allocated; within it, Teredo and documentation addresses are excluded.
         [0x2001, 0 | 0xdb8, ..] => false,
         [first, ..] => (first & 0xe000) == 0x2000,
     }

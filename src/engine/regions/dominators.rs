@@ -1,18 +1,18 @@
-//! Which nodes every way from a root to another node passes through: Lengauer and Tarjan's algorithm,
-//! in its simple form, without recursion.
+//! Dominators: which nodes every path from a root to another node passes through. Lengauer and Tarjan's
+//! algorithm, in its simple form, without recursion.
 
 /// No node.
 const NONE: usize = usize::MAX;
 
-/// Room for one computation after the other in graphs of the same size.
+/// Buffers for successive computations in graphs of the same size.
 #[derive(Debug)]
 pub(super) struct Dominators {
-    /// By node: its place in the order of the search, if it was reached.
+    /// By node: its number in search order, if it was reached.
     place: Vec<usize>,
-    /// By place, as everything below.
+    /// By that number, as everything below.
     nodes: Vec<usize>,
     parent: Vec<usize>,
-    /// When the tree of dominators enters a node and leaves it.
+    /// When the tree of dominators is entered and left at a node.
     entered: Vec<usize>,
     left: Vec<usize>,
 }
@@ -45,7 +45,7 @@ impl Dominators {
         self.place[node] != NONE
     }
 
-    /// Whether every way to `node` passes through `other`. Both must have been reached.
+    /// Whether every path to `node` passes through `other`. Both must have been reached.
     pub fn dominates(&self, other: usize, node: usize) -> bool {
         let (other, node) = (self.place[other], self.place[node]);
         self.entered[other] <= self.entered[node] && self.left[node] <= self.left[other]
@@ -144,7 +144,7 @@ impl Forest {
         Self { semi: identity.clone(), ancestor: vec![NONE; count], label: identity, path: Vec::new() }
     }
 
-    /// The node with the least semidominator on the way up from `node`, whose way is made short.
+    /// The node with the least semidominator on the path up from `node`, which is compressed.
     fn best(&mut self, node: usize) -> usize {
         if self.ancestor[node] == NONE {
             return self.label[node];

@@ -16,7 +16,7 @@ use crate::engine::plan::Plan;
 use crate::engine::schedule::{Outcome, Past, Restored, Schedule};
 use relive_session::{Command, Node, NodeId, NodeStateSnapshot, NodeStatus, Retry, Session, Timestamp};
 
-const CUT_OFF: &str = "cut off: the engine that ran it went away";
+const CUT_OFF: &str = "interrupted: the engine that ran it disappeared";
 
 impl Run {
     pub(super) fn resume(&mut self, session: &Session) {
@@ -94,7 +94,7 @@ impl Run {
         let cut_off = before.cut_off.unwrap_or_default() + u32::from(self.options.crashes > 0);
         if cut_off >= MOST_CRASHES {
             self.give_up(format!(
-                "node '{id}' failed: its attempt was cut off {cut_off} times in a row, as its server went down each time"
+                "node '{id}' failed: its attempt was interrupted {cut_off} times in a row, because its server went down each time"
             ));
         }
         self.tries.insert(id.clone(), before.tries);
@@ -157,7 +157,7 @@ impl Run {
         let begins = !self.ready.is_empty() && *self.phase.borrow() == Phase::Running;
         if begins && self.options.crashes >= MOST_CRASHES {
             self.give_up(format!(
-                "the run was stopped: its server went down {} times in a row at this point of it",
+                "the run was stopped: its server went down {} times in a row at this point",
                 self.options.crashes
             ));
         }

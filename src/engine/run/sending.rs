@@ -86,7 +86,7 @@ impl Run {
             (Purpose::Round { node, leave }, Ok(())) => self.round_decided(&node, leave),
             (Purpose::End { heard }, Err(DriverError::Refused(_))) => self.ending = Ending::Refused { heard },
             (Purpose::Round { node, .. }, Err(DriverError::Unacceptable(why))) => {
-                self.give_up(format!("node '{node}' failed: what it decided cannot be kept: {why}"));
+                self.give_up(format!("node '{node}' failed: its decision cannot be recorded: {why}"));
             }
             (Purpose::BudgetPause, Err(DriverError::Unacceptable(why))) => {
                 self.give_up(format!("the run's budget is used up, and it cannot be paused for that: {why}"));
@@ -95,7 +95,7 @@ impl Run {
                 self.give_up(format!("the run cannot be completed: {why}"));
             }
             (Purpose::TakeUp | Purpose::Skip, Err(DriverError::Unacceptable(why))) => {
-                self.give_up(format!("the run cannot be gone on with: {why}"));
+                self.give_up(format!("the run cannot continue: {why}"));
             }
             (Purpose::Fail, Err(DriverError::Unacceptable(why))) => self.finish(Err(RunError::Lost(why))),
             // Somebody paused or ended the session; the event that says so is on its way.
@@ -126,7 +126,7 @@ impl Run {
         if std::mem::replace(&mut self.given_up, true) {
             return;
         }
-        tracing::info!(session_id = %self.link.session().id, error, "a run is given up");
+        tracing::info!(session_id = %self.link.session().id, error, "a run fails");
         self.ending = Ending::Asked;
         self.phase.send_replace(Phase::Failing);
         self.send(Purpose::Fail, vec![Command::Fail { error: error_text(&error) }]);

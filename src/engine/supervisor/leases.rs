@@ -1,4 +1,4 @@
-//! Taking, renewing and releasing the leases of sessions.
+//! Claims, renews and releases the leases of sessions.
 
 use std::collections::HashSet;
 
@@ -6,15 +6,15 @@ use super::{BATCH, Supervisor};
 use relive_session::SessionId;
 
 impl Supervisor {
-    /// Restarts, lapsed leases, times that have come: whatever no server drives although it should.
-    pub(super) async fn look(&mut self) {
+    /// Finds sessions that should be driven and are not: after restarts, with expired leases or due timers.
+    pub(super) async fn poll(&mut self) {
         let room = self.options.sessions.saturating_sub(self.running.len() + self.wanted.len()).min(4 * BATCH);
         if room == 0 {
             return;
         }
         match self.hub.store().undriven_sessions(u32::try_from(room).unwrap_or(u32::MAX)).await {
             Ok(ids) => ids.into_iter().for_each(|id| self.want(id)),
-            Err(error) => tracing::warn!(%error, "cannot look for sessions to drive"),
+            Err(error) => tracing::warn!(%error, "cannot query sessions to drive"),
         }
     }
 
@@ -28,11 +28,11 @@ impl Supervisor {
         for id in &ids {
             self.is_wanted.remove(id);
         }
-        // Those that another server holds are its own; it looks at them itself.
+        // Sessions whose lease another server holds are left to it.
         match self.hub.store().take_leases(self.holder, &ids, self.options.lease).await {
             Ok(taken) => taken.into_iter().for_each(|taken| self.drive(taken)),
-            // The next look at the table finds them again.
-            Err(error) => tracing::warn!(%error, "cannot take sessions up"),
+            // The next poll of the table finds them again.
+            Err(error) => tracing::warn!(%error, "cannot take leases"),
         }
     }
 
@@ -46,7 +46,7 @@ impl Supervisor {
             Ok(held) => {
                 let held: HashSet<SessionId> = held.into_iter().collect();
                 for (id, detach) in self.running.iter().filter(|(id, _)| !held.contains(id)) {
-                    tracing::warn!(session_id = %id, "lost the lease; letting go");
+                    tracing::warn!(session_id = %id, "lost the lease; releasing the session");
                     detach.cancel();
                 }
             }
@@ -61,7 +61,7 @@ impl Supervisor {
         let ids: Vec<SessionId> = self.unreleased.iter().copied().collect();
         match self.hub.store().release_leases(self.holder, &ids).await {
             Ok(()) => self.unreleased.clear(),
-            Err(error) => tracing::debug!(%error, "still cannot give sessions back"),
+            Err(error) => tracing::debug!(%error, "still cannot release sessions"),
         }
     }
 }

@@ -1,18 +1,18 @@
-//! The built-in engine as a whole: which sessions this server drives.
+//! The supervisor of the built-in engine: decides which sessions this server drives.
 //!
 //! ```text
-//! hub: a session of ours was started, resumed, signalled ─┐
-//! a look at the table, once a second ─────────────────────┼─▶ wanted ─▶ lease ─▶ run ─▶ ended: lease given back
-//! restarts, lapsed leases, times that have come           ┘                        ├──▶ parked: only a row waits
-//!                                                                                  └──▶ overtaken: begin again
+//! hub: a session of the engine was started, resumed, signalled ─┐
+//! poll of the lease table, once a second ───────────────────────┼─▶ wanted ─▶ lease ─▶ run ─▶ ended: lease released
+//! restarts, expired leases, due timers                          ┘                        ├──▶ parked: only a row waits
+//!                                                                                        └──▶ overtaken: begins again
 //! ```
 //!
-//! A session is driven under a lease that is renewed while it is, and ends by itself when the server
-//! does not come back. A server that finds a lease gone lets go of the session at once; what it may
-//! still have under way is refused by the condition on its commands (see `local`). While the database
-//! is away nothing can be renewed and nothing can be written: runs go on with what they are at.
+//! A session is driven under a lease that is renewed meanwhile, and expires if the server disappears.
+//! A server that finds a lease lost releases the session at once; commands that it has in flight are refused
+//! by their expected revision (see `local`). While the database is away leases cannot be renewed and nothing
+//! can be written; runs continue with the attempts they have begun.
 //!
-//! A session that only waits is let go of: it costs a row, no task and no memory.
+//! A session that only waits is parked: it costs a row, no task and no memory.
 
 mod leases;
 mod runs;
@@ -36,24 +36,24 @@ use relive_session::{GraphDefinition, SessionId, ambient};
 
 use start_check::EngineStartCheck;
 
-/// How often the table is looked at for sessions that nobody drives.
+/// How often the table is polled for sessions without a driver.
 const LOOK: Duration = Duration::from_secs(1);
-/// Sessions taken up, or given back, by one statement.
+/// Sessions claimed, or released, by one statement.
 const BATCH: usize = 256;
-/// How long runs may take to let go when the server stops.
+/// How long runs may take to end when the server stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// How the engine is sized. Each field says its default.
+/// The engine's options, each with its default.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
-    /// Sessions driven at once (2,000). The others wait; those that only wait themselves do not count.
+    /// Sessions driven at once (2,000). The others wait; parked sessions do not count.
     pub sessions: usize,
-    /// Nodes that work at the same time in one session (16).
+    /// Nodes of one session that run at the same time (16).
     pub nodes: usize,
-    /// How long a lease lasts without being renewed (10 s): so long are the sessions of a server that
-    /// was killed left alone.
+    /// How long a lease lasts without being renewed (10 s). After a crash, no other server drives the sessions
+    /// of this one for that long.
     pub lease: Duration,
-    /// A run with nothing to do but to wait for at least this long is let go of (5 s).
+    /// A run that has only to wait, for at least this long, is parked (5 s).
     pub park_after: Duration,
 }
 
@@ -78,7 +78,7 @@ struct Inner {
 }
 
 impl Engine {
-    /// Begins to drive the sessions of this hub's database that are the built-in engine's. Must be
+    /// Starts to drive the sessions of this hub's database that belong to the built-in engine. Must be
     /// called inside a Tokio runtime.
     #[must_use]
     pub fn start(hub: Hub, kinds: impl Kinds + 'static, options: EngineOptions) -> Self {
@@ -111,7 +111,7 @@ impl Engine {
         Plan::elsewhere(Arc::new(graph.clone()), Arc::clone(&self.inner.kinds)).await.map(drop)
     }
 
-    /// Lets go of every session, so that another server, or the next start, can take them up at once.
+    /// Releases every session, so that another server, or the next start, can resume them at once.
     pub async fn shutdown(&self) {
         self.inner.stop.cancel();
         self.inner.tasks.close();
@@ -125,16 +125,16 @@ struct Supervisor {
     hub: Hub,
     kinds: Arc<dyn Kinds>,
     options: EngineOptions,
-    /// This process, in the table of leases.
+    /// The identity of this process in the table of leases.
     holder: Uuid,
-    /// Sessions driven here, each with the token that makes its run let go.
+    /// Sessions driven here, each with the token that cancels its run.
     running: BTreeMap<SessionId, CancellationToken>,
     runs: JoinSet<(SessionId, Result<Ended, RunError>)>,
-    /// Which run is whose, for one that breaks.
+    /// The session of each run, in case its task panics.
     tasks: HashMap<task::Id, SessionId>,
-    /// Leases whose release failed, and is tried again; what is driven anew is not among them.
+    /// Leases whose release failed and will be retried; sessions that are driven again are not among them.
     unreleased: BTreeSet<SessionId>,
-    /// Sessions whose runs were given up, with how often in a row, and until when they are left alone.
+    /// Sessions whose runs failed, with the number of failures in a row, and until when they are left alone.
     given_up: HashMap<SessionId, (u32, Instant)>,
     wanted: VecDeque<SessionId>,
     is_wanted: HashSet<SessionId>,
@@ -149,11 +149,11 @@ impl Supervisor {
         let hub = self.hub.clone();
         loop {
             tokio::select! {
-                // What is always ready under load comes last, and what holds leases first.
+                // In order of priority: renewing leases first, what is always ready under load last.
                 biased;
                 () = stop.cancelled() => return self.end().await,
                 _ = renew.tick(), if !self.running.is_empty() || !self.unreleased.is_empty() => self.renew().await,
-                _ = look.tick() => self.look().await,
+                _ = look.tick() => self.poll().await,
                 Some(ended) = self.runs.join_next_with_id() => self.ended(ended).await,
                 ids = hub.undriven(BATCH) => ids.into_iter().for_each(|id| self.want(id)),
             }
@@ -175,11 +175,11 @@ impl Supervisor {
         }
         let gone = async { while self.runs.join_next().await.is_some() {} };
         if tokio::time::timeout(SHUTDOWN_GRACE, gone).await.is_err() {
-            tracing::warn!("some runs did not let go in time");
+            tracing::warn!("some runs did not end in time");
         }
         let ids: Vec<SessionId> = self.running.into_keys().chain(self.unreleased).collect();
         if let Err(error) = self.hub.store().release_leases(self.holder, &ids).await {
-            tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
+            tracing::warn!(%error, "cannot release sessions; their leases expire");
         }
     }
 }

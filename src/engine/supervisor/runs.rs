@@ -1,4 +1,4 @@
-//! The runs of this server: begun, ended, begun again.
+//! The runs of this server: started, ended, restarted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::hub::{Hub, HubError, Submission};
 use crate::storage::{Parked, Taken};
 use relive_session::{Command, Revision, SessionId};
 
-/// Before a run that lost its session begins again, for the first time and at most.
+/// The first and the longest pause before a run that lost its session begins again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Before a run that was given up is taken up again, at most.
+/// The longest pause before a failed run begins again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// Runs that were given up and are remembered; leases whose release is tried again.
+/// Failed runs that are remembered; leases whose release is retried.
 const GIVEN_UP: usize = 4_096;
 
 const UNRELEASED: usize = 4_096;
@@ -36,7 +36,7 @@ impl Supervisor {
         let Taken { session_id: id, revision, mut crashes, at } = taken;
         let clock = WallClock::showing(at);
         if crashes > 0 {
-            tracing::warn!(session_id = %id, crashes, "taken up from a server that went away");
+            tracing::warn!(session_id = %id, crashes, "resumed after its server disappeared");
         }
         let detach = CancellationToken::new();
         self.unreleased.remove(&id);
@@ -55,13 +55,13 @@ impl Supervisor {
                 if !again {
                     return (id, ended);
                 }
-                // It may have been whoever drives the session now.
+                // The cause may have been the session's current driver.
                 let held = hub.store().renew_leases(holder, &[id], options.lease).await;
                 if held.is_ok_and(|held| held.is_empty()) {
                     return (id, Err(RunError::Detached));
                 }
                 crashes = 0;
-                tracing::debug!(session_id = %id, "somebody else changed a node; beginning again");
+                tracing::debug!(session_id = %id, "another client changed a node; the run begins again");
                 if began.elapsed() > LAST_PAUSE {
                     pause = FIRST_PAUSE;
                 }
@@ -72,7 +72,7 @@ impl Supervisor {
         self.tasks.insert(run.id(), id);
     }
 
-    /// Gives back the leases of all runs that have ended by now.
+    /// Releases the leases of all runs that have ended by now.
     pub(super) async fn ended(&mut self, first: RunEnded) {
         let (mut over, mut parked) = (Vec::new(), Vec::new());
         let mut next = Some(first);
@@ -102,7 +102,7 @@ impl Supervisor {
             self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
         }
         if let Err(error) = given_back.and(put_down) {
-            tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
+            tracing::warn!(%error, "cannot release sessions; their leases expire");
         }
         for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
             self.running.remove(&id);
@@ -115,7 +115,7 @@ impl Supervisor {
         }
     }
 
-    /// A run that came to no end is begun again later and later.
+    /// A run that failed is restarted, with growing pauses.
     pub(super) fn leave_alone(&mut self, id: SessionId, error: &RunError) {
         let now = Instant::now();
         if self.given_up.len() >= GIVEN_UP {
@@ -123,13 +123,13 @@ impl Supervisor {
         }
         let times = self.given_up.get(&id).map_or(0, |(times, _)| *times);
         let pause = (LOOK * 2_u32.saturating_pow(times.min(16))).min(LONGEST_PAUSE);
-        tracing::warn!(session_id = %id, %error, ?pause, "a run was given up");
+        tracing::warn!(session_id = %id, %error, ?pause, "a run failed; it is restarted");
         if self.given_up.len() < GIVEN_UP {
             self.given_up.insert(id, (times + 1, now + pause));
         }
     }
 
-    /// A panic in a run: nobody renews its lease, and whoever finds it lapsed counts that.
+    /// A panic in a run: its lease is no longer renewed, and the server that finds it expired counts a crash.
     pub(super) fn broke(&mut self, error: &task::JoinError) {
         let id = self.tasks.remove(&error.id());
         tracing::error!(session_id = ?id, %error, "a run broke");
@@ -139,7 +139,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether something happened while a session was being let go of.
+    /// Whether the session changed while it was being released.
     async fn has_moved_on(&self, id: SessionId, since: Revision) -> bool {
         match self.hub.session(id).await {
             Ok(session) => session.revision != since,
@@ -148,7 +148,7 @@ impl Supervisor {
     }
 }
 
-/// One run, from wherever the session stands.
+/// One run, from the session's current state.
 async fn drive(
     hub: &Hub,
     kinds: &Arc<dyn Kinds>,
@@ -157,7 +157,7 @@ async fn drive(
     detach: &CancellationToken,
 ) -> Result<Ended, RunError> {
     let lost = |error: HubError| RunError::Lost(error.to_string());
-    // Whoever waits for an answer is gone when the run is.
+    // The receiver is gone if the run has ended.
     let answers = detach.child_token();
     let _ended = answers.clone().drop_guard();
     let (link, events) = LocalLink::open(hub.clone(), id, answers).await.map_err(lost)?;
@@ -178,7 +178,7 @@ async fn drive(
     run(plan, options, Arc::new(link), events, control, |_| ()).await
 }
 
-/// What can no longer be run here, such as after a change of version, ends and says why.
+/// Ends a session that cannot be run here any more, such as after a change of version, with the reason.
 async fn fail(hub: &Hub, id: SessionId, error: &str) -> Result<Ended, RunError> {
     let command = Command::Fail { error: error_text(error) };
     let failed = hub.execute(Submission::new(id, vec![command])).await;

@@ -1,4 +1,4 @@
-//! What the engine says before a session of its own is started, or sent a signal.
+//! The engine's checks before a session of its own is started, or sent a signal.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::engine::plan::{Kinds, Plan};
 use crate::hub::StartCheck;
 use relive_session::{GraphDefinition, NodeId, Session};
 
-/// Refuses to start what could not go far.
+/// Refuses to start a graph that lacks something it needs.
 #[derive(Debug)]
 pub(super) struct EngineStartCheck {
     pub(super) kinds: Arc<dyn Kinds>,
@@ -28,7 +28,7 @@ impl StartCheck for EngineStartCheck {
         let node = session.origin.graph.as_ref().and_then(|graph| graph.nodes.get(node_id));
         match node.and_then(|node| self.kinds.read(node)) {
             Some(Ok(kind)) => kind.check_signal(payload).map_err(|why| format!("node '{node_id}': {why}")),
-            // What is not there, or cannot be run, is named by whoever looks at the command itself.
+            // Missing sessions and invalid commands are reported when the command itself is handled.
             Some(Err(_)) | None => Ok(()),
         }
     }

@@ -1,8 +1,8 @@
-//! From a text to instructions that pay for what they make.
+//! Compiles a text to instructions that charge the budget.
 //!
-//! The parser and the generator of instructions go down one stack frame for each token in the worst
-//! case, so the tokens are counted first. The instructions are minijinja's, but those that make
-//! values, or look through them, are replaced by ones that are paid for.
+//! The parser and the code generator use up to one stack frame per token, so the tokens are counted first. The
+//! instructions are minijinja's, except that those which create or traverse values are replaced by ones that
+//! charge for it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -22,13 +22,13 @@ pub(super) const SOURCE: usize = 512 * 1024;
 /// No local slot: a filter is looked up by its name each time.
 const ANY: u8 = !0;
 
-/// A variable that is 1. The generator works out what is made of constants alone, however large that
-/// becomes; a product with a variable in it is left to be worked out, and paid for, when it is filled.
+/// A variable with the value 1. The generator evaluates constant expressions, however large the result; a
+/// product with a variable in it is evaluated, and charged, only when the template is filled.
 pub(super) const ONE: &str = "__one";
-/// Characters of a line up to which the parser knows its columns.
+/// Characters of a line up to which the parser's column numbers are valid.
 const COLUMNS: usize = 65_000;
 
-/// A text with templates, whose parts have been counted.
+/// A text with templates, whose tokens have been counted.
 pub(super) struct Source<'a> {
     text: Cow<'a, str>,
     /// Whether the text is nothing but one expression.
@@ -53,7 +53,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The number of tokens, and where the signs of products stand.
+/// The number of tokens, and the positions of product operators.
 fn scan(source: &str, in_expression: bool) -> Result<(usize, Vec<usize>), TemplateError> {
     let (mut tokens, mut products) = (0, Vec::new());
     for token in tokenize(source, in_expression, SyntaxConfig::default()) {
@@ -80,7 +80,7 @@ fn with_ones(source: &str, products: &[usize]) -> String {
     text + source.get(from..).unwrap_or_default()
 }
 
-/// The parser's own errors count columns, and overflow in very long lines where arithmetic is checked.
+/// The parser's errors count columns, which overflow in very long lines if overflow checks are on.
 fn careful<T>(source: &str, read: impl FnOnce() -> Result<T, TemplateError>) -> Result<T, TemplateError> {
     if source.lines().all(|line| line.len() < COLUMNS) && source.lines().count() < COLUMNS {
         return read();
@@ -89,7 +89,7 @@ fn careful<T>(source: &str, read: impl FnOnce() -> Result<T, TemplateError>) -> 
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(broken)
 }
 
-/// A text that has been read.
+/// A parsed text.
 pub(super) struct Program<'a> {
     instructions: Instructions<'a>,
 }
@@ -108,8 +108,8 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// What the text refers to: names with the constant names below them. Those that the text sets
-    /// itself are not among them.
+    /// The variables of the text: names, with the constant names below them. Variables that the text sets
+    /// itself are left out.
     pub(super) fn references(&self) -> BTreeSet<Vec<String>> {
         let own = self.own_names();
         let mut found = self.lookups();
@@ -117,8 +117,8 @@ impl<'a> Program<'a> {
         found
     }
 
-    /// As [`Program::references`], and more rather than less: a name that the text sets itself may also be
-    /// looked up where it is not set, before or behind. What of it is meant cannot be told then.
+    /// As [`Program::references`], but possibly with too many names: a name that the text sets may also be
+    /// read where it is not set, which cannot be determined here.
     pub(super) fn all_references(&self) -> BTreeSet<Vec<String>> {
         let own = self.own_names();
         let whole = |path: Vec<String>| match path.first() {
@@ -219,7 +219,7 @@ fn guard<'a>(instruction: &Instruction<'a>, guarded: &mut Vec<Instruction<'a>>) 
         Instruction::Add => guarded.push(filter(ADD, 2)),
         Instruction::Mul => guarded.push(filter(MULTIPLY, 2)),
         Instruction::StringConcat => guarded.push(filter(CONCAT, 2)),
-        // What is compared is looked through.
+        // Comparing traverses the values.
         Instruction::Eq
         | Instruction::Ne
         | Instruction::Gt
@@ -230,7 +230,7 @@ fn guard<'a>(instruction: &Instruction<'a>, guarded: &mut Vec<Instruction<'a>>) 
         | Instruction::CompareAndPreserve(_) => {
             guarded.extend([pay(), Instruction::Swap, pay(), Instruction::Swap, instruction]);
         }
-        // Without a number it is what a loop with a condition gathers.
+        // Without a number it is the list that a loop with a condition collects.
         Instruction::BuildList(_) | Instruction::BuildTuple(Some(_)) | Instruction::BuildMap(_) => {
             guarded.extend([instruction, pay()]);
         }

@@ -1,5 +1,5 @@
-//! The filters, tests and functions of templates: minijinja's own, each of which pays for what it is
-//! given and for what it makes. Those that can make much of little are looked at before they run.
+//! The filters, tests and functions of templates: minijinja's own, charged for their arguments and their
+//! results. Those whose results can be much larger than their arguments are checked before they run.
 
 use std::io;
 
@@ -7,14 +7,14 @@ use minijinja::value::{Rest, Value, ValueOrKwargs};
 use minijinja::{Environment, Error, State, filters, functions, tests};
 use serde::Serialize as _;
 
-use super::meter::{TEXT, charge, charge_value, refuse, settle};
+use super::meter::{TEXT, charge, charge_value, evaluate, refuse};
 
 /// The largest width, indentation or number of columns.
 const WIDEST: usize = 1_000;
 /// Bytes that a width in a format may ask for.
 const FORMAT_WIDTH: usize = 100;
 
-/// Looks at the arguments before a filter runs.
+/// Checks the arguments before a filter runs.
 type Look = fn(&[Value]) -> Result<(), Error>;
 
 pub(super) fn add_to(environment: &mut Environment<'static>) {
@@ -74,11 +74,11 @@ fn guarded(
         if let Some(look) = look {
             look(&args)?;
         }
-        settle(inner.call(state, &args)?)
+        evaluate(inner.call(state, &args)?)
     }
 }
 
-/// The arguments behind the value, whether given by place or by name.
+/// The arguments after the value, whether positional or named.
 fn others(args: &[Value]) -> impl Iterator<Item = Value> {
     let behind = args.get(1..).unwrap_or_default().iter();
     behind.flat_map(|arg| {
@@ -108,13 +108,13 @@ fn widest(args: &[Value]) -> Result<usize, Error> {
 }
 
 fn columns(args: &[Value]) -> Result<(), Error> {
-    // What fills the last column up counts as often as it may be used.
+    // The filler of the last column counts as often as it may be used.
     let filling = args.get(2).cloned().or_else(|| named(args, "fill_with"));
     (0..widest(args)?).try_for_each(|_| filling.iter().try_for_each(charge_value))
 }
 
 fn sorting(args: &[Value]) -> Result<(), Error> {
-    // Sorting looks at each value several times.
+    // Sorting visits each value several times.
     args.iter().chain(args).chain(args).try_for_each(charge_value)
 }
 
@@ -172,7 +172,7 @@ fn tojson(args: &[Value]) -> Result<(), Error> {
     value.serialize(&mut writer).map_err(|_| refuse("a text becomes too long"))
 }
 
-/// Takes so many bytes, and keeps none.
+/// Counts bytes, and keeps none.
 struct Counter(usize);
 
 impl io::Write for Counter {
@@ -186,7 +186,7 @@ impl io::Write for Counter {
     }
 }
 
-/// A value for one place in an address; a map as `key=value&…`.
+/// A value as a part of a URL; a map as `key=value&…`.
 fn urlencode(value: Value) -> Result<Value, Error> {
     if value.is_undefined() {
         return Err(minijinja::ErrorKind::UndefinedError.into());
@@ -207,7 +207,7 @@ fn urlencode(value: Value) -> Result<Value, Error> {
     } else {
         push_encoded(&mut encoded, &value.to_string())?;
     }
-    settle(Value::from(encoded))
+    evaluate(Value::from(encoded))
 }
 
 fn push_encoded(encoded: &mut String, text: &str) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! What filling may take of memory: every value is paid for before it is made or looked through.
+//! The budget of filling templates: every value is charged before it is created or traversed.
 //!
 //! Filling runs on one thread from beginning to end, so the meter is the thread's.
 
@@ -7,18 +7,18 @@ use std::cell::Cell;
 use minijinja::value::{ObjectRepr, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
-/// Bytes that a value counts beside its text.
+/// Bytes that a value counts besides its text.
 const NODE: usize = 32;
 /// Levels of lists and maps in one value.
 const DEPTH: usize = 100;
-/// Bytes of a text that an expression makes on the way.
+/// Bytes of an intermediate text.
 pub(super) const TEXT: usize = 2 * 1024 * 1024;
 
 thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// From now on this thread may take so many bytes.
+/// Sets the bytes that this thread may use.
 pub(super) fn grant(bytes: u64) {
     LEFT.set(bytes);
 }
@@ -37,12 +37,12 @@ pub(super) fn charge(bytes: usize) -> Result<(), Error> {
     left.map(drop).ok_or_else(|| refuse("it takes too much memory"))
 }
 
-/// Pays for a value with everything in it, as often as it is in it.
+/// Charges for a value with everything in it, as often as it occurs.
 pub(super) fn charge_value(value: &Value) -> Result<(), Error> {
     walk(value, DEPTH)
 }
 
-/// Pays for a text of so many bytes.
+/// Charges for a text of this many bytes.
 pub(super) fn charge_text(bytes: usize) -> Result<(), Error> {
     if bytes > TEXT {
         return Err(refuse("a text becomes too long"));
@@ -50,9 +50,9 @@ pub(super) fn charge_text(bytes: usize) -> Result<(), Error> {
     charge(NODE + bytes)
 }
 
-/// Pays for what an operation made. What would be worked out only when it is looked at is worked out
-/// now: lists that refer to lists could otherwise be looked through for ever.
-pub(super) fn settle(value: Value) -> Result<Value, Error> {
+/// Charges for the result of an operation. Lazy results are evaluated now: lists that refer to lists could
+/// otherwise be traversed for ever.
+pub(super) fn evaluate(value: Value) -> Result<Value, Error> {
     let is_lazy = value.as_object().is_some_and(|object| object.repr() == ObjectRepr::Iterable);
     let value = if is_lazy { Value::from(collect(&value)?) } else { value };
     charge_value(&value)?;
@@ -82,7 +82,7 @@ fn walk(value: &Value, depth: usize) -> Result<(), Error> {
     if repr == ObjectRepr::Plain {
         return Ok(());
     }
-    // Namespaces can change after they were looked at, up to containing themselves.
+    // Namespaces can change after the check, up to containing themselves.
     if object.type_name().ends_with("Namespace") {
         return Err(refuse("only the attributes of a namespace can be used"));
     }

@@ -1,15 +1,15 @@
 //! Templates in properties: `{{inputs.x}}`, `{{nodes.id.output.y}}`, `{{context.key}}`,
 //! `{{proposal}}`.
 //!
-//! A text that is nothing but one expression becomes the expression's value, with its type; any other
-//! text becomes a text, in which arrays and objects are written as JSON. What does not exist is an
-//! error, never an empty text.
+//! A text that consists of one expression becomes the expression's value, with its type; any other text
+//! becomes a text, in which arrays and objects are written as JSON. An undefined variable is an error, never
+//! an empty text.
 //!
-//! Nothing a template does can read files, run for long, or take much memory or stack:
+//! No template can read files, run for long, or use much memory or stack:
 //!
-//! - what it is made of is counted before it is parsed ([`compile`]), for each text and for a graph;
+//! - its tokens are counted before it is parsed ([`compile`]), for each text and for a graph;
 //! - it is parsed and filled on threads with a large stack ([`workers`]);
-//! - its steps are counted, and every value is paid for before it is made ([`meter`]), from one
+//! - its steps are counted, and every value is charged before it is created ([`meter`]), from one
 //!   [`Budget`] for all texts of an attempt.
 
 mod compile;
@@ -37,16 +37,16 @@ pub use workers::{Broken, run as on_worker};
 
 /// Steps that filling all texts of one attempt may take.
 const STEPS: u64 = 1_000_000;
-/// Bytes that it may take on the way and in all.
+/// Bytes that it may use, intermediate values included.
 const MEMORY: u64 = 64 * 1024 * 1024;
-/// Bytes that one text may become.
+/// Bytes of the result of one text.
 const FILLED_BYTES: usize = 1024 * 1024;
-/// Bytes of JSON that a text which is one expression may become.
+/// Bytes of JSON of the result of a text which is one expression.
 const VALUE_BYTES: usize = 4 * 1024 * 1024;
 /// Tokens in all texts of a graph.
 const GRAPH_TOKENS: usize = 300_000;
 
-/// Why a template cannot be read or filled.
+/// Why a template cannot be parsed or filled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     #[error("cannot be read as a template: {0}")]
@@ -59,7 +59,7 @@ pub enum TemplateError {
     Failed(String),
 }
 
-/// What filling the texts of one attempt may still take.
+/// What filling the texts of one attempt may still use.
 #[derive(Debug)]
 pub struct Budget {
     /// Steps and bytes.
@@ -73,11 +73,11 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Takes bytes for what templates are to be given.
+    /// Charges for the values that templates are given.
     ///
     /// # Errors
     ///
-    /// [`TemplateError::Failed`] when there are not so many left.
+    /// [`TemplateError::Failed`] if the budget is exhausted.
     pub fn charge(&self, bytes: usize) -> Result<(), TemplateError> {
         let mut left = self.left.lock();
         let rest = left.1.checked_sub(bytes as u64);
@@ -111,7 +111,7 @@ fn write(output: &mut Output, state: &mut State, value: &minijinja::Value) -> Re
 }
 
 thread_local! {
-    /// Tokens that the graph which is read on this thread may still have.
+    /// Tokens that the graph being read on this thread may still have.
     static TOKENS_LEFT: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
@@ -127,7 +127,7 @@ pub fn for_one_graph<T>(read: impl FnOnce() -> T) -> T {
 ///
 /// # Errors
 ///
-/// [`TemplateError::Syntax`] or [`TemplateError::TooLarge`] for the first that cannot be read.
+/// [`TemplateError::Syntax`] or [`TemplateError::TooLarge`] for the first that cannot be parsed.
 pub fn check(value: &Value) -> Result<(), TemplateError> {
     if is_plain(value) {
         return Ok(());
@@ -145,7 +145,7 @@ pub fn check(value: &Value) -> Result<(), TemplateError> {
     checked
 }
 
-/// Whether there is nothing to fill in a value.
+/// Whether a value contains no templates.
 #[must_use]
 pub fn is_plain(value: &Value) -> bool {
     match value {
@@ -156,7 +156,7 @@ pub fn is_plain(value: &Value) -> bool {
     }
 }
 
-/// What the templates in a value refer to.
+/// The variables that the templates in a value refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct References(BTreeSet<Vec<String>>);
 
@@ -182,7 +182,7 @@ impl References {
         self.0.iter().any(|path| path.first().is_some_and(|first| first == root))
     }
 
-    /// The nodes whose outputs are referred to; `None` when that cannot be told and it may be any.
+    /// The nodes whose outputs are referred to; `None` if it cannot be determined and may be any.
     #[must_use]
     pub fn nodes(&self) -> Option<BTreeSet<NodeId>> {
         let below = self.0.iter().filter(|path| path.first().is_some_and(|first| first == "nodes"));
@@ -190,12 +190,12 @@ impl References {
     }
 }
 
-/// Fills every template in a value. Takes time: not for threads that serve requests.
+/// Fills every template in a value. Slow: not for threads that serve requests.
 ///
 /// # Errors
 ///
-/// [`TemplateError::Missing`] when a template refers to what is not in `scope`;
-/// [`TemplateError::Failed`] when the budget is used up.
+/// [`TemplateError::Missing`] if a template refers to a variable that is not in `scope`;
+/// [`TemplateError::Failed`] if the budget is exhausted.
 pub fn fill(value: &Value, scope: &Value, budget: &Budget) -> Result<Value, TemplateError> {
     if is_plain(value) {
         return Ok(value.clone());
@@ -219,7 +219,7 @@ pub fn as_expression(expression: &str) -> Value {
     Value::String(if is_template { expression.to_owned() } else { format!("{{{{ {expression} }}}}") })
 }
 
-/// About how many bytes a value takes.
+/// The approximate size of a value in bytes.
 #[must_use]
 pub fn weight(value: &Value) -> usize {
     const NODE: usize = 16;
@@ -325,7 +325,7 @@ fn texts(value: &Value, look: &mut impl FnMut(&str) -> Result<(), TemplateError>
     }
 }
 
-/// Takes so many bytes and no more.
+/// Accepts a limited number of bytes.
 struct Bounded(Vec<u8>, usize);
 
 impl io::Write for Bounded {

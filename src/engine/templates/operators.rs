@@ -1,10 +1,10 @@
-//! The operators that make values, as filters that pay for them first. Templates cannot name them:
-//! no name of a filter has such characters.
+//! The operators that create values, as filters that charge first. Templates cannot name them: names of
+//! filters cannot contain such characters.
 
 use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
 
-use super::meter::{charge, charge_text, charge_value, collect, refuse, settle};
+use super::meter::{charge, charge_text, charge_value, collect, evaluate, refuse};
 
 pub(super) const PAY: &str = "=pay";
 pub(super) const ATTRIBUTE: &str = "=.";
@@ -26,7 +26,7 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_filter(MULTIPLY, multiply);
 }
 
-/// What is not there has nothing in it either, so that `default` works however far down.
+/// A member of something undefined is undefined too, so that `default` works at any depth.
 fn item(value: &Value, key: &Value) -> Result<Value, Error> {
     if value.is_undefined() {
         return Ok(Value::UNDEFINED);
@@ -60,7 +60,7 @@ fn add(left: Value, right: Value) -> Result<Value, Error> {
     if is_list(&left) && is_list(&right) {
         let mut items = collect(&left)?;
         items.extend(collect(&right)?);
-        return settle(Value::from(items));
+        return evaluate(Value::from(items));
     }
     numeric(&left, &right, "+", i128::checked_add, |one, other| one + other)
 }
@@ -81,7 +81,7 @@ fn multiply(left: Value, right: Value) -> Result<Value, Error> {
     let items = collect(repeated)?;
     charge(items.len().saturating_mul(times).saturating_mul(size_of::<Value>()))?;
     let repeated = (0..times).flat_map(|_| items.iter().cloned());
-    settle(Value::from(repeated.collect::<Vec<_>>()))
+    evaluate(Value::from(repeated.collect::<Vec<_>>()))
 }
 
 fn is_list(value: &Value) -> bool {
@@ -131,7 +131,7 @@ fn slice(value: Value, start: Value, stop: Value, step: Value) -> Result<Value, 
     if let Some(text) = value.as_str() {
         let letters: Vec<char> = text.chars().collect();
         let chosen: String = places(letters.len(), start, stop, step).map(|at| letters[at]).collect();
-        return settle(Value::from(chosen));
+        return evaluate(Value::from(chosen));
     }
     if value.is_none() {
         return Ok(Value::from(Vec::<Value>::new()));
@@ -140,7 +140,7 @@ fn slice(value: Value, start: Value, stop: Value, step: Value) -> Result<Value, 
         return Err(refuse("only texts and lists can be sliced"));
     }
     let items = collect(&value)?;
-    settle(Value::from(places(items.len(), start, stop, step).map(|at| items[at].clone()).collect::<Vec<_>>()))
+    evaluate(Value::from(places(items.len(), start, stop, step).map(|at| items[at].clone()).collect::<Vec<_>>()))
 }
 
 fn places(len: usize, start: Option<i64>, stop: Option<i64>, step: i64) -> impl Iterator<Item = usize> {
@@ -165,5 +165,5 @@ fn method(state: &mut State, args: Rest<ValueOrKwargs>) -> Result<Value, Error> 
         return Err(ErrorKind::UndefinedError.into());
     }
     args.iter().try_for_each(charge_value)?;
-    settle(value.call_method(state, name.as_str().unwrap_or_default(), args)?)
+    evaluate(value.call_method(state, name.as_str().unwrap_or_default(), args)?)
 }

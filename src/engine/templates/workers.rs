@@ -1,4 +1,4 @@
-//! Threads for reading and filling templates: work that takes time and stack, away from the threads
+//! Threads for parsing and filling templates: work that needs time and stack, away from the threads
 //! that serve requests.
 
 use std::cell::Cell;
@@ -11,10 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use relive_session::ambient;
 
-/// Bytes of stack; of which only what is used takes memory. Templates with as many parts as they may
-/// have need less than half of it.
+/// Bytes of stack, of which only the used part takes memory. Templates with the most tokens allowed need
+/// less than half of it.
 const STACK: usize = 128 * 1024 * 1024;
-/// Work that waits for a thread. What comes beyond waits before it is taken in.
+/// Jobs that wait for a thread. Further callers wait before they are queued.
 const QUEUE: usize = 256;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -23,16 +23,16 @@ thread_local! {
     static HAS_STACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The work came to no result, which is a fault in it.
+/// The job panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the work broke off")]
+#[error("the work panicked")]
 pub struct Broken;
 
 static QUEUED: LazyLock<mpsc::Sender<Job>> = LazyLock::new(|| {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let receiver = Arc::new(Mutex::new(receiver));
     let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    // Half of the processors stay with those that serve requests.
+    // Half of the processors remain for threads that serve requests.
     for _ in 0..(processors / 2).clamp(1, 4) {
         let receiver = Arc::clone(&receiver);
         let started = large().spawn(move || work(&receiver));
@@ -56,14 +56,14 @@ fn work(receiver: &Mutex<mpsc::Receiver<Job>>) {
     }
 }
 
-/// Runs `job` on one of the threads, in its turn. Dropped before that, it never runs.
+/// Runs `job` on one of the threads, in its turn. If dropped before that, it never runs.
 ///
 /// # Errors
 ///
 /// [`Broken`] when it panics.
 pub async fn run<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> Result<T, Broken> {
     if ambient::is_supplied() {
-        // A simulation's time must not pass by what other threads do.
+        // The time of a simulation must not depend on other threads.
         return Ok(job());
     }
     let (answer, answered) = oneshot::channel();
@@ -76,7 +76,7 @@ pub async fn run<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) ->
     answered.await.map_err(|_| Broken)
 }
 
-/// Runs `job` here and now, with as much stack as it may need.
+/// Runs `job` on this thread, with as much stack as it may need.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! Writing one batch, and finding out what became of one whose answer was lost.
+//! Writing one batch, and finding out the outcome of one whose answer was lost.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use crate::hub::batch_plan::BatchPlan;
 use crate::hub::pending_command::{Attempt, PendingCommand};
 use crate::storage::{Batch, StorageError};
 
-/// How long a batch may take before the database counts as away: longer than the database itself lets a
-/// statement take, which is an answer.
+/// How long a batch may take before the database counts as away: longer than the database's own limit for a
+/// statement, whose error is an answer.
 const COMMIT: Duration = Duration::from_secs(6);
 
 impl Lane {
-    /// Writes one batch. Comes back only when it is known to be written, or known not to be.
+    /// Writes one batch. Returns only when it is known whether the batch was written.
     pub(super) async fn write(&mut self, entries: &mut [PendingCommand]) -> Result<(), StorageError> {
         let id = self.next_batch;
         self.next_batch += 1;
         let outcome = self.write_as(id, entries).await;
         if matches!(outcome, Err(StorageError::Unavailable(_) | StorageError::TimedOut)) {
-            // Not written when it was looked for; but what is on its way to the database may come there yet.
+            // Not written when it was looked up; but a statement still on its way to the database may write it later.
             for entry in entries {
                 if let Some((first, last)) = entry.decision.revisions() {
                     entry.attempts.push(Attempt { batch: id, first, last });
@@ -33,7 +33,7 @@ impl Lane {
     async fn write_as(&mut self, id: i64, entries: &[PendingCommand]) -> Result<(), StorageError> {
         let plan = BatchPlan::of(entries);
         if !plan.are_dense() {
-            tracing::error!("a batch does not follow on what is committed; its sessions are decided again");
+            tracing::error!("a batch does not follow the committed state; its commands are decided again");
             return Err(StorageError::Fenced);
         }
         let batch = plan.batch(id, entries);
@@ -43,13 +43,13 @@ impl Lane {
         let started = Instant::now();
         let outcome = match self.try_write(&batch).await {
             Err(error @ (StorageError::Unavailable(_) | StorageError::TimedOut)) => {
-                self.find_out(&batch, entries, error).await
+                self.find_outcome(&batch, entries, error).await
             }
             known => known,
         };
         match &outcome {
             Err(StorageError::Unavailable(_) | StorageError::TimedOut) => {}
-            // Its clock, or ours, has been set: a new writer looks at both.
+            // One of the two clocks has been set: a new writer compares them again.
             Err(StorageError::TooLate) => self.writer = None,
             _ => drop(self.healthy.send_if_modified(|healthy| !std::mem::replace(healthy, true))),
         }
@@ -71,8 +71,8 @@ impl Lane {
     }
 
     /// Whether a batch was written whose answer was lost. Waits for the database, unless the server stops
-    /// and nobody waits for an answer any more.
-    async fn find_out(
+    /// and no caller waits for an answer any more.
+    async fn find_outcome(
         &mut self,
         batch: &Batch<'_>,
         entries: &[PendingCommand],
@@ -87,7 +87,7 @@ impl Lane {
             match look.unwrap_or(Err(StorageError::TimedOut)) {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(lost),
-                Err(error) => tracing::debug!(%error, "the batch cannot be looked for"),
+                Err(error) => tracing::debug!(%error, "the batch cannot be looked up"),
             }
             if self.stop.is_cancelled() && !entries.iter().any(|entry| entry.slot.is_open()) {
                 return Err(lost);

@@ -1,16 +1,16 @@
-//! The way into a lane.
+//! The handle on a lane.
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::hub::backlog::{Backlog, Place};
+use crate::hub::backlog::{Backlog, Reservation};
 use crate::hub::error::HubError;
-use crate::hub::load::Load;
 use crate::hub::remote_update::RemoteUpdate;
+use crate::hub::size::QueueSize;
 use relive_session::SessionId;
 
-/// The way into a lane.
+/// The handle on a lane.
 #[derive(Debug)]
 pub(in crate::hub) struct LaneHandle {
     pub(super) backlog: Arc<Backlog>,
@@ -19,23 +19,23 @@ pub(in crate::hub) struct LaneHandle {
 }
 
 impl LaneHandle {
-    /// Where the lane is given what other servers have committed.
+    /// The queue of states that other servers have committed.
     pub fn remote_updates(&self) -> mpsc::Sender<RemoteUpdate> {
         self.remote_updates.clone()
     }
 
-    /// A place in the lane. Waits while the lane, or the session's share of it, is full, unless the database
-    /// is away.
-    pub async fn reserve(&self, id: SessionId, load: Load) -> Result<Place<'_>, HubError> {
-        self.backlog.reserve(id, load, &self.healthy).await
+    /// Reserves a place in the lane. Waits while the lane, or the session's share of it, is full, unless the
+    /// database is away.
+    pub async fn reserve(&self, id: SessionId, size: QueueSize) -> Result<Reservation<'_>, HubError> {
+        self.backlog.reserve(id, size, &self.healthy).await
     }
 
-    /// Answers everybody: the lane has been ended.
+    /// Answers all callers: the lane has stopped.
     pub fn give_up(&self) {
         self.backlog.give_up();
     }
 
-    /// Answers those whose time is up, for ever.
+    /// Answers expired submissions; never returns.
     pub fn answer_in_time(&self) -> impl Future<Output = ()> + Send + use<> {
         let backlog = Arc::clone(&self.backlog);
         async move { backlog.answer_in_time().await }

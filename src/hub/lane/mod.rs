@@ -1,21 +1,21 @@
 //! A lane: writes what was staged while its last commit ran, as one statement.
 //!
 //! There is no timer. Under light load a batch is one command and its latency one commit; under
-//! heavy load batches grow and the cost per command falls. How far they grow is bounded in rows and in
-//! bytes, so that nobody waits long for the batch that is being written.
+//! heavy load batches grow and the cost per command falls. Their size is bounded in rows and in
+//! bytes, so that the wait for the batch that is being written is short.
 //!
-//! What can go wrong, and what happens then:
+//! Failures:
 //!
 //! - *The connection breaks, or the database does not answer.* Whether the batch was written is unknown,
-//!   so the lane looks for it before it does anything else, for as long as it takes. What was not written
-//!   goes back into the backlog. Commands whose time is up are answered with `unavailable` meanwhile, and
-//!   are not written any more: the batch itself carries a deadline, which the database heeds.
-//! - *A session cannot be written in time*, as when somebody holds its row. From then on it is written by
-//!   itself, and waits between its attempts, so that it holds up no other.
-//! - *Another writer was first.* The sessions it touched are reloaded, their commands decided
-//!   again, and the batch is written anew. The others in the batch are kept as they are.
-//! - *Something in the batch cannot be written.* The batch is taken apart until only that command
-//!   fails; its session is reloaded, so that nothing built on it survives.
+//!   so the lane looks it up before it does anything else, for as long as that takes. What was not written
+//!   is requeued. Commands that expire meanwhile are answered with `unavailable`, and
+//!   are not written any more: the batch itself carries a deadline, which the database checks.
+//! - *A session cannot be written in time*, because another transaction holds its row. From then on it is
+//!   written alone, with pauses between attempts, so that it delays no other.
+//! - *Another writer was first.* The sessions it changed are reloaded, their commands decided
+//!   again, and the batch is written again. The others in the batch are unchanged.
+//! - *Something in the batch cannot be written.* The batch is split until only that command
+//!   fails; its session is reloaded, so that nothing decided on it remains.
 
 mod commit;
 mod handle;
@@ -33,9 +33,9 @@ use super::commit_fanout::CommitFanout;
 use super::decision::Decision;
 use super::error::HubError;
 use super::keyframes::Keyframes;
-use super::load::Load;
 use super::pending_command::{CommandMetrics, PendingCommand, Received, answer, receive, requeue};
 use super::remote_update::RemoteUpdate;
+use super::size::QueueSize;
 use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
 use crate::storage::StorageError;
@@ -43,16 +43,16 @@ use relive_session::{SessionId, ambient};
 
 pub(super) use handle::LaneHandle;
 
-/// Rows in one commit at most, if one entry alone has not more: some ten milliseconds.
+/// Rows in one commit at most, unless a single entry has more: some ten milliseconds.
 const BATCH_ROWS: usize = 1_024;
-/// Bytes of memory that the commands of one commit take at most, if one entry alone has not more.
+/// Bytes of memory that the commands of one commit take at most, unless a single entry has more.
 const BATCH_BYTES: usize = 4 << 20;
-/// States of other servers that wait to be taken over; beyond it, whoever has read them waits.
+/// States of other servers that wait to be applied; beyond it, their senders wait.
 const REMOTE_UPDATES: usize = 16;
 /// How often a batch that keeps losing races is decided again before its commands are refused.
 const RACES: usize = 50;
 
-/// How long a look for a batch may take.
+/// How long looking up a batch may take.
 const LOOK: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ pub(super) struct Lane {
     keyframes: Keyframes,
     healthy: watch::Sender<bool>,
     writer: Option<Box<dyn BatchWriter>>,
-    /// Names the next batch; the upper half is random, so that two processes do not meet.
+    /// The number of the next batch; the upper half is random, so that two processes do not collide.
     next_batch: i64,
     /// Rows in the next batch at most: fewer after one that took too long.
     rows: usize,
@@ -100,10 +100,10 @@ impl Lane {
         let backlog = Arc::clone(&self.backlog);
         let mut is_closed = false;
         loop {
-            let limit = Load { entries: self.rows, rows: self.rows, bytes: BATCH_BYTES };
+            let limit = QueueSize { entries: self.rows, rows: self.rows, bytes: BATCH_BYTES };
             let received = tokio::select! {
                 biased;
-                // Few, and quick: they were read and folded beforehand.
+                // Few, and fast: they were read and folded beforehand.
                 Some(update) = self.remote_updates.recv() => {
                     self.apply_remote(update);
                     continue;
@@ -118,12 +118,12 @@ impl Lane {
             let Some(entries) = received else { return };
             metrics::gauge!("relive_backlog").set(backlog.len() as f64);
             let ready = self.decide_pending(entries);
-            self.settle(ready).await;
+            self.process(ready).await;
         }
     }
 
-    /// Receives entries. Those of deleted sessions are answered: another session may be stored under the same
-    /// id, and be meant; then trying again helps. The look for it is not the lane's to wait for.
+    /// Receives entries. Those of deleted sessions are answered: if another session is stored under the same id,
+    /// a retry may succeed. That is looked up in the background, so the lane does not wait for it.
     fn decide_pending(&self, entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
         let Received { ready, gone } = receive(entries);
         if !gone.is_empty() {
@@ -141,7 +141,7 @@ impl Lane {
         ready
     }
 
-    /// Takes over what another server has committed. Between two batches nothing of a session is being
+    /// Applies what another server has committed. Between two batches nothing of a session is being
     /// written here, so its head moves in the order of its revisions.
     fn apply_remote(&self, update: RemoteUpdate) {
         let id = update.live.id();
@@ -150,8 +150,8 @@ impl Lane {
         }
     }
 
-    /// Brings entries to their end: when this returns, each is answered or back in the backlog.
-    async fn settle(&mut self, mut entries: Vec<PendingCommand>) {
+    /// Processes entries: when this returns, each is answered or requeued.
+    async fn process(&mut self, mut entries: Vec<PendingCommand>) {
         for _ in 0..RACES {
             if entries.is_empty() {
                 return;
@@ -170,7 +170,7 @@ impl Lane {
         self.abandon(entries, HubError::Unavailable).await;
     }
 
-    /// Puts entries, which count as queued, back in front of the backlog.
+    /// Requeues entries, which count as queued already.
     async fn try_later(&mut self, entries: Vec<PendingCommand>, error: &StorageError) {
         if matches!(error, StorageError::Cancelled | StorageError::TimedOut) {
             tracing::warn!(%error, entries = entries.len(), "a batch took too long; smaller ones are tried");
@@ -183,8 +183,8 @@ impl Lane {
         self.retry = (self.retry * 2).min(LAST_RETRY);
     }
 
-    /// Refuses an entry, unless its command id was carried out earlier: then that is the answer. The
-    /// look for it is not the lane's to wait for.
+    /// Refuses an entry, unless its command id was carried out earlier: then that is the answer. It is looked up
+    /// in the background, so the lane does not wait for it.
     fn refuse(&self, entry: PendingCommand, error: HubError) {
         if entry.submission.command_id.is_none() || !matches!(error, HubError::Refused(_)) {
             return answer(entry, Err(error));
@@ -201,7 +201,7 @@ impl Lane {
         });
     }
 
-    /// Shows what was committed, then answers: whoever has an answer can already read its effect.
+    /// Publishes what was committed, then answers: a caller with an answer can read its effect.
     fn publish(&mut self, entries: Vec<PendingCommand>) {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
         self.retry = FIRST_RETRY;

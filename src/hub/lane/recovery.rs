@@ -1,4 +1,4 @@
-//! What a lane does when a batch cannot be written as it is: after a lost race, and when something in it is at
+//! Recovery when a batch cannot be written as it is: after a lost race, and if one of its commands is at
 //! fault.
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,12 +14,12 @@ use crate::storage::StorageError;
 use relive_session::{Revision, SessionId};
 
 impl Lane {
-    /// After a lost race: reloads the sessions that others moved on, and decides their entries anew.
+    /// After a lost race: reloads the sessions that others changed, and decides their entries again.
     pub(super) async fn decide_again(&mut self, mut entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
         metrics::counter!("relive_races_lost_total").increment(1);
         let found = self.overtaken(&entries).await;
         if matches!(&found, Ok((overtaken, _)) if overtaken.is_empty()) && entries.len() > 1 {
-            // Nobody else is in the way: two entries of this batch are in each other's.
+            // There is no other writer: two entries of this batch conflict.
             Box::pin(self.take_apart(entries)).await;
             return Vec::new();
         }
@@ -40,8 +40,8 @@ impl Lane {
         }
     }
 
-    /// The sessions that are not where this process believes them to be, or whose command ids were
-    /// carried out elsewhere; and which entries were carried out already.
+    /// The sessions whose stored revision is not the expected one, or whose command ids were carried out
+    /// elsewhere; and which entries were carried out already.
     async fn overtaken(&self, entries: &[PendingCommand]) -> Result<(Overtaken, Settled), StorageError> {
         let ids: Vec<SessionId> = BatchPlan::of(entries).by_session.into_keys().collect();
         let revisions = self.store.revisions(&ids).await?;
@@ -62,12 +62,12 @@ impl Lane {
         let mut overtaken = Overtaken::new();
         for entry in entries {
             let id = entry.live.id();
-            if revisions.get(&id) != Some(&entry.live.head().session().revision) || settled.knows(entry) {
+            if revisions.get(&id) != Some(&entry.live.head().session().revision) || settled.is_settled(entry) {
                 overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
             }
         }
         if let ([entry], true) = (entries, overtaken.is_empty()) {
-            // Another session may be stored under this id, and have come as far.
+            // Another session may be stored under this id, at the same revision.
             overtaken.insert(entry.live.id(), Arc::clone(&entry.live));
         }
         Ok((overtaken, settled))
@@ -80,12 +80,12 @@ impl Lane {
         Ok(())
     }
 
-    /// Replaces what is in memory of a session by what is stored. Only a session that is not stored any
-    /// more, or another one in its place, is gone: one that cannot be read stays as it was committed last.
+    /// Replaces a session's state in memory by the stored one. It counts as deleted only if it is not stored any
+    /// more, or another one is stored in its place; if it cannot be read, it stays at its last commit.
     ///
     /// # Errors
     ///
-    /// When trying again may help.
+    /// If a retry may help.
     async fn reload(&self, live: &LiveSession) -> Result<(), StorageError> {
         let read = tokio::time::timeout(LOOK, self.store.session(live.id())).await;
         match read.unwrap_or(Err(StorageError::TimedOut)) {
@@ -103,8 +103,8 @@ impl Lane {
         Ok(())
     }
 
-    /// The same where something staged is void anyhow: without the database it goes on from what was
-    /// committed last, and the fence sees to it that nothing is written on what is out of date.
+    /// The same for a session whose staged state is void: without the database it continues from its last commit,
+    /// and the fence keeps anything from being written on an outdated state.
     async fn reload_or_restage(&self, live: &LiveSession) {
         if let Err(error) = self.reload(live).await {
             tracing::warn!(%error, session_id = %live.id(), "cannot reload the session now");
@@ -112,7 +112,7 @@ impl Lane {
         }
     }
 
-    /// Narrows a batch that cannot be written down to what is at fault.
+    /// Splits a batch that cannot be written until the entry at fault is found.
     pub(super) async fn take_apart(&mut self, entries: Vec<PendingCommand>) {
         let mut sessions: Vec<Vec<PendingCommand>> = Vec::new();
         let mut places: HashMap<SessionId, usize> = HashMap::new();
@@ -125,7 +125,7 @@ impl Lane {
         }
         if sessions.len() > 1 {
             for entries in sessions {
-                self.settle(entries).await;
+                self.process(entries).await;
             }
             return;
         }
@@ -136,11 +136,11 @@ impl Lane {
         }
         for entry in entries {
             let alone = self.decide_pending(vec![entry]);
-            self.settle(alone).await;
+            self.process(alone).await;
         }
     }
 
-    /// Answers entries with an error, and forgets what was staged on them.
+    /// Answers entries with an error, and discards what was staged on them.
     pub(super) async fn abandon(&mut self, entries: Vec<PendingCommand>, error: HubError) {
         for entry in entries {
             let live = Arc::clone(&entry.live);
@@ -152,7 +152,7 @@ impl Lane {
 
 type Overtaken = BTreeMap<SessionId, Arc<LiveSession>>;
 
-/// What was found to have been carried out already, of the entries of a batch that lost a race.
+/// The entries of a batch that lost a race which were carried out already.
 struct Settled {
     commands: HashMap<(SessionId, Arc<str>), Revision>,
     /// The batches of the events that lost attempts would have written.
@@ -160,7 +160,7 @@ struct Settled {
 }
 
 impl Settled {
-    /// The revision that an attempt has led to whose answer was lost.
+    /// The revision that an attempt whose answer was lost has led to.
     fn attempt(&self, entry: &PendingCommand) -> Option<Revision> {
         let took_effect =
             |attempt: &&Attempt| self.batches.get(&(entry.live.id(), attempt.first)) == Some(&attempt.batch);
@@ -172,11 +172,11 @@ impl Settled {
         self.commands.get(&(entry.live.id(), command_id)).copied()
     }
 
-    fn knows(&self, entry: &PendingCommand) -> bool {
+    fn is_settled(&self, entry: &PendingCommand) -> bool {
         self.attempt(entry).is_some() || self.command(entry).is_some()
     }
 
-    /// Takes an entry that was carried out for done.
+    /// Answers an entry that was carried out.
     fn apply_to(&self, entry: &mut PendingCommand) {
         if let Some(revision) = self.attempt(entry) {
             entry.decision = Decision::Written { revision };

@@ -1,4 +1,4 @@
-//! Hears what other servers tell.
+//! Listens for the notices of other servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,28 +11,28 @@ use crate::hub::remote_sync::RemoteSync;
 use crate::hub::store::{NoticeReceiver, Store};
 use crate::storage::StorageError;
 
-/// How long the first notice may take, which is this server's own.
+/// How long the first notice, which is this server's own heartbeat, may take.
 const PROBE: Duration = Duration::from_secs(5);
-/// As this server hears itself say that it is here, a longer silence means that it hears nothing.
+/// This server receives its own heartbeats, so a longer silence means that nothing is received.
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(HEARTBEAT.as_secs() * 5 / 2);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(3);
 
-/// Listens, again and again.
+/// Listens, and reconnects when the connection breaks.
 pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync: RemoteSync) {
     let mut retry = FIRST_RETRY;
     let mut warning = WarnOnce::default();
     loop {
-        let heard = match store.listen().await {
-            Ok(mut listener) => hear(&shared, &remote_sync, &mut *listener).await,
+        let outcome = match store.listen().await {
+            Ok(mut listener) => receive(&shared, &remote_sync, &mut *listener).await,
             Err(error) => Err(ListenError::Refused(error)),
         };
-        match heard {
+        match outcome {
             Ok(error) => {
                 tracing::debug!(%error, "the connection for notices was lost");
                 retry = FIRST_RETRY;
             }
-            // A database that is away has others to complain of it.
+            // An outage of the database is logged elsewhere.
             Err(ListenError::Refused(error)) if error.is_transient() => {}
             Err(error) => {
                 shared.peers.set_unheard(true);
@@ -44,16 +44,16 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync:
     }
 }
 
-/// Why nothing is heard at all.
+/// Why no notices are received.
 #[derive(Debug, thiserror::Error)]
 enum ListenError {
     #[error("{0}")]
     Refused(StorageError),
-    #[error("none comes through, as behind a pooler that lends connections for one transaction each")]
+    #[error("none arrives, as behind a pooler in transaction mode")]
     Silence,
 }
 
-/// Said once: the server works without notices, and whoever runs it should know.
+/// Logged once: the server works without notices, but its operator should know.
 #[derive(Default)]
 struct WarnOnce {
     made: bool,
@@ -64,27 +64,27 @@ impl WarnOnce {
         if !std::mem::replace(&mut self.made, true) {
             tracing::warn!(
                 reason = %error,
-                "no notices from other servers: viewers here see late what other servers on this database commit"
+                "no notices from other servers: their commits reach viewers of this server late"
             );
         }
     }
 }
 
-/// Heeds notices until the connection is lost.
+/// Handles notices until the connection is lost.
 ///
 /// # Errors
 ///
-/// When not one was heard.
-async fn hear(
+/// When not a single notice was received.
+async fn receive(
     shared: &Shared,
     remote_sync: &RemoteSync,
     listener: &mut dyn NoticeReceiver,
 ) -> Result<StorageError, ListenError> {
-    // Not listening until now: what is held may be behind, and so may lists. The others are asked
-    // whether they tell of their commits; what they committed before is looked for then.
+    // Nothing was received until now: sessions in memory and lists may be stale. Ask the other servers
+    // whether they know this one; once they do, resync for what they committed before.
     shared.peers.mark_stale();
     shared.outbox.heartbeat();
-    remote_sync.check();
+    remote_sync.resync_sessions();
     let mut has_heard = false;
     loop {
         match timeout(if has_heard { HEARTBEAT_TIMEOUT } else { PROBE }, listener.next()).await {
@@ -98,7 +98,7 @@ async fn hear(
             Err(_) => return Err(ListenError::Silence),
         }
         if shared.peers.expire(Instant::now()) {
-            remote_sync.look();
+            remote_sync.resync();
         }
     }
 }
@@ -109,17 +109,17 @@ fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
         return;
     }
     let Some(notice) = Notice::parse(body) else {
-        tracing::debug!(%from, "a notice that is not understood");
+        tracing::debug!(%from, "a notice that cannot be parsed");
         return;
     };
     metrics::counter!("relive_notices_received_total").increment(1);
     if let Some(known) = &notice.heartbeat {
-        let heard = shared.peers.hear(from, known.contains(&shared.me), Instant::now());
-        if heard.answer {
+        let outcome = shared.peers.heartbeat(from, known.contains(&shared.me), Instant::now());
+        if outcome.answer {
             shared.outbox.heartbeat();
         }
-        if heard.look {
-            remote_sync.look();
+        if outcome.resync {
+            remote_sync.resync();
         }
     }
     for summary in notice.deleted {
@@ -129,7 +129,7 @@ fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
         remote_sync.noticed(id, revision);
     }
     if notice.resync {
-        remote_sync.look();
+        remote_sync.resync();
     }
     if notice.leaves {
         shared.peers.leave(from);

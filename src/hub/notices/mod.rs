@@ -4,12 +4,12 @@
 //! commit ─▶ outbox ─▶ sender ─▶ NOTIFY ─▶ listener of every other server ─▶ remote_sync ─▶ viewers there
 //! ```
 //!
-//! A notice says only which session stands at which revision; whoever needs more reads the journal. It
-//! is sent after the commit, outside of it, and best effort. What a notice that got lost leaves behind
-//! is found by a look at everything that is held: when this server has not listened for a while, when
-//! another one is gone without a word, and every so often anyhow (`HubOptions::check_every`).
+//! A notice says only which session is at which revision; a server that needs more reads the journal. It
+//! is sent after the commit, outside its transaction, and best effort. Lost notices are made up for by a
+//! resync, which compares all sessions in memory with the stored ones: after this server did not listen for
+//! a while, after another one disappeared, and periodically (`HubOptions::check_every`).
 //!
-//! As long as no other server has said that it is here, nothing is gathered and nothing sent.
+//! While no other server is known, nothing is queued and nothing is sent.
 
 mod listener;
 mod notice;
@@ -31,12 +31,12 @@ use relive_session::{Revision, SessionId, SessionSummary, ambient};
 use outbox::Outbox;
 use peers::Peers;
 
-/// How often a server says that it is here.
+/// The time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long the last notices of a server that stops may take.
+/// How long a server that stops may take to send its last notices.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// Where this server's commits are told to the others. A cheap handle.
+/// Announces this server's commits to the others. A cheap handle.
 #[derive(Clone, Debug)]
 pub(super) struct Notices {
     shared: Arc<Shared>,
@@ -59,7 +59,7 @@ impl Notices {
         Self { shared: Arc::new(Shared { me: ambient::uuid(), outbox, peers, stop, tasks }) }
     }
 
-    /// Begins to send, and to listen for what others send.
+    /// Starts to send notices, and to listen for those of other servers.
     pub fn start(&self, store: &Arc<dyn Store>, remote_sync: RemoteSync) {
         let Shared { stop, tasks, .. } = &*self.shared;
         tasks.spawn(sender::run(Arc::clone(&self.shared), store.notifier()));
@@ -82,10 +82,10 @@ impl Notices {
         }
     }
 
-    /// Tells what is left, and that this server leaves.
+    /// Sends what is left, and announces that this server leaves.
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();
-        // What is lost by giving up is found by the others' checks.
+        // What is lost by giving up is found by the periodic comparison of the others.
         let _ = tokio::time::timeout(SHUTDOWN_GRACE, self.shared.tasks.wait()).await;
     }
 }

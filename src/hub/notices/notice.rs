@@ -1,4 +1,4 @@
-//! What a notice says, and how it is written: the sender's id, then JSON.
+//! The content of a notice and its encoding: the sender's id, then JSON.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -8,45 +8,45 @@ use relive_session::{Revision, SessionId, SessionSummary};
 
 /// Sessions in one notice at most. Each takes up to 62 bytes.
 const CHANGES: usize = 120;
-/// Bytes for deleted sessions in one notice; the rest is for the frame around them.
+/// Bytes for deleted sessions in one notice; the rest is for the JSON around them.
 const DELETED_BYTES: usize = Notifier::PAYLOAD_BYTES - 200;
-/// The sender's id, in front.
+/// The length of the sender's id, which comes first.
 const SENDER_BYTES: usize = 36;
 
-/// What one server tells all others. Servers of different versions may share a database: what one
-/// does not know it passes over.
+/// A notice to all other servers. Servers of different versions may share a database: members that are
+/// unknown are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Notice {
     /// Sessions that were committed up to at least this revision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<(SessionId, Revision)>,
-    /// Sessions that were deleted before those in `changed` changed, as they last were. A text that
-    /// leaves no room for the rest is left out.
+    /// Sessions that were deleted before those in `changed` changed, with their last summaries. A text that
+    /// is too long is left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deleted: Vec<SessionSummary>,
-    /// More has happened than can be told: whatever you hold may have changed.
+    /// More has changed than a notice can say: receivers have to resync.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "everything")]
     pub resync: bool,
-    /// I listen, and tell these servers of what I commit.
+    /// A heartbeat: this server listens, and sends its commits to these servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "here")]
     pub heartbeat: Option<Vec<Uuid>>,
-    /// I stop.
+    /// This server stops.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaves: bool,
 }
 
 impl Notice {
-    /// As one payload; it must be short enough.
+    /// The notice as one payload; it must be short enough.
     pub fn encode(&self, sender: Uuid) -> String {
-        // Ids, numbers and texts: nothing of this can fail.
+        // Ids, numbers and texts: encoding them cannot fail.
         let body = serde_json::to_string(self).unwrap_or_default();
         format!("{sender}{body}")
     }
 
-    /// Takes a payload apart, into its sender and what [`Notice::parse`] understands.
+    /// Splits a payload into its sender and what [`Notice::parse`] understands.
     pub fn split(payload: &str) -> Option<(Uuid, &str)> {
         let (sender, body) = payload.split_at_checked(SENDER_BYTES)?;
         Some((sender.parse().ok()?, body))

@@ -1,4 +1,4 @@
-//! What is yet to be told to other servers: each session once, at its newest.
+//! Changes that are yet to be announced to other servers: each session once, at its newest revision.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,9 @@ use tokio::sync::Notify;
 
 use relive_session::{Revision, SessionId, SessionSummary};
 
-/// Sessions that wait at most. Beyond it they are forgotten, and the others are told to look at
-/// everything they hold.
+/// Sessions queued at most. Beyond it the queue is dropped, and the others are told to resync.
 const CHANGED: usize = 16_384;
-/// Deleted sessions that wait at most; the same beyond it.
+/// Deleted sessions queued at most; the same beyond it.
 const DELETED: usize = 1_024;
 
 #[derive(Debug, Default)]
@@ -19,14 +18,14 @@ pub(super) struct Outbox {
     changed_signal: Notify,
 }
 
-/// What has not been told yet.
+/// What has not been sent yet.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Pending {
     pub changed: BTreeMap<SessionId, Revision>,
     pub deleted: Vec<SessionSummary>,
-    /// More than could wait. Nothing else waits then.
+    /// The queue overflowed. Nothing else is queued then.
     pub resync: bool,
-    /// That this server is here.
+    /// A heartbeat is due.
     pub heartbeat: bool,
 }
 
@@ -74,7 +73,7 @@ impl Outbox {
         self.changed_signal.notify_one();
     }
 
-    /// Everything that waits; waits for something. Cancel-safe.
+    /// Takes everything that is queued; waits for something. Cancel-safe.
     pub async fn next(&self) -> Pending {
         loop {
             let pending = self.take_now();
@@ -89,17 +88,17 @@ impl Outbox {
         std::mem::take(&mut *self.pending.lock())
     }
 
-    /// Takes back what could not be told; what has come meanwhile is newer.
-    pub fn put_back(&self, mut untold: Pending) {
+    /// Requeues what could not be sent; changes queued meanwhile are newer.
+    pub fn put_back(&self, mut unsent: Pending) {
         let mut pending = self.pending.lock();
         let newer = std::mem::take(&mut *pending);
-        untold.heartbeat |= newer.heartbeat;
+        unsent.heartbeat |= newer.heartbeat;
         if newer.resync {
-            untold = Pending { resync: true, heartbeat: untold.heartbeat, ..Pending::default() };
+            unsent = Pending { resync: true, heartbeat: unsent.heartbeat, ..Pending::default() };
         }
-        newer.deleted.into_iter().for_each(|summary| untold.delete(summary));
-        newer.changed.into_iter().for_each(|(id, revision)| untold.change(id, revision));
-        *pending = untold;
+        newer.deleted.into_iter().for_each(|summary| unsent.delete(summary));
+        newer.changed.into_iter().for_each(|(id, revision)| unsent.change(id, revision));
+        *pending = unsent;
         self.changed_signal.notify_one();
     }
 }
@@ -155,7 +154,7 @@ mod tests {
         let resync = Pending { resync: true, heartbeat: true, ..Pending::default() };
         let taken = outbox.take_now();
         assert_eq!(taken, resync);
-        // It stays so when it has to be told again.
+        // The overflow stays set when it has to be sent again.
         outbox.changed(SessionId::generate(), 1);
         outbox.put_back(taken);
         assert_eq!(outbox.take_now(), resync);

@@ -1,8 +1,8 @@
 //! Which other servers listen on this database.
 //!
-//! A server that listens says so, and whom it knows. Whoever finds that it is not known answers, and
-//! whoever finds that it has become known looks at everything it holds: what was committed before was
-//! not told to it. So two servers find each other with three notices, and nothing is missed between.
+//! A server's heartbeat names the servers that it knows. A server that is not named answers. A server that
+//! finds that it is named for the first time resyncs: earlier commits of the sender were not announced to
+//! it. So two servers discover each other with three notices, and nothing is missed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,44 +12,44 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// Servers remembered at most. More still hear every notice; but what was committed before they were
-/// heard of is found only by their checks.
+/// Servers remembered at most. Further ones still receive every notice; but commits from before they were
+/// discovered are found only by their periodic comparison.
 const PEERS: usize = 64;
-/// A server that has not said for so long that it is here is gone.
+/// A server without a heartbeat for this long counts as gone.
 const GONE: Duration = Duration::from_secs(35);
 
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     known: Mutex<BTreeMap<Uuid, Peer>>,
-    /// Whether anybody is known: asked at every commit, so not behind the lock.
+    /// Whether any other server is known: read at every commit, so not behind the lock.
     any: AtomicBool,
-    /// Whether others may be here that this server cannot hear.
+    /// Whether there may be servers whose notices do not arrive here.
     unheard: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Peer {
-    heard: Instant,
-    /// It tells this server what it commits.
+    seen: Instant,
+    /// It announces its commits to this server.
     knows_me: bool,
 }
 
-/// What hearing that a server is here leads to.
+/// What a heartbeat of another server leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct HeartbeatOutcome {
     /// It does not know this server, or this one did not know it.
     pub answer: bool,
-    /// It tells this server what it commits from now on, and did not before.
-    pub look: bool,
+    /// From now on it announces its commits to this server; before, it did not.
+    pub resync: bool,
 }
 
 impl Peers {
-    /// Whether there is anybody to tell.
+    /// Whether there is another server to announce commits to.
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire) || self.unheard.load(Ordering::Acquire)
     }
 
-    /// Whether this server hears nothing, and so does not know who hears it.
+    /// Whether this server receives no notices, and so does not know which servers there are.
     pub fn set_unheard(&self, unheard: bool) {
         self.unheard.store(unheard, Ordering::Release);
     }
@@ -58,18 +58,21 @@ impl Peers {
         self.known.lock().keys().copied().collect()
     }
 
-    /// A server says that it is here, and whether it knows this one.
-    pub fn hear(&self, from: Uuid, knows_me: bool, now: Instant) -> Heard {
+    /// Handles a heartbeat, which says whether its sender knows this server.
+    pub fn heartbeat(&self, from: Uuid, knows_me: bool, now: Instant) -> HeartbeatOutcome {
         let mut known = self.known.lock();
         if known.len() >= PEERS && !known.contains_key(&from) {
-            return Heard::default();
+            return HeartbeatOutcome::default();
         }
-        let before = known.insert(from, Peer { heard: now, knows_me });
+        let before = known.insert(from, Peer { seen: now, knows_me });
         self.any.store(true, Ordering::Release);
-        Heard { answer: before.is_none() || !knows_me, look: knows_me && !before.is_some_and(|before| before.knows_me) }
+        HeartbeatOutcome {
+            answer: before.is_none() || !knows_me,
+            resync: knows_me && !before.is_some_and(|before| before.knows_me),
+        }
     }
 
-    /// This server did not listen for a while: who told it of commits then told nobody.
+    /// This server did not listen for a while, so commits that others announced were missed.
     pub fn mark_stale(&self) {
         self.known.lock().values_mut().for_each(|peer| peer.knows_me = false);
     }
@@ -80,12 +83,12 @@ impl Peers {
         self.any.store(!known.is_empty(), Ordering::Release);
     }
 
-    /// Forgets servers that are gone without a word; true if there were any. Their last commits may
-    /// not have been told.
+    /// Forgets servers whose heartbeat has stopped; true if there were any. Their last commits may not have
+    /// been announced.
     pub fn expire(&self, now: Instant) -> bool {
         let mut known = self.known.lock();
         let before = known.len();
-        known.retain(|_, peer| now.duration_since(peer.heard) < GONE);
+        known.retain(|_, peer| now.duration_since(peer.seen) < GONE);
         self.any.store(!known.is_empty(), Ordering::Release);
         known.len() < before
     }
@@ -95,7 +98,7 @@ impl Peers {
 mod tests {
     use super::*;
 
-    /// Two servers, each with the notices it has yet to hear: whether the sender knew the other.
+    /// Two servers, each with the notices it has yet to receive: whether the sender knew the other.
     #[test]
     fn two_servers_find_each_other_and_both_look_after_the_other_knows_them() {
         let (ids, peers) = ([Uuid::now_v7(), Uuid::now_v7()], [Peers::default(), Peers::default()]);
@@ -103,28 +106,28 @@ mod tests {
         let (mut notices, mut looked) = (0, [0, 0]);
         while let Some((sender, knows)) = waiting.pop() {
             notices += 1;
-            let hearer = 1 - sender;
-            let heard = peers[hearer].hear(ids[sender], knows, Instant::now());
-            if heard.look {
+            let receiver = 1 - sender;
+            let outcome = peers[receiver].heartbeat(ids[sender], knows, Instant::now());
+            if outcome.resync {
                 assert!(peers[sender].any(), "the other tells its commits by now");
-                looked[hearer] += 1;
+                looked[receiver] += 1;
             }
-            if heard.answer {
-                waiting.push((hearer, peers[hearer].ids().contains(&ids[sender])));
+            if outcome.answer {
+                waiting.push((receiver, peers[receiver].ids().contains(&ids[sender])));
             }
         }
         assert_eq!((notices, looked), (3, [1, 1]));
-        // Said again, it changes nothing.
-        assert_eq!(peers[0].hear(ids[1], true, Instant::now()), Heard::default());
+        // A repeated heartbeat changes nothing.
+        assert_eq!(peers[0].heartbeat(ids[1], true, Instant::now()), HeartbeatOutcome::default());
     }
 
     #[test]
     fn a_server_that_did_not_listen_looks_again() {
         let (peers, other) = (Peers::default(), Uuid::now_v7());
-        assert_eq!(peers.hear(other, true, Instant::now()), Heard { answer: true, look: true });
+        assert_eq!(peers.heartbeat(other, true, Instant::now()), HeartbeatOutcome { answer: true, resync: true });
         peers.mark_stale();
         assert!(peers.any());
-        assert_eq!(peers.hear(other, true, Instant::now()), Heard { answer: false, look: true });
+        assert_eq!(peers.heartbeat(other, true, Instant::now()), HeartbeatOutcome { answer: false, resync: true });
     }
 
     #[test]
@@ -132,11 +135,11 @@ mod tests {
         let (peers, now) = (Peers::default(), Instant::now());
         let [left, lost, here] = [(); 3].map(|()| Uuid::now_v7());
         for id in [left, lost] {
-            peers.hear(id, true, now);
+            peers.heartbeat(id, true, now);
         }
         peers.leave(left);
         assert!(!peers.expire(now + GONE / 2));
-        peers.hear(here, true, now + GONE / 2);
+        peers.heartbeat(here, true, now + GONE / 2);
         assert!(peers.expire(now + GONE));
         assert_eq!(peers.ids(), [here]);
         peers.leave(here);
@@ -149,7 +152,7 @@ mod tests {
     fn there_is_a_most() {
         let peers = Peers::default();
         for _ in 0..=PEERS {
-            peers.hear(Uuid::now_v7(), false, Instant::now());
+            peers.heartbeat(Uuid::now_v7(), false, Instant::now());
         }
         assert_eq!(peers.ids().len(), PEERS);
     }

@@ -1,4 +1,4 @@
-//! Tells the others: one statement at a time, on a connection of its own.
+//! Sends notices: one statement at a time, on a connection of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use super::{HEARTBEAT, Shared};
 use crate::hub::store::NoticeSender;
 use crate::storage::StorageError;
 
-/// Between two statements at least. The first after a silence goes at once; what comes meanwhile is
-/// gathered, so that the cost has a bound whatever the load.
+/// The least time between two statements. The first after an idle period is sent at once; later changes are
+/// collected, so that the cost is bounded at any load.
 const GAP: Duration = Duration::from_millis(5);
 /// Payloads in one statement at most.
 const PAYLOADS: usize = 64;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(3);
 
-/// Runs until told to stop, and then until the rest is told.
+/// Runs until told to stop, and then until the rest is sent.
 pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>) {
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -34,7 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
             }
             pending = shared.outbox.next() => pending,
         };
-        let pause = match tell(&shared, &mut *notifier, &pending).await {
+        let pause = match send(&shared, &mut *notifier, &pending).await {
             Ok(()) => {
                 retry = FIRST_RETRY;
                 GAP
@@ -49,16 +49,16 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
         };
         let _ = shared.stop.run_until_cancelled(sleep(pause)).await;
     }
-    // Also when nobody is known: somebody may just have heard of this server.
+    // Also when no other server is known: one may just have learnt of this server.
     let rest = shared.outbox.take_now();
     let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
-    if tell(&shared, &mut *notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
-        tracing::debug!("other servers were not told that this one stops");
+    if send(&shared, &mut *notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
+        tracing::debug!("other servers were not notified that this one stops");
     }
     notifier.close().await;
 }
 
-async fn tell(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &Pending) -> Result<(), StorageError> {
+async fn send(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &Pending) -> Result<(), StorageError> {
     let Pending { changed, deleted, resync, heartbeat } = pending;
     let changed = changed.iter().map(|(id, revision)| (*id, *revision));
     let mut payloads = encode(shared.me, changed, deleted);

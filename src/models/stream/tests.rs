@@ -9,7 +9,7 @@ type Heard = (String, String, Result<Reply, ChatError>);
 
 fn heard_from(pieces: &[&[u8]], ending: &Ending, secrets: &Secrets) -> Heard {
     let (mut text, mut thinking) = (String::new(), String::new());
-    let mut hear = |piece: Piece<'_>| match piece {
+    let mut sink = |piece: Piece<'_>| match piece {
         Piece::Text(more) => text.push_str(more),
         Piece::Thinking(more) => thinking.push_str(more),
         Piece::Again { .. } => unreachable!(),
@@ -18,10 +18,10 @@ fn heard_from(pieces: &[&[u8]], ending: &Ending, secrets: &Secrets) -> Heard {
     let mut taken = Ok(());
     for piece in pieces {
         if taken.is_ok() && !stream.is_done() {
-            taken = stream.push(piece, &mut hear);
+            taken = stream.push(piece, &mut sink);
         }
     }
-    let reply = taken.and_then(|()| stream.finish(ending.clone(), &mut hear));
+    let reply = taken.and_then(|()| stream.finish(ending.clone(), &mut sink));
     (text, thinking, reply)
 }
 

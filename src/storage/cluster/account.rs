@@ -1,8 +1,8 @@
 //! The user PostgreSQL runs as.
 //!
-//! Started by an ordinary user, everything simply runs as that user. PostgreSQL refuses to run as
-//! root, though, and root is what a container or a machine's first shell often is; then its
-//! processes run as an unprivileged user, and what they need to write belongs to that user.
+//! If an ordinary user starts relive, everything runs as that user. PostgreSQL refuses to run as root, which
+//! is common in containers; then its processes run as an unprivileged user, and the files they write belong
+//! to that user.
 
 use std::{
     env, fs,
@@ -18,8 +18,8 @@ use nix::unistd::{Gid, Uid, User};
 
 use super::error::{ClusterError, IoContext};
 
-/// Variables a child may see. Nothing else is passed on: keys of other services have no place in
-/// a process whose superuser can read its environment, and `PG*` would change its settings.
+/// Environment variables that a child may see. No others are passed on: keys of other services do not
+/// belong into a process whose superuser can read its environment, and `PG*` would change its settings.
 const PASSED_ON: [&str; 4] = ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
 
 #[derive(Debug, Clone)]
@@ -27,15 +27,15 @@ pub(super) struct Account {
     uid: Uid,
     gid: Gid,
     pub name: String,
-    /// We are root, and the children must not be.
+    /// This process is root, and the children must not be.
     pub switches: bool,
 }
 
 impl Account {
-    /// Us, or for root: whoever owns the data that is already there, else `postgres` or `nobody`.
+    /// The current user; for root, the owner of the data directory if there is one, else `postgres` or `nobody`.
     ///
-    /// The owner comes first so that a data directory of an ordinary user survives one start by
-    /// root unharmed.
+    /// The owner comes first, so that a data directory of an ordinary user remains usable for that user after a
+    /// start by root.
     pub fn choose(pgdata: &Path) -> Result<Self, ClusterError> {
         let us = Uid::effective();
         if !us.is_root() {
@@ -58,7 +58,7 @@ impl Account {
     fn new(uid: Uid, gid: Gid, switches: bool) -> Self {
         let name = match User::from_uid(uid) {
             Ok(Some(user)) => user.name,
-            // A container's user often has a number and no name.
+            // The user of a container often has a number and no name.
             _ => uid.to_string(),
         };
         Self { uid, gid, name, switches }
@@ -73,8 +73,8 @@ impl Account {
                 command.env(name, value);
             }
         }
-        // LC_ALL must be set: on macOS the postmaster would else start threads to find a locale,
-        // and then refuse to run. TZ spares initdb a search through all time zones.
+        // LC_ALL must be set: on macOS the postmaster would otherwise start threads to find a locale, and then
+        // refuse to run. TZ saves initdb a search through all time zones.
         command.env("LC_ALL", "C").env("TZ", "UTC");
         if self.switches {
             // As root, `uid` also clears the supplementary groups.
@@ -83,8 +83,8 @@ impl Account {
         command
     }
 
-    /// Whether this user can get at `path` with everything above it. Asked of the kernel rather
-    /// than worked out from mode bits, so that access lists and the like count too.
+    /// Whether this user can access `path` and every directory above it. The kernel is asked, rather than the
+    /// mode bits evaluated, so that access lists count too.
     pub fn reaches(&self, path: &Path) -> Result<bool, ClusterError> {
         if !self.switches {
             return Ok(true);

@@ -1,7 +1,7 @@
-//! Where PostgreSQL's programs are.
+//! Finds PostgreSQL's programs.
 //!
-//! Nothing is bundled and nothing is downloaded here; this only looks in the places named by
-//! [`candidates`], in that order, for one that has pgvector.
+//! Nothing is bundled and nothing is downloaded; the directories of [`candidates`] are searched in order for
+//! a PostgreSQL that has pgvector.
 
 use std::{
     env, fs,
@@ -13,22 +13,22 @@ use tracing::debug;
 
 use super::error::ClusterError;
 
-/// The oldest major version relive's SQL and settings are meant for.
+/// The oldest major version that relive's SQL and settings work with.
 const OLDEST: u32 = 14;
 
-/// Programs that must be there for a directory to count.
+/// Programs that a directory must contain.
 const PROGRAMS: [&str; 2] = ["postgres", "initdb"];
 
 #[derive(Debug, Clone)]
 pub(super) struct Binaries {
-    /// Canonical, because the programs find their libraries relative to where they really are.
+    /// Canonical, because the programs find their libraries relative to their real location.
     pub dir: PathBuf,
     pub major: u32,
 }
 
 impl Binaries {
-    /// The directory asked for, which then has to be usable, or the first usable one of the
-    /// well-known places.
+    /// The configured directory, which then has to be usable, or the first usable one of the well-known
+    /// directories.
     pub fn find(explicit: Option<&Path>) -> Result<Self, ClusterError> {
         if let Some(dir) = explicit {
             return Self::at(dir);
@@ -36,7 +36,7 @@ impl Binaries {
         for dir in candidates() {
             match Self::at(&dir) {
                 Ok(found) => return Ok(found),
-                Err(why) => debug!(dir = %dir.display(), %why, "passing over this PostgreSQL"),
+                Err(why) => debug!(dir = %dir.display(), %why, "skipping this PostgreSQL"),
             }
         }
         Err(ClusterError::NoBinaries)
@@ -64,11 +64,10 @@ impl Binaries {
     }
 }
 
-/// Directories to try, best first. Many of them will not exist.
+/// Directories to try, best first. Many of them do not exist.
 fn candidates() -> Vec<PathBuf> {
-    // What `make` prepared: below the current directory, or for a binary that was built here and
-    // started elsewhere, where it was built, or at the root above target/debug/ (target/debug/deps/
-    // for tests).
+    // Prepared by `make`: below the current directory; or, for a binary that was built here and is started
+    // elsewhere, in the directory it was built in, or above target/debug/ (target/debug/deps/ for tests).
     let built_at = concat!(env!("CARGO_MANIFEST_DIR"), "/.postgres/bin");
     let mut found = vec![PathBuf::from(".postgres/bin"), PathBuf::from(built_at)];
     if let Ok(program) = env::current_exe() {
@@ -97,7 +96,7 @@ fn versioned(parent: &str, prefix: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, dir)| dir).collect()
 }
 
-/// The directory of the `pg_ctl` on PATH, which may only be a link to it.
+/// The directory of the `pg_ctl` on PATH, with links resolved.
 fn on_path() -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let program = env::split_paths(&path).map(|dir| dir.join("pg_ctl")).find(|it| it.is_file())?;
@@ -121,7 +120,7 @@ fn has_pgvector(bin: &Path) -> bool {
     shares.iter().any(|share| share.join("extension/vector.control").is_file())
 }
 
-/// What a program prints, trimmed; or why it does not.
+/// The trimmed output of a program, or the reason why there is none.
 fn output(program: &Path, argument: &str) -> Result<String, String> {
     let done = Command::new(program)
         .arg(argument)

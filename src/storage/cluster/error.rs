@@ -1,11 +1,11 @@
-//! What can go wrong with the embedded PostgreSQL, in words its user can act on.
+//! Errors of the embedded PostgreSQL, with texts that its user can act on.
 
 use std::{fmt::Display, io, path::PathBuf};
 
 /// Why the embedded PostgreSQL could not be started or stopped.
 ///
-/// Each message is complete in itself: it names the files and versions involved, and where the
-/// server's own log knows more, it ends with the last lines of that.
+/// Each message is complete in itself: it names the files and versions involved, and ends with the last lines
+/// of the server's own log if that has details.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     #[error(
@@ -69,7 +69,7 @@ pub enum ClusterError {
     #[error("PostgreSQL was not ready after {seconds} s; the end of {log}:\n{tail}")]
     NotReady { seconds: u64, log: PathBuf, tail: String },
 
-    #[error("the PostgreSQL with process id {pid} on {pgdata} does not end, even when told to")]
+    #[error("the PostgreSQL with process id {pid} on {pgdata} does not end, even after SIGQUIT")]
     Stuck { pid: i32, pgdata: PathBuf },
 
     #[error("cannot {action}")]
@@ -79,7 +79,7 @@ pub enum ClusterError {
     Io { action: String, source: io::Error },
 }
 
-/// Says what was being done when an I/O error came up.
+/// Adds to an I/O error what was being done.
 pub(super) trait IoContext<T> {
     /// `action` completes the sentence "cannot …".
     fn context<D: Display>(self, action: impl FnOnce() -> D) -> Result<T, ClusterError>;

@@ -1,4 +1,4 @@
-//! Making a database cluster where there is none.
+//! Creates a database cluster.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,13 +17,13 @@ use super::{
 /// Superuser of the cluster, and the name relive connects as.
 pub(super) const SUPERUSER: &str = "postgres";
 
-/// Settings a new cluster starts with. They are written to its `postgresql.conf`, not passed to
-/// every start, so that from then on they are its owner's to change, there or by `ALTER SYSTEM`.
-/// What relive itself relies on is passed to every start instead: see `process`.
+/// Initial settings of a new cluster. They are written to its `postgresql.conf`, not passed at every start, so
+/// that its owner can change them, there or by `ALTER SYSTEM`. Settings that relive relies on are passed at
+/// every start: see `process`.
 ///
-/// `wal_level` stays at its default, `replica`: `minimal` would save next to nothing here and rule
-/// out `pg_basebackup`. `wal_compression` shrinks the page images that follow each checkpoint;
-/// `on` means pglz, which every build has.
+/// `wal_level` keeps its default, `replica`: `minimal` would save little here and rule out
+/// `pg_basebackup`. `wal_compression` compresses the page images that follow each checkpoint; `on` means
+/// pglz, which every build has.
 const SETTINGS: &str = "
 # Written once, when relive made this cluster; change what you like.
 max_connections = 100
@@ -66,14 +66,14 @@ fn check_version(data: &str, pgdata: &Path, binaries: &Binaries) -> Result<(), C
     })
 }
 
-/// A copy that root made of a cluster belongs to root, and PostgreSQL would refuse it.
+/// A copy of a cluster made by root belongs to root, and PostgreSQL would refuse it.
 fn adopt(pgdata: &Path, account: &Account) -> Result<(), ClusterError> {
     let found = fs::metadata(pgdata).context(|| format!("look at {}", pgdata.display()))?;
     if account.owns(&found) { Ok(()) } else { account.take_all(pgdata) }
 }
 
-/// Creates the cluster beside its place and moves it there when it is complete: an `initdb` that
-/// was cut short must not look like a cluster.
+/// Creates the cluster in a temporary directory and moves it into place when it is complete, so that an
+/// interrupted `initdb` is not taken for a cluster.
 fn create(pgdata: &Path, binaries: &Binaries, account: &Account, durable: bool) -> Result<(), ClusterError> {
     let stage = pgdata.with_extension("new");
     let mut refused = String::new();
@@ -94,9 +94,9 @@ fn create(pgdata: &Path, binaries: &Binaries, account: &Account, durable: bool) 
     Err(ClusterError::Initdb { pgdata: pgdata.to_owned(), output: refused })
 }
 
-/// Locale options to try in turn. Sorting by code point is the same on every machine, so indexes
-/// survive a move or an upgrade of the C library. Up to PostgreSQL 16 it is the system's to offer
-/// as C.UTF-8; where it does not, plain C sorts alike and only knows less about upper case.
+/// Locale options to try in turn. Sorting by code point is the same on every machine, so indexes survive a
+/// move or an upgrade of the C library. Up to PostgreSQL 16, C.UTF-8 comes from the system; where it is
+/// missing, plain C sorts the same and only handles upper case beyond ASCII differently.
 fn locales(major: u32) -> &'static [&'static [&'static str]] {
     if major >= 17 {
         &[&["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]]
@@ -105,7 +105,7 @@ fn locales(major: u32) -> &'static [&'static [&'static str]] {
     }
 }
 
-/// Runs `initdb`; the inner error is what it had to say.
+/// Runs `initdb`; the inner error is its output.
 fn initdb(
     stage: &Path,
     binaries: &Binaries,

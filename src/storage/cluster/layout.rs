@@ -1,10 +1,10 @@
-//! Which files and directories a cluster consists of, and who may use them.
+//! The files and directories of a cluster, and their permissions.
 //!
 //! ```text
 //! <data-dir>/              0700; as root 0711, so that the unprivileged user can pass through
-//!   lock                   flocked by the one relive that uses this directory
+//!   lock                   locked (flock) by the one relive that uses this directory
 //!   postgres/              the database cluster itself, or a link to it
-//!   postgres.log, .log.1   what PostgreSQL has to say
+//!   postgres.log, .log.1   PostgreSQL's log
 //!   socket/                0700; a short path under /tmp when this one is too long for a socket
 //! ```
 
@@ -26,11 +26,11 @@ use super::{
     relocate::{fnv1a, relocated_pgdata},
 };
 
-/// PostgreSQL names its socket after a port, also where there is none.
+/// PostgreSQL names its socket after a port, even if it does not listen on one.
 pub(super) const PORT: u16 = 5432;
 
-/// The shortest `sun_path` around is macOS's with 104 bytes, one of them for the final NUL; the
-/// socket's lock file adds `.lock` to the name, but is no socket.
+/// The shortest `sun_path` is that of macOS with 104 bytes, one of them for the final NUL. The socket's lock
+/// file adds `.lock` to the name, but is no socket.
 const LONGEST_SOCKET_PATH: usize = 103;
 
 #[derive(Debug)]
@@ -41,13 +41,12 @@ pub(super) struct Layout {
     pub log: PathBuf,
 }
 
-/// Held for as long as the cluster may be touched. The kernel lets go of it when the process ends,
-/// however it ends.
+/// Held for as long as the cluster is used. The kernel releases it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Lock(#[expect(dead_code, reason = "kept open for its lock")] File);
 
 impl Layout {
-    /// Creates what is missing, short of the database cluster, and takes the lock.
+    /// Creates what is missing, except the database cluster, and takes the lock.
     pub fn prepare(data_dir: &Path) -> Result<(Self, Lock), ClusterError> {
         let is_root = nix::unistd::Uid::effective().is_root();
         let data_dir = create_data_dir(data_dir, if is_root { 0o711 } else { 0o700 })?;
@@ -62,8 +61,8 @@ impl Layout {
     }
 }
 
-/// How long to wait for a lock: a child that the holder has just forked holds it too, until it runs its own
-/// program, though the holder itself has let it go.
+/// How long to wait for a lock. A child that the holder has just forked holds it too until it executes its own
+/// program, even after the holder has released it.
 const UNLOCKED_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -79,10 +78,10 @@ impl Lock {
         Self::of(file, path, dir)
     }
 
-    /// Locks the cluster by a file every cluster has: two data directories may link to one.
+    /// Locks the cluster by one of its own files: two data directories may link to the same cluster.
     pub fn cluster(pgdata: &Path) -> Result<Self, ClusterError> {
         let path = pgdata.join("PG_VERSION");
-        // Nothing is written, but NFS gives exclusive locks only to those who could.
+        // Nothing is written, but NFS grants exclusive locks only on files opened for writing.
         let file =
             OpenOptions::new().read(true).write(true).open(&path).context(|| format!("open {}", path.display()))?;
         Self::of(file, &path, pgdata)
@@ -120,14 +119,14 @@ fn create_dir(dir: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(dir, fs::Permissions::from_mode(mode))
 }
 
-/// Where the cluster is, or is to be: behind the link if there is one, else in the data directory
-/// if the account can reach it, else in a place of its own with a link to it.
+/// The location of the cluster: the target of the link if there is one, else in the data directory if the
+/// account can access it, else in a directory of its own with a link to it.
 fn place_pgdata(data_dir: &Path, link: &Path, account: &Account) -> Result<PathBuf, ClusterError> {
     let found = fs::symlink_metadata(link).ok();
     if found.is_some_and(|found| found.is_symlink()) {
         let target = fs::read_link(link).context(|| format!("read {}", link.display()))?;
         let pgdata = data_dir.join(target);
-        // The cluster itself may be missing still, if its creation was cut short.
+        // The cluster itself may still be missing, if its creation was interrupted.
         let home = pgdata.parent().unwrap_or(&pgdata);
         if !home.is_dir() {
             return Err(ClusterError::LostData { link: link.to_owned(), target: pgdata });
@@ -148,7 +147,7 @@ fn check_reach(dir: &Path, account: &Account) -> Result<(), ClusterError> {
     }
 }
 
-/// The directory of the socket: as near to the data as the length of its path allows.
+/// The directory of the socket: in the data directory if its path is short enough, else under /tmp.
 fn place_sockets(data_dir: &Path, pgdata: &Path, account: &Account) -> Result<PathBuf, ClusterError> {
     let near = if account.reaches(data_dir)? { data_dir } else { pgdata.parent().unwrap_or(pgdata) };
     let mut sockets = near.join("socket");
@@ -160,8 +159,8 @@ fn place_sockets(data_dir: &Path, pgdata: &Path, account: &Account) -> Result<Pa
     Ok(sockets)
 }
 
-/// Makes sure that `dir` is a directory only `account` can use. Anyone can create names in /tmp,
-/// so one that is there already is looked at, not trusted.
+/// Makes sure that `dir` is a directory that only `account` can use. Anyone can create names in /tmp, so an
+/// existing directory is checked and not trusted.
 fn private_dir(dir: &Path, account: &Account) -> Result<(), ClusterError> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => {}
@@ -169,7 +168,7 @@ fn private_dir(dir: &Path, account: &Account) -> Result<(), ClusterError> {
         Err(error) => return Err(error).context(|| format!("create {}", dir.display())),
     }
     let look = || fs::symlink_metadata(dir).context(|| format!("look at {}", dir.display()));
-    // Just made by root, or left behind by a start that was cut short here.
+    // Just created by root, or left behind by an interrupted start.
     if account.switches && look()?.is_dir() && look()?.uid() == 0 {
         account.take_ownership(dir)?;
     }

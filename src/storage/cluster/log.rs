@@ -1,9 +1,9 @@
 //! The file PostgreSQL logs to.
 //!
 //! Everything goes to one file, opened here and inherited by the postmaster, so that even an early
-//! failure is found in it. PostgreSQL's own collector rotates by time or size but truncates by
-//! time only, so it cannot bound a day that goes wrong. Instead the file is cut when it has grown
-//! beyond [`LIMIT`], looked at every [`CHECK_EVERY`]; one predecessor is kept.
+//! failure is in it. PostgreSQL's own collector rotates by time or size but truncates by time only, so it
+//! does not bound the size. Instead the file is rotated when it is larger than [`LIMIT`], which is checked
+//! every [`CHECK_EVERY`]; one old file is kept.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -20,7 +20,7 @@ use super::error::{ClusterError, IoContext};
 const LIMIT: u64 = 10 * 1024 * 1024;
 pub(super) const CHECK_EVERY: Duration = Duration::from_mins(1);
 
-/// How much of its end is worth showing.
+/// Bytes at its end that are shown in errors.
 const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 10;
 
@@ -39,7 +39,7 @@ impl Log {
         &self.path
     }
 
-    /// Opened to append: a writer then follows when the file is cut under it.
+    /// Opened in append mode, so that a writer continues correctly after the file is truncated.
     pub fn open(&self) -> Result<File, ClusterError> {
         self.bound();
         OpenOptions::new()
@@ -54,8 +54,8 @@ impl Log {
         fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
-    /// Cuts the file if it has grown too long. Lines written between the copy and the cut are
-    /// lost; a database must not go down for its log, so a failure is only reported.
+    /// Rotates the file if it is too large. Lines written between the copy and the truncation are lost. A
+    /// database must not stop because of its log, so a failure is only reported.
     pub fn bound(&self) {
         if self.len() <= self.limit {
             return;
@@ -65,11 +65,11 @@ impl Log {
             OpenOptions::new().write(true).open(&self.path)?.set_len(0)
         };
         if let Err(error) = cut() {
-            warn!(log = %self.path.display(), %error, "cannot shorten PostgreSQL's log");
+            warn!(log = %self.path.display(), %error, "cannot rotate PostgreSQL's log");
         }
     }
 
-    /// The last lines since `start`, or since the file was cut.
+    /// The last lines since `start`, or since the file was rotated.
     pub fn tail(&self, start: u64) -> String {
         let read = || -> io::Result<String> {
             let mut file = File::open(&self.path)?;

@@ -1,19 +1,18 @@
-//! A private PostgreSQL, for those who have not set up one.
+//! The embedded PostgreSQL, used when no `DATABASE_URL` is set.
 //!
-//! `relive` on its own starts a real PostgreSQL under its data directory, and ends it with itself:
-//! the same engine, the same SQL and the same guarantees as with a database run by someone else.
-//! It listens on a Unix socket in a private directory, never on a TCP port.
+//! `relive` then starts a real PostgreSQL under its data directory, and stops it when it ends: the same
+//! engine, the same SQL and the same guarantees as with an external database. It listens on a Unix socket in a
+//! private directory, never on a TCP port.
 //!
-//! [`Cluster::start`] reads from top to bottom like the way a start takes:
+//! The steps of [`Cluster::start`]:
 //!
 //! - `binaries`: find PostgreSQL's programs, with pgvector;
 //! - `account`: choose the user they run as, for PostgreSQL refuses to run as root;
-//! - `layout`: create and lock the directories; `relocate` finds others when root's own are out of
-//!   that user's reach;
-//! - `initdb`: make the database cluster if there is none;
-//! - `postmaster`: see off what an earlier process left running;
-//! - `watchdog`: start the server so that it cannot outlive us; `log` is where it logs to;
-//! - `supervisor`: start it again whenever it ends.
+//! - `layout`: create and lock the directories; `relocate` chooses others if that user cannot access them;
+//! - `initdb`: create the database cluster if there is none;
+//! - `postmaster`: stop a server that an earlier process left running;
+//! - `watchdog`: start the server so that it cannot outlive relive; `log` is its log file;
+//! - `supervisor`: restart it whenever it ends.
 
 mod account;
 mod binaries;
@@ -60,21 +59,21 @@ const READY_WITHIN: Duration = Duration::from_mins(5);
 const READY_POLL: Duration = Duration::from_millis(25);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
-/// What to start.
+/// Options of the cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
-    /// Created when missing. The database cluster is in `postgres` below it, or linked from there.
+    /// Created if missing. The database cluster is in `postgres` below it, or linked from there.
     pub data_dir: PathBuf,
-    /// The directory of PostgreSQL's programs; none: the first usable one of the known places.
+    /// The directory of PostgreSQL's programs; `None`: the first usable one of the well-known directories.
     pub postgres_bin: Option<PathBuf>,
-    /// Whether commits survive a crash of the machine; those of the server they always survive.
-    /// False is for clusters that are thrown away anyway, such as a test's: they start faster,
-    /// take less memory and never wait for the disk.
+    /// Whether commits survive a crash of the machine; a crash of the server they always survive. False is
+    /// for clusters that are thrown away anyway, such as a test's: they start faster, take less memory and
+    /// never wait for the disk.
     pub durable: bool,
 }
 
-/// A running PostgreSQL. It is started again whenever it ends, until [`stop`](Self::stop); when
-/// the handle is dropped, or the process killed, it is shut down too, only nobody waits for it.
+/// A running PostgreSQL. It is restarted whenever it ends, until [`stop`](Self::stop). When the handle is
+/// dropped, or the process killed, it is shut down too, without anyone waiting for it.
 #[derive(Debug)]
 pub struct Cluster {
     plan: Arc<Plan>,
@@ -82,7 +81,7 @@ pub struct Cluster {
     supervisor: JoinHandle<Result<(), ClusterError>>,
 }
 
-/// All that a start of the postmaster needs to know, the first as well as any later one.
+/// What every start of the postmaster needs, the first as well as later ones.
 #[derive(Debug)]
 struct Plan {
     binaries: Binaries,
@@ -92,8 +91,8 @@ struct Plan {
 }
 
 impl Cluster {
-    /// Starts PostgreSQL, making a new database cluster if there is none, and returns when it
-    /// answers and has a database for relive.
+    /// Starts PostgreSQL, creating a database cluster if there is none, and returns when it accepts
+    /// connections and has relive's database.
     pub async fn start(options: ClusterOptions) -> Result<Self, ClusterError> {
         let (plan, locks) = spawn_blocking(move || Plan::prepare(&options))
             .await
@@ -101,7 +100,7 @@ impl Cluster {
         let plan = Arc::new(plan);
         let mut watchdog = Watchdog::start(&plan).await?;
         if let Err(why) = plan.make_ready(&mut watchdog).await {
-            // The error tells more than whatever else may go wrong on the way out.
+            // The first error is more useful than those of the cleanup.
             let _ = watchdog.end(&plan.layout.pgdata).await;
             return Err(why);
         }
@@ -117,7 +116,7 @@ impl Cluster {
         self.plan.connect_options(DATABASE)
     }
 
-    /// The server's process, if it is running just now.
+    /// The server's process, if it is running.
     pub fn postmaster_pid(&self) -> Option<u32> {
         postmaster::running(&self.plan.layout.pgdata)?.as_raw().try_into().ok()
     }
@@ -127,7 +126,7 @@ impl Cluster {
         &self.plan.binaries.dir
     }
 
-    /// Disconnects all clients, shuts the server down and waits for its end.
+    /// Disconnects all clients, shuts the server down and waits until it has ended.
     pub async fn stop(self) -> Result<(), ClusterError> {
         // An error only means that the supervisor has ended, which its own result explains.
         let _ = self.stop.send(());
@@ -148,8 +147,8 @@ impl Plan {
     }
 
     fn connect_options(&self, database: &str) -> PgConnectOptions {
-        // Not `new`, which would look for a password file; and all that the environment may have
-        // set for other databases is set here.
+        // Not `new`, which would look for a password file; and everything that the environment may set for
+        // other databases is set here.
         PgConnectOptions::new_without_pgpass()
             .socket(&self.layout.sockets)
             .port(PORT)
@@ -159,7 +158,7 @@ impl Plan {
             .application_name("relive")
     }
 
-    /// Waits until the server answers, then makes sure that it has the database.
+    /// Waits until the server accepts connections, then makes sure that the database exists.
     async fn make_ready(&self, watchdog: &mut Watchdog) -> Result<(), ClusterError> {
         let mut connection = tokio::select! {
             biased;
@@ -176,12 +175,12 @@ impl Plan {
         ensure_database(&mut connection)
             .await
             .map_err(|source| ClusterError::Database { action: "create relive's database", source })?;
-        // A failed goodbye changes nothing about a server that has just answered.
+        // An error on closing does not matter: the server has just answered.
         let _ = connection.close().await;
         Ok(())
     }
 
-    /// Connects, however often that takes: no socket yet, still recovering, shutting down.
+    /// Connects, with retries: there may be no socket yet, or the server recovers or shuts down.
     async fn connect(&self) -> PgConnection {
         let options = self.connect_options("postgres");
         loop {

@@ -1,9 +1,8 @@
-//! The postmaster that is running on a data directory, found by the file it leaves there.
+//! Finds the postmaster that runs on a data directory, by its PID file.
 //!
-//! `postmaster.pid` may be stale, and its number may meanwhile name an unrelated process (in a
-//! container that is started again, that is likely). So before anything is signalled or waited
-//! for, the process has to show that it is a postmaster on this very directory. A file that turns
-//! out stale is left alone: PostgreSQL deals with it, and better than we could.
+//! `postmaster.pid` may be stale, and its number may now belong to an unrelated process, which is likely in a
+//! restarted container. So before a process is signalled or waited for, it is verified to be a postmaster on
+//! this directory. A stale file is left to PostgreSQL, which handles it.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
@@ -17,8 +16,8 @@ use tracing::warn;
 
 use super::error::{ClusterError, IoContext};
 
-/// What is done about a leftover in turn, and how long it then gets. It is usually on its way out
-/// already, where the holder of its watchdog was killed; so at first it only gets time.
+/// The steps to stop a leftover server, each with the time that it is given. It is usually shutting down
+/// already, because its watchdog's holder was killed; so at first it is only given time.
 const PERSUASION: [(Option<Signal>, Duration); 3] = [
     (None, Duration::from_secs(5)),
     // Fast shutdown: disconnect clients, write a checkpoint.
@@ -32,15 +31,15 @@ const POLL: Duration = Duration::from_millis(20);
 /// The postmaster that runs on `pgdata` now.
 pub(super) fn running(pgdata: &Path) -> Option<Pid> {
     let file = fs::read_to_string(pgdata.join("postmaster.pid")).ok()?;
-    // While it only starts single-user or recovers, the number may be negative.
+    // While it runs single-user or in recovery, the number may be negative.
     let pid: i32 = file.lines().next()?.trim().parse().ok()?;
     let pid = Pid::from_raw(pid.checked_abs().filter(|pid| *pid > 1)?);
     serves(pid, pgdata).then_some(pid)
 }
 
-/// Waits until no postmaster runs on `pgdata`, and sees to it that none does. Only for those who
-/// hold the lock: it would end the database of another relive.
-pub(super) async fn settle(pgdata: &Path) -> Result<(), ClusterError> {
+/// Makes sure that no postmaster runs on `pgdata`, and waits for it. Only for holders of the lock: it would
+/// stop the database of another relive.
+pub(super) async fn ensure_stopped(pgdata: &Path) -> Result<(), ClusterError> {
     let Some(pid) = running(pgdata) else {
         return Ok(());
     };
@@ -63,14 +62,14 @@ pub(super) async fn settle(pgdata: &Path) -> Result<(), ClusterError> {
 
 pub(super) fn signal(pid: Pid, signal: Signal) -> Result<(), ClusterError> {
     match kill(pid, signal) {
-        // It has ended in between, which is what was wanted.
+        // It has ended in between.
         Err(Errno::ESRCH) => Ok(()),
         sent => sent.context(|| format!("send {signal} to the PostgreSQL with process id {pid}")),
     }
 }
 
-/// Whether the process is a postmaster on `pgdata`: it works in that directory, or where there is
-/// no `/proc` to tell, has it on its command line.
+/// Whether the process is a postmaster on `pgdata`: that is its working directory, or without `/proc`, on its
+/// command line.
 fn serves(pid: Pid, pgdata: &Path) -> bool {
     if kill(pid, None) == Err(Errno::ESRCH) {
         return false;

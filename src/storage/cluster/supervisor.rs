@@ -13,19 +13,19 @@ use super::{Plan, error::ClusterError, layout::Lock, log::CHECK_EVERY, postmaste
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// A postmaster that ran this long was well; its end starts the backoff anew.
+/// A postmaster that ran at least this long resets the backoff.
 const WELL_AFTER: Duration = Duration::from_secs(30);
 
 pub(super) struct Supervisor {
     pub plan: Arc<Plan>,
-    /// Resolves when the cluster is stopped, and as well when its handle is dropped.
+    /// Resolves when the cluster is stopped, or its handle dropped.
     pub stop: oneshot::Receiver<()>,
-    /// Let go of after the postmaster's end, not before.
+    /// Released after the postmaster has ended, not before.
     pub _locks: [Lock; 2],
 }
 
 impl Supervisor {
-    /// Watches `watchdog`, and each that has to take its place, until told to stop.
+    /// Waits for `watchdog` to end, and for each restarted one, until told to stop.
     pub async fn run(mut self, mut watchdog: Watchdog) -> Result<(), ClusterError> {
         let mut backoff = FIRST_BACKOFF;
         loop {
@@ -33,20 +33,20 @@ impl Supervisor {
             if !self.watch(&mut watchdog).await {
                 return watchdog.end(&self.plan.layout.pgdata).await;
             }
-            // Closes the pipe: should only the shell have been killed, the postmaster ends now.
+            // Closes the pipe: if only the shell was killed, the postmaster ends now.
             drop(watchdog);
             if started.elapsed() > WELL_AFTER {
                 backoff = FIRST_BACKOFF;
             }
             watchdog = match self.start_again(&mut backoff).await {
                 Some(watchdog) => watchdog,
-                // The postmaster may be on its way out still, if it was the shell that ended.
-                None => return postmaster::settle(&self.plan.layout.pgdata).await,
+                // If it was the shell that ended, the postmaster may still be shutting down.
+                None => return postmaster::ensure_stopped(&self.plan.layout.pgdata).await,
             };
         }
     }
 
-    /// Waits for the postmaster's end (true) or for the order to stop it (false).
+    /// Waits until the postmaster ends (true) or the cluster is stopped (false).
     async fn watch(&mut self, watchdog: &mut Watchdog) -> bool {
         let mut log_check = interval(CHECK_EVERY);
         loop {
@@ -64,7 +64,7 @@ impl Supervisor {
         }
     }
 
-    /// Tries until a postmaster is started; none when told to stop meanwhile.
+    /// Retries until a postmaster is started; `None` if told to stop meanwhile.
     async fn start_again(&mut self, backoff: &mut Duration) -> Option<Watchdog> {
         loop {
             tokio::select! {

@@ -1,10 +1,10 @@
 //! One run of the postmaster, from its start to its end, under a watchdog process.
 //!
-//! A database that outlives its server would keep its data directory busy and its memory taken.
-//! No handler of ours runs on `kill -9`, and asking the kernel for a signal at a parent's death is
-//! Linux's alone, so a small shell (`watchdog.sh`) stands between: it holds one end of a pipe, we
-//! hold the other, and when ours closes, for whatever reason, it ends the postmaster. That is also
-//! how [`Watchdog::end`] works, so the way out on a crash is the one taken every day.
+//! A database that outlives its server would keep its data directory locked and its memory in use.
+//! No handler can run on `kill -9`, and only Linux can signal a child when its parent dies. So a small shell
+//! script (`watchdog.sh`) holds one end of a pipe and this process the other; when this end closes, for
+//! whatever reason, the script stops the postmaster. [`Watchdog::end`] works the same way, so the path taken
+//! after a crash is the one taken at every shutdown.
 
 use std::{path::Path, process::ExitStatus, time::Duration};
 
@@ -24,24 +24,24 @@ use super::{
 
 const SCRIPT: &str = include_str!("watchdog.sh");
 
-/// A fast shutdown writes a checkpoint, which takes a while on a slow disk with much to write.
+/// A fast shutdown writes a checkpoint, which can take a while on a slow disk.
 const FAST_SHUTDOWN: Duration = Duration::from_mins(1);
 const IMMEDIATE_SHUTDOWN: Duration = Duration::from_secs(10);
 
-/// A running postmaster. Dropping it ends the postmaster too, without waiting for that.
+/// A running postmaster. Dropping it stops the postmaster too, without waiting.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     shell: Child,
-    /// The standard library opens pipes close-on-exec, so no other child of ours holds this end.
+    /// The standard library opens pipes close-on-exec, so no other child holds this end.
     pipe: Option<ChildStdin>,
-    /// Where this run's part of the log begins.
+    /// The position in the log at which this run begins.
     pub log_start: u64,
 }
 
 impl Watchdog {
-    /// Starts the postmaster once whatever an earlier process left running has ended.
+    /// Starts the postmaster, after a server that an earlier process left running has ended.
     pub async fn start(plan: &Plan) -> Result<Self, ClusterError> {
-        postmaster::settle(&plan.layout.pgdata).await?;
+        postmaster::ensure_stopped(&plan.layout.pgdata).await?;
         let log = plan.log.open()?;
         let log_start = plan.log.len();
         let mut command = plan.layout.account.command(Path::new("/bin/sh"));
@@ -54,7 +54,7 @@ impl Watchdog {
             .stdin(std::process::Stdio::piped())
             .stdout(log.try_clone().context(|| "share the log of PostgreSQL")?)
             .stderr(log);
-        // A Ctrl-C in the terminal is for us; what we have accepted is still to be written.
+        // A Ctrl-C in the terminal must not reach the database: accepted commands are still to be written.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut shell = Command::from(command)
             .spawn()
@@ -63,13 +63,13 @@ impl Watchdog {
         Ok(Self { shell, pipe, log_start })
     }
 
-    /// Waits until the postmaster ends by itself. May be dropped and called again.
+    /// Waits until the postmaster ends by itself. Can be dropped and called again.
     pub async fn ended(&mut self) -> Result<ExitStatus, ClusterError> {
         // tokio's `wait` would close the pipe if it were still in its place.
         self.shell.wait().await.context(|| "wait for PostgreSQL to end")
     }
 
-    /// Ends the postmaster: its clients are disconnected, what is committed is on disk.
+    /// Stops the postmaster: its clients are disconnected, and what is committed is on disk.
     pub async fn end(mut self, pgdata: &Path) -> Result<(), ClusterError> {
         drop(self.pipe.take());
         if let Ok(ended) = timeout(FAST_SHUTDOWN, self.shell.wait()).await {
@@ -89,28 +89,28 @@ impl Watchdog {
     }
 }
 
-/// What relive relies on, whatever the configuration file says.
+/// Settings that relive relies on, whatever the configuration file says.
 fn flags(plan: &Plan) -> Vec<String> {
     let sockets = plan.layout.sockets.display();
     let mut settings = vec![
-        // Never a TCP port, and a socket only in a directory nobody else can enter.
+        // Never a TCP port, and a socket only in a directory that no other user can access.
         "listen_addresses=".to_owned(),
         format!("unix_socket_directories={}", quoted(&sockets.to_string())),
         "unix_socket_permissions=0700".to_owned(),
         format!("port={PORT}"),
-        // To the file we opened, which the plan's log keeps from growing without bound.
+        // To the file opened above; `log` bounds its size.
         "logging_collector=off".to_owned(),
         "log_destination=stderr".to_owned(),
     ];
     if !plan.durable {
-        // The disk is never waited for, but `synchronous_commit` stays on: a commit must survive
-        // the end of the server, of which tests want to be certain.
+        // The disk is never waited for, but `synchronous_commit` stays on: a commit must survive the end of
+        // the server, which tests rely on.
         settings.extend(["fsync=off", "full_page_writes=off"].map(str::to_owned));
     }
     settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
 }
 
-/// A path as an element of a list setting, where commas and blanks would separate.
+/// Quotes a path as an element of a list setting, where commas and blanks would separate.
 fn quoted(path: &str) -> String {
     format!("\"{}\"", path.replace('"', "\"\""))
 }

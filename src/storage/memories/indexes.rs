@@ -1,9 +1,8 @@
 //! The indexes that depend on the dimension of embeddings, which is a setting.
 //!
-//! Over few memories they are made together with the schema. Over many that would keep everybody away
-//! from the table for minutes; so each is built beside what goes on (`CONCURRENTLY`) under another name,
-//! and takes the place of the old one when it is complete. Until then, a search that would go through
-//! the index compares row by row.
+//! If there are few memories, they are built together with the schema. Otherwise that would lock the table for
+//! minutes; so each index is built concurrently (`CONCURRENTLY`) under another name, and replaces the old one
+//! when it is complete. Until then, a search that would use the index compares row by row.
 
 use std::time::Duration;
 
@@ -13,40 +12,40 @@ use sqlx::postgres::PgConnection;
 use crate::storage::locks::try_lock;
 use crate::storage::{Storage, StorageError};
 
-/// An HNSW index takes vectors in half precision of at most so many numbers. Longer ones are compared
-/// row by row, always.
+/// An HNSW index takes vectors in half precision of at most this many numbers. Longer ones are always
+/// compared row by row.
 pub(super) const INDEXED_DIMENSION: u32 = 4_000;
-/// An entry of a B-tree holds at most a third of a page: more numbers than these do not fit.
+/// An entry of a B-tree holds at most a third of a page: longer vectors do not fit.
 const COVERED_DIMENSION: u32 = 1_280;
 const NAMES: [&str; 3] = ["idx_memories_embedding", "idx_memories_other_dimension", "idx_memories_group_unit"];
-/// What an index is called until it is complete.
+/// The name of an index until it is complete.
 const BUILT: &str = "_next";
-/// So many numbers in all embeddings together, and so many embeddings, are indexed within a second.
+/// This many numbers in all embeddings together, and this many embeddings, are indexed within a second.
 const FEW_NUMBERS: u32 = 400_000;
 const FEW: u32 = 2_000;
 
-/// Held by the one server that builds.
+/// The advisory lock of the server that builds.
 const BUILD_LOCK: i64 = 0x7265_6c69_7666;
-/// How often the others look whether it has finished.
+/// How often the others check whether it has finished.
 const OTHERS: Duration = Duration::from_secs(2);
 const FIRST_RETRY: Duration = Duration::from_secs(2);
 const LAST_RETRY: Duration = Duration::from_mins(5);
-/// A build takes the time that it takes. Exchanging two indexes waits for nobody longer than this, as
-/// everybody else would wait behind it.
+/// Building has no time limit. Exchanging two indexes waits for a lock no longer than this, since all other
+/// statements would queue behind it.
 const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '2s'; SET client_min_messages = warning";
 
-/// An index, and what stands behind its `CREATE INDEX`.
+/// An index, and the part of its definition after `CREATE INDEX`.
 struct Index {
     name: &'static str,
     definition: String,
-    /// A part of the definition as PostgreSQL repeats it, by which a current one is told from one of
-    /// another dimension, or of an earlier version.
+    /// A part of the definition as PostgreSQL prints it, which distinguishes a current index from one of another
+    /// dimension, or of an earlier version.
     mark: String,
 }
 
 fn indexes(dimension: u32) -> Vec<Index> {
     let mut indexes = vec![
-        // What is to be embedded anew; see `unembedded`.
+        // Memories to be embedded again; see `unembedded`.
         Index {
             name: "idx_memories_other_dimension",
             definition: format!("(embed_after) WHERE vector_dims(unit) <> {dimension}"),
@@ -54,7 +53,7 @@ fn indexes(dimension: u32) -> Vec<Index> {
         },
     ];
     if dimension <= COVERED_DIMENSION {
-        // A group's vectors side by side, so that comparing them all need not touch the table.
+        // A group's vectors side by side, so that comparing all of them does not touch the table.
         indexes.push(Index {
             name: "idx_memories_group_unit",
             definition: format!(
@@ -64,9 +63,9 @@ fn indexes(dimension: u32) -> Vec<Index> {
         });
     }
     if dimension <= INDEXED_DIMENSION {
-        // HNSW rather than `IVFFlat`: `IVFFlat` trained on an empty table recalls badly. Topics make
-        // clusters, and between clusters the default of 16 neighbours (and 64 candidates) leaves too few
-        // strategies: on 100,000 clustered vectors a walk of 200 found 97% of the nearest, with 24 (and 128) all.
+        // HNSW rather than `IVFFlat`, which has a poor recall when trained on an empty table. With the default
+        // of 16 neighbours (and 64 candidates) there are too few paths between clusters of topics: on 100,000
+        // clustered vectors a scan of 200 found 97% of the nearest, with 24 (and 128) all.
         indexes.push(Index {
             name: "idx_memories_embedding",
             definition: format!(
@@ -79,14 +78,14 @@ fn indexes(dimension: u32) -> Vec<Index> {
     indexes
 }
 
-/// What is to be done about one name.
+/// The change needed for one name.
 struct Change {
     name: &'static str,
-    /// `None`: there is to be no such index for this dimension.
+    /// `None`: no such index for this dimension.
     definition: Option<String>,
 }
 
-/// What differs from what this dimension wants. An index that was left invalid counts as none.
+/// The differences from what this dimension needs. An index that was left invalid counts as missing.
 async fn changes(connection: &mut PgConnection, dimension: u32) -> Result<Vec<Change>, StorageError> {
     let held: Vec<(String, String, bool)> = sqlx::query_as(
         "SELECT i.relname::text, pg_get_indexdef(i.oid), x.indisvalid FROM pg_index x
@@ -108,8 +107,8 @@ async fn changes(connection: &mut PgConnection, dimension: u32) -> Result<Vec<Ch
     Ok(changes.collect())
 }
 
-/// Makes the indexes for this dimension, in place of those for another one, if that takes no time
-/// worth mentioning. Says whether that is left to be done.
+/// Builds the indexes for this dimension, replacing those for another one, if that is fast. Returns
+/// whether it remains to be done in the background.
 pub(in crate::storage) async fn change_small(
     connection: &mut PgConnection,
     dimension: u32,
@@ -137,13 +136,13 @@ pub(in crate::storage) async fn change_small(
 }
 
 impl Storage {
-    /// Makes the indexes for this dimension beside what goes on, however often that takes.
+    /// Builds the indexes for this dimension in the background, with retries.
     pub(in crate::storage) fn build_memory_indexes(&self, dimension: u32) {
         let storage = self.clone();
         self.tasks.spawn(async move {
             let mut retry = FIRST_RETRY;
             while let Err(error) = storage.try_build(dimension).await {
-                tracing::warn!(%error, "cannot make the indexes over embeddings now; still trying");
+                tracing::warn!(%error, "cannot build the indexes over embeddings; retrying");
                 tokio::time::sleep(retry).await;
                 retry = (retry * 2).min(LAST_RETRY);
             }
@@ -156,24 +155,24 @@ impl Storage {
             tokio::time::sleep(OTHERS).await;
         }
         for change in changes(&mut connection, dimension).await? {
-            tracing::info!(index = change.name, dimension, "making an index over embeddings anew");
+            tracing::info!(index = change.name, dimension, "rebuilding an index over embeddings");
             let began = tokio::time::Instant::now();
             build(&mut connection, &change).await?;
             let seconds = began.elapsed().as_secs_f64().round();
-            tracing::info!(index = change.name, seconds, "the index over embeddings is there");
+            tracing::info!(index = change.name, seconds, "the index over embeddings is complete");
         }
         Ok(())
     }
 }
 
 async fn build(connection: &mut PgConnection, Change { name, definition }: &Change) -> Result<(), StorageError> {
-    // What a build that was cut off has left behind is invalid, and of no use.
+    // An index that an interrupted build has left behind is invalid.
     let mut statements = vec![format!("DROP INDEX CONCURRENTLY IF EXISTS {name}{BUILT}")];
     if let Some(definition) = definition {
         statements.push("SET lock_timeout = 0".to_owned());
         statements.push(format!("CREATE INDEX CONCURRENTLY {name}{BUILT} ON memories {definition}"));
         statements.push("SET lock_timeout = '2s'".to_owned());
-        // In one message, which is one transaction: searches find the one or the other.
+        // In one message, which is one transaction: searches see the one or the other.
         statements.push(format!("DROP INDEX IF EXISTS {name}; ALTER INDEX {name}{BUILT} RENAME TO {name}"));
     } else {
         statements.push(format!("DROP INDEX CONCURRENTLY IF EXISTS {name}"));

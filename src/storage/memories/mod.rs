@@ -33,13 +33,13 @@ pub struct NewMemory<'a> {
     pub agent_id: Option<&'a str>,
     pub session_id: Option<SessionId>,
     pub content: &'a str,
-    /// Checked before: of the server's dimension, and pointing somewhere.
+    /// Validated: of the server's dimension, and not zero.
     pub embedding: Option<&'a [f32]>,
     pub metadata: Option<&'a Value>,
     pub at: Timestamp,
 }
 
-/// Which memories a search looks at. Every given condition must hold.
+/// The scope of a search. Every given condition must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MemoryScope {
     pub group_id: Option<Uuid>,
@@ -47,7 +47,7 @@ pub struct MemoryScope {
     pub session_id: Option<SessionId>,
 }
 
-/// How many memories a search returns, and how near they must be.
+/// How many memories a search returns, and their least score.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SearchLimits {
     pub limit: u32,
@@ -72,7 +72,7 @@ impl MemoryScope {
     }
 }
 
-/// Stores a memory on a connection of the caller's, as part of its transaction.
+/// Stores a memory on the caller's connection, as part of its transaction.
 pub(super) async fn insert(connection: &mut PgConnection, memory: &NewMemory<'_>) -> Result<(), StorageError> {
     sqlx::query(
         "INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
@@ -96,8 +96,8 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] when the id is taken or there is no such group,
-    /// [`StorageError::SessionGone`] when there is no such session.
+    /// [`StorageError::Constraint`] if the id is taken or there is no such group,
+    /// [`StorageError::SessionGone`] if there is no such session.
     pub async fn add_memory(&self, memory: &NewMemory<'_>) -> Result<(), StorageError> {
         let mut connection = self.pool.acquire().await?;
         connection.run(STATEMENT, async |connection| insert(connection, memory).await).await?;
@@ -108,10 +108,6 @@ impl Storage {
     }
 
     /// A memory with its embedding.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn memory(&self, id: Uuid) -> Result<Option<Memory>, StorageError> {
         let sql = format!("SELECT {COLUMNS}, embedding FROM memories WHERE id = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?;
@@ -120,21 +116,13 @@ impl Storage {
         Ok(Some(Memory { embedding: embedding.map(Into::into), ..read_memory(&row)? }))
     }
 
-    /// Deletes a memory; false when there was none.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Deletes a memory; false if there was none.
     pub async fn delete_memory(&self, id: Uuid) -> Result<bool, StorageError> {
         let deleted = sqlx::query("DELETE FROM memories WHERE id = $1").bind(id).execute(&self.pool).await?;
         Ok(deleted.rows_affected() > 0)
     }
 
     /// A page of a session's memories, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn memories_of_session(
         &self,
         session_id: SessionId,

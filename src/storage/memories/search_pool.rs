@@ -1,8 +1,8 @@
-//! Connections that do nothing but search memories by vector.
+//! Connections reserved for searching memories by vector.
 //!
-//! A search is one round trip on a connection whose settings were made when it was opened; setting
-//! them in a transaction around each search would take longer than most searches. The connections are
-//! few, so that searches, which may be long, leave the others to commands.
+//! A search is one round trip on a connection whose settings were made when it was opened; setting them in
+//! a transaction around each search would take longer than most searches. There are few of these connections,
+//! so that long searches leave the others to commands.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -17,22 +17,22 @@ use crate::storage::pool::{Connection, Pool};
 /// - One plan for all: the statements are written so that there is only one good one, and planning
 ///   takes longer than comparing a small scope. `enable_sort` is off to prefer the index that needs
 ///   none; where a sort is needed, PostgreSQL sorts all the same.
-/// - `ef_search` is how wide the walk through the index is: wider than the default 40, since recall
-///   matters more here than the last millisecond. `relaxed_order` lets later parts of the walk return
-///   rows nearer than earlier ones; the order is made afterwards. The walk may visit 40,000 rows
-///   (default 20,000) in 8 times `work_mem` before it gives up.
-/// - A search that takes very long is ended, rather than keeping a connection busy for a client that
-///   has gone.
+/// - `ef_search` is the width of the index scan: more than the default 40, since recall matters more here
+///   than the last millisecond. With `relaxed_order`, later parts of the scan may return nearer rows than
+///   earlier ones; the result is sorted afterwards. The scan may visit 40,000 rows (default 20,000) in
+///   8 times `work_mem` before it gives up.
+/// - A search that takes very long is cancelled, rather than keeping a connection busy for a client that
+///   has disconnected.
 const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_sort = off; SET jit = off;
     SET statement_timeout = '10s'; SET hnsw.iterative_scan = relaxed_order; SET hnsw.ef_search = 100;
     SET hnsw.max_scan_tuples = 40000; SET hnsw.scan_mem_multiplier = 8";
 
-/// How long a search may take; PostgreSQL ends it a little earlier.
+/// How long a search may take; PostgreSQL cancels it a little earlier.
 pub(super) const SEARCH: Duration = Duration::from_secs(12);
 
-/// How long a scope is searched the way that was right when it was counted.
+/// How long the strategy for a scope is cached.
 const REMEMBERED_FOR: Duration = Duration::from_mins(1);
-/// Scopes that are remembered; beyond it all are forgotten, and counted anew when asked for.
+/// Scopes that are cached; beyond it the cache is cleared.
 const REMEMBERED: usize = 4_096;
 
 /// How to search a scope of more than a few rows.
@@ -42,7 +42,7 @@ pub(super) enum Strategy {
     ThroughIndex,
 }
 
-/// The connections, and what is known about scopes.
+/// The connections, and the cached strategies.
 #[derive(Debug)]
 pub(in crate::storage) struct SearchPool {
     pool: Pool,
@@ -59,7 +59,7 @@ impl SearchPool {
         Ok(self.pool.acquire().await?)
     }
 
-    /// The way to search a scope of more than a few rows, if it was counted of late.
+    /// The strategy for a scope of more than a few rows, if it is cached.
     pub(super) fn strategy(&self, scope: &MemoryScope) -> Option<Strategy> {
         let (strategy, counted) = *self.strategies.lock().get(scope)?;
         (counted.elapsed() < REMEMBERED_FOR).then_some(strategy)

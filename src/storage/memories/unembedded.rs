@@ -1,11 +1,11 @@
-//! The memories that still need an embedding: those that have none, and after them those whose
-//! embedding has another dimension than the server's, from before that setting was changed. It is
-//! as a queue that several instances work off together.
+//! The queue of memories that need an embedding: those that have none, and after them those whose
+//! embedding has another dimension than the server's, from before that setting was changed. Several servers
+//! share the work.
 //!
-//! A transaction that stays open while the endpoint thinks would hold its rows' locks for as long,
-//! and deleting their session would wait for it. So taking up is a statement of its own: it passes
-//! over what others are taking up at that moment (`SKIP LOCKED`), and moves `embed_after` on, which
-//! is a lease. If the instance dies, the lease runs out and the memory is taken up again.
+//! A transaction that stays open during a request to the endpoint would hold its rows' locks that long, and
+//! deleting their session would wait for it. So claiming is a statement of its own: it skips rows that others
+//! are claiming at that moment (`SKIP LOCKED`), and moves `embed_after` on, which is a lease. If the server
+//! dies, the lease expires and the memory is claimed again.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::storage::{Storage, StorageError};
 
-/// A memory that was taken up.
+/// A memory that was claimed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unembedded {
     pub id: Uuid,
@@ -22,18 +22,14 @@ pub struct Unembedded {
 }
 
 impl Storage {
-    /// Completes when memories without an embedding were stored by this process since the last
-    /// time. For one caller.
+    /// Completes when this process has stored memories without an embedding since the last call. For one
+    /// caller.
     pub async fn unembedded_stored(&self) {
         self.unembedded.notified().await;
     }
 
-    /// Takes up to `limit` memories for the time of `lease`; of each text at most `characters`. When
+    /// Claims up to `limit` memories for the time of `lease`; returns at most `characters` of each text. When
     /// all have an embedding, those that have one of another dimension than `dimension` come next.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn take_unembedded(
         &self,
         limit: u32,
@@ -45,8 +41,8 @@ impl Storage {
         if !taken.is_empty() {
             return Ok(taken);
         }
-        // While instances with different settings run side by side, as in an update, only those with the
-        // one that was made last take these: else each would undo the other's work, for as long.
+        // While servers with different settings run side by side, as in an update, only those with the newest
+        // setting claim these: otherwise each would undo the other's work all that time.
         let others = format!(
             "vector_dims(unit) <> {dimension}
              AND (SELECT value = '{dimension}' FROM settings WHERE name = 'embedding_dimension')"
@@ -79,12 +75,7 @@ impl Storage {
         Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Stores embeddings. Memories that were deleted meanwhile, or have one like it by now, are passed
-    /// over.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Stores embeddings. Memories that were deleted meanwhile, or have such an embedding by now, are skipped.
     pub async fn store_embeddings(&self, embeddings: Vec<(Uuid, Vec<f32>)>) -> Result<(), StorageError> {
         let (ids, vectors): (Vec<Uuid>, Vec<pgvector::Vector>) =
             embeddings.into_iter().map(|(id, embedding)| (id, embedding.into())).unzip();
@@ -100,10 +91,6 @@ impl Storage {
     }
 
     /// How many memories have no embedding, or one of another dimension, counted up to `limit` each.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn count_unembedded(&self, limit: u32, dimension: u32) -> Result<u32, StorageError> {
         let sql = format!(
             "SELECT count(*) FROM ((SELECT FROM memories WHERE embedding IS NULL LIMIT $1)
@@ -114,11 +101,7 @@ impl Storage {
         Ok(u32::try_from(count).unwrap_or(limit))
     }
 
-    /// Gives memories back, to be taken up again after `pause`.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Releases memories, to be claimed again after `pause`.
     pub async fn return_unembedded(&self, ids: &[Uuid], pause: Duration) -> Result<(), StorageError> {
         sqlx::query("UPDATE memories SET embed_after = now() + make_interval(secs => $2) WHERE id = ANY($1)")
             .bind(ids)

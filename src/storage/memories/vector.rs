@@ -1,21 +1,21 @@
 //! Searching by vector: cosine distance, nearest first.
 //!
-//! The HNSW index knows nothing of scopes. It walks the whole table from near to far, and rows
-//! outside the scope are thrown away afterwards; with a small group in a large table the walk ends
-//! before it has met the group at all. So there are two strategies:
+//! The HNSW index does not know scopes. It scans the whole table from near to far, and rows outside the
+//! scope are discarded afterwards; with a small group in a large table the scan ends before it has reached
+//! the group at all. So there are two strategies:
 //!
 //! - *A small scope* is compared row by row, through the index of its group, agent or session. That
-//!   misses nothing, and takes time in proportion to the scope alone. A group's vectors stand side by
+//!   misses nothing, and takes time in proportion to the scope alone. A group's vectors are stored side by
 //!   side in an index of their own, so that the table is not touched.
-//! - *A large scope, or none,* goes through the HNSW index with pgvector's iterative scan: it walks on
+//! - *A large scope, or none,* goes through the HNSW index with pgvector's iterative scan, which continues
 //!   until it has found enough rows of the scope. If it gives up before that, the scope is compared
-//!   row by row after all: a full answer late rather than a short one.
+//!   row by row after all: a complete answer late rather than an incomplete one.
 //!
 //! Both compare `unit`, the embedding with length 1 in half precision, and find some more than were
-//! asked for; of these the whole embeddings are compared, which gives the exact order and scores. Where
-//! there are only a few rows in the first place, the embeddings are compared at once. Most scopes are
-//! such; so a search begins there, in a statement that finds nothing where there is more, and which way
-//! the scope is to be searched then is remembered.
+//! asked for; of these the whole embeddings are compared, which gives the exact order and scores. If
+//! the scope has only a few rows, the embeddings are compared at once. Most scopes are like that, so a search
+//! starts with a statement that returns nothing if there are more rows; the strategy for the scope is then
+//! cached.
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{QueryBuilder, Row as _};
@@ -31,21 +31,21 @@ use relive_session::Memory;
 /// Rows whose embeddings are compared at once.
 const FEW: i64 = 128;
 /// A scope is small when all its vectors together have at most this many numbers: 52,000 rows of 384.
-/// Comparing a group of such takes 0.35 µs a row and misses nothing. A walk through the index takes 2
-/// to 3 ms where every row counts, ten times that where one in fifty does, and misses a tenth then.
+/// Comparing such a group takes 0.35 µs a row and misses nothing. A scan of the index takes 2 to 3 ms if every
+/// row counts, ten times that if one in fifty does, and then misses a tenth.
 const SMALL_NUMBERS: usize = 20_000_000;
-/// And it has at most this many rows, however short their vectors: a row has a price of its own.
+/// And it has at most this many rows, however short their vectors: each row has a cost of its own.
 const SMALL_ROWS: usize = 50_000;
-/// Found beyond what was asked for, since half precision may swap neighbours.
+/// Rows found beyond those asked for, since half precision may swap neighbours.
 const SPARE: u32 = 16;
 
 impl Storage {
-    /// The memories of a scope nearest to `embedding` (checked before), nearest first. A score is
+    /// The memories of a scope nearest to `embedding` (validated before), nearest first. A score is
     /// the cosine of the angle between them: 1 is identical, -1 the opposite.
     ///
     /// # Errors
     ///
-    /// When the database is away, or too busy to search.
+    /// If the database is away, or too busy to search.
     pub async fn nearest_memories(
         &self,
         scope: &MemoryScope,
@@ -55,7 +55,7 @@ impl Storage {
         let search = Search { scope, embedding, limit: nearness.limit };
         let mut connection = self.search_pool.acquire().await?;
         let mut found = match self.nearest_on(&search, &mut connection).await {
-            // It had been idle, and what it was connected to is gone.
+            // It had been idle, and its server process is gone.
             Err(StorageError::Unavailable(error)) if connection.was_idle() && breaks_connection(&error) => {
                 drop(connection);
                 self.nearest_on(&search, &mut self.search_pool.acquire().await?).await?
@@ -83,7 +83,7 @@ impl Storage {
             if !found.is_empty() {
                 return Ok(found);
             }
-            // Nothing was found where nothing is, or where there are more than a few.
+            // An empty result: the scope is empty, or has more than a few rows.
             let Some(strategy) = search.strategy(connection).await? else { return Ok(Vec::new()) };
             self.search_pool.remember(search.scope, strategy);
             strategy
@@ -106,7 +106,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The way for the size that the scope has now; `None` when there is nothing in it.
+    /// The strategy for the current size of the scope; `None` if it is empty.
     async fn strategy(&self, connection: &mut PgConnection) -> Result<Option<Strategy>, StorageError> {
         let small = (SMALL_NUMBERS / self.embedding.len().max(1)).min(SMALL_ROWS);
         let small = i64::try_from(small).unwrap_or(i64::MAX);
@@ -117,7 +117,7 @@ impl Search<'_> {
         Ok((rows > 0).then_some(if rows > small && is_indexed { Strategy::ThroughIndex } else { Strategy::RowByRow }))
     }
 
-    /// Finds nothing when there are more than a few.
+    /// Returns nothing if there are more than a few rows.
     async fn among_few(&self, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
         let mut query = QueryBuilder::new(format!("SELECT {COLUMNS}, 1 - (embedding <=> "));
         query.push_bind(self.vector()).push(") AS score");
@@ -133,12 +133,12 @@ impl Search<'_> {
         self.among_nearest(&order, connection).await
     }
 
-    /// Not in order of the expression that the HNSW index is over, so it cannot be taken here.
+    /// Not ordered by the expression of the HNSW index, so that index cannot be used here.
     async fn row_by_row(&self, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
         self.among_nearest("unit <#> (SELECT unit FROM asked)", connection).await
     }
 
-    /// Of those that come first in `order`, the nearest.
+    /// Of the first rows in `order`, the nearest.
     async fn among_nearest(&self, order: &str, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
         let mut query = QueryBuilder::new(
             "WITH asked AS MATERIALIZED (SELECT given AS embedding, l2_normalize(given)::halfvec AS unit FROM (SELECT ",
@@ -160,7 +160,7 @@ impl Search<'_> {
         pgvector::Vector::from(self.embedding.to_vec())
     }
 
-    /// The rows that can be compared: stored when the dimension was another one, they cannot.
+    /// The rows that can be compared: those stored under another dimension cannot.
     fn push_rows(&self, query: &mut QueryBuilder<sqlx::Postgres>) {
         query.push(" FROM memories WHERE vector_dims(unit) = ").push(self.embedding.len());
         self.scope.push_to(query);

@@ -1,10 +1,9 @@
 //! Searching by words: PostgreSQL's full text, and plain substrings for what it does not see as words.
 //!
-//! A memory is the nearer the more of the asked words it has: any of them will do, so that a whole
-//! question finds its answer. Chinese and Japanese have no spaces to tell words by; there, every two
-//! neighbouring characters are asked for as a phrase (`relive_words` in the schema splits the stored
-//! side). Emoji, and parts of words, are in no full-text index; they are looked for as substrings
-//! when the words did not find enough.
+//! A memory scores higher the more of the words it has; any of them suffices, so that a whole question
+//! finds its answer. Chinese and Japanese have no spaces between words, so every two neighbouring characters
+//! are searched as a phrase (`relive_words` in the schema splits the stored side). Emoji, and parts of words,
+//! are in no full-text index; they are searched as substrings if the words did not find enough.
 
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{QueryBuilder, Row as _};
@@ -14,16 +13,16 @@ use super::{COLUMNS, MemoryScope, SearchLimits, read_memory};
 use crate::storage::{Storage, StorageError};
 use relive_session::Memory;
 
-/// Words and scopes differ in size by orders of magnitude, so a plan made for one must not serve
-/// another. A search that takes very long is ended, rather than keeping a connection busy for a client
-/// that has gone.
+/// Words and scopes differ in size by orders of magnitude, so a plan made for one must not be used for
+/// another. A search that takes very long is cancelled, rather than keeping a connection busy for a client
+/// that has disconnected.
 const BEGIN: &str = "BEGIN; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL statement_timeout = '10s'";
 
-/// Memories that are ranked at most. A word that more of them have says little about any.
+/// Memories that are ranked at most. A word that occurs in more of them is not selective.
 const RANKED: u32 = 20_000;
-/// The newest memories of the scope are looked through for the substring, at most so many.
+/// The newest memories of the scope, at most this many, are searched for the substring.
 const LOOKED_THROUGH: u32 = 10_000;
-/// Words and pairs of characters of a query that count; beyond it, a query is a text of its own.
+/// Words and pairs of characters of a query that are used at most.
 const TERMS: usize = 64;
 
 impl Storage {
@@ -32,7 +31,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// When the database is away, or too busy to search.
+    /// If the database is away, or too busy to search.
     pub async fn memories_with_words(
         &self,
         scope: &MemoryScope,
@@ -75,7 +74,7 @@ async fn by_words(
             SELECT id, words FROM memories WHERE words @@ (SELECT query FROM asked)",
     );
     scope.push_to(&mut query);
-    // Relative to what a text of these very words would get; 1: longer texts count less.
+    // Relative to the rank of a text of exactly these words; 1: longer texts rank lower.
     query.push(" LIMIT ").push_bind(i64::from(RANKED)).push(
         "), best AS MATERIALIZED (
             SELECT id, least(1, ts_rank(candidates.words, query, 1) / nullif(ts_rank(asked.words, query, 1), 0))::float8
@@ -116,13 +115,13 @@ fn read(rows: Vec<PgRow>) -> Result<Vec<Memory>, StorageError> {
     Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
 }
 
-/// A pattern for `LIKE` that any text with `part` in it fits.
+/// A pattern for `LIKE` that matches any text with `part` in it.
 pub(in crate::storage) fn containing(part: &str) -> String {
     let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{escaped}%")
 }
 
-/// What to ask the full-text index for: words as they are, and of texts without spaces every two
+/// The query for the full-text index: words as they are, and for texts without spaces every two
 /// neighbouring characters.
 fn terms(text: &str) -> Vec<String> {
     let mut terms = Vec::new();
@@ -137,7 +136,7 @@ fn terms(text: &str) -> Vec<String> {
             }
         }
     }
-    // A term that is nothing but punctuation would make its own part of the query empty.
+    // A term of punctuation only would make its part of the query empty.
     terms.retain(|term| term.chars().any(char::is_alphanumeric));
     terms.truncate(TERMS);
     terms

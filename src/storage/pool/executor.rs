@@ -11,8 +11,8 @@ use super::Pool;
 type Step = Either<PgQueryResult, PgRow>;
 
 impl Pool {
-    /// Hands on what a statement returns, row by row. The limit is for each row: whoever reads a long
-    /// answer slowly is not cut off.
+    /// Passes on what a statement returns, row by row. The limit is per row: a slow reader of a long result is
+    /// not cut off.
     async fn drive<'q, E>(&self, query: E, steps: &mpsc::Sender<sqlx::Result<Step>>) -> sqlx::Result<()>
     where
         E: 'q + Execute<'q, Postgres>,
@@ -61,7 +61,7 @@ impl<'c> Executor<'c> for &'c Pool {
         let (sender, mut receiver) = mpsc::channel(1);
         let driver = async move {
             if let Err(error) = self.drive(query, &sender).await {
-                // Nobody is there to hear it when the stream was dropped.
+                // The receiver is gone if the stream was dropped.
                 let _ = sender.send(Err(error)).await;
             }
         };

@@ -1,9 +1,8 @@
-//! The connections that statements share.
+//! The pool of connections for statements.
 //!
-//! A pool of our own, since what matters here is how it behaves when the database does not: getting a
-//! connection, each statement and giving a connection back all have a time limit; a connection in
-//! doubt is closed; what became of the database is found out once for all connections, not by each
-//! request at its own cost.
+//! A pool of our own, because of its behaviour in outages: getting a connection, each statement and returning
+//! a connection all have a time limit; a connection in doubt is closed; and an outage is detected once for all
+//! connections, not by each request.
 
 mod executor;
 
@@ -20,19 +19,19 @@ use tokio::time::{timeout, timeout_at};
 
 use super::link::{ACQUIRE, LONG_STATEMENT, Link, Opened, STATEMENT, breaks_connection};
 
-/// After so long a silence a connection is asked whether it still leads anywhere.
+/// A connection that was idle for this long is probed before it is used.
 const ASK_AFTER: Duration = Duration::from_secs(2);
-/// How long the answer may take, and how long it may take to clean up what a request left behind.
+/// How long the probe may take, and the cleanup after a request.
 const ANSWER: Duration = Duration::from_secs(2);
-/// A connection that was not needed for so long is closed.
+/// A connection that was idle for this long is closed.
 const IDLE: Duration = Duration::from_mins(10);
-/// And any that is so old: what PostgreSQL keeps for it grows.
+/// So is any that is this old: PostgreSQL's caches for it grow.
 const LIFETIME: Duration = Duration::from_mins(30);
-/// The same for one that cannot write: before long there may be another server that can.
+/// The same for one that is read-only: a server that takes writes may be available soon.
 const READ_ONLY_LIFETIME: Duration = Duration::from_secs(1);
 
-/// Connections to one database. Cheap to clone. As an executor of `sqlx`, it takes a connection for
-/// one statement.
+/// A pool of connections to one database. Cheap to clone. As an executor of `sqlx`, it takes a connection
+/// for each statement.
 #[derive(Clone)]
 pub(super) struct Pool {
     inner: Arc<Inner>,
@@ -43,7 +42,7 @@ struct Inner {
     link: Link,
     settings: &'static str,
     permits: Arc<Semaphore>,
-    /// The one that was used last is at the end, and is taken first.
+    /// The one that was used last is at the end, and is used first.
     idle: Mutex<Vec<PooledConnection>>,
 }
 
@@ -55,7 +54,7 @@ struct PooledConnection {
 }
 
 impl Pool {
-    /// Up to `connections`, each made with these settings when it is needed.
+    /// Up to `connections`, each opened with these settings on demand.
     pub fn new(link: Link, connections: u32, settings: &'static str) -> Self {
         let permits = Arc::new(Semaphore::new(connections.max(1) as usize));
         Self { inner: Arc::new(Inner { link, settings, permits, idle: Mutex::default() }), limit: STATEMENT }
@@ -65,16 +64,16 @@ impl Pool {
         &self.inner.link
     }
 
-    /// The same connections, for statements whose work has no bound.
-    pub fn patient(&self) -> Self {
+    /// The same pool, for statements whose work is unbounded.
+    pub fn long_running(&self) -> Self {
         Self { inner: Arc::clone(&self.inner), limit: LONG_STATEMENT }
     }
 
-    /// A connection that nobody else uses.
+    /// A connection for exclusive use.
     ///
     /// # Errors
     ///
-    /// When none can be had within [`ACQUIRE`].
+    /// If none is available within [`ACQUIRE`].
     pub async fn acquire(&self) -> sqlx::Result<Connection> {
         let deadline = tokio::time::Instant::now() + ACQUIRE;
         let permit = timeout_at(deadline, Arc::clone(&self.inner.permits).acquire_owned()).await;
@@ -99,15 +98,11 @@ impl Pool {
     }
 
     /// A connection with a transaction on it.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn begin(&self) -> sqlx::Result<Transaction> {
         self.begin_with("BEGIN").await
     }
 
-    /// As [`Pool::begin`], with a statement of one's own.
+    /// As [`Pool::begin`], with a custom statement.
     pub async fn begin_with(&self, statement: &'static str) -> sqlx::Result<Transaction> {
         let mut connection = self.acquire().await?;
         connection.purpose = Purpose::Transaction;
@@ -116,18 +111,18 @@ impl Pool {
         Ok(Transaction { connection })
     }
 
-    /// Closes the connections that are idle, and each of the others when it is given back.
+    /// Closes the connections that are idle, and each of the others when it is returned.
     pub async fn close(&self) {
         self.inner.permits.close();
         let idle = std::mem::take(&mut *self.inner.idle.lock());
         let closing = idle.into_iter().map(|live| timeout(ANSWER, live.connection.close()));
-        // They are of no more use, however their farewell goes.
+        // Errors on closing do not matter.
         let _ = futures_util::future::join_all(closing).await;
     }
 }
 
 impl Inner {
-    /// A connection that was used of late, or answers.
+    /// A connection that was used recently, or has passed the probe.
     async fn take_idle(&self) -> Option<PooledConnection> {
         loop {
             let mut live = self.idle.lock().pop()?;
@@ -140,7 +135,7 @@ impl Inner {
             match timeout(ANSWER, live.connection.ping()).await {
                 Ok(Ok(())) => return Some(live),
                 Ok(Err(error)) => self.link.observe(&error),
-                // The others would be asked in vain as well, one after the other.
+                // The other idle connections would fail the probe too, one after the other.
                 Err(_) => self.link.expire(),
             }
         }
@@ -174,7 +169,7 @@ impl Inner {
     }
 }
 
-/// Says goodbye, and does not wait for it.
+/// Closes it in the background.
 fn close(live: PooledConnection) {
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
@@ -183,43 +178,43 @@ fn close(live: PooledConnection) {
     }
 }
 
-/// A connection that was taken from the pool; it goes back when this is dropped, if it is sound.
+/// A connection that was taken from the pool; when dropped it is returned, unless it is in doubt.
 pub(super) struct Connection {
     live: Option<PooledConnection>,
     pool: Pool,
     permit: Option<OwnedSemaphorePermit>,
     was_idle: bool,
-    /// Nothing was begun on it that is not finished.
+    /// Nothing unfinished is on it.
     is_clean: bool,
     purpose: Purpose,
 }
 
-/// What a connection was taken for.
+/// The use of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
     Statements,
-    /// One is open; it is taken back when the connection is given back.
+    /// With a transaction, which is rolled back when the connection is returned.
     Transaction,
     /// For one owner, with settings of its own: it is closed afterwards.
     Owner,
 }
 
 impl Connection {
-    /// From now on it is not given back, but closed.
+    /// Makes the connection be closed instead of returned.
     pub fn close_on_drop(&mut self) {
         self.purpose = Purpose::Owner;
     }
 
-    /// Whether it was used before, and may have been broken meanwhile.
+    /// Whether it was used before, and may have broken since.
     pub fn was_idle(&self) -> bool {
         self.was_idle
     }
 
-    /// Does work on the connection, within `limit`, and draws the conclusions from how it ends.
+    /// Runs work on the connection, within `limit`, and evaluates its result.
     ///
     /// # Errors
     ///
-    /// Those of the work, and that it took too long.
+    /// Those of the work, or that it took too long.
     pub async fn run<T, E>(
         &mut self,
         limit: Duration,
@@ -239,7 +234,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When it was found to be broken before.
+    /// If it was found to be broken before.
     pub fn work(&mut self) -> sqlx::Result<(Link, &mut PgConnection)> {
         let link = self.pool.inner.link.clone();
         let live = self.live.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
@@ -247,7 +242,7 @@ impl Connection {
         Ok((link, &mut live.connection))
     }
 
-    /// Work on the connection has ended.
+    /// Ends work on the connection.
     pub fn conclude(&mut self, error: Option<&sqlx::Error>) {
         self.is_clean = true;
         let Some(error) = error else { return };
@@ -289,7 +284,7 @@ impl Drop for Connection {
         if self.is_clean && !in_transaction {
             return inner.give_back(live);
         }
-        // A request that was given up on halfway leaves answers, or a transaction, behind.
+        // A request that was cancelled halfway leaves answers, or a transaction, behind.
         let Ok(runtime) = Handle::try_current() else { return };
         runtime.spawn(async move {
             let cleaning = async {
@@ -312,18 +307,18 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// A transaction on a connection of its own. Dropping it takes everything back.
+/// A transaction on a connection of its own. Dropping it rolls back.
 #[derive(Debug)]
 pub(super) struct Transaction {
     connection: Connection,
 }
 
 impl Transaction {
-    /// Does work within it, in the time of one statement.
+    /// Runs work within it, with the time limit of one statement.
     ///
     /// # Errors
     ///
-    /// Those of the work, and that it took too long.
+    /// Those of the work, or that it took too long.
     pub async fn run<T, E>(&mut self, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>) -> Result<T, E>
     where
         E: From<sqlx::Error> + AsSqlxError,
@@ -332,11 +327,11 @@ impl Transaction {
         self.connection.run(limit, work).await
     }
 
-    /// Makes it take effect.
+    /// Commits.
     ///
     /// # Errors
     ///
-    /// When the database is away; whether it took effect is then unknown.
+    /// If the database is away; it is then unknown whether it took effect.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         let limit = self.connection.pool.limit;
         self.connection.run(limit, async |connection| connection.execute(sqlx::raw_sql("COMMIT")).await).await?;

@@ -1,11 +1,11 @@
-//! Which sessions a list holds.
+//! Filters of session lists.
 
 use uuid::Uuid;
 
 use crate::storage::memories::containing;
 use relive_session::{NodeId, NodeStatus, Session, SessionStatus, Timestamp};
 
-/// Which sessions a list holds. Every given condition must hold.
+/// Which sessions a list shows. Every given condition must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionFilter {
     pub group_id: Option<Uuid>,
@@ -22,7 +22,7 @@ pub struct SessionFilter {
 }
 
 impl SessionFilter {
-    /// Whether a session belongs on the list: the same question the SQL asks, for live states.
+    /// Whether a session is in the list: the condition of the SQL, for states in memory.
     #[must_use]
     pub fn matches(&self, session: &Session) -> bool {
         fn within(time: Option<Timestamp>, after: Option<Timestamp>, before: Option<Timestamp>) -> bool {
@@ -41,8 +41,7 @@ impl SessionFilter {
     }
 }
 
-/// What somebody types to find a session: a part of its workflow's name or of its error, in capitals
-/// or not, or the beginning of its id.
+/// A search text: a part of a workflow's name or of an error, ignoring case, or the beginning of an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionText {
     pub(super) lower: String,
@@ -52,7 +51,7 @@ impl SessionText {
     /// Characters at most.
     pub const CHARACTERS: usize = 200;
 
-    /// `None` when the text is empty or too long, or contains NUL, which no stored text does.
+    /// `None` if the text is empty or too long, or contains NUL, which no stored text does.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let is_possible = !text.is_empty() && text.chars().count() <= Self::CHARACTERS && !text.contains('\0');
@@ -70,12 +69,12 @@ impl SessionText {
         containing(&self.lower)
     }
 
-    /// The first and the last id that begin with this text, if any can.
+    /// The first and the last id that begin with this text, if there are any.
     pub(super) fn ids(&self) -> Option<(Uuid, Uuid)> {
         let fill = |end: &str| {
             let rest = end.get(self.lower.len()..)?;
             let id = Uuid::try_parse(&format!("{}{rest}", self.lower)).ok()?;
-            // Only ids written as the server writes them: parsing takes other forms as well.
+            // Only ids in the server's notation: parsing accepts other notations as well.
             id.to_string().starts_with(&self.lower).then_some(id)
         };
         Some((fill(&Uuid::nil().to_string())?, fill(&Uuid::max().to_string())?))

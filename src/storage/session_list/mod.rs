@@ -2,10 +2,10 @@
 //!
 //! Every list is ordered by `(created_at, id)`, and a page must not cost more on a table of millions
 //! than on one of hundreds. Most filters have an index in that order, which is read until the page is
-//! full. Some conditions have several indexes, each for a part of what is asked for. Joined by `OR`
-//! they would be answered by none of them, or by collecting and sorting all that match; so such a list
-//! is put together from *alternatives*: each is read through its own index and only as far as the page
-//! needs, and the newest of all of them are the page.
+//! full. Some conditions have several indexes, each for a part of the result. Joined by `OR`
+//! they would use none of them, or collect and sort all matches; so such a list is the union of
+//! *alternatives*: each is read through its own index and only as far as the page needs, and the newest of
+//! all of them are the page.
 
 mod filter;
 mod query;
@@ -25,10 +25,6 @@ use relive_session::{SessionId, SessionSummary};
 
 impl Storage {
     /// A page of summaries, newest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn summaries(
         &self,
         filter: &SessionFilter,
@@ -37,8 +33,8 @@ impl Storage {
     ) -> Result<Page<SessionSummary>, StorageError> {
         let mut query = QueryBuilder::new("");
         push_list(&mut query, filter, after, limit);
-        // Filters differ by orders of magnitude in what they let through: a plan made for one must not
-        // serve another, so none is kept.
+        // Filters differ by orders of magnitude in their selectivity: a plan made for one must not be used for
+        // another, so plans are not cached.
         let rows: Vec<Summary> = query.build_query_as().persistent(false).fetch_all(&self.pool).await?;
         let rows = rows.into_iter().map(|Summary(summary)| summary).collect();
         Ok(Page::cut(rows, limit, |summary: &SessionSummary| PageCursor {
@@ -47,11 +43,7 @@ impl Storage {
         }))
     }
 
-    /// These sessions, as many as there are, each with whether it belongs on the list.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Those of these sessions that exist, each with whether it is in the list.
     pub async fn summaries_of(
         &self,
         filter: &SessionFilter,
@@ -74,11 +66,7 @@ impl Storage {
         Ok(found.collect::<sqlx::Result<_>>()?)
     }
 
-    /// How the database answers such a list, in numbers: `EXPLAIN (ANALYZE, FORMAT JSON)`.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The plan with which the database reads such a list: `EXPLAIN (ANALYZE, FORMAT JSON)`.
     pub async fn explain_summaries(
         &self,
         filter: &SessionFilter,

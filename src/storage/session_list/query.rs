@@ -9,14 +9,14 @@ use crate::storage::PageCursor;
 use crate::storage::sessions::SUMMARY;
 use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp};
 
-/// Sessions with an error that a search for a text looks through, from the page's beginning on.
+/// Sessions with an error that a text search reads, from the page's beginning on.
 const ERRORS: i64 = 10_000;
 
-/// Workflows by that name that a search for a text looks into, the newest.
+/// Workflows with a matching name that a text search reads, the newest.
 const WORKFLOWS: i64 = 1_000;
 
 impl SessionFilter {
-    /// The parts that together are the list, and may overlap; empty: it has only one.
+    /// The alternatives whose union is the list, and which may overlap; empty if there is only one.
     fn alternatives(&self) -> Vec<Alternative<'_>> {
         if let Some(text) = &self.text {
             let by_id = text.ids().map(|(first, last)| Alternative::Ids(first, last));
@@ -64,7 +64,7 @@ impl SessionFilter {
 }
 
 impl SessionText {
-    /// Adds the condition itself, which no index answers: for a few sessions.
+    /// Adds the whole condition, without regard to indexes: for a few sessions.
     pub(super) fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
         query.push(" AND (workflow_name ILIKE ").push_bind(self.pattern());
         query.push(" OR error ILIKE ").push_bind(self.pattern());
@@ -75,20 +75,20 @@ impl SessionText {
 /// A part of a list that has an index of its own.
 #[derive(Debug)]
 enum Alternative<'a> {
-    /// In this one status; together they are the statuses asked for.
+    /// With this one status; together they are the statuses of the filter.
     Status(SessionStatus),
-    /// What started or ended before a time was created before it: so the newest of these stand where
-    /// the index in order of creation passes that time, however many newer ones there are.
+    /// A session that started or ended before a time was created before it: so reading the index in order of
+    /// creation can begin at that time, however many newer sessions there are.
     CreatedBefore(Timestamp),
-    /// Except forks: they have the times of the run they were made from.
+    /// Except forks: they have the times of their parent's run.
     ForkedSince(Timestamp),
     Ids(Uuid, Uuid),
-    /// Of workflows that had this name when a session was made from them.
+    /// Of workflows that had this name when a session was created from them.
     Workflow(&'a SessionText),
     Error(&'a SessionText),
 }
 
-/// The order of every list, and how much of it is read.
+/// The order of every list, and the range that is read.
 struct Window {
     after: Option<PageCursor>,
     rows: i64,
@@ -133,7 +133,7 @@ impl Alternative<'_> {
     }
 }
 
-/// Workflows are few and are looked through; of each, the index of its sessions is read.
+/// Workflows are few and are searched without an index; of each, the index of its sessions is read.
 fn push_named(query: &mut QueryBuilder<Postgres>, text: &SessionText, filter: &SessionFilter, page: &Window) {
     query.push(
         "SELECT named.id, named.created_at FROM (
@@ -160,15 +160,15 @@ fn push_failed(query: &mut QueryBuilder<Postgres>, text: &SessionText, filter: &
     push_order(query, page.rows);
 }
 
-/// Written as two halves because each has an index of its own: ended sessions a GIN index, live
-/// ones a partial index that is small enough to be read through.
+/// In two halves because each has an index of its own: ended sessions a GIN index, live
+/// ones a partial index that is small enough to be scanned.
 fn push_node_condition(query: &mut QueryBuilder<Postgres>, node_id: &NodeId, status: NodeStatus) {
     let pattern = serde_json::json!({ node_id.as_str(): status.as_str() });
     query.push(" AND ((ended_at IS NOT NULL AND node_statuses @> ").push_bind(Json(pattern.clone()));
     query.push(") OR (ended_at IS NULL AND node_statuses @> ").push_bind(Json(pattern)).push("))");
 }
 
-/// Adds the whole query to what `query` begins with.
+/// Appends the whole query.
 pub(super) fn push_list(
     query: &mut QueryBuilder<Postgres>,
     filter: &SessionFilter,

@@ -1,4 +1,4 @@
-//! Whether a database is fit for relive. Nothing here changes anything, except making the extension.
+//! Checks that a database meets the requirements. Nothing is changed, except that the extension is created.
 
 use sqlx::postgres::PgConnection;
 use sqlx::{Row as _, raw_sql};
@@ -6,9 +6,9 @@ use sqlx::{Row as _, raw_sql};
 use super::SetupError;
 use crate::storage::StorageError;
 
-/// The oldest PostgreSQL that is supported by its makers and tested here.
+/// The oldest PostgreSQL that is maintained and tested here.
 const MAJOR: u32 = 14;
-/// The oldest pgvector: scans of an index that go on until enough is found.
+/// The oldest pgvector: iterative index scans.
 const VECTOR: (u32, u32) = (0, 8);
 const VECTOR_TEXT: &str = "0.8";
 
@@ -23,7 +23,7 @@ const LOOK: &str = "SELECT current_setting('server_version_num')::integer AS ver
     to_regclass('_sqlx_migrations') IS NOT NULL AS has_tables, current_user::text AS role,
     current_schema()::text AS schema, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create";
 
-/// Looks at everything that must be so.
+/// Checks all requirements.
 pub(super) async fn check(connection: &mut PgConnection) -> Result<(), StorageError> {
     let found = raw_sql(LOOK).fetch_one(connection).await?;
     let version: i32 = found.try_get("version")?;
@@ -62,13 +62,13 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<(), StorageEr
     Ok(())
 }
 
-/// Makes the extension if it is not there.
+/// Creates the extension if it is missing.
 pub(super) async fn make_extension(connection: &mut PgConnection) -> Result<(), StorageError> {
     let made = raw_sql("CREATE EXTENSION IF NOT EXISTS vector").execute(&mut *connection).await;
     let Err(error) = made else { return Ok(()) };
     match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
         Some("42501") => {
-            // The transaction has failed; the role's name is all that is asked for.
+            // The transaction has failed; only the role's name is queried after it.
             raw_sql("ROLLBACK").execute(&mut *connection).await?;
             let role = sqlx::query_scalar("SELECT current_user::text").fetch_one(connection).await?;
             Err(SetupError::MayNotCreateVector { role }.into())

@@ -1,9 +1,8 @@
 //! The dimension of embeddings, which all servers on one database must agree on.
 //!
 //! Each running server holds a shared advisory lock that names its dimension, from its start on the
-//! connection that prepared the schema, and then on the one that listens for notices. A server that is
-//! set to another dimension finds the lock and refuses to start. When nobody else is there, the setting
-//! may change.
+//! connection that prepared the schema, and then on the one that listens for notices. A server with another
+//! dimension finds the lock and refuses to start. While no other server is running, the setting may change.
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +15,11 @@ use crate::storage::StorageError;
 
 /// The first half of the lock's key: "RLDM" in ASCII. The other half is the dimension.
 const LOCK: i32 = 0x524c_444d;
-/// A server that has just ended may still seem to be there for a moment.
+/// A server that has just ended may still hold its lock for a moment.
 const LEAVING: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(50);
 
-/// The server's lock while no connection for notices holds it.
+/// The server's lock, until the connection for notices holds it.
 #[derive(Debug, Default)]
 pub(in crate::storage) struct Claim(Mutex<Held>);
 
@@ -35,7 +34,7 @@ impl Claim {
         *self.0.lock() = Held { dimension: Some(dimension), connection: Some(connection) };
     }
 
-    /// Puts the lock on a connection that stays open.
+    /// Takes the lock on a connection that stays open.
     pub async fn move_to(&self, connection: impl Executor<'_, Database = Postgres>) -> sqlx::Result<()> {
         let Some(dimension) = self.0.lock().dimension else { return Ok(()) };
         lock_dimension(connection, dimension).await?;
@@ -54,7 +53,7 @@ async fn lock_dimension(connection: impl Executor<'_, Database = Postgres>, dime
     Ok(())
 }
 
-/// Says which dimension this server has, unless there is one with another.
+/// Announces the dimension of this server, unless a server with another one is running.
 pub(super) async fn claim(connection: &mut PgConnection, dimension: u32) -> Result<(), StorageError> {
     let began = Instant::now();
     loop {
@@ -93,7 +92,7 @@ pub(super) async fn record(connection: &mut PgConnection, dimension: u32) -> Res
     .execute(connection)
     .await?;
     if let Some(before) = before {
-        tracing::warn!(before, now = dimension, "the dimension of embeddings is another one than before");
+        tracing::warn!(before, now = dimension, "the dimension of embeddings has changed");
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Why a database is not fit.
+//! Requirements that a database does not meet.
 
-/// What is wrong with a database, and what to do about it.
+/// Why a database cannot be used, and how to correct it.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error("PostgreSQL {found} is too old; version {needed} or newer is needed")]

@@ -1,10 +1,9 @@
-//! What happens before a server works on a database: whether it is fit is looked at first, and
-//! changes nothing; then the schema is brought up to date, in one transaction.
+//! Prepares a database for the server: first its requirements are checked, which changes nothing; then
+//! the schema is migrated, in one transaction.
 //!
-//! Several servers may start at the same moment. All that changes the schema happens under one
-//! advisory lock, which the session that does it holds. The lock is asked for again and again rather
-//! than waited for: a statement that waits counts as a transaction, and building an index beside
-//! running transactions would wait for it in turn.
+//! Several servers may start at the same moment. All changes of the schema happen under one advisory lock.
+//! The lock is polled rather than waited for: a waiting statement counts as a transaction, and building an
+//! index concurrently would wait for it in turn.
 
 mod checks;
 mod dimension;
@@ -25,26 +24,26 @@ use super::{MIGRATOR, Storage, StorageError};
 
 /// The advisory lock for changes of the schema; "relive" in ASCII.
 const SCHEMA_LOCK: i64 = 0x7265_6c69_7665;
-/// How long another server may take to bring the schema up to date.
+/// How long to wait for another server to prepare the schema.
 const OTHERS: Duration = Duration::from_mins(10);
-/// How long this one may take.
+/// How long preparing the schema may take.
 const MIGRATION: Duration = Duration::from_mins(30);
 const POLL: Duration = Duration::from_millis(100);
-/// Before that, waiting is nothing to tell about.
+/// Shorter waits are not logged.
 const WORTH_TELLING: Duration = Duration::from_secs(2);
 
-/// - A migration takes the time that it takes; the wait for locks that others hold is bounded.
+/// - A migration has no time limit; waiting for locks of others has.
 const SETTINGS: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
     SET lock_timeout = '30s'; SET client_min_messages = warning";
 
 impl Storage {
-    /// Brings the schema up to date, and the indexes over embeddings to `embedding_dimension`. Over
-    /// many memories they are made in the background; until they are there, searches are slower.
+    /// Migrates the schema, and rebuilds the indexes over embeddings for `embedding_dimension`. If there are
+    /// many memories they are built in the background; until they are complete, searches are slower.
     ///
     /// # Errors
     ///
-    /// When the database is away, is not fit ([`SetupError`]), or was migrated by a newer version.
-    /// Nothing was changed then.
+    /// If the database is away, does not meet the requirements ([`SetupError`]), or was migrated by a newer
+    /// version. Nothing was changed then.
     pub async fn migrate(&self, embedding_dimension: u32) -> Result<(), StorageError> {
         let link = self.pool.link();
         self.claim.release();
@@ -67,7 +66,7 @@ impl Storage {
     }
 }
 
-/// Changes what has to be changed, or nothing. Says whether indexes are left to be made.
+/// Makes the changes that are needed, atomically. Returns whether indexes remain to be built.
 async fn change(connection: &mut PgConnection, embedding_dimension: u32) -> Result<bool, StorageError> {
     let mut transaction = connection.begin().await?;
     checks::make_extension(&mut transaction).await?;
@@ -101,8 +100,8 @@ async fn unlock(connection: &mut PgConnection) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Two connections that are open at the same time have two processes of PostgreSQL, unless a pooler
-/// lends them out for one transaction each. It would lose session settings, locks and notices.
+/// Two connections that are open at the same time have two server processes, unless a transaction pooler is in
+/// between. With one, session settings, locks and notices would be lost.
 async fn warn_of_pooler(link: &Link, connection: &mut PgConnection) {
     const PROCESS: &str = "SELECT pg_backend_pid()";
     let asking = async {

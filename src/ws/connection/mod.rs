@@ -1,4 +1,4 @@
-//! One client's connection: everything that is not simply showing it a change.
+//! One client's connection: subscriptions, commands, answers, pings and closing.
 
 mod subscriptions;
 
@@ -30,13 +30,13 @@ use relive_session::SessionId;
 
 use subscriptions::Subscribed;
 
-/// Time between two pings, give or take a fifth so that clients do not beat together.
+/// Time between two pings, 20% more or less so that clients do not synchronise.
 const PING: Duration = Duration::from_secs(25);
 
 /// How long a client may be silent after a ping.
 const PONG: Duration = Duration::from_secs(10);
 
-/// A client's connection, as its task sees it.
+/// A client's connection, owned by its task.
 pub(super) struct Connection {
     gateway: Gateway,
     socket: Arc<Socket>,
@@ -134,7 +134,7 @@ impl Connection {
     }
 
     /// Serves the client until one side ends it; returns the code to close with, if the client is
-    /// still there to be told.
+    /// still connected.
     async fn serve(&mut self) -> Option<CloseCode> {
         loop {
             let woken = self.wait().await;
@@ -164,7 +164,7 @@ impl Connection {
                 return None;
             }
             let end = match &mut self.replay {
-                // Boxed, as all it awaits: otherwise every viewer's task would be large enough for it.
+                // Boxed, with all it awaits: otherwise every viewer's task would need the memory for it.
                 Some(replay) => Box::pin(replay.serve()).await,
                 None => self.serve_viewers().await,
             };
@@ -234,7 +234,7 @@ impl Connection {
         None
     }
 
-    /// Returns the code to close with, if this is the end.
+    /// Returns the code to close with, if the connection ends.
     async fn receive(&mut self, message: Message) -> Option<CloseCode> {
         match message {
             Message::Text(text) => match ClientFrame::read(&text) {
@@ -250,7 +250,7 @@ impl Connection {
         None
     }
 
-    /// Says what is wrong with a frame, with the ids it carries if they can be made out.
+    /// Answers an invalid frame with an error, with the ids of the frame if they can be read.
     fn complain(&self, text: &str, problem: &str) {
         let mut said = Said::by(text);
         if said.session_id.is_none()
@@ -287,7 +287,7 @@ impl Connection {
                 let chunk = Chunk { node_id, message_id, text, agent_id, is_thinking };
                 self.gateway.rooms.show_chunk(session_id, chunk, Arc::downgrade(&self.socket));
             }
-            // A server without authentication takes any token.
+            // A server without authentication accepts any token.
             ClientFrame::Auth { .. } => {}
             ClientFrame::Replay { .. } => {
                 let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";

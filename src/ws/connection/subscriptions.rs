@@ -1,4 +1,4 @@
-//! The sessions a connection shows, and moving their viewers on.
+//! The subscriptions of a connection, and advancing their viewers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +13,18 @@ use crate::ws::{backfill, frames};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, Subscribe};
 use relive_session::{Revision, SessionId};
 
-/// How long a client waits at most for what it has seen on another server.
+/// How long a client waits at most for a revision that it has seen on another server.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// A client that holds more than is in memory here has seen it on another server, whose notice has not come
-/// yet: what is stored is read first, so that it is not shown an older state after a newer one.
+/// A client that holds a newer revision than is in memory here has seen it on another server, whose notice has
+/// not arrived yet: the journal is read first, so that it is not sent an older state after a newer one.
 pub(super) async fn refresh(hub: Hub, id: SessionId, after: Revision) -> Result<(), HubError> {
     tokio::time::timeout(REFRESH, hub.refresh(id, after)).await.unwrap_or(Err(HubError::Unavailable))
 }
 
 pub(super) struct Subscribed {
     pub(super) viewer: Arc<Viewer>,
-    /// When to look at the viewer again, though nobody calls.
+    /// When to advance the viewer without a wake-up.
     pub(super) due: Option<Instant>,
     _membership: Membership,
 }
@@ -46,8 +46,8 @@ impl Connection {
         }
     }
 
-    /// Subscribing again replaces the subscription. Returns the code to close with when the session was
-    /// deleted while the viewer joined, and is all that this socket is for.
+    /// Subscribing again replaces the subscription. Returns the code to close with if the session was
+    /// deleted while the viewer joined, and the socket is for this session only.
     pub(super) async fn join(&mut self, subscribe: &Subscribe) -> Result<Option<CloseCode>, HubError> {
         let id = subscribe.session_id;
         self.viewers.remove(&id);
@@ -72,7 +72,7 @@ impl Connection {
         Ok(self.serve_viewers().await)
     }
 
-    /// Moves on the viewers that are due or that their room called for.
+    /// Advances the viewers that are due or that their room could not advance.
     pub(super) async fn serve_viewers(&mut self) -> Option<CloseCode> {
         let now = Instant::now();
         let blocked = self.socket.is_blocked();
@@ -84,7 +84,7 @@ impl Connection {
             }
             subscribed.due = None;
             if blocked {
-                // Looked at again as soon as the client has taken what it was sent.
+                // Advanced again as soon as the client has read what it was sent.
                 subscribed.viewer.call_again();
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Where a replay meets the present: a live viewer takes over, and hands back.
+//! The live edge of a replay: a live viewer takes over, and returns.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::ws::rooms::Membership;
 use crate::ws::viewer::{Held, Progress, Viewer};
 use relive_protocol::Subscribe;
 
-/// A replay that goes on live.
+/// A replay that continues live.
 pub(super) struct Edge {
     pub viewer: Arc<Viewer>,
-    /// When to look at the viewer, though nobody calls.
+    /// When to advance the viewer without a wake-up.
     due: Option<Instant>,
     _membership: Membership,
 }
 
 impl Replay {
-    /// Goes on live from what the client holds. The viewer is in the session's room before it looks
-    /// at the newest state, and looks from there on: no gap, no repetition.
+    /// Continues live from what the client holds. The viewer joins the session's room before it reads the newest
+    /// state, so nothing is missed or repeated.
     pub(super) async fn go_live(&mut self) -> Result<Option<Instant>, ReplayError> {
         let (id, revision) = (self.request.session_id, self.player.revision());
         let subscribe = Subscribe {
@@ -46,7 +46,7 @@ impl Replay {
         self.follow_live().await
     }
 
-    /// Moves the live viewer on where its room could not; returns when to look at it again.
+    /// Advances the live viewer if its room could not; returns when to do so again.
     pub(super) async fn follow_live(&mut self) -> Result<Option<Instant>, ReplayError> {
         let Some(edge) = &mut self.edge else { return Ok(None) };
         let is_due = edge.due.is_some_and(|due| due <= Instant::now());
@@ -73,12 +73,12 @@ impl Replay {
         Ok(due)
     }
 
-    /// Goes back to the journal, from what the client was shown live; false when it was not live.
+    /// Returns to the journal, from what the client was shown live; false if it was not live.
     pub(super) async fn leave_live(&mut self) -> Result<bool, ReplayError> {
         let Some(edge) = self.edge.take() else { return Ok(false) };
         let Held { revision, messages, base } = edge.viewer.leave();
         drop(edge);
-        self.look().await?;
+        self.refresh().await?;
         let range = *self.player.range();
         let at = match &base {
             Some(base) => base.updated_at,

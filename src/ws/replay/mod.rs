@@ -1,8 +1,8 @@
 //! A replay on a client's connection: shows what a [`Player`] says is due.
 //!
-//! It runs in the connection's own task and, like a live viewer, keeps no queue: what the client
-//! cannot take now stays in the journal. When play reaches the newest revision of a session that is
-//! still running, an ordinary live viewer goes on from what the client holds (`edge`).
+//! It runs in the connection's own task and, like a live viewer, has no queue: what the client
+//! cannot take now stays in the journal. When it reaches the newest revision of a session that is
+//! still running, a live viewer continues from what the client holds (`edge`).
 
 mod edge;
 mod report;
@@ -29,11 +29,11 @@ use edge::Edge;
 use report::Report;
 use show::Shown;
 
-/// Pages shown before the connection looks at what else there is to do.
+/// Pages shown before the connection handles other events.
 const TURN: usize = 4;
-/// The least time between two looks at how far a running session has come.
+/// The least time between two checks of the newest revision of a running session.
 const LOOK: Duration = Duration::from_millis(100);
-/// How long to wait before the journal is tried again.
+/// The pause before the journal is read again after an error.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// What is to be replayed, and how.
@@ -55,23 +55,23 @@ pub(super) struct Replay {
     gateway: Gateway,
     socket: Arc<Socket>,
     request: ReplayRequest,
-    /// Tells how far the session has come, and that it was deleted.
+    /// Follows the session, for its newest revision and its deletion.
     subscription: Subscription,
     player: Player,
-    /// The wall clock: the player is told the time since then.
+    /// The origin of wall time: the player is given the time since then.
     began: Instant,
-    /// The state that the client was sent last; none in events mode.
+    /// The state that the client was last sent; none in events mode.
     base: Option<Arc<Session>>,
-    /// Messages up to this revision have been sent, or jumped over.
+    /// Messages up to this revision have been sent, or skipped.
     messages: Revision,
-    /// Frames on their way to the client that it could not take yet: a batch of events at most.
+    /// Frames that the client could not take yet: a batch of events at most.
     pending: Option<Bytes>,
-    /// The client was busy: it is shown the newest state that is due, not each.
+    /// The client was busy: it is sent the newest state that is due, not each.
     is_catching_up: bool,
-    /// No state before this, when the client asked for a slower pace.
+    /// No state before this, if the client asked for a slower pace.
     not_before: Option<Instant>,
     edge: Option<Edge>,
-    /// Told to go at another speed while live: not live again until something was played from here.
+    /// The speed was changed while live: it is not live again until something was played from here.
     stays_behind: Option<Revision>,
     report: Report,
     due: Option<Instant>,
@@ -85,7 +85,7 @@ impl Replay {
     ///
     /// # Errors
     ///
-    /// What to tell the client before its socket is closed.
+    /// Why the client's socket is closed.
     pub async fn open(
         gateway: Gateway,
         socket: Arc<Socket>,
@@ -138,18 +138,18 @@ impl Replay {
         Ok(replay)
     }
 
-    /// When to look at this replay again, though nothing happens.
+    /// When to continue this replay without a wake-up.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Waits until the session has changed, and not more often than [`LOOK`]. Cancel-safe.
+    /// Waits until the session has changed, at most once per [`LOOK`]. Cancel-safe.
     pub async fn session_changed(&mut self) {
         tokio::time::sleep_until(self.next_look).await;
         self.subscription.changed().await;
     }
 
-    /// Shows what is due; returns the code to close with when the replay cannot go on.
+    /// Shows what is due; returns the code to close with if the replay cannot continue.
     pub async fn serve(&mut self) -> Option<CloseCode> {
         if self.closing.is_some() {
             return self.closing;
@@ -164,9 +164,9 @@ impl Replay {
         self.closing
     }
 
-    /// Shows what is due; returns when to go on, if that is not for the client or the session to say.
+    /// Shows what is due; returns when to continue, unless that depends on the client or the session.
     async fn move_on(&mut self) -> Result<Option<Instant>, ReplayError> {
-        self.look().await?;
+        self.refresh().await?;
         for _ in 0..TURN {
             if self.edge.is_some() {
                 return self.follow_live().await;
@@ -191,8 +191,8 @@ impl Replay {
         Ok(Some(Instant::now()))
     }
 
-    /// Looks how far the session has come.
-    async fn look(&mut self) -> Result<(), ReplayError> {
+    /// Updates the end of the range to the session's newest revision.
+    async fn refresh(&mut self) -> Result<(), ReplayError> {
         self.next_look = Instant::now() + LOOK;
         match self.subscription.head() {
             Head::Deleted(_) => Err(ReplayError::Gone),
@@ -200,7 +200,7 @@ impl Replay {
         }
     }
 
-    /// The last revision there is has been shown.
+    /// The last available revision was shown.
     async fn arrive(&mut self) -> Result<Option<Instant>, ReplayError> {
         if self.player.is_at_end() {
             let head = Arc::clone(self.subscription.head().session());
@@ -214,7 +214,7 @@ impl Replay {
         if waits { Ok(None) } else { self.go_live().await }
     }
 
-    /// What may pass is tried again; anything else ends the replay.
+    /// Transient errors are retried; others end the replay.
     fn fail(&mut self, error: ReplayError) {
         match error {
             ReplayError::Storage(error) if error.is_transient() => self.wake_at(Instant::now() + RETRY),
@@ -230,7 +230,7 @@ impl Replay {
         self.began.elapsed()
     }
 
-    /// The moment of a wall time; far away is far enough.
+    /// The instant of a wall time; saturates.
     fn instant(&self, wall: Duration) -> Instant {
         const FAR: Duration = Duration::from_hours(24);
         self.began.checked_add(wall).unwrap_or_else(|| Instant::now() + FAR)
@@ -241,7 +241,7 @@ impl Replay {
     }
 }
 
-/// What to tell a client whose replay cannot go on, and the code to close with.
+/// The error text and close code for a client whose replay cannot continue.
 fn final_frame(id: SessionId, error: ReplayError) -> (Bytes, CloseCode) {
     match error {
         ReplayError::EmptyRange => {

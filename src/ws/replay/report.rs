@@ -1,4 +1,4 @@
-//! `replayState` frames: after every control, and often enough to move a scrubber.
+//! `replayState` frames: after every control, and regularly while playing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,24 +14,24 @@ use crate::ws::frames;
 use relive_protocol::{IdleStretch, ReplaySpeed, ReplayState, ServerFrame};
 use relive_session::{Revision, Timestamp};
 
-/// The least time between two reports that nobody asked for.
+/// The least time between two unrequested reports.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// The least time between two looks for idle gaps in a session that grows.
+/// The least time between two computations of idle gaps in a session that grows.
 const SEARCH: Duration = Duration::from_secs(5);
 
-/// What has been reported, and what there is to report.
+/// The last report, and what the next one needs.
 pub(super) struct Report {
-    /// What the last report said, and when it was sent.
+    /// The content of the last report, and when it was sent.
     said: Option<Said>,
     sent: Instant,
     idle_gaps: IdleGaps,
-    /// Let go of, not aborted, when the replay ends: whoever has the connection next would have to
-    /// wait for the query all the same.
+    /// Detached, not aborted, when the replay ends: the connection would have to wait for the end of the query
+    /// all the same.
     search: Option<JoinHandle<Result<IdleGaps, StorageError>>>,
     next_search: Instant,
 }
 
-/// What can change without the client asking for it.
+/// The part that can change without a request of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Said {
     revision: Revision,
@@ -50,7 +50,7 @@ impl Report {
 }
 
 impl Replay {
-    /// Says where the replay stands.
+    /// Reports the position.
     pub(super) fn report(&mut self) {
         let said = self.stand();
         let (range, options) = (self.player.range(), self.player.options());
@@ -65,7 +65,7 @@ impl Replay {
             playing: said.playing,
             live: said.live,
             first_revision: range.first,
-            // A live viewer may have come further than the replay has looked.
+            // A live viewer may be ahead of the replay.
             last_revision: said.last,
             start_at: range.start_at,
             end_at: range.end_at.max(said.at),
@@ -77,7 +77,7 @@ impl Replay {
         self.report.sent = Instant::now();
     }
 
-    /// Reports what has changed, unless the last report is too fresh or the client is busy.
+    /// Reports changes, unless the last report is too recent or the client is busy.
     pub(super) fn report_if_due(&mut self) {
         self.search_silences();
         if self.closing.is_some() || self.socket.is_blocked() {
@@ -115,8 +115,8 @@ impl Replay {
         }
     }
 
-    /// Looks for idle gaps beside the replay: that reads every event once, and the first frame should
-    /// not wait for it.
+    /// Computes idle gaps in the background: that reads every event once, and the first frame should not wait
+    /// for it.
     fn search_silences(&mut self) {
         let report = &mut self.report;
         if let Some(search) = &mut report.search {

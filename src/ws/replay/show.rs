@@ -1,4 +1,4 @@
-//! What the client is shown, as its mode prescribes.
+//! Shows what is due, as the replay's mode prescribes.
 
 use std::sync::Arc;
 
@@ -14,12 +14,12 @@ use crate::ws::socket::Offer;
 use relive_protocol::Mode;
 use relive_session::Session;
 
-/// Events shown before the connection looks at what else there is to do.
+/// Events shown before the connection handles other events.
 const TURN: usize = 512;
 /// Bytes of events that are written together, unless a single one has more.
 const BATCH_BYTES: usize = 32 * 1024;
 
-/// How far showing has come.
+/// The result of showing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shown {
     /// Everything that is due and has been read.
@@ -43,7 +43,7 @@ impl Replay {
         }
     }
 
-    /// Shows what has been read and is due.
+    /// Shows what was read and is due.
     pub(super) fn show_due(&mut self) -> Result<Shown, ReplayError> {
         match self.request.mode {
             Mode::Events => self.show_events(),
@@ -71,11 +71,11 @@ impl Replay {
     }
 
     fn show_states(&mut self) -> Result<Shown, ReplayError> {
-        // At full speed the client sets the pace, so nothing is left out for it.
+        // At full speed the client sets the pace, so nothing is skipped.
         let conflates = self.player.playhead().pace().speed() != Speed::Max;
         for _ in 0..TURN {
             let next = self.player.next(self.wall());
-            // More may be due than has been read.
+            // More may be due than was read.
             let folds_on = conflates && matches!(next, Next::Due | Next::Unread);
             if self.has_unsent() && !(self.is_catching_up && folds_on) {
                 match self.held_back_until() {
@@ -101,7 +101,7 @@ impl Replay {
         Ok(Shown::Some)
     }
 
-    /// Whether the client takes what is on its way to it.
+    /// Whether the client has taken all pending frames.
     pub(super) fn flush_pending(&mut self) -> bool {
         let Some(frames) = self.pending.take() else { return true };
         let is_taken = self.socket.offer(&frames) == Offer::Taken;
@@ -111,8 +111,8 @@ impl Replay {
         is_taken
     }
 
-    /// Sends what the client was too busy for, so that it holds what the player has come to. Before
-    /// an answer, which says where the replay stands; the client's answers are bounded.
+    /// Sends what the client was too busy for, so that it holds what the player has reached. Called before an
+    /// answer with the position; the client's answers are bounded.
     pub(super) fn send_unsent(&mut self) {
         if let Some(frames) = self.pending.take() {
             self.socket.send(frames);
@@ -175,7 +175,7 @@ impl Replay {
         self.player.state().is_some_and(|state| Some(state.revision) != sent)
     }
 
-    /// The last state is never held back.
+    /// The last state is never delayed.
     fn held_back_until(&self) -> Option<Instant> {
         self.not_before.filter(|until| Instant::now() < *until && !self.player.is_at_end())
     }

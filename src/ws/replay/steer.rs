@@ -1,4 +1,4 @@
-//! What a client does to its replay.
+//! Controls of a replay.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::ws::frames;
 use relive_protocol::{ClientFrame, Mode, ReplayAction, ReplaySpeed};
 use relive_session::SessionId;
 
-/// A `replay` frame that makes sense.
+/// A valid `replay` frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::ws) enum Control {
     Play(Option<Speed>),
@@ -25,7 +25,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, for the client.
+    /// The error text for the client.
     pub fn read(frame: &ClientFrame) -> Result<Self, String> {
         let ClientFrame::Replay { action, revision, at, speed, by } = frame else {
             return Err("this socket is a replay; watch sessions live at /ws".to_owned());
@@ -51,7 +51,7 @@ impl Control {
     }
 }
 
-/// A speed within its bounds.
+/// A speed within its limits.
 fn speed_of(speed: ReplaySpeed) -> Result<Speed, String> {
     match speed {
         ReplaySpeed::Max => Ok(Speed::Max),
@@ -61,8 +61,7 @@ fn speed_of(speed: ReplaySpeed) -> Result<Speed, String> {
 }
 
 impl Replay {
-    /// Carries out what the client asks for and answers where the replay stands now, or what is
-    /// wrong.
+    /// Carries out a control, and answers with the new position or an error.
     pub async fn steer(&mut self, control: Control) {
         let id = self.request.session_id;
         match self.carry_out(control).await {
@@ -74,14 +73,14 @@ impl Replay {
         }
     }
 
-    /// The session that is replayed.
+    /// The session being replayed.
     pub fn session_id(&self) -> SessionId {
         self.request.session_id
     }
 
     async fn carry_out(&mut self, control: Control) -> Result<(), ReplayError> {
         self.send_unsent();
-        self.look().await?;
+        self.refresh().await?;
         let was_live = !matches!(control, Control::Play(_)) && self.leave_live().await?;
         self.stays_behind = None;
         match control {
@@ -114,8 +113,8 @@ impl Replay {
         Ok(())
     }
 
-    /// Goes to a place and shows it whole, whatever the mode: a client that folds events needs a
-    /// state to go on from. Messages that were jumped over are not sent.
+    /// Seeks to a position and shows the whole state there, in every mode: a client that folds events needs a
+    /// state to continue from. Messages in between are not sent.
     async fn seek(&mut self, point: Point) -> Result<(), ReplayError> {
         let state = self.player.seek(self.wall(), point).await?;
         self.socket.send(frames::snapshot_of(&state));

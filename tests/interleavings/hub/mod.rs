@@ -105,7 +105,7 @@ impl Hub {
 
     /// Whether nobody holds a session.
     pub fn is_idle(&self) -> bool {
-        self.0.let_go(std::time::Duration::ZERO);
+        self.0.release_idle(std::time::Duration::ZERO);
         self.0.len() == 0
     }
 }

@@ -168,8 +168,8 @@ fn letting_go_of_a_session_leaves_nobody_behind() {
         let sweeper = {
             let registry = registry.clone();
             spawn(async move {
-                registry.let_go(Duration::ZERO);
-                registry.let_go(Duration::ZERO);
+                registry.release_idle(Duration::ZERO);
+                registry.release_idle(Duration::ZERO);
             })
         };
         let held = join(viewers);
@@ -177,7 +177,7 @@ fn letting_go_of_a_session_leaves_nobody_behind() {
         let in_memory = registry.peek(ID).expect("a session that is followed");
         assert!(held.iter().all(|subscription| Arc::ptr_eq(subscription.live(), &in_memory)));
         drop((held, in_memory));
-        registry.let_go(Duration::ZERO);
+        registry.release_idle(Duration::ZERO);
         assert_eq!(registry.len(), 0);
     });
 }

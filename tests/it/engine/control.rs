@@ -137,7 +137,7 @@ async fn a_review_can_be_rejected_run_out_of_time_or_be_skipped() {
     assert_eq!(error, "node 'r' failed: rejected by Ada");
     let late = ask(json!({"timeout_minutes": 0.001})).await;
     let error = until_ended(&server, &late).await["error"].clone();
-    assert!(error.as_str().is_some_and(|error| error.contains("nobody decided")), "{error}");
+    assert!(error.as_str().is_some_and(|error| error.contains("no decision")), "{error}");
     let skipped = ask(json!({"timeoutMinutes": 0.001, "allowSkip": true})).await;
     assert_eq!(until_ended(&server, &skipped).await["status"], "completed");
     assert_eq!(output(&server, &skipped, "r").await["action"], "skip");

@@ -181,6 +181,6 @@ async fn a_run_that_takes_one_server_down_after_the_other_is_stopped() {
     .await;
     let session = until_ended(&last, &id).await;
     let error = session["error"].as_str().unwrap_or_default();
-    assert!(session["status"] == "failed" && error.contains("cut off 3 times in a row"), "{session}");
+    assert!(session["status"] == "failed" && error.contains("interrupted 3 times in a row"), "{session}");
     assert_eq!(endpoint.requests().len(), 3);
 }

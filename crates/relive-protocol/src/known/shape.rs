@@ -1,4 +1,4 @@
-//! What members a value may have, as its schema says; and the nearest name to a misspelled one.
+//! The members a value may have, by its schema; and the nearest name to a misspelled one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -9,41 +9,41 @@ use utoipa::openapi::{RefOr, Schema};
 
 use super::tree::Tree;
 
-/// Levels of a schema that are looked at: more than any of ours has.
+/// Levels of a schema that are followed: more than any of ours has.
 const LEVELS: usize = 24;
-/// Names that older files of workflows use. They are read, and are not in the document.
+/// Names in older workflow files. They are accepted, but not documented.
 const ALIASES: &[(&str, &[&str])] =
     &[("GraphDefinition", &["workflow_uuid", "start_node_id"]), ("GraphNode", &["node_id", "node_type", "next_ids"])];
 /// Characters of a client's own names that an error repeats.
 const SHOWN: usize = 80;
-/// Known names that an error lists when none is near.
+/// Known names that an error lists if none is similar.
 const LISTED: usize = 12;
 
 type Members = BTreeMap<String, Shape>;
 
-/// Which members a value may have.
+/// The members that a value may have.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shape {
-    /// Whatever it likes.
+    /// Any.
     Anything,
     Items(Box<Shape>),
-    /// An object whose names are the client's own.
+    /// An object with arbitrary names.
     Map(Box<Shape>),
     Object {
         members: Members,
-        /// What `type` must say, if it is one of several objects told apart by it.
+        /// The value of `type`, if it is one of several objects distinguished by it.
         tag: Option<String>,
     },
-    /// Objects told apart by `type`.
+    /// Objects distinguished by `type`.
     Tagged(BTreeMap<String, Members>),
     /// An array or an object.
     Either(Vec<Shape>),
 }
 
-/// A member that nothing is known of.
+/// An unknown member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownField {
-    /// Where it stands, such as `commands[2].nodId`.
+    /// Its path, such as `commands[2].nodId`.
     path: String,
     nearest: Option<String>,
     known: Vec<String>,
@@ -73,7 +73,7 @@ impl Shape {
 
     /// # Errors
     ///
-    /// The first member that is not known. At the top, those in `also` are.
+    /// The first unknown member. At the top, those in `also` are known.
     pub fn check(&self, tree: &Tree<'_>, also: &[&str]) -> Result<(), UnknownField> {
         self.walk(tree, also, String::new())
     }
@@ -92,7 +92,7 @@ impl Shape {
                     Tree::Text(tag) if key == "type" => Some(*tag),
                     _ => None,
                 });
-                // Without a tag, or with one that is not known, there is nothing to compare with.
+                // Without a tag, or with an unknown one, there is nothing to compare with.
                 match tag.and_then(|tag| objects.get(tag)) {
                     Some(members) => walk_members(members, entries, also, &path),
                     None => Ok(()),
@@ -119,7 +119,7 @@ fn walk_members(
 ) -> Result<(), UnknownField> {
     for (key, entry) in entries {
         match members.get(key.as_ref()) {
-            // Values without members need no path made for them.
+            // Values without members need no path.
             Some(_) if entry.is_leaf() => {}
             Some(shape) => shape.walk(entry, &[], below(path, key))?,
             None if also.contains(&key.as_ref()) => {}
@@ -139,8 +139,8 @@ fn below(path: &str, key: &str) -> String {
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
-/// The known name that a client most likely meant: one that differs in case and underscores alone, or in
-/// a few letters, or that was cut short.
+/// The known name that was most likely meant: one that differs only in case and underscores, or in a few
+/// letters, or that is an extension of the given name.
 #[must_use]
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |name: &str| -> String {
@@ -206,7 +206,7 @@ fn object_shape(object: &Object, named: &HashMap<String, RefOr<Schema>>, levels:
     Shape::Object { members: members.collect(), tag }
 }
 
-/// The value of a member that can have no other.
+/// The only value that a member can have.
 fn only_value(schema: &RefOr<Schema>) -> Option<String> {
     match schema {
         RefOr::T(Schema::Object(object)) => match object.enum_values.as_deref() {

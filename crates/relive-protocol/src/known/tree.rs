@@ -5,14 +5,14 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// What a JSON text is made of. Values are left out, but for texts, of which one may be a tag.
+/// The structure of a JSON text. Values are left out, except texts, since one may be a tag.
 #[derive(Debug, PartialEq)]
 pub enum Tree<'a> {
-    /// Nothing that could have members.
+    /// Something without members.
     Leaf,
-    /// A text that stands in the input as it is: borrowed.
+    /// A text, borrowed from the input.
     Text(&'a str),
-    /// Those of its items that have members, with their places.
+    /// Those of its items that have members, with their indexes.
     Array(Vec<(usize, Tree<'a>)>),
     Object(Vec<(Cow<'a, str>, Tree<'a>)>),
 }

@@ -22,7 +22,7 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, page: &ListPage, look: Look, c
         let nothing = match (page.loaded, page.text.is_empty()) {
             (false, _) => " …",
             (true, true) => " No session yet. `relive run FILE` makes one.",
-            (true, false) => " Nothing holds that text.",
+            (true, false) => " Nothing matches that text.",
         };
         frame.render_widget(Paragraph::new(nothing).style(DIM), body);
         return;

@@ -1,4 +1,4 @@
-//! One session: what it is, its nodes as a tree, what they say, and where a replay stands.
+//! One session: its summary, its nodes as a tree, their messages, and the position of a replay.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -12,11 +12,11 @@ use super::super::words;
 use super::{BOLD, CHOSEN, DIM, Look, bar, first_shown};
 use relive_client::{NodeStateSnapshot, NodeStatus, ReplaySpeed, ReplayState, Timestamp};
 
-/// Columns from which nodes and messages stand side by side.
+/// Columns from which nodes and messages are shown side by side.
 const WIDE: u16 = 90;
 /// Columns of a node's progress bar.
 const BAR: usize = 8;
-/// Lines under the tree for the chosen node.
+/// Lines below the tree for the selected node.
 const DETAIL: u16 = 3;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, page: &SessionPage, look: Look, clock: Timestamp) {
@@ -33,8 +33,8 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, page: &SessionPage, look: Look
     let (nodes, messages) = panes(body);
     draw_nodes(frame, nodes, page, look, now);
     draw_messages(frame, messages, page, look);
-    if let Some(stands) = page.stands() {
-        draw_scrubber(frame, bottom, stands, look);
+    if let Some(position) = page.position() {
+        draw_scrubber(frame, bottom, position, look);
     }
 }
 
@@ -183,30 +183,30 @@ fn message_lines(said: &Said, page: &SessionPage, look: Look, width: usize) -> V
     lines
 }
 
-fn draw_scrubber(frame: &mut Frame, area: Rect, stands: &ReplayState, look: Look) {
+fn draw_scrubber(frame: &mut Frame, area: Rect, position: &ReplayState, look: Look) {
     let share = |at: Timestamp| {
-        let all = stands.end_at.as_millis().saturating_sub(stands.start_at.as_millis());
-        let gone = at.as_millis().saturating_sub(stands.start_at.as_millis());
+        let all = position.end_at.as_millis().saturating_sub(position.start_at.as_millis());
+        let gone = at.as_millis().saturating_sub(position.start_at.as_millis());
         if all > 0 { gone as f64 / all as f64 } else { 1.0 }
     };
-    let state = match (stands.live, stands.playing) {
+    let state = match (position.live, position.playing) {
         (true, _) => "● live",
         (false, true) => "▶ playing",
         (false, false) => "‖ paused",
     };
-    let speed = match stands.speed {
+    let speed = match position.speed {
         ReplaySpeed::Times(times) => format!("{times}×"),
         ReplaySpeed::Max => "max".to_owned(),
     };
-    let left = format!(" {state}  {speed}  {}  ", words::duration(stands.start_at, stands.at));
+    let left = format!(" {state}  {speed}  {}  ", words::duration(position.start_at, position.at));
     let right = format!(
         "  {}  revision {} of {}",
-        words::duration(stands.start_at, stands.end_at),
-        stands.revision,
-        stands.last_revision
+        words::duration(position.start_at, position.end_at),
+        position.revision,
+        position.last_revision
     );
     let columns = usize::from(area.width).saturating_sub(Line::raw(&*left).width() + Line::raw(&*right).width() + 1);
-    let (done, rest) = bar(share(stands.at), columns.max(4));
+    let (done, rest) = bar(share(position.at), columns.max(4));
     let line = Line::from(vec![
         Span::styled(left, look.accent()),
         Span::styled(done, look.accent()),

@@ -43,9 +43,9 @@ impl CommandNode {
     }
 }
 
-/// Reports the newest progress, a few times a second, until the command has ended. A report is
-/// answered before the next is sent, and before the end is: sent again, it could otherwise arrive
-/// later than the end, where `running` would begin another attempt.
+/// Reports the newest progress, a few times a second, until the command has ended. A report is answered
+/// before the next is sent, and before the end is: a retried report could otherwise arrive after the end,
+/// where `running` would begin another attempt.
 async fn report_progress(context: &NodeContext, mut progress: watch::Receiver<Option<Progress>>) {
     while progress.changed().await.is_ok() {
         let newest = *progress.borrow_and_update();
@@ -63,11 +63,11 @@ async fn report_progress(context: &NodeContext, mut progress: watch::Receiver<Op
         };
         let sent = context.stop.run_until_cancelled(context.link.send(vec![report])).await;
         if !matches!(sent, Some(Ok(()))) {
-            // What became of the command matters more; if the session is lost, its report will tell.
+            // The result of the command matters more; if the session is lost, its report will fail.
             return;
         }
-        // What comes meanwhile waits for its turn, the newest only. The sender goes away when the
-        // command ends, which ends the pause as well.
+        // Progress in between is dropped except for the newest. The sender is dropped when the command ends, which
+        // ends the pause as well.
         let mut ended = progress.clone();
         let _ = tokio::time::timeout(PROGRESS_EVERY, ended.wait_for(|_| false)).await;
     }

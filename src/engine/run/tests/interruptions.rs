@@ -230,7 +230,7 @@ impl Driven {
             if node_id != node {
                 continue;
             }
-            let is_cut_off = error.as_deref().is_some_and(|error| error.starts_with("cut off"));
+            let is_cut_off = error.as_deref().is_some_and(|error| error.starts_with("interrupted"));
             match status {
                 Failed if is_cut_off => drop(story.pop()),
                 Pending if is_cut_off => {}

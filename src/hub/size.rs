@@ -1,15 +1,15 @@
-//! What commands take up while they wait.
+//! The size of commands.
 
-/// What entries take up: in a queue, or in a batch.
+/// The size of entries, in a queue or in a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
+pub(super) struct QueueSize {
     pub entries: usize,
-    /// Rows to be written, roughly: one for each command.
+    /// Rows to be written, estimated: one for each command.
     pub rows: usize,
     pub bytes: usize,
 }
 
-impl Load {
+impl QueueSize {
     pub fn add(&mut self, other: Self) {
         self.entries += other.entries;
         self.rows += other.rows;
@@ -22,7 +22,7 @@ impl Load {
         self.bytes -= other.bytes;
     }
 
-    /// Whether `more` fits in beside this. Into what is empty everything fits.
+    /// Whether `more` fits in beside this. Anything fits into an empty batch.
     pub fn has_room(self, more: Self, limit: Self) -> bool {
         self.entries == 0
             || (self.entries + more.entries <= limit.entries
