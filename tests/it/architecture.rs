@@ -51,7 +51,7 @@ const TABLE: &[(&str, &[&str])] = &[
 /// What only the storage module may write.
 const SQL: &[&str] = &["sqlx::query", "sqlx::raw_sql", "QueryBuilder", "query_as", "query_scalar", "AssertSqlSafe"];
 
-fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+pub fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).expect("src") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

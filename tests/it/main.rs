@@ -55,6 +55,7 @@ mod shutdown;
 mod signals;
 mod slow_viewer;
 mod sockets;
+mod sql_texts;
 mod story;
 mod time_travel;
 mod timeline;
