@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::error::PlanError;
 use super::properties::{Properties, seconds};
+use relive_backoff::Backoff;
 use relive_session::{GraphDefinition, GraphNode};
 
 /// The most a node may ask for.
@@ -78,8 +79,8 @@ impl Policy {
     /// How long to wait before the `tries`th further attempt, counted from 0; `None` when there is none.
     #[must_use]
     pub fn retry_after(&self, tries: u32) -> Option<Duration> {
-        let doubled = self.backoff.saturating_mul(2_u32.saturating_pow(tries.min(30)));
-        (tries < self.retries).then(|| doubled.min(LONGEST_BACKOFF.max(self.backoff)))
+        let backoff = Backoff::new(self.backoff, LONGEST_BACKOFF.max(self.backoff));
+        (tries < self.retries).then(|| backoff.bound_after(tries))
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::error::HubError;
 use super::pending_command::PendingCommand;
 use super::slot::Slot;
+use relive_backoff::Backoff;
 use relive_session::SessionId;
 
 /// How often answers that are due are looked for.
@@ -92,7 +93,7 @@ struct Inner {
 #[derive(Debug)]
 struct Failing {
     not_before: Instant,
-    pause: Duration,
+    backoff: Backoff,
 }
 
 /// One session's part of the queue.
@@ -363,8 +364,9 @@ impl Inner {
     fn keep_apart(&mut self, ids: HashSet<SessionId>, now: Instant) {
         self.failing.retain(|_, failing| failing.not_before + REMEMBERED > now);
         for id in ids {
-            let pause = self.failing.get(&id).map_or(FIRST_RETRY, |failing| (failing.pause * 2).min(LAST_RETRY));
-            self.failing.insert(id, Failing { not_before: now + pause, pause });
+            let fresh = Backoff::new(FIRST_RETRY, LAST_RETRY);
+            let mut backoff = self.failing.get(&id).map_or(fresh, |failing| failing.backoff);
+            self.failing.insert(id, Failing { not_before: now + backoff.next_wait(), backoff });
         }
     }
 

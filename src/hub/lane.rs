@@ -37,6 +37,7 @@ use super::remote_update::RemoteUpdate;
 use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
 use crate::storage::{Batch, StorageError};
+use relive_backoff::Backoff;
 use relive_session::{Revision, SessionId, ambient};
 
 /// Rows in one commit at most, if one entry alone has not more: some ten milliseconds.
@@ -100,7 +101,7 @@ pub(super) struct Lane {
     /// Rows in the next batch at most: fewer after one that took too long.
     rows: usize,
     /// The pause after the next failure of the database.
-    retry: Duration,
+    backoff: Backoff,
     stop: CancellationToken,
 }
 
@@ -119,9 +120,20 @@ impl Lane {
         let handle =
             LaneHandle { backlog: Arc::clone(&backlog), remote_updates: send_update, healthy: healthy.subscribe() };
         let next_batch = (ambient::random().cast_signed() & i64::MAX) >> 32 << 32 | 1;
-        let (rows, retry, writer) = (BATCH_ROWS, FIRST_RETRY, None);
-        let lane =
-            Self { store, backlog, remote_updates, fanout, keyframes, healthy, writer, next_batch, rows, retry, stop };
+        let (rows, backoff, writer) = (BATCH_ROWS, Backoff::new(FIRST_RETRY, LAST_RETRY), None);
+        let lane = Self {
+            store,
+            backlog,
+            remote_updates,
+            fanout,
+            keyframes,
+            healthy,
+            writer,
+            next_batch,
+            rows,
+            backoff,
+            stop,
+        };
         (lane, handle)
     }
 
@@ -209,8 +221,7 @@ impl Lane {
         }
         tracing::warn!(%error, entries = entries.len(), "the database is away; a batch waits");
         self.backlog.put_back(entries, false);
-        tokio::time::sleep(self.retry).await;
-        self.retry = (self.retry * 2).min(LAST_RETRY);
+        tokio::time::sleep(self.backoff.next_wait()).await;
     }
 
     /// Writes one batch. Comes back only when it is known to be written, or known not to be.
@@ -280,7 +291,7 @@ impl Lane {
         tracing::warn!(error = %lost, events = batch.events.len(), "it is unknown whether a batch was written");
         self.writer = None;
         self.healthy.send_replace(false);
-        let mut pause = FIRST_RETRY;
+        let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
         loop {
             let look = tokio::time::timeout(LOOK, self.store.has_batch(batch)).await;
             match look.unwrap_or(Err(StorageError::TimedOut)) {
@@ -291,8 +302,7 @@ impl Lane {
             if self.stop.is_cancelled() && !entries.iter().any(|entry| entry.slot.is_open()) {
                 return Err(lost);
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_RETRY);
+            tokio::time::sleep(backoff.next_wait()).await;
         }
     }
 
@@ -452,7 +462,7 @@ impl Lane {
     /// Shows what was committed, then answers: whoever has an answer can already read its effect.
     fn publish(&mut self, entries: Vec<PendingCommand>) {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
-        self.retry = FIRST_RETRY;
+        self.backoff.reset();
         self.backlog.went_well(entries.iter().map(|entry| entry.live.id()));
         for SessionAdvance { live, before, after, events } in BatchPlan::of(&entries).by_session.into_values() {
             let Some(after) = after else { continue };

@@ -26,7 +26,6 @@
 
 mod address;
 mod archive;
-mod backoff;
 mod connection;
 mod cursor;
 mod error;
