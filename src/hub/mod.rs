@@ -26,7 +26,6 @@ mod deletion;
 mod drive_queue;
 mod error;
 mod feed;
-mod handle;
 mod history;
 mod keyframes;
 mod lane;
@@ -58,7 +57,6 @@ use relive_session::{Command, Message, Revision, Session, SessionId, ambient, ch
 pub use chunks::{Chunk, ChunkRelay};
 pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
-pub use handle::{EndReason, SessionHandle, SignalReceiver};
 pub use live_session::{Head, LiveSession, Subscription};
 pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
@@ -278,15 +276,6 @@ impl Hub {
         let (reply, answer) = Reply::once();
         self.submit(submission, reply).await?;
         answer.await.unwrap_or(Err(HubError::Unavailable))
-    }
-
-    /// An engine's grip on one session.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Hub::session`].
-    pub async fn handle(&self, id: SessionId) -> Result<SessionHandle, HubError> {
-        Ok(SessionHandle::new(self.clone(), self.subscribe(id).await?))
     }
 
     /// Follows which sessions change, for live lists.

@@ -28,7 +28,6 @@ mod fence;
 mod fork;
 mod frontend_types;
 mod full_disk;
-mod handle;
 mod harness;
 mod hub;
 mod idempotency;
