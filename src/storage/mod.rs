@@ -52,8 +52,8 @@ pub use import::{Import, ImportedMessage};
 pub use journal::{JournalReader, PageBounds, StoredEvent};
 pub use leases::{Parked, Taken};
 use link::Link;
-use memories::SearchPool;
 pub use memories::{MemoryScope, NewMemory, SearchLimits, Unembedded};
+use memories::{Strategies, search_pool};
 pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 pub use notices::{Listener, Notifier};
 pub use page::{Page, PageCursor};
@@ -78,7 +78,8 @@ pub struct Storage {
     /// permit, so whoever gives memories their embeddings misses nothing while busy.
     unembedded: Arc<Notify>,
     /// Apart from the pool, with settings of their own.
-    search_pool: Arc<SearchPool>,
+    search_pool: Pool,
+    strategies: Arc<Strategies>,
     /// Says to other servers which dimension embeddings have here.
     claim: Arc<Claim>,
     tasks: Arc<Tasks>,
@@ -95,7 +96,8 @@ impl Storage {
         Self {
             pool: Pool::new(link.clone(), connections.saturating_sub(searchers), ""),
             unembedded: Arc::default(),
-            search_pool: Arc::new(SearchPool::new(link, searchers)),
+            search_pool: search_pool(link, searchers),
+            strategies: Arc::default(),
             claim: Arc::default(),
             tasks: Arc::default(),
             behind: Arc::default(),
