@@ -176,7 +176,7 @@ fn prepare(sessions: &mut [Session]) -> Prepared {
 
 async fn write(mut writer: Writer, batches: Vec<Prepared>, first_id: i64) {
     for (id, (events, sessions)) in (first_id..).zip(&batches) {
-        let events = events.iter().map(|recorded| EventRow { recorded, group_id: None }).collect();
+        let events = events.iter().map(EventRow::from).collect();
         let projections = sessions.iter().map(|(before, after)| ProjectionRow { before, after }).collect();
         let batch = Batch { id, events, projections, ..Batch::default() };
         writer.write(&batch).await.expect("written");

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::checksum::RunningChecksum;
 use crate::storage::{
-    Ancestor, ExportedEvent, MessageCursor, PageCursor, PageSize, PlacedMessage, Storage, StorageError, UsageRow,
+    Ancestor, MessageCursor, PageCursor, PageSize, PlacedMessage, Storage, StorageError, StoredEvent, UsageRow,
 };
 use relive_protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 use relive_session::{Keyframe, Revision, Session, SessionId, Timestamp};
@@ -170,8 +170,8 @@ impl Export {
 }
 
 /// As [`ArchiveLine::Event`] is written, with the event's JSON as it is stored.
-fn event_line(id: SessionId, ExportedEvent { revision, at, json }: &ExportedEvent) -> String {
-    format!(r#"{{"type":"event","sessionId":"{id}","revision":{revision},"at":"{at}","event":{json}}}"#)
+fn event_line(id: SessionId, StoredEvent { revision, at, event, .. }: &StoredEvent) -> String {
+    format!(r#"{{"type":"event","sessionId":"{id}","revision":{revision},"at":"{at}","event":{event}}}"#)
 }
 
 fn usage_line(row: UsageRow) -> ArchiveUsage {

@@ -18,6 +18,7 @@ use super::CHARACTERS;
 use super::endpoint::{EmbeddingError, Endpoint};
 use super::waiters::EmbeddingWaiters;
 use crate::storage::{Storage, StorageError, Unembedded};
+use relive_backoff::Backoff;
 
 /// Texts in one request at most.
 const BATCH: u32 = 64;
@@ -44,7 +45,8 @@ pub(super) struct EmbeddingWorker {
     endpoint: Endpoint,
     waiters: EmbeddingWaiters,
     dimension: u32,
-    failures: u32,
+    /// Since the endpoint last answered.
+    backoff: Backoff,
 }
 
 /// The result of a batch.
@@ -59,7 +61,9 @@ struct Batch {
 
 impl EmbeddingWorker {
     pub fn new(storage: Storage, endpoint: Endpoint, waiters: EmbeddingWaiters, dimension: u32) -> Self {
-        Self { storage, endpoint, waiters, dimension, failures: 0 }
+        // So that several instances do not come back at the same moment.
+        let backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE).with_jitter(0.75, 1.25);
+        Self { storage, endpoint, waiters, dimension, backoff }
     }
 
     pub async fn run(mut self, stop: CancellationToken) {
@@ -106,10 +110,10 @@ impl EmbeddingWorker {
             let ids: Vec<Uuid> = embedded.iter().map(|(id, _)| *id).collect();
             self.storage.store_embeddings(embedded).await?;
             self.waiters.stored(ids.into_iter());
-            if self.failures >= DOWN_AFTER {
+            if self.backoff.failures() >= DOWN_AFTER {
                 tracing::info!("the embeddings endpoint is available again");
             }
-            self.failures = 0;
+            self.backoff.reset();
         }
         if !refused.is_empty() {
             tracing::warn!(memories = refused.len(), "the embeddings endpoint refuses some texts");
@@ -120,22 +124,12 @@ impl EmbeddingWorker {
             self.storage.return_unembedded(&left, Duration::ZERO).await?;
         }
         let Some(error) = failure else { return Ok(None) };
-        self.failures += 1;
-        if self.failures >= DOWN_AFTER && self.waiters.endpoint_is_down() {
+        let pause = pause_after(&error, self.backoff.next_wait());
+        if self.backoff.failures() >= DOWN_AFTER && self.waiters.endpoint_is_down() {
             tracing::warn!(%error, "memories stay without embeddings for now");
         }
         self.count().await?;
-        Ok(Some(self.pause(&error)))
-    }
-
-    fn pause(&self, error: &EmbeddingError) -> Duration {
-        let doubled = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.saturating_sub(1).min(16));
-        // Random, so that several servers do not retry at the same moment.
-        let pause = doubled.min(LAST_PAUSE).mul_f64(0.75 + rand::random::<f64>() / 2.0);
-        match error {
-            EmbeddingError::Failed { retry_after: Some(asked), .. } => pause.max((*asked).min(RETRY_AFTER)),
-            _ => pause,
-        }
+        Ok(Some(pause))
     }
 
     async fn count(&self) -> Result<(), StorageError> {
@@ -179,5 +173,13 @@ impl EmbeddingWorker {
         }
         batch.left.extend(parts.into_iter().flatten().map(|memory| memory.id));
         batch
+    }
+}
+
+/// A pause, or a longer one that the endpoint asks for.
+fn pause_after(error: &EmbeddingError, pause: Duration) -> Duration {
+    match error {
+        EmbeddingError::Failed { retry_after: Some(asked), .. } => pause.max((*asked).min(RETRY_AFTER)),
+        _ => pause,
     }
 }

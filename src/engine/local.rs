@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::driver::{DriverError, Events, Link};
 use crate::hub::{Chunk, Head, Hub, HubError, Submission, Subscription};
+use relive_backoff::Backoff;
 use relive_session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, limits};
 
 /// Journal events read at once by a run that is behind.
@@ -26,6 +27,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// How often a command is retried after an internal error of the server.
 const FAULTS: u32 = 5;
+
+fn backoff() -> Backoff {
+    Backoff::new(FIRST_RETRY, LAST_RETRY)
+}
 
 type Sent = Result<(), DriverError>;
 
@@ -105,11 +110,11 @@ impl Link for LocalLink {
     fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>> {
         async move {
             let session = self.session();
-            let mut pause = FIRST_RETRY;
+            let mut backoff = backoff();
             loop {
                 match self.shared.hub.output(&session, &node).await {
                     Ok(output) => return Ok(output),
-                    Err(HubError::Unavailable) => self.shared.pause(&mut pause).await?,
+                    Err(HubError::Unavailable) => self.shared.pause(&mut backoff).await?,
                     Err(error) => return Err(DriverError::Lost(error.to_string())),
                 }
             }
@@ -156,7 +161,7 @@ impl Shared {
 
     async fn submit(&self, commands: Vec<Command>) -> Sent {
         let id = self.subscription.live().id();
-        let mut pause = FIRST_RETRY;
+        let mut backoff = backoff();
         let mut faults = 0;
         loop {
             let known = self.queue.lock().known;
@@ -172,12 +177,12 @@ impl Shared {
                     self.queue.lock().known = newer;
                 }
                 // If it was carried out nevertheless, the retry finds a newer revision.
-                Err(HubError::Unavailable) => self.pause(&mut pause).await?,
+                Err(HubError::Unavailable) => self.pause(&mut backoff).await?,
                 Err(error @ HubError::NotFound) => return Err(DriverError::Lost(error.to_string())),
                 // The cause may be the database, or the command.
                 Err(HubError::Internal) if faults < FAULTS => {
                     faults += 1;
-                    self.pause(&mut pause).await?;
+                    self.pause(&mut backoff).await?;
                 }
                 Err(error @ HubError::Refused(Refusal::SessionTransition { .. })) => {
                     return Err(DriverError::Refused(error.to_string()));
@@ -187,10 +192,9 @@ impl Shared {
         }
     }
 
-    async fn pause(&self, pause: &mut Duration) -> Sent {
+    async fn pause(&self, backoff: &mut Backoff) -> Sent {
         let stopped = || DriverError::Lost("the server is stopping".to_owned());
-        self.stop.run_until_cancelled(tokio::time::sleep(*pause)).await.ok_or_else(stopped)?;
-        *pause = (*pause * 2).min(LAST_RETRY);
+        self.stop.run_until_cancelled(tokio::time::sleep(backoff.next_wait())).await.ok_or_else(stopped)?;
         Ok(())
     }
 
@@ -209,7 +213,7 @@ impl Shared {
             self.stop.run_until_cancelled(head.changed()).await.ok_or_else(|| gone(HubError::Unavailable))?;
         }
         let mut newest = known;
-        let mut pause = FIRST_RETRY;
+        let mut backoff = backoff();
         loop {
             let shown = head.live().head().session().revision;
             if newest >= shown {
@@ -218,7 +222,7 @@ impl Shared {
             let events = match events_between(&self.hub, &head, newest, shown).await {
                 Ok(events) => events,
                 Err(HubError::Unavailable) => {
-                    self.pause(&mut pause).await?;
+                    self.pause(&mut backoff).await?;
                     continue;
                 }
                 Err(error) => return Err(gone(error)),

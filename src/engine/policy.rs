@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::error::PlanError;
 use super::properties::{Properties, seconds};
+use relive_backoff::Backoff;
 use relive_session::{GraphDefinition, GraphNode};
 
 /// The most retries that a node may have.
@@ -78,8 +79,8 @@ impl Policy {
     /// The backoff before retry number `tries`, counted from 0; `None` if there is none.
     #[must_use]
     pub fn retry_after(&self, tries: u32) -> Option<Duration> {
-        let doubled = self.backoff.saturating_mul(2_u32.saturating_pow(tries.min(30)));
-        (tries < self.retries).then(|| doubled.min(LONGEST_BACKOFF.max(self.backoff)))
+        let backoff = Backoff::new(self.backoff, LONGEST_BACKOFF.max(self.backoff));
+        (tries < self.retries).then(|| backoff.bound_after(tries))
     }
 }
 

@@ -11,12 +11,14 @@ use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
 use super::state::App;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{PageBounds, Storage, StorageError};
 use relive_protocol::Problem;
 use relive_session::{Revision, Session, SessionId, Timeline, TimelineBuilder, nearest_patch};
 
 /// Intervals in an answer at most.
 const INTERVALS: u32 = 100_000;
+/// What is read at once for a timeline.
+const PAGE: PageBounds = PageBounds { rows: 1_000, bytes: 1024 * 1024 };
 
 /// The two revisions to compare.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
@@ -96,7 +98,7 @@ pub async fn timeline(
     let mut builder = timeline_after(app.storage(), id, after).await?;
     while builder.state().revision < to && builder.begun() < limit {
         let reached = builder.state().revision;
-        let page = app.storage().recorded_page(id, reached, to).await?;
+        let page = app.storage().journal(id).after(reached).up_to(to).recorded_page(PAGE).await?;
         if page.is_empty() {
             return Err(ApiError::not_found("session"));
         }
@@ -121,7 +123,7 @@ async fn timeline_after(storage: &Storage, id: SessionId, after: Revision) -> Re
     {
         return Ok(builder);
     }
-    let first = storage.events(id, 0, 1).await?;
+    let first = storage.journal(id).recorded(1).await?;
     let first = first.first().ok_or_else(|| ApiError::not_found("session"))?;
     Ok(TimelineBuilder::new(first, after).map_err(StorageError::from)?)
 }

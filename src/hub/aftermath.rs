@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 use super::Hub;
 use super::error::HubError;
 use crate::storage::StorageError;
+use relive_backoff::Backoff;
 use relive_session::{SessionId, SessionSummary};
 
 /// How long the outcome of a change is looked up after its answer was lost.
@@ -48,10 +49,9 @@ impl Hub {
     }
 
     async fn tell_outcome(self, id: SessionId, deleted: Option<SessionSummary>) {
-        let (until, mut pause) = (Instant::now() + LOOK, FIRST_RETRY);
+        let (until, mut backoff) = (Instant::now() + LOOK, Backoff::new(FIRST_RETRY, LAST_RETRY));
         while Instant::now() < until {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_RETRY);
+            tokio::time::sleep(backoff.next_wait()).await;
             let Ok(stored) = self.inner.store.revisions(&[id]).await else { continue };
             match (stored.contains_key(&id), deleted) {
                 (true, None) => self.appeared(id),

@@ -17,6 +17,7 @@ use super::error::HubError;
 use super::pending_command::PendingCommand;
 use super::size::QueueSize;
 use super::slot::Slot;
+use relive_backoff::Backoff;
 use relive_session::SessionId;
 
 /// How often expired entries are searched.
@@ -62,7 +63,7 @@ struct Inner {
 #[derive(Debug)]
 struct Failing {
     not_before: Instant,
-    pause: Duration,
+    backoff: Backoff,
 }
 
 /// The queue of one session.
@@ -332,8 +333,9 @@ impl Inner {
     fn keep_apart(&mut self, ids: HashSet<SessionId>, now: Instant) {
         self.failing.retain(|_, failing| failing.not_before + REMEMBERED > now);
         for id in ids {
-            let pause = self.failing.get(&id).map_or(FIRST_RETRY, |failing| (failing.pause * 2).min(LAST_RETRY));
-            self.failing.insert(id, Failing { not_before: now + pause, pause });
+            let fresh = Backoff::new(FIRST_RETRY, LAST_RETRY);
+            let mut backoff = self.failing.get(&id).map_or(fresh, |failing| failing.backoff);
+            self.failing.insert(id, Failing { not_before: now + backoff.next_wait(), backoff });
         }
     }
 

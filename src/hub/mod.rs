@@ -29,7 +29,6 @@ mod deletion;
 mod drive_queue;
 mod error;
 mod feed;
-mod handle;
 mod history;
 mod intake;
 mod keyframes;
@@ -64,7 +63,6 @@ use relive_session::{Command, Message, Revision, Session, SessionId, ambient, ch
 pub use chunks::{Chunk, ChunkRelay};
 pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
-pub use handle::{EndReason, SessionHandle, SignalReceiver};
 pub use live_session::{Head, LiveSession, Subscription};
 pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
@@ -286,15 +284,6 @@ impl Hub {
         let (reply, answer) = Reply::once();
         self.submit(submission, reply).await?;
         answer.await.unwrap_or(Err(HubError::Unavailable))
-    }
-
-    /// A handle on one session, for an engine in this process.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Hub::session`].
-    pub async fn handle(&self, id: SessionId) -> Result<SessionHandle, HubError> {
-        Ok(SessionHandle::new(self.clone(), self.subscribe(id).await?))
     }
 
     /// Follows which sessions change, for live lists.

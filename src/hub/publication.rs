@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serde_json::value::{RawValue, to_raw_value};
 
 use relive_session::{Event, Message, Recorded, Revision, Session};
 
@@ -59,10 +60,13 @@ impl Publication {
     }
 }
 
-/// A committed event with its frame.
+/// An event on its way to the journal and then to viewers. Its JSON, which is the same for both, is encoded
+/// once: for the commit, or for the first viewer of an event that another server committed.
 #[derive(Debug)]
 pub struct RecordedFrame {
     recorded: Recorded,
+    /// Kept until the frame holds it.
+    json: Mutex<Option<Arc<RawValue>>>,
     frame: OnceLock<Bytes>,
     message: OnceLock<Bytes>,
 }
@@ -70,7 +74,7 @@ pub struct RecordedFrame {
 impl RecordedFrame {
     #[must_use]
     pub fn new(recorded: Recorded) -> Self {
-        Self { recorded, frame: OnceLock::new(), message: OnceLock::new() }
+        Self { recorded, json: Mutex::default(), frame: OnceLock::new(), message: OnceLock::new() }
     }
 
     #[must_use]
@@ -78,9 +82,31 @@ impl RecordedFrame {
         &self.recorded
     }
 
-    /// The event frame, made by `encode` if nobody has asked before.
-    pub fn frame(&self, encode: impl FnOnce(&Recorded) -> Bytes) -> Bytes {
-        self.frame.get_or_init(|| encode(&self.recorded)).clone()
+    /// The event as JSON, without the text of a message or memory: that has a row and a frame of its own.
+    ///
+    /// # Errors
+    ///
+    /// When it holds what JSON has no words for.
+    pub(super) fn json(&self) -> serde_json::Result<Arc<RawValue>> {
+        let mut json = self.json.lock();
+        if let Some(json) = &*json {
+            return Ok(Arc::clone(json));
+        }
+        let made: Arc<RawValue> = to_raw_value(&self.recorded.event)?.into();
+        Ok(Arc::clone(json.insert(made)))
+    }
+
+    /// The event frame, made by `encode` of the event's JSON if nobody has asked before.
+    pub fn frame(&self, encode: impl FnOnce(&Recorded, serde_json::Result<&RawValue>) -> Bytes) -> Bytes {
+        let make = || {
+            let json = self.json();
+            *self.json.lock() = None;
+            match json {
+                Ok(json) => encode(&self.recorded, Ok(&json)),
+                Err(error) => encode(&self.recorded, Err(error)),
+            }
+        };
+        self.frame.get_or_init(make).clone()
     }
 
     /// The frame of the message that the event added, made by `encode` if nobody has asked before.
@@ -91,5 +117,31 @@ impl RecordedFrame {
         }
         let message = added.message(self.recorded.session_id, self.recorded.at)?;
         Some(self.message.get_or_init(|| encode(message)).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relive_session::{SessionId, Timestamp};
+    use serde_json::json;
+
+    #[test]
+    fn an_event_is_encoded_once_for_the_commit_and_for_its_frame() {
+        let event = Event::ContextSet { key: "k".to_owned(), value: Arc::new(json!({"a": [1, 2.50]})) };
+        let recorded = Recorded { session_id: SessionId::generate(), revision: 2, at: Timestamp::now(), event };
+        let frame = RecordedFrame::new(recorded);
+        let committed = frame.json().expect("JSON");
+        assert_eq!(committed.get(), serde_json::to_string(&frame.recorded().event).expect("JSON"));
+        assert!(Arc::ptr_eq(&committed, &frame.json().expect("JSON")), "encoded again for another try");
+        let mut embedded = std::ptr::null();
+        let shown = frame.frame(|_, json| {
+            let json = json.expect("JSON");
+            embedded = json.get().as_ptr();
+            Bytes::copy_from_slice(json.get().as_bytes())
+        });
+        assert_eq!(embedded, committed.get().as_ptr(), "encoded again for viewers");
+        assert_eq!(shown, committed.get().as_bytes());
+        assert!(frame.json.lock().is_none(), "kept although the frame holds it");
     }
 }

@@ -24,7 +24,7 @@ use super::registry::{Registry, Residency};
 use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use crate::storage::{PageBounds, StorageError, StoredEvent};
-use relive_session::{Recorded, Revision, Session, SessionId, SessionSummary};
+use relive_session::{Event, Recorded, Revision, Session, SessionId, SessionSummary};
 
 /// Sessions that are read at the same time.
 const READS: usize = 4;
@@ -257,7 +257,7 @@ fn fold(held: &Arc<Session>, page: impl Iterator<Item = StoredEvent>) -> Option<
     let mut session = Arc::clone(held);
     let mut events = Vec::new();
     for stored in page {
-        let recorded = recorded(held.id, stored)?;
+        let recorded = with_text(held.id, stored)?;
         Arc::make_mut(&mut session).apply(&recorded).ok()?;
         events.push(Arc::new(RecordedFrame::new(recorded)));
     }
@@ -265,13 +265,12 @@ fn fold(held: &Arc<Session>, page: impl Iterator<Item = StoredEvent>) -> Option<
 }
 
 /// An event with the text of its message, which viewers are shown.
-fn recorded(session_id: SessionId, stored: StoredEvent) -> Option<Recorded> {
-    let StoredEvent { revision, at, event, message } = stored;
-    let mut event = serde_json::from_str(event.get()).ok()?;
-    if let (relive_session::Event::MessageAdded(added), Some(message)) = (&mut event, message) {
+fn with_text(session_id: SessionId, stored: StoredEvent) -> Option<Recorded> {
+    let mut recorded = stored.recorded(session_id).ok()?;
+    if let (Event::MessageAdded(added), Some(message)) = (&mut recorded.event, stored.message) {
         added.content = Some(message.content);
     }
-    Some(Recorded { session_id, revision, at, event })
+    Some(recorded)
 }
 
 impl Hub {

@@ -165,7 +165,7 @@ impl Store for Storage {
     }
 
     fn events(&self, id: SessionId, after: Revision, limit: u32) -> Answer<'_, Vec<Recorded>> {
-        Box::pin(self.events(id, after, limit))
+        Box::pin(self.journal(id).after(after).recorded(limit))
     }
 
     fn event_page(
@@ -176,7 +176,7 @@ impl Store for Storage {
         bounds: PageBounds,
         with_messages: bool,
     ) -> Answer<'_, Vec<StoredEvent>> {
-        Box::pin(self.event_page(id, after, up_to, bounds, with_messages))
+        Box::pin(self.journal(id).after(after).up_to(up_to).stored_page(bounds, with_messages))
     }
 
     fn messages_between(

@@ -12,6 +12,7 @@ use super::error::{ChatError, EndpointError};
 use super::stream::{ChatStream, Ending, PieceSink};
 use super::{Chat, Piece, Reply};
 use crate::endpoint::{self, Secrets};
+use relive_backoff::Backoff;
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -144,7 +145,8 @@ impl Endpoint {
 
     /// Retries until an answer begins, or a retry cannot help.
     async fn first_answer(&self, body: &Value, sink: &mut PieceSink<'_>) -> Result<Response, ChatError> {
-        let mut pause = FIRST_PAUSE;
+        // Plus a random part, so that not all requests are retried at the same moment.
+        let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE).with_jitter(1.0, 1.5);
         for tries in 1.. {
             let error = match self.request(body).await {
                 Ok(response) => return Ok(response),
@@ -155,13 +157,11 @@ impl Endpoint {
                 ChatError::Failed { retry_after, .. } => retry_after,
                 _ => None,
             };
-            // Plus a random part, so that not all requests are retried at the same moment.
-            let jitter = pause.mul_f64(rand::random::<f64>() / 2.0);
-            let wait = asked.unwrap_or(pause + jitter).min(LAST_PAUSE);
+            let pause = backoff.next_wait();
+            let wait = asked.unwrap_or(pause).min(LAST_PAUSE);
             tracing::debug!(%error, tries, "a request to a model is retried");
             sink(Piece::Again { why: &error, tries, pause: wait });
             tokio::time::sleep(wait).await;
-            pause = (pause * 2).min(LAST_PAUSE);
         }
         Err(ChatError::BrokeOff)
     }

@@ -6,7 +6,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Playhead, Point, Range, Speed};
 use crate::storage::{PageBounds, Storage, StorageError, StoredEvent};
-use relive_session::{ApplyError, Event, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp};
+use relive_session::{ApplyError, Revision, Session, SessionId, SessionStatus, Timestamp};
 
 /// Events in the first page after opening or seeking; each further one has twice as many.
 const FIRST_PAGE: u32 = 32;
@@ -108,7 +108,12 @@ impl Player {
             (Some(storage.session_at(session_id, first).await?.ok_or(ReplayError::Gone)?), None)
         } else {
             let bounds = PageBounds { rows: 1, bytes: PAGE_BYTES };
-            let page = storage.event_page(session_id, first - 1, first, bounds, options.with_messages).await?;
+            let page = storage
+                .journal(session_id)
+                .after(first - 1)
+                .up_to(first)
+                .stored_page(bounds, options.with_messages)
+                .await?;
             (None, Some(page.into_iter().next().ok_or(ReplayError::Gone)?))
         };
         let start_at = match (&state, &event) {
@@ -237,7 +242,7 @@ impl Player {
         let (storage, session_id, last) = (self.storage.clone(), self.session_id, self.range.last);
         let bounds = PageBounds { rows: self.page, bytes: PAGE_BYTES };
         let with_messages = self.options.with_messages;
-        async move { storage.event_page(session_id, after, last, bounds, with_messages).await }
+        async move { storage.journal(session_id).after(after).up_to(last).stored_page(bounds, with_messages).await }
     }
 
     /// Advances to the next event that was read, due or not.
@@ -265,7 +270,7 @@ impl Player {
 
     fn fold(&mut self, event: Option<StoredEvent>) -> Result<Option<StoredEvent>, ReplayError> {
         if let (Some(state), Some(stored)) = (&mut self.state, &event) {
-            state.apply(&recorded(self.session_id, stored)?)?;
+            state.apply(&stored.recorded(self.session_id)?)?;
         }
         Ok(event)
     }
@@ -337,9 +342,4 @@ impl Player {
     pub fn set_speed(&mut self, wall: Duration, speed: Speed) {
         self.playhead.set_speed(wall, speed);
     }
-}
-
-fn recorded(session_id: SessionId, stored: &StoredEvent) -> Result<Recorded, StorageError> {
-    let event: Event = serde_json::from_str(stored.event.get()).map_err(StorageError::Event)?;
-    Ok(Recorded { session_id, revision: stored.revision, at: stored.at, event })
 }

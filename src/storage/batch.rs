@@ -1,7 +1,9 @@
 //! What one commit writes, and how a write whose answer was lost is looked up.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -13,8 +15,17 @@ use relive_session::{Recorded, Revision, Session, SessionId};
 #[derive(Debug)]
 pub struct EventRow<'a> {
     pub recorded: &'a Recorded,
+    /// The event's JSON, where it is there already.
+    pub json: Option<Arc<RawValue>>,
     /// The session's group, for memories.
     pub group_id: Option<Uuid>,
+}
+
+impl<'a> From<&'a Recorded> for EventRow<'a> {
+    /// An event of a session without a group.
+    fn from(recorded: &'a Recorded) -> Self {
+        Self { recorded, json: None, group_id: None }
+    }
 }
 
 /// A command id that was carried out, with the revision it is answered with.

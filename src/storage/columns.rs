@@ -1,5 +1,7 @@
 //! A batch as columns, side by side as `UNNEST` wants them.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::Postgres;
@@ -52,21 +54,24 @@ pub(super) fn bind_rows<'q>(
 
 /// Columns of the events, side by side as `UNNEST` wants them.
 #[derive(Default)]
-struct EventArrays {
+struct EventArrays<'a> {
     session_ids: Vec<Uuid>,
     revisions: Vec<i64>,
     times: Vec<DateTime<Utc>>,
-    events: Vec<String>,
+    events: Vec<Cow<'a, str>>,
 }
 
-impl EventArrays {
-    fn of(batch: &Batch<'_>) -> Result<Self, StorageError> {
+impl<'a> EventArrays<'a> {
+    fn of(batch: &'a Batch<'_>) -> Result<Self, StorageError> {
         let mut arrays = Self::default();
-        for EventRow { recorded, .. } in &batch.events {
+        for EventRow { recorded, json: encoded, .. } in &batch.events {
             arrays.session_ids.push(recorded.session_id.0);
             arrays.revisions.push(bigint(recorded.revision));
             arrays.times.push(recorded.at.as_datetime());
-            arrays.events.push(json(&recorded.event)?);
+            arrays.events.push(match encoded {
+                Some(encoded) => encoded.get().into(),
+                None => json(&recorded.event)?.into(),
+            });
         }
         Ok(arrays)
     }

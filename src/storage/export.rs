@@ -4,7 +4,6 @@
 //! so the pages together are one consistent view, and nothing is held in the database while a slow
 //! client takes the page before.
 
-use chrono::{DateTime, Utc};
 use futures_util::{Stream, TryStreamExt as _};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
@@ -15,21 +14,13 @@ use super::journal::bigint;
 use super::memories::{COLUMNS, read_memory};
 use super::message_history::history_query;
 use super::usage::{UsageColumns, UsageRow};
-use super::{MessageCursor, PageCursor, PlacedMessage, Storage, StorageError};
+use super::{MessageCursor, PageCursor, PlacedMessage, Storage, StorageError, StoredEvent};
 use relive_session::{Memory, Revision, SessionId, Timestamp};
 
 /// Bytes of a page, roughly: it ends with the row that reaches them.
 const PAGE_BYTES: usize = 256 * 1024;
 /// Rows of a page at most.
 const PAGE_ROWS: u32 = 2_000;
-
-/// An event with its JSON as it is stored.
-#[derive(Clone, Debug)]
-pub struct ExportedEvent {
-    pub revision: Revision,
-    pub at: Timestamp,
-    pub json: String,
-}
 
 /// A session that a fork descends from, up to the revision at which the line leaves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +42,14 @@ impl Default for PageSize {
 
 impl PageSize {
     /// Takes rows until they have enough bytes, and learns from how many that were.
-    async fn read_step<T>(
+    async fn read_step<T, E>(
         &mut self,
-        mut rows: impl Stream<Item = sqlx::Result<T>> + Unpin,
+        mut rows: impl Stream<Item = Result<T, E>> + Unpin,
         bytes_of: impl Fn(&T) -> usize,
-    ) -> Result<Vec<T>, StorageError> {
+    ) -> Result<Vec<T>, StorageError>
+    where
+        StorageError: From<E>,
+    {
         let (mut page, mut bytes) = (Vec::new(), 0);
         while bytes < PAGE_BYTES
             && let Some(row) = rows.try_next().await?
@@ -81,17 +75,9 @@ impl Storage {
         after: Revision,
         up_to: Revision,
         size: &mut PageSize,
-    ) -> Result<Vec<ExportedEvent>, StorageError> {
-        let rows = sqlx::query_as::<_, ExportedEvent>(
-            "SELECT revision, at, event::text AS event FROM session_events
-             WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision LIMIT $4",
-        )
-        .bind(session_id.0)
-        .bind(bigint(after))
-        .bind(bigint(up_to))
-        .bind(i64::from(size.0))
-        .fetch(&self.pool);
-        size.read_step(rows, |event| event.json.len() + 64).await
+    ) -> Result<Vec<StoredEvent>, StorageError> {
+        let rows = self.journal(session_id).after(after).up_to(up_to).stored_stream(size.0);
+        size.read_step(rows, |stored| stored.event.get().len() + 64).await
     }
 
     /// The next messages of the whole line, in order; empty at the end.
@@ -193,14 +179,6 @@ impl Storage {
         let rows: Vec<UsageColumns> =
             sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(session_id.0).bind(1_i64).fetch_all(&self.pool).await?;
         Ok(rows.into_iter().map(UsageRow::from_columns).collect())
-    }
-}
-
-impl FromRow<'_, PgRow> for ExportedEvent {
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        let at: DateTime<Utc> = row.try_get("at")?;
-        let revision = row.try_get::<i64, _>("revision")?.unsigned_abs();
-        Ok(Self { revision, at: at.into(), json: row.try_get("event")? })
     }
 }
 

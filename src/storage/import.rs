@@ -80,7 +80,7 @@ impl Import {
 
     /// Stores events, with the usage they record.
     pub async fn add_events(&mut self, events: &[Recorded]) -> Result<(), StorageError> {
-        let events = events.iter().map(|recorded| EventRow { recorded, group_id: None }).collect();
+        let events = events.iter().map(EventRow::from).collect();
         let batch = Batch { events, ..Batch::default() };
         self.run(async |connection| {
             write_rows(connection, &batch).await?;

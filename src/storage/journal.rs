@@ -1,70 +1,207 @@
-//! Reading the journal.
+//! Reading the journal: the events of one session, in order.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use futures_util::{Stream, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::QueryAs;
 use sqlx::types::Json;
+use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::messages::MessageRow;
 use super::{Storage, StorageError};
-use relive_session::{Event, Recorded, Revision, SessionId, Timestamp};
-
-/// A row of `session_events`, without the session it belongs to.
-pub(super) type EventColumns = (i64, DateTime<Utc>, Json<Event>);
-
-pub(super) fn recorded(session_id: SessionId, (revision, at, Json(event)): EventColumns) -> Recorded {
-    Recorded { session_id, revision: revision.unsigned_abs(), at: at.into(), event }
-}
+use relive_session::{Event, Message, Recorded, Revision, SessionId, Timestamp};
 
 /// Revisions are `bigint`s; no history is long enough to tell the difference.
 pub(super) fn bigint(revision: Revision) -> i64 {
     i64::try_from(revision).unwrap_or(i64::MAX)
 }
 
+macro_rules! events {
+    () => {
+        "SELECT revision, at, event FROM session_events
+         WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision"
+    };
+}
+
+const ALL: &str = events!();
+
+const FIRST: &str = concat!(events!(), " LIMIT $4");
+
+const PAGE: &str = "SELECT revision, at, event FROM (
+        SELECT revision, at, event,
+               sum(octet_length(event::text)) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS bytes
+        FROM session_events WHERE session_id = $1 AND revision > $2 AND revision <= $3
+        ORDER BY revision LIMIT $4) AS page
+    WHERE bytes <= $5 OR revision = $2 + 1 ORDER BY revision";
+
+const PAGE_WITH_MESSAGES: &str = "SELECT * FROM (
+        SELECT e.revision, e.at, e.event, m.id, m.session_id, m.node_id, m.agent_id, m.agent_name, m.role, m.content,
+               m.token_count, m.is_thinking, m.created_at,
+               sum(octet_length(e.event::text) + coalesce(octet_length(m.content), 0))
+                   OVER (ORDER BY e.revision ROWS UNBOUNDED PRECEDING) AS bytes
+        FROM session_events e LEFT JOIN session_messages m ON m.session_id = e.session_id AND m.revision = e.revision
+        WHERE e.session_id = $1 AND e.revision > $2 AND e.revision <= $3
+        ORDER BY e.revision LIMIT $4) AS page
+    WHERE bytes <= $5 OR revision = $2 + 1 ORDER BY revision";
+
+/// An event as its text stands in the journal.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    pub revision: Revision,
+    pub at: Timestamp,
+    /// Shown as it was written; only who needs the state has to understand it.
+    pub event: Arc<RawValue>,
+    /// The message it added, if it added one and messages were asked for.
+    pub message: Option<Box<Message>>,
+}
+
+impl StoredEvent {
+    /// The event, understood.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be understood.
+    pub fn recorded(&self, session_id: SessionId) -> Result<Recorded, StorageError> {
+        let event = serde_json::from_str(self.event.get()).map_err(StorageError::Event)?;
+        Ok(Recorded { session_id, revision: self.revision, at: self.at, event })
+    }
+}
+
+/// How much one page may hold. The first event is always there, however large.
+#[derive(Clone, Copy, Debug)]
+pub struct PageBounds {
+    pub rows: u32,
+    pub bytes: u32,
+}
+
+/// Reads the events of one session, all of them unless [`after`](Self::after) or [`up_to`](Self::up_to)
+/// say otherwise: as states need them ([`Recorded`]) or as they are shown ([`StoredEvent`]), in pages or
+/// one by one.
+///
+/// The errors of all methods: the database is away, or an event cannot be understood.
+#[derive(Clone, Copy, Debug)]
+pub struct JournalReader<'a> {
+    storage: &'a Storage,
+    session_id: SessionId,
+    after: Revision,
+    up_to: Revision,
+}
+
+/// A row of `session_events`, with the event as `E`.
+type EventColumns<E> = (i64, DateTime<Utc>, Json<E>);
+type EventQuery<E> = QueryAs<'static, Postgres, EventColumns<E>, PgArguments>;
+
+impl<'a> JournalReader<'a> {
+    /// Begins behind this revision.
+    #[must_use]
+    pub fn after(self, after: Revision) -> Self {
+        Self { after, ..self }
+    }
+
+    /// Ends with this revision.
+    #[must_use]
+    pub fn up_to(self, up_to: Revision) -> Self {
+        Self { up_to, ..self }
+    }
+
+    /// The first events, at most `rows`.
+    ///
+    /// # Errors
+    ///
+    /// See [`JournalReader`].
+    pub async fn recorded(self, rows: u32) -> Result<Vec<Recorded>, StorageError> {
+        let rows = self.query(FIRST).bind(i64::from(rows)).fetch_all(&self.storage.pool).await?;
+        Ok(rows.into_iter().map(|row| self.recorded_of(row)).collect())
+    }
+
+    /// The first events, as many as `bounds` allow.
+    ///
+    /// # Errors
+    ///
+    /// See [`JournalReader`].
+    pub async fn recorded_page(self, bounds: PageBounds) -> Result<Vec<Recorded>, StorageError> {
+        let query = self.query(PAGE).bind(i64::from(bounds.rows)).bind(i64::from(bounds.bytes));
+        let rows = query.fetch_all(&self.storage.pool).await?;
+        Ok(rows.into_iter().map(|row| self.recorded_of(row)).collect())
+    }
+
+    /// All events, as they are asked for. It holds a connection until it is dropped: for readers that
+    /// wait for nobody else.
+    pub fn recorded_stream(self) -> impl Stream<Item = Result<Recorded, StorageError>> + Unpin + Send + 'a {
+        let rows = self.query(ALL).fetch(&self.storage.pool);
+        rows.map_ok(move |row| self.recorded_of(row)).map_err(StorageError::from)
+    }
+
+    /// The first events, at most `rows`, as they are asked for, and as [`JournalReader::recorded_stream`].
+    pub fn stored_stream(self, rows: u32) -> impl Stream<Item = Result<StoredEvent, StorageError>> + Unpin + Send + 'a {
+        let rows = self.query(FIRST).bind(i64::from(rows)).fetch(&self.storage.pool);
+        rows.map(|row| Ok(stored(row?, None)))
+    }
+
+    /// The first events, as many as `bounds` allow; on demand with the messages that they added.
+    ///
+    /// # Errors
+    ///
+    /// See [`JournalReader`].
+    pub async fn stored_page(self, bounds: PageBounds, with_messages: bool) -> Result<Vec<StoredEvent>, StorageError> {
+        let query = sqlx::query(if with_messages { PAGE_WITH_MESSAGES } else { PAGE })
+            .bind(self.session_id.0)
+            .bind(bigint(self.after))
+            .bind(bigint(self.up_to))
+            .bind(i64::from(bounds.rows))
+            .bind(i64::from(bounds.bytes));
+        let rows = query.fetch_all(&self.storage.pool).await?;
+        Ok(rows.iter().map(|row| with_message(row, with_messages)).collect::<sqlx::Result<_>>()?)
+    }
+
+    fn query<E>(&self, sql: &'static str) -> EventQuery<E>
+    where
+        E: DeserializeOwned + Send + Unpin + 'static,
+    {
+        sqlx::query_as(sql).bind(self.session_id.0).bind(bigint(self.after)).bind(bigint(self.up_to))
+    }
+
+    fn recorded_of(&self, (revision, at, Json(event)): EventColumns<Event>) -> Recorded {
+        Recorded { session_id: self.session_id, revision: revision.unsigned_abs(), at: at.into(), event }
+    }
+}
+
+fn stored((revision, at, Json(event)): EventColumns<Box<RawValue>>, message: Option<Box<Message>>) -> StoredEvent {
+    StoredEvent { revision: revision.unsigned_abs(), at: at.into(), event: event.into(), message }
+}
+
+fn with_message(row: &PgRow, with_messages: bool) -> sqlx::Result<StoredEvent> {
+    let has_message = with_messages && row.try_get::<Option<&str>, _>("id")?.is_some();
+    let message = if has_message { Some(Box::new(MessageRow::from_row(row)?.1)) } else { None };
+    Ok(stored((row.try_get("revision")?, row.try_get("at")?, row.try_get("event")?), message))
+}
+
 impl Storage {
-    /// Up to `limit` events after revision `after`, in order.
+    /// The journal of a session; empty when there is no such session.
+    #[must_use]
+    pub fn journal(&self, session_id: SessionId) -> JournalReader<'_> {
+        JournalReader { storage: self, session_id, after: 0, up_to: Revision::MAX }
+    }
+
+    /// When a revision was recorded; `None` when the session never reached it.
     ///
     /// # Errors
     ///
     /// When the database is away.
-    pub async fn events(
-        &self,
-        session_id: SessionId,
-        after: Revision,
-        limit: u32,
-    ) -> Result<Vec<Recorded>, StorageError> {
-        let rows: Vec<EventColumns> = sqlx::query_as(
-            "SELECT revision, at, event FROM session_events
-             WHERE session_id = $1 AND revision > $2 ORDER BY revision LIMIT $3",
-        )
-        .bind(session_id.0)
-        .bind(bigint(after))
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(rows.into_iter().map(|row| recorded(session_id, row)).collect())
-    }
-
-    /// The events after revision `after` up to `up_to`, in order, as they are asked for. It holds a
-    /// connection until it is dropped: for readers that wait for nobody else.
-    pub fn event_stream(
-        &self,
-        session_id: SessionId,
-        after: Revision,
-        up_to: Revision,
-    ) -> impl Stream<Item = Result<Recorded, StorageError>> + Unpin + Send + '_ {
-        sqlx::query_as::<_, EventColumns>(
-            "SELECT revision, at, event FROM session_events
-             WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision",
-        )
-        .bind(session_id.0)
-        .bind(bigint(after))
-        .bind(bigint(up_to))
-        .fetch(&self.pool)
-        .map_ok(move |row| recorded(session_id, row))
-        .map_err(StorageError::from)
+    pub async fn time_of(&self, session_id: SessionId, revision: Revision) -> Result<Option<Timestamp>, StorageError> {
+        let at: Option<DateTime<Utc>> =
+            sqlx::query_scalar("SELECT at FROM session_events WHERE session_id = $1 AND revision = $2")
+                .bind(session_id.0)
+                .bind(bigint(revision))
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(at.map(Timestamp::from))
     }
 
     /// The newest revision that was reached at or before `time`; `None` when there is none.
@@ -80,21 +217,15 @@ impl Storage {
             .fetch_optional(&self.pool)
             .await?;
         let Some(head) = head else { return Ok(None) };
-        let (mut reached, mut beyond) = (0, head + 1);
+        let (mut reached, mut beyond) = (0, head.unsigned_abs() + 1);
         while beyond - reached > 1 {
             let middle = reached + (beyond - reached) / 2;
-            let at: Option<DateTime<Utc>> =
-                sqlx::query_scalar("SELECT at FROM session_events WHERE session_id = $1 AND revision = $2")
-                    .bind(session_id.0)
-                    .bind(middle)
-                    .fetch_optional(&self.pool)
-                    .await?;
-            match at {
-                Some(at) if Timestamp::from(at) <= time => reached = middle,
+            match self.time_of(session_id, middle).await? {
+                Some(at) if at <= time => reached = middle,
                 _ => beyond = middle,
             }
         }
-        Ok(u64::try_from(reached).ok().filter(|revision| *revision > 0))
+        Ok(Some(reached).filter(|revision| *revision > 0))
     }
 
     /// The revision a command id was answered with, if the session has carried it out.

@@ -50,19 +50,19 @@ pub use address::connect_options;
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
 pub use error::{Constraint, StorageError};
-pub use export::{Ancestor, ExportedEvent, PageSize};
+pub use export::{Ancestor, PageSize};
 pub use idempotency::{KeyClaim, KeyedRequest};
 pub use import::{Import, ImportedMessage};
+pub use journal::{JournalReader, PageBounds, StoredEvent};
 pub use leases::{Parked, Taken};
 use link::Link;
-use memories::SearchPool;
 pub use memories::{MemoryScope, NewMemory, SearchLimits, Unembedded};
+use memories::{Strategies, search_pool};
 pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 pub use notices::{Listener, Notifier};
 pub use page::{Page, PageCursor};
 use pool::Pool;
 pub use readiness::Readiness;
-pub use replay::{PageBounds, StoredEvent};
 pub use session_list::{SessionFilter, SessionText};
 pub use sessions::{GroupInDoubt, NewSession};
 use setup::Claim;
@@ -82,7 +82,8 @@ pub struct Storage {
     /// misses nothing while busy.
     unembedded: Arc<Notify>,
     /// Separate from the pool, with settings of their own.
-    search_pool: Arc<SearchPool>,
+    search_pool: Pool,
+    strategies: Arc<Strategies>,
     /// Announces the dimension of this server's embeddings to other servers.
     claim: Arc<Claim>,
     tasks: Arc<Tasks>,
@@ -99,7 +100,8 @@ impl Storage {
         Self {
             pool: Pool::new(link.clone(), connections.saturating_sub(searchers), ""),
             unembedded: Arc::default(),
-            search_pool: Arc::new(SearchPool::new(link, searchers)),
+            search_pool: search_pool(link, searchers),
+            strategies: Arc::default(),
             claim: Arc::default(),
             tasks: Arc::default(),
             behind: Arc::default(),

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt as _;
 use sqlx::types::Json;
 
-use super::journal::{EventColumns, bigint, recorded};
+use super::journal::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Keyframe, Revision, Session, SessionId};
 
@@ -28,15 +28,12 @@ impl Storage {
     }
 
     async fn session_up_to(&self, session_id: SessionId, revision: i64) -> Result<Option<Session>, StorageError> {
-        let first: Option<EventColumns> =
-            sqlx::query_as("SELECT revision, at, event FROM session_events WHERE session_id = $1 AND revision = 1")
-                .bind(session_id.0)
-                .fetch_optional(&self.pool)
-                .await?;
-        let Some(first) = first else { return Ok(None) };
-        let first = Session::create(&recorded(session_id, first))?;
+        let first = self.journal(session_id).up_to(1).recorded(1).await?;
+        let Some(first) = first.first() else { return Ok(None) };
+        let first = Session::create(first)?;
         let mut session = self.newest_keyframe(&first, revision).await?.unwrap_or(first);
-        let mut tail = self.event_stream(session_id, session.revision, revision.unsigned_abs());
+        let mut tail =
+            self.journal(session_id).after(session.revision).up_to(revision.unsigned_abs()).recorded_stream();
         while let Some(recorded) = tail.try_next().await? {
             session.apply(&recorded)?;
         }

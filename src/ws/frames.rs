@@ -8,7 +8,7 @@ use super::said::Said;
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::storage::{Constraint, StoredEvent};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, shortened};
-use relive_session::{Message, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
+use relive_session::{Message, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 
 pub(super) const TEXT: u8 = 0x81;
 pub(super) const BINARY: u8 = 0x82;
@@ -24,11 +24,15 @@ pub(super) fn text(body: &impl Serialize) -> Bytes {
     let mut buffer = Vec::with_capacity(USUAL);
     buffer.resize(HEADER, 0);
     if let Err(error) = serde_json::to_writer(&mut buffer, body) {
-        // Frames hold string keys and finite numbers only; nothing else can fail here.
-        tracing::error!(%error, "a frame could not be encoded");
-        return error_frame(None, None, ErrorCode::Internal, "a frame could not be encoded");
+        return not_encoded(&error);
     }
     with_header(TEXT, buffer)
+}
+
+/// In place of a frame. Frames hold string keys and finite numbers only; nothing else can fail.
+fn not_encoded(error: &serde_json::Error) -> Bytes {
+    tracing::error!(%error, "a frame could not be encoded");
+    error_frame(None, None, ErrorCode::Internal, "a frame could not be encoded")
 }
 
 /// Writes the header before a payload that starts at [`HEADER`].
@@ -99,20 +103,19 @@ pub(super) fn end_of(session_id: SessionId, status: SessionStatus, revision: Rev
 }
 
 pub(super) fn event(frame: &RecordedFrame) -> Bytes {
-    frame.frame(|recorded| {
-        // `ServerFrame::Event` without cloning the event.
-        #[derive(Serialize)]
-        struct EventFrame<'a> {
-            r#type: &'static str,
-            #[serde(flatten)]
-            recorded: &'a Recorded,
-        }
-        text(&EventFrame { r#type: "event", recorded })
+    frame.frame(|recorded, event| match event {
+        Ok(event) => event_frame(recorded.session_id, recorded.revision, recorded.at, event),
+        Err(error) => not_encoded(&error),
     })
 }
 
 /// As [`event`], for one whose text comes from the journal: the same bytes, without reading them.
 pub(super) fn stored_event(session_id: SessionId, stored: &StoredEvent) -> Bytes {
+    event_frame(session_id, stored.revision, stored.at, &stored.event)
+}
+
+/// `ServerFrame::Event`, of an event that is JSON already.
+fn event_frame(session_id: SessionId, revision: Revision, at: Timestamp, event: &RawValue) -> Bytes {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct EventFrame<'a> {
@@ -122,8 +125,7 @@ pub(super) fn stored_event(session_id: SessionId, stored: &StoredEvent) -> Bytes
         at: Timestamp,
         event: &'a RawValue,
     }
-    let StoredEvent { revision, at, event, .. } = stored;
-    text(&EventFrame { r#type: "event", session_id, revision: *revision, at: *at, event })
+    text(&EventFrame { r#type: "event", session_id, revision, at, event })
 }
 
 /// The message that an event added, if it added one.

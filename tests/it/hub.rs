@@ -53,7 +53,7 @@ async fn outcomes(answers: Vec<oneshot::Receiver<Outcome>>) -> Vec<Outcome> {
 
 /// The fold of the whole journal, from its first event.
 async fn fold(storage: &Storage, id: SessionId, up_to: u64) -> Session {
-    let history = storage.events(id, 0, u32::try_from(up_to).unwrap()).await.expect("a journal");
+    let history = storage.journal(id).recorded(u32::try_from(up_to).unwrap()).await.expect("a journal");
     let mut state = Session::create(&history[0]).expect("a beginning");
     for recorded in &history[1..] {
         state.apply(recorded).expect("the next event");

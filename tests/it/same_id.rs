@@ -24,7 +24,7 @@ pub async fn write_silently(storage: &Storage, id: SessionId, events: Vec<Event>
     }
     let batch = Batch {
         id: 1,
-        events: recorded.iter().map(|recorded| EventRow { recorded, group_id: None }).collect(),
+        events: recorded.iter().map(EventRow::from).collect(),
         projections: vec![ProjectionRow { before: &before, after: &after }],
         ..Batch::default()
     };

@@ -338,7 +338,7 @@ impl World {
         }
         let batch = relive::storage::Batch {
             id: -1,
-            events: vec![relive::storage::EventRow { recorded: &recorded, group_id: None }],
+            events: vec![relive::storage::EventRow::from(&recorded)],
             commands: Vec::new(),
             projections: vec![relive::storage::ProjectionRow { before: &before, after: &after }],
             deadline: None,

@@ -3,11 +3,11 @@
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::backoff::Backoff;
 use super::in_flight::{InFlight, Reply};
 use super::socket::{Incoming, Lost, Socket};
 use super::subscriptions::{Frames, Subscriptions};
 use super::{ClientError, ConnectionState, Options};
+use relive_backoff::Backoff;
 use relive_protocol::{ClientFrame, CommandReceipt, Given, ServerFrame, Subscribe};
 use relive_session::{Command, SessionId};
 
@@ -58,7 +58,7 @@ impl Connection {
             requests,
             in_flight: InFlight::new(&options),
             subscriptions: Subscriptions::new(&options),
-            backoff: Backoff::new(options.backoff_first, options.backoff_most),
+            backoff: Backoff::with_full_jitter(options.backoff_first, options.backoff_most),
             state,
             alarm: None,
             options,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
-use super::backoff::Backoff;
 use super::{Client, ClientError};
+use relive_backoff::Backoff;
 use relive_protocol::{CreateSession, ErrorCode, Problem};
 use relive_session::{GraphDefinition, SessionId, WorkflowSession};
 
@@ -58,7 +58,7 @@ impl Client {
 
     /// All calls are idempotent, so they are retried if that may help.
     async fn call<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
-        let mut backoff = Backoff::new(self.options.backoff_first, self.options.backoff_most);
+        let mut backoff = Backoff::with_full_jitter(self.options.backoff_first, self.options.backoff_most);
         let mut tries = 1;
         loop {
             match self.try_once(request()).await {

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::backoff::Backoff;
 use super::{ClientError, Options};
+use relive_backoff::Backoff;
 use relive_protocol::{ClientFrame, CommandFrame, CommandReceipt};
 use relive_session::{Command, SessionId};
 
@@ -38,7 +38,7 @@ pub(super) struct InFlight {
 
 impl InFlight {
     pub(super) fn new(options: &Options) -> Self {
-        let backoff = Backoff::new(options.backoff_first, options.backoff_most);
+        let backoff = Backoff::with_full_jitter(options.backoff_first, options.backoff_most);
         Self { pending: BTreeMap::new(), next: 1, most: options.in_flight, backoff }
     }
 

@@ -25,7 +25,6 @@
 
 mod address;
 mod archive;
-mod backoff;
 mod connection;
 mod cursor;
 mod error;

@@ -3,9 +3,9 @@
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::backoff::Backoff;
 use super::socket::{Incoming, Lost, Socket};
 use super::{Address, ClientError, Options};
+use relive_backoff::Backoff;
 use relive_protocol::ServerFrame;
 use relive_session::SessionStatus;
 
@@ -46,7 +46,7 @@ impl LiveList {
     pub(super) fn new(address: &Address, filters: &SessionFilters, options: Options) -> Self {
         Self {
             url: address.ws(&format!("/ws/sessions{}", filters.query())),
-            backoff: Backoff::new(options.backoff_first, options.backoff_most),
+            backoff: Backoff::with_full_jitter(options.backoff_first, options.backoff_most),
             options,
             socket: None,
         }

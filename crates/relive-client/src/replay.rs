@@ -2,9 +2,9 @@
 
 use tokio::time::{sleep, timeout};
 
-use super::backoff::Backoff;
 use super::socket::{Incoming, Lost, Socket};
 use super::{Address, ClientError, Options, SessionId};
+use relive_backoff::Backoff;
 use relive_protocol::{ClientFrame, ReplayAction, ReplaySpeed, ReplayState, ServerFrame};
 
 /// Options of a replay.
@@ -58,7 +58,7 @@ impl Replay {
     pub(super) fn new(address: &Address, session_id: SessionId, options: Options) -> Self {
         Self {
             url: address.ws(&format!("/ws/sessions/{session_id}/replay?messages=true&paused=true")),
-            backoff: Backoff::new(options.backoff_first, options.backoff_most),
+            backoff: Backoff::with_full_jitter(options.backoff_first, options.backoff_most),
             options,
             socket: None,
             stands: None,

@@ -16,9 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::backoff::Backoff;
 use super::cursor::{ResumeCursor, Verdict};
 use super::{ClientError, Options};
+use relive_backoff::Backoff;
 use relive_protocol::{ClientFrame, ServerFrame, Subscribe};
 use relive_session::SessionId;
 
@@ -97,7 +97,7 @@ impl Subscriptions {
             notices: FuturesUnordered::new(),
             next_serial: 1,
             queue: options.queue.max(2),
-            backoff: Backoff::new(options.backoff_first, options.backoff_most),
+            backoff: Backoff::with_full_jitter(options.backoff_first, options.backoff_most),
         }
     }
 

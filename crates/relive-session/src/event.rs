@@ -80,12 +80,6 @@ impl Created {
             }),
         }
     }
-
-    /// The signal that a node of a forked session begins with.
-    #[must_use]
-    pub fn inherited_signal(&self, node_id: &NodeId) -> Option<&Arc<Value>> {
-        self.forked.as_ref()?.state.signal(node_id)
-    }
 }
 
 /// A message was stored. Its text lives in the message's own row, not in the journal.

@@ -242,11 +242,6 @@ impl Keyframe {
         (self.total_tokens, self.total_cost_usd)
     }
 
-    /// The undelivered signal of a node.
-    pub(super) fn signal(&self, node_id: &NodeId) -> Option<&Arc<Value>> {
-        self.signals.get(node_id).map(|signal| &signal.payload)
-    }
-
     /// Its size in memory, estimated.
     #[must_use]
     pub fn weight(&self) -> usize {

@@ -16,6 +16,7 @@ use crate::engine::run::{Control, Ended, RunError, RunOptions, run};
 use crate::engine::wall::WallClock;
 use crate::hub::{Hub, HubError, Submission};
 use crate::storage::{Parked, Taken};
+use relive_backoff::Backoff;
 use relive_session::{Command, Revision, SessionId};
 
 /// The first and the longest pause before a run that lost its session begins again.
@@ -44,7 +45,7 @@ impl Supervisor {
         self.hub.drive(id);
         let (hub, kinds, options, holder) = (self.hub.clone(), Arc::clone(&self.kinds), self.options, self.holder);
         let run = self.runs.spawn(async move {
-            let mut pause = FIRST_PAUSE;
+            let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
             loop {
                 let began = Instant::now();
                 let ended = match hub.refresh(id, revision).await {
@@ -63,10 +64,9 @@ impl Supervisor {
                 crashes = 0;
                 tracing::debug!(session_id = %id, "another client changed a node; the run begins again");
                 if began.elapsed() > LAST_PAUSE {
-                    pause = FIRST_PAUSE;
+                    backoff.reset();
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LAST_PAUSE);
+                tokio::time::sleep(backoff.next_wait()).await;
             }
         });
         self.tasks.insert(run.id(), id);
@@ -122,7 +122,7 @@ impl Supervisor {
             self.given_up.retain(|_, (_, until)| *until > now);
         }
         let times = self.given_up.get(&id).map_or(0, |(times, _)| *times);
-        let pause = (LOOK * 2_u32.saturating_pow(times.min(16))).min(LONGEST_PAUSE);
+        let pause = Backoff::new(LOOK, LONGEST_PAUSE).bound_after(times);
         tracing::warn!(session_id = %id, %error, ?pause, "a run failed; it is restarted");
         if self.given_up.len() < GIVEN_UP {
             self.given_up.insert(id, (times + 1, now + pause));

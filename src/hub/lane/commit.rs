@@ -8,6 +8,7 @@ use super::{FIRST_RETRY, LAST_RETRY, LOOK, Lane};
 use crate::hub::batch_plan::BatchPlan;
 use crate::hub::pending_command::{Attempt, PendingCommand};
 use crate::storage::{Batch, StorageError};
+use relive_backoff::Backoff;
 
 /// How long a batch may take before the database counts as away: longer than the database's own limit for a
 /// statement, whose error is an answer.
@@ -81,7 +82,7 @@ impl Lane {
         tracing::warn!(error = %lost, events = batch.events.len(), "it is unknown whether a batch was written");
         self.writer = None;
         self.healthy.send_replace(false);
-        let mut pause = FIRST_RETRY;
+        let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
         loop {
             let look = tokio::time::timeout(LOOK, self.store.has_batch(batch)).await;
             match look.unwrap_or(Err(StorageError::TimedOut)) {
@@ -92,8 +93,7 @@ impl Lane {
             if self.stop.is_cancelled() && !entries.iter().any(|entry| entry.slot.is_open()) {
                 return Err(lost);
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LAST_RETRY);
+            tokio::time::sleep(backoff.next_wait()).await;
         }
     }
 }

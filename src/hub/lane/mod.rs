@@ -39,6 +39,7 @@ use super::size::QueueSize;
 use super::store::{BatchWriter, Store};
 use super::submission::Receipt;
 use crate::storage::StorageError;
+use relive_backoff::Backoff;
 use relive_session::{SessionId, ambient};
 
 pub(super) use handle::LaneHandle;
@@ -70,7 +71,7 @@ pub(super) struct Lane {
     /// Rows in the next batch at most: fewer after one that took too long.
     rows: usize,
     /// The pause after the next failure of the database.
-    retry: Duration,
+    backoff: Backoff,
     stop: CancellationToken,
 }
 
@@ -89,9 +90,20 @@ impl Lane {
         let handle =
             LaneHandle { backlog: Arc::clone(&backlog), remote_updates: send_update, healthy: healthy.subscribe() };
         let next_batch = (ambient::random().cast_signed() & i64::MAX) >> 32 << 32 | 1;
-        let (rows, retry, writer) = (BATCH_ROWS, FIRST_RETRY, None);
-        let lane =
-            Self { store, backlog, remote_updates, fanout, keyframes, healthy, writer, next_batch, rows, retry, stop };
+        let (rows, backoff, writer) = (BATCH_ROWS, Backoff::new(FIRST_RETRY, LAST_RETRY), None);
+        let lane = Self {
+            store,
+            backlog,
+            remote_updates,
+            fanout,
+            keyframes,
+            healthy,
+            writer,
+            next_batch,
+            rows,
+            backoff,
+            stop,
+        };
         (lane, handle)
     }
 
@@ -179,8 +191,7 @@ impl Lane {
         }
         tracing::warn!(%error, entries = entries.len(), "the database is away; a batch waits");
         self.backlog.put_back(entries, false);
-        tokio::time::sleep(self.retry).await;
-        self.retry = (self.retry * 2).min(LAST_RETRY);
+        tokio::time::sleep(self.backoff.next_wait()).await;
     }
 
     /// Refuses an entry, unless its command id was carried out earlier: then that is the answer. It is looked up
@@ -204,7 +215,7 @@ impl Lane {
     /// Publishes what was committed, then answers: a caller with an answer can read its effect.
     fn publish(&mut self, entries: Vec<PendingCommand>) {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
-        self.retry = FIRST_RETRY;
+        self.backoff.reset();
         self.backlog.went_well(entries.iter().map(|entry| entry.live.id()));
         for SessionAdvance { live, before, after, events } in BatchPlan::of(&entries).by_session.into_values() {
             let Some(after) = after else { continue };

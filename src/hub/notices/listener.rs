@@ -10,6 +10,7 @@ use super::{HEARTBEAT, Shared};
 use crate::hub::remote_sync::RemoteSync;
 use crate::hub::store::{NoticeReceiver, Store};
 use crate::storage::StorageError;
+use relive_backoff::Backoff;
 
 /// How long the first notice, which is this server's own heartbeat, may take.
 const PROBE: Duration = Duration::from_secs(5);
@@ -20,7 +21,7 @@ const LAST_RETRY: Duration = Duration::from_secs(3);
 
 /// Listens, and reconnects when the connection breaks.
 pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync: RemoteSync) {
-    let mut retry = FIRST_RETRY;
+    let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
     let mut warning = WarnOnce::default();
     loop {
         let outcome = match store.listen().await {
@@ -30,7 +31,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync:
         match outcome {
             Ok(error) => {
                 tracing::debug!(%error, "the connection for notices was lost");
-                retry = FIRST_RETRY;
+                backoff.reset();
             }
             // An outage of the database is logged elsewhere.
             Err(ListenError::Refused(error)) if error.is_transient() => {}
@@ -39,8 +40,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync:
                 warning.make(&error);
             }
         }
-        sleep(retry).await;
-        retry = (retry * 2).min(LAST_RETRY);
+        sleep(backoff.next_wait()).await;
     }
 }
 

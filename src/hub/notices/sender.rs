@@ -10,6 +10,7 @@ use super::outbox::Pending;
 use super::{HEARTBEAT, Shared};
 use crate::hub::store::NoticeSender;
 use crate::storage::StorageError;
+use relive_backoff::Backoff;
 
 /// The least time between two statements. The first after an idle period is sent at once; later changes are
 /// collected, so that the cost is bounded at any load.
@@ -23,7 +24,7 @@ const LAST_RETRY: Duration = Duration::from_secs(3);
 pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>) {
     let mut heartbeat = interval(HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut retry = FIRST_RETRY;
+    let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
     loop {
         let pending = tokio::select! {
             biased;
@@ -36,15 +37,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
         };
         let pause = match send(&shared, &mut *notifier, &pending).await {
             Ok(()) => {
-                retry = FIRST_RETRY;
+                backoff.reset();
                 GAP
             }
             Err(error) => {
                 tracing::debug!(%error, "notices to other servers wait");
                 shared.outbox.put_back(pending);
-                let pause = retry;
-                retry = (retry * 2).min(LAST_RETRY);
-                pause
+                backoff.next_wait()
             }
         };
         let _ = shared.stop.run_until_cancelled(sleep(pause)).await;

@@ -9,6 +9,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use super::{Plan, error::ClusterError, layout::Lock, log::CHECK_EVERY, postmaster, watchdog::Watchdog};
+use relive_backoff::Backoff;
 
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -27,7 +28,7 @@ pub(super) struct Supervisor {
 impl Supervisor {
     /// Waits for `watchdog` to end, and for each restarted one, until told to stop.
     pub async fn run(mut self, mut watchdog: Watchdog) -> Result<(), ClusterError> {
-        let mut backoff = FIRST_BACKOFF;
+        let mut backoff = Backoff::new(FIRST_BACKOFF, LONGEST_BACKOFF);
         loop {
             let started = Instant::now();
             if !self.watch(&mut watchdog).await {
@@ -36,7 +37,7 @@ impl Supervisor {
             // Closes the pipe: if only the shell was killed, the postmaster ends now.
             drop(watchdog);
             if started.elapsed() > WELL_AFTER {
-                backoff = FIRST_BACKOFF;
+                backoff.reset();
             }
             watchdog = match self.start_again(&mut backoff).await {
                 Some(watchdog) => watchdog,
@@ -65,14 +66,13 @@ impl Supervisor {
     }
 
     /// Retries until a postmaster is started; `None` if told to stop meanwhile.
-    async fn start_again(&mut self, backoff: &mut Duration) -> Option<Watchdog> {
+    async fn start_again(&mut self, backoff: &mut Backoff) -> Option<Watchdog> {
         loop {
             tokio::select! {
                 biased;
                 _ = &mut self.stop => return None,
-                () = sleep(*backoff) => {}
+                () = sleep(backoff.next_wait()) => {}
             }
-            *backoff = (*backoff * 2).min(LONGEST_BACKOFF);
             metrics::counter!("relive_postgres_restarts_total").increment(1);
             let started = tokio::select! {
                 biased;

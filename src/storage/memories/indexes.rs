@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::storage::locks::try_lock;
 use crate::storage::{Storage, StorageError};
+use relive_backoff::Backoff;
 
 /// An HNSW index takes vectors in half precision of at most this many numbers. Longer ones are always
 /// compared row by row.
@@ -140,11 +141,10 @@ impl Storage {
     pub(in crate::storage) fn build_memory_indexes(&self, dimension: u32) {
         let storage = self.clone();
         self.tasks.spawn(async move {
-            let mut retry = FIRST_RETRY;
+            let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
             while let Err(error) = storage.try_build(dimension).await {
                 tracing::warn!(%error, "cannot build the indexes over embeddings; retrying");
-                tokio::time::sleep(retry).await;
-                retry = (retry * 2).min(LAST_RETRY);
+                tokio::time::sleep(backoff.next_wait()).await;
             }
         });
     }

@@ -6,6 +6,7 @@
 
 pub(super) mod indexes;
 mod search_pool;
+mod strategies;
 mod unembedded;
 mod vector;
 mod words;
@@ -21,7 +22,8 @@ use super::link::STATEMENT;
 use super::{Page, PageCursor, Storage, StorageError};
 use relive_session::{Memory, SessionId, Timestamp};
 
-pub(super) use search_pool::SearchPool;
+pub(super) use search_pool::search_pool;
+pub(super) use strategies::Strategies;
 pub use unembedded::Unembedded;
 pub(super) use words::containing;
 

@@ -21,10 +21,11 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{QueryBuilder, Row as _};
 
 use super::indexes::INDEXED_DIMENSION;
-use super::search_pool::{SEARCH, Strategy};
+use super::search_pool::SEARCH;
+use super::strategies::Strategy;
 use super::{COLUMNS, MemoryScope, SearchLimits, read_memory};
 use crate::storage::link::breaks_connection;
-use crate::storage::pool::{AsSqlxError, Connection};
+use crate::storage::pool::Connection;
 use crate::storage::{Storage, StorageError};
 use relive_session::Memory;
 
@@ -68,15 +69,11 @@ impl Storage {
     }
 
     async fn nearest_on(&self, search: &Search<'_>, connection: &mut Connection) -> Result<Vec<Memory>, StorageError> {
-        let (link, open) = connection.work()?;
-        let outcome = link.watched(SEARCH, async { Ok(self.nearest(search, open).await) }).await;
-        let outcome = outcome.unwrap_or_else(|error| Err(error.into()));
-        connection.conclude(outcome.as_ref().err().and_then(AsSqlxError::as_sqlx_error));
-        outcome
+        connection.run(SEARCH, async |connection| self.nearest(search, connection).await).await
     }
 
     async fn nearest(&self, search: &Search<'_>, connection: &mut PgConnection) -> Result<Vec<Memory>, StorageError> {
-        let strategy = if let Some(strategy) = self.search_pool.strategy(search.scope) {
+        let strategy = if let Some(strategy) = self.strategies.of(search.scope) {
             strategy
         } else {
             let found = search.among_few(connection).await?;
@@ -85,7 +82,7 @@ impl Storage {
             }
             // An empty result: the scope is empty, or has more than a few rows.
             let Some(strategy) = search.strategy(connection).await? else { return Ok(Vec::new()) };
-            self.search_pool.remember(search.scope, strategy);
+            self.strategies.remember(search.scope, strategy);
             strategy
         };
         let mut found = Vec::new();

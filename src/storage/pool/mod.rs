@@ -235,7 +235,7 @@ impl Connection {
     /// # Errors
     ///
     /// If it was found to be broken before.
-    pub fn work(&mut self) -> sqlx::Result<(Link, &mut PgConnection)> {
+    fn work(&mut self) -> sqlx::Result<(Link, &mut PgConnection)> {
         let link = self.pool.inner.link.clone();
         let live = self.live.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
         self.is_clean = false;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 const EVERYTHING: &[&str] = &[
     "archive",
+    "backoff",
     "client",
     "config",
     "embeddings",
@@ -27,19 +28,19 @@ const EVERYTHING: &[&str] = &[
 ];
 
 /// The crates below `crates/`. What they may use of each other stands in their manifests.
-const CRATES: &[&str] = &["session", "protocol", "client"];
+const CRATES: &[&str] = &["backoff", "session", "protocol", "client"];
 
 /// Each module of the server and what it may import of ours.
 const TABLE: &[(&str, &[&str])] = &[
-    ("storage", &["session"]),
+    ("storage", &["backoff", "session"]),
     ("sync", &[]),
-    ("hub", &["session", "storage", "sync"]),
+    ("hub", &["backoff", "session", "storage", "sync"]),
     ("endpoint", &[]),
-    ("embeddings", &["session", "storage", "endpoint"]),
-    ("models", &["session", "endpoint"]),
+    ("embeddings", &["backoff", "session", "storage", "endpoint"]),
+    ("models", &["backoff", "session", "endpoint"]),
     ("replay", &["session", "storage"]),
     ("archive", &["session", "protocol", "storage"]),
-    ("engine", &["session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
+    ("engine", &["backoff", "session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
     ("ws", &["session", "protocol", "hub", "replay", "storage", "sync"]),
     ("http", &["session", "protocol", "hub", "replay", "engine", "storage", "ws", "embeddings", "archive"]),
     ("config", &[]),
@@ -53,7 +54,7 @@ const TABLE: &[(&str, &[&str])] = &[
 /// What only the storage module may write.
 const SQL: &[&str] = &["sqlx::query", "sqlx::raw_sql", "QueryBuilder", "query_as", "query_scalar", "AssertSqlSafe"];
 
-fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+pub fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).expect("src") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

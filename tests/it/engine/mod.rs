@@ -6,6 +6,7 @@ mod control;
 mod durable;
 mod forks;
 mod leases;
+mod local;
 mod models;
 mod scale;
 mod support;

@@ -1,12 +1,15 @@
 //! What a fork begins with, and that it goes its own way.
 
+use relive::engine::{Link as _, LocalLink};
 use relive::hub::{Hub, HubOptions, Submission};
 use relive_session::SessionId;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{fork, fork_with, id_of, output};
-use crate::harness::{DEADLINE, Database, TestServer, answer, chain, context, node, problem};
+use crate::harness::{Database, TestServer, answer, chain, context, node, problem};
+use crate::hub::submission;
 
 /// A run with a bit of everything: 10 revisions.
 async fn run(server: &TestServer) -> String {
@@ -263,19 +266,17 @@ async fn a_pending_signal_arrives_in_the_fork_too() {
     let loaded = Hub::new(database.storage(), &HubOptions::default());
     for hub in [&hub, &loaded] {
         for fork in [first, second] {
-            let handle = hub.handle(fork).await.expect("a handle");
-            let mut signals = handle.signals("n".into()).await.expect("a receiver");
-            let payload = tokio::time::timeout(DEADLINE, signals.recv()).await.expect("in time").expect("readable");
-            assert_eq!(payload.as_deref(), Some(&json!({"answer": 42})));
-            let mut none = handle.signals("other".into()).await.expect("a receiver");
-            let silent = tokio::time::timeout(std::time::Duration::from_millis(30), none.recv()).await;
-            assert!(silent.is_err(), "it was for another node");
+            let (link, _events) = LocalLink::open(hub.clone(), fork, CancellationToken::new()).await.expect("a link");
+            let session = link.session();
+            let signal = |node: &str| session.signals.get(node).map(|signal| Value::clone(&signal.payload));
+            assert_eq!(signal("n"), Some(json!({"answer": 42})));
+            assert_eq!(signal("other"), None, "it was for another node");
         }
     }
     let again = serde_json::from_value(json!({"type": "signal", "nodeId": "n", "payload": 1})).expect("a command");
     let refused = hub.execute(Submission::new(first, vec![again])).await;
     assert!(refused.is_err(), "it still holds the first");
-    let handle = hub.handle(first).await.expect("a handle");
-    handle.execute(vec![serde_json::from_value(node("n", "running")).expect("a command")]).await.expect("resumed");
-    handle.signal("n".into(), json!("next")).await.expect("accepted once the first has arrived");
+    hub.execute(submission(first, node("n", "running"))).await.expect("resumed");
+    let next = json!({"type": "signal", "nodeId": "n", "payload": "next"});
+    hub.execute(submission(first, next)).await.expect("accepted once the first has arrived");
 }

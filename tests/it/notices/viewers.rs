@@ -1,10 +1,12 @@
 //! Viewers, replays and engines in the process.
 
 use futures_util::future::join_all;
+use relive::engine::{Events as _, LocalLink};
 use relive::hub::{Hub, HubOptions};
-use relive_session::{Created, NodeId, SessionId};
+use relive_session::{Created, Event, SessionId};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{Seen, Viewer, promptly, say, two};
 use crate::harness::{Database, TestServer, answer, context, node};
@@ -211,15 +213,19 @@ async fn an_engine_in_the_process_hears_signals_given_to_another_server() {
     here.create(id, Created::default(), None).await.expect("created");
     let start = json!([{"type": "start"}, node("n", "running"), node("n", "suspended")]);
     here.execute(submission(id, start)).await.expect("suspended");
-    let handle = here.handle(id).await.expect("a handle");
-    let mut signals = handle.signals(NodeId::from("n")).await.expect("signals");
+    let (_link, mut events) = LocalLink::open(here.clone(), id, CancellationToken::new()).await.expect("a link");
     for round in 0..5 {
         let signal = json!([{"type": "signal", "nodeId": "n", "payload": {"round": round}}, node("n", "running"),
                             node("n", "suspended")]);
         there.execute(submission(id, signal)).await.expect("signalled");
-        let payload = promptly(signals.recv()).await.expect("a look").expect("a signal");
-        assert_eq!(*payload, json!({"round": round}));
+        let heard = loop {
+            let next = promptly(events.next()).await.expect("a look").expect("an event");
+            if let Event::Signalled { payload, .. } = next.event {
+                break payload;
+            }
+        };
+        assert_eq!(*heard, json!({"round": round}));
     }
     there.execute(submission(id, json!({"type": "stop"}))).await.expect("stopped");
-    promptly(handle.cancellation().cancelled()).await;
+    while promptly(events.next()).await.expect("a look").is_some() {}
 }
