@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::error::HubError;
+use super::load::Load;
 use super::pending_command::PendingCommand;
 use super::slot::Slot;
 use relive_backoff::Backoff;
@@ -26,37 +27,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// How long it is remembered that a session could not be written.
 const REMEMBERED: Duration = Duration::from_secs(10);
-
-/// What entries take up: in a queue, or in a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
-    pub entries: usize,
-    /// Rows to be written, roughly: one for each command.
-    pub rows: usize,
-    pub bytes: usize,
-}
-
-impl Load {
-    fn add(&mut self, other: Self) {
-        self.entries += other.entries;
-        self.rows += other.rows;
-        self.bytes += other.bytes;
-    }
-
-    fn take_away(&mut self, other: Self) {
-        self.entries -= other.entries;
-        self.rows -= other.rows;
-        self.bytes -= other.bytes;
-    }
-
-    /// Whether `more` fits in beside this. Into what is empty everything fits.
-    fn has_room(self, more: Self, limit: Self) -> bool {
-        self.entries == 0
-            || (self.entries + more.entries <= limit.entries
-                && self.rows + more.rows <= limit.rows
-                && self.bytes + more.bytes <= limit.bytes)
-    }
-}
 
 /// The waiting room of one lane.
 #[derive(Debug)]
@@ -283,9 +253,9 @@ impl Backlog {
 
     fn give_back(&self, id: SessionId, load: Load) {
         let mut inner = self.inner.lock();
-        inner.load.take_away(load);
+        inner.load.subtract(load);
         if let Some(waiting) = inner.sessions.get_mut(&id) {
-            waiting.load.take_away(load);
+            waiting.load.subtract(load);
         }
         inner.forget_if_empty(id);
         drop(inner);
@@ -338,8 +308,8 @@ impl Inner {
                 continue;
             }
             let Some(entry) = waiting.entries.pop_front() else { continue };
-            waiting.load.take_away(entry.load);
-            self.load.take_away(entry.load);
+            waiting.load.subtract(entry.load);
+            self.load.subtract(entry.load);
             load.add(entry.load);
             batch.push(entry);
             if !waiting.entries.is_empty() {

@@ -27,11 +27,14 @@ mod drive_queue;
 mod error;
 mod feed;
 mod history;
+mod intake;
 mod keyframes;
 mod lane;
 mod live_session;
+mod load;
 mod notices;
 mod outputs;
+mod partition;
 mod pending_command;
 mod prices;
 mod publication;
@@ -65,10 +68,11 @@ pub use store::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 pub use submission::{Outcome, Receipt, Reply, Submission};
 
 use agents::AgentNames;
-use backlog::{Backlog, Load};
+use backlog::Backlog;
 use commit_fanout::CommitFanout;
 use feed::Feed;
 use lane::{Lane, LaneHandle};
+use load::Load;
 use notices::Notices;
 use registry::Registry;
 use remote_sync::RemoteSync;
@@ -182,7 +186,8 @@ impl Hub {
         let registry = Registry::new(Arc::clone(&store));
         tasks.spawn(registry.clone().sweep(options.idle_after, stop.clone()));
         let remote_updates = lanes.iter().map(LaneHandle::remote_updates).collect();
-        let remote_sync = RemoteSync::new(Arc::clone(&store), registry.clone(), &fanout, remote_updates);
+        let remote_sync =
+            RemoteSync::new(Arc::clone(&store), registry.clone(), Arc::clone(&fanout.feed), remote_updates);
         tasks.spawn(stop.clone().run_until_cancelled_owned(remote_sync.clone().run()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(remote_sync.clone().run_checks(options.check_every)));
         notices.start(&store, remote_sync.clone());
@@ -262,7 +267,7 @@ impl Hub {
                 agents.put_into(command, &**store).await?;
             }
             self.inner.start_check.check(registry, submission.session_id, &submission.commands).await?;
-            submission::submit(registry, lanes, &**store, submission, reply).await
+            intake::submit(registry, lanes, &**store, submission, reply).await
         };
         submitting.instrument(span).await
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::backlog::Load;
 use super::decision::Decision;
 use super::error::HubError;
 use super::live_session::{Head, LiveSession};
+use super::load::Load;
 use super::slot::Slot;
 use super::submission::{Outcome, Submission};
 use relive_session::Revision;

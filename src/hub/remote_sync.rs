@@ -13,16 +13,16 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::MissedTickBehavior;
 
-use super::commit_fanout::CommitFanout;
+use super::Hub;
 use super::error::HubError;
+use super::feed::Feed;
 use super::live_session::{Head, LiveSession};
+use super::partition::lane_of;
 use super::publication::RecordedFrame;
 use super::queue::Queue;
 use super::registry::{Place, Registry};
 use super::remote_update::RemoteUpdate;
 use super::store::Store;
-use super::submission::lane_of;
-use super::{Hub, feed::Feed};
 use crate::storage::{PageBounds, StorageError, StoredEvent};
 use relive_session::{Event, Recorded, Revision, Session, SessionId, SessionSummary};
 
@@ -63,10 +63,10 @@ impl RemoteSync {
     pub fn new(
         store: Arc<dyn Store>,
         registry: Registry,
-        fanout: &CommitFanout,
+        feed: Arc<Feed>,
         lanes: Vec<mpsc::Sender<RemoteUpdate>>,
     ) -> Self {
-        let (feed, behind) = (Arc::clone(&fanout.feed), Mutex::default());
+        let behind = Mutex::default();
         let shared =
             Shared { store, registry, feed, lanes, behind, changed_signal: Notify::new(), check: Notify::new() };
         Self { shared: Arc::new(shared) }

@@ -1,19 +1,11 @@
-//! The way of a command into its session's lane.
+//! Commands for a session, and their answers.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::backlog::{Load, Place};
-use super::decision::Decision;
 use super::error::HubError;
-use super::lane::LaneHandle;
-use super::live_session::LiveSession;
-use super::pending_command::PendingCommand;
-use super::registry::Registry;
-use super::slot::Slot;
-use super::store::Store;
+use super::load::Load;
 use super::weight;
 use relive_session::{Command, Refusal, Revision, SessionId, limits};
 
@@ -35,7 +27,7 @@ impl Submission {
     }
 
     /// What it takes up while it waits.
-    fn load(&self) -> Load {
+    pub(super) fn load(&self) -> Load {
         Load { entries: 1, rows: self.commands.len(), bytes: self.weight() }
     }
 
@@ -45,7 +37,7 @@ impl Submission {
         weight::commands(&self.commands)
     }
 
-    fn check(&self) -> Result<(), Refusal> {
+    pub(super) fn check(&self) -> Result<(), Refusal> {
         if self.commands.is_empty() {
             return Err(Refusal::Invalid { field: "commands", problem: "must not be empty" });
         }
@@ -100,87 +92,4 @@ impl Reply {
             Self::Queue { sender, token } => drop(sender.send((token, outcome))),
         }
     }
-}
-
-pub(super) async fn submit(
-    registry: &Registry,
-    lanes: &[LaneHandle],
-    store: &dyn Store,
-    mut submission: Submission,
-    mut reply: Reply,
-) -> Result<(), HubError> {
-    submission.check()?;
-    let lane = &lanes[lane_of(submission.session_id, lanes.len())];
-    loop {
-        let live = match registry.peek(submission.session_id) {
-            Some(live) => live,
-            None => registry.get(submission.session_id).await?,
-        };
-        // Before the session's lock, so that the lock is never held across an await.
-        let place = lane.reserve(submission.session_id, submission.load()).await?;
-        match stage(&live, submission, reply, place) {
-            Staging::Staged => return Ok(()),
-            Staging::Refused(refusal, submission, reply) => return refuse(store, submission, refusal, reply).await,
-            Staging::Retired(returned, unused) => {
-                (submission, reply) = (returned, unused);
-                registry.forget(&live);
-            }
-        }
-    }
-}
-
-enum Staging {
-    Staged,
-    Refused(Refusal, Submission, Reply),
-    /// The session left memory in between; look it up again.
-    Retired(Submission, Reply),
-}
-
-/// Decides and queues in one critical section: the order of deciding is the order of writing.
-fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, place: Place<'_>) -> Staging {
-    let mut staged = live.staged.lock();
-    if staged.retired {
-        return Staging::Retired(submission, reply);
-    }
-    staged.touch();
-    let decision = if staged.lane_decides { Decision::Undecided } else { staged.decide(&submission) };
-    match decision {
-        Decision::Refused { refusal, .. } if staged.session.revision == live.head().session().revision => {
-            Staging::Refused(refusal, submission, reply)
-        }
-        decision => {
-            staged.queued += 1;
-            let slot = Arc::new(Slot::new(reply, place.answer_within()));
-            let load = place.load();
-            place.send(PendingCommand {
-                live: Arc::clone(live),
-                submission,
-                decision,
-                slot,
-                load,
-                attempts: Vec::new(),
-            });
-            Staging::Staged
-        }
-    }
-}
-
-/// A refused command may have been carried out before this process was started, or longer ago than
-/// it remembers: then the answer is the first one, and not the refusal.
-async fn refuse(store: &dyn Store, submission: Submission, refusal: Refusal, reply: Reply) -> Result<(), HubError> {
-    let Some(command_id) = submission.command_id.as_deref() else { return Err(refusal.into()) };
-    match store.command_revision(submission.session_id, command_id).await? {
-        Some(revision) => {
-            reply.send(Ok(Receipt { revision, duplicate: true }));
-            Ok(())
-        }
-        None => Err(refusal.into()),
-    }
-}
-
-/// A session is always in the same lane.
-pub(super) fn lane_of(id: SessionId, lanes: usize) -> usize {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
-    usize::try_from(hasher.finish() % lanes as u64).unwrap_or_default()
 }

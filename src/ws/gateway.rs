@@ -1,8 +1,7 @@
 //! What all connections share.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use ::metrics::Counter;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -65,34 +64,5 @@ impl Gateway {
     pub async fn closed(&self) {
         self.connections.close();
         self.connections.wait().await;
-    }
-}
-
-/// Counters that are touched for every frame, looked up once.
-pub(super) struct Metrics {
-    frames: Counter,
-    bytes: Counter,
-    conflated: Counter,
-}
-
-pub(super) fn metrics() -> &'static Metrics {
-    static METRICS: OnceLock<Metrics> = OnceLock::new();
-    METRICS.get_or_init(|| Metrics {
-        frames: ::metrics::counter!("relive_writes_total"),
-        bytes: ::metrics::counter!("relive_sent_bytes_total"),
-        conflated: ::metrics::counter!("relive_conflated_revisions_total"),
-    })
-}
-
-impl Metrics {
-    pub fn sent(&self, bytes: usize) {
-        self.frames.increment(1);
-        self.bytes.increment(bytes as u64);
-    }
-
-    pub fn conflated(&self, revisions: u64) {
-        if revisions > 0 {
-            self.conflated.increment(revisions);
-        }
     }
 }

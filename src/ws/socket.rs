@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Buf as _, Bytes};
 use tokio::time::Instant;
 
-use super::gateway::metrics;
+use super::metrics::metrics;
 use crate::sync::{Mutex, Notify, TcpStream};
 
 /// A client that takes nothing for this long is disconnected (close code 4408).

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::frames;
-use super::gateway::metrics;
+use super::metrics::metrics;
 use super::socket::{Offer, Socket};
 use super::streams::{Offsets, Streams};
 use crate::hub::{Head, LiveSession, Publication, RecordedFrame};

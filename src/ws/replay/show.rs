@@ -9,7 +9,7 @@ use super::Replay;
 use crate::replay::{Next, ReplayError, Speed};
 use crate::storage::StoredEvent;
 use crate::ws::frames;
-use crate::ws::gateway::metrics;
+use crate::ws::metrics::metrics;
 use crate::ws::socket::Offer;
 use relive_protocol::Mode;
 use relive_session::Session;

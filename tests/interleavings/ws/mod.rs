@@ -15,7 +15,7 @@ mod streams;
 #[path = "../../../src/ws/viewer.rs"]
 mod viewer;
 
-mod gateway {
+mod metrics {
     pub struct Metrics;
 
     impl Metrics {

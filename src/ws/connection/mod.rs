@@ -1,5 +1,7 @@
 //! One client's connection: everything that is not simply showing it a change.
 
+mod subscriptions;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,35 +13,28 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::backfill;
-use super::closing;
-use super::commands::InFlight;
-use super::frames;
-use super::gateway::Gateway;
-use super::list;
-use super::reader::{MESSAGE_BYTES, Reader, reader};
-use super::replay::{Control, Replay};
-use super::rooms::Membership;
-use super::said::Said;
-use super::socket::{OUTBOX_BYTES, Socket};
-use super::upgrade::Opening;
-use super::viewer::{Progress, Viewer};
-use crate::hub::{Chunk, Hub, HubError};
-use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame, Subscribe};
-use relive_session::{Revision, SessionId};
+use crate::ws::closing;
+use crate::ws::commands::InFlight;
+use crate::ws::frames;
+use crate::ws::gateway::Gateway;
+use crate::ws::list;
+use crate::ws::opening::Opening;
+use crate::ws::reader::{MESSAGE_BYTES, Reader, reader};
+use crate::ws::replay::{Control, Replay};
+use crate::ws::said::Said;
+use crate::ws::socket::{OUTBOX_BYTES, Socket};
+
+use crate::hub::{Chunk, HubError};
+use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame};
+use relive_session::SessionId;
+
+use subscriptions::Subscribed;
 
 /// Time between two pings, give or take a fifth so that clients do not beat together.
 const PING: Duration = Duration::from_secs(25);
-/// How long a client waits at most for what it has seen on another server.
-const REFRESH: Duration = Duration::from_secs(5);
+
 /// How long a client may be silent after a ping.
 const PONG: Duration = Duration::from_secs(10);
-
-/// A client that holds more than is in memory here has seen it on another server, whose notice has not come
-/// yet: what is stored is read first, so that it is not shown an older state after a newer one.
-async fn refresh(hub: Hub, id: SessionId, after: Revision) -> Result<(), HubError> {
-    tokio::time::timeout(REFRESH, hub.refresh(id, after)).await.unwrap_or(Err(HubError::Unavailable))
-}
 
 /// A client's connection, as its task sees it.
 pub(super) struct Connection {
@@ -56,13 +51,6 @@ pub(super) struct Connection {
     next_ping: Instant,
     /// Set while a ping is unanswered.
     pong_due: Option<Instant>,
-}
-
-struct Subscribed {
-    viewer: Arc<Viewer>,
-    /// When to look at the viewer again, though nobody calls.
-    due: Option<Instant>,
-    _membership: Membership,
 }
 
 /// What woke the connection's task.
@@ -304,81 +292,6 @@ impl Connection {
             ClientFrame::Replay { .. } => {
                 let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";
                 self.complain(text, problem);
-            }
-        }
-        None
-    }
-
-    async fn subscribe(&mut self, subscribe: &Subscribe) -> Option<CloseCode> {
-        let id = subscribe.session_id;
-        if self.viewers.len() >= self.gateway.options.subscriptions && !self.viewers.contains_key(&id) {
-            let problem = format!("a socket holds at most {} subscriptions", self.gateway.options.subscriptions);
-            self.socket.send(frames::error_frame(None, Some(id), ErrorCode::TooLarge, &problem));
-            return None;
-        }
-        match self.join(subscribe).await {
-            Ok(end) => end,
-            Err(error) => {
-                self.socket.send(frames::hub_error(None, id, &error));
-                None
-            }
-        }
-    }
-
-    /// Subscribing again replaces the subscription. Returns the code to close with when the session was
-    /// deleted while the viewer joined, and is all that this socket is for.
-    async fn join(&mut self, subscribe: &Subscribe) -> Result<Option<CloseCode>, HubError> {
-        let id = subscribe.session_id;
-        self.viewers.remove(&id);
-        if let Some(after) = subscribe.after {
-            refresh(self.gateway.hub.clone(), id, after).await?;
-        }
-        let socket = Arc::clone(&self.socket);
-        let announce = self.only != Some(id);
-        let (viewer, membership) = self
-            .gateway
-            .rooms
-            .join(id, |live, streams| {
-                if announce {
-                    let (revision, mode) = (live.head().session().revision, subscribe.mode.unwrap_or_default());
-                    socket.send(frames::text(&ServerFrame::Subscribed { session_id: id, revision, mode }));
-                }
-                Viewer::new(socket, live, streams, subscribe)
-            })
-            .await?;
-        // Due at once: `serve_viewers` shows the first state.
-        self.viewers.insert(id, Subscribed { viewer, due: Some(Instant::now()), _membership: membership });
-        Ok(self.serve_viewers().await)
-    }
-
-    /// Moves on the viewers that are due or that their room called for.
-    async fn serve_viewers(&mut self) -> Option<CloseCode> {
-        let now = Instant::now();
-        let blocked = self.socket.is_blocked();
-        let mut deleted = Vec::new();
-        for (id, subscribed) in &mut self.viewers {
-            let is_due = subscribed.due.is_some_and(|due| due <= now);
-            if !(subscribed.viewer.take_attention() || is_due) {
-                continue;
-            }
-            subscribed.due = None;
-            if blocked {
-                // Looked at again as soon as the client has taken what it was sent.
-                subscribed.viewer.call_again();
-                continue;
-            }
-            match backfill::move_on(&self.gateway.hub, &subscribed.viewer).await {
-                Progress::UpToDate => {}
-                Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.call_again(),
-                Progress::NotBefore(time) => subscribed.due = Some(time),
-                Progress::Deleted => deleted.push(*id),
-            }
-        }
-        for id in deleted {
-            self.viewers.remove(&id);
-            self.socket.send(frames::hub_error(None, id, &HubError::NotFound));
-            if self.only == Some(id) {
-                return Some(CloseCode::NoSuchSession);
             }
         }
         None

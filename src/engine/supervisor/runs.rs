@@ -1,0 +1,187 @@
+//! The runs of this server: begun, ended, begun again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{BATCH, EngineOptions, LOOK, RunEnded, Supervisor};
+use crate::engine::driver::Link as _;
+use crate::engine::local::LocalLink;
+use crate::engine::node_task::error_text;
+use crate::engine::plan::{Kinds, Plan};
+use crate::engine::run::{Control, Ended, RunError, RunOptions, run};
+use crate::engine::wall::WallClock;
+use crate::hub::{Hub, HubError, Submission};
+use crate::storage::{Parked, Taken};
+use relive_backoff::Backoff;
+use relive_session::{Command, Revision, SessionId};
+
+/// Before a run that lost its session begins again, for the first time and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Before a run that was given up is taken up again, at most.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// Runs that were given up and are remembered; leases whose release is tried again.
+const GIVEN_UP: usize = 4_096;
+
+const UNRELEASED: usize = 4_096;
+
+impl Supervisor {
+    pub(super) fn drive(&mut self, taken: Taken) {
+        let Taken { session_id: id, revision, mut crashes, at } = taken;
+        let clock = WallClock::showing(at);
+        if crashes > 0 {
+            tracing::warn!(session_id = %id, crashes, "taken up from a server that went away");
+        }
+        let detach = CancellationToken::new();
+        self.unreleased.remove(&id);
+        self.running.insert(id, detach.clone());
+        self.hub.drive(id);
+        let (hub, kinds, options, holder) = (self.hub.clone(), Arc::clone(&self.kinds), self.options, self.holder);
+        let run = self.runs.spawn(async move {
+            let mut backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE);
+            loop {
+                let began = Instant::now();
+                let ended = match hub.refresh(id, revision).await {
+                    Ok(()) => drive(&hub, &kinds, options, (id, crashes, clock), &detach).await,
+                    Err(error) => Err(RunError::Lost(error.to_string())),
+                };
+                let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
+                if !again {
+                    return (id, ended);
+                }
+                // It may have been whoever drives the session now.
+                let held = hub.store().renew_leases(holder, &[id], options.lease).await;
+                if held.is_ok_and(|held| held.is_empty()) {
+                    return (id, Err(RunError::Detached));
+                }
+                crashes = 0;
+                tracing::debug!(session_id = %id, "somebody else changed a node; beginning again");
+                if began.elapsed() > LAST_PAUSE {
+                    backoff.reset();
+                }
+                tokio::time::sleep(backoff.next_wait()).await;
+            }
+        });
+        self.tasks.insert(run.id(), id);
+    }
+
+    /// Gives back the leases of all runs that have ended by now.
+    pub(super) async fn ended(&mut self, first: RunEnded) {
+        let (mut over, mut parked) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(ended) = next {
+            match ended {
+                Ok((task, (id, Ok(Ended::Parked { revision, wake_after })))) => {
+                    self.tasks.remove(&task);
+                    self.given_up.remove(&id);
+                    parked.push(Parked { session_id: id, revision, wake_after });
+                }
+                Ok((task, (id, ended))) => {
+                    self.tasks.remove(&task);
+                    match &ended {
+                        Ok(_) | Err(RunError::Detached) => drop(self.given_up.remove(&id)),
+                        Err(error) => self.leave_alone(id, error),
+                    }
+                    over.push(id);
+                }
+                Err(error) => self.broke(&error),
+            }
+            next = if over.len() + parked.len() < BATCH { self.runs.try_join_next_with_id() } else { None };
+        }
+        let store = self.hub.store();
+        let given_back = if over.is_empty() { Ok(()) } else { store.release_leases(self.holder, &over).await };
+        let put_down = if parked.is_empty() { Ok(()) } else { store.park_leases(self.holder, &parked).await };
+        if given_back.is_err() {
+            self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
+        }
+        if let Err(error) = given_back.and(put_down) {
+            tracing::warn!(%error, "cannot give sessions back; their leases end by themselves");
+        }
+        for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
+            self.running.remove(&id);
+            self.hub.release_drive(id);
+        }
+        for Parked { session_id, revision, .. } in parked {
+            if self.has_moved_on(session_id, revision).await {
+                self.want(session_id);
+            }
+        }
+    }
+
+    /// A run that came to no end is begun again later and later.
+    pub(super) fn leave_alone(&mut self, id: SessionId, error: &RunError) {
+        let now = Instant::now();
+        if self.given_up.len() >= GIVEN_UP {
+            self.given_up.retain(|_, (_, until)| *until > now);
+        }
+        let times = self.given_up.get(&id).map_or(0, |(times, _)| *times);
+        let pause = Backoff::new(LOOK, LONGEST_PAUSE).bound_after(times);
+        tracing::warn!(session_id = %id, %error, ?pause, "a run was given up");
+        if self.given_up.len() < GIVEN_UP {
+            self.given_up.insert(id, (times + 1, now + pause));
+        }
+    }
+
+    /// A panic in a run: nobody renews its lease, and whoever finds it lapsed counts that.
+    pub(super) fn broke(&mut self, error: &task::JoinError) {
+        let id = self.tasks.remove(&error.id());
+        tracing::error!(session_id = ?id, %error, "a run broke");
+        if let Some(id) = id {
+            self.running.remove(&id);
+            self.hub.release_drive(id);
+        }
+    }
+
+    /// Whether something happened while a session was being let go of.
+    async fn has_moved_on(&self, id: SessionId, since: Revision) -> bool {
+        match self.hub.session(id).await {
+            Ok(session) => session.revision != since,
+            Err(_) => false,
+        }
+    }
+}
+
+/// One run, from wherever the session stands.
+async fn drive(
+    hub: &Hub,
+    kinds: &Arc<dyn Kinds>,
+    options: EngineOptions,
+    (id, crashes, clock): (SessionId, u32, WallClock),
+    detach: &CancellationToken,
+) -> Result<Ended, RunError> {
+    let lost = |error: HubError| RunError::Lost(error.to_string());
+    // Whoever waits for an answer is gone when the run is.
+    let answers = detach.child_token();
+    let _ended = answers.clone().drop_guard();
+    let (link, events) = LocalLink::open(hub.clone(), id, answers).await.map_err(lost)?;
+    let session = link.session();
+    if !session.status.is_live() {
+        return Ok(Ended::Completed);
+    }
+    if session.is_held() {
+        return Ok(Ended::Parked { revision: session.revision, wake_after: None });
+    }
+    let Some(graph) = session.origin.graph.clone() else { return fail(hub, id, "the session has no graph").await };
+    let plan = match Plan::elsewhere(graph, Arc::clone(kinds)).await {
+        Ok(plan) => Arc::new(plan),
+        Err(error) => return fail(hub, id, &error.to_string()).await,
+    };
+    let control = Control { detach: detach.clone(), ..Control::default() };
+    let options = RunOptions { parallel: options.nodes, park_after: Some(options.park_after), crashes, clock };
+    run(plan, options, Arc::new(link), events, control, |_| ()).await
+}
+
+/// What can no longer be run here, such as after a change of version, ends and says why.
+async fn fail(hub: &Hub, id: SessionId, error: &str) -> Result<Ended, RunError> {
+    let command = Command::Fail { error: error_text(error) };
+    let failed = hub.execute(Submission::new(id, vec![command])).await;
+    failed.map_err(|error| RunError::Lost(error.to_string()))?;
+    Ok(Ended::Failed { error: error.to_owned() })
+}

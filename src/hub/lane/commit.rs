@@ -1,0 +1,99 @@
+//! Writing one batch, and finding out what became of one whose answer was lost.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{FIRST_RETRY, LAST_RETRY, LOOK, Lane};
+use crate::hub::batch_plan::BatchPlan;
+use crate::hub::pending_command::{Attempt, PendingCommand};
+use crate::storage::{Batch, StorageError};
+use relive_backoff::Backoff;
+
+/// How long a batch may take before the database counts as away: longer than the database itself lets a
+/// statement take, which is an answer.
+const COMMIT: Duration = Duration::from_secs(6);
+
+impl Lane {
+    /// Writes one batch. Comes back only when it is known to be written, or known not to be.
+    pub(super) async fn write(&mut self, entries: &mut [PendingCommand]) -> Result<(), StorageError> {
+        let id = self.next_batch;
+        self.next_batch += 1;
+        let outcome = self.write_as(id, entries).await;
+        if matches!(outcome, Err(StorageError::Unavailable(_) | StorageError::TimedOut)) {
+            // Not written when it was looked for; but what is on its way to the database may come there yet.
+            for entry in entries {
+                if let Some((first, last)) = entry.decision.revisions() {
+                    entry.attempts.push(Attempt { batch: id, first, last });
+                }
+            }
+        }
+        outcome
+    }
+
+    async fn write_as(&mut self, id: i64, entries: &[PendingCommand]) -> Result<(), StorageError> {
+        let plan = BatchPlan::of(entries);
+        if !plan.are_dense() {
+            tracing::error!("a batch does not follow on what is committed; its sessions are decided again");
+            return Err(StorageError::Fenced);
+        }
+        let batch = plan.batch(id, entries);
+        if batch.events.is_empty() && batch.commands.is_empty() {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let outcome = match self.try_write(&batch).await {
+            Err(error @ (StorageError::Unavailable(_) | StorageError::TimedOut)) => {
+                self.find_out(&batch, entries, error).await
+            }
+            known => known,
+        };
+        match &outcome {
+            Err(StorageError::Unavailable(_) | StorageError::TimedOut) => {}
+            // Its clock, or ours, has been set: a new writer looks at both.
+            Err(StorageError::TooLate) => self.writer = None,
+            _ => drop(self.healthy.send_if_modified(|healthy| !std::mem::replace(healthy, true))),
+        }
+        metrics::histogram!("relive_commit_seconds").record(started.elapsed().as_secs_f64());
+        metrics::histogram!("relive_commit_events").record(batch.events.len() as f64);
+        outcome
+    }
+
+    async fn try_write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
+        let writing = async {
+            let writer = match &mut self.writer {
+                Some(writer) => writer,
+                None => self.writer.insert(self.store.writer().await?),
+            };
+            writer.write(batch).await
+        };
+        // A database that neither answers nor disconnects counts as away.
+        tokio::time::timeout(COMMIT, writing).await.unwrap_or(Err(StorageError::TimedOut))
+    }
+
+    /// Whether a batch was written whose answer was lost. Waits for the database, unless the server stops
+    /// and nobody waits for an answer any more.
+    async fn find_out(
+        &mut self,
+        batch: &Batch<'_>,
+        entries: &[PendingCommand],
+        lost: StorageError,
+    ) -> Result<(), StorageError> {
+        tracing::warn!(error = %lost, events = batch.events.len(), "it is unknown whether a batch was written");
+        self.writer = None;
+        self.healthy.send_replace(false);
+        let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
+        loop {
+            let look = tokio::time::timeout(LOOK, self.store.has_batch(batch)).await;
+            match look.unwrap_or(Err(StorageError::TimedOut)) {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(lost),
+                Err(error) => tracing::debug!(%error, "the batch cannot be looked for"),
+            }
+            if self.stop.is_cancelled() && !entries.iter().any(|entry| entry.slot.is_open()) {
+                return Err(lost);
+            }
+            tokio::time::sleep(backoff.next_wait()).await;
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! A lane: writes what was staged while its last commit ran, as one statement.
+//!
+//! There is no timer. Under light load a batch is one command and its latency one commit; under
+//! heavy load batches grow and the cost per command falls. How far they grow is bounded in rows and in
+//! bytes, so that nobody waits long for the batch that is being written.
+//!
+//! What can go wrong, and what happens then:
+//!
+//! - *The connection breaks, or the database does not answer.* Whether the batch was written is unknown,
+//!   so the lane looks for it before it does anything else, for as long as it takes. What was not written
+//!   goes back into the backlog. Commands whose time is up are answered with `unavailable` meanwhile, and
+//!   are not written any more: the batch itself carries a deadline, which the database heeds.
+//! - *A session cannot be written in time*, as when somebody holds its row. From then on it is written by
+//!   itself, and waits between its attempts, so that it holds up no other.
+//! - *Another writer was first.* The sessions it touched are reloaded, their commands decided
+//!   again, and the batch is written anew. The others in the batch are kept as they are.
+//! - *Something in the batch cannot be written.* The batch is taken apart until only that command
+//!   fails; its session is reloaded, so that nothing built on it survives.
+
+mod commit;
+mod handle;
+mod recovery;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::backlog::Backlog;
+use super::batch_plan::{BatchPlan, SessionAdvance};
+use super::commit_fanout::CommitFanout;
+use super::decision::Decision;
+use super::error::HubError;
+use super::keyframes::Keyframes;
+use super::load::Load;
+use super::pending_command::{CommandMetrics, PendingCommand, Received, answer, receive, requeue};
+use super::remote_update::RemoteUpdate;
+use super::store::{BatchWriter, Store};
+use super::submission::Receipt;
+use crate::storage::StorageError;
+use relive_backoff::Backoff;
+use relive_session::{SessionId, ambient};
+
+pub(super) use handle::LaneHandle;
+
+/// Rows in one commit at most, if one entry alone has not more: some ten milliseconds.
+const BATCH_ROWS: usize = 1_024;
+/// Bytes of memory that the commands of one commit take at most, if one entry alone has not more.
+const BATCH_BYTES: usize = 4 << 20;
+/// States of other servers that wait to be taken over; beyond it, whoever has read them waits.
+const REMOTE_UPDATES: usize = 16;
+/// How often a batch that keeps losing races is decided again before its commands are refused.
+const RACES: usize = 50;
+
+/// How long a look for a batch may take.
+const LOOK: Duration = Duration::from_secs(3);
+const FIRST_RETRY: Duration = Duration::from_millis(20);
+const LAST_RETRY: Duration = Duration::from_secs(1);
+
+pub(super) struct Lane {
+    store: Arc<dyn Store>,
+    backlog: Arc<Backlog>,
+    remote_updates: mpsc::Receiver<RemoteUpdate>,
+    fanout: CommitFanout,
+    keyframes: Keyframes,
+    healthy: watch::Sender<bool>,
+    writer: Option<Box<dyn BatchWriter>>,
+    /// Names the next batch; the upper half is random, so that two processes do not meet.
+    next_batch: i64,
+    /// Rows in the next batch at most: fewer after one that took too long.
+    rows: usize,
+    /// The pause after the next failure of the database.
+    backoff: Backoff,
+    stop: CancellationToken,
+}
+
+impl Lane {
+    /// A lane that takes its commands from `backlog`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        backlog: Backlog,
+        fanout: CommitFanout,
+        keyframes: Keyframes,
+        stop: CancellationToken,
+    ) -> (Self, LaneHandle) {
+        let backlog = Arc::new(backlog);
+        let (send_update, remote_updates) = mpsc::channel(REMOTE_UPDATES);
+        let healthy = watch::Sender::new(true);
+        let handle =
+            LaneHandle { backlog: Arc::clone(&backlog), remote_updates: send_update, healthy: healthy.subscribe() };
+        let next_batch = (ambient::random().cast_signed() & i64::MAX) >> 32 << 32 | 1;
+        let (rows, backoff, writer) = (BATCH_ROWS, Backoff::new(FIRST_RETRY, LAST_RETRY), None);
+        let lane = Self {
+            store,
+            backlog,
+            remote_updates,
+            fanout,
+            keyframes,
+            healthy,
+            writer,
+            next_batch,
+            rows,
+            backoff,
+            stop,
+        };
+        (lane, handle)
+    }
+
+    /// Runs until told to stop, and then until everything accepted is written or answered.
+    pub async fn run(mut self) {
+        let backlog = Arc::clone(&self.backlog);
+        let mut is_closed = false;
+        loop {
+            let limit = Load { entries: self.rows, rows: self.rows, bytes: BATCH_BYTES };
+            let received = tokio::select! {
+                biased;
+                // Few, and quick: they were read and folded beforehand.
+                Some(update) = self.remote_updates.recv() => {
+                    self.apply_remote(update);
+                    continue;
+                }
+                () = self.stop.cancelled(), if !is_closed => {
+                    backlog.close();
+                    is_closed = true;
+                    continue;
+                }
+                received = backlog.next(limit) => received,
+            };
+            let Some(entries) = received else { return };
+            metrics::gauge!("relive_backlog").set(backlog.len() as f64);
+            let ready = self.decide_pending(entries);
+            self.settle(ready).await;
+        }
+    }
+
+    /// Receives entries. Those of deleted sessions are answered: another session may be stored under the same
+    /// id, and be meant; then trying again helps. The look for it is not the lane's to wait for.
+    fn decide_pending(&self, entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
+        let Received { ready, gone } = receive(entries);
+        if !gone.is_empty() {
+            let store = Arc::clone(&self.store);
+            tokio::spawn(async move {
+                let ids: Vec<SessionId> = gone.iter().map(|entry| entry.live.id()).collect();
+                let look = tokio::time::timeout(LOOK, store.revisions(&ids)).await;
+                let stored = look.unwrap_or(Err(StorageError::TimedOut));
+                for entry in gone {
+                    let is_gone = stored.as_ref().is_ok_and(|stored| !stored.contains_key(&entry.live.id()));
+                    answer(entry, Err(if is_gone { HubError::NotFound } else { HubError::Unavailable }));
+                }
+            });
+        }
+        ready
+    }
+
+    /// Takes over what another server has committed. Between two batches nothing of a session is being
+    /// written here, so its head moves in the order of its revisions.
+    fn apply_remote(&self, update: RemoteUpdate) {
+        let id = update.live.id();
+        if update.carry_out() {
+            self.fanout.feed.changed(id);
+        }
+    }
+
+    /// Brings entries to their end: when this returns, each is answered or back in the backlog.
+    async fn settle(&mut self, mut entries: Vec<PendingCommand>) {
+        for _ in 0..RACES {
+            if entries.is_empty() {
+                return;
+            }
+            match self.write(&mut entries).await {
+                Ok(()) => return self.publish(entries),
+                Err(StorageError::Fenced) => entries = self.decide_again(entries).await,
+                Err(error) if error.is_transient() => {
+                    requeue(&entries);
+                    return self.try_later(entries, &error).await;
+                }
+                Err(error) if entries.len() == 1 => return self.abandon(entries, error.into()).await,
+                Err(_) => return Box::pin(self.take_apart(entries)).await,
+            }
+        }
+        self.abandon(entries, HubError::Unavailable).await;
+    }
+
+    /// Puts entries, which count as queued, back in front of the backlog.
+    async fn try_later(&mut self, entries: Vec<PendingCommand>, error: &StorageError) {
+        if matches!(error, StorageError::Cancelled | StorageError::TimedOut) {
+            tracing::warn!(%error, entries = entries.len(), "a batch took too long; smaller ones are tried");
+            self.rows = (self.rows / 2).max(1);
+            return self.backlog.put_back(entries, true);
+        }
+        tracing::warn!(%error, entries = entries.len(), "the database is away; a batch waits");
+        self.backlog.put_back(entries, false);
+        tokio::time::sleep(self.backoff.next_wait()).await;
+    }
+
+    /// Refuses an entry, unless its command id was carried out earlier: then that is the answer. The
+    /// look for it is not the lane's to wait for.
+    fn refuse(&self, entry: PendingCommand, error: HubError) {
+        if entry.submission.command_id.is_none() || !matches!(error, HubError::Refused(_)) {
+            return answer(entry, Err(error));
+        }
+        let store = Arc::clone(&self.store);
+        tokio::spawn(async move {
+            let command_id = entry.submission.command_id.as_deref().unwrap_or_default();
+            let outcome = match store.command_revision(entry.live.id(), command_id).await {
+                Ok(Some(revision)) => Ok(Receipt { revision, duplicate: true }),
+                Ok(None) => Err(error),
+                Err(unknown) => Err(unknown.into()),
+            };
+            answer(entry, outcome);
+        });
+    }
+
+    /// Shows what was committed, then answers: whoever has an answer can already read its effect.
+    fn publish(&mut self, entries: Vec<PendingCommand>) {
+        self.rows = (self.rows * 2).min(BATCH_ROWS);
+        self.backoff.reset();
+        self.backlog.went_well(entries.iter().map(|entry| entry.live.id()));
+        for SessionAdvance { live, before, after, events } in BatchPlan::of(&entries).by_session.into_values() {
+            let Some(after) = after else { continue };
+            live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
+            self.fanout.committed(after);
+            self.keyframes.consider(&before, after);
+        }
+        let mut command_metrics = CommandMetrics::default();
+        for entry in entries {
+            let receipt = match &entry.decision {
+                Decision::Events { after, .. } => Receipt { revision: after.revision, duplicate: false },
+                Decision::Duplicate { revision, .. } => Receipt { revision: *revision, duplicate: true },
+                Decision::Written { revision } => Receipt { revision: *revision, duplicate: false },
+                Decision::Refused { refusal, .. } => {
+                    let refusal = refusal.clone();
+                    self.refuse(entry, refusal.into());
+                    continue;
+                }
+                // `receive` lets none through.
+                Decision::Undecided => continue,
+            };
+            command_metrics.answer(entry, Ok(receipt));
+        }
+    }
+}

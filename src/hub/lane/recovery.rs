@@ -1,0 +1,190 @@
+//! What a lane does when a batch cannot be written as it is: after a lost race, and when something in it is at
+//! fault.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::{LOOK, Lane};
+use crate::hub::batch_plan::BatchPlan;
+use crate::hub::decision::Decision;
+use crate::hub::error::HubError;
+use crate::hub::live_session::LiveSession;
+use crate::hub::pending_command::{Attempt, PendingCommand, requeue};
+use crate::storage::StorageError;
+use relive_session::{Revision, SessionId};
+
+impl Lane {
+    /// After a lost race: reloads the sessions that others moved on, and decides their entries anew.
+    pub(super) async fn decide_again(&mut self, mut entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
+        metrics::counter!("relive_races_lost_total").increment(1);
+        let found = self.overtaken(&entries).await;
+        if matches!(&found, Ok((overtaken, _)) if overtaken.is_empty()) && entries.len() > 1 {
+            // Nobody else is in the way: two entries of this batch are in each other's.
+            Box::pin(self.take_apart(entries)).await;
+            return Vec::new();
+        }
+        requeue(&entries);
+        let reloaded = match found {
+            Ok((overtaken, settled)) => self.reload_all(&overtaken).await.map(|()| settled),
+            Err(error) => Err(error),
+        };
+        match reloaded {
+            Ok(settled) => {
+                entries.iter_mut().for_each(|entry| settled.apply_to(entry));
+                self.decide_pending(entries)
+            }
+            Err(error) => {
+                self.try_later(entries, &error).await;
+                Vec::new()
+            }
+        }
+    }
+
+    /// The sessions that are not where this process believes them to be, or whose command ids were
+    /// carried out elsewhere; and which entries were carried out already.
+    async fn overtaken(&self, entries: &[PendingCommand]) -> Result<(Overtaken, Settled), StorageError> {
+        let ids: Vec<SessionId> = BatchPlan::of(entries).by_session.into_keys().collect();
+        let revisions = self.store.revisions(&ids).await?;
+        let command_ids = entries.iter().filter_map(|entry| match &entry.decision {
+            Decision::Events { .. } => Some((entry.live.id(), Arc::clone(entry.submission.command_id.as_ref()?))),
+            _ => None,
+        });
+        let commands = self.store.command_revisions(command_ids.collect()).await?;
+        let attempted: Vec<(SessionId, Revision)> = entries
+            .iter()
+            .flat_map(|entry| entry.attempts.iter().map(|attempt| (entry.live.id(), attempt.first)))
+            .collect();
+        let batches = match &attempted[..] {
+            [] => HashMap::new(),
+            attempted => self.store.batches_of(attempted).await?,
+        };
+        let settled = Settled { commands, batches };
+        let mut overtaken = Overtaken::new();
+        for entry in entries {
+            let id = entry.live.id();
+            if revisions.get(&id) != Some(&entry.live.head().session().revision) || settled.knows(entry) {
+                overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
+            }
+        }
+        if let ([entry], true) = (entries, overtaken.is_empty()) {
+            // Another session may be stored under this id, and have come as far.
+            overtaken.insert(entry.live.id(), Arc::clone(&entry.live));
+        }
+        Ok((overtaken, settled))
+    }
+
+    async fn reload_all(&self, overtaken: &Overtaken) -> Result<(), StorageError> {
+        for live in overtaken.values() {
+            self.reload(live).await?;
+        }
+        Ok(())
+    }
+
+    /// Replaces what is in memory of a session by what is stored. Only a session that is not stored any
+    /// more, or another one in its place, is gone: one that cannot be read stays as it was committed last.
+    ///
+    /// # Errors
+    ///
+    /// When trying again may help.
+    async fn reload(&self, live: &LiveSession) -> Result<(), StorageError> {
+        let read = tokio::time::timeout(LOOK, self.store.session(live.id())).await;
+        match read.unwrap_or(Err(StorageError::TimedOut)) {
+            Ok(Some(session)) if live.head().session().is_continued_by(&session) => {
+                live.reload(Arc::new(session));
+                self.fanout.feed.changed(live.id());
+            }
+            Ok(Some(_) | None) => live.retire_deleted(),
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, session_id = %live.id(), "cannot reload the session");
+                live.restage(live.head().session());
+            }
+        }
+        Ok(())
+    }
+
+    /// The same where something staged is void anyhow: without the database it goes on from what was
+    /// committed last, and the fence sees to it that nothing is written on what is out of date.
+    async fn reload_or_restage(&self, live: &LiveSession) {
+        if let Err(error) = self.reload(live).await {
+            tracing::warn!(%error, session_id = %live.id(), "cannot reload the session now");
+            live.restage(live.head().session());
+        }
+    }
+
+    /// Narrows a batch that cannot be written down to what is at fault.
+    pub(super) async fn take_apart(&mut self, entries: Vec<PendingCommand>) {
+        let mut sessions: Vec<Vec<PendingCommand>> = Vec::new();
+        let mut places: HashMap<SessionId, usize> = HashMap::new();
+        for entry in entries {
+            let place = *places.entry(entry.live.id()).or_insert(sessions.len());
+            if place == sessions.len() {
+                sessions.push(Vec::new());
+            }
+            sessions[place].push(entry);
+        }
+        if sessions.len() > 1 {
+            for entries in sessions {
+                self.settle(entries).await;
+            }
+            return;
+        }
+        let entries: Vec<PendingCommand> = sessions.into_iter().flatten().collect();
+        requeue(&entries);
+        if let Some(live) = entries.first().map(|entry| Arc::clone(&entry.live)) {
+            self.reload_or_restage(&live).await;
+        }
+        for entry in entries {
+            let alone = self.decide_pending(vec![entry]);
+            self.settle(alone).await;
+        }
+    }
+
+    /// Answers entries with an error, and forgets what was staged on them.
+    pub(super) async fn abandon(&mut self, entries: Vec<PendingCommand>, error: HubError) {
+        for entry in entries {
+            let live = Arc::clone(&entry.live);
+            self.refuse(entry, error.clone());
+            self.reload_or_restage(&live).await;
+        }
+    }
+}
+
+type Overtaken = BTreeMap<SessionId, Arc<LiveSession>>;
+
+/// What was found to have been carried out already, of the entries of a batch that lost a race.
+struct Settled {
+    commands: HashMap<(SessionId, Arc<str>), Revision>,
+    /// The batches of the events that lost attempts would have written.
+    batches: HashMap<(SessionId, Revision), i64>,
+}
+
+impl Settled {
+    /// The revision that an attempt has led to whose answer was lost.
+    fn attempt(&self, entry: &PendingCommand) -> Option<Revision> {
+        let took_effect =
+            |attempt: &&Attempt| self.batches.get(&(entry.live.id(), attempt.first)) == Some(&attempt.batch);
+        entry.attempts.iter().find(took_effect).map(|attempt| attempt.last)
+    }
+
+    fn command(&self, entry: &PendingCommand) -> Option<Revision> {
+        let command_id = Arc::clone(entry.submission.command_id.as_ref()?);
+        self.commands.get(&(entry.live.id(), command_id)).copied()
+    }
+
+    fn knows(&self, entry: &PendingCommand) -> bool {
+        self.attempt(entry).is_some() || self.command(entry).is_some()
+    }
+
+    /// Takes an entry that was carried out for done.
+    fn apply_to(&self, entry: &mut PendingCommand) {
+        if let Some(revision) = self.attempt(entry) {
+            entry.decision = Decision::Written { revision };
+        } else if let (Some(command_id), Some(revision)) = (&entry.submission.command_id, self.command(entry)) {
+            let mut staged = entry.live.staged.lock();
+            staged.recent.insert(Arc::clone(command_id), revision);
+            // Not left to `recent`, which may hold fewer than there are here.
+            entry.decision = Decision::Duplicate { generation: staged.generation, revision };
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Which sessions a list holds.
+
+use uuid::Uuid;
+
+use crate::storage::memories::containing;
+use relive_session::{NodeId, NodeStatus, Session, SessionStatus, Timestamp};
+
+/// Which sessions a list holds. Every given condition must hold.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionFilter {
+    pub group_id: Option<Uuid>,
+    pub workflow_id: Option<Uuid>,
+    /// Any of these; empty: all.
+    pub statuses: Vec<SessionStatus>,
+    pub node: Option<(NodeId, NodeStatus)>,
+    pub started_after: Option<Timestamp>,
+    pub started_before: Option<Timestamp>,
+    pub ended_after: Option<Timestamp>,
+    pub ended_before: Option<Timestamp>,
+    pub updated_after: Option<Timestamp>,
+    pub text: Option<SessionText>,
+}
+
+impl SessionFilter {
+    /// Whether a session belongs on the list: the same question the SQL asks, for live states.
+    #[must_use]
+    pub fn matches(&self, session: &Session) -> bool {
+        fn within(time: Option<Timestamp>, after: Option<Timestamp>, before: Option<Timestamp>) -> bool {
+            after.is_none_or(|after| time.is_some_and(|time| time > after))
+                && before.is_none_or(|before| time.is_some_and(|time| time < before))
+        }
+        let origin = &session.origin;
+        self.group_id.is_none_or(|id| origin.group_id == Some(id))
+            && self.workflow_id.is_none_or(|id| origin.workflow_id == Some(id))
+            && (self.statuses.is_empty() || self.statuses.contains(&session.status))
+            && self.node.as_ref().is_none_or(|(id, status)| session.node_status(id) == Some(*status))
+            && within(session.started_at, self.started_after, self.started_before)
+            && within(session.completed_at, self.ended_after, self.ended_before)
+            && within(Some(session.updated_at), self.updated_after, None)
+            && self.text.as_ref().is_none_or(|text| text.matches(session))
+    }
+}
+
+/// What somebody types to find a session: a part of its workflow's name or of its error, in capitals
+/// or not, or the beginning of its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionText {
+    pub(super) lower: String,
+}
+
+impl SessionText {
+    /// Characters at most.
+    pub const CHARACTERS: usize = 200;
+
+    /// `None` when the text is empty or too long, or contains NUL, which no stored text does.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let is_possible = !text.is_empty() && text.chars().count() <= Self::CHARACTERS && !text.contains('\0');
+        is_possible.then(|| Self { lower: text.to_lowercase() })
+    }
+
+    fn matches(&self, session: &Session) -> bool {
+        let has = |text: &str| text.to_lowercase().contains(&self.lower);
+        session.origin.workflow_name.as_deref().is_some_and(has)
+            || session.error.as_deref().is_some_and(has)
+            || session.id.to_string().starts_with(&self.lower)
+    }
+
+    pub(super) fn pattern(&self) -> String {
+        containing(&self.lower)
+    }
+
+    /// The first and the last id that begin with this text, if any can.
+    pub(super) fn ids(&self) -> Option<(Uuid, Uuid)> {
+        let fill = |end: &str| {
+            let rest = end.get(self.lower.len()..)?;
+            let id = Uuid::try_parse(&format!("{}{rest}", self.lower)).ok()?;
+            // Only ids written as the server writes them: parsing takes other forms as well.
+            id.to_string().starts_with(&self.lower).then_some(id)
+        };
+        Some((fill(&Uuid::nil().to_string())?, fill(&Uuid::max().to_string())?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_the_beginning_of_the_ids_it_can_be_the_beginning_of() {
+        let ids = |text: &str| SessionText::new(text).expect("possible").ids();
+        let range = |first: &str, last: &str| {
+            Some((first.parse::<Uuid>().expect("an id"), last.parse::<Uuid>().expect("an id")))
+        };
+        let expected = range("0190a000-0000-0000-0000-000000000000", "0190afff-ffff-ffff-ffff-ffffffffffff");
+        assert_eq!(ids("0190A"), expected);
+        let whole = "0190a000-0000-7000-8000-00000000000f";
+        assert_eq!(ids(whole), range(whole, whole));
+        assert_eq!(
+            ids("0190a000-"),
+            range("0190a000-0000-0000-0000-000000000000", "0190a000-ffff-ffff-ffff-ffffffffffff")
+        );
+        for text in ["0190a0000", "x", "-", "{0190a000", "0190a000-0000-7000-8000-00000000000f0", "ü", "urn:uuid:"] {
+            assert_eq!(ids(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Lists of sessions: newest first, filtered, page by page.
+//!
+//! Every list is ordered by `(created_at, id)`, and a page must not cost more on a table of millions
+//! than on one of hundreds. Most filters have an index in that order, which is read until the page is
+//! full. Some conditions have several indexes, each for a part of what is asked for. Joined by `OR`
+//! they would be answered by none of them, or by collecting and sorting all that match; so such a list
+//! is put together from *alternatives*: each is read through its own index and only as far as the page
+//! needs, and the newest of all of them are the page.
+
+mod filter;
+mod query;
+
+use std::collections::HashMap;
+
+use sqlx::types::Json;
+use sqlx::{FromRow as _, QueryBuilder, Row as _};
+use uuid::Uuid;
+
+pub use filter::{SessionFilter, SessionText};
+
+use super::sessions::{SUMMARY, Summary};
+use super::{Page, PageCursor, Storage, StorageError};
+use query::push_list;
+use relive_session::{SessionId, SessionSummary};
+
+impl Storage {
+    /// A page of summaries, newest first.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn summaries(
+        &self,
+        filter: &SessionFilter,
+        after: Option<PageCursor>,
+        limit: u32,
+    ) -> Result<Page<SessionSummary>, StorageError> {
+        let mut query = QueryBuilder::new("");
+        push_list(&mut query, filter, after, limit);
+        // Filters differ by orders of magnitude in what they let through: a plan made for one must not
+        // serve another, so none is kept.
+        let rows: Vec<Summary> = query.build_query_as().persistent(false).fetch_all(&self.pool).await?;
+        let rows = rows.into_iter().map(|Summary(summary)| summary).collect();
+        Ok(Page::cut(rows, limit, |summary: &SessionSummary| PageCursor {
+            created_at: summary.created_at,
+            id: summary.id.0,
+        }))
+    }
+
+    /// These sessions, as many as there are, each with whether it belongs on the list.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn summaries_of(
+        &self,
+        filter: &SessionFilter,
+        ids: &[SessionId],
+    ) -> Result<HashMap<SessionId, (SessionSummary, bool)>, StorageError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let mut query = QueryBuilder::new("SELECT asked.*, listed.id IS NOT NULL AS matches FROM (");
+        query.push(SUMMARY).push(" WHERE id = ANY(").push_bind(ids.clone());
+        query.push(")) AS asked LEFT JOIN (SELECT id FROM sessions WHERE id = ANY(").push_bind(ids).push(")");
+        filter.push_to(&mut query);
+        if let Some(text) = &filter.text {
+            text.push_to(&mut query);
+        }
+        query.push(") AS listed ON listed.id = asked.id");
+        let rows = query.build().persistent(false).fetch_all(&self.pool).await?;
+        let found = rows.iter().map(|row| {
+            let Summary(summary) = Summary::from_row(row)?;
+            Ok((summary.id, (summary, row.try_get("matches")?)))
+        });
+        Ok(found.collect::<sqlx::Result<_>>()?)
+    }
+
+    /// How the database answers such a list, in numbers: `EXPLAIN (ANALYZE, FORMAT JSON)`.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn explain_summaries(
+        &self,
+        filter: &SessionFilter,
+        after: Option<PageCursor>,
+        limit: u32,
+    ) -> Result<serde_json::Value, StorageError> {
+        let mut query = QueryBuilder::new("EXPLAIN (ANALYZE, FORMAT JSON) ");
+        push_list(&mut query, filter, after, limit);
+        let Json(plan) = query.build().persistent(false).fetch_one(&self.pool).await?.try_get(0)?;
+        Ok(plan)
+    }
+}

@@ -1,0 +1,107 @@
+//! The sessions a connection shows, and moving their viewers on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Connection;
+use crate::hub::{Hub, HubError};
+use crate::ws::rooms::Membership;
+use crate::ws::viewer::{Progress, Viewer};
+use crate::ws::{backfill, frames};
+use relive_protocol::{CloseCode, ErrorCode, ServerFrame, Subscribe};
+use relive_session::{Revision, SessionId};
+
+/// How long a client waits at most for what it has seen on another server.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// A client that holds more than is in memory here has seen it on another server, whose notice has not come
+/// yet: what is stored is read first, so that it is not shown an older state after a newer one.
+pub(super) async fn refresh(hub: Hub, id: SessionId, after: Revision) -> Result<(), HubError> {
+    tokio::time::timeout(REFRESH, hub.refresh(id, after)).await.unwrap_or(Err(HubError::Unavailable))
+}
+
+pub(super) struct Subscribed {
+    pub(super) viewer: Arc<Viewer>,
+    /// When to look at the viewer again, though nobody calls.
+    pub(super) due: Option<Instant>,
+    _membership: Membership,
+}
+
+impl Connection {
+    pub(super) async fn subscribe(&mut self, subscribe: &Subscribe) -> Option<CloseCode> {
+        let id = subscribe.session_id;
+        if self.viewers.len() >= self.gateway.options.subscriptions && !self.viewers.contains_key(&id) {
+            let problem = format!("a socket holds at most {} subscriptions", self.gateway.options.subscriptions);
+            self.socket.send(frames::error_frame(None, Some(id), ErrorCode::TooLarge, &problem));
+            return None;
+        }
+        match self.join(subscribe).await {
+            Ok(end) => end,
+            Err(error) => {
+                self.socket.send(frames::hub_error(None, id, &error));
+                None
+            }
+        }
+    }
+
+    /// Subscribing again replaces the subscription. Returns the code to close with when the session was
+    /// deleted while the viewer joined, and is all that this socket is for.
+    pub(super) async fn join(&mut self, subscribe: &Subscribe) -> Result<Option<CloseCode>, HubError> {
+        let id = subscribe.session_id;
+        self.viewers.remove(&id);
+        if let Some(after) = subscribe.after {
+            refresh(self.gateway.hub.clone(), id, after).await?;
+        }
+        let socket = Arc::clone(&self.socket);
+        let announce = self.only != Some(id);
+        let (viewer, membership) = self
+            .gateway
+            .rooms
+            .join(id, |live, streams| {
+                if announce {
+                    let (revision, mode) = (live.head().session().revision, subscribe.mode.unwrap_or_default());
+                    socket.send(frames::text(&ServerFrame::Subscribed { session_id: id, revision, mode }));
+                }
+                Viewer::new(socket, live, streams, subscribe)
+            })
+            .await?;
+        // Due at once: `serve_viewers` shows the first state.
+        self.viewers.insert(id, Subscribed { viewer, due: Some(Instant::now()), _membership: membership });
+        Ok(self.serve_viewers().await)
+    }
+
+    /// Moves on the viewers that are due or that their room called for.
+    pub(super) async fn serve_viewers(&mut self) -> Option<CloseCode> {
+        let now = Instant::now();
+        let blocked = self.socket.is_blocked();
+        let mut deleted = Vec::new();
+        for (id, subscribed) in &mut self.viewers {
+            let is_due = subscribed.due.is_some_and(|due| due <= now);
+            if !(subscribed.viewer.take_attention() || is_due) {
+                continue;
+            }
+            subscribed.due = None;
+            if blocked {
+                // Looked at again as soon as the client has taken what it was sent.
+                subscribed.viewer.call_again();
+                continue;
+            }
+            match backfill::move_on(&self.gateway.hub, &subscribed.viewer).await {
+                Progress::UpToDate => {}
+                Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.call_again(),
+                Progress::NotBefore(time) => subscribed.due = Some(time),
+                Progress::Deleted => deleted.push(*id),
+            }
+        }
+        for id in deleted {
+            self.viewers.remove(&id);
+            self.socket.send(frames::hub_error(None, id, &HubError::NotFound));
+            if self.only == Some(id) {
+                return Some(CloseCode::NoSuchSession);
+            }
+        }
+        None
+    }
+}
