@@ -14,7 +14,7 @@ use super::driver::DriverError;
 use super::nodes::{AttemptResult, End, NodeContext, Wake, Work, on_complete};
 use super::plan::Planned;
 use super::wall::WallClock;
-use relive_session::{Command, NodeId, NodeStatus, Progress, Retry, limits};
+use relive_session::{Command, GraphDefinition, NodeId, NodeStatus, Progress, Retry, limits};
 
 /// What nodes may do at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +38,22 @@ pub(super) enum NodeEnd {
     /// Reported as waiting.
     Waits,
     /// Of a loop node; nothing is reported yet.
-    Decided {
-        leave: bool,
-        score: Option<f64>,
-    },
+    Decided(Decision),
     /// Ended from outside, with the session.
     Stopped,
     /// Its end cannot be recorded, even without its results.
     Refused(String),
     Overtaken,
     Lost(String),
+}
+
+/// What a loop node knows of a round; whether there is another one is the schedule's to know.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Decision {
+    pub leave: bool,
+    pub score: Option<f64>,
+    /// It failed, and that is passed over.
+    pub error: Option<String>,
 }
 
 /// What an attempt needs while it runs.
@@ -119,7 +125,7 @@ impl NodeTask {
         let AttemptResult { mut commands, end } = ended;
         match end {
             End::Stopped => Err(NodeEnd::Stopped),
-            End::Decided { leave, score } => Ok(NodeEnd::Decided { leave, score }),
+            End::Decided { leave, score } => Ok(NodeEnd::Decided(Decision { leave, score, error: None })),
             End::Waits => {
                 let suspends = planned.kind.wait().is_some_and(|wait| wait.suspended);
                 let mut reports = first.clone();
@@ -173,6 +179,10 @@ impl NodeTask {
         let error = error_text(&error);
         let is_failing = *self.phase.borrow() == Phase::Failing;
         let pause = planned.policy.retry_after(self.tries).filter(|_| !is_failing);
+        if pause.is_none() && planned.policy.continues && planned.node.kind == GraphDefinition::LOOP {
+            // The run goes on as after a decision, and so it must become durable with the failure.
+            return Ok(NodeEnd::Decided(Decision { error: Some(error), ..Decision::default() }));
+        }
         let retry =
             pause.map(|pause| Retry { tries: self.tries + 1, cut_off: None, due_at: Some(self.clock.now() + pause) });
         let mut refused = String::new();

@@ -321,7 +321,7 @@ impl Run {
                 return self.timers.set(Instant::now() + pause, Timer::Retry(node.clone()));
             }
             NodeEnd::Waits => return self.wait(node, Duration::ZERO),
-            NodeEnd::Decided { leave, score } => return self.decide_round(node.clone(), leave, score),
+            NodeEnd::Decided(decision) => return self.decide_round(node.clone(), decision),
             NodeEnd::Stopped => return,
             NodeEnd::Refused(why) => return self.give_up(format!("node '{node}' cannot be reported: {why}")),
             NodeEnd::Overtaken => return self.finish(Err(RunError::Overtaken)),

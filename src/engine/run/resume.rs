@@ -34,15 +34,12 @@ impl Run {
         );
         self.schedule = schedule;
         self.recall_failure(session);
-        let completed = |(id, open): (&NodeId, &Open)| {
-            set_status(id.clone(), NodeStatus::Completed, None, None, Some(open.output()))
-        };
         // A loop node comes last: while it is known as completed, its body is not all reset.
         let (loops, bodies): (Vec<NodeId>, Vec<NodeId>) =
             reset.into_iter().partition(|node| self.rounds.past(node).is_some());
         let scores = open.values().cloned().filter_map(Open::into_score);
         let mut commands: Vec<Command> = scores.filter_map(|score| self.rounds.add_score(score)).collect();
-        commands.extend(open.iter().map(completed));
+        commands.extend(open.iter().map(|(id, open)| open.report(id)));
         commands.extend(bodies.into_iter().chain(loops).map(pending));
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
             if !self.goes_on_waiting(held) && !open.contains_key(&held.snapshot.id) {

@@ -8,13 +8,15 @@ use serde_json::{Value, json};
 
 use super::Run;
 use super::sending::{ARRAY, Purpose};
-use crate::engine::node_task::set_status;
+use crate::engine::node_task::{Decision, set_status};
 use crate::engine::schedule::{LoopPast, Outcome, Round};
 use relive_session::{Command, Node, NodeId, NodeStatus, Session, Timestamp};
 
 /// The entry of the context data that a run is taken up from.
 const LOOPS: &str = "loops";
 const SCORES: &str = "score_history";
+/// Bytes of a passed-over error that the decision keeps.
+const KEPT_ERROR: usize = 1_000;
 /// Scores kept; older ones are in the session's history.
 const KEPT_SCORES: usize = 1_000;
 
@@ -32,6 +34,8 @@ struct Decided {
     /// What the decision adds to the scores. No two have the same time, so that it can be told whether it
     /// stands there: a fork can be of a moment in between.
     score: Option<Value>,
+    /// Why the loop node failed, if it did and that is passed over.
+    error: Option<String>,
 }
 
 impl Rounds {
@@ -41,7 +45,8 @@ impl Rounds {
             let rounds = value.get("round")?.as_u64()?.try_into().ok()?;
             let attempt = value.get("attempt").and_then(Value::as_u64).and_then(|attempt| attempt.try_into().ok());
             let score = value.get("scored").cloned();
-            Some(Decided { past: LoopPast { rounds, again: value.get("again")?.as_bool()? }, attempt, score })
+            let error = value.get("error").and_then(Value::as_str).map(str::to_owned);
+            Some(Decided { past: LoopPast { rounds, again: value.get("again")?.as_bool()? }, attempt, score, error })
         };
         let loops = entry(LOOPS).and_then(Value::as_object);
         let loops = loops.into_iter().flatten().filter_map(|(id, value)| Some((id.as_str().into(), past(value)?)));
@@ -58,15 +63,17 @@ impl Rounds {
         let is_open = node.snapshot.status == NodeStatus::Running
             && decided.attempt.is_some()
             && decided.attempt == node.snapshot.attempt;
-        is_open.then(|| Open { past: decided.past, score: decided.score.clone() })
+        is_open.then(|| Open(decided.clone()))
     }
 
     /// Takes a decision, and says what it changes of the context data.
-    fn record_round(&mut self, node: &NodeId, round: &Round, attempt: u32, score: Option<f64>) -> Vec<Command> {
+    fn record_round(&mut self, node: &NodeId, round: &Round, attempt: u32, decision: &Decision) -> Vec<Command> {
         self.loops.retain(|id, _| !round.reset.contains(id));
         let past = LoopPast { rounds: round.rounds, again: round.again };
-        let score = score.map(|score| json!({"round": round.rounds, "score": score, "timestamp": self.next_time()}));
-        self.loops.insert(node.clone(), Decided { past, attempt: Some(attempt), score: score.clone() });
+        let scored = |score| json!({"round": round.rounds, "score": score, "timestamp": self.next_time()});
+        let score = decision.score.map(scored);
+        let error = decision.error.as_deref().map(|error| error[..error.floor_char_boundary(KEPT_ERROR)].to_owned());
+        self.loops.insert(node.clone(), Decided { past, attempt: Some(attempt), score: score.clone(), error });
         let loops: serde_json::Map<String, Value> =
             self.loops.iter().map(|(id, decided)| (id.to_string(), decided.shown())).collect();
         let mut changes = vec![set_context(LOOPS, Value::Object(loops))];
@@ -95,24 +102,17 @@ impl Rounds {
 
 /// A decision that was made, of a node that is not known as completed.
 #[derive(Clone, Debug)]
-pub(super) struct Open {
-    past: LoopPast,
-    score: Option<Value>,
-}
+pub(super) struct Open(Decided);
 
 impl Open {
-    /// The loop node's output.
-    pub fn output(&self) -> Value {
-        let mut output = shown(self.past);
-        if let Some(score) = &self.score {
-            output["score"] = score["score"].clone();
-        }
-        output
+    /// The report that is missing.
+    pub fn report(&self, node: &NodeId) -> Command {
+        ended(node, self.0.past, self.0.score.as_ref().map(|score| &score["score"]), self.0.error.clone())
     }
 
     /// What is to stand in the scores.
     pub fn into_score(self) -> Option<Value> {
-        self.score
+        self.0.score
     }
 }
 
@@ -125,6 +125,9 @@ impl Decided {
         if let Some(score) = &self.score {
             entry["scored"] = score.clone();
         }
+        if let Some(error) = &self.error {
+            entry["error"] = json!(error);
+        }
         entry
     }
 }
@@ -134,6 +137,18 @@ fn shown(past: LoopPast) -> Value {
     json!({"round": past.rounds, "again": past.again})
 }
 
+/// How a loop node's attempt ended: with its output, or with the error that is passed over.
+fn ended(node: &NodeId, past: LoopPast, score: Option<&Value>, error: Option<String>) -> Command {
+    if error.is_some() {
+        return set_status(node.clone(), NodeStatus::Failed, None, error, None);
+    }
+    let mut output = shown(past);
+    if let Some(score) = score {
+        output["score"] = score.clone();
+    }
+    set_status(node.clone(), NodeStatus::Completed, None, None, Some(output))
+}
+
 fn set_context(key: &str, value: Value) -> Command {
     Command::SetContext { key: key.to_owned(), value }
 }
@@ -141,16 +156,17 @@ fn set_context(key: &str, value: Value) -> Command {
 impl Run {
     /// A loop node knows its score; the schedule knows whether there is another round. Both become
     /// durable with the nodes that wait again, so that what is known is enough to go on from.
-    pub(super) fn decide_round(&mut self, node: NodeId, leave: bool, score: Option<f64>) {
+    pub(super) fn decide_round(&mut self, node: NodeId, decision: Decision) {
+        let leave = decision.leave;
         let Some(round) = self.schedule.round(&node, leave) else { return };
-        let mut output = shown(LoopPast { rounds: round.rounds, again: round.again });
-        if let Some(score) = score {
-            output["score"] = json!(score);
+        let past = LoopPast { rounds: round.rounds, again: round.again };
+        if decision.error.is_some() {
+            metrics::counter!("relive_engine_nodes_failed_total").increment(1);
         }
         let mut commands = vec![set_status(node.clone(), NodeStatus::Running, None, None, None)];
         let attempt = self.link.session().nodes.get(&node).and_then(|held| held.snapshot.attempt).unwrap_or(1);
-        commands.extend(self.rounds.record_round(&node, &round, attempt, score));
-        commands.push(set_status(node.clone(), NodeStatus::Completed, None, None, Some(output)));
+        commands.extend(self.rounds.record_round(&node, &round, attempt, &decision));
+        commands.push(ended(&node, past, decision.score.map(Value::from).as_ref(), decision.error));
         let session = self.link.session();
         // The loop node itself comes last: while it is known as completed, its body is not all reset.
         let body = round.reset.iter().filter(|id| **id != node);

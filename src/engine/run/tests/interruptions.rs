@@ -239,6 +239,9 @@ impl Driven {
                 status => story.push(*status),
             }
         }
+        // The event that ends a session skips what is left, and says so of none.
+        let is_skipped = memory.session.node_status(node) == Some(Skipped) && story.last() != Some(&Skipped);
+        story.extend(is_skipped.then_some(Skipped));
         story
     }
 }
@@ -247,11 +250,32 @@ impl Driven {
 fn with_failures(graph: &mut GraphDefinition, failing: &[bool]) {
     let failing = failing.iter().copied().chain(std::iter::repeat(false));
     for (node, fails) in graph.nodes.values_mut().zip(failing) {
-        if fails && node.kind == "sequence" {
-            let on_error = json!({"count": 2, "backoffSeconds": 3, "then": "continue"});
-            node.properties.insert("output".to_owned(), json!("{{inputs.nowhere}}"));
-            node.properties.insert("onError".to_owned(), on_error);
-        }
+        let property = match node.kind.as_str() {
+            "sequence" if fails => "output",
+            "loop" if fails => "score",
+            _ => continue,
+        };
+        let on_error = json!({"count": 2, "backoffSeconds": 3, "then": "continue"});
+        node.properties.insert(property.to_owned(), json!("{{inputs.nowhere}}"));
+        node.properties.insert("onError".to_owned(), on_error);
+    }
+}
+
+/// Some nodes that choose: always the same, or in a loop's body by how many rounds are behind it.
+fn with_choices(graph: &mut GraphDefinition, choosing: &[Option<u8>]) {
+    let Ok(layout) = crate::engine::regions::Layout::new(graph) else { return };
+    for (at, (node, choice)) in graph.nodes.values_mut().zip(choosing).enumerate() {
+        let (Some(choice), "sequence", 1..=2) = (choice, node.kind.as_str(), node.next_ids.len()) else { continue };
+        let around = layout.loops.iter().find(|held| held.body.contains(at)).map(|held| &layout.ids[held.node]);
+        let condition = match (choice, around) {
+            (0, _) => "true".to_owned(),
+            (1, _) | (_, None) => "false".to_owned(),
+            (rounds, Some(around)) => {
+                format!("{{{{ (context.loops.{around}.round | default(0)) >= {} }}}}", rounds - 1)
+            }
+        };
+        node.kind = "if".to_owned();
+        node.properties = serde_json::Map::from_iter([("condition".to_owned(), json!(condition))]);
     }
 }
 
@@ -279,9 +303,11 @@ proptest! {
     fn whatever_interrupts_a_run_its_attempts_stay_the_same(
         graph in any_graph(),
         failing in prop::collection::vec(any::<bool>(), 0..12),
+        choosing in prop::collection::vec(prop::option::of(0..4_u8), 0..12),
         interruptions in prop::collection::vec(any_interruption(), 1..5),
     ) {
         let mut graph = graph;
+        with_choices(&mut graph, &choosing);
         with_failures(&mut graph, &failing);
         prop_assume!(graph.validate().is_ok());
         prop_assume!(crate::engine::schedule::Schedule::new(&graph).is_ok());
@@ -384,14 +410,16 @@ fn fork_everywhere(graph: &GraphDefinition) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn a_fork_of_any_moment_goes_on_as_its_parent_did(
         graph in any_graph(),
         failing in prop::collection::vec(any::<bool>(), 0..12),
+        choosing in prop::collection::vec(prop::option::of(0..4_u8), 0..12),
     ) {
         let mut graph = graph;
+        with_choices(&mut graph, &choosing);
         with_failures(&mut graph, &failing);
         prop_assume!(graph.validate().is_ok());
         prop_assume!(crate::engine::schedule::Schedule::new(&graph).is_ok());
@@ -416,4 +444,23 @@ fn a_fork_of_any_moment_scores_each_round_once() -> Result<(), TestCaseError> {
         ("outer", "loop", json!({"maxRounds": 2}), &["a", "e"]),
         ("e", "end", json!({}), &[]),
     ]))
+}
+
+/// Parked before each further attempt of the loop node, the run knows how many rounds are behind it.
+#[test]
+fn a_loop_whose_failure_is_passed_over_ends_after_its_rounds() {
+    let on_error = json!({"count": 2, "backoffSeconds": 3, "then": "continue"});
+    let graph = graph(&[
+        ("b", "sequence", json!({}), &["l"]),
+        ("l", "loop", json!({"maxRounds": 3, "score": "{{inputs.nowhere}}", "onError": on_error}), &["b", "e"]),
+        ("e", "end", json!({}), &[]),
+    ]);
+    under_one_clock(async {
+        let mut driven = Driven::start(&graph);
+        assert_eq!(driven.until(150).await, Some(Ended::Completed));
+        let session = driven.local.session();
+        let attempts = |node: &str| session.nodes[node].snapshot.attempt;
+        assert_eq!((attempts("b"), attempts("l"), attempts("e")), (Some(3), Some(9), Some(1)));
+        assert_eq!(session.node_status(&"l".into()), Some(Failed));
+    });
 }
