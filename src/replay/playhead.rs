@@ -12,7 +12,7 @@ pub struct Mark {
     pub revision: Revision,
     /// When it was recorded. Clocks jump; here time never decreases along revisions.
     pub at: Timestamp,
-    /// The played time at which it is due, counted from where the replay began or last seeked to.
+    /// The played time at which it is due, counted from the beginning of the replay or the last seek.
     pub due: Duration,
 }
 
@@ -40,7 +40,7 @@ impl<Item> Playhead<Item> {
         &self.pace
     }
 
-    /// The revision that was last advanced or seeked to.
+    /// The revision that was reached by the last advance or seek.
     #[must_use]
     pub fn shown(&self) -> Mark {
         self.shown
