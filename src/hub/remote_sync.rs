@@ -24,7 +24,7 @@ use super::registry::{Place, Registry};
 use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use crate::storage::{PageBounds, StorageError, StoredEvent};
-use relive_session::{Recorded, Revision, Session, SessionId, SessionSummary};
+use relive_session::{Recorded, Revision, Session, SessionId, SessionSummary, Timestamp};
 
 /// Sessions that are read at the same time.
 const READS: usize = 4;
@@ -190,19 +190,22 @@ impl RemoteSync {
     }
 
     async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
-        // One that is only being loaded may be stored after this look and before its end.
-        let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.revision());
-        let were_held: Vec<Option<Revision>> = ids.iter().map(held).collect();
-        let stored = self.shared.store.revisions(ids).await?;
+        // The look says nothing of a session that was stored after it, under the id of one that was held or
+        // while it was being loaded.
+        let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.version().created_at);
+        let were_held: Vec<Option<Timestamp>> = ids.iter().map(held).collect();
+        let stored = self.shared.store.versions(ids).await?;
         for (id, was_held) in ids.iter().zip(were_held) {
+            let was_there = |live: &LiveSession| was_held == Some(live.version().created_at);
             match (self.shared.registry.place(*id), stored.get(id)) {
-                (Place::Held(live), None) if was_held.is_some() => self.gone(&live),
-                // Revisions of one session only grow.
-                (Place::Held(live), Some(revision)) if was_held.is_some_and(|held| held > *revision) => {
-                    self.replaced(&live);
+                (Place::Held(live), None) if was_there(&live) => self.gone(&live),
+                (Place::Held(live), Some(stored)) if stored.created_at != live.version().created_at => {
+                    if was_there(&live) {
+                        self.replaced(&live);
+                    }
                 }
-                (Place::Held(live), Some(revision)) if live.revision() >= *revision => {}
-                (Place::Held(_) | Place::Loading, Some(revision)) => self.noticed(*id, *revision),
+                (Place::Held(live), Some(stored)) if live.revision() >= stored.revision => {}
+                (Place::Held(_) | Place::Loading, Some(stored)) => self.noticed(*id, stored.revision),
                 (Place::Absent, _) | (Place::Held(_) | Place::Loading, None) => {}
             }
         }

@@ -60,7 +60,7 @@ use pool::Pool;
 pub use readiness::Readiness;
 pub use replay::{PageBounds, StoredEvent};
 pub use session_list::{SessionFilter, SessionText};
-pub use sessions::{GroupInDoubt, NewSession};
+pub use sessions::{GroupInDoubt, NewSession, SessionVersion};
 use setup::Claim;
 pub use setup::SetupError;
 use tasks::Tasks;

@@ -57,6 +57,12 @@ const LOOK: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
+/// Entries of a batch that could not be written, and are to be tried again. They count as queued.
+struct Unwritten {
+    entries: Vec<PendingCommand>,
+    error: StorageError,
+}
+
 pub(super) struct Lane {
     store: Arc<dyn Store>,
     backlog: Arc<Backlog>,
@@ -118,7 +124,7 @@ impl Lane {
             let Some(entries) = received else { return };
             metrics::gauge!("relive_backlog").set(backlog.len() as f64);
             let ready = self.decide_pending(entries);
-            self.settle(ready).await;
+            self.settle_or_put_back(ready).await;
         }
     }
 
@@ -130,7 +136,7 @@ impl Lane {
             let store = Arc::clone(&self.store);
             tokio::spawn(async move {
                 let ids: Vec<SessionId> = gone.iter().map(|entry| entry.live.id()).collect();
-                let look = tokio::time::timeout(LOOK, store.revisions(&ids)).await;
+                let look = tokio::time::timeout(LOOK, store.versions(&ids)).await;
                 let stored = look.unwrap_or(Err(StorageError::TimedOut));
                 for entry in gone {
                     let is_gone = stored.as_ref().is_ok_and(|stored| !stored.contains_key(&entry.live.id()));
@@ -151,27 +157,41 @@ impl Lane {
     }
 
     /// Brings entries to their end: when this returns, each is answered or back in the backlog.
-    async fn settle(&mut self, mut entries: Vec<PendingCommand>) {
+    async fn settle_or_put_back(&mut self, entries: Vec<PendingCommand>) {
+        if let Err(unwritten) = self.settle(entries).await {
+            self.try_later(unwritten).await;
+        }
+    }
+
+    /// Answers entries, apart from those that cannot be written now.
+    async fn settle(&mut self, mut entries: Vec<PendingCommand>) -> Result<(), Unwritten> {
         for _ in 0..RACES {
             if entries.is_empty() {
-                return;
+                return Ok(());
             }
             match self.write(&mut entries).await {
-                Ok(()) => return self.publish(entries),
-                Err(StorageError::Fenced) => entries = self.decide_again(entries).await,
+                Ok(()) => {
+                    self.publish(entries);
+                    return Ok(());
+                }
+                Err(StorageError::Fenced) => entries = self.decide_again(entries).await?,
                 Err(error) if error.is_transient() => {
                     requeue(&entries);
-                    return self.try_later(entries, &error).await;
+                    return Err(Unwritten { entries, error });
                 }
-                Err(error) if entries.len() == 1 => return self.abandon(entries, error.into()).await,
+                Err(error) if entries.len() == 1 => {
+                    self.abandon(entries, error.into()).await;
+                    return Ok(());
+                }
                 Err(_) => return Box::pin(self.take_apart(entries)).await,
             }
         }
         self.abandon(entries, HubError::Unavailable).await;
+        Ok(())
     }
 
-    /// Puts entries, which count as queued, back in front of the backlog.
-    async fn try_later(&mut self, entries: Vec<PendingCommand>, error: &StorageError) {
+    /// Puts entries back in front of the backlog.
+    async fn try_later(&mut self, Unwritten { entries, error }: Unwritten) {
         if matches!(error, StorageError::Cancelled | StorageError::TimedOut) {
             tracing::warn!(%error, entries = entries.len(), "a batch took too long; smaller ones are tried");
             self.rows = (self.rows / 2).max(1);
