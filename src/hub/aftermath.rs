@@ -52,11 +52,18 @@ impl Hub {
         let (until, mut backoff) = (Instant::now() + LOOK, Backoff::new(FIRST_RETRY, LAST_RETRY));
         while Instant::now() < until {
             tokio::time::sleep(backoff.next_wait()).await;
-            let Ok(stored) = self.inner.store.revisions(&[id]).await else { continue };
-            match (stored.contains_key(&id), deleted) {
-                (true, None) => self.appeared(id),
-                (false, Some(summary)) => self.tell_deleted(summary),
-                (true, Some(_)) | (false, None) => {}
+            let Ok(stored) = self.inner.store.versions(&[id]).await else { continue };
+            let stored = stored.get(&id);
+            if let Some(summary) = deleted {
+                // Another one may be stored in its place by now.
+                if stored.is_none_or(|stored| stored.created_at != summary.created_at) {
+                    self.tell_deleted(summary);
+                } else {
+                    return;
+                }
+            }
+            if stored.is_some() {
+                self.appeared(id);
             }
             return;
         }

@@ -24,7 +24,7 @@ use super::registry::{Registry, Residency};
 use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use crate::storage::{PageBounds, StorageError, StoredEvent};
-use relive_session::{Event, Recorded, Revision, Session, SessionId, SessionSummary};
+use relive_session::{Event, Recorded, Revision, Session, SessionId, SessionSummary, Timestamp};
 
 /// Sessions that are read at the same time.
 const READS: usize = 4;
@@ -190,19 +190,22 @@ impl RemoteSync {
     }
 
     async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
-        // One that is still being loaded may be stored after this query and before its load ends.
-        let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.revision());
-        let were_held: Vec<Option<Revision>> = ids.iter().map(held).collect();
-        let stored = self.shared.store.revisions(ids).await?;
+        // The query says nothing of a session that was stored after it, under the id of one that was held or
+        // while it was being loaded.
+        let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.version().created_at);
+        let were_held: Vec<Option<Timestamp>> = ids.iter().map(held).collect();
+        let stored = self.shared.store.versions(ids).await?;
         for (id, was_held) in ids.iter().zip(were_held) {
+            let was_there = |live: &LiveSession| was_held == Some(live.version().created_at);
             match (self.shared.registry.residency(*id), stored.get(id)) {
-                (Residency::Held(live), None) if was_held.is_some() => self.gone(&live),
-                // Revisions of one session only grow.
-                (Residency::Held(live), Some(revision)) if was_held.is_some_and(|held| held > *revision) => {
-                    self.replaced(&live);
+                (Residency::Held(live), None) if was_there(&live) => self.gone(&live),
+                (Residency::Held(live), Some(stored)) if stored.created_at != live.version().created_at => {
+                    if was_there(&live) {
+                        self.replaced(&live);
+                    }
                 }
-                (Residency::Held(live), Some(revision)) if live.revision() >= *revision => {}
-                (Residency::Held(_) | Residency::Loading, Some(revision)) => self.noticed(*id, *revision),
+                (Residency::Held(live), Some(stored)) if live.revision() >= stored.revision => {}
+                (Residency::Held(_) | Residency::Loading, Some(stored)) => self.noticed(*id, stored.revision),
                 (Residency::Absent, _) | (Residency::Held(_) | Residency::Loading, None) => {}
             }
         }

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::live_session::LiveSession;
 use super::publication::RecordedFrame;
+use crate::storage::SessionVersion;
 use relive_session::{Revision, Session};
 
 /// A state that another server has committed. It passes through the session's lane, where nothing of the
@@ -46,5 +47,9 @@ impl RemoteUpdate {
 impl LiveSession {
     pub(super) fn revision(&self) -> Revision {
         self.head().session().revision
+    }
+
+    pub(super) fn version(&self) -> SessionVersion {
+        SessionVersion::of(self.head().session())
     }
 }

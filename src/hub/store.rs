@@ -14,8 +14,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::{
-    Batch, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, Storage, StorageError, StoredEvent, Taken,
-    Writer,
+    Batch, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage, StorageError,
+    StoredEvent, Taken, Writer,
 };
 use relive_session::{Agent, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 
@@ -31,7 +31,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn session(&self, id: SessionId) -> Answer<'_, Option<Session>>;
     fn session_at(&self, id: SessionId, revision: Revision) -> Answer<'_, Option<Session>>;
     fn store_keyframe<'a>(&'a self, session: &'a Session) -> Answer<'a, ()>;
-    fn revisions<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, Revision>>;
+    fn versions<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, SessionVersion>>;
     fn command_revision<'a>(&'a self, id: SessionId, command_id: &'a str) -> Answer<'a, Option<Revision>>;
     fn command_revisions(
         &self,
@@ -149,8 +149,8 @@ impl Store for Storage {
         Box::pin(self.store_keyframe(session))
     }
 
-    fn revisions<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, Revision>> {
-        Box::pin(self.revisions(ids))
+    fn versions<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, SessionVersion>> {
+        Box::pin(self.versions(ids))
     }
 
     fn command_revision<'a>(&'a self, id: SessionId, command_id: &'a str) -> Answer<'a, Option<Revision>> {

@@ -64,7 +64,7 @@ pub use page::{Page, PageCursor};
 use pool::Pool;
 pub use readiness::Readiness;
 pub use session_list::{SessionFilter, SessionText};
-pub use sessions::{GroupInDoubt, NewSession};
+pub use sessions::{GroupInDoubt, NewSession, SessionVersion};
 use setup::Claim;
 pub use setup::SetupError;
 use tasks::Tasks;

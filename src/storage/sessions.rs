@@ -24,6 +24,20 @@ pub struct NewSession<'a> {
     pub creation_key: Option<&'a str>,
 }
 
+/// How far a session has come, and which one it is of those that were stored under its id one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionVersion {
+    pub created_at: Timestamp,
+    pub revision: Revision,
+}
+
+impl SessionVersion {
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self { created_at: session.origin.created_at, revision: session.revision }
+    }
+}
+
 /// Stores a new session with its first event, as part of the caller's transaction.
 pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), StorageError> {
     let NewSession { recorded, session, creation_key } = new;
@@ -161,14 +175,19 @@ impl Storage {
         Ok(true)
     }
 
-    /// The stored revisions of sessions; those that do not exist are left out.
-    pub async fn revisions(&self, ids: &[SessionId]) -> Result<HashMap<SessionId, Revision>, StorageError> {
+    /// The stored versions of sessions; those that do not exist are left out.
+    pub async fn versions(&self, ids: &[SessionId]) -> Result<HashMap<SessionId, SessionVersion>, StorageError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows: Vec<(Uuid, i64)> = sqlx::query_as("SELECT id, revision FROM sessions WHERE id = ANY($1)")
-            .bind(ids)
-            .fetch_all(&self.pool)
-            .await?;
-        Ok(rows.into_iter().map(|(id, revision)| (SessionId(id), revision.unsigned_abs())).collect())
+        let rows: Vec<(Uuid, DateTime<Utc>, i64)> =
+            sqlx::query_as("SELECT id, created_at, revision FROM sessions WHERE id = ANY($1)")
+                .bind(ids)
+                .fetch_all(&self.pool)
+                .await?;
+        let version = |(id, created_at, revision): (Uuid, DateTime<Utc>, i64)| {
+            let version = SessionVersion { created_at: created_at.into(), revision: revision.unsigned_abs() };
+            (SessionId(id), version)
+        };
+        Ok(rows.into_iter().map(version).collect())
     }
 
     /// One session's summary.

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::storage::{
-    Batch, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, StorageError, StoredEvent, Taken,
+    Batch, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, SessionVersion, StorageError, StoredEvent, Taken,
 };
 use relive_session::{Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
 use serde_json::Value;
@@ -108,11 +108,11 @@ impl Store for SimulatedStore {
         })
     }
 
-    fn revisions<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, Revision>> {
+    fn versions<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, SessionVersion>> {
         let ids = ids.to_vec();
         self.call("revisions", move |world| {
-            let found = ids.iter().filter_map(|id| Some((*id, world.database.rows.get(id)?.revision())));
-            Ok(found.collect())
+            let version = |id| Some((id, SessionVersion::of(world.database.rows.get(&id)?.state())));
+            Ok(ids.into_iter().filter_map(version).collect())
         })
     }
 

@@ -58,6 +58,12 @@ const LOOK: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
+/// Entries of a batch that could not be written, and are to be tried again. They count as queued.
+struct Unwritten {
+    entries: Vec<PendingCommand>,
+    error: StorageError,
+}
+
 pub(super) struct Lane {
     store: Arc<dyn Store>,
     backlog: Arc<Backlog>,
@@ -142,7 +148,7 @@ impl Lane {
             let store = Arc::clone(&self.store);
             tokio::spawn(async move {
                 let ids: Vec<SessionId> = gone.iter().map(|entry| entry.live.id()).collect();
-                let look = tokio::time::timeout(LOOK, store.revisions(&ids)).await;
+                let look = tokio::time::timeout(LOOK, store.versions(&ids)).await;
                 let stored = look.unwrap_or(Err(StorageError::TimedOut));
                 for entry in gone {
                     let is_gone = stored.as_ref().is_ok_and(|stored| !stored.contains_key(&entry.live.id()));
@@ -163,27 +169,41 @@ impl Lane {
     }
 
     /// Processes entries: when this returns, each is answered or requeued.
-    async fn process(&mut self, mut entries: Vec<PendingCommand>) {
+    async fn process(&mut self, entries: Vec<PendingCommand>) {
+        if let Err(unwritten) = self.try_process(entries).await {
+            self.try_later(unwritten).await;
+        }
+    }
+
+    /// Answers entries, apart from those that cannot be written now.
+    async fn try_process(&mut self, mut entries: Vec<PendingCommand>) -> Result<(), Unwritten> {
         for _ in 0..RACES {
             if entries.is_empty() {
-                return;
+                return Ok(());
             }
             match self.write(&mut entries).await {
-                Ok(()) => return self.publish(entries),
-                Err(StorageError::Fenced) => entries = self.decide_again(entries).await,
+                Ok(()) => {
+                    self.publish(entries);
+                    return Ok(());
+                }
+                Err(StorageError::Fenced) => entries = self.decide_again(entries).await?,
                 Err(error) if error.is_transient() => {
                     requeue(&entries);
-                    return self.try_later(entries, &error).await;
+                    return Err(Unwritten { entries, error });
                 }
-                Err(error) if entries.len() == 1 => return self.abandon(entries, error.into()).await,
+                Err(error) if entries.len() == 1 => {
+                    self.abandon(entries, error.into()).await;
+                    return Ok(());
+                }
                 Err(_) => return Box::pin(self.take_apart(entries)).await,
             }
         }
         self.abandon(entries, HubError::Unavailable).await;
+        Ok(())
     }
 
     /// Requeues entries, which count as queued already.
-    async fn try_later(&mut self, entries: Vec<PendingCommand>, error: &StorageError) {
+    async fn try_later(&mut self, Unwritten { entries, error }: Unwritten) {
         if matches!(error, StorageError::Cancelled | StorageError::TimedOut) {
             tracing::warn!(%error, entries = entries.len(), "a batch took too long; smaller ones are tried");
             self.rows = (self.rows / 2).max(1);

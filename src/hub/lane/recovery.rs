@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{LOOK, Lane};
+use super::{LOOK, Lane, Unwritten};
 use crate::hub::batch_plan::BatchPlan;
 use crate::hub::decision::Decision;
 use crate::hub::error::HubError;
@@ -15,13 +15,15 @@ use relive_session::{Revision, SessionId};
 
 impl Lane {
     /// After a lost race: reloads the sessions that others changed, and decides their entries again.
-    pub(super) async fn decide_again(&mut self, mut entries: Vec<PendingCommand>) -> Vec<PendingCommand> {
+    pub(super) async fn decide_again(
+        &mut self,
+        mut entries: Vec<PendingCommand>,
+    ) -> Result<Vec<PendingCommand>, Unwritten> {
         metrics::counter!("relive_races_lost_total").increment(1);
         let found = self.overtaken(&entries).await;
         if matches!(&found, Ok((overtaken, _)) if overtaken.is_empty()) && entries.len() > 1 {
             // There is no other writer: two entries of this batch conflict.
-            Box::pin(self.take_apart(entries)).await;
-            return Vec::new();
+            return Box::pin(self.take_apart(entries)).await.map(|()| Vec::new());
         }
         requeue(&entries);
         let reloaded = match found {
@@ -31,12 +33,9 @@ impl Lane {
         match reloaded {
             Ok(settled) => {
                 entries.iter_mut().for_each(|entry| settled.apply_to(entry));
-                self.decide_pending(entries)
+                Ok(self.decide_pending(entries))
             }
-            Err(error) => {
-                self.try_later(entries, &error).await;
-                Vec::new()
-            }
+            Err(error) => Err(Unwritten { entries, error }),
         }
     }
 
@@ -44,7 +43,7 @@ impl Lane {
     /// elsewhere; and which entries were carried out already.
     async fn overtaken(&self, entries: &[PendingCommand]) -> Result<(Overtaken, Settled), StorageError> {
         let ids: Vec<SessionId> = BatchPlan::of(entries).by_session.into_keys().collect();
-        let revisions = self.store.revisions(&ids).await?;
+        let versions = self.store.versions(&ids).await?;
         let command_ids = entries.iter().filter_map(|entry| match &entry.decision {
             Decision::Events { .. } => Some((entry.live.id(), Arc::clone(entry.submission.command_id.as_ref()?))),
             _ => None,
@@ -62,12 +61,12 @@ impl Lane {
         let mut overtaken = Overtaken::new();
         for entry in entries {
             let id = entry.live.id();
-            if revisions.get(&id) != Some(&entry.live.head().session().revision) || settled.is_settled(entry) {
+            if versions.get(&id) != Some(&entry.live.version()) || settled.is_settled(entry) {
                 overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
             }
         }
         if let ([entry], true) = (entries, overtaken.is_empty()) {
-            // Another session may be stored under this id, at the same revision.
+            // Nothing is seen to be in the way: it is what is in memory that is wrong.
             overtaken.insert(entry.live.id(), Arc::clone(&entry.live));
         }
         Ok((overtaken, settled))
@@ -113,7 +112,7 @@ impl Lane {
     }
 
     /// Splits a batch that cannot be written until the entry at fault is found.
-    pub(super) async fn take_apart(&mut self, entries: Vec<PendingCommand>) {
+    pub(super) async fn take_apart(&mut self, entries: Vec<PendingCommand>) -> Result<(), Unwritten> {
         let mut sessions: Vec<Vec<PendingCommand>> = Vec::new();
         let mut places: HashMap<SessionId, usize> = HashMap::new();
         for entry in entries {
@@ -127,17 +126,23 @@ impl Lane {
             for entries in sessions {
                 self.process(entries).await;
             }
-            return;
+            return Ok(());
         }
         let entries: Vec<PendingCommand> = sessions.into_iter().flatten().collect();
         requeue(&entries);
         if let Some(live) = entries.first().map(|entry| Arc::clone(&entry.live)) {
             self.reload_or_restage(&live).await;
         }
-        for entry in entries {
+        let mut entries = entries.into_iter();
+        while let Some(entry) = entries.next() {
             let alone = self.decide_pending(vec![entry]);
-            self.process(alone).await;
+            if let Err(mut unwritten) = self.try_process(alone).await {
+                // What comes after it is decided after it, and not on what is staged and not written.
+                unwritten.entries.extend(entries);
+                return Err(unwritten);
+            }
         }
+        Ok(())
     }
 
     /// Answers entries with an error, and discards what was staged on them.
