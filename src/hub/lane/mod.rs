@@ -181,6 +181,17 @@ impl Lane {
             if entries.is_empty() {
                 return Ok(());
             }
+            match self.has_landed(&entries).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    entries = self.decide_again(entries).await?;
+                    continue;
+                }
+                Err(error) => {
+                    requeue(&entries);
+                    return Err(Unwritten { entries, error });
+                }
+            }
             match self.write(&mut entries).await {
                 Ok(()) => {
                     self.publish(entries);

@@ -39,6 +39,22 @@ impl Lane {
         }
     }
 
+    /// Whether a write whose answer was lost has taken effect since it was looked for, for an entry that is about
+    /// to be written again. The state it is decided on may hold that write already: then no race is lost, and
+    /// it would be carried out twice.
+    pub(super) async fn has_landed(&self, entries: &[PendingCommand]) -> Result<bool, StorageError> {
+        let again = entries.iter().filter(|entry| matches!(entry.decision, Decision::Events { .. }));
+        let attempts: Vec<(SessionId, &Attempt)> =
+            again.flat_map(|entry| entry.attempts.iter().map(|attempt| (entry.live.id(), attempt))).collect();
+        if attempts.is_empty() {
+            return Ok(false);
+        }
+        let events: Vec<(SessionId, Revision)> = attempts.iter().map(|(id, attempt)| (*id, attempt.first)).collect();
+        let look = tokio::time::timeout(LOOK, self.store.batches_of(&events)).await;
+        let batches = look.unwrap_or(Err(StorageError::TimedOut))?;
+        Ok(attempts.iter().any(|(id, attempt)| batches.get(&(*id, attempt.first)) == Some(&attempt.batch)))
+    }
+
     /// The sessions whose stored revision is not the expected one, or whose command ids were carried out
     /// elsewhere; and which entries were carried out already.
     async fn overtaken(&self, entries: &[PendingCommand]) -> Result<(Overtaken, Settled), StorageError> {
