@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::journal::bigint;
+use super::bigint::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Recorded, Revision, Session, SessionId};
 

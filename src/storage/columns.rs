@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::StorageError;
 use super::batch::{Batch, EventRow, ProjectionRow};
-use super::journal::bigint;
+use super::bigint::bigint;
 use relive_session::Session;
 
 /// A statement on its way to the database.

@@ -9,8 +9,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Row};
 use uuid::Uuid;
 
+use super::bigint::bigint;
 use super::forks::USAGE_AT;
-use super::journal::bigint;
 use super::memories::{COLUMNS, read_memory};
 use super::message_history::history_query;
 use super::usage::{UsageColumns, UsageRow};

@@ -5,7 +5,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::journal::bigint;
+use super::bigint::bigint;
 use super::sessions::{NewSession, insert_session};
 use super::{Storage, StorageError};
 use relive_session::{OutputRef, Revision, SessionId};

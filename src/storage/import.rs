@@ -8,9 +8,9 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::batch::{Batch, EventRow, ProjectionRow};
+use super::bigint::bigint;
 use super::columns::json;
 use super::export::Ancestor;
-use super::journal::bigint;
 use super::memories::{NewMemory, insert};
 use super::pool::Transaction;
 use super::sessions::insert_row;

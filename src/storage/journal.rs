@@ -13,14 +13,10 @@ use sqlx::types::Json;
 use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
+use super::bigint::bigint;
 use super::messages::MessageRow;
 use super::{Storage, StorageError};
 use relive_session::{Event, Message, Recorded, Revision, SessionId, Timestamp};
-
-/// Revisions are `bigint`s; no history is long enough to tell the difference.
-pub(super) fn bigint(revision: Revision) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
-}
 
 macro_rules! events {
     () => {

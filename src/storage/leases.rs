@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::journal::bigint;
+use super::bigint::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Revision, SessionId, Timestamp};
 

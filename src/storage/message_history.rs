@@ -11,7 +11,7 @@ use sqlx::query::QueryAs;
 use sqlx::types::Json;
 use sqlx::{FromRow, Postgres, SqlSafeStr};
 
-use super::journal::bigint;
+use super::bigint::bigint;
 use super::messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 use super::{Storage, StorageError};
 use relive_session::{SessionId, Timestamp};

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
 use sqlx::{FromRow, QueryBuilder, Row};
 
-use super::journal::bigint;
+use super::bigint::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Message, MessageId, MessageRole, NodeId, Revision, SessionId, Timestamp};
 

@@ -10,6 +10,7 @@
 
 mod address;
 mod batch;
+mod bigint;
 mod catalog;
 pub mod cluster;
 mod columns;

@@ -3,7 +3,7 @@
 use futures_util::TryStreamExt as _;
 use sqlx::types::Json;
 
-use super::journal::bigint;
+use super::bigint::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Keyframe, Revision, Session, SessionId};
 

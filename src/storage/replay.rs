@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::postgres::types::PgInterval;
 
-use super::journal::bigint;
+use super::bigint::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Revision, SessionId, Timestamp};
 

@@ -9,8 +9,8 @@ use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder, Row};
 use uuid::Uuid;
 
+use super::bigint::bigint;
 use super::columns::json;
-use super::journal::bigint;
 use super::{Storage, StorageError};
 use relive_session::{NodeCounts, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
 

@@ -5,8 +5,8 @@ use pgvector::Vector;
 use uuid::Uuid;
 
 use super::batch::{Batch, EventRow};
+use super::bigint::bigint;
 use super::columns::Statement;
-use super::journal::bigint;
 use relive_session::{Event, MemoryRow, MessageAdded};
 
 /// The columns of a batch's messages and memories.

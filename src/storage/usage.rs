@@ -6,8 +6,8 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::batch::Batch;
+use super::bigint::bigint;
 use super::columns::Statement;
-use super::journal::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Event, NodeId, SessionId};
 
