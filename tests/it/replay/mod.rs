@@ -138,6 +138,13 @@ pub async fn retime(server: TestServer, id: &str, millis: &[i64]) -> TestServer 
                 .expect("set");
         assert_eq!(changed.rows_affected(), 1);
     }
+    // A session is known by when it was created, which its row says as well as its first event.
+    sqlx::query("UPDATE sessions SET created_at = $1::timestamptz WHERE id = $2::uuid")
+        .bind(time(millis[0]).parse::<DateTime<Utc>>().expect("a time"))
+        .bind(id.parse::<uuid::Uuid>().expect("an id"))
+        .execute(storage.pool())
+        .await
+        .expect("set");
     // A cache of states with the old times.
     sqlx::query("DELETE FROM session_keyframes").execute(storage.pool()).await.expect("deleted");
     storage.close().await;
