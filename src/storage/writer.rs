@@ -142,7 +142,7 @@ impl Writer {
     ///
     /// [`StorageError::Fenced`] if another writer was first, [`StorageError::TooLate`] if its deadline had
     /// passed: nothing was written then. [`StorageError::Unavailable`] and [`StorageError::TimedOut`] if
-    /// the outcome is unknown: look it up with [`Storage::has_batch`], on a new connection.
+    /// the outcome is unknown: look it up with [`has_batch`](super::Storage::has_batch), on a new connection.
     pub async fn write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
         let deadline = batch.deadline.map(|deadline| self.clock.at(deadline));
         let has_rows_of_its_own = |row: &EventRow<'_>| {

@@ -107,7 +107,7 @@ pub struct Session {
     pub context_bytes: usize,
     /// Undelivered signals, by suspended node. A node that leaves `suspended` has received its own.
     pub signals: OrdMap<NodeId, Arc<PendingSignal>>,
-    /// When the run was held, in order; at most [`limits::HOLDS`](super::limits::HOLDS).
+    /// When the run was held, in order; at most [`limits::HOLDS`].
     pub holds: Arc<Vec<HeldInterval>>,
 }
 

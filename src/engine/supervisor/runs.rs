@@ -102,7 +102,7 @@ impl Supervisor {
             self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
         }
         if let Err(error) = given_back.and(put_down) {
-            tracing::warn!(%error, "cannot release sessions; their leases expire");
+            tracing::warn!(%error, "cannot give sessions back; their leases expire");
         }
         for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
             self.running.remove(&id);
