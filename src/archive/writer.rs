@@ -136,7 +136,7 @@ impl ImportWriter {
         match &mut recorded.event {
             Event::Created(created) => {
                 self.keep_what_exists(created).await?;
-                let first = Session::create(&recorded).map_err(StorageError::from)?;
+                let first = Session::create_new(&recorded).map_err(StorageError::from)?;
                 self.import.add_session(&first, self.key.as_deref()).await?;
                 self.first = Some(first);
             }

@@ -167,6 +167,8 @@ impl Shared {
             let known = self.queue.lock().known;
             let mut submission = Submission::new(id, commands.clone());
             submission.expected_revision = Some(known);
+            // Another session may have been made under its id, and come to the same revision.
+            submission.expected_identity = Some(self.subscription.live().identity());
             match self.hub.execute(submission).await {
                 Ok(receipt) => {
                     self.queue.lock().known = receipt.revision;
@@ -202,7 +204,11 @@ impl Shared {
     /// as events, but after a change of a node this engine's state is out of date.
     async fn read_changes(&self, known: Revision, actual: Revision) -> Result<Revision, DriverError> {
         let gone = |error: HubError| DriverError::Lost(error.to_string());
-        let mut head = self.hub.subscribe(self.subscription.live().id()).await.map_err(gone)?;
+        let live = self.subscription.live();
+        let mut head = self.hub.subscribe(live.id()).await.map_err(gone)?;
+        if head.live().identity() != live.identity() {
+            return Err(gone(HubError::NotFound));
+        }
         // The newer revision may be decided but not written yet. Or this server shows an older revision than it
         // has answered, because a session could not be reloaded after a lost race: then the check passes once
         // it shows the newer one.

@@ -26,7 +26,7 @@ async fn execute(
 ) -> Result<Json<CommandReceipt>, ApiError> {
     let expected = if_match(headers)?;
     let command_id = idempotency_key(headers)?.map(Into::into);
-    let submission = Submission { session_id, commands, command_id, expected_revision: None };
+    let submission = Submission { command_id, ..Submission::new(session_id, commands) };
     let outcome = tokio::time::timeout(COMMIT, submit(app, submission, &expected)).await;
     let receipt = outcome.unwrap_or(Err(HubError::Unavailable))?;
     Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))

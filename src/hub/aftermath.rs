@@ -56,7 +56,7 @@ impl Hub {
             let stored = stored.get(&id);
             if let Some(summary) = deleted {
                 // Another one may be stored in its place by now.
-                if stored.is_none_or(|stored| stored.created_at != summary.created_at) {
+                if stored.is_none_or(|stored| stored.identity != summary.identity()) {
                     self.tell_deleted(summary);
                 } else {
                     return;

@@ -32,7 +32,7 @@ impl Hub {
     ) -> Result<Arc<Session>, HubError> {
         let event = Event::Created(Box::new(created));
         let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), event };
-        let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
+        let session = Arc::new(Session::create_new(&recorded).map_err(StorageError::from)?);
         let new = NewSession { recorded: &recorded, session: &session, creation_key };
         match self.inner.store.create_session(&new).await {
             Ok(()) => {}
@@ -80,7 +80,7 @@ impl Hub {
         // Not earlier than the parent's last event, so that messages stay in order across the two.
         let at = Timestamp::now().max(parent.updated_at);
         let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, event };
-        let session = Arc::new(Session::create(&recorded).map_err(StorageError::from)?);
+        let session = Arc::new(Session::create_new(&recorded).map_err(StorageError::from)?);
         let new = NewSession { recorded: &recorded, session: &session, creation_key };
         match store.create_fork(&new, parent_id, revision).await {
             Ok(()) => {}

@@ -31,7 +31,7 @@ impl Hub {
     }
 
     pub(super) fn tell_deleted(&self, summary: SessionSummary) {
-        self.inner.registry.remove_deleted(summary.id, summary.created_at);
+        self.inner.registry.remove_deleted(summary.id, summary.identity());
         self.inner.fanout.deleted(summary);
     }
 

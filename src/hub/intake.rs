@@ -29,6 +29,9 @@ pub(super) async fn submit(
             Some(live) => live,
             None => registry.get(submission.session_id).await?,
         };
+        if submission.expected_identity.is_some_and(|expected| expected != live.identity()) {
+            return Err(HubError::NotFound);
+        }
         // Before the session's lock, so that the lock is never held across an await.
         let reservation = lane.reserve(submission.session_id, submission.size()).await?;
         match stage(&live, submission, reply, reservation) {

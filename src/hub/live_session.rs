@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::publication::{Publication, RecordedFrame};
 use super::weight;
 use crate::sync::{Mutex, watch};
-use relive_session::{Revision, Session, SessionId};
+use relive_session::{Revision, Session, SessionId, SessionIdentity};
 
 /// Events kept for viewers that are slightly behind; older ones are read from the journal.
 const RING_EVENTS: usize = 256;
@@ -142,6 +142,11 @@ impl LiveSession {
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.id
+    }
+
+    #[must_use]
+    pub fn identity(&self) -> SessionIdentity {
+        self.head.borrow().session().identity()
     }
 
     /// What viewers may see now.

@@ -10,7 +10,7 @@ use super::live_session::{LiveSession, Subscription};
 use super::publication::RecordedFrame;
 use super::store::Store;
 use crate::sync::{DashMap, OnceCell};
-use relive_session::{Recorded, Session, SessionId, Timestamp};
+use relive_session::{Recorded, Session, SessionId, SessionIdentity};
 
 /// The sessions in memory, by id. No guard of the map is ever held across an await.
 #[derive(Clone, Debug)]
@@ -134,8 +134,8 @@ impl Registry {
 
     /// Removes a session that is no longer stored, and tells its viewers. A session that was stored under the
     /// same id since then stays.
-    pub fn remove_deleted(&self, id: SessionId, created_at: Timestamp) {
-        let is_it = |slot: &Slot| loaded(slot).is_none_or(|live| live.head().session().origin.created_at == created_at);
+    pub fn remove_deleted(&self, id: SessionId, deleted: SessionIdentity) {
+        let is_it = |slot: &Slot| loaded(slot).is_none_or(|live| live.identity().is_named_by(deleted));
         if let Some((_, slot)) = self.slots.remove_if(&id, |_, slot| is_it(slot))
             && let Some(live) = loaded(&slot)
         {

@@ -24,7 +24,7 @@ use super::registry::{Registry, Residency};
 use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use crate::storage::{PageBounds, StorageError, StoredEvent};
-use relive_session::{Event, Recorded, Revision, Session, SessionId, SessionSummary, Timestamp};
+use relive_session::{Event, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary};
 
 /// Sessions that are read at the same time.
 const READS: usize = 4;
@@ -90,7 +90,7 @@ impl RemoteSync {
 
     /// Another server has deleted a session.
     pub fn deleted(&self, summary: SessionSummary) {
-        self.shared.registry.remove_deleted(summary.id, summary.created_at);
+        self.shared.registry.remove_deleted(summary.id, summary.identity());
         self.shared.feed.deleted(summary.id, summary);
     }
 
@@ -192,14 +192,14 @@ impl RemoteSync {
     async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
         // The query says nothing of a session that was stored after it, under the id of one that was held or
         // while it was being loaded.
-        let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.version().created_at);
-        let were_held: Vec<Option<Timestamp>> = ids.iter().map(held).collect();
+        let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.identity());
+        let were_held: Vec<Option<SessionIdentity>> = ids.iter().map(held).collect();
         let stored = self.shared.store.versions(ids).await?;
         for (id, was_held) in ids.iter().zip(were_held) {
-            let was_there = |live: &LiveSession| was_held == Some(live.version().created_at);
+            let was_there = |live: &LiveSession| was_held == Some(live.identity());
             match (self.shared.registry.residency(*id), stored.get(id)) {
                 (Residency::Held(live), None) if was_there(&live) => self.gone(&live),
-                (Residency::Held(live), Some(stored)) if stored.created_at != live.version().created_at => {
+                (Residency::Held(live), Some(stored)) if stored.identity != live.identity() => {
                     if was_there(&live) {
                         self.replaced(&live);
                     }
@@ -237,18 +237,13 @@ enum Read {
 
 /// The events from a state to the newest, at least to `revision`.
 async fn read(store: &dyn Store, held: &Arc<Session>, revision: Revision) -> Result<Read, StorageError> {
-    // Including the event at the held revision: it shows whether this is still the same session.
-    let page = store.event_page(held.id, held.revision - 1, Revision::MAX, PAGE, true).await?;
-    let is_same = |event: &StoredEvent| (event.revision, event.at) == (held.revision, held.updated_at);
-    if page.first().is_some_and(|event| !is_same(event)) {
-        return Ok(Read::AnotherSession);
-    }
+    let page = store.next_events(held, PAGE).await?;
     if page.last().is_some_and(|event| event.revision >= revision)
-        && let Some(read) = fold(held, page.into_iter().skip(1))
+        && let Some(read) = fold(held, page.into_iter())
     {
         return Ok(read);
     }
-    // Too far behind, or deleted.
+    // Too far behind, deleted, or another session.
     Ok(match store.session(held.id).await? {
         None => Read::Nothing,
         Some(session) if held.is_continued_by(&session) => Read::News(Arc::new(session), Vec::new()),

@@ -39,14 +39,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> Answer<'_, HashMap<(SessionId, Arc<str>), Revision>>;
 
     fn events(&self, id: SessionId, after: Revision, limit: u32) -> Answer<'_, Vec<Recorded>>;
-    fn event_page(
-        &self,
-        id: SessionId,
-        after: Revision,
-        up_to: Revision,
-        bounds: PageBounds,
-        with_messages: bool,
-    ) -> Answer<'_, Vec<StoredEvent>>;
+    /// The events after this state with their messages; none if another session is stored under its id.
+    fn next_events<'a>(&'a self, state: &'a Session, bounds: PageBounds) -> Answer<'a, Vec<StoredEvent>>;
     fn messages_between(
         &self,
         id: SessionId,
@@ -168,15 +162,9 @@ impl Store for Storage {
         Box::pin(self.journal(id).after(after).recorded(limit))
     }
 
-    fn event_page(
-        &self,
-        id: SessionId,
-        after: Revision,
-        up_to: Revision,
-        bounds: PageBounds,
-        with_messages: bool,
-    ) -> Answer<'_, Vec<StoredEvent>> {
-        Box::pin(self.journal(id).after(after).up_to(up_to).stored_page(bounds, with_messages))
+    fn next_events<'a>(&'a self, state: &'a Session, bounds: PageBounds) -> Answer<'a, Vec<StoredEvent>> {
+        let journal = self.journal(state.id).of(state.identity());
+        Box::pin(journal.after(state.revision).stored_page(bounds, true))
     }
 
     fn messages_between(

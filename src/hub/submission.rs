@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::HubError;
 use super::size::QueueSize;
 use super::weight;
-use relive_session::{Command, Refusal, Revision, SessionId, limits};
+use relive_session::{Command, Refusal, Revision, SessionId, SessionIdentity, limits};
 
 /// Commands for one session: all are carried out, or none.
 #[derive(Clone, Debug)]
@@ -18,12 +18,15 @@ pub struct Submission {
     pub command_id: Option<Arc<str>>,
     /// Refuse unless the session is at this revision.
     pub expected_revision: Option<Revision>,
+    /// Refuse, as for a session that does not exist, unless it is this session and not another one that was
+    /// stored under its id.
+    pub expected_identity: Option<SessionIdentity>,
 }
 
 impl Submission {
     #[must_use]
     pub fn new(session_id: SessionId, commands: Vec<Command>) -> Self {
-        Self { session_id, commands, command_id: None, expected_revision: None }
+        Self { session_id, commands, command_id: None, expected_revision: None, expected_identity: None }
     }
 
     /// Its size while it waits.

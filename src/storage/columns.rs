@@ -49,7 +49,8 @@ pub(super) fn bind_rows<'q>(
         .bind(projections.updated)
         .bind(i64::try_from(batch.projections.len()).unwrap_or(i64::MAX))
         .bind(deadline)
-        .bind(projections.created))
+        .bind(projections.created)
+        .bind(projections.incarnations))
 }
 
 /// Columns of the events, side by side as `UNNEST` wants them.
@@ -101,6 +102,7 @@ struct ProjectionArrays<'a> {
     ended: Vec<Option<DateTime<Utc>>>,
     updated: Vec<DateTime<Utc>>,
     created: Vec<DateTime<Utc>>,
+    incarnations: Vec<i64>,
 }
 
 impl<'a> ProjectionArrays<'a> {
@@ -126,6 +128,7 @@ impl<'a> ProjectionArrays<'a> {
             arrays.ended.push(after.completed_at.map(relive_session::Timestamp::as_datetime));
             arrays.updated.push(after.updated_at.as_datetime());
             arrays.created.push(before.origin.created_at.as_datetime());
+            arrays.incarnations.push(before.origin.incarnation);
         }
         arrays
     }

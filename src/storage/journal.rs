@@ -16,35 +16,55 @@ use uuid::Uuid;
 use super::bigint::bigint;
 use super::messages::MessageRow;
 use super::{Storage, StorageError};
-use relive_session::{Event, Message, Recorded, Revision, SessionId, Timestamp};
+use relive_session::{Event, Message, Recorded, Revision, SessionId, SessionIdentity, Timestamp};
+
+/// Which events: of a session's id, of a range, and on demand of a certain session only.
+macro_rules! range {
+    ($events:literal) => {
+        concat!(
+            $events,
+            "session_id = $1 AND ",
+            $events,
+            "revision > $2 AND ",
+            $events,
+            "revision <= $3 AND ($5::bigint IS NULL OR EXISTS (
+            SELECT FROM sessions WHERE id = $1 AND created_at = $4::timestamptz AND incarnation = $5::bigint)) "
+        )
+    };
+}
 
 macro_rules! events {
     () => {
-        "SELECT revision, at, event FROM session_events
-         WHERE session_id = $1 AND revision > $2 AND revision <= $3 ORDER BY revision"
+        concat!("SELECT revision, at, event FROM session_events WHERE ", range!(""), "ORDER BY revision")
     };
 }
 
 const ALL: &str = events!();
 
-const FIRST: &str = concat!(events!(), " LIMIT $4");
+const FIRST: &str = concat!(events!(), " LIMIT $6");
 
-const PAGE: &str = "SELECT revision, at, event FROM (
+const PAGE: &str = concat!(
+    "SELECT revision, at, event FROM (
         SELECT revision, at, event,
                sum(octet_length(event::text)) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS bytes
-        FROM session_events WHERE session_id = $1 AND revision > $2 AND revision <= $3
-        ORDER BY revision LIMIT $4) AS page
-    WHERE bytes <= $5 OR revision = $2 + 1 ORDER BY revision";
+        FROM session_events WHERE ",
+    range!(""),
+    "ORDER BY revision LIMIT $6) AS page
+    WHERE bytes <= $7 OR revision = $2 + 1 ORDER BY revision"
+);
 
-const PAGE_WITH_MESSAGES: &str = "SELECT * FROM (
+const PAGE_WITH_MESSAGES: &str = concat!(
+    "SELECT * FROM (
         SELECT e.revision, e.at, e.event, m.id, m.session_id, m.node_id, m.agent_id, m.agent_name, m.role, m.content,
                m.token_count, m.is_thinking, m.created_at,
                sum(octet_length(e.event::text) + coalesce(octet_length(m.content), 0))
                    OVER (ORDER BY e.revision ROWS UNBOUNDED PRECEDING) AS bytes
         FROM session_events e LEFT JOIN session_messages m ON m.session_id = e.session_id AND m.revision = e.revision
-        WHERE e.session_id = $1 AND e.revision > $2 AND e.revision <= $3
-        ORDER BY e.revision LIMIT $4) AS page
-    WHERE bytes <= $5 OR revision = $2 + 1 ORDER BY revision";
+        WHERE ",
+    range!("e."),
+    "ORDER BY e.revision LIMIT $6) AS page
+    WHERE bytes <= $7 OR revision = $2 + 1 ORDER BY revision"
+);
 
 /// An event as its text stands in the journal.
 #[derive(Clone, Debug)]
@@ -87,6 +107,7 @@ pub struct JournalReader<'a> {
     session_id: SessionId,
     after: Revision,
     up_to: Revision,
+    of: Option<SessionIdentity>,
 }
 
 /// A row of `session_events`, with the event as `E`.
@@ -104,6 +125,12 @@ impl<'a> JournalReader<'a> {
     #[must_use]
     pub fn up_to(self, up_to: Revision) -> Self {
         Self { up_to, ..self }
+    }
+
+    /// Finds no events if another session is stored under the id.
+    #[must_use]
+    pub fn of(self, identity: SessionIdentity) -> Self {
+        Self { of: Some(identity), ..self }
     }
 
     /// The first events, at most `rows`.
@@ -150,6 +177,8 @@ impl<'a> JournalReader<'a> {
             .bind(self.session_id.0)
             .bind(bigint(self.after))
             .bind(bigint(self.up_to))
+            .bind(self.of.map(|of| of.created_at.as_datetime()))
+            .bind(self.of.map(|of| of.incarnation))
             .bind(i64::from(bounds.rows))
             .bind(i64::from(bounds.bytes));
         let rows = query.fetch_all(&self.storage.pool).await?;
@@ -160,7 +189,12 @@ impl<'a> JournalReader<'a> {
     where
         E: DeserializeOwned + Send + Unpin + 'static,
     {
-        sqlx::query_as(sql).bind(self.session_id.0).bind(bigint(self.after)).bind(bigint(self.up_to))
+        sqlx::query_as(sql)
+            .bind(self.session_id.0)
+            .bind(bigint(self.after))
+            .bind(bigint(self.up_to))
+            .bind(self.of.map(|of| of.created_at.as_datetime()))
+            .bind(self.of.map(|of| of.incarnation))
     }
 
     fn recorded_of(&self, (revision, at, Json(event)): EventColumns<Event>) -> Recorded {
@@ -182,7 +216,7 @@ impl Storage {
     /// The journal of a session; empty when there is no such session.
     #[must_use]
     pub fn journal(&self, session_id: SessionId) -> JournalReader<'_> {
-        JournalReader { storage: self, session_id, after: 0, up_to: Revision::MAX }
+        JournalReader { storage: self, session_id, after: 0, up_to: Revision::MAX, of: None }
     }
 
     /// When a revision was recorded; `None` when the session never reached it.

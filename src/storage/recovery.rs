@@ -1,11 +1,12 @@
 //! From the journal back to a state: the newest keyframe and the fold of its tail.
 
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use sqlx::types::Json;
 
 use super::bigint::bigint;
 use super::{Storage, StorageError};
-use relive_session::{Keyframe, Revision, Session, SessionId};
+use relive_session::{Event, Keyframe, Recorded, Revision, Session, SessionId};
 
 impl Storage {
     /// The newest stored state of a session; `None` when there is no such session.
@@ -28,25 +29,40 @@ impl Storage {
     }
 
     async fn session_up_to(&self, session_id: SessionId, revision: i64) -> Result<Option<Session>, StorageError> {
-        let first = self.journal(session_id).up_to(1).recorded(1).await?;
-        let Some(first) = first.first() else { return Ok(None) };
-        let first = Session::create(first)?;
+        let Some(first) = self.first_state(session_id).await? else { return Ok(None) };
         let mut session = self.newest_keyframe(&first, revision).await?.unwrap_or(first);
-        let mut tail =
-            self.journal(session_id).after(session.revision).up_to(revision.unsigned_abs()).recorded_stream();
+        let journal = self.journal(session_id).of(session.identity());
+        let mut tail = journal.after(session.revision).up_to(revision.unsigned_abs()).recorded_stream();
         while let Some(recorded) = tail.try_next().await? {
             session.apply(&recorded)?;
         }
         Ok(Some(session))
     }
 
+    async fn first_state(&self, id: SessionId) -> Result<Option<Session>, StorageError> {
+        let row: Option<(DateTime<Utc>, Json<Event>, i64)> = sqlx::query_as(
+            "SELECT e.at, e.event, s.incarnation FROM session_events AS e JOIN sessions AS s ON s.id = e.session_id
+             WHERE e.session_id = $1 AND e.revision = 1",
+        )
+        .bind(id.0)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some((at, Json(event), incarnation)) = row else { return Ok(None) };
+        let first = Recorded { session_id: id, revision: 1, at: at.into(), event };
+        Ok(Some(Session::create(&first)?.with_incarnation(incarnation)))
+    }
+
     async fn newest_keyframe(&self, first: &Session, up_to: i64) -> Result<Option<Session>, StorageError> {
         let row: Option<(i64, Json<Keyframe>)> = sqlx::query_as(
             "SELECT revision, state FROM session_keyframes
-             WHERE session_id = $1 AND revision <= $2 ORDER BY revision DESC LIMIT 1",
+             WHERE session_id = $1 AND revision <= $2
+                 AND EXISTS (SELECT FROM sessions WHERE id = $1 AND created_at = $3 AND incarnation = $4)
+             ORDER BY revision DESC LIMIT 1",
         )
         .bind(first.id.0)
         .bind(up_to)
+        .bind(first.origin.created_at.as_datetime())
+        .bind(first.origin.incarnation)
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(|(revision, Json(keyframe))| keyframe.restore_stored(first, revision.unsigned_abs())))
@@ -64,7 +80,7 @@ impl Storage {
             "INSERT INTO session_keyframes (session_id, revision, state)
              SELECT session_id, revision, $3::json FROM session_events AS last
              WHERE session_id = $1 AND revision = $2 AND at = $4
-                 AND EXISTS (SELECT FROM sessions WHERE id = $1 AND created_at = $5)
+                 AND EXISTS (SELECT FROM sessions WHERE id = $1 AND created_at = $5 AND incarnation = $6)
              ON CONFLICT DO NOTHING",
         )
         .bind(session.id.0)
@@ -72,6 +88,7 @@ impl Storage {
         .bind(state)
         .bind(session.updated_at.as_datetime())
         .bind(session.origin.created_at.as_datetime())
+        .bind(session.origin.incarnation)
         .execute(&self.pool)
         .await?;
         Ok(())

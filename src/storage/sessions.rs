@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::bigint::bigint;
 use super::columns::json;
 use super::{Storage, StorageError};
-use relive_session::{NodeCounts, Recorded, Revision, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
+use relive_session::{
+    NodeCounts, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus, SessionSummary, Timestamp,
+};
 
 /// A session to be stored, with its first event.
 #[derive(Debug)]
@@ -27,14 +29,14 @@ pub struct NewSession<'a> {
 /// How far a session has come, and which one it is of those that were stored under its id one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionVersion {
-    pub created_at: Timestamp,
+    pub identity: SessionIdentity,
     pub revision: Revision,
 }
 
 impl SessionVersion {
     #[must_use]
     pub fn of(session: &Session) -> Self {
-        Self { created_at: session.origin.created_at, revision: session.revision }
+        Self { identity: session.identity(), revision: session.revision }
     }
 }
 
@@ -65,8 +67,9 @@ pub(super) async fn insert_row(
     sqlx::query(
         "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs, outputs,
             node_statuses, node_counts, revision, total_tokens, total_cost_usd, error, parent_id,
-            forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
+            forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at, incarnation)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+            $23)",
     )
     .bind(session.id.0)
     .bind(session.origin.group_id)
@@ -90,6 +93,7 @@ pub(super) async fn insert_row(
     .bind(session.completed_at.map(Timestamp::as_datetime))
     .bind(session.origin.created_at.as_datetime())
     .bind(session.updated_at.as_datetime())
+    .bind(session.origin.incarnation)
     .execute(connection)
     .await?;
     Ok(())
@@ -178,14 +182,14 @@ impl Storage {
     /// The stored versions of sessions; those that do not exist are left out.
     pub async fn versions(&self, ids: &[SessionId]) -> Result<HashMap<SessionId, SessionVersion>, StorageError> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows: Vec<(Uuid, DateTime<Utc>, i64)> =
-            sqlx::query_as("SELECT id, created_at, revision FROM sessions WHERE id = ANY($1)")
+        let rows: Vec<(Uuid, DateTime<Utc>, i64, i64)> =
+            sqlx::query_as("SELECT id, created_at, incarnation, revision FROM sessions WHERE id = ANY($1)")
                 .bind(ids)
                 .fetch_all(&self.pool)
                 .await?;
-        let version = |(id, created_at, revision): (Uuid, DateTime<Utc>, i64)| {
-            let version = SessionVersion { created_at: created_at.into(), revision: revision.unsigned_abs() };
-            (SessionId(id), version)
+        let version = |(id, created_at, incarnation, revision): (Uuid, DateTime<Utc>, i64, i64)| {
+            let identity = SessionIdentity { created_at: created_at.into(), incarnation };
+            (SessionId(id), SessionVersion { identity, revision: revision.unsigned_abs() })
         };
         Ok(rows.into_iter().map(version).collect())
     }
@@ -201,7 +205,7 @@ impl Storage {
 
 /// The columns of [`Summary`].
 pub(super) const SUMMARY: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at,
-    created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts FROM sessions";
+    created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts, incarnation FROM sessions";
 
 /// A summary as a row.
 pub(super) struct Summary(pub SessionSummary);
@@ -230,6 +234,7 @@ impl FromRow<'_, PgRow> for Summary {
             total_cost_usd,
             error: row.try_get::<Option<String>, _>("error")?.map(Into::into),
             node_counts,
+            incarnation: row.try_get("incarnation")?,
         }))
     }
 }

@@ -42,8 +42,8 @@ impl DatabaseClock {
 
 /// A batch is one statement and therefore one transaction: there is no later message to the database that
 /// could be lost, or delayed and take effect afterwards. Besides the primary key of the journal, the fence is
-/// the expected revision in the update, and the session's time of creation: another session may be stored
-/// under the id of a deleted one.
+/// the expected revision in the update, and the session's identity: another session may be stored under the id
+/// of a deleted one.
 macro_rules! rows {
     () => {
         "
@@ -73,10 +73,11 @@ WITH events AS (
         updated_at = p.updated_at
     FROM UNNEST($9::uuid[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::bigint[],
                 $16::numeric[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
-                $22::timestamptz[], $25::timestamptz[])
+                $22::timestamptz[], $25::timestamptz[], $26::bigint[])
         AS p (id, expected, revision, status, node_statuses, node_counts, total_tokens, total_cost_usd, error,
-              proposal, outputs, started_at, ended_at, updated_at, created_at)
+              proposal, outputs, started_at, ended_at, updated_at, created_at, incarnation)
     WHERE sessions.id = p.id AND sessions.revision = p.expected AND sessions.created_at = p.created_at
+        AND sessions.incarnation = p.incarnation
     RETURNING 1
 )"
     };
@@ -95,21 +96,21 @@ const WRITE_WITH_TEXTS: &str = concat!(
     ", messages AS (
     INSERT INTO session_messages (id, session_id, revision, node_id, agent_id, agent_name, role, content,
         token_count, is_thinking, created_at)
-    SELECT * FROM UNNEST($26::text[], $27::uuid[], $28::bigint[], $29::text[], $30::text[], $31::text[],
-        $32::text[], $33::text[], $34::bigint[], $35::boolean[], $36::timestamptz[])
+    SELECT * FROM UNNEST($27::text[], $28::uuid[], $29::bigint[], $30::text[], $31::text[], $32::text[],
+        $33::text[], $34::text[], $35::bigint[], $36::boolean[], $37::timestamptz[])
     RETURNING 1
 ), memories AS (
     INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
     SELECT id, group_id, agent_id, session_id, content, embedding, metadata::jsonb, created_at
-    FROM UNNEST($37::uuid[], $38::uuid[], $39::text[], $40::uuid[], $41::text[], $42::vector[], $43::text[],
-        $44::timestamptz[])
+    FROM UNNEST($38::uuid[], $39::uuid[], $40::text[], $41::uuid[], $42::text[], $43::vector[], $44::text[],
+        $45::timestamptz[])
         AS m (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
     RETURNING 1
 ), usage AS (
     INSERT INTO session_usage AS held
         (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
-    SELECT * FROM UNNEST($45::uuid[], $46::text[], $47::text[], $48::text[], $49::bigint[], $50::bigint[],
-        $51::bigint[], $52::numeric[])
+    SELECT * FROM UNNEST($46::uuid[], $47::text[], $48::text[], $49::text[], $50::bigint[], $51::bigint[],
+        $52::bigint[], $53::numeric[])
     ON CONFLICT (session_id, node_id, agent_id, model) DO UPDATE SET
         calls = held.calls + excluded.calls,
         input_tokens = held.input_tokens + excluded.input_tokens,

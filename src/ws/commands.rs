@@ -63,7 +63,7 @@ impl InFlight {
             }
         };
         let command_id = command_id.map(Into::into);
-        let submission = Submission { session_id, commands, command_id, expected_revision };
+        let submission = Submission { command_id, expected_revision, ..Submission::new(session_id, commands) };
         let token = self.next_token;
         self.next_token += 1;
         let bytes = submission.weight();

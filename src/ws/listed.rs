@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::storage::Page;
 use relive_protocol::SessionChange;
-use relive_session::{Revision, SessionId, SessionSummary, Timestamp};
+use relive_session::{Revision, SessionId, SessionIdentity, SessionSummary, Timestamp};
 
 /// Sessions remembered; the one that changed longest ago is dropped first. A session that is not remembered
 /// may be held by the client, so a removal is sent once too often rather than not at all.
@@ -25,7 +25,8 @@ pub(super) struct Listed {
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    /// The newest revision sent.
+    /// The session and its newest revision that were sent.
+    identity: SessionIdentity,
     revision: Revision,
     is_held: bool,
     place: u64,
@@ -36,7 +37,7 @@ impl Listed {
     pub fn after(page: &Page<SessionSummary>) -> Self {
         let edge = page.next.map(|cursor| (cursor.created_at, SessionId(cursor.id)));
         let mut listed = Self { edge, ..Self::default() };
-        page.items.iter().for_each(|summary| listed.remember(summary.id, summary.revision, true));
+        page.items.iter().for_each(|summary| listed.remember(summary, summary.revision, true));
         listed
     }
 
@@ -49,7 +50,7 @@ impl Listed {
             return None;
         }
         let may_be_held = self.may_be_held(summary);
-        self.remember(summary.id, summary.revision, matches);
+        self.remember(summary, summary.revision, matches);
         match (matches, known.is_some_and(|known| known.is_held)) {
             (true, true) => Some(SessionChange::Changed),
             (true, false) => Some(SessionChange::Added),
@@ -57,10 +58,21 @@ impl Listed {
         }
     }
 
+    /// Whether it is this session that is known by its id.
+    pub fn knows(&self, summary: &SessionSummary) -> bool {
+        self.sessions.get(&summary.id).is_some_and(|known| known.identity == summary.identity())
+    }
+
+    /// Whether the client holds another session under the id of this one, which is to be sent: that one was
+    /// deleted.
+    pub fn replace(&mut self, summary: &SessionSummary) -> bool {
+        self.sessions.contains_key(&summary.id) && !self.knows(summary) && self.forget(summary)
+    }
+
     /// A session was deleted; whether the client may hold it. Its id can be used again, with any revision.
     pub fn forget(&mut self, summary: &SessionSummary) -> bool {
         let may_be_held = self.may_be_held(summary);
-        self.remember(summary.id, 0, false);
+        self.remember(summary, 0, false);
         may_be_held
     }
 
@@ -71,10 +83,10 @@ impl Listed {
         }
     }
 
-    fn remember(&mut self, id: SessionId, revision: Revision, is_held: bool) {
-        let place = self.next;
+    fn remember(&mut self, summary: &SessionSummary, revision: Revision, is_held: bool) {
+        let (id, identity, place) = (summary.id, summary.identity(), self.next);
         self.next += 1;
-        if let Some(before) = self.sessions.insert(id, Known { revision, is_held, place }) {
+        if let Some(before) = self.sessions.insert(id, Known { identity, revision, is_held, place }) {
             self.order.remove(&before.place);
         }
         self.order.insert(place, id);
@@ -113,6 +125,7 @@ mod tests {
             total_cost_usd: Decimal::ZERO,
             error: None,
             node_counts: NodeCounts::default(),
+            incarnation: 1,
         }
     }
 
@@ -134,6 +147,19 @@ mod tests {
         assert!(!listed.forget(&summary(1, 3)));
         assert!(listed.forget(&summary(2, 1)));
         assert_eq!(listed.change(&summary(2, 1), true), Some(SessionChange::Added), "imported again");
+    }
+
+    #[test]
+    fn another_session_under_the_id_of_one_that_is_shown_takes_its_place() {
+        let mut listed = Listed::after(&page([1], false));
+        assert_eq!(listed.change(&summary(1, 7), true), Some(SessionChange::Changed));
+        let another = |revision| SessionSummary { incarnation: 2, ..summary(1, revision) };
+        assert!(!listed.replace(&summary(1, 8)) && !listed.replace(&summary(2, 1)));
+        assert!(listed.replace(&another(2)));
+        assert_eq!(listed.change(&another(2), true), Some(SessionChange::Added), "though it has not come as far");
+        assert!(listed.knows(&another(2)) && !listed.replace(&another(2)));
+        assert_eq!(listed.change(&another(2), true), None, "heard of twice");
+        assert_eq!(listed.change(&another(3), false), Some(SessionChange::Removed));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relive::hub::{Head, Hub, HubError, HubOptions, Subscription};
+use relive::hub::{Head, Hub, HubError, HubOptions, Submission, Subscription};
 use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage};
 use relive_session::{Event, Recorded, Session, SessionId, Timestamp};
 use serde_json::json;
@@ -35,13 +35,26 @@ pub fn context_set(value: u64) -> Event {
     Event::ContextSet { key: "k".to_owned(), value: Arc::new(json!(value)) }
 }
 
+/// When the session that is put in the place of another one is created.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    Later,
+    InTheSameMillisecond,
+}
+
+use When::{InTheSameMillisecond, Later};
+
 /// Puts another session in the place of this one, with so many events.
-async fn replace(storage: &Storage, id: SessionId, events: u64) {
+async fn replace(storage: &Storage, id: SessionId, events: u64, when: When) {
+    let former = storage.session(id).await.expect("a read").expect("a session");
     assert!(storage.delete_session(id).await.expect("deleted"));
-    let at = Timestamp::from(Timestamp::now().as_datetime() + Duration::from_secs(1));
+    let at = match when {
+        Later => Timestamp::from(Timestamp::now().as_datetime() + Duration::from_secs(1)),
+        InTheSameMillisecond => former.origin.created_at,
+    };
     let event = Event::Created(Box::default());
     let recorded = Recorded { session_id: id, revision: 1, at, event };
-    let session = Session::create(&recorded).expect("a session");
+    let session = Session::create_new(&recorded).expect("a session");
     storage
         .create_session(&NewSession { recorded: &recorded, session: &session, creation_key: None })
         .await
@@ -68,10 +81,10 @@ async fn held(hub: &Hub) -> (SessionId, Subscription) {
 
 /// One that was replaced, which the hub does not know. It looks at what is stored when it begins to hear
 /// notices, and every so often: if that is just now, another session is tried.
-async fn replaced_unnoticed(hub: &Hub, storage: &Storage, events: u64) -> (SessionId, Subscription) {
+async fn replaced_unnoticed(hub: &Hub, storage: &Storage, events: u64, when: When) -> (SessionId, Subscription) {
     for _ in 0..20 {
         let (id, mut subscription) = held(hub).await;
-        replace(storage, id, events).await;
+        replace(storage, id, events, when).await;
         if !matches!(subscription.head(), Head::Deleted(_)) {
             return (id, subscription);
         }
@@ -92,11 +105,11 @@ async fn assert_shows_the_second(hub: &Hub, id: SessionId, revision: u64) {
 #[tokio::test]
 async fn nothing_is_written_onto_another_session_of_the_same_id() {
     // As far as the first one, further, and not as far.
-    for events in [3, 5, 2] {
+    for (events, when) in [3, 5, 2].into_iter().flat_map(|events| [(events, Later), (events, InTheSameMillisecond)]) {
         let (hub, storage) = hub(&HubOptions::default()).await;
-        let (id, mut subscription) = replaced_unnoticed(&hub, &storage, events).await;
+        let (id, mut subscription) = replaced_unnoticed(&hub, &storage, events, when).await;
         let mark = || submission(id, json!({"type": "setContext", "key": "mark", "value": 1}));
-        assert_eq!(hub.execute(mark()).await, Err(HubError::Unavailable), "{events}");
+        assert_eq!(hub.execute(mark()).await, Err(HubError::Unavailable), "{events} {when:?}");
         until_deleted(&mut subscription).await;
         assert_shows_the_second(&hub, id, events).await;
         assert_eq!(hub.execute(mark()).await.expect("carried out").revision, events + 1);
@@ -105,19 +118,56 @@ async fn nothing_is_written_onto_another_session_of_the_same_id() {
 
 #[tokio::test]
 async fn viewers_of_the_first_are_told_that_it_is_deleted() {
-    for events in [2, 5] {
+    for (events, when) in [(2, Later), (5, Later), (2, InTheSameMillisecond), (5, InTheSameMillisecond)] {
         let options = HubOptions { check_every: Duration::from_millis(50), ..HubOptions::default() };
         let (hub, storage) = hub(&options).await;
         let (id, mut subscription) = held(&hub).await;
-        replace(&storage, id, events).await;
+        replace(&storage, id, events, when).await;
         until_deleted(&mut subscription).await;
         assert_shows_the_second(&hub, id, events).await;
     }
     // As far as the first one: only its next event tells.
+    for when in [Later, InTheSameMillisecond] {
+        let (hub, storage) = hub(&HubOptions::default()).await;
+        let (id, mut subscription) = replaced_unnoticed(&hub, &storage, 3, when).await;
+        write_silently(&storage, id, vec![context_set(9)]).await;
+        hub.refresh(id, 4).await.expect("read");
+        until_deleted(&mut subscription).await;
+        assert_shows_the_second(&hub, id, 4).await;
+    }
+}
+
+#[tokio::test]
+async fn a_command_for_the_first_is_not_carried_out_on_the_second() {
+    for when in [Later, InTheSameMillisecond] {
+        let (hub, storage) = hub(&HubOptions::default()).await;
+        let (id, _) = held(&hub).await;
+        let first = hub.session(id).await.expect("the first one").identity();
+        let command = |identity| Submission {
+            expected_identity: Some(identity),
+            ..submission(id, json!({"type": "setContext", "key": "mark", "value": 1}))
+        };
+        assert_eq!(hub.execute(command(first)).await.expect("carried out").revision, 4);
+        replace(&storage, id, 4, when).await;
+        // Its owner hears of that with the first command that is refused.
+        let refused = hub.execute(command(first)).await;
+        assert!(matches!(refused, Err(HubError::Unavailable | HubError::NotFound)), "{refused:?}");
+        assert_eq!(hub.execute(command(first)).await, Err(HubError::NotFound));
+        let second = hub.session(id).await.expect("the second one");
+        assert_eq!(second.revision, 4);
+        assert_eq!(hub.execute(command(second.identity())).await.expect("carried out").revision, 5);
+    }
+}
+
+#[tokio::test]
+async fn incarnations_are_stored_and_differ() {
     let (hub, storage) = hub(&HubOptions::default()).await;
-    let (id, mut subscription) = replaced_unnoticed(&hub, &storage, 3).await;
-    write_silently(&storage, id, vec![context_set(9)]).await;
-    hub.refresh(id, 4).await.expect("read");
-    until_deleted(&mut subscription).await;
-    assert_shows_the_second(&hub, id, 4).await;
+    let id = running(&hub).await;
+    let identity = hub.session(id).await.expect("there").identity();
+    assert!(identity.incarnation > 0);
+    assert_eq!(storage.session(id).await.expect("a read").expect("stored").identity(), identity);
+    assert_eq!(storage.summary(id).await.expect("a read").expect("stored").identity(), identity);
+    assert_eq!(storage.versions(&[id]).await.expect("a read")[&id].identity, identity);
+    let fork = hub.fork(id, 2, None).await.expect("a fork").identity();
+    assert_ne!(fork.incarnation, identity.incarnation);
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use relive::hub::{Hub, HubError, Outcome, Submission};
 use relive::storage::Constraint;
-use relive_session::{Command, Created, Event as Happened, MessageId, NodeId, Refusal, Revision, SessionId, Timestamp};
+use relive_session::{
+    Command, Created, Event as Happened, MessageId, NodeId, Refusal, Revision, SessionId, SessionIdentity,
+};
 use serde_json::json;
 
 use crate::database::{Database, Row};
@@ -47,7 +49,7 @@ pub struct Clients {
     pub requests: Vec<Request>,
     pub viewers: Vec<Viewer>,
     /// Attempts of the simulation's own nodes that were begun.
-    pub begun: BTreeMap<(SessionId, Timestamp, NodeId), u64>,
+    pub begun: BTreeMap<(SessionId, SessionIdentity, NodeId), u64>,
     pub calm: bool,
 }
 
@@ -115,8 +117,8 @@ pub enum State {
 pub struct Viewer {
     pub session: usize,
     pub wants_events: bool,
-    /// When what it was shown last had been created: it may be another session by the same id.
-    pub created_at: Option<Timestamp>,
+    /// Which session it was shown last: it may be another one by the same id.
+    pub identity: Option<SessionIdentity>,
     /// Events up to this revision were shown, over all its connections.
     pub cursor: Revision,
     /// The state shown last on this connection.
@@ -406,7 +408,7 @@ pub fn send(world: &Shared, number: usize, hub: Hub) -> impl Future<Output = ()>
                 hub.create(id, created, Some(&format!("key{session}"))).await.map(|new| receipt(new.revision))
             }
             What::Delete => hub.delete(id).await.map(|()| receipt(0)),
-            _ => hub.execute(Submission { session_id: id, commands, command_id, expected_revision }).await,
+            _ => hub.execute(Submission { command_id, expected_revision, ..Submission::new(id, commands) }).await,
         };
         waiting.world.lock().check_answer(number, attempt, outcome);
         // `Lost` after `Heard` means nothing.

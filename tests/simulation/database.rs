@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use relive::storage::{Batch, Constraint, Parked, StorageError, Taken};
 use relive_session::{
-    Event, Message, MessageId, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    Event, Message, MessageId, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionIdentity,
+    SessionStatus, Timestamp,
 };
 use uuid::Uuid;
 
@@ -75,7 +76,7 @@ pub struct Sent {
 #[derive(Debug)]
 struct Projection {
     id: SessionId,
-    created_at: Timestamp,
+    identity: SessionIdentity,
     before: Revision,
     after: (Revision, SessionStatus),
 }
@@ -84,7 +85,7 @@ impl Sent {
     pub fn of(batch: &Batch<'_>) -> Self {
         let projection = |row: &relive::storage::ProjectionRow<'_>| Projection {
             id: row.after.id,
-            created_at: row.before.origin.created_at,
+            identity: row.before.identity(),
             before: row.before.revision,
             after: (row.after.revision, row.after.status),
         };
@@ -112,8 +113,8 @@ impl Row {
         self.states.len() as Revision
     }
 
-    pub fn created_at(&self) -> Timestamp {
-        self.state().origin.created_at
+    pub fn identity(&self) -> SessionIdentity {
+        self.state().identity()
     }
 
     pub fn state(&self) -> &Arc<Session> {
@@ -200,7 +201,7 @@ impl Database {
 
     /// The row of this very session, whether or not it is still there.
     pub fn row_of(&self, session: &Session) -> Option<&Row> {
-        self.rows_of(session.id).find(|row| row.created_at() == session.origin.created_at)
+        self.rows_of(session.id).find(|row| row.identity() == session.identity())
     }
 
     /// Which of those that are stored under an id one after the other is there.
@@ -219,8 +220,8 @@ impl Database {
         let known = |(id, command_id, _): &(SessionId, String, Revision)| {
             self.rows.get(id).is_none_or(|row| row.commands.contains_key(command_id))
         };
-        let moved_on = |Projection { id, created_at, before, .. }: &Projection| {
-            self.rows.get(id).is_none_or(|row| (row.revision(), row.created_at()) != (*before, *created_at))
+        let moved_on = |Projection { id, identity, before, .. }: &Projection| {
+            self.rows.get(id).is_none_or(|row| (row.revision(), row.identity()) != (*before, *identity))
         };
         if sent.events.iter().any(taken) || sent.commands.iter().any(known) || sent.projections.iter().any(moved_on) {
             return Err(StorageError::Fenced);

@@ -80,8 +80,8 @@ impl Flaky {
     /// No attempt begins before the session says so, and each once.
     fn begin(&self, session: &Session, node: &NodeId) -> u64 {
         let mut world = self.world.lock();
-        let (id, created_at) = (session.id, session.origin.created_at);
-        let begun = world.clients.begun.entry((id, created_at, node.clone())).or_default();
+        let id = session.id;
+        let begun = world.clients.begun.entry((id, session.identity(), node.clone())).or_default();
         *begun += 1;
         let begun = *begun;
         let reported = world.database.row_of(session).map_or((u64::MAX, None), |row| row.attempt(node)).0;

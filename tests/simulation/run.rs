@@ -115,7 +115,7 @@ impl Run {
                 clients.viewers.push(Viewer {
                     session,
                     wants_events,
-                    created_at: None,
+                    identity: None,
                     cursor: 0,
                     shown: 0,
                     is_connected: false,

@@ -145,17 +145,11 @@ impl Store for SimulatedStore {
         async { Ok(read.await?.unwrap_or_default()) }.boxed()
     }
 
-    fn event_page(
-        &self,
-        id: SessionId,
-        after: Revision,
-        up_to: Revision,
-        bounds: PageBounds,
-        with_messages: bool,
-    ) -> Answer<'_, Vec<StoredEvent>> {
-        let read = self.read("page", id, move |row| {
-            let events = row.after(after).iter().take_while(|stored| stored.recorded.revision <= up_to);
-            events.take(bounds.rows as usize).map(|stored| page_row(stored, with_messages)).collect()
+    fn next_events<'a>(&'a self, state: &'a Session, bounds: PageBounds) -> Answer<'a, Vec<StoredEvent>> {
+        let (identity, after) = (state.identity(), state.revision);
+        let read = self.read("page", state.id, move |row| {
+            let events = row.after(after).iter().filter(|_| row.identity() == identity);
+            events.take(bounds.rows as usize).map(page_row).collect()
         });
         async { Ok(read.await?.unwrap_or_default()) }.boxed()
     }
@@ -314,12 +308,12 @@ impl NoticeReceiver for Ear {
     }
 }
 
-fn page_row(stored: &Stored, with_messages: bool) -> StoredEvent {
+fn page_row(stored: &Stored) -> StoredEvent {
     let Recorded { revision, at, event, .. } = &stored.recorded;
     StoredEvent {
         revision: *revision,
         at: *at,
         event: serde_json::value::to_raw_value(event).expect("an event as JSON").into(),
-        message: stored.message.clone().filter(|_| with_messages).map(Box::new),
+        message: stored.message.clone().map(Box::new),
     }
 }

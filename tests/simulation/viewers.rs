@@ -118,12 +118,12 @@ impl World {
         let seen = &mut self.clients.viewers[viewer];
         let before = std::mem::replace(&mut seen.shown, revision);
         seen.saw_deletion |= is_deleted;
-        let created_at = Some(session.origin.created_at);
-        let is_another = seen.created_at.replace(session.origin.created_at) != created_at;
+        let identity = Some(session.identity());
+        let is_another = seen.identity.replace(session.identity()) != identity;
         if is_another {
             seen.cursor = 0;
         }
-        let is_stored = self.database.rows.get(&session.id).is_some_and(|row| Some(row.created_at()) == created_at);
+        let is_stored = self.database.rows.get(&session.id).is_some_and(|row| Some(row.identity()) == identity);
         let problem = match self.database.row_of(session).map(|row| (row.revision(), row.state_at(revision))) {
             Some(_) if is_another && before > 0 => Some("of another session, on one connection".to_owned()),
             None => Some("of a session that is not stored".to_owned()),

@@ -356,6 +356,7 @@ impl Origin {
             parent_id: created.forked.as_ref().map(|forked| forked.parent_id),
             forked_from_revision: created.forked.as_ref().map(|forked| forked.revision),
             created_at,
+            incarnation: 0,
         })
     }
 }

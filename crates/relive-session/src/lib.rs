@@ -56,7 +56,7 @@ pub use memory::{Memory, check_embedding};
 pub use merge_patch::{NotExpressible, diff as merge_diff};
 pub use money::{optional_usd, usd};
 pub use node::{Moment, Node, NodeStateSnapshot, OutputRef, Progress, Retry, TokenUsage};
-pub use origin::Origin;
+pub use origin::{Origin, SessionIdentity};
 pub use patch::{nearest_patch, patch_between};
 pub use refusal::Refusal;
 pub use snapshot::{Message, SessionEntity, SessionSummary, WorkflowSession};

@@ -95,6 +95,11 @@ pub struct SessionSummary {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
     pub node_counts: NodeCounts,
+    /// See [`SessionIdentity::incarnation`](super::SessionIdentity::incarnation). Not sent to clients.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    pub incarnation: i64,
 }
 
 /// The stored row, with the inputs and the proposal.
@@ -195,6 +200,7 @@ impl Session {
             total_cost_usd: self.total_cost_usd,
             error: self.error.clone(),
             node_counts: self.node_counts,
+            incarnation: self.origin.incarnation,
         }
     }
 

@@ -122,7 +122,7 @@ impl Session {
     /// stored under the same id after this one was deleted.
     #[must_use]
     pub fn is_continued_by(&self, later: &Self) -> bool {
-        later.origin.created_at == self.origin.created_at && later.revision >= self.revision
+        later.identity() == self.identity() && later.revision >= self.revision
     }
 
     /// Whether the run is held until it is resumed.

@@ -17,7 +17,7 @@ use crate::engine::wall::WallClock;
 use crate::hub::{Hub, HubError, Submission};
 use crate::storage::{Parked, Taken};
 use relive_backoff::Backoff;
-use relive_session::{Command, Revision, SessionId};
+use relive_session::{Command, Revision, Session, SessionId};
 
 /// The first and the longest pause before a run that lost its session begins again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -168,10 +168,12 @@ async fn drive(
     if session.is_held() {
         return Ok(Ended::Parked { revision: session.revision, wake_after: None });
     }
-    let Some(graph) = session.origin.graph.clone() else { return fail(hub, id, "the session has no graph").await };
+    let Some(graph) = session.origin.graph.clone() else {
+        return fail(hub, &session, "the session has no graph").await;
+    };
     let plan = match Plan::elsewhere(graph, Arc::clone(kinds)).await {
         Ok(plan) => Arc::new(plan),
-        Err(error) => return fail(hub, id, &error.to_string()).await,
+        Err(error) => return fail(hub, &session, &error.to_string()).await,
     };
     let control = Control { detach: detach.clone(), ..Control::default() };
     let options = RunOptions { parallel: options.nodes, park_after: Some(options.park_after), crashes, clock };
@@ -179,9 +181,10 @@ async fn drive(
 }
 
 /// Ends a session that cannot be run here any more, such as after a change of version, with the reason.
-async fn fail(hub: &Hub, id: SessionId, error: &str) -> Result<Ended, RunError> {
-    let command = Command::Fail { error: error_text(error) };
-    let failed = hub.execute(Submission::new(id, vec![command])).await;
+async fn fail(hub: &Hub, session: &Session, error: &str) -> Result<Ended, RunError> {
+    let mut submission = Submission::new(session.id, vec![Command::Fail { error: error_text(error) }]);
+    submission.expected_identity = Some(session.identity());
+    let failed = hub.execute(submission).await;
     failed.map_err(|error| RunError::Lost(error.to_string()))?;
     Ok(Ended::Failed { error: error.to_owned() })
 }

@@ -10,6 +10,8 @@ use relive_session::{Revision, SessionId, SessionSummary};
 const CHANGES: usize = 120;
 /// Bytes for deleted sessions in one notice; the rest is for the JSON around them.
 const DELETED_BYTES: usize = Notifier::PAYLOAD_BYTES - 200;
+/// The length of an incarnation, with commas.
+const INCARNATION_BYTES: usize = 21;
 /// The length of the sender's id, which comes first.
 const SENDER_BYTES: usize = 36;
 
@@ -25,6 +27,9 @@ pub(super) struct Notice {
     /// is too long is left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deleted: Vec<SessionSummary>,
+    /// The incarnation of each of `deleted`. Servers of the version before neither send nor read it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub incarnations: Vec<i64>,
     /// More has changed than a notice can say: receivers have to resync.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "everything")]
@@ -53,7 +58,11 @@ impl Notice {
     }
 
     pub fn parse(body: &str) -> Option<Self> {
-        serde_json::from_str(body).ok()
+        let mut notice: Self = serde_json::from_str(body).ok()?;
+        for (summary, incarnation) in notice.deleted.iter_mut().zip(notice.incarnations.drain(..)) {
+            summary.incarnation = incarnation;
+        }
+        Some(notice)
     }
 }
 
@@ -81,6 +90,7 @@ fn encode_deleted(sender: Uuid, deleted: &[SessionSummary]) -> Vec<String> {
             bytes = 0;
         }
         bytes += size;
+        notice.incarnations.push(summary.incarnation);
         notice.deleted.push(summary);
     }
     if !notice.deleted.is_empty() {
@@ -89,9 +99,9 @@ fn encode_deleted(sender: Uuid, deleted: &[SessionSummary]) -> Vec<String> {
     payloads
 }
 
-/// A summary that fits into a notice, and its size with a comma.
+/// A summary that fits into a notice, and its size with its incarnation and commas.
 fn fitting(mut summary: SessionSummary) -> (SessionSummary, usize) {
-    let size = |summary: &SessionSummary| serde_json::to_string(summary).unwrap_or_default().len() + 1;
+    let size = |summary: &SessionSummary| serde_json::to_string(summary).unwrap_or_default().len() + INCARNATION_BYTES;
     if size(&summary) > DELETED_BYTES {
         summary.error = None;
     }
@@ -112,7 +122,7 @@ mod tests {
             "updatedAt": "2026-01-01T00:00:00.000Z", "revision": 7, "totalTokens": 0, "totalCostUsd": 0.0,
             "error": "\u{1}".repeat(error), "nodeCounts": relive_session::NodeCounts::default(),
         });
-        serde_json::from_value(value).expect("a summary")
+        SessionSummary { incarnation: i64::MAX, ..serde_json::from_value(value).expect("a summary") }
     }
 
     fn decoded(payloads: &[String], sender: Uuid) -> Vec<Notice> {
@@ -159,5 +169,9 @@ mod tests {
         assert_eq!(Notice::split(&"ü".repeat(30)), None);
         assert_eq!(Notice::parse("{\"changed\":1}"), None);
         assert_eq!(Notice::parse("{\"later\":1}"), Some(Notice::default()));
+        // A deletion by a server of the version before names no incarnation.
+        let told = Notice { deleted: vec![summary(0)], ..Notice::default() };
+        let told = Notice::parse(&serde_json::to_string(&told).expect("JSON")).expect("a notice");
+        assert_eq!(told.deleted[0].incarnation, 0);
     }
 }

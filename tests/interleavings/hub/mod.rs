@@ -100,7 +100,7 @@ impl Hub {
     }
 
     pub fn delete(&self) {
-        self.0.remove_deleted(ID, HISTORY[0].0.origin.created_at);
+        self.0.remove_deleted(ID, HISTORY[0].0.identity());
     }
 
     /// Whether nobody holds a session.

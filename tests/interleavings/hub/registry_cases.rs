@@ -149,7 +149,7 @@ fn a_deleted_session_is_nowhere() {
             })
         });
         *database.row.lock() = None;
-        registry.remove_deleted(ID, HISTORY[0].0.origin.created_at);
+        registry.remove_deleted(ID, HISTORY[0].0.identity());
         join(viewers);
         assert_eq!(block_on(registry.get(ID)).err(), Some(HubError::NotFound));
         assert_eq!(registry.len(), 0);
