@@ -19,17 +19,17 @@ const TAKE: usize = 256;
 pub enum FeedChange {
     /// It was created or changed.
     Changed(SessionId),
-    /// It was deleted; this was its last state.
+    /// It was deleted; this was its last state. Another one may be stored under its id by now, if another
+    /// server says so late, and is not mentioned again: who follows the feed has to look.
     Deleted(Arc<SessionSummary>),
 }
 
 impl FeedChange {
-    /// The session, if it was not deleted.
     #[must_use]
-    pub fn changed(&self) -> Option<SessionId> {
+    pub fn id(&self) -> SessionId {
         match self {
-            Self::Changed(id) => Some(*id),
-            Self::Deleted(_) => None,
+            Self::Changed(id) => *id,
+            Self::Deleted(summary) => summary.id,
         }
     }
 }
@@ -109,11 +109,7 @@ impl Log {
     fn forget_oldest(&mut self) {
         if let Some((sequence, change)) = self.by_sequence.pop_first() {
             self.floor = sequence;
-            let id = match change {
-                FeedChange::Changed(id) => id,
-                FeedChange::Deleted(summary) => summary.id,
-            };
-            self.by_session.remove(&id);
+            self.by_session.remove(&change.id());
         }
     }
 }

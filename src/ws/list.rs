@@ -76,7 +76,8 @@ impl List {
     }
 
     async fn show_changes(&mut self, changes: Vec<FeedChange>) -> Result<(), StorageError> {
-        let ids = || changes.iter().filter_map(FeedChange::changed);
+        // Also those that were deleted: such a change may come late, when another one is stored under the id.
+        let ids = || changes.iter().map(FeedChange::id);
         let held: HashMap<SessionId, Arc<Session>> = ids().filter_map(|id| Some((id, self.hub.held(id)?))).collect();
         // Sessions that other servers drive are not in memory here, and are read together.
         let elsewhere: Vec<SessionId> = ids().filter(|id| !held.contains_key(id)).collect();
@@ -85,26 +86,36 @@ impl List {
             ids => self.storage.summaries_of(&self.filter, ids).await?,
         };
         for change in changes {
-            match change {
-                FeedChange::Deleted(summary) => {
-                    if self.listed.forget(&summary) {
-                        self.send(SessionChange::Removed, SessionSummary::clone(&summary)).await;
+            let id = change.id();
+            let held = held.get(&id).map(|session| (session.summary(), self.filter.matches(session)));
+            match (held.or_else(|| stored.remove(&id)), change) {
+                (Some((summary, matches)), FeedChange::Changed(_)) => self.show(summary, matches).await,
+                (Some((summary, matches)), FeedChange::Deleted(deleted))
+                    if !summary.identity().is_named_by(deleted.identity()) =>
+                {
+                    if !self.listed.knows(&summary) {
+                        self.remove(&deleted).await;
                     }
+                    self.show(summary, matches).await;
                 }
-                FeedChange::Changed(id) => {
-                    if let Some(session) = held.get(&id) {
-                        self.show(session.summary(), self.filter.matches(session)).await;
-                    } else if let Some((summary, matches)) = stored.remove(&id) {
-                        self.show(summary, matches).await;
-                    }
-                    // Otherwise it was deleted meanwhile, as the next change will say.
-                }
+                (_, FeedChange::Deleted(deleted)) => self.remove(&deleted).await,
+                // It was deleted meanwhile, as the next change will say.
+                (None, FeedChange::Changed(_)) => {}
             }
         }
         Ok(())
     }
 
+    async fn remove(&mut self, deleted: &SessionSummary) {
+        if self.listed.forget(deleted) {
+            self.send(SessionChange::Removed, deleted.clone()).await;
+        }
+    }
+
     async fn show(&mut self, summary: SessionSummary, matches: bool) {
+        if self.listed.replace(&summary) {
+            self.send(SessionChange::Removed, summary.clone()).await;
+        }
         let Some(change) = self.listed.change(&summary, matches) else { return };
         self.send(change, summary).await;
     }

@@ -35,7 +35,7 @@ async fn follow(feed: Arc<Feed>, stored: Stored) {
             continue;
         };
         assert!(!changes.is_empty(), "woken for nothing");
-        let mut ids: Vec<_> = changes.iter().filter_map(|change| change.changed()).collect();
+        let mut ids: Vec<_> = changes.iter().map(super::feed::FeedChange::id).collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), changes.len(), "a session twice");

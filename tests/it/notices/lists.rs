@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use relive::hub::{Hub, HubOptions};
+use relive_session::Created;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{promptly, two};
-use crate::harness::{Socket, TestServer, node};
+use crate::harness::{Database, Socket, TestServer, node};
+use crate::hub::running;
 
 /// A list as its client holds it. Two servers that have just found each other let their lists start
 /// over, so a whole list can come at any time.
@@ -70,6 +73,40 @@ async fn sessions_come_change_and_go() {
         list.until(|held| held.contains_key(&id)).await;
         assert_eq!(there.call(Method::DELETE, &format!("/api/v1/sessions/{id}"), None).await.0, 204);
         list.until(|held| !held.contains_key(&id)).await;
+    }
+}
+
+/// The notice of a deletion comes when another session is stored under the id already, and nothing more is said
+/// of that one.
+#[tokio::test]
+async fn a_late_notice_of_a_deletion_leaves_the_session_that_was_made_since_then() {
+    let database = Database::create().await;
+    let here = TestServer::start_on(database.clone(), |_| {}).await;
+    let storage = database.storage();
+    let hub = Hub::new(storage.clone(), &HubOptions::default());
+    let id = running(&hub).await;
+    let first = storage.summary(id).await.expect("a read").expect("a summary");
+    let mut list = List::open(&here, "").await;
+    let name = id.to_string();
+    list.until(|held| held.get(&name).is_some_and(|session| session["revision"] == 2)).await;
+    assert!(storage.delete_session(id).await.expect("deleted"));
+    hub.create(id, Created { workflow_name: Some("second".to_owned()), ..Created::default() }, None)
+        .await
+        .expect("created");
+    let is_second =
+        |held: &BTreeMap<String, Value>| held.get(&name).is_some_and(|session| session["workflowName"] == "second");
+    let sender = uuid::Uuid::now_v7();
+    let of = |incarnations: Value| {
+        let deleted = json!({"deleted": [first], "incarnations": incarnations});
+        format!("{sender}{deleted}")
+    };
+    // Whether or not it says which session of that id, as a server of the version before does not.
+    for notice in [of(json!([first.incarnation])), of(json!([]))] {
+        storage.notifier().notify(&[notice]).await.expect("sent");
+        list.until(is_second).await;
+        let other = here.new_session().await;
+        list.until(|held| held.contains_key(&other)).await;
+        assert!(is_second(&list.sessions), "{:?}", list.sessions);
     }
 }
 
