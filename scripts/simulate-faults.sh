@@ -32,7 +32,7 @@ for patch in "$faults"/*.patch; do
         echo "$fault: NOT FOUND in $SEEDS seeds"
         missed=$((missed + 1))
     else
-        echo "$fault: $(sed -n '2s/^seed \([0-9]*\): /seed \1: /p' "$copy/$fault.txt" | cut -c1-150)"
+        echo "$fault: $(grep -m1 -E '^(seed|scenario) ' "$copy/$fault.txt" | cut -c1-150)"
     fi
 done
 exit "$missed"

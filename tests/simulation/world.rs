@@ -102,6 +102,8 @@ pub struct World {
     pub wrong: Vec<String>,
     /// A clock has jumped by an hour.
     pub jumped: bool,
+    /// The next batch is carried out so much later.
+    pub late_write: Option<u64>,
 }
 
 /// What becomes of a statement.
@@ -135,6 +137,7 @@ impl World {
             shows,
             wrong: Vec::new(),
             jumped: false,
+            late_write: None,
         }
     }
 
@@ -198,6 +201,11 @@ impl World {
         }
         let latency = |world: &mut Self| world.chance.between(0, world.odds.latency);
         let (there, back) = (latency(self), latency(self));
+        if kind == "write"
+            && let Some(late) = self.late_write.take()
+        {
+            return Fate { at: Some(at + late), answer: back, error: None };
+        }
         if kind == "write" && line.slow_until > at {
             // When its lane has given it up and tries again, but has not yet told the client so.
             let late = if self.chance.per_mille(500) {

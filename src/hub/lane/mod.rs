@@ -178,19 +178,9 @@ impl Lane {
     /// Answers entries, apart from those that cannot be written now.
     async fn try_process(&mut self, mut entries: Vec<PendingCommand>) -> Result<(), Unwritten> {
         for _ in 0..RACES {
+            entries = self.settle_landed(entries).await?;
             if entries.is_empty() {
                 return Ok(());
-            }
-            match self.has_landed(&entries).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    entries = self.decide_again(entries).await?;
-                    continue;
-                }
-                Err(error) => {
-                    requeue(&entries);
-                    return Err(Unwritten { entries, error });
-                }
             }
             match self.write(&mut entries).await {
                 Ok(()) => {

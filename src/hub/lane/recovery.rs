@@ -17,7 +17,7 @@ impl Lane {
     /// After a lost race: reloads the sessions that others changed, and decides their entries again.
     pub(super) async fn decide_again(
         &mut self,
-        mut entries: Vec<PendingCommand>,
+        entries: Vec<PendingCommand>,
     ) -> Result<Vec<PendingCommand>, Unwritten> {
         metrics::counter!("relive_races_lost_total").increment(1);
         let found = self.overtaken(&entries).await;
@@ -25,13 +25,25 @@ impl Lane {
             // There is no other writer: two entries of this batch conflict.
             return Box::pin(self.take_apart(entries)).await.map(|()| Vec::new());
         }
+        match found {
+            Ok((overtaken, settled)) => self.reload_and_decide(entries, &overtaken, &settled).await,
+            Err(error) => {
+                requeue(&entries);
+                Err(Unwritten { entries, error })
+            }
+        }
+    }
+
+    /// Reloads sessions, and decides entries again, apart from those that were carried out already.
+    async fn reload_and_decide(
+        &self,
+        mut entries: Vec<PendingCommand>,
+        overtaken: &Overtaken,
+        settled: &Settled,
+    ) -> Result<Vec<PendingCommand>, Unwritten> {
         requeue(&entries);
-        let reloaded = match found {
-            Ok((overtaken, settled)) => self.reload_all(&overtaken).await.map(|()| settled),
-            Err(error) => Err(error),
-        };
-        match reloaded {
-            Ok(settled) => {
+        match self.reload_all(overtaken).await {
+            Ok(()) => {
                 entries.iter_mut().for_each(|entry| settled.apply_to(entry));
                 Ok(self.decide_pending(entries))
             }
@@ -39,20 +51,46 @@ impl Lane {
         }
     }
 
-    /// Whether a write whose answer was lost has taken effect since it was looked for, for an entry that is about
-    /// to be written again. The state it is decided on may hold that write already: then no race is lost, and
-    /// it would be carried out twice.
-    pub(super) async fn has_landed(&self, entries: &[PendingCommand]) -> Result<bool, StorageError> {
-        let again = entries.iter().filter(|entry| matches!(entry.decision, Decision::Events { .. }));
-        let attempts: Vec<(SessionId, &Attempt)> =
-            again.flat_map(|entry| entry.attempts.iter().map(|attempt| (entry.live.id(), attempt))).collect();
-        if attempts.is_empty() {
-            return Ok(false);
+    /// Looks whether writes whose answers were lost have taken effect since they were looked for, before their
+    /// entries are written again. The state that those are decided on may hold such a write already: then no
+    /// race would be lost, and they would be carried out twice.
+    pub(super) async fn settle_landed(
+        &self,
+        mut entries: Vec<PendingCommand>,
+    ) -> Result<Vec<PendingCommand>, Unwritten> {
+        let is_again =
+            |entry: &&PendingCommand| matches!(entry.decision, Decision::Events { .. }) && !entry.attempts.is_empty();
+        loop {
+            let look = tokio::time::timeout(LOOK, self.attempted(entries.iter().filter(is_again))).await;
+            let batches = match look.unwrap_or(Err(StorageError::TimedOut)) {
+                Ok(batches) => batches,
+                Err(error) => {
+                    requeue(&entries);
+                    return Err(Unwritten { entries, error });
+                }
+            };
+            let settled = Settled { commands: HashMap::new(), batches };
+            let landed = entries.iter().filter(is_again).filter(|entry| settled.is_settled(entry));
+            let overtaken: Overtaken = landed.map(|entry| (entry.live.id(), Arc::clone(&entry.live))).collect();
+            if overtaken.is_empty() {
+                return Ok(entries);
+            }
+            // What is reloaded may hold writes that came after the look.
+            entries = self.reload_and_decide(entries, &overtaken, &settled).await?;
         }
-        let events: Vec<(SessionId, Revision)> = attempts.iter().map(|(id, attempt)| (*id, attempt.first)).collect();
-        let look = tokio::time::timeout(LOOK, self.store.batches_of(&events)).await;
-        let batches = look.unwrap_or(Err(StorageError::TimedOut))?;
-        Ok(attempts.iter().any(|(id, attempt)| batches.get(&(*id, attempt.first)) == Some(&attempt.batch)))
+    }
+
+    /// The batches that the events of lost attempts were written with.
+    async fn attempted(
+        &self,
+        entries: impl Iterator<Item = &PendingCommand> + Send,
+    ) -> Result<HashMap<(SessionId, Revision), i64>, StorageError> {
+        let firsts = |entry: &PendingCommand| {
+            let id = entry.live.id();
+            entry.attempts.iter().map(move |attempt| (id, attempt.first)).collect::<Vec<_>>()
+        };
+        let events: Vec<(SessionId, Revision)> = entries.flat_map(firsts).collect();
+        if events.is_empty() { Ok(HashMap::new()) } else { self.store.batches_of(&events).await }
     }
 
     /// The sessions whose stored revision is not the expected one, or whose command ids were carried out
@@ -65,15 +103,7 @@ impl Lane {
             _ => None,
         });
         let commands = self.store.command_revisions(command_ids.collect()).await?;
-        let attempted: Vec<(SessionId, Revision)> = entries
-            .iter()
-            .flat_map(|entry| entry.attempts.iter().map(|attempt| (entry.live.id(), attempt.first)))
-            .collect();
-        let batches = match &attempted[..] {
-            [] => HashMap::new(),
-            attempted => self.store.batches_of(attempted).await?,
-        };
-        let settled = Settled { commands, batches };
+        let settled = Settled { commands, batches: self.attempted(entries.iter()).await? };
         let mut overtaken = Overtaken::new();
         for entry in entries {
             let id = entry.live.id();
@@ -201,6 +231,9 @@ impl Settled {
     fn apply_to(&self, entry: &mut PendingCommand) {
         if let Some(revision) = self.attempt(entry) {
             entry.decision = Decision::Written { revision };
+            if let Some(command_id) = &entry.submission.command_id {
+                entry.live.staged.lock().recent.insert(Arc::clone(command_id), revision);
+            }
         } else if let (Some(command_id), Some(revision)) = (&entry.submission.command_id, self.command(entry)) {
             let mut staged = entry.live.staged.lock();
             staged.recent.insert(Arc::clone(command_id), revision);
