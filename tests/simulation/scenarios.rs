@@ -54,8 +54,8 @@ impl Stage {
 
     /// Lets so many milliseconds pass.
     fn pass(&mut self, millis: u64) {
-        let until = self.world.lock().now + millis;
-        for now in self.world.lock().now + 1..=until {
+        let began = self.world.lock().now;
+        for now in began + 1..=began + millis {
             self.world.lock().now = now;
             loop {
                 let event = self.world.lock().take_due();
