@@ -28,7 +28,8 @@ macro_rules! range {
             "revision > $2 AND ",
             $events,
             "revision <= $3 AND ($5::bigint IS NULL OR EXISTS (
-            SELECT FROM sessions WHERE id = $1 AND created_at = $4::timestamptz AND incarnation = $5::bigint)) "
+            SELECT FROM sessions WHERE id = $1 AND incarnation = $5::bigint
+                AND date_trunc('milliseconds', created_at) = $4::timestamptz)) "
         )
     };
 }

@@ -56,7 +56,8 @@ impl Storage {
         let row: Option<(i64, Json<Keyframe>)> = sqlx::query_as(
             "SELECT revision, state FROM session_keyframes
              WHERE session_id = $1 AND revision <= $2
-                 AND EXISTS (SELECT FROM sessions WHERE id = $1 AND created_at = $3 AND incarnation = $4)
+                 AND EXISTS (SELECT FROM sessions WHERE id = $1 AND incarnation = $4
+                     AND date_trunc('milliseconds', created_at) = $3)
              ORDER BY revision DESC LIMIT 1",
         )
         .bind(first.id.0)

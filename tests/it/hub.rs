@@ -54,7 +54,10 @@ async fn outcomes(answers: Vec<oneshot::Receiver<Outcome>>) -> Vec<Outcome> {
 /// The fold of the whole journal, from its first event.
 async fn fold(storage: &Storage, id: SessionId, up_to: u64) -> Session {
     let history = storage.journal(id).recorded(u32::try_from(up_to).unwrap()).await.expect("a journal");
-    let mut state = Session::create(&history[0]).expect("a beginning");
+    // Which session it is, the journal does not say.
+    let stored = storage.versions(&[id]).await.expect("a version")[&id];
+    let first = Session::create(&history[0]).expect("a beginning");
+    let mut state = first.with_incarnation(stored.identity.incarnation);
     for recorded in &history[1..] {
         state.apply(recorded).expect("the next event");
     }
