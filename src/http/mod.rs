@@ -1,6 +1,5 @@
 //! HTTP transport: parse, call, encode. No rules and no SQL.
 
-mod access;
 mod archive;
 mod bodies;
 mod catalog;
@@ -17,6 +16,7 @@ mod messages;
 mod observe;
 mod openapi;
 pub(crate) mod origin;
+mod page_rules;
 mod parameters;
 mod probes;
 mod responses;
@@ -28,8 +28,8 @@ mod state;
 mod tokens;
 mod usage;
 
-pub use access::{AccessOptions, AccessRules};
 pub use bodies::{BodyLimits, HangUp};
 pub use origin::OriginError;
+pub use page_rules::{PageRuleOptions, PageRules};
 pub use router::router;
 pub use state::App;

@@ -18,7 +18,7 @@ use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
 use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds, Web, WebOptions};
-use crate::http::{AccessOptions, AccessRules, App, BodyLimits, OriginError, router};
+use crate::http::{App, BodyLimits, OriginError, PageRuleOptions, PageRules, router};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
@@ -111,7 +111,7 @@ impl Server {
     pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
-        let access = AccessRules::new(AccessOptions {
+        let page_rules = PageRules::new(PageRuleOptions {
             listen: config.listen.host(),
             is_open: config.access.allow_anonymous,
             allow_origin: &config.access.allow_origin,
@@ -156,7 +156,7 @@ impl Server {
                 imports,
                 engine,
                 metrics,
-                access,
+                page_rules,
                 bodies: body_limits(config),
             },
             limits: http_limits(config, capacity),

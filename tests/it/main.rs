@@ -5,7 +5,6 @@
 // What is pedantic about the product would be noise here.
 #![allow(clippy::pedantic)]
 
-mod access;
 mod architecture;
 mod archive;
 mod bad_frames;
@@ -43,6 +42,7 @@ mod messages;
 mod migrations;
 mod notices;
 mod openapi;
+mod page_rules;
 mod probes;
 mod query_plans;
 mod replay;

@@ -1,6 +1,6 @@
-//! Access control: which web pages may use the server, and under which host names.
+//! Which web pages may use the server, and under which host names.
 //!
-//! There is no authentication yet, so this is what keeps pages of other sites out. A browser identifies them
+//! This keeps pages of other sites out, with or without access control. A browser identifies them
 //! in three ways: by `Origin`, by `Sec-Fetch-Site`, and, if a foreign DNS name resolves to this server (DNS
 //! rebinding), by an unknown `Host`.
 
@@ -25,7 +25,7 @@ const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The options that the rules are derived from.
 #[derive(Clone, Copy, Debug)]
-pub struct AccessOptions<'a> {
+pub struct PageRuleOptions<'a> {
     /// The host the server was told to listen on: a name or an address.
     pub listen: &'a str,
     /// Anonymous access is allowed. Then local host names, such as those of containers, are accepted as well.
@@ -36,7 +36,7 @@ pub struct AccessOptions<'a> {
 
 /// The rules. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct AccessRules {
+pub struct PageRules {
     allowed: Arc<[Origin]>,
     listen: Option<Host>,
     is_open: bool,
@@ -53,11 +53,11 @@ enum Denied {
     Page(&'static str),
 }
 
-impl AccessRules {
+impl PageRules {
     /// # Errors
     ///
     /// If an origin could never match, or is `*`.
-    pub fn new(options: AccessOptions<'_>) -> Result<Self, OriginError> {
+    pub fn new(options: PageRuleOptions<'_>) -> Result<Self, OriginError> {
         let allowed = options.allow_origin.iter().map(|origin| Origin::of_setting(origin));
         Ok(Self {
             allowed: allowed.collect::<Result<_, _>>()?,
@@ -167,7 +167,7 @@ impl From<Denied> for ApiError {
 }
 
 /// Refuses requests of other sites' pages.
-pub async fn check(State(rules): State<AccessRules>, request: Request, next: Next) -> Response {
+pub async fn check(State(rules): State<PageRules>, request: Request, next: Next) -> Response {
     match rules.check(&request) {
         Ok(()) => next.run(request).await,
         Err(denied) => ApiError::from(denied).into_response(),
@@ -180,9 +180,9 @@ mod tests {
 
     use super::*;
 
-    fn rules(is_open: bool) -> AccessRules {
+    fn rules(is_open: bool) -> PageRules {
         let allow_origin = ["https://dash.example.org".to_owned()];
-        AccessRules::new(AccessOptions { listen: "127.0.0.1", is_open, allow_origin: &allow_origin }).expect("rules")
+        PageRules::new(PageRuleOptions { listen: "127.0.0.1", is_open, allow_origin: &allow_origin }).expect("rules")
     }
 
     fn request(method: Method, path: &str, headers: &[(&'static str, &str)]) -> Request {
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn a_star_among_the_origins_is_refused_rather_than_taken_for_all() {
         let allow_origin = ["*".to_owned()];
-        let options = AccessOptions { listen: "127.0.0.1", is_open: false, allow_origin: &allow_origin };
-        assert!(AccessRules::new(options).is_err());
+        let options = PageRuleOptions { listen: "127.0.0.1", is_open: false, allow_origin: &allow_origin };
+        assert!(PageRules::new(options).is_err());
     }
 }
