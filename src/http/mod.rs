@@ -3,9 +3,11 @@
 mod archive;
 mod bodies;
 mod catalog;
+mod client_address;
 mod commands;
 pub(crate) mod conditions;
 mod dashboard;
+mod entry;
 mod error;
 mod extract;
 mod forks;
@@ -29,7 +31,10 @@ mod tokens;
 mod usage;
 
 pub use bodies::{BodyLimits, HangUp};
+pub use client_address::{ClientAddress, Scheme};
+pub use dashboard::FrameAncestors;
+pub use entry::{Admitted, BasePathError, Entry, EntryOptions, PublicBase};
 pub use origin::OriginError;
-pub use page_rules::{PageRuleOptions, PageRules};
+pub use page_rules::{BEARER_PROTOCOL, PageRuleOptions, PageRules, SESSION_COOKIE};
 pub use router::router;
 pub use state::App;

@@ -2,26 +2,40 @@
 //!
 //! This keeps pages of other sites out, with or without access control. A browser identifies them
 //! in three ways: by `Origin`, by `Sec-Fetch-Site`, and, if a foreign DNS name resolves to this server (DNS
-//! rebinding), by an unknown `Host`.
+//! rebinding), by an unknown `Host`. The last cannot happen over HTTPS, where the browser has checked the
+//! certificate against the name.
+//!
+//! A page of another site can make a browser send some requests without asking (forms, "simple" requests). So
+//! none of their content types is accepted for JSON, and the session cookie counts for nothing without proof
+//! that the request is made by a page of this server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH, LOCATION, ORIGIN, UPGRADE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH, LOCATION, ORIGIN, REFERER, RETRY_AFTER,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::client_address::ClientAddress;
 use super::error::ApiError;
 use super::origin::{Authority, Host, Origin, OriginError};
 use relive_protocol::ErrorCode;
 
+/// The cookie of a person who has signed in.
+pub const SESSION_COOKIE: &str = "relive_session";
+/// How a token begins among the subprotocols of a WebSocket handshake.
+pub const BEARER_PROTOCOL: &str = "base64url.bearer.relive.";
+
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Routes that internal tools call by any host name, without a browser, and that change nothing.
-const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+pub(super) const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The options that the rules are derived from.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +65,10 @@ enum Denied {
     Name(String),
     /// A page of another site.
     Page(&'static str),
+    /// Nothing proves that a request with a session cookie was made by a page of this server.
+    Cookie,
+    /// A content type that pages of other sites can send without asking.
+    Content,
 }
 
 impl PageRules {
@@ -58,7 +76,7 @@ impl PageRules {
     ///
     /// If an origin could never match, or is `*`.
     pub fn new(options: PageRuleOptions<'_>) -> Result<Self, OriginError> {
-        let allowed = options.allow_origin.iter().map(|origin| Origin::of_setting(origin));
+        let allowed = options.allow_origin.iter().map(|origin| Origin::of_setting("--allow-origin", origin));
         Ok(Self {
             allowed: allowed.collect::<Result<_, _>>()?,
             listen: Host::parse(options.listen).ok(),
@@ -68,13 +86,26 @@ impl PageRules {
 
     fn check(&self, request: &Request) -> Result<(), Denied> {
         let host = host_of(request)?;
+        let client = request.extensions().get().copied().unwrap_or(ClientAddress::NONE);
         if let Some(authority) = &host
+            && !client.is_https()
             && !PROBES.contains(&request.uri().path())
             && !self.answers_to(authority.host())
         {
             return Err(Denied::Name(authority.host().to_string()));
         }
-        self.check_page(request, host.as_ref())
+        let page = self.page_of(request, client, host.as_ref())?;
+        if !changes_something(request) {
+            return Ok(());
+        }
+        match page {
+            Page::Other => {
+                return Err(Denied::Page("a page of another site may not change anything here, nor open a socket"));
+            }
+            Page::Configured | Page::None if has_session_cookie(request.headers()) => return Err(Denied::Cookie),
+            Page::Own | Page::Configured | Page::None => {}
+        }
+        if is_simple_content(request.headers()) { Err(Denied::Content) } else { Ok(()) }
     }
 
     /// Only names can be resolved to this server by a foreign DNS; addresses are safe.
@@ -86,25 +117,34 @@ impl PageRules {
             || self.allowed.iter().any(|origin| origin.host() == host)
     }
 
-    fn check_page(&self, request: &Request, host: Option<&Authority>) -> Result<(), Denied> {
+    /// The page that makes the request, as the browser tells.
+    fn page_of(&self, request: &Request, client: ClientAddress, host: Option<&Authority>) -> Result<Page, Denied> {
+        const FOREIGN: Denied = Denied::Page("this page's origin may not use this server");
         let headers = request.headers();
         let origin = single(headers, &ORIGIN).map_err(|()| Denied::Page("the request has two Origin headers"))?;
+        let mut page = Page::None;
         if let Some(text) = origin {
-            let origin = Origin::of_header(text).ok_or(Denied::Page("this page's origin may not use this server"))?;
-            if self.allowed.contains(&origin) {
-                return Ok(());
-            }
-            if !host.is_some_and(|host| origin.is_at(host)) {
-                return Err(Denied::Page("this page's origin may not use this server"));
+            let origin = Origin::of_header(text).ok_or(FOREIGN)?;
+            if host.is_some_and(|host| origin.is_at(client.scheme, host)) {
+                page = Page::Own;
+            } else if self.allowed.contains(&origin) {
+                return Ok(Page::Configured);
+            } else {
+                return Err(FOREIGN);
             }
         }
         let site = single(headers, &SEC_FETCH_SITE)
             .map_err(|()| Denied::Page("the request has two Sec-Fetch-Site headers"))?;
-        let is_own = matches!(site, None | Some("" | "same-origin" | "none"));
-        if is_own || !changes_something(request) {
-            return Ok(());
-        }
-        Err(Denied::Page("a page of another site may not change anything here, nor open a socket"))
+        Ok(match site {
+            Some("same-origin") => Page::Own,
+            // `none`: not made by a page, but by the person.
+            None | Some("" | "none") => page,
+            // A configured origin may have the name that the server is addressed by.
+            Some(_) if origin.and_then(Origin::of_header).is_some_and(|origin| self.allowed.contains(&origin)) => {
+                Page::Configured
+            }
+            Some(_) => Page::Other,
+        })
     }
 
     /// Lets the pages of configured origins read answers; the server's own need no permission.
@@ -113,10 +153,62 @@ impl PageRules {
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
             .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-            .allow_headers([CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, HeaderName::from_static("idempotency-key")])
-            .expose_headers([ETAG, LOCATION])
+            .allow_headers([
+                AUTHORIZATION,
+                CONTENT_TYPE,
+                IF_MATCH,
+                IF_NONE_MATCH,
+                HeaderName::from_static("idempotency-key"),
+                HeaderName::from_static("relive-project"),
+            ])
+            .expose_headers([ETAG, LOCATION, RETRY_AFTER])
             .max_age(Duration::from_hours(1))
     }
+}
+
+/// The page that makes a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    /// Of this server.
+    Own,
+    /// Of an origin that is configured.
+    Configured,
+    /// Of another site.
+    Other,
+    /// None, as far as is known: a program, or the person at the browser.
+    None,
+}
+
+/// Whether the request is to count as that of a person who has signed in: it has the cookie, and no credential
+/// that a page has to know.
+fn has_session_cookie(headers: &HeaderMap) -> bool {
+    let has_cookie = headers.get_all(COOKIE).iter().any(|value| {
+        let names =
+            value.as_bytes().split(|byte| *byte == b';').filter_map(|pair| pair.split(|byte| *byte == b'=').next());
+        names.map(<[u8]>::trim_ascii).any(|name| name == SESSION_COOKIE.as_bytes())
+    });
+    let has_token = headers.contains_key(AUTHORIZATION)
+        || headers
+            .get_all(SEC_WEBSOCKET_PROTOCOL)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.split(',').any(|protocol| protocol.trim().starts_with(BEARER_PROTOCOL)));
+    has_cookie && !has_token
+}
+
+/// Whether the content has one of the types that forms have, and pages may send anywhere without asking. That of
+/// HTML forms is also what curl says of anything; there it is refused only to browsers.
+fn is_simple_content(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter().map(|value| {
+        let essence = value.as_bytes().split(|byte| matches!(byte, b';' | b',')).next().unwrap_or_default();
+        essence.trim_ascii().to_ascii_lowercase()
+    });
+    let is_of_browser = [ORIGIN, SEC_FETCH_SITE, COOKIE, REFERER].iter().any(|name| headers.contains_key(name));
+    types.any(|essence| match &*essence {
+        b"text/plain" | b"multipart/form-data" => true,
+        b"application/x-www-form-urlencoded" => is_of_browser,
+        _ => false,
+    })
 }
 
 /// Following a link to the server changes nothing; a socket accepts commands.
@@ -159,6 +251,15 @@ impl From<Denied> for ApiError {
                 );
                 Self::new(ErrorCode::Forbidden, detail)
             }
+            Denied::Cookie => {
+                let detail = "a change with the cookie of a session has to come from a page of this server, as Origin or \
+                              Sec-Fetch-Site tell; programs use a key (Authorization: Bearer)";
+                Self::new(ErrorCode::Forbidden, detail)
+            }
+            Denied::Content => {
+                Self::bad_request("send JSON as application/json (with curl: --json), not as a form or text")
+                    .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
             Denied::Page(problem) => {
                 Self::new(ErrorCode::Forbidden, format!("{problem}; allow its origin with --allow-origin"))
             }
@@ -178,6 +279,7 @@ pub async fn check(State(rules): State<PageRules>, request: Request, next: Next)
 mod tests {
     use axum::body::Body;
 
+    use super::super::client_address::Scheme;
     use super::*;
 
     fn rules(is_open: bool) -> PageRules {
@@ -271,6 +373,77 @@ mod tests {
         assert_eq!(rules(false).check(&old), Ok(()));
         let absolute = request(Method::GET, "http://evil.example/api/v1/sessions", &[("host", "localhost")]);
         assert!(matches!(rules(false).check(&absolute), Err(Denied::Name(_))));
+    }
+
+    fn of_scheme(scheme: Scheme, mut request: Request) -> Request {
+        let client = ClientAddress { scheme: Some(scheme), ..ClientAddress::NONE };
+        request.extensions_mut().insert(client);
+        request
+    }
+
+    #[test]
+    fn where_the_scheme_is_known_it_has_to_be_that_of_the_page() {
+        let from = |scheme, origin: &str| {
+            let headers = [("host", "localhost:7400"), ("origin", origin)];
+            rules(false).check(&of_scheme(scheme, request(Method::POST, "/api/v1/sessions", &headers)))
+        };
+        assert_eq!(from(Scheme::Https, "https://localhost:7400"), Ok(()));
+        assert_eq!(from(Scheme::Http, "http://localhost:7400"), Ok(()));
+        assert!(matches!(from(Scheme::Https, "http://localhost:7400"), Err(Denied::Page(_))));
+        assert!(matches!(from(Scheme::Http, "https://localhost:7400"), Err(Denied::Page(_))));
+        assert_eq!(from(Scheme::Http, "https://dash.example.org"), Ok(()), "configured");
+    }
+
+    #[test]
+    fn a_name_that_a_browser_has_checked_by_its_certificate_is_no_rebound_one() {
+        let called = |scheme| {
+            let request = request(Method::POST, "/api/v1/sessions", &[("host", "relive.example.org")]);
+            rules(false).check(&of_scheme(scheme, request))
+        };
+        assert_eq!(called(Scheme::Https), Ok(()));
+        assert!(matches!(called(Scheme::Http), Err(Denied::Name(_))));
+    }
+
+    #[test]
+    fn a_change_with_the_session_cookie_comes_from_an_own_page() {
+        let host = ("host", "localhost:7400");
+        for cookie in ["relive_session=x", "a=b; relive_session=x", "a=b;relive_session=", "relive_session"] {
+            let cookie = ("cookie", cookie);
+            assert_eq!(post(false, &[host, cookie]), Err(Denied::Cookie), "{cookie:?}");
+            assert_eq!(post(false, &[host, cookie, ("sec-fetch-site", "none")]), Err(Denied::Cookie));
+            assert_eq!(post(false, &[host, cookie, ("origin", "https://dash.example.org")]), Err(Denied::Cookie));
+            assert_eq!(post(false, &[host, cookie, ("origin", "http://localhost:7400")]), Ok(()));
+            assert_eq!(post(false, &[host, cookie, ("sec-fetch-site", "same-origin")]), Ok(()));
+            assert!(post(false, &[host, cookie, ("sec-fetch-site", "same-site")]).is_err());
+            // What a page has to know and a browser does not add by itself.
+            assert_eq!(post(false, &[host, cookie, ("authorization", "Bearer x")]), Ok(()));
+            let token = ("sec-websocket-protocol", "relive.v1, base64url.bearer.relive.eA");
+            let socket = |headers: &[(&'static str, &str)]| rules(false).check(&request(Method::GET, "/ws", headers));
+            assert_eq!(socket(&[host, cookie, ("upgrade", "websocket"), token]), Ok(()));
+            let version = ("sec-websocket-protocol", "relive.v1");
+            assert_eq!(socket(&[host, cookie, ("upgrade", "websocket"), version]), Err(Denied::Cookie));
+            assert_eq!(socket(&[host, cookie]), Ok(()), "nothing is changed");
+        }
+        for other in ["a=b", "x_relive_session=x", "relive_session2=x", "a=relive_session"] {
+            assert_eq!(post(false, &[host, ("cookie", other)]), Ok(()), "{other}");
+        }
+        assert_eq!(post(false, &[host, ("cookie", "a=b"), ("cookie", "relive_session=x")]), Err(Denied::Cookie));
+    }
+
+    #[test]
+    fn what_a_page_may_send_without_asking_is_not_taken_for_json() {
+        let host = ("host", "localhost:7400");
+        for content in ["text/plain", "Text/Plain;charset=UTF-8", "multipart/form-data; boundary=x", "text/plain, x"] {
+            assert_eq!(post(false, &[host, ("content-type", content)]), Err(Denied::Content), "{content}");
+        }
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        assert_eq!(post(false, &[host, form]), Ok(()), "curl says so of anything");
+        for browser in [("origin", "http://localhost:7400"), ("sec-fetch-site", "none"), ("cookie", "a=b")] {
+            assert_eq!(post(false, &[host, form, browser]), Err(Denied::Content), "{browser:?}");
+        }
+        for content in ["application/json", "application/x-ndjson", "application/x-protobuf", ""] {
+            assert_eq!(post(false, &[host, ("content-type", content)]), Ok(()), "{content}");
+        }
     }
 
     #[test]

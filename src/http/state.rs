@@ -3,6 +3,7 @@
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::bodies::BodyLimits;
+use super::dashboard::FrameAncestors;
 use super::page_rules::PageRules;
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
@@ -22,6 +23,7 @@ pub struct App {
     pub engine: Engine,
     pub metrics: Option<&'static PrometheusHandle>,
     pub page_rules: PageRules,
+    pub frame_ancestors: FrameAncestors,
     pub bodies: BodyLimits,
 }
 
