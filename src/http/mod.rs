@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod extract;
 mod forks;
+mod frame_ancestors;
 mod history;
 mod idempotency;
 mod memories;
@@ -32,8 +33,8 @@ mod usage;
 
 pub use bodies::{BodyLimits, HangUp};
 pub use client_address::{ClientAddress, Scheme};
-pub use dashboard::FrameAncestors;
 pub use entry::{Admitted, BasePathError, Entry, EntryOptions, PublicBase};
+pub use frame_ancestors::FrameAncestors;
 pub use origin::OriginError;
 pub use page_rules::{BEARER_PROTOCOL, PageRuleOptions, PageRules, SESSION_COOKIE};
 pub use router::router;

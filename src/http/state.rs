@@ -3,7 +3,7 @@
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::bodies::BodyLimits;
-use super::dashboard::FrameAncestors;
+use super::frame_ancestors::FrameAncestors;
 use super::page_rules::PageRules;
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;

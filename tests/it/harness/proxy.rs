@@ -30,8 +30,9 @@ impl Proxy {
             .replace("http {", &format!("http {{ access_log off; {temporary}"));
         let path = directory.path().join("nginx.conf");
         std::fs::write(&path, config).expect("written");
-        let user = if nix::unistd::geteuid().is_root() { "user root;" } else { "" };
-        let globals = format!("daemon off; pid {}/pid; error_log stderr warn; {user}", directory.path().display());
+        // One process, which ends with the test.
+        let globals =
+            format!("daemon off; master_process off; pid {}/pid; error_log stderr warn;", directory.path().display());
         let mut command = Command::new(program);
         command.arg("-p").arg(directory.path()).arg("-c").arg(&path).args(["-e", "stderr", "-g", &globals]);
         Some(Self::run(command, directory, tls, address).await)

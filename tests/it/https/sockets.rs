@@ -22,9 +22,10 @@ async fn every_mode_shows_what_it_should() {
     let mut state = delta.frame().await["session"].take();
     let mut driver = server.socket("/ws").await;
     for number in 0..5 {
-        driver.send(json!({"type": "command", "id": number, "sessionId": id, "command": large(number)})).await;
+        let name = number.to_string();
+        driver.send(json!({"type": "command", "id": name, "sessionId": id, "command": large(number)})).await;
         let ack = driver.frame().await;
-        assert_eq!((&ack["type"], &ack["id"]), (&json!("ack"), &json!(number)), "{ack}");
+        assert_eq!((&ack["type"], &ack["id"]), (&json!("ack"), &json!(name)), "{ack}");
         let frame = delta.frame().await;
         assert_eq!((&frame["type"], &frame["revision"]), (&json!("delta"), &ack["revision"]));
         state = merge(state, &frame["patch"]);
