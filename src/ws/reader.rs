@@ -50,11 +50,7 @@ impl AsyncRead for ReadHalf {
             if !stream.has_decrypted() {
                 ready!(stream.tcp().poll_read_ready(context))?;
             }
-            let read = stream.try_read(buffer.initialize_unfilled());
-            if stream.has_answer() {
-                self.socket.flush_and_wake();
-            }
-            match read {
+            match stream.try_read(buffer.initialize_unfilled()) {
                 Ok(read) => {
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));

@@ -111,16 +111,6 @@ impl Socket {
         self.drain(&mut self.outbox.lock());
     }
 
-    /// As [`Socket::flush`], for callers that the connection's task may not know of.
-    pub fn flush_and_wake(&self) {
-        let mut outbox = self.outbox.lock();
-        let was_blocked = outbox.blocked;
-        self.drain(&mut outbox);
-        if (outbox.blocked && !was_blocked) || outbox.broken {
-            self.wake.notify_one();
-        }
-    }
-
     fn drain(&self, outbox: &mut Outbox) {
         outbox.blocked = false;
         while let Some(front) = outbox.waiting.front_mut() {

@@ -71,14 +71,10 @@ impl Transport {
         self.tls.as_ref().map_or(Ok(()), |tls| flush(&mut tls.lock(), &self.tcp))
     }
 
-    /// Whether something can be read, or the end is known, without the kernel.
+    /// Whether something can be read, or the end is known, without the kernel: what has come right after the
+    /// request for the upgrade.
     pub(super) fn has_decrypted(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| !tls.lock().wants_read())
-    }
-
-    /// Whether reading has made something to write: TLS answers some of what it reads.
-    pub(super) fn has_answer(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.lock().wants_write())
     }
 
     /// Ends the writing half, after what was written.

@@ -94,14 +94,6 @@ async fn other_protocols_are_refused_and_http_with_a_word() {
 }
 
 #[tokio::test]
-async fn a_client_with_tls_is_told_by_a_server_without() {
-    let server = TestServer::start().await;
-    let refused = shake(&server, Authority::new().client(rustls::ALL_VERSIONS)).await;
-    assert!(refused.is_err());
-    assert_eq!(server.get("/api/v1/sessions").await.0, 200);
-}
-
-#[tokio::test]
 async fn both_versions_are_spoken_and_only_http_1_1_over_them() {
     let server = TestServer::start_tls(|_| {}).await;
     let authority = &server.tls().authority;

@@ -95,6 +95,32 @@ async fn a_server_that_stops_says_so_and_ends_the_stream_in_order() {
     stopping.await.expect("stopped");
 }
 
+/// Frames that are sent with the request, in the same TLS record, are decrypted before it is answered.
+#[tokio::test]
+async fn what_comes_with_the_handshake_is_read() {
+    const PINGS: usize = 600;
+    let server = TestServer::start_tls(|_| {}).await;
+    let mut stream = server.tls().connect(server.address()).await;
+    let mut sent = b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        .to_vec();
+    let ping = br#"{"type":"ping"}"#;
+    for _ in 0..PINGS {
+        // A final text frame of 15 bytes, with a mask of zeros.
+        sent.extend([0x81, 0x8f, 0, 0, 0, 0]);
+        sent.extend(ping);
+    }
+    assert!(sent.len() < 16 * 1024, "more than a record");
+    stream.write_all(&sent).await.expect("sent");
+    let mut said = String::new();
+    while said.matches(r#"{"type":"pong"}"#).count() < PINGS {
+        let mut buffer = [0; 4096];
+        let read = tokio::time::timeout(DEADLINE, stream.read(&mut buffer)).await.expect("in time").expect("read");
+        assert!(read > 0, "closed");
+        said.push_str(&String::from_utf8_lossy(&buffer[..read]));
+    }
+}
+
 #[tokio::test]
 async fn a_client_may_change_its_keys() {
     let server = TestServer::start_tls(|_| {}).await;
