@@ -46,7 +46,10 @@ async fn handshakes_that_do_not_go_on_are_given_up() {
 
 #[tokio::test]
 async fn half_a_handshake_holds_up_neither_others_nor_the_end_of_the_server() {
-    let server = TestServer::start_tls(|config| config.http.max_connections = 8).await;
+    let server = TestServer::start_tls(|config| {
+        (config.http.max_connections, config.tls.tls_handshake_seconds) = (8, 600.0);
+    })
+    .await;
     let mut halves = Vec::new();
     for _ in 0..40 {
         let mut tcp = connect(&server).await;

@@ -133,8 +133,8 @@ async fn a_client_may_change_its_keys() {
     stream.write_all(request.as_bytes()).await.expect("sent");
     for revision in 3..10 {
         stream.get_mut().1.refresh_traffic_keys().expect("new keys");
-        // An empty pong, with a mask.
-        stream.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.expect("sent");
+        // By itself: a record in which nothing is to be read.
+        stream.flush().await.expect("sent");
         server.command(&id, json!({"type": "setContext", "key": "k", "value": revision})).await;
         let wanted = format!("\"revision\":{revision}");
         let mut said = String::new();
@@ -144,5 +144,7 @@ async fn a_client_may_change_its_keys() {
             assert!(read > 0, "closed");
             said.push_str(&String::from_utf8_lossy(&buffer[..read]));
         }
+        // An empty pong, with a mask of zeros.
+        stream.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.expect("sent");
     }
 }
