@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Connections, Slot};
@@ -67,8 +67,6 @@ pub(super) struct Site {
 const SEND_BUFFER: usize = 64 * 1024;
 /// The pause when the process is out of file descriptors.
 const EXHAUSTED: Duration = Duration::from_millis(100);
-/// How long a request that began as its connection was told to leave may take to arrive.
-const MOMENT: Duration = Duration::from_secs(1);
 /// How often that is logged.
 const REMINDER: Duration = Duration::from_secs(10);
 
@@ -129,14 +127,7 @@ async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Slot) {
     http.timer(TokioTimer::new()).header_read_timeout(site.limits.head);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let mut is_leaving = false;
-    let mut moment: Option<Pin<Box<Sleep>>> = None;
     loop {
-        let moment_is_over = async {
-            match &mut moment {
-                Some(moment) => moment.await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             ended = &mut connection => {
                 if let Err(error) = ended {
@@ -152,13 +143,6 @@ async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Slot) {
                 }
                 connection.as_mut().graceful_shutdown();
                 is_leaving = true;
-                moment = Some(Box::pin(sleep(MOMENT)));
-            }
-            () = moment_is_over => {
-                if slot.is_late() {
-                    return;
-                }
-                moment = None;
             }
         }
     }

@@ -41,9 +41,6 @@ pub(super) struct Slot {
     /// Its key among those that are waited for.
     key: AtomicU64,
     is_used: AtomicBool,
-    /// The body of its request has not all arrived.
-    is_arriving: AtomicBool,
-    /// It is among those whose request is arriving, or was told to leave as one of them.
     is_receiving: AtomicBool,
 }
 
@@ -71,7 +68,6 @@ impl Connections {
             leave: self.shared.stop.child_token(),
             key: AtomicU64::new(0),
             is_used: AtomicBool::new(false),
-            is_arriving: AtomicBool::new(false),
             is_receiving: AtomicBool::new(false),
         };
         slot.wait();
@@ -108,7 +104,6 @@ impl Slot {
     /// A request has arrived, with its body or without.
     pub fn begin(&self, has_arrived: bool) {
         self.is_used.store(true, Ordering::Relaxed);
-        self.is_arriving.store(!has_arrived, Ordering::Relaxed);
         let key = self.key.load(Ordering::Relaxed);
         let mut waiting = self.shared.waiting.lock();
         // Not if it has just been told to leave.
@@ -122,7 +117,6 @@ impl Slot {
 
     /// All of the request's body has arrived, or no more of it is read.
     pub fn received(&self) {
-        self.is_arriving.store(false, Ordering::Relaxed);
         if self.is_receiving.swap(false, Ordering::Relaxed) {
             self.shared.waiting.lock().receiving.remove(&self.key.load(Ordering::Relaxed));
         }
@@ -142,11 +136,6 @@ impl Slot {
     /// Whether another connection needs the place of this one, whose request is still arriving.
     pub fn is_displaced(&self) -> bool {
         self.is_receiving.load(Ordering::Relaxed) && !self.shared.stop.is_cancelled()
-    }
-
-    /// The same for a connection that was told to leave just as its request began.
-    pub fn is_late(&self) -> bool {
-        self.is_arriving.load(Ordering::Relaxed) && !self.shared.stop.is_cancelled()
     }
 
     pub async fn told_to_leave(&self) {
@@ -195,10 +184,6 @@ mod tests {
         let fourth = connections.enter().expect("the place of the idle one");
         assert!(slots[2].leave.is_cancelled() && !slots[0].leave.is_cancelled());
         assert!(!slots[2].is_displaced(), "a request may be arriving just now");
-        slots[2].begin(false);
-        assert!(!slots[2].is_displaced() && slots[2].is_late(), "it has a moment to arrive");
-        slots[2].received();
-        assert!(!slots[2].is_late(), "it has arrived");
         fourth.begin(true);
         slots[0].received();
         let fifth = connections.enter().expect("the place of the one that sends");
@@ -216,7 +201,7 @@ mod tests {
         slot.begin(false);
         connections.spawn(async move {
             slot.told_to_leave().await;
-            assert!(!slot.is_displaced() && !slot.is_late(), "what is arriving is waited for");
+            assert!(!slot.is_displaced(), "what is arriving is waited for");
         });
         connections.shutdown().await;
     }
