@@ -106,12 +106,13 @@ impl Slot {
         self.is_used.store(true, Ordering::Relaxed);
         let key = self.key.load(Ordering::Relaxed);
         let mut waiting = self.shared.waiting.lock();
-        // Not if it has just been told to leave.
-        if let Some(leave) = waiting.idle.remove(&key)
-            && !has_arrived
-        {
+        let leave = waiting.idle.remove(&key);
+        if !has_arrived {
             self.is_receiving.store(true, Ordering::Relaxed);
-            waiting.receiving.insert(key, leave);
+            // Not there if it has just been told to leave: then it ends at once.
+            if let Some(leave) = leave {
+                waiting.receiving.insert(key, leave);
+            }
         }
     }
 
@@ -183,7 +184,9 @@ mod tests {
         slots[1].begin(false);
         let fourth = connections.enter().expect("the place of the idle one");
         assert!(slots[2].leave.is_cancelled() && !slots[0].leave.is_cancelled());
-        assert!(!slots[2].is_displaced(), "a request may be arriving just now");
+        assert!(!slots[2].is_displaced(), "a request that has arrived is answered");
+        slots[2].begin(false);
+        assert!(slots[2].is_displaced(), "one that has only begun is not");
         fourth.begin(true);
         slots[0].received();
         let fifth = connections.enter().expect("the place of the one that sends");
