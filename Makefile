@@ -31,6 +31,7 @@ run: postgres dashboard
 # server that `cargo test` has built.
 test: frontend dashboard
 	@sh scripts/postgres.sh
+	@sh scripts/proxies.sh
 	cd frontend-types && npm run check && npm test
 	cd dashboard && npm run check && npm test
 	cargo test --locked

@@ -27,6 +27,8 @@ function packed(): Plugin {
 }
 
 export default defineConfig({
+  // The server is told at its start below which path it is found, and writes that into the page.
+  base: './',
   plugins: [react(), packed()],
   resolve: {
     // The package's sources, so that no build of it has to come first.

@@ -3,6 +3,7 @@
 mod environment;
 mod listen;
 mod log;
+mod network;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use clap::Args;
 pub use environment::{Unknown, unknown};
 pub use listen::ListenAddress;
 pub use log::{LogConfig, LogFormat};
+pub use network::{ProxyConfig, TlsConfig};
 
 /// The settings of `relive serve`.
 #[derive(Args, Clone, Debug)]
@@ -29,6 +31,12 @@ pub struct ServeConfig {
 
     #[command(flatten)]
     pub http: HttpConfig,
+
+    #[command(flatten)]
+    pub tls: TlsConfig,
+
+    #[command(flatten)]
+    pub proxy: ProxyConfig,
 
     #[command(flatten)]
     pub log: LogConfig,
@@ -256,6 +264,11 @@ pub struct AccessConfig {
     /// <https://dashboard.example.org>; several, separated by commas.
     #[arg(long, env = "RELIVE_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
+
+    /// Web origins whose pages may show the dashboard in a frame, such as <https://portal.example.org>, or
+    /// <self>; several, separated by commas. None: no page may.
+    #[arg(long, env = "RELIVE_FRAME_ANCESTORS", value_delimiter = ',', value_name = "ORIGIN")]
+    pub frame_ancestors: Vec<String>,
 }
 
 /// The deadline of a statement is half a second before the answer.

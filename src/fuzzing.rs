@@ -102,7 +102,7 @@ pub const IF_NONE_MATCH: HeaderName = axum::http::header::IF_NONE_MATCH;
 #[must_use]
 pub fn origin(header: &str, host: &str) -> Option<(String, bool)> {
     let origin = Origin::of_header(header)?;
-    let is_at = Authority::parse(host).is_ok_and(|authority| origin.is_at(&authority));
+    let is_at = Authority::parse(host).is_ok_and(|authority| origin.is_at(None, &authority));
     Some((origin.to_string(), is_at))
 }
 
@@ -112,7 +112,7 @@ pub fn origin(header: &str, host: &str) -> Option<(String, bool)> {
 ///
 /// Why it is invalid.
 pub fn allowed_origin(text: &str) -> Result<String, String> {
-    Origin::of_setting(text).map(|origin| origin.to_string()).map_err(|error| error.to_string())
+    Origin::of_setting("--allow-origin", text).map(|origin| origin.to_string()).map_err(|error| error.to_string())
 }
 
 /// The filters, the size and the cursor of a page of sessions, from an address.

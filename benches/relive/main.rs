@@ -7,6 +7,7 @@
 //! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
 //! cargo bench --bench relive -- tokens        chunks of a message that is being written, to 100 viewers
 //! cargo bench --bench relive -- memory        what an idle viewer costs
+//! cargo bench --bench relive -- idle          a request beside 10,000 idle or slow connections
 //! cargo bench --bench relive -- delta         bytes and CPU per change, by size of the graph
 //! cargo bench --bench relive -- engine        nodes through the built-in engine
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
@@ -27,6 +28,7 @@ mod delta;
 mod engine;
 mod fanout;
 mod flood;
+mod idle;
 mod memory;
 mod plain;
 mod readers;
@@ -40,12 +42,13 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("write", write::run),
     ("flood", flood::run),
     ("fanout", fanout::run),
     ("tokens", tokens::run),
     ("memory", memory::run),
+    ("idle", idle::run),
     ("delta", delta::run),
     ("replay", replay::run),
     ("archive", archive::run),
@@ -57,7 +60,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
         eprintln!(
-            "no part is called {unknown}; there are write, flood, fanout, tokens, memory, delta, replay, archive and engine"
+            "no part is called {unknown}; there are write, flood, fanout, tokens, memory, idle, delta, replay, archive and engine"
         );
         std::process::exit(2);
     }

@@ -41,6 +41,8 @@ impl Server {
             .env_remove("DATABASE_URL")
             .env("RELIVE_LISTEN", "127.0.0.1:0")
             .env("RELIVE_LOG", "warn")
+            // For the part `idle`.
+            .env("RELIVE_MAX_CONNECTIONS", "12000")
             .env("RELIVE_DATA_DIR", data_dir.path())
             .stdout(Stdio::piped())
             .spawn()

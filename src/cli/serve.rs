@@ -3,11 +3,11 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{complain, exit, unknown_variables};
 use crate::config::{LogFormat, ServeConfig, Unknown};
-use crate::server::{ServeError, Server, listen};
+use crate::server::{Certificate, ServeError, Server, listen};
 use crate::telemetry;
 
 /// Serves until SIGINT or SIGTERM. The exit status is 0 then, and 1 if the server cannot run.
@@ -34,9 +34,13 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let listener = listen(&config).await?;
     let server = Server::prepare(listener, &config).await?;
+    if let Some(certificate) = server.certificate() {
+        let hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
+        tokio::spawn(renew(certificate.clone(), hangup));
+    }
     // Standard output may be closed; the server runs nevertheless.
     let mut stdout = std::io::stdout();
-    let _ = writeln!(stdout, "listening on http://{}", server.address()).and_then(|()| stdout.flush());
+    let _ = writeln!(stdout, "listening on {}://{}", server.scheme(), server.address()).and_then(|()| stdout.flush());
     server
         .run(async {
             tokio::select! {
@@ -46,4 +50,11 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         })
         .await;
     Ok(())
+}
+
+/// Reads the certificate again at each SIGHUP.
+async fn renew(certificate: Certificate, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        certificate.reload_and_log();
+    }
 }

@@ -1,21 +1,23 @@
 //! The dashboard: the pages that `make` has built into this server.
 
+use axum::extract::State;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, VARY,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
+use sha2::{Digest as _, Sha256};
 
 use super::conditions::is_held;
+use super::entry::PublicBase;
 use super::error::ApiError;
 use super::extract::Path;
+use super::state::App;
 use relive_protocol::Problem;
 
-/// The pages load nothing from other servers, have no inline scripts, and cannot be framed.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; \
-                      img-src 'self' data:; font-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// How addresses of the dashboard's own files, and of the server, begin in the page.
+const RELATIVE: &str = "\"./";
 
 /// The name of an asset contains a hash of its content, so it never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
@@ -33,8 +35,8 @@ struct Files;
 #[utoipa::path(get, path = "/", operation_id = "dashboard", tag = "server", responses(
     (status = 200, description = "A page for people", content_type = "text/html", body = String)
 ))]
-pub async fn index(headers: HeaderMap) -> Response {
-    page(&headers)
+pub async fn index(State(app): State<App>, base: PublicBase, headers: HeaderMap) -> Response {
+    page(&app, &base, &headers)
 }
 
 /// The dashboard: one session.
@@ -42,9 +44,14 @@ pub async fn index(headers: HeaderMap) -> Response {
     params(("id" = String, Path)), responses(
     (status = 200, description = "A page for people", content_type = "text/html", body = String)
 ))]
-pub async fn session(Path(_id): Path<String>, headers: HeaderMap) -> Response {
+pub async fn session(
+    State(app): State<App>,
+    base: PublicBase,
+    Path(_id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     // The page itself finds out whether the session exists.
-    page(&headers)
+    page(&app, &base, &headers)
 }
 
 /// The dashboard's scripts, styles and pictures.
@@ -63,12 +70,25 @@ pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Respo
 
 /// The page that all addresses of the dashboard return; revalidated each time, as it names the newest
 /// assets.
-fn page(headers: &HeaderMap) -> Response {
-    let first = [(CONTENT_SECURITY_POLICY, POLICY), (CACHE_CONTROL, "no-cache")];
-    match find("index.html", headers) {
-        Some((file, is_packed)) => (first, answer(&file, "index.html", is_packed, headers)).into_response(),
-        None => (first, Html(NOT_BUILT)).into_response(),
+fn page(app: &App, base: &PublicBase, headers: &HeaderMap) -> Response {
+    let text = match Files::get("index.html") {
+        Some(file) => based(&String::from_utf8_lossy(&file.data), base),
+        None => based(NOT_BUILT, base),
+    };
+    let tag = entity_tag(&Sha256::digest(&text));
+    let shared = [
+        (CONTENT_SECURITY_POLICY, app.frame_ancestors.policy()),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    if is_held(headers, &tag) {
+        return (StatusCode::NOT_MODIFIED, shared, [(ETAG, tag)]).into_response();
     }
+    (shared, [(ETAG, tag)], Html(text)).into_response()
+}
+
+/// The page, with addresses as the browser knows them: it is shown at addresses of several depths.
+fn based(page: &str, base: &PublicBase) -> String {
+    page.replace(RELATIVE, &format!("\"{base}/"))
 }
 
 /// A file, compressed with gzip if it was built so and the client accepts it.
@@ -89,7 +109,8 @@ fn accepts_gzip(header: &str) -> bool {
 }
 
 fn answer(file: &EmbeddedFile, path: &str, is_packed: bool, headers: &HeaderMap) -> Response {
-    let tag = entity_tag(file);
+    // From the file's own hash: the compressed and the plain form are two files.
+    let tag = entity_tag(&file.metadata.sha256_hash());
     let shared = [(ETAG, tag.as_str()), (VARY, "accept-encoding")];
     if is_held(headers, &tag) {
         return (StatusCode::NOT_MODIFIED, shared).into_response();
@@ -101,11 +122,8 @@ fn answer(file: &EmbeddedFile, path: &str, is_packed: bool, headers: &HeaderMap)
     response
 }
 
-/// From the file's own hash: the compressed and the plain form are two files.
-fn entity_tag(file: &EmbeddedFile) -> String {
-    let hash = file.metadata.sha256_hash();
-    let (first, _) = hash.split_at(16);
-    format!("\"{:032x}\"", first.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte)))
+fn entity_tag(hash: &[u8]) -> String {
+    format!("\"{:032x}\"", hash.iter().take(16).fold(0_u128, |number, byte| (number << 8) | u128::from(*byte)))
 }
 
 fn content_type(path: &str) -> &'static str {

@@ -1,15 +1,17 @@
 //! HTTP transport: parse, call, encode. No rules and no SQL.
 
-mod access;
 mod archive;
 mod bodies;
 mod catalog;
+mod client_address;
 mod commands;
 pub(crate) mod conditions;
 mod dashboard;
+mod entry;
 mod error;
 mod extract;
 mod forks;
+mod frame_ancestors;
 mod history;
 mod idempotency;
 mod memories;
@@ -17,6 +19,7 @@ mod messages;
 mod observe;
 mod openapi;
 pub(crate) mod origin;
+mod page_rules;
 mod parameters;
 mod probes;
 mod responses;
@@ -28,8 +31,11 @@ mod state;
 mod tokens;
 mod usage;
 
-pub use access::{AccessOptions, AccessRules};
 pub use bodies::{BodyLimits, HangUp};
+pub use client_address::{ClientAddress, Scheme};
+pub use entry::{Admitted, BasePathError, Entry, EntryOptions, PublicBase};
+pub use frame_ancestors::FrameAncestors;
 pub use origin::OriginError;
+pub use page_rules::{BEARER_PROTOCOL, PageRuleOptions, PageRules, SESSION_COOKIE};
 pub use router::router;
 pub use state::App;

@@ -39,6 +39,17 @@ impl Document {
         complete(&mut document);
         Self(document.to_string().into())
     }
+
+    /// The document for clients that know the server's addresses with `base` before them.
+    pub fn below(&self, base: &str) -> Bytes {
+        match self.0.strip_prefix(b"{") {
+            Some(members) if !base.is_empty() => {
+                let servers = json!([{"url": base}]);
+                [format!("{{\"servers\":{servers},").as_bytes(), members].concat().into()
+            }
+            _ => self.0.clone(),
+        }
+    }
 }
 
 const JSON: &str = "application/json";

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::client_address::Scheme;
+
 /// `scheme://host[:port]`, as a browser writes it: in lower case, without the scheme's own port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -25,8 +27,9 @@ pub enum Host {
 
 /// Why a configured origin is refused: no page could have it, or every page would.
 #[derive(Debug, thiserror::Error)]
-#[error("--allow-origin: `{origin}` {problem}")]
+#[error("{setting}: `{origin}` {problem}")]
 pub struct OriginError {
+    setting: &'static str,
     origin: String,
     problem: &'static str,
 }
@@ -37,15 +40,18 @@ impl Origin {
         Self::parse(text).ok()
     }
 
-    /// A configured origin; a slash at the end is accepted.
+    /// A configured origin; a slash at the end is accepted. `setting` is the flag, for the error.
     ///
     /// # Errors
     ///
     /// If no browser would ever send it, and for `*`.
-    pub fn of_setting(text: &str) -> Result<Self, OriginError> {
+    pub fn of_setting(setting: &'static str, text: &str) -> Result<Self, OriginError> {
         let text = text.trim();
-        Self::parse(text.strip_suffix('/').unwrap_or(text))
-            .map_err(|problem| OriginError { origin: text.escape_debug().to_string(), problem })
+        Self::parse(text.strip_suffix('/').unwrap_or(text)).map_err(|problem| OriginError {
+            setting,
+            origin: text.escape_debug().to_string(),
+            problem,
+        })
     }
 
     fn parse(text: &str) -> Result<Self, &'static str> {
@@ -76,14 +82,16 @@ impl Origin {
         Ok(Self { scheme, authority })
     }
 
-    /// Whether a page of this origin was loaded from a server with this host name. The scheme is ignored: a proxy
-    /// in front may add TLS.
-    pub fn is_at(&self, authority: &Authority) -> bool {
+    /// Whether a page of this origin was loaded from a server that the browser addressed by this scheme and host.
+    /// Where the scheme is not known, as a proxy in front may have added TLS, both will do.
+    pub fn is_at(&self, scheme: Option<Scheme>, authority: &Authority) -> bool {
         let default = default_port(&self.scheme);
         let port = |authority: &Authority| authority.port.or(default);
-        matches!(&*self.scheme, "http" | "https")
-            && self.authority.host == authority.host
-            && port(&self.authority) == port(authority)
+        let is_scheme = match scheme {
+            Some(scheme) => self.scheme == scheme.as_str(),
+            None => matches!(&*self.scheme, "http" | "https"),
+        };
+        is_scheme && self.authority.host == authority.host && port(&self.authority) == port(authority)
     }
 
     pub fn host(&self) -> &Host {
@@ -164,6 +172,11 @@ impl Host {
         matches!(self, Self::Name(name) if name == "localhost" || name.ends_with(".localhost"))
     }
 
+    /// Whether this is a name, and not one of the machine's own.
+    pub fn is_public_name(&self) -> bool {
+        matches!(self, Self::Name(_)) && !self.is_localhost()
+    }
+
     /// Whether the public DNS cannot resolve this name to this server: it has a single label, or ends in one that
     /// is reserved for local use.
     pub fn is_local_name(&self) -> bool {
@@ -199,7 +212,7 @@ mod tests {
             ("http://192.168.0.1", "http://192.168.0.1"),
             ("vscode-webview://abc", "vscode-webview://abc"),
         ] {
-            assert_eq!(Origin::of_setting(text).expect("an origin").to_string(), written);
+            assert_eq!(Origin::of_setting("--allow-origin", text).expect("an origin").to_string(), written);
         }
     }
 
@@ -232,7 +245,7 @@ mod tests {
             ("https://a.example:65536", "port"),
             ("", "scheme"),
         ] {
-            let message = Origin::of_setting(text).expect_err(text).to_string();
+            let message = Origin::of_setting("--allow-origin", text).expect_err(text).to_string();
             assert!(message.contains(reason) && message.contains("--allow-origin"), "{message}");
         }
     }
@@ -240,7 +253,7 @@ mod tests {
     #[test]
     fn a_page_is_at_the_server_that_it_was_loaded_from() {
         let is_at = |origin: &str, host: &str| {
-            Origin::of_header(origin).expect("an origin").is_at(&Authority::parse(host).expect("a host"))
+            Origin::of_header(origin).expect("an origin").is_at(None, &Authority::parse(host).expect("a host"))
         };
         for (origin, host) in [
             ("http://localhost:8080", "localhost:8080"),
@@ -266,6 +279,16 @@ mod tests {
         ] {
             assert!(!is_at(origin, host), "{origin} at {host}");
         }
+        let is_at = |origin: &str, scheme, host: &str| {
+            Origin::of_header(origin).expect("an origin").is_at(Some(scheme), &Authority::parse(host).expect("a host"))
+        };
+        assert!(is_at("https://relive.example", Scheme::Https, "relive.example"));
+        assert!(
+            !is_at("http://relive.example", Scheme::Https, "relive.example"),
+            "whoever is between may have made it"
+        );
+        assert!(is_at("http://localhost:7400", Scheme::Http, "localhost:7400"));
+        assert!(!is_at("https://localhost:7400", Scheme::Http, "localhost:7400"));
         for none in
             ["null", "", "file://", "http://user@localhost:8080", "http://localhost:8080/", "http://a, http://b"]
         {

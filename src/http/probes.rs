@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
+use super::entry::PublicBase;
 use super::error::ApiError;
 use super::openapi::Document;
 use super::state::App;
@@ -52,6 +53,6 @@ pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Status
 #[utoipa::path(get, path = "/api/openapi.json", tag = "server", responses(
     (status = 200, description = "The OpenAPI document", content_type = "application/json")
 ))]
-pub async fn openapi(Extension(Document(json)): Extension<Document>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "application/json")], json)
+pub async fn openapi(Extension(document): Extension<Document>, base: PublicBase) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], document.below(base.as_str()))
 }

@@ -10,10 +10,10 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access;
 use super::bodies;
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
+use super::page_rules;
 use super::parameters::KnownParameters;
 use super::state::App;
 use super::{
@@ -40,7 +40,7 @@ pub fn router(app: App) -> Router {
         .split_for_parts();
     let parameters = KnownParameters::of(&document);
     let document = openapi::Document::new(&document);
-    let (access, bodies) = (app.access.clone(), app.bodies);
+    let (page_rules, bodies) = (app.page_rules.clone(), app.bodies);
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
@@ -54,8 +54,8 @@ pub fn router(app: App) -> Router {
             ApiError::new(ErrorCode::Internal, "the server failed; its log says why").into_response()
         }))
         .layer(middleware::from_fn_with_state(bodies, bodies::limit))
-        .layer(access.cross_origin())
-        .layer(middleware::from_fn_with_state(access, access::check))
+        .layer(page_rules.cross_origin())
+        .layer(middleware::from_fn_with_state(page_rules, page_rules::check))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
         .layer(middleware::from_fn(observe::observe))

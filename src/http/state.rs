@@ -2,8 +2,9 @@
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::access::AccessRules;
 use super::bodies::BodyLimits;
+use super::frame_ancestors::FrameAncestors;
+use super::page_rules::PageRules;
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
 use crate::engine::Engine;
@@ -21,7 +22,8 @@ pub struct App {
     pub imports: Imports,
     pub engine: Engine,
     pub metrics: Option<&'static PrometheusHandle>,
-    pub access: AccessRules,
+    pub page_rules: PageRules,
+    pub frame_ancestors: FrameAncestors,
     pub bodies: BodyLimits,
 }
 

@@ -1,12 +1,18 @@
-//! Accepting TCP connections and serving HTTP on them.
+//! Accepting connections and serving HTTP on them.
 
+use std::convert::Infallible;
 use std::io::ErrorKind;
-use std::pin::pin;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -14,28 +20,46 @@ use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Connections, Slot};
-use crate::http::HangUp;
+use super::greeting;
+use crate::http::{Entry, HangUp};
 use crate::ws::ClientStream;
 
 /// Time limits of clients over HTTP, each with its default. Open sockets have limits of their own.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpLimits {
+    /// For a TLS handshake (10 s).
+    pub handshake: Duration,
     /// For a request's head, including the wait before it (30 s): before the first request of a
     /// connection, and between two.
     pub head: Duration,
     /// Without reading anything of an answer (30 s).
     pub stall: Duration,
-    /// HTTP connections at once (5,000). For one more, the one that has been idle the longest is closed; if all
-    /// are busy, it is answered with 503.
+    /// HTTP connections at once (5,000). For one more, the one that has been idle the longest is closed, or else
+    /// the one whose request has been arriving the longest; if all are being answered, it is answered with 503.
     pub connections: usize,
 }
 
 impl Default for HttpLimits {
     fn default() -> Self {
-        Self { head: Duration::from_secs(30), stall: Duration::from_secs(30), connections: 5_000 }
+        Self {
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(30),
+            stall: Duration::from_secs(30),
+            connections: 5_000,
+        }
     }
+}
+
+/// What connections lead to.
+pub(super) struct Site {
+    pub router: TowerToHyperService<Router>,
+    pub entry: Entry,
+    /// Without it clients speak plain HTTP.
+    pub tls: Option<TlsAcceptor>,
+    pub limits: HttpLimits,
 }
 
 /// Bytes that the kernel buffers for one client, doubled by Linux. Frames in it cannot be replaced by
@@ -45,21 +69,12 @@ const SEND_BUFFER: usize = 64 * 1024;
 const EXHAUSTED: Duration = Duration::from_millis(100);
 /// How often that is logged.
 const REMINDER: Duration = Duration::from_secs(10);
-/// The answer to a client if there are too many connections.
-const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
-    content-type: application/problem+json\r\ncontent-length: 151\r\n\r\n\
-    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
-    \"detail\":\"this server has too many connections\",\"code\":\"unavailable\",\"retryable\":true}";
 
 /// Serves connections until `shutdown` completes. The returned handle waits for the connections that
 /// are open then.
-pub(super) async fn serve(
-    listener: TcpListener,
-    router: Router,
-    limits: HttpLimits,
-    shutdown: impl Future<Output = ()>,
-) -> Connections {
-    let connections = Connections::new(limits.connections);
+pub(super) async fn serve(listener: TcpListener, site: Site, shutdown: impl Future<Output = ()>) -> Connections {
+    let connections = Connections::new(site.limits.connections);
+    let site = Arc::new(site);
     let mut reminder = None;
     let mut shutdown = pin!(shutdown);
     loop {
@@ -68,13 +83,14 @@ pub(super) async fn serve(
             () = &mut shutdown => return connections,
         };
         match accepted {
-            Ok((tcp, _)) => match connections.enter() {
+            Ok((tcp, peer)) => match connections.enter() {
                 Some(slot) => {
                     tune(&tcp);
-                    connections.spawn(serve_one(tcp, router.clone(), limits, slot));
+                    connections.spawn(serve_one(tcp, peer.ip(), site.clone(), slot));
                 }
                 // Best effort; the client is not worth waiting for.
-                None => drop(tcp.try_write(FULL)),
+                None if site.tls.is_none() => drop(tcp.try_write(greeting::FULL)),
+                None => drop(tcp),
             },
             Err(error) if is_of_client(error.kind()) => tracing::debug!(%error, "a client left before it was accepted"),
             Err(error) => {
@@ -93,24 +109,23 @@ fn is_of_client(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused)
 }
 
-async fn serve_one(tcp: TcpStream, router: Router, limits: HttpLimits, slot: Slot) {
-    let router = TowerToHyperService::new(router);
+async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Slot) {
+    let slot = Arc::new(slot);
+    let Some(stream) = open(tcp, &site, &slot).await else { return };
     let hang_up = HangUp::default();
     let service = service_fn(|mut request: Request<Incoming>| {
-        slot.begin();
+        slot.begin(request.body().is_end_stream());
         request.extensions_mut().insert(hang_up.clone());
-        let answering = router.call(request);
-        let slot = &slot;
+        let (site, slot) = (&site, &slot);
         async move {
-            let answer = answering.await;
+            let response = answer(request, peer, site, slot).await;
             slot.end();
-            answer
+            Ok::<_, Infallible>(response)
         }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.head);
-    let stream = TokioIo::new(ClientStream::new(tcp, limits.stall));
-    let mut connection = pin!(http.serve_connection(stream, service).with_upgrades());
+    http.timer(TokioTimer::new()).header_read_timeout(site.limits.head);
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
     let mut is_leaving = false;
     loop {
         tokio::select! {
@@ -123,7 +138,7 @@ async fn serve_one(tcp: TcpStream, router: Router, limits: HttpLimits, slot: Slo
             () = hang_up.requested() => return,
             () = slot.told_to_leave(), if !is_leaving => {
                 // An incomplete head is no request, so its connection is not waited for.
-                if slot.is_unused() {
+                if slot.is_unused() || slot.is_displaced() {
                     return;
                 }
                 connection.as_mut().graceful_shutdown();
@@ -133,23 +148,80 @@ async fn serve_one(tcp: TcpStream, router: Router, limits: HttpLimits, slot: Slo
     }
 }
 
+/// The stream for HTTP, after the TLS handshake if there is one; `None` if the client is gone.
+async fn open(tcp: TcpStream, site: &Site, slot: &Slot) -> Option<ClientStream> {
+    let HttpLimits { handshake, stall, .. } = site.limits;
+    let Some(tls) = &site.tls else { return Some(ClientStream::plain(tcp, stall)) };
+    // Boxed: the state of a handshake is large.
+    let opening = Box::pin(tokio::time::timeout(handshake, greeting::encrypted(tcp, tls)));
+    tokio::select! {
+        opened = opening => match opened {
+            Ok(Ok(stream)) => Some(ClientStream::encrypted(stream, stall)),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                None
+            }
+            Err(_) => {
+                tracing::debug!("a TLS handshake took too long");
+                None
+            }
+        },
+        () = slot.told_to_leave() => None,
+    }
+}
+
+async fn answer(mut request: Request<Incoming>, peer: IpAddr, site: &Site, slot: &Arc<Slot>) -> Response {
+    let admitted = match site.entry.admit(&mut request, peer) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal,
+    };
+    let request = request.map(|body| {
+        if body.is_end_stream() { Body::empty() } else { Body::new(Arriving { body, slot: slot.clone() }) }
+    });
+    let Ok(mut response) = site.router.call(request).await;
+    site.entry.complete(&admitted, &mut response);
+    response
+}
+
+/// A body that tells when all of it has arrived.
+struct Arriving {
+    body: Incoming,
+    slot: Arc<Slot>,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_ready() && self.body.is_end_stream() {
+            self.slot.received();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.slot.received();
+    }
+}
+
 fn tune(tcp: &TcpStream) {
     let socket = SockRef::from(tcp);
     // Neither is needed for correctness.
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_for_whom_there_is_no_room_is_a_problem_document() {
-        let text = std::str::from_utf8(FULL).expect("a text");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        assert!(head.contains(&format!("content-length: {}", body.len())), "{}", body.len());
-        let problem: relive_protocol::Problem = serde_json::from_str(body).expect("a problem");
-        assert_eq!((problem.status, problem.retryable), (503, true));
-    }
 }

@@ -19,10 +19,18 @@ pub(super) struct Connections {
 struct Shared {
     limit: usize,
     open: AtomicUsize,
-    /// Idle connections, by the time since when they are idle.
-    waiting: Mutex<BTreeMap<u64, CancellationToken>>,
+    waiting: Mutex<Waiting>,
     next: AtomicU64,
     stop: CancellationToken,
+}
+
+/// Connections whose client is waited for, by the time since when.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// For a request.
+    idle: BTreeMap<u64, CancellationToken>,
+    /// For the body of one.
+    receiving: BTreeMap<u64, CancellationToken>,
 }
 
 /// A connection's permit; released when it is dropped.
@@ -30,9 +38,10 @@ struct Shared {
 pub(super) struct Slot {
     shared: Arc<Shared>,
     leave: CancellationToken,
-    /// Its key among the idle connections.
+    /// Its key among those that are waited for.
     key: AtomicU64,
     is_used: AtomicBool,
+    is_receiving: AtomicBool,
 }
 
 impl Connections {
@@ -59,14 +68,17 @@ impl Connections {
             leave: self.shared.stop.child_token(),
             key: AtomicU64::new(0),
             is_used: AtomicBool::new(false),
+            is_receiving: AtomicBool::new(false),
         };
         slot.wait();
         Some(slot)
     }
 
-    /// Closes the connection that has been idle the longest; false if none is idle.
+    /// Closes the connection that has been idle the longest, or else the one whose request has been arriving the
+    /// longest; false if all are busy with answers.
     pub fn make_room(&self) -> bool {
-        let longest = self.shared.waiting.lock().pop_first();
+        let mut waiting = self.shared.waiting.lock();
+        let longest = waiting.idle.pop_first().or_else(|| waiting.receiving.pop_first());
         longest.map(|(_, leave)| leave.cancel()).is_some()
     }
 
@@ -86,23 +98,45 @@ impl Slot {
     fn wait(&self) {
         let key = self.shared.next.fetch_add(1, Ordering::Relaxed);
         self.key.store(key, Ordering::Relaxed);
-        self.shared.waiting.lock().insert(key, self.leave.clone());
+        self.shared.waiting.lock().idle.insert(key, self.leave.clone());
     }
 
-    /// A request has arrived.
-    pub fn begin(&self) {
+    /// A request has arrived, with its body or without.
+    pub fn begin(&self, has_arrived: bool) {
         self.is_used.store(true, Ordering::Relaxed);
-        self.shared.waiting.lock().remove(&self.key.load(Ordering::Relaxed));
+        let key = self.key.load(Ordering::Relaxed);
+        let mut waiting = self.shared.waiting.lock();
+        let leave = waiting.idle.remove(&key);
+        if !has_arrived {
+            self.is_receiving.store(true, Ordering::Relaxed);
+            // Not there if it has just been told to leave: then it ends at once.
+            if let Some(leave) = leave {
+                waiting.receiving.insert(key, leave);
+            }
+        }
     }
 
-    /// It has been answered, though the answer may still be in transit.
+    /// All of the request's body has arrived, or no more of it is read.
+    pub fn received(&self) {
+        if self.is_receiving.swap(false, Ordering::Relaxed) {
+            self.shared.waiting.lock().receiving.remove(&self.key.load(Ordering::Relaxed));
+        }
+    }
+
+    /// The request has been answered, though the answer may still be in transit.
     pub fn end(&self) {
+        self.received();
         self.wait();
     }
 
     /// Whether no request has arrived yet.
     pub fn is_unused(&self) -> bool {
         !self.is_used.load(Ordering::Relaxed)
+    }
+
+    /// Whether another connection needs the place of this one, whose request is still arriving.
+    pub fn is_displaced(&self) -> bool {
+        self.is_receiving.load(Ordering::Relaxed) && !self.shared.stop.is_cancelled()
     }
 
     pub async fn told_to_leave(&self) {
@@ -112,7 +146,11 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.shared.waiting.lock().remove(&self.key.load(Ordering::Relaxed));
+        let key = self.key.load(Ordering::Relaxed);
+        let mut waiting = self.shared.waiting.lock();
+        waiting.idle.remove(&key);
+        waiting.receiving.remove(&key);
+        drop(waiting);
         self.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -126,15 +164,36 @@ mod tests {
         let connections = Connections::new(2);
         let (first, second) = (connections.enter().expect("room"), connections.enter().expect("room"));
         // The first has had a request since, so the second has been idle longer.
-        first.begin();
+        first.begin(true);
         first.end();
         let third = connections.enter().expect("the second's place");
         assert!(second.leave.is_cancelled() && !first.leave.is_cancelled());
         drop(second);
-        first.begin();
-        third.begin();
+        first.begin(true);
+        third.begin(true);
         assert!(connections.enter().is_none(), "all are busy");
         drop(first);
+        assert!(connections.enter().is_some());
+    }
+
+    #[test]
+    fn requests_that_are_still_arriving_make_room_after_idle_connections() {
+        let connections = Connections::new(3);
+        let slots: Vec<Slot> = (0..3).map(|_| connections.enter().expect("room")).collect();
+        slots[0].begin(false);
+        slots[1].begin(false);
+        let fourth = connections.enter().expect("the place of the idle one");
+        assert!(slots[2].leave.is_cancelled() && !slots[0].leave.is_cancelled());
+        assert!(!slots[2].is_displaced(), "a request that has arrived is answered");
+        slots[2].begin(false);
+        assert!(slots[2].is_displaced(), "one that has only begun is not");
+        fourth.begin(true);
+        slots[0].received();
+        let fifth = connections.enter().expect("the place of the one that sends");
+        assert!(slots[1].leave.is_cancelled() && slots[1].is_displaced() && !slots[0].leave.is_cancelled());
+        fifth.begin(true);
+        assert!(connections.enter().is_none(), "all others are being answered");
+        drop(slots);
         assert!(connections.enter().is_some());
     }
 
@@ -142,7 +201,11 @@ mod tests {
     async fn at_the_end_all_are_told_to_leave() {
         let connections = Connections::new(2);
         let slot = connections.enter().expect("room");
-        connections.spawn(async move { slot.told_to_leave().await });
+        slot.begin(false);
+        connections.spawn(async move {
+            slot.told_to_leave().await;
+            assert!(!slot.is_displaced(), "what is arriving is waited for");
+        });
         connections.shutdown().await;
     }
 }

@@ -3,28 +3,38 @@
 mod accept;
 mod connections;
 mod descriptors;
+mod greeting;
+mod tls;
 mod upkeep;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use accept::HttpLimits;
+use accept::{HttpLimits, Site};
 use descriptors::Capacity;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
 use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds, Web, WebOptions};
-use crate::http::{AccessOptions, AccessRules, App, BodyLimits, OriginError, router};
+use crate::http::{
+    App, BasePathError, BodyLimits, Entry, EntryOptions, FrameAncestors, OriginError, PageRuleOptions, PageRules,
+    router,
+};
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError, connect_options};
 use crate::telemetry;
 use crate::ws::{Gateway, GatewayOptions};
+
+pub use tls::{Certificate, TlsError};
 
 /// How long connecting to the database may take at the start.
 const FIRST_CONTACT: Duration = Duration::from_secs(30);
@@ -51,6 +61,10 @@ pub enum ServeError {
     Address(std::io::Error),
     #[error(transparent)]
     Origin(#[from] OriginError),
+    #[error(transparent)]
+    BasePath(#[from] BasePathError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("DATABASE_URL is not a PostgreSQL address: {0}")]
     DatabaseUrl(sqlx::Error),
     #[error(
@@ -97,6 +111,9 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: App,
+    entry: Entry,
+    certificate: Option<Certificate>,
+    tls: Option<Arc<rustls::ServerConfig>>,
     limits: HttpLimits,
     stop: CancellationToken,
     cluster: Option<Cluster>,
@@ -111,11 +128,20 @@ impl Server {
     pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
-        let access = AccessRules::new(AccessOptions {
+        let page_rules = PageRules::new(PageRuleOptions {
             listen: config.listen.host(),
             is_open: config.access.allow_anonymous,
             allow_origin: &config.access.allow_origin,
         })?;
+        let certificate = certificate(config)?;
+        let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
+        let entry = Entry::new(EntryOptions {
+            trusted_proxies: &config.proxy.trusted_proxies,
+            base_path: &config.proxy.base_path,
+            is_tls: tls.is_some(),
+            hsts_seconds: config.tls.hsts_seconds,
+        })?;
+        let frame_ancestors = FrameAncestors::new(&config.access.frame_ancestors)?;
         let endpoint = embeddings_endpoint(config)?;
         let models = Models::new(models_endpoint(config)?);
         let web =
@@ -156,9 +182,13 @@ impl Server {
                 imports,
                 engine,
                 metrics,
-                access,
+                page_rules,
+                frame_ancestors,
                 bodies: body_limits(config),
             },
+            entry,
+            certificate,
+            tls,
             limits: http_limits(config, capacity),
             stop,
             cluster,
@@ -168,6 +198,18 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The scheme by which clients address it.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
+    }
+
+    /// The certificate, if the server speaks TLS.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&Certificate> {
+        self.certificate.as_ref()
     }
 
     /// The hub, for engines in the same process.
@@ -185,10 +227,12 @@ impl Server {
     /// Serves until `shutdown` completes; then closes every socket, writes what was accepted, and
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, app, limits, stop, cluster, .. } = self;
+        let Self { listener, app, entry, tls, limits, stop, cluster, .. } = self;
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine) = (app.embeddings.clone(), app.engine.clone());
-        let connections = accept::serve(listener, router(app), limits, shutdown).await;
+        let site =
+            Site { router: TowerToHyperService::new(router(app)), entry, tls: tls.map(TlsAcceptor::from), limits };
+        let connections = accept::serve(listener, site, shutdown).await;
         tracing::info!("stopping");
         let deadline = Instant::now() + SHUTDOWN_GRACE;
         stop.cancel();
@@ -234,8 +278,18 @@ fn capacity(config: &ServeConfig) -> Capacity {
     capacity
 }
 
+/// The certificate, if TLS is configured.
+fn certificate(config: &ServeConfig) -> Result<Option<Certificate>, TlsError> {
+    match (&config.tls.tls_cert, &config.tls.tls_key) {
+        (None, None) => Ok(None),
+        (Some(certificate), Some(key)) => Certificate::load(certificate.clone(), key.clone()).map(Some),
+        _ => Err(TlsError::Half),
+    }
+}
+
 fn http_limits(config: &ServeConfig, capacity: Capacity) -> HttpLimits {
     HttpLimits {
+        handshake: Duration::from_secs_f64(config.tls.tls_handshake_seconds),
         head: Duration::from_secs_f64(config.http.head_seconds),
         stall: Duration::from_secs_f64(config.http.stall_seconds),
         connections: capacity.connections,

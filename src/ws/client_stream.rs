@@ -1,4 +1,4 @@
-//! A client's TCP stream for HTTP.
+//! A client's stream for HTTP.
 
 use std::io;
 use std::pin::Pin;
@@ -8,14 +8,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
+use tokio_rustls::server::TlsStream;
 
-/// A TCP stream whose writes fail once the client has not read for too long. Otherwise a response that the
+use super::transport::Transport;
+
+/// A stream whose writes fail once the client has not read for too long. Otherwise a response that the
 /// client does not read, such as a long export, would stay for ever.
 ///
 /// After an upgrade the bare stream is used, with the limits of sockets.
 #[derive(Debug)]
 pub struct ClientStream {
-    tcp: TcpStream,
+    stream: Stream,
     /// How long a client may read nothing of a response.
     stall: Duration,
     /// Set at the first write that has to wait.
@@ -23,19 +26,39 @@ pub struct ClientStream {
     is_waiting: bool,
 }
 
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Encrypted(Box<TlsStream<TcpStream>>),
+}
+
 impl ClientStream {
     #[must_use]
-    pub fn new(tcp: TcpStream, stall: Duration) -> Self {
-        Self { tcp, stall, alarm: None, is_waiting: false }
+    pub fn plain(tcp: TcpStream, stall: Duration) -> Self {
+        Self::new(Stream::Plain(tcp), stall)
     }
 
     #[must_use]
-    pub fn into_inner(self) -> TcpStream {
-        self.tcp
+    pub fn encrypted(tls: TlsStream<TcpStream>, stall: Duration) -> Self {
+        Self::new(Stream::Encrypted(Box::new(tls)), stall)
+    }
+
+    fn new(stream: Stream, stall: Duration) -> Self {
+        Self { stream, stall, alarm: None, is_waiting: false }
+    }
+
+    pub(super) fn into_transport(self) -> Transport {
+        match self.stream {
+            Stream::Plain(tcp) => Transport::plain(tcp),
+            Stream::Encrypted(tls) => {
+                let (tcp, connection) = tls.into_inner();
+                Transport::encrypted(tcp, connection)
+            }
+        }
     }
 
     /// Passes on the result of a write, unless it has waited for too long.
-    fn watched(&mut self, context: &mut Context<'_>, write: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn watched<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if write.is_ready() {
             self.is_waiting = false;
             return write;
@@ -56,13 +79,19 @@ impl AsyncRead for ClientStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
+            Stream::Encrypted(tls) => Pin::new(tls).poll_read(context, buffer),
+        }
     }
 }
 
 impl AsyncWrite for ClientStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let write = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        let write = match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Stream::Encrypted(tls) => Pin::new(tls).poll_write(context, bytes),
+        };
         self.watched(context, write)
     }
 
@@ -71,19 +100,35 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let write = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        let write = match &mut self.stream {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
+            Stream::Encrypted(tls) => Pin::new(tls).poll_write_vectored(context, slices),
+        };
         self.watched(context, write)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(tcp) => tcp.is_write_vectored(),
+            Stream::Encrypted(tls) => tls.is_write_vectored(),
+        }
     }
 
+    // Without TLS neither of these waits; with it, both write.
+
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(context)
+        let flush = match &mut self.stream {
+            Stream::Plain(tcp) => return Pin::new(tcp).poll_flush(context),
+            Stream::Encrypted(tls) => Pin::new(tls).poll_flush(context),
+        };
+        self.watched(context, flush)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(context)
+        let shutdown = match &mut self.stream {
+            Stream::Plain(tcp) => return Pin::new(tcp).poll_shutdown(context),
+            Stream::Encrypted(tls) => Pin::new(tls).poll_shutdown(context),
+        };
+        self.watched(context, shutdown)
     }
 }

@@ -41,17 +41,18 @@ pub(super) async fn finish(socket: &Socket) {
     if socket.is_broken() {
         return;
     }
+    let tcp = socket.stream().tcp();
     let closing = async {
         while socket.is_blocked() && !socket.is_broken() {
-            if socket.tcp().writable().await.is_err() {
+            if tcp.writable().await.is_err() {
                 return;
             }
             socket.flush();
         }
-        let _ = socket2::SockRef::from(socket.tcp()).shutdown(std::net::Shutdown::Write);
+        socket.stream().shutdown();
         let mut discarded = [0; 4096];
-        while socket.tcp().readable().await.is_ok() {
-            match socket.tcp().try_read(&mut discarded) {
+        while tcp.readable().await.is_ok() {
+            match tcp.try_read(&mut discarded) {
                 Ok(0) => return,
                 Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => return,
                 Ok(_) | Err(_) => {}

@@ -15,12 +15,13 @@ use futures_util::StreamExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::client_stream::ClientStream;
 use super::reader::reader;
 use super::socket::{OUTBOX_BYTES, Socket};
+use super::transport::Transport;
 use super::upgrade::{handshake, stream};
 use super::{closing, frames};
 
@@ -37,7 +38,7 @@ pub async fn serve(listener: TcpListener, largest: usize) -> io::Result<()> {
         let (tcp, _) = listener.accept().await?;
         tcp.set_nodelay(true)?;
         let answer = service_fn(move |request| async move { Ok::<_, Infallible>(answer(request, largest)) });
-        let io = TokioIo::new(ClientStream::new(tcp, STALL));
+        let io = TokioIo::new(ClientStream::plain(tcp, STALL));
         // A client that disconnects during the handshake does not affect the others.
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(io, answer).with_upgrades());
     }
@@ -47,8 +48,8 @@ fn answer(mut request: Request<Incoming>, largest: usize) -> Response<Body> {
     match handshake(&mut request) {
         Ok((response, pending)) => {
             tokio::spawn(async move {
-                if let Some((tcp, already_read)) = stream(pending).await {
-                    echo(tcp, already_read, largest).await;
+                if let Some((stream, already_read)) = stream(pending).await {
+                    echo(stream, already_read, largest).await;
                 }
             });
             response
@@ -61,14 +62,14 @@ fn answer(mut request: Request<Incoming>, largest: usize) -> Response<Body> {
     }
 }
 
-async fn echo(tcp: TcpStream, already_read: Bytes, largest: usize) {
-    let socket = Arc::new(Socket::new(tcp));
+async fn echo(stream: Transport, already_read: Bytes, largest: usize) {
+    let socket = Arc::new(Socket::new(stream));
     let mut reader = reader(Arc::clone(&socket), already_read, largest).await;
     let code = loop {
         let (blocked, may_read) = (socket.is_blocked(), socket.waiting_bytes() < OUTBOX_BYTES);
         let message = tokio::select! {
             biased;
-            _ = socket.tcp().writable(), if blocked => {
+            _ = socket.stream().tcp().writable(), if blocked => {
                 socket.flush();
                 continue;
             }

@@ -129,7 +129,7 @@ impl List {
     async fn room(&self) {
         while self.socket.is_blocked() && !self.socket.is_broken() {
             // The connection's task flushes when the kernel accepts more; this only checks again.
-            if self.socket.tcp().writable().await.is_err() {
+            if self.socket.stream().tcp().writable().await.is_err() {
                 return;
             }
             self.socket.flush();

@@ -36,6 +36,7 @@ mod rooms;
 mod said;
 mod socket;
 mod streams;
+mod transport;
 mod upgrade;
 mod viewer;
 

@@ -44,9 +44,13 @@ pub(super) struct ReadHalf {
 
 impl AsyncRead for ReadHalf {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let stream = self.socket.stream();
         loop {
-            ready!(self.socket.tcp().poll_read_ready(context))?;
-            match self.socket.tcp().try_read(buffer.initialize_unfilled()) {
+            // Nothing more need arrive to read what was decrypted.
+            if !stream.has_decrypted() {
+                ready!(stream.tcp().poll_read_ready(context))?;
+            }
+            match stream.try_read(buffer.initialize_unfilled()) {
                 Ok(read) => {
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));

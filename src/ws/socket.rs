@@ -1,14 +1,15 @@
 //! The writing half of a connection, shared by all writers.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::time::Instant;
 
 use super::metrics::metrics;
-use crate::sync::{Mutex, Notify, TcpStream};
+use super::transport::Transport;
+use crate::sync::{Mutex, Notify};
 
 /// A client that reads nothing for this long is disconnected (close code 4408).
 pub(super) const STALL: Duration = Duration::from_secs(30);
@@ -16,12 +17,12 @@ pub(super) const STALL: Duration = Duration::from_secs(30);
 /// has read some.
 pub(super) const OUTBOX_BYTES: usize = 256 * 1024;
 
-/// One client's TCP stream, for writing.
+/// One client's stream, for writing.
 ///
 /// Accepts whole WebSocket frames from several writers, and writes them one after the other.
 #[derive(Debug)]
 pub(super) struct Socket {
-    tcp: TcpStream,
+    stream: Transport,
     /// Locked for the length of a non-blocking `write`, never across an await.
     outbox: Mutex<Outbox>,
     /// Wakes the connection's own task: there is something to flush, or a viewer to advance.
@@ -53,14 +54,14 @@ pub(super) enum Offer {
 }
 
 impl Socket {
-    pub fn new(tcp: TcpStream) -> Self {
+    pub fn new(stream: Transport) -> Self {
         let outbox =
             Outbox { waiting: VecDeque::new(), bytes: 0, blocked: false, progress: Instant::now(), broken: false };
-        Self { tcp, outbox: Mutex::new(outbox), wake: Notify::new() }
+        Self { stream, outbox: Mutex::new(outbox), wake: Notify::new() }
     }
 
-    pub fn tcp(&self) -> &TcpStream {
-        &self.tcp
+    pub fn stream(&self) -> &Transport {
+        &self.stream
     }
 
     /// Writes a shared frame if the client can take one now. Never waits, never queues.
@@ -72,25 +73,24 @@ impl Socket {
         if outbox.blocked || !outbox.waiting.is_empty() {
             return Offer::Busy;
         }
-        match self.tcp.try_write(frame) {
+        match self.stream.try_write(frame) {
             Ok(written) => {
                 metrics().sent(written);
                 if written < frame.len() {
                     outbox.buffer(frame.slice(written..));
                     self.wake.notify_one();
+                } else if let Err(error) = self.stream.try_flush() {
+                    outbox.progress = Instant::now();
+                    outbox.stop(&error);
+                    self.wake.notify_one();
                 }
                 Offer::Taken
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                outbox.blocked = true;
+            Err(error) => {
                 outbox.progress = Instant::now();
+                outbox.stop(&error);
                 self.wake.notify_one();
-                Offer::Busy
-            }
-            Err(_) => {
-                outbox.broken = true;
-                self.wake.notify_one();
-                Offer::Gone
+                if outbox.broken { Offer::Gone } else { Offer::Busy }
             }
         }
     }
@@ -114,7 +114,7 @@ impl Socket {
     fn drain(&self, outbox: &mut Outbox) {
         outbox.blocked = false;
         while let Some(front) = outbox.waiting.front_mut() {
-            match self.tcp.try_write(front) {
+            match self.stream.try_write(front) {
                 Ok(written) => {
                     front.advance(written);
                     if front.is_empty() {
@@ -124,15 +124,11 @@ impl Socket {
                     outbox.progress = Instant::now();
                     metrics().sent(written);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    outbox.blocked = true;
-                    return;
-                }
-                Err(_) => {
-                    outbox.broken = true;
-                    return;
-                }
+                Err(error) => return outbox.stop(&error),
             }
+        }
+        if let Err(error) = self.stream.try_flush() {
+            outbox.stop(&error);
         }
     }
 
@@ -158,6 +154,15 @@ impl Socket {
 }
 
 impl Outbox {
+    /// The kernel has accepted less than it was given.
+    fn stop(&mut self, error: &io::Error) {
+        if error.kind() == ErrorKind::WouldBlock {
+            self.blocked = true;
+        } else {
+            self.broken = true;
+        }
+    }
+
     fn buffer(&mut self, frame: Bytes) {
         if self.waiting.is_empty() && !self.blocked {
             self.progress = Instant::now();

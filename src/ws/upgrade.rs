@@ -1,4 +1,4 @@
-//! From an HTTP request to a WebSocket connection on the TCP stream.
+//! From an HTTP request to a WebSocket connection on the same stream.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -6,7 +6,6 @@ use axum::http::Response;
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -15,6 +14,7 @@ use super::client_stream::ClientStream;
 use super::connection::Connection;
 use super::gateway::Gateway;
 use super::opening::Opening;
+use super::transport::Transport;
 
 /// Why a request cannot be upgraded.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +40,8 @@ pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Res
     gateway.connections.spawn(async move {
         let sockets = metrics::gauge!("relive_sockets");
         sockets.increment(1);
-        if let Some((tcp, already_read)) = stream(pending).await {
-            Connection::run(gateway_of_task, tcp, already_read, opening).await;
+        if let Some((stream, already_read)) = stream(pending).await {
+            Connection::run(gateway_of_task, stream, already_read, opening).await;
         }
         sockets.decrement(1);
         drop(place);
@@ -62,8 +62,8 @@ pub(super) fn handshake<B>(request: &mut Request<B>) -> Result<(Response<Body>, 
     Ok((response, pending))
 }
 
-/// The TCP stream below hyper, and the bytes read after the request; `None` if the client is gone.
-pub(super) async fn stream(pending: OnUpgrade) -> Option<(TcpStream, Bytes)> {
+/// The stream below hyper, and the bytes read after the request; `None` if the client is gone.
+pub(super) async fn stream(pending: OnUpgrade) -> Option<(Transport, Bytes)> {
     let upgraded = match pending.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -72,8 +72,8 @@ pub(super) async fn stream(pending: OnUpgrade) -> Option<(TcpStream, Bytes)> {
         }
     };
     let Ok(parts) = upgraded.downcast::<TokioIo<ClientStream>>() else {
-        tracing::error!("an upgraded connection is not a TCP stream");
+        tracing::error!("an upgraded connection has an unknown stream");
         return None;
     };
-    Some((parts.io.into_inner().into_inner(), parts.read_buf))
+    Some((parts.io.into_inner().into_transport(), parts.read_buf))
 }

@@ -292,23 +292,48 @@ mod map {
     }
 }
 
-/// A stream whose kernel takes some of what it is given, or nothing, as it likes.
+/// A stream whose kernel takes some of what it is given, or nothing, as it likes. As with TLS, some of what it
+/// has taken may still have to be flushed.
 #[derive(Debug, Default)]
-pub(crate) struct TcpStream {
+pub(crate) struct Transport {
     wire: Mutex<Vec<u8>>,
+    /// Taken and not yet on the wire.
+    record: Mutex<Vec<u8>>,
     pub(crate) written: Notify,
 }
 
-impl TcpStream {
+impl Transport {
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_flush()?;
         let taken = shuttle::rand::thread_rng().gen_range(0..=bytes.len());
         if taken == 0 {
             turn();
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        self.wire.lock().extend_from_slice(&bytes[..taken]);
+        let written = if shuttle::rand::thread_rng().gen_bool(0.5) {
+            taken
+        } else {
+            shuttle::rand::thread_rng().gen_range(0..taken)
+        };
+        self.wire.lock().extend_from_slice(&bytes[..written]);
+        self.record.lock().extend_from_slice(&bytes[written..taken]);
         self.written.notify_one();
         Ok(taken)
+    }
+
+    pub(crate) fn try_flush(&self) -> io::Result<()> {
+        let mut record = self.record.lock();
+        if record.is_empty() {
+            return Ok(());
+        }
+        if shuttle::rand::thread_rng().gen_bool(0.5) {
+            drop(record);
+            turn();
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.wire.lock().append(&mut record);
+        self.written.notify_one();
+        Ok(())
     }
 
     /// All that was written so far.

@@ -129,6 +129,23 @@ async fn a_full_server_closes_whoever_has_waited_longest() {
 }
 
 #[tokio::test]
+async fn requests_that_never_end_do_not_keep_others_out_of_a_full_server() {
+    let server = TestServer::start_with(|config| config.http.max_connections = 8).await;
+    let head = "POST /api/v1/memories HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{";
+    let mut slow = Vec::new();
+    for _ in 0..40 {
+        let mut tcp = connect(&server).await;
+        tcp.write_all(head.as_bytes()).await.expect("sent");
+        // The next one comes when this one's head has been read.
+        let other = server.request(Method::GET, "/healthz").header("connection", "close").send().await;
+        assert_eq!(other.expect("an answer").status(), 200);
+        slow.push(tcp);
+    }
+    assert_eq!(slow.len(), 40);
+    assert_eq!(server.post("/api/v1/sessions", json!({})).await.0, 201);
+}
+
+#[tokio::test]
 async fn silent_connections_do_not_hold_up_the_end_of_the_server() {
     let server = TestServer::start().await;
     let silent = connect(&server).await;

@@ -5,7 +5,6 @@
 // What is pedantic about the product would be noise here.
 #![allow(clippy::pedantic)]
 
-mod access;
 mod architecture;
 mod archive;
 mod bad_frames;
@@ -29,6 +28,7 @@ mod fork;
 mod frontend_types;
 mod full_disk;
 mod harness;
+mod https;
 mod hub;
 mod idempotency;
 mod instances;
@@ -43,7 +43,9 @@ mod messages;
 mod migrations;
 mod notices;
 mod openapi;
+mod page_rules;
 mod probes;
+mod proxies;
 mod query_plans;
 mod replay;
 mod same_id;

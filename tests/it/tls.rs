@@ -2,36 +2,9 @@
 
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use relive::storage::{MemoryScope, SearchLimits, Storage, StorageError, connect_options};
 
-use crate::harness::{Postgres, eventually};
-
-/// A certificate authority of the test's own.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        let key = KeyPair::generate().expect("a key");
-        let pem = params.self_signed(&key).expect("a certificate").pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    /// A certificate and its key, for a server's host or a client's role.
-    fn issue(&self, name: &str) -> (String, String) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().expect("a key");
-        (params.signed_by(&key, &self.issuer).expect("a certificate").pem(), key.serialize_pem())
-    }
-}
+use crate::harness::{Authority, Postgres, eventually};
 
 struct Setting {
     postgres: Postgres,
@@ -43,7 +16,7 @@ impl Setting {
     /// A PostgreSQL whose certificate is for `localhost`.
     async fn start(rules: Option<&str>) -> Option<Self> {
         let (mut postgres, authority) = (Postgres::with_tls().await?, Authority::new());
-        let (certificate, key) = authority.issue("localhost");
+        let (certificate, key) = authority.issue(&["localhost"]);
         for (name, content) in [("server.crt", &certificate), ("server.key", &key), ("ca.crt", &authority.pem)] {
             postgres.write(name, content);
         }
@@ -147,7 +120,7 @@ async fn a_server_that_wants_it_the_other_way_gets_it() {
 #[tokio::test]
 async fn a_client_shows_its_certificate() {
     let Some(setting) = Setting::start(Some("hostssl all all all cert\n")).await else { return };
-    let (certificate, key) = setting.authority.issue("postgres");
+    let (certificate, key) = setting.authority.issue(&["postgres"]);
     let (certificate, key) = (setting.file("client.crt", &certificate), setting.file("client.key", &key));
     let query = format!("sslmode=require&sslcert={}&sslkey={}", certificate.display(), key.display());
     assert!(setting.connect("127.0.0.1", &query).await.expect("known by its certificate"));

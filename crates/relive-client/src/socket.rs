@@ -52,7 +52,8 @@ impl Socket {
             .write_buffer_size(0)
             .max_message_size(Some(LARGEST_FRAME))
             .max_frame_size(Some(LARGEST_FRAME));
-        let connecting = connect_async_with_config(url, Some(config), true);
+        // Boxed: a TLS handshake is large.
+        let connecting = Box::pin(connect_async_with_config(url, Some(config), true));
         let (stream, _) = match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connected) => connected.map_err(refused)?,
             Err(_) => return Err(Lost::Temporary("no answer to the WebSocket handshake".to_owned())),

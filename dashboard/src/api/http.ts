@@ -1,11 +1,13 @@
 import { type Problem, ReliveError } from '@relive/types'
 
+import { base } from '../app/base'
+
 /** One request to the server's API. Rejects with a `ReliveError` that says why, in the server's words. */
 export async function request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
   const { body, headers, signal } = options
   let response: Response
   try {
-    response = await fetch(`/api/v1${path}`, {
+    response = await fetch(`${base}/api/v1${path}`, {
       method,
       headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
       ...(body !== undefined && { body: JSON.stringify(body) }),

@@ -1,12 +1,21 @@
 import { type MouseEvent, useSyncExternalStore } from 'react'
 
 import { formatAddress, type ListFilters, type Place, parseAddress, type SessionView } from './address'
+import { base, pathBelow } from './base'
 
-let place = parseAddress(location.pathname, location.search)
+function here(): Place {
+  return parseAddress(pathBelow(base, location.pathname), location.search)
+}
+
+function addressOf(place: Place): string {
+  return base + formatAddress(place)
+}
+
+let place = here()
 const listeners = new Set<() => void>()
 
 function moved(): void {
-  place = parseAddress(location.pathname, location.search)
+  place = here()
   for (const listener of [...listeners]) listener()
 }
 addEventListener('popstate', moved)
@@ -17,14 +26,14 @@ export function currentPlace(): Place {
 
 /** Goes somewhere else: a step that the browser's back button undoes. */
 export function goTo(next: Place): void {
-  const address = formatAddress(next)
+  const address = addressOf(next)
   if (address !== location.pathname + location.search) history.pushState(null, '', address)
   moved()
 }
 
 /** Writes into the address what has changed on this page, without a step back for each. */
 function adjust(next: Place): void {
-  history.replaceState(null, '', formatAddress(next))
+  history.replaceState(null, '', addressOf(next))
   moved()
 }
 
@@ -60,7 +69,7 @@ export function usePlace(): Place {
 /** What a link needs to stay within the page, and to open a new tab where that is asked for. */
 export function linkTo(next: Place): { href: string; onClick: (event: MouseEvent) => void } {
   return {
-    href: formatAddress(next),
+    href: addressOf(next),
     onClick: (event) => {
       if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return
       event.preventDefault()

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
@@ -23,6 +22,7 @@ use crate::ws::reader::{MESSAGE_BYTES, Reader, reader};
 use crate::ws::replay::{Control, Replay};
 use crate::ws::said::Said;
 use crate::ws::socket::{OUTBOX_BYTES, Socket};
+use crate::ws::transport::Transport;
 
 use crate::hub::{Chunk, HubError};
 use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame};
@@ -64,8 +64,8 @@ enum Woken {
 }
 
 impl Connection {
-    pub async fn run(gateway: Gateway, tcp: TcpStream, already_read: Bytes, opening: Opening) {
-        let socket = Arc::new(Socket::new(tcp));
+    pub async fn run(gateway: Gateway, stream: Transport, already_read: Bytes, opening: Opening) {
+        let socket = Arc::new(Socket::new(stream));
         let reader = Box::new(reader(Arc::clone(&socket), already_read, MESSAGE_BYTES).await);
         let mut connection = Self {
             gateway,
@@ -193,7 +193,7 @@ impl Connection {
         tokio::select! {
             biased;
             frames = answers => Woken::Answers(frames),
-            _ = self.socket.tcp().writable(), if blocked => Woken::Writable,
+            _ = self.socket.stream().tcp().writable(), if blocked => Woken::Writable,
             message = self.reader.next(), if may_read => Woken::Message(message),
             () = self.socket.wake.notified() => Woken::Called,
             () = session_changed => Woken::Called,

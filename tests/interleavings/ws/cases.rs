@@ -7,7 +7,7 @@ use super::rooms::{Membership, Rooms};
 use super::socket::Socket;
 use super::viewer::{Progress, Viewer};
 use crate::hub::{Hub, HubError, ID, LAST, publish};
-use crate::sync::TcpStream;
+use crate::sync::Transport;
 use crate::{explore, join};
 use relive_protocol::{Mode, Subscribe};
 
@@ -16,7 +16,7 @@ const TURNS: usize = 10_000;
 
 async fn enter(rooms: &Rooms, mode: Mode) -> Result<(Arc<Socket>, Arc<Viewer>, Membership), HubError> {
     let subscribe = Subscribe { session_id: ID, mode: Some(mode), after: None, messages: None, min_interval_ms: None };
-    let socket = Arc::new(Socket::new(TcpStream::default()));
+    let socket = Arc::new(Socket::new(Transport::default()));
     let make = |live, streams| Viewer::new(Arc::clone(&socket), live, streams, &subscribe);
     let (viewer, membership) = rooms.join(ID, make).await?;
     Ok((socket, viewer, membership))
@@ -27,8 +27,8 @@ async fn enter(rooms: &Rooms, mode: Mode) -> Result<(Arc<Socket>, Arc<Viewer>, M
 async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
     let (socket, viewer, membership) = enter(&rooms, mode).await?;
     let has_last = async {
-        while payloads(&socket.tcp().wire()).last().map(|payload| revision(payload)) != Some(LAST) {
-            socket.tcp().written.notified().await;
+        while payloads(&socket.stream().wire()).last().map(|payload| revision(payload)) != Some(LAST) {
+            socket.stream().written.notified().await;
         }
     };
     tokio::select! {
@@ -36,7 +36,7 @@ async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
         () = has_last => {}
     }
     drop(membership);
-    Ok(revisions(&socket.tcp().wire()))
+    Ok(revisions(&socket.stream().wire()))
 }
 
 /// What a connection's task does for one viewer, until the session is deleted.

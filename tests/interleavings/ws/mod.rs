@@ -15,6 +15,10 @@ mod streams;
 #[path = "../../../src/ws/viewer.rs"]
 mod viewer;
 
+mod transport {
+    pub(super) use crate::sync::Transport;
+}
+
 mod metrics {
     pub struct Metrics;
 

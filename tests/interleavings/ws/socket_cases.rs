@@ -7,7 +7,7 @@ use shuttle::future::{block_on, spawn, yield_now};
 use super::frames::{BINARY, frame};
 use super::payloads;
 use super::socket::{Offer, Socket};
-use crate::sync::TcpStream;
+use crate::sync::Transport;
 use crate::{explore, join};
 
 /// What a connection's task does for its socket, for ever.
@@ -44,7 +44,7 @@ fn check(wire: &[u8], senders: u8) {
 #[test]
 fn frames_never_interleave_and_all_that_was_taken_is_written() {
     explore(|| {
-        let socket = Arc::new(Socket::new(TcpStream::default()));
+        let socket = Arc::new(Socket::new(Transport::default()));
         drop(spawn(attend(Arc::clone(&socket))));
         let accepted = Arc::new(AtomicUsize::new(0));
         // Two send answers; two offer frames, which are not kept where the client is busy.
@@ -70,11 +70,11 @@ fn frames_never_interleave_and_all_that_was_taken_is_written() {
         // Nobody calls any more: if the connection does not know that something waits, this never ends.
         let accepted = accepted.load(Ordering::SeqCst);
         block_on(async {
-            while socket.tcp().wire().len() < accepted {
-                socket.tcp().written.notified().await;
+            while socket.stream().wire().len() < accepted {
+                socket.stream().written.notified().await;
             }
         });
-        let wire = socket.tcp().wire();
+        let wire = socket.stream().wire();
         assert_eq!(wire.len(), accepted);
         check(&wire, 4);
         assert_eq!(payloads(&wire).iter().map(|payload| payload.len() + 2).sum::<usize>(), accepted);

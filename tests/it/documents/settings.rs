@@ -10,7 +10,8 @@ use super::markdown::{Document, all, code_words};
 /// What `relive run` sets for the commands it starts.
 const SET_FOR_COMMANDS: [&str; 2] = ["RELIVE_SESSION_ID", "RELIVE_NODE_ID"];
 /// Documents whose flags are those of other programs as well.
-const OTHER_PROGRAMS: [&str; 3] = ["CONTRIBUTING.md", "docs/simulation.md", "frontend-types/README.md"];
+const OTHER_PROGRAMS: [&str; 4] =
+    ["CONTRIBUTING.md", "docs/deploy.md", "docs/simulation.md", "frontend-types/README.md"];
 
 fn arguments() -> Vec<Arg> {
     let command = Cli::command();

@@ -8,24 +8,28 @@ mod embeddings;
 mod models;
 mod postgres;
 mod process;
+mod proxy;
 mod raw;
 mod server;
 mod socket;
 mod terminal;
+mod tls;
 
 use std::time::Duration;
 
-pub use check::{assert_no_internals, chain, context, merge, node};
+pub use check::{assert_no_internals, assert_problem, chain, context, merge, node};
 pub use database::Database;
 pub use disk::{SmallDisk, left_out};
 pub use embeddings::{EmbeddingsEndpoint, Mood, embedding};
 pub use models::{Act, ModelEndpoint, asked};
 pub use postgres::{Network, Postgres, Traffic, WITHIN};
 pub use process::ServerProcess;
+pub use proxy::Proxy;
 pub use raw::{CONTINUATION, FINAL, RawSocket, TEXT};
 pub use server::{TestServer, answer, config, problem};
 pub use socket::Socket;
 pub use terminal::Terminal;
+pub use tls::{Authority, TlsFiles};
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(20);

@@ -18,14 +18,21 @@ impl ServerProcess {
     /// Starts `relive serve` with these settings (environment variables) and waits until it is
     /// ready. Without `RELIVE_LISTEN` it takes a free port.
     pub async fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_logging(settings, Stdio::inherit()).await
+    }
+
+    /// As [`ServerProcess::start`]; its log goes there.
+    pub async fn start_logging(settings: &[(&str, &str)], log: impl Into<Stdio>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_relive"));
         command.arg("serve").env_remove("DATABASE_URL").env("RELIVE_LISTEN", "127.0.0.1:0").env("RELIVE_LOG", "warn");
         command.envs(settings.iter().copied());
-        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().expect("relive serve");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).kill_on_drop(true).spawn().expect("relive serve");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         let ready = async {
             while let Some(line) = lines.next_line().await.expect("a line") {
-                if let Some(address) = line.strip_prefix("listening on http://") {
+                if let Some((_, address)) =
+                    line.strip_prefix("listening on http").and_then(|rest| rest.split_once("://"))
+                {
                     return address.parse().expect("an address");
                 }
             }
@@ -44,6 +51,11 @@ impl ServerProcess {
         self.child.kill().await.expect("killed");
     }
 
+    /// Sends a signal that does not end the server.
+    pub fn signal(&self, signal: Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("signal");
+    }
+
     /// SIGTERM; returns the exit code.
     pub async fn terminate(self) -> Option<i32> {
         self.end_with(Signal::SIGTERM).await
@@ -51,7 +63,7 @@ impl ServerProcess {
 
     /// Sends a signal that ends the server; returns the exit code.
     pub async fn end_with(mut self, signal: Signal) -> Option<i32> {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid()), signal).expect("signal");
+        self.signal(signal);
         let ended = tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("ended in time");
         ended.expect("a status").code()
     }

@@ -1,7 +1,8 @@
 //! A server in this process, started as `main` starts it.
 
 use relive::config::{
-    AccessConfig, DatabaseConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig, ServeConfig,
+    AccessConfig, DatabaseConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig, ProxyConfig, ServeConfig,
+    TlsConfig,
 };
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::check::assert_problem;
 use super::database::Database;
 use super::socket::Socket;
+use super::tls::TlsFiles;
 
 /// Settings of a test server on `database`: any free port, few connections.
 pub fn config(database: &Database) -> ServeConfig {
@@ -25,8 +27,10 @@ pub fn config(database: &Database) -> ServeConfig {
             lanes: 2,
             embedding_dim: 8,
         },
-        access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new() },
+        access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new(), frame_ancestors: Vec::new() },
         http: HttpConfig::default(),
+        tls: TlsConfig::default(),
+        proxy: ProxyConfig::default(),
         log: LogConfig::default(),
         embeddings: EmbeddingsConfig::default(),
         engine: EngineConfig::default(),
@@ -41,6 +45,8 @@ pub fn config(database: &Database) -> ServeConfig {
 pub struct TestServer {
     pub database: Database,
     address: std::net::SocketAddr,
+    /// The certificate, if it speaks TLS.
+    tls: Option<TlsFiles>,
     http: reqwest::Client,
     stop: CancellationToken,
     running: Option<JoinHandle<()>>,
@@ -64,14 +70,26 @@ impl TestServer {
 
     /// A server on a database that exists.
     pub async fn start_on(database: Database, change: impl FnOnce(&mut ServeConfig)) -> Self {
+        Self::launch(database, None, change).await
+    }
+
+    /// As [`TestServer::start_with`], with TLS; its clients trust the certificate.
+    pub async fn start_tls(change: impl FnOnce(&mut ServeConfig)) -> Self {
+        Self::launch(Database::create().await, Some(TlsFiles::create()), change).await
+    }
+
+    async fn launch(database: Database, tls: Option<TlsFiles>, change: impl FnOnce(&mut ServeConfig)) -> Self {
         let mut config = config(&database);
+        config.tls.tls_cert = tls.as_ref().map(TlsFiles::certificate);
+        config.tls.tls_key = tls.as_ref().map(TlsFiles::key);
         change(&mut config);
         let listener = listen(&config).await.expect("listen");
         let server = Server::prepare(listener, &config).await.expect("prepare");
         let address = server.address();
         let stop = CancellationToken::new();
         let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        Self { database, address, http: plain_client(), stop, running: Some(running) }
+        let http = tls.as_ref().map_or_else(plain_client, TlsFiles::http);
+        Self { database, address, tls, http, stop, running: Some(running) }
     }
 
     /// Stops the server and waits for it; returns its database for another one.
@@ -85,8 +103,14 @@ impl TestServer {
         self.address
     }
 
+    /// The certificate of a server that speaks TLS.
+    pub fn tls(&self) -> &TlsFiles {
+        self.tls.as_ref().expect("a server with TLS")
+    }
+
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
@@ -167,7 +191,10 @@ impl TestServer {
 
     /// Opens a WebSocket, such as `/ws` or `/ws/sessions/{id}?mode=events`.
     pub async fn socket(&self, path: &str) -> Socket {
-        Socket::open(self.address, path).await
+        match &self.tls {
+            Some(files) => Socket::open_tls(self.address, path, files.client()).await,
+            None => Socket::open(self.address, path).await,
+        }
     }
 }
 

@@ -1,15 +1,24 @@
 //! A WebSocket client that reads frames with a deadline.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async, connect_async};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config, connect_async};
 
 use super::DEADLINE;
+
+/// A connection whose kernel takes only a few kilobytes for a client that does not read.
+async fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4 * 1024).expect("a small buffer");
+    socket.connect(address).await.expect("connected")
+}
 
 pub struct Socket {
     pub stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -21,13 +30,28 @@ impl Socket {
         Self { stream }
     }
 
+    /// As [`Socket::open`], over TLS.
+    pub async fn open_tls(address: SocketAddr, path: &str, config: Arc<ClientConfig>) -> Self {
+        let tcp = TcpStream::connect(address).await.expect("connected");
+        Self::over(tcp, address, path, Some(config)).await
+    }
+
     /// As [`Socket::open`], with a kernel buffer so small that the server notices at once when
     /// this client does not read.
     pub async fn open_narrow(address: SocketAddr, path: &str) -> Self {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.set_recv_buffer_size(4 * 1024).expect("a small buffer");
-        let stream = MaybeTlsStream::Plain(socket.connect(address).await.expect("connected"));
-        let (stream, _) = client_async(format!("ws://{address}{path}"), stream).await.expect("a WebSocket");
+        Self::over(narrow(address).await, address, path, None).await
+    }
+
+    /// As [`Socket::open_narrow`], over TLS.
+    pub async fn open_narrow_tls(address: SocketAddr, path: &str, config: Arc<ClientConfig>) -> Self {
+        Self::over(narrow(address).await, address, path, Some(config)).await
+    }
+
+    async fn over(tcp: TcpStream, address: SocketAddr, path: &str, config: Option<Arc<ClientConfig>>) -> Self {
+        let scheme = if config.is_some() { "wss" } else { "ws" };
+        let connector = config.map_or(Connector::Plain, Connector::Rustls);
+        let url = format!("{scheme}://localhost:{}{path}", address.port());
+        let (stream, _) = client_async_tls_with_config(url, tcp, None, Some(connector)).await.expect("a WebSocket");
         Self { stream }
     }
 

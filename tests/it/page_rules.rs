@@ -2,6 +2,7 @@
 
 use relive::server::{ServeError, Server, listen};
 use reqwest::Method;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::connect_async;
@@ -91,6 +92,55 @@ async fn the_servers_own_pages_and_configured_ones_are_welcome() {
     for origin in ["http://dash.example.org", "https://dash.example.org:444", "https://x.dash.example.org"] {
         assert_eq!(handshake(&server, "/ws", "origin", origin).await, 403, "{origin}");
     }
+}
+
+#[tokio::test]
+async fn configured_pages_may_send_credentials_conditions_and_a_project() {
+    let server =
+        TestServer::start_with(|config| config.access.allow_origin = vec!["https://dash.example.org".into()]).await;
+    let asked = "authorization, content-type, idempotency-key, if-match, relive-project";
+    let preflight = async |origin: &str| {
+        let request = server.request(Method::OPTIONS, "/api/v1/sessions").header("origin", origin);
+        let request = request.header("access-control-request-method", "POST");
+        let answer = request.header("access-control-request-headers", asked).send().await.expect("an answer");
+        let header = |name: &str| {
+            let values = answer.headers().get_all(name).iter().map(|value| value.to_str().expect("a text"));
+            values.collect::<Vec<_>>().join(",").to_ascii_lowercase()
+        };
+        (header("access-control-allow-origin"), header("access-control-allow-headers"))
+    };
+    let (origin, headers) = preflight("https://dash.example.org").await;
+    assert_eq!(origin, "https://dash.example.org");
+    for name in asked.split(", ") {
+        assert!(headers.split(',').any(|allowed| allowed.trim() == name), "{name} in {headers}");
+    }
+    assert_eq!(preflight("https://evil.example").await.0, "");
+}
+
+#[tokio::test]
+async fn forms_texts_and_cookies_of_foreign_pages_change_nothing() {
+    let server = TestServer::start().await;
+    let origin = server.url("");
+    let post = |headers: &[(&'static str, &str)]| {
+        let request = server.request(Method::POST, "/api/v1/sessions").body("{}");
+        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+    };
+    for content in ["text/plain;charset=UTF-8", "multipart/form-data; boundary=x"] {
+        let (status, problem) = answer(post(&[("content-type", content)])).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (415, &json!("bad_request")), "{problem}");
+    }
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(answer(post(&[form, ("origin", &origin)])).await.0, 415);
+    assert_eq!(answer(post(&[form])).await.0, 201, "as curl sends it");
+    let cookie = ("cookie", "relive_session=x");
+    problem(post(&[cookie]), "forbidden").await;
+    assert_eq!(handshake(&server, "/ws", "cookie", "relive_session=x").await, 403);
+    assert_eq!(answer(post(&[cookie, ("origin", &origin)])).await.0, 201);
+    assert_eq!(handshake_with(&server, "/ws", &[cookie, ("origin", &origin)]).await, 101);
+    assert_eq!(
+        answer(server.request(Method::GET, "/api/v1/sessions").header("cookie", "relive_session=x")).await.0,
+        200
+    );
 }
 
 #[tokio::test]

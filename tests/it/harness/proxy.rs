@@ -1,0 +1,100 @@
+//! nginx and Caddy in front of a server, with the examples in `deploy/`.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::{Child, Command};
+
+use super::{TlsFiles, eventually, left_out};
+
+/// A proxy that runs until this is dropped.
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub tls: TlsFiles,
+    _child: Child,
+    _directory: tempfile::TempDir,
+}
+
+impl Proxy {
+    /// nginx with `deploy/nginx.conf`, in front of a server; `None` where it is not installed.
+    pub async fn nginx(server: SocketAddr) -> Option<Self> {
+        let program = find("nginx", "nginx-light")?;
+        let (directory, tls, address) = parts();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("{kind}_temp_path {}/{kind};", directory.path().display()))
+            .concat();
+        let config = example("nginx.conf", &tls)
+            .replace("127.0.0.1:7400", &server.to_string())
+            .replace("listen 443 ssl;", &format!("listen {address} ssl;"))
+            .replace("http {", &format!("http {{ access_log off; {temporary}"));
+        let path = directory.path().join("nginx.conf");
+        std::fs::write(&path, config).expect("written");
+        // One process, which ends with the test.
+        let globals =
+            format!("daemon off; master_process off; pid {}/pid; error_log stderr warn;", directory.path().display());
+        let mut command = Command::new(program);
+        command.arg("-p").arg(directory.path()).arg("-c").arg(&path).args(["-e", "stderr", "-g", &globals]);
+        Some(Self::run(command, directory, tls, address).await)
+    }
+
+    /// Caddy with `deploy/Caddyfile`, likewise.
+    pub async fn caddy(server: SocketAddr) -> Option<Self> {
+        let program = find("caddy", "caddy")?;
+        let (directory, tls, address) = parts();
+        let config = example("Caddyfile", &tls)
+            .replace("reverse_proxy 127.0.0.1:7400", &format!("reverse_proxy {server}"))
+            .replace("\nrelive.example.org {", &format!("\nhttps://localhost:{} {{\n\tbind 127.0.0.1", address.port()));
+        let path = directory.path().join("Caddyfile");
+        std::fs::write(&path, format!("{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{config}"))
+            .expect("written");
+        let mut command = Command::new(program);
+        command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&path);
+        for home in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+            command.env(home, directory.path());
+        }
+        // It logs every start at length.
+        command.stderr(std::fs::File::create(directory.path().join("log")).expect("a file"));
+        Some(Self::run(command, directory, tls, address).await)
+    }
+
+    async fn run(mut command: Command, directory: tempfile::TempDir, tls: TlsFiles, address: SocketAddr) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn().expect("a proxy");
+        eventually("the proxy listens", async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
+        Self { address, tls, _child: child, _directory: directory }
+    }
+
+    /// An address at the proxy.
+    pub fn url(&self, path: &str) -> String {
+        format!("https://localhost:{}{path}", self.address.port())
+    }
+}
+
+fn parts() -> (tempfile::TempDir, TlsFiles, SocketAddr) {
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    (tempfile::tempdir().expect("a directory"), TlsFiles::create(), free.expect("a free port"))
+}
+
+/// An example, with the test's certificate.
+fn example(name: &str, tls: &TlsFiles) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name);
+    let text = std::fs::read_to_string(path).expect("an example");
+    assert!(text.contains("/etc/relive/tls.crt") && text.contains("/etc/relive/tls.key"));
+    text.replace("/etc/relive/tls.crt", tls.certificate().to_str().expect("a path"))
+        .replace("/etc/relive/tls.key", tls.key().to_str().expect("a path"))
+}
+
+/// A program, also where only administrators look; `None` where it is missing, which CI does not allow.
+fn find(program: &str, package: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file());
+    if found.is_none() {
+        let how = format!("it is not installed (Debian: apt-get install --no-install-recommends {package})");
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "{program}: {how}");
+        left_out(&format!("deploy/ with {program}"), &how);
+    }
+    found
+}
