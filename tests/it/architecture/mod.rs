@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const EVERYTHING: &[&str] = &[
+    "access",
     "archive",
     "backoff",
     "client",
@@ -39,6 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("embeddings", &["backoff", "session", "storage", "endpoint"]),
     ("models", &["backoff", "session", "endpoint"]),
     ("replay", &["session", "storage"]),
+    ("access", &["session"]),
     ("archive", &["session", "protocol", "storage"]),
     ("engine", &["backoff", "session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
     ("ws", &["session", "protocol", "hub", "replay", "storage", "sync"]),
