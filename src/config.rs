@@ -1,5 +1,6 @@
 //! Settings. Each has a flag, an environment variable and a default; `--help` shows them.
 
+mod access;
 mod environment;
 mod listen;
 mod log;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+pub use access::{AccessConfig, AuditConfig, Authentication, LimitConfig, OidcConfig};
 pub use environment::{Unknown, unknown};
 pub use listen::ListenAddress;
 pub use log::{LogConfig, LogFormat};
@@ -242,20 +244,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
-}
-
-/// Access to the server.
-#[derive(Args, Clone, Debug)]
-pub struct AccessConfig {
-    /// Listen on an address that other machines can reach, although anyone there can then do
-    /// anything.
-    #[arg(long, env = "RELIVE_ALLOW_ANONYMOUS")]
-    pub allow_anonymous: bool,
-
-    /// Web origins, besides the server's own, whose pages may use this server, such as
-    /// <https://dashboard.example.org>; several, separated by commas.
-    #[arg(long, env = "RELIVE_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
-    pub allow_origin: Vec<String>,
 }
 
 /// The deadline of a statement is half a second before the answer.

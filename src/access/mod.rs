@@ -1,15 +1,41 @@
-//! Who may do what: projects, roles and scopes.
+//! Who may do what: projects, roles, keys, tokens, sign-ins, limits and the audit log.
 //!
-//! A request becomes a [`Caller`] once, at the transport. Everything it asks for is decided by [`allows`], a
-//! pure function of what the caller was granted, the [`Action`], and the session it concerns. What belongs to
-//! another project is not decided here: it is not found.
+//! A request becomes a [`Caller`] once, at the transport, by [`Access::identify`]. Everything it asks for is
+//! decided by [`allows`], a pure function of what the caller was granted, the [`Action`], and the session it
+//! concerns. What belongs to another project is not decided here: it is not found.
+//!
+//! A credential that was verified is remembered for two seconds, so most requests cost no query. Revocations are
+//! looked for every two seconds, with one query for all open sockets. So a revoked key is refused, and its sockets
+//! are closed, within five seconds on every server.
 
+mod audit;
+mod cache;
 mod caller;
 mod decision;
+mod error;
+mod handle;
+mod keys;
+mod last_use;
+pub mod limits;
+pub mod oidc;
 mod role;
 mod scope;
+mod settings;
+mod sign_in;
+mod tokens;
+mod upkeep;
+mod verify;
+mod watches;
 
+pub use audit::{Audit, AuditEntry, AuditFull, AuditSettings, AuditSlot, Entry, Outcome};
 pub use caller::{Caller, CredentialId, Giver, Grant};
 pub use decision::{Action, Denied, Subject, Visibility, allows, command_action, may_give, visibility};
+pub use error::{AccessError, AuthError, GiveError};
+pub use handle::{Access, Credential, NewKeyOptions, create_key};
+pub use keys::{ApiKey, KEY_PREFIX, KeyText, MadeKey};
 pub use role::{NotARole, Role};
 pub use scope::{Scope, ScopeError, Scopes};
+pub use settings::{AccessSettings, Requirement, Timing};
+pub use sign_in::{BegunSignIn, SIGN_IN, SignedIn};
+pub use tokens::{GivenToken, TOKEN_DEFAULT, TOKEN_LONGEST};
+pub use watches::Watch;

@@ -1,8 +1,10 @@
 //! Starts and stops the parts of the server. `main` and the tests start it the same way.
 
 mod accept;
+pub mod access;
 mod connections;
 mod descriptors;
+pub mod tool;
 mod upkeep;
 
 use std::net::SocketAddr;

@@ -32,6 +32,7 @@ mod harness;
 mod hub;
 mod idempotency;
 mod instances;
+mod keys;
 mod kill;
 mod lanes;
 mod lists;

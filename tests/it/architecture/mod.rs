@@ -40,7 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("embeddings", &["backoff", "session", "storage", "endpoint"]),
     ("models", &["backoff", "session", "endpoint"]),
     ("replay", &["session", "storage"]),
-    ("access", &["session"]),
+    ("access", &["backoff", "session", "storage"]),
     ("archive", &["session", "protocol", "storage"]),
     ("engine", &["backoff", "session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
     ("ws", &["session", "protocol", "hub", "replay", "storage", "sync"]),
@@ -49,7 +49,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("server", EVERYTHING),
     ("fuzzing", EVERYTHING),
-    ("cli", &["server", "config", "telemetry", "client", "engine"]),
+    ("cli", &["access", "session", "storage", "server", "config", "telemetry", "client", "engine"]),
     ("main", &["cli"]),
 ];
 

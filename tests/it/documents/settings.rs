@@ -13,8 +13,7 @@ const SET_FOR_COMMANDS: [&str; 2] = ["RELIVE_SESSION_ID", "RELIVE_NODE_ID"];
 const OTHER_PROGRAMS: [&str; 3] = ["CONTRIBUTING.md", "docs/simulation.md", "frontend-types/README.md"];
 
 fn arguments() -> Vec<Arg> {
-    let command = Cli::command();
-    command.get_subcommands().flat_map(clap::Command::get_arguments).cloned().collect()
+    relive::cli::arguments(&Cli::command()).into_iter().cloned().collect()
 }
 
 struct Setting {

@@ -25,7 +25,7 @@ pub fn config(database: &Database) -> ServeConfig {
             lanes: 2,
             embedding_dim: 8,
         },
-        access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new() },
+        access: AccessConfig::default(),
         http: HttpConfig::default(),
         log: LogConfig::default(),
         embeddings: EmbeddingsConfig::default(),
