@@ -33,7 +33,7 @@ const BATCH: usize = 500;
 /// How long an entry waits for others.
 const GATHER: Duration = Duration::from_millis(200);
 /// How often refusals that came too fast are written, with their number.
-const SUMMARY: Duration = Duration::from_secs(60);
+const SUMMARY: Duration = Duration::from_mins(1);
 /// Refusals of one address that are recorded one by one in a minute.
 pub const REFUSALS: u32 = 20;
 const FIRST_RETRY: Duration = Duration::from_millis(200);

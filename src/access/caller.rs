@@ -7,7 +7,8 @@ use uuid::Uuid;
 use relive_session::{Actor, ProjectId, Timestamp};
 
 use super::decision::{self, Action, Denied, Subject, Visibility};
-use super::{Role, Scopes};
+use super::grant::Grant;
+use super::role::Role;
 
 /// Who makes a request or has opened a socket, and what they may do. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,16 +22,6 @@ pub struct Caller {
     pub expires_at: Option<Timestamp>,
     /// What the request came with.
     pub credential: CredentialId,
-}
-
-/// What a caller may do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Grant {
-    /// Everything, for access control is off.
-    Anonymous,
-    Role(Role),
-    /// What a token says, and nothing else.
-    Scopes(Scopes),
 }
 
 /// Identifies the credential of a caller.

@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use relive_session::{Command, SessionId};
 
-use super::{Grant, Role, Scope, Scopes};
+use super::grant::Grant;
+use super::{Role, Scope, Scopes};
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -50,12 +50,3 @@ impl From<StorageError> for GiveError {
         Self::Auth(error.into())
     }
 }
-
-/// Why access control cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum AccessError {
-    #[error(transparent)]
-    Oidc(#[from] super::oidc::OidcError),
-    #[error("cannot prepare access control: {0}")]
-    Auth(#[from] AuthError),
-}

@@ -2,12 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -18,25 +16,16 @@ use super::cache::Cache;
 use super::keys::{KeyText, MadeKey};
 use super::last_use::LastUse;
 use super::limits::Limits;
-use super::oidc::Oidc;
+use super::oidc::{Oidc, OidcError};
+use super::settings::{AccessSettings, Requirement};
+use super::state::Inner;
 use super::tokens::{
     AUDIENCE, Claims, GivenToken, ISSUER, SigningKeys, TOKEN_DEFAULT, TOKEN_LONGEST, seconds, timestamp,
 };
-use super::watches::{Watch, Watches, is_among, is_anonymous};
-use super::{
-    AccessError, AccessSettings, ApiKey, AuthError, Caller, CredentialId, GiveError, Giver, Grant, Requirement, Role,
-    Scopes, may_give, upkeep,
-};
+use super::verify::Credential;
+use super::watches::{Watch, Watches};
+use super::{ApiKey, AuthError, Caller, GiveError, Grant, Role, Scopes, may_give, upkeep};
 use crate::storage::{AuditFilter, NewKey, Page, PageCursor, Revoked, Storage, StorageError};
-
-/// What a request or a socket comes with.
-#[derive(Clone, Copy)]
-pub enum Credential<'a> {
-    /// Of `Authorization: Bearer`: a key, an access token, or a token of the OpenID provider.
-    Bearer(&'a str),
-    /// Of the dashboard's cookie.
-    Cookie(&'a str),
-}
 
 /// A key to be made.
 #[derive(Clone, Copy, Debug)]
@@ -47,27 +36,18 @@ pub struct NewKeyOptions<'a> {
     pub expires_at: Option<Timestamp>,
 }
 
+/// Why access control cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
+    #[error("cannot prepare access control: {0}")]
+    Auth(#[from] AuthError),
+}
+
 /// Access control. Cheap to clone.
 #[derive(Clone)]
 pub struct Access(pub(super) Arc<Inner>);
-
-pub(super) struct Inner {
-    pub storage: Storage,
-    pub settings: AccessSettings,
-    pub root: Option<[u8; 32]>,
-    pub cache: Cache,
-    pub watches: Watches,
-    pub last_use: LastUse,
-    pub signing: RwLock<Arc<SigningKeys>>,
-    /// When the keys were last looked up because a token named one that is not known.
-    pub signing_read_at: tokio::sync::Mutex<Option<Instant>>,
-    pub oidc: Option<Oidc>,
-    is_required: AtomicBool,
-    limits: Limits,
-    pub audit: Audit,
-    pub stop: CancellationToken,
-    tasks: parking_lot::Mutex<Vec<JoinHandle<()>>>,
-}
 
 impl Access {
     /// Starts access control on a migrated database. The first server on it makes the key that signs tokens.
@@ -86,7 +66,7 @@ impl Access {
             signing: RwLock::default(),
             signing_read_at: tokio::sync::Mutex::default(),
             oidc,
-            is_required: AtomicBool::new(settings.requirement == Requirement::Always),
+            required: AtomicBool::new(settings.requirement == Requirement::Always),
             limits: Limits::new(settings.limits),
             audit,
             stop: CancellationToken::new(),
@@ -123,7 +103,7 @@ impl Access {
     /// first key is made; never back.
     #[must_use]
     pub fn is_required(&self) -> bool {
-        self.0.is_required.load(Ordering::Acquire)
+        self.0.is_required()
     }
 
     /// Who makes a request. Without a credential, while none is required, that is anybody. Failures are counted by
@@ -368,53 +348,4 @@ pub async fn create_key(storage: &Storage, options: NewKeyOptions<'_>) -> Result
         },
         text,
     })
-}
-
-impl Inner {
-    /// Turns access control on because there is a key.
-    pub fn require_for_keys(&self) {
-        if self.settings.requirement != Requirement::WithKeys || self.is_required.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        tracing::info!("there is a key: from now on requests need one, or an access token");
-        self.cache.forget(is_anonymous);
-        self.watches.cancel(is_anonymous);
-    }
-
-    /// Whether keys have to be looked for.
-    pub fn waits_for_keys(&self) -> bool {
-        self.settings.requirement == Requirement::WithKeys && !self.is_required.load(Ordering::Acquire)
-    }
-
-    pub fn is_required(&self) -> bool {
-        self.is_required.load(Ordering::Acquire)
-    }
-
-    /// Forgets what was revoked, and tells the sockets.
-    pub fn end(&self, revoked: &Revoked) {
-        self.cache.forget(|credential| is_among(credential, revoked));
-        self.watches.cancel(|credential| is_among(credential, revoked));
-    }
-
-    /// As whom a caller gives a token.
-    fn giver(&self, caller: &Caller, signing: &SigningKeys) -> Result<Giver, AuthError> {
-        Ok(match caller.credential {
-            CredentialId::Key(id) => Giver::Key(id),
-            CredentialId::SignIn { key: Some(key), .. } => Giver::Key(key),
-            CredentialId::SignIn { is_root: true, .. } => self.giver_of_root(signing)?,
-            CredentialId::Issuer | CredentialId::SignIn { .. } => Giver::User,
-            CredentialId::Anonymous => Giver::Anonymous,
-            CredentialId::Root => self.giver_of_root(signing)?,
-            CredentialId::Token { .. } => return Err(AuthError::Invalid),
-        })
-    }
-
-    fn giver_of_root(&self, signing: &SigningKeys) -> Result<Giver, AuthError> {
-        self.root_mark(signing, signing.signs_with()).map(Giver::Root).ok_or(AuthError::Invalid)
-    }
-
-    /// The mark of the root key in tokens that this key signs.
-    pub fn root_mark(&self, signing: &SigningKeys, id: Option<&str>) -> Option<u64> {
-        signing.mark(id?, self.settings.root_key.as_deref()?)
-    }
 }

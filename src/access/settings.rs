@@ -52,7 +52,7 @@ impl Default for Timing {
 }
 
 const FRESH: Duration = Duration::from_secs(2);
-const LAST_USE: Duration = Duration::from_secs(60);
+const LAST_USE: Duration = Duration::from_mins(1);
 const UPKEEP: Duration = Duration::from_mins(10);
 const PROVIDER: Duration = Duration::from_secs(10);
 

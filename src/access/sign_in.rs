@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use relive_session::{Timestamp, ambient};
 
-use super::handle::Inner;
 use super::keys::secret_text;
 use super::oidc::{Answer, PENDING_AUDIENCE, PENDING_SECONDS, Pending, SignInError};
+use super::state::Inner;
 use super::verify::origins;
 use super::{Access, AuthError, Caller, CredentialId, GiveError, Giver, Grant};
 use crate::storage::{NewSignIn, Revoked};

@@ -21,9 +21,9 @@ pub(super) const ISSUER: &str = "relive";
 /// The `aud` of access tokens.
 pub(super) const AUDIENCE: &str = "relive";
 /// How long a token is valid unless it was asked otherwise.
-pub const TOKEN_DEFAULT: Duration = Duration::from_secs(900);
+pub const TOKEN_DEFAULT: Duration = Duration::from_mins(15);
 /// How long a token can be valid.
-pub const TOKEN_LONGEST: Duration = Duration::from_secs(604_800);
+pub const TOKEN_LONGEST: Duration = Duration::from_hours(168);
 
 /// What an access token says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

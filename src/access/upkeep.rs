@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use relive_session::Timestamp;
 
-use super::handle::Inner;
+use super::state::Inner;
 use super::tokens::{SigningKeys, TOKEN_LONGEST};
 use super::{AuthError, audit};
 use crate::storage::{Held, StorageError};

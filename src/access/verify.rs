@@ -10,8 +10,8 @@ use uuid::Uuid;
 use relive_session::{Actor, ActorKind, ProjectId, Timestamp};
 
 use super::cache::{Digest, Found};
-use super::handle::{Credential, Inner};
 use super::keys::{KeyText, sha256};
+use super::state::Inner;
 use super::tokens::{AUDIENCE, Claims, ISSUER, SigningKeys, issuer, kid, timestamp};
 use super::{AuthError, Caller, CredentialId, Giver, Grant, Role, Scopes};
 use crate::storage::SignInRow;
@@ -21,6 +21,15 @@ const CREDENTIAL_BYTES: usize = 16 << 10;
 
 /// The name of the root key among actors.
 pub(super) const ROOT: &str = "root";
+
+/// What a request or a socket comes with.
+#[derive(Clone, Copy)]
+pub enum Credential<'a> {
+    /// Of `Authorization: Bearer`: a key, an access token, or a token of the OpenID provider.
+    Bearer(&'a str),
+    /// Of the dashboard's cookie.
+    Cookie(&'a str),
+}
 
 impl Credential<'_> {
     fn text(&self) -> &str {

@@ -66,8 +66,7 @@ pub struct OidcConfig {
     #[arg(long, env = "RELIVE_OIDC_AUDIENCE", value_name = "AUDIENCE")]
     pub oidc_audience: Option<String>,
 
-    /// The claim that names the role: a text, or a list with it. Dots lead into objects, as in
-    /// <realm_access.roles>.
+    /// The claim that names the role: a text, or a list with it. Dots lead into objects: <access.roles>.
     #[arg(long, env = "RELIVE_OIDC_ROLE_CLAIM", default_value = "relive_role", value_name = "CLAIM")]
     pub oidc_role_claim: String,
 

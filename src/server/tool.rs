@@ -28,9 +28,10 @@ impl ToolDatabase {
                 check_scheme(url)?;
                 (connect_options(url).map_err(ServeError::DatabaseUrl)?, None)
             }
-            None => match Cluster::running(&config.data_dir) {
-                Some(options) => (options, None),
-                None => {
+            None => {
+                if let Some(options) = Cluster::running(&config.data_dir) {
+                    (options, None)
+                } else {
                     let options = ClusterOptions {
                         data_dir: config.data_dir.clone(),
                         postgres_bin: config.postgres_bin.clone(),
@@ -39,7 +40,7 @@ impl ToolDatabase {
                     let cluster = Cluster::start(options).await?;
                     (cluster.connect_options(), Some(cluster))
                 }
-            },
+            }
         };
         let opened = Self { storage: Storage::new(options, CONNECTIONS), cluster };
         match opened.storage.migrate_if_new(config.embedding_dim).await {

@@ -13,8 +13,8 @@ fn anonymous() -> Caller {
     Caller::anonymous(ProjectId::default_project())
 }
 
-fn address(text: &str) -> Option<IpAddr> {
-    Some(text.parse().expect("an address"))
+fn address(text: &str) -> IpAddr {
+    text.parse().expect("an address")
 }
 
 fn number(limit: u32) -> Option<NonZeroU32> {
@@ -42,14 +42,14 @@ async fn commands_are_counted_by_key_and_come_back_with_time() {
 #[tokio::test(start_paused = true)]
 async fn who_is_anonymous_is_counted_by_address() {
     let limits = Limits::new(LimitSettings { requests: number(1), ..LimitSettings::default() });
-    assert_eq!(limits.request(&anonymous(), address("192.0.2.1")), Ok(()));
-    assert_eq!(limits.request(&anonymous(), address("192.0.2.2")), Ok(()));
-    assert!(limits.request(&anonymous(), address("192.0.2.1")).is_err());
-    assert!(limits.request(&anonymous(), address("::ffff:192.0.2.1")).is_err(), "the same address");
-    assert_eq!(limits.request(&anonymous(), address("2001:db8::1")), Ok(()));
-    assert!(limits.request(&anonymous(), address("2001:db8::ffff")).is_err(), "the same network");
-    assert_eq!(limits.request(&anonymous(), address("2001:db8:0:1::1")), Ok(()));
-    assert_eq!(limits.request(&key(1), address("192.0.2.1")), Ok(()), "a key is not its address");
+    assert_eq!(limits.request(&anonymous(), Some(address("192.0.2.1"))), Ok(()));
+    assert_eq!(limits.request(&anonymous(), Some(address("192.0.2.2"))), Ok(()));
+    assert!(limits.request(&anonymous(), Some(address("192.0.2.1"))).is_err());
+    assert!(limits.request(&anonymous(), Some(address("::ffff:192.0.2.1"))).is_err(), "the same address");
+    assert_eq!(limits.request(&anonymous(), Some(address("2001:db8::1"))), Ok(()));
+    assert!(limits.request(&anonymous(), Some(address("2001:db8::ffff"))).is_err(), "the same network");
+    assert_eq!(limits.request(&anonymous(), Some(address("2001:db8:0:1::1"))), Ok(()));
+    assert_eq!(limits.request(&key(1), Some(address("192.0.2.1"))), Ok(()), "a key is not its address");
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,7 +83,7 @@ async fn sockets_count_while_they_are_open() {
 #[tokio::test(start_paused = true)]
 async fn failures_are_counted_and_looking_uses_nothing() {
     let limits = Limits::new(LimitSettings::default());
-    let here = address("192.0.2.1");
+    let here = Some(address("192.0.2.1"));
     for _ in 0..UNAUTHORIZED {
         assert_eq!(limits.may_try(here), Ok(()));
         assert_eq!(limits.failed(here), Ok(()));
@@ -91,7 +91,7 @@ async fn failures_are_counted_and_looking_uses_nothing() {
     let limited = limits.may_try(here).expect_err("too many");
     assert_eq!((limited.limit, limited.retry_after_seconds()), (20, 3));
     assert!(limits.failed(here).is_err());
-    assert_eq!(limits.may_try(address("192.0.2.2")), Ok(()));
+    assert_eq!(limits.may_try(Some(address("192.0.2.2"))), Ok(()));
     tokio::time::advance(Duration::from_secs(3)).await;
     assert_eq!(limits.may_try(here), Ok(()));
 }

@@ -30,8 +30,6 @@ use super::{AuthError, Caller, CredentialId, Grant};
 
 /// The claim with the role unless another one is set.
 pub const ROLE_CLAIM: &str = "relive_role";
-/// How far the clocks of this server and of the provider may differ.
-const SKEW_SECONDS: u64 = 60;
 
 /// The settings of the provider.
 #[derive(Clone)]
@@ -121,7 +119,7 @@ impl Oidc {
         let role = role.ok_or_else(|| AuthError::NoRole(settings.role_claim.clone()))?;
         let project = roles::project(claims, settings.project_claim.as_deref())?;
         let subject = claims.subject()?;
-        let skew = i64::try_from(SKEW_SECONDS).unwrap_or_default();
+        let skew = i64::try_from(token::SKEW_SECONDS).unwrap_or_default();
         Ok(Caller {
             project,
             actor: Some(Arc::new(Actor::new(ActorKind::User, subject, claims.name().unwrap_or(subject)))),

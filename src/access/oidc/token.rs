@@ -6,7 +6,6 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde_json::{Map, Value};
 
-use super::SKEW_SECONDS;
 use super::keys::Provider;
 use crate::access::AuthError;
 
@@ -23,6 +22,8 @@ const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::ES384,
     Algorithm::EdDSA,
 ];
+/// How far the clocks of this server and of the provider may differ.
+pub(super) const SKEW_SECONDS: u64 = 60;
 /// Characters of a subject (OpenID Connect Core 1.0, section 2).
 const SUBJECT: usize = 255;
 

@@ -52,7 +52,7 @@ async fn key(access: &Access, role: Role) -> MadeKey {
 }
 
 async fn bearer(access: &Access, text: &str) -> Result<Caller, AuthError> {
-    access.identify(Some(Credential::Bearer(text)), None).await
+    access.authenticate(Credential::Bearer(text)).await
 }
 
 async fn caller(access: &Access, text: &str) -> Caller {
