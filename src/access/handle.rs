@@ -57,7 +57,7 @@ impl Access {
     /// If the database does not answer, or the OpenID provider's address makes no sense.
     pub async fn start(storage: Storage, settings: AccessSettings) -> Result<Self, AccessError> {
         let (audit, rows) = Audit::new();
-        let oidc = settings.oidc.clone().map(|oidc| Oidc::new(oidc, settings.timing.provider)).transpose()?;
+        let oidc = settings.oidc.clone().map(|oidc| Oidc::new(oidc, settings.timing)).transpose()?;
         let inner = Inner {
             root: settings.root_key.as_deref().map(super::keys::sha256),
             cache: Cache::new(settings.timing.fresh),

@@ -15,9 +15,8 @@ use tokio::time::Instant;
 use super::discovery::Metadata;
 use super::fetch::{Fetch, FetchError};
 use crate::access::AuthError;
+use crate::access::timing::Timing;
 
-/// The keys are read again after this time, so that those the provider has withdrawn are not accepted for ever.
-const REFRESH_AFTER: Duration = Duration::from_mins(5);
 /// While the provider is away, its keys are accepted for this long.
 const KEPT: Duration = Duration::from_hours(24);
 /// Keys that are looked at; the rest is left out.
@@ -83,15 +82,18 @@ pub(super) struct Provider {
     fetch: Fetch,
     /// The time between two attempts.
     apart: Duration,
+    /// How old the keys may become.
+    refresh_after: Duration,
     known: RwLock<Option<Arc<Known>>>,
     /// Held while the provider is asked, so that many requests make one.
     attempt: Mutex<Attempt>,
 }
 
 impl Provider {
-    pub fn new(issuer: String, url: &Url, fetch: Fetch, apart: Duration) -> Self {
+    pub fn new(issuer: String, url: &Url, fetch: Fetch, timing: Timing) -> Self {
         let address = Metadata::address(url);
-        Self { issuer, address, fetch, apart, known: RwLock::default(), attempt: Mutex::default() }
+        let (apart, refresh_after) = (timing.provider, timing.provider_keys);
+        Self { issuer, address, fetch, apart, refresh_after, known: RwLock::default(), attempt: Mutex::default() }
     }
 
     fn known(&self) -> Option<Arc<Known>> {
@@ -127,7 +129,7 @@ impl Provider {
             known.as_ref().map(fitting).filter(|keys| !keys.is_empty())
         };
         let known = self.known();
-        let is_old = known.as_ref().is_none_or(|known| known.read.elapsed() >= REFRESH_AFTER);
+        let is_old = known.as_ref().is_none_or(|known| known.read.elapsed() >= self.refresh_after);
         let found = find(known);
         if let Some(keys) = found {
             if is_old {

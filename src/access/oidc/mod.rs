@@ -16,7 +16,6 @@ mod tests;
 mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use relive_session::{Actor, ActorKind};
 use reqwest::Url;
@@ -25,6 +24,7 @@ use self::fetch::Fetch;
 pub use self::flow::{Answer, SignInError, return_path};
 pub(super) use self::flow::{PENDING_AUDIENCE, PENDING_SECONDS, Pending};
 use self::keys::Provider;
+use super::timing::Timing;
 use super::tokens::timestamp;
 use super::{AuthError, Caller, CredentialId, Grant};
 
@@ -87,14 +87,14 @@ impl Oidc {
     /// # Errors
     ///
     /// If the settings make no sense.
-    pub(super) fn new(settings: OidcSettings, apart: Duration) -> Result<Self, OidcError> {
+    pub(super) fn new(settings: OidcSettings, timing: Timing) -> Result<Self, OidcError> {
         let issuer = Url::parse(&settings.issuer).ok().filter(fetch::is_safe);
         let issuer = issuer.ok_or_else(|| OidcError::Issuer(settings.issuer.clone()))?;
         if settings.client_id.is_empty() {
             return Err(OidcError::ClientId);
         }
         let fetch = Fetch::new().map_err(OidcError::Client)?;
-        let provider = Arc::new(Provider::new(settings.issuer.clone(), &issuer, fetch.clone(), apart));
+        let provider = Arc::new(Provider::new(settings.issuer.clone(), &issuer, fetch.clone(), timing));
         Ok(Self(Arc::new(Inner { settings, provider, fetch })))
     }
 

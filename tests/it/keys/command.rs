@@ -3,6 +3,7 @@
 use std::process::{Output, Stdio};
 
 use relive::access::{AuthError, KeyText, Role};
+use relive::storage::MIGRATOR;
 use tokio::process::Command;
 
 use super::{bearer, caller, is_refused, server};
@@ -60,6 +61,13 @@ async fn what_makes_no_sense_is_refused_with_the_reason() {
     }
 }
 
+async fn dimension(database: &Database) -> i64 {
+    sqlx::query_scalar("SELECT (value #>> '{}')::bigint FROM settings WHERE name = 'embedding_dimension'")
+        .fetch_one(database.storage().pool())
+        .await
+        .expect("a number")
+}
+
 #[tokio::test]
 async fn a_new_database_is_prepared_and_keeps_its_dimension() {
     let database = Database::empty().await;
@@ -68,12 +76,15 @@ async fn a_new_database_is_prepared_and_keeps_its_dimension() {
     let (is_done, key, said) = keys(&["create", "--role", "admin"], &here).await;
     assert!(is_done, "{said}");
     assert!(keys(&["list"], &here[..1]).await.0);
-    let dimension: i64 =
-        sqlx::query_scalar("SELECT (value #>> '{}')::bigint FROM settings WHERE name = 'embedding_dimension'")
-            .fetch_one(database.storage().pool())
-            .await
-            .expect("a number");
-    assert_eq!(dimension, 16);
+    assert_eq!(dimension(&database).await, 16);
+    // One of the version before, which a server has prepared.
+    let older = Database::create().await;
+    let storage = older.storage();
+    MIGRATOR.undo(storage.pool(), 12).await.expect("the version before");
+    let url = older.url();
+    let (is_done, _, said) = keys(&["list"], &[("DATABASE_URL", &*url), ("RELIVE_EMBEDDING_DIM", "16")]).await;
+    assert!(is_done, "{said}");
+    assert_eq!(dimension(&older).await, 8);
     let access = server(&database).await;
     assert!(access.is_required() && caller(&access, key.trim_end()).await.role() == Some(Role::Admin));
     assert!(matches!(bearer(&access, "x").await, Err(AuthError::Invalid)));

@@ -23,6 +23,7 @@ const FAST: Timing = Timing {
     last_use: Duration::from_secs(3_600),
     upkeep: Duration::from_secs(3_600),
     provider: Duration::ZERO,
+    provider_keys: Duration::from_secs(3_600),
 };
 
 /// What a test looks at must not expire in between.
