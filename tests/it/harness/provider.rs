@@ -1,15 +1,14 @@
 //! An OpenID Connect provider, run by Node: the packages of `tests/oidc`.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::OnceCell;
-
-use super::DEADLINE;
 
 /// Where its packages are installed.
 fn directory() -> PathBuf {
@@ -32,10 +31,10 @@ async fn install() -> bool {
             (directory().join("node_modules/.package-lock.json"), directory().join("package-lock.json"));
         let written = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
         if written(&mark).is_some_and(|mark| Some(mark) >= written(&wanted)) {
-            let node = std::process::Command::new("node").arg("--version").output();
+            let node = Command::new("node").arg("--version").output();
             return node.map_err(|error| format!("node: {error}")).map(|_| ());
         }
-        let install = std::process::Command::new("npm")
+        let install = Command::new("npm")
             .args(["ci", "--silent", "--no-audit", "--no-fund"])
             .current_dir(directory())
             .output()
@@ -51,39 +50,78 @@ async fn install() -> bool {
     false
 }
 
-/// A running provider; it ends when this is dropped.
-pub struct Provider {
-    pub issuer: String,
-    http: reqwest::Client,
+/// How long a provider may take to start: on a busy machine Node alone takes many seconds.
+const STARTED: Duration = Duration::from_secs(90);
+
+/// The provider's process. It ends when this is dropped, and with the test process in any case, since its standard
+/// input ends then.
+struct Process {
+    issuer: String,
     child: Child,
     _stdin: ChildStdin,
 }
 
+impl Process {
+    /// Blocks until it listens.
+    fn start() -> Self {
+        let mut command = Command::new("node");
+        command.arg("provider.mjs").current_dir(directory());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("node");
+        let stdin = child.stdin.take().expect("stdin");
+        let lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+        let (sender, issuer) = std::sync::mpsc::channel();
+        // What it says later is of no interest, but must not block it.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Some(issuer) = line.strip_prefix("issuer ") {
+                    let _ = sender.send(issuer.to_owned());
+                }
+            }
+        });
+        let issuer = issuer.recv_timeout(STARTED).expect("the provider starts");
+        Self { issuer, child, _stdin: stdin }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running provider.
+pub struct Provider {
+    pub issuer: String,
+    http: reqwest::Client,
+    /// `None`: it is shared.
+    own: Option<Process>,
+}
+
 impl Provider {
-    /// `None` where there is no Node.
+    /// The provider that tests share which only ask it. `None` where there is no Node.
+    pub async fn shared() -> Option<Self> {
+        static SHARED: LazyLock<Process> = LazyLock::new(Process::start);
+        if !is_installed().await {
+            return None;
+        }
+        let issuer = tokio::task::spawn_blocking(|| SHARED.issuer.clone()).await.expect("it starts");
+        Some(Self::at(issuer, None))
+    }
+
+    /// One for a test that changes or ends it.
     pub async fn start() -> Option<Self> {
         if !is_installed().await {
             return None;
         }
-        let mut command = Command::new("node");
-        command.arg("provider.mjs").current_dir(directory()).kill_on_drop(true);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("node");
-        let stdin = child.stdin.take().expect("stdin");
-        let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
-        let reading = async {
-            while let Some(line) = lines.next_line().await.expect("a line") {
-                if let Some(issuer) = line.strip_prefix("issuer ") {
-                    return issuer.to_owned();
-                }
-            }
-            panic!("the provider ended");
-        };
-        let issuer = tokio::time::timeout(DEADLINE, reading).await.expect("in time");
-        // What it says later is of no interest, but must not block it.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let process = tokio::task::spawn_blocking(Process::start).await.expect("it starts");
+        Some(Self::at(process.issuer.clone(), Some(process)))
+    }
+
+    fn at(issuer: String, own: Option<Process>) -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Some(Self { issuer, http, child, _stdin: stdin })
+        Self { issuer, http, own }
     }
 
     /// The token that the client `program` is given.
@@ -143,7 +181,7 @@ impl Provider {
     }
 
     /// Ends it.
-    pub async fn stop(mut self) {
-        self.child.kill().await.expect("killed");
+    pub fn stop(self) {
+        assert!(self.own.is_some(), "others use it");
     }
 }
