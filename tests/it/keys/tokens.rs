@@ -111,6 +111,21 @@ async fn the_key_that_signs_is_exchanged_and_the_one_before_counts() {
 }
 
 #[tokio::test]
+async fn a_key_that_signs_is_only_exchanged_when_it_is_old() {
+    let storage = Database::create().await.storage();
+    let before = |seconds| Timestamp::now().before(Duration::from_secs(seconds));
+    let ids = async |id: &str, before| -> Vec<String> {
+        let keys = storage.rotate_signing_keys(id, &[7; 32], before).await.expect("rotated");
+        keys.into_iter().map(|key| key.id).collect()
+    };
+    assert_eq!(ids("1", before(3_600)).await, ["1"]);
+    // Another server that wanted to make the first one as well.
+    assert_eq!(ids("2", before(3_600)).await, ["1"]);
+    assert_eq!(ids("3", Some(Timestamp::now() + Duration::from_secs(3_600))).await, ["3", "1"]);
+    assert_eq!(ids("4", None).await, ["4", "3"]);
+}
+
+#[tokio::test]
 async fn servers_that_start_together_sign_with_one_key() {
     let database = Database::create().await;
     let started = futures_util::future::join_all((0..4).map(|_| server(&database))).await;
