@@ -212,7 +212,7 @@ pub struct Audit {
 }
 
 impl Audit {
-    /// The queue, and its other end for [`write`].
+    /// The queue, and its other end for [`write()`].
     pub(super) fn new() -> (Self, mpsc::Receiver<AuditRow>) {
         let (queue, rows) = mpsc::channel(QUEUED);
         (Self { queue, refusals: Mutex::default() }, rows)

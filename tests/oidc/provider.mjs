@@ -7,7 +7,7 @@
 //   GET  /test/reads          how often the keys were read
 import { createHmac } from 'node:crypto'
 import { createServer } from 'node:http'
-import { SignJWT, exportJWK, exportSPKI, generateKeyPair } from 'jose'
+import { exportJWK, exportSPKI, generateKeyPair, SignJWT } from 'jose'
 import { Provider } from 'oidc-provider'
 
 const people = {
@@ -81,14 +81,24 @@ async function body(request) {
 
 async function mint({ header = {}, claims = {}, signer = 'own' }) {
   const now = Math.floor(Date.now() / 1000)
-  const payload = { iss: issuer, aud: 'relive-api', sub: 'ada', iat: now, exp: now + 300, relive_role: 'viewer', ...claims }
+  const payload = {
+    iss: issuer,
+    aud: 'relive-api',
+    sub: 'ada',
+    iat: now,
+    exp: now + 300,
+    relive_role: 'viewer',
+    ...claims,
+  }
   const head = { alg: 'RS256', kid: keys.jwk.kid, typ: 'JWT', ...header }
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
   if (signer === 'none') return `${part({ ...head, alg: 'none' })}.${part(payload)}.`
   if (signer === 'secret') {
     // The attack on verifiers that take the public key for a shared secret.
     const text = `${part({ ...head, alg: 'HS256' })}.${part(payload)}`
-    return `${text}.${createHmac('sha256', await exportSPKI(keys.publicKey)).update(text).digest('base64url')}`
+    return `${text}.${createHmac('sha256', await exportSPKI(keys.publicKey))
+      .update(text)
+      .digest('base64url')}`
   }
   const key = signer === 'foreign' ? (await generateKeyPair('RS256')).privateKey : keys.privateKey
   return new SignJWT(payload).setProtectedHeader(head).sign(key)
