@@ -1,5 +1,6 @@
 //! Settings. Each has a flag, an environment variable and a default; `--help` shows them.
 
+mod access;
 mod environment;
 mod listen;
 mod log;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+pub use access::{AccessConfig, AuditConfig, Authentication, LimitConfig, OidcConfig};
 pub use environment::{Unknown, unknown};
 pub use listen::ListenAddress;
 pub use log::{LogConfig, LogFormat};
@@ -250,25 +252,6 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
-}
-
-/// Access to the server.
-#[derive(Args, Clone, Debug)]
-pub struct AccessConfig {
-    /// Listen on an address that other machines can reach, although anyone there can then do
-    /// anything.
-    #[arg(long, env = "RELIVE_ALLOW_ANONYMOUS")]
-    pub allow_anonymous: bool,
-
-    /// Web origins, besides the server's own, whose pages may use this server, such as
-    /// <https://dashboard.example.org>; several, separated by commas.
-    #[arg(long, env = "RELIVE_ALLOW_ORIGIN", value_delimiter = ',', value_name = "ORIGIN")]
-    pub allow_origin: Vec<String>,
-
-    /// Web origins whose pages may show the dashboard in a frame, such as <https://portal.example.org>, or
-    /// <self>; several, separated by commas. None: no page may.
-    #[arg(long, env = "RELIVE_FRAME_ANCESTORS", value_delimiter = ',', value_name = "ORIGIN")]
-    pub frame_ancestors: Vec<String>,
 }
 
 /// The deadline of a statement is half a second before the answer.

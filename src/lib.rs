@@ -6,6 +6,7 @@
 //! The library is used by the `relive` program. An engine in Rust outside the server uses the
 //! crate `relive-client`; one in the server's own process uses [`server`] and [`hub`].
 
+pub mod access;
 pub mod archive;
 pub mod cli;
 pub mod config;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use relive::cli::{Action, Cli, export, import, run, serve, watch};
+use relive::cli::{Action, Cli, export, import, keys, run, serve, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -12,5 +12,6 @@ async fn main() -> ExitCode {
         Action::Watch(args) => watch::run(args).await,
         Action::Export(args) => export::run(args).await,
         Action::Import(args) => import::run(args).await,
+        Action::Keys(action) => keys::run(action).await,
     }
 }

@@ -85,6 +85,7 @@ fn describe() {
     describe_counter!("relive_notices_received_total", "Notices of other servers.");
     describe_counter!("relive_sessions_caught_up_total", "Reads of what another server committed to a session.");
     describe_counter!("relive_database_errors_total", "Errors the database answered with, and lost connections.");
+    describe_counter!("relive_audit_lost_total", "Entries of the audit log that could not be written.");
     describe_counter!("relive_postgres_restarts_total", "Times the embedded PostgreSQL was started again.");
     describe_counter!("relive_embedding_requests_total", "Requests to the embeddings endpoint, by result.");
     describe_histogram!("relive_embedding_seconds", "Time until the embeddings endpoint has answered.");

@@ -2,6 +2,7 @@
 
 pub mod export;
 pub mod import;
+pub mod keys;
 mod lines;
 mod progress;
 pub mod run;
@@ -56,9 +57,15 @@ fn lenient(command: clap::Command) -> clap::Command {
 /// Variables in the environment that look like settings of this program and are unknown.
 pub(crate) fn unknown_variables() -> Vec<config::Unknown> {
     let command = Cli::command();
-    let args = command.get_subcommands().flat_map(clap::Command::get_arguments);
-    let known: Vec<String> = args.filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned())).collect();
+    let args = arguments(&command);
+    let known: Vec<String> = args.into_iter().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned())).collect();
     config::unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), &known)
+}
+
+/// The arguments of all commands below this one.
+#[must_use]
+pub fn arguments(command: &clap::Command) -> Vec<&Arg> {
+    command.get_subcommands().flat_map(|below| below.get_arguments().chain(arguments(below))).collect()
 }
 
 /// The commands. Each variant's arguments are in the module that runs it.
@@ -95,6 +102,12 @@ pub enum Action {
     /// altered or is incomplete is refused as a whole, and the line at fault named. The exit status is 0 if the
     /// session was imported, 2 if the file is invalid, and 1 otherwise.
     Import(import::ImportArgs),
+    /// Make, list and revoke keys, on the database itself.
+    ///
+    /// It is the one that `relive serve` would use with the same settings, whether a server runs on it or not.
+    /// As soon as there is a key, servers on this database want one with every request.
+    #[command(subcommand)]
+    Keys(keys::KeysAction),
 }
 
 /// The server that all commands but `serve` connect to.

@@ -1,10 +1,12 @@
 //! Starts and stops the parts of the server. `main` and the tests start it the same way.
 
 mod accept;
+pub mod access;
 mod connections;
 mod descriptors;
 mod greeting;
 mod tls;
+pub mod tool;
 mod upkeep;
 
 use std::net::SocketAddr;

@@ -59,6 +59,10 @@ pub enum Constraint {
     TextExists,
     #[error("this idempotency key was used before")]
     CreationKeyUsed,
+    #[error("there is no such project")]
+    NoSuchProject,
+    #[error("a project with this id exists already")]
+    ProjectExists,
 }
 
 /// SQLSTATEs of `relive_fence`.
@@ -101,6 +105,10 @@ impl From<sqlx::Error> for StorageError {
             (Some("sessions_creation_key"), _) => Self::Constraint(Constraint::CreationKeyUsed),
             (Some("sessions_group" | "workflows_group" | "memories_group"), _) => {
                 Self::Constraint(Constraint::NoSuchGroup)
+            }
+            (Some("projects_pkey"), _) => Self::Constraint(Constraint::ProjectExists),
+            (Some("api_keys_project" | "sign_ins_project" | "revoked_tokens_project"), _) => {
+                Self::Constraint(Constraint::NoSuchProject)
             }
             (Some("sessions_workflow"), _) if database.message().contains("update or delete") => {
                 Self::Constraint(Constraint::WorkflowInUse)

@@ -8,6 +8,7 @@
 //! and with [`StorageError::TimedOut`] if it does not answer in time. `# Errors` sections name only what is
 //! specific to a function.
 
+mod access;
 mod address;
 mod batch;
 mod bigint;
@@ -47,6 +48,9 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Notify;
 
+pub use access::{
+    AuditFilter, AuditRecord, AuditRow, Held, KeyRow, NewKey, NewSignIn, Revoked, SignInRow, SigningKeyRow, TokenState,
+};
 pub use address::connect_options;
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;

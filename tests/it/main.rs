@@ -32,6 +32,7 @@ mod https;
 mod hub;
 mod idempotency;
 mod instances;
+mod keys;
 mod kill;
 mod lanes;
 mod lists;

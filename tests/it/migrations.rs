@@ -13,7 +13,8 @@ async fn schema(pool: &PgPool) -> Vec<String> {
          UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> '_sqlx_migrations'
          UNION ALL SELECT format('constraint %s %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint
            WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> '_sqlx_migrations'
-         UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'relive_fence'
+         UNION ALL SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname LIKE 'relive\\_%'
+         UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
          UNION ALL SELECT format('options %s %s', relname, reloptions) FROM pg_class WHERE reloptions IS NOT NULL
            AND relnamespace = 'public'::regnamespace
          UNION ALL SELECT format('extension %s', extname) FROM pg_extension

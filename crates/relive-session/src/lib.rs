@@ -14,6 +14,7 @@
 //! of the same session share every node that did not change between them. So snapshots and staging ahead of
 //! the commit are cheap, and the cost of a patch is the size of the change.
 
+mod actor;
 pub mod ambient;
 mod apply;
 mod catalog;
@@ -33,6 +34,7 @@ mod money;
 mod node;
 mod origin;
 mod patch;
+mod project;
 mod refusal;
 mod snapshot;
 mod state;
@@ -42,6 +44,7 @@ mod timeline;
 mod validate;
 mod verify;
 
+pub use actor::{Actor, ActorKind};
 pub use apply::ApplyError;
 pub use catalog::{Agent, AgentFields, Group, GroupFields, Workflow, WorkflowFields};
 pub use command::{Command, MessageRole};
@@ -58,6 +61,7 @@ pub use money::{optional_usd, usd};
 pub use node::{Moment, Node, NodeStateSnapshot, OutputRef, Progress, Retry, TokenUsage};
 pub use origin::{Origin, SessionIdentity};
 pub use patch::{nearest_patch, patch_between};
+pub use project::{NotAProjectId, Project, ProjectId};
 pub use refusal::Refusal;
 pub use snapshot::{Message, SessionEntity, SessionSummary, WorkflowSession};
 pub use state::{ContextValue, HeldInterval, PendingSignal, Session};

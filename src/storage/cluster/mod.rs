@@ -116,6 +116,14 @@ impl Cluster {
         self.plan.connect_options(DATABASE)
     }
 
+    /// How to connect to the PostgreSQL that another relive runs on this data directory; `None` if none does, or it
+    /// runs under a user whose processes this one cannot see.
+    pub fn running(data_dir: &Path) -> Option<PgConnectOptions> {
+        let pgdata = std::fs::canonicalize(data_dir.join("postgres")).ok()?;
+        let sockets = postmaster::sockets(&pgdata)?;
+        Some(connect_options(&sockets, DATABASE))
+    }
+
     /// The server's process, if it is running.
     pub fn postmaster_pid(&self) -> Option<u32> {
         postmaster::running(&self.plan.layout.pgdata)?.as_raw().try_into().ok()
@@ -147,15 +155,7 @@ impl Plan {
     }
 
     fn connect_options(&self, database: &str) -> PgConnectOptions {
-        // Not `new`, which would look for a password file; and everything that the environment may set for
-        // other databases is set here.
-        PgConnectOptions::new_without_pgpass()
-            .socket(&self.layout.sockets)
-            .port(PORT)
-            .username(initdb::SUPERUSER)
-            .database(database)
-            .ssl_mode(PgSslMode::Disable)
-            .application_name("relive")
+        connect_options(&self.layout.sockets, database)
     }
 
     /// Waits until the server accepts connections, then makes sure that the database exists.
@@ -190,6 +190,18 @@ impl Plan {
             sleep(READY_POLL).await;
         }
     }
+}
+
+fn connect_options(sockets: &Path, database: &str) -> PgConnectOptions {
+    // Not `new`, which would look for a password file; and everything that the environment may set for
+    // other databases is set here.
+    PgConnectOptions::new_without_pgpass()
+        .socket(sockets)
+        .port(PORT)
+        .username(initdb::SUPERUSER)
+        .database(database)
+        .ssl_mode(PgSslMode::Disable)
+        .application_name("relive")
 }
 
 async fn ensure_database(connection: &mut PgConnection) -> Result<(), sqlx::Error> {

@@ -4,7 +4,12 @@
 //! restarted container. So before a process is signalled or waited for, it is verified to be a postmaster on
 //! this directory. A stale file is left to PostgreSQL, which handles it.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use nix::{
     errno::Errno,
@@ -35,6 +40,15 @@ pub(super) fn running(pgdata: &Path) -> Option<Pid> {
     let pid: i32 = file.lines().next()?.trim().parse().ok()?;
     let pid = Pid::from_raw(pid.checked_abs().filter(|pid| *pid > 1)?);
     serves(pid, pgdata).then_some(pid)
+}
+
+/// The directory of the sockets of the postmaster that runs on `pgdata` now.
+pub(super) fn sockets(pgdata: &Path) -> Option<PathBuf> {
+    running(pgdata)?;
+    let file = fs::read_to_string(pgdata.join("postmaster.pid")).ok()?;
+    // The lines: process, data directory, start, port, directory of the sockets.
+    let directory = file.lines().nth(4).map(str::trim).filter(|line| !line.is_empty())?;
+    Some(PathBuf::from(directory))
 }
 
 /// Makes sure that no postmaster runs on `pgdata`, and waits for it. Only for holders of the lock: it would

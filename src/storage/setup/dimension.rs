@@ -75,6 +75,17 @@ pub(super) async fn claim(connection: &mut PgConnection, dimension: u32) -> Resu
     Ok(lock_dimension(connection, dimension).await?)
 }
 
+/// The dimension of a database that a server has prepared before.
+pub(super) async fn recorded(connection: impl Executor<'_, Database = Postgres> + Copy) -> sqlx::Result<Option<u32>> {
+    let is_there = "SELECT to_regclass('settings') IS NOT NULL";
+    if !sqlx::query_scalar::<_, bool>(is_there).fetch_one(connection).await? {
+        return Ok(None);
+    }
+    let sql = "SELECT (value #>> '{}')::bigint FROM settings WHERE name = 'embedding_dimension'";
+    let recorded: Option<i64> = sqlx::query_scalar(sql).fetch_optional(connection).await?;
+    Ok(recorded.and_then(|dimension| u32::try_from(dimension).ok()))
+}
+
 /// Records the dimension.
 pub(super) async fn record(connection: &mut PgConnection, dimension: u32) -> Result<(), StorageError> {
     let before: Option<i64> =

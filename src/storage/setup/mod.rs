@@ -66,6 +66,25 @@ impl Storage {
     }
 }
 
+impl Storage {
+    /// As [`Storage::migrate`], for a tool beside the servers: what a server has prepared is left as it is, and the
+    /// dimension stays that of the database.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Storage::migrate`].
+    pub async fn migrate_if_new(&self, embedding_dimension: u32) -> Result<(), StorageError> {
+        const IS_PREPARED: &str = "SELECT to_regclass('api_keys') IS NOT NULL";
+        if sqlx::query_scalar(IS_PREPARED).fetch_one(&self.pool).await? {
+            return Ok(());
+        }
+        let recorded = dimension::recorded(&self.pool).await?;
+        self.migrate(recorded.unwrap_or(embedding_dimension)).await?;
+        self.claim.release();
+        Ok(())
+    }
+}
+
 /// Makes the changes that are needed, atomically. Returns whether indexes remain to be built.
 async fn change(connection: &mut PgConnection, embedding_dimension: u32) -> Result<bool, StorageError> {
     let mut transaction = connection.begin().await?;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const EVERYTHING: &[&str] = &[
+    "access",
     "archive",
     "backoff",
     "client",
@@ -39,6 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("embeddings", &["backoff", "session", "storage", "endpoint"]),
     ("models", &["backoff", "session", "endpoint"]),
     ("replay", &["session", "storage"]),
+    ("access", &["backoff", "session", "storage"]),
     ("archive", &["session", "protocol", "storage"]),
     ("engine", &["backoff", "session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
     ("ws", &["session", "protocol", "hub", "replay", "storage", "sync"]),
@@ -47,7 +49,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     ("server", EVERYTHING),
     ("fuzzing", EVERYTHING),
-    ("cli", &["server", "config", "telemetry", "client", "engine"]),
+    ("cli", &["access", "session", "storage", "server", "config", "telemetry", "client", "engine"]),
     ("main", &["cli"]),
 ];
 

@@ -76,7 +76,7 @@ fn values(name: &str, sources: &[(String, String)]) -> Vec<f64> {
 
 fn setting(name: &str) -> Option<f64> {
     let command = relive::cli::Cli::command();
-    let mut arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
+    let mut arguments = relive::cli::arguments(&command).into_iter();
     let argument = arguments.find(|argument| argument.get_env().is_some_and(|variable| variable == name))?;
     argument.get_default_values().first()?.to_str()?.parse().ok()
 }

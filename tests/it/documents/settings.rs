@@ -14,8 +14,7 @@ const OTHER_PROGRAMS: [&str; 4] =
     ["CONTRIBUTING.md", "docs/deploy.md", "docs/simulation.md", "frontend-types/README.md"];
 
 fn arguments() -> Vec<Arg> {
-    let command = Cli::command();
-    command.get_subcommands().flat_map(clap::Command::get_arguments).cloned().collect()
+    relive::cli::arguments(&Cli::command()).into_iter().cloned().collect()
 }
 
 struct Setting {

@@ -27,7 +27,7 @@ pub fn config(database: &Database) -> ServeConfig {
             lanes: 2,
             embedding_dim: 8,
         },
-        access: AccessConfig { allow_anonymous: false, allow_origin: Vec::new(), frame_ancestors: Vec::new() },
+        access: AccessConfig::default(),
         http: HttpConfig::default(),
         tls: TlsConfig::default(),
         proxy: ProxyConfig::default(),

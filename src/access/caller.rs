@@ -1,0 +1,101 @@
+//! Who makes a request, and what they may do.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use relive_session::{Actor, ProjectId, Timestamp};
+
+use super::decision::{self, Action, Denied, Subject, Visibility};
+use super::grant::Grant;
+use super::role::Role;
+
+/// Who makes a request or has opened a socket, and what they may do. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The project that the request acts in. What belongs to another does not exist for it.
+    pub project: ProjectId,
+    /// `None` while access control is off.
+    pub actor: Option<Arc<Actor>>,
+    pub grant: Grant,
+    /// When the credential expires: nothing is granted from then on.
+    pub expires_at: Option<Timestamp>,
+    /// What the request came with.
+    pub credential: CredentialId,
+}
+
+/// Identifies the credential of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialId {
+    /// None, for access control is off.
+    Anonymous,
+    /// `RELIVE_ROOT_KEY`.
+    Root,
+    Key(Uuid),
+    /// An access token of this server.
+    Token {
+        id: Uuid,
+        /// It ends with its giver's key.
+        giver: Giver,
+    },
+    /// A bearer token of the OpenID provider. It cannot be revoked here; it expires.
+    Issuer,
+    /// A sign-in of the dashboard.
+    SignIn {
+        id: Uuid,
+        /// The key that it was made with.
+        key: Option<Uuid>,
+        /// Whether it was made with the root key.
+        is_root: bool,
+    },
+}
+
+/// Who gave an access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Giver {
+    Key(Uuid),
+    /// Somebody who has signed in. The token stays valid when they sign out.
+    User,
+    /// Whoever had the root key: the token ends when that is exchanged. With a mark that proves which it was to
+    /// whoever knows the secret that signed the token, and nothing to others.
+    Root(u64),
+    /// Anybody, while access control was off. The token is valid as long as it stays off.
+    Anonymous,
+}
+
+impl Caller {
+    /// Anybody, while access control is off.
+    #[must_use]
+    pub fn anonymous(project: ProjectId) -> Self {
+        Self { project, actor: None, grant: Grant::Anonymous, expires_at: None, credential: CredentialId::Anonymous }
+    }
+
+    /// Whether the caller may do this to `subject`; see [`allows`](super::allows).
+    ///
+    /// # Errors
+    ///
+    /// What the caller lacks.
+    pub fn allows(&self, action: Action, subject: Option<&Subject<'_>>) -> Result<(), Denied> {
+        decision::allows(&self.grant, action, subject)
+    }
+
+    /// Which sessions lists show to the caller.
+    #[must_use]
+    pub fn visibility(&self) -> Visibility {
+        decision::visibility(&self.grant)
+    }
+
+    #[must_use]
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// The role, for those who have one.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        match &self.grant {
+            Grant::Role(role) => Some(*role),
+            Grant::Anonymous | Grant::Scopes(_) => None,
+        }
+    }
+}

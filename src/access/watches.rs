@@ -1,0 +1,163 @@
+//! Credentials of open sockets, which are to be closed when those are revoked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use super::{Caller, CredentialId, Giver};
+use crate::storage::{Held, Revoked};
+use relive_session::ProjectId;
+
+/// Says when a caller's credential is revoked, deleted or has ended, by whichever server. Cheap to clone; what
+/// nobody holds is not looked at any more. Expiry is not said: [`Caller::expires_at`] is known beforehand.
+#[derive(Clone, Debug)]
+pub struct Watch(Arc<CancellationToken>);
+
+impl Watch {
+    /// Completes when the credential is no longer valid.
+    pub async fn cancelled(&self) {
+        self.0.cancelled().await;
+    }
+
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
+/// The credentials that are watched, each once.
+#[derive(Default)]
+pub(super) struct Watches(Mutex<HashMap<CredentialId, Entry>>);
+
+struct Entry {
+    project: ProjectId,
+    watch: Weak<CancellationToken>,
+}
+
+impl Watches {
+    pub fn watch(&self, caller: &Caller) -> Watch {
+        let mut entries = self.0.lock();
+        if let Some(watch) = entries.get(&caller.credential).and_then(|entry| entry.watch.upgrade()) {
+            return Watch(watch);
+        }
+        let watch = Arc::new(CancellationToken::new());
+        let entry = Entry { project: caller.project.clone(), watch: Arc::downgrade(&watch) };
+        entries.insert(caller.credential, entry);
+        Watch(watch)
+    }
+
+    /// The credentials that are held by somebody and that the database knows.
+    pub fn held(&self) -> Held {
+        let mut entries = self.0.lock();
+        entries.retain(|_, entry| entry.watch.strong_count() > 0);
+        let mut held = Held::default();
+        for (credential, entry) in entries.iter() {
+            match *credential {
+                CredentialId::Key(id) => held.keys.push(id),
+                CredentialId::Token { id, giver } => {
+                    held.tokens.push((entry.project.clone(), id));
+                    if let Giver::Key(key) = giver {
+                        held.keys.push(key);
+                    }
+                }
+                CredentialId::SignIn { id, .. } => held.sign_ins.push(id),
+                CredentialId::Anonymous | CredentialId::Root | CredentialId::Issuer => {}
+            }
+        }
+        held.keys.sort_unstable();
+        held.keys.dedup();
+        held
+    }
+
+    /// Ends the watches of such credentials. A later watch of the same credential is another one.
+    pub fn cancel(&self, is_revoked: impl Fn(&CredentialId) -> bool) {
+        self.0.lock().retain(|credential, entry| {
+            if !is_revoked(credential) {
+                return true;
+            }
+            if let Some(watch) = entry.watch.upgrade() {
+                watch.cancel();
+            }
+            false
+        });
+    }
+}
+
+/// Whether a credential is among those that were revoked.
+pub(super) fn is_among(credential: &CredentialId, revoked: &Revoked) -> bool {
+    match credential {
+        CredentialId::Key(id) => revoked.keys.contains(id),
+        CredentialId::Token { id, giver } => {
+            revoked.tokens.contains(id) || matches!(giver, Giver::Key(key) if revoked.keys.contains(key))
+        }
+        CredentialId::SignIn { id, key, .. } => {
+            revoked.sign_ins.contains(id) || key.is_some_and(|key| revoked.keys.contains(&key))
+        }
+        CredentialId::Anonymous | CredentialId::Root | CredentialId::Issuer => false,
+    }
+}
+
+/// Whether a credential is only valid while access control is off.
+pub(super) fn is_anonymous(credential: &CredentialId) -> bool {
+    matches!(credential, CredentialId::Anonymous | CredentialId::Token { giver: Giver::Anonymous, .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn caller(credential: CredentialId) -> Caller {
+        Caller { credential, ..Caller::anonymous(ProjectId::default_project()) }
+    }
+
+    fn id(n: u128) -> Uuid {
+        Uuid::from_u128(n)
+    }
+
+    #[test]
+    fn a_credential_is_watched_once_and_as_long_as_somebody_holds_it() {
+        let watches = Watches::default();
+        let key = caller(CredentialId::Key(id(1)));
+        let token = caller(CredentialId::Token { id: id(2), giver: Giver::Key(id(1)) });
+        let (first, second) = (watches.watch(&key), watches.watch(&key));
+        let third = watches.watch(&token);
+        let held = watches.held();
+        assert_eq!((held.keys, held.tokens.len()), (vec![id(1)], 1));
+        drop((first, second, third));
+        let held = watches.held();
+        assert!(held.keys.is_empty() && held.tokens.is_empty() && watches.0.lock().is_empty());
+    }
+
+    #[test]
+    fn what_is_revoked_is_said_with_all_that_was_given_by_it() {
+        let key = CredentialId::Key(id(1));
+        let token = CredentialId::Token { id: id(2), giver: Giver::Key(id(1)) };
+        let other = CredentialId::Token { id: id(3), giver: Giver::User };
+        let sign_in = CredentialId::SignIn { id: id(4), key: None, is_root: false };
+        let cases = [
+            (Revoked { keys: vec![id(1)], ..Revoked::default() }, [true, true, false, false]),
+            (Revoked { tokens: vec![id(2)], ..Revoked::default() }, [false, true, false, false]),
+            (Revoked { tokens: vec![id(1)], ..Revoked::default() }, [false; 4]),
+            (Revoked { sign_ins: vec![id(4), id(1)], ..Revoked::default() }, [false, false, false, true]),
+        ];
+        for (revoked, expected) in cases {
+            let watches = Watches::default();
+            let held = [key, token, other, sign_in].map(|credential| watches.watch(&caller(credential)));
+            watches.cancel(|credential| is_among(credential, &revoked));
+            assert_eq!(held.map(|watch| watch.is_cancelled()), expected, "{revoked:?}");
+        }
+    }
+
+    #[test]
+    fn a_watch_after_the_revocation_is_another_one() {
+        let watches = Watches::default();
+        let anonymous = caller(CredentialId::Anonymous);
+        let watch = watches.watch(&anonymous);
+        watches.cancel(is_anonymous);
+        assert!(watch.is_cancelled() && !watches.watch(&anonymous).is_cancelled());
+    }
+}
