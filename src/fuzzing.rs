@@ -123,5 +123,9 @@ pub fn allowed_origin(text: &str) -> Result<String, String> {
 pub fn session_query(uri: &Uri) -> Result<(SessionFilter, u32, Option<PageCursor>), String> {
     let Query(query) = Query::<SessionQuery>::try_from_uri(uri).map_err(|rejection| rejection.body_text())?;
     let shown = |error| format!("{error:?}");
-    Ok((query.filter().map_err(shown)?, query.limit().map_err(shown)?, query.cursor().map_err(shown)?))
+    Ok((
+        query.within(SessionFilter::default()).map_err(shown)?,
+        query.limit().map_err(shown)?,
+        query.cursor().map_err(shown)?,
+    ))
 }

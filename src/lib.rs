@@ -19,6 +19,7 @@ pub mod http;
 pub mod hub;
 pub mod models;
 pub mod replay;
+pub mod scoped;
 pub mod server;
 pub mod storage;
 mod sync;

@@ -3,6 +3,7 @@
 //! ```text
 //! cargo bench --bench relive                  everything, some four minutes
 //! cargo bench --bench relive -- write         durable changes per second
+//! cargo bench --bench relive -- access        the same with a key, and a request with one
 //! cargo bench --bench relive -- flood         a command beside a flood in another session
 //! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
 //! cargo bench --bench relive -- tokens        chunks of a message that is being written, to 100 viewers
@@ -23,6 +24,7 @@
 // A measurement that meets the unexpected should stop; pedantry belongs in the product.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::pedantic)]
 
+mod access;
 mod archive;
 mod delta;
 mod engine;
@@ -42,8 +44,9 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 10] = [
+const PARTS: [(&str, Part); 11] = [
     ("write", write::run),
+    ("access", access::run),
     ("flood", flood::run),
     ("fanout", fanout::run),
     ("tokens", tokens::run),
@@ -60,7 +63,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
         eprintln!(
-            "no part is called {unknown}; there are write, flood, fanout, tokens, memory, idle, delta, replay, archive and engine"
+            "no part is called {unknown}; there are write, access, flood, fanout, tokens, memory, idle, delta, replay, archive and engine"
         );
         std::process::exit(2);
     }

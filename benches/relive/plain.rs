@@ -96,7 +96,8 @@ impl Ceiling {
         let create = async || {
             let created = Created { graph: Some(graph.clone().into()), ..Created::default() };
             let event = Event::Created(Box::new(created));
-            let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at: Timestamp::now(), event };
+            let recorded =
+                Recorded { session_id: SessionId::generate(), revision: 1, at: Timestamp::now(), by: None, event };
             let session = Session::create(&recorded).expect("a session");
             let new = NewSession { recorded: &recorded, session: &session, creation_key: None };
             storage.create_session(&new).await.expect("stored");
@@ -165,7 +166,7 @@ fn prepare(sessions: &mut [Session]) -> Prepared {
             };
             for event in relive_session::decide(session, &command).expect("accepted") {
                 let (session_id, revision, at) = (session.id, session.revision + 1, Timestamp::now());
-                let recorded = Recorded { session_id, revision, at, event };
+                let recorded = Recorded { session_id, revision, at, by: None, event };
                 session.apply(&recorded).expect("the next event");
                 events.push(recorded);
             }

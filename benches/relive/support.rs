@@ -28,10 +28,17 @@ pub struct Server {
     http: reqwest::Client,
     child: Child,
     data_dir: TempDir,
+    /// The key that requests have to come with.
+    pub key: Option<&'static str>,
 }
 
 impl Server {
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// A server that requires this key.
+    pub fn start_with(key: Option<&'static str>) -> Self {
         let data_dir = tempfile::tempdir().expect("a directory");
         // PostgreSQL may run as another user, who has to pass through.
         std::fs::set_permissions(data_dir.path(), std::fs::Permissions::from_mode(0o711)).expect("permissions");
@@ -44,6 +51,7 @@ impl Server {
             // For the part `idle`.
             .env("RELIVE_MAX_CONNECTIONS", "12000")
             .env("RELIVE_DATA_DIR", data_dir.path())
+            .envs(key.map(|key| ("RELIVE_ROOT_KEY", key)))
             .stdout(Stdio::piped())
             .spawn()
             .expect("relive serve");
@@ -53,7 +61,12 @@ impl Server {
             .find_map(|line| line.strip_prefix("listening on http://")?.parse().ok())
             .expect("the server starts; run `make postgres` first");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        Self { address, runtime: runtime.expect("a runtime"), http: reqwest::Client::new(), child, data_dir }
+        let mut headers = reqwest::header::HeaderMap::new();
+        if let Some(key) = key {
+            headers.insert("authorization", format!("Bearer {key}").parse().expect("a header"));
+        }
+        let http = reqwest::Client::builder().default_headers(headers).build().expect("a client");
+        Self { address, runtime: runtime.expect("a runtime"), http, child, data_dir, key }
     }
 
     /// Creates a running session over a graph of `nodes` nodes, `n0` to `n<nodes - 1>`; returns its id.

@@ -13,11 +13,17 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Opens a WebSocket, such as `/ws`. Nothing that follows the handshake is read yet.
 pub fn open(address: SocketAddr, path: &str) -> TcpStream {
+    open_as(address, path, None)
+}
+
+/// As [`open`], with a key.
+pub fn open_as(address: SocketAddr, path: &str, key: Option<&str>) -> TcpStream {
+    let authorization = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
     let mut stream = TcpStream::connect(address).expect("connect");
     stream.set_nodelay(true).expect("nodelay");
     stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
     let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}Connection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).expect("handshake");

@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 const SERVER_TIME: Duration = Duration::from_secs(5);
 
 pub fn run(server: &Server, table: &mut Table) {
-    let mut drivers: Vec<Driver> = (0..DRIVERS).map(|_| Driver::new(server)).collect();
+    let mut drivers = drivers(server);
     let plain = Plain::new(server);
     let mut ceiling = Ceiling::new(server);
     drive(&mut drivers, Duration::from_secs(2));
@@ -69,19 +69,24 @@ pub fn run(server: &Server, table: &mut Table) {
     ));
 }
 
-struct Measured {
+/// The drivers of this part, for others.
+pub fn drivers(server: &Server) -> Vec<Driver> {
+    (0..DRIVERS).map(|_| Driver::new(server)).collect()
+}
+
+pub struct Measured {
     count: f64,
     seconds: f64,
 }
 
 impl Measured {
-    fn per_second(&self) -> f64 {
+    pub fn per_second(&self) -> f64 {
         self.count / self.seconds
     }
 }
 
 /// Lets all drivers work for `time`, and until all they sent is answered.
-fn drive(drivers: &mut [Driver], time: Duration) -> Measured {
+pub fn drive(drivers: &mut [Driver], time: Duration) -> Measured {
     let started = Instant::now();
     let count: u64 = std::thread::scope(|scope| {
         let running: Vec<_> = drivers.iter_mut().map(|driver| scope.spawn(|| driver.run(started + time))).collect();
@@ -92,8 +97,9 @@ fn drive(drivers: &mut [Driver], time: Duration) -> Measured {
 
 /// One connection with commands for several sessions in turn, encoded beforehand: every node starts,
 /// then every node completes, and so on.
-struct Driver {
+pub struct Driver {
     address: SocketAddr,
+    key: Option<&'static str>,
     cycle: Vec<u8>,
     /// Where each frame of the cycle begins, and where the last one ends.
     starts: Vec<usize>,
@@ -116,13 +122,13 @@ impl Driver {
                 }
             }
         }
-        Self { address: server.address, cycle, starts, next: 0 }
+        Self { address: server.address, key: server.key, cycle, starts, next: 0 }
     }
 
     /// Returns how many commands were acknowledged. On a connection of its own each time: nobody
     /// answers the server's pings while the baselines are measured.
     fn run(&mut self, deadline: Instant) -> u64 {
-        let mut client = Client::new(websocket::open(self.address, "/ws"));
+        let mut client = Client::new(websocket::open_as(self.address, "/ws", self.key));
         let mut sent = 0;
         while Instant::now() < deadline {
             let room = IN_FLIGHT - usize::try_from(sent - client.frames.acks).expect("a small number");

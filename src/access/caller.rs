@@ -70,6 +70,13 @@ impl Caller {
         Self { project, actor: None, grant: Grant::Anonymous, expires_at: None, credential: CredentialId::Anonymous }
     }
 
+    /// Somebody who may do nothing.
+    #[must_use]
+    pub fn nobody() -> Self {
+        let anonymous = Self::anonymous(ProjectId::default_project());
+        Self { grant: Grant::Scopes(super::Scopes::none()), ..anonymous }
+    }
+
     /// Whether the caller may do this to `subject`; see [`allows`](super::allows).
     ///
     /// # Errors

@@ -153,6 +153,12 @@ impl Action {
         }
     }
 
+    /// Whether it is done to one session, so that a scope can grant it for some and not for others.
+    #[must_use]
+    pub fn is_of_a_session(self) -> bool {
+        !self.scopes(SessionId(Uuid::nil())).is_empty()
+    }
+
     /// What the role engine may do besides what its name grants: reviews, signals and controls are commands, and
     /// it may create every kind of session.
     fn is_of_engines(self) -> bool {

@@ -49,6 +49,13 @@ pub enum AccessError {
 #[derive(Clone)]
 pub struct Access(pub(super) Arc<Inner>);
 
+/// Nothing of it is shown.
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Access").finish_non_exhaustive()
+    }
+}
+
 impl Access {
     /// Starts access control on a migrated database. The first server on it makes the key that signs tokens.
     ///
@@ -104,6 +111,18 @@ impl Access {
     #[must_use]
     pub fn is_required(&self) -> bool {
         self.0.is_required()
+    }
+
+    /// Whether somebody can get in: there is a root key, an identity provider or a key.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn has_way_in(&self) -> Result<bool, AuthError> {
+        if self.0.root.is_some() || self.0.oidc.is_some() {
+            return Ok(true);
+        }
+        Ok(!self.0.storage.keys(None, None, 1).await?.items.is_empty())
     }
 
     /// Who makes a request. Without a credential, while none is required, that is anybody. Failures are counted by

@@ -129,6 +129,12 @@ impl Scopes {
         if (1..=Self::LIMIT).contains(&scopes.len()) { Ok(Self(scopes.into())) } else { Err(ScopeError::Number) }
     }
 
+    /// No scope: what those have who are refused.
+    #[must_use]
+    pub fn none() -> Self {
+        Self(Arc::new([]))
+    }
+
     /// # Errors
     ///
     /// The first text that is not a scope, or if there are none or too many.

@@ -170,8 +170,11 @@ impl Export {
 }
 
 /// As [`ArchiveLine::Event`] is written, with the event's JSON as it is stored.
-fn event_line(id: SessionId, StoredEvent { revision, at, event, .. }: &StoredEvent) -> String {
-    format!(r#"{{"type":"event","sessionId":"{id}","revision":{revision},"at":"{at}","event":{event}}}"#)
+fn event_line(id: SessionId, StoredEvent { revision, at, by, event, .. }: &StoredEvent) -> String {
+    // The texts of an actor are bounded, and JSON has a word for each.
+    let by = by.as_deref().and_then(|by| serde_json::to_string(by).ok());
+    let by = by.map(|by| format!(r#""by":{by},"#)).unwrap_or_default();
+    format!(r#"{{"type":"event","sessionId":"{id}","revision":{revision},"at":"{at}",{by}"event":{event}}}"#)
 }
 
 fn usage_line(row: UsageRow) -> ArchiveUsage {

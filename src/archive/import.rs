@@ -22,7 +22,7 @@ use super::validator::ImportValidator;
 use super::writer::ImportWriter;
 use crate::storage::{Constraint, Storage, StorageError};
 use relive_protocol::{ARCHIVE_FORMAT, ArchiveLine};
-use relive_session::{Keyframe, Session, SessionId};
+use relive_session::{Keyframe, ProjectId, Session, SessionId};
 
 /// Files that are received at a time; each may take as much disk as [`ImportLimits::bytes`] says.
 const RECEIVED_AT_A_TIME: usize = 8;
@@ -86,7 +86,7 @@ impl Imports {
         }
     }
 
-    /// Stores what was received, atomically; returns the session as stored.
+    /// Stores what was received in a project, atomically; returns the session as stored.
     ///
     /// The session keeps its id if that is free. Otherwise, and with `new_id`, it gets another, and so
     /// do its memories. With `key`, only one session is created under it.
@@ -94,22 +94,29 @@ impl Imports {
     /// # Errors
     ///
     /// [`StorageError::Constraint`] if a session was created under the key, or an id is taken.
-    pub async fn store(&self, received: ReceivedFile, new_id: bool, key: Option<&str>) -> Result<Session, ImportError> {
+    pub async fn store(
+        &self,
+        project: &ProjectId,
+        received: ReceivedFile,
+        new_id: bool,
+        key: Option<&str>,
+    ) -> Result<Session, ImportError> {
         let _place = self.storing.acquire().await.map_err(|_| ImportError::Busy)?;
         let ReceivedFile { id, state, mut spool, .. } = received;
         // Retried under another id if the session's own is taken between the check and the commit.
-        let (outcome, returned) = self.write(id, &state, spool, new_id, key).await;
+        let (outcome, returned) = self.write(project, id, &state, spool, new_id, key).await;
         if new_id || !matches!(outcome, Err(ImportError::Storage(StorageError::Constraint(Constraint::SessionExists))))
         {
             return outcome;
         }
         spool = returned.ok_or_else(|| io::Error::other("the spooled file is gone"))?.rewound()?;
-        self.write(id, &state, spool, true, key).await.0
+        self.write(project, id, &state, spool, true, key).await.0
     }
 
     /// Writes everything in one transaction; returns the spooled file if it could be read.
     async fn write(
         &self,
+        project: &ProjectId,
         id: SessionId,
         state: &Session,
         mut spool: SpoolReader,
@@ -117,7 +124,7 @@ impl Imports {
         key: Option<&str>,
     ) -> (Result<Session, ImportError>, Option<SpoolReader>) {
         let dimension = self.limits.embedding_dimension;
-        let mut writer = match ImportWriter::new(&self.storage, dimension, id, new_id, key).await {
+        let mut writer = match ImportWriter::new(&self.storage, project.clone(), dimension, id, new_id, key).await {
             Ok(writer) => writer,
             Err(error) => return (Err(error.into()), Some(spool)),
         };

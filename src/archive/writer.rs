@@ -7,7 +7,9 @@ use super::error::{ImportError, ImportFault};
 use super::rows::ImportRow;
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
 use relive_protocol::{ArchiveLine, ArchiveUsage};
-use relive_session::{Created, Driver, Event, Memory, OutputRef, Recorded, Revision, Session, SessionId, Timestamp};
+use relive_session::{
+    Created, Driver, Event, Memory, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, Timestamp,
+};
 
 /// Rows that are written at once, and bytes of their lines.
 const ROWS: usize = 1_000;
@@ -43,12 +45,13 @@ impl ImportWriter {
     /// `dimension`: the number of dimensions of an embedding here; `in_file`: the session's id in the file.
     pub async fn new(
         storage: &Storage,
+        project: ProjectId,
         dimension: u32,
         in_file: SessionId,
         new_id: bool,
         key: Option<&str>,
     ) -> Result<Self, StorageError> {
-        let mut import = storage.begin_import().await?;
+        let mut import = storage.begin_import(project).await?;
         let renames = new_id || import.has_session(in_file).await?;
         let id = if renames { SessionId::generate() } else { in_file };
         Ok(Self {
@@ -126,7 +129,7 @@ impl ImportWriter {
         }
         let at = Timestamp::now().max(last.updated_at);
         let event = Event::Paused { held: true };
-        let recorded = Recorded { session_id: last.id, revision: last.revision + 1, at, event };
+        let recorded = Recorded { session_id: last.id, revision: last.revision + 1, at, by: None, event };
         last.apply(&recorded).map_err(StorageError::from)?;
         self.event(recorded).await
     }
@@ -137,8 +140,7 @@ impl ImportWriter {
             Event::Created(created) => {
                 self.keep_what_exists(created).await?;
                 let first = Session::create_new(&recorded).map_err(StorageError::from)?;
-                self.import.add_session(&first, self.key.as_deref()).await?;
-                self.first = Some(first);
+                self.first = Some(self.import.add_session(first, self.key.as_deref()).await?);
             }
             Event::MemoryAdded(added) => added.memory_id = self.renamed(added.memory_id),
             _ => {}

@@ -238,7 +238,7 @@ mod tests {
     fn recorded(millis: i64, event: serde_json::Value) -> Recorded {
         let at = Timestamp::from_millis(millis).expect("a time");
         let event = serde_json::from_value(event).expect("an event");
-        Recorded { session_id: SessionId(uuid::Uuid::nil()), revision: 2, at, event }
+        Recorded { session_id: SessionId(uuid::Uuid::nil()), revision: 2, at, by: None, event }
     }
 
     #[test]

@@ -41,6 +41,13 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     // Standard output may be closed; the server runs nevertheless.
     let mut stdout = std::io::stdout();
     let _ = writeln!(stdout, "listening on {}://{}", server.scheme(), server.address()).and_then(|()| stdout.flush());
+    if server.needs_key() {
+        eprintln!(
+            "relive: requests need a key, and there is none yet; make the first one on this machine:\n\
+             relive:   relive keys create --role admin\n\
+             relive: then send it as `Authorization: Bearer …`, or sign in with it in the browser"
+        );
+    }
     server
         .run(async {
             tokio::select! {

@@ -165,7 +165,8 @@ impl Shared {
         let mut faults = 0;
         loop {
             let known = self.queue.lock().known;
-            let mut submission = Submission::new(id, commands.clone());
+            let by = self.hub.engine_actor();
+            let mut submission = Submission { by, ..Submission::new(id, commands.clone()) };
             submission.expected_revision = Some(known);
             // Another session may have been made under its id, and come to the same revision.
             submission.expected_identity = Some(self.subscription.live().identity());

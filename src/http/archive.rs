@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
@@ -15,7 +14,8 @@ use super::error::ApiError;
 use super::extract::{Path, Query, idempotency_key, refuse_encoded};
 use super::forks::started;
 use super::idempotency::{Keyed, SESSIONS, once_session};
-use super::state::App;
+use super::state::Api;
+use crate::access::Action;
 use crate::archive::{self, ImportError, ImportFault, ReceivedFile};
 use crate::storage::{Constraint, StorageError};
 use relive_protocol::{ArchiveLine, ErrorCode, Problem};
@@ -33,9 +33,9 @@ const NDJSON: &str = "application/x-ndjson";
     (status = 200, description = "One `ArchiveLine` on each line", content_type = "application/x-ndjson", body = ArchiveLine),
     (status = 404, description = "No such session", body = Problem),
 ))]
-pub async fn export(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Response, ApiError> {
-    let session = app.hub.session(id).await?;
-    let lines = archive::export(app.storage().clone(), session);
+pub async fn export(api: Api, Path(id): Path<SessionId>) -> Result<Response, ApiError> {
+    let (storage, session) = api.exported(id).await?;
+    let lines = archive::export(storage, session);
     let lines = lines.inspect_err(move |error| tracing::warn!(%error, session_id = %id, "an export was interrupted"));
     let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
     let mut response = ([(CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response();
@@ -84,44 +84,45 @@ pub struct ImportQuery {
         (status = 503, description = "Other files are being imported", body = Problem),
     ))]
 pub async fn import(
-    State(app): State<App>,
+    api: Api,
     Query(query): Query<ImportQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     refuse_encoded(&headers)?;
-    let (hub, key) = (app.hub.clone(), idempotency_key(&headers)?);
+    api.check(Action::Import)?;
+    let key = idempotency_key(&headers)?;
     let (new_id, starts) = (query.new_id == Some(true), query.start == Some(true));
-    let received = app.imports.receive(body.into_data_stream()).await?;
+    let received = api.imports.receive(body.into_data_stream()).await?;
     let keyed = Keyed::read(&headers, SESSIONS, &("import", new_id, starts, &received.sha256))?;
-    once_session(&app, keyed, async || {
-        let (app, key) = (app.clone(), key.map(str::to_owned));
-        let storing = async move { store(&app, received, new_id, starts, key.as_deref()).await };
+    once_session(&api, keyed, async || {
+        let (owned, key) = (api.clone(), key.map(str::to_owned));
+        let storing = async move { store(&owned, received, new_id, starts, key.as_deref()).await };
         // If the client disconnects after sending the whole file, the session is still announced.
-        hub.carry_through(storing).await
+        api.carry_through(storing).await
     })
     .await
 }
 
 async fn store(
-    app: &App,
+    api: &Api,
     received: ReceivedFile,
     new_id: bool,
     starts: bool,
     key: Option<&str>,
 ) -> Result<Arc<Session>, ApiError> {
-    let session = match app.imports.store(received, new_id, key).await {
+    let session = match api.imports.store(api.project(), received, new_id, key).await {
         Ok(session) => {
-            app.hub.appeared(session.id);
+            api.appeared(session.id);
             Arc::new(session)
         }
         // Stored, but not answered: the answer is the stored session.
         Err(ImportError::Storage(StorageError::Constraint(Constraint::CreationKeyUsed))) => {
-            app.hub.created_under(key.unwrap_or_default()).await?
+            api.created_under(key.unwrap_or_default()).await?
         }
         Err(error) => return Err(error.into()),
     };
-    if starts { started(app, session).await } else { Ok(session) }
+    if starts { started(api, session).await } else { Ok(session) }
 }
 
 impl From<ImportError> for ApiError {

@@ -1,7 +1,6 @@
 //! Groups, agents and workflows.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -14,12 +13,10 @@ use super::error::ApiError;
 use super::extract::{Body, Path, Query, Replacement};
 use super::idempotency::{Answer, Keyed, once};
 use super::session_query::{cursor, limit};
-use super::state::App;
+use super::state::{Api, App};
 use crate::storage::{Entity, Page};
 use relive_protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
-use relive_session::{
-    Agent, AgentFields, Driver, Group, GroupFields, Timestamp, Workflow, WorkflowFields, check_json, limits,
-};
+use relive_session::{Agent, AgentFields, Driver, Group, GroupFields, Workflow, WorkflowFields, check_json, limits};
 
 /// Rows on a page by default, and at most.
 const LIMIT: (u32, u32) = (50, 200);
@@ -29,18 +26,18 @@ const LIMIT: (u32, u32) = (50, 200);
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
     /// Rows at most: 1 to 200, by default 50.
-    limit: Option<u32>,
+    pub limit: Option<u32>,
     /// `nextCursor` of the page before.
-    cursor: Option<String>,
+    pub cursor: Option<String>,
 }
 
 /// Checks of fields beyond their types.
 trait Checked {
-    fn check(&self, app: &App) -> impl Future<Output = Result<(), ApiError>> + Send;
+    fn check(&self, api: &Api) -> impl Future<Output = Result<(), ApiError>> + Send;
 }
 
 async fn create_one<E: Entity + Serialize>(
-    app: &App,
+    api: &Api,
     path: &'static str,
     fields: &E::Fields,
     headers: &HeaderMap,
@@ -49,34 +46,34 @@ where
     E::Fields: Checked + Serialize,
 {
     let keyed = Keyed::read(headers, path, fields)?;
-    once(app, keyed, Uuid::now_v7(), async |id, again| {
-        fields.check(app).await?;
-        let held: Option<E> = if again { app.storage().entity(id).await? } else { None };
+    once(api, keyed, Uuid::now_v7(), async |id, again| {
+        fields.check(api).await?;
+        let held: Option<E> = if again { api.entity(id).await? } else { None };
         let entity = match held {
             Some(entity) => entity,
-            None => app.storage().create_entity(id, fields, Timestamp::now()).await?,
+            None => api.create_entity(id, fields).await?,
         };
         Answer::new(format!("/api/v1/{path}/{id}"), &entity)
     })
     .await
 }
 
-async fn replace_one<E: Entity>(app: &App, id: Uuid, fields: &E::Fields, what: &str) -> Result<Json<E>, ApiError>
+async fn replace_one<E: Entity>(api: &Api, id: Uuid, fields: &E::Fields, what: &str) -> Result<Json<E>, ApiError>
 where
     E::Fields: Checked,
 {
-    fields.check(app).await?;
-    let updated = app.storage().update_entity(id, fields, Timestamp::now()).await?;
+    fields.check(api).await?;
+    let updated = api.update_entity(id, fields).await?;
     updated.map(Json).ok_or_else(|| ApiError::not_found(what))
 }
 
-async fn get_one<E: Entity>(app: &App, id: Uuid, what: &str) -> Result<Json<E>, ApiError> {
-    app.storage().entity(id).await?.map(Json).ok_or_else(|| ApiError::not_found(what))
+async fn get_one<E: Entity>(api: &Api, id: Uuid, what: &str) -> Result<Json<E>, ApiError> {
+    api.entity(id).await?.map(Json).ok_or_else(|| ApiError::not_found(what))
 }
 
-async fn page<E: Entity>(app: &App, query: &PageQuery) -> Result<(Vec<E>, Option<String>), ApiError> {
+async fn page<E: Entity>(api: &Api, query: &PageQuery) -> Result<(Vec<E>, Option<String>), ApiError> {
     let after = cursor(query.cursor.as_deref())?;
-    let Page { items, next } = app.storage().entities(after, limit(query.limit, LIMIT.0, LIMIT.1)?).await?;
+    let Page { items, next } = api.entities(after, limit(query.limit, LIMIT.0, LIMIT.1)?).await?;
     Ok((items, next.map(|cursor| cursor.encode())))
 }
 
@@ -84,7 +81,7 @@ fn deleted(deleted: bool, what: &str) -> Result<StatusCode, ApiError> {
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found(what)) }
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
+pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
     if name.trim().is_empty() || name.len() > limits::NAME_BYTES {
         return Err(ApiError::bad_request("name must have 1 to 1024 bytes"));
     }
@@ -99,7 +96,7 @@ fn check_text(field: &'static str, text: &str) -> Result<(), ApiError> {
 }
 
 impl Checked for GroupFields {
-    async fn check(&self, _: &App) -> Result<(), ApiError> {
+    async fn check(&self, _: &Api) -> Result<(), ApiError> {
         check_name(&self.name)?;
         check_text("icon", self.icon.as_deref().unwrap_or_default())?;
         check_text("systemPrompt", self.system_prompt.as_deref().unwrap_or_default())
@@ -107,7 +104,7 @@ impl Checked for GroupFields {
 }
 
 impl Checked for AgentFields {
-    async fn check(&self, _: &App) -> Result<(), ApiError> {
+    async fn check(&self, _: &Api) -> Result<(), ApiError> {
         check_name(&self.name)?;
         check_text("avatar", self.avatar.as_deref().unwrap_or_default())?;
         check_text("description", self.description.as_deref().unwrap_or_default())?;
@@ -123,12 +120,12 @@ impl Checked for AgentFields {
 }
 
 impl Checked for WorkflowFields {
-    async fn check(&self, app: &App) -> Result<(), ApiError> {
+    async fn check(&self, api: &Api) -> Result<(), ApiError> {
         check_name(&self.name)?;
         self.graph.validate()?;
         // External engines have node types of their own; a workflow can say that it is for the built-in engine.
         if self.graph.properties.get("driver").and_then(serde_json::Value::as_str) == Some(Driver::Builtin.as_str()) {
-            app.engine.check(&self.graph).await?;
+            api.engine.check(&self.graph).await?;
         }
         Ok(())
     }
@@ -143,8 +140,8 @@ macro_rules! catalog_routes {
             #[utoipa::path(get, summary = concat!("List ", stringify!($list), ", newest first."),
                                 path = concat!("/", $path), operation_id = concat!("list_", $path), tag = "catalog",
                                 params(PageQuery), responses((status = 200, description = "A page", body = $page)))]
-            pub async fn list(State(app): State<App>, Query(query): Query<PageQuery>) -> Result<Json<$page>, ApiError> {
-                let ($list, next_cursor) = page::<$entity>(&app, &query).await?;
+            pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<$page>, ApiError> {
+                let ($list, next_cursor) = page::<$entity>(&api, &query).await?;
                 Ok(Json($page { $list, next_cursor }))
             }
 
@@ -157,11 +154,11 @@ macro_rules! catalog_routes {
                                     (status = 422, description = "A graph that cannot be run, or the key was used for something else", body = Problem),
                                 ))]
             pub async fn create(
-                State(app): State<App>,
+                api: Api,
                 headers: HeaderMap,
                 Body(fields): Body<$fields>,
             ) -> Result<Response, ApiError> {
-                create_one::<$entity>(&app, $path, &fields, &headers).await
+                create_one::<$entity>(&api, $path, &fields, &headers).await
             }
 
             #[utoipa::path(get, summary = concat!("Read a ", $what, "."),
@@ -170,8 +167,8 @@ macro_rules! catalog_routes {
                                     (status = 200, description = "Found", body = $entity),
                                     (status = 404, description = "Not found", body = Problem),
                                 ))]
-            pub async fn get(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<$entity>, ApiError> {
-                get_one::<$entity>(&app, id, $what).await
+            pub async fn get(api: Api, Path(id): Path<Uuid>) -> Result<Json<$entity>, ApiError> {
+                get_one::<$entity>(&api, id, $what).await
             }
 
             #[utoipa::path(put, summary = concat!("Replace a ", $what, "'s fields."),
@@ -181,11 +178,11 @@ macro_rules! catalog_routes {
                                     (status = 404, description = "Not found", body = Problem),
                                 ))]
             pub async fn replace(
-                State(app): State<App>,
+                api: Api,
                 Path(id): Path<Uuid>,
                 Replacement(fields): Replacement<$fields>,
             ) -> Result<Json<$entity>, ApiError> {
-                replace_one::<$entity>(&app, id, &fields, $what).await
+                replace_one::<$entity>(&api, id, &fields, $what).await
             }
 
             #[utoipa::path(delete, summary = concat!("Delete a ", $what, "."),
@@ -195,19 +192,19 @@ macro_rules! catalog_routes {
                                     (status = 404, description = "Not found", body = Problem),
                                     (status = 409, description = "Still in use", body = Problem),
                                 ))]
-            pub async fn delete(State(app): State<App>, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
+            pub async fn delete(api: Api, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
                 let delete = $delete;
-                deleted(delete(app, id).await?, $what)
+                deleted(delete(api, id).await?, $what)
             }
         }
     };
 }
 
-catalog_routes!(groups, "groups", "group", Group, GroupFields, GroupPage, groups, async |app: App, id| {
-    app.hub.delete_group(id).await.map_err(ApiError::from)
+catalog_routes!(groups, "groups", "group", Group, GroupFields, GroupPage, groups, async |api: Api, id| {
+    api.delete_group(id).await.map_err(ApiError::from)
 });
-catalog_routes!(agents, "agents", "agent", Agent, AgentFields, AgentPage, agents, async |app: App, id| {
-    app.storage().delete_entity::<Agent>(id).await.map_err(ApiError::from)
+catalog_routes!(agents, "agents", "agent", Agent, AgentFields, AgentPage, agents, async |api: Api, id| {
+    api.delete_entity::<Agent>(id).await.map_err(ApiError::from)
 });
 catalog_routes!(
     workflows,
@@ -217,7 +214,7 @@ catalog_routes!(
     WorkflowFields,
     WorkflowPage,
     workflows,
-    async |app: App, id| { app.storage().delete_entity::<Workflow>(id).await.map_err(ApiError::from) }
+    async |api: Api, id| { api.delete_entity::<Workflow>(id).await.map_err(ApiError::from) }
 );
 
 pub fn routes() -> OpenApiRouter<App> {

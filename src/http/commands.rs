@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::HeaderMap;
 
 use super::conditions::{Expected, if_match};
 use super::error::ApiError;
 use super::extract::{Body, Path, TextBody, body_too_large, idempotency_key};
-use super::state::App;
+use super::state::Api;
 use crate::hub::{HubError, Receipt, Submission};
 use relive_protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Problem, ReviewRequest, SignalRequest};
 use relive_session::{Command, NodeId, Refusal, SessionId};
@@ -19,29 +18,29 @@ use relive_session::{Command, NodeId, Refusal, SessionId};
 const COMMIT: Duration = Duration::from_secs(30);
 
 async fn execute(
-    app: &App,
+    api: &Api,
     headers: &HeaderMap,
     session_id: SessionId,
     commands: Vec<Command>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
     let expected = if_match(headers)?;
     let command_id = idempotency_key(headers)?.map(Into::into);
-    let submission = Submission { command_id, ..Submission::new(session_id, commands) };
-    let outcome = tokio::time::timeout(COMMIT, submit(app, submission, &expected)).await;
+    let submission = Submission { command_id, ..api.submission(session_id, commands)? };
+    let outcome = tokio::time::timeout(COMMIT, submit(api, submission, &expected)).await;
     let receipt = outcome.unwrap_or(Err(HubError::Unavailable))?;
     Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))
 }
 
 /// Submits on whichever of the expected revisions the session is at. The hub compares with one only, and
 /// returns the actual one; a revision never decreases, so each is tried once.
-async fn submit(app: &App, mut submission: Submission, expected: &Expected) -> Result<Receipt, HubError> {
+async fn submit(api: &Api, mut submission: Submission, expected: &Expected) -> Result<Receipt, HubError> {
     submission.expected_revision = expected.nearest(0);
     if !expected.is_choice() {
-        return app.hub.execute(submission).await;
+        return api.execute(submission).await;
     }
     loop {
         let tried = submission.expected_revision;
-        match app.hub.execute(submission.clone()).await {
+        match api.execute(submission.clone()).await {
             Err(HubError::Refused(Refusal::RevisionConflict { actual, .. }))
                 if expected.allows(actual) && tried != Some(actual) =>
             {
@@ -72,7 +71,7 @@ async fn submit(app: &App, mut submission: Submission, expected: &Expected) -> R
         (status = 503, description = "The database is away", body = Problem),
     ))]
 pub async fn commands(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
     TextBody { value: request, is_large }: TextBody<Commands>,
@@ -85,7 +84,7 @@ pub async fn commands(
     if is_large && !commands.iter().all(is_text) {
         return Err(body_too_large());
     }
-    execute(&app, &headers, id, commands).await
+    execute(&api, &headers, id, commands).await
 }
 
 /// Start, pause, resume, complete, stop or cancel.
@@ -97,12 +96,12 @@ pub async fn commands(
         (status = 409, description = "Not allowed in this state", body = Problem),
     ))]
 pub async fn control(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
     Body(request): Body<ControlRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&app, &headers, id, vec![request.into()]).await
+    execute(&api, &headers, id, vec![request.into()]).await
 }
 
 /// Report a node's status.
@@ -115,12 +114,12 @@ pub async fn control(
         (status = 422, description = "No such node", body = Problem),
     ))]
 pub async fn update_node(
-    State(app): State<App>,
+    api: Api,
     Path((id, node_id)): Path<(SessionId, NodeId)>,
     headers: HeaderMap,
     Body(update): Body<NodeUpdate>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&app, &headers, id, vec![update.into_command(node_id)]).await
+    execute(&api, &headers, id, vec![update.into_command(node_id)]).await
 }
 
 /// Send a payload to a running or suspended node.
@@ -132,12 +131,12 @@ pub async fn update_node(
         (status = 409, description = "The node is not waiting, or has a signal already", body = Problem),
     ))]
 pub async fn signal(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
     Body(SignalRequest { node_id, payload }): Body<SignalRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&app, &headers, id, vec![Command::Signal { node_id, payload }]).await
+    execute(&api, &headers, id, vec![Command::Signal { node_id, payload }]).await
 }
 
 /// Decide a review: a signal with payload `{review: {…}}`.
@@ -149,10 +148,10 @@ pub async fn signal(
         (status = 409, description = "The node is not waiting, or has been reviewed already", body = Problem),
     ))]
 pub async fn review(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
     Body(request): Body<ReviewRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&app, &headers, id, vec![request.into()]).await
+    execute(&api, &headers, id, vec![request.into()]).await
 }

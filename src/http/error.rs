@@ -1,13 +1,14 @@
 //! Errors as RFC 9457 problem documents.
 
-use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::engine::PlanError;
 use crate::hub::HubError;
+use crate::scoped::Refused;
 use crate::storage::StorageError;
-use crate::ws::{UpgradeError, error_code};
+use crate::ws::{UpgradeError, error_code, refused_code};
 use relive_protocol::{ErrorCode, Problem, shortened};
 use relive_session::GraphError;
 
@@ -19,11 +20,13 @@ pub struct ApiError {
     /// If the code's default status does not fit.
     status: Option<StatusCode>,
     line: Option<u64>,
+    /// Seconds, if the code's default does not fit.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: shortened(detail.into()), status: None, line: None }
+        Self { code, detail: shortened(detail.into()), status: None, line: None, retry_after: None }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Self {
@@ -39,6 +42,10 @@ impl ApiError {
         self.code.http_status() < 500 && !self.code.is_retryable()
     }
 
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
     pub fn detail(&self) -> &str {
         &self.detail
     }
@@ -46,6 +53,11 @@ impl ApiError {
     /// Adds the line of a file that is at fault.
     pub fn at_line(self, line: u64) -> Self {
         Self { line: Some(line), ..self }
+    }
+
+    /// With the seconds after which it may be tried again.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     pub fn with_status(self, status: StatusCode) -> Self {
@@ -78,7 +90,10 @@ impl IntoResponse for ApiError {
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.code.is_retryable() {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after.unwrap_or(1)));
+        }
+        if self.code == ErrorCode::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
@@ -87,6 +102,12 @@ impl IntoResponse for ApiError {
 impl From<HubError> for ApiError {
     fn from(error: HubError) -> Self {
         Self::new(error_code(&error), error.to_string())
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(error: Refused) -> Self {
+        Self::new(refused_code(&error), error.to_string())
     }
 }
 

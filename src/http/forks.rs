@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::error::ApiError;
 use super::extract::{Body, Path, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
-use super::state::App;
-use crate::hub::Submission;
+use super::state::Api;
+use crate::hub::{HubError, Submission};
+use crate::scoped::Refused;
 use relive_protocol::{ForkSession, Problem};
 use relive_session::{Command, Session, SessionId, SessionStatus, WorkflowSession};
 
@@ -39,42 +39,42 @@ const START: &str = "fork:start";
         (status = 413, description = "The session descends from too many others", body = Problem),
     ))]
 pub async fn fork(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
     Body(request): Body<ForkSession>,
 ) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
     let keyed = Keyed::read(&headers, SESSIONS, &("fork", id, &request))?;
-    let hub = app.hub.clone();
-    once_session(&app, keyed, async || {
-        let (app, key) = (app.clone(), key.map(str::to_owned));
+    once_session(&api, keyed, async || {
+        let (owned, key) = (api.clone(), key.map(str::to_owned));
         // Creating and starting belong together, whether or not the client waits for both.
-        hub.carry_through(async move { make(&app, id, request, key.as_deref()).await }).await
+        api.carry_through(async move { make(&owned, id, request, key.as_deref()).await }).await
     })
     .await
 }
 
-async fn make(app: &App, id: SessionId, request: ForkSession, key: Option<&str>) -> Result<Arc<Session>, ApiError> {
+async fn make(api: &Api, id: SessionId, request: ForkSession, key: Option<&str>) -> Result<Arc<Session>, ApiError> {
+    api.check_live_sessions().await?;
     // The missing one is named here; the hub does not distinguish the two.
-    app.hub.session(id).await?;
-    let fork = app.hub.fork(id, request.revision, key).await;
+    api.session(id).await?;
+    let fork = api.fork(id, request.revision, key).await;
     let fork = fork.map_err(|error| match error {
-        crate::hub::HubError::NotFound => ApiError::not_found("session at that moment"),
+        Refused::Hub(HubError::NotFound) => ApiError::not_found("session at that moment"),
         error => error.into(),
     })?;
-    if request.start == Some(true) { started(app, fork).await } else { Ok(fork) }
+    if request.start == Some(true) { started(api, fork).await } else { Ok(fork) }
 }
 
 /// Starts or resumes a session that was just created; one that runs or has ended is unchanged.
-pub(super) async fn started(app: &App, session: Arc<Session>) -> Result<Arc<Session>, ApiError> {
+pub(super) async fn started(api: &Api, session: Arc<Session>) -> Result<Arc<Session>, ApiError> {
     let command = match session.status {
         SessionStatus::Pending => Command::Start,
         SessionStatus::Paused => Command::Resume,
         _ => return Ok(session),
     };
-    let start = Submission { command_id: Some(START.into()), ..Submission::new(session.id, vec![command]) };
-    let revision = app.hub.execute(start).await?.revision;
-    let started = app.storage().session_at(session.id, revision).await?;
+    let start = Submission { command_id: Some(START.into()), ..api.submission(session.id, vec![command])? };
+    let revision = api.execute(start).await?.revision;
+    let started = api.session_at(api.readable(session.id).await?, revision).await?;
     started.map(Arc::new).ok_or_else(|| ApiError::not_found("session"))
 }

@@ -1,7 +1,6 @@
 //! Earlier states of a run: the changes between two revisions, and the statuses of nodes over time.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -10,8 +9,9 @@ use utoipa::IntoParams;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
-use super::state::App;
-use crate::storage::{PageBounds, Storage, StorageError};
+use super::state::Api;
+use crate::scoped::Readable;
+use crate::storage::{PageBounds, StorageError};
 use relive_protocol::Problem;
 use relive_session::{Revision, Session, SessionId, Timeline, TimelineBuilder, nearest_patch};
 
@@ -40,15 +40,11 @@ pub struct DiffQuery {
      body = Object, headers(("X-Patch-Exact" = bool, description = "Whether the patch leads to exactly that state"))),
     (status = 404, description = "No such session, or it never reached a revision", body = Problem),
 ))]
-pub async fn diff(
-    State(app): State<App>,
-    Path(id): Path<SessionId>,
-    Query(query): Query<DiffQuery>,
-) -> Result<Response, ApiError> {
-    let from = state_at(&app, id, query.from).await?;
+pub async fn diff(api: Api, Path(id): Path<SessionId>, Query(query): Query<DiffQuery>) -> Result<Response, ApiError> {
+    let from = state_at(&api, id, query.from).await?;
     let to = match query.to {
-        Some(revision) => state_at(&app, id, revision).await?,
-        None => Session::clone(&*app.hub.session(id).await?),
+        Some(revision) => state_at(&api, id, revision).await?,
+        None => Session::clone(&*api.session(id).await?),
     };
     let (patch, is_exact) = nearest_patch(&from, &to);
     let headers = [(CONTENT_TYPE.as_str(), "application/merge-patch+json"), ("x-patch-exact", as_text(is_exact))];
@@ -59,8 +55,8 @@ fn as_text(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
-async fn state_at(app: &App, id: SessionId, revision: Revision) -> Result<Session, ApiError> {
-    let state = app.storage().session_at(id, revision).await?;
+async fn state_at(api: &Api, id: SessionId, revision: Revision) -> Result<Session, ApiError> {
+    let state = api.session_at(api.readable(id).await?, revision).await?;
     state.ok_or_else(|| ApiError::not_found("session at that moment"))
 }
 
@@ -84,21 +80,21 @@ pub struct TimelineQuery {
     (status = 404, description = "No such session, or it never reached that revision", body = Problem),
 ))]
 pub async fn timeline(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     Query(query): Query<TimelineQuery>,
 ) -> Result<Json<Timeline>, ApiError> {
     let limit = limit(query.limit, INTERVALS, INTERVALS)? as usize;
-    let head = app.hub.session(id).await?.revision;
+    let (head, of) = (api.session(id).await?.revision, api.readable(id).await?);
     let to = query.to.unwrap_or(head);
     let after = query.after.unwrap_or(0);
     if !(1..=head).contains(&to) || after > to {
         return Err(ApiError::not_found("session at that moment"));
     }
-    let mut builder = timeline_after(app.storage(), id, after).await?;
+    let mut builder = timeline_after(&api, of, after).await?;
     while builder.state().revision < to && builder.begun() < limit {
         let reached = builder.state().revision;
-        let page = app.storage().journal(id).after(reached).up_to(to).recorded_page(PAGE).await?;
+        let page = api.journal(of).after(reached).up_to(to).recorded_page(PAGE).await?;
         if page.is_empty() {
             return Err(ApiError::not_found("session"));
         }
@@ -116,14 +112,14 @@ pub async fn timeline(
 /// A timeline after a revision: from the state there, so that the cost of a page depends on its size.
 /// Only if the state does not know since when its nodes have had their status, as in keyframes of earlier
 /// versions, the history is read from the first event.
-async fn timeline_after(storage: &Storage, id: SessionId, after: Revision) -> Result<TimelineBuilder, ApiError> {
+async fn timeline_after(api: &Api, of: Readable, after: Revision) -> Result<TimelineBuilder, ApiError> {
     if after > 0
-        && let Some(state) = storage.session_at(id, after).await?
+        && let Some(state) = api.session_at(of, after).await?
         && let Some(builder) = TimelineBuilder::resume(state)
     {
         return Ok(builder);
     }
-    let first = storage.journal(id).recorded(1).await?;
+    let first = api.journal(of).recorded(1).await?;
     let first = first.first().ok_or_else(|| ApiError::not_found("session"))?;
     Ok(TimelineBuilder::new(first, after).map_err(StorageError::from)?)
 }

@@ -17,7 +17,9 @@ use uuid::Uuid;
 use super::error::ApiError;
 use super::extract::idempotency_key;
 use super::responses::created;
-use super::state::App;
+use super::state::Api;
+use crate::hub::HubError;
+use crate::scoped::Refused;
 use crate::storage::{KeyClaim, KeyedRequest};
 use relive_protocol::ErrorCode;
 use relive_session::{Revision, Session, SessionId};
@@ -49,8 +51,8 @@ impl<'a> Keyed<'a> {
         Ok(Some(Self { scope, key, digest: Sha256::digest(said).to_vec() }))
     }
 
-    fn request(&self) -> KeyedRequest<'_> {
-        KeyedRequest { scope: self.scope, key: self.key, request: &self.digest }
+    fn request<'k>(&'k self, api: &'k Api) -> KeyedRequest<'k> {
+        KeyedRequest { project: api.project(), scope: self.scope, key: self.key, request: &self.digest }
     }
 }
 
@@ -91,9 +93,9 @@ enum Turn {
     Answered(Box<RawValue>),
 }
 
-async fn take_turn(app: &App, keyed: &Keyed<'_>, id: Uuid) -> Result<Turn, ApiError> {
+async fn take_turn(api: &Api, keyed: &Keyed<'_>, id: Uuid) -> Result<Turn, ApiError> {
     loop {
-        match app.storage().claim_key(keyed.request(), id).await? {
+        match api.claim_key(keyed.request(api), id).await? {
             KeyClaim::Fresh => return Ok(Turn::Make { id, again: false }),
             KeyClaim::Answered { answer, .. } => return Ok(Turn::Answered(answer)),
             KeyClaim::OtherRequest => return Err(reused()),
@@ -109,11 +111,11 @@ fn reused() -> ApiError {
 
 /// Releases the key after a refusal, so that a corrected request may use it. If the outcome is unknown, the
 /// key is kept.
-async fn release_if_refused<T>(app: &App, keyed: &Keyed<'_>, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
+async fn release_if_refused<T>(api: &Api, keyed: &Keyed<'_>, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
     if let Err(error) = &outcome
         && error.is_refusal()
     {
-        app.storage().release_key(keyed.request()).await?;
+        api.release_key(keyed.request(api)).await?;
     }
     outcome
 }
@@ -121,21 +123,21 @@ async fn release_if_refused<T>(app: &App, keyed: &Keyed<'_>, outcome: Result<T, 
 /// Creates something that has a row of its own, once for each key. `make` is given the id to use, and
 /// whether it may exist already.
 pub async fn once(
-    app: &App,
+    api: &Api,
     keyed: Option<Keyed<'_>>,
     id: Uuid,
     make: impl AsyncFnOnce(Uuid, bool) -> Result<Answer, ApiError>,
 ) -> Result<Response, ApiError> {
     let Some(keyed) = keyed else { return Ok(make(id, false).await?.into_response()) };
-    match take_turn(app, &keyed, id).await? {
+    match take_turn(api, &keyed, id).await? {
         Turn::Answered(answer) => {
             let answer: Answer = serde_json::from_str(answer.get())
                 .map_err(|_| ApiError::new(ErrorCode::Internal, "the first answer cannot be read"))?;
             Ok(answer.into_response())
         }
         Turn::Make { id, again } => {
-            let answer = release_if_refused(app, &keyed, make(id, again).await).await?;
-            keep(app, &keyed, id, &answer).await;
+            let answer = release_if_refused(api, &keyed, make(id, again).await).await?;
+            keep(api, &keyed, id, &answer).await;
             Ok(answer.into_response())
         }
     }
@@ -150,32 +152,36 @@ struct StateAnswered {
 
 /// As [`once`], for sessions. `make` itself finds what was created before under the same key.
 pub async fn once_session(
-    app: &App,
+    api: &Api,
     keyed: Option<Keyed<'_>>,
     make: impl AsyncFnOnce() -> Result<Arc<Session>, ApiError>,
 ) -> Result<Response, ApiError> {
     let Some(keyed) = keyed else { return Ok(created(&*make().await?)) };
     let id = Uuid::now_v7();
-    match take_turn(app, &keyed, id).await? {
+    match take_turn(api, &keyed, id).await? {
         Turn::Answered(answer) => {
             let StateAnswered { session_id, revision } = serde_json::from_str(answer.get())
                 .map_err(|_| ApiError::new(ErrorCode::Internal, "the first answer cannot be read"))?;
-            let session = app.storage().session_at(session_id, revision).await?;
             let gone = || ApiError::not_found("session: the one made under this Idempotency-Key was deleted");
+            let of = match api.readable(session_id).await {
+                Err(Refused::Hub(HubError::NotFound)) => return Err(gone()),
+                of => of?,
+            };
+            let session = api.session_at(of, revision).await?;
             session.as_ref().map(created).ok_or_else(gone)
         }
         Turn::Make { .. } => {
-            let session = release_if_refused(app, &keyed, make().await).await?;
-            keep(app, &keyed, id, &StateAnswered { session_id: session.id, revision: session.revision }).await;
+            let session = release_if_refused(api, &keyed, make().await).await?;
+            keep(api, &keyed, id, &StateAnswered { session_id: session.id, revision: session.revision }).await;
             Ok(created(&session))
         }
     }
 }
 
 /// It was created; if the answer cannot be stored, a repetition derives it again.
-async fn keep(app: &App, keyed: &Keyed<'_>, id: Uuid, answer: &impl Serialize) {
+async fn keep(api: &Api, keyed: &Keyed<'_>, id: Uuid, answer: &impl Serialize) {
     let kept = match serde_json::value::to_raw_value(answer) {
-        Ok(answer) => app.storage().answer_key(keyed.request(), id, &answer).await,
+        Ok(answer) => api.answer_key(keyed.request(api), id, &answer).await,
         Err(_) => return,
     };
     if let Err(error) = kept {

@@ -1,7 +1,6 @@
 //! Memories of runs, and memories outside of runs.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
@@ -12,11 +11,13 @@ use super::error::ApiError;
 use super::extract::{Body, Path, Query, TextBody};
 use super::idempotency::{Answer, Keyed, once};
 use super::session_query::{cursor, limit};
-use super::state::App;
+use super::state::Api;
+use crate::access::Action;
 use crate::hub::HubError;
+use crate::scoped::Readable;
 use crate::storage::{MemoryScope, NewMemory, SearchLimits};
 use relive_protocol::{CreateMemory, ErrorCode, FoundMemories, MemoryPage, Problem, SearchMemories, SearchMethod};
-use relive_session::{Command, Group, Memory, SessionId, SessionSummary, Timestamp, check_command, check_embedding};
+use relive_session::{Command, Group, Memory, Session, SessionId, Timestamp, check_command, check_embedding};
 
 /// Memories found by default, and at most.
 const FOUND: (u32, u32) = (10, 100);
@@ -39,24 +40,24 @@ const TEXT_BYTES: usize = 32 * 1024;
         (status = 422, description = "The embedding has another dimension than this server's", body = Problem),
     ))]
 pub async fn create(
-    State(app): State<App>,
+    api: Api,
     headers: HeaderMap,
     TextBody { value: request, .. }: TextBody<CreateMemory>,
 ) -> Result<Response, ApiError> {
     let keyed = Keyed::read(&headers, "memories", &request)?;
     let id = request.id.unwrap_or_else(Uuid::now_v7);
-    once(&app, keyed, id, async |id, again| {
-        let held = if again { app.storage().memory(id).await? } else { None };
+    once(&api, keyed, id, async |id, again| {
+        let held = if again { api.memory(id).await? } else { None };
         let memory = match held {
             Some(memory) => Memory { embedding: None, ..memory },
-            None => store(&app, id, request).await?,
+            None => store(&api, id, request).await?,
         };
         Answer::new(format!("/api/v1/memories/{id}"), &memory)
     })
     .await
 }
 
-async fn store(app: &App, id: Uuid, request: CreateMemory) -> Result<Memory, ApiError> {
+async fn store(api: &Api, id: Uuid, request: CreateMemory) -> Result<Memory, ApiError> {
     let CreateMemory { id: _, group_id, agent_id, session_id, content, embedding, metadata } = request;
     // The same rules as for the command.
     let command = Command::AddMemory { memory_id: None, agent_id, content, embedding, metadata };
@@ -64,14 +65,15 @@ async fn store(app: &App, id: Uuid, request: CreateMemory) -> Result<Memory, Api
     let Command::AddMemory { agent_id, content, embedding, metadata, .. } = command else {
         return Err(HubError::Internal.into());
     };
-    check_vector(app, embedding.as_deref())?;
+    check_vector(api, embedding.as_deref())?;
     let group_id = match session_id {
-        Some(session_id) => group_of(&find_session(app, session_id).await?, group_id)?,
+        Some(session_id) => group_of(&*api.session_for(session_id, Action::WriteMemory).await?, group_id)?,
         None => group_id,
     };
     let at = Timestamp::now();
-    let arrival = embedding.is_none().then(|| app.embeddings.expect(id));
+    let arrival = embedding.is_none().then(|| api.embeddings.expect(id));
     let new = NewMemory {
+        project_id: api.project(),
         id,
         group_id,
         agent_id: agent_id.as_deref(),
@@ -81,7 +83,7 @@ async fn store(app: &App, id: Uuid, request: CreateMemory) -> Result<Memory, Api
         metadata: metadata.as_ref(),
         at,
     };
-    app.storage().add_memory(&new).await?;
+    api.add_memory(&new).await?;
     let embedded = match arrival {
         Some(arrival) => arrival.soon().await,
         None => true,
@@ -90,23 +92,19 @@ async fn store(app: &App, id: Uuid, request: CreateMemory) -> Result<Memory, Api
     Ok(Memory { id, group_id, agent_id, session_id, content, metadata, embedded, embedding, score, created_at: at })
 }
 
-fn check_vector(app: &App, embedding: Option<&[f32]>) -> Result<(), ApiError> {
-    let checked = embedding.map_or(Ok(()), |embedding| check_embedding(embedding, app.embeddings.dimension()));
+fn check_vector(api: &Api, embedding: Option<&[f32]>) -> Result<(), ApiError> {
+    let checked = embedding.map_or(Ok(()), |embedding| check_embedding(embedding, api.embeddings.dimension()));
     checked.map_err(|refusal| HubError::from(refusal).into())
 }
 
 /// A memory of a session is in the session's group; a group can be given if the session has none.
-fn group_of(session: &SessionSummary, given: Option<Uuid>) -> Result<Option<Uuid>, ApiError> {
-    match (session.group_id, given) {
+fn group_of(session: &Session, given: Option<Uuid>) -> Result<Option<Uuid>, ApiError> {
+    match (session.origin.group_id, given) {
         (Some(own), Some(given)) if own != given => {
             Err(ApiError::bad_request("the session belongs to another group than groupId"))
         }
         (own, given) => Ok(own.or(given)),
     }
-}
-
-async fn find_session(app: &App, id: SessionId) -> Result<SessionSummary, ApiError> {
-    app.storage().summary(id).await?.ok_or_else(|| ApiError::not_found("session"))
 }
 
 /// Read a memory, with its embedding.
@@ -115,8 +113,8 @@ async fn find_session(app: &App, id: SessionId) -> Result<SessionSummary, ApiErr
         (status = 200, description = "The memory", body = Memory),
         (status = 404, description = "No such memory", body = Problem),
     ))]
-pub async fn get(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Memory>, ApiError> {
-    app.storage().memory(id).await?.map(Json).ok_or_else(|| ApiError::not_found("memory"))
+pub async fn get(api: Api, Path(id): Path<Uuid>) -> Result<Json<Memory>, ApiError> {
+    api.memory(id).await?.map(Json).ok_or_else(|| ApiError::not_found("memory"))
 }
 
 /// Delete a memory. The run's history keeps the event that added it.
@@ -125,8 +123,8 @@ pub async fn get(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Json<Me
         (status = 204, description = "Deleted"),
         (status = 404, description = "No such memory", body = Problem),
     ))]
-pub async fn delete(State(app): State<App>, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
-    if app.storage().delete_memory(id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found("memory")) }
+pub async fn delete(api: Api, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
+    if api.delete_memory(id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found("memory")) }
 }
 
 /// Find memories by similarity, nearest first.
@@ -140,10 +138,7 @@ pub async fn delete(State(app): State<App>, Path(id): Path<Uuid>) -> Result<Stat
         (status = 404, description = "No such group or session", body = Problem),
         (status = 422, description = "The embedding has another dimension than this server's", body = Problem),
     ))]
-pub async fn search(
-    State(app): State<App>,
-    Body(request): Body<SearchMemories>,
-) -> Result<Json<FoundMemories>, ApiError> {
+pub async fn search(api: Api, Body(request): Body<SearchMemories>) -> Result<Json<FoundMemories>, ApiError> {
     let SearchMemories { group_id, agent_id, session_id, embedding, text, limit, min_score } = request;
     let nearness = nearness(limit, min_score)?;
     let asked = match (embedding, text) {
@@ -152,15 +147,16 @@ pub async fn search(
         _ => return Err(ApiError::bad_request("give either embedding or text")),
     };
     if let Some(group_id) = group_id
-        && app.storage().entity::<Group>(group_id).await?.is_none()
+        && api.entity::<Group>(group_id).await?.is_none()
     {
         return Err(ApiError::not_found("group"));
     }
-    if let Some(session_id) = session_id {
-        find_session(&app, session_id).await?;
-    }
-    let scope = MemoryScope { group_id, agent_id, session_id };
-    Ok(Json(find(&app, &scope, asked, nearness).await?))
+    let session = match session_id {
+        Some(id) => Some(api.readable(id).await?),
+        None => None,
+    };
+    let scope = MemoryScope { group_id, agent_id, ..MemoryScope::default() };
+    Ok(Json(find(&api, &scope, session, asked, nearness).await?))
 }
 
 enum Asked {
@@ -175,21 +171,27 @@ fn nearness(given: Option<u32>, min_score: Option<f64>) -> Result<SearchLimits, 
     Ok(SearchLimits { limit: limit(given, FOUND.0, FOUND.1)?, min_score })
 }
 
-async fn find(app: &App, scope: &MemoryScope, asked: Asked, nearness: SearchLimits) -> Result<FoundMemories, ApiError> {
+async fn find(
+    api: &Api,
+    scope: &MemoryScope,
+    session: Option<Readable>,
+    asked: Asked,
+    nearness: SearchLimits,
+) -> Result<FoundMemories, ApiError> {
     check_agent_id(scope.agent_id.as_deref())?;
     let (vector, text) = match asked {
         Asked::Vector(vector) => {
-            check_vector(app, Some(&vector))?;
+            check_vector(api, Some(&vector))?;
             (Some(vector), String::new())
         }
         Asked::Text(text) => {
             check_text(&text)?;
-            (app.embeddings.of_query(&text).await, text)
+            (api.embeddings.of_query(&text).await, text)
         }
     };
     let (method, memories) = match vector {
-        Some(vector) => (SearchMethod::Vector, app.storage().nearest_memories(scope, &vector, nearness).await?),
-        None => (SearchMethod::Text, app.storage().memories_with_words(scope, &text, nearness).await?),
+        Some(vector) => (SearchMethod::Vector, api.nearest_memories(scope, session, &vector, nearness).await?),
+        None => (SearchMethod::Text, api.memories_with_words(scope, session, &text, nearness).await?),
     };
     Ok(FoundMemories { memories, method })
 }
@@ -246,7 +248,7 @@ pub struct MemoryQuery {
         (status = 404, description = "No such session", body = Problem),
     ))]
 pub async fn of_session(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     Query(query): Query<MemoryQuery>,
 ) -> Result<Json<MemoryPage>, ApiError> {
@@ -257,9 +259,9 @@ pub async fn of_session(
                 return Err(ApiError::bad_request("after goes with order=time"));
             }
             let nearness = nearness(given, min_score)?;
-            find_session(&app, id).await?;
-            let scope = MemoryScope { group_id: None, agent_id, session_id: Some(id) };
-            let FoundMemories { memories, method } = find(&app, &scope, Asked::Text(text), nearness).await?;
+            let session = Some(api.readable(id).await?);
+            let scope = MemoryScope { agent_id, ..MemoryScope::default() };
+            let FoundMemories { memories, method } = find(&api, &scope, session, Asked::Text(text), nearness).await?;
             Ok(Json(MemoryPage { memories, method: Some(method), next_after: None }))
         }
         (None | Some(MemoryOrder::Time), None) => {
@@ -268,8 +270,8 @@ pub async fn of_session(
             }
             let (after, limit) = (cursor(after.as_deref())?, limit(given, LISTED.0, LISTED.1)?);
             check_agent_id(agent_id.as_deref())?;
-            find_session(&app, id).await?;
-            let page = app.storage().memories_of_session(id, agent_id.as_deref(), after, limit).await?;
+            let of = api.readable(id).await?;
+            let page = api.memories_of_session(of, agent_id.as_deref(), after, limit).await?;
             let next_after = page.next.map(|cursor| cursor.encode());
             Ok(Json(MemoryPage { memories: page.items, method: None, next_after }))
         }

@@ -1,14 +1,13 @@
 //! Messages of a session.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
-use super::state::App;
+use super::state::Api;
 use crate::storage::{MessageCursor, MessageFilter, MessageOrder};
 use relive_protocol::{MessagePage, Problem};
 use relive_session::{NodeId, SessionId, Timestamp};
@@ -59,7 +58,7 @@ pub struct MessageQuery {
         (status = 404, description = "No such session", body = Problem),
     ))]
 pub async fn list(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     Query(query): Query<MessageQuery>,
 ) -> Result<Json<MessagePage>, ApiError> {
@@ -75,14 +74,14 @@ pub async fn list(
         return Err(ApiError::bad_request("ids do not contain the character NUL"));
     }
     // An empty page and a missing session are different answers.
-    app.hub.session(id).await?;
+    let of = api.readable(id).await?;
     let order = match query.order {
         None | Some(Order::Asc) => MessageOrder::OldestFirst,
         Some(Order::Desc) => MessageOrder::NewestFirst,
     };
     let MessageQuery { agent_id, node_id, since, until, .. } = query;
     let filter = MessageFilter { agent_id, node_id, since, until };
-    let mut found = app.storage().messages(id, &filter, order, after, limit + 1).await?;
+    let mut found = api.messages(of, &filter, order, after, limit + 1).await?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let next_after = found.last().filter(|_| more).map(|last| last.cursor().encode());

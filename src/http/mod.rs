@@ -1,7 +1,9 @@
 //! HTTP transport: parse, call, encode. No rules and no SQL.
 
+mod accounts;
 mod archive;
 mod bodies;
+mod callers;
 mod catalog;
 mod client_address;
 mod commands;
@@ -21,6 +23,7 @@ mod openapi;
 pub(crate) mod origin;
 mod page_rules;
 mod parameters;
+mod permissions;
 mod probes;
 mod responses;
 mod router;

@@ -8,11 +8,17 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
+/// The id of a request, as in the log.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId(pub uuid::Uuid);
+
 /// Wraps a request. The span's fields have few values, except the request's own id.
-pub async fn observe(request: Request, next: Next) -> Response {
+pub async fn observe(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = label(request.method());
-    let span = tracing::info_span!("request", id = %uuid::Uuid::now_v7(), method, route);
+    let id = uuid::Uuid::now_v7();
+    request.extensions_mut().insert(RequestId(id));
+    let span = tracing::info_span!("request", %id, method, route);
     let started = Instant::now();
     let response = next.run(request).instrument(span.clone()).await;
     let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());

@@ -25,6 +25,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use super::client_address::ClientAddress;
 use super::error::ApiError;
 use super::origin::{Authority, Host, Origin, OriginError};
+use crate::access::Access;
 use relive_protocol::ErrorCode;
 
 /// The cookie of a person who has signed in.
@@ -84,10 +85,12 @@ impl PageRules {
         })
     }
 
-    fn check(&self, request: &Request) -> Result<(), Denied> {
+    /// Where requests need a credential, any name will do: a page of a name that was pointed here has none.
+    fn check(&self, request: &Request, is_guarded: bool) -> Result<(), Denied> {
         let host = host_of(request)?;
         let client = request.extensions().get().copied().unwrap_or(ClientAddress::NONE);
         if let Some(authority) = &host
+            && !is_guarded
             && !client.is_https()
             && !PROBES.contains(&request.uri().path())
             && !self.answers_to(authority.host())
@@ -230,6 +233,11 @@ fn host_of(request: &Request) -> Result<Option<Authority>, Denied> {
     }
 }
 
+/// The host and port as the client has them; `None` without a valid one.
+pub(super) fn host_name(request: &Request) -> Option<String> {
+    host_of(request).ok()?.map(|authority| authority.to_string())
+}
+
 /// The value of a header that may occur only once. One that is not text counts as empty.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ()> {
     let mut values = headers.get_all(name).iter();
@@ -268,8 +276,8 @@ impl From<Denied> for ApiError {
 }
 
 /// Refuses requests of other sites' pages.
-pub async fn check(State(rules): State<PageRules>, request: Request, next: Next) -> Response {
-    match rules.check(&request) {
+pub async fn check(State((rules, access)): State<(PageRules, Access)>, request: Request, next: Next) -> Response {
+    match rules.check(&request, access.is_required()) {
         Ok(()) => next.run(request).await,
         Err(denied) => ApiError::from(denied).into_response(),
     }
@@ -298,7 +306,7 @@ mod tests {
     }
 
     fn post(is_open: bool, headers: &[(&'static str, &str)]) -> Result<(), Denied> {
-        rules(is_open).check(&request(Method::POST, "/api/v1/sessions", headers))
+        rules(is_open).check(&request(Method::POST, "/api/v1/sessions", headers), false)
     }
 
     #[test]
@@ -335,8 +343,12 @@ mod tests {
             assert!(post(false, &[host, site, ("origin", "http://localhost:7400")]).is_err());
             assert_eq!(post(false, &[host, site, ("origin", "https://dash.example.org")]), Ok(()));
             let link = request(Method::GET, "/", &[host, site]);
-            assert_eq!(rules(false).check(&link), Ok(()), "a link that was followed");
-            assert!(rules(false).check(&request(Method::GET, "/ws", &[host, site, ("upgrade", "websocket")])).is_err());
+            assert_eq!(rules(false).check(&link, false), Ok(()), "a link that was followed");
+            assert!(
+                rules(false)
+                    .check(&request(Method::GET, "/ws", &[host, site, ("upgrade", "websocket")]), false)
+                    .is_err()
+            );
         }
         for site in ["same-origin", "none"] {
             assert_eq!(post(false, &[host, ("sec-fetch-site", site)]), Ok(()));
@@ -353,7 +365,11 @@ mod tests {
             assert!(matches!(post(false, &[("host", host)]), Err(Denied::Name(_))), "{host}");
             assert_eq!(post(true, &[("host", host)]), Ok(()), "{host}");
             for probe in PROBES {
-                assert_eq!(rules(false).check(&request(Method::GET, probe, &[("host", host)])), Ok(()), "{host}");
+                assert_eq!(
+                    rules(false).check(&request(Method::GET, probe, &[("host", host)]), false),
+                    Ok(()),
+                    "{host}"
+                );
             }
         }
         for host in ["evil.example:7400", "localhost.evil.example", "127.0.0.1.nip.io"] {
@@ -370,9 +386,9 @@ mod tests {
         }
         let mut old = request(Method::GET, "/healthz", &[]);
         *old.version_mut() = Version::HTTP_10;
-        assert_eq!(rules(false).check(&old), Ok(()));
+        assert_eq!(rules(false).check(&old, false), Ok(()));
         let absolute = request(Method::GET, "http://evil.example/api/v1/sessions", &[("host", "localhost")]);
-        assert!(matches!(rules(false).check(&absolute), Err(Denied::Name(_))));
+        assert!(matches!(rules(false).check(&absolute, false), Err(Denied::Name(_))));
     }
 
     fn of_scheme(scheme: Scheme, mut request: Request) -> Request {
@@ -385,7 +401,7 @@ mod tests {
     fn where_the_scheme_is_known_it_has_to_be_that_of_the_page() {
         let from = |scheme, origin: &str| {
             let headers = [("host", "localhost:7400"), ("origin", origin)];
-            rules(false).check(&of_scheme(scheme, request(Method::POST, "/api/v1/sessions", &headers)))
+            rules(false).check(&of_scheme(scheme, request(Method::POST, "/api/v1/sessions", &headers)), false)
         };
         assert_eq!(from(Scheme::Https, "https://localhost:7400"), Ok(()));
         assert_eq!(from(Scheme::Http, "http://localhost:7400"), Ok(()));
@@ -398,7 +414,7 @@ mod tests {
     fn a_name_that_a_browser_has_checked_by_its_certificate_is_no_rebound_one() {
         let called = |scheme| {
             let request = request(Method::POST, "/api/v1/sessions", &[("host", "relive.example.org")]);
-            rules(false).check(&of_scheme(scheme, request))
+            rules(false).check(&of_scheme(scheme, request), false)
         };
         assert_eq!(called(Scheme::Https), Ok(()));
         assert!(matches!(called(Scheme::Http), Err(Denied::Name(_))));
@@ -418,7 +434,8 @@ mod tests {
             // What a page has to know and a browser does not add by itself.
             assert_eq!(post(false, &[host, cookie, ("authorization", "Bearer x")]), Ok(()));
             let token = ("sec-websocket-protocol", "relive.v1, base64url.bearer.relive.eA");
-            let socket = |headers: &[(&'static str, &str)]| rules(false).check(&request(Method::GET, "/ws", headers));
+            let socket =
+                |headers: &[(&'static str, &str)]| rules(false).check(&request(Method::GET, "/ws", headers), false);
             assert_eq!(socket(&[host, cookie, ("upgrade", "websocket"), token]), Ok(()));
             let version = ("sec-websocket-protocol", "relive.v1");
             assert_eq!(socket(&[host, cookie, ("upgrade", "websocket"), version]), Err(Denied::Cookie));

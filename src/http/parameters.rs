@@ -67,7 +67,7 @@ fn method(name: &str) -> Option<&'static str> {
     ["GET", "POST", "PUT", "DELETE"].into_iter().find(|known| *known == name)
 }
 
-fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
+pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
     let all = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }

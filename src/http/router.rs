@@ -15,10 +15,11 @@ use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
 use super::page_rules;
 use super::parameters::KnownParameters;
+use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    archive, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi, parameters, probes,
-    sessions, sockets, tokens, usage,
+    accounts, archive, callers, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi,
+    parameters, probes, sessions, sockets, tokens, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -30,6 +31,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(sockets::one))
         .routes(routes!(sockets::replay))
         .routes(routes!(sockets::list))
+        .merge(accounts::sign_in_route())
         .routes(routes!(probes::healthz))
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
@@ -39,8 +41,9 @@ pub fn router(app: App) -> Router {
         .routes(routes!(dashboard::asset))
         .split_for_parts();
     let parameters = KnownParameters::of(&document);
+    let gate = callers::Gate { app: app.clone(), permissions: Permissions::of(&document) };
     let document = openapi::Document::new(&document);
-    let (page_rules, bodies) = (app.page_rules.clone(), app.bodies);
+    let (page_rules, bodies, access) = (app.page_rules.clone(), app.bodies, app.access.clone());
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
@@ -48,6 +51,7 @@ pub fn router(app: App) -> Router {
                 .with_status(StatusCode::METHOD_NOT_ALLOWED)
         })
         .layer(middleware::from_fn_with_state(parameters, parameters::check))
+        .layer(middleware::from_fn_with_state(gate, callers::identify))
         .layer(axum::Extension(document))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
@@ -55,7 +59,7 @@ pub fn router(app: App) -> Router {
         }))
         .layer(middleware::from_fn_with_state(bodies, bodies::limit))
         .layer(page_rules.cross_origin())
-        .layer(middleware::from_fn_with_state(page_rules, page_rules::check))
+        .layer(middleware::from_fn_with_state((page_rules, access), page_rules::check))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
         .layer(middleware::from_fn(observe::observe))
@@ -90,6 +94,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(tokens::show))
         .merge(texts())
         .merge(catalog::routes())
+        .merge(accounts::routes())
 }
 
 /// Routes that accept the texts of messages and memories.

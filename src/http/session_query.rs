@@ -5,6 +5,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::error::ApiError;
+use crate::scoped::Scoped;
 use crate::storage::{PageCursor, SessionFilter, SessionText};
 use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp};
 
@@ -47,7 +48,13 @@ pub struct SessionQuery {
 }
 
 impl SessionQuery {
-    pub fn filter(&self) -> Result<SessionFilter, ApiError> {
+    /// Within what the caller may see.
+    pub fn filter(&self, scoped: &Scoped) -> Result<SessionFilter, ApiError> {
+        self.within(scoped.filter()?)
+    }
+
+    /// The conditions of the query beside those of `visible`.
+    pub fn within(&self, visible: SessionFilter) -> Result<SessionFilter, ApiError> {
         let statuses =
             self.status.iter().flat_map(|names| names.split(',')).map(parse_status).collect::<Result<_, _>>()?;
         let node = match (&self.node_id, self.node_status) {
@@ -70,6 +77,7 @@ impl SessionQuery {
             ended_before: self.ended_before,
             updated_after: self.updated_after,
             text: text.transpose()?,
+            ..visible
         })
     }
 

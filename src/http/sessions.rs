@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::header::ETAG;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +15,8 @@ use super::extract::{Body, Path, Query, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
 use super::responses::{etag, with_etag};
 use super::session_query::{SessionQuery, limit};
-use super::state::App;
+use super::state::Api;
+use crate::access::Action;
 use crate::hub::HubError;
 use relive_protocol::{CreateSession, EventPage, NodeDetail, Problem, SessionPage};
 use relive_session::{
@@ -39,36 +39,38 @@ const EVENTS: (u32, u32) = (100, 1_000);
         (status = 409, description = "The id is taken", body = Problem),
         (status = 422, description = "The graph cannot be run, or the key was used for something else", body = Problem),
     ))]
-pub async fn create(
-    State(app): State<App>,
-    headers: HeaderMap,
-    Body(request): Body<CreateSession>,
-) -> Result<Response, ApiError> {
+pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateSession>) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
     let keyed = Keyed::read(&headers, SESSIONS, &("create", &request))?;
-    once_session(&app, keyed, async || {
+    once_session(&api, keyed, async || {
         let id = request.id.unwrap_or_else(SessionId::generate);
-        let described = describe(&app, request).await?;
-        Ok(app.hub.create(id, described, key).await?)
+        let action = match request {
+            CreateSession { workflow_id: Some(_), graph: None, .. } => Action::CreateFromWorkflow,
+            _ => Action::CreateSession,
+        };
+        api.check(action)?;
+        api.check_live_sessions().await?;
+        let described = describe(&api, request).await?;
+        Ok(api.create(id, described, key, action).await?)
     })
     .await
 }
 
-async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError> {
+async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiError> {
     for (field, value) in [("proposal", &request.proposal), ("inputs", &request.inputs)] {
         if let Some(value) = value {
             relive_session::check_json(field, value).map_err(HubError::from)?;
         }
     }
     let workflow: Option<Workflow> = match request.workflow_id {
-        Some(id) => Some(app.storage().entity(id).await?.ok_or_else(|| ApiError::not_found("workflow"))?),
+        Some(id) => Some(api.entity(id).await?.ok_or_else(|| ApiError::not_found("workflow"))?),
         None => None,
     };
     let workflow_name = workflow.as_ref().map(|workflow| workflow.fields.name.clone());
     let graph = request.graph.or_else(|| workflow.map(|workflow| workflow.fields.graph));
     let driver = request.driver.unwrap_or_default();
     match (&graph, driver) {
-        (Some(graph), Driver::Builtin) => app.engine.check(graph).await?,
+        (Some(graph), Driver::Builtin) => api.engine.check(graph).await?,
         (Some(graph), Driver::External) => graph.validate()?,
         (None, Driver::Builtin) => {
             return Err(ApiError::bad_request("the built-in engine needs a graph or a workflowId"));
@@ -92,8 +94,8 @@ async fn describe(app: &App, request: CreateSession) -> Result<Created, ApiError
     (status = 200, description = "A page of summaries", body = SessionPage),
     (status = 400, description = "A filter is invalid", body = Problem),
 ))]
-pub async fn list(State(app): State<App>, Query(query): Query<SessionQuery>) -> Result<Json<SessionPage>, ApiError> {
-    let page = app.storage().summaries(&query.filter()?, query.cursor()?, query.limit()?).await?;
+pub async fn list(api: Api, Query(query): Query<SessionQuery>) -> Result<Json<SessionPage>, ApiError> {
+    let page = api.summaries(&query.filter(&api)?, query.cursor()?, query.limit()?).await?;
     Ok(Json(SessionPage { sessions: page.items, next_cursor: page.next.map(|cursor| cursor.encode()) }))
 }
 
@@ -118,12 +120,12 @@ pub struct Moment {
     (status = 404, description = "No such session, or it did not exist at that moment", body = Problem),
 ))]
 pub async fn get(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     Query(moment): Query<Moment>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let session = at_moment(&app, id, moment).await?;
+    let session = at_moment(&api, id, moment).await?;
     let etag = etag(session.revision);
     if is_held(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
@@ -131,15 +133,18 @@ pub async fn get(
     Ok(with_etag(&session))
 }
 
-async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Session>, ApiError> {
+async fn at_moment(api: &Api, id: SessionId, moment: Moment) -> Result<Arc<Session>, ApiError> {
+    if let (None, None) = (moment.revision, moment.at) {
+        return Ok(api.session(id).await?);
+    }
+    let of = api.readable(id).await?;
     let revision = match (moment.revision, moment.at) {
         (Some(_), Some(_)) => return Err(ApiError::bad_request("give either revision or at")),
-        (None, None) => return Ok(app.hub.session(id).await?),
-        (Some(revision), None) => Some(revision),
-        (None, Some(time)) => app.storage().revision_at(id, time).await?,
+        (revision, None) => revision,
+        (None, Some(time)) => api.revision_at(of, time).await?,
     };
     let session = match revision {
-        Some(revision) => app.storage().session_at(id, revision).await?,
+        Some(revision) => api.session_at(of, revision).await?,
         None => None,
     };
     Ok(Arc::new(session.ok_or_else(|| ApiError::not_found("session at that moment"))?))
@@ -156,19 +161,15 @@ async fn at_moment(app: &App, id: SessionId, moment: Moment) -> Result<Arc<Sessi
         (status = 404, description = "No such session", body = Problem),
         (status = 412, description = "The session is at another revision", body = Problem),
     ))]
-pub async fn delete(
-    State(app): State<App>,
-    Path(id): Path<SessionId>,
-    headers: HeaderMap,
-) -> Result<StatusCode, ApiError> {
+pub async fn delete(api: Api, Path(id): Path<SessionId>, headers: HeaderMap) -> Result<StatusCode, ApiError> {
     let expected = if_match(&headers)?;
     if expected != Expected::Any {
-        let actual = app.hub.session(id).await?.revision;
+        let actual = api.session(id).await?.revision;
         if !expected.allows(actual) {
             return Err(HubError::Refused(expected.conflict(actual)).into());
         }
     }
-    app.hub.delete(id).await?;
+    api.delete(id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -177,8 +178,8 @@ pub async fn delete(
     (status = 200, description = "The graph", body = GraphDefinition),
     (status = 404, description = "No such session, or it has no graph", body = Problem),
 ))]
-pub async fn graph(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Json<Arc<GraphDefinition>>, ApiError> {
-    let session = app.hub.session(id).await?;
+pub async fn graph(api: Api, Path(id): Path<SessionId>) -> Result<Json<Arc<GraphDefinition>>, ApiError> {
+    let session = api.session(id).await?;
     session.origin.graph.clone().map(Json).ok_or_else(|| ApiError::not_found("graph: the session has none"))
 }
 
@@ -187,8 +188,8 @@ pub async fn graph(State(app): State<App>, Path(id): Path<SessionId>) -> Result<
     (status = 200, description = "The stored session", body = SessionEntity),
     (status = 404, description = "No such session", body = Problem),
 ))]
-pub async fn entity(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Json<SessionEntity>, ApiError> {
-    Ok(Json(app.hub.session(id).await?.entity()))
+pub async fn entity(api: Api, Path(id): Path<SessionId>) -> Result<Json<SessionEntity>, ApiError> {
+    Ok(Json(api.session(id).await?.entity()))
 }
 
 /// The range of events to read.
@@ -208,13 +209,13 @@ pub struct EventQuery {
         (status = 404, description = "No such session", body = Problem),
     ))]
 pub async fn events(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     Query(query): Query<EventQuery>,
 ) -> Result<Json<EventPage>, ApiError> {
     let limit = limit(query.limit, EVENTS.0, EVENTS.1)?;
-    let head = app.hub.session(id).await?.revision;
-    let events = app.hub.events(id, query.after.unwrap_or(0), limit, false).await?;
+    let (head, of) = (api.session(id).await?.revision, api.readable(id).await?);
+    let events = api.events(of, query.after.unwrap_or(0), limit).await?;
     let next_after = events.last().map(|last| last.revision).filter(|last| *last < head);
     Ok(Json(EventPage { events, next_after }))
 }
@@ -231,18 +232,19 @@ pub async fn events(
         (status = 404, description = "No such session or node, or it did not exist at that moment", body = Problem),
     ))]
 pub async fn node(
-    State(app): State<App>,
+    api: Api,
     Path((id, node_id)): Path<(SessionId, NodeId)>,
     Query(moment): Query<Moment>,
 ) -> Result<Json<NodeDetail>, ApiError> {
-    let session = at_moment(&app, id, moment).await?;
+    let session = at_moment(&api, id, moment).await?;
     let node = session.nodes.get(&node_id).ok_or_else(|| ApiError::not_found("node in this session"))?;
+    let of = api.readable(id).await?;
     let output = match node.output {
-        Some(place) => app.storage().output(id, place).await?,
+        Some(place) => api.output(of, place).await?,
         None => None,
     };
     let input = match node.input {
-        Some(place) => app.storage().input(id, place.revision).await?,
+        Some(place) => api.input(of, place.revision).await?,
         None => None,
     };
     Ok(Json(NodeDetail { node: node.snapshot.clone(), output, input }))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -11,10 +11,10 @@ use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::parameters::Unknown;
 use super::session_query::SessionQuery;
-use super::state::App;
+use super::state::Api;
 use crate::replay::{Point, Speed};
 use crate::ws::{Opening, ReplayRequest, upgrade};
-use relive_protocol::{CloseCode, Mode, Problem, Subscribe};
+use relive_protocol::{CloseCode, ErrorCode, Mode, Problem, Subscribe};
 use relive_session::{Revision, SessionId};
 
 /// Many sessions on one socket.
@@ -23,12 +23,12 @@ use relive_session::{Revision, SessionId};
     (status = 426, description = "Not a WebSocket handshake", body = Problem),
     (status = 503, description = "Too many sockets", body = Problem),
 ))]
-pub async fn many(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+pub async fn many(api: Api, request: Request) -> Result<Response, ApiError> {
     let opening = match request.extensions().get() {
         Some(Unknown(problem)) => Opening::Refused(CloseCode::NotThisProtocol, problem.clone()),
         None => Opening::Many,
     };
-    Ok(upgrade(&app.gateway, request, opening)?)
+    Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
 }
 
 /// How to watch a session.
@@ -54,7 +54,7 @@ pub struct WatchQuery {
         (status = 426, description = "Not a WebSocket handshake", body = Problem),
     ))]
 pub async fn one(
-    State(app): State<App>,
+    api: Api,
     id: Result<Path<SessionId>, ApiError>,
     query: Result<Query<WatchQuery>, ApiError>,
     request: Request,
@@ -62,7 +62,7 @@ pub async fn one(
     // Browsers do not show the answer to a refused handshake, so errors are sent over the socket.
     let opening = match (id, query) {
         (Err(_), _) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
-        (_, Err(error)) => Opening::Refused(CloseCode::NotThisProtocol, error.detail().to_owned()),
+        (_, Err(error)) => refused(&error),
         (Ok(Path(session_id)), Ok(Query(query))) => Opening::One(Subscribe {
             session_id,
             mode: query.mode,
@@ -71,7 +71,7 @@ pub async fn one(
             min_interval_ms: query.min_interval_ms,
         }),
     };
-    Ok(upgrade(&app.gateway, request, opening)?)
+    Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
 }
 
 /// How to replay a session.
@@ -147,7 +147,7 @@ fn point(name: &str, text: &str) -> Result<Point, ApiError> {
         (status = 426, description = "Not a WebSocket handshake", body = Problem),
     ))]
 pub async fn replay(
-    State(app): State<App>,
+    api: Api,
     id: Result<Path<SessionId>, ApiError>,
     query: Result<Query<ReplayQuery>, ApiError>,
     request: Request,
@@ -156,10 +156,10 @@ pub async fn replay(
         Err(_) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
         Ok(Path(id)) => match query.and_then(|Query(query)| query.request(id)) {
             Ok(replay) => Opening::Replay(replay),
-            Err(error) => Opening::Refused(CloseCode::NotThisProtocol, error.detail().to_owned()),
+            Err(error) => refused(&error),
         },
     };
-    Ok(upgrade(&app.gateway, request, opening)?)
+    Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
 }
 
 /// A live list: first the newest sessions that match, then every change.
@@ -168,13 +168,22 @@ pub async fn replay(
     (status = 426, description = "Not a WebSocket handshake", body = Problem),
 ))]
 pub async fn list(
-    State(app): State<App>,
+    api: Api,
     query: Result<Query<SessionQuery>, ApiError>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let opening = match query.and_then(|Query(query)| Ok((query.filter()?, query.limit()?))) {
+    let opening = match query.and_then(|Query(query)| Ok((query.filter(&api)?, query.limit()?))) {
         Ok((filter, limit)) => Opening::List(filter, limit),
-        Err(error) => Opening::Refused(CloseCode::NotThisProtocol, error.detail().to_owned()),
+        Err(error) => refused(&error),
     };
-    Ok(upgrade(&app.gateway, request, opening)?)
+    Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
+}
+
+/// The address is not understood, or says what the caller may not see.
+fn refused(error: &ApiError) -> Opening {
+    let code = match error.code() {
+        ErrorCode::Forbidden => CloseCode::Forbidden,
+        _ => CloseCode::NotThisProtocol,
+    };
+    Opening::Refused(code, error.detail().to_owned())
 }

@@ -1,20 +1,30 @@
 //! The state of the handlers.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::bodies::BodyLimits;
+use super::error::ApiError;
 use super::frame_ancestors::FrameAncestors;
 use super::page_rules::PageRules;
+use crate::access::{Access, Caller};
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
 use crate::engine::Engine;
 use crate::hub::Hub;
+use crate::scoped::Scoped;
 use crate::storage::Storage;
 use crate::ws::Gateway;
+use relive_protocol::ErrorCode;
 
-/// The services that handlers use. Cheap to clone.
+/// The services of the server. Cheap to clone. Handlers are given an [`Api`].
 #[derive(Clone, Debug)]
 pub struct App {
+    pub access: Access,
     pub hub: Hub,
     pub storage: Storage,
     pub gateway: Gateway,
@@ -30,5 +40,56 @@ pub struct App {
 impl App {
     pub(super) fn storage(&self) -> &Storage {
         &self.storage
+    }
+}
+
+/// What a request reaches: sessions, memories and the catalog, as its caller does ([`Scoped`]), and the services.
+#[derive(Clone, Debug)]
+pub(super) struct Api {
+    scoped: Scoped,
+    pub access: Access,
+    pub gateway: Gateway,
+    pub embeddings: Embeddings,
+    pub imports: Imports,
+    pub engine: Engine,
+}
+
+impl Api {
+    pub fn scoped(&self) -> &Scoped {
+        &self.scoped
+    }
+
+    /// Refuses another live session if the project has as many as it may.
+    pub async fn check_live_sessions(&self) -> Result<(), ApiError> {
+        let Some(limit) = self.access.limits().live_sessions() else { return Ok(()) };
+        let live = self.scoped.count_live_sessions(limit).await?;
+        Ok(self.access.limits().check_live_sessions(live)?)
+    }
+}
+
+impl Deref for Api {
+    type Target = Scoped;
+
+    fn deref(&self) -> &Scoped {
+        &self.scoped
+    }
+}
+
+impl FromRequestParts<App> for Api {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Arc<Caller>>();
+        // A route outside of the layer that finds the caller: a defect, and nobody gets in by it.
+        let caller = caller.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the caller is unknown"))?;
+        let scoped = Scoped::new(app.hub.clone(), app.storage.clone(), Arc::clone(caller));
+        Ok(Self {
+            scoped,
+            access: app.access.clone(),
+            gateway: app.gateway.clone(),
+            embeddings: app.embeddings.clone(),
+            imports: app.imports.clone(),
+            engine: app.engine.clone(),
+        })
     }
 }

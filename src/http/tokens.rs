@@ -1,11 +1,11 @@
 //! Chunks of messages that are still being written, over HTTP.
 
-use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::error::ApiError;
 use super::extract::{Body, Path};
-use super::state::App;
+use super::state::Api;
+use crate::access::Action;
 use crate::hub::{Chunk, HubError};
 use relive_protocol::{Problem, TokenChunk};
 use relive_session::{Refusal, SessionId, limits};
@@ -22,19 +22,20 @@ use relive_session::{Refusal, SessionId, limits};
         (status = 409, description = "The session has ended", body = Problem),
     ))]
 pub async fn show(
-    State(app): State<App>,
+    api: Api,
     Path(id): Path<SessionId>,
     Body(chunks): Body<Vec<TokenChunk>>,
 ) -> Result<StatusCode, ApiError> {
     if chunks.len() > limits::COMMANDS {
         return Err(HubError::from(Refusal::TooLarge { what: "the number of chunks", limit: limits::COMMANDS }).into());
     }
-    let status = app.hub.session(id).await?.status;
+    let session = api.session_for(id, Action::Chunks).await?;
+    let status = session.status;
     if status.is_ended() {
         return Err(HubError::from(Refusal::SessionTransition { command: "tokens", status }).into());
     }
     for TokenChunk { node_id, message_id, text, agent_id, is_thinking } in chunks {
-        app.hub.show_chunk(id, Chunk { node_id, message_id, text, agent_id, is_thinking });
+        api.show_chunk(&session, Chunk { node_id, message_id, text, agent_id, is_thinking })?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
 
 use super::error::ApiError;
 use super::extract::Path;
-use super::state::App;
+use super::state::Api;
 use crate::storage::UsageRow;
 use relive_protocol::{Problem, Usage, UsageReport};
 use relive_session::SessionId;
@@ -18,9 +17,8 @@ use relive_session::SessionId;
     (status = 200, description = "The usage", body = UsageReport),
     (status = 404, description = "No such session", body = Problem),
 ))]
-pub async fn report(State(app): State<App>, Path(id): Path<SessionId>) -> Result<Json<UsageReport>, ApiError> {
-    app.hub.session(id).await?;
-    let rows = app.storage().usage(id).await?;
+pub async fn report(api: Api, Path(id): Path<SessionId>) -> Result<Json<UsageReport>, ApiError> {
+    let rows = api.usage(api.readable(id).await?).await?;
     Ok(Json(UsageReport {
         total: if rows.is_empty() { nothing() } else { rows.iter().fold(Usage::default(), add) },
         by_node: grouped(&rows, |row| Some(row.node_id.as_str())),

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::error::HubError;
+use super::registry::Registry;
 use super::store::Store;
-use relive_session::Command;
+use relive_session::{Command, ProjectId, SessionId};
 
 /// How long a name is cached; a renamed agent appears under its new name after that.
 const FRESH: Duration = Duration::from_secs(10);
@@ -17,31 +18,40 @@ const NAMES: usize = 4_096;
 
 #[derive(Debug, Default)]
 pub(super) struct AgentNames {
-    names: DashMap<Uuid, (Option<String>, Instant)>,
+    names: DashMap<(ProjectId, Uuid), (Option<String>, Instant)>,
 }
 
 impl AgentNames {
-    /// Puts the agent's current name into a message. Agents that are not in the catalog have none.
-    pub async fn put_into(&self, command: &mut Command, store: &dyn Store) -> Result<(), HubError> {
+    /// Puts the agent's current name into a message of a session. Agents that are not in its project's catalog have
+    /// none.
+    pub async fn put_into(
+        &self,
+        command: &mut Command,
+        session_id: SessionId,
+        registry: &Registry,
+        store: &dyn Store,
+    ) -> Result<(), HubError> {
         if let Command::AddMessage { agent_id: Some(agent_id), agent_name, .. } = command
             && let Ok(id) = agent_id.parse()
         {
-            *agent_name = self.name(id, store).await?;
+            let project_id = registry.get(session_id).await?.head().session().origin.project_id.clone();
+            *agent_name = self.name(project_id, id, store).await?;
         }
         Ok(())
     }
 
-    async fn name(&self, id: Uuid, store: &dyn Store) -> Result<Option<String>, HubError> {
-        if let Some(known) = self.names.get(&id)
+    async fn name(&self, project_id: ProjectId, id: Uuid, store: &dyn Store) -> Result<Option<String>, HubError> {
+        let agent = (project_id, id);
+        if let Some(known) = self.names.get(&agent)
             && known.1.elapsed() < FRESH
         {
             return Ok(known.0.clone());
         }
-        let name = store.agent(id).await?.map(|agent| agent.fields.name);
+        let name = store.agent(&agent.0, id).await?.map(|agent| agent.fields.name);
         if self.names.len() >= NAMES {
             self.names.clear();
         }
-        self.names.insert(id, (name.clone(), Instant::now()));
+        self.names.insert(agent, (name.clone(), Instant::now()));
         Ok(name)
     }
 }

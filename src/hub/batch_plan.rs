@@ -60,10 +60,10 @@ impl<'a> BatchPlan<'a> {
         let mut batch = Batch { id, deadline, ..Batch::default() };
         for entry in entries {
             let Decision::Events { events, after, .. } = &entry.decision else { continue };
-            let group_id = after.origin.group_id;
+            let origin = Some(&*after.origin);
             // What cannot be encoded is refused by the store, which tries as well.
             let rows =
-                events.iter().map(|event| EventRow { recorded: event.recorded(), json: event.json().ok(), group_id });
+                events.iter().map(|event| EventRow { recorded: event.recorded(), json: event.json().ok(), origin });
             batch.events.extend(rows);
             if let Some(command_id) = &entry.submission.command_id {
                 let (session_id, revision) = (entry.live.id(), after.revision);

@@ -5,51 +5,76 @@ use std::sync::Arc;
 use super::Hub;
 use super::error::HubError;
 use crate::storage::{Constraint, NewSession, StorageError};
-use relive_session::{Created, Event, Recorded, Refusal, Revision, Session, SessionId, Timestamp, limits};
+use relive_session::{
+    Actor, Created, Event, ProjectId, Recorded, Refusal, Revision, Session, SessionId, Timestamp, limits,
+};
+
+/// Who creates a session, and where.
+#[derive(Clone, Debug, Default)]
+pub struct CreateOptions {
+    /// A fork is always in its parent's project.
+    pub project_id: ProjectId,
+    pub by: Option<Arc<Actor>>,
+    /// Makes a repetition idempotent.
+    pub key: Option<String>,
+}
 
 impl Hub {
-    /// Creates a session. With `creation_key`, a repetition returns the session that the first call
-    /// created, in its first state.
+    /// Creates a session. With a key, a repetition returns the session that the first call created, in its first
+    /// state.
     ///
     /// # Errors
     ///
-    /// [`HubError::Constraint`] when the id is taken, or the group or workflow does not exist.
+    /// [`HubError::Constraint`] when the id is taken, or the group or workflow does not exist in the project;
+    /// [`HubError::NotFound`] when another project has a session with this id.
     pub async fn create(
         &self,
         id: SessionId,
         created: Created,
-        creation_key: Option<&str>,
+        options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
-        let (hub, key) = (self.clone(), creation_key.map(str::to_owned));
-        self.carry_through(async move { hub.create_and_tell(id, created, key.as_deref()).await }).await
+        let hub = self.clone();
+        self.carry_through(async move { hub.create_and_tell(id, created, options).await }).await
     }
 
     async fn create_and_tell(
         &self,
         id: SessionId,
         created: Created,
-        creation_key: Option<&str>,
+        options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
+        let CreateOptions { project_id, by, key } = options;
         let event = Event::Created(Box::new(created));
-        let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), event };
-        let session = Arc::new(Session::create_new(&recorded).map_err(StorageError::from)?);
-        let new = NewSession { recorded: &recorded, session: &session, creation_key };
-        match self.inner.store.create_session(&new).await {
-            Ok(()) => {}
-            Err(StorageError::Constraint(Constraint::CreationKeyUsed | Constraint::SessionExists))
-                if creation_key.is_some() =>
-            {
-                return self.created_before(creation_key.unwrap_or_default()).await;
+        let recorded = Recorded { session_id: id, revision: 1, at: Timestamp::now(), by, event };
+        let session = Session::create_new(&recorded).map_err(StorageError::from)?;
+        let session = Arc::new(session.in_project(project_id.clone()));
+        let new = NewSession { recorded: &recorded, session: &session, creation_key: key.as_deref() };
+        match (self.inner.store.create_session(&new).await, key) {
+            (Ok(()), _) => {}
+            (Err(StorageError::Constraint(Constraint::CreationKeyUsed | Constraint::SessionExists)), Some(key)) => {
+                return self.created_before(&project_id, id, &key).await;
             }
-            Err(error) => return Err(self.in_doubt(error, id, None)),
+            (Err(StorageError::Constraint(Constraint::SessionExists)), None) => {
+                return Err(self.taken(&project_id, id).await);
+            }
+            (Err(error), _) => return Err(self.in_doubt(error, id, None)),
         }
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
         self.inner.fanout.committed(&session);
         Ok(session)
     }
 
-    /// Forks a session: creates one that continues from the parent's state at a revision. With
-    /// `creation_key`, a repetition returns the fork that the first call created, in its first state.
+    /// The answer if an id is taken. What another project has does not exist.
+    async fn taken(&self, project_id: &ProjectId, id: SessionId) -> HubError {
+        match self.session(id).await {
+            Ok(session) if session.origin.project_id != *project_id => HubError::NotFound,
+            Err(HubError::Unavailable) => HubError::Unavailable,
+            _ => Constraint::SessionExists.into(),
+        }
+    }
+
+    /// Forks a session: creates one that continues from the parent's state at a revision, in the parent's project.
+    /// With a key, a repetition returns the fork that the first call created, in its first state.
     ///
     /// # Errors
     ///
@@ -59,38 +84,41 @@ impl Hub {
         &self,
         parent_id: SessionId,
         revision: Revision,
-        creation_key: Option<&str>,
+        options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
-        let (hub, key) = (self.clone(), creation_key.map(str::to_owned));
-        self.carry_through(async move { hub.fork_and_tell(parent_id, revision, key.as_deref()).await }).await
+        let hub = self.clone();
+        self.carry_through(async move { hub.fork_and_tell(parent_id, revision, options).await }).await
     }
 
     async fn fork_and_tell(
         &self,
         parent_id: SessionId,
         revision: Revision,
-        creation_key: Option<&str>,
+        options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
+        let CreateOptions { by, key, .. } = options;
         let store = &self.inner.store;
         if store.count_ancestors(parent_id).await? >= limits::FORKS {
             return Err(Refusal::TooLarge { what: "the number of forks in a line", limit: limits::FORKS }.into());
         }
         let parent = store.session_at(parent_id, revision).await?.ok_or(HubError::NotFound)?;
+        let project_id = parent.origin.project_id.clone();
         let event = Event::Created(Box::new(Created::fork_of(&parent)));
         // Not earlier than the parent's last event, so that messages stay in order across the two.
         let at = Timestamp::now().max(parent.updated_at);
-        let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, event };
-        let session = Arc::new(Session::create_new(&recorded).map_err(StorageError::from)?);
-        let new = NewSession { recorded: &recorded, session: &session, creation_key };
-        match store.create_fork(&new, parent_id, revision).await {
-            Ok(()) => {}
-            Err(StorageError::Constraint(Constraint::CreationKeyUsed)) => {
-                let fork = self.created_before(creation_key.unwrap_or_default()).await?;
+        let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at, by, event };
+        let session = Session::create_new(&recorded).map_err(StorageError::from)?;
+        let session = Arc::new(session.in_project(project_id.clone()));
+        let new = NewSession { recorded: &recorded, session: &session, creation_key: key.as_deref() };
+        match (store.create_fork(&new, parent_id, revision).await, key) {
+            (Ok(()), _) => {}
+            (Err(StorageError::Constraint(Constraint::CreationKeyUsed)), Some(key)) => {
+                let fork = self.created_before(&project_id, session.id, &key).await?;
                 let is_the_same =
                     (fork.origin.parent_id, fork.origin.forked_from_revision) == (Some(parent_id), Some(revision));
                 return if is_the_same { Ok(fork) } else { Err(Constraint::CreationKeyUsed.into()) };
             }
-            Err(error) => return Err(self.in_doubt(error, session.id, None)),
+            (Err(error), _) => return Err(self.in_doubt(error, session.id, None)),
         }
         self.inner.registry.insert_new(Arc::clone(&session), recorded);
         self.inner.fanout.committed(&session);
@@ -102,19 +130,21 @@ impl Hub {
         self.inner.fanout.appeared(id);
     }
 
-    /// The newest state of the session that was created under a key.
+    /// The newest state of the session that was created under a key in a project.
     ///
     /// # Errors
     ///
     /// [`HubError::NotFound`] when it was deleted.
-    pub async fn created_under(&self, key: &str) -> Result<Arc<Session>, HubError> {
-        let id = self.inner.store.session_by_creation_key(key).await?.ok_or(HubError::NotFound)?;
+    pub async fn created_under(&self, project_id: &ProjectId, key: &str) -> Result<Arc<Session>, HubError> {
+        let id = self.inner.store.session_by_creation_key(project_id, key).await?.ok_or(HubError::NotFound)?;
         self.session(id).await
     }
 
-    async fn created_before(&self, key: &str) -> Result<Arc<Session>, HubError> {
+    async fn created_before(&self, project_id: &ProjectId, id: SessionId, key: &str) -> Result<Arc<Session>, HubError> {
         let store = &self.inner.store;
-        let id = store.session_by_creation_key(key).await?.ok_or(Constraint::SessionExists)?;
+        let Some(id) = store.session_by_creation_key(project_id, key).await? else {
+            return Err(self.taken(project_id, id).await);
+        };
         let session = store.session_at(id, 1).await?.ok_or(HubError::NotFound)?;
         Ok(Arc::new(session))
     }

@@ -82,7 +82,8 @@ fn decide_all(
     let mut after = Arc::clone(session);
     for command in &submission.commands {
         for event in relive_session::decide_at(&after, command, at)? {
-            let recorded = Recorded { session_id: after.id, revision: after.revision + 1, at, event };
+            let recorded =
+                Recorded { session_id: after.id, revision: after.revision + 1, at, by: submission.by.clone(), event };
             // `decide` and `apply` agree, which a property test checks. If they did not, the command is
             // refused rather than a broken history written.
             Arc::make_mut(&mut after).apply(&recorded).map_err(|error| {

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::Hub;
 use super::error::HubError;
 use crate::storage::GroupInDoubt;
-use relive_session::{SessionId, SessionSummary};
+use relive_session::{ProjectId, SessionId, SessionSummary};
 
 impl Hub {
     /// Deletes a session with everything that belongs to it, and tells its viewers.
@@ -35,22 +35,22 @@ impl Hub {
         self.inner.fanout.deleted(summary);
     }
 
-    /// Deletes a group with its sessions and memories; returns false if there was none.
-    pub async fn delete_group(&self, group_id: Uuid) -> Result<bool, HubError> {
-        let hub = self.clone();
-        self.carry_through(async move { hub.delete_whole_group(group_id).await }).await
+    /// Deletes a project's group with its sessions and memories; returns false if there was none.
+    pub async fn delete_group(&self, project: &ProjectId, group_id: Uuid) -> Result<bool, HubError> {
+        let (hub, project) = (self.clone(), project.clone());
+        self.carry_through(async move { hub.delete_whole_group(&project, group_id).await }).await
     }
 
     /// Deletes the sessions one by one, so that no statement takes long, and those that were created in the
     /// group meanwhile together with the group itself.
-    async fn delete_whole_group(&self, group_id: Uuid) -> Result<bool, HubError> {
-        for id in self.inner.store.sessions_of_group(group_id).await? {
+    async fn delete_whole_group(&self, project: &ProjectId, group_id: Uuid) -> Result<bool, HubError> {
+        for id in self.inner.store.sessions_of_group(project, group_id).await? {
             match self.delete_and_tell(id).await {
                 Ok(()) | Err(HubError::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }
-        match self.inner.store.delete_group(group_id).await {
+        match self.inner.store.delete_group(project, group_id).await {
             Ok(Some(sessions)) => {
                 sessions.into_iter().for_each(|summary| self.tell_deleted(summary));
                 Ok(true)

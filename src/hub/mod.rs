@@ -51,16 +51,18 @@ mod store;
 mod submission;
 mod weight;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use relive_session::{Command, Message, Revision, Session, SessionId, ambient, check_embedding};
+use relive_session::{Actor, ActorKind, Command, Message, Revision, Session, SessionId, ambient, check_embedding};
 
 pub use chunks::{Chunk, ChunkRelay};
+pub use creation::CreateOptions;
 pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
 pub use live_session::{Head, LiveSession, Subscription};
@@ -152,6 +154,8 @@ struct Inner {
     prices: Prices,
     chunks: chunks::Chunks,
     start_check: start_check::StartChecks,
+    /// Whether events say which of them the built-in engine led to.
+    names_engine: AtomicBool,
     stop: CancellationToken,
     /// Stops the lanes at once, whatever they are waiting for.
     give_up: CancellationToken,
@@ -206,11 +210,25 @@ impl Hub {
             prices: options.prices.clone(),
             chunks: chunks::Chunks::default(),
             start_check: start_check::StartChecks::default(),
+            names_engine: AtomicBool::new(false),
             stop,
             give_up,
             tasks,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// From now on events say which of them the built-in engine led to: callers are known.
+    pub fn name_engine(&self) {
+        self.inner.names_engine.store(true, Ordering::Relaxed);
+    }
+
+    /// The built-in engine, if events name it.
+    #[must_use]
+    pub fn engine_actor(&self) -> Option<Arc<Actor>> {
+        static ENGINE: LazyLock<Arc<Actor>> =
+            LazyLock::new(|| Arc::new(Actor::new(ActorKind::Engine, "builtin", "built-in engine")));
+        self.inner.names_engine.load(Ordering::Relaxed).then(|| Arc::clone(&ENGINE))
     }
 
     /// The committed state of a session, if it is in memory.
@@ -267,7 +285,7 @@ impl Hub {
                     check_embedding(embedding, self.inner.embedding_dimension)?;
                 }
                 prices.put_into(command);
-                agents.put_into(command, &**store).await?;
+                agents.put_into(command, submission.session_id, registry, &**store).await?;
             }
             self.inner.start_check.check(registry, submission.session_id, &submission.commands).await?;
             intake::submit(registry, lanes, &**store, submission, reply).await

@@ -129,7 +129,8 @@ mod tests {
     #[test]
     fn an_event_is_encoded_once_for_the_commit_and_for_its_frame() {
         let event = Event::ContextSet { key: "k".to_owned(), value: Arc::new(json!({"a": [1, 2.50]})) };
-        let recorded = Recorded { session_id: SessionId::generate(), revision: 2, at: Timestamp::now(), event };
+        let recorded =
+            Recorded { session_id: SessionId::generate(), revision: 2, at: Timestamp::now(), by: None, event };
         let frame = RecordedFrame::new(recorded);
         let committed = frame.json().expect("JSON");
         assert_eq!(committed.get(), serde_json::to_string(&frame.recorded().event).expect("JSON"));

@@ -17,7 +17,7 @@ use crate::storage::{
     Batch, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage, StorageError,
     StoredEvent, Taken, Writer,
 };
-use relive_session::{Agent, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
+use relive_session::{Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 
@@ -52,13 +52,17 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     fn create_session<'a>(&'a self, new: &'a NewSession<'a>) -> Answer<'a, ()>;
     fn create_fork<'a>(&'a self, new: &'a NewSession<'a>, parent: SessionId, at: Revision) -> Answer<'a, ()>;
-    fn session_by_creation_key<'a>(&'a self, key: &'a str) -> Answer<'a, Option<SessionId>>;
+    fn session_by_creation_key<'a>(&'a self, project: &'a ProjectId, key: &'a str) -> Answer<'a, Option<SessionId>>;
     fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize>;
     fn delete_session(&self, id: SessionId) -> Answer<'_, bool>;
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
-    fn sessions_of_group(&self, group_id: Uuid) -> Answer<'_, Vec<SessionId>>;
-    fn delete_group(&self, group_id: Uuid) -> BoxFuture<'_, Result<Option<Vec<SessionSummary>>, GroupInDoubt>>;
-    fn agent(&self, id: Uuid) -> Answer<'_, Option<Agent>>;
+    fn sessions_of_group<'a>(&'a self, project: &'a ProjectId, group_id: Uuid) -> Answer<'a, Vec<SessionId>>;
+    fn delete_group<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        group_id: Uuid,
+    ) -> BoxFuture<'a, Result<Option<Vec<SessionSummary>>, GroupInDoubt>>;
+    fn agent<'a>(&'a self, project: &'a ProjectId, id: Uuid) -> Answer<'a, Option<Agent>>;
 
     fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>>;
     fn renew_leases<'a>(
@@ -189,8 +193,8 @@ impl Store for Storage {
         Box::pin(self.create_fork(new, parent, at))
     }
 
-    fn session_by_creation_key<'a>(&'a self, key: &'a str) -> Answer<'a, Option<SessionId>> {
-        Box::pin(self.session_by_creation_key(key))
+    fn session_by_creation_key<'a>(&'a self, project: &'a ProjectId, key: &'a str) -> Answer<'a, Option<SessionId>> {
+        Box::pin(self.session_by_creation_key(project, key))
     }
 
     fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize> {
@@ -205,16 +209,20 @@ impl Store for Storage {
         Box::pin(self.summary(id))
     }
 
-    fn sessions_of_group(&self, group_id: Uuid) -> Answer<'_, Vec<SessionId>> {
-        Box::pin(self.sessions_of_group(group_id))
+    fn sessions_of_group<'a>(&'a self, project: &'a ProjectId, group_id: Uuid) -> Answer<'a, Vec<SessionId>> {
+        Box::pin(self.sessions_of_group(project, group_id))
     }
 
-    fn delete_group(&self, group_id: Uuid) -> BoxFuture<'_, Result<Option<Vec<SessionSummary>>, GroupInDoubt>> {
-        Box::pin(self.delete_group(group_id))
+    fn delete_group<'a>(
+        &'a self,
+        project: &'a ProjectId,
+        group_id: Uuid,
+    ) -> BoxFuture<'a, Result<Option<Vec<SessionSummary>>, GroupInDoubt>> {
+        Box::pin(self.delete_group(project, group_id))
     }
 
-    fn agent(&self, id: Uuid) -> Answer<'_, Option<Agent>> {
-        Box::pin(self.entity::<Agent>(id))
+    fn agent<'a>(&'a self, project: &'a ProjectId, id: Uuid) -> Answer<'a, Option<Agent>> {
+        Box::pin(self.entity::<Agent>(project, id))
     }
 
     fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::HubError;
 use super::size::QueueSize;
 use super::weight;
-use relive_session::{Command, Refusal, Revision, SessionId, SessionIdentity, limits};
+use relive_session::{Actor, Command, ProjectId, Refusal, Revision, SessionId, SessionIdentity, limits};
 
 /// Commands for one session: all are carried out, or none.
 #[derive(Clone, Debug)]
@@ -21,12 +21,24 @@ pub struct Submission {
     /// Refuse, as for a session that does not exist, unless it is this session and not another one that was
     /// stored under its id.
     pub expected_identity: Option<SessionIdentity>,
+    /// The session of another project does not exist for the caller. `None`: of any.
+    pub project_id: Option<ProjectId>,
+    /// Who sends them, if known.
+    pub by: Option<Arc<Actor>>,
 }
 
 impl Submission {
     #[must_use]
     pub fn new(session_id: SessionId, commands: Vec<Command>) -> Self {
-        Self { session_id, commands, command_id: None, expected_revision: None, expected_identity: None }
+        Self {
+            session_id,
+            commands,
+            command_id: None,
+            expected_revision: None,
+            expected_identity: None,
+            project_id: None,
+            by: None,
+        }
     }
 
     /// Its size while it waits.

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{Access, AccessError};
 use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
@@ -50,11 +51,6 @@ const FLUSH: Duration = Duration::from_secs(20);
 /// Why the server cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    #[error(
-        "there is no authentication yet, so the server listens on loopback addresses only and {0} is not one; \
-         use 127.0.0.1, or say --allow-anonymous if everybody who can reach {0} may do anything"
-    )]
-    NotLoopback(SocketAddr),
     #[error("cannot listen on {address}: {source}")]
     Listen { address: String, source: std::io::Error },
     #[error("cannot listen for signals: {0}")]
@@ -83,6 +79,8 @@ pub enum ServeError {
     Models(#[from] models::EndpointError),
     #[error("cannot make HTTP requests: {0}")]
     Web(reqwest::Error),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error("cannot use the database: {0}")]
     Storage(#[from] StorageError),
 }
@@ -91,7 +89,7 @@ pub enum ServeError {
 ///
 /// # Errors
 ///
-/// If it is not a loopback address and that was not allowed, or is in use.
+/// If the address is in use, or not one of this machine.
 pub async fn listen(config: &ServeConfig) -> Result<TcpListener, ServeError> {
     let named = &config.listen;
     let cannot = |source| ServeError::Listen { address: named.to_string(), source };
@@ -99,11 +97,6 @@ pub async fn listen(config: &ServeConfig) -> Result<TcpListener, ServeError> {
         tokio::net::lookup_host((named.host(), named.port())).await.map_err(cannot)?.collect();
     // A name may have several; the most widely reachable come first.
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    if let Some(outer) = addresses.iter().find(|address| !address.ip().is_loopback())
-        && !config.access.allow_anonymous
-    {
-        return Err(ServeError::NotLoopback(*outer));
-    }
     TcpListener::bind(&addresses[..]).await.map_err(cannot)
 }
 
@@ -119,6 +112,7 @@ pub struct Server {
     limits: HttpLimits,
     stop: CancellationToken,
     cluster: Option<Cluster>,
+    needs_key: bool,
 }
 
 impl Server {
@@ -166,17 +160,20 @@ impl Server {
                 ..HubOptions::default()
             },
         );
+        let access = Access::start(storage.clone(), access::settings(&config.access, address)).await?;
+        let needs_key = access.is_required() && !access.has_way_in().await.map_err(AccessError::from)?;
         let stop = CancellationToken::new();
         tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));
         let capacity = capacity(config);
         let options = GatewayOptions { sockets: capacity.sockets, ..GatewayOptions::default() };
-        let gateway = Gateway::new(hub.clone(), storage.clone(), options, stop.clone());
+        let gateway = Gateway::new(access.clone(), hub.clone(), storage.clone(), options, stop.clone());
         let services = NodeServices { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
         let engine = Engine::start(hub.clone(), ServerKinds::new(services), engine_options(config));
         Ok(Self {
             listener,
             address,
             app: App {
+                access,
                 hub,
                 storage,
                 gateway,
@@ -194,12 +191,19 @@ impl Server {
             limits: http_limits(config, capacity),
             stop,
             cluster,
+            needs_key,
         })
     }
 
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether nobody can use the server before a key is made.
+    #[must_use]
+    pub fn needs_key(&self) -> bool {
+        self.needs_key
     }
 
     /// The scheme by which clients address it.
@@ -231,7 +235,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, entry, tls, limits, stop, cluster, .. } = self;
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
-        let (embeddings, engine) = (app.embeddings.clone(), app.engine.clone());
+        let (embeddings, engine, access) = (app.embeddings.clone(), app.engine.clone(), app.access.clone());
         let site =
             Site { router: TowerToHyperService::new(router(app)), entry, tls: tls.map(TlsAcceptor::from), limits };
         let connections = accept::serve(listener, site, shutdown).await;
@@ -246,6 +250,7 @@ impl Server {
             // First the parts that send commands, then those that write them.
             tokio::join!(embeddings.shutdown(), engine.shutdown());
             hub.shutdown(FLUSH).await;
+            access.shutdown().await;
             // Waits for requests that still use a connection.
             storage.close().await;
         };

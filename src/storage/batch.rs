@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::bigint::bigint;
 use super::{Storage, StorageError};
-use relive_session::{Recorded, Revision, Session, SessionId};
+use relive_session::{Origin, Recorded, Revision, Session, SessionId};
 
 /// One event to insert.
 #[derive(Debug)]
@@ -17,14 +17,14 @@ pub struct EventRow<'a> {
     pub recorded: &'a Recorded,
     /// The event's JSON, where it is there already.
     pub json: Option<Arc<RawValue>>,
-    /// The session's group, for memories.
-    pub group_id: Option<Uuid>,
+    /// The session's project and group, for memories.
+    pub origin: Option<&'a Origin>,
 }
 
 impl<'a> From<&'a Recorded> for EventRow<'a> {
-    /// An event of a session without a group.
+    /// An event that adds no memory.
     fn from(recorded: &'a Recorded) -> Self {
-        Self { recorded, json: None, group_id: None }
+        Self { recorded, json: None, origin: None }
     }
 }
 

@@ -7,7 +7,9 @@ use sqlx::{AssertSqlSafe, Postgres, Row};
 use uuid::Uuid;
 
 use super::{Page, PageCursor, Storage, StorageError};
-use relive_session::{Agent, AgentFields, GraphDefinition, Group, GroupFields, Timestamp, Workflow, WorkflowFields};
+use relive_session::{
+    Agent, AgentFields, GraphDefinition, Group, GroupFields, ProjectId, Timestamp, Workflow, WorkflowFields,
+};
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
@@ -32,18 +34,19 @@ impl Storage {
     /// [`StorageError::Constraint`] if the fields refer to a group that does not exist.
     pub async fn create_entity<E: Entity>(
         &self,
+        project: &ProjectId,
         id: Uuid,
         fields: &E::Fields,
         at: Timestamp,
     ) -> Result<E, StorageError> {
-        let placeholders: Vec<String> = (3..3 + E::COLUMNS.len()).map(|n| format!("${n}")).collect();
+        let placeholders: Vec<String> = (4..4 + E::COLUMNS.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
-            "INSERT INTO {} (id, created_at, updated_at, {}) VALUES ($1, $2, $2, {}) RETURNING *",
+            "INSERT INTO {} (id, project_id, created_at, updated_at, {}) VALUES ($1, $2, $3, $3, {}) RETURNING *",
             E::TABLE,
             E::COLUMNS.join(", "),
             placeholders.join(", ")
         );
-        let statement = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(at.as_datetime());
+        let statement = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(project.as_str()).bind(at.as_datetime());
         Ok(E::read(&E::bind(statement, fields).fetch_one(&self.pool).await?)?)
     }
 
@@ -54,30 +57,39 @@ impl Storage {
     /// As for [`Storage::create_entity`].
     pub async fn update_entity<E: Entity>(
         &self,
+        project: &ProjectId,
         id: Uuid,
         fields: &E::Fields,
         at: Timestamp,
     ) -> Result<Option<E>, StorageError> {
         let assignments: Vec<String> =
-            E::COLUMNS.iter().zip(3..).map(|(column, n)| format!("{column} = ${n}")).collect();
-        let sql =
-            format!("UPDATE {} SET updated_at = $2, {} WHERE id = $1 RETURNING *", E::TABLE, assignments.join(", "));
-        let statement = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(at.as_datetime());
+            E::COLUMNS.iter().zip(4..).map(|(column, n)| format!("{column} = ${n}")).collect();
+        let sql = format!(
+            "UPDATE {} SET updated_at = $3, {} WHERE id = $1 AND project_id = $2 RETURNING *",
+            E::TABLE,
+            assignments.join(", ")
+        );
+        let statement = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(project.as_str()).bind(at.as_datetime());
         let row = E::bind(statement, fields).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(E::read).transpose()?)
     }
 
-    /// The entity with this id.
-    pub async fn entity<E: Entity>(&self, id: Uuid) -> Result<Option<E>, StorageError> {
-        let sql = format!("SELECT * FROM {} WHERE id = $1", E::TABLE);
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?;
+    /// The entity with this id in a project.
+    pub async fn entity<E: Entity>(&self, project: &ProjectId, id: Uuid) -> Result<Option<E>, StorageError> {
+        let sql = format!("SELECT * FROM {} WHERE id = $1 AND project_id = $2", E::TABLE);
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(project.as_str()).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(E::read).transpose()?)
     }
 
     /// A page of rows, newest first.
-    pub async fn entities<E: Entity>(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<E>, StorageError> {
+    pub async fn entities<E: Entity>(
+        &self,
+        project: &ProjectId,
+        after: Option<PageCursor>,
+        limit: u32,
+    ) -> Result<Page<E>, StorageError> {
         let sql = format!(
-            "SELECT * FROM {} WHERE $1::timestamptz IS NULL OR (created_at, id) < ($1, $2)
+            "SELECT * FROM {} WHERE project_id = $4 AND ($1::timestamptz IS NULL OR (created_at, id) < ($1, $2))
              ORDER BY created_at DESC, id DESC LIMIT $3",
             E::TABLE
         );
@@ -85,6 +97,7 @@ impl Storage {
             .bind(after.map(|cursor| cursor.created_at.as_datetime()))
             .bind(after.map(|cursor| cursor.id))
             .bind(i64::from(limit) + 1)
+            .bind(project.as_str())
             .fetch_all(&self.pool)
             .await?;
         let entities = rows.iter().map(E::read).collect::<sqlx::Result<Vec<E>>>()?;
@@ -96,9 +109,10 @@ impl Storage {
     /// # Errors
     ///
     /// [`StorageError::Constraint`] for a workflow that sessions were created from.
-    pub async fn delete_entity<E: Entity>(&self, id: Uuid) -> Result<bool, StorageError> {
-        let sql = format!("DELETE FROM {} WHERE id = $1", E::TABLE);
-        Ok(sqlx::query(AssertSqlSafe(sql)).bind(id).execute(&self.pool.long_running()).await?.rows_affected() > 0)
+    pub async fn delete_entity<E: Entity>(&self, project: &ProjectId, id: Uuid) -> Result<bool, StorageError> {
+        let sql = format!("DELETE FROM {} WHERE id = $1 AND project_id = $2", E::TABLE);
+        let delete = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(project.as_str());
+        Ok(delete.execute(&self.pool.long_running()).await?.rows_affected() > 0)
     }
 }
 

@@ -50,7 +50,8 @@ pub(super) fn bind_rows<'q>(
         .bind(i64::try_from(batch.projections.len()).unwrap_or(i64::MAX))
         .bind(deadline)
         .bind(projections.created)
-        .bind(projections.incarnations))
+        .bind(projections.incarnations)
+        .bind(events.actors))
 }
 
 /// Columns of the events, side by side as `UNNEST` wants them.
@@ -60,6 +61,7 @@ struct EventArrays<'a> {
     revisions: Vec<i64>,
     times: Vec<DateTime<Utc>>,
     events: Vec<Cow<'a, str>>,
+    actors: Vec<Option<String>>,
 }
 
 impl<'a> EventArrays<'a> {
@@ -69,6 +71,7 @@ impl<'a> EventArrays<'a> {
             arrays.session_ids.push(recorded.session_id.0);
             arrays.revisions.push(bigint(recorded.revision));
             arrays.times.push(recorded.at.as_datetime());
+            arrays.actors.push(recorded.by.as_deref().map(json).transpose()?);
             arrays.events.push(match encoded {
                 Some(encoded) => encoded.get().into(),
                 None => json(&recorded.event)?.into(),

@@ -63,6 +63,8 @@ pub enum Constraint {
     NoSuchProject,
     #[error("a project with this id exists already")]
     ProjectExists,
+    #[error("there is still something in this project, or it is `default`")]
+    ProjectInUse,
 }
 
 /// SQLSTATEs of `relive_fence`.

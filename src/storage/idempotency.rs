@@ -10,6 +10,7 @@ use sqlx::Row;
 use uuid::Uuid;
 
 use super::{Storage, StorageError};
+use relive_session::ProjectId;
 
 /// Rows deleted with one statement.
 const PRUNED: i64 = 1_000;
@@ -17,6 +18,8 @@ const PRUNED: i64 = 1_000;
 /// A request that creates something, under a key.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyedRequest<'a> {
+    /// Keys of another project are others.
+    pub project: &'a ProjectId,
     /// The kind of thing that is created: keys are unique within a scope.
     pub scope: &'static str,
     pub key: &'a str,
@@ -42,16 +45,27 @@ pub enum KeyClaim {
     OtherRequest,
 }
 
+impl KeyedRequest<'_> {
+    /// The scope as it is stored. No project's id has a slash, nor has the name of a kind.
+    fn scope(&self) -> String {
+        if *self.project == ProjectId::default() {
+            self.scope.to_owned()
+        } else {
+            format!("{}/{}", self.project, self.scope)
+        }
+    }
+}
+
 impl Storage {
     /// Claims a key, for something that will have the id `made`.
     pub async fn claim_key(&self, keyed: KeyedRequest<'_>, made: Uuid) -> Result<KeyClaim, StorageError> {
-        let KeyedRequest { scope, key, request } = keyed;
+        let (scope, KeyedRequest { key, request, .. }) = (keyed.scope(), keyed);
         loop {
             let claimed = sqlx::query(
                 "INSERT INTO idempotency_keys (scope, key, request, made) VALUES ($1, $2, $3, $4)
                  ON CONFLICT DO NOTHING",
             )
-            .bind(scope)
+            .bind(&scope)
             .bind(key)
             .bind(request)
             .bind(made)
@@ -65,7 +79,7 @@ impl Storage {
                         extract(epoch FROM clock_timestamp() - claimed_at)::float8 AS age
                  FROM idempotency_keys WHERE scope = $1 AND key = $2",
             )
-            .bind(scope)
+            .bind(&scope)
             .bind(key)
             .fetch_optional(&self.pool)
             .await?;
@@ -93,7 +107,7 @@ impl Storage {
              ON CONFLICT (scope, key) DO UPDATE SET answer = excluded.answer
              WHERE held.request = excluded.request AND held.answer IS NULL",
         )
-        .bind(keyed.scope)
+        .bind(keyed.scope())
         .bind(keyed.key)
         .bind(keyed.request)
         .bind(made)
@@ -106,7 +120,7 @@ impl Storage {
     /// Releases a key: the request was refused, and may be sent again in another form.
     pub async fn release_key(&self, keyed: KeyedRequest<'_>) -> Result<(), StorageError> {
         let sql = "DELETE FROM idempotency_keys WHERE scope = $1 AND key = $2 AND request = $3 AND answer IS NULL";
-        sqlx::query(sql).bind(keyed.scope).bind(keyed.key).bind(keyed.request).execute(&self.pool).await?;
+        sqlx::query(sql).bind(keyed.scope()).bind(keyed.key).bind(keyed.request).execute(&self.pool).await?;
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use super::sessions::insert_row;
 use super::usage::{UsageRow, write_usage};
 use super::writer::write_rows;
 use super::{Storage, StorageError};
-use relive_session::{Memory, Message, OutputRef, Recorded, Revision, Session, SessionId};
+use relive_session::{Memory, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId};
 
 /// A message to be stored, with the revision that added it.
 #[derive(Clone, Debug)]
@@ -30,15 +30,16 @@ pub struct ImportedMessage {
 #[derive(Debug)]
 pub struct Import {
     transaction: Transaction,
+    project: ProjectId,
     unembedded: Arc<Notify>,
     lacks_embedding: bool,
 }
 
 impl Storage {
-    /// Starts to write a session.
-    pub async fn begin_import(&self) -> Result<Import, StorageError> {
+    /// Starts to write a session of a project.
+    pub async fn begin_import(&self, project: ProjectId) -> Result<Import, StorageError> {
         let transaction = self.pool.begin().await?;
-        Ok(Import { transaction, unembedded: Arc::clone(&self.unembedded), lacks_embedding: false })
+        Ok(Import { transaction, project, unembedded: Arc::clone(&self.unembedded), lacks_embedding: false })
     }
 }
 
@@ -56,26 +57,33 @@ impl Import {
         self.run(async |connection| Ok(sqlx::query_scalar(sql).bind(id.0).fetch_one(connection).await?)).await
     }
 
-    /// Whether there is a group with this id; if so, it is locked until the commit.
+    /// Whether the project has a group with this id; if so, it is locked until the commit.
     pub async fn has_group(&mut self, id: Uuid) -> Result<bool, StorageError> {
-        let sql = "SELECT id FROM groups WHERE id = $1 FOR KEY SHARE";
-        self.run(async |connection| Ok(sqlx::query(sql).bind(id).fetch_optional(connection).await?.is_some())).await
+        let query = sqlx::query("SELECT id FROM groups WHERE id = $1 AND project_id = $2 FOR KEY SHARE")
+            .bind(id)
+            .bind(self.project.as_str().to_owned());
+        self.run(async |connection| Ok(query.fetch_optional(connection).await?.is_some())).await
     }
 
-    /// Whether there is a workflow with this id; if so, it is locked until the commit.
+    /// Whether the project has a workflow with this id; if so, it is locked until the commit.
     pub async fn has_workflow(&mut self, id: Uuid) -> Result<bool, StorageError> {
-        let sql = "SELECT id FROM workflows WHERE id = $1 FOR KEY SHARE";
-        self.run(async |connection| Ok(sqlx::query(sql).bind(id).fetch_optional(connection).await?.is_some())).await
+        let query = sqlx::query("SELECT id FROM workflows WHERE id = $1 AND project_id = $2 FOR KEY SHARE")
+            .bind(id)
+            .bind(self.project.as_str().to_owned());
+        self.run(async |connection| Ok(query.fetch_optional(connection).await?.is_some())).await
     }
 
-    /// Stores the session's row in its first state. Everything else refers to it.
+    /// Stores the session's row in its first state; returns that as one of the project. Everything else refers to
+    /// it.
     ///
     /// # Errors
     ///
     /// [`StorageError::Constraint`] if the id was taken meanwhile, or a session was created under the same
     /// idempotency key.
-    pub async fn add_session(&mut self, first: &Session, key: Option<&str>) -> Result<(), StorageError> {
-        self.run(async |connection| insert_row(connection, first, key).await).await
+    pub async fn add_session(&mut self, first: Session, key: Option<&str>) -> Result<Session, StorageError> {
+        let first = first.in_project(self.project.clone());
+        self.run(async |connection| insert_row(connection, &first, key).await).await?;
+        Ok(first)
     }
 
     /// Stores events, with the usage they record.
@@ -212,7 +220,9 @@ impl Import {
     /// Stores a memory of the session, in the group that `memory` says.
     pub async fn add_memory(&mut self, id: Uuid, session_id: SessionId, memory: &Memory) -> Result<(), StorageError> {
         self.lacks_embedding |= memory.embedding.is_none();
+        let project = self.project.clone();
         let new = NewMemory {
+            project_id: &project,
             id,
             group_id: memory.group_id,
             agent_id: memory.agent_id.as_deref(),

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::bigint::bigint;
 use super::messages::MessageRow;
 use super::{Storage, StorageError};
-use relive_session::{Event, Message, Recorded, Revision, SessionId, SessionIdentity, Timestamp};
+use relive_session::{Actor, Event, Message, Recorded, Revision, SessionId, SessionIdentity, Timestamp};
 
 /// Which events: of a session's id, of a range, and on demand of a certain session only.
 macro_rules! range {
@@ -36,7 +36,7 @@ macro_rules! range {
 
 macro_rules! events {
     () => {
-        concat!("SELECT revision, at, event FROM session_events WHERE ", range!(""), "ORDER BY revision")
+        concat!("SELECT revision, at, event, actor FROM session_events WHERE ", range!(""), "ORDER BY revision")
     };
 }
 
@@ -45,8 +45,8 @@ const ALL: &str = events!();
 const FIRST: &str = concat!(events!(), " LIMIT $6");
 
 const PAGE: &str = concat!(
-    "SELECT revision, at, event FROM (
-        SELECT revision, at, event,
+    "SELECT revision, at, event, actor FROM (
+        SELECT revision, at, event, actor,
                sum(octet_length(event::text)) OVER (ORDER BY revision ROWS UNBOUNDED PRECEDING) AS bytes
         FROM session_events WHERE ",
     range!(""),
@@ -56,7 +56,8 @@ const PAGE: &str = concat!(
 
 const PAGE_WITH_MESSAGES: &str = concat!(
     "SELECT * FROM (
-        SELECT e.revision, e.at, e.event, m.id, m.session_id, m.node_id, m.agent_id, m.agent_name, m.role, m.content,
+        SELECT e.revision, e.at, e.event, e.actor, m.id, m.session_id, m.node_id, m.agent_id, m.agent_name, m.role,
+               m.content,
                m.token_count, m.is_thinking, m.created_at,
                sum(octet_length(e.event::text) + coalesce(octet_length(m.content), 0))
                    OVER (ORDER BY e.revision ROWS UNBOUNDED PRECEDING) AS bytes
@@ -74,6 +75,7 @@ pub struct StoredEvent {
     pub at: Timestamp,
     /// Shown as it was written; only who needs the state has to understand it.
     pub event: Arc<RawValue>,
+    pub by: Option<Arc<Actor>>,
     /// The message it added, if it added one and messages were asked for.
     pub message: Option<Box<Message>>,
 }
@@ -86,7 +88,7 @@ impl StoredEvent {
     /// When it cannot be understood.
     pub fn recorded(&self, session_id: SessionId) -> Result<Recorded, StorageError> {
         let event = serde_json::from_str(self.event.get()).map_err(StorageError::Event)?;
-        Ok(Recorded { session_id, revision: self.revision, at: self.at, event })
+        Ok(Recorded { session_id, revision: self.revision, at: self.at, by: self.by.clone(), event })
     }
 }
 
@@ -112,7 +114,7 @@ pub struct JournalReader<'a> {
 }
 
 /// A row of `session_events`, with the event as `E`.
-type EventColumns<E> = (i64, DateTime<Utc>, Json<E>);
+type EventColumns<E> = (i64, DateTime<Utc>, Json<E>, Option<Json<Arc<Actor>>>);
 type EventQuery<E> = QueryAs<'static, Postgres, EventColumns<E>, PgArguments>;
 
 impl<'a> JournalReader<'a> {
@@ -198,19 +200,21 @@ impl<'a> JournalReader<'a> {
             .bind(self.of.map(|of| of.incarnation))
     }
 
-    fn recorded_of(&self, (revision, at, Json(event)): EventColumns<Event>) -> Recorded {
-        Recorded { session_id: self.session_id, revision: revision.unsigned_abs(), at: at.into(), event }
+    fn recorded_of(&self, (revision, at, Json(event), actor): EventColumns<Event>) -> Recorded {
+        let by = actor.map(|Json(actor)| actor);
+        Recorded { session_id: self.session_id, revision: revision.unsigned_abs(), at: at.into(), by, event }
     }
 }
 
-fn stored((revision, at, Json(event)): EventColumns<Box<RawValue>>, message: Option<Box<Message>>) -> StoredEvent {
-    StoredEvent { revision: revision.unsigned_abs(), at: at.into(), event: event.into(), message }
+fn stored((revision, at, Json(event), by): EventColumns<Box<RawValue>>, message: Option<Box<Message>>) -> StoredEvent {
+    let by = by.map(|Json(actor)| actor);
+    StoredEvent { revision: revision.unsigned_abs(), at: at.into(), event: event.into(), by, message }
 }
 
 fn with_message(row: &PgRow, with_messages: bool) -> sqlx::Result<StoredEvent> {
     let has_message = with_messages && row.try_get::<Option<&str>, _>("id")?.is_some();
     let message = if has_message { Some(Box::new(MessageRow::from_row(row)?.1)) } else { None };
-    Ok(stored((row.try_get("revision")?, row.try_get("at")?, row.try_get("event")?), message))
+    Ok(stored((row.try_get("revision")?, row.try_get("at")?, row.try_get("event")?, row.try_get("actor")?), message))
 }
 
 impl Storage {

@@ -1,12 +1,14 @@
 //! From the journal back to a state: the newest keyframe and the fold of its tail.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use sqlx::types::Json;
 
 use super::bigint::bigint;
 use super::{Storage, StorageError};
-use relive_session::{Event, Keyframe, Recorded, Revision, Session, SessionId};
+use relive_session::{Actor, Event, Keyframe, Recorded, Revision, Session, SessionId};
 
 impl Storage {
     /// The newest stored state of a session; `None` when there is no such session.
@@ -40,16 +42,21 @@ impl Storage {
     }
 
     async fn first_state(&self, id: SessionId) -> Result<Option<Session>, StorageError> {
-        let row: Option<(DateTime<Utc>, Json<Event>, i64)> = sqlx::query_as(
-            "SELECT e.at, e.event, s.incarnation FROM session_events AS e JOIN sessions AS s ON s.id = e.session_id
+        type Row = (DateTime<Utc>, Json<Event>, Option<Json<Arc<Actor>>>, i64, String);
+        let row: Option<Row> = sqlx::query_as(
+            "SELECT e.at, e.event, e.actor, s.incarnation, s.project_id
+             FROM session_events AS e JOIN sessions AS s ON s.id = e.session_id
              WHERE e.session_id = $1 AND e.revision = 1",
         )
         .bind(id.0)
         .fetch_optional(&self.pool)
         .await?;
-        let Some((at, Json(event), incarnation)) = row else { return Ok(None) };
-        let first = Recorded { session_id: id, revision: 1, at: at.into(), event };
-        Ok(Some(Session::create(&first)?.with_incarnation(incarnation)))
+        let Some((at, Json(event), actor, incarnation, project)) = row else { return Ok(None) };
+        let by = actor.map(|Json(actor)| actor);
+        let first = Recorded { session_id: id, revision: 1, at: at.into(), by, event };
+        // What is stored was checked before.
+        let project = project.parse().unwrap_or_default();
+        Ok(Some(Session::create(&first)?.with_incarnation(incarnation).in_project(project)))
     }
 
     async fn newest_keyframe(&self, first: &Session, up_to: i64) -> Result<Option<Session>, StorageError> {

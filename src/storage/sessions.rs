@@ -13,7 +13,8 @@ use super::bigint::bigint;
 use super::columns::json;
 use super::{Storage, StorageError};
 use relive_session::{
-    NodeCounts, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus, SessionSummary, Timestamp,
+    NodeCounts, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus, SessionSummary,
+    Timestamp,
 };
 
 /// A session to be stored, with its first event.
@@ -46,12 +47,14 @@ pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSessi
     insert_row(connection, session, *creation_key).await?;
     // As text: `jsonb`, which JSON is bound as, would rewrite it.
     sqlx::query(
-        "INSERT INTO session_events (session_id, revision, at, batch, event) VALUES ($1, $2, $3, 0, $4::text::json)",
+        "INSERT INTO session_events (session_id, revision, at, batch, event, actor)
+         VALUES ($1, $2, $3, 0, $4::text::json, $5::text::json)",
     )
     .bind(session.id.0)
     .bind(bigint(recorded.revision))
     .bind(recorded.at.as_datetime())
     .bind(json(&recorded.event)?)
+    .bind(recorded.by.as_deref().map(json).transpose()?)
     .execute(connection)
     .await?;
     Ok(())
@@ -67,9 +70,10 @@ pub(super) async fn insert_row(
     sqlx::query(
         "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs, outputs,
             node_statuses, node_counts, revision, total_tokens, total_cost_usd, error, parent_id,
-            forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at, incarnation)
+            forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at, project_id,
+            incarnation)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-            $23)",
+            $23, $24)",
     )
     .bind(session.id.0)
     .bind(session.origin.group_id)
@@ -88,15 +92,21 @@ pub(super) async fn insert_row(
     .bind(session.error.as_deref())
     .bind(session.origin.parent_id.map(|id| id.0))
     .bind(session.origin.forked_from_revision.map(bigint))
-    .bind(creation_key)
+    .bind(creation_key.map(|key| stored_key(&session.origin.project_id, key)))
     .bind(session.started_at.map(Timestamp::as_datetime))
     .bind(session.completed_at.map(Timestamp::as_datetime))
     .bind(session.origin.created_at.as_datetime())
     .bind(session.updated_at.as_datetime())
+    .bind(session.origin.project_id.as_str())
     .bind(session.origin.incarnation)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// An idempotency key as it is stored: keys of another project are others. No key has a line break.
+fn stored_key(project: &ProjectId, key: &str) -> String {
+    if *project == ProjectId::default() { key.to_owned() } else { format!("{project}\n{key}") }
 }
 
 /// It is unknown whether a group was deleted, and its sessions with it.
@@ -119,10 +129,14 @@ impl Storage {
         Ok(transaction.commit().await?)
     }
 
-    /// The session that was created with an idempotency key.
-    pub async fn session_by_creation_key(&self, key: &str) -> Result<Option<SessionId>, StorageError> {
+    /// The session that was created with an idempotency key in a project.
+    pub async fn session_by_creation_key(
+        &self,
+        project: &ProjectId,
+        key: &str,
+    ) -> Result<Option<SessionId>, StorageError> {
         let id: Option<Uuid> = sqlx::query_scalar("SELECT id FROM sessions WHERE creation_key = $1")
-            .bind(key)
+            .bind(stored_key(project, key))
             .fetch_optional(&self.pool)
             .await?;
         Ok(id.map(SessionId))
@@ -135,10 +149,11 @@ impl Storage {
         Ok(deleted.rows_affected() > 0)
     }
 
-    /// The ids of a group's sessions.
-    pub async fn sessions_of_group(&self, group_id: Uuid) -> Result<Vec<SessionId>, StorageError> {
-        let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM sessions WHERE group_id = $1")
+    /// The ids of the sessions of a project's group.
+    pub async fn sessions_of_group(&self, project: &ProjectId, group_id: Uuid) -> Result<Vec<SessionId>, StorageError> {
+        let ids: Vec<Uuid> = sqlx::query_scalar("SELECT id FROM sessions WHERE group_id = $1 AND project_id = $2")
             .bind(group_id)
+            .bind(project.as_str())
             .fetch_all(&self.pool)
             .await?;
         Ok(ids.into_iter().map(SessionId).collect())
@@ -150,9 +165,13 @@ impl Storage {
     /// # Errors
     ///
     /// If the database is away; the sessions may have been deleted all the same.
-    pub async fn delete_group(&self, group_id: Uuid) -> Result<Option<Vec<SessionSummary>>, GroupInDoubt> {
+    pub async fn delete_group(
+        &self,
+        project: &ProjectId,
+        group_id: Uuid,
+    ) -> Result<Option<Vec<SessionSummary>>, GroupInDoubt> {
         let mut sessions = Vec::new();
-        match self.delete_held_group(group_id, &mut sessions).await {
+        match self.delete_held_group(project, group_id, &mut sessions).await {
             Ok(existed) => Ok(existed.then_some(sessions)),
             Err(error) => Err(GroupInDoubt { error, sessions }),
         }
@@ -160,11 +179,14 @@ impl Storage {
 
     async fn delete_held_group(
         &self,
+        project: &ProjectId,
         group_id: Uuid,
         sessions: &mut Vec<SessionSummary>,
     ) -> Result<bool, StorageError> {
         let mut transaction = self.pool.long_running().begin().await?;
-        let held = sqlx::query("SELECT FROM groups WHERE id = $1 FOR UPDATE").bind(group_id);
+        let held = sqlx::query("SELECT FROM groups WHERE id = $1 AND project_id = $2 FOR UPDATE")
+            .bind(group_id)
+            .bind(project.as_str());
         if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
             return Ok(false);
         }
@@ -194,6 +216,30 @@ impl Storage {
         Ok(rows.into_iter().map(version).collect())
     }
 
+    /// How many sessions of a project have not ended, counted up to `limit`.
+    pub async fn count_live_sessions(&self, project: &ProjectId, limit: u32) -> Result<u64, StorageError> {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (
+                 SELECT FROM sessions WHERE project_id = $1 AND ended_at IS NULL LIMIT $2) AS counted",
+        )
+        .bind(project.as_str())
+        .bind(i64::from(limit))
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// The project and the group of a session.
+    pub async fn owner(&self, id: SessionId) -> Result<Option<(ProjectId, Option<Uuid>)>, StorageError> {
+        let row: Option<(String, Option<Uuid>)> =
+            sqlx::query_as("SELECT project_id, group_id FROM sessions WHERE id = $1")
+                .bind(id.0)
+                .fetch_optional(&self.pool)
+                .await?;
+        // What is stored was checked before.
+        Ok(row.map(|(project, group_id)| (project.parse().unwrap_or_default(), group_id)))
+    }
+
     /// One session's summary.
     pub async fn summary(&self, id: SessionId) -> Result<Option<SessionSummary>, StorageError> {
         let mut query = QueryBuilder::new(SUMMARY);
@@ -205,7 +251,8 @@ impl Storage {
 
 /// The columns of [`Summary`].
 pub(super) const SUMMARY: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at,
-    created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts, incarnation FROM sessions";
+    created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts, project_id,
+    incarnation FROM sessions";
 
 /// A summary as a row.
 pub(super) struct Summary(pub SessionSummary);
@@ -220,6 +267,8 @@ impl FromRow<'_, PgRow> for Summary {
         let Json(node_counts): Json<NodeCounts> = row.try_get("node_counts")?;
         Ok(Self(SessionSummary {
             id: SessionId(row.try_get("id")?),
+            // What is stored was checked before.
+            project_id: row.try_get::<&str, _>("project_id")?.parse().unwrap_or_default(),
             workflow_id: row.try_get("workflow_id")?,
             workflow_name: row.try_get("workflow_name")?,
             group_id: row.try_get("group_id")?,

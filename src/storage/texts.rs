@@ -42,6 +42,7 @@ struct Memories<'a> {
     /// As texts, which the statement converts to JSON.
     metadata: Vec<Option<String>>,
     times: Vec<DateTime<Utc>>,
+    projects: Vec<String>,
 }
 
 impl<'a> TextArrays<'a> {
@@ -84,6 +85,7 @@ impl<'a> TextArrays<'a> {
             .bind(memories.embeddings)
             .bind(memories.metadata)
             .bind(memories.times)
+            .bind(memories.projects)
     }
 }
 
@@ -106,7 +108,9 @@ impl<'a> Messages<'a> {
 impl<'a> Memories<'a> {
     fn push(&mut self, row: &EventRow<'a>, id: Uuid, agent_id: Option<&'a str>, text: &'a MemoryRow) {
         self.ids.push(id);
-        self.group_ids.push(row.group_id);
+        self.group_ids.push(row.origin.and_then(|origin| origin.group_id));
+        let project = row.origin.map(|origin| origin.project_id.clone()).unwrap_or_default();
+        self.projects.push(project.as_str().to_owned());
         self.agent_ids.push(agent_id);
         self.session_ids.push(row.recorded.session_id.0);
         self.contents.push(&text.content);

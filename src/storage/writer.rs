@@ -48,9 +48,10 @@ macro_rules! rows {
     () => {
         "
 WITH events AS (
-    INSERT INTO session_events (session_id, revision, at, batch, event)
-    SELECT session_id, revision, at, $1, event::json
-    FROM UNNEST($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[]) AS e (session_id, revision, at, event)
+    INSERT INTO session_events (session_id, revision, at, batch, event, actor)
+    SELECT session_id, revision, at, $1, event::json, actor::json
+    FROM UNNEST($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $27::text[])
+        AS e (session_id, revision, at, event, actor)
     RETURNING 1
 ), commands AS (
     INSERT INTO session_commands (session_id, command_id, revision)
@@ -96,21 +97,21 @@ const WRITE_WITH_TEXTS: &str = concat!(
     ", messages AS (
     INSERT INTO session_messages (id, session_id, revision, node_id, agent_id, agent_name, role, content,
         token_count, is_thinking, created_at)
-    SELECT * FROM UNNEST($27::text[], $28::uuid[], $29::bigint[], $30::text[], $31::text[], $32::text[],
-        $33::text[], $34::text[], $35::bigint[], $36::boolean[], $37::timestamptz[])
+    SELECT * FROM UNNEST($28::text[], $29::uuid[], $30::bigint[], $31::text[], $32::text[], $33::text[],
+        $34::text[], $35::text[], $36::bigint[], $37::boolean[], $38::timestamptz[])
     RETURNING 1
 ), memories AS (
-    INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
-    SELECT id, group_id, agent_id, session_id, content, embedding, metadata::jsonb, created_at
-    FROM UNNEST($38::uuid[], $39::uuid[], $40::text[], $41::uuid[], $42::text[], $43::vector[], $44::text[],
-        $45::timestamptz[])
-        AS m (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
+    INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at, project_id)
+    SELECT id, group_id, agent_id, session_id, content, embedding, metadata::jsonb, created_at, project_id
+    FROM UNNEST($39::uuid[], $40::uuid[], $41::text[], $42::uuid[], $43::text[], $44::vector[], $45::text[],
+        $46::timestamptz[], $47::text[])
+        AS m (id, group_id, agent_id, session_id, content, embedding, metadata, created_at, project_id)
     RETURNING 1
 ), usage AS (
     INSERT INTO session_usage AS held
         (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
-    SELECT * FROM UNNEST($46::uuid[], $47::text[], $48::text[], $49::text[], $50::bigint[], $51::bigint[],
-        $52::bigint[], $53::numeric[])
+    SELECT * FROM UNNEST($48::uuid[], $49::text[], $50::text[], $51::text[], $52::bigint[], $53::bigint[],
+        $54::bigint[], $55::numeric[])
     ON CONFLICT (session_id, node_id, agent_id, model) DO UPDATE SET
         calls = held.calls + excluded.calls,
         input_tokens = held.input_tokens + excluded.input_tokens,

@@ -1,14 +1,16 @@
 //! Commands in flight on one connection.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use super::frames;
-use crate::hub::{Hub, HubError, Outcome, Reply, Submission};
+use super::{frames, refusals};
+use crate::hub::{HubError, Outcome, Reply, Submission};
+use crate::scoped::Scoped;
 use relive_protocol::{CommandFrame, ErrorCode, ServerFrame};
 use relive_session::SessionId;
 
@@ -50,9 +52,9 @@ impl InFlight {
         self.waiting.len() >= IN_FLIGHT || self.bytes >= IN_FLIGHT_BYTES || self.submitting.is_some()
     }
 
-    /// Submits a command to the hub. Returns the error frame if it was refused at once; all other
+    /// Submits a command for a caller. Returns the error frame if it was refused at once; all other
     /// answers come from [`InFlight::next`].
-    pub fn submit(&mut self, hub: &Hub, frame: CommandFrame) -> Option<Bytes> {
+    pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame) -> Option<Bytes> {
         let CommandFrame { id, session_id, command, commands, command_id, expected_revision } = frame;
         let commands = match (command, commands) {
             (Some(command), None) => vec![command],
@@ -63,15 +65,18 @@ impl InFlight {
             }
         };
         let command_id = command_id.map(Into::into);
-        let submission = Submission { command_id, expected_revision, ..Submission::new(session_id, commands) };
+        let submission = match scoped.submission(session_id, commands) {
+            Ok(submission) => Submission { command_id, expected_revision, ..submission },
+            Err(refused) => return Some(refusals::frame(Some(id), session_id, &refused)),
+        };
         let token = self.next_token;
         self.next_token += 1;
         let bytes = submission.weight();
         self.bytes += bytes;
         self.waiting.insert(token, Waiting { id, session_id, bytes });
         let reply = Reply::Queue { sender: self.sender.clone(), token };
-        let hub = hub.clone();
-        let mut submitting = async move { hub.submit(submission, reply).await }.boxed();
+        let scoped = Arc::clone(scoped);
+        let mut submitting = async move { scoped.submit(submission, reply).await }.boxed();
         match (&mut submitting).now_or_never() {
             Some(Ok(())) => None,
             Some(Err(error)) => self.answer(token, Err(error)),

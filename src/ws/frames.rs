@@ -8,7 +8,7 @@ use super::said::Said;
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::storage::{Constraint, StoredEvent};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, shortened};
-use relive_session::{Message, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
+use relive_session::{Actor, Message, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
 
 pub(super) const TEXT: u8 = 0x81;
 pub(super) const BINARY: u8 = 0x82;
@@ -104,18 +104,24 @@ pub(super) fn end_of(session_id: SessionId, status: SessionStatus, revision: Rev
 
 pub(super) fn event(frame: &RecordedFrame) -> Bytes {
     frame.frame(|recorded, event| match event {
-        Ok(event) => event_frame(recorded.session_id, recorded.revision, recorded.at, event),
+        Ok(event) => event_frame(recorded.session_id, recorded.revision, recorded.at, recorded.by.as_deref(), event),
         Err(error) => not_encoded(&error),
     })
 }
 
 /// As [`event`], for one whose text comes from the journal: the same bytes, without reading them.
 pub(super) fn stored_event(session_id: SessionId, stored: &StoredEvent) -> Bytes {
-    event_frame(session_id, stored.revision, stored.at, &stored.event)
+    event_frame(session_id, stored.revision, stored.at, stored.by.as_deref(), &stored.event)
 }
 
 /// `ServerFrame::Event`, of an event that is JSON already.
-fn event_frame(session_id: SessionId, revision: Revision, at: Timestamp, event: &RawValue) -> Bytes {
+fn event_frame(
+    session_id: SessionId,
+    revision: Revision,
+    at: Timestamp,
+    by: Option<&Actor>,
+    event: &RawValue,
+) -> Bytes {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct EventFrame<'a> {
@@ -123,9 +129,11 @@ fn event_frame(session_id: SessionId, revision: Revision, at: Timestamp, event: 
         session_id: SessionId,
         revision: Revision,
         at: Timestamp,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<&'a Actor>,
         event: &'a RawValue,
     }
-    text(&EventFrame { r#type: "event", session_id, revision, at, event })
+    text(&EventFrame { r#type: "event", session_id, revision, at, by, event })
 }
 
 /// The message that an event added, if it added one.

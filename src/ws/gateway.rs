@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::rooms::Rooms;
+use crate::access::Access;
 use crate::hub::Hub;
 use crate::storage::Storage;
 
@@ -28,6 +29,7 @@ impl Default for GatewayOptions {
 /// The WebSocket side of the server. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Gateway {
+    pub(super) access: Access,
     pub(super) hub: Hub,
     pub(super) storage: Storage,
     pub(super) rooms: Rooms,
@@ -46,12 +48,12 @@ const SEARCHES: usize = 2;
 
 impl Gateway {
     #[must_use]
-    pub fn new(hub: Hub, storage: Storage, options: GatewayOptions, stop: CancellationToken) -> Self {
+    pub fn new(access: Access, hub: Hub, storage: Storage, options: GatewayOptions, stop: CancellationToken) -> Self {
         let rooms = Rooms::new(hub.clone());
         hub.relay_chunks_to(Arc::new(rooms.relay()));
         let places = Arc::new(Semaphore::new(options.sockets));
         let searches = Arc::new(Semaphore::new(SEARCHES));
-        Self { hub, storage, rooms, options, stop, connections: TaskTracker::new(), places, searches }
+        Self { access, hub, storage, rooms, options, stop, connections: TaskTracker::new(), places, searches }
     }
 
     /// A permit for one more socket, if available.

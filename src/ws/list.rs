@@ -107,12 +107,16 @@ impl List {
     }
 
     async fn remove(&mut self, deleted: &SessionSummary) {
-        if self.listed.forget(deleted) {
+        if self.filter.concerns(deleted) && self.listed.forget(deleted) {
             self.send(SessionChange::Removed, deleted.clone()).await;
         }
     }
 
     async fn show(&mut self, summary: SessionSummary, matches: bool) {
+        // What the client may not see it is not told of, be it only that it is gone.
+        if !self.filter.concerns(&summary) {
+            return;
+        }
         if self.listed.replace(&summary) {
             self.send(SessionChange::Removed, summary.clone()).await;
         }

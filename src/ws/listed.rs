@@ -106,12 +106,13 @@ mod tests {
 
     use super::*;
     use crate::storage::PageCursor;
-    use relive_session::{NodeCounts, SessionStatus};
+    use relive_session::{NodeCounts, ProjectId, SessionStatus};
 
     fn summary(number: i64, revision: Revision) -> SessionSummary {
         let at = Timestamp::from_millis(number).expect("a time");
         SessionSummary {
             id: SessionId(Uuid::from_u128(number.unsigned_abs().into())),
+            project_id: ProjectId::default(),
             workflow_id: None,
             workflow_name: None,
             group_id: None,

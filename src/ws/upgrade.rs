@@ -1,8 +1,12 @@
 //! From an HTTP request to a WebSocket connection on the same stream.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::Response;
+use axum::http::header::SEC_WEBSOCKET_PROTOCOL;
+use axum::http::{HeaderMap, HeaderValue, Response};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -11,10 +15,15 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::client_stream::ClientStream;
-use super::connection::Connection;
+use super::connection::{Connection, Identity};
 use super::gateway::Gateway;
 use super::opening::Opening;
 use super::transport::Transport;
+use crate::scoped::Scoped;
+use relive_protocol::CloseCode;
+
+/// The subprotocol of this server.
+const PROTOCOL: &str = "relive.v1";
 
 /// Why a request cannot be upgraded.
 #[derive(Debug, thiserror::Error)]
@@ -28,38 +37,66 @@ pub enum UpgradeError {
     Full,
 }
 
+/// The address of the client, in a request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientIp(pub Option<IpAddr>);
+
 /// Answers the handshake and, once the HTTP server releases the stream, runs the connection.
 ///
 /// # Errors
 ///
 /// If the request is not a WebSocket handshake, or there are too many sockets already.
-pub fn upgrade(gateway: &Gateway, mut request: Request, opening: Opening) -> Result<Response<Body>, UpgradeError> {
+pub fn upgrade(
+    gateway: &Gateway,
+    scoped: &Scoped,
+    mut request: Request,
+    opening: Opening,
+) -> Result<Response<Body>, UpgradeError> {
     let (response, pending) = handshake(&mut request)?;
     let place = gateway.place().ok_or(UpgradeError::Full)?;
+    let ip = request.extensions().get::<ClientIp>().and_then(|client| client.0);
+    let (permit, opening) = match opening {
+        Opening::Refused(..) => (None, opening),
+        opening => match gateway.access.limits().socket(scoped.caller(), ip) {
+            Ok(permit) => (Some(permit), opening),
+            Err(limited) => (None, Opening::Refused(CloseCode::RateLimited, limited.to_string())),
+        },
+    };
+    let watch = gateway.access.watch(scoped.caller());
+    let identity = Identity::new(Arc::new(scoped.clone()), watch, ip);
     let gateway_of_task = gateway.clone();
     gateway.connections.spawn(async move {
         let sockets = metrics::gauge!("relive_sockets");
         sockets.increment(1);
         if let Some((stream, already_read)) = stream(pending).await {
-            Connection::run(gateway_of_task, stream, already_read, opening).await;
+            Connection::run(gateway_of_task, identity, stream, already_read, opening).await;
         }
         sockets.decrement(1);
-        drop(place);
+        drop((place, permit));
     });
     Ok(response)
 }
 
 /// The answer to a handshake, and the pending upgrade.
 pub(super) fn handshake<B>(request: &mut Request<B>) -> Result<(Response<Body>, OnUpgrade), UpgradeError> {
-    let response = create_response_with_body(request, Body::empty).map_err(|error| match error {
+    let mut response = create_response_with_body(request, Body::empty).map_err(|error| match error {
         WebSocketError::Protocol(ProtocolError::MissingSecWebSocketKey) => UpgradeError::Key,
         error => UpgradeError::NotWebSocket(error.to_string()),
     })?;
+    // A browser that offers subprotocols gives up unless one is chosen; the one with a token never is.
+    if offers_protocol(request.headers()) {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+    }
     let pending = request
         .extensions_mut()
         .remove::<OnUpgrade>()
         .ok_or_else(|| UpgradeError::NotWebSocket("the connection cannot be upgraded".to_owned()))?;
     Ok((response, pending))
+}
+
+fn offers_protocol(headers: &HeaderMap) -> bool {
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    offered.flat_map(|value| value.split(',')).any(|one| one.trim() == PROTOCOL)
 }
 
 /// The stream below hyper, and the bytes read after the request; `None` if the client is gone.

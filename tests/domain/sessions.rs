@@ -148,7 +148,7 @@ fn what_nodes_used_and_said_is_taken_for_a_minute_after_the_end() {
             assert!(decide_at(&run.session, &command, after(60_001)).is_err());
             let events = decide_at(&run.session, &command, after(60_000)).unwrap();
             let (session_id, revision) = (run.session.id, run.session.revision + 1);
-            let recorded = |at| Recorded { session_id, revision, at, event: events[0].clone() };
+            let recorded = |at| Recorded { session_id, revision, at, by: None, event: events[0].clone() };
             assert!(run.session.clone().apply(&recorded(after(60_001))).is_err());
             let mut next = run.session.clone();
             next.apply(&recorded(after(60_000))).unwrap();

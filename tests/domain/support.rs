@@ -19,7 +19,8 @@ impl Run {
     pub fn new(graph: Option<Value>) -> Self {
         let graph = graph.map(|graph| Arc::new(serde_json::from_value::<GraphDefinition>(graph).unwrap()));
         let event = Event::Created(Box::new(Created { graph, ..Created::default() }));
-        let recorded = Recorded { session_id: SessionId(Uuid::from_u128(7)), revision: 1, at: time(1), event };
+        let recorded =
+            Recorded { session_id: SessionId(Uuid::from_u128(7)), revision: 1, at: time(1), by: None, event };
         Self { session: Session::create(&recorded).unwrap(), history: vec![recorded] }
     }
 
@@ -46,7 +47,8 @@ impl Run {
         let events = decide(&self.session, command)?;
         for event in &events {
             let revision = self.session.revision + 1;
-            let recorded = Recorded { session_id: self.session.id, revision, at: time(revision), event: event.clone() };
+            let recorded =
+                Recorded { session_id: self.session.id, revision, at: time(revision), by: None, event: event.clone() };
             self.session.apply(&recorded).expect("a decided event applies");
             self.history.push(recorded);
         }

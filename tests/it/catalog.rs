@@ -1,6 +1,6 @@
 //! Groups, agents and workflows.
 
-use relive::hub::{Head, Hub, HubOptions};
+use relive::hub::{CreateOptions, Head, Hub, HubOptions};
 use relive::storage::Storage;
 use relive_session::{Created, SessionId};
 use reqwest::{Method, StatusCode};
@@ -200,11 +200,11 @@ async fn who_watches_a_session_that_goes_with_its_group_is_told_by_the_deletion(
     sqlx::query(sql).bind(group).execute(storage.pool()).await.expect("a group");
     let create = async || {
         let (id, created) = (SessionId::generate(), Created { group_id: Some(group), ..Created::default() });
-        hub.create(id, created, None).await.expect("created");
+        hub.create(id, created, CreateOptions::default()).await.expect("created");
         id
     };
     let first = create().await.to_string();
-    let deletion = async { assert_eq!(hub.delete_group(group).await, Ok(true)) };
+    let deletion = async { assert_eq!(hub.delete_group(&relive_session::ProjectId::default(), group).await, Ok(true)) };
     let made = async { hub.subscribe(create().await).await.expect("a subscription") };
     let mut late = while_a_deletion_waits(&storage, &first, deletion, made).await;
     assert!(matches!(late.head(), Head::Deleted(_)));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use relive::hub::{Hub, HubError, HubOptions, Outcome, Reply, Submission};
+use relive::hub::{CreateOptions, Hub, HubError, HubOptions, Outcome, Reply, Submission};
 use relive::storage::cluster::{Cluster, ClusterOptions};
 use relive::storage::{Constraint, Storage};
 use relive_session::{Command, Created, Refusal, Session, SessionId};
@@ -29,7 +29,7 @@ fn note(value: usize) -> Value {
 /// A running session.
 pub async fn running(hub: &Hub) -> SessionId {
     let id = SessionId::generate();
-    hub.create(id, Created::default(), None).await.expect("created");
+    hub.create(id, Created::default(), CreateOptions::default()).await.expect("created");
     hub.execute(submission(id, json!({"type": "start"}))).await.expect("started");
     id
 }
@@ -102,7 +102,7 @@ async fn failed_look_ups_leave_no_second_copy() {
                 })
             })
             .collect();
-        hub.create(id, Created::default(), None).await.expect("created");
+        hub.create(id, Created::default(), CreateOptions::default()).await.expect("created");
         let found: Vec<_> = join_all(asking).await.into_iter().map(|asked| asked.expect("no panic")).collect();
         let now = hub.subscribe(id).await.expect("a session");
         assert!(found.iter().all(|one| Arc::ptr_eq(one.live(), now.live())), "two copies of one session");

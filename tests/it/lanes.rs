@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use relive::hub::{FeedChange, Head, Hub, HubError, HubOptions, Outcome, Reply};
+use relive::hub::{CreateOptions, FeedChange, Head, Hub, HubError, HubOptions, Outcome, Reply};
 use relive::storage::Storage;
 use relive_session::{Created, SessionId, Timestamp};
 use serde_json::{Value, json};
@@ -186,10 +186,10 @@ async fn what_was_done_is_told_though_its_client_has_left() {
     let parent = running(&hub).await;
     let mut feed = hub.feed();
     let new = SessionId::generate();
-    begin_and_leave(hub.create(new, Created::default(), None));
+    begin_and_leave(hub.create(new, Created::default(), CreateOptions::default()));
     let changes = in_time(feed.next()).await.expect("changes");
     assert!(matches!(changes[..], [FeedChange::Changed(id)] if id == new), "{changes:?}");
-    begin_and_leave(hub.fork(parent, 1, None));
+    begin_and_leave(hub.fork(parent, 1, CreateOptions::default()));
     let changes = in_time(feed.next()).await.expect("changes");
     assert!(matches!(changes[..], [FeedChange::Changed(id)] if id != new && id != parent), "{changes:?}");
     let mut subscription = hub.subscribe(new).await.expect("there");

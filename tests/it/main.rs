@@ -5,6 +5,7 @@
 // What is pedantic about the product would be noise here.
 #![allow(clippy::pedantic)]
 
+mod access;
 mod architecture;
 mod archive;
 mod bad_frames;

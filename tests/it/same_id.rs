@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relive::hub::{Head, Hub, HubError, HubOptions, Submission, Subscription};
+use relive::hub::{CreateOptions, Head, Hub, HubError, HubOptions, Submission, Subscription};
 use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage};
 use relive_session::{Event, Recorded, Session, SessionId, Timestamp};
 use serde_json::json;
@@ -18,7 +18,7 @@ pub async fn write_silently(storage: &Storage, id: SessionId, events: Vec<Event>
     let mut after = before.clone();
     let mut recorded = Vec::new();
     for event in events {
-        let next = Recorded { session_id: id, revision: after.revision + 1, at: after.updated_at, event };
+        let next = Recorded { session_id: id, revision: after.revision + 1, at: after.updated_at, by: None, event };
         after.apply(&next).expect("the next event");
         recorded.push(next);
     }
@@ -53,7 +53,7 @@ async fn replace(storage: &Storage, id: SessionId, events: u64, when: When) {
         InTheSameMillisecond => former.origin.created_at,
     };
     let event = Event::Created(Box::default());
-    let recorded = Recorded { session_id: id, revision: 1, at, event };
+    let recorded = Recorded { session_id: id, revision: 1, at, by: None, event };
     let session = Session::create_new(&recorded).expect("a session");
     storage
         .create_session(&NewSession { recorded: &recorded, session: &session, creation_key: None })
@@ -168,6 +168,6 @@ async fn incarnations_are_stored_and_differ() {
     assert_eq!(storage.session(id).await.expect("a read").expect("stored").identity(), identity);
     assert_eq!(storage.summary(id).await.expect("a read").expect("stored").identity(), identity);
     assert_eq!(storage.versions(&[id]).await.expect("a read")[&id].identity, identity);
-    let fork = hub.fork(id, 2, None).await.expect("a fork").identity();
+    let fork = hub.fork(id, 2, CreateOptions::default()).await.expect("a fork").identity();
     assert_ne!(fork.incarnation, identity.incarnation);
 }

@@ -23,7 +23,7 @@ const VERBS: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
 const PIECES: &[&str] = &[
     "DELETE FROM {} WHERE",
     "INSERT INTO {} (id,",
-    "SELECT * FROM {} WHERE $1",
+    "SELECT * FROM {} WHERE project_id",
     "SELECT * FROM {} WHERE id",
     "UPDATE {} SET",
     "SELECT asked.*, listed.id",

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use relive::hub::{Hub, HubError, Outcome, Submission};
+use relive::hub::{CreateOptions, Hub, HubError, Outcome, Submission};
 use relive::storage::Constraint;
 use relive_session::{
     Command, Created, Event as Happened, MessageId, NodeId, Refusal, Revision, SessionId, SessionIdentity,
@@ -405,7 +405,8 @@ pub fn send(world: &Shared, number: usize, hub: Hub) -> impl Future<Output = ()>
         let receipt = |revision| relive::hub::Receipt { revision, duplicate: false };
         let outcome = match what {
             What::Create => {
-                hub.create(id, created, Some(&format!("key{session}"))).await.map(|new| receipt(new.revision))
+                let options = CreateOptions { key: Some(format!("key{session}")), ..CreateOptions::default() };
+                hub.create(id, created, options).await.map(|new| receipt(new.revision))
             }
             What::Delete => hub.delete(id).await.map(|()| receipt(0)),
             _ => hub.execute(Submission { command_id, expected_revision, ..Submission::new(id, commands) }).await,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use relive::engine::EngineOptions;
-use relive::hub::{Hub, HubError, HubOptions, Outcome, Submission};
+use relive::hub::{CreateOptions, Hub, HubError, HubOptions, Outcome, Submission};
 use relive_session::{Command, Created, Event as Happened, SessionId};
 use serde_json::json;
 use uuid::Uuid;
@@ -71,7 +71,7 @@ impl Stage {
 
     fn create(&mut self) {
         self.spawn(|hub| async move {
-            hub.create(ID, Created::default(), None).await?;
+            hub.create(ID, Created::default(), CreateOptions::default()).await?;
             hub.execute(Submission::new(ID, vec![Command::Start])).await
         });
         self.pass(50);

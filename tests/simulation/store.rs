@@ -10,7 +10,9 @@ use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::storage::{
     Batch, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, SessionVersion, StorageError, StoredEvent, Taken,
 };
-use relive_session::{Agent, Event, Message, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary};
+use relive_session::{
+    Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary,
+};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -187,7 +189,7 @@ impl Store for SimulatedStore {
         self.call("fork", |_| Err(StorageError::Constraint(Constraint::NoSuchWorkflow)))
     }
 
-    fn session_by_creation_key<'a>(&'a self, key: &'a str) -> Answer<'a, Option<SessionId>> {
+    fn session_by_creation_key<'a>(&'a self, _: &'a ProjectId, key: &'a str) -> Answer<'a, Option<SessionId>> {
         let key = key.to_owned();
         self.call("key", move |world| {
             let mut rows = world.database.rows.iter();
@@ -207,15 +209,19 @@ impl Store for SimulatedStore {
         self.read("summary", id, |row| row.state().summary())
     }
 
-    fn sessions_of_group(&self, _: Uuid) -> Answer<'_, Vec<SessionId>> {
+    fn sessions_of_group<'a>(&'a self, _: &'a ProjectId, _: Uuid) -> Answer<'a, Vec<SessionId>> {
         self.call("group", |_| Ok(Vec::new()))
     }
 
-    fn delete_group(&self, _: Uuid) -> BoxFuture<'_, Result<Option<Vec<SessionSummary>>, GroupInDoubt>> {
+    fn delete_group<'a>(
+        &'a self,
+        _: &'a ProjectId,
+        _: Uuid,
+    ) -> BoxFuture<'a, Result<Option<Vec<SessionSummary>>, GroupInDoubt>> {
         Box::pin(async { Ok(None) })
     }
 
-    fn agent(&self, _: Uuid) -> Answer<'_, Option<Agent>> {
+    fn agent<'a>(&'a self, _: &'a ProjectId, _: Uuid) -> Answer<'a, Option<Agent>> {
         self.call("agent", |_| Ok(None))
     }
 
@@ -309,11 +315,12 @@ impl NoticeReceiver for Ear {
 }
 
 fn page_row(stored: &Stored) -> StoredEvent {
-    let Recorded { revision, at, event, .. } = &stored.recorded;
+    let Recorded { revision, at, by, event, .. } = &stored.recorded;
     StoredEvent {
         revision: *revision,
         at: *at,
         event: serde_json::value::to_raw_value(event).expect("an event as JSON").into(),
+        by: by.clone(),
         message: stored.message.clone().map(Box::new),
     }
 }

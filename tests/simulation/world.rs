@@ -339,7 +339,8 @@ impl World {
         let value = Arc::new(serde_json::json!(self.now));
         let event = Event::ContextSet { key: key.to_owned(), value };
         let at = Timestamp::from_millis(crate::server::EPOCH + self.now.cast_signed()).unwrap_or(before.updated_at);
-        let recorded = Recorded { session_id: id, revision: before.revision + 1, at: at.max(before.updated_at), event };
+        let recorded =
+            Recorded { session_id: id, revision: before.revision + 1, at: at.max(before.updated_at), by: None, event };
         let mut after = Session::clone(&before);
         if after.apply(&recorded).is_err() {
             return;

@@ -107,6 +107,7 @@ mod tests {
     fn event(revision: Revision) -> ServerFrame {
         let at = Timestamp::from_millis(0).expect("the epoch");
         ServerFrame::Event {
+            by: None,
             session_id: SessionId(uuid::Uuid::nil()),
             revision,
             at,

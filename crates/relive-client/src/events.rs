@@ -25,8 +25,8 @@ impl SessionEvents {
     pub async fn next(&mut self) -> Result<Option<Recorded>, ClientError> {
         while !self.ended {
             match self.frames.next().await {
-                Some(Ok(ServerFrame::Event { session_id, revision, at, event })) => {
-                    return Ok(Some(Recorded { session_id, revision, at, event }));
+                Some(Ok(ServerFrame::Event { session_id, revision, at, by, event })) => {
+                    return Ok(Some(Recorded { session_id, revision, at, by, event }));
                 }
                 Some(Ok(ServerFrame::End { .. })) => self.ended = true,
                 // The server is behind the client: it was restored from a backup.

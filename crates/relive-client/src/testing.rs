@@ -36,8 +36,13 @@ impl Memory {
 
     fn with_id(session_id: SessionId, graph: Option<GraphDefinition>) -> Self {
         let created = Created { graph: graph.map(Arc::new), ..Created::default() };
-        let recorded =
-            Recorded { session_id, revision: 1, at: Timestamp::now(), event: Event::Created(Box::new(created)) };
+        let recorded = Recorded {
+            session_id,
+            revision: 1,
+            at: Timestamp::now(),
+            by: None,
+            event: Event::Created(Box::new(created)),
+        };
         Self::of(&recorded)
     }
 
@@ -55,8 +60,13 @@ impl Memory {
         let (mut session, mut recorded) = (self.session.clone(), Vec::new());
         for command in commands {
             for event in decide(&session, command)? {
-                let next =
-                    Recorded { session_id: session.id, revision: session.revision + 1, at: Timestamp::now(), event };
+                let next = Recorded {
+                    session_id: session.id,
+                    revision: session.revision + 1,
+                    at: Timestamp::now(),
+                    by: None,
+                    event,
+                };
                 session.apply(&next).expect("what was decided fits");
                 recorded.push(next);
             }
@@ -242,7 +252,7 @@ impl Peer {
             (new, memory.session.status)
         };
         let last = new.last().map_or(after, |event| event.revision);
-        for Recorded { session_id, revision, at, event } in new {
+        for Recorded { session_id, revision, at, by, event } in new {
             let times = match revision {
                 _ if fault.lose == Some(revision) => 0,
                 _ if fault.repeat == Some(revision) => 2,
@@ -252,7 +262,8 @@ impl Peer {
                 fault.lose = None;
             }
             for _ in 0..times {
-                send(socket, &ServerFrame::Event { session_id, revision, at, event: event.clone() }).await?;
+                send(socket, &ServerFrame::Event { session_id, revision, at, by: by.clone(), event: event.clone() })
+                    .await?;
             }
         }
         if status.is_ended() {

@@ -1,5 +1,7 @@
 //! The WebSocket frames: one JSON object each, tagged by `type`.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ts_rs::TS;
@@ -7,8 +9,8 @@ use utoipa::ToSchema;
 
 use super::{ErrorCode, ReplayAction, ReplaySpeed, ReplayState};
 use relive_session::{
-    Command, Event, Message, MessageId, NodeId, Revision, SessionId, SessionStatus, SessionSummary, Timestamp,
-    WorkflowSession,
+    Actor, Command, Event, Message, MessageId, NodeId, ProjectId, Revision, SessionId, SessionStatus, SessionSummary,
+    Timestamp, WorkflowSession,
 };
 
 /// The kind of frames a viewer is sent when the session changes.
@@ -203,6 +205,10 @@ pub enum ServerFrame {
         #[ts(type = "number")]
         revision: Revision,
         at: Timestamp,
+        /// As in `Recorded`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        by: Option<Arc<Actor>>,
         event: Event,
     },
     Message {
@@ -265,6 +271,23 @@ pub enum ServerFrame {
     Session {
         change: SessionChange,
         session: Box<SessionSummary>,
+    },
+    /// The answer to `auth`: what the new token allows.
+    Authenticated {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        role: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        scopes: Option<Vec<String>>,
+        project: ProjectId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(optional)]
+        expires_at: Option<Timestamp>,
+    },
+    /// The credential of this socket expires soon: send `auth` with a new one.
+    Expiring {
+        expires_at: Timestamp,
     },
     Pong,
 }

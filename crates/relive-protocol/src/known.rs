@@ -13,8 +13,8 @@ mod shape;
 mod tree;
 
 use super::{
-    ClientFrame, Commands, ControlRequest, CreateMemory, CreateSession, ForkSession, NodeUpdate, ReviewRequest,
-    SearchMemories, SignalRequest, TokenChunk, shortened,
+    ClientFrame, Commands, ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession, CreateToken,
+    ForkSession, NodeUpdate, ReplaceProject, ReviewRequest, SearchMemories, SignalRequest, TokenChunk, shortened,
 };
 use relive_session::{AgentFields, Command, GroupFields, WorkflowFields};
 use shape::Shape;
@@ -87,11 +87,15 @@ from_client!(
     AgentFields,
     ClientFrame,
     ControlRequest,
+    CreateKey,
     CreateMemory,
+    CreateProject,
     CreateSession,
+    CreateToken,
     ForkSession,
     GroupFields,
     NodeUpdate,
+    ReplaceProject,
     ReviewRequest,
     SearchMemories,
     SignalRequest,

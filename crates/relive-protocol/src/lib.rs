@@ -3,6 +3,7 @@
 //! The TypeScript package `frontend-types` is generated from these types and from the domain types
 //! they carry.
 
+mod access;
 mod archive;
 mod close;
 mod error;
@@ -12,6 +13,10 @@ mod replay;
 mod rest;
 mod typescript;
 
+pub use access::{
+    AuditEntry, AuditPage, CreateKey, CreateProject, CreateToken, CreatedKey, CreatedToken, Key, KeyPage, ProjectPage,
+    ReplaceProject, WhoAmI,
+};
 pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 pub use close::CloseCode;
 pub use error::{ErrorCode, Problem, shortened};

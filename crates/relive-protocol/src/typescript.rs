@@ -5,9 +5,10 @@ use std::path::Path;
 use ts_rs::{Config, ExportError, TS};
 
 use super::{
-    AgentPage, ArchiveLine, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateMemory, CreateSession,
-    EventPage, ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem,
-    ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport,
+    AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateKey, CreateMemory,
+    CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, EventPage, ForkSession, FoundMemories,
+    GroupPage, KeyPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage, ReplaceProject,
+    ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport, WhoAmI,
     WorkflowPage,
 };
 use relive_session::{
@@ -60,5 +61,15 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     SessionEntity::export_all(&config)?;
     Timeline::export_all(&config)?;
     ForkSession::export_all(&config)?;
+    CreateProject::export_all(&config)?;
+    ReplaceProject::export_all(&config)?;
+    ProjectPage::export_all(&config)?;
+    CreateKey::export_all(&config)?;
+    CreatedKey::export_all(&config)?;
+    KeyPage::export_all(&config)?;
+    CreateToken::export_all(&config)?;
+    CreatedToken::export_all(&config)?;
+    AuditPage::export_all(&config)?;
+    WhoAmI::export_all(&config)?;
     Ok(())
 }

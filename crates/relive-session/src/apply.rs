@@ -10,7 +10,7 @@ use super::json::{context_entry_bytes, digest};
 use super::state::hold;
 use super::{
     ContextValue, Created, Event, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal,
-    Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ProjectId, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Happens only with a journal that is damaged
@@ -45,6 +45,13 @@ impl Session {
             Some(forked) => forked.state.restore_fork(recorded.session_id, recorded.at, origin),
             None => Self::fresh(recorded, created, origin),
         })
+    }
+
+    /// The same session as one of this project. A history does not say which project it belongs to.
+    #[must_use]
+    pub fn in_project(mut self, project_id: ProjectId) -> Self {
+        Arc::make_mut(&mut self.origin).project_id = project_id;
+        self
     }
 
     fn fresh(recorded: &Recorded, created: &Created, origin: Arc<Origin>) -> Self {
@@ -343,10 +350,22 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The first state of a session that is about to be stored, with a new incarnation.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::create`].
+    pub fn create_new(first: &Recorded) -> Result<Self, ApplyError> {
+        Ok(Self::create(first)?.with_incarnation((super::ambient::random() >> 1).max(1).cast_signed()))
+    }
+}
+
 impl Origin {
     fn new(created: &Created, created_at: Timestamp) -> Arc<Self> {
         let name = || created.graph.as_ref().map(|graph| graph.name.clone());
         Arc::new(Self {
+            project_id: ProjectId::default(),
             workflow_id: created.workflow_id,
             workflow_name: created.workflow_name.clone().or_else(name),
             group_id: created.group_id,
@@ -378,5 +397,24 @@ impl Event {
 fn replace<T: Clone>(held: &mut Option<T>, given: &Option<T>) {
     if given.is_some() {
         held.clone_from(given);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Event, SessionId};
+
+    #[test]
+    fn sessions_of_the_same_millisecond_are_told_apart_except_by_servers_without_incarnations() {
+        let at = Timestamp::from_millis(7).expect("a time");
+        let first =
+            Recorded { session_id: SessionId::generate(), revision: 1, at, event: Event::Created(Box::default()) };
+        let [one, other] = [(); 2].map(|()| Session::create_new(&first).expect("a session").identity());
+        assert!(one.incarnation > 0 && one.created_at == at);
+        assert!(one.is_named_by(one) && !one.is_named_by(other));
+        let unknown = Session::create(&first).expect("a session").identity();
+        assert_eq!(unknown.incarnation, 0);
+        assert!(one.is_named_by(unknown) && !unknown.is_named_by(one));
     }
 }

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::json::present;
 use super::{
-    Driver, GraphDefinition, Keyframe, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus, Progress, Retry,
-    Revision, Session, SessionId, Timestamp,
+    Actor, Driver, GraphDefinition, Keyframe, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus, Progress,
+    Retry, Revision, Session, SessionId, Timestamp,
 };
 
 /// The first event of every session.
@@ -285,13 +285,16 @@ impl Event {
 /// An event with its position in a session's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[ts(export_to = "protocol.ts")]
+#[ts(export_to = "protocol.ts", optional_fields)]
 pub struct Recorded {
     pub session_id: SessionId,
     #[ts(type = "number")]
     pub revision: Revision,
     /// Never earlier than the event before it.
     pub at: Timestamp,
+    /// Whose command led to it, if the caller was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<Actor>>,
     pub event: Event,
 }
 

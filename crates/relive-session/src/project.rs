@@ -55,9 +55,21 @@ impl ProjectId {
         id.trim_end_matches('-').parse().ok()
     }
 
+    /// Whether it is the project `default`.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.as_str() == Self::DEFAULT
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Default for ProjectId {
+    fn default() -> Self {
+        Self::default_project()
     }
 }
 

@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    ContextValue, MessageId, MessageRole, Node, NodeCounts, NodeId, NodeStatus, Revision, Session, SessionId,
-    SessionStatus, Timestamp,
+    ContextValue, MessageId, MessageRole, Node, NodeCounts, NodeId, NodeStatus, ProjectId, Revision, Session, SessionId,
+    SessionIdentity, SessionStatus, Timestamp,
 };
 
 /// The snapshot every viewer is sent.
@@ -71,6 +71,10 @@ pub struct WorkflowSession {
 #[ts(export_to = "session.ts", optional_fields)]
 pub struct SessionSummary {
     pub id: SessionId,
+    /// Absent: `default`.
+    #[serde(default, skip_serializing_if = "ProjectId::is_default")]
+    #[ts(optional, as = "Option<ProjectId>")]
+    pub project_id: ProjectId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,6 +161,13 @@ pub struct Message {
     pub created_at: Timestamp,
 }
 
+impl SessionSummary {
+    #[must_use]
+    pub fn identity(&self) -> SessionIdentity {
+        SessionIdentity { created_at: self.created_at, incarnation: self.incarnation }
+    }
+}
+
 impl Session {
     /// This state as viewers see it. Shares the nodes; costs nothing per node.
     #[must_use]
@@ -187,6 +198,7 @@ impl Session {
     pub fn summary(&self) -> SessionSummary {
         SessionSummary {
             id: self.id,
+            project_id: self.origin.project_id.clone(),
             workflow_id: self.origin.workflow_id,
             workflow_name: self.origin.workflow_name.clone(),
             group_id: self.origin.group_id,

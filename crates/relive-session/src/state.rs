@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Instances, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId, SessionStatus,
-    Timestamp, limits,
+    Instances, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId, SessionIdentity,
+    SessionStatus, Timestamp, limits,
 };
 
 /// A signal that a suspended node has not yet handled.
@@ -116,6 +116,18 @@ impl Session {
     #[must_use]
     pub fn node_status(&self, node_id: &NodeId) -> Option<super::NodeStatus> {
         self.nodes.get(node_id).map(|node| node.snapshot.status)
+    }
+
+    /// This state, as that of a session with this incarnation.
+    #[must_use]
+    pub fn with_incarnation(mut self, incarnation: i64) -> Self {
+        Arc::make_mut(&mut self.origin).incarnation = incarnation;
+        self
+    }
+
+    #[must_use]
+    pub fn identity(&self) -> SessionIdentity {
+        SessionIdentity { created_at: self.origin.created_at, incarnation: self.origin.incarnation }
     }
 
     /// Whether `later` can be a later state of this session, or the same. If not, it is another session that was

@@ -64,7 +64,7 @@ impl Llm {
     async fn speaker(&self, context: &NodeContext) -> Result<(Option<String>, Option<String>, Voice), String> {
         let Persona::Agent { id, prompt } = &self.persona else { return Ok((None, None, self.voice.clone())) };
         let agent = match id {
-            Some(id) => self.services.agent(*id).await?,
+            Some(id) => self.services.agent(&context.session().origin.project_id, *id).await?,
             None => None,
         };
         match (agent, id, prompt) {
@@ -83,8 +83,9 @@ impl Llm {
 
     /// The group's prompt, the persona, and the node's own, as far as there are any.
     async fn system(&self, context: &NodeContext, persona: Option<String>) -> Result<Option<String>, String> {
-        let group = match context.session().origin.group_id {
-            Some(id) => self.services.group(id).await?.and_then(|group| group.fields.system_prompt),
+        let origin = &context.session().origin;
+        let group = match origin.group_id {
+            Some(id) => self.services.group(&origin.project_id, id).await?.and_then(|group| group.fields.system_prompt),
             None => None,
         };
         let own = match &self.system {

@@ -51,7 +51,8 @@ impl MemoryRetrieval {
         let session = context.session();
         let group_id = session.origin.group_id;
         let session_id = group_id.is_none().then_some(session.id);
-        let scope = MemoryScope { group_id, agent_id: self.agent_id.clone(), session_id };
+        let project_id = session.origin.project_id.clone();
+        let scope = MemoryScope { project_id, group_id, agent_id: self.agent_id.clone(), session_id };
         let (found, method) = self.services.memories(&scope, &query, self.nearness).await?;
         let text = found.iter().map(|memory| format!("- {}", memory.content)).collect::<Vec<_>>().join("\n");
         let memories: Vec<Value> = found

@@ -6,7 +6,7 @@ use super::web::Web;
 use crate::embeddings::Embeddings;
 use crate::models::Models;
 use crate::storage::{Entity, MemoryScope, SearchLimits, Storage, StorageError};
-use relive_session::{Agent, Group, Memory};
+use relive_session::{Agent, Group, Memory, ProjectId};
 
 /// Models, memories, agents and the web.
 #[derive(Clone, Debug)]
@@ -21,19 +21,19 @@ impl NodeServices {
     /// # Errors
     ///
     /// A text for the node's `error`.
-    pub(super) async fn agent(&self, id: Uuid) -> Result<Option<Agent>, String> {
-        self.entity(id).await
+    pub(super) async fn agent(&self, project: &ProjectId, id: Uuid) -> Result<Option<Agent>, String> {
+        self.entity(project, id).await
     }
 
     /// # Errors
     ///
     /// A text for the node's `error`.
-    pub(super) async fn group(&self, id: Uuid) -> Result<Option<Group>, String> {
-        self.entity(id).await
+    pub(super) async fn group(&self, project: &ProjectId, id: Uuid) -> Result<Option<Group>, String> {
+        self.entity(project, id).await
     }
 
-    async fn entity<E: Entity>(&self, id: Uuid) -> Result<Option<E>, String> {
-        self.storage.entity(id).await.map_err(|error| told(&error))
+    async fn entity<E: Entity>(&self, project: &ProjectId, id: Uuid) -> Result<Option<E>, String> {
+        self.storage.entity(project, id).await.map_err(|error| told(&error))
     }
 
     /// Memories similar to a text, nearest first, and the method of the search.

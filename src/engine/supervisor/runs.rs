@@ -183,7 +183,7 @@ async fn drive(
 /// Ends a session that cannot be run here any more, such as after a change of version, with the reason.
 async fn fail(hub: &Hub, session: &Session, error: &str) -> Result<Ended, RunError> {
     let mut submission = Submission::new(session.id, vec![Command::Fail { error: error_text(error) }]);
-    submission.expected_identity = Some(session.identity());
+    (submission.by, submission.expected_identity) = (hub.engine_actor(), Some(session.identity()));
     let failed = hub.execute(submission).await;
     failed.map_err(|error| RunError::Lost(error.to_string()))?;
     Ok(Ended::Failed { error: error.to_owned() })

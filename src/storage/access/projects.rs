@@ -55,6 +55,14 @@ impl Storage {
         Ok(row.await?.as_ref().map(read).transpose()?)
     }
 
+    /// Whether something is stored in a project.
+    pub async fn is_project_used(&self, id: &ProjectId) -> Result<bool, StorageError> {
+        let sql = "SELECT EXISTS (SELECT FROM sessions WHERE project_id = $1)
+            OR EXISTS (SELECT FROM memories WHERE project_id = $1) OR EXISTS (SELECT FROM groups WHERE project_id = $1)
+            OR EXISTS (SELECT FROM agents WHERE project_id = $1) OR EXISTS (SELECT FROM workflows WHERE project_id = $1)";
+        Ok(sqlx::query_scalar(sql).bind(id.as_str()).fetch_one(&self.pool).await?)
+    }
+
     /// Deletes a project with its keys, revoked tokens and sign-ins; false if there is no such project. Whether
     /// something else belongs to it is for the caller to look at first.
     pub async fn delete_project(&self, id: &ProjectId) -> Result<bool, StorageError> {

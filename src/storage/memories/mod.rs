@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::link::STATEMENT;
 use super::{Page, PageCursor, Storage, StorageError};
-use relive_session::{Memory, SessionId, Timestamp};
+use relive_session::{Memory, ProjectId, SessionId, Timestamp};
 
 pub(super) use search_pool::search_pool;
 pub(super) use strategies::Strategies;
@@ -30,6 +30,7 @@ pub(super) use words::containing;
 /// A memory to be stored.
 #[derive(Clone, Copy, Debug)]
 pub struct NewMemory<'a> {
+    pub project_id: &'a ProjectId,
     pub id: Uuid,
     pub group_id: Option<Uuid>,
     pub agent_id: Option<&'a str>,
@@ -44,6 +45,7 @@ pub struct NewMemory<'a> {
 /// The scope of a search. Every given condition must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MemoryScope {
+    pub project_id: ProjectId,
     pub group_id: Option<Uuid>,
     pub agent_id: Option<String>,
     pub session_id: Option<SessionId>,
@@ -62,6 +64,7 @@ pub(super) const COLUMNS: &str =
 impl MemoryScope {
     /// Adds `AND …` for each condition.
     fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(" AND project_id = ").push_bind(self.project_id.as_str().to_owned());
         if let Some(group_id) = self.group_id {
             query.push(" AND group_id = ").push_bind(group_id);
         }
@@ -77,8 +80,8 @@ impl MemoryScope {
 /// Stores a memory on the caller's connection, as part of its transaction.
 pub(super) async fn insert(connection: &mut PgConnection, memory: &NewMemory<'_>) -> Result<(), StorageError> {
     sqlx::query(
-        "INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at, project_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(memory.id)
     .bind(memory.group_id)
@@ -88,6 +91,7 @@ pub(super) async fn insert(connection: &mut PgConnection, memory: &NewMemory<'_>
     .bind(memory.embedding.map(|embedding| pgvector::Vector::from(embedding.to_vec())))
     .bind(memory.metadata.map(Json))
     .bind(memory.at.as_datetime())
+    .bind(memory.project_id.as_str())
     .execute(connection)
     .await?;
     Ok(())
@@ -109,31 +113,40 @@ impl Storage {
         Ok(())
     }
 
-    /// A memory with its embedding.
-    pub async fn memory(&self, id: Uuid) -> Result<Option<Memory>, StorageError> {
-        let sql = format!("SELECT {COLUMNS}, embedding FROM memories WHERE id = $1");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).fetch_optional(&self.pool).await?;
+    /// A memory of a project, with its embedding.
+    pub async fn memory(&self, project: &ProjectId, id: Uuid) -> Result<Option<Memory>, StorageError> {
+        let sql = format!("SELECT {COLUMNS}, embedding FROM memories WHERE id = $1 AND project_id = $2");
+        let row =
+            sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(project.as_str()).fetch_optional(&self.pool).await?;
         let Some(row) = row else { return Ok(None) };
         let embedding: Option<pgvector::Vector> = row.try_get("embedding")?;
         Ok(Some(Memory { embedding: embedding.map(Into::into), ..read_memory(&row)? }))
     }
 
-    /// Deletes a memory; false if there was none.
-    pub async fn delete_memory(&self, id: Uuid) -> Result<bool, StorageError> {
-        let deleted = sqlx::query("DELETE FROM memories WHERE id = $1").bind(id).execute(&self.pool).await?;
+    /// Deletes a memory of a project; false if there was none.
+    pub async fn delete_memory(&self, project: &ProjectId, id: Uuid) -> Result<bool, StorageError> {
+        let delete =
+            sqlx::query("DELETE FROM memories WHERE id = $1 AND project_id = $2").bind(id).bind(project.as_str());
+        let deleted = delete.execute(&self.pool).await?;
         Ok(deleted.rows_affected() > 0)
     }
 
     /// A page of a session's memories, oldest first.
     pub async fn memories_of_session(
         &self,
+        project: &ProjectId,
         session_id: SessionId,
         agent_id: Option<&str>,
         after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Page<Memory>, StorageError> {
         let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM memories WHERE TRUE"));
-        let scope = MemoryScope { session_id: Some(session_id), agent_id: agent_id.map(str::to_owned), group_id: None };
+        let scope = MemoryScope {
+            project_id: project.clone(),
+            session_id: Some(session_id),
+            agent_id: agent_id.map(str::to_owned),
+            group_id: None,
+        };
         scope.push_to(&mut query);
         if let Some(cursor) = after {
             query.push(" AND (created_at, id) > (").push_bind(cursor.created_at.as_datetime());

@@ -3,11 +3,13 @@
 use uuid::Uuid;
 
 use crate::storage::memories::containing;
-use relive_session::{NodeId, NodeStatus, Session, SessionStatus, Timestamp};
+use relive_session::{NodeId, NodeStatus, ProjectId, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
 
 /// Which sessions a list shows. Every given condition must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionFilter {
+    pub project_id: ProjectId,
+    pub visible: Visible,
     pub group_id: Option<Uuid>,
     pub workflow_id: Option<Uuid>,
     /// Any of these; empty: all.
@@ -22,6 +24,12 @@ pub struct SessionFilter {
 }
 
 impl SessionFilter {
+    /// Whether the reader may see a session at all.
+    #[must_use]
+    pub fn concerns(&self, summary: &SessionSummary) -> bool {
+        summary.project_id == self.project_id && self.visible.includes(summary.id, summary.group_id)
+    }
+
     /// Whether a session is in the list: the condition of the SQL, for states in memory.
     #[must_use]
     pub fn matches(&self, session: &Session) -> bool {
@@ -30,7 +38,9 @@ impl SessionFilter {
                 && before.is_none_or(|before| time.is_some_and(|time| time < before))
         }
         let origin = &session.origin;
-        self.group_id.is_none_or(|id| origin.group_id == Some(id))
+        origin.project_id == self.project_id
+            && self.visible.includes(session.id, origin.group_id)
+            && self.group_id.is_none_or(|id| origin.group_id == Some(id))
             && self.workflow_id.is_none_or(|id| origin.workflow_id == Some(id))
             && (self.statuses.is_empty() || self.statuses.contains(&session.status))
             && self.node.as_ref().is_none_or(|(id, status)| session.node_status(id) == Some(*status))
@@ -38,6 +48,27 @@ impl SessionFilter {
             && within(session.completed_at, self.ended_after, self.ended_before)
             && within(Some(session.updated_at), self.updated_after, None)
             && self.text.as_ref().is_none_or(|text| text.matches(session))
+    }
+}
+
+/// Which sessions of the project the reader may see at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Visible {
+    #[default]
+    All,
+    /// Any of these sessions, and those of any of these groups.
+    Some { sessions: Vec<SessionId>, groups: Vec<Uuid> },
+}
+
+impl Visible {
+    /// Whether it includes a session with this id and group.
+    fn includes(&self, id: SessionId, group_id: Option<Uuid>) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { sessions, groups } => {
+                sessions.contains(&id) || group_id.is_some_and(|id| groups.contains(&id))
+            }
+        }
     }
 }
 

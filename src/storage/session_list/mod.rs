@@ -8,6 +8,7 @@
 //! all of them are the page.
 
 mod filter;
+mod indexes;
 mod query;
 
 use std::collections::HashMap;
@@ -16,7 +17,8 @@ use sqlx::types::Json;
 use sqlx::{FromRow as _, QueryBuilder, Row as _};
 use uuid::Uuid;
 
-pub use filter::{SessionFilter, SessionText};
+pub use filter::{SessionFilter, SessionText, Visible};
+pub(super) use indexes::change_small;
 
 use super::sessions::{SUMMARY, Summary};
 use super::{Page, PageCursor, Storage, StorageError};

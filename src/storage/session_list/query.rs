@@ -4,10 +4,10 @@ use sqlx::types::Json;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
-use super::filter::{SessionFilter, SessionText};
+use super::filter::{SessionFilter, SessionText, Visible};
 use crate::storage::PageCursor;
 use crate::storage::sessions::SUMMARY;
-use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp};
+use relive_session::{NodeId, NodeStatus, SessionId, SessionStatus, Timestamp};
 
 /// Sessions with an error that a text search reads, from the page's beginning on.
 const ERRORS: i64 = 10_000;
@@ -25,6 +25,10 @@ impl SessionFilter {
         if let Some(before) = [self.started_before, self.ended_before].into_iter().flatten().min() {
             return vec![Alternative::CreatedBefore(before), Alternative::ForkedSince(before)];
         }
+        if let Visible::Some { sessions, groups } = &self.visible {
+            let in_groups = groups.iter().map(|group| Alternative::Group(*group));
+            return in_groups.chain([Alternative::Among(sessions)]).collect();
+        }
         if self.statuses.len() > 1 {
             return self.statuses.iter().map(|status| Alternative::Status(*status)).collect();
         }
@@ -33,6 +37,11 @@ impl SessionFilter {
 
     /// Adds `AND …` for each condition that one index can answer, or that is only checked.
     pub(super) fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push(" AND project_id = ").push_bind(self.project_id.as_str().to_owned());
+        if let Visible::Some { sessions, groups } = &self.visible {
+            query.push(" AND (id = ANY(").push_bind(uuids(sessions));
+            query.push(") OR group_id = ANY(").push_bind(groups.clone()).push("))");
+        }
         if let Some(id) = self.group_id {
             query.push(" AND group_id = ").push_bind(id);
         }
@@ -86,6 +95,13 @@ enum Alternative<'a> {
     /// Of workflows that had this name when a session was created from them.
     Workflow(&'a SessionText),
     Error(&'a SessionText),
+    /// Of what the reader may see, one part each.
+    Group(Uuid),
+    Among(&'a [SessionId]),
+}
+
+fn uuids(ids: &[SessionId]) -> Vec<Uuid> {
+    ids.iter().map(|id| id.0).collect()
 }
 
 /// The order of every list, and the range that is read.
@@ -125,6 +141,8 @@ impl Alternative<'_> {
             Self::Ids(first, last) => {
                 query.push(FROM).push("id BETWEEN ").push_bind(*first).push(" AND ").push_bind(*last)
             }
+            Self::Group(id) => query.push(FROM).push("group_id = ").push_bind(*id),
+            Self::Among(ids) => query.push(FROM).push("id = ANY(").push_bind(uuids(ids)).push(")"),
             Self::Workflow(text) => return push_named(query, text, filter, page),
             Self::Error(text) => return push_failed(query, text, filter, page),
         };

@@ -20,6 +20,7 @@ pub use error::SetupError;
 use super::link::{ACQUIRE, Link};
 use super::locks;
 use super::memories::indexes;
+use super::session_list;
 use super::{MIGRATOR, Storage, StorageError};
 
 /// The advisory lock for changes of the schema; "relive" in ASCII.
@@ -37,8 +38,8 @@ const SETTINGS: &str = "SET statement_timeout = 0; SET idle_in_transaction_sessi
     SET lock_timeout = '30s'; SET client_min_messages = warning";
 
 impl Storage {
-    /// Migrates the schema, and rebuilds the indexes over embeddings for `embedding_dimension`. If there are
-    /// many memories they are built in the background; until they are complete, searches are slower.
+    /// Migrates the schema, and builds the indexes over embeddings, for `embedding_dimension`, and of lists. If there
+    /// are many memories or sessions they are built in the background; until they are complete, searches are slower.
     ///
     /// # Errors
     ///
@@ -59,8 +60,11 @@ impl Storage {
         unlock(&mut connection).await?;
         warn_of_pooler(link, &mut connection).await;
         self.claim.keep(embedding_dimension, connection);
-        if left {
+        if left.memories {
             self.build_memory_indexes(embedding_dimension);
+        }
+        if left.lists {
+            self.build_list_indexes();
         }
         Ok(())
     }
@@ -85,13 +89,22 @@ impl Storage {
     }
 }
 
-/// Makes the changes that are needed, atomically. Returns whether indexes remain to be built.
-async fn change(connection: &mut PgConnection, embedding_dimension: u32) -> Result<bool, StorageError> {
+/// The indexes that remain to be built in the background.
+struct Left {
+    memories: bool,
+    lists: bool,
+}
+
+/// Makes the changes that are needed, atomically.
+async fn change(connection: &mut PgConnection, embedding_dimension: u32) -> Result<Left, StorageError> {
     let mut transaction = connection.begin().await?;
     checks::make_extension(&mut transaction).await?;
     MIGRATOR.run_direct(None, &mut *transaction, false).await?;
     dimension::record(&mut transaction, embedding_dimension).await?;
-    let left = indexes::change_small(&mut transaction, embedding_dimension).await?;
+    let left = Left {
+        memories: indexes::change_small(&mut transaction, embedding_dimension).await?,
+        lists: session_list::change_small(&mut transaction).await?,
+    };
     transaction.commit().await?;
     Ok(left)
 }

@@ -1,5 +1,6 @@
 //! One client's connection: subscriptions, commands, answers, pings and closing.
 
+mod credential;
 mod subscriptions;
 
 use std::collections::HashMap;
@@ -19,15 +20,18 @@ use crate::ws::gateway::Gateway;
 use crate::ws::list;
 use crate::ws::opening::Opening;
 use crate::ws::reader::{MESSAGE_BYTES, Reader, reader};
+use crate::ws::refusals;
 use crate::ws::replay::{Control, Replay};
 use crate::ws::said::Said;
 use crate::ws::socket::{OUTBOX_BYTES, Socket};
 use crate::ws::transport::Transport;
 
-use crate::hub::{Chunk, HubError};
-use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame};
+use crate::hub::Chunk;
+use crate::storage::SessionFilter;
+use relive_protocol::{ClientFrame, CloseCode, CommandFrame, ErrorCode, FromClient as _, ServerFrame};
 use relive_session::SessionId;
 
+pub(in crate::ws) use credential::Identity;
 use subscriptions::Subscribed;
 
 /// Time between two pings, 20% more or less so that clients do not synchronise.
@@ -39,18 +43,28 @@ const PONG: Duration = Duration::from_secs(10);
 /// A client's connection, owned by its task.
 pub(super) struct Connection {
     gateway: Gateway,
+    identity: Identity,
     socket: Arc<Socket>,
     reader: Box<Reader>,
     viewers: HashMap<SessionId, Subscribed>,
     in_flight: Option<Box<InFlight>>,
     /// The session of a `/ws/sessions/{id}` socket.
     only: Option<SessionId>,
-    list: Option<AbortOnDropHandle<()>>,
+    list: Option<ShownList>,
     /// On a `/ws/sessions/{id}/replay` socket.
     replay: Option<Box<Replay>>,
     next_ping: Instant,
     /// Set while a ping is unanswered.
     pong_due: Option<Instant>,
+    /// Frames that were refused for their rate since the last that was not.
+    refused_frames: u32,
+}
+
+/// A live list, and what it shows.
+struct ShownList {
+    filter: SessionFilter,
+    limit: u32,
+    task: AbortOnDropHandle<()>,
 }
 
 /// What woke the connection's task.
@@ -60,15 +74,17 @@ enum Woken {
     Called,
     Writable,
     Time,
+    Revoked,
     Stop,
 }
 
 impl Connection {
-    pub async fn run(gateway: Gateway, stream: Transport, already_read: Bytes, opening: Opening) {
+    pub async fn run(gateway: Gateway, identity: Identity, stream: Transport, already_read: Bytes, opening: Opening) {
         let socket = Arc::new(Socket::new(stream));
         let reader = Box::new(reader(Arc::clone(&socket), already_read, MESSAGE_BYTES).await);
         let mut connection = Self {
             gateway,
+            identity,
             socket,
             reader,
             viewers: HashMap::new(),
@@ -78,6 +94,7 @@ impl Connection {
             replay: None,
             next_ping: Instant::now() + jittered(PING),
             pong_due: None,
+            refused_frames: 0,
         };
         let code = match connection.open(opening).await {
             Ok(()) => connection.serve().await,
@@ -102,20 +119,22 @@ impl Connection {
                     Ok(None) => Ok(()),
                     Ok(Some(code)) => Err(code),
                     Err(error) => {
-                        self.socket.send(frames::hub_error(None, id, &error));
-                        Err(match error {
-                            HubError::NotFound => CloseCode::NoSuchSession,
-                            _ => CloseCode::Restarting,
-                        })
+                        self.socket.send(refusals::frame(None, id, &error));
+                        Err(refusals::close_code(&error))
                     }
                 }
             }
             Opening::List(filter, limit) => {
-                let follow = list::follow(self.gateway.clone(), Arc::clone(&self.socket), filter, limit);
-                self.list = Some(AbortOnDropHandle::new(tokio::spawn(follow)));
+                let (gateway, socket) = (self.gateway.clone(), Arc::clone(&self.socket));
+                let task = tokio::spawn(list::follow(gateway, socket, filter.clone(), limit));
+                self.list = Some(ShownList { filter, limit, task: AbortOnDropHandle::new(task) });
                 Ok(())
             }
             Opening::Replay(request) => {
+                if let Err(error) = self.identity.scoped.readable(request.session_id).await {
+                    self.socket.send(refusals::frame(None, request.session_id, &error));
+                    return Err(refusals::close_code(&error));
+                }
                 match Box::pin(Replay::open(self.gateway.clone(), Arc::clone(&self.socket), request)).await {
                     Ok(replay) => self.replay = Some(Box::new(replay)),
                     Err((frame, code)) => {
@@ -126,7 +145,7 @@ impl Connection {
                 Ok(())
             }
             Opening::Refused(code, message) => {
-                let error = if code == CloseCode::NoSuchSession { ErrorCode::NotFound } else { ErrorCode::BadRequest };
+                let error = refusals::error_code_of(code);
                 self.socket.send(frames::error_frame(None, None, error, &message));
                 Err(code)
             }
@@ -155,6 +174,7 @@ impl Connection {
                 }
                 Woken::Called => None,
                 Woken::Time => self.check_time(),
+                Woken::Revoked => Some(CloseCode::BadToken),
                 Woken::Stop => Some(CloseCode::Restarting),
             };
             if end.is_some() {
@@ -198,6 +218,7 @@ impl Connection {
             () = self.socket.wake.notified() => Woken::Called,
             () = session_changed => Woken::Called,
             () = self.gateway.stop.cancelled() => Woken::Stop,
+            () = self.identity.revoked() => Woken::Revoked,
             () = tokio::time::sleep_until(deadline) => Woken::Time,
         }
     }
@@ -212,13 +233,16 @@ impl Connection {
         let keep_alive = self.pong_due.unwrap_or(self.next_ping);
         let dues = self.viewers.values().filter_map(|subscribed| subscribed.due);
         let replay = self.replay.as_ref().and_then(|replay| replay.due());
-        dues.chain(replay).chain(self.socket.stalls_at()).fold(keep_alive, Instant::min)
+        dues.chain(replay).chain(self.socket.stalls_at()).chain(self.identity.due()).fold(keep_alive, Instant::min)
     }
 
     fn check_time(&mut self) -> Option<CloseCode> {
         let now = Instant::now();
         if self.socket.stalls_at().is_some_and(|stalls| stalls <= now) {
             return Some(CloseCode::WriteStalled);
+        }
+        if let Some(code) = self.check_expiry(now) {
+            return Some(code);
         }
         match self.pong_due {
             // What is not read cannot be waited for.
@@ -275,8 +299,11 @@ impl Connection {
                 }
             }
             ClientFrame::Command(command) => {
+                if let Some(end) = self.limit_commands(&command) {
+                    return end;
+                }
                 let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
-                if let Some(refused) = in_flight.submit(&self.gateway.hub, *command) {
+                if let Some(refused) = in_flight.submit(&self.identity.scoped, *command) {
                     self.socket.send(refused);
                 }
             }
@@ -285,16 +312,36 @@ impl Connection {
             ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
             ClientFrame::Token { session_id, node_id, message_id, text, agent_id, is_thinking } => {
                 let chunk = Chunk { node_id, message_id, text, agent_id, is_thinking };
-                self.gateway.rooms.show_chunk(session_id, chunk, Arc::downgrade(&self.socket));
+                if self.identity.scoped.may_show_chunks(session_id) {
+                    self.gateway.rooms.show_chunk(session_id, chunk, Arc::downgrade(&self.socket));
+                }
             }
-            // A server without authentication accepts any token.
-            ClientFrame::Auth { .. } => {}
+            ClientFrame::Auth { token } => return Box::pin(self.authenticate(&token)).await,
             ClientFrame::Replay { .. } => {
                 let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";
                 self.complain(text, problem);
             }
         }
         None
+    }
+}
+
+/// Frames in a row that may be refused for their rate before the connection is ended.
+const REFUSED_FRAMES: u32 = 100;
+
+impl Connection {
+    /// Refuses commands beyond the caller's rate. `None`: they are within it.
+    fn limit_commands(&mut self, frame: &CommandFrame) -> Option<Option<CloseCode>> {
+        let number = frame.commands.as_ref().map_or(1, Vec::len);
+        let limits = self.gateway.access.limits();
+        let Err(limited) = limits.commands(self.identity.scoped.caller(), self.identity.ip, number) else {
+            self.refused_frames = 0;
+            return None;
+        };
+        let (id, session_id) = (Some(frame.id.clone()), Some(frame.session_id));
+        self.socket.send(frames::error_frame(id, session_id, ErrorCode::RateLimited, &limited.to_string()));
+        self.refused_frames += 1;
+        Some((self.refused_frames > REFUSED_FRAMES).then_some(CloseCode::RateLimited))
     }
 }
 

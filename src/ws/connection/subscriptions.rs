@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::Connection;
 use crate::hub::{Hub, HubError};
+use crate::scoped::Refused;
 use crate::ws::rooms::Membership;
 use crate::ws::viewer::{Progress, Viewer};
-use crate::ws::{backfill, frames};
+use crate::ws::{backfill, frames, refusals};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, Subscribe};
 use relive_session::{Revision, SessionId};
 
@@ -40,7 +41,7 @@ impl Connection {
         match self.join(subscribe).await {
             Ok(end) => end,
             Err(error) => {
-                self.socket.send(frames::hub_error(None, id, &error));
+                self.socket.send(refusals::frame(None, id, &error));
                 None
             }
         }
@@ -48,9 +49,11 @@ impl Connection {
 
     /// Subscribing again replaces the subscription. Returns the code to close with if the session was
     /// deleted while the viewer joined, and the socket is for this session only.
-    pub(super) async fn join(&mut self, subscribe: &Subscribe) -> Result<Option<CloseCode>, HubError> {
+    pub(super) async fn join(&mut self, subscribe: &Subscribe) -> Result<Option<CloseCode>, Refused> {
         let id = subscribe.session_id;
         self.viewers.remove(&id);
+        // Loads it, as joining does.
+        self.identity.scoped.session(id).await?;
         if let Some(after) = subscribe.after {
             refresh(self.gateway.hub.clone(), id, after).await?;
         }

@@ -28,7 +28,7 @@ impl Run {
     }
 
     fn begin(session_id: SessionId, created: Created, at: Timestamp) -> Self {
-        let recorded = Recorded { session_id, revision: 1, at, event: Event::Created(Box::new(created)) };
+        let recorded = Recorded { session_id, revision: 1, at, by: None, event: Event::Created(Box::new(created)) };
         Self { session: Session::create(&recorded).expect("a session"), history: vec![recorded] }
     }
 
@@ -36,7 +36,7 @@ impl Run {
         let events = decide_at(&self.session, command, at)?;
         for event in &events {
             let (session_id, revision) = (self.session.id, self.session.revision + 1);
-            let recorded = Recorded { session_id, revision, at, event: event.clone() };
+            let recorded = Recorded { session_id, revision, at, by: None, event: event.clone() };
             let mut verified = self.session.clone();
             self.session.apply(&recorded).expect("a decided event applies");
             verified.apply_verified(&stored(&recorded)).expect("a decided event is one that a command leads to");

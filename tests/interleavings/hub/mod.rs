@@ -49,7 +49,7 @@ pub static HISTORY: LazyLock<Vec<(Arc<Session>, Recorded)>> = LazyLock::new(|| {
 
 fn recorded(revision: u64, event: Event) -> Recorded {
     let at = i64::try_from(revision).expect("a small number");
-    Recorded { session_id: ID, revision, at: Timestamp::from_millis(at).expect("a time"), event }
+    Recorded { session_id: ID, revision, at: Timestamp::from_millis(at).expect("a time"), by: None, event }
 }
 
 /// The state at a revision.

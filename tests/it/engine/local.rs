@@ -1,7 +1,7 @@
 //! An engine's link to a session in its own process, and the events that come over it.
 
 use relive::engine::{DriverError, Events as _, Link as _, LocalEvents, LocalLink};
-use relive::hub::{Hub, HubOptions};
+use relive::hub::{CreateOptions, Hub, HubOptions};
 use relive_session::{Created, Event, SessionId, SessionStatus};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -29,7 +29,7 @@ async fn next(events: &mut LocalEvents) -> Result<Option<relive_session::Recorde
 async fn it_controls_the_session() {
     let hub = Hub::new(Database::create().await.storage(), &HubOptions::default());
     let id = SessionId::generate();
-    hub.create(id, Created::default(), None).await.expect("created");
+    hub.create(id, Created::default(), CreateOptions::default()).await.expect("created");
     let (link, _events) = linked(&hub, id).await;
     let not_yet = send(&link, json!({"type": "pause"})).await;
     assert!(matches!(not_yet, Err(DriverError::Refused(_))), "{not_yet:?}");

@@ -1,7 +1,7 @@
 //! What a fork begins with, and that it goes its own way.
 
 use relive::engine::{Link as _, LocalLink};
-use relive::hub::{Hub, HubOptions, Submission};
+use relive::hub::{CreateOptions, Hub, HubOptions, Submission};
 use relive_session::SessionId;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -250,7 +250,7 @@ async fn a_pending_signal_arrives_in_the_fork_too() {
     let database = Database::create().await;
     let hub = Hub::new(database.storage(), &HubOptions::default());
     let id = SessionId::generate();
-    hub.create(id, relive_session::Created::default(), None).await.expect("created");
+    hub.create(id, relive_session::Created::default(), CreateOptions::default()).await.expect("created");
     let commands = [
         json!({"type": "start"}),
         node("n", "running"),
@@ -260,8 +260,8 @@ async fn a_pending_signal_arrives_in_the_fork_too() {
     ];
     let commands = commands.map(|command| serde_json::from_value(command).expect("a command")).to_vec();
     hub.execute(Submission::new(id, commands)).await.expect("carried out");
-    let first = hub.fork(id, 6, None).await.expect("a fork").id;
-    let second = hub.fork(first, 1, None).await.expect("a fork of it").id;
+    let first = hub.fork(id, 6, CreateOptions::default()).await.expect("a fork").id;
+    let second = hub.fork(first, 1, CreateOptions::default()).await.expect("a fork of it").id;
     // As the hub that made it has it, and as one has it that had to load it.
     let loaded = Hub::new(database.storage(), &HubOptions::default());
     for hub in [&hub, &loaded] {

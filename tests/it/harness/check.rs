@@ -54,12 +54,14 @@ pub fn assert_problem(status: u16, content_type: &str, body: &Value, code: &str)
 fn status_of(code: &str) -> u16 {
     match code {
         "bad_request" => 400,
+        "unauthorized" => 401,
         "forbidden" => 403,
         "not_found" => 404,
         "conflict" | "illegal_transition" | "nodes_active" | "not_waiting" | "signal_pending" => 409,
         "revision_conflict" => 412,
         "too_large" => 413,
         "unknown_node" | "invalid_graph" | "idempotency_key_reused" => 422,
+        "rate_limited" => 429,
         "unavailable" => 503,
         _ => panic!("no test expects the code {code}"),
     }

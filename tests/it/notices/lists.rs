@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use relive::hub::{Hub, HubOptions};
+use relive::hub::{CreateOptions, Hub, HubOptions};
 use relive_session::Created;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -90,9 +90,13 @@ async fn a_late_notice_of_a_deletion_leaves_the_session_that_was_made_since_then
     let name = id.to_string();
     list.until(|held| held.get(&name).is_some_and(|session| session["revision"] == 2)).await;
     assert!(storage.delete_session(id).await.expect("deleted"));
-    hub.create(id, Created { workflow_name: Some("second".to_owned()), ..Created::default() }, None)
-        .await
-        .expect("created");
+    hub.create(
+        id,
+        Created { workflow_name: Some("second".to_owned()), ..Created::default() },
+        CreateOptions::default(),
+    )
+    .await
+    .expect("created");
     let is_second =
         |held: &BTreeMap<String, Value>| held.get(&name).is_some_and(|session| session["workflowName"] == "second");
     let sender = uuid::Uuid::now_v7();

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use relive::engine::{Events as _, LocalLink};
-use relive::hub::{Hub, HubOptions};
+use relive::hub::{CreateOptions, Hub, HubOptions};
 use relive_session::{Created, Event, SessionId};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -210,7 +210,7 @@ async fn an_engine_in_the_process_hears_signals_given_to_another_server() {
     let database = Database::create().await;
     let [here, there] = [(); 2].map(|()| Hub::new(database.storage(), &HubOptions::default()));
     let id = SessionId::generate();
-    here.create(id, Created::default(), None).await.expect("created");
+    here.create(id, Created::default(), CreateOptions::default()).await.expect("created");
     let start = json!([{"type": "start"}, node("n", "running"), node("n", "suspended")]);
     here.execute(submission(id, start)).await.expect("suspended");
     let (_link, mut events) = LocalLink::open(here.clone(), id, CancellationToken::new()).await.expect("a link");

@@ -205,7 +205,8 @@ impl Driven {
         let shared = usize::try_from(moment.revision).expect("a short history");
         let before = self.before.iter().chain(&history[1..shared]).cloned().collect();
         let event = Event::Created(Box::new(Created::fork_of(moment)));
-        let recorded = Recorded { session_id: SessionId::generate(), revision: 1, at: Timestamp::now(), event };
+        let recorded =
+            Recorded { session_id: SessionId::generate(), revision: 1, at: Timestamp::now(), by: None, event };
         let local = self.local.fork(&recorded);
         local.try_tell(Command::Resume);
         Self { running: Running::resume(local.clone(), options()), before, local, parked: None, ended: None }

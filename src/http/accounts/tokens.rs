@@ -1,0 +1,46 @@
+//! Access tokens of browsers and guests.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use uuid::Uuid;
+
+use crate::access::Scopes;
+use crate::http::error::ApiError;
+use crate::http::extract::{Body, Path};
+use crate::http::state::Api;
+use relive_protocol::{CreateToken, CreatedToken, Problem};
+
+/// Seconds that a token may last.
+const LONGEST: u64 = 604_800;
+
+/// Give an access token: for a browser, or for a guest. It is a JWT, signed by this server.
+///
+/// Nobody can give more than they have. A token ends when its time is over, when it is revoked, and when the key
+/// with which it was given is revoked. Tokens give no further ones.
+#[utoipa::path(post, path = "/tokens", operation_id = "create_token", tag = "access", request_body = CreateToken,
+    responses(
+        (status = 201, description = "Given", body = CreatedToken),
+        (status = 400, description = "A scope is not one", body = Problem),
+    ))]
+pub async fn create(api: Api, Body(request): Body<CreateToken>) -> Result<Response, ApiError> {
+    let scopes = Scopes::parse(&request.scopes).map_err(|error| ApiError::bad_request(format!("scopes: {error}")))?;
+    let expires_in = match request.expires_in_seconds {
+        None => None,
+        Some(seconds @ 1..=LONGEST) => Some(Duration::from_secs(seconds)),
+        Some(_) => return Err(ApiError::bad_request(format!("expiresInSeconds must lie between 1 and {LONGEST}"))),
+    };
+    let given = api.access.give_token(api.caller(), scopes, expires_in).await?;
+    let created = CreatedToken { id: given.id, token: given.token, expires_at: given.expires_at };
+    Ok((StatusCode::CREATED, Json(created)).into_response())
+}
+
+/// Revoke an access token by its id (`jti`).
+#[utoipa::path(delete, path = "/tokens/{id}", operation_id = "revoke_token", tag = "access", params(("id" = Uuid, Path)),
+    responses((status = 204, description = "Revoked, or it was none")))]
+pub async fn revoke(api: Api, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
+    api.access.revoke_token(api.project(), id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,325 @@
+//! Who makes a request, and whether they may: found once, before anything else is done for it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::client_address::ClientAddress;
+use super::error::ApiError;
+use super::observe::RequestId;
+use super::page_rules::{BEARER_PROTOCOL, SESSION_COOKIE};
+use super::permissions::{Need, Operation, Permissions};
+use super::state::App;
+use crate::access::limits::Limited;
+use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, Outcome};
+use crate::scoped::{Refused, Scoped};
+use crate::ws::{ClientIp, Opening, upgrade};
+use relive_protocol::{CloseCode, ErrorCode};
+use relive_session::{NotAProjectId, ProjectId};
+
+/// Root's choice of a project.
+const PROJECT_HEADER: &str = "relive-project";
+
+/// What the middleware needs.
+#[derive(Clone)]
+pub struct Gate {
+    pub app: App,
+    pub permissions: Permissions,
+}
+
+/// A credential in a request.
+enum Given {
+    Bearer(String),
+    Cookie(String),
+}
+
+impl Given {
+    fn as_credential(&self) -> Credential<'_> {
+        match self {
+            Self::Bearer(text) => Credential::Bearer(text),
+            Self::Cookie(text) => Credential::Cookie(text),
+        }
+    }
+}
+
+/// Refuses those who may not make a request, and notes who makes it.
+pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let Some(operation) = operation_of(&gate.permissions, &request) else { return next.run(request).await };
+    let operation = match operation {
+        Ok(operation) => operation,
+        Err(error) => return error.into_response(),
+    };
+    let access = gate.app.access.clone();
+    if access.is_required() {
+        gate.app.hub.name_engine();
+    }
+    let asked = Asked::of(&operation, &request);
+    let presented = Presented::of(request.headers());
+    let found = match presented {
+        Ok(presented) => find(&access, &operation, presented, asked.ip).await,
+        Err(refusal) => Err(refusal),
+    };
+    let caller = match found {
+        Ok(caller) => caller,
+        Err(refusal) => {
+            if refusal.is_recorded() {
+                access.audit().refused(asked.entry(refusal.caller.as_ref(), Outcome::Refused));
+            }
+            return refuse(&gate.app, request, refusal);
+        }
+    };
+    let slot = if operation.is_audited { access.audit().reserve().map(Some) } else { Ok(None) };
+    let Ok(slot) = slot else {
+        return ApiError::new(ErrorCode::Unavailable, "the audit log cannot be written now").into_response();
+    };
+    request.extensions_mut().insert(Arc::clone(&caller));
+    request.extensions_mut().insert(ClientIp(asked.ip));
+    let response = next.run(request).await;
+    record(&access, slot, &asked, &caller, &response);
+    response
+}
+
+/// What is recorded of a request.
+struct Asked {
+    action: &'static str,
+    resource: String,
+    ip: Option<IpAddr>,
+    request_id: Option<String>,
+}
+
+impl Asked {
+    fn of(operation: &Operation, request: &Request) -> Self {
+        Self {
+            action: operation.id,
+            // Without the query, which may be long, and which no secret belongs into either.
+            resource: request.uri().path().to_owned(),
+            ip: request.extensions().get::<ClientAddress>().map(|client| client.ip),
+            request_id: request.extensions().get::<RequestId>().map(|id| id.0.to_string()),
+        }
+    }
+
+    fn entry(&self, caller: Option<&Caller>, outcome: Outcome) -> Entry {
+        let entry = match caller {
+            Some(caller) => Entry::of(caller, self.action, self.resource.clone(), outcome),
+            None => Entry::unknown(self.action, self.resource.clone()),
+        };
+        entry.from(self.ip, self.request_id.clone())
+    }
+}
+
+fn record(access: &Access, slot: Option<AuditSlot>, asked: &Asked, caller: &Caller, response: &Response) {
+    let status = response.status();
+    if matches!(status.as_u16(), 401 | 403) {
+        return access.audit().refused(asked.entry(Some(caller), Outcome::Refused));
+    }
+    let Some(slot) = slot else { return };
+    let outcome = if status.is_success() { Outcome::Allowed } else { Outcome::Failed };
+    slot.record(asked.entry(Some(caller), outcome));
+}
+
+/// The operation of a request. `None`: there is nothing at the address, or it does not support the method.
+fn operation_of(permissions: &Permissions, request: &Request) -> Option<Result<Operation, ApiError>> {
+    let path = request.extensions().get::<MatchedPath>()?.as_str();
+    let method = match *request.method() {
+        Method::GET | Method::HEAD => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        _ => return None,
+    };
+    // A method that the address does not support is answered as one.
+    Some(Ok(permissions.find(path, method)?))
+}
+
+/// Why nothing is done for a request.
+struct Refusal {
+    error: ApiError,
+    close: CloseCode,
+    caller: Option<Caller>,
+}
+
+impl Refusal {
+    fn new(error: impl Into<ApiError>, close: CloseCode, caller: Option<Caller>) -> Self {
+        Self { error: error.into(), close, caller }
+    }
+
+    /// Not those that say something of the server rather than of the request.
+    fn is_recorded(&self) -> bool {
+        matches!(self.error.code(), ErrorCode::Unauthorized | ErrorCode::Forbidden | ErrorCode::RateLimited)
+    }
+}
+
+/// What a request says of who makes it.
+struct Presented {
+    given: Option<Given>,
+    /// The project that root names; `Err`: a text that is none.
+    project: Option<Result<ProjectId, NotAProjectId>>,
+}
+
+impl Presented {
+    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+        let given = credential(headers)
+            .map_err(|problem| Refusal::new(ApiError::bad_request(problem), CloseCode::NotThisProtocol, None))?;
+        let project = headers.get(PROJECT_HEADER).map(|named| named.to_str().unwrap_or_default().parse());
+        Ok(Self { given, project })
+    }
+}
+
+async fn find(
+    access: &Access,
+    operation: &Operation,
+    Presented { given, project }: Presented,
+    ip: Option<IpAddr>,
+) -> Result<Arc<Caller>, Refusal> {
+    if let (Some(Given::Bearer(token)), "metrics") = (&given, operation.id)
+        && access.is_metrics_token(token)
+    {
+        return Ok(Arc::new(Caller::anonymous(ProjectId::default())));
+    }
+    let identified = access.identify(given.as_ref().map(Given::as_credential), ip).await;
+    let caller = match identified {
+        Ok(caller) => caller,
+        // Whoever needs no credential is not refused for a wrong one, such as the cookie of an old sign-in.
+        Err(_) if operation.need == Need::Nothing => Caller::anonymous(ProjectId::default()),
+        // Nor for a cookie that a browser still has from a time when the server had accounts.
+        Err(_) if matches!(given, Some(Given::Cookie(_))) && !access.is_required() => {
+            Caller::anonymous(ProjectId::default())
+        }
+        Err(error) => {
+            let close = close_code(&error);
+            return Err(Refusal::new(error, close, None));
+        }
+    };
+    let caller = in_project(access, caller, project).await?;
+    if let Err(limited) = access.limits().request(&caller, ip) {
+        return Err(Refusal::new(limited, CloseCode::RateLimited, Some(caller)));
+    }
+    if let Err(denied) = operation.need.check(&caller) {
+        return Err(Refusal::new(Refused::from(denied), CloseCode::Forbidden, Some(caller)));
+    }
+    Ok(Arc::new(caller))
+}
+
+/// The caller in the project that root names.
+async fn in_project(
+    access: &Access,
+    caller: Caller,
+    named: Option<Result<ProjectId, NotAProjectId>>,
+) -> Result<Caller, Refusal> {
+    let no_project = |caller| Refusal::new(ApiError::not_found("project"), CloseCode::Forbidden, Some(caller));
+    let project = match named {
+        None => return Ok(caller),
+        Some(Err(_)) => return Err(no_project(caller)),
+        Some(Ok(project)) => project,
+    };
+    match access.in_project(caller.clone(), project).await {
+        Ok(Some(caller)) => Ok(caller),
+        Ok(None) => Err(no_project(caller)),
+        Err(error) => Err(Refusal::new(error, CloseCode::Forbidden, Some(caller))),
+    }
+}
+
+fn close_code(error: &AuthError) -> CloseCode {
+    match error {
+        AuthError::Missing | AuthError::Invalid | AuthError::NoRole(_) => CloseCode::BadToken,
+        AuthError::Expired => CloseCode::TokenExpired,
+        AuthError::Limited { .. } => CloseCode::RateLimited,
+        AuthError::Unavailable(_) | AuthError::Storage(_) => CloseCode::Restarting,
+    }
+}
+
+/// A browser does not show the answer to a refused handshake: sockets are told over the socket.
+fn refuse(app: &App, request: Request, refusal: Refusal) -> Response {
+    let is_socket = request.uri().path().starts_with("/ws") && request.headers().contains_key(UPGRADE);
+    if !is_socket {
+        return refusal.error.into_response();
+    }
+    let nobody = Scoped::new(app.hub.clone(), app.storage.clone(), Arc::new(Caller::nobody()));
+    let opening = Opening::Refused(refusal.close, refusal.error.detail().to_owned());
+    upgrade(&app.gateway, &nobody, request, opening).unwrap_or_else(|error| ApiError::from(error).into_response())
+}
+
+/// The credential that a request comes with: the header, or on a WebSocket the subprotocol, before the cookie.
+fn credential(headers: &HeaderMap) -> Result<Option<Given>, &'static str> {
+    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
+    if let Some(value) = authorizations.next() {
+        if authorizations.next().is_some() {
+            return Err("the request has two Authorization headers");
+        }
+        let text = value.to_str().map_err(|_| "the Authorization header is not text")?;
+        if let Some((scheme, token)) = text.split_once(' ')
+            && scheme.eq_ignore_ascii_case("bearer")
+        {
+            return Ok(Some(Given::Bearer(token.trim().to_owned())));
+        }
+        // Of another scheme: of a proxy in between, perhaps.
+    }
+    if let Some(token) = protocol_token(headers)? {
+        return Ok(Some(Given::Bearer(token)));
+    }
+    Ok(cookie(headers).map(Given::Cookie))
+}
+
+fn protocol_token(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
+    const INVALID: &str = "the token in Sec-WebSocket-Protocol is not base64url";
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    let encoded = offered.flat_map(|value| value.split(',')).find_map(|one| one.trim().strip_prefix(BEARER_PROTOCOL));
+    let Some(encoded) = encoded else { return Ok(None) };
+    let token = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|_| INVALID)?;
+    String::from_utf8(token).map(Some).map_err(|_| INVALID)
+}
+
+/// The value of the dashboard's cookie.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
+    named_cookie(headers, SESSION_COOKIE)
+}
+
+/// The value of a cookie.
+pub(super) fn named_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        let code = match &error {
+            AuthError::Missing | AuthError::Invalid | AuthError::Expired => ErrorCode::Unauthorized,
+            AuthError::NoRole(_) => ErrorCode::Forbidden,
+            AuthError::Limited { retry_after } => {
+                return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(retry_after.as_secs() + 1);
+            }
+            AuthError::Unavailable(_) => ErrorCode::Unavailable,
+            AuthError::Storage(_) => {
+                return match error {
+                    AuthError::Storage(error) => error.into(),
+                    _ => Self::new(ErrorCode::Unavailable, "the database cannot be asked now"),
+                };
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<GiveError> for ApiError {
+    fn from(error: GiveError) -> Self {
+        match error {
+            GiveError::Denied(denied) => Refused::from(denied).into(),
+            GiveError::Auth(error) => error.into(),
+        }
+    }
+}
+
+impl From<Limited> for ApiError {
+    fn from(limited: Limited) -> Self {
+        let seconds = limited.retry_after_seconds();
+        Self::new(ErrorCode::RateLimited, limited.to_string()).retry_after(seconds)
+    }
+}

@@ -1,0 +1,75 @@
+//! What one caller reaches: the hub and the storage, within the caller's project and rights.
+//!
+//! HTTP handlers and sockets are given this and neither the hub nor the storage, so that none can forget to ask.
+//! A session of another project is not found, as one that does not exist; what the caller may not do in the own
+//! project is denied.
+
+mod catalog;
+mod error;
+mod memories;
+mod projects;
+mod sessions;
+
+use std::sync::Arc;
+
+use crate::access::{Action, Caller, Visibility};
+use crate::hub::Hub;
+use crate::storage::{SessionFilter, Storage, Visible};
+use relive_session::ProjectId;
+
+pub use error::Refused;
+pub use sessions::Readable;
+
+/// The hub and the storage, as one caller reaches them. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Scoped {
+    hub: Hub,
+    storage: Storage,
+    caller: Arc<Caller>,
+}
+
+impl Scoped {
+    #[must_use]
+    pub fn new(hub: Hub, storage: Storage, caller: Arc<Caller>) -> Self {
+        Self { hub, storage, caller }
+    }
+
+    /// The same for another caller.
+    #[must_use]
+    pub fn with_caller(&self, caller: Arc<Caller>) -> Self {
+        Self { caller, ..self.clone() }
+    }
+
+    #[must_use]
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.caller
+    }
+
+    #[must_use]
+    pub fn project(&self) -> &ProjectId {
+        &self.caller.project
+    }
+
+    /// Whether the caller may do this in the project.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`].
+    pub fn check(&self, action: Action) -> Result<(), Refused> {
+        Ok(self.caller.allows(action, None)?)
+    }
+
+    /// A filter for what the caller may see, and no other condition.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`] if the caller may see no list at all.
+    pub fn filter(&self) -> Result<SessionFilter, Refused> {
+        self.check(Action::ListSessions)?;
+        let visible = match self.caller.visibility() {
+            Visibility::All => Visible::All,
+            Visibility::Some { sessions, groups, tags: _ } => Visible::Some { sessions, groups },
+        };
+        Ok(SessionFilter { project_id: self.project().clone(), visible, ..SessionFilter::default() })
+    }
+}

@@ -1,0 +1,338 @@
+//! Sessions, as a caller reaches them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{Refused, Scoped};
+use crate::access::{Action, Denied, Grant, Subject, command_action};
+use crate::hub::{Chunk, CreateOptions, HubError, Receipt, Reply, Submission};
+use crate::storage::{
+    JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page, PageCursor, PlacedMessage,
+    SessionFilter, Storage, StorageError, UsageRow,
+};
+use relive_session::{
+    Actor, Command, Created, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary, Timestamp,
+};
+
+/// A session that the caller may read: what is read of it from the database needs one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readable {
+    id: SessionId,
+}
+
+impl Readable {
+    #[must_use]
+    pub fn id(self) -> SessionId {
+        self.id
+    }
+}
+
+impl Scoped {
+    /// The committed state of a session.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotFound`] if the project has no such session, [`Refused::Denied`] if it may not be read.
+    pub async fn session(&self, id: SessionId) -> Result<Arc<Session>, Refused> {
+        self.session_for(id, Action::ReadSessions).await
+    }
+
+    /// The committed state of a session, for an action on it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scoped::session`].
+    pub async fn session_for(&self, id: SessionId, action: Action) -> Result<Arc<Session>, Refused> {
+        self.check_id(id, action)?;
+        match self.hub.session(id).await {
+            Ok(session) => self.allows(&session, action).map(|()| session),
+            Err(HubError::NotFound) => Err(self.not_found(id, action)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// That a session may be read, without loading its state.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scoped::session`].
+    pub async fn readable(&self, id: SessionId) -> Result<Readable, Refused> {
+        self.check_id(id, Action::ReadSessions)?;
+        let held = self.hub.held(id);
+        let owner = match &held {
+            Some(session) => Some((session.origin.project_id.clone(), session.origin.group_id)),
+            None => self.storage.owner(id).await?,
+        };
+        match owner {
+            Some((project, group_id)) if project == *self.project() => {
+                self.caller.allows(Action::ReadSessions, Some(&Subject { id, group_id, tags: &[] }))?;
+                Ok(Readable { id })
+            }
+            _ => Err(self.not_found(id, Action::ReadSessions)),
+        }
+    }
+
+    /// Whether the caller may do this to a session in its current state.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scoped::session`].
+    pub fn allows(&self, session: &Session, action: Action) -> Result<(), Refused> {
+        if session.origin.project_id != *self.project() {
+            return Err(self.not_found(session.id, action));
+        }
+        let subject = Subject { id: session.id, group_id: session.origin.group_id, tags: &[] };
+        Ok(self.caller.allows(action, Some(&subject))?)
+    }
+
+    /// Roles need no look at the session: whether it exists is not told to those who may not do it anyway.
+    fn check_id(&self, id: SessionId, action: Action) -> Result<(), Denied> {
+        match self.caller.grant {
+            Grant::Anonymous => Ok(()),
+            Grant::Role(_) => self.caller.allows(action, Some(&Subject::of(id))),
+            Grant::Scopes(_) => Ok(()),
+        }
+    }
+
+    /// Those who have scopes are not told whether a session exists that their scopes do not grant.
+    fn not_found(&self, id: SessionId, action: Action) -> Refused {
+        match self.caller.allows(action, Some(&Subject::of(id))) {
+            Ok(()) => HubError::NotFound.into(),
+            Err(denied) => denied.into(),
+        }
+    }
+
+    /// Commands of this caller.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`] if one of them is not allowed.
+    pub fn submission(&self, session_id: SessionId, mut commands: Vec<Command>) -> Result<Submission, Refused> {
+        let subject = Subject::of(session_id);
+        // Most callers send one kind of command after the other.
+        let mut allowed = None;
+        for command in &commands {
+            let action = command_action(command);
+            if allowed != Some(action) {
+                self.caller.allows(action, Some(&subject))?;
+                allowed = Some(action);
+            }
+        }
+        if let Some(actor) = &self.caller.actor {
+            commands.iter_mut().for_each(|command| sign_review(command, actor));
+        }
+        let (project_id, by) = (Some(self.project().clone()), self.caller.actor.clone());
+        Ok(Submission { project_id, by, ..Submission::new(session_id, commands) })
+    }
+
+    /// See [`Hub::execute`](crate::hub::Hub::execute).
+    ///
+    /// # Errors
+    ///
+    /// Why the commands were not carried out.
+    pub async fn execute(&self, submission: Submission) -> Result<Receipt, HubError> {
+        self.hub.execute(submission).await
+    }
+
+    /// See [`Hub::submit`](crate::hub::Hub::submit).
+    ///
+    /// # Errors
+    ///
+    /// The reason if nothing was staged.
+    pub async fn submit(&self, submission: Submission, reply: Reply) -> Result<(), HubError> {
+        self.hub.submit(submission, reply).await
+    }
+
+    /// Shows chunks of messages to the viewers of a session that is running.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scoped::session`].
+    pub fn show_chunk(&self, session: &Session, chunk: Chunk) -> Result<(), Refused> {
+        self.allows(session, Action::Chunks)?;
+        self.hub.show_chunk(session.id, chunk);
+        Ok(())
+    }
+
+    /// Whether chunks of this caller are shown to the viewers of a session here.
+    #[must_use]
+    pub fn may_show_chunks(&self, id: SessionId) -> bool {
+        self.hub.held(id).is_some_and(|session| self.allows(&session, Action::Chunks).is_ok())
+    }
+
+    fn create_options(&self, key: Option<&str>) -> CreateOptions {
+        CreateOptions { project_id: self.project().clone(), by: self.caller.actor.clone(), key: key.map(str::to_owned) }
+    }
+
+    /// Creates a session in the project; see [`Hub::create`](crate::hub::Hub::create). `action` is one of the two
+    /// that create sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`], and those of the hub.
+    pub async fn create(
+        &self,
+        id: SessionId,
+        created: Created,
+        key: Option<&str>,
+        action: Action,
+    ) -> Result<Arc<Session>, Refused> {
+        self.check(action)?;
+        Ok(self.hub.create(id, created, self.create_options(key)).await?)
+    }
+
+    /// How many sessions of the project have not ended, counted up to `limit`.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn count_live_sessions(&self, limit: u32) -> Result<u64, Refused> {
+        Ok(self.storage.count_live_sessions(self.project(), limit).await?)
+    }
+
+    /// Forks a session; see [`Hub::fork`](crate::hub::Hub::fork).
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scoped::session`], and those of the hub.
+    pub async fn fork(&self, id: SessionId, revision: Revision, key: Option<&str>) -> Result<Arc<Session>, Refused> {
+        self.session_for(id, Action::Fork).await?;
+        Ok(self.hub.fork(id, revision, self.create_options(key)).await?)
+    }
+
+    /// The session that was created in the project under a key.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::NotFound`] when it was deleted.
+    pub async fn created_under(&self, key: &str) -> Result<Arc<Session>, Refused> {
+        Ok(self.hub.created_under(self.project(), key).await?)
+    }
+
+    /// Announces a session that was imported.
+    pub fn appeared(&self, id: SessionId) {
+        self.hub.appeared(id);
+    }
+
+    /// See [`Hub::carry_through`](crate::hub::Hub::carry_through).
+    ///
+    /// # Errors
+    ///
+    /// Those of the work.
+    pub async fn carry_through<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<HubError> + Send + 'static,
+    {
+        self.hub.carry_through(work).await
+    }
+
+    /// Deletes a session with everything that belongs to it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scoped::session`].
+    pub async fn delete(&self, id: SessionId) -> Result<(), Refused> {
+        self.session_for(id, Action::DeleteSession).await?;
+        Ok(self.hub.delete(id).await?)
+    }
+
+    /// A page of the sessions that the caller may see.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn summaries(
+        &self,
+        filter: &SessionFilter,
+        after: Option<PageCursor>,
+        limit: u32,
+    ) -> Result<Page<SessionSummary>, Refused> {
+        Ok(self.storage.summaries(filter, after, limit).await?)
+    }
+
+    /// The state of a session at a revision.
+    pub async fn session_at(&self, of: Readable, revision: Revision) -> Result<Option<Session>, StorageError> {
+        self.storage.session_at(of.id, revision).await
+    }
+
+    /// The newest revision that was reached at or before a time.
+    pub async fn revision_at(&self, of: Readable, time: Timestamp) -> Result<Option<Revision>, StorageError> {
+        self.storage.revision_at(of.id, time).await
+    }
+
+    /// The events after a revision.
+    pub async fn events(&self, of: Readable, after: Revision, limit: u32) -> Result<Vec<Recorded>, HubError> {
+        self.hub.events(of.id, after, limit, false).await
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self, of: Readable) -> JournalReader<'_> {
+        self.storage.journal(of.id)
+    }
+
+    /// The output of a node.
+    pub async fn output(&self, of: Readable, place: OutputRef) -> Result<Option<Value>, StorageError> {
+        self.storage.output(of.id, place).await
+    }
+
+    /// The input of a node.
+    pub async fn input(&self, of: Readable, revision: Revision) -> Result<Option<Value>, StorageError> {
+        self.storage.input(of.id, revision).await
+    }
+
+    /// The usage, by node, agent and model.
+    pub async fn usage(&self, of: Readable) -> Result<Vec<UsageRow>, StorageError> {
+        self.storage.usage(of.id).await
+    }
+
+    /// The messages.
+    pub async fn messages(
+        &self,
+        of: Readable,
+        filter: &MessageFilter,
+        order: MessageOrder,
+        after: Option<MessageCursor>,
+        limit: u32,
+    ) -> Result<Vec<PlacedMessage>, StorageError> {
+        self.storage.messages(of.id, filter, order, after, limit).await
+    }
+
+    /// A session to be exported, and where its history is read.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scoped::session`].
+    pub async fn exported(&self, id: SessionId) -> Result<(Storage, Arc<Session>), Refused> {
+        let session = self.session_for(id, Action::Export).await?;
+        Ok((self.storage.clone(), session))
+    }
+
+    /// See [`Storage::claim_key`].
+    pub async fn claim_key(&self, keyed: KeyedRequest<'_>, made: Uuid) -> Result<KeyClaim, StorageError> {
+        self.storage.claim_key(keyed, made).await
+    }
+
+    /// See [`Storage::answer_key`].
+    pub async fn answer_key(&self, keyed: KeyedRequest<'_>, made: Uuid, answer: &RawValue) -> Result<(), StorageError> {
+        self.storage.answer_key(keyed, made, answer).await
+    }
+
+    /// See [`Storage::release_key`].
+    pub async fn release_key(&self, keyed: KeyedRequest<'_>) -> Result<(), StorageError> {
+        self.storage.release_key(keyed).await
+    }
+}
+
+/// A review is the caller's, whoever it claims to be of.
+fn sign_review(command: &mut Command, actor: &Actor) {
+    if let Command::Signal { payload, .. } = command
+        && let Some(review) = payload.get_mut("review").and_then(Value::as_object_mut)
+    {
+        review.insert("reviewer".to_owned(), actor.name.clone().into());
+    }
+}

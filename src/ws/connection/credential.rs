@@ -1,0 +1,152 @@
+//! The credential of a connection: it expires, is revoked, or is replaced by an `auth` frame.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Connection;
+use crate::access::{AuthError, Caller, Credential, Grant, Watch};
+use crate::scoped::{Refused, Scoped};
+use crate::ws::{frames, list, refusals};
+use relive_protocol::{CloseCode, ErrorCode, ServerFrame};
+use relive_session::Timestamp;
+
+/// How long before its credential expires a client is told.
+const NOTICE: Duration = Duration::from_secs(20);
+
+/// Who a connection belongs to, and for how long.
+pub(in crate::ws) struct Identity {
+    pub scoped: Arc<Scoped>,
+    pub ip: Option<IpAddr>,
+    watch: Watch,
+    expiry: Option<Expiry>,
+}
+
+struct Expiry {
+    at: Timestamp,
+    /// When to tell the client, unless it was told.
+    told_at: Option<Instant>,
+    ends_at: Instant,
+}
+
+impl Expiry {
+    fn of(caller: &Caller) -> Option<Self> {
+        let at = caller.expires_at?;
+        let left = u64::try_from(at.as_millis() - Timestamp::now().as_millis()).unwrap_or(0);
+        let left = Duration::from_millis(left);
+        let now = Instant::now();
+        // Credentials last for days at most; what could not be represented does not end here.
+        let ends_at = now.checked_add(left)?;
+        Some(Self { at, told_at: Some(now + left.saturating_sub(NOTICE)), ends_at })
+    }
+
+    fn next(&self) -> Instant {
+        self.told_at.unwrap_or(self.ends_at)
+    }
+}
+
+impl Identity {
+    pub fn new(scoped: Arc<Scoped>, watch: Watch, ip: Option<IpAddr>) -> Self {
+        let expiry = Expiry::of(scoped.caller());
+        Self { scoped, ip, watch, expiry }
+    }
+
+    /// When something is due without a wake-up.
+    pub fn due(&self) -> Option<Instant> {
+        self.expiry.as_ref().map(Expiry::next)
+    }
+
+    /// Completes when the credential was revoked.
+    pub async fn revoked(&self) {
+        self.watch.cancelled().await;
+    }
+}
+
+impl Connection {
+    /// Tells the client that its credential expires, and ends the connection when it has.
+    pub(super) fn check_expiry(&mut self, now: Instant) -> Option<CloseCode> {
+        let expiry = self.identity.expiry.as_mut()?;
+        if expiry.ends_at <= now {
+            return Some(CloseCode::TokenExpired);
+        }
+        if expiry.told_at.is_some_and(|at| at <= now) {
+            expiry.told_at = None;
+            self.socket.send(frames::text(&ServerFrame::Expiring { expires_at: expiry.at }));
+        }
+        None
+    }
+
+    /// Replaces the credential. What the new one does not allow is ended.
+    pub(super) async fn authenticate(&mut self, token: &str) -> Option<CloseCode> {
+        let identified = self.gateway.access.identify(Some(Credential::Bearer(token)), self.identity.ip).await;
+        let caller = match identified {
+            Ok(caller) => caller,
+            Err(error) => {
+                self.socket.send(frames::error_frame(None, None, error_code(&error), &error.to_string()));
+                return None;
+            }
+        };
+        let watch = self.gateway.access.watch(&caller);
+        let scoped = Arc::new(self.identity.scoped.with_caller(Arc::new(caller)));
+        self.identity = Identity::new(Arc::clone(&scoped), watch, self.identity.ip);
+        self.socket.send(frames::text(&authenticated(scoped.caller())));
+        self.recheck().await
+    }
+
+    /// Ends what the caller may not see any more.
+    async fn recheck(&mut self) -> Option<CloseCode> {
+        let scoped = Arc::clone(&self.identity.scoped);
+        let ids: Vec<_> = self.viewers.keys().copied().collect();
+        for id in ids {
+            if let Err(refused) = scoped.readable(id).await {
+                self.viewers.remove(&id);
+                self.socket.send(refusals::frame(None, id, &refused));
+                if self.only == Some(id) {
+                    return Some(refusals::close_code(&refused));
+                }
+            }
+        }
+        if let Some(replay) = &self.replay
+            && let Err(refused) = scoped.readable(replay.session_id()).await
+        {
+            self.socket.send(refusals::frame(None, replay.session_id(), &refused));
+            return Some(refusals::close_code(&refused));
+        }
+        self.follow_list_again().err().map(|refused| refusals::close_code(&refused))
+    }
+
+    /// A live list starts over if the caller sees other sessions now.
+    fn follow_list_again(&mut self) -> Result<(), Refused> {
+        let Some(shown) = &mut self.list else { return Ok(()) };
+        let visible = self.identity.scoped.filter()?;
+        let same = (&visible.project_id, &visible.visible) == (&shown.filter.project_id, &shown.filter.visible);
+        if !same {
+            shown.filter.project_id = visible.project_id;
+            shown.filter.visible = visible.visible;
+            let (gateway, socket) = (self.gateway.clone(), Arc::clone(&self.socket));
+            let follow = list::follow(gateway, socket, shown.filter.clone(), shown.limit);
+            shown.task = AbortOnDropHandle::new(tokio::spawn(follow));
+        }
+        Ok(())
+    }
+}
+
+fn authenticated(caller: &Caller) -> ServerFrame {
+    let (role, scopes) = match &caller.grant {
+        Grant::Anonymous => (None, None),
+        Grant::Role(role) => (Some(role.to_string()), None),
+        Grant::Scopes(scopes) => (None, Some(scopes.iter().map(ToString::to_string).collect())),
+    };
+    ServerFrame::Authenticated { role, scopes, project: caller.project.clone(), expires_at: caller.expires_at }
+}
+
+fn error_code(error: &AuthError) -> ErrorCode {
+    match error {
+        AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::NoRole(_) => ErrorCode::Unauthorized,
+        AuthError::Limited { .. } => ErrorCode::RateLimited,
+        AuthError::Unavailable(_) | AuthError::Storage(_) => ErrorCode::Unavailable,
+    }
+}

@@ -1,0 +1,246 @@
+//! Every operation of the OpenAPI document by every kind of caller: `docs/access.md` has the expected answers, and
+//! this test fails if one is another, or if an operation is missing there.
+//!
+//! `RELIVE_WRITE_ACCESS=1` writes the document anew, to be read before it is committed.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::support::{ROOT, call, id_of, key, make, server, socket, token};
+use crate::harness::TestServer;
+
+const GROUP_NAME: &str = "group";
+
+/// What requests are about, in the project `default`.
+struct World {
+    server: TestServer,
+    admin: String,
+    group: String,
+    workflow: String,
+}
+
+/// A caller: a name, and what it sends.
+struct Guest {
+    name: &'static str,
+    token: String,
+}
+
+fn graph() -> Value {
+    json!({"id": "g", "name": "g", "startNodeId": "n", "nodes": {"n": {"id": "n", "type": "task", "name": "n", "nextIds": []}}})
+}
+
+impl World {
+    async fn new() -> Self {
+        let server = server().await;
+        let admin = key(&server, "admin", "default").await;
+        let group = id_of(&make(&server, &admin, "/api/v1/groups", json!({"name": GROUP_NAME})).await);
+        let workflow = json!({"name": "w", "graph": graph()});
+        let workflow = id_of(&make(&server, &admin, "/api/v1/workflows", workflow).await);
+        Self { server, admin, group, workflow }
+    }
+
+    /// A session that runs, with a node that waits for a signal.
+    async fn session(&self) -> String {
+        let body = json!({"groupId": self.group, "graph": graph()});
+        let id = id_of(&make(&self.server, &self.admin, "/api/v1/sessions", body).await);
+        let commands = json!([
+            {"type": "start"},
+            {"type": "setNodeStatus", "nodeId": "n", "status": "running"},
+            {"type": "setNodeStatus", "nodeId": "n", "status": "suspended"},
+        ]);
+        let path = format!("/api/v1/sessions/{id}/commands");
+        let (status, answer) = call(&self.server, &self.admin, Method::POST, &path, Some(commands)).await;
+        assert!(status.is_success(), "{answer}");
+        id
+    }
+
+    /// The address of an operation, on things that this request may change or delete.
+    async fn address(&self, path: &str, session: &str) -> String {
+        let id = match path.split('/').nth(if path.starts_with("/api") { 3 } else { 2 }).unwrap_or_default() {
+            "groups" if path.contains("{id}") => self.fresh("groups", json!({"name": "g"})).await,
+            "agents" if path.contains("{id}") => self.fresh("agents", json!({"name": "a", "personaPrompt": "p"})).await,
+            "workflows" if path.contains("{id}") => {
+                self.fresh("workflows", json!({"name": "w", "graph": graph()})).await
+            }
+            "memories" if path.contains("{id}") => self.fresh("memories", json!({"content": "c"})).await,
+            "projects" => "default".to_owned(),
+            "keys" if path.contains("{id}") => self.fresh("keys", json!({"name": "k", "role": "viewer"})).await,
+            "tokens" => uuid::Uuid::now_v7().to_string(),
+            _ => session.to_owned(),
+        };
+        let query = if path.ends_with("/diff") { "?from=1" } else { "" };
+        let path = format!("{path}{query}");
+        path.replace("{id}", &id).replace("{nodeId}", "n").replace("{name}", "index.js")
+    }
+
+    async fn fresh(&self, what: &str, body: Value) -> String {
+        id_of(&make(&self.server, &self.admin, &format!("/api/v1/{what}"), body).await)
+    }
+
+    /// Callers on a session.
+    async fn guests(&self, session: &str) -> Vec<Guest> {
+        let server = &self.server;
+        let mut guests = vec![Guest { name: "nobody", token: String::new() }];
+        for name in ["viewer", "reviewer", "operator", "engine", "admin"] {
+            guests.push(Guest { name, token: key(server, name, "default").await });
+        }
+        guests.push(Guest { name: "root", token: ROOT.to_owned() });
+        let other = key(server, "admin", "other").await;
+        guests.push(Guest { name: "admin of another project", token: other });
+        for (name, scope) in [
+            ("read:sessions", "read:sessions".to_owned()),
+            ("read:sessions:{id}", format!("read:sessions:{session}")),
+            ("read:groups:{id}", format!("read:groups:{}", self.group)),
+            ("review:sessions:{id}", format!("review:sessions:{session}")),
+            ("control:sessions:{id}", format!("control:sessions:{session}")),
+            ("write:sessions:{id}", format!("write:sessions:{session}")),
+        ] {
+            guests.push(Guest { name, token: token(server, &self.admin, &[&scope]).await });
+        }
+        let revoked = make(server, ROOT, "/api/v1/keys", json!({"name": "gone", "role": "admin"})).await;
+        let path = format!("/api/v1/keys/{}", id_of(&revoked));
+        assert!(call(server, ROOT, Method::DELETE, &path, None).await.0.is_success());
+        guests.push(Guest { name: "revoked key", token: revoked["key"].as_str().expect("a key").to_owned() });
+        guests
+    }
+}
+
+/// A body with which whoever is allowed succeeds.
+fn body(world: &World, operation: &str) -> Option<Value> {
+    Some(match operation {
+        "create_session" => json!({"workflowId": world.workflow}),
+        "fork_session" => json!({"revision": 1}),
+        "commands" => json!({"type": "setContext", "key": "k", "value": 1}),
+        "control" => json!({"action": "pause"}),
+        "signal" => json!({"nodeId": "n", "payload": 1}),
+        "review" => json!({"nodeId": "n", "action": "approve"}),
+        "update_node" => json!({"status": "running"}),
+        "show_tokens" => json!([{"nodeId": "n", "messageId": "m", "text": "t"}]),
+        "create_memory" => json!({"content": "c"}),
+        "search_memories" => json!({"text": "c"}),
+        "create_group" | "replace_group" => json!({"name": "g"}),
+        "create_agent" | "replace_agent" => json!({"name": "a", "personaPrompt": "p"}),
+        "create_workflow" | "replace_workflow" => json!({"name": "w", "graph": graph()}),
+        "create_project" => json!({"name": uuid::Uuid::now_v7().to_string()}),
+        "replace_project" => json!({"name": "Default"}),
+        "create_key" => json!({"name": "k", "role": "viewer"}),
+        "create_token" => json!({"scopes": ["read:sessions"]}),
+        _ => return None,
+    })
+}
+
+/// The answer, in a word: `ok`, `401`, `403`, or `404` for what does not exist for the caller.
+async fn outcome(world: &World, guest: &Guest, operation: &str, method: &Method, path: &str) -> String {
+    if path.starts_with("/ws") {
+        return socket_outcome(world, guest, path).await;
+    }
+    let (status, answer) = call(&world.server, &guest.token, method.clone(), path, body(world, operation)).await;
+    match status.as_u16() {
+        401 | 403 | 404 => {
+            let expected = match status.as_u16() {
+                401 => "unauthorized",
+                403 => "forbidden",
+                _ => "not_found",
+            };
+            assert_eq!(answer["code"], expected, "{operation} by {}: {answer}", guest.name);
+            status.as_u16().to_string()
+        }
+        500.. => panic!("{operation} by {}: {answer}", guest.name),
+        // Allowed, whatever else is wrong with it.
+        _ => "ok".to_owned(),
+    }
+}
+
+/// A socket is opened, and then told why it is closed.
+async fn socket_outcome(world: &World, guest: &Guest, path: &str) -> String {
+    let mut socket = socket(&world.server, &guest.token, path).await;
+    socket.send(json!({"type": "ping"})).await;
+    let frame = socket.until(|frame| frame["type"] == "error" || frame["type"] == "pong").await;
+    if frame["type"] == "pong" {
+        return "ok".to_owned();
+    }
+    let (status, close) = match frame["code"].as_str().expect("a code") {
+        "unauthorized" => ("401", 4500),
+        "forbidden" => ("403", 4503),
+        "not_found" => ("404", 4504),
+        other => panic!("{path} by {}: {other}", guest.name),
+    };
+    assert_eq!(socket.close_code().await, close, "{path} by {}", guest.name);
+    status.to_owned()
+}
+
+async fn operations(server: &TestServer) -> Vec<(String, Method, String)> {
+    let (status, document) = server.get("/api/openapi.json").await;
+    assert!(status.is_success());
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let id = operation["operationId"].as_str().expect("an id").to_owned();
+            let method: Method = method.to_uppercase().parse().expect("a method");
+            found.push((id, method, path.clone()));
+        }
+    }
+    found.sort_by(|(_, a, b), (_, c, d)| (b, a.as_str()).cmp(&(d, c.as_str())));
+    found
+}
+
+fn document(names: &[&str], rows: &[(String, Vec<String>)]) -> String {
+    let mut text = String::from(
+        "# Who may do what\n\n\
+         What the server answers to each operation, by who asks. The table is compared with the server in a test \
+         (`tests/it/access/matrix.rs`), operation by operation of the OpenAPI document.\n\n\
+         - `ok`: allowed. `401`: no valid credential. `403`: the role or the scopes do not allow it. `404`: it does \
+         not exist for the caller, since it belongs to another project.\n\
+         - Sockets are opened and then closed: 401 is the close code 4500, 403 is 4503, 404 is 4504.\n\
+         - Tokens have one scope each; `{id}` is the session, or its group, that the request is about.\n\
+         - A list shows what the caller may see: for the admin of another project, that of the other project.\n\
+         - `POST …/commands` stands for `setContext`; `start`, `pause`, `resume`, `stop` and `cancel` need what \
+         `POST …/control` needs, `signal` what `POST …/signal` needs. `POST /sessions` stands for a stored workflow; \
+         a graph in the request, or none, needs `engine` or `admin`.\n\n",
+    );
+    let _ = writeln!(text, "| operation | {} |", names.join(" | "));
+    let _ = writeln!(text, "|---|{}", "---|".repeat(names.len()));
+    for (operation, answers) in rows {
+        let _ = writeln!(text, "| `{operation}` | {} |", answers.join(" | "));
+    }
+    text
+}
+
+#[tokio::test]
+async fn every_operation_answers_every_caller_as_documented() {
+    let world = World::new().await;
+    make(&world.server, ROOT, "/api/v1/projects", json!({"name": "other"})).await;
+    let session = world.session().await;
+    let guests = world.guests(&session).await;
+    let mut rows = Vec::new();
+    for (operation, method, path) in operations(&world.server).await {
+        let mut answers = Vec::new();
+        for guest in &guests {
+            let about = if operation == "delete_session" && guest.name != "root" {
+                // Each deletes one of their own; scopes do not grant it for any.
+                world.session().await
+            } else {
+                session.clone()
+            };
+            let path = world.address(&path, &about).await;
+            if operation == "delete_session" && guest.name == "root" {
+                answers.push("ok".to_owned());
+                continue;
+            }
+            answers.push(outcome(&world, guest, &operation, &method, &path).await);
+        }
+        rows.push((format!("{method} {path}"), answers));
+    }
+    let names: Vec<&str> = guests.iter().map(|guest| guest.name).collect();
+    let made = document(&names, &rows);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/access.md");
+    if std::env::var_os("RELIVE_WRITE_ACCESS").is_some() {
+        std::fs::write(&file, &made).expect("written");
+    }
+    let held = std::fs::read_to_string(&file).unwrap_or_default();
+    let differing: Vec<&str> = made.lines().filter(|line| !held.contains(line)).collect();
+    assert!(held == made, "docs/access.md is not what the server does:\n{}", differing.join("\n"));
+}

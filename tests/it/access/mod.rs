@@ -1,0 +1,10 @@
+//! Who may do what, as the server carries it out.
+
+mod frames;
+mod limits;
+mod matrix;
+mod projects;
+mod sign_in;
+mod sockets;
+mod support;
+mod tokens;

@@ -1,0 +1,85 @@
+//! A server with access control, and its callers.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+
+use crate::harness::{Socket, TestServer};
+
+pub const ROOT: &str = "a root key of more than 24 characters";
+
+/// A server that requires credentials, with a root key.
+pub async fn server() -> TestServer {
+    TestServer::start_with(|config| {
+        config.access.root_key = Some(ROOT.to_owned().into());
+        // Some tests fail on purpose more often than is usual.
+        config.access.limits.limit_unauthorized = 100_000;
+    })
+    .await
+}
+
+/// Sends a request as a caller; without a token as nobody.
+pub async fn call(
+    server: &TestServer,
+    token: &str,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+) -> (StatusCode, Value) {
+    let mut request = server.request(method, path);
+    if !token.is_empty() {
+        request = request.bearer_auth(token);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    let response = request.send().await.expect("an answer");
+    let status = response.status();
+    let bytes = response.bytes().await.expect("a body");
+    // Some answers are no JSON: metrics, exports, pages.
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+pub async fn get(server: &TestServer, token: &str, path: &str) -> (StatusCode, Value) {
+    call(server, token, Method::GET, path, None).await
+}
+
+pub async fn post(server: &TestServer, token: &str, path: &str, body: Value) -> (StatusCode, Value) {
+    call(server, token, Method::POST, path, Some(body)).await
+}
+
+/// Creates something that must be created; returns the answer.
+pub async fn make(server: &TestServer, token: &str, path: &str, body: Value) -> Value {
+    let (status, made) = post(server, token, path, body).await;
+    assert_eq!(status, StatusCode::CREATED, "{path}: {made}");
+    made
+}
+
+pub fn id_of(made: &Value) -> String {
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+/// A new key of a project.
+pub async fn key(server: &TestServer, role: &str, project: &str) -> String {
+    let body = json!({"name": role, "role": role, "project": project});
+    make(server, ROOT, "/api/v1/keys", body).await["key"].as_str().expect("a key").to_owned()
+}
+
+/// A new token with these scopes, given by a key of an admin of `default`.
+pub async fn token(server: &TestServer, giver: &str, scopes: &[&str]) -> String {
+    let made = make(server, giver, "/api/v1/tokens", json!({"scopes": scopes})).await;
+    made["token"].as_str().expect("a token").to_owned()
+}
+
+/// Opens a socket as a caller.
+pub async fn socket(server: &TestServer, token: &str, path: &str) -> Socket {
+    let mut request = format!("ws://{}{path}", server.address()).into_client_request().expect("a request");
+    if !token.is_empty() {
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header");
+        request.headers_mut().insert("authorization", value);
+    }
+    let (stream, _) = connect_async(request).await.expect("a WebSocket");
+    Socket { stream }
+}
