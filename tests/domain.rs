@@ -8,6 +8,8 @@
 mod fold;
 #[path = "domain/instances.rs"]
 mod instances;
+#[path = "domain/labels.rs"]
+mod labels;
 #[path = "domain/nodes.rs"]
 mod nodes;
 #[path = "domain/regressions.rs"]

@@ -44,6 +44,9 @@ export interface WorkflowSession {
   error?: string
   parentId?: string
   forkedFromRevision?: number
+  name?: string
+  tags?: string[]
+  metadata?: Record<string, string | number | boolean>
 }
 
 export interface SessionSummary {
@@ -62,6 +65,9 @@ export interface SessionSummary {
   totalCostUsd: number
   error?: string
   nodeCounts: Record<NodeStatus, number>
+  name?: string
+  tags?: string[]
+  metadata?: Record<string, string | number | boolean>
 }
 
 export interface SessionEntity {
@@ -150,6 +156,7 @@ export type EventType =
   | 'usageRecorded'
   | 'contextSet'
   | 'proposalSet'
+  | 'labelsSet'
   | 'signalled'
   | 'messageAdded'
   | 'memoryAdded'

@@ -90,6 +90,7 @@ export const commands = {
   },
   setContext: { type: 'setContext', key: 'topic', value: null },
   setProposal: { type: 'setProposal', proposal: { title: 'Bees' } },
+  setLabels: { type: 'setLabels', name: 'Bees', tags: ['garden'], metadata: { hives: 3, wild: false } },
   signal: { type: 'signal', nodeId: 'review', payload: { review: { action: 'approve' } } },
   addMessage: {
     type: 'addMessage',
@@ -160,6 +161,7 @@ export const events = {
   },
   contextSet: { type: 'contextSet', key: 'topic', value: null },
   proposalSet: { type: 'proposalSet', proposal: null },
+  labelsSet: { type: 'labelsSet', name: 'Bees', tags: ['garden'], metadata: { hives: 3, wild: false } },
   signalled: { type: 'signalled', nodeId: 'review', payload: true },
   messageAdded: {
     type: 'messageAdded',
@@ -326,6 +328,8 @@ export function describeCommand(command: Command): string {
       return `${command.key} ${JSON.stringify(command.value)}`
     case 'setProposal':
       return JSON.stringify(command.proposal)
+    case 'setLabels':
+      return `${command.name ?? ''} ${command.tags?.join() ?? ''} ${JSON.stringify(command.metadata)}`
     case 'signal':
       return `${command.nodeId} ${JSON.stringify(command.payload)}`
     case 'addMessage':
@@ -359,6 +363,8 @@ export function describeEvent(event: Event): string {
       return `${event.key} ${JSON.stringify(event.value)}`
     case 'proposalSet':
       return JSON.stringify(event.proposal)
+    case 'labelsSet':
+      return `${event.name ?? ''} ${event.tags?.join() ?? ''} ${JSON.stringify(event.metadata)}`
     case 'signalled':
       return `${event.nodeId} ${JSON.stringify(event.payload)}`
     case 'messageAdded':

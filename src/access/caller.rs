@@ -9,6 +9,7 @@ use relive_session::{Actor, ProjectId, Timestamp};
 use super::decision::{self, Action, Denied, Subject, Visibility};
 use super::grant::Grant;
 use super::role::Role;
+use super::scope::Scope;
 
 /// Who makes a request or has opened a socket, and what they may do. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,17 @@ impl Caller {
     #[must_use]
     pub fn visibility(&self) -> Visibility {
         decision::visibility(&self.grant)
+    }
+
+    /// Whether what the caller may read depends on the tags of sessions.
+    #[must_use]
+    pub fn reads_by_tag(&self) -> bool {
+        match &self.grant {
+            Grant::Anonymous | Grant::Role(_) => false,
+            Grant::Scopes(scopes) => {
+                !scopes.contains(&Scope::ReadSessions) && scopes.iter().any(|scope| matches!(scope, Scope::ReadTag(_)))
+            }
+        }
     }
 
     #[must_use]

@@ -159,10 +159,10 @@ impl Action {
         !self.scopes(SessionId(Uuid::nil())).is_empty()
     }
 
-    /// What the role engine may do besides what its name grants: reviews, signals and controls are commands, and
-    /// it may create every kind of session.
+    /// What the role engine may do besides what its name grants: reviews, signals, controls and labels are
+    /// commands, and it may create every kind of session.
     fn is_of_engines(self) -> bool {
-        matches!(self, Self::Review | Self::Signal | Self::Control | Self::CreateFromWorkflow)
+        matches!(self, Self::Review | Self::Signal | Self::Control | Self::Label | Self::CreateFromWorkflow)
     }
 
     fn is_for(self, role: Role) -> bool {
@@ -175,7 +175,7 @@ impl Action {
             Self::ReadSessions | Self::Export => vec![Scope::ReadSession(id), Scope::ReadSessions],
             Self::Review | Self::Signal => vec![Scope::Review(id), Scope::Write(id)],
             Self::Control => vec![Scope::Control(id), Scope::Write(id)],
-            Self::Command | Self::Chunks => vec![Scope::Write(id)],
+            Self::Command | Self::Label | Self::Chunks => vec![Scope::Write(id)],
             _ => Vec::new(),
         }
     }
@@ -189,6 +189,7 @@ pub fn command_action(command: &Command) -> Action {
             Action::Control
         }
         Command::Signal { .. } => Action::Signal,
+        Command::SetLabels(_) => Action::Label,
         Command::Hold
         | Command::Complete { .. }
         | Command::Fail { .. }

@@ -36,7 +36,7 @@ impl KnownParameters {
         }
         let known = self.0.get(&(path.to_owned(), method(request.method().as_str())?))?;
         let Query(given) = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).ok()?;
-        let (unknown, _) = given.iter().find(|(name, _)| !known.contains(name))?;
+        let (unknown, _) = given.iter().find(|(name, _)| !known.contains(name) && !is_entry(name, known))?;
         let shown: String = unknown.chars().take(80).flat_map(char::escape_debug).collect();
         let known = known.iter().map(String::as_str);
         Some(match nearest(unknown, known.clone()) {
@@ -45,6 +45,18 @@ impl KnownParameters {
             None => format!("{shown}: unknown query parameter; known are {}", known.collect::<Vec<_>>().join(", ")),
         })
     }
+}
+
+/// The key of a parameter `metadata.KEY` or `metadata[KEY]`.
+pub fn metadata_key(parameter: &str) -> Option<&str> {
+    let rest = parameter.strip_prefix("metadata")?;
+    let key = rest.strip_prefix('.').or_else(|| rest.strip_prefix('[')?.strip_suffix(']'))?;
+    (!key.is_empty()).then_some(key)
+}
+
+/// Whether it is an entry of a parameter with arbitrary keys.
+fn is_entry(name: &str, known: &[String]) -> bool {
+    metadata_key(name).is_some() && known.iter().any(|known| known == "metadata")
 }
 
 /// Noted on requests for sockets, which are refused over the socket: browsers do not show the answer to a

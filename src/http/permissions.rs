@@ -46,8 +46,8 @@ const fn change(id: &'static str, actions: &'static [Action]) -> Operation {
 
 use Action::{
     Chunks, Command, Control, CreateFromWorkflow, CreateSession, DeleteSession, Export, Fork, GiveTokens, Import,
-    ListSessions, ManageKeys, ManageProjects, ReadAudit, ReadCatalog, ReadMetrics, ReadProject, ReadSessions, Review,
-    SearchMemories, Signal, WriteCatalog, WriteMemory,
+    Label, ListSessions, ManageKeys, ManageProjects, ReadAudit, ReadCatalog, ReadMetrics, ReadProject, ReadSessions,
+    Review, SearchMemories, Signal, WriteCatalog, WriteMemory,
 };
 
 /// Every operation of the OpenAPI document.
@@ -68,7 +68,7 @@ pub const OPERATIONS: &[Operation] = &[
     read("export_session", &[Export]),
     change("import_session", &[Import]),
     change("fork_session", &[Fork]),
-    read("commands", &[Signal, Control, Command]),
+    read("commands", &[Signal, Control, Label, Command]),
     change("control", &[Control, Command]),
     read("update_node", &[Command]),
     change("signal", &[Signal]),

@@ -1,16 +1,22 @@
 //! The filters of session lists, the same for a page and for a live list.
 
-use serde::Deserialize;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::{Deserialize, Deserializer, de};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::error::ApiError;
+use super::extract::Query;
+use super::parameters::metadata_key;
 use crate::scoped::Scoped;
-use crate::storage::{PageCursor, SessionFilter, SessionText};
-use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp};
+use crate::storage::{MetadataFilter, PageCursor, SessionFilter, SessionText};
+use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp, limits};
 
 /// Sessions on a page by default.
 const LIMIT: u32 = 50;
+/// Entries of the metadata that a list can be filtered by.
+const METADATA: usize = 10;
 /// Sessions on a page at most.
 const MAX_LIMIT: u32 = 200;
 
@@ -37,10 +43,20 @@ pub struct SessionQuery {
     pub ended_before: Option<Timestamp>,
     #[param(value_type = Option<String>)]
     pub updated_after: Option<Timestamp>,
-    /// Sessions whose workflow's name or whose error contains this, ignoring case, or whose id
+    /// Sessions whose name, a tag, workflow's name or error contains this, ignoring case, or whose id
     /// begins with it; 1 to 200 characters. Errors are searched in the newest 10,000 sessions that have one,
-    /// from the page's beginning on.
+    /// names and tags in the newest 10,000 that have some, from the page's beginning on.
     pub text: Option<String>,
+    /// Sessions with exactly this name.
+    pub name: Option<String>,
+    /// One tag or several, separated by commas: sessions that have all of them. A comma or a backslash that is part
+    /// of a tag follows a backslash.
+    pub tag: Option<String>,
+    /// `metadata.KEY=VALUE` or `metadata[KEY]=VALUE`, up to 10 times: sessions whose metadata have all of these. A
+    /// number or a boolean is found by its notation, and a text by itself.
+    #[serde(default, deserialize_with = "without_key")]
+    #[param(style = DeepObject, explode, value_type = Option<std::collections::BTreeMap<String, String>>)]
+    pub metadata: Vec<(String, String)>,
     /// Sessions at most: 1 to 200, by default 50.
     pub limit: Option<u32>,
     /// `nextCursor` of the page before.
@@ -77,6 +93,9 @@ impl SessionQuery {
             ended_before: self.ended_before,
             updated_after: self.updated_after,
             text: text.transpose()?,
+            name: self.name.clone().map(possible).transpose()?,
+            tags: self.tag.as_deref().map_or(Ok(Vec::new()), tags)?,
+            metadata: metadata(&self.metadata)?,
             ..visible
         })
     }
@@ -87,6 +106,57 @@ impl SessionQuery {
 
     pub fn cursor(&self) -> Result<Option<PageCursor>, ApiError> {
         cursor(self.cursor.as_deref())
+    }
+}
+
+/// A text that can be stored.
+fn possible(text: String) -> Result<String, ApiError> {
+    let problem = "a filter must not contain the character NUL";
+    if text.contains('\0') { Err(ApiError::bad_request(problem)) } else { Ok(text) }
+}
+
+/// Tags, separated by commas.
+fn tags(text: &str) -> Result<Vec<String>, ApiError> {
+    let (mut tags, mut tag) = (Vec::new(), String::new());
+    let mut characters = text.chars();
+    while let Some(next) = characters.next() {
+        match next {
+            '\\' => tag.extend(characters.next()),
+            ',' => tags.push(std::mem::take(&mut tag)),
+            other => tag.push(other),
+        }
+    }
+    tags.push(tag);
+    if tags.len() > limits::TAGS || tags.iter().any(String::is_empty) {
+        return Err(ApiError::bad_request("tag must be 1 to 20 tags, separated by commas"));
+    }
+    tags.into_iter().map(possible).collect()
+}
+
+fn metadata(given: &[(String, String)]) -> Result<Vec<MetadataFilter>, ApiError> {
+    if given.len() > METADATA {
+        return Err(ApiError::bad_request(format!("at most {METADATA} entries of the metadata can be asked for")));
+    }
+    given.iter().map(|(key, value)| Ok(MetadataFilter::new(possible(key.clone())?, possible(value.clone())?))).collect()
+}
+
+/// The entries have names of their own, and are read by [`ListQuery`].
+fn without_key<'de, D: Deserializer<'de>>(_: D) -> Result<Vec<(String, String)>, D::Error> {
+    Err(de::Error::custom("metadata: expected metadata.KEY=VALUE"))
+}
+
+/// The query string of a list.
+pub struct ListQuery(pub SessionQuery);
+
+impl<S: Send + Sync> FromRequestParts<S> for ListQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Query(mut query) = Query::<SessionQuery>::from_request_parts(parts, state).await?;
+        let Query(all) = Query::<Vec<(String, String)>>::from_request_parts(parts, state).await?;
+        let entry = |(name, value): (String, String)| Some((metadata_key(&name)?.to_owned(), value));
+        query.metadata = all.into_iter().filter_map(entry).collect();
+        Ok(Self(query))
     }
 }
 

@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::extract::{Body, Path, Query, idempotency_key};
 use super::idempotency::{Keyed, SESSIONS, once_session};
 use super::responses::{etag, with_etag};
-use super::session_query::{SessionQuery, limit};
+use super::session_query::{ListQuery, SessionQuery, limit};
 use super::state::Api;
 use crate::access::Action;
 use crate::hub::HubError;
@@ -77,7 +77,7 @@ async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiError
         }
         (None, Driver::External) => {}
     }
-    Ok(Created {
+    let created = Created {
         workflow_id: request.workflow_id,
         workflow_name,
         group_id: request.group_id,
@@ -85,8 +85,13 @@ async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiError
         proposal: request.proposal.map(Arc::new),
         inputs: request.inputs.map(Arc::new),
         driver,
+        name: request.name,
+        tags: request.tags,
+        metadata: request.metadata,
         forked: None,
-    })
+    };
+    created.labels().check().map_err(HubError::from)?;
+    Ok(created)
 }
 
 /// List sessions, newest first.
@@ -94,7 +99,7 @@ async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiError
     (status = 200, description = "A page of summaries", body = SessionPage),
     (status = 400, description = "A filter is invalid", body = Problem),
 ))]
-pub async fn list(api: Api, Query(query): Query<SessionQuery>) -> Result<Json<SessionPage>, ApiError> {
+pub async fn list(api: Api, ListQuery(query): ListQuery) -> Result<Json<SessionPage>, ApiError> {
     let page = api.summaries(&query.filter(&api)?, query.cursor()?, query.limit()?).await?;
     Ok(Json(SessionPage { sessions: page.items, next_cursor: page.next.map(|cursor| cursor.encode()) }))
 }

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::parameters::Unknown;
-use super::session_query::SessionQuery;
+use super::session_query::{ListQuery, SessionQuery};
 use super::state::Api;
 use crate::replay::{Point, Speed};
 use crate::ws::{Opening, ReplayRequest, upgrade};
@@ -167,13 +167,9 @@ pub async fn replay(
     (status = 101, description = "A WebSocket"),
     (status = 426, description = "Not a WebSocket handshake", body = Problem),
 ))]
-pub async fn list(
-    api: Api,
-    query: Result<Query<SessionQuery>, ApiError>,
-    request: Request,
-) -> Result<Response, ApiError> {
-    let opening = match query.and_then(|Query(query)| Ok((query.filter(&api)?, query.limit()?))) {
-        Ok((filter, limit)) => Opening::List(filter, limit),
+pub async fn list(api: Api, query: Result<ListQuery, ApiError>, request: Request) -> Result<Response, ApiError> {
+    let opening = match query.and_then(|ListQuery(query)| Ok((query.filter(&api)?, query.limit()?))) {
+        Ok((filter, limit)) => Opening::List(Box::new(filter), limit),
         Err(error) => refused(&error),
     };
     Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)

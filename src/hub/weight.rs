@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use relive_session::{Command, Event, Recorded};
+use relive_session::{Command, Event, LabelFields, Recorded};
 
 /// The size of a JSON value itself, without what it points to.
 const VALUE: usize = size_of::<Value>();
@@ -41,6 +41,7 @@ fn payload(command: &Command) -> usize {
         }
         Command::SetContext { key, value } => key.len() + json(value),
         Command::SetProposal { proposal } => json(proposal),
+        Command::SetLabels(fields) => labels(fields),
         Command::Signal { payload, .. } => json(payload),
         Command::AddMessage { content, .. } => content.len(),
         Command::AddMemory { content, embedding, metadata, .. } => {
@@ -49,6 +50,11 @@ fn payload(command: &Command) -> usize {
         }
         _ => 0,
     }
+}
+
+fn labels(fields: &LabelFields) -> usize {
+    let metadata = fields.metadata.iter().flatten().map(|(key, value)| MEMBER + key.len() + json(value));
+    fields.tags.iter().flatten().map(String::len).sum::<usize>() + metadata.sum::<usize>()
 }
 
 /// An event.
@@ -60,6 +66,7 @@ pub(super) fn event(recorded: &Recorded) -> usize {
         }
         Event::ContextSet { value, .. } => json(value),
         Event::ProposalSet { proposal } => json(proposal),
+        Event::LabelsSet(fields) => labels(fields),
         Event::Signalled { payload, .. } => json(payload),
         Event::MessageAdded(message) => message.content.as_deref().map_or(0, str::len),
         Event::MemoryAdded(memory) => memory.row.as_ref().map_or(0, |row| row.content.len()),

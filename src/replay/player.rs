@@ -36,6 +36,8 @@ pub enum ReplayError {
     /// Events are missing: the session was deleted.
     #[error("there is no such session")]
     Gone,
+    #[error("this session may not be read any more")]
+    Forbidden,
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -18,7 +18,7 @@ use crate::storage::{SessionFilter, Storage, Visible};
 use relive_session::ProjectId;
 
 pub use error::Refused;
-pub use sessions::Readable;
+pub use sessions::{Readable, ReadableNow};
 
 /// The hub and the storage, as one caller reaches them. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Scoped {
         self.check(Action::ListSessions)?;
         let visible = match self.caller.visibility() {
             Visibility::All => Visible::All,
-            Visibility::Some { sessions, groups, tags: _ } => Visible::Some { sessions, groups },
+            Visibility::Some { sessions, groups, tags } => Visible::Some { sessions, groups, tags },
         };
         Ok(SessionFilter { project_id: self.project().clone(), visible, ..SessionFilter::default() })
     }

@@ -11,7 +11,7 @@ use crate::access::{Action, Denied, Grant, Subject, command_action};
 use crate::hub::{Chunk, CreateOptions, HubError, Receipt, Reply, Submission};
 use crate::storage::{
     JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page, PageCursor, PlacedMessage,
-    SessionFilter, Storage, StorageError, UsageRow,
+    SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
 };
 use relive_session::{
     Actor, Command, Created, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary, Timestamp,
@@ -29,6 +29,9 @@ impl Readable {
         self.id
     }
 }
+
+/// Whether a session may be read as it is now.
+pub type ReadableNow = Arc<dyn Fn(&Session) -> bool + Send + Sync>;
 
 impl Scoped {
     /// The committed state of a session.
@@ -61,14 +64,13 @@ impl Scoped {
     /// As for [`Scoped::session`].
     pub async fn readable(&self, id: SessionId) -> Result<Readable, Refused> {
         self.check_id(id, Action::ReadSessions)?;
-        let held = self.hub.held(id);
-        let owner = match &held {
-            Some(session) => Some((session.origin.project_id.clone(), session.origin.group_id)),
+        let owner = match self.hub.held(id) {
+            Some(session) => Some(SessionOwner::of(&session)),
             None => self.storage.owner(id).await?,
         };
         match owner {
-            Some((project, group_id)) if project == *self.project() => {
-                self.caller.allows(Action::ReadSessions, Some(&Subject { id, group_id, tags: &[] }))?;
+            Some(SessionOwner { project_id, group_id, tags }) if project_id == *self.project() => {
+                self.caller.allows(Action::ReadSessions, Some(&Subject { id, group_id, tags: &tags }))?;
                 Ok(Readable { id })
             }
             _ => Err(self.not_found(id, Action::ReadSessions)),
@@ -84,8 +86,25 @@ impl Scoped {
         if session.origin.project_id != *self.project() {
             return Err(self.not_found(session.id, action));
         }
-        let subject = Subject { id: session.id, group_id: session.origin.group_id, tags: &[] };
+        let subject = Subject { id: session.id, group_id: session.origin.group_id, tags: &session.labels.tags };
         Ok(self.caller.allows(action, Some(&subject))?)
+    }
+
+    /// Why a session is not shown that the caller could read before.
+    #[must_use]
+    pub fn denied(&self, id: SessionId) -> Refused {
+        self.not_found(id, Action::ReadSessions)
+    }
+
+    /// What has to be asked whenever a session changes that is shown to the caller. `None` for all but those who
+    /// read by tags: what else makes a session readable does not change.
+    #[must_use]
+    pub fn readable_now(&self) -> Option<ReadableNow> {
+        if !self.caller.reads_by_tag() {
+            return None;
+        }
+        let scoped = self.clone();
+        Some(Arc::new(move |session| scoped.allows(session, Action::ReadSessions).is_ok()))
     }
 
     /// Roles need no look at the session: whether it exists is not told to those who may not do it anyway.

@@ -51,7 +51,8 @@ pub(super) fn bind_rows<'q>(
         .bind(deadline)
         .bind(projections.created)
         .bind(projections.incarnations)
-        .bind(events.actors))
+        .bind(events.actors)
+        .bind(projections.labels))
 }
 
 /// Columns of the events, side by side as `UNNEST` wants them.
@@ -101,6 +102,7 @@ struct ProjectionArrays<'a> {
     errors: Vec<Option<&'a str>>,
     proposals: Vec<Option<String>>,
     outputs: Vec<Option<String>>,
+    labels: Vec<Option<String>>,
     started: Vec<Option<DateTime<Utc>>>,
     ended: Vec<Option<DateTime<Utc>>>,
     updated: Vec<DateTime<Utc>>,
@@ -127,6 +129,11 @@ impl<'a> ProjectionArrays<'a> {
             arrays.errors.push(after.error.as_deref());
             arrays.proposals.push(changed_json(before.proposal.as_deref(), after.proposal.as_deref()));
             arrays.outputs.push(changed_json(before.outputs.as_deref(), after.outputs.as_deref()));
+            arrays.labels.push(if before.labels == after.labels {
+                None
+            } else {
+                serde_json::to_string(&after.labels).ok()
+            });
             arrays.started.push(after.started_at.map(relive_session::Timestamp::as_datetime));
             arrays.ended.push(after.completed_at.map(relive_session::Timestamp::as_datetime));
             arrays.updated.push(after.updated_at.as_datetime());

@@ -1,6 +1,7 @@
 //! The `sessions` table: creating, reading, deleting. Lists are in [`session_list`](super::session_list).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -41,6 +42,23 @@ impl SessionVersion {
     }
 }
 
+/// What decides who may read a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOwner {
+    pub project_id: ProjectId,
+    pub group_id: Option<Uuid>,
+    pub tags: Arc<[String]>,
+}
+
+impl SessionOwner {
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        let origin = &session.origin;
+        let (project_id, tags) = (origin.project_id.clone(), Arc::clone(&session.labels.tags));
+        Self { project_id, group_id: origin.group_id, tags }
+    }
+}
+
 /// Stores a new session with its first event, as part of the caller's transaction.
 pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), StorageError> {
     let NewSession { recorded, session, creation_key } = new;
@@ -70,10 +88,10 @@ pub(super) async fn insert_row(
     sqlx::query(
         "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs, outputs,
             node_statuses, node_counts, revision, total_tokens, total_cost_usd, error, parent_id,
-            forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at, project_id,
-            incarnation)
+            forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at, project_id, name, tags,
+            metadata, incarnation)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-            $23, $24)",
+            $23, $24, $25, $26, $27)",
     )
     .bind(session.id.0)
     .bind(session.origin.group_id)
@@ -98,6 +116,9 @@ pub(super) async fn insert_row(
     .bind(session.origin.created_at.as_datetime())
     .bind(session.updated_at.as_datetime())
     .bind(session.origin.project_id.as_str())
+    .bind(session.labels.name.as_deref())
+    .bind(Some(&*session.labels.tags).filter(|tags| !tags.is_empty()))
+    .bind(Some(&*session.labels.metadata).filter(|metadata| !metadata.is_empty()).map(Json))
     .bind(session.origin.incarnation)
     .execute(connection)
     .await?;
@@ -229,15 +250,19 @@ impl Storage {
         Ok(count.unsigned_abs())
     }
 
-    /// The project and the group of a session.
-    pub async fn owner(&self, id: SessionId) -> Result<Option<(ProjectId, Option<Uuid>)>, StorageError> {
-        let row: Option<(String, Option<Uuid>)> =
-            sqlx::query_as("SELECT project_id, group_id FROM sessions WHERE id = $1")
+    /// What decides who may read a session.
+    pub async fn owner(&self, id: SessionId) -> Result<Option<SessionOwner>, StorageError> {
+        let row: Option<(String, Option<Uuid>, Option<Vec<String>>)> =
+            sqlx::query_as("SELECT project_id, group_id, tags FROM sessions WHERE id = $1")
                 .bind(id.0)
                 .fetch_optional(&self.pool)
                 .await?;
-        // What is stored was checked before.
-        Ok(row.map(|(project, group_id)| (project.parse().unwrap_or_default(), group_id)))
+        Ok(row.map(|(project, group_id, tags)| SessionOwner {
+            // What is stored was checked before.
+            project_id: project.parse().unwrap_or_default(),
+            group_id,
+            tags: tags.unwrap_or_default().into(),
+        }))
     }
 
     /// One session's summary.
@@ -251,8 +276,8 @@ impl Storage {
 
 /// The columns of [`Summary`].
 pub(super) const SUMMARY: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at,
-    created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts, project_id,
-    incarnation FROM sessions";
+    created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts, project_id, name, tags,
+    metadata, incarnation FROM sessions";
 
 /// A summary as a row.
 pub(super) struct Summary(pub SessionSummary);
@@ -284,6 +309,9 @@ impl FromRow<'_, PgRow> for Summary {
             error: row.try_get::<Option<String>, _>("error")?.map(Into::into),
             node_counts,
             incarnation: row.try_get("incarnation")?,
+            name: row.try_get::<Option<String>, _>("name")?.map(Into::into),
+            tags: row.try_get::<Option<Vec<String>>, _>("tags")?.unwrap_or_default().into(),
+            metadata: row.try_get::<Option<Json<_>>, _>("metadata")?.map(|Json(metadata)| metadata).unwrap_or_default(),
         }))
     }
 }

@@ -69,14 +69,20 @@ WITH events AS (
         error = p.error,
         proposal = COALESCE(p.proposal::jsonb, sessions.proposal),
         outputs = COALESCE(p.outputs::jsonb, sessions.outputs),
+        name = CASE WHEN p.labels IS NULL THEN sessions.name ELSE p.labels::jsonb ->> 'name' END,
+        tags = CASE WHEN p.labels IS NULL THEN sessions.tags
+               ELSE (SELECT array_agg(tag) FROM jsonb_array_elements_text(p.labels::jsonb -> 'tags') AS tag) END,
+        metadata = CASE WHEN p.labels IS NULL THEN sessions.metadata ELSE p.labels::jsonb -> 'metadata' END,
+        labels_revision = CASE WHEN p.labels IS NULL THEN sessions.labels_revision ELSE p.revision END,
         started_at = p.started_at,
         ended_at = p.ended_at,
         updated_at = p.updated_at
     FROM UNNEST($9::uuid[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::bigint[],
                 $16::numeric[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
-                $22::timestamptz[], $25::timestamptz[], $26::bigint[])
+                $22::timestamptz[], $25::timestamptz[], $26::bigint[], $28::text[])
         AS p (id, expected, revision, status, node_statuses, node_counts, total_tokens, total_cost_usd, error,
-              proposal, outputs, started_at, ended_at, updated_at, created_at, incarnation)
+              proposal, outputs, started_at, ended_at, updated_at, created_at, incarnation,
+              labels)
     WHERE sessions.id = p.id AND sessions.revision = p.expected AND sessions.created_at = p.created_at
         AND sessions.incarnation = p.incarnation
     RETURNING 1
@@ -97,21 +103,21 @@ const WRITE_WITH_TEXTS: &str = concat!(
     ", messages AS (
     INSERT INTO session_messages (id, session_id, revision, node_id, agent_id, agent_name, role, content,
         token_count, is_thinking, created_at)
-    SELECT * FROM UNNEST($28::text[], $29::uuid[], $30::bigint[], $31::text[], $32::text[], $33::text[],
-        $34::text[], $35::text[], $36::bigint[], $37::boolean[], $38::timestamptz[])
+    SELECT * FROM UNNEST($29::text[], $30::uuid[], $31::bigint[], $32::text[], $33::text[], $34::text[],
+        $35::text[], $36::text[], $37::bigint[], $38::boolean[], $39::timestamptz[])
     RETURNING 1
 ), memories AS (
     INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at, project_id)
     SELECT id, group_id, agent_id, session_id, content, embedding, metadata::jsonb, created_at, project_id
-    FROM UNNEST($39::uuid[], $40::uuid[], $41::text[], $42::uuid[], $43::text[], $44::vector[], $45::text[],
-        $46::timestamptz[], $47::text[])
+    FROM UNNEST($40::uuid[], $41::uuid[], $42::text[], $43::uuid[], $44::text[], $45::vector[], $46::text[],
+        $47::timestamptz[], $48::text[])
         AS m (id, group_id, agent_id, session_id, content, embedding, metadata, created_at, project_id)
     RETURNING 1
 ), usage AS (
     INSERT INTO session_usage AS held
         (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
-    SELECT * FROM UNNEST($48::uuid[], $49::text[], $50::text[], $51::text[], $52::bigint[], $53::bigint[],
-        $54::bigint[], $55::numeric[])
+    SELECT * FROM UNNEST($49::uuid[], $50::text[], $51::text[], $52::text[], $53::bigint[], $54::bigint[],
+        $55::bigint[], $56::numeric[])
     ON CONFLICT (session_id, node_id, agent_id, model) DO UPDATE SET
         calls = held.calls + excluded.calls,
         input_tokens = held.input_tokens + excluded.input_tokens,

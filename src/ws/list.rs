@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use tokio::time::Instant;
 
 use super::frames;
@@ -16,7 +17,7 @@ use super::socket::Socket;
 use crate::hub::{FeedChange, Hub, HubError};
 use crate::storage::{SessionFilter, Storage, StorageError};
 use relive_protocol::{ErrorCode, ServerFrame, SessionChange};
-use relive_session::{Session, SessionId, SessionSummary};
+use relive_session::{NodeCounts, Session, SessionId, SessionSummary};
 
 /// The least time between two rounds of changes: a session that changes more often is sent in its newest
 /// state.
@@ -41,6 +42,25 @@ pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: Sessio
             list.room().await;
             tokio::time::sleep_until(round + ROUND).await;
         }
+    }
+}
+
+/// A summary that says no more than which session it was.
+fn withheld(summary: SessionSummary) -> SessionSummary {
+    SessionSummary {
+        workflow_id: None,
+        workflow_name: None,
+        group_id: None,
+        started_at: None,
+        completed_at: None,
+        total_tokens: 0,
+        total_cost_usd: Decimal::ZERO,
+        error: None,
+        node_counts: NodeCounts::default(),
+        name: None,
+        tags: Arc::default(),
+        metadata: Arc::default(),
+        ..summary
     }
 }
 
@@ -113,8 +133,12 @@ impl List {
     }
 
     async fn show(&mut self, summary: SessionSummary, matches: bool) {
-        // What the client may not see it is not told of, be it only that it is gone.
+        // What the client may not see it is not told of, be it only that it is gone. What it could see and lost
+        // with a tag is removed, but nothing more is said of it.
         if !self.filter.concerns(&summary) {
+            if self.listed.withdraw(&summary) {
+                self.send(SessionChange::Removed, withheld(summary)).await;
+            }
             return;
         }
         if self.listed.replace(&summary) {

@@ -69,6 +69,14 @@ impl Listed {
         self.sessions.contains_key(&summary.id) && !self.knows(summary) && self.forget(summary)
     }
 
+    /// The client may not see a session any more; whether it is known to hold it. Of others it is not told that they
+    /// exist.
+    pub fn withdraw(&mut self, summary: &SessionSummary) -> bool {
+        let Some(known) = self.sessions.get(&summary.id).copied().filter(|known| known.is_held) else { return false };
+        self.remember(summary, summary.revision.max(known.revision), false);
+        true
+    }
+
     /// A session was deleted; whether the client may hold it. Its id can be used again, with any revision.
     pub fn forget(&mut self, summary: &SessionSummary) -> bool {
         let may_be_held = self.may_be_held(summary);
@@ -127,6 +135,9 @@ mod tests {
             error: None,
             node_counts: NodeCounts::default(),
             incarnation: 1,
+            name: None,
+            tags: std::sync::Arc::default(),
+            metadata: std::sync::Arc::default(),
         }
     }
 

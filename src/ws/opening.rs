@@ -12,7 +12,7 @@ pub enum Opening {
     /// `/ws/sessions/{id}`: one session, subscribed at once.
     One(Subscribe),
     /// `/ws/sessions`: a live list.
-    List(SessionFilter, u32),
+    List(Box<SessionFilter>, u32),
     /// `/ws/sessions/{id}/replay`: a replay of a stored session.
     Replay(ReplayRequest),
     /// The request is invalid; a browser only learns the reason over the socket.

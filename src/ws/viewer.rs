@@ -1,5 +1,6 @@
 //! One client's view of one session: a cursor, and how it is advanced.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +48,19 @@ struct ViewerCursor {
     has_left: bool,
     /// The client's offsets in messages that are still being written.
     offsets: Offsets,
+    /// Asked before anything of a newer state is shown, if the client may read the session only as long as it has
+    /// a tag.
+    may_read: Option<MayRead>,
+}
+
+/// Whether a session may be shown to the client as it is now.
+#[derive(Clone)]
+pub(super) struct MayRead(pub Arc<dyn Fn(&Session) -> bool + Send + Sync>);
+
+impl fmt::Debug for MayRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MayRead")
+    }
 }
 
 /// What a client holds of a session.
@@ -78,6 +92,8 @@ pub(super) enum Progress {
     NeedsJournal(Missing),
     /// The session was deleted.
     Deleted,
+    /// The client may not read the session any more. It is shown nothing until it may again.
+    Forbidden,
 }
 
 /// What has to be read for a viewer that is far behind.
@@ -106,6 +122,7 @@ impl Viewer {
             end_sent: false,
             has_left: false,
             offsets: Offsets::new(),
+            may_read: None,
         };
         let viewer = Self {
             socket,
@@ -132,6 +149,11 @@ impl Viewer {
             (cursor.revision, cursor.messages, cursor.base) = (revision, messages, base);
         }
         self
+    }
+
+    /// Asks `may_read` from now on.
+    pub fn ask(&self, may_read: Option<MayRead>) {
+        self.cursor.lock().may_read = may_read;
     }
 
     /// What the client holds now.
@@ -178,6 +200,9 @@ impl Viewer {
         let head = self.live.head();
         if let Head::Deleted(_) = head {
             return Progress::Deleted;
+        }
+        if cursor.may_read.as_ref().is_some_and(|MayRead(may_read)| !may_read(head.session())) {
+            return Progress::Forbidden;
         }
         let progress = match self.mode {
             Mode::Events => self.offer_events(&mut cursor, head.session().revision),

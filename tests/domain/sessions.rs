@@ -36,6 +36,7 @@ fn table() -> Vec<(Value, [Cell; 6])> {
         (json!({"type": "addMemory", "memoryId": ID, "content": "c"}), [No, Ok, Ok, No, No, No]),
         (json!({"type": "setContext", "key": "k", "value": 1}), [Ok, Ok, Ok, No, No, No]),
         (json!({"type": "setProposal", "proposal": {"p": 1}}), [Ok, Ok, Ok, No, No, No]),
+        (json!({"type": "setLabels", "name": "n", "tags": ["t"]}), [Ok, Ok, Ok, Ok, Ok, Ok]),
         // Nobody waits here; where a node does, see below.
         (json!({"type": "signal", "nodeId": "n", "payload": 1}), [NotWaiting, NotWaiting, NotWaiting, No, No, No]),
     ]

@@ -84,6 +84,8 @@ fn run() -> Vec<Value> {
         json!({"type": "recordUsage", "nodeId": "a", "agentId": "x", "model": "m", "inputTokens": 1, "outputTokens": 2, "costUsd": 0.5}),
         context("score_history", json!([{"round": 1, "score": 0.5}])),
         json!({"type": "setProposal", "proposal": {"title": "Bees"}}),
+        json!({"type": "setLabels", "name": "Bees", "tags": ["garden"], "metadata": {"hives": 3, "wild": false}}),
+        json!({"type": "setLabels", "name": "", "metadata": {"hives": 4}}),
         json!({"type": "signal", "nodeId": "a", "payload": {"go": true}}),
         json!({"type": "addMessage", "nodeId": "a", "content": "Once upon a time", "role": "agent", "tokenCount": 4}),
         json!({"type": "addMemory", "content": "Bees like flowers", "metadata": {"sure": true}}),

@@ -35,6 +35,7 @@ mod idempotency;
 mod instances;
 mod keys;
 mod kill;
+mod labels;
 mod lanes;
 mod lists;
 mod live;

@@ -3,7 +3,7 @@
 //! A filter passes when its plan reads no table from end to end, and no part of it more than a small
 //! share of the rows. Rows are counted, and not milliseconds, so the machine does not matter.
 
-use relive::storage::{PageCursor, SessionFilter, SessionText, Storage};
+use relive::storage::{MetadataFilter, PageCursor, SessionFilter, SessionText, Storage, Visible};
 use relive_session::{NodeStatus, SessionStatus, Timestamp};
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
@@ -12,10 +12,10 @@ use uuid::Uuid;
 use crate::harness::Database;
 
 const LIMIT: u32 = 50;
-/// Rows that all parts of a plan together may read: a thirtieth of the table. A search for a text looks
-/// through 10,000 errors, and what PostgreSQL finds in an index and then in the table counts twice; what it finds
-/// in two indexes first, three times.
-const ROWS: u64 = 33_000;
+/// Rows that all parts of a plan together may read: a twentieth of the table. A search for a text looks
+/// through 10,000 errors and the names and tags of 10,000 sessions, and what PostgreSQL finds in an index and then
+/// in the table counts twice; what it finds in two indexes first, three times.
+const ROWS: u64 = 50_000;
 
 /// One session a second, the newest last. Compact rows, and none of the triggers of foreign keys: the table has to be there in seconds.
 /// Group 1 and workflow 1 have a third of all sessions, the others few each; workflow 40 had its
@@ -23,7 +23,7 @@ const ROWS: u64 = 33_000;
 const FILL: &str = r#"
     SET session_replication_role = replica;
     INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, node_statuses, revision,
-        error, parent_id, started_at, ended_at, created_at, updated_at)
+        error, parent_id, name, tags, metadata, started_at, ended_at, created_at, updated_at)
     SELECT uuid('0190' || lpad(to_hex(n), 8, '0') || '70008000000000000000'),
         id(CASE WHEN n % 3 = 0 THEN 1 ELSE 2 + n % 1000 END),
         id(CASE WHEN n < 20000 THEN 40 WHEN n % 3 = 0 THEN 1 WHEN n % 3 = 1 THEN 2 + n / 3 % 30 END),
@@ -37,9 +37,20 @@ const FILL: &str = r#"
         5,
         CASE WHEN n = 900000 THEN 'a singular mishap' WHEN n % 50 = 0 AND n <= 999000 THEN 'connection refused' END,
         CASE WHEN n % 5000 = 0 THEN id(n) END,
+        CASE WHEN n = 995000 THEN 'A singular run' WHEN n % 1000 = 0 THEN 'Run ' || n END,
+        CASE WHEN n < 20000 THEN '{old}' WHEN n % 20000 = 8 THEN '{nightly,rare}' WHEN n % 2 = 0 THEN '{nightly}' END::text[],
+        CASE WHEN n < 20000 THEN '{"tenant": "gone"}' WHEN n % 10 = 0 THEN jsonb_build_object('customer', n / 10 % 1000) END::jsonb,
         at - CASE WHEN n % 5000 = 0 THEN interval '1 day' ELSE interval '0' END,
         CASE WHEN n <= 999000 THEN at + interval '20 seconds' END, at - interval '1 second', at + interval '20 seconds'
     FROM generate_series(1, 1000000) AS n, LATERAL (SELECT timestamptz '2025-01-01Z' + n * interval '1 second') AS t (at);
+    INSERT INTO session_labels SELECT relive_label('default', 'tag', tag), created_at, id
+        FROM sessions, unnest(tags) AS tag;
+    INSERT INTO session_labels SELECT relive_metadata_label('default', key, value), created_at, id
+        FROM sessions, jsonb_each(metadata);
+    INSERT INTO session_labels SELECT relive_label('default', 'name', name), created_at, id
+        FROM sessions WHERE name IS NOT NULL;
+    INSERT INTO session_labels SELECT relive_label('default', 'named', ''), created_at, id
+        FROM sessions WHERE name IS NOT NULL OR tags IS NOT NULL;
     INSERT INTO workflow_names SELECT DISTINCT workflow_id, workflow_name FROM sessions WHERE workflow_name IS NOT NULL;
     SET session_replication_role = DEFAULT;
 "#;
@@ -67,7 +78,9 @@ async fn database() -> (Database, Storage) {
     let drop: String = indexes.iter().map(|(name, _)| format!("DROP INDEX {name};")).collect();
     let create: String = indexes.iter().map(|(_, definition)| format!("{definition};")).collect();
     let id = "CREATE FUNCTION id(n int) RETURNS uuid IMMUTABLE RETURN lpad(to_hex(n), 32, '0')::uuid;";
-    for sql in [id, &drop, FILL, "SET maintenance_work_mem = '128MB';", &create, "VACUUM ANALYZE sessions"] {
+    for sql in
+        [id, &drop, FILL, "SET maintenance_work_mem = '128MB';", &create, "VACUUM ANALYZE sessions, session_labels"]
+    {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await.expect(sql);
     }
     std::mem::drop(connection);
@@ -114,6 +127,14 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
     let text = |text: &str| SessionFilter { text: SessionText::new(text), ..all() };
     let node = |id: &str, status| SessionFilter { node: Some((id.into(), status)), ..all() };
     let statuses = |statuses: &[SessionStatus]| SessionFilter { statuses: statuses.to_vec(), ..all() };
+    let tags = |tags: &[&str]| tags.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let tagged = |names: &[&str]| SessionFilter { tags: tags(names), ..all() };
+    let entry = |key: &str, value: &str| vec![MetadataFilter::new(key.to_owned(), value.to_owned())];
+    let seen = |names: &[&str]| SessionFilter {
+        visible: Visible::Some { sessions: Vec::new(), groups: vec![id(700)], tags: tags(names) },
+        ..all()
+    };
+    let labels = Some("session_labels_pkey");
     let (early, middle, late) = (Some(second(10_000)), Some(second(500_000)), Some(second(999_990)));
     vec![
         (None, SessionFilter { group_id: Some(id(1)), ..all() }),
@@ -149,6 +170,20 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         (None, text("0190000d-bba0-7000-8000-000000000000")),
         (None, SessionFilter { group_id: Some(id(1)), ..text("deploy") }),
         (Some("idx_sessions_created"), all()),
+        (None, tagged(&["nightly"])),
+        (None, tagged(&["rare", "nightly"])),
+        (None, tagged(&["nightly", "rare"])),
+        (None, SessionFilter { statuses: vec![Failed], ..tagged(&["nightly"]) }),
+        (None, SessionFilter { started_before: middle, ..tagged(&["old"]) }),
+        (None, SessionFilter { metadata: entry("customer", "7"), ..all() }),
+        (None, SessionFilter { metadata: entry("customer", "7"), ..tagged(&["nightly"]) }),
+        (None, SessionFilter { name: Some("Run 5000".to_owned()), ..all() }),
+        (None, seen(&["nightly"])),
+        (None, text("singular run")),
+        (None, SessionFilter { group_id: Some(id(1)), ..text("run 99") }),
+        (labels, tagged(&["old"])),
+        (labels, SessionFilter { metadata: entry("tenant", "gone"), ..all() }),
+        (labels, seen(&["old", "rare"])),
     ]
 }
 
@@ -164,13 +199,21 @@ async fn a_page_of_a_million_sessions_is_read_from_indexes_whatever_the_filter()
         problems.extend(problem(&storage, &SessionFilter::default(), cursor).await);
         let group = SessionFilter { group_id: Some(id(1)), ..SessionFilter::default() };
         problems.extend(problem(&storage, &group, cursor).await);
+        let tagged = SessionFilter { tags: vec!["nightly".to_owned()], ..SessionFilter::default() };
+        if n > 5_000 {
+            problems.extend(problem(&storage, &tagged, cursor).await);
+        }
     }
     assert!(problems.is_empty(), "{} filters: {}", problems.len(), problems.join("\n"));
 
     // And without its index, each of these is not.
     for (index, filter) in filters() {
         let Some(index) = index else { continue };
-        let sql = format!("DROP INDEX IF EXISTS {index}");
+        let sql = if index.ends_with("_pkey") {
+            format!("ALTER TABLE session_labels DROP CONSTRAINT IF EXISTS {index}")
+        } else {
+            format!("DROP INDEX IF EXISTS {index}")
+        };
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(storage.pool()).await.expect("dropped");
         assert!(problem(&storage, &filter, None).await.is_some(), "{index} is not needed for {filter:?}");
     }

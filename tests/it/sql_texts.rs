@@ -29,6 +29,7 @@ const PIECES: &[&str] = &[
     "SELECT asked.*, listed.id",
     "SELECT id, created_at FROM (SELECT",
     "SELECT id, created_at FROM sessions WHERE",
+    "SELECT id, created_at FROM",
     "SELECT id, group_id, agent_id, session_id, content, metadata, embedding IS NOT NULL AS embedded, created_at, 1 -",
     "SELECT id, session_id, revision, node_id, agent_id,",
     "SELECT named.id",

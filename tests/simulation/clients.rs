@@ -9,7 +9,7 @@ use std::sync::Arc;
 use relive::hub::{CreateOptions, Hub, HubError, Outcome, Submission};
 use relive::storage::Constraint;
 use relive_session::{
-    Command, Created, Event as Happened, MessageId, NodeId, Refusal, Revision, SessionId, SessionIdentity,
+    Command, Created, Event as Happened, LabelFields, MessageId, NodeId, Refusal, Revision, SessionId, SessionIdentity,
 };
 use serde_json::json;
 
@@ -144,6 +144,10 @@ impl Request {
         match self.what {
             What::Create | What::Delete => Vec::new(),
             What::Start => vec![Command::Start, mark],
+            What::Mark if number.is_multiple_of(4) => {
+                let tags = Some(vec![format!("request{number}")]);
+                vec![Command::SetLabels(LabelFields { tags, ..LabelFields::default() }), mark]
+            }
             What::Mark => vec![mark],
             What::Speak => vec![message(None), mark],
             What::Repeat => vec![message(repeated()), mark],

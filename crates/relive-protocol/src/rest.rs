@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -38,6 +38,17 @@ pub struct CreateSession {
     pub inputs: Option<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub driver: Option<Driver>,
+    /// At most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// At most 20, each different, of 1 to 64 characters, none of them a control character.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// At most 50 entries and 16 KiB as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "Record<string, string | number | boolean>", optional)]
+    #[schema(value_type = Option<BTreeMap<String, relive_session::MetadataValue>>)]
+    pub metadata: Option<Map<String, Value>>,
 }
 
 /// `POST /sessions/{id}/fork`.

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::json::{context_entry_bytes, digest};
 use super::state::hold;
 use super::{
-    ContextValue, Created, Event, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal,
-    ProjectId, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ContextValue, Created, Event, Labels, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
+    PendingSignal, ProjectId, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Happens only with a journal that is damaged
@@ -74,6 +74,7 @@ impl Session {
             started_at: None,
             completed_at: None,
             error: None,
+            labels: Labels::default().with(&created.labels()),
             proposal: created.proposal.clone(),
             outputs: None,
             node_counts: NodeCounts::of(nodes.values().map(|node| node.snapshot.status)),
@@ -134,6 +135,7 @@ impl Session {
             }
             Event::ContextSet { key, value } => self.set_context(key, value),
             Event::ProposalSet { proposal } => self.proposal = Some(Arc::clone(proposal)),
+            Event::LabelsSet(fields) => self.labels = self.labels.with(fields),
             Event::Signalled { node_id, payload } => self.hold_signal(node_id, payload, recorded.revision),
             Event::MessageAdded(message) => self.ensure_node(&message.node_id, moment),
             Event::MemoryAdded(_) => {}
@@ -164,6 +166,7 @@ impl Session {
         let event = &recorded.event;
         let fits = match event {
             Event::Created(_) => false,
+            Event::LabelsSet(_) => true,
             Event::Started => self.status == SessionStatus::Pending,
             Event::Paused { held: false } | Event::Completed { .. } => self.status == SessionStatus::Running,
             Event::Resumed => self.status == SessionStatus::Paused,
@@ -408,8 +411,13 @@ mod tests {
     #[test]
     fn sessions_of_the_same_millisecond_are_told_apart_except_by_servers_without_incarnations() {
         let at = Timestamp::from_millis(7).expect("a time");
-        let first =
-            Recorded { session_id: SessionId::generate(), revision: 1, at, event: Event::Created(Box::default()) };
+        let first = Recorded {
+            session_id: SessionId::generate(),
+            revision: 1,
+            at,
+            by: None,
+            event: Event::Created(Box::default()),
+        };
         let [one, other] = [(); 2].map(|()| Session::create_new(&first).expect("a session").identity());
         assert!(one.incarnation > 0 && one.created_at == at);
         assert!(one.is_named_by(one) && !one.is_named_by(other));

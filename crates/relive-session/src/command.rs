@@ -7,7 +7,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{MessageId, NodeId, NodeStatus, Progress, Retry};
+use super::{LabelFields, MessageId, NodeId, NodeStatus, Progress, Retry};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -146,6 +146,8 @@ pub enum Command {
         #[ts(type = "unknown")]
         proposal: Value,
     },
+    /// Name and tag the session; also after its end.
+    SetLabels(LabelFields),
     /// Send a payload to a running or suspended node.
     #[serde(rename_all = "camelCase")]
     Signal {
@@ -208,6 +210,7 @@ impl Command {
             Self::RecordUsage { .. } => "recordUsage",
             Self::SetContext { .. } => "setContext",
             Self::SetProposal { .. } => "setProposal",
+            Self::SetLabels(_) => "setLabels",
             Self::Signal { .. } => "signal",
             Self::AddMessage { .. } => "addMessage",
             Self::AddMemory { .. } => "addMemory",

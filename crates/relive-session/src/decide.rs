@@ -11,7 +11,7 @@ use super::{
     Session, SessionStatus, Timestamp, limits,
 };
 
-/// As [`decide_at`], without the time allowed after the end: an ended session refuses every command.
+/// As [`decide_at`], without the time allowed after the end: an ended session takes labels and nothing else.
 ///
 /// # Errors
 ///
@@ -27,8 +27,8 @@ pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusa
 ///
 /// # Errors
 ///
-/// The [`Refusal`]. An ended session refuses every command except usage, messages and memories of its nodes,
-/// which are accepted up to [`limits::LATE_MILLIS`] after its end.
+/// The [`Refusal`]. An ended session refuses every command except labels, and usage, messages and memories of
+/// its nodes, which are accepted up to [`limits::LATE_MILLIS`] after its end.
 pub fn decide_at(session: &Session, command: &Command, at: Timestamp) -> Result<Vec<Event>, Refusal> {
     decide_command(session, command, Some(at))
 }
@@ -64,6 +64,10 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
         Command::SetProposal { proposal } => {
             require_not_ended(session, kind)?;
             Ok(vec![Event::ProposalSet { proposal: Arc::new(proposal.clone()) }])
+        }
+        Command::SetLabels(fields) => {
+            let changes = session.labels.with(fields) != session.labels;
+            Ok(changes.then(|| Event::LabelsSet(fields.clone())).into_iter().collect())
         }
         Command::Signal { node_id, payload } => signal(session, kind, node_id, payload),
         Command::AddMessage { .. } => add_message(session, command, at),

@@ -7,15 +7,15 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::json::present;
 use super::{
-    Actor, Driver, GraphDefinition, Keyframe, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus, Progress,
-    Retry, Revision, Session, SessionId, Timestamp,
+    Actor, Driver, GraphDefinition, Keyframe, LabelFields, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus,
+    Progress, Retry, Revision, Session, SessionId, Timestamp,
 };
 
 /// The first event of every session.
@@ -40,6 +40,14 @@ pub struct Created {
     pub inputs: Option<Arc<Value>>,
     #[serde(default)]
     pub driver: Driver,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "Record<string, string | number | boolean>", optional)]
+    #[schema(value_type = Option<std::collections::BTreeMap<String, super::MetadataValue>>)]
+    pub metadata: Option<Map<String, Value>>,
     /// Present when this session continues another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Forked>,
@@ -59,6 +67,12 @@ pub struct Forked {
 }
 
 impl Created {
+    /// The labels that the session begins with.
+    #[must_use]
+    pub fn labels(&self) -> LabelFields {
+        LabelFields { name: self.name.clone(), tags: self.tags.clone(), metadata: self.metadata.clone() }
+    }
+
     /// The first event of a session that continues from the state of `parent`. A run of the built-in engine is
     /// held there until it is resumed.
     #[must_use]
@@ -69,8 +83,11 @@ impl Created {
             workflow_name: origin.workflow_name.clone(),
             group_id: origin.group_id,
             graph: origin.graph.clone(),
-            // The state is known to have it.
+            // The state is known to have it, and the labels.
             proposal: None,
+            name: None,
+            tags: None,
+            metadata: None,
             inputs: origin.inputs.clone(),
             driver: origin.driver,
             forked: Some(Forked {
@@ -249,6 +266,7 @@ pub enum Event {
         #[ts(type = "unknown")]
         proposal: Arc<Value>,
     },
+    LabelsSet(LabelFields),
     #[serde(rename_all = "camelCase")]
     Signalled {
         node_id: NodeId,
@@ -275,6 +293,7 @@ impl Event {
             Self::UsageRecorded { .. } => "usageRecorded",
             Self::ContextSet { .. } => "contextSet",
             Self::ProposalSet { .. } => "proposalSet",
+            Self::LabelsSet(_) => "labelsSet",
             Self::Signalled { .. } => "signalled",
             Self::MessageAdded(_) => "messageAdded",
             Self::MemoryAdded(_) => "memoryAdded",

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, Driver, GraphDefinition, HeldInterval, Instances, Moment, Node, NodeCounts, NodeId,
+    ContextValue, Driver, GraphDefinition, HeldInterval, Instances, Labels, Moment, Node, NodeCounts, NodeId,
     NodeStateSnapshot, NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId,
     SessionStatus, Timestamp, limits, validate,
 };
@@ -30,6 +30,8 @@ pub struct Keyframe {
     completed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "has_no_labels")]
+    labels: Labels,
     #[serde(default, deserialize_with = "super::json::present", skip_serializing_if = "Option::is_none")]
     proposal: Option<Arc<Value>>,
     #[serde(default, deserialize_with = "super::json::present", skip_serializing_if = "Option::is_none")]
@@ -46,6 +48,10 @@ pub struct Keyframe {
     signals: BTreeMap<NodeId, PendingSignal>,
     #[serde(default, skip_serializing_if = "no_holds")]
     holds: Arc<Vec<HeldInterval>>,
+}
+
+fn has_no_labels(labels: &Labels) -> bool {
+    *labels == Labels::default()
 }
 
 fn no_holds(holds: &Arc<Vec<HeldInterval>>) -> bool {
@@ -107,6 +113,7 @@ impl Keyframe {
             started_at: session.started_at,
             completed_at: session.completed_at,
             error: session.error.clone(),
+            labels: session.labels.clone(),
             proposal: session.proposal.clone(),
             outputs: session.outputs.clone(),
             nodes: session
@@ -166,6 +173,7 @@ impl Keyframe {
         self.check_graph(graph)?;
         self.nodes.iter().try_for_each(KeyframeNode::check)?;
         validate::optional(self.error.as_deref(), |error| validate::text("error", error, limits::ERROR_BYTES))?;
+        self.labels.check()?;
         validate::optional(self.proposal.as_deref(), |proposal| validate::json("proposal", proposal))?;
         validate::optional(self.outputs.as_deref(), |outputs| validate::json("outputs", outputs))?;
         self.check_context()?;
@@ -310,6 +318,7 @@ impl Keyframe {
             started_at: self.started_at,
             completed_at: self.completed_at,
             error: self.error.clone(),
+            labels: self.labels.clone(),
             proposal: self.proposal.clone(),
             outputs: self.outputs.clone(),
             node_counts: NodeCounts::of(nodes.values().map(|node| node.snapshot.status)),

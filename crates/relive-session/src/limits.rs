@@ -16,6 +16,16 @@ pub const CONTEXT_BYTES: usize = 1024 * 1024;
 pub const CONTENT_BYTES: usize = 1024 * 1024;
 /// Bytes of a memory's metadata, as JSON.
 pub const METADATA_BYTES: usize = 1024 * 1024;
+/// Characters of a session's name.
+pub const LABEL_NAME_CHARACTERS: usize = 200;
+/// Tags of a session.
+pub const TAGS: usize = 20;
+/// Characters of a tag.
+pub const TAG_CHARACTERS: usize = 64;
+/// Keys in a session's metadata.
+pub const METADATA_KEYS: usize = 50;
+/// Bytes of a session's metadata, as JSON.
+pub const LABEL_BYTES: usize = 16 * 1_024;
 /// Tokens in one `recordUsage`.
 pub const TOKENS: u64 = 1_000_000_000_000;
 /// US dollars in one `recordUsage`.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::merge_patch::{self, NotExpressible};
-use super::{Session, money};
+use super::{Labels, Session, money};
 
 /// The RFC 7396 patch that turns the snapshot of `base` into the snapshot of `head`.
 ///
@@ -23,6 +23,7 @@ pub fn patch_between(base: &Session, head: &Session) -> Result<Map<String, Value
     changed(&mut patch, "totalTokens", &base.total_tokens, &head.total_tokens);
     changed(&mut patch, "totalCostUsd", &Usd(base.total_cost_usd), &Usd(head.total_cost_usd));
     changed(&mut patch, "error", &base.error, &head.error);
+    changed_labels(&mut patch, &base.labels, &head.labels)?;
     changed(&mut patch, "updatedAt", &base.updated_at, &head.updated_at);
     changed(&mut patch, "revision", &base.revision, &head.revision);
     if !base.active.ptr_eq(&head.active) {
@@ -72,6 +73,23 @@ fn changed<T: PartialEq + Serialize>(patch: &mut Map<String, Value>, key: &str, 
     if base != head {
         patch.insert(key.to_owned(), to_value(head));
     }
+}
+
+/// A snapshot omits what is empty.
+fn changed_labels(patch: &mut Map<String, Value>, base: &Labels, head: &Labels) -> Result<(), NotExpressible> {
+    changed(patch, "name", &base.name, &head.name);
+    if base.tags != head.tags {
+        let tags = if head.tags.is_empty() { Value::Null } else { to_value(&head.tags) };
+        patch.insert("tags".to_owned(), tags);
+    }
+    if head.metadata.is_empty() {
+        if !base.metadata.is_empty() {
+            patch.insert("metadata".to_owned(), Value::Null);
+        }
+    } else if let Some(change) = merge_patch::diff(&to_value(&base.metadata), &to_value(&head.metadata))? {
+        patch.insert("metadata".to_owned(), change);
+    }
+    Ok(())
 }
 
 fn changed_nodes(base: &Session, head: &Session) -> Result<Map<String, Value>, NotExpressible> {

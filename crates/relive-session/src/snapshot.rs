@@ -6,14 +6,14 @@ use std::sync::Arc;
 use imbl::{OrdMap, OrdSet};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    ContextValue, MessageId, MessageRole, Node, NodeCounts, NodeId, NodeStatus, ProjectId, Revision, Session, SessionId,
-    SessionIdentity, SessionStatus, Timestamp,
+    ContextValue, MessageId, MessageRole, Node, NodeCounts, NodeId, NodeStatus, ProjectId, Revision, Session,
+    SessionId, SessionIdentity, SessionStatus, Timestamp,
 };
 
 /// The snapshot every viewer is sent.
@@ -63,6 +63,17 @@ pub struct WorkflowSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub forked_from_revision: Option<Revision>,
+    /// Given by `POST /sessions` or `setLabels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "super::labels::no_tags")]
+    #[ts(type = "Array<string>", optional)]
+    #[schema(value_type = Vec<String>, required = false)]
+    pub tags: Arc<[String]>,
+    #[serde(default, skip_serializing_if = "super::labels::no_metadata")]
+    #[ts(type = "Record<string, string | number | boolean>", optional)]
+    #[schema(value_type = BTreeMap<String, super::MetadataValue>, required = false)]
+    pub metadata: Arc<Map<String, Value>>,
 }
 
 /// A session in a list: without nodes and context.
@@ -104,6 +115,17 @@ pub struct SessionSummary {
     #[ts(skip)]
     #[schema(ignore)]
     pub incarnation: i64,
+    /// Given by `POST /sessions` or `setLabels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "super::labels::no_tags")]
+    #[ts(type = "Array<string>", optional)]
+    #[schema(value_type = Vec<String>, required = false)]
+    pub tags: Arc<[String]>,
+    #[serde(default, skip_serializing_if = "super::labels::no_metadata")]
+    #[ts(type = "Record<string, string | number | boolean>", optional)]
+    #[schema(value_type = BTreeMap<String, super::MetadataValue>, required = false)]
+    pub metadata: Arc<Map<String, Value>>,
 }
 
 /// The stored row, with the inputs and the proposal.
@@ -190,6 +212,9 @@ impl Session {
             error: self.error.clone(),
             parent_id: self.origin.parent_id,
             forked_from_revision: self.origin.forked_from_revision,
+            name: self.labels.name.clone(),
+            tags: Arc::clone(&self.labels.tags),
+            metadata: Arc::clone(&self.labels.metadata),
         }
     }
 
@@ -213,6 +238,9 @@ impl Session {
             error: self.error.clone(),
             node_counts: self.node_counts,
             incarnation: self.origin.incarnation,
+            name: self.labels.name.clone(),
+            tags: Arc::clone(&self.labels.tags),
+            metadata: Arc::clone(&self.labels.metadata),
         }
     }
 

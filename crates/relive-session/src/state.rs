@@ -10,8 +10,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Instances, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId, SessionIdentity,
-    SessionStatus, Timestamp, limits,
+    Instances, Labels, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId,
+    SessionIdentity, SessionStatus, Timestamp, limits,
 };
 
 /// A signal that a suspended node has not yet handled.
@@ -91,6 +91,7 @@ pub struct Session {
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
     pub error: Option<Arc<str>>,
+    pub labels: Labels,
     pub proposal: Option<Arc<Value>>,
     pub outputs: Option<Arc<Value>>,
     pub nodes: OrdMap<NodeId, Arc<Node>>,

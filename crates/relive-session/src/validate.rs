@@ -64,6 +64,7 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             json("value", value)
         }
         Command::SetProposal { proposal } => json("proposal", proposal),
+        Command::SetLabels(fields) => fields.check(),
         Command::Signal { node_id, payload } => {
             id("nodeId", node_id.as_str())?;
             json("payload", payload)
@@ -118,7 +119,7 @@ pub(super) fn text(field: &'static str, value: &str, limit: usize) -> Result<(),
     no_nul(field, value)
 }
 
-fn no_nul(field: &'static str, value: &str) -> Result<(), Refusal> {
+pub(super) fn no_nul(field: &'static str, value: &str) -> Result<(), Refusal> {
     if value.contains('\0') {
         return Err(Refusal::Invalid { field, problem: "must not contain the character NUL" });
     }

@@ -56,6 +56,7 @@ pub fn check_created(created: &Created) -> Result<(), Refusal> {
     if let Some(name) = &created.workflow_name {
         validate::name("workflowName", name)?;
     }
+    created.labels().check()?;
     for (field, value) in [("proposal", &created.proposal), ("inputs", &created.inputs)] {
         if let Some(value) = value {
             validate::json(field, value)?;
@@ -144,6 +145,7 @@ fn command_behind(event: &Event) -> Option<Command> {
         },
         Event::ContextSet { key, value } => Command::SetContext { key: key.clone(), value: owned(value) },
         Event::ProposalSet { proposal } => Command::SetProposal { proposal: owned(proposal) },
+        Event::LabelsSet(fields) => Command::SetLabels(fields.clone()),
         Event::Signalled { node_id, payload } => Command::Signal { node_id: node_id.clone(), payload: owned(payload) },
         Event::MessageAdded(added) => Command::AddMessage {
             message_id: Some(added.message_id.clone()),

@@ -174,6 +174,7 @@ export const en = {
     contextSet: (key: string) => `context: ${key}`,
     contextRemoved: (key: string) => `context: ${key} removed`,
     proposalSet: 'proposal changed',
+    labelsSet: 'labels changed',
     signalled: 'was sent a signal',
     message: 'added a message',
     thought: 'thought',

@@ -170,6 +170,7 @@ export const zh: Text = {
     contextSet: (key) => `上下文：${key}`,
     contextRemoved: (key) => `上下文：移除 ${key}`,
     proposalSet: '提案已更改',
+    labelsSet: '标签已更改',
     signalled: '收到信号',
     message: '发言',
     thought: '思考',

@@ -62,6 +62,8 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
       }
     case 'proposalSet':
       return { ...ofRun('running', t.event.proposalSet), status: undefined }
+    case 'labelsSet':
+      return { ...ofRun('running', t.event.labelsSet), status: undefined }
     case 'signalled':
       return ofNode(event.nodeId, t.event.signalled)
     case 'messageAdded':

@@ -135,7 +135,11 @@ export type SessionSummary = { id: SessionId,
 /**
  * Absent: `default`.
  */
-projectId?: ProjectId, workflowId?: string, workflowName?: string, groupId?: string, status: SessionStatus, startedAt?: Timestamp, completedAt?: Timestamp, createdAt: Timestamp, updatedAt: Timestamp, revision: number, totalTokens: number, totalCostUsd: number, error?: string, nodeCounts: NodeCounts, };
+projectId?: ProjectId, workflowId?: string, workflowName?: string, groupId?: string, status: SessionStatus, startedAt?: Timestamp, completedAt?: Timestamp, createdAt: Timestamp, updatedAt: Timestamp, revision: number, totalTokens: number, totalCostUsd: number, error?: string, nodeCounts: NodeCounts, 
+/**
+ * Given by `POST /sessions` or `setLabels`.
+ */
+name?: string, tags?: Array<string>, metadata?: Record<string, string | number | boolean>, };
 
 /**
  * A run over time, from its beginning or from the end of the page before.
@@ -198,4 +202,8 @@ activeNodeIds: Array<string>, totalTokens: number, totalCostUsd: number, context
 /**
  * Dense, durable, starts at 1; the only ordering key.
  */
-revision: number, createdAt: Timestamp, updatedAt: Timestamp, error?: string, parentId?: SessionId, forkedFromRevision?: number, };
+revision: number, createdAt: Timestamp, updatedAt: Timestamp, error?: string, parentId?: SessionId, forkedFromRevision?: number, 
+/**
+ * Given by `POST /sessions` or `setLabels`.
+ */
+name?: string, tags?: Array<string>, metadata?: Record<string, string | number | boolean>, };

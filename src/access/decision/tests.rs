@@ -13,7 +13,7 @@ const TABLE: [(Action, &str); 27] = [
     (Action::Signal, "roeat"),
     (Action::Control, "oeat"),
     (Action::Fork, "oat"),
-    (Action::Label, "oat"),
+    (Action::Label, "oeat"),
     (Action::CreateFromWorkflow, "oeat"),
     (Action::CreateSession, "eat"),
     (Action::Command, "eat"),
@@ -102,7 +102,10 @@ fn a_scope_grants_what_its_name_says_and_nothing_else() {
         (Scope::ReadGroup(group), reads),
         (Scope::Review(id(1)), &[Action::Review, Action::Signal]),
         (Scope::Control(id(1)), &[Action::Control]),
-        (Scope::Write(id(1)), &[Action::Review, Action::Signal, Action::Control, Action::Command, Action::Chunks]),
+        (
+            Scope::Write(id(1)),
+            &[Action::Review, Action::Signal, Action::Control, Action::Label, Action::Command, Action::Chunks],
+        ),
     ];
     for (scope, granted) in cases {
         let grant = token(std::slice::from_ref(&scope));
@@ -193,6 +196,7 @@ fn commands_need_what_they_do() {
         (Command::Fail { error: String::new() }, Action::Command),
         (Command::SetContext { key: "k".to_owned(), value: json.clone() }, Action::Command),
         (Command::SetProposal { proposal: json }, Action::Command),
+        (Command::SetLabels(relive_session::LabelFields::default()), Action::Label),
         (Command::Hold, Action::Command),
     ] {
         assert_eq!(command_action(&command), action, "{}", command.kind());

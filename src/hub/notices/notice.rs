@@ -1,5 +1,7 @@
 //! The content of a notice and its encoding: the sender's id, then JSON.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -23,8 +25,8 @@ pub(super) struct Notice {
     /// Sessions that were committed up to at least this revision.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<(SessionId, Revision)>,
-    /// Sessions that were deleted before those in `changed` changed, with their last summaries. A text that
-    /// is too long is left out.
+    /// Sessions that were deleted before those in `changed` changed, with their last summaries. What
+    /// is too long is left out; never the tags, which say who is told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deleted: Vec<SessionSummary>,
     /// The incarnation of each of `deleted`. Servers of the version before neither send nor read it.
@@ -106,6 +108,9 @@ fn fitting(mut summary: SessionSummary) -> (SessionSummary, usize) {
         summary.error = None;
     }
     if size(&summary) > DELETED_BYTES {
+        summary.metadata = Arc::default();
+    }
+    if size(&summary) > DELETED_BYTES {
         summary.workflow_name = None;
     }
     let bytes = size(&summary);
@@ -161,6 +166,20 @@ mod tests {
             assert_eq!(told, &SessionSummary { error: kept, ..whole.clone() });
         }
         assert_eq!(told.len(), deleted.len());
+    }
+
+    #[test]
+    fn tags_are_told_however_much_else_there_is() {
+        let sender = Uuid::now_v7();
+        let mut value = serde_json::to_value(summary(100_000)).expect("JSON");
+        value["name"] = "\u{1}".repeat(200).into();
+        value["workflowName"] = "w".repeat(1_024).into();
+        value["tags"] = (0..20).map(|n| format!("{n:02}{}", "\u{1F41D}".repeat(62))).collect::<Vec<_>>().into();
+        value["metadata"] = serde_json::json!({ "k": "x".repeat(16_000) });
+        let labelled: SessionSummary = serde_json::from_value(value).expect("a summary");
+        let notices = decoded(&encode(sender, std::iter::empty(), std::slice::from_ref(&labelled)), sender);
+        let [Notice { deleted, .. }] = &notices[..] else { panic!("{notices:?}") };
+        assert_eq!((&deleted[0].tags, &deleted[0].name), (&labelled.tags, &labelled.name));
     }
 
     #[test]

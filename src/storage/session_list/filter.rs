@@ -1,9 +1,12 @@
 //! Filters of session lists.
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::memories::containing;
-use relive_session::{NodeId, NodeStatus, ProjectId, Session, SessionId, SessionStatus, SessionSummary, Timestamp};
+use relive_session::{
+    Labels, NodeId, NodeStatus, ProjectId, Session, SessionId, SessionStatus, SessionSummary, Timestamp,
+};
 
 /// Which sessions a list shows. Every given condition must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,13 +24,37 @@ pub struct SessionFilter {
     pub ended_before: Option<Timestamp>,
     pub updated_after: Option<Timestamp>,
     pub text: Option<SessionText>,
+    pub name: Option<String>,
+    /// All of these.
+    pub tags: Vec<String>,
+    pub metadata: Vec<MetadataFilter>,
+}
+
+/// An entry of the metadata: a key, and the values that a text can mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetadataFilter {
+    pub(super) key: String,
+    /// At most two: the text itself, and the number or boolean that it reads as.
+    pub(super) values: Vec<Value>,
+}
+
+impl MetadataFilter {
+    #[must_use]
+    pub fn new(key: String, text: String) -> Self {
+        let read = serde_json::from_str(&text).ok().filter(|value| matches!(value, Value::Number(_) | Value::Bool(_)));
+        Self { key, values: std::iter::once(Value::String(text)).chain(read).collect() }
+    }
+
+    fn matches(&self, labels: &Labels) -> bool {
+        self.values.iter().any(|value| labels.has(&self.key, value))
+    }
 }
 
 impl SessionFilter {
     /// Whether the reader may see a session at all.
     #[must_use]
     pub fn concerns(&self, summary: &SessionSummary) -> bool {
-        summary.project_id == self.project_id && self.visible.includes(summary.id, summary.group_id)
+        summary.project_id == self.project_id && self.visible.includes(summary.id, summary.group_id, &summary.tags)
     }
 
     /// Whether a session is in the list: the condition of the SQL, for states in memory.
@@ -37,9 +64,9 @@ impl SessionFilter {
             after.is_none_or(|after| time.is_some_and(|time| time > after))
                 && before.is_none_or(|before| time.is_some_and(|time| time < before))
         }
-        let origin = &session.origin;
+        let (origin, labels) = (&session.origin, &session.labels);
         origin.project_id == self.project_id
-            && self.visible.includes(session.id, origin.group_id)
+            && self.visible.includes(session.id, origin.group_id, &labels.tags)
             && self.group_id.is_none_or(|id| origin.group_id == Some(id))
             && self.workflow_id.is_none_or(|id| origin.workflow_id == Some(id))
             && (self.statuses.is_empty() || self.statuses.contains(&session.status))
@@ -47,6 +74,9 @@ impl SessionFilter {
             && within(session.started_at, self.started_after, self.started_before)
             && within(session.completed_at, self.ended_after, self.ended_before)
             && within(Some(session.updated_at), self.updated_after, None)
+            && self.name.as_ref().is_none_or(|name| labels.name.as_deref() == Some(name))
+            && self.tags.iter().all(|tag| labels.tags.contains(tag))
+            && self.metadata.iter().all(|entry| entry.matches(labels))
             && self.text.as_ref().is_none_or(|text| text.matches(session))
     }
 }
@@ -56,23 +86,25 @@ impl SessionFilter {
 pub enum Visible {
     #[default]
     All,
-    /// Any of these sessions, and those of any of these groups.
-    Some { sessions: Vec<SessionId>, groups: Vec<Uuid> },
+    /// Any of these sessions, those of any of these groups, and those that have one of these tags now.
+    Some { sessions: Vec<SessionId>, groups: Vec<Uuid>, tags: Vec<String> },
 }
 
 impl Visible {
-    /// Whether it includes a session with this id and group.
-    fn includes(&self, id: SessionId, group_id: Option<Uuid>) -> bool {
+    /// Whether it includes a session with this id, group and tags.
+    fn includes(&self, id: SessionId, group_id: Option<Uuid>, has: &[String]) -> bool {
         match self {
             Self::All => true,
-            Self::Some { sessions, groups } => {
-                sessions.contains(&id) || group_id.is_some_and(|id| groups.contains(&id))
+            Self::Some { sessions, groups, tags } => {
+                sessions.contains(&id)
+                    || group_id.is_some_and(|id| groups.contains(&id))
+                    || tags.iter().any(|tag| has.contains(tag))
             }
         }
     }
 }
 
-/// A search text: a part of a workflow's name or of an error, ignoring case, or the beginning of an id.
+/// A search text: a part of a name, a tag, a workflow's name or an error, ignoring case, or the beginning of an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionText {
     pub(super) lower: String,
@@ -91,7 +123,9 @@ impl SessionText {
 
     fn matches(&self, session: &Session) -> bool {
         let has = |text: &str| text.to_lowercase().contains(&self.lower);
-        session.origin.workflow_name.as_deref().is_some_and(has)
+        session.labels.name.as_deref().is_some_and(has)
+            || session.labels.tags.iter().any(|tag| has(tag))
+            || session.origin.workflow_name.as_deref().is_some_and(has)
             || session.error.as_deref().is_some_and(has)
             || session.id.to_string().starts_with(&self.lower)
     }

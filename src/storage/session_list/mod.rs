@@ -9,7 +9,9 @@
 
 mod filter;
 mod indexes;
+mod labels;
 mod query;
+mod window;
 
 use std::collections::HashMap;
 
@@ -17,7 +19,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow as _, QueryBuilder, Row as _};
 use uuid::Uuid;
 
-pub use filter::{SessionFilter, SessionText, Visible};
+pub use filter::{MetadataFilter, SessionFilter, SessionText, Visible};
 pub(super) use indexes::change_small;
 
 use super::sessions::{SUMMARY, Summary};

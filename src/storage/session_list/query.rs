@@ -5,6 +5,8 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::filter::{SessionFilter, SessionText, Visible};
+use super::labels::{Label, push_labelled, push_named as push_text_in_labels, sets_of};
+use super::window::{Window, push_order};
 use crate::storage::PageCursor;
 use crate::storage::sessions::SUMMARY;
 use relive_session::{NodeId, NodeStatus, SessionId, SessionStatus, Timestamp};
@@ -20,14 +22,19 @@ impl SessionFilter {
     fn alternatives(&self) -> Vec<Alternative<'_>> {
         if let Some(text) = &self.text {
             let by_id = text.ids().map(|(first, last)| Alternative::Ids(first, last));
-            return by_id.into_iter().chain([Alternative::Workflow(text), Alternative::Error(text)]).collect();
+            return by_id.into_iter().chain(Alternative::of_text(text)).collect();
+        }
+        let labels = sets_of(self);
+        if !labels.is_empty() {
+            return labels.into_iter().map(Alternative::Labels).collect();
         }
         if let Some(before) = [self.started_before, self.ended_before].into_iter().flatten().min() {
             return vec![Alternative::CreatedBefore(before), Alternative::ForkedSince(before)];
         }
-        if let Visible::Some { sessions, groups } = &self.visible {
+        if let Visible::Some { sessions, groups, tags } = &self.visible {
             let in_groups = groups.iter().map(|group| Alternative::Group(*group));
-            return in_groups.chain([Alternative::Among(sessions)]).collect();
+            let tagged = tags.iter().map(|tag| Alternative::Labels(vec![Label::Tag(tag)]));
+            return in_groups.chain(tagged).chain([Alternative::Among(sessions)]).collect();
         }
         if self.statuses.len() > 1 {
             return self.statuses.iter().map(|status| Alternative::Status(*status)).collect();
@@ -38,9 +45,10 @@ impl SessionFilter {
     /// Adds `AND …` for each condition that one index can answer, or that is only checked.
     pub(super) fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
         query.push(" AND project_id = ").push_bind(self.project_id.as_str().to_owned());
-        if let Visible::Some { sessions, groups } = &self.visible {
+        if let Visible::Some { sessions, groups, tags } = &self.visible {
             query.push(" AND (id = ANY(").push_bind(uuids(sessions));
-            query.push(") OR group_id = ANY(").push_bind(groups.clone()).push("))");
+            query.push(") OR group_id = ANY(").push_bind(groups.clone());
+            query.push(") OR tags && ").push_bind(tags.clone()).push(")");
         }
         if let Some(id) = self.group_id {
             query.push(" AND group_id = ").push_bind(id);
@@ -54,6 +62,7 @@ impl SessionFilter {
             let names: Vec<&str> = self.statuses.iter().map(|status| status.as_str()).collect();
             query.push(" AND status = ANY(").push_bind(names).push(")");
         }
+        self.push_labels_to(query);
         if let Some((node_id, status)) = &self.node {
             push_node_condition(query, node_id, *status);
         }
@@ -77,6 +86,8 @@ impl SessionText {
     pub(super) fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
         query.push(" AND (workflow_name ILIKE ").push_bind(self.pattern());
         query.push(" OR error ILIKE ").push_bind(self.pattern());
+        query.push(" OR ");
+        self.push_labels_to(query);
         query.push(" OR starts_with(id::text, ").push_bind(self.lower.clone()).push("))");
     }
 }
@@ -98,37 +109,22 @@ enum Alternative<'a> {
     /// Of what the reader may see, one part each.
     Group(Uuid),
     Among(&'a [SessionId]),
+    /// With all of these labels.
+    Labels(Vec<Label<'a>>),
+    /// With a name or tags in which a text is found.
+    Named(&'a SessionText),
 }
 
 fn uuids(ids: &[SessionId]) -> Vec<Uuid> {
     ids.iter().map(|id| id.0).collect()
 }
 
-/// The order of every list, and the range that is read.
-struct Window {
-    after: Option<PageCursor>,
-    rows: i64,
-}
-
-impl Window {
-    fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
-        self.push_cursor(query);
-        push_order(query, self.rows);
+impl<'a> Alternative<'a> {
+    /// Where a text is looked for, besides the ids.
+    fn of_text(text: &'a SessionText) -> [Self; 3] {
+        [Self::Workflow(text), Self::Error(text), Self::Named(text)]
     }
 
-    fn push_cursor(&self, query: &mut QueryBuilder<Postgres>) {
-        if let Some(cursor) = self.after {
-            query.push(" AND (created_at, id) < (").push_bind(cursor.created_at.as_datetime());
-            query.push(", ").push_bind(cursor.id).push(")");
-        }
-    }
-}
-
-fn push_order(query: &mut QueryBuilder<Postgres>, rows: i64) {
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(rows);
-}
-
-impl Alternative<'_> {
     /// Adds a query for the ids of its newest sessions, with their times of creation.
     fn push_to(&self, query: &mut QueryBuilder<Postgres>, filter: &SessionFilter, page: &Window) {
         const FROM: &str = "SELECT id, created_at FROM sessions WHERE ";
@@ -143,6 +139,8 @@ impl Alternative<'_> {
             }
             Self::Group(id) => query.push(FROM).push("group_id = ").push_bind(*id),
             Self::Among(ids) => query.push(FROM).push("id = ANY(").push_bind(uuids(ids)).push(")"),
+            Self::Labels(labels) => return push_labelled(query, labels, filter, page),
+            Self::Named(text) => return push_text_in_labels(query, text, filter, page),
             Self::Workflow(text) => return push_named(query, text, filter, page),
             Self::Error(text) => return push_failed(query, text, filter, page),
         };

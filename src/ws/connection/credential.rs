@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Connection;
 use crate::access::{AuthError, Caller, Credential, Grant, Watch};
 use crate::scoped::{Refused, Scoped};
+use crate::ws::viewer::MayRead;
 use crate::ws::{frames, list, refusals};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame};
 use relive_session::Timestamp;
@@ -59,6 +60,11 @@ impl Identity {
         self.expiry.as_ref().map(Expiry::next)
     }
 
+    /// What has to be asked whenever a session changes; `None`: nothing.
+    pub fn may_read(&self) -> Option<MayRead> {
+        self.scoped.readable_now().map(MayRead)
+    }
+
     /// Completes when the credential was revoked.
     pub async fn revoked(&self) {
         self.watch.cancelled().await;
@@ -98,7 +104,11 @@ impl Connection {
 
     /// Ends what the caller may not see any more.
     async fn recheck(&mut self) -> Option<CloseCode> {
-        let scoped = Arc::clone(&self.identity.scoped);
+        let (scoped, may_read) = (Arc::clone(&self.identity.scoped), self.identity.may_read());
+        self.viewers.values().for_each(|subscribed| subscribed.viewer.ask(may_read.clone()));
+        if let Some(replay) = &mut self.replay {
+            replay.ask(may_read);
+        }
         let ids: Vec<_> = self.viewers.keys().copied().collect();
         for id in ids {
             if let Err(refused) = scoped.readable(id).await {

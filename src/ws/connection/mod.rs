@@ -126,8 +126,8 @@ impl Connection {
             }
             Opening::List(filter, limit) => {
                 let (gateway, socket) = (self.gateway.clone(), Arc::clone(&self.socket));
-                let task = tokio::spawn(list::follow(gateway, socket, filter.clone(), limit));
-                self.list = Some(ShownList { filter, limit, task: AbortOnDropHandle::new(task) });
+                let task = tokio::spawn(list::follow(gateway, socket, SessionFilter::clone(&filter), limit));
+                self.list = Some(ShownList { filter: *filter, limit, task: AbortOnDropHandle::new(task) });
                 Ok(())
             }
             Opening::Replay(request) => {
@@ -135,7 +135,14 @@ impl Connection {
                     self.socket.send(refusals::frame(None, request.session_id, &error));
                     return Err(refusals::close_code(&error));
                 }
-                match Box::pin(Replay::open(self.gateway.clone(), Arc::clone(&self.socket), request)).await {
+                match Box::pin(Replay::open(
+                    self.gateway.clone(),
+                    Arc::clone(&self.socket),
+                    self.identity.may_read(),
+                    request,
+                ))
+                .await
+                {
                     Ok(replay) => self.replay = Some(Box::new(replay)),
                     Err((frame, code)) => {
                         self.socket.send(frame);

@@ -58,6 +58,7 @@ impl Connection {
             refresh(self.gateway.hub.clone(), id, after).await?;
         }
         let socket = Arc::clone(&self.socket);
+        let may_read = self.identity.may_read();
         let announce = self.only != Some(id);
         let (viewer, membership) = self
             .gateway
@@ -67,7 +68,9 @@ impl Connection {
                     let (revision, mode) = (live.head().session().revision, subscribe.mode.unwrap_or_default());
                     socket.send(frames::text(&ServerFrame::Subscribed { session_id: id, revision, mode }));
                 }
-                Viewer::new(socket, live, streams, subscribe)
+                let viewer = Viewer::new(socket, live, streams, subscribe);
+                viewer.ask(may_read);
+                viewer
             })
             .await?;
         // Due at once: `serve_viewers` shows the first state.
@@ -79,7 +82,7 @@ impl Connection {
     pub(super) async fn serve_viewers(&mut self) -> Option<CloseCode> {
         let now = Instant::now();
         let blocked = self.socket.is_blocked();
-        let mut deleted = Vec::new();
+        let mut refused = Vec::new();
         for (id, subscribed) in &mut self.viewers {
             let is_due = subscribed.due.is_some_and(|due| due <= now);
             if !(subscribed.viewer.take_attention() || is_due) {
@@ -95,14 +98,15 @@ impl Connection {
                 Progress::UpToDate => {}
                 Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.call_again(),
                 Progress::NotBefore(time) => subscribed.due = Some(time),
-                Progress::Deleted => deleted.push(*id),
+                Progress::Deleted => refused.push((*id, HubError::NotFound.into())),
+                Progress::Forbidden => refused.push((*id, self.identity.scoped.denied(*id))),
             }
         }
-        for id in deleted {
+        for (id, refused) in refused {
             self.viewers.remove(&id);
-            self.socket.send(frames::hub_error(None, id, &HubError::NotFound));
+            self.socket.send(refusals::frame(None, id, &refused));
             if self.only == Some(id) {
-                return Some(CloseCode::NoSuchSession);
+                return Some(refusals::close_code(&refused));
             }
         }
         None

@@ -35,8 +35,12 @@ impl Replay {
         };
         let held = Held { revision, messages: self.messages.max(revision), base: self.base.clone() };
         let socket = Arc::clone(&self.socket);
-        let joining =
-            self.gateway.rooms.join(id, |live, streams| Viewer::new(socket, live, streams, &subscribe).going_on(held));
+        let may_read = self.may_read.clone();
+        let joining = self.gateway.rooms.join(id, |live, streams| {
+            let viewer = Viewer::new(socket, live, streams, &subscribe).going_on(held);
+            viewer.ask(may_read);
+            viewer
+        });
         let (viewer, membership) = joining.await.map_err(|error| match error {
             HubError::NotFound => ReplayError::Gone,
             _ => ReplayError::Storage(StorageError::TimedOut),
@@ -60,6 +64,7 @@ impl Replay {
                     Progress::Blocked | Progress::NeedsJournal(_) => edge.viewer.call_again(),
                     Progress::NotBefore(time) => edge.due = Some(time),
                     Progress::Deleted => return Err(ReplayError::Gone),
+                    Progress::Forbidden => return Err(ReplayError::Forbidden),
                 }
             }
         }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::frames;
 use super::gateway::Gateway;
 use super::socket::Socket;
+use super::viewer::MayRead;
 use crate::hub::{Head, HubError, Subscription};
 use crate::replay::{Next, Options, Player, Point, ReplayError, Speed};
 use relive_protocol::{CloseCode, ErrorCode, Mode};
@@ -77,6 +78,8 @@ pub(super) struct Replay {
     due: Option<Instant>,
     next_look: Instant,
     closing: Option<CloseCode>,
+    /// As for a live viewer.
+    may_read: Option<MayRead>,
     _count: Count,
 }
 
@@ -89,6 +92,7 @@ impl Replay {
     pub async fn open(
         gateway: Gateway,
         socket: Arc<Socket>,
+        may_read: Option<MayRead>,
         request: ReplayRequest,
     ) -> Result<Self, (Bytes, CloseCode)> {
         let id = request.session_id;
@@ -126,6 +130,7 @@ impl Replay {
             due: Some(now),
             next_look: now,
             closing: None,
+            may_read,
             _count: Count::new(),
             request,
             player,
@@ -196,8 +201,21 @@ impl Replay {
         self.next_look = Instant::now() + LOOK;
         match self.subscription.head() {
             Head::Deleted(_) => Err(ReplayError::Gone),
+            Head::At(publication) if self.is_forbidden(publication.session()) => Err(ReplayError::Forbidden),
             Head::At(publication) => self.player.grow(publication.session()).await.map(drop),
         }
+    }
+
+    fn is_forbidden(&self, session: &Session) -> bool {
+        self.may_read.as_ref().is_some_and(|MayRead(may_read)| !may_read(session))
+    }
+
+    /// Asks `may_read` from now on.
+    pub fn ask(&mut self, may_read: Option<MayRead>) {
+        if let Some(edge) = &self.edge {
+            edge.viewer.ask(may_read.clone());
+        }
+        self.may_read = may_read;
     }
 
     /// The last available revision was shown.
@@ -247,6 +265,10 @@ fn final_frame(id: SessionId, error: ReplayError) -> (Bytes, CloseCode) {
         ReplayError::EmptyRange => {
             let frame = frames::error_frame(None, Some(id), ErrorCode::BadRequest, &error.to_string());
             (frame, CloseCode::NotThisProtocol)
+        }
+        ReplayError::Forbidden => {
+            let frame = frames::error_frame(None, Some(id), ErrorCode::Forbidden, &error.to_string());
+            (frame, CloseCode::Forbidden)
         }
         ReplayError::Gone => (frames::hub_error(None, id, &HubError::NotFound), CloseCode::NoSuchSession),
         ReplayError::Storage(error) => (frames::hub_error(None, id, &error.into()), CloseCode::Restarting),

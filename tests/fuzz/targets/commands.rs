@@ -45,7 +45,7 @@ fn change(one: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
 fn any(random: &mut Random) -> Value {
     let node = random.pick(&["a", "b", "c", "x", "a#1", "a#2", "b#ü", "a##", "d"]);
     let text = |random: &mut Random| random.pick(&["", "t", "naïve", "a longer text"]);
-    match random.below(24) {
+    match random.below(25) {
         0..=1 => json!({"type": "start"}),
         2 => json!({"type": random.pick(&["pause", "resume", "complete", "hold"])}),
         3 => json!({"type": "resume"}),
@@ -76,6 +76,8 @@ fn any(random: &mut Random) -> Value {
         19 => json!({"type": "setProposal", "proposal": json::odd(random)}),
         20 => json!({"type": "signal", "nodeId": node, "payload": json::odd(random)}),
         21 => json!({"type": "addMessage", "nodeId": node, "content": text(random), "tokenCount": random.below(9)}),
+        23 => json!({"type": "setLabels", "name": text(random), "tags": [text(random), "t"],
+                     "metadata": {"k": json::odd(random)}}),
         22 => json!({"type": "addMemory", "content": text(random), "embedding": [0.5, 1.0]}),
         _ => [json!({"fork": true}), json!({"wait": random.below(70_000)})][random.below(2)].clone(),
     }

@@ -164,3 +164,17 @@ async fn a_deleted_group_takes_its_sessions_off_lists_elsewhere() {
     list.until(|held| held.len() == 1).await;
     assert!(list.sessions.contains_key(&stays));
 }
+
+/// What another server has changed is read from the database, whose conditions are the same as those for states in
+/// memory.
+#[tokio::test]
+async fn sessions_enter_and_leave_by_their_labels() {
+    let [here, there] = two().await;
+    let id = there.new_session().await;
+    let mut list = List::open(&here, "?tag=a&metadata.n=5&text=run").await;
+    let labels = json!({"type": "setLabels", "name": "Run", "tags": ["b", "a"], "metadata": {"n": 5}});
+    there.command(&id, labels).await;
+    list.until(|held| held.contains_key(&id)).await;
+    there.command(&id, json!({"type": "setLabels", "metadata": {"n": 6}})).await;
+    list.until(|held| !held.contains_key(&id)).await;
+}
