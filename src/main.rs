@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use relive::cli::{Action, Cli, export, import, keys, run, serve, watch};
+use relive::cli::{Action, Cli, export, import, keys, login, run, serve, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -12,6 +12,8 @@ async fn main() -> ExitCode {
         Action::Watch(args) => watch::run(args).await,
         Action::Export(args) => export::run(args).await,
         Action::Import(args) => import::run(args).await,
+        Action::Login(args) => login::login(args).await,
+        Action::Logout(args) => login::logout(&args),
         Action::Keys(action) => keys::run(action).await,
     }
 }

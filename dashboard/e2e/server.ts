@@ -68,10 +68,11 @@ export class Server {
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
+  /** With the server's root key, where it has one. */
   async post<Answer>(path: string, body: unknown): Promise<Answer> {
     const response = await fetch(`${this.address}/api/v1${path}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...this.#credentials },
       body: JSON.stringify(body),
     })
     if (!response.ok) throw new Error(`${path}: ${await response.text()}`)
@@ -79,9 +80,14 @@ export class Server {
   }
 
   async get<Answer>(path: string): Promise<Answer> {
-    const response = await fetch(`${this.address}/api/v1${path}`)
+    const response = await fetch(`${this.address}/api/v1${path}`, { headers: this.#credentials })
     if (!response.ok) throw new Error(`${path}: ${await response.text()}`)
     return (await response.json()) as Answer
+  }
+
+  get #credentials(): Record<string, string> {
+    const key = this.#settings['RELIVE_ROOT_KEY']
+    return key === undefined ? {} : { authorization: `Bearer ${key}` }
   }
 
   /** Runs a graph of commands as `relive run` does, in the background; resolves with its session's id. */

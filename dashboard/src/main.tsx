@@ -1,7 +1,12 @@
+// First of all: it takes the token of a share link out of the address.
+import './access/fragment'
+
 import { createRoot } from 'react-dom/client'
 
+import { begin } from './access/me'
 import { App } from './app/app'
 import './styles/index.css'
 
 const root = document.getElementById('root')
+void begin()
 if (root !== null) createRoot(root).render(<App />)

@@ -1,12 +1,7 @@
 import type { BackoffOptions } from './backoff.js'
 import { type Clock, systemClock } from './clock.js'
-import {
-  Connection,
-  type ConnectionSettings,
-  type ConnectionState,
-  type HeartbeatOptions,
-  type TokenSource,
-} from './connection.js'
+import { Connection, type ConnectionSettings, type ConnectionState, type HeartbeatOptions } from './connection.js'
+import { Credentials, type TokenSource } from './credentials.js'
 import { notify, ReliveError } from './errors.js'
 import type { ClientFrame, Command, CommandReceipt, ServerFrame } from './generated/protocol.js'
 import { type CommandOptions, PendingCommands } from './pending-commands.js'
@@ -19,15 +14,15 @@ import {
   sessionListPath,
 } from './session-list.js'
 import { type SessionHandlers, SessionSubscription, type SubscribeOptions, type Subscription } from './subscription.js'
-import { type SocketConstructor, socketConstructor, socketUrl } from './web-socket.js'
+import { httpUrl, type SocketConstructor, socketConstructor, socketUrl } from './web-socket.js'
 
 export interface ReliveClientOptions {
   /** The server's base address, as http(s) or ws(s), with a path if it is served under one. */
   url: string
   /** Needed where the platform has none, such as Node 20: the class of the package `ws` will do. */
   WebSocket?: SocketConstructor
-  /** Sent first on every new connection. */
-  token?: TokenSource
+  /** Needed where the server asks for a key or an access token. It never becomes part of an address. */
+  getToken?: TokenSource
   backoff?: BackoffOptions
   heartbeat?: HeartbeatOptions
   /** Commands that may wait for an answer at the same time; one more is refused. Default 256. */
@@ -64,7 +59,7 @@ export class ReliveClient {
     this.#givenWebSocket = options.WebSocket
     this.#pending = new PendingCommands(options.maxPendingCommands ?? 256)
     this.#settings = {
-      token: options.token,
+      credentials: options.getToken === undefined ? undefined : new Credentials(options.getToken),
       backoff: options.backoff,
       heartbeat: options.heartbeat,
       clock: options.clock ?? systemClock,
@@ -134,7 +129,7 @@ export class ReliveClient {
   /** The live list of the sessions that match, on a socket of its own. */
   watchSessions(filters: SessionFilters, handlers: SessionListHandlers = {}): SessionListWatch {
     if (this.#isClosed) throw new Error('the client is closed')
-    const pages = { baseUrl: this.#url, filters }
+    const pages = { baseUrl: this.#url, filters, fetch: (url: string) => this.#fetch(url) }
     const list = new SessionList(this.#connectionSettings(sessionListPath(filters)), pages, handlers, (closed) => {
       this.#lists.delete(closed)
     })
@@ -153,6 +148,14 @@ export class ReliveClient {
     return replay
   }
 
+  /**
+   * As the platform's `fetch`, for a `path` of the server such as `/api/v1/sessions`, with the token. If the answer
+   * is 401, it is asked for once more with a new one.
+   */
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return this.#fetch(httpUrl(this.#url, path), init)
+  }
+
   /** Ends everything this client does: sockets, timers, waiting commands. It cannot be used again. */
   close(): void {
     if (this.#isClosed) return
@@ -162,6 +165,11 @@ export class ReliveClient {
     for (const replay of [...this.#replays]) replay.close()
     this.#pending.fail(new ReliveError('unavailable', 'the client was closed before the command was answered'))
     this.#connection?.close()
+  }
+
+  #fetch(url: string, init?: RequestInit): Promise<Response> {
+    const { credentials } = this.#settings
+    return credentials === undefined ? fetch(url, init) : credentials.fetch(url, init)
   }
 
   #connectionSettings(path: string): ConnectionSettings {

@@ -12,6 +12,7 @@ const errorCodes: Readonly<Record<number, ErrorCode>> = {
   1000: 'unavailable',
   1008: 'forbidden',
   1009: 'too_large',
+  4401: 'unauthorized',
   4500: 'unauthorized',
   4503: 'forbidden',
   4504: 'not_found',

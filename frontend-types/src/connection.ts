@@ -1,6 +1,7 @@
 import { Backoff, type BackoffOptions } from './backoff.js'
 import type { Clock } from './clock.js'
 import { closeError, shouldReconnect } from './close-codes.js'
+import { type Credentials, protocolsOf, Renewal } from './credentials.js'
 import { ReliveError } from './errors.js'
 import type { ClientFrame, ServerFrame } from './generated/protocol.js'
 import type { Socket, SocketConstructor } from './web-socket.js'
@@ -23,17 +24,14 @@ export interface ConnectionState {
 export interface HeartbeatOptions {
   /** A connection on which nothing came for this long is asked whether it is alive. Default 60 000. */
   idleMs?: number
-  /** How long it has to answer; also how long opening a socket may take. Default 10 000. */
+  /** How long it has to answer; also how long getting a token and opening a socket may take. Default 10 000. */
   answerMs?: number
 }
-
-/** A token, or where to get one; asked again for every new connection. */
-export type TokenSource = string | (() => string | Promise<string>)
 
 export interface ConnectionSettings {
   url: string
   WebSocket: SocketConstructor
-  token: TokenSource | undefined
+  credentials: Credentials | undefined
   backoff: BackoffOptions | undefined
   heartbeat: HeartbeatOptions | undefined
   clock: Clock
@@ -47,6 +45,9 @@ export interface ConnectionUser {
   stateChanged(state: ConnectionState): void
 }
 
+/** Comes back with another token. */
+const tokenExpired = 4401
+
 const openState: ConnectionState = Object.freeze({ state: 'open' })
 
 /** One socket at a time to one address, replaced whenever it is lost. */
@@ -59,6 +60,11 @@ export class Connection {
   #state: ConnectionState = Object.freeze({ state: 'idle' })
   /** The socket in use; events of any other one are stale and are passed over. */
   #socket: Socket | undefined
+  /** The attempt to open one; what a past one brings is stale. */
+  #attempt: object | undefined
+  #renewal: Renewal | undefined
+  /** Why the server is about to close the connection, in its words. */
+  #refusal: string | undefined
   /** The next attempt, the time limit of an opening, or the heartbeat: never two of them at once. */
   #timer: unknown
   #openedAt = 0
@@ -107,34 +113,44 @@ export class Connection {
   }
 
   #open(): void {
-    const socket = new this.#settings.WebSocket(this.#settings.url)
-    this.#socket = socket
+    const { credentials } = this.#settings
     this.#setTimer(this.#answerMs, () => this.#lost())
+    if (credentials === undefined) this.#openSocket(undefined)
+    else void this.#openWith(credentials)
+    this.#setState({ state: 'connecting' })
+  }
+
+  async #openWith(credentials: Credentials): Promise<void> {
+    const attempt = {}
+    this.#attempt = attempt
+    try {
+      const token = await credentials.ask()
+      if (this.#attempt === attempt) this.#openSocket(token)
+    } catch (error) {
+      if (this.#attempt !== attempt) return
+      const reason = error instanceof ReliveError ? error : new ReliveError('bad_request', String(error))
+      if (reason.retryable) this.#lost(reason)
+      else this.#end(reason)
+    }
+  }
+
+  #openSocket(token: string | undefined): void {
+    const { WebSocket, url, credentials, clock } = this.#settings
+    const socket = token === undefined ? new WebSocket(url) : new WebSocket(url, protocolsOf(token))
+    this.#socket = socket
+    if (credentials !== undefined && token !== undefined)
+      this.#renewal = new Renewal(credentials, token, clock, (next) => this.send({ type: 'auth', token: next }))
     const ifCurrent = (run: () => void) => {
       if (this.#socket === socket) run()
     }
-    socket.addEventListener('open', () => ifCurrent(() => void this.#authenticate(socket)))
+    socket.addEventListener('open', () => ifCurrent(() => this.#opened()))
     socket.addEventListener('message', (event) => ifCurrent(() => this.#received(event.data)))
     socket.addEventListener('close', (event) => ifCurrent(() => this.#closed(event.code ?? 1006, event.reason ?? '')))
     // A `close` event follows; without a listener, Node would take the error for an uncaught one.
     socket.addEventListener('error', () => {})
-    this.#setState({ state: 'connecting' })
   }
 
-  async #authenticate(socket: Socket): Promise<void> {
-    const source = this.#settings.token
-    if (source !== undefined) {
-      let token: string
-      try {
-        token = typeof source === 'string' ? source : await source()
-      } catch (cause) {
-        if (this.#socket === socket)
-          this.#lost(new ReliveError('unauthorized', `no token to be had: ${String(cause)}`, true))
-        return
-      }
-      if (this.#socket !== socket) return
-      this.send({ type: 'auth', token })
-    }
+  #opened(): void {
     this.#openedAt = this.#settings.clock.now()
     this.#watchForSilence(this.#openedAt)
     // First what was asked for before, then whoever asks for more on hearing that it is open.
@@ -148,15 +164,40 @@ export class Connection {
     const frame = parseFrame(data)
     // Not this protocol, or a broken proxy: what was meant is lost, so begin again.
     if (frame === undefined) this.#lost()
-    else this.#user.received(frame)
+    else if (!this.#isAboutAccess(frame)) this.#user.received(frame)
+  }
+
+  /** Frames about the token, and why the connection is refused: the close code that follows says what to do. */
+  #isAboutAccess(frame: ServerFrame): boolean {
+    switch (frame.type) {
+      case 'expiring':
+        this.#renewal?.expiring()
+        return true
+      case 'authenticated':
+        this.#renewal?.answered(true)
+        return true
+      case 'error':
+        if (frame.id !== undefined || frame.sessionId !== undefined) return false
+        if (this.#renewal?.answered(false)) return true
+        if (frame.code !== 'unauthorized' && frame.code !== 'forbidden') return false
+        this.#refusal = frame.message
+        return true
+      default:
+        return false
+    }
   }
 
   #closed(code: number, reason: string): void {
-    if (shouldReconnect(code)) {
-      this.#lost()
-      return
-    }
-    const error = closeError(code, reason)
+    const error = closeError(code, this.#refusal ?? reason)
+    const isExpired = code === tokenExpired
+    const { credentials } = this.#settings
+    // The same token again would be as old.
+    if (isExpired && credentials !== undefined && !credentials.isRenewable) this.#end(error)
+    else if (shouldReconnect(code)) this.#lost(isExpired ? error : undefined)
+    else this.#end(error)
+  }
+
+  #end(error: ReliveError): void {
     this.#dropSocket()
     const state: ConnectionState = Object.freeze({ state: 'closed', error })
     this.#state = state
@@ -194,6 +235,10 @@ export class Connection {
 
   #dropSocket(): void {
     this.#settings.clock.clearTimeout(this.#timer)
+    this.#renewal?.end()
+    this.#renewal = undefined
+    this.#attempt = undefined
+    this.#refusal = undefined
     const socket = this.#socket
     this.#socket = undefined
     try {

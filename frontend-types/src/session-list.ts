@@ -64,6 +64,13 @@ export function sessionListPath(filters: SessionFilters): string {
   return search === '' ? '/ws/sessions' : `/ws/sessions?${search}`
 }
 
+function pageError(status: number): ReliveError {
+  const message = `the next page of the list was answered with ${status}`
+  if (status === 401) return new ReliveError('unauthorized', message)
+  if (status === 403) return new ReliveError('forbidden', message)
+  return new ReliveError('unavailable', message, true)
+}
+
 /** The address of the page of `GET /sessions` after a cursor. */
 function pageUrl(base: string, filters: SessionFilters, cursor: string): string {
   const url = new URL(httpUrl(base, sessionListPath(filters).replace('/ws/', '/api/v1/')))
@@ -79,6 +86,7 @@ function isNewer(a: SessionSummary, b: SessionSummary): boolean {
 export interface Pages {
   readonly baseUrl: string
   readonly filters: SessionFilters
+  fetch(url: string): Promise<Response>
 }
 
 /**
@@ -158,9 +166,8 @@ export class SessionList implements SessionListWatch {
     const [cursor, generation] = [this.#cursor, this.#generation]
     if (cursor === undefined || this.#isClosed) return
     this.#left.clear()
-    const response = await fetch(pageUrl(baseUrl, filters, cursor))
-    if (!response.ok)
-      throw new ReliveError('unavailable', `the next page of the list was answered with ${response.status}`, true)
+    const response = await this.#pages.fetch(pageUrl(baseUrl, filters, cursor))
+    if (!response.ok) throw pageError(response.status)
     const page = (await response.json()) as SessionPage
     if (generation === this.#generation && !this.#isClosed) this.#merge(page)
   }

@@ -14,7 +14,7 @@ export interface Socket {
 }
 
 export interface SocketConstructor {
-  new (url: string): Socket
+  new (url: string, protocols?: string[]): Socket
 }
 
 /** The `WebSocket` to use: the one given, or the platform's own. */

@@ -103,24 +103,6 @@ test('what is not a frame ends the connection, and a frame of a newer server doe
   assert.equal((await second.next('subscribe')).after, 1)
 })
 
-test('the token comes first, and is asked for again each time', async () => {
-  client.close()
-  let asked = 0
-  const token = () => {
-    asked += 1
-    return Promise.resolve(`token ${asked}`)
-  }
-  client = makeClient(peer.url, { token })
-  client.subscribe(sessionId, {}, watching)
-  const first = await peer.connections.next()
-  await first.next('subscribe')
-  assert.deepEqual(first.received.items[0], { type: 'auth', token: 'token 1' })
-  first.close(4401)
-  const second = await peer.connections.next()
-  await second.next('subscribe')
-  assert.deepEqual(second.received.items[0], { type: 'auth', token: 'token 2' })
-})
-
 test('a listener that throws does not stop the client', async (context) => {
   // Where such an error comes out is the platform's business; here it must not end the test.
   const thrown = new Recorder<unknown>('what was thrown')

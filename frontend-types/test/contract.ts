@@ -52,6 +52,7 @@ export interface WorkflowSession {
 export interface SessionSummary {
   // what lists carry: no nodes, no context
   id: string
+  projectId?: string // absent: `default`
   workflowId?: string
   workflowName?: string
   groupId?: string

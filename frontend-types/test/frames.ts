@@ -250,6 +250,14 @@ export const serverFrames = {
   },
   sessions: { type: 'sessions', sessions: [summary] },
   session: { type: 'session', change: 'changed', session: summary },
+  authenticated: {
+    type: 'authenticated',
+    role: 'viewer',
+    scopes: ['read:sessions', `read:sessions:${sessionId}`],
+    project: 'default',
+    expiresAt: time,
+  },
+  expiring: { type: 'expiring', expiresAt: time },
   pong: { type: 'pong' },
 } satisfies OneOfEach<ServerFrame>
 
@@ -300,6 +308,10 @@ export function describeServerFrame(frame: ServerFrame): string {
       return frame.sessions.map(({ workflowName = '' }) => workflowName).join()
     case 'session':
       return `${frame.change} ${frame.session.nodeCounts.suspended}`
+    case 'authenticated':
+      return `${frame.role ?? frame.scopes?.join() ?? ''} of ${frame.project} to ${frame.expiresAt ?? ''}`
+    case 'expiring':
+      return frame.expiresAt
     case 'pong':
       return frame.type
     default:

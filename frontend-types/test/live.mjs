@@ -1,6 +1,6 @@
 // Runs the built client against a running server:
 //
-//     node test/live.mjs BASE_URL SESSION_ID
+//     [RELIVE_TOKEN=KEY] node test/live.mjs BASE_URL SESSION_ID
 //
 // The session must be pending, without a graph, and nobody else may command it: it is started,
 // changed and completed here, watched in every mode, and what arrived is compared. Ends with 0 when
@@ -15,6 +15,9 @@ if (url === undefined || sessionId === undefined) {
   console.error('usage: live.mjs BASE_URL SESSION_ID')
   process.exit(2)
 }
+// Where the server asks for one.
+const token = process.env.RELIVE_TOKEN
+const access = token ? { getToken: () => Promise.resolve(token) } : {}
 const deadline = setTimeout(() => {
   console.error(
     `no end within 30 s; the viewers hold ${JSON.stringify(viewers.map(({ mode, revision }) => [mode, revision()]))}`,
@@ -24,7 +27,7 @@ const deadline = setTimeout(() => {
 
 /** A client of its own that watches the session in one mode until it ends. */
 function watch(mode) {
-  const client = new ReliveClient({ url, WebSocket })
+  const client = new ReliveClient({ url, WebSocket, ...access })
   const seen = { sessions: [], events: [], messages: [] }
   let begin
   const begun = new Promise((resolve) => (begin = resolve))
@@ -60,7 +63,7 @@ function assertRising(revisions, what) {
 const viewers = ['snapshot', 'delta', 'events'].map(watch)
 const [snapshots, deltas, events] = viewers
 const { client } = snapshots
-const listClient = new ReliveClient({ url, WebSocket })
+const listClient = new ReliveClient({ url, WebSocket, ...access })
 const listed = new Promise((resolve, reject) => {
   listClient.watchSessions(
     {},

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { ClientFrame, NodeStateSnapshot, ServerFrame, WorkflowSession } from '../src/index.js'
@@ -10,12 +10,15 @@ type FrameOf<Kind extends ClientFrame['type']> = Extract<ClientFrame, { type: Ki
 /** One client's socket, seen from the server. */
 export class PeerConnection {
   readonly path: string
+  /** The subprotocols that the client offered. */
+  readonly protocols: readonly string[]
   readonly received = new Recorder<ClientFrame>('frames from the client')
   readonly closed: Promise<unknown>
   readonly #socket: WebSocket
 
-  constructor(socket: WebSocket, path: string) {
-    this.path = path
+  constructor(socket: WebSocket, request: IncomingMessage) {
+    this.path = request.url ?? ''
+    this.protocols = request.headers['sec-websocket-protocol']?.split(/, */) ?? []
     this.#socket = socket
     this.closed = once(socket, 'close')
     socket.on('message', (data) => this.received.push(JSON.parse(String(data)) as ClientFrame))
@@ -51,7 +54,10 @@ export class PeerConnection {
 }
 
 export interface PeerRequest {
+  readonly method: string
   readonly path: string
+  readonly authorization: string | undefined
+  readonly body: string
   answer(body: unknown, status?: number): void
 }
 
@@ -66,15 +72,20 @@ export class Peer {
   private constructor(http: Server, server: WebSocketServer) {
     this.#http = http
     this.#server = server
-    http.on('request', (request, response) => {
+    http.on('request', async (request, response) => {
+      let body = ''
+      for await (const piece of request.setEncoding('utf8')) body += String(piece)
       this.requests.push({
+        method: request.method ?? '',
         path: request.url ?? '',
+        authorization: request.headers.authorization,
+        body,
         answer: (body, status = 200) =>
           response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body)),
       })
     })
     server.on('connection', (socket, request) => {
-      this.connections.push(new PeerConnection(socket, request.url ?? ''))
+      this.connections.push(new PeerConnection(socket, request))
     })
   }
 

@@ -46,6 +46,12 @@ pub struct BegunSignIn {
 }
 
 impl Access {
+    /// Whether people can sign in with an identity provider.
+    #[must_use]
+    pub fn has_provider(&self) -> bool {
+        self.0.oidc.is_some()
+    }
+
     /// Begins to sign in with the provider. `redirect_uri` is the address of this server that calls
     /// [`Access::finish_sign_in`], as it is registered with the provider; `return_to` the path to go to afterwards.
     ///

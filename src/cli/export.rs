@@ -8,7 +8,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::progress::Progress;
 use super::{ServerArg, complain, exit};
-use relive_client::{ArchiveLine, Archives, ClientError, FirstLine, SessionId};
+use relive_client::{ArchiveLine, ClientError, FirstLine, SessionId};
 
 /// What `relive export` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]
@@ -39,7 +39,10 @@ pub async fn run(args: ExportArgs) -> ExitCode {
     match exported {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            match &error {
+                ExportError::Client(error) => args.server.complain(error),
+                error @ ExportError::Write { .. } => complain(error),
+            }
             exit::code(exit::FAILED)
         }
     }
@@ -67,7 +70,7 @@ async fn to_file(args: &ExportArgs, path: &Path) -> Result<(), ExportError> {
 
 async fn copy(args: &ExportArgs, to: &mut (impl AsyncWrite + Unpin), name: &str) -> Result<(), ExportError> {
     let wrong = |error| ExportError::Write { to: name.to_owned(), error };
-    let mut file = Archives::new(&args.server.server)?.export(args.id).await?;
+    let mut file = args.server.archives()?.export(args.id).await?;
     let progress = Progress::of_lines();
     let mut first = FirstLine::default();
     while let Some(chunk) = file.next().await {

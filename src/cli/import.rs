@@ -10,7 +10,7 @@ use tokio_util::io::ReaderStream;
 
 use super::progress::Progress;
 use super::{ServerArg, complain, exit};
-use relive_client::{Archives, ClientError, ErrorCode, WorkflowSession};
+use relive_client::{ClientError, ErrorCode, WorkflowSession};
 
 /// What `relive import` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]
@@ -43,7 +43,10 @@ pub async fn run(args: ImportArgs) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(&error);
+            match &error {
+                ImportError::Client(error) => args.server.complain(error),
+                error @ ImportError::Read { .. } => complain(error),
+            }
             exit::code(if is_about_the_file(&error) { exit::BAD_INPUT } else { exit::FAILED })
         }
     }
@@ -70,7 +73,7 @@ where
     let told = progress.clone();
     let chunks = ReaderStream::with_capacity(file, CHUNK)
         .inspect(move |chunk| told.add(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64)));
-    let session = Archives::new(&args.server.server)?.import(chunks, args.new_id).await;
+    let session = args.server.archives()?.import(chunks, args.new_id).await;
     progress.finish();
     Ok(session?)
 }

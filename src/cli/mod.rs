@@ -1,13 +1,16 @@
 //! The command line.
 
+mod credentials;
 pub mod export;
 pub mod import;
 pub mod keys;
 mod lines;
+pub mod login;
 mod progress;
 pub mod run;
 mod screen;
 pub mod serve;
+mod server_arg;
 pub mod watch;
 
 use std::error::Error;
@@ -17,6 +20,7 @@ use clap::builder::{BoolishValueParser, Resettable};
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::config;
+pub use server_arg::ServerArg;
 
 /// Live sessions of workflow runs: durable, watchable, steerable, replayable.
 #[derive(Debug, Parser)]
@@ -58,7 +62,8 @@ fn lenient(command: clap::Command) -> clap::Command {
 pub(crate) fn unknown_variables() -> Vec<config::Unknown> {
     let command = Cli::command();
     let args = arguments(&command);
-    let known: Vec<String> = args.into_iter().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned())).collect();
+    let known = args.into_iter().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
+    let known: Vec<String> = known.chain([server_arg::TOKEN_VARIABLE.to_owned()]).collect();
     config::unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), &known)
 }
 
@@ -102,20 +107,20 @@ pub enum Action {
     /// altered or is incomplete is refused as a whole, and the line at fault named. The exit status is 0 if the
     /// session was imported, 2 if the file is invalid, and 1 otherwise.
     Import(import::ImportArgs),
+    /// Sign in to a server with a key or an access token, for the commands that connect to it.
+    ///
+    /// Asks for it on the terminal without showing it, or reads the first line of standard input if that is no
+    /// terminal. The server is asked whether it is valid. It is stored in
+    /// `$XDG_CONFIG_HOME/relive/credentials.toml`, or in `~/.config/relive`, which only you can read.
+    Login(login::LoginArgs),
+    /// Remove what `relive login` has stored for a server. A key stays valid until it is revoked.
+    Logout(login::LoginArgs),
     /// Make, list and revoke keys, on the database itself.
     ///
     /// It is the one that `relive serve` would use with the same settings, whether a server runs on it or not.
     /// As soon as there is a key, servers on this database want one with every request.
     #[command(subcommand)]
     Keys(keys::KeysAction),
-}
-
-/// The server that all commands but `serve` connect to.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ServerArg {
-    /// The server's address.
-    #[arg(long, env = "RELIVE_SERVER", default_value = "http://127.0.0.1:7400", value_name = "URL")]
-    pub server: String,
 }
 
 /// The exit status for a session's end.

@@ -71,7 +71,7 @@ pub async fn run(args: RunArgs) -> ExitCode {
     tokio::pin!(work);
     loop {
         tokio::select! {
-            ended = &mut work => return report(ended),
+            ended = &mut work => return report(ended, &args.server),
             () = signals.next() => {
                 if interrupt.is_cancelled() {
                     return exit::code(exit::CANCELLED);
@@ -83,14 +83,17 @@ pub async fn run(args: RunArgs) -> ExitCode {
     }
 }
 
-fn report(ended: Result<Ended, Failure>) -> ExitCode {
+fn report(ended: Result<Ended, Failure>, server: &ServerArg) -> ExitCode {
     match ended {
         Ok(Ended::Completed) => ExitCode::SUCCESS,
         Ok(Ended::Failed { .. }) => exit::code(exit::FAILED),
         // A run of this process is never parked.
         Ok(Ended::Cancelled { .. } | Ended::Parked { .. }) => exit::code(exit::CANCELLED),
         Err(error) => {
-            complain(&error);
+            match &error {
+                Failure::Client(error) => server.complain(error),
+                error @ Failure::Run(_) => complain(error),
+            }
             let cancelled = matches!(error, Failure::Run(RunError::Unannounced));
             exit::code(if cancelled { exit::CANCELLED } else { exit::FAILED })
         }
@@ -110,20 +113,21 @@ fn read_plan(path: &Path, server: &str) -> Result<Plan, BadFile> {
 
 async fn drive(plan: &Arc<Plan>, args: &RunArgs, interrupt: &CancellationToken) -> Result<Ended, Failure> {
     let created = tokio::select! {
-        created = create(plan, &args.server.server) => created,
+        created = create(plan, &args.server) => created,
         // Nothing runs yet. A session that was just being created stays pending.
         () = interrupt.cancelled() => return Ok(Ended::Cancelled { reason: None }),
     };
     let (client, session) = created?;
     let began = Instant::now();
     let mut story = Story::of_graph(Lines::stdout(), &plan.graph);
-    introduce(&story, &client, session.id);
+    let header = args.server.header();
+    introduce(&story, &client, session.id, header);
     let _connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(tell_connection(client.clone())));
     let (link, events) = RemoteLink::open(client.clone(), session.id).await?;
     let options = RunOptions { parallel: jobs(args.jobs), park_after: None, crashes: 0, clock: WallClock::default() };
     let control = Control { interrupt: interrupt.clone(), ..Control::default() };
     let print = |recorded: &Recorded| {
-        let hint = review_hint(recorded, &client);
+        let hint = review_hint(recorded, &client, header);
         // A run continues even if its output is closed.
         for line in story.line_of(recorded).into_iter().chain(hint) {
             story.print(&line);
@@ -134,8 +138,8 @@ async fn drive(plan: &Arc<Plan>, args: &RunArgs, interrupt: &CancellationToken) 
     Ok(ended)
 }
 
-async fn create(plan: &Plan, server: &str) -> Result<(Client, WorkflowSession), ClientError> {
-    let client = Client::connect(server).await?;
+async fn create(plan: &Plan, server: &ServerArg) -> Result<(Client, WorkflowSession), ClientError> {
+    let client = server.connect().await?;
     let id = SessionId::generate();
     let request = CreateSession { id: Some(id), graph: Some(plan.graph.as_ref().clone()), ..CreateSession::default() };
     let session = client.create_session(&request, &id.to_string()).await?;
@@ -146,22 +150,22 @@ fn jobs(asked: Option<NonZeroUsize>) -> usize {
     asked.map_or_else(|| std::thread::available_parallelism().map_or(1, NonZeroUsize::get), NonZeroUsize::get)
 }
 
-fn introduce(story: &Story, client: &Client, session_id: SessionId) {
+fn introduce(story: &Story, client: &Client, session_id: SessionId, header: &str) {
     let address = client.address();
     story.print(&format!("session {session_id}"));
     story.print(&format!("watch   {}", address.http("/")));
-    story.print(&format!("        websocat {}", address.ws(&format!("/ws/sessions/{session_id}"))));
+    story.print(&format!("        websocat {header}{}", address.ws(&format!("/ws/sessions/{session_id}"))));
 }
 
 /// How to answer a node that has begun to wait for a person.
-fn review_hint(recorded: &Recorded, client: &Client) -> Option<String> {
+fn review_hint(recorded: &Recorded, client: &Client, header: &str) -> Option<String> {
     let Event::NodeStatusChanged { node_id, status: NodeStatus::Suspended, .. } = &recorded.event else {
         return None;
     };
     let url = client.address().http(&format!("/api/v1/sessions/{}/review", recorded.session_id));
     let body = serde_json::json!({ "nodeId": node_id, "action": "approve" });
     let body = body.to_string().replace('\'', "'\\''");
-    Some(format!("              curl -H 'Content-Type: application/json' -d '{body}' {url}"))
+    Some(format!("              curl {header}-H 'Content-Type: application/json' -d '{body}' {url}"))
 }
 
 async fn tell_connection(client: Client) {

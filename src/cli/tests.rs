@@ -19,7 +19,7 @@ fn graph(nodes: Value) -> Value {
 }
 
 async fn run_file(peer: &Peer, file: PathBuf) -> ExitCode {
-    let server = ServerArg { server: peer.url.clone() };
+    let server = ServerArg { server: peer.url.clone(), token_file: None };
     let running = run::run(run::RunArgs { file, server, jobs: None });
     tokio::time::timeout(std::time::Duration::from_mins(1), running).await.expect("in time")
 }
@@ -32,7 +32,7 @@ async fn run_graph(peer: &Peer, graph: &Value) -> ExitCode {
 }
 
 async fn watch_it(peer: &Peer) -> ExitCode {
-    let server = ServerArg { server: peer.url.clone() };
+    let server = ServerArg { server: peer.url.clone(), token_file: None };
     watch::run(watch::WatchArgs { id: Some(peer.id()), plain: true, server }).await
 }
 

@@ -4,8 +4,8 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use super::lines::{Lines, Story};
-use super::{ServerArg, complain, exit, screen};
-use relive_client::{Client, ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
+use super::{ServerArg, exit, screen};
+use relive_client::{ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
 
 /// What `relive watch` takes; the long help stands with [`Action`](super::Action).
 #[derive(Clone, Debug, clap::Args)]
@@ -23,23 +23,23 @@ pub struct WatchArgs {
 pub async fn run(args: WatchArgs) -> ExitCode {
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let watched = match args.id {
-        id if on_terminal && !args.plain => watch_on_screen(&args.server.server, id).await,
-        Some(id) => watch_one(&args.server.server, id).await,
-        None => watch_all(&args.server.server).await,
+        id if on_terminal && !args.plain => watch_on_screen(&args.server, id).await,
+        Some(id) => watch_one(&args.server, id).await,
+        None => watch_all(&args.server).await,
     };
     match watched {
         Ok(SessionStatus::Failed) => exit::code(exit::FAILED),
         Ok(SessionStatus::Cancelled) => exit::code(exit::CANCELLED),
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            args.server.complain(&error);
             exit::code(exit::FAILED)
         }
     }
 }
 
-async fn watch_on_screen(server: &str, id: Option<SessionId>) -> Result<SessionStatus, ClientError> {
-    let client = Client::connect(server).await?;
+async fn watch_on_screen(server: &ServerArg, id: Option<SessionId>) -> Result<SessionStatus, ClientError> {
+    let client = server.connect().await?;
     if let Some(id) = id {
         // A wrong id is reported before the screen is switched.
         client.session(id).await?;
@@ -51,8 +51,8 @@ async fn watch_on_screen(server: &str, id: Option<SessionId>) -> Result<SessionS
 }
 
 /// Reads the state first and then the events after its revision, so that none is missed.
-async fn watch_one(server: &str, id: SessionId) -> Result<SessionStatus, ClientError> {
-    let client = Client::connect(server).await?;
+async fn watch_one(server: &ServerArg, id: SessionId) -> Result<SessionStatus, ClientError> {
+    let client = server.connect().await?;
     let session = client.session(id).await?;
     let mut story = Story::of_session(Lines::stdout(), &session);
     for line in story.state(&session) {
@@ -70,8 +70,8 @@ async fn watch_one(server: &str, id: SessionId) -> Result<SessionStatus, ClientE
     Ok(story.status)
 }
 
-async fn watch_all(server: &str) -> Result<SessionStatus, ClientError> {
-    let client = Client::connect(server).await?;
+async fn watch_all(server: &ServerArg) -> Result<SessionStatus, ClientError> {
+    let client = server.connect().await?;
     let mut list = client.sessions(&SessionFilters::default());
     let lines = Lines::stdout();
     loop {

@@ -107,6 +107,7 @@ pub const OPERATIONS: &[Operation] = &[
     Operation { id: "who_am_i", need: Need::Caller, is_audited: false },
     Operation { id: "sign_in", need: Need::Caller, is_audited: true },
     Operation { id: "sign_out", need: Need::Nothing, is_audited: true },
+    open("sign_in_options"),
     open("begin_sign_in"),
     open("finish_sign_in"),
     Operation { id: "watch_many", need: Need::Caller, is_audited: false },

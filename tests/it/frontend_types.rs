@@ -41,9 +41,16 @@ fn the_committed_types_are_those_of_this_server() {
 
 /// Runs a program of the package and returns what it wrote.
 async fn run_node(arguments: Vec<String>) -> String {
+    run_node_with(arguments, "").await
+}
+
+/// With `RELIVE_TOKEN` in its environment.
+async fn run_node_with(arguments: Vec<String>, token: &'static str) -> String {
     let package = package();
     assert!(package.join("node_modules").is_dir(), "run `npm ci` in frontend-types first");
-    let run = move || Command::new("node").args(&arguments).current_dir(package).output().expect("node");
+    let run = move || {
+        Command::new("node").args(&arguments).env("RELIVE_TOKEN", token).current_dir(package).output().expect("node")
+    };
     let output = tokio::task::spawn_blocking(run).await.expect("ended");
     let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
@@ -184,5 +191,17 @@ async fn the_packages_own_client_works_against_this_server() {
     let server = TestServer::start().await;
     let id = server.new_session().await;
     let said = run_node(vec!["test/live.mjs".to_owned(), server.url(""), id]).await;
+    assert!(said.contains("revision 11"), "{said}");
+}
+
+#[tokio::test]
+async fn the_packages_own_client_sends_its_token_with_the_handshake() {
+    const ROOT: &str = "root-key-of-the-typescript-client-0123456789";
+    assert!(package().join("dist/index.js").is_file(), "run `npm run build` in frontend-types first");
+    let server = TestServer::start_with(|config| config.access.root_key = Some(ROOT.to_owned().into())).await;
+    let request = server.request(Method::POST, "/api/v1/sessions").bearer_auth(ROOT).json(&json!({}));
+    let (_, session) = crate::harness::answer(request).await;
+    let arguments = vec!["test/live.mjs".to_owned(), server.url(""), session["id"].as_str().expect("an id").to_owned()];
+    let said = run_node_with(arguments, ROOT).await;
     assert!(said.contains("revision 11"), "{said}");
 }

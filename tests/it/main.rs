@@ -40,6 +40,7 @@ mod lanes;
 mod lists;
 mod live;
 mod live_list;
+mod login;
 mod memories;
 mod message_pages;
 mod messages;

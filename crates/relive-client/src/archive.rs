@@ -7,7 +7,9 @@ use futures_util::{Stream, stream};
 use reqwest::Response;
 
 use super::http::refusal;
+use super::token::{TokenSource, Tokens, authorized};
 use super::{Address, ClientError};
+use relive_protocol::WhoAmI;
 use relive_session::{SessionId, WorkflowSession};
 
 /// How long a server may take to answer, or to continue an export.
@@ -15,11 +17,12 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The beginning of the last line of a whole file.
 const LAST_LINE: &[u8] = br#"{"type":"end","#;
 
-/// A server, for files only. No socket is opened.
+/// A server, for files, and to ask who one is. No socket is opened.
 #[derive(Clone, Debug)]
 pub struct Archives {
     address: Address,
     http: reqwest::Client,
+    tokens: Tokens,
 }
 
 impl Archives {
@@ -32,7 +35,34 @@ impl Archives {
         let address = Address::parse(server_url)?;
         // The time for a file depends on its size and on the connection, so the whole has no time limit.
         let client = reqwest::Client::builder().no_proxy().connect_timeout(RESPONSE_TIMEOUT).build();
-        Ok(Self { address, http: client.map_err(|error| ClientError::Protocol(error.to_string()))? })
+        let http = client.map_err(|error| ClientError::Protocol(error.to_string()))?;
+        Ok(Self { address, http, tokens: Tokens::default() })
+    }
+
+    /// The same with a token, for a server that asks for one.
+    #[must_use]
+    pub fn with_token(self, source: Option<TokenSource>) -> Self {
+        Self { tokens: Tokens::new(source), ..self }
+    }
+
+    /// Who the server takes the client for, which also says whether the token is valid.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Refused`] with `unauthorized` if it is not; `Unreachable`.
+    pub async fn who_am_i(&self) -> Result<WhoAmI, ClientError> {
+        let url = self.address.http("/api/v1/me");
+        let response = self.in_time(self.tokens.send(|| self.http.get(&url))).await?;
+        let response = self.accepted(response).await?;
+        response.json().await.map_err(|error| ClientError::Protocol(error.without_url().to_string()))
+    }
+
+    async fn in_time(
+        &self,
+        sending: impl Future<Output = Result<reqwest::Result<Response>, ClientError>>,
+    ) -> Result<reqwest::Result<Response>, ClientError> {
+        let late = |_| self.unreachable("no answer in time".to_owned());
+        tokio::time::timeout(RESPONSE_TIMEOUT, sending).await.map_err(late)?
     }
 
     /// A session's file, as it arrives. It ends with an error if its last line is missing.
@@ -44,9 +74,8 @@ impl Archives {
         &self,
         id: SessionId,
     ) -> Result<impl Stream<Item = Result<Bytes, ClientError>> + Send + Unpin + use<>, ClientError> {
-        let request = self.http.get(self.address.http(&format!("/api/v1/sessions/{id}/export"))).send();
-        let late = |_| self.unreachable("no answer in time".to_owned());
-        let response = tokio::time::timeout(RESPONSE_TIMEOUT, request).await.map_err(late)?;
+        let url = self.address.http(&format!("/api/v1/sessions/{id}/export"));
+        let response = self.in_time(self.tokens.send(|| self.http.get(&url))).await?;
         let response = self.accepted(response).await?;
         let reading = Reading { archives: self.clone(), response, line: Vec::new(), is_done: false };
         Ok(Box::pin(stream::unfold(reading, |mut reading| async move {
@@ -69,7 +98,9 @@ impl Archives {
         let query = if new_id { "?newId=true" } else { "" };
         let request = self.http.post(self.address.http(&format!("/api/v1/sessions/import{query}")));
         let request = request.header("content-type", "application/x-ndjson").body(reqwest::Body::wrap_stream(file));
-        let response = self.accepted(request.send().await).await?;
+        // A new token for each: what was read of the file could not be sent a second time.
+        let token = self.tokens.ask().await?;
+        let response = self.accepted(authorized(request, token.as_deref()).send().await).await?;
         response.json().await.map_err(|error| ClientError::Protocol(error.without_url().to_string()))
     }
 

@@ -4,8 +4,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::in_flight::{InFlight, Reply};
-use super::socket::{Incoming, Lost, Socket};
+use super::link::Link;
+use super::socket::{Incoming, Lost};
 use super::subscriptions::{Frames, Subscriptions};
+use super::token::Tokens;
 use super::{ClientError, ConnectionState, Options};
 use relive_backoff::Backoff;
 use relive_protocol::{ClientFrame, CommandReceipt, Given, ServerFrame, Subscribe};
@@ -36,6 +38,7 @@ enum Stop {
 
 pub(super) struct Connection {
     url: String,
+    tokens: Tokens,
     options: Options,
     requests: mpsc::Receiver<Request>,
     in_flight: InFlight,
@@ -48,13 +51,14 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(
-        url: String,
+        (url, tokens): (String, Tokens),
         options: Options,
         requests: mpsc::Receiver<Request>,
         state: watch::Sender<ConnectionState>,
     ) -> Self {
         Self {
             url,
+            tokens,
             requests,
             in_flight: InFlight::new(&options),
             subscriptions: Subscriptions::new(&options),
@@ -66,26 +70,19 @@ impl Connection {
     }
 
     /// Serves until all handles are dropped, or the server says not to reconnect.
-    pub(super) async fn run(mut self, mut socket: Socket) {
+    pub(super) async fn run(mut self, mut socket: Link) {
         let fate = loop {
-            let stop = match self.serve(&mut socket).await {
-                Stop::Lost(Lost::Temporary(reason)) => {
-                    tracing::debug!(%reason, "connection lost");
-                    self.state.send_replace(ConnectionState::Reconnecting { reason });
-                    match self.reconnect().await {
-                        Ok(next) => {
-                            socket = next;
-                            continue;
-                        }
-                        Err(stop) => stop,
-                    }
-                }
-                stop => stop,
+            let Stop::Lost(lost) = self.serve(&mut socket).await else { return };
+            let reason = match lost.reason() {
+                Ok(reason) => reason,
+                Err(error) => break error,
             };
-            match stop {
-                Stop::Lost(Lost::Permanent(error)) => break error,
-                Stop::Lost(Lost::Temporary(reason)) => break ClientError::Protocol(reason),
-                Stop::Abandoned => return,
+            tracing::debug!(%reason, "connection lost");
+            self.state.send_replace(ConnectionState::Reconnecting { reason });
+            match self.reconnect().await {
+                Ok(Some(next)) => socket = next,
+                Ok(None) => return,
+                Err(error) => break error,
             }
         };
         self.state.send_replace(ConnectionState::Closed(fate.clone()));
@@ -96,14 +93,14 @@ impl Connection {
         }
     }
 
-    /// Retries until there is a connection, and accepts requests meanwhile.
-    async fn reconnect(&mut self) -> Result<Socket, Stop> {
+    /// Retries until there is a connection, and accepts requests meanwhile. `None`: all handles were dropped.
+    async fn reconnect(&mut self) -> Result<Option<Link>, ClientError> {
         loop {
             let wait = self.backoff.next_wait();
-            let url = self.url.clone();
+            let (url, tokens) = (self.url.clone(), self.tokens.clone());
             let attempt = async move {
                 sleep(wait).await;
-                Socket::connect(&url).await
+                Link::connect(&url, &tokens).await
             };
             tokio::pin!(attempt);
             let connected = loop {
@@ -111,19 +108,21 @@ impl Connection {
                     connected = &mut attempt => break connected,
                     request = self.requests.recv(), if self.in_flight.has_room() => match request {
                         Some(request) => drop(self.accept(request)),
-                        None => return Err(Stop::Abandoned),
+                        None => return Ok(None),
                     },
                 }
             };
             match connected {
-                Ok(socket) => return Ok(socket),
-                Err(Lost::Temporary(reason)) => tracing::debug!(%reason, "no connection yet"),
-                Err(permanent) => return Err(Stop::Lost(permanent)),
+                Ok(socket) => return Ok(Some(socket)),
+                Err(lost) => {
+                    let reason = lost.reason()?;
+                    tracing::debug!(%reason, "no connection yet");
+                }
             }
         }
     }
 
-    async fn serve(&mut self, socket: &mut Socket) -> Stop {
+    async fn serve(&mut self, socket: &mut Link) -> Stop {
         self.state.send_replace(ConnectionState::Connected);
         self.subscriptions.all().iter().for_each(|frame| push(socket, frame));
         self.in_flight.all().into_iter().for_each(|text| socket.push(text));
@@ -169,7 +168,7 @@ impl Connection {
         }
     }
 
-    fn hear(&mut self, text: &str, socket: &mut Socket) -> Result<(), ClientError> {
+    fn hear(&mut self, text: &str, socket: &mut Link) -> Result<(), ClientError> {
         let Some(frame) = parse(text)? else { return Ok(()) };
         let answer = match frame {
             ServerFrame::Ack { id, revision, duplicate, .. } => {
@@ -207,7 +206,7 @@ impl Connection {
         };
     }
 
-    fn send_what_is_due(&mut self, socket: &mut Socket) {
+    fn send_what_is_due(&mut self, socket: &mut Link) {
         let now = Instant::now();
         let (texts, next_command) = self.in_flight.due(now);
         texts.into_iter().for_each(|text| socket.push(text));
@@ -217,7 +216,7 @@ impl Connection {
     }
 }
 
-fn push(socket: &mut Socket, frame: &ClientFrame) {
+fn push(socket: &mut Link, frame: &ClientFrame) {
     text_of(frame).into_iter().for_each(|text| socket.push(text));
 }
 

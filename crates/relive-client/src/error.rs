@@ -22,6 +22,9 @@ pub enum ClientError {
     AlreadySubscribed(SessionId),
     #[error("too large to send: {bytes} bytes, at most {limit}")]
     TooLarge { bytes: usize, limit: usize },
+    /// The function that gives tokens failed.
+    #[error("no token to be had: {0}")]
+    NoToken(String),
     #[error("the connection was closed")]
     Gone,
 }

@@ -61,7 +61,7 @@ impl Client {
         let mut backoff = Backoff::with_full_jitter(self.options.backoff_first, self.options.backoff_most);
         let mut tries = 1;
         loop {
-            match self.try_once(request()).await {
+            match self.try_once(&request).await {
                 Err(error) if tries < TRIES && may_pass(&error) => tokio::time::sleep(backoff.next_wait()).await,
                 result => return result,
             }
@@ -69,12 +69,12 @@ impl Client {
         }
     }
 
-    async fn try_once<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+    async fn try_once<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             server: self.address.to_string(),
             problem: error.without_url().to_string(),
         };
-        let answer = request.send().await.map_err(unreachable)?;
+        let answer = self.tokens.send(request).await?.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(unreachable)?;
         if status.is_success() {

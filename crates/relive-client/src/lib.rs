@@ -19,6 +19,9 @@
 //!   wait. A subscription whose queue of [`Options::queue`] frames is full is unsubscribed until
 //!   half of it has been read, and then resumed. The socket itself is always read, so that an
 //!   acknowledgement never waits behind a slow reader.
+//! - **Access.** With [`Options::token`] the token is sent as a header of every request and handshake. A new one
+//!   is asked for when the server says that it expires, after it closed the connection for that, and, once,
+//!   when it answers a request with 401.
 //! - **Reconnecting.** After a lost connection the client reconnects with exponential backoff and full
 //!   jitter, for as long as there is a handle. A close code that says not to reconnect ends the
 //!   client: every waiting and every later call fails with [`ClientError::Closed`].
@@ -31,11 +34,13 @@ mod error;
 mod events;
 mod http;
 mod in_flight;
+mod link;
 mod live_list;
 mod replay;
 mod socket;
 mod subscription;
 mod subscriptions;
+mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,11 +54,12 @@ pub use events::SessionEvents;
 pub use live_list::{LiveList, SessionFilters};
 pub use replay::{Replay, ReplayControl};
 pub use subscription::Subscription;
+pub use token::TokenSource;
 
 // The types of the calls, so that users of the client need no other import.
 pub use relive_protocol::{
     ArchiveLine, CommandReceipt, CreateSession, ErrorCode, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange,
-    Subscribe,
+    Subscribe, WhoAmI,
 };
 pub use relive_session::{
     Command, Event, GraphDefinition, Message, MessageId, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded,
@@ -61,13 +67,15 @@ pub use relive_session::{
 };
 
 use connection::{Connection, Request};
-use socket::{Lost, Socket};
+use link::Link;
+use socket::Lost;
+use token::Tokens;
 
 /// Requests that wait for the owner.
 const REQUESTS: usize = 64;
 
 /// The client's limits and times.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Unanswered commands at most. Default: 128.
     pub in_flight: usize,
@@ -80,6 +88,8 @@ pub struct Options {
     /// How long a server may be silent before the connection counts as dead. Servers ping every
     /// 25 s. Default: 60 s.
     pub silence: Duration,
+    /// Needed where the server asks for a key or an access token.
+    pub token: Option<TokenSource>,
 }
 
 impl Default for Options {
@@ -90,6 +100,7 @@ impl Default for Options {
             backoff_first: Duration::from_millis(250),
             backoff_most: Duration::from_secs(15),
             silence: Duration::from_mins(1),
+            token: None,
         }
     }
 }
@@ -110,6 +121,7 @@ pub enum ConnectionState {
 pub struct Client {
     address: Address,
     http: reqwest::Client,
+    tokens: Tokens,
     requests: mpsc::Sender<Request>,
     state: watch::Receiver<ConnectionState>,
     options: Arc<Options>,
@@ -133,15 +145,19 @@ impl Client {
     pub async fn connect_with(server_url: &str, options: Options) -> Result<Self, ClientError> {
         let address = Address::parse(server_url)?;
         let url = address.ws("/ws");
-        let socket = Socket::connect(&url).await.map_err(|lost| match lost {
-            Lost::Temporary(problem) => ClientError::Unreachable { server: address.to_string(), problem },
-            Lost::Permanent(error) => error,
+        let tokens = Tokens::new(options.token.clone());
+        let socket = Link::connect(&url, &tokens).await.map_err(|lost| match lost {
+            Lost::NoToken(problem) => ClientError::NoToken(problem),
+            lost => lost.reason().map_or_else(
+                |error| error,
+                |problem| ClientError::Unreachable { server: address.to_string(), problem },
+            ),
         })?;
         let http = http::client()?;
         let (requests, owned_requests) = mpsc::channel(REQUESTS);
         let (state_sender, state) = watch::channel(ConnectionState::Connected);
-        tokio::spawn(Connection::new(url, options, owned_requests, state_sender).run(socket));
-        Ok(Self { address, http, requests, state, options: Arc::new(options) })
+        tokio::spawn(Connection::new((url, tokens.clone()), options.clone(), owned_requests, state_sender).run(socket));
+        Ok(Self { address, http, tokens, requests, state, options: Arc::new(options) })
     }
 
     /// The server's address.
@@ -198,13 +214,13 @@ impl Client {
     /// The live list of sessions, over a connection of its own.
     #[must_use]
     pub fn sessions(&self, filters: &SessionFilters) -> LiveList {
-        LiveList::new(&self.address, filters, *self.options)
+        LiveList::new(&self.address, filters, self.tokens.clone(), (*self.options).clone())
     }
 
     /// A replay of a stored session, over a connection of its own.
     #[must_use]
     pub fn replay(&self, session_id: SessionId) -> Replay {
-        Replay::new(&self.address, session_id, *self.options)
+        Replay::new(&self.address, session_id, self.tokens.clone(), (*self.options).clone())
     }
 
     async fn ask<T>(

@@ -3,7 +3,9 @@
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::socket::{Incoming, Lost, Socket};
+use super::link::Link;
+use super::socket::{Incoming, Lost};
+use super::token::Tokens;
 use super::{Address, ClientError, Options};
 use relive_backoff::Backoff;
 use relive_protocol::ServerFrame;
@@ -37,16 +39,18 @@ impl SessionFilters {
 /// After a reconnect it begins again with `sessions`.
 pub struct LiveList {
     url: String,
+    tokens: Tokens,
     options: Options,
     backoff: Backoff,
-    socket: Option<Socket>,
+    socket: Option<Link>,
 }
 
 impl LiveList {
-    pub(super) fn new(address: &Address, filters: &SessionFilters, options: Options) -> Self {
+    pub(super) fn new(address: &Address, filters: &SessionFilters, tokens: Tokens, options: Options) -> Self {
         Self {
             url: address.ws(&format!("/ws/sessions{}", filters.query())),
             backoff: Backoff::with_full_jitter(options.backoff_first, options.backoff_most),
+            tokens,
             options,
             socket: None,
         }
@@ -64,17 +68,15 @@ impl LiveList {
                 Err(lost) => lost,
             };
             self.socket = None;
-            match lost {
-                Lost::Permanent(error) => return Err(error),
-                Lost::Temporary(reason) => tracing::debug!(%reason, "the list's connection was lost"),
-            }
+            let reason = lost.reason()?;
+            tracing::debug!(%reason, "the list's connection was lost");
             sleep(self.backoff.next_wait()).await;
         }
     }
 
     async fn next_frame(&mut self) -> Result<ServerFrame, Lost> {
         if self.socket.is_none() {
-            self.socket = Some(Socket::connect(&self.url).await?);
+            self.socket = Some(Link::connect(&self.url, &self.tokens).await?);
         }
         let silent = || Lost::Temporary("no data from the server in time".to_owned());
         while let Some(socket) = &mut self.socket {

@@ -2,7 +2,9 @@
 
 use tokio::time::{sleep, timeout};
 
-use super::socket::{Incoming, Lost, Socket};
+use super::link::Link;
+use super::socket::{Incoming, Lost};
+use super::token::Tokens;
 use super::{Address, ClientError, Options, SessionId};
 use relive_backoff::Backoff;
 use relive_protocol::{ClientFrame, ReplayAction, ReplaySpeed, ReplayState, ServerFrame};
@@ -47,18 +49,20 @@ impl ReplayControl {
 /// After a reconnect it continues at its position, playing if it was.
 pub struct Replay {
     url: String,
+    tokens: Tokens,
     options: Options,
     backoff: Backoff,
-    socket: Option<Socket>,
+    socket: Option<Link>,
     stands: Option<ReplayState>,
 }
 
 impl Replay {
     /// Begins paused, at the beginning. Connects with the first call of [`Replay::next`].
-    pub(super) fn new(address: &Address, session_id: SessionId, options: Options) -> Self {
+    pub(super) fn new(address: &Address, session_id: SessionId, tokens: Tokens, options: Options) -> Self {
         Self {
             url: address.ws(&format!("/ws/sessions/{session_id}/replay?messages=true&paused=true")),
             backoff: Backoff::with_full_jitter(options.backoff_first, options.backoff_most),
+            tokens,
             options,
             socket: None,
             stands: None,
@@ -85,8 +89,10 @@ impl Replay {
                     return Ok(ServerFrame::ReplayState(state));
                 }
                 Ok(frame) => return Ok(frame),
-                Err(Lost::Permanent(error)) => return Err(error),
-                Err(Lost::Temporary(reason)) => tracing::debug!(%reason, "the replay's connection was lost"),
+                Err(lost) => {
+                    let reason = lost.reason()?;
+                    tracing::debug!(%reason, "the replay's connection was lost");
+                }
             }
             self.socket = None;
             sleep(self.backoff.next_wait()).await;
@@ -98,7 +104,9 @@ impl Replay {
         loop {
             let socket = match &mut self.socket {
                 Some(socket) => socket,
-                None => self.socket.insert(resumed(Socket::connect(&self.url).await?, self.stands.as_ref())),
+                None => {
+                    self.socket.insert(resumed(Link::connect(&self.url, &self.tokens).await?, self.stands.as_ref()))
+                }
             };
             let incoming = timeout(self.options.silence, socket.next()).await.map_err(|_| silent())??;
             self.backoff.reset();
@@ -113,7 +121,7 @@ impl Replay {
 }
 
 /// Restores the position on a new connection.
-fn resumed(mut socket: Socket, stood: Option<&ReplayState>) -> Socket {
+fn resumed(mut socket: Link, stood: Option<&ReplayState>) -> Link {
     if let Some(stood) = stood {
         push(&mut socket, ReplayControl::Speed(stood.speed));
         push(&mut socket, ReplayControl::Seek(stood.revision));
@@ -124,7 +132,7 @@ fn resumed(mut socket: Socket, stood: Option<&ReplayState>) -> Socket {
     socket
 }
 
-fn push(socket: &mut Socket, control: ReplayControl) {
+fn push(socket: &mut Link, control: ReplayControl) {
     match serde_json::to_string(&control.frame()) {
         Ok(text) => socket.push(text),
         Err(error) => tracing::error!(%error, "a control cannot be encoded"),

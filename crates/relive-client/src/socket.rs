@@ -8,13 +8,17 @@ use std::time::Duration;
 use futures_util::{Sink, Stream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::ClientError;
-use relive_protocol::CloseCode;
+use super::http::refusal;
 
 /// Bytes of the largest frame accepted from a server: a snapshot of the largest graph fits.
 const LARGEST_FRAME: usize = 64 * 1024 * 1024;
@@ -27,7 +31,25 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) enum Lost {
     /// Reconnecting may help.
     Temporary(String),
+    /// By the server; the code says whether reconnecting may help.
+    Closed {
+        code: u16,
+        reason: String,
+    },
+    /// There was no token to connect with; there may be one later.
+    NoToken(String),
     Permanent(ClientError),
+}
+
+impl Lost {
+    /// Why to reconnect, or what ends the client.
+    pub(super) fn reason(self) -> Result<String, ClientError> {
+        match self {
+            Self::Temporary(reason) | Self::Closed { reason, .. } => Ok(reason),
+            Self::NoToken(problem) => Ok(format!("no token to be had: {problem}")),
+            Self::Permanent(error) => Err(error),
+        }
+    }
 }
 
 /// What was received.
@@ -46,14 +68,15 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) async fn connect(url: &str) -> Result<Self, Lost> {
+    pub(super) async fn connect(url: &str, token: Option<&str>) -> Result<Self, Lost> {
+        let request = handshake(url, token)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(16 * 1024)
             .write_buffer_size(0)
             .max_message_size(Some(LARGEST_FRAME))
             .max_frame_size(Some(LARGEST_FRAME));
         // Boxed: a TLS handshake is large.
-        let connecting = Box::pin(connect_async_with_config(url, Some(config), true));
+        let connecting = Box::pin(connect_async_with_config(request, Some(config), true));
         let (stream, _) = match timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(connected) => connected.map_err(refused)?,
             Err(_) => return Err(Lost::Temporary("no answer to the WebSocket handshake".to_owned())),
@@ -79,7 +102,7 @@ impl Socket {
                 Some(Ok(Message::Text(text))) => Ok(Incoming::Text(text)),
                 Some(Ok(Message::Close(frame))) => Err(frame.map_or_else(
                     || Lost::Temporary("closed without a reason".to_owned()),
-                    |frame| closed(frame.code.into(), &frame.reason),
+                    |frame| Lost::Closed { code: frame.code.into(), reason: frame.reason.to_string() },
                 )),
                 Some(Ok(_)) => Ok(Incoming::Sign),
                 Some(Err(error)) => Err(lost(&error)),
@@ -105,12 +128,17 @@ impl Socket {
     }
 }
 
-fn closed(code: u16, reason: &str) -> Lost {
-    if CloseCode::should_reconnect(code) {
-        Lost::Temporary(format!("closed by the server: {reason} ({code})"))
-    } else {
-        Lost::Permanent(ClientError::Closed { code, reason: reason.to_owned() })
+/// The token goes into a header, which no log of addresses has.
+fn handshake(url: &str, token: Option<&str>) -> Result<Request, Lost> {
+    let invalid = |error: WsError| Lost::Permanent(ClientError::Protocol(error.to_string()));
+    let mut request = url.into_client_request().map_err(invalid)?;
+    if let Some(token) = token {
+        let wrong = |_| Lost::Permanent(ClientError::NoToken("what was given is not one".to_owned()));
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(wrong)?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
     }
+    Ok(request)
 }
 
 fn lost(error: &WsError) -> Lost {
@@ -125,10 +153,14 @@ fn refused(error: WsError) -> Lost {
     match error {
         WsError::Http(response) => {
             let status = response.status().as_u16();
-            if status == 408 || status == 429 || status >= 500 {
-                Lost::Temporary(format!("the server answered {status}"))
-            } else {
-                Lost::Permanent(ClientError::Protocol(format!("the WebSocket handshake was answered with {status}")))
+            match status {
+                408 | 429 | 500.. => Lost::Temporary(format!("the server answered {status}")),
+                401 | 403 => {
+                    Lost::Permanent(refusal(response.status(), response.body().as_deref().unwrap_or_default()))
+                }
+                _ => Lost::Permanent(ClientError::Protocol(format!(
+                    "the WebSocket handshake was answered with {status}"
+                ))),
             }
         }
         WsError::Url(_) | WsError::HttpFormat(_) => Lost::Permanent(ClientError::Protocol(error.to_string())),

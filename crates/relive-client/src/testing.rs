@@ -2,7 +2,7 @@
 //! protocol for it over real sockets, with faults on request.
 
 // What goes wrong here fails the test that uses it.
-#![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc)]
+#![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, clippy::result_large_err)]
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,11 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 use relive_protocol::{ClientFrame, CommandFrame, CreateSession, ErrorCode, Mode, ServerFrame, Subscribe};
 use relive_session::{
-    Command, Created, Event, GraphDefinition, Recorded, Refusal, Revision, Session, SessionId, Timestamp, decide,
+    Command, Created, Event, GraphDefinition, ProjectId, Recorded, Refusal, Revision, Session, SessionId, Timestamp,
+    decide,
 };
 
 /// One session, by the same rules as on a real server.
@@ -97,6 +99,10 @@ pub struct Fault {
     pub repeat: Option<Revision>,
     /// Accepts, and never says a word.
     pub mute: bool,
+    /// Says this before it closes.
+    pub refusal: Option<(ErrorCode, &'static str)>,
+    /// Says at once that the token expires.
+    pub expiring: bool,
 }
 
 pub struct Peer {
@@ -106,6 +112,10 @@ pub struct Peer {
     faults: Mutex<VecDeque<Fault>>,
     /// How many connections there have been.
     pub connections: watch::Sender<usize>,
+    /// The `Authorization` of every handshake and request, and the token of every `auth`, in their order.
+    pub presented: watch::Sender<Vec<(&'static str, Option<String>)>>,
+    /// The only token that requests are answered with; any will do if there is none.
+    pub valid: Mutex<Option<&'static str>>,
 }
 
 impl Peer {
@@ -119,6 +129,8 @@ impl Peer {
             head: watch::Sender::new(1),
             faults: Mutex::new(faults.into()),
             connections: watch::Sender::new(0),
+            presented: watch::Sender::default(),
+            valid: Mutex::default(),
         });
         let serving = Arc::clone(&peer);
         tokio::spawn(async move {
@@ -169,18 +181,38 @@ impl Peer {
             (stream.read_buf(&mut request).await.ok()? > 0).then_some(())?;
             body_at = request.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
         }
+        let head = String::from_utf8_lossy(&request[..body_at?]).into_owned();
+        let token = head.lines().find_map(|line| line.strip_prefix("authorization: ")).map(str::to_owned);
+        self.present("request", token.clone());
+        let valid = *self.valid.lock();
+        if valid.is_some_and(|valid| token != Some(format!("Bearer {valid}"))) {
+            let problem = r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"who are you?",
+                "code":"unauthorized","retryable":false}"#;
+            return respond(&mut stream, "401 Unauthorized", problem).await;
+        }
         if request.starts_with(b"POST") {
             let asked: CreateSession = serde_json::from_slice(&request[body_at?..]).expect("a session to create");
             *self.memory.lock() = Memory::with_id(asked.id.unwrap_or_else(SessionId::generate), asked.graph);
             self.head.send_replace(1);
         }
         let body = serde_json::to_string(&self.memory.lock().session.snapshot()).expect("json");
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-        stream.write_all(format!("{head}{body}").as_bytes()).await.ok()
+        respond(&mut stream, "200 OK", &body).await
+    }
+
+    fn present(&self, kind: &'static str, token: Option<String>) {
+        self.presented.send_modify(|presented| presented.push((kind, token)));
     }
 
     async fn serve(&self, stream: TcpStream, mut fault: Fault) -> Option<()> {
-        let mut socket = tokio_tungstenite::accept_async(stream).await.ok()?;
+        let look = |request: &Request, response: Response| {
+            let token = request.headers().get("authorization").map(|value| value.to_str().expect("text").to_owned());
+            self.present("handshake", token);
+            Ok(response)
+        };
+        let mut socket = tokio_tungstenite::accept_hdr_async(stream, look).await.ok()?;
+        if fault.expiring {
+            send(&mut socket, &ServerFrame::Expiring { expires_at: Timestamp::now() }).await?;
+        }
         let mut head = self.head.subscribe();
         let (mut watching, mut commands) = (None, 0);
         loop {
@@ -201,6 +233,11 @@ impl Peer {
                 continue;
             }
             if let Some(code) = fault.close {
+                if let Some((code, message)) = fault.refusal {
+                    let message = message.to_owned();
+                    let frame = ServerFrame::Error { id: None, session_id: None, code, message, retryable: false };
+                    send(&mut socket, &frame).await?;
+                }
                 let frame = CloseFrame { code: code.into(), reason: "as the test asked".into() };
                 socket.close(Some(frame)).await.ok()?;
                 // The client's answer ends the connection.
@@ -213,6 +250,12 @@ impl Peer {
                 ClientFrame::Command(frame) => {
                     commands += 1;
                     self.command(&mut socket, *frame, commands, &mut fault).await?;
+                }
+                ClientFrame::Auth { token } => {
+                    let project = ProjectId::default();
+                    let (role, scopes, expires_at) = (None, None, None);
+                    self.present("auth", Some(token));
+                    send(&mut socket, &ServerFrame::Authenticated { role, scopes, project, expires_at }).await?;
                 }
                 other => panic!("unexpected: {other:?}"),
             }
@@ -308,6 +351,11 @@ impl Peer {
         };
         send(socket, &answer).await
     }
+}
+
+async fn respond(stream: &mut TcpStream, status: &str, body: &str) -> Option<()> {
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    stream.write_all(format!("{head}{body}").as_bytes()).await.ok()
 }
 
 async fn send(socket: &mut WebSocketStream<TcpStream>, frame: &ServerFrame) -> Option<()> {

@@ -7,6 +7,8 @@ use serde_json::json;
 use super::testing::{Fault, Peer};
 use super::*;
 
+mod tokens;
+
 /// Only for a test that fails.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), what).await.expect("in time")

@@ -164,6 +164,15 @@ pub struct AuditPage {
     pub next_after: Option<Uuid>,
 }
 
+/// `GET /sign-in`: how one can sign in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "access.ts")]
+pub struct SignInOptions {
+    /// Whether there is an identity provider: `GET /sign-in/begin` sends the browser to it.
+    pub provider: bool,
+}
+
 /// Who makes this request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]

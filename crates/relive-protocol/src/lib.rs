@@ -15,7 +15,7 @@ mod typescript;
 
 pub use access::{
     AuditEntry, AuditPage, CreateKey, CreateProject, CreateToken, CreatedKey, CreatedToken, Key, KeyPage, ProjectPage,
-    ReplaceProject, WhoAmI,
+    ReplaceProject, SignInOptions, WhoAmI,
 };
 pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 pub use close::CloseCode;

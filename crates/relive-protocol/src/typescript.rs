@@ -8,8 +8,8 @@ use super::{
     AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateKey, CreateMemory,
     CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, EventPage, ForkSession, FoundMemories,
     GroupPage, KeyPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage, ReplaceProject,
-    ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport, WhoAmI,
-    WorkflowPage,
+    ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, TokenChunk, Usage,
+    UsageReport, WhoAmI, WorkflowPage,
 };
 use relive_session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Timeline,
@@ -70,6 +70,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     CreateToken::export_all(&config)?;
     CreatedToken::export_all(&config)?;
     AuditPage::export_all(&config)?;
+    SignInOptions::export_all(&config)?;
     WhoAmI::export_all(&config)?;
     Ok(())
 }

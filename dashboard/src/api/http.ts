@@ -2,6 +2,13 @@ import { type Problem, ReliveError } from '@relive/types'
 
 import { base } from '../app/base'
 
+let unauthorized: (() => void) | undefined
+
+/** Calls `listener` whenever the server does not know who asks. */
+export function onUnauthorized(listener: () => void): void {
+  unauthorized = listener
+}
+
 /** One request to the server's API. Rejects with a `ReliveError` that says why, in the server's words. */
 export async function request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
   const { body, headers, signal } = options
@@ -17,8 +24,11 @@ export async function request<Answer>(method: string, path: string, options: Req
     if (signal?.aborted) throw cause
     throw new ReliveError('unavailable', 'the server cannot be reached')
   }
-  if (!response.ok) throw await refusal(response)
-  return (await response.json()) as Answer
+  if (!response.ok) {
+    if (response.status === 401 && path !== '/me' && path !== '/sign-in') unauthorized?.()
+    throw await refusal(response)
+  }
+  return (response.status === 204 ? undefined : await response.json()) as Answer
 }
 
 export interface RequestOptions {
@@ -45,6 +55,8 @@ async function refusal(response: Response): Promise<ReliveError> {
   } catch {
     // Not one of the server's own answers: a proxy's, perhaps.
   }
+  // As a proxy may answer, which signs people in itself.
+  if (response.status === 401) return new ReliveError('unauthorized', 'the server asks for a sign-in')
   return new ReliveError(
     response.status >= 500 ? 'unavailable' : 'bad_request',
     `the server answered ${response.status}`,

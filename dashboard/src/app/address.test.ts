@@ -19,6 +19,7 @@ test('every place survives its address', () => {
   const places: Place[] = [
     { page: 'sessions', filters: noFilters },
     { page: 'sessions', filters },
+    { page: 'keys' },
     { page: 'session', sessionId, filters: noFilters, view: plainView },
     { page: 'session', sessionId, filters, view: { panel: 'compare', nodeId: 'a/b ?', revision: 7, compareWith: 3 } },
   ]

@@ -1,8 +1,12 @@
 import { useEffect } from 'react'
 
+import { access, useMay } from '../access/me'
+import { ShareChoice, SignInPage } from '../access/sign-in-page'
 import { useText } from '../i18n/text'
+import { KeysPage } from '../keys/keys-page'
 import { SessionPage } from '../session/session-page'
 import { SessionsPage } from '../sessions/sessions-page'
+import { useStore } from '../store/use-store'
 import { AppBar } from '../ui/app-bar'
 import { dismissNotices, Notices } from '../ui/notices'
 import { noFilters } from './address'
@@ -10,19 +14,34 @@ import { linkTo, usePlace } from './place'
 
 export function App() {
   const t = useText()
-  const place = usePlace()
-  const where = place.page === 'session' ? place.sessionId : place.page
-  useEffect(dismissNotices, [where])
+  const phase = useStore(access, (state) => state.phase)
   return (
     <>
       <a className="skip-link" href="#content">
         {t.skipToContent}
       </a>
+      {phase === 'out' && <SignInPage />}
+      {phase === 'choosing' && <ShareChoice />}
+      {phase === 'in' && <Pages />}
+      <Notices />
+    </>
+  )
+}
+
+function Pages() {
+  const t = useText()
+  const place = usePlace()
+  const mayManageKeys = useMay('manageKeys')
+  const where = place.page === 'session' ? place.sessionId : place.page
+  useEffect(dismissNotices, [where])
+  return (
+    <>
       {place.page === 'sessions' && <SessionsPage filters={place.filters} />}
       {place.page === 'session' && (
         <SessionPage key={place.sessionId} sessionId={place.sessionId} filters={place.filters} />
       )}
-      {place.page === 'unknown' && (
+      {place.page === 'keys' && mayManageKeys && <KeysPage />}
+      {(place.page === 'unknown' || (place.page === 'keys' && !mayManageKeys)) && (
         <div className="session-page">
           <AppBar>
             <span className="grow" />
@@ -33,7 +52,6 @@ export function App() {
           </main>
         </div>
       )}
-      <Notices />
     </>
   )
 }

@@ -7,7 +7,8 @@ function here(): Place {
   return parseAddress(pathBelow(base, location.pathname), location.search)
 }
 
-function addressOf(place: Place): string {
+/** The address of a place, with the server's base path. */
+export function addressOf(place: Place): string {
   return base + formatAddress(place)
 }
 
@@ -38,7 +39,8 @@ function adjust(next: Place): void {
 }
 
 export function adjustFilters(change: Partial<ListFilters>): void {
-  if (place.page !== 'unknown') adjust({ ...place, filters: { ...place.filters, ...change } })
+  if (place.page === 'sessions' || place.page === 'session')
+    adjust({ ...place, filters: { ...place.filters, ...change } })
 }
 
 export function adjustView(change: Partial<SessionView>): void {

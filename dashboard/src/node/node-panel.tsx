@@ -1,12 +1,12 @@
 import type { GraphNode, NodeStateSnapshot } from '@relive/types'
 import { useMemo } from 'react'
-
+import { useMay } from '../access/me'
 import { ValueView } from '../context/value-view'
 import { cost, count } from '../format/number'
 import { duration, millis, position } from '../format/time'
 import { useText } from '../i18n/text'
 import { selectNode, useSelectedNode } from '../session/selection'
-import { useMoment, useSession } from '../session/session-context'
+import { useMoment, useOpenSession, useSession } from '../session/session-context'
 import { SignalForm } from '../session/signal-form'
 import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
@@ -36,8 +36,12 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
   const isLive = useSession((state) => state.replay === undefined)
   const runStatus = useSession((state) => state.live?.status)
   const output = useOutput(nodeId)
+  const maySignal = useMay('review', useOpenSession().store.latest.id)
   const takesSignals =
-    isLive && (status === 'running' || status === 'suspended') && (runStatus === 'running' || runStatus === 'paused')
+    maySignal &&
+    isLive &&
+    (status === 'running' || status === 'suspended') &&
+    (runStatus === 'running' || runStatus === 'paused')
   return (
     <div className="node-panel scroll" tabIndex={0} role="region" aria-label={node?.name ?? planned?.name ?? nodeId}>
       <header className="node-title">

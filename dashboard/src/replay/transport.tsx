@@ -1,5 +1,6 @@
 import { useState } from 'react'
 
+import { useMay } from '../access/me'
 import { adjustView, usePlace } from '../app/place'
 import { position } from '../format/time'
 import { useText } from '../i18n/text'
@@ -23,6 +24,7 @@ export function Transport() {
   const pace = useSession((state) => state.pace)
   const hasFinished = useSession((state) => state.live !== undefined && hasEnded(state.live.status))
   const moment = useMoment()
+  const mayFork = useMay('fork', store.latest.id)
   const [forkAt, setForkAt] = useState<number>()
   // Asked for when it is needed: in a run that goes on, what is drawn is a moment old.
   const revisionNow = () => shownSession(store.shown())?.revision
@@ -105,17 +107,19 @@ export function Transport() {
         <Icon name="compare" />
         <span>{t.compareHere}</span>
       </button>
-      <button
-        type="button"
-        className="worded"
-        aria-label={t.fork}
-        title={t.fork}
-        disabled={!isKnown}
-        onClick={() => setForkAt(revisionNow())}
-      >
-        <Icon name="fork" />
-        <span>{t.fork}</span>
-      </button>
+      {mayFork && (
+        <button
+          type="button"
+          className="worded"
+          aria-label={t.fork}
+          title={t.fork}
+          disabled={!isKnown}
+          onClick={() => setForkAt(revisionNow())}
+        >
+          <Icon name="fork" />
+          <span>{t.fork}</span>
+        </button>
+      )}
       {forkAt !== undefined && (
         <ForkDialog sessionId={store.shown().id} revision={forkAt} onClose={() => setForkAt(undefined)} />
       )}

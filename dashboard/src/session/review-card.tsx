@@ -1,6 +1,7 @@
 import type { GraphNode, NodeStateSnapshot } from '@relive/types'
 import { useState } from 'react'
 
+import { useMe } from '../access/me'
 import { prefer, usePreferences } from '../app/preferences'
 import { ago, millis } from '../format/time'
 import { useText } from '../i18n/text'
@@ -21,7 +22,10 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   const since = useSession((state) => state.lanes.get(nodeId)?.bars.at(-1)?.from)
   const draft = useDraft(nodeId, node?.attempt)
   const mayBeSkipped = useSession((state) => isSkippable(state.graph?.nodes[nodeId]))
-  const { reviewer } = usePreferences()
+  const preferred = usePreferences().reviewer
+  // Whoever has signed in is known to the server, which writes their name into the answer.
+  const isKnown = useMe()?.actor !== undefined
+  const reviewer = isKnown ? '' : preferred
   const [edited, setEdited] = useState<string>()
   const [comment, setComment] = useState('')
   const [isBusy, setBusy] = useState(false)
@@ -72,14 +76,16 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
           value={comment}
           onChange={(event) => setComment(event.target.value)}
         />
-        <input
-          aria-label={t.reviewer}
-          placeholder={t.reviewer}
-          autoComplete="name"
-          maxLength={200}
-          value={reviewer}
-          onChange={(event) => prefer({ reviewer: event.target.value })}
-        />
+        {!isKnown && (
+          <input
+            aria-label={t.reviewer}
+            placeholder={t.reviewer}
+            autoComplete="name"
+            maxLength={200}
+            value={reviewer}
+            onChange={(event) => prefer({ reviewer: event.target.value })}
+          />
+        )}
       </div>
       <div className="buttons">
         {isEditing ? (

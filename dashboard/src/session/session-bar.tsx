@@ -1,5 +1,7 @@
 import { useState } from 'react'
 
+import { useMay } from '../access/me'
+import { ShareDialog } from '../access/share-dialog'
 import { noFilters, plainView } from '../app/address'
 import { link } from '../app/client'
 import { linkTo, usePlace } from '../app/place'
@@ -60,8 +62,24 @@ export function SessionBar() {
         link={connection}
         word={isReplay ? 'replayed' : session !== undefined && hasEnded(session.status) ? 'connected' : 'live'}
       />
+      {session !== undefined && <Share sessionId={session.id} />}
       <Steering />
     </AppBar>
+  )
+}
+
+function Share({ sessionId }: { sessionId: string }) {
+  const t = useText()
+  const mayShare = useMay('share')
+  const [isOpen, setOpen] = useState(false)
+  if (!mayShare) return null
+  return (
+    <>
+      <button type="button" onClick={() => setOpen(true)}>
+        {t.share}
+      </button>
+      {isOpen && <ShareDialog sessionId={sessionId} onClose={() => setOpen(false)} />}
+    </>
   )
 }
 
@@ -102,7 +120,8 @@ function Steering() {
   // What may be done is about the run as it is now, whatever moment is looked at.
   const status = useSession((state) => state.live?.status)
   const [busy, setBusy] = useState<Action>()
-  if (status === undefined || hasEnded(status)) return null
+  const mayControl = useMay('control', store.latest.id)
+  if (!mayControl || status === undefined || hasEnded(status)) return null
   const act = async (action: Action) => {
     setBusy(action)
     try {

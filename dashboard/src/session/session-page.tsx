@@ -1,8 +1,10 @@
+import type { ReliveError } from '@relive/types'
 import { type CSSProperties, useEffect, useState } from 'react'
 
 import type { ListFilters } from '../app/address'
 import { linkTo } from '../app/place'
 import { GraphView } from '../graph/graph-view'
+import type { Text } from '../i18n/en'
 import { useText } from '../i18n/text'
 import { Player } from '../replay/player'
 import { Transport } from '../replay/transport'
@@ -39,6 +41,11 @@ export function SessionPage({ sessionId, filters }: { sessionId: string; filters
   )
 }
 
+function saysWhy(t: Text, error: ReliveError): string {
+  if (error.code === 'not_found') return t.noSuchSession
+  return error.code === 'forbidden' ? t.sessionForbidden : error.message
+}
+
 function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
   const t = useText()
   const name = useSession((state) => state.graph?.name)
@@ -54,7 +61,7 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
       <div className="session-page">
         <SessionBar />
         <main id="content" className="page-message" tabIndex={-1}>
-          <p>{error.code === 'not_found' ? t.noSuchSession : error.message}</p>
+          <p>{saysWhy(t, error)}</p>
           <a {...linkTo({ page: 'sessions', filters })}>{t.toSessions}</a>
         </main>
       </div>

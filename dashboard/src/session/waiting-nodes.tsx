@@ -1,13 +1,16 @@
 import { useState } from 'react'
 
+import { useMay } from '../access/me'
 import { useText } from '../i18n/text'
 import { ReviewCard } from './review-card'
-import { useSession } from './session-context'
+import { useOpenSession, useSession } from './session-context'
 import { SignalCard } from './signal-form'
 
 /** The nodes that wait for somebody, one at a time; only of the run as it is now. */
 export function WaitingNodes() {
   const t = useText()
+  const { store } = useOpenSession()
+  const mayReview = useMay('review', store.latest.id)
   const isReplay = useSession((state) => state.replay !== undefined)
   // A text: the same as long as the same nodes wait.
   const key = useSession(({ live }) => {
@@ -15,7 +18,7 @@ export function WaitingNodes() {
     return live.activeNodeIds.filter((id) => live.nodes[id]?.status === 'suspended').join('\u0000')
   })
   const [chosen, setChosen] = useState<string>()
-  if (isReplay || key === '') return null
+  if (!mayReview || isReplay || key === '') return null
   const waiting = key.split('\u0000')
   const at = Math.max(0, waiting.indexOf(chosen ?? ''))
   const nodeId = waiting[at] ?? ''

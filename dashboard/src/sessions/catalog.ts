@@ -1,5 +1,7 @@
 import type { Group, GroupPage, Workflow, WorkflowPage } from '@relive/types'
 
+import { may } from '../access/may'
+import { access } from '../access/me'
 import { get, query } from '../api/http'
 import { FrameStore } from '../store/frame-store'
 
@@ -16,6 +18,7 @@ export const catalog = new FrameStore<Catalog>({ groups: [], workflows: [], isLo
 
 /** Reads groups and workflows anew. What cannot be read stays as it was. */
 export async function loadCatalog(): Promise<void> {
+  if (!may(access.latest.me, 'readCatalog')) return
   try {
     const [groups, workflows] = await Promise.all([
       readAll<GroupPage, Group>('/groups', (page) => page.groups),

@@ -1,7 +1,7 @@
 import type { ReliveError, SessionFilters, SessionListWatch, SessionSummary } from '@relive/types'
 
 import { formatAddress, type ListFilters } from '../app/address'
-import { client } from '../app/client'
+import { client, noticeRefusal } from '../app/client'
 import { type Link, nextLink } from '../app/link'
 import { FrameStore } from '../store/frame-store'
 
@@ -38,8 +38,10 @@ export class ListFeed {
       { ...filters, limit: pageSize },
       {
         onSessions: () => this.#show(),
-        onConnectionChange: (connection) =>
-          this.store.update((state) => ({ ...state, link: nextLink(state.link, connection, Date.now()) })),
+        onConnectionChange: (connection) => {
+          this.store.update((state) => ({ ...state, link: nextLink(state.link, connection, Date.now()) }))
+          noticeRefusal(connection)
+        },
         onError: (error) => this.store.update({ error, isLoaded: true }),
       },
     )

@@ -18,7 +18,8 @@ export function SessionTable({
 }: {
   feed: ListFeed
   filters: ListFilters
-  onStart: () => void
+  /** Absent: this caller may not start anything. */
+  onStart: (() => void) | undefined
 }) {
   const t = useText()
   const { isLoaded, error } = useStore(feed.store, (state) => state)
@@ -101,10 +102,14 @@ export function SessionTable({
           ) : (
             <>
               <h2>{t.noSessions}</h2>
-              <p className="faint">{t.noSessionsHint}</p>
-              <button type="button" className="primary" onClick={onStart}>
-                {t.newRun}
-              </button>
+              {onStart !== undefined && (
+                <>
+                  <p className="faint">{t.noSessionsHint}</p>
+                  <button type="button" className="primary" onClick={onStart}>
+                    {t.newRun}
+                  </button>
+                </>
+              )}
             </>
           )}
         </div>

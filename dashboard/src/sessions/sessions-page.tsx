@@ -1,5 +1,6 @@
 import { useEffect, useState } from 'react'
 
+import { useMay } from '../access/me'
 import type { ListFilters } from '../app/address'
 import { useText } from '../i18n/text'
 import { useStore } from '../store/use-store'
@@ -16,6 +17,7 @@ export function SessionsPage({ filters }: { filters: ListFilters }) {
   const t = useText()
   const feed = useList(filters)
   const link = useStore(feed.store, (state) => state.link)
+  const mayCreate = useMay('create')
   const [isStarting, setStarting] = useState(false)
   useEffect(() => {
     document.title = `${t.sessions} · Relive`
@@ -27,14 +29,16 @@ export function SessionsPage({ filters }: { filters: ListFilters }) {
         <h1 className="page-title">{t.sessions}</h1>
         <span className="grow" />
         <ConnectionBadge link={link} />
-        <button type="button" className="primary" onClick={() => setStarting(true)}>
-          <Icon name="plus" />
-          {t.newRun}
-        </button>
+        {mayCreate && (
+          <button type="button" className="primary" onClick={() => setStarting(true)}>
+            <Icon name="plus" />
+            {t.newRun}
+          </button>
+        )}
       </AppBar>
       <main id="content" tabIndex={-1}>
         <FilterBar filters={filters} feed={feed} />
-        <SessionTable feed={feed} filters={filters} onStart={() => setStarting(true)} />
+        <SessionTable feed={feed} filters={filters} onStart={mayCreate ? () => setStarting(true) : undefined} />
       </main>
       {isStarting && <StartDialog onClose={() => setStarting(false)} />}
     </div>

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react'
 
+import { Account } from '../access/account'
 import { noFilters } from '../app/address'
 import { linkTo } from '../app/place'
 import { prefer, type Theme, usePreferences } from '../app/preferences'
@@ -21,6 +22,7 @@ export function AppBar({ children }: { children: ReactNode }) {
       </a>
       {children}
       <span className="app-bar-end">
+        <Account />
         <button
           type="button"
           className="quiet"

@@ -151,6 +151,15 @@ export type ProjectPage = { projects: Array<Project>, nextCursor?: string, };
 export type ReplaceProject = { name: string, };
 
 /**
+ * `GET /sign-in`: how one can sign in.
+ */
+export type SignInOptions = { 
+/**
+ * Whether there is an identity provider: `GET /sign-in/begin` sends the browser to it.
+ */
+provider: boolean, };
+
+/**
  * Who makes this request.
  */
 export type WhoAmI = { 

@@ -21,7 +21,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::read))
         .routes(routes!(sign_in::who_am_i))
-        .routes(routes!(sign_in::sign_in, sign_in::sign_out))
+        .routes(routes!(sign_in::options, sign_in::sign_in, sign_in::sign_out))
         .routes(routes!(sign_in::begin))
 }
 

@@ -17,7 +17,7 @@ use crate::http::error::ApiError;
 use crate::http::extract::Query;
 use crate::http::page_rules::{SESSION_COOKIE, host_name};
 use crate::http::state::{Api, App};
-use relive_protocol::{ErrorCode, Problem, WhoAmI};
+use relive_protocol::{ErrorCode, Problem, SignInOptions, WhoAmI};
 use relive_session::Timestamp;
 
 /// The cookie of a sign-in that was begun with the identity provider.
@@ -47,6 +47,13 @@ fn shown(api: &Api, caller: &Caller) -> WhoAmI {
         expires_at: caller.expires_at,
         signed_in: matches!(caller.credential, CredentialId::SignIn { .. }),
     }
+}
+
+/// How one can sign in, for pages that nobody has signed in to yet.
+#[utoipa::path(get, path = "/sign-in", operation_id = "sign_in_options", tag = "access",
+    responses((status = 200, description = "What there is", body = SignInOptions)))]
+pub async fn options(State(app): State<App>) -> Json<SignInOptions> {
+    Json(SignInOptions { provider: app.access.has_provider() })
 }
 
 /// Exchange a key or an access token, sent as `Authorization: Bearer`, for the dashboard's cookie. It ends with the

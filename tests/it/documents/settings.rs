@@ -7,8 +7,8 @@ use relive::cli::Cli;
 
 use super::markdown::{Document, all, code_words};
 
-/// What `relive run` sets for the commands it starts.
-const SET_FOR_COMMANDS: [&str; 2] = ["RELIVE_SESSION_ID", "RELIVE_NODE_ID"];
+/// What `relive run` sets for the commands it starts, and a secret, for which there is no flag.
+const WITHOUT_FLAG: [&str; 3] = ["RELIVE_SESSION_ID", "RELIVE_NODE_ID", "RELIVE_TOKEN"];
 /// Documents whose flags are those of other programs as well.
 const OTHER_PROGRAMS: [&str; 4] =
     ["CONTRIBUTING.md", "docs/deploy.md", "docs/simulation.md", "frontend-types/README.md"];
@@ -85,7 +85,7 @@ fn every_variable_that_a_document_names_exists() {
     for document in all() {
         for name in words(&document.text, "RELIVE_", |c| c.is_ascii_uppercase() || c == '_') {
             let is_beginning = name == "RELIVE_";
-            let is_known = settings.contains_key(&name) || SET_FOR_COMMANDS.contains(&&*name);
+            let is_known = settings.contains_key(&name) || WITHOUT_FLAG.contains(&&*name);
             assert!(is_known || is_beginning, "{}: there is no {name}", document.name);
         }
     }

@@ -22,10 +22,16 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, &[])
+    }
+
+    /// With these variables in its environment.
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let size = Winsize { ws_row: LINES.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 };
         let pty = openpty(Some(&size), None).expect("a pseudo-terminal");
         let mut command = Command::new(env!("CARGO_BIN_EXE_relive"));
         command.args(arguments).env_remove("RELIVE_SERVER").env_remove("NO_COLOR").env("TERM", "xterm-256color");
+        command.envs(environment.iter().copied());
         let side = || Stdio::from(pty.slave.try_clone().expect("a descriptor"));
         let child = command.stdin(side()).stdout(side()).stderr(side()).kill_on_drop(true).spawn().expect("relive");
         // Only the child holds its side now, so reading ends when it does.
