@@ -253,16 +253,13 @@ impl Audit {
 pub(super) async fn write(storage: Storage, mut rows: mpsc::Receiver<AuditRow>, stop: CancellationToken) {
     let mut batch = Vec::new();
     loop {
-        let is_stopping = stop.is_cancelled();
-        if is_stopping {
-            rows.close();
-        }
         let received = tokio::select! {
             biased;
             received = rows.recv_many(&mut batch, BATCH) => received,
-            () = stop.cancelled(), if !is_stopping => continue,
+            // A request that has not ended holds a place, and may hold it for long: it is not waited for.
+            () = stop.cancelled() => 0,
         };
-        if received == 0 {
+        if received == 0 && rows.is_empty() {
             return;
         }
         if batch.len() < BATCH {

@@ -97,7 +97,7 @@ pub async fn import(
     let keyed = Keyed::read(&headers, SESSIONS, &("import", new_id, starts, &received.sha256))?;
     once_session(&api, keyed, async || {
         let (owned, key) = (api.clone(), key.map(str::to_owned));
-        let storing = async move { store(&owned, received, new_id, starts, key.as_deref()).await };
+        let storing = Box::pin(async move { store(&owned, received, new_id, starts, key.as_deref()).await });
         // If the client disconnects after sending the whole file, the session is still announced.
         api.carry_through(storing).await
     })

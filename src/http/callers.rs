@@ -70,7 +70,7 @@ pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next
         Ok(caller) => caller,
         Err(refusal) => {
             if refusal.is_recorded() {
-                access.audit().refused(asked.entry(refusal.caller.as_ref(), Outcome::Refused));
+                access.audit().refused(asked.entry(refusal.caller.as_deref(), Outcome::Refused));
             }
             return refuse(&gate.app, request, refusal);
         }
@@ -140,14 +140,14 @@ fn operation_of(permissions: &Permissions, request: &Request) -> Option<Result<O
 
 /// Why nothing is done for a request.
 struct Refusal {
-    error: ApiError,
+    error: Box<ApiError>,
     close: CloseCode,
-    caller: Option<Caller>,
+    caller: Option<Box<Caller>>,
 }
 
 impl Refusal {
     fn new(error: impl Into<ApiError>, close: CloseCode, caller: Option<Caller>) -> Self {
-        Self { error: error.into(), close, caller }
+        Self { error: Box::new(error.into()), close, caller: caller.map(Box::new) }
     }
 
     /// Not those that say something of the server rather than of the request.

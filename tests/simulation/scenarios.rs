@@ -19,7 +19,8 @@ const ID: SessionId = SessionId(Uuid::from_u128(7));
 
 /// What is wrong, with the name of the scenario.
 pub fn all() -> Vec<String> {
-    let scenarios: [(&str, fn() -> Result<(), String>); 2] =
+    type Scenario = (&'static str, fn() -> Result<(), String>);
+    let scenarios: [Scenario; 2] =
         [("a write that lands late", lands_late), ("a report about another session", another_session)];
     scenarios.into_iter().filter_map(|(name, run)| Some(format!("scenario '{name}': {}", run().err()?))).collect()
 }

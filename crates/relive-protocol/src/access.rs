@@ -83,6 +83,7 @@ pub struct CreatedKey {
     pub name: String,
     pub role: String,
     pub prefix: String,
+    /// Empty in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
     pub key: String,
     pub created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +121,7 @@ pub struct CreateToken {
 pub struct CreatedToken {
     /// By which it can be revoked.
     pub id: Uuid,
+    /// Empty in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
     pub token: String,
     pub expires_at: Timestamp,
 }

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Refusal;
+
 /// A JSON field that is present is `Some`, even if it is `null`: set to `null` differs from absent.
 pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -48,4 +50,11 @@ pub(super) fn context_entry_bytes(key: &str, value: &Value) -> usize {
     // Writing a `Value` into a counter that accepts every byte cannot fail.
     let _ = serde_json::to_writer(&mut count, value);
     count.0
+}
+
+pub(super) fn no_nul(field: &'static str, value: &str) -> Result<(), Refusal> {
+    if value.contains('\0') {
+        return Err(Refusal::Invalid { field, problem: "must not contain the character NUL" });
+    }
+    Ok(())
 }

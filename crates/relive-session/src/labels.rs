@@ -111,7 +111,7 @@ fn check_name(name: &str) -> Result<(), Refusal> {
     if name.len() > limits::LABEL_NAME_CHARACTERS * 4 || name.chars().count() > limits::LABEL_NAME_CHARACTERS {
         return Err(Refusal::TooLarge { what: "characters of the name", limit: limits::LABEL_NAME_CHARACTERS });
     }
-    super::validate::no_nul("name", name)
+    super::json::no_nul("name", name)
 }
 
 fn check_tags(tags: &[String]) -> Result<(), Refusal> {
@@ -148,9 +148,9 @@ fn check_metadata(metadata: &Map<String, Value>) -> Result<(), Refusal> {
         if key.is_empty() {
             return Err(Refusal::Invalid { field: "metadata", problem: "must not have an empty key" });
         }
-        super::validate::no_nul("metadata", key)?;
+        super::json::no_nul("metadata", key)?;
         match value {
-            Value::String(text) => super::validate::no_nul("metadata", text)?,
+            Value::String(text) => super::json::no_nul("metadata", text)?,
             Value::Number(_) | Value::Bool(_) => {}
             Value::Null | Value::Array(_) | Value::Object(_) => {
                 let problem = "must have only texts, numbers and booleans as values";

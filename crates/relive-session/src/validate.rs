@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::json::no_nul;
 use super::memory::check_direction;
 use super::{Command, NodeId, Refusal, limits};
 
@@ -117,13 +118,6 @@ pub(super) fn text(field: &'static str, value: &str, limit: usize) -> Result<(),
         return Err(Refusal::TooLarge { what: field, limit });
     }
     no_nul(field, value)
-}
-
-pub(super) fn no_nul(field: &'static str, value: &str) -> Result<(), Refusal> {
-    if value.contains('\0') {
-        return Err(Refusal::Invalid { field, problem: "must not contain the character NUL" });
-    }
-    Ok(())
 }
 
 /// Walks a JSON value's texts and keys.

@@ -100,7 +100,11 @@ expiresInSeconds?: number, };
 /**
  * The answer to `POST /keys`: the only time that the key itself is shown.
  */
-export type CreatedKey = { id: string, project: ProjectId, name: string, role: string, prefix: string, key: string, createdAt: Timestamp, expiresAt?: Timestamp, };
+export type CreatedKey = { id: string, project: ProjectId, name: string, role: string, prefix: string, 
+/**
+ * Empty in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
+ */
+key: string, createdAt: Timestamp, expiresAt?: Timestamp, };
 
 /**
  * The answer to `POST /tokens`.
@@ -109,7 +113,11 @@ export type CreatedToken = {
 /**
  * By which it can be revoked.
  */
-id: string, token: string, expiresAt: Timestamp, };
+id: string, 
+/**
+ * Empty in the answer to a repetition with the same `Idempotency-Key`: it is not stored.
+ */
+token: string, expiresAt: Timestamp, };
 
 /**
  * A key, without what would let it be used.

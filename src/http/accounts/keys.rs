@@ -1,7 +1,7 @@
 //! Keys of programs.
 
 use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use crate::access::{Action, ApiKey, Grant, NewKeyOptions, Role};
 use crate::http::catalog::{PageQuery, check_name};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path, Query};
+use crate::http::idempotency::{Answer, Keyed, once};
 use crate::http::session_query::{cursor, limit};
 use crate::http::state::Api;
 use crate::storage::{Constraint, Page, StorageError};
@@ -31,11 +32,13 @@ pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<KeyPa
 ///
 /// Nobody can give a role that has more than their own. The first key of a server turns access control on.
 #[utoipa::path(post, path = "/keys", operation_id = "create_key", tag = "access", request_body = CreateKey,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless: its answer has the id, and not the key")),
     responses(
-        (status = 201, description = "Created", body = CreatedKey),
+        (status = 201, description = "Created", body = CreatedKey, headers(("Location" = String, description = "Its address"))),
         (status = 404, description = "No such project", body = Problem),
+        (status = 422, description = "The key was used for something else", body = Problem),
     ))]
-pub async fn create(api: Api, Body(request): Body<CreateKey>) -> Result<Response, ApiError> {
+pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateKey>) -> Result<Response, ApiError> {
     check_name(&request.name)?;
     let role: Role = request.role.parse().map_err(|error| ApiError::bad_request(format!("role: {error}")))?;
     if request.expires_at.is_some_and(|at| at <= Timestamp::now()) {
@@ -44,14 +47,24 @@ pub async fn create(api: Api, Body(request): Body<CreateKey>) -> Result<Response
     check_giver(&api, role)?;
     let project = project_of(&api, request.project.as_ref())?;
     let options = NewKeyOptions { project, name: &request.name, role, expires_at: request.expires_at };
-    let made = api.access.create_key(options).await.map_err(|error| match error {
-        StorageError::Constraint(Constraint::NoSuchProject) => ApiError::not_found("project"),
-        error => error.into(),
-    })?;
-    let ApiKey { id, project, name, role, prefix, created_at, expires_at, .. } = made.key;
-    let (role, key) = (role.to_string(), made.text.reveal().to_owned());
-    let created = CreatedKey { id, project, name, role, prefix, key, created_at, expires_at };
-    Ok((StatusCode::CREATED, [("location", format!("/api/v1/keys/{id}"))], Json(created)).into_response())
+    let keyed = Keyed::read(&headers, "keys", &request)?;
+    let mut secret = None;
+    let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
+        let made = api.access.create_key(options).await.map_err(|error| match error {
+            StorageError::Constraint(Constraint::NoSuchProject) => ApiError::not_found("project"),
+            error => error.into(),
+        })?;
+        let ApiKey { id, project, name, role, prefix, created_at, expires_at, .. } = made.key;
+        let role = role.to_string();
+        // What is kept for a repetition has no secret in it.
+        let created = CreatedKey { id, project, name, role, prefix, key: String::new(), created_at, expires_at };
+        let answer = Answer::new(format!("/api/v1/keys/{id}"), &created)?;
+        secret = Some(CreatedKey { key: made.text.reveal().to_owned(), ..created });
+        Ok(answer)
+    })
+    .await?;
+    let Some(created) = secret else { return Ok(answer) };
+    Ok(Answer::new(format!("/api/v1/keys/{}", created.id), &created)?.into_response())
 }
 
 fn check_giver(api: &Api, role: Role) -> Result<(), ApiError> {

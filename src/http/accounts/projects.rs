@@ -27,7 +27,7 @@ pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<Proje
     let has_more = projects.len() > limit as usize;
     projects.truncate(limit as usize);
     let next_cursor = projects.last().filter(|_| has_more).map(|last| last.id.to_string());
-    Ok(Json(ProjectPage { projects: projects, next_cursor }))
+    Ok(Json(ProjectPage { projects, next_cursor }))
 }
 
 /// Create a project. For root.

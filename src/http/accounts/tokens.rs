@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use axum::Json;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
 use crate::access::Scopes;
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
+use crate::http::idempotency::{Answer, Keyed, once};
 use crate::http::state::Api;
 use relive_protocol::{CreateToken, CreatedToken, Problem};
 
@@ -21,20 +21,32 @@ const LONGEST: u64 = 604_800;
 /// Nobody can give more than they have. A token ends when its time is over, when it is revoked, and when the key
 /// with which it was given is revoked. Tokens give no further ones.
 #[utoipa::path(post, path = "/tokens", operation_id = "create_token", tag = "access", request_body = CreateToken,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless: its answer has the id, and not the token")),
     responses(
-        (status = 201, description = "Given", body = CreatedToken),
+        (status = 201, description = "Given", body = CreatedToken, headers(("Location" = String, description = "Where it can be revoked"))),
+        (status = 422, description = "The key was used for something else", body = Problem),
         (status = 400, description = "A scope is not one", body = Problem),
     ))]
-pub async fn create(api: Api, Body(request): Body<CreateToken>) -> Result<Response, ApiError> {
+pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToken>) -> Result<Response, ApiError> {
     let scopes = Scopes::parse(&request.scopes).map_err(|error| ApiError::bad_request(format!("scopes: {error}")))?;
     let expires_in = match request.expires_in_seconds {
         None => None,
         Some(seconds @ 1..=LONGEST) => Some(Duration::from_secs(seconds)),
         Some(_) => return Err(ApiError::bad_request(format!("expiresInSeconds must lie between 1 and {LONGEST}"))),
     };
-    let given = api.access.give_token(api.caller(), scopes, expires_in).await?;
-    let created = CreatedToken { id: given.id, token: given.token, expires_at: given.expires_at };
-    Ok((StatusCode::CREATED, Json(created)).into_response())
+    let keyed = Keyed::read(&headers, "tokens", &request)?;
+    let mut secret = None;
+    let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
+        let given = api.access.give_token(api.caller(), scopes, expires_in).await?;
+        // What is kept for a repetition has no secret in it.
+        let created = CreatedToken { id: given.id, token: String::new(), expires_at: given.expires_at };
+        let answer = Answer::new(format!("/api/v1/tokens/{}", given.id), &created)?;
+        secret = Some(CreatedToken { token: given.token, ..created });
+        Ok(answer)
+    })
+    .await?;
+    let Some(created) = secret else { return Ok(answer) };
+    Ok(Answer::new(format!("/api/v1/tokens/{}", created.id), &created)?.into_response())
 }
 
 /// Revoke an access token by its id (`jti`).

@@ -306,8 +306,10 @@ impl Connection {
                 }
             }
             ClientFrame::Command(command) => {
-                if let Some(end) = self.limit_commands(&command) {
-                    return end;
+                match self.limit_commands(&command) {
+                    Pace::Allowed => {}
+                    Pace::Refused => return None,
+                    Pace::Ignored => return Some(CloseCode::RateLimited),
                 }
                 let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
                 if let Some(refused) = in_flight.submit(&self.identity.scoped, *command) {
@@ -333,22 +335,30 @@ impl Connection {
     }
 }
 
+/// What comes of commands that are sent too fast.
+enum Pace {
+    Allowed,
+    Refused,
+    /// The client goes on in spite of many refusals.
+    Ignored,
+}
+
 /// Frames in a row that may be refused for their rate before the connection is ended.
 const REFUSED_FRAMES: u32 = 100;
 
 impl Connection {
-    /// Refuses commands beyond the caller's rate. `None`: they are within it.
-    fn limit_commands(&mut self, frame: &CommandFrame) -> Option<Option<CloseCode>> {
+    /// Refuses commands beyond the caller's rate.
+    fn limit_commands(&mut self, frame: &CommandFrame) -> Pace {
         let number = frame.commands.as_ref().map_or(1, Vec::len);
         let limits = self.gateway.access.limits();
         let Err(limited) = limits.commands(self.identity.scoped.caller(), self.identity.ip, number) else {
             self.refused_frames = 0;
-            return None;
+            return Pace::Allowed;
         };
         let (id, session_id) = (Some(frame.id.clone()), Some(frame.session_id));
         self.socket.send(frames::error_frame(id, session_id, ErrorCode::RateLimited, &limited.to_string()));
         self.refused_frames += 1;
-        Some((self.refused_frames > REFUSED_FRAMES).then_some(CloseCode::RateLimited))
+        if self.refused_frames > REFUSED_FRAMES { Pace::Ignored } else { Pace::Refused }
     }
 }
 

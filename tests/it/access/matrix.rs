@@ -1,7 +1,7 @@
 //! Every operation of the OpenAPI document by every kind of caller: `docs/access.md` has the expected answers, and
 //! this test fails if one is another, or if an operation is missing there.
 //!
-//! `RELIVE_WRITE_ACCESS=1` writes the document anew, to be read before it is committed.
+//! `WRITE_ACCESS_TABLE=1` writes the document anew, to be read before it is committed.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -241,7 +241,7 @@ async fn every_operation_answers_every_caller_as_documented() {
     let names: Vec<&str> = guests.iter().map(|guest| guest.name).collect();
     let made = document(&names, &rows);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/access.md");
-    if std::env::var_os("RELIVE_WRITE_ACCESS").is_some() {
+    if std::env::var_os("WRITE_ACCESS_TABLE").is_some() {
         std::fs::write(&file, &made).expect("written");
     }
     let held = std::fs::read_to_string(&file).unwrap_or_default();

@@ -50,8 +50,8 @@ async fn a_browser_signs_in_with_the_provider_and_out_again() {
 
     let finished = request(&server, &callback).header("cookie", &pending).send().await.expect("an answer");
     assert_eq!((finished.status(), header(&finished, "location").as_str()), (StatusCode::SEE_OTHER, "/sessions/x"));
-    let cookies = finished.headers().get_all("set-cookie").iter().map(|value| value.to_str().expect("text"));
-    let cookie = cookies.filter(|cookie| cookie.starts_with("relive_session=")).next().expect("a cookie");
+    let mut cookies = finished.headers().get_all("set-cookie").iter().map(|value| value.to_str().expect("text"));
+    let cookie = cookies.find(|cookie| cookie.starts_with("relive_session=")).expect("a cookie");
     let cookie = cookie.split(';').next().expect("a pair").to_owned();
     let me = request(&server, "/api/v1/me").header("cookie", &cookie).send().await.expect("an answer");
     let me: Value = me.json().await.expect("JSON");

@@ -96,10 +96,10 @@ async fn a_token_expires_with_a_warning_and_can_be_replaced_before() {
     };
     // The warning comes 20 s before, so here at once.
     let mut kept = socket(&server, &give(19).await, "/ws").await;
-    kept.send(json!({"type": "subscribe", "sessionId": session})).await;
-    kept.frame_of("snapshot").await;
     let expiring = kept.frame_of("expiring").await;
     assert!(expiring["expiresAt"].is_string(), "{expiring}");
+    kept.send(json!({"type": "subscribe", "sessionId": session})).await;
+    kept.frame_of("snapshot").await;
 
     kept.send(json!({"type": "auth", "token": "rlv_nonsense"})).await;
     assert_eq!(kept.frame().await["code"], "unauthorized", "and the old one stays");
@@ -110,7 +110,7 @@ async fn a_token_expires_with_a_warning_and_can_be_replaced_before() {
     assert_eq!(answer["scopes"], json!([format!("read:sessions:{session}")]));
     assert!(answer["expiresAt"].is_string() && answer.get("role").is_none(), "{answer}");
 
-    let mut left = socket(&server, &give(2).await, "/ws").await;
+    let mut left = socket(&server, &give(5).await, "/ws").await;
     assert_eq!(left.close_code().await, 4401);
     super::support::post(&server, &admin, &format!("/api/v1/sessions/{session}/control"), json!({"action": "start"}))
         .await;

@@ -37,6 +37,19 @@ async fn a_key_is_shown_once_and_its_use_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_repeated_request_for_a_key_makes_no_second_one_and_shows_no_secret() {
+    let server = server().await;
+    let ask = || {
+        let request = server.request(Method::POST, "/api/v1/keys").bearer_auth(ROOT).header("idempotency-key", "same");
+        crate::harness::answer(request.json(&json!({"name": "ci", "role": "viewer"})))
+    };
+    let (first, again) = (ask().await.1, ask().await.1);
+    assert_eq!((&first["id"], &again["key"]), (&again["id"], &json!("")));
+    assert!(first["key"].as_str().is_some_and(|key| key.starts_with("rlv_")));
+    assert_eq!(get(&server, ROOT, "/api/v1/keys").await.1["keys"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
 async fn nobody_gives_more_than_they_have() {
     let server = server().await;
     let admin = key(&server, "admin", "default").await;
