@@ -31,7 +31,7 @@ pub struct AccessConfig {
     pub allow_origin: Vec<String>,
 
     /// Web origins whose pages may show the dashboard in a frame, such as <https://portal.example.org>, or
-    /// <self>; several, separated by commas. None: no page may.
+    /// `self`; several, separated by commas. None: no page may.
     #[arg(long, env = "RELIVE_FRAME_ANCESTORS", value_delimiter = ',', value_name = "ORIGIN")]
     pub frame_ancestors: Vec<String>,
 

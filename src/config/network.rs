@@ -45,7 +45,7 @@ pub struct ProxyConfig {
     #[arg(long, env = "RELIVE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORK", value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// The path below which the server is found, such as </relive>.
+    /// The path below which the server is found, such as `/relive`.
     #[arg(long, env = "RELIVE_BASE_PATH", default_value = "/", value_name = "PATH")]
     pub base_path: String,
 }

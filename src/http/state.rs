@@ -21,7 +21,7 @@ use crate::storage::Storage;
 use crate::ws::Gateway;
 use relive_protocol::ErrorCode;
 
-/// The services of the server. Cheap to clone. Handlers are given an [`Api`].
+/// The services of the server. Cheap to clone. Handlers are given an `Api`.
 #[derive(Clone, Debug)]
 pub struct App {
     pub access: Access,

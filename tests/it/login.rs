@@ -180,7 +180,7 @@ async fn a_token_in_a_file_is_read_again_when_it_has_expired() {
         given["token"].as_str().expect("a token").to_owned()
     };
     let file = guarded.config.path().join("token");
-    let short = token(5).await;
+    let short = token(8).await;
     std::fs::write(&file, &short).expect("a file");
     let mut child = guarded
         .command(&["watch", &id, "--token-file", path(&file)], None)
@@ -199,12 +199,7 @@ async fn a_token_in_a_file_is_read_again_when_it_has_expired() {
         };
         tokio::time::timeout(DEADLINE, reading).await.unwrap_or_else(|_| panic!("no line with '{text}' in time"));
     };
-    let has_socket = async || {
-        let request = guarded.server.request(Method::GET, "/metrics").bearer_auth(ROOT);
-        let text = request.send().await.expect("an answer").text().await.expect("a text");
-        text.lines().any(|line| line == "relive_sockets 1")
-    };
-    eventually("it watches", has_socket).await;
+    line_with("pending    session").await;
     std::fs::write(&file, token(600).await).expect("a file");
     // Its socket is closed when the first token expires, and comes back with the second.
     let has_expired = async || {

@@ -94,8 +94,11 @@ async fn binaries_without_pgvector_are_refused() {
     let bin = dir.path().join("bin");
     fs::create_dir(&bin).unwrap();
     for name in ["postgres", "initdb"] {
-        fs::write(bin.join(name), "#!/bin/sh\necho 'postgres (PostgreSQL) 17.2'\n").unwrap();
-        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: one that is open here for writing, and inherited by the child of another
+        // test, cannot be executed (ETXTBSY).
+        let script = "printf '#!/bin/sh\necho \"postgres (PostgreSQL) 17.2\"\n' > \"$0\" && chmod 755 \"$0\"";
+        let status = Command::new("sh").args(["-c", script]).arg(bin.join(name)).status().unwrap();
+        assert!(status.success());
     }
     let bare = || ClusterOptions { postgres_bin: Some(bin.clone()), ..options(dir.path()) };
     let refused = Cluster::start(bare()).await.unwrap_err();
