@@ -190,7 +190,10 @@ fn has_session_cookie(headers: &HeaderMap) -> bool {
             value.as_bytes().split(|byte| *byte == b';').filter_map(|pair| pair.split(|byte| *byte == b'=').next());
         names.map(<[u8]>::trim_ascii).any(|name| name == SESSION_COOKIE.as_bytes())
     });
-    let has_token = headers.contains_key(AUTHORIZATION)
+    // Of other schemes the server takes no credential, and a browser may add one by itself.
+    let is_bearer =
+        |value: &HeaderValue| value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "));
+    let has_token = headers.get_all(AUTHORIZATION).iter().any(is_bearer)
         || headers
             .get_all(SEC_WEBSOCKET_PROTOCOL)
             .iter()
@@ -200,13 +203,15 @@ fn has_session_cookie(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the content has one of the types that forms have, and pages may send anywhere without asking. That of
-/// HTML forms is also what curl says of anything; there it is refused only to browsers.
+/// HTML forms is also what curl says of anything; there it is refused only to browsers that do not say which page
+/// it comes from. An `Origin` was compared with the server's own before.
 fn is_simple_content(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter().map(|value| {
         let essence = value.as_bytes().split(|byte| matches!(byte, b';' | b',')).next().unwrap_or_default();
         essence.trim_ascii().to_ascii_lowercase()
     });
-    let is_of_browser = [ORIGIN, SEC_FETCH_SITE, COOKIE, REFERER].iter().any(|name| headers.contains_key(name));
+    let is_of_browser = !headers.contains_key(ORIGIN)
+        && [SEC_FETCH_SITE, COOKIE, REFERER].iter().any(|name| headers.contains_key(name));
     types.any(|essence| match &*essence {
         b"text/plain" | b"multipart/form-data" => true,
         b"application/x-www-form-urlencoded" => is_of_browser,

@@ -63,8 +63,15 @@ pub async fn options(State(app): State<App>) -> Json<SignInOptions> {
     (status = 401, description = "No valid key or token", body = Problem),
 ))]
 pub async fn sign_in(api: Api, base: PublicBase, request: Request) -> Result<Response, ApiError> {
+    // A cookie is not exchanged for another: that one would outlive what this one was given for.
+    if matches!(api.caller().credential, CredentialId::SignIn { .. }) {
+        return Err(ApiError::new(
+            ErrorCode::Unauthorized,
+            "this needs a key or an access token, as `Authorization: Bearer …`",
+        ));
+    }
     let signed_in = api.access.sign_in_with((**api.caller()).clone()).await?;
-    let mut response = Json(shown(&api, &signed_in.caller)).into_response();
+    let mut response = Json(WhoAmI { signed_in: true, ..shown(&api, &signed_in.caller) }).into_response();
     set_cookie(
         &mut response,
         &Cookie {
