@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use self::refusals::Refusals;
 use super::Caller;
-use crate::storage::{AuditRecord, AuditRow, Storage};
+use crate::storage::{AuditRecord, AuditRow, Storage, StorageError};
 
 /// Entries that wait to be written.
 const QUEUED: usize = 10_000;
@@ -120,6 +120,13 @@ impl Entry {
         Self { project: None, actor: None, action, resource: resource.into(), ip: None, request_id: None, outcome }
     }
 
+    /// An entry of the command line, which works on the database itself.
+    #[must_use]
+    pub fn of_command_line(project: ProjectId, action: &'static str, resource: impl Into<String>) -> Self {
+        let (project, outcome) = (Some(project), Outcome::Allowed);
+        Self { project, actor: None, action, resource: resource.into(), ip: None, request_id: None, outcome }
+    }
+
     /// With where it came from.
     #[must_use]
     pub fn from(self, ip: Option<IpAddr>, request_id: Option<String>) -> Self {
@@ -142,6 +149,15 @@ impl Entry {
     }
 }
 
+/// Records what was done on the database itself, without a server.
+///
+/// # Errors
+///
+/// If the database does not take it.
+pub async fn record(storage: &Storage, entry: Entry) -> Result<(), StorageError> {
+    storage.append_audit(&[entry.row(Timestamp::now(), 1)]).await
+}
+
 /// A text from outside: short, and such as PostgreSQL takes.
 fn bounded(text: String) -> String {
     let is_fine = text.len() <= TEXT && !text.contains('\0');
@@ -157,7 +173,7 @@ pub struct AuditEntry {
     /// Absent: a request that was refused before its project was known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// Absent: nobody, since access control was off, or the sender was not known.
+    /// Absent: nobody, since access control was off, or the sender was not known, or the command line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
     pub action: String,

@@ -8,7 +8,7 @@ use relive_session::{ProjectId, Timestamp};
 use uuid::Uuid;
 
 use super::{complain, exit};
-use crate::access::{self, NewKeyOptions, Role};
+use crate::access::{self, Entry, NewKeyOptions, Role};
 use crate::config::DatabaseConfig;
 use crate::server::ServeError;
 use crate::server::tool::ToolDatabase;
@@ -113,12 +113,39 @@ async fn create(args: CreateArgs) -> Result<(), KeysError> {
         role: args.role,
         expires_at: args.expires_in.map(|time| Timestamp::now() + time),
     };
-    let made = with_database(&args.database, async |storage| Ok(access::create_key(storage, options).await?)).await?;
+    let place = place(&args.database);
+    if args.database.database_url.is_none() && !args.database.data_dir.exists() {
+        eprintln!("relive: there is no database in {place} yet; making one");
+    }
+    let made = with_database(&args.database, async |storage| {
+        let made = access::create_key(storage, options).await?;
+        record(storage, &made.key.project, "create_key", made.key.id).await?;
+        Ok(made)
+    });
+    let made = made.await?;
     let access::ApiKey { id, role, project, .. } = made.key;
     // The key alone goes to standard output, so that a script can take it.
     print(made.text.reveal())?;
-    eprintln!("relive: made the key {id} ({role} of {project}); it is not shown again");
+    eprintln!("relive: made the key {id} ({role} of {project}) in {place}; it is not shown again");
     Ok(())
+}
+
+/// Where the database is, without a password.
+fn place(database: &DatabaseConfig) -> String {
+    match database.database_url {
+        Some(_) => "the database of DATABASE_URL".to_owned(),
+        None => database.data_dir.display().to_string(),
+    }
+}
+
+async fn record(
+    storage: &crate::storage::Storage,
+    project: &ProjectId,
+    action: &'static str,
+    id: Uuid,
+) -> Result<(), KeysError> {
+    let entry = Entry::of_command_line(project.clone(), action, format!("relive keys: {id}"));
+    Ok(access::record(storage, entry).await?)
 }
 
 async fn list(args: ListArgs) -> Result<(), KeysError> {
@@ -162,8 +189,12 @@ fn row(key: &KeyRow, now: Timestamp) -> [String; 8] {
 
 async fn revoke(args: RevokeArgs) -> Result<(), KeysError> {
     let now = Timestamp::now();
-    let revoked = with_database(&args.database, async |storage| Ok(storage.revoke_key(None, args.id, now).await?));
-    let key = revoked.await?.ok_or(KeysError::NoSuchKey)?;
+    let revoked = with_database(&args.database, async |storage| {
+        let key = storage.revoke_key(None, args.id, now).await?.ok_or(KeysError::NoSuchKey)?;
+        record(storage, &key.project, "revoke_key", key.id).await?;
+        Ok(key)
+    });
+    let key = revoked.await?;
     eprintln!("relive: revoked the key {} ({} of {})", key.id, key.role, key.project);
     Ok(())
 }

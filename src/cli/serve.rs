@@ -42,9 +42,13 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
     let mut stdout = std::io::stdout();
     let _ = writeln!(stdout, "listening on {}://{}", server.scheme(), server.address()).and_then(|()| stdout.flush());
     if server.needs_key() {
+        let database = match &config.database.database_url {
+            Some(_) => String::new(),
+            None => format!(" --data-dir {}", config.database.data_dir.display()),
+        };
         eprintln!(
             "relive: requests need a key, and there is none yet; make the first one on this machine:\n\
-             relive:   relive keys create --role admin\n\
+             relive:   relive keys create --role admin{database}\n\
              relive: then send it as `Authorization: Bearer …`, or sign in with it in the browser"
         );
     }
