@@ -130,7 +130,10 @@ async fn forms_texts_and_cookies_of_foreign_pages_change_nothing() {
         assert_eq!((status.as_u16(), &problem["code"]), (415, &json!("bad_request")), "{problem}");
     }
     let form = ("content-type", "application/x-www-form-urlencoded");
-    assert_eq!(answer(post(&[form, ("origin", &origin)])).await.0, 415);
+    assert_eq!(answer(post(&[form, ("origin", &origin)])).await.0, 201, "a page of the server itself");
+    assert_eq!(answer(post(&[form, ("origin", "https://other.example")])).await.0, 403);
+    assert_eq!(answer(post(&[form, ("referer", "https://other.example/")])).await.0, 415);
+    assert_eq!(answer(post(&[form, ("sec-fetch-site", "none")])).await.0, 415);
     assert_eq!(answer(post(&[form])).await.0, 201, "as curl sends it");
     let cookie = ("cookie", "relive_session=x");
     problem(post(&[cookie]), "forbidden").await;
