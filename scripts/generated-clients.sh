@@ -8,6 +8,8 @@ target=$(cd "$target" && pwd)
 work=$(mktemp -d)
 chmod 755 "$work"
 
+# The shell in the background opens it later, perhaps after it is first read here.
+: >"$work/output"
 "$target/debug/relive" serve --listen 127.0.0.1:0 --data-dir "$work/data" >"$work/output" &
 server=$!
 stop() {
