@@ -44,9 +44,9 @@ pub struct Created {
     pub name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(type = "Record<string, string | number | boolean>", optional)]
-    #[schema(value_type = Option<std::collections::BTreeMap<String, super::MetadataValue>>)]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
     /// Present when this session continues another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -53,9 +53,9 @@ pub struct LabelFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
     /// At most 50 entries and 16 KiB as JSON.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(type = "Record<string, string | number | boolean>", optional)]
-    #[schema(value_type = Option<std::collections::BTreeMap<String, MetadataValue>>)]
+    #[schema(value_type = Option<Object>)]
     pub metadata: Option<Map<String, Value>>,
 }
 
