@@ -46,7 +46,7 @@ pub struct Created {
     pub tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(type = "Record<string, string | number | boolean>", optional)]
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Value, required = false)]
     pub metadata: Option<Map<String, Value>>,
     /// Present when this session continues another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -55,7 +55,7 @@ pub struct LabelFields {
     /// At most 50 entries and 16 KiB as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[ts(type = "Record<string, string | number | boolean>", optional)]
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Value, required = false)]
     pub metadata: Option<Map<String, Value>>,
 }
 
