@@ -460,7 +460,9 @@ mod tests {
         }
         let form = ("content-type", "application/x-www-form-urlencoded");
         assert_eq!(post(false, &[host, form]), Ok(()), "curl says so of anything");
-        for browser in [("origin", "http://localhost:7400"), ("sec-fetch-site", "none"), ("cookie", "a=b")] {
+        let own = ("origin", "http://localhost:7400");
+        assert_eq!(post(false, &[host, form, own]), Ok(()), "a page of the server itself");
+        for browser in [("sec-fetch-site", "none"), ("cookie", "a=b"), ("referer", "http://localhost:7400/")] {
             assert_eq!(post(false, &[host, form, browser]), Err(Denied::Content), "{browser:?}");
         }
         for content in ["application/json", "application/x-ndjson", "application/x-protobuf", ""] {
