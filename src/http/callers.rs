@@ -18,7 +18,7 @@ use super::page_rules::{BEARER_PROTOCOL, SESSION_COOKIE};
 use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
 use crate::access::limits::Limited;
-use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, Outcome};
+use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, KEY_PREFIX, Outcome};
 use crate::scoped::{Refused, Scoped};
 use crate::ws::{ClientIp, Opening, upgrade};
 use relive_protocol::{CloseCode, ErrorCode};
@@ -99,7 +99,7 @@ impl Asked {
         Self {
             action: operation.id,
             // Without the query, which may be long, and which no secret belongs into either.
-            resource: request.uri().path().to_owned(),
+            resource: without_secrets(request.uri().path()),
             ip: request.extensions().get::<ClientAddress>().map(|client| client.ip),
             request_id: request.extensions().get::<RequestId>().map(|id| id.0.to_string()),
         }
@@ -122,6 +122,13 @@ fn record(access: &Access, slot: Option<AuditSlot>, asked: &Asked, caller: &Call
     let Some(slot) = slot else { return };
     let outcome = if status.is_success() { Outcome::Allowed } else { Outcome::Failed };
     slot.record(asked.entry(Some(caller), outcome));
+}
+
+/// A path as it is recorded. A key or a token does not belong into it, but somebody may try to revoke it by its text.
+fn without_secrets(path: &str) -> String {
+    let is_secret = |part: &&str| part.starts_with(KEY_PREFIX) || part.starts_with("eyJ");
+    let parts = path.split('/').map(|part| if is_secret(&part) { "…" } else { part });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// The operation of a request. `None`: there is nothing at the address, or it does not support the method.

@@ -2,6 +2,7 @@
 
 mod frames;
 mod limits;
+mod logs;
 mod matrix;
 mod projects;
 mod sign_in;
