@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::header::{COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::client_address::ClientAddress;
 use super::error::ApiError;
+use super::extract::single;
 use super::observe::RequestId;
 use super::page_rules::{BEARER_PROTOCOL, SESSION_COOKIE};
 use super::permissions::{Need, Operation, Permissions};
@@ -25,7 +26,7 @@ use relive_protocol::{CloseCode, ErrorCode};
 use relive_session::{NotAProjectId, ProjectId};
 
 /// Root's choice of a project.
-const PROJECT_HEADER: &str = "relive-project";
+const PROJECT_HEADER: &str = "Relive-Project";
 
 /// What the middleware needs.
 #[derive(Clone)]
@@ -172,9 +173,10 @@ struct Presented {
 
 impl Presented {
     fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let given = credential(headers)
-            .map_err(|problem| Refusal::new(ApiError::bad_request(problem), CloseCode::NotThisProtocol, None))?;
-        let project = headers.get(PROJECT_HEADER).map(|named| named.to_str().unwrap_or_default().parse());
+        let malformed = |problem| Refusal::new(ApiError::bad_request(problem), CloseCode::NotThisProtocol, None);
+        let given = credential(headers).map_err(malformed)?;
+        let project = single(headers, PROJECT_HEADER).map_err(malformed)?;
+        let project = project.map(|named| named.to_str().unwrap_or_default().parse());
         Ok(Self { given, project })
     }
 }
@@ -254,12 +256,8 @@ fn refuse(app: &App, request: Request, refusal: Refusal) -> Response {
 }
 
 /// The credential that a request comes with: the header, or on a WebSocket the subprotocol, before the cookie.
-fn credential(headers: &HeaderMap) -> Result<Option<Given>, &'static str> {
-    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
-    if let Some(value) = authorizations.next() {
-        if authorizations.next().is_some() {
-            return Err("the request has two Authorization headers");
-        }
+fn credential(headers: &HeaderMap) -> Result<Option<Given>, String> {
+    if let Some(value) = single(headers, "Authorization")? {
         let text = value.to_str().map_err(|_| "the Authorization header is not text")?;
         if let Some((scheme, token)) = text.split_once(' ')
             && scheme.eq_ignore_ascii_case("bearer")
@@ -274,13 +272,18 @@ fn credential(headers: &HeaderMap) -> Result<Option<Given>, &'static str> {
     Ok(cookie(headers).map(Given::Cookie))
 }
 
-fn protocol_token(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
+fn protocol_token(headers: &HeaderMap) -> Result<Option<String>, String> {
     const INVALID: &str = "the token in Sec-WebSocket-Protocol is not base64url";
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    let encoded = offered.flat_map(|value| value.split(',')).find_map(|one| one.trim().strip_prefix(BEARER_PROTOCOL));
-    let Some(encoded) = encoded else { return Ok(None) };
-    let token = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|_| INVALID)?;
-    String::from_utf8(token).map(Some).map_err(|_| INVALID)
+    let mut encoded =
+        offered.flat_map(|value| value.split(',')).filter_map(|one| one.trim().strip_prefix(BEARER_PROTOCOL));
+    let first = encoded.next();
+    if encoded.next().is_some() {
+        return Err("the request has two tokens in Sec-WebSocket-Protocol".to_owned());
+    }
+    let Some(encoded) = first else { return Ok(None) };
+    let token = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|_| INVALID.to_owned())?;
+    String::from_utf8(token).map(Some).map_err(|_| INVALID.to_owned())
 }
 
 /// The value of the dashboard's cookie.
