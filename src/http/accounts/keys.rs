@@ -9,7 +9,7 @@ use crate::access::{Action, ApiKey, Grant, NewKeyOptions, Role};
 use crate::http::catalog::{PageQuery, check_name};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path, Query};
-use crate::http::idempotency::{Answer, Keyed, once};
+use crate::http::idempotency::{Answer, Keyed, credential_owner, once};
 use crate::http::session_query::{cursor, limit};
 use crate::http::state::Api;
 use crate::storage::{Constraint, Page, StorageError};
@@ -47,7 +47,7 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateKey>
     check_giver(&api, role)?;
     let project = project_of(&api, request.project.as_ref())?;
     let options = NewKeyOptions { project, name: &request.name, role, expires_at: request.expires_at };
-    let keyed = Keyed::read(&headers, "keys", &request)?;
+    let keyed = Keyed::read(&headers, "keys", &(&request, credential_owner(&api)))?;
     let mut secret = None;
     let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
         let made = api.access.create_key(options).await.map_err(|error| match error {

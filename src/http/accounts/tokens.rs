@@ -6,11 +6,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use crate::access::Scopes;
+use crate::access::{Scopes, may_give};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
-use crate::http::idempotency::{Answer, Keyed, once};
+use crate::http::idempotency::{Answer, Keyed, credential_owner, once};
 use crate::http::state::Api;
+use crate::scoped::Refused;
 use relive_protocol::{CreateToken, CreatedToken, Problem};
 
 /// Seconds that a token may last.
@@ -34,7 +35,9 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
         Some(seconds @ 1..=LONGEST) => Some(Duration::from_secs(seconds)),
         Some(_) => return Err(ApiError::bad_request(format!("expiresInSeconds must lie between 1 and {LONGEST}"))),
     };
-    let keyed = Keyed::read(&headers, "tokens", &request)?;
+    // Before anything is said of an earlier request under the same Idempotency-Key.
+    may_give(&api.caller().grant, &scopes).map_err(Refused::from)?;
+    let keyed = Keyed::read(&headers, "tokens", &(&request, credential_owner(&api)))?;
     let mut secret = None;
     let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
         let given = api.access.give_token(api.caller(), scopes, expires_in).await?;

@@ -5,6 +5,7 @@ mod limits;
 mod logs;
 mod matrix;
 mod projects;
+mod repeats;
 mod sign_in;
 mod sockets;
 mod support;
