@@ -208,7 +208,7 @@ impl Access {
     }
 
     /// Up to `limit` entries of a project's audit log, in the order of writing; of `default` with the requests
-    /// that were refused before their project was known.
+    /// that were refused before their project was known. `None` if the filter's `after` is none of them.
     ///
     /// # Errors
     ///
@@ -218,11 +218,11 @@ impl Access {
         project: &ProjectId,
         filter: AuditFilter,
         limit: u32,
-    ) -> Result<Vec<AuditEntry>, StorageError> {
+    ) -> Result<Option<Vec<AuditEntry>>, StorageError> {
         let with_unknown = *project == ProjectId::default_project();
         let filter = AuditFilter { with_unknown, ..filter };
         let records = self.0.storage.audit(project, &filter, limit).await?;
-        Ok(records.into_iter().map(AuditEntry::of).collect())
+        Ok(records.map(|records| records.into_iter().map(AuditEntry::of).collect()))
     }
 
     /// The OpenID provider, if there is one: for signing in.

@@ -11,7 +11,7 @@ use super::{caller, default_project, key, server};
 use crate::harness::{Database, eventually};
 
 async fn entries(access: &Access, filter: AuditFilter) -> Vec<AuditEntry> {
-    access.audit_entries(&default_project(), filter, 1_000).await.expect("entries")
+    access.audit_entries(&default_project(), filter, 1_000).await.expect("entries").expect("a page")
 }
 
 async fn wait_for(access: &Access, number: usize) -> Vec<AuditEntry> {
@@ -58,7 +58,12 @@ async fn entries_say_who_did_what_from_where() {
     let actors = AuditFilter { actor: Some(made.key.id.to_string()), ..AuditFilter::default() };
     assert_eq!(entries(&access, actors).await.len(), 3);
     let blue: ProjectId = "blue".parse().expect("an id");
-    assert!(access.audit_entries(&blue, AuditFilter::default(), 10).await.expect("entries").is_empty());
+    let of_blue = async |filter| access.audit_entries(&blue, filter, 10).await.expect("answered");
+    assert_eq!(of_blue(AuditFilter::default()).await, Some(Vec::new()));
+    // One of another project, or none at all, is no place to go on from.
+    assert_eq!(of_blue(after(all[1].id)).await, None);
+    let nowhere = access.audit_entries(&default_project(), after(uuid::Uuid::now_v7()), 10).await;
+    assert_eq!(nowhere.expect("answered"), None);
 }
 
 #[tokio::test]
@@ -134,7 +139,7 @@ async fn a_batch_that_is_written_again_is_there_once() {
     for _ in 0..2 {
         storage.append_audit(std::slice::from_ref(&row)).await.expect("written");
     }
-    let read = storage.audit(&default_project(), &AuditFilter::default(), 10).await.expect("rows");
+    let read = storage.audit(&default_project(), &AuditFilter::default(), 10).await.expect("rows").expect("a page");
     assert_eq!(read.len(), 1);
 }
 
