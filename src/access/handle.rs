@@ -22,7 +22,7 @@ use super::state::Inner;
 use super::tokens::{
     AUDIENCE, Claims, GivenToken, ISSUER, SigningKeys, TOKEN_DEFAULT, TOKEN_LONGEST, seconds, timestamp,
 };
-use super::verify::Credential;
+use super::verify::{CREDENTIAL_BYTES, Credential};
 use super::watches::{Watch, Watches};
 use super::{ApiKey, AuthError, Caller, GiveError, Grant, Role, Scopes, may_give, upkeep};
 use crate::storage::{AuditFilter, NewKey, Page, PageCursor, Revoked, Storage, StorageError};
@@ -282,7 +282,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`GiveError::Denied`] if the giver does not have what the scopes grant, or holds a token.
+    /// [`GiveError::Denied`] if the giver does not have what the scopes grant, or holds a token;
+    /// [`GiveError::TooLong`] if it would have more than [`CREDENTIAL_BYTES`].
     pub async fn give_token(
         &self,
         giver: &Caller,
@@ -305,6 +306,9 @@ impl Access {
             scopes,
         };
         let token = signing.sign(&claims)?;
+        if token.len() > CREDENTIAL_BYTES {
+            return Err(GiveError::TooLong);
+        }
         let expires_at = timestamp(expires).ok_or(AuthError::Unavailable("the clock is wrong"))?;
         Ok(GivenToken { id: claims.jti, token, expires_at })
     }

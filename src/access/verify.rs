@@ -16,8 +16,8 @@ use super::tokens::{AUDIENCE, Claims, ISSUER, SigningKeys, issuer, kid, timestam
 use super::{AuthError, Caller, CredentialId, Giver, Grant, Role, Scopes};
 use crate::storage::SignInRow;
 
-/// Bytes of a credential. Tokens of issuers can be long; nothing valid is longer than what a header holds.
-const CREDENTIAL_BYTES: usize = 16 << 10;
+/// Bytes of a credential at most, which a header can hold. No longer token is given, nor looked at.
+pub(super) const CREDENTIAL_BYTES: usize = 16 << 10;
 
 /// The name of the root key among actors.
 pub(super) const ROOT: &str = "root";

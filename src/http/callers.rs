@@ -322,6 +322,7 @@ impl From<GiveError> for ApiError {
     fn from(error: GiveError) -> Self {
         match error {
             GiveError::Denied(denied) => Refused::from(denied).into(),
+            GiveError::TooLong => Self::bad_request(error.to_string()),
             GiveError::Auth(error) => error.into(),
         }
     }

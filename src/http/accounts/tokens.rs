@@ -26,7 +26,7 @@ const LONGEST: u64 = 604_800;
     responses(
         (status = 201, description = "Given", body = CreatedToken, headers(("Location" = String, description = "Where it can be revoked"))),
         (status = 422, description = "The key was used for something else", body = Problem),
-        (status = 400, description = "A scope is not one", body = Problem),
+        (status = 400, description = "A scope is not one, or they are too long for a token", body = Problem),
     ))]
 pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToken>) -> Result<Response, ApiError> {
     let scopes = Scopes::parse(&request.scopes).map_err(|error| ApiError::bad_request(format!("scopes: {error}")))?;
