@@ -24,7 +24,7 @@ use super::tokens::{
 };
 use super::verify::{CREDENTIAL_BYTES, Credential};
 use super::watches::{Watch, Watches};
-use super::{ApiKey, AuthError, Caller, GiveError, Grant, Role, Scopes, may_give, upkeep};
+use super::{ApiKey, AuthError, Caller, CredentialId, GiveError, Grant, Role, Scopes, may_give, upkeep};
 use crate::storage::{AuditFilter, NewKey, Page, PageCursor, Revoked, Storage, StorageError};
 
 /// A key to be made.
@@ -262,6 +262,31 @@ impl Access {
             key.last_used_at = key.last_used_at.max(self.0.last_use.of(key.id));
         }
         Ok(Page { items, next })
+    }
+
+    /// The role of a key of a project, valid or not. One that this version does not know counts as root's.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn role_of_key(&self, project: &ProjectId, id: Uuid) -> Result<Option<Role>, StorageError> {
+        let row = self.0.storage.key(Some(project), id).await?;
+        Ok(row.map(|row| row.role.parse().unwrap_or(Role::Root)))
+    }
+
+    /// When the key expires that a caller has come or signed in with: what is made with it lasts no longer.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn expiry_of_key(&self, caller: &Caller) -> Result<Option<Timestamp>, StorageError> {
+        match caller.credential {
+            CredentialId::Key(_) => Ok(caller.expires_at),
+            CredentialId::SignIn { key: Some(key), .. } => {
+                Ok(self.0.storage.key(None, key).await?.and_then(|row| row.expires_at))
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Revokes a key of a project; one that is revoked stays so. `None` if there is no such key. Here it takes

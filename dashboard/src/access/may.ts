@@ -34,7 +34,7 @@ export function may(me: WhoAmI | undefined, offer: Offer, sessionId?: string): b
   return scopesFor(offer, sessionId).some((scope) => scopes.includes(scope))
 }
 
-/** The roles of keys that somebody can make: nobody can give more than they have. */
+/** The roles of keys that somebody can make and revoke: nobody can give or end more than they have. */
 export function rolesToGive(me: WhoAmI | undefined): readonly Role[] {
   return me?.role === 'root' ? roles : roles.filter((role) => role !== 'root')
 }

@@ -82,6 +82,13 @@ impl Storage {
         Ok(row.as_ref().map(read).transpose()?)
     }
 
+    /// A key of a project, or of any, whether it is valid or not.
+    pub async fn key(&self, project: Option<&ProjectId>, id: Uuid) -> Result<Option<KeyRow>, StorageError> {
+        let sql = "SELECT * FROM api_keys WHERE id = $1 AND ($2::text IS NULL OR project_id = $2)";
+        let row = sqlx::query(sql).bind(id).bind(project.map(ProjectId::as_str)).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(read).transpose()?)
+    }
+
     /// A page of the keys of a project, or of all projects, newest first, those included that are not valid any
     /// more.
     pub async fn keys(
