@@ -180,7 +180,9 @@ pub fn error_code(error: &HubError) -> ErrorCode {
     match error {
         HubError::Refused(refusal) => refusal.into(),
         HubError::NotFound => ErrorCode::NotFound,
-        HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow) => ErrorCode::NotFound,
+        HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow | Constraint::NoSuchProject) => {
+            ErrorCode::NotFound
+        }
         HubError::Constraint(Constraint::CreationKeyUsed) => ErrorCode::IdempotencyKeyReused,
         HubError::Constraint(_) => ErrorCode::Conflict,
         HubError::CannotRun(_) => ErrorCode::InvalidGraph,

@@ -52,9 +52,13 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
     Ok(Answer::new(format!("/api/v1/tokens/{}", created.id), &created)?.into_response())
 }
 
-/// Revoke an access token by its id (`jti`).
+/// Revoke an access token by its id (`jti`), with the cookies that it was exchanged for. Requests with it are refused
+/// at once on this server, and its sockets closed; on others within five seconds.
 #[utoipa::path(delete, path = "/tokens/{id}", operation_id = "revoke_token", tag = "access", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "Revoked, or it was none")))]
+    responses(
+        (status = 204, description = "Revoked, or it was none"),
+        (status = 409, description = "100,000 tokens of the project were revoked in the last week", body = Problem),
+    ))]
 pub async fn revoke(api: Api, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
     api.access.revoke_token(api.project(), id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -121,6 +121,24 @@ async fn old_entries_are_removed_by_age() {
 }
 
 #[tokio::test]
+async fn a_project_pushes_out_what_it_did_itself() {
+    let database = Database::create().await;
+    let storage = database.storage();
+    let insert = "INSERT INTO audit_log (id, at, project_id, action, resource, outcome)
+                  SELECT gen_random_uuid(), now(), project, 'x', '/', 'allowed'
+                  FROM (VALUES (1, 'quiet', 100), (2, NULL, 200), (3, 'loud', 1500)) AS of (turn, project, rows),
+                      generate_series(1, rows) ORDER BY turn";
+    sqlx::query(insert).execute(storage.pool()).await.expect("inserted");
+    storage.prune_audit(Duration::from_secs(86_400), 1_000).await.expect("pruned");
+    let left: Vec<(Option<String>, i64)> =
+        sqlx::query_as("SELECT project_id, count(*) FROM audit_log GROUP BY project_id ORDER BY 1")
+            .fetch_all(storage.pool())
+            .await
+            .expect("numbers");
+    assert_eq!(left, [(Some("loud".to_owned()), 700), (Some("quiet".to_owned()), 100), (None, 200)]);
+}
+
+#[tokio::test]
 async fn a_batch_that_is_written_again_is_there_once() {
     let database = Database::create().await;
     let storage = database.storage();
