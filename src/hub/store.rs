@@ -14,8 +14,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::{
-    Batch, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage, StorageError,
-    StoredEvent, Taken, Writer,
+    Batch, ClaimedLease, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage,
+    StorageError, StoredEvent, Writer,
 };
 use relive_session::{
     Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary,
@@ -66,7 +66,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<Vec<SessionSummary>>, GroupInDoubt>>;
     fn agent<'a>(&'a self, project: &'a ProjectId, id: Uuid) -> Answer<'a, Option<Agent>>;
 
-    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>>;
+    fn claim_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<ClaimedLease>>;
     fn renew_leases<'a>(
         &'a self,
         holder: Uuid,
@@ -227,8 +232,13 @@ impl Store for Storage {
         Box::pin(self.entity::<Agent>(project, id))
     }
 
-    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {
-        Box::pin(self.take_leases(holder, sessions, time))
+    fn claim_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<ClaimedLease>> {
+        Box::pin(self.claim_leases(holder, sessions, time))
     }
 
     fn renew_leases<'a>(

@@ -8,7 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::storage::{
-    Batch, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, SessionVersion, StorageError, StoredEvent, Taken,
+    Batch, ClaimedLease, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, SessionVersion, StorageError,
+    StoredEvent,
 };
 use relive_session::{
     Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity,
@@ -226,11 +227,16 @@ impl Store for SimulatedStore {
         self.call("agent", |_| Ok(None))
     }
 
-    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {
+    fn claim_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<ClaimedLease>> {
         let sessions = sessions.to_vec();
         self.call("take", move |world| {
             let now = world.now;
-            Ok(world.database.take_leases(holder, &sessions, time, now))
+            Ok(world.database.claim_leases(holder, &sessions, time, now))
         })
     }
 
