@@ -5,6 +5,7 @@ import { Credentials, type TokenSource } from './credentials.js'
 import { notify, ReliveError } from './errors.js'
 import type { ClientFrame, Command, CommandReceipt, ServerFrame } from './generated/protocol.js'
 import { type CommandOptions, PendingCommands } from './pending-commands.js'
+import { refusalAt } from './refusal.js'
 import { type Replay, type ReplayHandlers, type ReplayOptions, replayPath, SessionReplay } from './replay.js'
 import {
   type SessionFilters,
@@ -63,6 +64,8 @@ export class ReliveClient {
       backoff: options.backoff,
       heartbeat: options.heartbeat,
       clock: options.clock ?? systemClock,
+      // Answered without a credential, and by the same rules about pages as a handshake.
+      refusal: () => refusalAt(httpUrl(options.url, '/healthz')),
     }
   }
 
