@@ -1,10 +1,10 @@
-// Builds dist/: ES modules with declarations, and the same as CommonJS in dist/cjs.
+// Builds dist/ of the package in whose folder it is called: ES modules with declarations, and the same as CommonJS in
+// dist/cjs.
 import { execFileSync } from 'node:child_process'
 import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
-const here = fileURLToPath(new URL('..', import.meta.url))
+const here = process.cwd()
 const compiler = join(here, 'node_modules', 'typescript', 'bin', 'tsc')
 // Standard output may be read by whoever packs: everything goes to standard error.
 const options = { cwd: here, stdio: ['ignore', process.stderr, 'inherit'] }

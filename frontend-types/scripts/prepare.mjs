@@ -1,11 +1,10 @@
-// Builds dist/ where this package is installed from a clone, whose dist/ is not kept in the repository.
+// Builds dist/ where a package is installed from a clone, whose dist/ is not kept in the repository.
 // npm does not install the compiler for a package that it only links, so it is fetched here if need be.
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
-const here = fileURLToPath(new URL('..', import.meta.url))
+const here = process.cwd()
 
 // A package that was packed before has no sources to build from.
 if (existsSync(join(here, 'tsconfig.build.json'))) {

@@ -34,6 +34,10 @@ export interface ReliveClientOptions {
 export type ConnectionListener = (state: ConnectionState) => void
 export type TokenChunk = Omit<Extract<ClientFrame, { type: 'token' }>, 'type'>
 
+// Whoever compares by identity sees a change only where there is one.
+const idleState: ConnectionState = Object.freeze({ state: 'idle' })
+const closedState: ConnectionState = Object.freeze({ state: 'closed' })
+
 /**
  * Watches and steers sessions over one socket, which is opened when first needed and made again
  * whenever it is lost.
@@ -70,7 +74,7 @@ export class ReliveClient {
   }
 
   get connection(): ConnectionState {
-    return this.#connection?.state ?? { state: this.#isClosed ? 'closed' : 'idle' }
+    return this.#connection?.state ?? (this.#isClosed ? closedState : idleState)
   }
 
   /** When the last frame came, in milliseconds since 1970. */

@@ -24,7 +24,8 @@ export interface SessionControl {
 
 export function controlOf(client: ReliveClient, sessionId: string): SessionControl {
   const command = (given: Command | readonly Command[]) => client.command(sessionId, given)
-  const because = (reason: string | undefined) => reason !== undefined && { reason }
+  // Nothing else is sent, such as the event of a button whose handler this is.
+  const because = (reason: unknown) => typeof reason === 'string' && { reason }
   return {
     start: () => command({ type: 'start' }),
     pause: () => command({ type: 'pause' }),

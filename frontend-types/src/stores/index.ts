@@ -25,6 +25,6 @@ export {
 } from './message-book.js'
 export { readBefore, readNewest } from './message-refill.js'
 export { noReplay, ReplayStore, type ReplayView } from './replay-store.js'
-export { ask, errorOf } from './requests.js'
+export { ask, asReliveError, errorOf } from './requests.js'
 export { type MessagesState, type SessionState, SessionStore, type Wants } from './session-store.js'
 export { filtersKey, Stores } from './stores.js'

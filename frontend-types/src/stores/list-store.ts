@@ -6,6 +6,7 @@ import { atFrame, FrameStore } from './frame-store.js'
 import { Holders } from './holders.js'
 import type { Place } from './place.js'
 import { Readiness } from './readiness.js'
+import { asReliveError } from './requests.js'
 
 /** A live list of sessions. Never changed in place. */
 export interface ListState {
@@ -78,12 +79,16 @@ export class ListStore {
   }
 
   #begin(): void {
-    this.#watch = this.#client.watchSessions(this.#filters, {
-      onSessions: (sessions) => {
-        const hasMore = this.#watch?.hasMore ?? false
-        this.#store.update({ sessions: [...sessions.values()], hasMore, isReady: true })
-      },
-      onError: (error) => this.#store.update({ error }),
-    })
+    try {
+      this.#watch = this.#client.watchSessions(this.#filters, {
+        onSessions: (sessions) => {
+          const hasMore = this.#watch?.hasMore ?? false
+          this.#store.update({ sessions: [...sessions.values()], hasMore, isReady: true })
+        },
+        onError: (error) => this.#store.update({ error }),
+      })
+    } catch (error) {
+      this.#store.update({ error: asReliveError(error) })
+    }
   }
 }

@@ -3,8 +3,9 @@ import type { ConnectionState } from '../connection.js'
 import type { ReliveError } from '../errors.js'
 import type { ReplayState } from '../generated/protocol.js'
 import type { WorkflowSession } from '../generated/session.js'
-import type { Replay, ReplayOptions } from '../replay.js'
+import type { Replay, ReplayHandlers, ReplayOptions } from '../replay.js'
 import { atFrame, FrameStore } from './frame-store.js'
+import { asReliveError } from './requests.js'
 
 /** What a replay shows. Never changed in place. */
 export interface ReplayView {
@@ -32,23 +33,27 @@ export const noReplay: ReplayView = {
 
 /** A replay as a store, at most one change a frame. It plays from when it is made until `close`. */
 export class ReplayStore {
-  readonly replay: Replay
+  /** `undefined` if it could not begin. */
+  readonly replay: Replay | undefined
   readonly #store = new FrameStore<ReplayView>(noReplay, atFrame)
 
   constructor(client: ReliveClient, sessionId: string, options: ReplayOptions) {
-    this.replay = client.replay(
-      sessionId,
-      { mode: 'delta', ...options },
-      {
-        onSession: (session) => this.#store.update({ session }),
-        onState: (state) =>
-          this.#store.update((view) => ({ ...view, state, hasEnded: view.hasEnded && !state.playing })),
-        onEnd: () => this.#store.update({ hasEnded: true }),
-        onRefused: (refusal) => this.#store.update({ refusal }),
-        onConnectionChange: (connection) => this.#store.update({ connection }),
-        onError: (error) => this.#store.update({ error }),
+    const handlers: ReplayHandlers = {
+      onSession: (session) => this.#store.update({ session }),
+      onState: (state) => {
+        const isAtEnd = !state.playing && state.revision === state.lastRevision
+        this.#store.update((view) => ({ ...view, state, hasEnded: view.hasEnded && isAtEnd }))
       },
-    )
+      onEnd: () => this.#store.update({ hasEnded: true }),
+      onRefused: (refusal) => this.#store.update({ refusal }),
+      onConnectionChange: (connection) => this.#store.update({ connection }),
+      onError: (error) => this.#store.update({ error }),
+    }
+    try {
+      this.replay = client.replay(sessionId, { mode: 'delta', ...options }, handlers)
+    } catch (error) {
+      this.#store.update({ error: asReliveError(error) })
+    }
   }
 
   readonly getState = (): ReplayView => this.#store.shown()
@@ -56,6 +61,6 @@ export class ReplayStore {
   readonly subscribe = (listener: () => void): (() => void) => this.#store.subscribe(listener)
 
   close(): void {
-    this.replay.close()
+    this.replay?.close()
   }
 }

@@ -13,6 +13,12 @@ export async function errorOf(answer: Response): Promise<ReliveError> {
   return new ReliveError('unavailable', `the server answered with ${answer.status}`, answer.status >= 500)
 }
 
+/** As a `ReliveError`, whatever was thrown. */
+export function asReliveError(cause: unknown): ReliveError {
+  if (cause instanceof ReliveError) return cause
+  return new ReliveError('bad_request', cause instanceof Error ? cause.message : String(cause), false)
+}
+
 /** Asks below `/api/v1`. Rejects with a `ReliveError`. */
 export async function ask<Answer>(client: ReliveClient, path: string, init?: RequestInit): Promise<Answer> {
   let answer: Response

@@ -1,5 +1,5 @@
 import type { ReliveClient } from '../client.js'
-import { ReliveError } from '../errors.js'
+import type { ReliveError } from '../errors.js'
 import type { Message, WorkflowSession } from '../generated/session.js'
 import type { EndFrame, Subscription, TokenFrame } from '../subscription.js'
 import { atFrame, FrameStore } from './frame-store.js'
@@ -19,6 +19,7 @@ import {
 import { readBefore, readNewest } from './message-refill.js'
 import type { Place } from './place.js'
 import { Readiness } from './readiness.js'
+import { asReliveError } from './requests.js'
 
 /** What is known of one session. Never changed in place: what has not changed is the same object as before. */
 export interface SessionState {
@@ -169,7 +170,7 @@ export class SessionStore {
         },
       )
     } catch (error) {
-      this.#failed(new ReliveError('bad_request', error instanceof Error ? error.message : String(error), false))
+      this.#failed(asReliveError(error))
     }
   }
 
@@ -205,7 +206,7 @@ export class SessionStore {
     try {
       change = await read()
     } catch (cause) {
-      error = cause instanceof ReliveError ? cause : new ReliveError('bad_request', String(cause), false)
+      error = asReliveError(cause)
     }
     if (this.#reading !== reading) return
     this.#addGathered()
