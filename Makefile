@@ -72,7 +72,7 @@ frontend:
 # Built only when something it is made of has changed; passed over where there is no npm.
 dashboard: dashboard/dist/index.html
 
-dashboard/dist/index.html: $(shell find dashboard/src frontend-types/src dashboard/*.json dashboard/*.html dashboard/vite.config.ts -type f)
+dashboard/dist/index.html: $(shell find dashboard/src frontend-types/src sdk/element/src dashboard/scripts/embed.mjs dashboard/*.json dashboard/*.html dashboard/vite.config.ts -type f)
 	@sh scripts/dashboard.sh
 
 # Clients generated from the OpenAPI document, by openapi-typescript and openapi-python-client, drive runs.

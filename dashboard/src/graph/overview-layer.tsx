@@ -6,8 +6,8 @@ import { selectedNode } from '../session/selection'
 import { useOpenSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { drawnEdges } from './edges'
+import type { LaidOut } from './laid-out'
 import { drawOverview, readPalette } from './overview-drawing'
-import type { LaidOut } from './use-layout'
 
 /** How far beyond the stage is drawn, so that panning needs no new drawing at first. */
 const marginShare = 0.35
