@@ -7,6 +7,7 @@ export default defineConfig({
   // The package's sources, so that no build of it has to come first.
   resolve: {
     alias: [
+      { find: /^@relive\/react$/, replacement: fileURLToPath(new URL('src/index.ts', import.meta.url)) },
       { find: /^@relive\/types$/, replacement: types('index.ts') },
       { find: /^@relive\/types\/stores$/, replacement: types('stores/index.ts') },
     ],

@@ -14,4 +14,5 @@ execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '--rootDir', 
   stdio: ['ignore', process.stderr, 'inherit'],
 })
 mkdirSync('dist', { recursive: true })
-for (const name of ['index', 'element', 'token']) cpSync(`build/types/sdk/element/src/${name}.d.ts`, `dist/${name}.d.ts`)
+for (const name of ['index', 'element', 'token'])
+  cpSync(`build/types/sdk/element/src/${name}.d.ts`, `dist/${name}.d.ts`)

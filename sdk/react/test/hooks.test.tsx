@@ -3,7 +3,7 @@ import type { Command, WorkflowSession } from '@relive/types'
 import { act, cleanup, render, renderHook, screen, waitFor } from '@testing-library/react'
 import { Activity, Component, type ReactNode, StrictMode, Suspense, useState } from 'react'
 import { renderToString } from 'react-dom/server'
-import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
   ReliveProvider,
   useConnection,
@@ -13,10 +13,10 @@ import {
   useSession,
   useSessions,
 } from '../src/index.js'
+import { address, command, post, running, say } from './drive.js'
 import { recordedSocket } from './recorded-socket.js'
 import { Relay } from './relay.js'
 
-const address = inject('address')
 let relay: Relay
 let socket: ReturnType<typeof recordedSocket>
 
@@ -46,27 +46,6 @@ function Strict({ children }: { children?: ReactNode }) {
       <Relive>{children}</Relive>
     </StrictMode>
   )
-}
-
-async function post<Answer>(path: string, body: unknown): Promise<Answer> {
-  const headers = { 'content-type': 'application/json' }
-  const answer = await fetch(`${address}/api/v1${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
-  if (!answer.ok) throw new Error(`${path}: ${await answer.text()}`)
-  return answer.status === 204 ? (undefined as Answer) : ((await answer.json()) as Answer)
-}
-
-async function running(): Promise<string> {
-  const { id } = await post<WorkflowSession>('/sessions', {})
-  await command(id, { type: 'start' })
-  return id
-}
-
-function command(id: string, ...commands: Command[]): Promise<unknown> {
-  return post(`/sessions/${id}/commands`, commands)
-}
-
-function say(id: string, content: string, nodeId = 'a'): Promise<unknown> {
-  return command(id, { type: 'addMessage', nodeId, content })
 }
 
 const within = { timeout: 10_000 }
