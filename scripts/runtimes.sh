@@ -8,7 +8,7 @@ work=$(mktemp -d)
 chmod 755 "$work"
 
 : >"$work/output"
-"$target/debug/relive" serve --listen 127.0.0.1:0 --data-dir "$work/data" >"$work/output" &
+RELIVE_LOG=error "$target/debug/relive" serve --listen 127.0.0.1:0 --data-dir "$work/data" >"$work/output" &
 server=$!
 stop() {
     kill -TERM "$server" 2>/dev/null || true

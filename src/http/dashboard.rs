@@ -59,7 +59,7 @@ pub async fn session(
 /// One session, to be shown in a frame of another page: its graph, timeline and messages.
 ///
 /// Which pages may frame it is set by `--frame-ancestors`. A guest's token comes in the fragment, `#token=…`.
-#[utoipa::path(get, path = "/embed/sessions/{id}", operation_id = "embedded_session", tag = "server",
+#[utoipa::path(get, path = "/embed/sessions/{id}", operation_id = "dashboard_embedded", tag = "server",
     params(("id" = String, Path)), responses(
     (status = 200, description = "A page for frames", content_type = "text/html", body = String)
 ))]
@@ -73,7 +73,7 @@ pub async fn embedded(
 }
 
 /// The scripts of what is shown on other pages; `relive-session.js` is the web component.
-#[utoipa::path(get, path = "/embed/{name}", operation_id = "embedded_script", tag = "server",
+#[utoipa::path(get, path = "/embed/{name}", operation_id = "dashboard_script", tag = "server",
     params(("name" = String, Path)), responses(
     (status = 200, description = "A script", content_type = "text/javascript", body = String),
     (status = 404, description = "No such script", body = Problem),

@@ -284,14 +284,14 @@ impl From<Denied> for ApiError {
 pub async fn check(State((rules, access)): State<(PageRules, Access)>, request: Request, next: Next) -> Response {
     match rules.check(&request, access.is_required()) {
         Ok(()) => next.run(request).await,
-        Err(denied) => refusal(denied),
+        Err(denied) => refusal(denied, request.method()),
     }
 }
 
 /// Pages that are refused may read why. A script otherwise sees only that a request or a handshake failed, and would
 /// try again for ever.
-fn refusal(denied: Denied) -> Response {
-    let is_readable = matches!(denied, Denied::Page(_) | Denied::Name(_));
+fn refusal(denied: Denied, method: &Method) -> Response {
+    let is_readable = matches!(denied, Denied::Page(_) | Denied::Name(_)) && *method != Method::OPTIONS;
     let mut response = ApiError::from(denied).into_response();
     if is_readable {
         response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

@@ -121,8 +121,8 @@ pub const OPERATIONS: &[Operation] = &[
     open("dashboard"),
     open("dashboard_session"),
     open("dashboard_asset"),
-    open("embedded_session"),
-    open("embedded_script"),
+    open("dashboard_embedded"),
+    open("dashboard_script"),
 ];
 
 impl Need {

@@ -111,6 +111,7 @@ async fn a_page_that_is_refused_can_read_why_and_nothing_else() {
     let preflight = server.request(Method::OPTIONS, "/api/v1/sessions").header("origin", "https://evil.example");
     let preflight = preflight.header("access-control-request-method", "PUT").send().await.expect("an answer");
     assert_eq!(preflight.status(), 403, "the browser sends no request after it");
+    assert!(!preflight.headers().contains_key("access-control-allow-origin"));
 }
 
 #[tokio::test]

@@ -31,6 +31,6 @@ export function parseAddress(src: string, page: string): Address | undefined {
 export function parseMoment(moment: string): { revision: string } | { at: string } | undefined {
   const text = moment.trim()
   if (/^[1-9]\d{0,15}$/.test(text)) return { revision: text }
-  const time = Date.parse(text)
+  const time = /^\d{4}-\d\d-\d\d[T ]/.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(time) ? undefined : { at: new Date(time).toISOString() }
 }

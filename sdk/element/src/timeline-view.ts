@@ -15,7 +15,9 @@ export class TimelineView {
 
   /** `now` is the moment that is shown, in milliseconds since 1970. */
   show(lanes: Lanes, session: WorkflowSession, now: number): void {
-    const shown = inOrder(lanes).slice(-lanesAtMost)
+    const begun = ({ revision }: Bar) => revision === undefined || revision <= session.revision
+    const all = inOrder(lanes).map(({ id, bars }) => ({ id, bars: bars.filter(begun).slice(-barsAtMost) }))
+    const shown = all.filter(({ bars }) => bars.length > 0).slice(-lanesAtMost)
     const start = Math.min(
       Date.parse(session.startedAt ?? session.createdAt),
       ...shown.map(({ bars }) => bars[0]?.from ?? now),
@@ -30,10 +32,15 @@ export class TimelineView {
     shown.forEach(({ id, bars }, at) => {
       const { row, label, track } = this.#row(id)
       setText(label, plainName(session.nodes[id]?.name ?? id) || id)
-      const drawn = bars.slice(-barsAtMost).filter(({ from }) => from <= now)
-      while (track.childElementCount > drawn.length) track.lastElementChild?.remove()
-      while (track.childElementCount < drawn.length) track.append(html('i'))
-      drawn.forEach((bar, index) => place(track.children[index] as HTMLElement, bar, start, length, now))
+      const status = session.nodes[id]?.status
+      const isActive = status === 'running' || status === 'suspended'
+      while (track.childElementCount > bars.length) track.lastElementChild?.remove()
+      while (track.childElementCount < bars.length) track.append(html('i'))
+      bars.forEach((bar, index) => {
+        // Its end may have come later than the moment that is shown.
+        const isOpen = bar.to === undefined || (isActive && index === bars.length - 1)
+        place(track.children[index] as HTMLElement, isOpen ? { ...bar, to: undefined } : bar, start, length, now)
+      })
       if (this.element.children[at] !== row) this.element.insertBefore(row, this.element.children[at] ?? null)
     })
   }
@@ -51,9 +58,8 @@ export class TimelineView {
 }
 
 function place(element: HTMLElement, bar: Bar, start: number, length: number, now: number): void {
-  const to = Math.min(bar.to ?? now, now)
-  // What began later than the moment shown has ended neither.
-  const status = bar.to === undefined || bar.to > now ? bar.during : bar.status
+  const to = bar.to ?? now
+  const status = bar.to === undefined ? bar.during : bar.status
   element.className = status
   element.style.left = `${(100 * (bar.from - start)) / length}%`
   element.style.width = `${(100 * Math.max(0, to - bar.from)) / length}%`

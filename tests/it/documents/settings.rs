@@ -11,9 +11,15 @@ use super::markdown::{Document, all, code_words};
 /// that report runs.
 const WITHOUT_FLAG: [&str; 5] =
     ["RELIVE_SESSION_ID", "RELIVE_NODE_ID", "RELIVE_TOKEN", "RELIVE_URL", "RELIVE_DISABLED"];
-/// Documents whose flags are those of other programs as well.
-const OTHER_PROGRAMS: [&str; 5] =
-    ["CONTRIBUTING.md", "docs/deploy.md", "docs/simulation.md", "docs/watch-react.md", "frontend-types/README.md"];
+/// Documents whose flags are those of other programs as well, or names of colours.
+const OTHER_PROGRAMS: [&str; 6] = [
+    "CONTRIBUTING.md",
+    "docs/deploy.md",
+    "docs/embed.md",
+    "docs/simulation.md",
+    "docs/watch-react.md",
+    "frontend-types/README.md",
+];
 
 fn arguments() -> Vec<Arg> {
     relive::cli::arguments(&Cli::command()).into_iter().cloned().collect()
