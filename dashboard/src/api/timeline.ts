@@ -4,7 +4,7 @@ import { readLanes } from '../timeline/bars'
 import type { Lanes } from '../timeline/lanes'
 import { get, query } from './http'
 
-/** What every node of a session did, as the journal has it. */
+/** The intervals of every node of a session, from the journal. */
 export function readTimeline(sessionId: string, signal: AbortSignal): Promise<Lanes> {
   return readLanes((after) => get<Timeline>(`/sessions/${sessionId}/timeline${query({ after })}`, signal))
 }

@@ -1,7 +1,7 @@
 import type { VisibleGraph } from './fold'
 import type { Layout } from './placement'
 
-/** A layout, with the graph it is of: the two must never be mixed. */
+/** A layout with the graph that it belongs to: the two must never be mixed. */
 export interface LaidOut {
   readonly graph: VisibleGraph
   readonly layout: Layout

@@ -1,9 +1,9 @@
 import { type Direction, type Layout, type LayoutRequest, nodeSize } from './placement'
 
-/** Between layers, and between the nodes of one. */
+/** Pixels between layers, and between the nodes of a layer. */
 export const gap = { rank: 36, node: 20 }
 
-/** Nodes without edges, in rows that suit the space. */
+/** Nodes without edges, in rows that fill the available space. */
 export function grid({ ids, space }: LayoutRequest): Layout {
   const cell = { width: nodeSize.width + 28, height: nodeSize.height + 22 }
   const aspect = (Math.max(1, space.width) / Math.max(1, space.height)) * (cell.height / cell.width)
@@ -20,7 +20,7 @@ export function grid({ ids, space }: LayoutRequest): Layout {
 }
 
 /**
- * Each node one layer after the last that leads to it; within a layer near what leads to it. Layers
+ * Each node is one layer after its last predecessor, and within its layer near its predecessors. Layers
  * of hundreds are broken into columns. Takes milliseconds where dagre takes minutes.
  */
 export function layered({ ids, edges, space }: LayoutRequest, direction: Direction): Layout {
@@ -70,13 +70,13 @@ export function layered({ ids, edges, space }: LayoutRequest, direction: Directi
   }
 }
 
-/** How many nodes of one layer stand in one column, for a picture of about the shape of the space. */
+/** The number of nodes in one column of a layer, so that the layout has about the proportions of the space. */
 function columnLength(count: number, across: number, along: number, space: { width: number; height: number }): number {
   const aspect = Math.max(1, space.height) / Math.max(1, space.width)
   return Math.max(6, Math.round(Math.sqrt(count * (along / across) * aspect)))
 }
 
-/** The layer of each node; edges that lead back are found on the way and do not count. */
+/** The layer of each node. Back edges are found during the search and are ignored. */
 export function longestPaths(count: number, edges: LayoutRequest['edges']): number[] {
   const next: number[][] = Array.from({ length: count }, () => [])
   for (const [from, to] of edges) next[from]?.push(to)

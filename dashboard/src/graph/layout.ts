@@ -4,7 +4,7 @@ import { gap, grid, layered, longestPaths } from './layers'
 import { type Direction, type Layout, type LayoutRequest, nodeSize } from './placement'
 import { wrapped } from './wrap'
 
-/** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
+/** Above this many nodes dagre is too slow; a layered layout is as readable. */
 const dagreAtMost = 400
 
 export function layOut(request: LayoutRequest): Layout {
@@ -13,13 +13,13 @@ export function layOut(request: LayoutRequest): Layout {
   if (request.direction !== 'auto') return wrapped(withDagre(request, request.direction), request)
   const across = wrapped(withDagre(request, 'LR'), request)
   const down = withDagre(request, 'TB')
-  // Reading goes from left to right, so that wins unless it is clearly smaller; unless it had to be
-  // broken into rows, which has to be worth it.
+  // Left to right is easier to read, so it is preferred unless it is clearly smaller. A layout that was broken
+  // into rows has to be larger to be preferred.
   const favour = across.routes === undefined ? 1.15 : 0.85
   return zoomOf(across, request) * favour >= zoomOf(down, request) ? across : down
 }
 
-/** How large a layout can be shown in the space there is. */
+/** The zoom at which a layout fits into the available space. */
 function zoomOf({ size }: Layout, { space }: LayoutRequest): number {
   return Math.min(1, space.width / size.width, space.height / size.height)
 }
@@ -35,7 +35,7 @@ function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout 
     marginy: 0,
   })
   ids.forEach((_, index) => graph.setNode(String(index), { ...nodeSize }))
-  // As early as it can be, like time: dagre by itself would put what nobody waits for beside the end.
+  // As early as possible, like time: dagre by itself would put a node that no other waits for next to the end.
   const layers = longestPaths(ids.length, edges)
   edges.forEach(([from, to], index) => {
     const minlen = Math.max(1, (layers[to] ?? 0) - (layers[from] ?? 0))

@@ -23,7 +23,7 @@ function layOutAside(request: LayoutRequest, done: (layout: Layout) => void): ()
   return () => waiting.delete(id)
 }
 
-/** The newest finished layout; that of the graph before, while the new one is being worked out. */
+/** The newest finished layout; that of the graph before, while the new one is being computed. */
 export function useLayout(
   graph: VisibleGraph | undefined,
   direction: Direction | 'auto',

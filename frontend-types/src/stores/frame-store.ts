@@ -1,10 +1,10 @@
-/** Calls `run` before the next picture is drawn, and not at all while the page is hidden. */
+/** Calls `run` before the next frame is drawn; never while the page is hidden. */
 export type Schedule = (run: () => void) => void
 
-/** Where there are no pictures, as in Node, and on hidden pages, at this pace. */
+/** The interval where no frames are drawn, as in Node and on hidden pages. */
 const hiddenMs = 50
 
-/** At the pace of pictures if any are drawn; otherwise at one that keeps what gathers small. */
+/** Before the next frame if frames are drawn; otherwise at an interval that bounds what accumulates. */
 export const atFrame: Schedule = (run) => {
   if (typeof document === 'object' && document.visibilityState === 'visible') requestAnimationFrame(run)
   else setTimeout(run, hiddenMs)
@@ -15,10 +15,10 @@ const beforeNextFrame: Schedule = (run) => {
 }
 
 /**
- * A value that changes as often as the network likes and is shown at most once a frame.
+ * A value that may change at any rate and is shown at most once per frame.
  *
- * Writers see `latest`, views see `shown`. Values are never changed in place, so a view that
- * selects a part by identity is drawn again only when that part has changed.
+ * Writers use `latest`, views use `shown`. Values are never changed in place, so a view that
+ * selects a part by identity is rendered again only when that part has changed.
  */
 export class FrameStore<State> {
   readonly #schedule: Schedule
@@ -44,7 +44,7 @@ export class FrameStore<State> {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Takes a change; it is shown with all others of this frame. */
+  /** Applies a change; it is shown together with all others of this frame. */
   update(change: Partial<State> | ((state: State) => State)): void {
     const next = typeof change === 'function' ? change(this.#latest) : { ...this.#latest, ...change }
     if (next === this.#latest) return
@@ -54,7 +54,7 @@ export class FrameStore<State> {
     this.#schedule(() => this.flush())
   }
 
-  /** Shows what is latest now: for what a person has just done. */
+  /** Shows the latest value immediately: for the user's own actions. */
   flush(): void {
     this.#isScheduled = false
     if (this.#shown === this.#latest) return
