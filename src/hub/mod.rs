@@ -158,7 +158,7 @@ struct Inner {
     names_engine: AtomicBool,
     stop: CancellationToken,
     /// Stops the lanes at once, whatever they are waiting for.
-    give_up: CancellationToken,
+    fail_all: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -172,15 +172,15 @@ impl Hub {
         let notices = Notices::new();
         let fanout = CommitFanout::new(notices.clone());
         let keyframes = keyframes::spawn(Arc::clone(&store), &tasks, stop.clone());
-        let give_up = CancellationToken::new();
+        let fail_all = CancellationToken::new();
         let lanes: Vec<LaneHandle> = (0..options.lanes.max(1))
             .map(|_| {
                 let backlog = options.backlog();
                 let (lane, handle) =
                     Lane::new(Arc::clone(&store), backlog, fanout.clone(), keyframes.clone(), stop.clone());
                 // Expired submissions are answered for as long as the lane runs.
-                let answering = handle.answer_in_time();
-                tasks.spawn(give_up.clone().run_until_cancelled_owned(async move {
+                let answering = handle.expire_overdue();
+                tasks.spawn(fail_all.clone().run_until_cancelled_owned(async move {
                     tokio::select! {
                         biased;
                         () = lane.run() => {}
@@ -212,7 +212,7 @@ impl Hub {
             start_check: start_check::StartChecks::default(),
             names_engine: AtomicBool::new(false),
             stop,
-            give_up,
+            fail_all,
             tasks,
         };
         Self { inner: Arc::new(inner) }
@@ -340,8 +340,8 @@ impl Hub {
         self.inner.tasks.close();
         if tokio::time::timeout(deadline, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("the database did not take every accepted command in time; unanswered ones may be lost");
-            self.inner.give_up.cancel();
-            self.inner.lanes.iter().for_each(LaneHandle::give_up);
+            self.inner.fail_all.cancel();
+            self.inner.lanes.iter().for_each(LaneHandle::fail_all);
         }
         // After the last commit, since that is announced to other servers.
         self.inner.notices.shutdown().await;
