@@ -63,8 +63,8 @@ impl Storage {
         Ok(sqlx::query_scalar(sql).bind(id.as_str()).fetch_one(&self.pool).await?)
     }
 
-    /// Deletes a project with its keys, revoked tokens and sign-ins; false if there is no such project. Whether
-    /// something else belongs to it is for the caller to look at first.
+    /// Deletes a project with its keys, revoked tokens and sign-ins; false if there is no such project. The caller
+    /// has to check first that nothing else belongs to it.
     pub async fn delete_project(&self, id: &ProjectId) -> Result<bool, StorageError> {
         let sql = "DELETE FROM projects WHERE id = $1";
         Ok(sqlx::query(sql).bind(id.as_str()).execute(&self.pool).await?.rows_affected() > 0)
