@@ -144,7 +144,7 @@ impl Reading {
         }
         let problem = match tokio::time::timeout(RESPONSE_TIMEOUT, self.response.chunk()).await {
             Ok(Ok(Some(chunk))) => {
-                self.look_at(&chunk);
+                self.track_last_line(&chunk);
                 return Some(Ok(chunk));
             }
             Ok(Ok(None)) if self.line == LAST_LINE => {
@@ -160,7 +160,7 @@ impl Reading {
     }
 
     /// Keeps the beginning of the last line, whether or not its line feed has arrived.
-    fn look_at(&mut self, chunk: &[u8]) {
+    fn track_last_line(&mut self, chunk: &[u8]) {
         let text = chunk.strip_suffix(b"\n").unwrap_or(chunk);
         let last = text.iter().rposition(|byte| *byte == b'\n').map(|end| &text[end + 1..]);
         if let Some(last) = last {
