@@ -154,7 +154,7 @@ struct Inner {
     prices: Prices,
     chunks: chunks::Chunks,
     start_check: start_check::StartChecks,
-    /// Whether events say which of them the built-in engine led to.
+    /// Whether events of the built-in engine record it as their actor.
     names_engine: AtomicBool,
     stop: CancellationToken,
     /// Stops the lanes at once, whatever they are waiting for.
@@ -218,12 +218,12 @@ impl Hub {
         Self { inner: Arc::new(inner) }
     }
 
-    /// From now on events say which of them the built-in engine led to: callers are known.
+    /// From now on events of the built-in engine record it as their actor, since callers are recorded too.
     pub fn name_engine(&self) {
         self.inner.names_engine.store(true, Ordering::Relaxed);
     }
 
-    /// The built-in engine, if events name it.
+    /// The built-in engine as an actor, if events record it.
     #[must_use]
     pub fn engine_actor(&self) -> Option<Arc<Actor>> {
         static ENGINE: LazyLock<Arc<Actor>> =

@@ -191,7 +191,7 @@ impl Viewer {
 
     /// Offers what the client is missing, as its mode prescribes, until it holds the newest or
     /// cannot take more.
-    pub fn move_on(&self) -> Progress {
+    pub fn advance(&self) -> Progress {
         let mut cursor = self.cursor.lock();
         if cursor.has_left {
             return Progress::UpToDate;
@@ -358,8 +358,8 @@ impl Viewer {
     }
 
     /// Called by the room's task. If the viewer cannot be advanced at once, it is marked for the connection's task.
-    pub fn move_on_or_mark(&self) {
-        if self.move_on() != Progress::UpToDate {
+    pub fn advance_or_mark(&self) {
+        if self.advance() != Progress::UpToDate {
             self.mark_again();
             self.socket.wake.notify_one();
         }

@@ -255,7 +255,7 @@ impl Lane {
                     self.refuse(entry, refusal.into());
                     continue;
                 }
-                // `receive` lets none through.
+                // Not possible here: `receive` has decided all entries.
                 Decision::Undecided => continue,
             };
             command_metrics.answer(entry, Ok(receipt));

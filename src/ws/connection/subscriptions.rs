@@ -94,7 +94,7 @@ impl Connection {
                 subscribed.viewer.mark_again();
                 continue;
             }
-            match backfill::move_on(&self.gateway.hub, &subscribed.viewer).await {
+            match backfill::advance(&self.gateway.hub, &subscribed.viewer).await {
                 Progress::UpToDate => {}
                 Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.mark_again(),
                 Progress::NotBefore(time) => subscribed.due = Some(time),

@@ -59,7 +59,7 @@ impl Replay {
             if self.socket.is_blocked() {
                 edge.viewer.mark_again();
             } else {
-                match backfill::move_on(&self.gateway.hub, &edge.viewer).await {
+                match backfill::advance(&self.gateway.hub, &edge.viewer).await {
                     Progress::UpToDate => {}
                     Progress::Blocked | Progress::NeedsJournal(_) => edge.viewer.mark_again(),
                     Progress::NotBefore(time) => edge.due = Some(time),

@@ -160,7 +160,7 @@ impl Replay {
             return self.closing;
         }
         self.due = None;
-        match self.move_on().await {
+        match self.advance().await {
             Ok(Some(time)) => self.wake_at(time),
             Ok(None) => {}
             Err(error) => self.fail(error),
@@ -170,7 +170,7 @@ impl Replay {
     }
 
     /// Shows what is due; returns when to continue, unless that depends on the client or the session.
-    async fn move_on(&mut self) -> Result<Option<Instant>, ReplayError> {
+    async fn advance(&mut self) -> Result<Option<Instant>, ReplayError> {
         self.refresh().await?;
         for _ in 0..TURN {
             if self.edge.is_some() {

@@ -48,7 +48,7 @@ async fn serve(socket: &Socket, viewer: &Viewer) {
             if socket.is_blocked() {
                 viewer.mark_again();
             } else {
-                match viewer.move_on() {
+                match viewer.advance() {
                     Progress::UpToDate => {}
                     Progress::Deleted => return,
                     _ => viewer.mark_again(),

@@ -262,7 +262,7 @@ async fn an_attempt_that_fails_beside_the_last_failure_is_not_waited_for() {
         let done = run.tasks.join_next().await.expect("the start is on its way").expect("no panic");
         run.done(done);
     }
-    run.settle(&"a".into(), Outcome::Completed);
+    run.settle(&"a".into(), NodeOutcome::Completed);
     run.ready.clear();
     run.node_ended(&"b".into(), NodeEnd::Failed("it failed".to_owned()));
     assert_eq!(run.schedule.verdict(), None, "c still works");
