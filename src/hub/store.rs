@@ -17,7 +17,9 @@ use crate::storage::{
     Batch, ClaimedLease, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage,
     StorageError, StoredEvent, Writer,
 };
-use relive_session::{Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary};
+use relive_session::{
+    Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary,
+};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 
@@ -54,7 +56,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn create_fork<'a>(&'a self, new: &'a NewSession<'a>, parent: SessionId, at: Revision) -> Answer<'a, ()>;
     fn session_by_creation_key<'a>(&'a self, project: &'a ProjectId, key: &'a str) -> Answer<'a, Option<SessionId>>;
     fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize>;
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool>;
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool>;
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
     fn sessions_of_group<'a>(&'a self, project: &'a ProjectId, group_id: Uuid) -> Answer<'a, Vec<SessionId>>;
     fn delete_group<'a>(
@@ -206,8 +208,8 @@ impl Store for Storage {
         Box::pin(self.count_ancestors(id))
     }
 
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool> {
-        Box::pin(self.delete_session(id))
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool> {
+        Box::pin(self.delete_session(id, of))
     }
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {

@@ -271,7 +271,10 @@ impl Database {
         Ok(())
     }
 
-    pub fn delete(&mut self, id: SessionId) -> bool {
+    pub fn delete(&mut self, id: SessionId, of: SessionIdentity) -> bool {
+        if self.rows.get(&id).is_none_or(|row| row.state().identity() != of) {
+            return false;
+        }
         self.leases.remove(&id);
         let row = self.rows.remove(&id);
         let was_there = row.is_some();

@@ -12,7 +12,8 @@ use relive::storage::{
     StoredEvent,
 };
 use relive_session::{
-    Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary,
+    Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity,
+    SessionSummary,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -202,8 +203,8 @@ impl Store for SimulatedStore {
         self.call("ancestors", |_| Ok(0))
     }
 
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool> {
-        self.call("delete", move |world| Ok(world.database.delete(id)))
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool> {
+        self.call("delete", move |world| Ok(world.database.delete(id, of)))
     }
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {
