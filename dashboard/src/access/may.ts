@@ -1,7 +1,7 @@
 import type { WhoAmI } from '@relive/types'
 
 /** What the page offers, as far as it takes a permission. The server decides; this says what need not be offered. */
-export type Offer = 'create' | 'control' | 'review' | 'fork' | 'share' | 'readCatalog' | 'manageKeys'
+export type Offer = 'create' | 'control' | 'review' | 'fork' | 'share' | 'readCatalog' | 'manageKeys' | 'readAudit'
 
 export const roles = ['viewer', 'reviewer', 'operator', 'engine', 'admin', 'root'] as const
 export type Role = (typeof roles)[number]
@@ -15,6 +15,7 @@ const allowed: Record<Offer, readonly Role[]> = {
   create: ['operator', 'engine', 'admin', 'root'],
   fork: ['operator', 'admin', 'root'],
   manageKeys: ['admin', 'root'],
+  readAudit: ['admin', 'root'],
 }
 
 /** The scopes that allow something of a session; none for what no token allows. */
@@ -25,9 +26,10 @@ function scopesFor(offer: Offer, sessionId: string | undefined): readonly string
 
 /** Whether to offer something, of a session if it is about one. What is not known of the caller hides nothing. */
 export function may(me: WhoAmI | undefined, offer: Offer, sessionId?: string): boolean {
-  const needsIdentity = offer === 'share' || offer === 'manageKeys'
+  const needsIdentity = offer === 'share' || offer === 'manageKeys' || offer === 'readAudit'
   if (me === undefined || (me.role === undefined && me.scopes === undefined)) return !needsIdentity
-  // While anyone may do anything, there is nothing to share, and a first key would lock everybody else out.
+  // While anyone may do anything, there is nothing to share and nobody to be told of, and a first key would lock
+  // everybody else out.
   if (needsIdentity && !me.required) return false
   if (me.role !== undefined) return allowed[offer].some((role) => role === me.role)
   const scopes = me.scopes ?? []
