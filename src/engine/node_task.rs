@@ -16,13 +16,13 @@ use super::plan::Planned;
 use super::wall::WallClock;
 use relive_session::{Command, GraphDefinition, NodeId, NodeStatus, Progress, Retry, limits};
 
-/// What nodes may do at the moment.
+/// Whether attempts may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     Running,
     /// Running nodes may finish; no attempt begins.
     Paused,
-    /// As paused, for good.
+    /// As paused; it does not end.
     Failing,
 }
 
@@ -47,12 +47,12 @@ pub(super) enum NodeEnd {
     Lost(String),
 }
 
-/// What a loop node knows of a round; whether there is another one is the schedule's to know.
+/// A loop node's result of a round. The schedule determines whether there is another one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Decision {
     pub leave: bool,
     pub score: Option<f64>,
-    /// It failed, and that is passed over.
+    /// The error of a failure that is ignored.
     pub error: Option<String>,
 }
 
@@ -180,7 +180,7 @@ impl NodeTask {
         let is_failing = *self.phase.borrow() == Phase::Failing;
         let pause = planned.policy.retry_after(self.tries).filter(|_| !is_failing);
         if pause.is_none() && planned.policy.continues && planned.node.kind == GraphDefinition::LOOP {
-            // The run goes on as after a decision, and so it must become durable with the failure.
+            // The run continues as after a decision, so the decision must be committed together with the failure.
             return Ok(NodeEnd::Decided(Decision { error: Some(error), ..Decision::default() }));
         }
         let retry =

@@ -5,22 +5,26 @@ use uuid::Uuid;
 use super::Hub;
 use super::error::HubError;
 use crate::storage::GroupInDoubt;
-use relive_session::{ProjectId, SessionId, SessionSummary};
+use relive_session::{ProjectId, SessionId, SessionIdentity, SessionSummary};
 
 impl Hub {
-    /// Deletes a session with everything that belongs to it, and tells its viewers.
+    /// Deletes a session with everything that belongs to it, and tells its viewers. With `only`, no other one that
+    /// has been stored under its id since.
     ///
     /// # Errors
     ///
     /// [`HubError::NotFound`] if there is no such session.
-    pub async fn delete(&self, id: SessionId) -> Result<(), HubError> {
+    pub async fn delete(&self, id: SessionId, only: Option<SessionIdentity>) -> Result<(), HubError> {
         let hub = self.clone();
-        self.carry_through(async move { hub.delete_and_tell(id).await }).await
+        self.carry_through(async move { hub.delete_and_tell(id, only).await }).await
     }
 
-    async fn delete_and_tell(&self, id: SessionId) -> Result<(), HubError> {
+    async fn delete_and_tell(&self, id: SessionId, only: Option<SessionIdentity>) -> Result<(), HubError> {
         let summary = self.inner.store.summary(id).await?.ok_or(HubError::NotFound)?;
-        match self.inner.store.delete_session(id).await {
+        if only.is_some_and(|only| only != summary.identity()) {
+            return Err(HubError::NotFound);
+        }
+        match self.inner.store.delete_session(id, summary.identity()).await {
             Ok(true) => {
                 self.tell_deleted(summary);
                 Ok(())
@@ -45,7 +49,7 @@ impl Hub {
     /// group meanwhile together with the group itself.
     async fn delete_whole_group(&self, project: &ProjectId, group_id: Uuid) -> Result<bool, HubError> {
         for id in self.inner.store.sessions_of_group(project, group_id).await? {
-            match self.delete_and_tell(id).await {
+            match self.delete_and_tell(id, None).await {
                 Ok(()) | Err(HubError::NotFound) => {}
                 Err(error) => return Err(error),
             }

@@ -323,8 +323,8 @@ impl Scoped {
     ///
     /// As for [`Scoped::session`].
     pub async fn delete(&self, id: SessionId) -> Result<(), Refused> {
-        self.session_for(id, Action::DeleteSession).await?;
-        Ok(self.hub.delete(id).await?)
+        let session = self.session_for(id, Action::DeleteSession).await?;
+        Ok(self.hub.delete(id, Some(session.identity())).await?)
     }
 
     /// A page of the sessions that the caller may see.

@@ -60,7 +60,7 @@ pub use export::{Ancestor, PageSize};
 pub use idempotency::{KeyClaim, KeyedRequest};
 pub use import::{Import, ImportedMessage};
 pub use journal::{JournalReader, PageBounds, StoredEvent};
-pub use leases::{Parked, Taken};
+pub use leases::{ClaimedLease, Parked};
 use link::Link;
 pub use memories::{MemoryScope, NewMemory, SearchLimits, Unembedded};
 use memories::{Strategies, search_pool};

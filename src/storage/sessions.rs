@@ -163,10 +163,15 @@ impl Storage {
         Ok(id.map(SessionId))
     }
 
-    /// Deletes a session with its journal, messages and memories; false if there was none.
-    pub async fn delete_session(&self, id: SessionId) -> Result<bool, StorageError> {
-        let deleted =
-            sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0).execute(&self.pool.long_running()).await?;
+    /// Deletes a session with its journal, messages and memories, but no other one that was stored under its id;
+    /// false if it was not there.
+    pub async fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Result<bool, StorageError> {
+        let deleted = sqlx::query("DELETE FROM sessions WHERE id = $1 AND created_at = $2 AND incarnation = $3")
+            .bind(id.0)
+            .bind(of.created_at.as_datetime())
+            .bind(of.incarnation)
+            .execute(&self.pool.long_running())
+            .await?;
         Ok(deleted.rows_affected() > 0)
     }
 

@@ -7,7 +7,7 @@ import { showNotice } from '../ui/notices'
 import { roles } from './may'
 import { signOut, useMay, useMe } from './me'
 
-/** In the bar: who one is, the way to the keys and the audit log, and out. Nothing while nobody has to sign in. */
+/** In the bar: the signed-in user, the links to the keys and the audit log, and signing out. Empty while access control is off. */
 export function Account() {
   const t = useText()
   const me = useMe()
@@ -26,7 +26,7 @@ export function Account() {
   }
   const role = roles.find((known) => known === me.role)
   const grant = role === undefined ? t.guest : t.role[role]
-  // The name of a token is that of who gave it.
+  // A token has no name of its own; the name of its giver is in it.
   const name = me.actor.kind === 'token' ? grant : me.actor.name
   return (
     <>

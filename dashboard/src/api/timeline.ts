@@ -3,10 +3,10 @@ import type { NodeInterval, Timeline } from '@relive/types'
 import type { Bar, Lane, Lanes } from '../timeline/lanes'
 import { get, query } from './http'
 
-/** Pages that are read; a timeline of more than that is cut at its end, and live goes on from there. */
+/** Pages that are read. A longer timeline is cut at its end, and the live updates continue from there. */
 const pagesAtMost = 8
 
-/** What every node of a session did, as the journal has it. */
+/** The intervals of every node of a session, from the journal. */
 export async function readTimeline(sessionId: string, signal: AbortSignal): Promise<Lanes> {
   const intervals = new Map<string, Map<number, NodeInterval>>()
   let after: number | undefined
@@ -14,7 +14,7 @@ export async function readTimeline(sessionId: string, signal: AbortSignal): Prom
     const timeline = await get<Timeline>(`/sessions/${sessionId}/timeline${query({ after })}`, signal)
     for (const { id, intervals: found } of timeline.nodes) {
       const known = intervals.get(id) ?? new Map<number, NodeInterval>()
-      // One that was open at the end of the page before comes again, with its end.
+      // An interval that was open at the end of the page before is returned again, with its end.
       for (const interval of found) known.set(interval.fromRevision, interval)
       intervals.set(id, known)
     }
@@ -24,7 +24,7 @@ export async function readTimeline(sessionId: string, signal: AbortSignal): Prom
   return new Map([...intervals].map(([id, known]): [string, Lane] => [id, { id, bars: barsOf([...known.values()]) }]))
 }
 
-/** The stretches of running and waiting, each drawn as what it ended as. */
+/** The intervals of running and waiting, each drawn as the status in which it ended. */
 export function barsOf(intervals: readonly NodeInterval[]): readonly Bar[] {
   const bars: Bar[] = []
   intervals.forEach(({ status, attempt = 1, from, to, fromRevision }, index) => {
@@ -43,7 +43,7 @@ export function barsOf(intervals: readonly NodeInterval[]): readonly Bar[] {
   return bars
 }
 
-/** A wait is drawn as a wait; work as what it led to, and as done when it led to a wait or a new attempt. */
+/** A wait is drawn as a wait; a run as its final status, or as completed if a wait or a new attempt followed. */
 function drawnAs(during: 'running' | 'suspended', then: NodeInterval['status'] | undefined): Bar['status'] {
   if (during === 'suspended' || then === undefined) return during
   return then === 'failed' || then === 'skipped' ? then : 'completed'

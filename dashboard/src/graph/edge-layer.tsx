@@ -7,7 +7,7 @@ import { type DrawnEdge, drawnEdges, lookOf } from './edges'
 import { overlaps, readView, viewKey } from './in-view'
 import type { LaidOut } from './use-layout'
 
-/** All edges in view, in one drawing below the nodes. */
+/** All visible edges, in one drawing below the nodes. */
 export function EdgeLayer({ laidOut }: { laidOut: LaidOut }) {
   const edges = useMemo(() => drawnEdges(laidOut), [laidOut])
   const view = useFlow(viewKey)

@@ -3,7 +3,7 @@ import { layout as dagre, Graph } from '@dagrejs/dagre'
 import { type Direction, type Layout, type LayoutRequest, nodeSize } from './placement'
 import { wrapped } from './wrap'
 
-/** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
+/** Above this many nodes dagre is too slow; a layered layout is as readable. */
 const dagreAtMost = 400
 const gap = { rank: 36, node: 20 }
 
@@ -13,13 +13,13 @@ export function layOut(request: LayoutRequest): Layout {
   if (request.direction !== 'auto') return wrapped(withDagre(request, request.direction), request)
   const across = wrapped(withDagre(request, 'LR'), request)
   const down = withDagre(request, 'TB')
-  // Reading goes from left to right, so that wins unless it is clearly smaller; unless it had to be
-  // broken into rows, which has to be worth it.
+  // Left to right is easier to read, so it is preferred unless it is clearly smaller. A layout that was broken
+  // into rows has to be larger to be preferred.
   const favour = across.routes === undefined ? 1.15 : 0.85
   return zoomOf(across, request) * favour >= zoomOf(down, request) ? across : down
 }
 
-/** How large a layout can be shown in the space there is. */
+/** The zoom at which a layout fits into the available space. */
 function zoomOf({ size }: Layout, { space }: LayoutRequest): number {
   return Math.min(1, space.width / size.width, space.height / size.height)
 }
@@ -35,7 +35,7 @@ function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout 
     marginy: 0,
   })
   ids.forEach((_, index) => graph.setNode(String(index), { ...nodeSize }))
-  // As early as it can be, like time: dagre by itself would put what nobody waits for beside the end.
+  // As early as possible, like time: dagre by itself would put a node that no other waits for next to the end.
   const layers = longestPaths(ids.length, edges)
   edges.forEach(([from, to], index) => {
     const minlen = Math.max(1, (layers[to] ?? 0) - (layers[from] ?? 0))
@@ -59,7 +59,7 @@ function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout 
   }
 }
 
-/** Nodes without edges, in rows that suit the space. */
+/** Nodes without edges, in rows that fill the available space. */
 function grid({ ids, space }: LayoutRequest): Layout {
   const cell = { width: nodeSize.width + 28, height: nodeSize.height + 22 }
   const aspect = (Math.max(1, space.width) / Math.max(1, space.height)) * (cell.height / cell.width)
@@ -76,7 +76,7 @@ function grid({ ids, space }: LayoutRequest): Layout {
 }
 
 /**
- * Each node one layer after the last that leads to it; within a layer near what leads to it. Layers
+ * Each node is one layer after its last predecessor, and within its layer near its predecessors. Layers
  * of hundreds are broken into columns. Takes milliseconds where dagre takes minutes.
  */
 function layered({ ids, edges, space }: LayoutRequest, direction: Direction): Layout {
@@ -126,13 +126,13 @@ function layered({ ids, edges, space }: LayoutRequest, direction: Direction): La
   }
 }
 
-/** How many nodes of one layer stand in one column, for a picture of about the shape of the space. */
+/** The number of nodes in one column of a layer, so that the layout has about the proportions of the space. */
 function columnLength(count: number, across: number, along: number, space: { width: number; height: number }): number {
   const aspect = Math.max(1, space.height) / Math.max(1, space.width)
   return Math.max(6, Math.round(Math.sqrt(count * (along / across) * aspect)))
 }
 
-/** The layer of each node; edges that lead back are found on the way and do not count. */
+/** The layer of each node. Back edges are found during the search and are ignored. */
 function longestPaths(count: number, edges: LayoutRequest['edges']): number[] {
   const next: number[][] = Array.from({ length: count }, () => [])
   for (const [from, to] of edges) next[from]?.push(to)

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react'
 import type { VisibleGraph } from './fold'
 import type { Direction, Layout, LayoutRequest } from './placement'
 
-/** A layout, with the graph it is of: the two must never be mixed. */
+/** A layout with the graph that it belongs to: the two must never be mixed. */
 export interface LaidOut {
   readonly graph: VisibleGraph
   readonly layout: Layout
@@ -28,7 +28,7 @@ function layOutAside(request: LayoutRequest, done: (layout: Layout) => void): ()
   return () => waiting.delete(id)
 }
 
-/** The newest finished layout; that of the graph before, while the new one is being worked out. */
+/** The newest finished layout; that of the graph before, while the new one is being computed. */
 export function useLayout(
   graph: VisibleGraph | undefined,
   direction: Direction | 'auto',

@@ -17,7 +17,7 @@ interface Listed {
   readonly cursor: string | undefined
 }
 
-/** The keys of the project: when each was last used, new ones, and the end of old ones. */
+/** The keys of the project: when each was last used, creating and revoking them. */
 export function KeysPage() {
   const t = useText()
   const [listed, setListed] = useState<Listed>()

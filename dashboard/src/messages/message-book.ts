@@ -1,31 +1,31 @@
 import type { Message, TokenFrame } from '@relive/types'
 
-/** A run's messages: a stretch of those that are stored, and those still being written. */
+/** The messages of a run: a range of the stored ones, and those that are being written. */
 export interface MessageBook {
-  /** In the order in which they were said, with none missing in between. */
+  /** In chronological order, without gaps. */
   readonly stored: readonly Message[]
-  /** By id; their text is what has arrived so far. */
+  /** By id; the text is what has arrived so far. */
   readonly streaming: ReadonlyMap<string, Message>
-  /** Whether older ones exist than those held. */
+  /** Whether there are older ones than those held. */
   readonly hasEarlier: boolean
-  /** Whether newer ones exist than those held. What is said now would leave a gap, and is not added. */
+  /** Whether there are newer ones than those held. New messages would leave a gap then, and are not added. */
   readonly hasLater: boolean
-  /** What has been said since a page was asked for, which may not have it; `undefined` while none is. */
+  /** Messages that arrived since a page was requested, which may lack them; `undefined` while none is requested. */
   readonly arriving: readonly Message[] | undefined
 }
 
-/** What was read from one place on. */
+/** The messages that were read from one position on. */
 export interface MessageRun {
-  /** Oldest first, whichever way it was read. */
+  /** Oldest first, whatever the direction of reading. */
   readonly messages: readonly Message[]
-  /** Whether there is nothing beyond, in the direction in which it was read. */
+  /** Whether there are no more in the direction of reading. */
   readonly isEnd: boolean
 }
 
 export const messagesAtMost = 5000
-/** As many as the server keeps for a session; one more, and the oldest is given up. */
+/** As many as the server keeps for a session; beyond it the oldest is dropped. */
 const streamsAtMost = 64
-/** Characters of a message being written that are shown; the stored one comes whole. */
+/** Characters of a message being written that are shown; the stored one is shown whole. */
 const streamLength = 1_048_576
 
 export const noMessages: MessageBook = {
@@ -36,7 +36,7 @@ export const noMessages: MessageBook = {
   arriving: undefined,
 }
 
-/** Adds what was said just now, each message once. Beyond the bound the oldest are let go. */
+/** Adds new messages, each once. Beyond the bound the oldest are dropped. */
 export function withStored(book: MessageBook, messages: readonly Message[]): MessageBook {
   if (messages.length === 0) return book
   const streaming = without(book.streaming, messages)
@@ -48,22 +48,22 @@ export function withStored(book: MessageBook, messages: readonly Message[]): Mes
   return keepNewest({ ...book, stored, streaming, arriving })
 }
 
-/** A page is about to be read: what is said meanwhile is kept aside, too. */
+/** A page is requested: messages that arrive meanwhile are kept as well. */
 export function asking(book: MessageBook): MessageBook {
   return { ...book, arriving: [] }
 }
 
-/** A page was asked for, and will not come. */
+/** A requested page will not arrive. */
 export function notAsking(book: MessageBook): MessageBook {
   return book.arriving === undefined ? book : { ...book, arriving: undefined }
 }
 
-/** From now on older messages are looked at: the book stays where it is, whatever is said. */
+/** From now on older messages are shown: new messages do not change the range. */
 export function detached(book: MessageBook): MessageBook {
   return { ...book, hasLater: true }
 }
 
-/** The newest, with what has been said since they were asked for. */
+/** The newest page, with the messages that arrived since it was requested. */
 export function withNewest(book: MessageBook, newest: MessageRun): MessageBook {
   const since = book.hasLater ? (book.arriving ?? []) : book.stored
   return keepNewest({
@@ -75,9 +75,9 @@ export function withNewest(book: MessageBook, newest: MessageRun): MessageBook {
   })
 }
 
-/** What was said up to `first`, the oldest held. Beyond the bound the newest are let go. */
+/** Adds messages before `first`, the oldest held. Beyond the bound the newest are dropped. */
 export function withEarlier(book: MessageBook, first: Message, earlier: MessageRun): MessageBook {
-  // What it was to be put before has been let go meanwhile.
+  // `first` has been dropped meanwhile.
   if (book.stored[0]?.id !== first.id) return notAsking(book)
   const stored = joined(earlier.messages, book.stored)
   const isTooMuch = stored.length > messagesAtMost
@@ -90,19 +90,19 @@ export function withEarlier(book: MessageBook, first: Message, earlier: MessageR
   }
 }
 
-/** What was said from `last` on, the newest held. Beyond the bound the oldest are let go. */
+/** Adds messages after `last`, the newest held. Beyond the bound the oldest are dropped. */
 export function withLater(book: MessageBook, last: Message, later: MessageRun): MessageBook {
   if (book.stored.at(-1)?.id !== last.id) return notAsking(book)
   return keepNewest(reaching({ ...book, stored: joined(later.messages, book.stored) }, later))
 }
 
-/** What was said before and after a moment, instead of what was held. */
+/** Replaces the range by the messages before and after a moment. */
 export function withAround(book: MessageBook, before: MessageRun, after: MessageRun): MessageBook {
   const stored = joined(before.messages, after.messages)
   return keepNewest(reaching({ ...book, stored, hasEarlier: !before.isEnd }, after))
 }
 
-/** Once the end is reached, what has been said since follows without a gap. */
+/** If the page reaches the end, the messages that have arrived since then follow without a gap. */
 function reaching(book: MessageBook, later: MessageRun): MessageBook {
   const stored = later.isEnd ? joined(book.stored, book.arriving ?? []) : book.stored
   return { ...book, stored, hasLater: !later.isEnd, arriving: undefined }
@@ -114,8 +114,8 @@ function keepNewest(book: MessageBook): MessageBook {
 }
 
 /**
- * Two stretches as one, each message once. What only the second has goes where it belongs in time;
- * what was said in the same millisecond as something in the first comes after it.
+ * Merges two ranges, each message once. Messages that are only in the second are inserted by time;
+ * those of the same millisecond as one of the first come after it.
  */
 function joined(first: readonly Message[], second: readonly Message[]): readonly Message[] {
   const known = new Set(first.map(({ id }) => id))
@@ -131,13 +131,13 @@ function joined(first: readonly Message[], second: readonly Message[]): readonly
   return all
 }
 
-/** Adds pieces of messages being written, in the order they came. */
+/** Appends chunks of messages being written, in the order of arrival. */
 export function withTokens(book: MessageBook, tokens: readonly TokenFrame[], now: string): MessageBook {
   if (tokens.length === 0) return book
   const streaming = new Map(book.streaming)
   const stored = new Set(book.stored.slice(-200).map(({ id }) => id))
   for (const { sessionId, nodeId, messageId, text, agentId, isThinking } of tokens) {
-    // A piece that came late, after the whole.
+    // A chunk that arrived after the whole message.
     if (stored.has(messageId)) continue
     const before = streaming.get(messageId)
     if (before !== undefined) {
@@ -164,7 +164,7 @@ export function withTokens(book: MessageBook, tokens: readonly TokenFrame[], now
   return { ...book, streaming }
 }
 
-/** After a lost connection the server sends what is being written from its beginning again. */
+/** After a reconnect the server sends the text of each message being written from its beginning. */
 export function withoutStreams(book: MessageBook): MessageBook {
   return book.streaming.size === 0 ? book : { ...book, streaming: new Map() }
 }
@@ -176,7 +176,7 @@ function without(streaming: ReadonlyMap<string, Message>, finished: readonly Mes
   return rest
 }
 
-/** What had been said by a moment, milliseconds since 1970. */
+/** The messages up to a moment, milliseconds since 1970. */
 export function saidBy(stored: readonly Message[], moment: number): readonly Message[] {
   let low = 0
   let high = stored.length

@@ -1,4 +1,4 @@
-/** Calls `run` before the next picture is drawn, and not at all while the page is hidden. */
+/** Calls `run` before the next frame is drawn; never while the page is hidden. */
 export type Schedule = (run: () => void) => void
 
 const beforeNextFrame: Schedule = (run) => {
@@ -6,10 +6,10 @@ const beforeNextFrame: Schedule = (run) => {
 }
 
 /**
- * A value that changes as often as the network likes and is shown at most once a frame.
+ * A value that may change at any rate and is shown at most once per frame.
  *
- * Writers see `latest`, views see `shown`. Values are never changed in place, so a view that
- * selects a part by identity is drawn again only when that part has changed.
+ * Writers use `latest`, views use `shown`. Values are never changed in place, so a view that
+ * selects a part by identity is rendered again only when that part has changed.
  */
 export class FrameStore<State> {
   readonly #schedule: Schedule
@@ -35,7 +35,7 @@ export class FrameStore<State> {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Takes a change; it is shown with all others of this frame. */
+  /** Applies a change; it is shown together with all others of this frame. */
   update(change: Partial<State> | ((state: State) => State)): void {
     const next = typeof change === 'function' ? change(this.#latest) : { ...this.#latest, ...change }
     if (next === this.#latest) return
@@ -45,7 +45,7 @@ export class FrameStore<State> {
     this.#schedule(() => this.flush())
   }
 
-  /** Shows what is latest now: for what a person has just done. */
+  /** Shows the latest value immediately: for the user's own actions. */
   flush(): void {
     this.#isScheduled = false
     if (this.#shown === this.#latest) return
