@@ -49,7 +49,7 @@ impl Scoped {
     ///
     /// As for [`Scoped::session`].
     pub async fn session_for(&self, id: SessionId, action: Action) -> Result<Arc<Session>, Refused> {
-        self.check_id(id, action)?;
+        self.check_stored(id, action).await?;
         match self.hub.session(id).await {
             Ok(session) => self.allows(&session, action).map(|()| session),
             Err(HubError::NotFound) => Err(self.not_found(id, action)),
@@ -63,17 +63,23 @@ impl Scoped {
     ///
     /// As for [`Scoped::session`].
     pub async fn readable(&self, id: SessionId) -> Result<Readable, Refused> {
-        self.check_id(id, Action::ReadSessions)?;
+        self.check_stored(id, Action::ReadSessions).await?;
+        Ok(Readable { id })
+    }
+
+    /// Whether the caller may do this to a session, without loading its state: what is not the caller's to see is
+    /// not loaded either, since the time that it takes would tell of it.
+    async fn check_stored(&self, id: SessionId, action: Action) -> Result<(), Refused> {
+        self.check_id(id, action)?;
         let owner = match self.hub.held(id) {
             Some(session) => Some(SessionOwner::of(&session)),
             None => self.storage.owner(id).await?,
         };
         match owner {
             Some(SessionOwner { project_id, group_id, tags }) if project_id == *self.project() => {
-                self.caller.allows(Action::ReadSessions, Some(&Subject { id, group_id, tags: &tags }))?;
-                Ok(Readable { id })
+                Ok(self.caller.allows(action, Some(&Subject { id, group_id, tags: &tags }))?)
             }
-            _ => Err(self.not_found(id, Action::ReadSessions)),
+            _ => Err(self.not_found(id, action)),
         }
     }
 
