@@ -18,15 +18,23 @@ def now() -> str:
 class Stopwatch:
     """When something began and ended. A clock that is set meanwhile does not put the end before the beginning."""
 
-    __slots__ = ("_began", "_monotonic")
+    __slots__ = ("_began", "_ended", "_monotonic")
 
-    def __init__(self) -> None:
-        self._began = time.time()
+    def __init__(self, began: float | None = None) -> None:
+        """`began`: when it began, in seconds since 1970, if that was not just now."""
+        self._began = time.time() if began is None else began
         self._monotonic = time.monotonic()
+        self._ended: float | None = None
+
+    def end(self, at: float) -> None:
+        """It ended then, in seconds since 1970."""
+        self._ended = max(at, self._began)
 
     @property
     def began(self) -> str:
         return timestamp(self._began)
 
     def now(self) -> str:
+        if self._ended is not None:
+            return timestamp(self._ended)
         return timestamp(self._began + time.monotonic() - self._monotonic)

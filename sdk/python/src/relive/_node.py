@@ -65,8 +65,8 @@ class NodeOptions:
     type: str | None = None
     input: Any = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
-    #: Whether it is an instance even when the node does not run elsewhere now.
-    is_instance: bool = False
+    #: When it began, in seconds since 1970, if that is not when `start` is called.
+    began: float | None = None
 
 
 class Node:
@@ -95,7 +95,7 @@ class Node:
         """Begins, without making this the current node."""
         options, run = self._options, self.run
         self._base, self._slot, self.id = run.claim(self.name, None if self.parent is None else self.parent.id, options)
-        self._stopwatch = Stopwatch()
+        self._stopwatch = Stopwatch(options.began)
         self._is_running = True
         encoded = {} if options.input is None else {"input": _encode.encode(options.input)}
         body = _encode.fields(
@@ -137,11 +137,25 @@ class Node:
         """What the node has made; reported when it ends."""
         self._output = _encode.encode(value)
 
+    def facts(self, fields: Mapping[str, Any], input: Any = None) -> None:
+        """Members of `setNodeStatus` that became known after the start."""
+        encoded = {} if input is None else {"input": _encode.encode(input)}
+        self._report({"status": "running", **fields}, encoded)
+
+    def ended(self, at: float | None) -> None:
+        """When it ended, in seconds since 1970, if that is not when it is said."""
+        if at is not None:
+            self._stopwatch.end(at)
+
     def log(self, text: str, level: Level = "info", **attributes: Any) -> None:
         """A log line."""
+        self.log_at(now(), text, level, attributes)
+
+    def log_at(self, at: str, text: str, level: Level = "info", attributes: Mapping[str, Any] | None = None) -> None:
+        """A log line of another moment (RFC 3339)."""
         content = _encode.as_limited(str(text), LOG_BYTES)
-        given = _encode.attributes({key: one for key, one in attributes.items() if one is not None})
-        fields = {"nodeId": self.id, "level": level, "text": content, "at": now(), "attributes": given or None}
+        given = _encode.attributes({key: one for key, one in (attributes or {}).items() if one is not None})
+        fields = {"nodeId": self.id, "level": level, "text": content, "at": at, "attributes": given or None}
         self._put("addLog", fields)
 
     def message(
@@ -253,6 +267,14 @@ class Node:
         self._options.type, self._options.kind = "human_review", "human"
         if draft is not None:
             self.output(draft)
+
+    def ask(self, draft: Any) -> bool:
+        """Suspends the node with a draft to be reviewed, and waits for nothing. False: nobody can answer."""
+        if not self._is_reported:
+            return False
+        self._draft(draft)
+        self.suspend()
+        return True
 
     def suspend(self) -> None:
         """The node waits for a signal. Raises `ReliveError` when none can come."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Union
 
 from . import _context, _encode
+from ._cancellation import TaskCancellation
 from ._control import Control
 from ._errors import Cancelled
 from ._failures import error_text, limited
@@ -18,6 +19,7 @@ from ._ids import fitted, new_id, node_id, printable
 from ._node import Kind, Node, NodeOptions
 from ._reporting.outbox import Chunk, Command, Lane
 from ._reporting.reporter import Reporter, default_reporter
+from ._reporting.sender import START
 from ._settings import is_disabled
 from ._slots import Slots
 
@@ -71,7 +73,9 @@ class Run:
         *,
         id: str | None = None,
         reporter: Reporter | None = None,
+        is_shared: bool = False,
     ) -> None:
+        """`is_shared`: other processes may create the session too."""
         self.id = id or new_id()
         self.name = name
         self.control = Control(self.id)
@@ -80,15 +84,14 @@ class Run:
         self._encoded = encoded
         self._reporter = None if is_disabled() else reporter or default_reporter()
         self._lane: Lane | None = None
+        self._is_shared = is_shared
         self._slots = Slots()
         self._pid = os.getpid()
         self._waiting = 0
         self._outputs: bytes | None = None
         self._is_ended = False
         self._token: Any = None
-        self._task: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
-        self._stop: Callable[[], None] | None = None
-        self._has_cancelled_task = False
+        self._cancellation = TaskCancellation(self.control)
 
     @property
     def run(self) -> Run:
@@ -103,6 +106,11 @@ class Run:
     def is_reported(self) -> bool:
         return self._lane is not None
 
+    @property
+    def is_unreachable(self) -> bool:
+        """The server could not be reached the last time."""
+        return self._reporter is None or self._reporter.sender.is_away
+
     def start(self) -> Run:
         """Begins, without making this the current run."""
         reporter = self._reporter
@@ -114,8 +122,8 @@ class Run:
             if isinstance(parent, Node):
                 self._fields["parentNodeId"] = parent.id
         creation = _encode.members({"id": self.id, **self._fields}, self._encoded)
-        lane = Lane(self.id, creation, new_id()[-12:])
-        if reporter.outbox.put(lane, Command(b'{"type":"start"}'), reserve=1):
+        lane = Lane(self.id, creation, new_id()[-12:], is_shared=self._is_shared)
+        if reporter.outbox.put(lane, Command(START), reserve=1):
             self._lane = lane
             reporter.begin(self)
         return self
@@ -182,6 +190,15 @@ class Run:
     def cancel(self, reason: str | None = None) -> None:
         self._end("cancel", {"reason": None if reason is None else limited(reason)[:1000]})
 
+    def leave(self) -> None:
+        """This process reports nothing more; another one ends the run."""
+        if not self._is_ended:
+            self._is_ended = True
+            self.control.over()
+            if self._lane is not None and self._reporter is not None:
+                self._reporter.outbox.release(1)
+                self._lane.is_finished = True
+
     def _end(self, kind: str, fields: Mapping[str, Any], encoded: Mapping[str, bytes] | None = None) -> None:
         if self._is_ended:
             return
@@ -222,9 +239,6 @@ class Run:
         base = options.id if options.id is not None else node_id(name, parent_id)
         if options.key is not None:
             return base, 0, f"{base}#{fitted(printable(options.key), 32)}"
-        if options.is_instance:
-            slot = self._slots.claim(f"{base}#")
-            return f"{base}#", slot, f"{base}#{slot}"
         slot = self._slots.claim(base)
         return base, slot, base if slot == 1 else f"{base}#{slot}"
 
@@ -243,49 +257,29 @@ class Run:
         self._slots.forked()
         self.control.forked()
         if self._lane is not None:
-            self._lane = Lane(self.id, self._lane.creation, new_id()[-12:])
+            self._lane = Lane(self.id, self._lane.creation, new_id()[-12:], is_shared=True)
 
     def __enter__(self) -> Run:
         _context.follow_threads()
         self.start()
         self._token = _context.current.set(self)
-        loop = asyncio._get_running_loop()
-        task = None if loop is None else asyncio.current_task(loop)
-        if loop is not None and task is not None and self._lane is not None:
-            self._task = (loop, task)
-            self._stop = self.control.on_change(self._on_change)
+        if self._lane is not None:
+            self._cancellation.arm()
         return self
 
     async def __aenter__(self) -> Run:
         return self.__enter__()
 
-    def _on_change(self) -> None:
-        if self.control.is_cancelled and self._task is not None:
-            try:
-                self._task[0].call_soon_threadsafe(self._cancel_task)
-            except RuntimeError:
-                # The loop is closed.
-                pass
-
-    def _cancel_task(self) -> None:
-        if self._task is not None and not self._is_ended and not self._has_cancelled_task:
-            self._has_cancelled_task = True
-            self._task[1].cancel()
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stop is not None:
-            self._stop()
         if self._token is not None:
             _context.reset(self._token)
-        task, self._task = self._task, None
-        if self._has_cancelled_task and isinstance(error, asyncio.CancelledError):
+        is_cancelled = self._cancellation.is_cause_of(error)
+        self._cancellation.disarm()
+        if is_cancelled:
             self._end("cancel", {})
-            uncancel = getattr(task[1], "uncancel", None) if task is not None else None
-            # Others may have cancelled the task too.
-            if uncancel is None or uncancel() == 0:
-                raise Cancelled from None
+            raise Cancelled from None
         self._end_by(error)
 
     async def __aexit__(

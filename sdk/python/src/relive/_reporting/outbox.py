@@ -38,8 +38,10 @@ class Chunk:
 class Lane:
     """What one session has to be sent, in order."""
 
-    def __init__(self, session_id: str, creation: bytes | None, key: str) -> None:
+    def __init__(self, session_id: str, creation: bytes | None, key: str, *, is_shared: bool = False) -> None:
         self.session_id = session_id
+        #: Other processes may create the session, start it and end it.
+        self.is_shared = is_shared
         #: The body that creates the session; None when that is done.
         self.creation = creation
         #: Begins the idempotency keys of its requests.

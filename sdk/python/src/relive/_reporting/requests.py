@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -100,9 +103,25 @@ class Requests:
         if self._client is None:
             self._client = httpx.Client(timeout=httpx.Timeout(ANSWER, connect=CONNECT))
         try:
-            return self._client.request(method, self._base + path, content=body, headers=headers)
+            with _untraced():
+                return self._client.request(method, self._base + path, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Within it OpenTelemetry makes no spans, which would be reported in their turn."""
+    context = sys.modules.get("opentelemetry.context")
+    key = getattr(context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
+    if context is None or key is None:
+        yield
+        return
+    token = context.attach(context.set_value(key, True))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 def _object(content: bytes) -> dict[str, Any]:

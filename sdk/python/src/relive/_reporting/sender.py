@@ -16,6 +16,7 @@ from .requests import Requests, Unreachable
 
 logger = logging.getLogger("relive")
 
+START = b'{"type":"start"}'
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -48,6 +49,11 @@ class Sender:
         self.failures = 0
         #: How many wait for everything to be sent: then nothing is put off.
         self.flushing = 0
+
+    @property
+    def is_away(self) -> bool:
+        """The server could not be reached the last time."""
+        return self._has_complained
 
     def start(self) -> None:
         if self._thread is not None:
@@ -124,8 +130,7 @@ class Sender:
             return
         try:
             if lane.creation is not None:
-                lane.revision = self._requests.create(lane)
-                lane.creation = None
+                self._create(lane)
                 self._leases[lane.session_id] = (lane, time.monotonic())
                 self._created(lane)
             self._show(lane, self._outbox.take_chunks(lane))
@@ -134,6 +139,14 @@ class Sender:
                 self._carry_out(lane, batch)
         except ReliveError as error:
             self._give_up(lane, error)
+
+    def _create(self, lane: Lane) -> None:
+        try:
+            lane.revision = self._requests.create(lane)
+        except ReliveError as error:
+            if error.code != "conflict" or not lane.is_shared:
+                raise
+        lane.creation = None
 
     def _show(self, lane: Lane, chunks: list[Chunk]) -> None:
         if not chunks:
@@ -194,7 +207,8 @@ class Sender:
                 lane.has_ended = True
                 return True
             if error.code != "nodes_active":
-                return False
+                # Another process may have started it.
+                return lane.is_shared and command.body == START
             lane.revision = self._requests.command(lane, [*_skipped(session), command], f"{key}.end")
         except ReliveError:
             return False
