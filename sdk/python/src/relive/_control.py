@@ -95,10 +95,6 @@ class Control:
             await self._until(lambda: not self.is_paused or self._is_over, None)
         self.check()
 
-    def forget_signals(self, node_id: str) -> None:
-        with self._changed:
-            self._signals.pop(node_id, None)
-
     def signal(self, node_id: str, timeout: float | None) -> Any:
         """Waits for a signal to the node. Raises `Cancelled` and `TimeoutError`."""
         with self._changed:

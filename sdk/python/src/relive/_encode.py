@@ -11,6 +11,7 @@ import datetime
 import enum
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -23,6 +24,10 @@ DEPTH = 64
 #: Members of one object or array that only a slow encoding can express.
 MEMBERS = 10_000
 TEXT = 2_000
+#: Integers that the server keeps as such.
+INTEGERS = (-(2**63), 2**64)
+#: More digits than a number can have for the server.
+_HUGE = re.compile("[0-9]{300}")
 
 
 def encode(value: Any, most: int = VALUE_BYTES) -> bytes:
@@ -37,7 +42,8 @@ def encode(value: Any, most: int = VALUE_BYTES) -> bytes:
 def _encoded(value: Any) -> bytes:
     try:
         text = _ENCODER.encode(value)
-        if text.count("[") + text.count("{") > DEPTH and _depth(value) > DEPTH:
+        is_deep = text.count("[") + text.count("{") > DEPTH and _depth(value) > DEPTH
+        if is_deep or _HUGE.search(text):
             text = _ENCODER.encode(_plain(value, 0))
     except Exception:
         # Cycles, keys that are no texts, infinities, and what the objects themselves raise.
@@ -104,7 +110,7 @@ def _plain(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, int) and not isinstance(value, enum.Enum):
-        return int(value)
+        return int(value) if INTEGERS[0] <= value < INTEGERS[1] else as_text(value)
     if isinstance(value, float) and not isinstance(value, enum.Enum):
         return value if math.isfinite(value) else str(value)
     if depth >= DEPTH:
@@ -136,10 +142,10 @@ def attributes(given: Mapping[str, Any]) -> dict[str, str | int | float | bool |
     """Flat: what is no text, number or boolean becomes a text. None removes an entry."""
     flat: dict[str, str | int | float | bool | None] = {}
     for key, value in given.items():
-        if value is None or isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value)):
-            flat[str(key)] = value[:TEXT] if isinstance(value, str) else value
-        else:
-            flat[str(key)] = encode(value, TEXT).decode()[:TEXT]
+        if not isinstance(value, (str, int, float)) and value is not None:
+            value = encode(value, TEXT).decode()
+        value = _plain(value, 0)
+        flat[as_text(key)] = value[:TEXT] if isinstance(value, str) else value
     return flat
 
 

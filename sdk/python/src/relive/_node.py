@@ -280,7 +280,6 @@ class Node:
         """The node waits for a signal. Raises `ReliveError` when none can come."""
         if not self._is_reported:
             raise ReliveError("unavailable", "nobody can answer: the node is not reported")
-        self.run.control.forget_signals(self.id)
         self.run.waits(1)
         options = self._options
         encoded = {} if self._output is None else {"output": self._output}

@@ -123,7 +123,7 @@ class Run:
                 self._fields["parentNodeId"] = parent.id
         creation = _encode.members({"id": self.id, **self._fields}, self._encoded)
         lane = Lane(self.id, creation, new_id()[-12:], is_shared=self._is_shared)
-        if reporter.outbox.put(lane, Command(START), reserve=1):
+        if reporter.put(lane, Command(START), reserve=1):
             self._lane = lane
             reporter.begin(self)
         return self
@@ -224,7 +224,7 @@ class Run:
     def put(self, command: Command, *, reserve: int = 0, is_detail: bool = False) -> bool:
         if self._lane is None or self._reporter is None:
             return False
-        return self._reporter.outbox.put(self._lane, command, reserve=reserve, is_detail=is_detail)
+        return self._reporter.put(self._lane, command, reserve=reserve, is_detail=is_detail)
 
     def put_reserved(self, command: Command, short: Command) -> None:
         if self._lane is not None and self._reporter is not None:
@@ -256,8 +256,12 @@ class Run:
         """In a child process: the session is the same, the queue is new."""
         self._slots.forked()
         self.control.forked()
-        if self._lane is not None:
-            self._lane = Lane(self.id, self._lane.creation, new_id()[-12:], is_shared=True)
+        before = self._lane
+        if before is not None and self._reporter is not None:
+            self._lane = Lane(self.id, before.creation, new_id()[-12:], is_shared=True)
+            if before.revision < 2:
+                # Whoever comes first starts it.
+                self._reporter.outbox.put(self._lane, Command(START))
 
     def __enter__(self) -> Run:
         _context.follow_threads()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
@@ -13,6 +13,10 @@ from websockets.exceptions import WebSocketException
 from ..types import WorkflowSession
 from .feeds import Frame
 from .following import RETRIED, Following, ReplayControls
+
+if TYPE_CHECKING:
+    # Part of `typing` from Python 3.11 on.
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -31,7 +35,7 @@ class AsyncWatch(Following[T]):
             self._iterator = self._follow()
         return await self._iterator.__anext__()
 
-    async def __aenter__(self) -> AsyncWatch[T]:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

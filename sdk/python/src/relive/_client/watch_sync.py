@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
@@ -16,6 +16,10 @@ from websockets.sync.client import ClientConnection, connect
 from ..types import WorkflowSession
 from .feeds import Frame
 from .following import RETRIED, Following, ReplayControls
+
+if TYPE_CHECKING:
+    # Part of `typing` from Python 3.11 on.
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -34,7 +38,7 @@ class Watch(Following[T]):
             self._iterator = self._follow()
         return self._iterator.__next__()
 
-    def __enter__(self) -> Watch[T]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

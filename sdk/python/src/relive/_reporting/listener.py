@@ -44,6 +44,8 @@ class Listener:
         self._sessions: dict[str, Listening] = {}
         #: Sessions of which every event is needed because a node waits, with the last revision that was seen.
         self._after: dict[str, int] = {}
+        #: The last event that was seen of a session whose events were asked for at some time.
+        self._seen: dict[str, int] = {}
         self._socket: ClientConnection | None = None
         self._thread: threading.Thread | None = None
         self._is_refused = False
@@ -57,6 +59,7 @@ class Listener:
     def remove(self, session_id: str) -> None:
         with self._lock:
             self._after.pop(session_id, None)
+            self._seen.pop(session_id, None)
             if self._sessions.pop(session_id, None) is not None:
                 self._send({"type": "unsubscribe", "sessionId": session_id})
 
@@ -64,7 +67,8 @@ class Listener:
         """Signals are events: from now on every event is asked for."""
         with self._lock:
             if session_id in self._sessions and session_id not in self._after:
-                self._after[session_id] = after
+                # Signals between two waits are not lost either.
+                self._after[session_id] = self._seen.get(session_id, after)
                 self._subscribe(session_id)
 
     def await_no_signals(self, session_id: str) -> None:
@@ -77,7 +81,16 @@ class Listener:
         self._lock = threading.Lock()
         self._sessions = {}
         self._after = {}
+        self._seen = {}
         self._socket = self._thread = None
+
+    def stop(self) -> None:
+        """The thread ends soon."""
+        with self._lock:
+            self._is_refused = True
+            socket = self._socket
+        if socket is not None:
+            socket.close()
 
     def _start(self) -> None:
         if self._thread is None and not self._is_refused:
@@ -123,6 +136,8 @@ class Listener:
                 logger.warning("listening to Relive failed", exc_info=True)
             with self._lock:
                 self._socket = None
+                if self._is_refused:
+                    return
             time.sleep(backoff.next())
 
     def _listen(self, token: str | None, backoff: Backoff) -> None:
@@ -164,7 +179,7 @@ class Listener:
                 return
             kind = frame.get("type")
             if kind == "event" and session_id in self._after:
-                self._after[session_id] = frame["revision"]
+                self._after[session_id] = self._seen[session_id] = frame["revision"]
         if kind == "event":
             self._event(session, frame["revision"], frame["event"])
         elif kind == "snapshot":

@@ -13,7 +13,7 @@ from .. import _settings
 from .._credentials import Credentials, TokenSource
 from .._settings import Limits
 from .listener import Listener
-from .outbox import Lane, Outbox, Stats
+from .outbox import Command, Lane, Outbox, Stats
 from .requests import Requests
 from .sender import Sender
 
@@ -48,11 +48,23 @@ class Reporter:
 
     def begin(self, run: Run) -> None:
         self._runs[run.id] = run
+
+    def put(self, lane: Lane, command: Command, *, reserve: int = 0, is_detail: bool = False) -> bool:
+        """As that of the outbox."""
         self.sender.start()
+        return self.outbox.put(lane, command, reserve=reserve, is_detail=is_detail)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Waits until everything reported so far is sent, at most `timeout` seconds. False: something is left."""
         return self.sender.flush(timeout)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Sends what is left, within `timeout` seconds, and ends the threads. Nothing can be reported afterwards."""
+        is_empty = self.flush(timeout)
+        self.sender.stop()
+        self.listener.stop()
+        _process.remove(self)
+        return is_empty
 
     def stats(self) -> Stats:
         return self.outbox.stats()
@@ -69,8 +81,8 @@ class Reporter:
     def forked(self) -> None:
         """In a child process, where none of the threads are."""
         self.outbox.forget_all()
-        self.sender.forget()
         self.listener.forget()
+        self.sender.forget()
         for run in list(self._runs.values()):
             run.forked()
 
@@ -91,6 +103,12 @@ class _Process:
 
     def add(self, reporter: Reporter) -> None:
         self.reporters.append(reporter)
+
+    def remove(self, reporter: Reporter) -> None:
+        with self.lock:
+            self.reporters.remove(reporter)
+            if self.default is reporter:
+                self.default = None
 
     def end(self) -> None:
         for reporter in list(self.reporters):

@@ -39,7 +39,7 @@ class Requests:
 
     def create(self, lane: Lane) -> int:
         assert lane.creation is not None
-        answer = self._ask("POST", "/sessions", lane.creation, key=f"{lane.key}:create")
+        answer = self._ask("POST", "/sessions", lane.creation, key=lane.session_id)
         return int(answer["revision"])
 
     def command(self, lane: Lane, commands: list[Command], key: str) -> int:

@@ -42,6 +42,7 @@ class Sender:
         self._backoff = Backoff()
         self._thread: threading.Thread | None = None
         self._leases: dict[str, tuple[Lane, float]] = {}
+        self._is_stopped = False
         self._has_complained = False
         self._has_told_drops = False
         self._told_refusals: set[str] = set()
@@ -56,7 +57,7 @@ class Sender:
         return self._has_complained
 
     def start(self) -> None:
-        if self._thread is not None:
+        if self._thread is not None or self._is_stopped:
             return
         with self._outbox.lock:
             if self._thread is None:
@@ -98,8 +99,14 @@ class Sender:
             finally:
                 self.flushing -= 1
 
+    def stop(self) -> None:
+        """The thread ends soon."""
+        with self._outbox.lock:
+            self._is_stopped = True
+            self._outbox.changed.notify_all()
+
     def _run(self) -> None:
-        while True:
+        while not self._is_stopped:
             try:
                 self._round()
             except Unreachable as error:
@@ -112,7 +119,8 @@ class Sender:
         began = time.monotonic()
         outbox = self._outbox
         with outbox.lock:
-            outbox.wait(self._until_lease(began))
+            if not self._is_stopped:
+                outbox.wait(self._until_lease(began))
             lanes = list(outbox.ready)
         for lane in lanes:
             self._serve(lane)
@@ -144,7 +152,7 @@ class Sender:
         try:
             lane.revision = self._requests.create(lane)
         except ReliveError as error:
-            if error.code != "conflict" or not lane.is_shared:
+            if not lane.is_shared or error.code not in {"conflict", "idempotency_key_reused"}:
                 raise
         lane.creation = None
 
@@ -256,7 +264,7 @@ class Sender:
             self._tell_drops()
             flushing = self.flushing
             # Whoever waits for everything to be sent wants one attempt at once.
-            outbox.changed.wait_for(lambda: self.flushing > flushing, wait)
+            outbox.changed.wait_for(lambda: self.flushing > flushing or self._is_stopped, wait)
 
     def _tell_drops(self) -> None:
         if self._outbox.dropped and not self._has_told_drops:
