@@ -183,9 +183,6 @@ impl Scoped {
     ///
     /// Why the commands were not carried out.
     pub async fn execute(&self, submission: Submission) -> Result<Receipt, HubError> {
-        if !self.is_of_project(submission.session_id).await? {
-            return Err(HubError::NotFound);
-        }
         self.hub.execute(submission).await
     }
 
@@ -195,9 +192,6 @@ impl Scoped {
     ///
     /// The reason if nothing was staged.
     pub async fn submit(&self, submission: Submission, reply: Reply) -> Result<(), HubError> {
-        if !self.is_of_project(submission.session_id).await? {
-            return Err(HubError::NotFound);
-        }
         self.hub.submit(submission, reply).await
     }
 
