@@ -15,6 +15,6 @@ process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)'; then
     exit 1
 fi
 [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund
-npm run --silent build -- --logLevel warn
+npm run --silent build
 # For make: as new as this build, also where its text has not changed.
 touch dist/index.html

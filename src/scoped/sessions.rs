@@ -287,7 +287,7 @@ impl Scoped {
             drop(place);
             outcome
         };
-        Ok(self.hub.carry_through(held).await?)
+        Ok(self.hub.run_to_completion(held).await?)
     }
 
     /// The session that was created in the project under a key.
@@ -304,17 +304,20 @@ impl Scoped {
         self.hub.appeared(id);
     }
 
-    /// See [`Hub::carry_through`](crate::hub::Hub::carry_through).
+    /// See [`Hub::run_to_completion`](crate::hub::Hub::run_to_completion).
     ///
     /// # Errors
     ///
     /// Those of the work.
-    pub async fn carry_through<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+    pub async fn run_to_completion<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<HubError> + Send + 'static,
     {
-        self.hub.carry_through(work).await
+        self.hub.run_to_completion(work).await
     }
 
     /// Deletes a session with everything that belongs to it.

@@ -36,7 +36,7 @@ export function may(me: WhoAmI | undefined, offer: Offer, sessionId?: string): b
   return scopesFor(offer, sessionId).some((scope) => scopes.includes(scope))
 }
 
-/** The roles of keys that a caller can create: at most the caller's own. */
+/** The roles of keys that a caller can create and revoke: at most the caller's own. */
 export function rolesToGive(me: WhoAmI | undefined): readonly Role[] {
   return me?.role === 'root' ? roles : roles.filter((role) => role !== 'root')
 }
