@@ -10,6 +10,8 @@ mod fold;
 mod instances;
 #[path = "domain/labels.rs"]
 mod labels;
+#[path = "domain/leases.rs"]
+mod leases;
 #[path = "domain/nodes.rs"]
 mod nodes;
 #[path = "domain/regressions.rs"]

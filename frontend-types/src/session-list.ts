@@ -20,6 +20,8 @@ export interface SessionFilters {
   endedAfter?: string
   endedBefore?: string
   updatedAfter?: string
+  /** Sessions whose engine held a lease that has passed. */
+  stalled?: true
   /** A part of the workflow's name or of the error, or the beginning of the id; at most 200 characters. */
   text?: string
   /** At most 200. */

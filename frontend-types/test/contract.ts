@@ -47,6 +47,8 @@ export interface WorkflowSession {
   name?: string
   tags?: string[]
   metadata?: Record<string, string | number | boolean>
+  driverSeenAt?: string
+  isStalled?: boolean
 }
 
 export interface SessionSummary {

@@ -191,6 +191,8 @@ pub fn command_action(command: &Command) -> Action {
         Command::Signal { .. } => Action::Signal,
         Command::SetLabels(_) => Action::Label,
         Command::Hold
+        | Command::RenewLease { .. }
+        | Command::Stall { .. }
         | Command::Complete { .. }
         | Command::Fail { .. }
         | Command::SetNodeStatus { .. }

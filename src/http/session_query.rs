@@ -57,6 +57,8 @@ pub struct SessionQuery {
     #[serde(default, deserialize_with = "without_key")]
     #[param(style = DeepObject, explode, value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub metadata: Vec<(String, String)>,
+    /// `true`: sessions whose engine held a lease that has passed.
+    pub stalled: Option<bool>,
     /// Sessions at most: 1 to 200, by default 50.
     pub limit: Option<u32>,
     /// `nextCursor` of the page before.
@@ -96,6 +98,7 @@ impl SessionQuery {
             name: self.name.clone().map(possible).transpose()?,
             tags: self.tag.as_deref().map_or(Ok(Vec::new()), tags)?,
             metadata: metadata(&self.metadata)?,
+            is_stalled: only_true("stalled", self.stalled)?,
             ..visible
         })
     }
@@ -106,6 +109,14 @@ impl SessionQuery {
 
     pub fn cursor(&self) -> Result<Option<PageCursor>, ApiError> {
         cursor(self.cursor.as_deref())
+    }
+}
+
+/// A condition that can be asked for, or not; its opposite has no index.
+fn only_true(name: &str, given: Option<bool>) -> Result<bool, ApiError> {
+    match given {
+        Some(false) => Err(ApiError::bad_request(format!("{name} can only be true"))),
+        given => Ok(given.is_some()),
     }
 }
 

@@ -29,9 +29,7 @@ pub(super) async fn submit(
             Some(live) => live,
             None => registry.get(submission.session_id).await?,
         };
-        let is_of_another_project =
-            submission.project_id.as_ref().is_some_and(|id| *id != live.head().session().origin.project_id);
-        if is_of_another_project || submission.expected_identity.is_some_and(|expected| expected != live.identity()) {
+        if !submission.means(live.head().session()) {
             return Err(HubError::NotFound);
         }
         // Before the session's lock, so that the lock is never held across an await.

@@ -71,6 +71,8 @@ pub(super) struct Staged {
     pub retired: bool,
     subscribers: usize,
     last_used: Instant,
+    /// The length of the driver's lease that this server has renewed, and until when it need not be renewed again.
+    lease: Option<(u32, Instant)>,
 }
 
 /// Command ids with the revision each was answered with; the oldest are dropped first.
@@ -130,6 +132,7 @@ impl LiveSession {
             retired: false,
             subscribers: 0,
             last_used: Instant::now(),
+            lease: None,
         };
         Arc::new(Self {
             id: session.id,
@@ -147,6 +150,15 @@ impl LiveSession {
     #[must_use]
     pub fn identity(&self) -> SessionIdentity {
         self.head.borrow().session().identity()
+    }
+
+    /// Whether the driver's lease of this length was renewed so recently that this need not be repeated.
+    pub(super) fn has_lease_of(&self, seconds: u32) -> bool {
+        self.staged.lock().lease.is_some_and(|(held, until)| held == seconds && Instant::now() < until)
+    }
+
+    pub(super) fn lease_written(&self, seconds: u32, until: Instant) {
+        self.staged.lock().lease = Some((seconds, until));
     }
 
     /// What viewers may see now.

@@ -27,6 +27,7 @@ mod creation;
 mod decision;
 mod deletion;
 mod drive_queue;
+mod driver_lease;
 mod error;
 mod feed;
 mod history;
@@ -70,7 +71,7 @@ pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
 pub use start_check::StartCheck;
 pub use store::{BatchWriter, NoticeReceiver, NoticeSender, Store};
-pub use submission::{Outcome, Receipt, Reply, Submission};
+pub use submission::{LeaseRenewal, Outcome, Receipt, Reply, Submission};
 
 use agents::AgentNames;
 use backlog::Backlog;
@@ -275,7 +276,7 @@ impl Hub {
     ///
     /// The reason if nothing was staged; the `reply` is not used then.
     pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
-        let kind = submission.commands.first().map_or("none", Command::kind);
+        let kind = submission.commands.first().map_or("lease", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
         let Inner { registry, lanes, store, agents, prices, .. } = &*self.inner;
         let submitting = async {
@@ -287,6 +288,7 @@ impl Hub {
                 prices.put_into(command);
                 agents.put_into(command, submission.session_id, registry, &**store).await?;
             }
+            self.renew_lease(&mut submission).await?;
             self.inner.start_check.check(registry, submission.session_id, &submission.commands).await?;
             intake::submit(registry, lanes, &**store, submission, reply).await
         };

@@ -14,7 +14,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::{
-    Batch, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage, StorageError,
+    Batch, GroupInDoubt, LapsedLease, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage, StorageError,
     StoredEvent, Taken, Writer,
 };
 use relive_session::{Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary};
@@ -74,6 +74,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()>;
     fn park_leases<'a>(&'a self, holder: Uuid, parked: &'a [Parked]) -> Answer<'a, ()>;
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>>;
+
+    fn renew_driver_lease(&self, id: SessionId, time: Duration) -> Answer<'_, bool>;
+    fn next_driver_lease(&self) -> Answer<'_, Option<Duration>>;
+    fn claim_lapsed_leases(&self, limit: u32) -> Answer<'_, Vec<LapsedLease>>;
+    fn is_still_lapsed(&self, lapsed: LapsedLease) -> Answer<'_, bool>;
+    fn end_lapsed_lease(&self, lapsed: LapsedLease) -> Answer<'_, ()>;
 
     fn notifier(&self) -> Box<dyn NoticeSender>;
     fn listen(&self) -> Answer<'_, Box<dyn NoticeReceiver>>;
@@ -248,6 +254,26 @@ impl Store for Storage {
 
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>> {
         Box::pin(self.undriven_sessions(limit))
+    }
+
+    fn renew_driver_lease(&self, id: SessionId, time: Duration) -> Answer<'_, bool> {
+        Box::pin(self.renew_driver_lease(id, time))
+    }
+
+    fn next_driver_lease(&self) -> Answer<'_, Option<Duration>> {
+        Box::pin(self.next_driver_lease())
+    }
+
+    fn claim_lapsed_leases(&self, limit: u32) -> Answer<'_, Vec<LapsedLease>> {
+        Box::pin(self.claim_lapsed_leases(limit))
+    }
+
+    fn is_still_lapsed(&self, lapsed: LapsedLease) -> Answer<'_, bool> {
+        Box::pin(self.is_still_lapsed(lapsed))
+    }
+
+    fn end_lapsed_lease(&self, lapsed: LapsedLease) -> Answer<'_, ()> {
+        Box::pin(self.end_lapsed_lease(lapsed))
     }
 
     fn notifier(&self) -> Box<dyn NoticeSender> {

@@ -147,6 +147,18 @@ impl Scoped {
         Ok(Submission { project_id, by, ..Submission::new(session_id, commands) })
     }
 
+    /// The submission of a caller who drives the session under a lease.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`] if the caller may not send the commands of engines.
+    pub fn leased(&self, submission: Submission, lease_seconds: Option<u32>) -> Result<Submission, Refused> {
+        if lease_seconds.is_some() {
+            self.caller.allows(Action::Command, Some(&Subject::of(submission.session_id)))?;
+        }
+        Ok(Submission { lease_seconds, ..submission })
+    }
+
     /// See [`Hub::execute`](crate::hub::Hub::execute).
     ///
     /// # Errors

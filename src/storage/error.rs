@@ -98,7 +98,8 @@ impl From<sqlx::Error> for StorageError {
                     | "session_messages_session"
                     | "memories_session"
                     | "session_usage_session"
-                    | "session_leases_session",
+                    | "session_leases_session"
+                    | "driver_leases_session",
                 ),
                 _,
             ) => Self::SessionGone,

@@ -15,6 +15,7 @@ mod bigint;
 mod catalog;
 pub mod cluster;
 mod columns;
+mod driver_leases;
 mod error;
 mod export;
 mod forks;
@@ -55,6 +56,7 @@ pub use access::{
 pub use address::connect_options;
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
+pub use driver_leases::LapsedLease;
 pub use error::{Constraint, StorageError};
 pub use export::{Ancestor, PageSize};
 pub use idempotency::{KeyClaim, KeyedRequest};

@@ -277,7 +277,7 @@ impl Storage {
 /// The columns of [`Summary`].
 pub(super) const SUMMARY: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at,
     created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts, project_id, name, tags,
-    metadata, incarnation FROM sessions";
+    metadata, incarnation, driver_seen_at, is_stalled FROM sessions";
 
 /// A summary as a row.
 pub(super) struct Summary(pub SessionSummary);
@@ -312,6 +312,8 @@ impl FromRow<'_, PgRow> for Summary {
             name: row.try_get::<Option<String>, _>("name")?.map(Into::into),
             tags: row.try_get::<Option<Vec<String>>, _>("tags")?.unwrap_or_default().into(),
             metadata: row.try_get::<Option<Json<_>>, _>("metadata")?.map(|Json(metadata)| metadata).unwrap_or_default(),
+            driver_seen_at: time("driver_seen_at")?,
+            is_stalled: row.try_get::<Option<bool>, _>("is_stalled")?.unwrap_or_default(),
         }))
     }
 }

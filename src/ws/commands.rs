@@ -55,17 +55,20 @@ impl InFlight {
     /// Submits a command for a caller. Returns the error frame if it was refused at once; all other
     /// answers come from [`InFlight::next`].
     pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame) -> Option<Bytes> {
-        let CommandFrame { id, session_id, command, commands, command_id, expected_revision } = frame;
+        let CommandFrame { id, session_id, command, commands, command_id, expected_revision, lease_seconds } = frame;
         let commands = match (command, commands) {
             (Some(command), None) => vec![command],
             (None, Some(commands)) => commands,
+            // A heartbeat.
+            (None, None) if lease_seconds.is_some() => Vec::new(),
             _ => {
                 let problem = "give either `command` or `commands`";
                 return Some(frames::error_frame(Some(id), Some(session_id), ErrorCode::BadRequest, problem));
             }
         };
         let command_id = command_id.map(Into::into);
-        let submission = match scoped.submission(session_id, commands) {
+        let submission = scoped.submission(session_id, commands);
+        let submission = match submission.and_then(|submission| scoped.leased(submission, lease_seconds)) {
             Ok(submission) => Submission { command_id, expected_revision, ..submission },
             Err(refused) => return Some(refusals::frame(Some(id), session_id, &refused)),
         };

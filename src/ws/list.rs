@@ -60,6 +60,8 @@ fn withheld(summary: SessionSummary) -> SessionSummary {
         name: None,
         tags: Arc::default(),
         metadata: Arc::default(),
+        driver_seen_at: None,
+        is_stalled: false,
         ..summary
     }
 }

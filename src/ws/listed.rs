@@ -138,6 +138,8 @@ mod tests {
             name: None,
             tags: std::sync::Arc::default(),
             metadata: std::sync::Arc::default(),
+            driver_seen_at: None,
+            is_stalled: false,
         }
     }
 

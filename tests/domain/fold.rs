@@ -62,7 +62,11 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => (any::<u128>(), text()).prop_map(|(id, content)| json!({"type": "addMemory",
             "memoryId": uuid::Uuid::from_u128(id), "content": content})),
     ];
-    json.prop_map(|json| serde_json::from_value(json).expect("a command"))
+    let own = prop_oneof![
+        3 => (5..7u32, any::<bool>()).prop_map(|(seconds, is_late)| Command::RenewLease { seconds, is_late }),
+        1 => Just(Command::Stall { granted: None }),
+    ];
+    prop_oneof![20 => json.prop_map(|json| serde_json::from_value(json).expect("a command")), 1 => own]
 }
 
 fn graph() -> Value {
@@ -78,7 +82,7 @@ fn any_run() -> impl Strategy<Value = (Run, Vec<Session>)> {
         for command in &commands {
             let before = run.session.clone();
             let outcome = run.execute(command);
-            if before.status.is_ended() && !matches!(command, Command::SetLabels(_)) {
+            if before.status.is_ended() && !matches!(command, Command::SetLabels(_) | Command::RenewLease { .. } | Command::Stall { .. }) {
                 assert!(outcome.is_err(), "{command:?} was accepted after the end");
             }
             match outcome {

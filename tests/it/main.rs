@@ -22,6 +22,7 @@ mod database_network;
 mod delta;
 mod diff;
 mod documents;
+mod driver_leases;
 mod engine;
 mod events;
 mod fence;

@@ -23,7 +23,7 @@ const ROWS: u64 = 50_000;
 const FILL: &str = r#"
     SET session_replication_role = replica;
     INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, node_statuses, revision,
-        error, parent_id, name, tags, metadata, started_at, ended_at, created_at, updated_at)
+        error, parent_id, is_stalled, name, tags, metadata, started_at, ended_at, created_at, updated_at)
     SELECT uuid('0190' || lpad(to_hex(n), 8, '0') || '70008000000000000000'),
         id(CASE WHEN n % 3 = 0 THEN 1 ELSE 2 + n % 1000 END),
         id(CASE WHEN n < 20000 THEN 40 WHEN n % 3 = 0 THEN 1 WHEN n % 3 = 1 THEN 2 + n / 3 % 30 END),
@@ -37,6 +37,7 @@ const FILL: &str = r#"
         5,
         CASE WHEN n = 900000 THEN 'a singular mishap' WHEN n % 50 = 0 AND n <= 999000 THEN 'connection refused' END,
         CASE WHEN n % 5000 = 0 THEN id(n) END,
+        n BETWEEN 40000 AND 40100,
         CASE WHEN n = 995000 THEN 'A singular run' WHEN n % 1000 = 0 THEN 'Run ' || n END,
         CASE WHEN n < 20000 THEN '{old}' WHEN n % 20000 = 8 THEN '{nightly,rare}' WHEN n % 2 = 0 THEN '{nightly}' END::text[],
         CASE WHEN n < 20000 THEN '{"tenant": "gone"}' WHEN n % 10 = 0 THEN jsonb_build_object('customer', n / 10 % 1000) END::jsonb,
@@ -181,6 +182,7 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         (None, seen(&["nightly"])),
         (None, text("singular run")),
         (None, SessionFilter { group_id: Some(id(1)), ..text("run 99") }),
+        (Some("idx_sessions_stalled"), SessionFilter { is_stalled: true, ..all() }),
         (labels, tagged(&["old"])),
         (labels, SessionFilter { metadata: entry("tenant", "gone"), ..all() }),
         (labels, seen(&["old", "rare"])),

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::storage::{
-    Batch, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, SessionVersion, StorageError, StoredEvent, Taken,
+    Batch, Constraint, GroupInDoubt, LapsedLease, NewSession, PageBounds, Parked, SessionVersion, StorageError, StoredEvent, Taken,
 };
 use relive_session::{
     Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary,
@@ -265,6 +265,27 @@ impl Store for SimulatedStore {
 
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>> {
         self.call("undriven", move |world| Ok(world.database.undriven(limit as usize, world.now)))
+    }
+
+    // Nobody asks for leases of engines outside the server here: no driver of the simulation has one.
+    fn renew_driver_lease(&self, _: SessionId, _: Duration) -> Answer<'_, bool> {
+        self.call("lease", |_| Ok(true))
+    }
+
+    fn next_driver_lease(&self) -> Answer<'_, Option<Duration>> {
+        self.call("lease", |_| Ok(None))
+    }
+
+    fn claim_lapsed_leases(&self, _: u32) -> Answer<'_, Vec<LapsedLease>> {
+        self.call("lease", |_| Ok(Vec::new()))
+    }
+
+    fn is_still_lapsed(&self, _: LapsedLease) -> Answer<'_, bool> {
+        self.call("lease", |_| Ok(false))
+    }
+
+    fn end_lapsed_lease(&self, _: LapsedLease) -> Answer<'_, ()> {
+        self.call("lease", |_| Ok(()))
     }
 
     fn notifier(&self) -> Box<dyn NoticeSender> {

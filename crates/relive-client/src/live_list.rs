@@ -17,6 +17,8 @@ pub struct SessionFilters {
     pub status: Vec<SessionStatus>,
     pub group_id: Option<Uuid>,
     pub workflow_id: Option<Uuid>,
+    /// Only those whose engine held a lease that has passed.
+    pub stalled: bool,
     pub limit: Option<u32>,
 }
 
@@ -27,6 +29,7 @@ impl SessionFilters {
             ("status", (!statuses.is_empty()).then(|| statuses.join(","))),
             ("groupId", self.group_id.map(|id| id.to_string())),
             ("workflowId", self.workflow_id.map(|id| id.to_string())),
+            ("stalled", self.stalled.then(|| "true".to_owned())),
             ("limit", self.limit.map(|limit| limit.to_string())),
         ];
         let pairs: Vec<String> =

@@ -108,6 +108,9 @@ pub struct ControlRequest {
     pub action: ControlAction,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The sender drives the session, and renews its lease: 5 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 impl From<ControlRequest> for Command {
@@ -150,12 +153,15 @@ pub struct NodeUpdate {
     /// Which of its next nodes follow, if not all do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_ids: Option<Vec<NodeId>>,
+    /// The sender drives the session, and renews its lease: 5 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 impl NodeUpdate {
     #[must_use]
     pub fn into_command(self, node_id: NodeId) -> Command {
-        let Self { status, name, node_type, progress, error, output, input, next_ids, retry } = self;
+        let Self { status, name, node_type, progress, error, output, input, next_ids, retry, lease_seconds: _ } = self;
         Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids, retry }
     }
 }
@@ -180,11 +186,14 @@ pub struct NodeDetail {
 /// `POST /sessions/{id}/signal`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[ts(export_to = "protocol.ts")]
+#[ts(export_to = "protocol.ts", optional_fields)]
 pub struct SignalRequest {
     pub node_id: NodeId,
     #[ts(type = "unknown")]
     pub payload: Value,
+    /// The sender drives the session, and renews its lease: 5 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 /// One chunk of `POST /sessions/{id}/tokens`: the fields of a `token` frame.
@@ -224,6 +233,9 @@ pub struct ReviewRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub data: Option<Value>,
+    /// The sender drives the session, and renews its lease: 5 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 impl From<ReviewRequest> for Command {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::json::{context_entry_bytes, digest};
 use super::state::hold;
 use super::{
-    ContextValue, Created, Event, Labels, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
+    ContextValue, Created, DriverLease, Event, Labels, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
     PendingSignal, ProjectId, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
 };
 
@@ -87,6 +87,7 @@ impl Session {
             context_bytes: 0,
             signals: OrdMap::new(),
             holds: Arc::default(),
+            lease: None,
         }
     }
 
@@ -139,6 +140,18 @@ impl Session {
             Event::Signalled { node_id, payload } => self.hold_signal(node_id, payload, recorded.revision),
             Event::MessageAdded(message) => self.ensure_node(&message.node_id, moment),
             Event::MemoryAdded(_) => {}
+            Event::DriverSeen { lease_seconds } => {
+                let (seconds, revision, seen_at) = (*lease_seconds, recorded.revision, recorded.at);
+                self.lease = Some(DriverLease { seconds, revision, seen_at, is_stalled: false });
+            }
+            Event::Stalled => {
+                if let Some(lease) = &mut self.lease {
+                    lease.is_stalled = true;
+                }
+            }
+        }
+        if recorded.event.is_of_driver() {
+            self.see_driver(recorded.at);
         }
         if self.status != status {
             self.status_since = Some(moment);
@@ -170,7 +183,11 @@ impl Session {
             Event::Started => self.status == SessionStatus::Pending,
             Event::Paused { held: false } | Event::Completed { .. } => self.status == SessionStatus::Running,
             Event::Resumed => self.status == SessionStatus::Paused,
-            Event::Cancelled { .. } | Event::ContextSet { .. } | Event::ProposalSet { .. } => !self.status.is_ended(),
+            Event::Cancelled { .. }
+            | Event::ContextSet { .. }
+            | Event::ProposalSet { .. }
+            | Event::DriverSeen { .. } => !self.status.is_ended(),
+            Event::Stalled => !self.status.is_ended() && self.lease.is_some(),
             Event::UsageRecorded { .. } | Event::MessageAdded(_) | Event::MemoryAdded(_) => {
                 self.status.is_live() || self.takes_late(recorded.at)
             }
@@ -309,6 +326,9 @@ impl Session {
             self.put_reported(node, moment);
         }
         self.signals = OrdMap::new();
+        if let Some(lease) = &mut self.lease {
+            lease.is_stalled = false;
+        }
         self.release(moment.at);
         self.status = status;
         self.completed_at = Some(moment.at);

@@ -7,7 +7,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{LabelFields, MessageId, NodeId, NodeStatus, Progress, Retry};
+use super::{LabelFields, MessageId, NodeId, NodeStatus, Progress, Retry, Revision};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -59,6 +59,20 @@ pub enum Command {
     Hold,
     /// Paused → running.
     Resume,
+    /// The driver is there, and will be heard of again within these seconds. Clients send `leaseSeconds` instead.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    RenewLease {
+        seconds: u32,
+        /// The lease had passed, or there was none.
+        is_late: bool,
+    },
+    /// The driver's lease has passed, if it was not renewed since this revision. The server's own.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    Stall { granted: Option<Revision> },
     /// Running → completed. Refused while a node is running or suspended.
     #[serde(rename_all = "camelCase")]
     Complete {
@@ -202,6 +216,8 @@ impl Command {
             Self::Pause => "pause",
             Self::Hold => "hold",
             Self::Resume => "resume",
+            Self::RenewLease { .. } => "lease",
+            Self::Stall { .. } => "stall",
             Self::Complete { .. } => "complete",
             Self::Fail { .. } => "fail",
             Self::Stop { .. } => "stop",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::MemoryRow;
+use super::lease::{renew, stall};
 use super::validate::validate;
 use super::{
     Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus, OutputRef, Refusal,
@@ -41,6 +42,8 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
         Command::Pause => transition(session, kind, &[SessionStatus::Running], Event::Paused { held: false }),
         Command::Hold if session.is_held() => Ok(Vec::new()),
         Command::Hold => transition(session, kind, LIVE, Event::Paused { held: true }),
+        Command::RenewLease { seconds, is_late } => renew(session, *seconds, *is_late, at),
+        Command::Stall { granted } => Ok(stall(session, *granted)),
         Command::Resume => transition(session, kind, &[SessionStatus::Paused], Event::Resumed),
         Command::Complete { outputs } => complete(session, kind, outputs.as_ref()),
         Command::Fail { error } => {

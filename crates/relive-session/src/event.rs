@@ -275,6 +275,14 @@ pub enum Event {
     },
     MessageAdded(MessageAdded),
     MemoryAdded(MemoryAdded),
+    /// The driver was there, and holds a lease of so many seconds from now on. Renewals are recorded once a minute;
+    /// always the first, one of another length, and one that was late.
+    #[serde(rename_all = "camelCase")]
+    DriverSeen {
+        lease_seconds: u32,
+    },
+    /// The driver's lease has passed.
+    Stalled,
 }
 
 impl Event {
@@ -297,6 +305,8 @@ impl Event {
             Self::Signalled { .. } => "signalled",
             Self::MessageAdded(_) => "messageAdded",
             Self::MemoryAdded(_) => "memoryAdded",
+            Self::DriverSeen { .. } => "driverSeen",
+            Self::Stalled => "stalled",
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, Driver, GraphDefinition, HeldInterval, Instances, Labels, Moment, Node, NodeCounts, NodeId,
+    ContextValue, Driver, DriverLease, GraphDefinition, HeldInterval, Instances, Labels, Moment, Node, NodeCounts, NodeId,
     NodeStateSnapshot, NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId,
     SessionStatus, Timestamp, limits, validate,
 };
@@ -48,6 +48,8 @@ pub struct Keyframe {
     signals: BTreeMap<NodeId, PendingSignal>,
     #[serde(default, skip_serializing_if = "no_holds")]
     holds: Arc<Vec<HeldInterval>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<DriverLease>,
 }
 
 fn has_no_labels(labels: &Labels) -> bool {
@@ -132,11 +134,12 @@ impl Keyframe {
             context: session.context.iter().map(|(key, value)| (key.clone(), Arc::clone(value.value()))).collect(),
             signals: session.signals.iter().map(|(id, signal)| (id.clone(), PendingSignal::clone(signal))).collect(),
             holds: Arc::clone(&session.holds),
+            lease: session.lease,
         }
     }
 
     /// This state as the first one of a fork. Outputs are one journal further away, inputs are dropped, and
-    /// undelivered signals are in the fork's first event. A run of the built-in engine that would continue at
+    /// undelivered signals are in the fork's first event. The driver's lease is the parent's alone. A run of the built-in engine that would continue at
     /// once is held until it is resumed.
     #[must_use]
     pub(super) fn inherited(mut self, driver: Driver) -> Self {
@@ -146,7 +149,7 @@ impl Keyframe {
                 super::state::hold(&mut self.holds, self.updated_at);
             }
         }
-        self.status_since = None;
+        (self.status_since, self.lease) = (None, None);
         for node in &mut self.nodes {
             (node.since, node.input) = (None, None);
             if let Some(output) = &mut node.output {
@@ -192,6 +195,9 @@ impl Keyframe {
         let is_held = self.holds.last().is_some_and(|hold| hold.to.is_none());
         if self.holds.len() > limits::HOLDS || (is_held && self.status != SessionStatus::Paused) {
             return wrong("holds", "must not be too many, and fit the status");
+        }
+        if self.lease.is_some() {
+            return wrong("lease", "belongs to the session that was forked");
         }
         if self.total_cost_usd.is_sign_negative() {
             return wrong("totalCostUsd", "must not be negative");
@@ -335,6 +341,7 @@ impl Keyframe {
                 .collect(),
             signals: self.signals.iter().map(|(id, signal)| (id.clone(), Arc::new(signal.clone()))).collect(),
             holds: Arc::clone(&self.holds),
+            lease: self.lease,
         }
     }
 }

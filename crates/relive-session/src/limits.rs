@@ -37,6 +37,11 @@ pub const NEXT_IDS: usize = 256;
 pub const JSON_DEPTH: usize = 100;
 /// Milliseconds after a session's end in which usage, messages and memories are still accepted.
 pub const LATE_MILLIS: i64 = 60_000;
+/// Seconds of a driver's lease.
+pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 5..=3_600;
+/// Milliseconds after which the renewal of a lease is part of the history again, so that `driverSeenAt` is never
+/// older than that for a driver which renews.
+pub const SEEN_MILLIS: i64 = 60_000;
 /// Ancestors of a fork.
 pub const FORKS: usize = 100;
 /// Periods of being held by a fork or an import that a state remembers; older ones are dropped.

@@ -74,6 +74,14 @@ pub struct WorkflowSession {
     #[ts(type = "Record<string, string | number | boolean>", optional)]
     #[schema(value_type = BTreeMap<String, super::MetadataValue>, required = false)]
     pub metadata: Arc<Map<String, Value>>,
+    /// When an engine with a lease was last seen: by its last command, and by renewals at most a minute ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_seen_at: Option<Timestamp>,
+    /// True from when the engine's lease has passed until its next command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    #[schema(required = false)]
+    pub is_stalled: bool,
 }
 
 /// A session in a list: without nodes and context.
@@ -126,6 +134,14 @@ pub struct SessionSummary {
     #[ts(type = "Record<string, string | number | boolean>", optional)]
     #[schema(value_type = BTreeMap<String, super::MetadataValue>, required = false)]
     pub metadata: Arc<Map<String, Value>>,
+    /// When an engine with a lease was last seen: by its last command, and by renewals at most a minute ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_seen_at: Option<Timestamp>,
+    /// True from when the engine's lease has passed until its next command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    #[schema(required = false)]
+    pub is_stalled: bool,
 }
 
 /// The stored row, with the inputs and the proposal.
@@ -215,6 +231,8 @@ impl Session {
             name: self.labels.name.clone(),
             tags: Arc::clone(&self.labels.tags),
             metadata: Arc::clone(&self.labels.metadata),
+            driver_seen_at: self.driver_seen_at(),
+            is_stalled: self.is_stalled(),
         }
     }
 
@@ -241,6 +259,8 @@ impl Session {
             name: self.labels.name.clone(),
             tags: Arc::clone(&self.labels.tags),
             metadata: Arc::clone(&self.labels.metadata),
+            driver_seen_at: self.driver_seen_at(),
+            is_stalled: self.is_stalled(),
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Instances, Labels, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId,
+    DriverLease, Instances, Labels, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId,
     SessionIdentity, SessionStatus, Timestamp, limits,
 };
 
@@ -110,6 +110,8 @@ pub struct Session {
     pub signals: OrdMap<NodeId, Arc<PendingSignal>>,
     /// When the run was held, in order; at most [`limits::HOLDS`].
     pub holds: Arc<Vec<HeldInterval>>,
+    /// Of the engine outside the server that drives it, if that ever had one.
+    pub lease: Option<DriverLease>,
 }
 
 impl Session {

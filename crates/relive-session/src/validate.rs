@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::json::no_nul;
+use super::lease::check_lease;
 use super::memory::check_direction;
 use super::{Command, NodeId, Refusal, limits};
 
@@ -14,7 +15,8 @@ use super::{Command, NodeId, Refusal, limits};
 /// such as the character NUL, which PostgreSQL cannot store in text.
 pub fn validate(command: &Command) -> Result<(), Refusal> {
     match command {
-        Command::Start | Command::Pause | Command::Hold | Command::Resume => Ok(()),
+        Command::Start | Command::Pause | Command::Hold | Command::Resume | Command::Stall { .. } => Ok(()),
+        Command::RenewLease { seconds, .. } => check_lease(*seconds),
         Command::Complete { outputs } => optional(outputs.as_ref(), |outputs| json("outputs", outputs)),
         Command::Fail { error } => text("error", error, limits::ERROR_BYTES),
         Command::Stop { reason } | Command::Cancel { reason } => {

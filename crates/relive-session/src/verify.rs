@@ -147,6 +147,8 @@ fn command_behind(event: &Event) -> Option<Command> {
         Event::ProposalSet { proposal } => Command::SetProposal { proposal: owned(proposal) },
         Event::LabelsSet(fields) => Command::SetLabels(fields.clone()),
         Event::Signalled { node_id, payload } => Command::Signal { node_id: node_id.clone(), payload: owned(payload) },
+        Event::DriverSeen { lease_seconds } => Command::RenewLease { seconds: *lease_seconds, is_late: true },
+        Event::Stalled => Command::Stall { granted: None },
         Event::MessageAdded(added) => Command::AddMessage {
             message_id: Some(added.message_id.clone()),
             node_id: added.node_id.clone(),

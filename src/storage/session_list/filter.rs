@@ -28,6 +28,8 @@ pub struct SessionFilter {
     /// All of these.
     pub tags: Vec<String>,
     pub metadata: Vec<MetadataFilter>,
+    /// Those whose driver's lease has passed.
+    pub is_stalled: bool,
 }
 
 /// An entry of the metadata: a key, and the values that a text can mean.
@@ -77,6 +79,7 @@ impl SessionFilter {
             && self.name.as_ref().is_none_or(|name| labels.name.as_deref() == Some(name))
             && self.tags.iter().all(|tag| labels.tags.contains(tag))
             && self.metadata.iter().all(|entry| entry.matches(labels))
+            && (!self.is_stalled || session.is_stalled())
             && self.text.as_ref().is_none_or(|text| text.matches(session))
     }
 }

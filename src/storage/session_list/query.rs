@@ -63,6 +63,9 @@ impl SessionFilter {
             query.push(" AND status = ANY(").push_bind(names).push(")");
         }
         self.push_labels_to(query);
+        if self.is_stalled {
+            query.push(" AND is_stalled");
+        }
         if let Some((node_id, status)) = &self.node {
             push_node_condition(query, node_id, *status);
         }
