@@ -4,6 +4,8 @@
 // A test that meets the unexpected should fail loudly, its helpers included.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::pedantic)]
 
+#[path = "domain/families.rs"]
+mod families;
 #[path = "domain/fold.rs"]
 mod fold;
 #[path = "domain/instances.rs"]

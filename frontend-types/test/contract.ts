@@ -49,6 +49,8 @@ export interface WorkflowSession {
   metadata?: Record<string, string | number | boolean>
   driverSeenAt?: string
   isStalled?: boolean
+  parentSessionId?: string
+  parentNodeId?: string
 }
 
 export interface SessionSummary {
@@ -71,6 +73,11 @@ export interface SessionSummary {
   name?: string
   tags?: string[]
   metadata?: Record<string, string | number | boolean>
+  driverSeenAt?: string
+  isStalled?: boolean
+  parentSessionId?: string
+  parentNodeId?: string
+  childCount: number
 }
 
 export interface SessionEntity {

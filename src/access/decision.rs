@@ -193,6 +193,7 @@ pub fn command_action(command: &Command) -> Action {
         Command::Hold
         | Command::RenewLease { .. }
         | Command::Stall { .. }
+        | Command::LeaveParent
         | Command::Complete { .. }
         | Command::Fail { .. }
         | Command::SetNodeStatus { .. }

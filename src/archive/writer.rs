@@ -23,9 +23,11 @@ pub(super) struct ImportWriter {
     /// Everything gets a new id: the session's own is taken, or new ones were requested.
     renames: bool,
     first: Option<Session>,
-    /// The ids of its ancestors on this server, the nearest first.
+    /// The history ends without a parent.
+    is_released: bool,
     /// The idempotency key: no two sessions are created under one.
     key: Option<String>,
+    /// The ids of its ancestors on this server, the nearest first.
     ancestors: Vec<Uuid>,
     events: Vec<Recorded>,
     messages: Messages,
@@ -50,6 +52,7 @@ impl ImportWriter {
         in_file: SessionId,
         new_id: bool,
         key: Option<&str>,
+        is_released: bool,
     ) -> Result<Self, StorageError> {
         let mut import = storage.begin_import(project).await?;
         let renames = new_id || import.has_session(in_file).await?;
@@ -59,6 +62,7 @@ impl ImportWriter {
             dimension,
             id,
             renames,
+            is_released,
             key: key.map(str::to_owned),
             first: None,
             ancestors: Vec::new(),
@@ -140,7 +144,9 @@ impl ImportWriter {
             Event::Created(created) => {
                 self.keep_what_exists(created).await?;
                 let first = Session::create_new(&recorded).map_err(StorageError::from)?;
-                self.first = Some(self.import.add_session(first, self.key.as_deref()).await?);
+                let row = Session { is_released: self.is_released, ..first };
+                let stored = self.import.add_session(row, self.key.as_deref()).await?;
+                self.first = Some(Session { is_released: false, ..stored });
             }
             Event::MemoryAdded(added) => added.memory_id = self.renamed(added.memory_id),
             _ => {}
@@ -149,7 +155,7 @@ impl ImportWriter {
         Ok(())
     }
 
-    /// References to groups and workflows that are not on this server are removed.
+    /// References to groups, workflows and a parent that are not on this server are removed.
     async fn keep_what_exists(&mut self, created: &mut Created) -> Result<(), StorageError> {
         if let Some(id) = created.group_id
             && !self.import.has_group(id).await?
@@ -160,6 +166,12 @@ impl ImportWriter {
             && !self.import.has_workflow(id).await?
         {
             created.workflow_id = None;
+        }
+        if let Some(id) = created.parent_session_id
+            && !self.is_released
+            && !self.import.has_room_below(id).await?
+        {
+            (created.parent_session_id, created.parent_node_id) = (None, None);
         }
         Ok(())
     }

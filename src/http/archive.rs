@@ -113,7 +113,7 @@ async fn store(
 ) -> Result<Arc<Session>, ApiError> {
     let session = match api.imports.store(api.project(), received, new_id, key).await {
         Ok(session) => {
-            api.appeared(session.id);
+            api.appeared(&session);
             Arc::new(session)
         }
         // Stored, but not answered: the answer is the stored session.

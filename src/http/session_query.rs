@@ -11,7 +11,7 @@ use super::extract::Query;
 use super::parameters::metadata_key;
 use crate::scoped::Scoped;
 use crate::storage::{MetadataFilter, PageCursor, SessionFilter, SessionText};
-use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp, limits};
+use relive_session::{NodeId, NodeStatus, SessionId, SessionStatus, Timestamp, limits};
 
 /// Sessions on a page by default.
 const LIMIT: u32 = 50;
@@ -57,6 +57,11 @@ pub struct SessionQuery {
     #[serde(default, deserialize_with = "without_key")]
     #[param(style = DeepObject, explode, value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub metadata: Vec<(String, String)>,
+    /// Sessions that this session has started.
+    #[param(value_type = Option<Uuid>)]
+    pub parent_session_id: Option<SessionId>,
+    /// `true`: sessions that no other session has started.
+    pub roots_only: Option<bool>,
     /// `true`: sessions whose engine held a lease that has passed.
     pub stalled: Option<bool>,
     /// Sessions at most: 1 to 200, by default 50.
@@ -99,6 +104,8 @@ impl SessionQuery {
             tags: self.tag.as_deref().map_or(Ok(Vec::new()), tags)?,
             metadata: metadata(&self.metadata)?,
             is_stalled: only_true("stalled", self.stalled)?,
+            parent_session_id: self.parent_session_id,
+            is_root: self.roots_only.unwrap_or_default(),
             ..visible
         })
     }

@@ -35,7 +35,8 @@ const EVENTS: (u32, u32) = (100, 1_000);
     responses(
         (status = 201, description = "Created", body = WorkflowSession, headers(
             ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
-        (status = 404, description = "No such group or workflow", body = Problem),
+        (status = 404, description = "No such group, workflow or parent session", body = Problem),
+        (status = 413, description = "The parent session has too many ancestors or children", body = Problem),
         (status = 409, description = "The id is taken", body = Problem),
         (status = 422, description = "The graph cannot be run, or the key was used for something else", body = Problem),
     ))]
@@ -88,9 +89,12 @@ async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiError
         name: request.name,
         tags: request.tags,
         metadata: request.metadata,
+        parent_session_id: request.parent_session_id,
+        parent_node_id: request.parent_node_id,
         forked: None,
     };
     created.labels().check().map_err(HubError::from)?;
+    created.check_parent().map_err(HubError::from)?;
     Ok(created)
 }
 

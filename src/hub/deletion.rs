@@ -21,18 +21,21 @@ impl Hub {
     async fn delete_and_tell(&self, id: SessionId) -> Result<(), HubError> {
         let summary = self.inner.store.summary(id).await?.ok_or(HubError::NotFound)?;
         match self.inner.store.delete_session(id).await {
-            Ok(true) => {
+            Ok(Some(children)) => {
                 self.tell_deleted(summary);
+                self.tell_released(&children).await;
                 Ok(())
             }
-            Ok(false) => Err(HubError::NotFound),
+            Ok(None) => Err(HubError::NotFound),
             Err(error) => Err(self.in_doubt(error, id, Some(summary))),
         }
     }
 
     pub(super) fn tell_deleted(&self, summary: SessionSummary) {
+        let parent = summary.parent_session_id;
         self.inner.registry.remove_deleted(summary.id, summary.identity());
         self.inner.fanout.deleted(summary);
+        self.family_changed(parent);
     }
 
     /// Deletes a project's group with its sessions and memories; returns false if there was none.

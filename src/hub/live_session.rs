@@ -31,6 +31,36 @@ pub struct LiveSession {
     /// The newest committed events. Filled before `head` moves, so that the events of a head that has
     /// been seen are here or in the journal.
     ring: Mutex<Ring>,
+    children: ChildCount,
+}
+
+/// How many children a session has, as lists show it.
+#[derive(Debug, Default)]
+pub(super) struct ChildCount {
+    /// How often it has changed, and the number, if it was read since.
+    state: Mutex<(u64, Option<u64>)>,
+}
+
+impl ChildCount {
+    /// The number, or what [`ChildCount::learn`] needs once it was read.
+    pub fn known(&self) -> Result<u64, u64> {
+        let (generation, count) = *self.state.lock();
+        count.ok_or(generation)
+    }
+
+    /// What was read; nothing if it has changed meanwhile.
+    pub fn learn(&self, generation: u64, count: u64) {
+        let mut state = self.state.lock();
+        if state.0 == generation {
+            state.1 = Some(count);
+        }
+    }
+
+    /// It has changed.
+    pub fn forget(&self) {
+        let mut state = self.state.lock();
+        *state = (state.0 + 1, None);
+    }
 }
 
 /// The state of a session as its viewers see it.
@@ -139,7 +169,12 @@ impl LiveSession {
             staged: Mutex::new(staged),
             head: watch::Sender::new(Head::At(Arc::new(Publication::new(session)))),
             ring: Mutex::default(),
+            children: ChildCount::default(),
         })
+    }
+
+    pub(super) fn children(&self) -> &ChildCount {
+        &self.children
     }
 
     #[must_use]

@@ -29,6 +29,7 @@ mod deletion;
 mod drive_queue;
 mod driver_lease;
 mod error;
+mod family;
 mod feed;
 mod history;
 mod intake;

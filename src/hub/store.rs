@@ -54,7 +54,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn create_fork<'a>(&'a self, new: &'a NewSession<'a>, parent: SessionId, at: Revision) -> Answer<'a, ()>;
     fn session_by_creation_key<'a>(&'a self, project: &'a ProjectId, key: &'a str) -> Answer<'a, Option<SessionId>>;
     fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize>;
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool>;
+    fn delete_session(&self, id: SessionId) -> Answer<'_, Option<Vec<SessionId>>>;
+    fn child_counts<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>>;
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
     fn sessions_of_group<'a>(&'a self, project: &'a ProjectId, group_id: Uuid) -> Answer<'a, Vec<SessionId>>;
     fn delete_group<'a>(
@@ -207,8 +208,12 @@ impl Store for Storage {
         Box::pin(self.count_ancestors(id))
     }
 
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool> {
+    fn delete_session(&self, id: SessionId) -> Answer<'_, Option<Vec<SessionId>>> {
         Box::pin(self.delete_session(id))
+    }
+
+    fn child_counts<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>> {
+        Box::pin(self.child_counts(ids))
     }
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {

@@ -10,7 +10,7 @@ use super::{Refused, Scoped};
 use crate::access::{Action, Denied, Grant, Subject, command_action};
 use crate::hub::{Chunk, CreateOptions, HubError, Receipt, Reply, Submission};
 use crate::storage::{
-    JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page, PageCursor, PlacedMessage,
+    Constraint, FamilyUsage, JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page, PageCursor, PlacedMessage,
     SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
 };
 use relive_session::{
@@ -212,6 +212,10 @@ impl Scoped {
         action: Action,
     ) -> Result<Arc<Session>, Refused> {
         self.check(action)?;
+        if let Some(parent) = created.parent_session_id {
+            // What the caller may not read it may not add to either.
+            self.readable(parent).await.map_err(no_such_parent)?;
+        }
         Ok(self.hub.create(id, created, self.create_options(key)).await?)
     }
 
@@ -244,8 +248,8 @@ impl Scoped {
     }
 
     /// Announces a session that was imported.
-    pub fn appeared(&self, id: SessionId) {
-        self.hub.appeared(id);
+    pub fn appeared(&self, session: &Session) {
+        self.hub.appeared(session.id, session.parent());
     }
 
     /// See [`Hub::carry_through`](crate::hub::Hub::carry_through).
@@ -316,6 +320,15 @@ impl Scoped {
         self.storage.input(of.id, revision).await
     }
 
+    /// The usage of a session and of those of its descendants that the caller may see.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn family_usage(&self, of: Readable) -> Result<FamilyUsage, Refused> {
+        Ok(self.storage.family_usage(of.id, &self.visible()).await?)
+    }
+
     /// The usage, by node, agent and model.
     pub async fn usage(&self, of: Readable) -> Result<Vec<UsageRow>, StorageError> {
         self.storage.usage(of.id).await
@@ -356,6 +369,13 @@ impl Scoped {
     /// See [`Storage::release_key`].
     pub async fn release_key(&self, keyed: KeyedRequest<'_>) -> Result<(), StorageError> {
         self.storage.release_key(keyed).await
+    }
+}
+
+fn no_such_parent(refused: Refused) -> Refused {
+    match refused {
+        Refused::Hub(HubError::NotFound) => HubError::from(Constraint::NoSuchParent).into(),
+        other => other,
     }
 }
 

@@ -51,6 +51,12 @@ pub enum Constraint {
     NoSuchGroup,
     #[error("there is no such workflow")]
     NoSuchWorkflow,
+    #[error("there is no such parent session")]
+    NoSuchParent,
+    #[error("the parent session has too many ancestors")]
+    TooManyGenerations,
+    #[error("the parent session has too many children")]
+    TooManyChildren,
     #[error("there are sessions that were made from this workflow")]
     WorkflowInUse,
     #[error("a session with this id exists already")]
@@ -65,6 +71,12 @@ pub enum Constraint {
     ProjectExists,
     #[error("there is still something in this project, or it is `default`")]
     ProjectInUse,
+}
+
+impl From<Constraint> for StorageError {
+    fn from(constraint: Constraint) -> Self {
+        Self::Constraint(constraint)
+    }
 }
 
 /// SQLSTATEs of `relive_fence`.

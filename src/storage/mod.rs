@@ -18,6 +18,7 @@ mod columns;
 mod driver_leases;
 mod error;
 mod export;
+mod families;
 mod forks;
 mod idempotency;
 mod import;
@@ -76,7 +77,7 @@ pub use sessions::{GroupInDoubt, NewSession, SessionOwner, SessionVersion};
 use setup::Claim;
 pub use setup::SetupError;
 use tasks::Tasks;
-pub use usage::UsageRow;
+pub use usage::{FamilyUsage, SummedBy, UsageRow, UsageSum};
 pub use writer::Writer;
 
 /// The schema, embedded in the binary. Every migration has a reversal.

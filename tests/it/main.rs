@@ -25,6 +25,7 @@ mod documents;
 mod driver_leases;
 mod engine;
 mod events;
+mod families;
 mod fence;
 mod fork;
 mod frontend_types;

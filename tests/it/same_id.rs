@@ -47,7 +47,7 @@ use When::{InTheSameMillisecond, Later};
 /// Puts another session in the place of this one, with so many events.
 async fn replace(storage: &Storage, id: SessionId, events: u64, when: When) {
     let former = storage.session(id).await.expect("a read").expect("a session");
-    assert!(storage.delete_session(id).await.expect("deleted"));
+    assert!(storage.delete_session(id).await.expect("deleted").is_some());
     let at = match when {
         Later => Timestamp::from(Timestamp::now().as_datetime() + Duration::from_secs(1)),
         InTheSameMillisecond => former.origin.created_at,

@@ -201,8 +201,12 @@ impl Store for SimulatedStore {
         self.call("ancestors", |_| Ok(0))
     }
 
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool> {
-        self.call("delete", move |world| Ok(world.database.delete(id)))
+    fn delete_session(&self, id: SessionId) -> Answer<'_, Option<Vec<SessionId>>> {
+        self.call("delete", move |world| Ok(world.database.delete(id).then(Vec::new)))
+    }
+
+    fn child_counts<'a>(&'a self, _: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>> {
+        self.call("children", |_| Ok(HashMap::new()))
     }
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {

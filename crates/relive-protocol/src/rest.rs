@@ -49,6 +49,12 @@ pub struct CreateSession {
     #[ts(type = "Record<string, string | number | boolean>", optional)]
     #[schema(value_type = Object, required = false)]
     pub metadata: Option<Map<String, Value>>,
+    /// The session that starts this one: its parent. A fork's parent is another thing (`parentId`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<SessionId>,
+    /// The node of that session which starts it. It need not be known there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
 }
 
 /// `POST /sessions/{id}/fork`.
@@ -402,6 +408,15 @@ pub struct UsageReport {
     /// By model; usage without a model is left out.
     #[ts(type = "Record<string, Usage>")]
     pub by_model: BTreeMap<String, Usage>,
+    /// With `descendants=true`: how many sessions were added up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub sessions: Option<u64>,
+    /// True if there is more than that: only 10,000 descendants are added up, and named are the 10,000 nodes, agents and
+    /// models with the most tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub truncated: Option<bool>,
 }
 
 /// `GET /groups`.

@@ -88,6 +88,7 @@ impl Session {
             signals: OrdMap::new(),
             holds: Arc::default(),
             lease: None,
+            is_released: false,
         }
     }
 
@@ -144,6 +145,7 @@ impl Session {
                 let (seconds, revision, seen_at) = (*lease_seconds, recorded.revision, recorded.at);
                 self.lease = Some(DriverLease { seconds, revision, seen_at, is_stalled: false });
             }
+            Event::ParentRemoved => self.is_released = true,
             Event::Stalled => {
                 if let Some(lease) = &mut self.lease {
                     lease.is_stalled = true;
@@ -179,7 +181,7 @@ impl Session {
         let event = &recorded.event;
         let fits = match event {
             Event::Created(_) => false,
-            Event::LabelsSet(_) => true,
+            Event::LabelsSet(_) | Event::ParentRemoved => true,
             Event::Started => self.status == SessionStatus::Pending,
             Event::Paused { held: false } | Event::Completed { .. } => self.status == SessionStatus::Running,
             Event::Resumed => self.status == SessionStatus::Paused,
@@ -397,6 +399,8 @@ impl Origin {
             driver: created.driver,
             parent_id: created.forked.as_ref().map(|forked| forked.parent_id),
             forked_from_revision: created.forked.as_ref().map(|forked| forked.revision),
+            parent_session_id: created.parent_session_id,
+            parent_node_id: created.parent_node_id.clone(),
             created_at,
             incarnation: 0,
         })

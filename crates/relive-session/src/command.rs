@@ -73,6 +73,11 @@ pub enum Command {
     #[ts(skip)]
     #[schema(ignore)]
     Stall { granted: Option<Revision> },
+    /// The session's parent is not there any more. What the deletion of the parent leads to; clients cannot send it.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    LeaveParent,
     /// Running → completed. Refused while a node is running or suspended.
     #[serde(rename_all = "camelCase")]
     Complete {
@@ -218,6 +223,7 @@ impl Command {
             Self::Resume => "resume",
             Self::RenewLease { .. } => "lease",
             Self::Stall { .. } => "stall",
+            Self::LeaveParent => "leaveParent",
             Self::Complete { .. } => "complete",
             Self::Fail { .. } => "fail",
             Self::Stop { .. } => "stop",

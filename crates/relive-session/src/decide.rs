@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::MemoryRow;
+use super::family::release;
 use super::lease::{renew, stall};
 use super::validate::validate;
 use super::{
@@ -44,6 +45,7 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
         Command::Hold => transition(session, kind, LIVE, Event::Paused { held: true }),
         Command::RenewLease { seconds, is_late } => renew(session, *seconds, *is_late, at),
         Command::Stall { granted } => Ok(stall(session, *granted)),
+        Command::LeaveParent => Ok(release(session)),
         Command::Resume => transition(session, kind, &[SessionStatus::Paused], Event::Resumed),
         Command::Complete { outputs } => complete(session, kind, outputs.as_ref()),
         Command::Fail { error } => {

@@ -48,6 +48,12 @@ pub struct Created {
     #[ts(type = "Record<string, string | number | boolean>", optional)]
     #[schema(value_type = Value, required = false)]
     pub metadata: Option<Map<String, Value>>,
+    /// The session that started this one, if another one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<SessionId>,
+    /// The node of that session which did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
     /// Present when this session continues another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Forked>,
@@ -90,6 +96,8 @@ impl Created {
             metadata: None,
             inputs: origin.inputs.clone(),
             driver: origin.driver,
+            parent_session_id: parent.parent(),
+            parent_node_id: parent.parent_node().cloned(),
             forked: Some(Forked {
                 parent_id: parent.id,
                 revision: parent.revision,
@@ -283,6 +291,8 @@ pub enum Event {
     },
     /// The driver's lease has passed.
     Stalled,
+    /// The session that started this one was deleted: this one has no parent any more.
+    ParentRemoved,
 }
 
 impl Event {
@@ -307,6 +317,7 @@ impl Event {
             Self::MemoryAdded(_) => "memoryAdded",
             Self::DriverSeen { .. } => "driverSeen",
             Self::Stalled => "stalled",
+            Self::ParentRemoved => "parentRemoved",
         }
     }
 }

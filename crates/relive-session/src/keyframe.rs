@@ -50,6 +50,8 @@ pub struct Keyframe {
     holds: Arc<Vec<HeldInterval>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lease: Option<DriverLease>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_released: bool,
 }
 
 fn has_no_labels(labels: &Labels) -> bool {
@@ -135,6 +137,7 @@ impl Keyframe {
             signals: session.signals.iter().map(|(id, signal)| (id.clone(), PendingSignal::clone(signal))).collect(),
             holds: Arc::clone(&session.holds),
             lease: session.lease,
+            is_released: session.is_released,
         }
     }
 
@@ -149,7 +152,7 @@ impl Keyframe {
                 super::state::hold(&mut self.holds, self.updated_at);
             }
         }
-        (self.status_since, self.lease) = (None, None);
+        (self.status_since, self.lease, self.is_released) = (None, None, false);
         for node in &mut self.nodes {
             (node.since, node.input) = (None, None);
             if let Some(output) = &mut node.output {
@@ -196,8 +199,8 @@ impl Keyframe {
         if self.holds.len() > limits::HOLDS || (is_held && self.status != SessionStatus::Paused) {
             return wrong("holds", "must not be too many, and fit the status");
         }
-        if self.lease.is_some() {
-            return wrong("lease", "belongs to the session that was forked");
+        if self.lease.is_some() || self.is_released {
+            return wrong("lease and parent", "are those of the session that was forked");
         }
         if self.total_cost_usd.is_sign_negative() {
             return wrong("totalCostUsd", "must not be negative");
@@ -342,6 +345,7 @@ impl Keyframe {
             signals: self.signals.iter().map(|(id, signal)| (id.clone(), Arc::new(signal.clone()))).collect(),
             holds: Arc::clone(&self.holds),
             lease: self.lease,
+            is_released: self.is_released,
         }
     }
 }

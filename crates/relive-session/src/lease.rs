@@ -120,7 +120,8 @@ impl Command {
             | Self::SetLabels(_)
             | Self::Signal { .. }
             | Self::RenewLease { .. }
-            | Self::Stall { .. } => false,
+            | Self::Stall { .. }
+            | Self::LeaveParent => false,
         }
     }
 }
@@ -146,7 +147,8 @@ impl Event {
             | Self::LabelsSet(_)
             | Self::Signalled { .. }
             | Self::DriverSeen { .. }
-            | Self::Stalled => false,
+            | Self::Stalled
+            | Self::ParentRemoved => false,
         }
     }
 }

@@ -22,6 +22,7 @@ mod command;
 mod decide;
 mod driver;
 mod event;
+mod family;
 mod graph;
 mod ids;
 mod instances;

@@ -44,6 +44,10 @@ pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 5..=3_600;
 pub const SEEN_MILLIS: i64 = 60_000;
 /// Ancestors of a fork.
 pub const FORKS: usize = 100;
+/// Levels of a family: a session, its children, their children and so on.
+pub const GENERATIONS: usize = 32;
+/// Children of one session.
+pub const CHILDREN: u64 = 10_000;
 /// Periods of being held by a fork or an import that a state remembers; older ones are dropped.
 pub const HOLDS: usize = 200;
 /// Commands in one atomic array.

@@ -82,6 +82,12 @@ pub struct WorkflowSession {
     #[ts(as = "Option<bool>", optional)]
     #[schema(required = false)]
     pub is_stalled: bool,
+    /// The session that started this one, while it is there. That of a fork is `parentId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<SessionId>,
+    /// The node of that session which did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
 }
 
 /// A session in a list: without nodes and context.
@@ -142,6 +148,16 @@ pub struct SessionSummary {
     #[ts(as = "Option<bool>", optional)]
     #[schema(required = false)]
     pub is_stalled: bool,
+    /// The session that started this one, while it is there. That of a fork is `parentId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<SessionId>,
+    /// The node of that session which did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
+    /// How many sessions this one has started that are there. Not part of the state: it can change without a revision.
+    #[serde(default)]
+    #[ts(type = "number")]
+    pub child_count: u64,
 }
 
 /// The stored row, with the inputs and the proposal.
@@ -233,10 +249,12 @@ impl Session {
             metadata: Arc::clone(&self.labels.metadata),
             driver_seen_at: self.driver_seen_at(),
             is_stalled: self.is_stalled(),
+            parent_session_id: self.parent(),
+            parent_node_id: self.parent_node().cloned(),
         }
     }
 
-    /// This state as a summary for lists.
+    /// This state as a summary for lists, without the number of its children: only the database knows that.
     #[must_use]
     pub fn summary(&self) -> SessionSummary {
         SessionSummary {
@@ -261,6 +279,9 @@ impl Session {
             metadata: Arc::clone(&self.labels.metadata),
             driver_seen_at: self.driver_seen_at(),
             is_stalled: self.is_stalled(),
+            parent_session_id: self.parent(),
+            parent_node_id: self.parent_node().cloned(),
+            child_count: 0,
         }
     }
 

@@ -112,6 +112,8 @@ pub struct Session {
     pub holds: Arc<Vec<HeldInterval>>,
     /// Of the engine outside the server that drives it, if that ever had one.
     pub lease: Option<DriverLease>,
+    /// The session that started it is not there any more.
+    pub is_released: bool,
 }
 
 impl Session {

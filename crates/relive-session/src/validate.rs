@@ -15,7 +15,7 @@ use super::{Command, NodeId, Refusal, limits};
 /// such as the character NUL, which PostgreSQL cannot store in text.
 pub fn validate(command: &Command) -> Result<(), Refusal> {
     match command {
-        Command::Start | Command::Pause | Command::Hold | Command::Resume | Command::Stall { .. } => Ok(()),
+        Command::Start | Command::Pause | Command::Hold | Command::Resume | Command::Stall { .. } | Command::LeaveParent => Ok(()),
         Command::RenewLease { seconds, .. } => check_lease(*seconds),
         Command::Complete { outputs } => optional(outputs.as_ref(), |outputs| json("outputs", outputs)),
         Command::Fail { error } => text("error", error, limits::ERROR_BYTES),

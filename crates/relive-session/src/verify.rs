@@ -57,6 +57,7 @@ pub fn check_created(created: &Created) -> Result<(), Refusal> {
         validate::name("workflowName", name)?;
     }
     created.labels().check()?;
+    created.check_parent()?;
     for (field, value) in [("proposal", &created.proposal), ("inputs", &created.inputs)] {
         if let Some(value) = value {
             validate::json(field, value)?;
@@ -149,6 +150,7 @@ fn command_behind(event: &Event) -> Option<Command> {
         Event::Signalled { node_id, payload } => Command::Signal { node_id: node_id.clone(), payload: owned(payload) },
         Event::DriverSeen { lease_seconds } => Command::RenewLease { seconds: *lease_seconds, is_late: true },
         Event::Stalled => Command::Stall { granted: None },
+        Event::ParentRemoved => Command::LeaveParent,
         Event::MessageAdded(added) => Command::AddMessage {
             message_id: Some(added.message_id.clone()),
             node_id: added.node_id.clone(),

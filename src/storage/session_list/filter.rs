@@ -30,6 +30,10 @@ pub struct SessionFilter {
     pub metadata: Vec<MetadataFilter>,
     /// Those whose driver's lease has passed.
     pub is_stalled: bool,
+    /// Those that this session has started.
+    pub parent_session_id: Option<SessionId>,
+    /// Those that no other session has started.
+    pub is_root: bool,
 }
 
 /// An entry of the metadata: a key, and the values that a text can mean.
@@ -80,6 +84,8 @@ impl SessionFilter {
             && self.tags.iter().all(|tag| labels.tags.contains(tag))
             && self.metadata.iter().all(|entry| entry.matches(labels))
             && (!self.is_stalled || session.is_stalled())
+            && self.parent_session_id.is_none_or(|id| session.parent() == Some(id))
+            && (!self.is_root || session.parent().is_none())
             && self.text.as_ref().is_none_or(|text| text.matches(session))
     }
 }
