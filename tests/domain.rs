@@ -8,6 +8,8 @@
 mod families;
 #[path = "domain/fold.rs"]
 mod fold;
+#[path = "domain/growth.rs"]
+mod growth;
 #[path = "domain/instances.rs"]
 mod instances;
 #[path = "domain/labels.rs"]

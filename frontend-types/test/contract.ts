@@ -51,6 +51,7 @@ export interface WorkflowSession {
   isStalled?: boolean
   parentSessionId?: string
   parentNodeId?: string
+  graphRevision?: number
 }
 
 export interface SessionSummary {
@@ -170,3 +171,7 @@ export type EventType =
   | 'signalled'
   | 'messageAdded'
   | 'memoryAdded'
+  | 'driverSeen'
+  | 'stalled'
+  | 'nodesAdded'
+  | 'parentRemoved'

@@ -199,6 +199,7 @@ pub fn command_action(command: &Command) -> Action {
         | Command::SetNodeStatus { .. }
         | Command::RecordUsage { .. }
         | Command::SetContext { .. }
+        | Command::AddNodes { .. }
         | Command::SetProposal { .. }
         | Command::AddMessage { .. }
         | Command::AddMemory { .. } => Action::Command,

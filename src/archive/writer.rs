@@ -1,5 +1,7 @@
 //! Writes the checked lines of a file to the database.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -8,7 +10,7 @@ use super::rows::ImportRow;
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
 use relive_protocol::{ArchiveLine, ArchiveUsage};
 use relive_session::{
-    Created, Driver, Event, Memory, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, Timestamp,
+    Created, Driver, Event, Memory, Origin, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, Timestamp,
 };
 
 /// Rows that are written at once, and bytes of their lines.
@@ -121,7 +123,9 @@ impl ImportWriter {
         self.flush().await?;
         let first = self.first.ok_or(StorageError::SessionGone)?;
         last.id = first.id;
-        last.origin = std::sync::Arc::clone(&first.origin);
+        // Nodes may have been added to the graph of the first state.
+        let graph = last.origin.graph.clone();
+        last.origin = Arc::new(Origin { graph, ..Origin::clone(&first.origin) });
         self.import.commit(&first, &last).await?;
         Ok(last)
     }

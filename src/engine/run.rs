@@ -384,7 +384,7 @@ impl Run {
                 self.change_phase(Phase::Running, Phase::Paused);
             }
             Event::Resumed => self.change_phase(Phase::Paused, Phase::Running),
-            Event::Signalled { node_id, payload } => {
+            Event::Signalled { node_id, payload, .. } => {
                 self.give_signal(node_id, payload.as_ref().clone(), recorded.revision, recorded.at);
             }
             // A waiting node's own reports are sent when it no longer waits.

@@ -141,9 +141,10 @@ pub async fn signal(
     api: Api,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
-    Body(SignalRequest { node_id, payload, lease_seconds }): Body<SignalRequest>,
+    Body(SignalRequest { node_id, payload, interrupt_id, lease_seconds }): Body<SignalRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&api, &headers, id, vec![Command::Signal { node_id, payload }], lease_seconds).await
+    let command = Command::Signal { node_id, payload, interrupt_id };
+    execute(&api, &headers, id, vec![command], lease_seconds).await
 }
 
 /// Decide a review: a signal with payload `{review: {…}}`.

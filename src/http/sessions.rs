@@ -182,13 +182,17 @@ pub async fn delete(api: Api, Path(id): Path<SessionId>, headers: HeaderMap) -> 
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The graph a session runs.
-#[utoipa::path(get, path = "/sessions/{id}/graph", tag = "sessions", params(("id" = SessionId, Path)), responses(
+/// The graph a session runs: now, or at an earlier revision or time. Commands can add nodes and edges to it.
+#[utoipa::path(get, path = "/sessions/{id}/graph", tag = "sessions", params(("id" = SessionId, Path), Moment), responses(
     (status = 200, description = "The graph", body = GraphDefinition),
-    (status = 404, description = "No such session, or it has no graph", body = Problem),
+    (status = 404, description = "No such session, it did not exist at that moment, or it has no graph", body = Problem),
 ))]
-pub async fn graph(api: Api, Path(id): Path<SessionId>) -> Result<Json<Arc<GraphDefinition>>, ApiError> {
-    let session = api.session(id).await?;
+pub async fn graph(
+    api: Api,
+    Path(id): Path<SessionId>,
+    Query(moment): Query<Moment>,
+) -> Result<Json<Arc<GraphDefinition>>, ApiError> {
+    let session = at_moment(&api, id, moment).await?;
     session.origin.graph.clone().map(Json).ok_or_else(|| ApiError::not_found("graph: the session has none"))
 }
 

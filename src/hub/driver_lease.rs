@@ -10,6 +10,7 @@
 //! first, a driver that has renewed is not left stalled; and of several servers that record the same, all but one
 //! lose the race for the revision and find it done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -27,22 +28,21 @@ const LOOK: Duration = Duration::from_secs(*limits::LEASE_SECONDS.start() as u64
 const PAUSE: Duration = Duration::from_millis(50);
 /// Leases that are claimed at once.
 const CLAIMED: u32 = 64;
-/// A renewal is not written within this part of the lease after the last one; the row's time has as much in
+/// Commands do not renew a lease within this part of it after the last renewal; the row's time has as much in
 /// addition.
 const SKIPPED: u32 = 8;
 
 impl Hub {
     /// Renews the lease that a submission asks for. The next command of a driver that was given up renews it too.
     pub(super) async fn renew_lease(&self, submission: &mut Submission) -> Result<(), HubError> {
-        let id = submission.session_id;
-        let lapsed = || {
-            let lease = self.held(id)?.lease.filter(|lease| lease.is_stalled)?;
-            submission.commands.iter().any(Command::is_of_driver).then_some(lease.seconds)
-        };
-        let Some(seconds) = submission.lease_seconds.or_else(lapsed) else { return Ok(()) };
-        check_lease(seconds)?;
-        let live = self.inner.registry.get(id).await?;
-        let session = std::sync::Arc::clone(live.head().session());
+        if submission.lease_seconds.is_none() && !submission.commands.iter().any(Command::is_of_driver) {
+            return Ok(());
+        }
+        submission.lease_seconds.map_or(Ok(()), check_lease)?;
+        let live = self.inner.registry.get(submission.session_id).await?;
+        let session = Arc::clone(live.head().session());
+        let lapsed = session.lease.filter(|lease| lease.is_stalled).map(|lease| lease.seconds);
+        let Some(seconds) = submission.lease_seconds.or(lapsed) else { return Ok(()) };
         if !submission.means(&session) {
             return Err(HubError::NotFound);
         }
@@ -52,7 +52,9 @@ impl Hub {
             let refusal = Refusal::SessionTransition { command: "lease", status: session.status };
             return if submission.commands.is_empty() { Err(refusal.into()) } else { Ok(()) };
         }
-        let is_fresh = !session.is_stalled() && live.has_lease_of(seconds);
+        // A heartbeat is always written.
+        let has_commands = !submission.commands.is_empty();
+        let is_fresh = has_commands && !session.is_stalled() && live.has_lease_of(seconds);
         let is_late = if is_fresh { false } else { self.write_lease(&live, seconds).await? };
         submission.renewal = Some(LeaseRenewal { seconds, is_late });
         Ok(())

@@ -69,7 +69,12 @@ impl Submission {
 
     /// Its size while it waits.
     pub(super) fn size(&self) -> QueueSize {
-        QueueSize { entries: 1, rows: self.commands.len(), bytes: self.weight() }
+        QueueSize { entries: 1, rows: self.changes(), bytes: self.weight() }
+    }
+
+    /// How many events it can lead to.
+    fn changes(&self) -> usize {
+        self.commands.iter().map(Command::changes).sum()
     }
 
     /// The memory that it takes until it is answered, estimated, in bytes.
@@ -82,7 +87,7 @@ impl Submission {
         if self.commands.is_empty() && self.renewal.is_none() {
             return Err(Refusal::Invalid { field: "commands", problem: "must not be empty" });
         }
-        if self.commands.len() > limits::COMMANDS {
+        if self.changes() > limits::COMMANDS {
             return Err(Refusal::TooLarge { what: "the number of commands", limit: limits::COMMANDS });
         }
         match self.command_id.as_deref() {

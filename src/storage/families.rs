@@ -112,19 +112,19 @@ impl Storage {
 /// Begins a statement with the tables `family`, the ids of a session and of its descendants, and `shown`, those that
 /// the reader may see; one more than are added up.
 fn push_family(query: &mut QueryBuilder<Postgres>, id: SessionId, visible: &SessionFilter) {
-    query.push("WITH RECURSIVE line (id, depth) AS (SELECT ").push_bind(id.0);
+    query.push("WITH RECURSIVE descent (id, depth) AS (SELECT ").push_bind(id.0);
     query.push(
         "::uuid, 0 UNION ALL
-             SELECT child.id, depth + 1 FROM line
+             SELECT child.id, depth + 1 FROM descent
              JOIN session_labels ON label = relive_label(",
     );
     query.push_bind(visible.project_id.as_str().to_owned()).push(
-        ", 'parent', line.id::text)
-             JOIN sessions AS child ON child.id = session_id AND child.parent_session_id = line.id
+        ", 'parent', descent.id::text)
+             JOIN sessions AS child ON child.id = session_id AND child.parent_session_id = descent.id
              WHERE depth < ",
     );
     query.push_bind(i32::try_from(limits::GENERATIONS).unwrap_or(i32::MAX));
-    query.push("), family AS MATERIALIZED (SELECT id FROM line LIMIT ").push_bind(DESCENDANTS + 2);
+    query.push("), family AS MATERIALIZED (SELECT id FROM descent LIMIT ").push_bind(DESCENDANTS + 2);
     query.push("), shown AS MATERIALIZED (SELECT id FROM sessions WHERE id IN (SELECT id FROM family)");
     visible.push_to(query);
     query.push(") ");

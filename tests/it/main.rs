@@ -30,6 +30,7 @@ mod fence;
 mod fork;
 mod frontend_types;
 mod full_disk;
+mod growth;
 mod harness;
 mod https;
 mod hub;

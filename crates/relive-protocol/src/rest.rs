@@ -197,6 +197,9 @@ pub struct SignalRequest {
     pub node_id: NodeId,
     #[ts(type = "unknown")]
     pub payload: Value,
+    /// Which of the interrupts it answers, of a node that waits for several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupt_id: Option<String>,
     /// The sender drives the session, and renews its lease: 5 to 3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_seconds: Option<u32>,
@@ -239,6 +242,9 @@ pub struct ReviewRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub data: Option<Value>,
+    /// Which of the interrupts it answers, of a node that waits for several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupt_id: Option<String>,
     /// The sender drives the session, and renews its lease: 5 to 3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_seconds: Option<u32>,
@@ -253,7 +259,8 @@ impl From<ReviewRequest> for Command {
         if let Some(data) = request.data {
             review["data"] = data;
         }
-        Self::Signal { node_id: request.node_id, payload: serde_json::json!({ "review": review }) }
+        let payload = serde_json::json!({ "review": review });
+        Self::Signal { node_id: request.node_id, payload, interrupt_id: request.interrupt_id }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Stored kinds only ever gain optional fields, so that a journal written by any earlier version
 //! can be read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::json::present;
 use super::{
-    Actor, Driver, GraphDefinition, Keyframe, LabelFields, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus,
+    Actor, Driver, GraphDefinition, GraphEdge, GraphNode, Keyframe, LabelFields, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus,
     Progress, Retry, Revision, Session, SessionId, Timestamp,
 };
 
@@ -280,6 +281,9 @@ pub enum Event {
         node_id: NodeId,
         #[ts(type = "unknown")]
         payload: Arc<Value>,
+        /// Which of the node's interrupts it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interrupt_id: Option<String>,
     },
     MessageAdded(MessageAdded),
     MemoryAdded(MemoryAdded),
@@ -291,6 +295,16 @@ pub enum Event {
     },
     /// The driver's lease has passed.
     Stalled,
+    /// Nodes and edges were added to the graph. The nodes are pending.
+    #[serde(rename_all = "camelCase")]
+    NodesAdded {
+        #[ts(as = "BTreeMap<String, GraphNode>")]
+        nodes: BTreeMap<NodeId, GraphNode>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(as = "Option<Vec<GraphEdge>>", optional)]
+        #[schema(required = false)]
+        edges: Vec<GraphEdge>,
+    },
     /// The session that started this one was deleted: this one has no parent any more.
     ParentRemoved,
 }
@@ -317,6 +331,7 @@ impl Event {
             Self::MemoryAdded(_) => "memoryAdded",
             Self::DriverSeen { .. } => "driverSeen",
             Self::Stalled => "stalled",
+            Self::NodesAdded { .. } => "nodesAdded",
             Self::ParentRemoved => "parentRemoved",
         }
     }

@@ -52,6 +52,13 @@ pub struct Keyframe {
     lease: Option<DriverLease>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_released: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    answers: BTreeMap<NodeId, BTreeMap<String, PendingSignal>>,
+    /// Present if nodes or edges were added to the graph that the `created` event has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    graph: Option<Arc<GraphDefinition>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    graph_revision: Option<Revision>,
 }
 
 fn has_no_labels(labels: &Labels) -> bool {
@@ -138,6 +145,9 @@ impl Keyframe {
             holds: Arc::clone(&session.holds),
             lease: session.lease,
             is_released: session.is_released,
+            answers: session.answers.iter().map(|(id, answers)| (id.clone(), BTreeMap::clone(answers))).collect(),
+            graph: session.graph_revision.and(session.origin.graph.clone()),
+            graph_revision: session.graph_revision,
         }
     }
 
@@ -159,7 +169,9 @@ impl Keyframe {
                 output.depth += 1;
             }
         }
-        for signal in self.signals.values_mut() {
+        // The first event of the fork has the graph as it is there.
+        (self.graph, self.graph_revision) = (None, None);
+        for signal in self.signals.values_mut().chain(self.answers.values_mut().flat_map(BTreeMap::values_mut)) {
             signal.revision = 1;
         }
         self
@@ -183,7 +195,15 @@ impl Keyframe {
         validate::optional(self.proposal.as_deref(), |proposal| validate::json("proposal", proposal))?;
         validate::optional(self.outputs.as_deref(), |outputs| validate::json("outputs", outputs))?;
         self.check_context()?;
-        for (id, signal) in &self.signals {
+        if self.graph.is_some() || self.graph_revision.is_some() {
+            return wrong("graph", "must be that of the first event");
+        }
+        if self.answers.values().any(|answers| answers.len() > limits::INTERRUPTS) {
+            return Err(Refusal::TooLarge { what: "the number of answered interrupts", limit: limits::INTERRUPTS });
+        }
+        self.answers.values().flat_map(BTreeMap::keys).try_for_each(|id| validate::id("interruptId", id))?;
+        let answers = self.answers.iter().flat_map(|(id, answers)| answers.values().map(move |signal| (id, signal)));
+        for (id, signal) in self.signals.iter().chain(answers) {
             validate::json("payload", &signal.payload)?;
             // For a node with instances, its own reported state counts, and not its summary.
             let reported = self.instances.get(id).map(|of| &of.reported.status).or(statuses.get(id));
@@ -317,6 +337,10 @@ impl Keyframe {
             self.nodes.iter().map(|stored| (stored.node.id.clone(), Arc::new(node(stored)))).collect();
         let active: OrdSet<NodeId> =
             nodes.iter().filter(|(_, node)| node.snapshot.status.is_active()).map(|(id, _)| id.clone()).collect();
+        let origin = match &self.graph {
+            Some(graph) => Arc::new(Origin { graph: Some(Arc::clone(graph)), ..Origin::clone(&origin) }),
+            None => origin,
+        };
         Session {
             id,
             origin,
@@ -346,6 +370,8 @@ impl Keyframe {
             holds: Arc::clone(&self.holds),
             lease: self.lease,
             is_released: self.is_released,
+            answers: self.answers.iter().map(|(id, answers)| (id.clone(), Arc::new(answers.clone()))).collect(),
+            graph_revision: self.graph_revision,
         }
     }
 }

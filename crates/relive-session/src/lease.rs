@@ -109,6 +109,7 @@ impl Command {
             | Self::SetNodeStatus { .. }
             | Self::RecordUsage { .. }
             | Self::SetContext { .. }
+            | Self::AddNodes { .. }
             | Self::SetProposal { .. }
             | Self::AddMessage { .. }
             | Self::AddMemory { .. } => true,
@@ -136,6 +137,7 @@ impl Event {
             | Self::NodeStatusChanged { .. }
             | Self::UsageRecorded { .. }
             | Self::ContextSet { .. }
+            | Self::NodesAdded { .. }
             | Self::ProposalSet { .. }
             | Self::MessageAdded(_)
             | Self::MemoryAdded(_) => true,

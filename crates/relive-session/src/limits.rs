@@ -42,6 +42,8 @@ pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 5..=3_600;
 /// Milliseconds after which the renewal of a lease is part of the history again, so that `driverSeenAt` is never
 /// older than that for a driver which renews.
 pub const SEEN_MILLIS: i64 = 60_000;
+/// Answers to the interrupts of one node that it has not acted on.
+pub const INTERRUPTS: usize = 64;
 /// Ancestors of a fork.
 pub const FORKS: usize = 100;
 /// Levels of a family: a session, its children, their children and so on.

@@ -27,6 +27,7 @@ pub fn patch_between(base: &Session, head: &Session) -> Result<Map<String, Value
     changed(&mut patch, "isStalled", &shown(base.is_stalled()), &shown(head.is_stalled()));
     changed(&mut patch, "parentSessionId", &base.parent(), &head.parent());
     changed(&mut patch, "parentNodeId", &base.parent_node(), &head.parent_node());
+    changed(&mut patch, "graphRevision", &base.graph_revision, &head.graph_revision);
     changed_labels(&mut patch, &base.labels, &head.labels)?;
     changed(&mut patch, "updatedAt", &base.updated_at, &head.updated_at);
     changed(&mut patch, "revision", &base.revision, &head.revision);

@@ -88,6 +88,10 @@ pub struct WorkflowSession {
     /// The node of that session which did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_node_id: Option<NodeId>,
+    /// Where nodes or edges were last added to the graph; absent if it is as it was at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub graph_revision: Option<Revision>,
 }
 
 /// A session in a list: without nodes and context.
@@ -251,6 +255,7 @@ impl Session {
             is_stalled: self.is_stalled(),
             parent_session_id: self.parent(),
             parent_node_id: self.parent_node().cloned(),
+            graph_revision: self.graph_revision,
         }
     }
 

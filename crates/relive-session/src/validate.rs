@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::json::no_nul;
 use super::lease::check_lease;
 use super::memory::check_direction;
-use super::{Command, NodeId, Refusal, limits};
+use super::{Command, NodeId, Refusal, context, limits};
 
 /// Checks lengths, ranges and characters.
 ///
@@ -59,17 +59,16 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             }
             Ok(())
         }
-        Command::SetContext { key, value } => {
-            if key.is_empty() {
-                return Err(Refusal::Invalid { field: "key", problem: "must not be empty" });
-            }
-            name("key", key)?;
-            json("value", value)
+        Command::SetContext { key, value, values } => {
+            context::check(&context::entries(key.as_deref(), value.as_ref(), values.as_ref())?)
         }
+        // Checked with the graph.
+        Command::AddNodes { .. } => Ok(()),
         Command::SetProposal { proposal } => json("proposal", proposal),
         Command::SetLabels(fields) => fields.check(),
-        Command::Signal { node_id, payload } => {
+        Command::Signal { node_id, payload, interrupt_id } => {
             id("nodeId", node_id.as_str())?;
+            optional(interrupt_id.as_deref(), |value| id("interruptId", value))?;
             json("payload", payload)
         }
         Command::AddMessage { node_id, agent_id, content, .. } => {

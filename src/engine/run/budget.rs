@@ -23,7 +23,7 @@ impl Run {
         tracing::info!(session_id = %self.link.session().id, "paused: the budget is used up");
         self.send(
             Purpose::BudgetPause,
-            vec![Command::SetContext { key: BUDGET.to_owned(), value: reason }, Command::Pause],
+            vec![Command::set_context(BUDGET, reason), Command::Pause],
         );
         true
     }
