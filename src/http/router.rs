@@ -18,8 +18,8 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, archive, callers, catalog, commands, dashboard, forks, history, leases, memories, messages, observe, openapi,
-    parameters, probes, sessions, sockets, tokens, usage,
+    accounts, archive, callers, catalog, commands, dashboard, forks, history, leases, memories, messages, observe,
+    openapi, parameters, probes, sessions, sockets, tokens, usage,
 };
 use relive_protocol::ErrorCode;
 

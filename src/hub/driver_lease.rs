@@ -23,7 +23,7 @@ use crate::storage::{LapsedLease, StorageError};
 use relive_session::{Command, Refusal, check_lease, limits};
 
 /// The longest pause between two looks: no lease is shorter, so none passes unseen in it.
-const LOOK: Duration = Duration::from_secs(*limits::LEASE_SECONDS.start() as u64);
+const LOOK: Duration = Duration::from_secs(limits::SHORTEST_LEASE as u64);
 /// The shortest pause.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Leases that are claimed at once.

@@ -14,8 +14,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::{
-    Batch, GroupInDoubt, LapsedLease, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage, StorageError,
-    StoredEvent, Taken, Writer,
+    Batch, GroupInDoubt, LapsedLease, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage,
+    StorageError, StoredEvent, Taken, Writer,
 };
 use relive_session::{Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary};
 

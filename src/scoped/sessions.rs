@@ -10,8 +10,8 @@ use super::{Refused, Scoped};
 use crate::access::{Action, Denied, Grant, Subject, command_action};
 use crate::hub::{Chunk, CreateOptions, HubError, Receipt, Reply, Submission};
 use crate::storage::{
-    Constraint, FamilyUsage, JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page, PageCursor, PlacedMessage,
-    SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
+    Constraint, FamilyUsage, JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page,
+    PageCursor, PlacedMessage, SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
 };
 use relive_session::{
     Actor, Command, Created, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary, Timestamp,

@@ -47,11 +47,10 @@ impl Storage {
 
     /// How long until the next lease passes; `None` if there is none.
     pub async fn next_driver_lease(&self) -> Result<Option<Duration>, StorageError> {
-        let seconds: Option<f64> = sqlx::query_scalar(
-            "SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM driver_leases",
-        )
-        .fetch_one(&self.pool)
-        .await?;
+        let seconds: Option<f64> =
+            sqlx::query_scalar("SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8 FROM driver_leases")
+                .fetch_one(&self.pool)
+                .await?;
         Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.max(0.0))))
     }
 

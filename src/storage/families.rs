@@ -7,12 +7,9 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::session_list::SessionFilter;
-use super::usage::FamilyUsage;
+use super::usage::{DESCENDANTS, FamilyUsage};
 use super::{Constraint, Storage, StorageError};
 use relive_session::{ProjectId, Session, SessionId, limits};
-
-/// Descendants whose usage is added up.
-pub(super) const DESCENDANTS: i64 = 10_000;
 
 /// Locks the parent of a session that is about to be stored, until the commit.
 ///

@@ -15,8 +15,8 @@ use super::columns::json;
 use super::families::{children_of, enter_family};
 use super::{Storage, StorageError};
 use relive_session::{
-    NodeCounts, NodeId, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus, SessionSummary,
-    Timestamp,
+    NodeCounts, NodeId, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus,
+    SessionSummary, Timestamp,
 };
 
 /// A session to be stored, with its first event.

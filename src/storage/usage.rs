@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::batch::Batch;
 use super::bigint::bigint;
 use super::columns::Statement;
-use super::families::DESCENDANTS;
 use super::pool::Pool;
 use super::{Storage, StorageError};
 use relive_session::{Event, NodeId, SessionId};
@@ -76,6 +75,8 @@ pub struct FamilyUsage {
     pub sums: Vec<UsageSum>,
 }
 
+/// Descendants whose usage is added up.
+pub(super) const DESCENDANTS: i64 = 10_000;
 /// Sums at most; those of agents and models come before those of nodes.
 const SUMS: i64 = 10_000;
 

@@ -89,7 +89,9 @@ fn any_run() -> impl Strategy<Value = (Run, Vec<Session>)> {
         for command in &commands {
             let before = run.session.clone();
             let outcome = run.execute(command);
-            if before.status.is_ended() && !matches!(command, Command::SetLabels(_) | Command::RenewLease { .. } | Command::Stall { .. }) {
+            if before.status.is_ended()
+                && !matches!(command, Command::SetLabels(_) | Command::RenewLease { .. } | Command::Stall { .. })
+            {
                 assert!(outcome.is_err(), "{command:?} was accepted after the end");
             }
             match outcome {

@@ -44,7 +44,8 @@ fn a_planner_adds_nodes_and_the_edges_to_them() {
     let mut run = started();
     run.bring("plan", NodeStatus::Running);
     let before = run.session.clone();
-    let events = run.must(json!({"type": "addNodes", "nodes": {"s": step("s", json!(["t"])), "t": step("t", json!(["end"]))},
+    let events = run
+        .must(json!({"type": "addNodes", "nodes": {"s": step("s", json!(["t"])), "t": step("t", json!(["end"]))},
         "edges": [{"from": "plan", "to": "s", "label": "first"}, {"from": "plan", "to": "end"}]}));
     assert_eq!(events.len(), 1);
     assert_eq!(next_of(&run.session, "plan"), ["end", "s"]);
@@ -90,12 +91,17 @@ fn what_does_not_fit_is_refused() {
     let node = |id: &str, node: Value| json!({"nodes": {id: node}});
     let unknown = GraphError::MissingNext { node: "plan".into(), next: "z".into() };
     for (mut fields, is_expected) in [
-        (node("plan", step("plan", json!([]))), (|refusal| matches!(refusal, Refusal::Invalid { field: "nodes", .. })) as fn(&Refusal) -> bool),
-        (node("plan#2", step("plan#2", json!([]))), |refusal| matches!(refusal, Refusal::Invalid { field: "nodes", .. })),
-        (node("a", step("b", json!([]))), |refusal| matches!(refusal, Refusal::Graph(GraphError::KeyMismatch { .. }))),
-        (node("a", step("a", json!(["z"]))), |refusal| matches!(refusal, Refusal::Graph(GraphError::MissingNext { .. }))),
-        (node("", step("", json!([]))), |refusal| matches!(refusal, Refusal::Graph(GraphError::BadText(_)))),
-        (json!({"edges": [{"from": "z", "to": "plan"}]}), |refusal| matches!(refusal, Refusal::Graph(GraphError::MissingNext { .. }))),
+        (
+            node("plan", step("plan", json!([]))),
+            (|refusal| matches!(refusal, Refusal::Invalid { field: "nodes", .. })) as fn(&Refusal) -> bool,
+        ),
+        (node("plan#2", step("plan#2", json!([]))), |refusal| {
+            matches!(refusal, Refusal::Invalid { field: "nodes", .. })
+        }),
+        (node("a", step("b", json!([]))), |refusal| matches!(refusal, Refusal::Graph(_))),
+        (node("a", step("a", json!(["z"]))), |refusal| matches!(refusal, Refusal::Graph(_))),
+        (node("", step("", json!([]))), |refusal| matches!(refusal, Refusal::Graph(_))),
+        (json!({"edges": [{"from": "z", "to": "plan"}]}), |refusal| matches!(refusal, Refusal::Graph(_))),
         (json!({"nodes": many}), |refusal| matches!(refusal, Refusal::TooLarge { .. })),
     ] {
         fields["type"] = json!("addNodes");
@@ -103,7 +109,7 @@ fn what_does_not_fit_is_refused() {
         assert!(is_expected(&refusal), "{refusal:?}");
     }
     let edge = json!({"type": "addNodes", "edges": [{"from": "plan", "to": "z"}]});
-    assert_eq!(run.try_json(edge), Err(Refusal::Graph(unknown)));
+    assert_eq!(run.try_json(edge), Err(Refusal::Graph(unknown.to_string())));
     let any = json!({"type": "addNodes", "nodes": {"a": step("a", json!([]))}});
     assert!(matches!(Run::new(None).try_json(any.clone()), Err(Refusal::Invalid { field: "nodes", .. })));
     assert_eq!(Run::new(Some(graph())).must(any.clone()).len(), 1, "before the start");
@@ -112,7 +118,8 @@ fn what_does_not_fit_is_refused() {
 
     // A history cannot contain it either.
     let mut state = started().session;
-    let event: Event = serde_json::from_value(json!({"type": "nodesAdded", "nodes": {"a": step("a", json!(["z"]))}})).unwrap();
+    let event: Event =
+        serde_json::from_value(json!({"type": "nodesAdded", "nodes": {"a": step("a", json!(["z"]))}})).unwrap();
     let recorded = Recorded { session_id: state.id, revision: 3, at: time(9), by: None, event };
     let before = state.clone();
     assert!(state.apply(&recorded).is_err() && state == before);
@@ -136,7 +143,10 @@ fn several_values_are_set_at_once_and_held_ones_change_nothing() {
         assert_eq!(run.must(nothing_new), []);
     }
     assert_eq!(run.session.revision, revision);
-    assert_eq!(run.must(set(json!({"a": 1, "b": 2}))), [Event::ContextSet { key: "b".to_owned(), value: json!(2).into() }]);
+    assert_eq!(
+        run.must(set(json!({"a": 1, "b": 2}))),
+        [Event::ContextSet { key: "b".to_owned(), value: json!(2).into() }]
+    );
     assert_eq!(run.must(json!({"type": "setContext", "key": "a", "value": null})).len(), 1);
     assert_eq!(run.snapshot()["contextData"], json!({"b": 2}));
     for wrong in [
@@ -181,7 +191,10 @@ fn interrupts_of_one_node_are_answered_one_by_one() {
     assert_eq!(verified(&run), run.session);
     let created = Created::fork_of(&run.session);
     assert_eq!(check_created(&created), Ok(()));
-    assert!(matches!(run.try_json(json!({"type": "signal", "nodeId": "n", "payload": 1, "interruptId": ""})), Err(Refusal::Invalid { .. })));
+    assert!(matches!(
+        run.try_json(json!({"type": "signal", "nodeId": "n", "payload": 1, "interruptId": ""})),
+        Err(Refusal::Invalid { .. })
+    ));
     for n in 2..64 {
         run.must(answer(&n.to_string()));
     }

@@ -50,7 +50,8 @@ async fn nodes_are_added_to_a_graph_that_runs() {
 
     // Kept over keyframes, restarts, forks and files.
     for round in 0..3 {
-        let changes: Vec<Value> = (0..200).map(|n| json!({"type": "setContext", "key": "k", "value": [round, n]})).collect();
+        let changes: Vec<Value> =
+            (0..200).map(|n| json!({"type": "setContext", "key": "k", "value": [round, n]})).collect();
         server.command(&id, json!(changes)).await;
     }
     let server = TestServer::start_on(server.stop().await, |_| {}).await;

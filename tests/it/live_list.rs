@@ -117,7 +117,7 @@ async fn changes_in_quick_succession_are_shown_as_one() {
     let mut list = server.socket("/ws/sessions").await;
     list.frame().await;
     for n in 0..CHANGES / 2 {
-        server.command(&id, json!([context("k", json!(n)), context("k", json!(0))])).await;
+        server.command(&id, json!([context("k", json!(n)), context("k", json!("-"))])).await;
     }
     let mut revisions = Vec::new();
     while revisions.last() != Some(&(CHANGES + 2)) {

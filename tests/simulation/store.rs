@@ -8,7 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::storage::{
-    Batch, Constraint, GroupInDoubt, LapsedLease, NewSession, PageBounds, Parked, SessionVersion, StorageError, StoredEvent, Taken,
+    Batch, Constraint, GroupInDoubt, LapsedLease, NewSession, PageBounds, Parked, SessionVersion, StorageError,
+    StoredEvent, Taken,
 };
 use relive_session::{
     Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary,

@@ -58,8 +58,8 @@ pub use token::TokenSource;
 
 // The types of the calls, so that users of the client need no other import.
 pub use relive_protocol::{
-    ArchiveLine, CommandReceipt, CreateSession, ErrorCode, LeaseReceipt, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange,
-    Subscribe, WhoAmI,
+    ArchiveLine, CommandReceipt, CreateSession, ErrorCode, LeaseReceipt, Mode, ReplaySpeed, ReplayState, ServerFrame,
+    SessionChange, Subscribe, WhoAmI,
 };
 pub use relive_session::{
     Command, Event, GraphDefinition, Message, MessageId, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded,

@@ -15,7 +15,8 @@ mod tree;
 use super::lease;
 use super::{
     ClientFrame, Commands, ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession, CreateToken,
-    ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, ReviewRequest, SearchMemories, SignalRequest, TokenChunk, shortened,
+    ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, ReviewRequest, SearchMemories, SignalRequest,
+    TokenChunk, shortened,
 };
 use relive_session::{AgentFields, Command, GroupFields, WorkflowFields};
 use shape::Shape;

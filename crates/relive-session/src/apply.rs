@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::json::{context_entry_bytes, digest};
 use super::state::hold;
 use super::{
-    ContextValue, Created, DriverLease, Event, GraphDefinition, GraphError, GraphNode, Labels, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
-    PendingSignal, ProjectId, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ContextValue, Created, DriverLease, Event, GraphDefinition, GraphError, GraphNode, Labels, Moment, Node,
+    NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal, ProjectId, Recorded, Revision, Session,
+    SessionId, SessionStatus, Timestamp,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Happens only with a journal that is damaged
@@ -329,12 +330,7 @@ impl Session {
         grown.map(Some).map_err(|error| ApplyError::Graph { revision: recorded.revision, error })
     }
 
-    fn grow<'a>(
-        &mut self,
-        graph: Option<GraphDefinition>,
-        nodes: impl Iterator<Item = &'a GraphNode>,
-        moment: Moment,
-    ) {
+    fn grow<'a>(&mut self, graph: Option<GraphDefinition>, nodes: impl Iterator<Item = &'a GraphNode>, moment: Moment) {
         let Some(graph) = graph else { return };
         Arc::make_mut(&mut self.origin).graph = Some(Arc::new(graph));
         self.graph_revision = Some(moment.revision);

@@ -9,7 +9,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{GraphEdge, GraphNode, LabelFields, MessageId, NodeId, NodeStatus, Progress, Retry, Revision};
+use super::{GraphEdge, GraphNode, LabelFields, MessageId, NodeId, NodeStatus, Progress, Refusal, Retry, Revision};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -276,6 +276,20 @@ impl Command {
     #[must_use]
     pub fn signal(node_id: impl Into<NodeId>, payload: Value) -> Self {
         Self::Signal { node_id: node_id.into(), payload, interrupt_id: None }
+    }
+
+    /// The entries that a `setContext` sets: one, or several. Other commands set none.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Invalid`] if it is neither of the two.
+    pub(super) fn context_entries(&self) -> Result<Vec<(&str, &Value)>, Refusal> {
+        let Self::SetContext { key, value, values } = self else { return Ok(Vec::new()) };
+        match (key, value, values) {
+            (Some(key), Some(value), None) => Ok(vec![(key, value)]),
+            (None, None, Some(values)) => Ok(values.iter().map(|(key, value)| (key.as_str(), value)).collect()),
+            _ => Err(Refusal::Invalid { field: "setContext", problem: "needs either `key` and `value`, or `values`" }),
+        }
     }
 
     /// How many events it can lead to.

@@ -2,36 +2,10 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::json::context_entry_bytes;
-use super::{Event, Refusal, Session, limits, validate};
-
-/// The entries that a `setContext` sets: one, or several.
-pub(super) fn entries<'a>(
-    key: Option<&'a str>,
-    value: Option<&'a Value>,
-    values: Option<&'a Map<String, Value>>,
-) -> Result<Vec<(&'a str, &'a Value)>, Refusal> {
-    match (key, value, values) {
-        (Some(key), Some(value), None) => Ok(vec![(key, value)]),
-        (None, None, Some(values)) => Ok(values.iter().map(|(key, value)| (key.as_str(), value)).collect()),
-        _ => Err(Refusal::Invalid { field: "setContext", problem: "needs either `key` and `value`, or `values`" }),
-    }
-}
-
-pub(super) fn check(entries: &[(&str, &Value)]) -> Result<(), Refusal> {
-    if entries.len() > limits::COMMANDS {
-        return Err(Refusal::TooLarge { what: "the number of values", limit: limits::COMMANDS });
-    }
-    entries.iter().try_for_each(|(key, value)| {
-        if key.is_empty() {
-            return Err(Refusal::Invalid { field: "key", problem: "must not be empty" });
-        }
-        validate::name("key", key)?;
-        validate::json("value", value)
-    })
-}
+use super::{Event, Refusal, Session, limits};
 
 /// An event for each entry that changes.
 pub(super) fn set(session: &Session, entries: &[(&str, &Value)]) -> Result<Vec<Event>, Refusal> {

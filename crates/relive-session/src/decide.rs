@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::event::MemoryRow;
 use super::family::release;
 use super::graph_growth::add_nodes;
-use super::lease::{renew, stall};
+use super::lease_rules::{renew, stall};
 use super::validate::validate;
 use super::{
     Command, Driver, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus, OutputRef, Refusal,
@@ -66,9 +66,9 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
             require_room_for(session, node_id)?;
             Ok(usage(command).into_iter().collect())
         }
-        Command::SetContext { key, value, values } => {
+        Command::SetContext { .. } => {
             require_not_ended(session, kind)?;
-            context::set(session, &context::entries(key.as_deref(), value.as_ref(), values.as_ref())?)
+            context::set(session, &command.context_entries()?)
         }
         Command::AddNodes { nodes, edges } => {
             require_not_ended(session, kind)?;

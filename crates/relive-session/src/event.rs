@@ -15,8 +15,8 @@ use uuid::Uuid;
 
 use super::json::present;
 use super::{
-    Actor, Driver, GraphDefinition, GraphEdge, GraphNode, Keyframe, LabelFields, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus,
-    Progress, Retry, Revision, Session, SessionId, Timestamp,
+    Actor, Driver, GraphDefinition, GraphEdge, GraphNode, Keyframe, LabelFields, Message, MessageId, MessageRole,
+    Moment, NodeId, NodeStatus, Progress, Retry, Revision, Session, SessionId, Timestamp,
 };
 
 /// The first event of every session.

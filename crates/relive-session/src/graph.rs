@@ -7,7 +7,7 @@ use serde_json::Value;
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use super::validate::json;
+use super::json::check as json;
 use super::{Driver, NodeId, limits};
 
 /// One node of a workflow graph.

@@ -1,11 +1,15 @@
-//! Graph nodes as they are given: with the names of older files, and with labels on edges.
+//! Graph nodes as they are given: with the names of older files, with labels on edges, and added to a graph.
+
+use std::collections::BTreeMap;
 
 use serde::de::{self, Deserializer, MapAccess, Visitor};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use ts_rs::TS;
+use utoipa::ToSchema;
 
 use super::graph::null_as_empty;
-use super::{GraphNode, NodeId};
+use super::{GraphDefinition, GraphError, GraphNode, NodeId};
 
 impl GraphNode {
     /// The property that has the labels of a node's edges, by the ids of the nodes that follow.
@@ -89,6 +93,42 @@ impl<'de> Visitor<'de> for NextVisitor {
     }
 }
 
+/// An edge that is added to a graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "graph.ts", optional_fields)]
+pub struct GraphEdge {
+    pub from: NodeId,
+    pub to: NodeId,
+    /// Shown at the edge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+}
+
+impl GraphDefinition {
+    /// The graph with these nodes and edges added. An edge that is there already is only labelled.
+    ///
+    /// # Errors
+    ///
+    /// As [`GraphDefinition::validate`]; [`GraphError::MissingNext`] also for an edge that leads from nowhere.
+    pub fn extended(&self, nodes: &BTreeMap<NodeId, GraphNode>, edges: &[GraphEdge]) -> Result<Self, GraphError> {
+        let mut graph = self.clone();
+        graph.nodes.extend(nodes.iter().map(|(id, node)| (id.clone(), node.clone())));
+        for GraphEdge { from, to, label } in edges {
+            let missing = || GraphError::MissingNext { node: from.named(), next: to.named() };
+            let node = graph.nodes.get_mut(from).ok_or_else(missing)?;
+            if !node.next_ids.contains(to) {
+                node.next_ids.push(to.clone());
+            }
+            if let Some(label) = label {
+                node.label_edge(to, label.clone());
+            }
+        }
+        graph.validate()?;
+        Ok(graph)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +156,13 @@ mod tests {
 
     #[test]
     fn what_is_no_edge_is_refused() {
-        for next in [json!([1]), json!([{"label": "x"}]), json!([{"to": "b", "lable": "x"}]), json!([{"to": 1}]), json!(["b", null])] {
+        for next in [
+            json!([1]),
+            json!([{"label": "x"}]),
+            json!([{"to": "b", "lable": "x"}]),
+            json!([{"to": 1}]),
+            json!(["b", null]),
+        ] {
             assert!(read(next.clone(), json!({})).is_err(), "{next}");
         }
         assert_eq!(read(Value::Null, Value::Null).expect("a node").next_ids, []);

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, Driver, DriverLease, GraphDefinition, HeldInterval, Instances, Labels, Moment, Node, NodeCounts, NodeId,
-    NodeStateSnapshot, NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId,
+    ContextValue, Driver, DriverLease, GraphDefinition, HeldInterval, Instances, Labels, Moment, Node, NodeCounts,
+    NodeId, NodeStateSnapshot, NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId,
     SessionStatus, Timestamp, limits, validate,
 };
 

@@ -37,8 +37,10 @@ pub const NEXT_IDS: usize = 256;
 pub const JSON_DEPTH: usize = 100;
 /// Milliseconds after a session's end in which usage, messages and memories are still accepted.
 pub const LATE_MILLIS: i64 = 60_000;
-/// Seconds of a driver's lease.
-pub const LEASE_SECONDS: std::ops::RangeInclusive<u32> = 5..=3_600;
+/// Seconds of a driver's lease at least.
+pub const SHORTEST_LEASE: u32 = 5;
+/// And at most.
+pub const LONGEST_LEASE: u32 = 3_600;
 /// Milliseconds after which the renewal of a lease is part of the history again, so that `driverSeenAt` is never
 /// older than that for a driver which renews.
 pub const SEEN_MILLIS: i64 = 60_000;

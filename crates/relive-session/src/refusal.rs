@@ -1,6 +1,6 @@
 //! Why a command is refused.
 
-use super::{GraphError, NodeId, NodeStatus, Revision, SessionStatus};
+use super::{NodeId, NodeStatus, Revision, SessionStatus};
 
 /// Why a command was refused. Nothing has changed; the texts are fit for clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum Refusal {
     RevisionConflict { expected: Revision, actual: Revision },
     /// The graph could not be run with what was to be added.
     #[error("{0}")]
-    Graph(GraphError),
+    Graph(String),
     #[error("{field} {problem}")]
     Invalid { field: &'static str, problem: &'static str },
     #[error("an embedding here has {expected} numbers, and this one has {actual}")]

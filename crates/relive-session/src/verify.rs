@@ -153,11 +153,9 @@ fn command_behind(event: &Event) -> Option<Command> {
         Event::NodesAdded { nodes, edges } => Command::AddNodes { nodes: nodes.clone(), edges: edges.clone() },
         Event::ProposalSet { proposal } => Command::SetProposal { proposal: owned(proposal) },
         Event::LabelsSet(fields) => Command::SetLabels(fields.clone()),
-        Event::Signalled { node_id, payload, interrupt_id } => Command::Signal {
-            node_id: node_id.clone(),
-            payload: owned(payload),
-            interrupt_id: interrupt_id.clone(),
-        },
+        Event::Signalled { node_id, payload, interrupt_id } => {
+            Command::Signal { node_id: node_id.clone(), payload: owned(payload), interrupt_id: interrupt_id.clone() }
+        }
         Event::DriverSeen { lease_seconds } => Command::RenewLease { seconds: *lease_seconds, is_late: true },
         Event::Stalled => Command::Stall { granted: None },
         Event::ParentRemoved => Command::LeaveParent,

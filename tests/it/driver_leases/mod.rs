@@ -134,7 +134,8 @@ async fn any_command_can_renew_the_lease() {
     seen("control", receipt).await;
     let receipt = post("commands", json!({"type": "setContext", "key": "k", "value": 1, "leaseSeconds": 7})).await;
     seen("one command", receipt).await;
-    let several = json!([{"type": "pause", "leaseSeconds": 5}, {"type": "resume"}, {"type": "pause", "leaseSeconds": 8}]);
+    let several =
+        json!([{"type": "pause", "leaseSeconds": 5}, {"type": "resume"}, {"type": "pause", "leaseSeconds": 8}]);
     let receipt = post("commands", several).await;
     seen("several commands", receipt).await;
     let update = json!({"status": "running", "leaseSeconds": 9});
