@@ -21,12 +21,12 @@ impl Hub {
     }
 
     /// The parent of these sessions was deleted, which the database has recorded in each of them.
-    pub(super) async fn tell_released(&self, children: &[SessionId]) {
+    pub(super) async fn announce_released(&self, children: &[SessionId]) {
         for some in children.chunks(CHILDREN) {
             match self.inner.store.versions(some).await {
                 Ok(stored) => {
                     for (id, version) in stored {
-                        self.inner.remote_sync.noticed(id, version.revision);
+                        self.inner.remote_sync.announced(id, version.revision);
                         self.inner.fanout.released(id, version.revision);
                     }
                 }

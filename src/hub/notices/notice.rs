@@ -35,7 +35,7 @@ pub(super) struct Notice {
     /// Sessions that have got a child, or have lost one. Servers of the version before ignore it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub families: Vec<SessionId>,
-    /// More has changed than a notice can say: receivers have to resync.
+    /// More has changed than a notice can hold: receivers have to resync.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "everything")]
     pub resync: bool,
