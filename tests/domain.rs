@@ -4,12 +4,18 @@
 // A test that meets the unexpected should fail loudly, its helpers included.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::pedantic)]
 
+#[path = "domain/families.rs"]
+mod families;
 #[path = "domain/fold.rs"]
 mod fold;
+#[path = "domain/growth.rs"]
+mod growth;
 #[path = "domain/instances.rs"]
 mod instances;
 #[path = "domain/labels.rs"]
 mod labels;
+#[path = "domain/leases.rs"]
+mod leases;
 #[path = "domain/nodes.rs"]
 mod nodes;
 #[path = "domain/regressions.rs"]

@@ -128,6 +128,14 @@ export class ReliveClient {
     return this.#pending.add(sessionId, command, options, (frame) => this.#send(frame))
   }
 
+  /**
+   * Renews the lease under which this program drives a session: 5 to 3600 seconds. Unless that is repeated in time,
+   * or a command is sent with `leaseSeconds`, the session is shown as stalled.
+   */
+  renewLease(sessionId: string, seconds: number): Promise<CommandReceipt> {
+    return this.command(sessionId, [], { leaseSeconds: seconds })
+  }
+
   /** Shows viewers a piece of a message still being written. Lost, and false, while there is no connection. */
   sendToken(chunk: TokenChunk): boolean {
     return !this.#isClosed && this.#connect().isOpen && this.#send({ type: 'token', ...chunk })

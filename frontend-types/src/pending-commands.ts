@@ -7,6 +7,8 @@ export interface CommandOptions {
   commandId?: string
   /** Refuse with `revision_conflict` when the session has moved on from this revision. */
   expectedRevision?: number
+  /** The sender drives the session, and renews its lease: 5 to 3600. */
+  leaseSeconds?: number
 }
 
 type CommandMessage = Extract<ClientFrame, { type: 'command' }>
@@ -35,7 +37,7 @@ export class PendingCommands {
   add(
     sessionId: string,
     command: Command | readonly Command[],
-    { commandId = randomId(), expectedRevision }: CommandOptions,
+    { commandId = randomId(), expectedRevision, leaseSeconds }: CommandOptions,
     send: (frame: CommandMessage) => void,
   ): Promise<CommandReceipt> {
     if (this.#pending.size >= this.#limit) {
@@ -51,6 +53,7 @@ export class PendingCommands {
       ...(isSeveral(command) ? { commands: [...command] } : { command }),
       commandId,
       ...(expectedRevision !== undefined && { expectedRevision }),
+      ...(leaseSeconds !== undefined && { leaseSeconds }),
     }
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { frame, resolve, reject })

@@ -20,6 +20,12 @@ export interface SessionFilters {
   endedAfter?: string
   endedBefore?: string
   updatedAfter?: string
+  /** Sessions that this session has started. */
+  parentSessionId?: string
+  /** Sessions that no other session has started. */
+  rootsOnly?: boolean
+  /** Sessions whose engine held a lease that has passed. */
+  stalled?: true
   /** A part of the workflow's name or of the error, or the beginning of the id; at most 200 characters. */
   text?: string
   /** At most 200. */

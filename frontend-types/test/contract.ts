@@ -47,6 +47,11 @@ export interface WorkflowSession {
   name?: string
   tags?: string[]
   metadata?: Record<string, string | number | boolean>
+  driverSeenAt?: string
+  isStalled?: boolean
+  parentSessionId?: string
+  parentNodeId?: string
+  graphRevision?: number
 }
 
 export interface SessionSummary {
@@ -69,6 +74,11 @@ export interface SessionSummary {
   name?: string
   tags?: string[]
   metadata?: Record<string, string | number | boolean>
+  driverSeenAt?: string
+  isStalled?: boolean
+  parentSessionId?: string
+  parentNodeId?: string
+  childCount: number
 }
 
 export interface SessionEntity {
@@ -161,3 +171,7 @@ export type EventType =
   | 'signalled'
   | 'messageAdded'
   | 'memoryAdded'
+  | 'driverSeen'
+  | 'stalled'
+  | 'nodesAdded'
+  | 'parentRemoved'

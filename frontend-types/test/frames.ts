@@ -59,6 +59,11 @@ export const summary = {
   totalCostUsd: 0.01,
   error: 'timed out',
   nodeCounts: { pending: 0, running: 0, completed: 1, failed: 1, skipped: 0, suspended: 0 },
+  driverSeenAt: time,
+  isStalled: true,
+  parentSessionId: messageId,
+  parentNodeId: 'draft',
+  childCount: 2,
 } satisfies SessionSummary
 
 export const commands = {
@@ -91,7 +96,12 @@ export const commands = {
   setContext: { type: 'setContext', key: 'topic', value: null },
   setProposal: { type: 'setProposal', proposal: { title: 'Bees' } },
   setLabels: { type: 'setLabels', name: 'Bees', tags: ['garden'], metadata: { hives: 3, wild: false } },
-  signal: { type: 'signal', nodeId: 'review', payload: { review: { action: 'approve' } } },
+  addNodes: {
+    type: 'addNodes',
+    nodes: { step: { id: 'step', type: 'step', name: 'Step', nextIds: ['draft'] } },
+    edges: [{ from: 'draft', to: 'step' }],
+  },
+  signal: { type: 'signal', nodeId: 'review', payload: { review: { action: 'approve' } }, interruptId: 'a' },
   addMessage: {
     type: 'addMessage',
     messageId,
@@ -162,7 +172,15 @@ export const events = {
   contextSet: { type: 'contextSet', key: 'topic', value: null },
   proposalSet: { type: 'proposalSet', proposal: null },
   labelsSet: { type: 'labelsSet', name: 'Bees', tags: ['garden'], metadata: { hives: 3, wild: false } },
-  signalled: { type: 'signalled', nodeId: 'review', payload: true },
+  signalled: { type: 'signalled', nodeId: 'review', payload: true, interruptId: 'a' },
+  driverSeen: { type: 'driverSeen', leaseSeconds: 30 },
+  stalled: { type: 'stalled' },
+  parentRemoved: { type: 'parentRemoved' },
+  nodesAdded: {
+    type: 'nodesAdded',
+    nodes: { step: { id: 'step', type: 'step', name: 'Step' } },
+    edges: [{ from: 'draft', to: 'step', label: 'first' }],
+  },
   messageAdded: {
     type: 'messageAdded',
     messageId,
@@ -178,7 +196,15 @@ export const events = {
 export const clientFrames = {
   subscribe: { type: 'subscribe', sessionId, mode: 'delta', after: 6, messages: true, minIntervalMs: 100 },
   unsubscribe: { type: 'unsubscribe', sessionId },
-  command: { type: 'command', id: '1', sessionId, command: commands.start, commandId: 'once', expectedRevision: 1 },
+  command: {
+    type: 'command',
+    id: '1',
+    sessionId,
+    command: commands.start,
+    commandId: 'once',
+    expectedRevision: 1,
+    leaseSeconds: 30,
+  },
   token: { type: 'token', sessionId, nodeId: 'draft', messageId, text: 'On', agentId: 'writer', isThinking: false },
   replay: { type: 'replay', action: 'seek', revision: 3, at: time, speed: 2, by: -1 },
   auth: { type: 'auth', token: 'secret' },
@@ -342,8 +368,10 @@ export function describeCommand(command: Command): string {
       return JSON.stringify(command.proposal)
     case 'setLabels':
       return `${command.name ?? ''} ${command.tags?.join() ?? ''} ${JSON.stringify(command.metadata)}`
+    case 'addNodes':
+      return `${Object.keys(command.nodes ?? {})} ${command.edges?.map(({ from, to }) => `${from} ${to}`)}`
     case 'signal':
-      return `${command.nodeId} ${JSON.stringify(command.payload)}`
+      return `${command.nodeId} ${JSON.stringify(command.payload)} ${command.interruptId ?? ''}`
     case 'addMessage':
       return `${command.role ?? 'agent'}: ${command.content}`
     case 'addMemory':
@@ -383,6 +411,13 @@ export function describeEvent(event: Event): string {
       return `${event.messageId} ${event.tokenCount}`
     case 'memoryAdded':
       return event.memoryId
+    case 'driverSeen':
+      return String(event.leaseSeconds)
+    case 'stalled':
+    case 'parentRemoved':
+      return event.type
+    case 'nodesAdded':
+      return `${Object.keys(event.nodes)} ${event.edges?.length ?? 0}`
     default:
       return unreachable(event)
   }

@@ -195,11 +195,15 @@ pub fn command_action(command: &Command) -> Action {
         Command::SetLabels(labels) if labels.tags.is_some() => Action::Tag,
         Command::SetLabels(_) => Action::Label,
         Command::Hold
+        | Command::RenewLease { .. }
+        | Command::Stall { .. }
+        | Command::LeaveParent
         | Command::Complete { .. }
         | Command::Fail { .. }
         | Command::SetNodeStatus { .. }
         | Command::RecordUsage { .. }
         | Command::SetContext { .. }
+        | Command::AddNodes { .. }
         | Command::SetProposal { .. }
         | Command::AddMessage { .. }
         | Command::AddMemory { .. } => Action::Command,

@@ -124,7 +124,17 @@ impl Imports {
         key: Option<&str>,
     ) -> (Result<Session, ImportError>, Option<SpoolReader>) {
         let dimension = self.limits.embedding_dimension;
-        let mut writer = match ImportWriter::new(&self.storage, project.clone(), dimension, id, new_id, key).await {
+        let mut writer = match ImportWriter::new(
+            &self.storage,
+            project.clone(),
+            dimension,
+            id,
+            new_id,
+            key,
+            state.is_released,
+        )
+        .await
+        {
             Ok(writer) => writer,
             Err(error) => return (Err(error.into()), Some(spool)),
         };

@@ -1,5 +1,7 @@
 //! Writes the checked lines of a file to the database.
 
+use std::sync::Arc;
+
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -8,7 +10,7 @@ use super::rows::ImportRow;
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
 use relive_protocol::{ArchiveLine, ArchiveUsage};
 use relive_session::{
-    Created, Driver, Event, Memory, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, Timestamp,
+    Created, Driver, Event, Memory, Origin, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, Timestamp,
 };
 
 /// Rows that are written at once, and bytes of their lines.
@@ -23,9 +25,11 @@ pub(super) struct ImportWriter {
     /// Everything gets a new id: the session's own is taken, or new ones were requested.
     renames: bool,
     first: Option<Session>,
-    /// The ids of its ancestors on this server, the nearest first.
+    /// The history ends without a parent.
+    is_released: bool,
     /// The idempotency key: no two sessions are created under one.
     key: Option<String>,
+    /// The ids of its ancestors on this server, the nearest first.
     ancestors: Vec<Uuid>,
     events: Vec<Recorded>,
     messages: Messages,
@@ -50,6 +54,7 @@ impl ImportWriter {
         in_file: SessionId,
         new_id: bool,
         key: Option<&str>,
+        is_released: bool,
     ) -> Result<Self, StorageError> {
         let mut import = storage.begin_import(project).await?;
         let renames = new_id || import.has_session(in_file).await?;
@@ -59,6 +64,7 @@ impl ImportWriter {
             dimension,
             id,
             renames,
+            is_released,
             key: key.map(str::to_owned),
             first: None,
             ancestors: Vec::new(),
@@ -117,7 +123,9 @@ impl ImportWriter {
         self.flush().await?;
         let first = self.first.ok_or(StorageError::SessionGone)?;
         last.id = first.id;
-        last.origin = std::sync::Arc::clone(&first.origin);
+        // Nodes may have been added to the graph of the first state.
+        let graph = last.origin.graph.clone();
+        last.origin = Arc::new(Origin { graph, ..Origin::clone(&first.origin) });
         self.import.commit(&first, &last).await?;
         Ok(last)
     }
@@ -140,7 +148,9 @@ impl ImportWriter {
             Event::Created(created) => {
                 self.keep_what_exists(created).await?;
                 let first = Session::create_new(&recorded).map_err(StorageError::from)?;
-                self.first = Some(self.import.add_session(first, self.key.as_deref()).await?);
+                let row = Session { is_released: self.is_released, ..first };
+                let stored = self.import.add_session(row, self.key.as_deref()).await?;
+                self.first = Some(Session { is_released: false, ..stored });
             }
             Event::MemoryAdded(added) => added.memory_id = self.renamed(added.memory_id),
             _ => {}
@@ -149,7 +159,7 @@ impl ImportWriter {
         Ok(())
     }
 
-    /// References to groups and workflows that are not on this server are removed.
+    /// References to groups, workflows and a parent that are not on this server are removed.
     async fn keep_what_exists(&mut self, created: &mut Created) -> Result<(), StorageError> {
         if let Some(id) = created.group_id
             && !self.import.has_group(id).await?
@@ -160,6 +170,12 @@ impl ImportWriter {
             && !self.import.has_workflow(id).await?
         {
             created.workflow_id = None;
+        }
+        if let Some(id) = created.parent_session_id
+            && !self.is_released
+            && !self.import.has_room_below(id).await?
+        {
+            (created.parent_session_id, created.parent_node_id) = (None, None);
         }
         Ok(())
     }

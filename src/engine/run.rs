@@ -383,7 +383,7 @@ impl Run {
                 self.change_phase(Phase::Running, Phase::Paused);
             }
             Event::Resumed => self.change_phase(Phase::Paused, Phase::Running),
-            Event::Signalled { node_id, payload } => {
+            Event::Signalled { node_id, payload, .. } => {
                 self.deliver_signal(node_id, payload.as_ref().clone(), recorded.revision, recorded.at);
             }
             // Not this engine's report: it reports a node only after its wait has ended.

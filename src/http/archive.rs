@@ -116,7 +116,7 @@ async fn store(
     drop(place);
     let session = match stored {
         Ok(session) => {
-            api.appeared(session.id);
+            api.appeared(&session);
             Arc::new(session)
         }
         // Stored, but not answered: the answer is the stored session.

@@ -10,22 +10,27 @@ use super::error::ApiError;
 use super::extract::{Body, Path, TextBody, body_too_large, idempotency_key};
 use super::state::Api;
 use crate::hub::{HubError, Receipt, Submission};
-use relive_protocol::{CommandReceipt, Commands, ControlRequest, NodeUpdate, Problem, ReviewRequest, SignalRequest};
+use relive_protocol::{
+    CommandReceipt, Commands, ControlRequest, LeasedCommands, NodeUpdate, Problem, ReviewRequest, SignalRequest,
+};
 use relive_session::{Command, NodeId, Refusal, SessionId};
 
 /// How long a request waits for its commit. Beyond it the answer is `unavailable` and the outcome
 /// unknown; a retry with the same `Idempotency-Key` returns it.
 const COMMIT: Duration = Duration::from_secs(30);
 
-async fn execute(
+/// Carries out commands and renews the lease of their sender, if it asks for that.
+pub(super) async fn execute(
     api: &Api,
     headers: &HeaderMap,
     session_id: SessionId,
     commands: Vec<Command>,
+    lease_seconds: Option<u32>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
     let expected = if_match(headers)?;
     let command_id = idempotency_key(headers)?.map(Into::into);
-    let submission = Submission { command_id, ..api.submission(session_id, commands)? };
+    let submission = api.leased(api.submission(session_id, commands)?, lease_seconds)?;
+    let submission = Submission { command_id, ..submission };
     let outcome = tokio::time::timeout(COMMIT, submit(api, submission, &expected)).await;
     let receipt = outcome.unwrap_or(Err(HubError::Unavailable))?;
     Ok(Json(CommandReceipt { revision: receipt.revision, duplicate: receipt.duplicate.then_some(true) }))
@@ -74,7 +79,7 @@ pub async fn commands(
     api: Api,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
-    TextBody { value: request, is_large }: TextBody<Commands>,
+    TextBody { value: LeasedCommands { commands: request, lease_seconds }, is_large }: TextBody<LeasedCommands>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
     let commands = match request {
         Commands::Several(commands) => commands,
@@ -84,7 +89,7 @@ pub async fn commands(
     if is_large && !commands.iter().all(is_text) {
         return Err(body_too_large());
     }
-    execute(&api, &headers, id, commands).await
+    execute(&api, &headers, id, commands, lease_seconds).await
 }
 
 /// Start, pause, resume, complete, stop or cancel.
@@ -101,7 +106,8 @@ pub async fn control(
     headers: HeaderMap,
     Body(request): Body<ControlRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&api, &headers, id, vec![request.into()]).await
+    let lease_seconds = request.lease_seconds;
+    execute(&api, &headers, id, vec![request.into()], lease_seconds).await
 }
 
 /// Report a node's status.
@@ -119,7 +125,8 @@ pub async fn update_node(
     headers: HeaderMap,
     Body(update): Body<NodeUpdate>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&api, &headers, id, vec![update.into_command(node_id)]).await
+    let lease_seconds = update.lease_seconds;
+    execute(&api, &headers, id, vec![update.into_command(node_id)], lease_seconds).await
 }
 
 /// Send a payload to a running or suspended node.
@@ -134,9 +141,10 @@ pub async fn signal(
     api: Api,
     Path(id): Path<SessionId>,
     headers: HeaderMap,
-    Body(SignalRequest { node_id, payload }): Body<SignalRequest>,
+    Body(SignalRequest { node_id, payload, interrupt_id, lease_seconds }): Body<SignalRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&api, &headers, id, vec![Command::Signal { node_id, payload }]).await
+    let command = Command::Signal { node_id, payload, interrupt_id };
+    execute(&api, &headers, id, vec![command], lease_seconds).await
 }
 
 /// Decide a review: a signal with payload `{review: {…}}`.
@@ -153,5 +161,6 @@ pub async fn review(
     headers: HeaderMap,
     Body(request): Body<ReviewRequest>,
 ) -> Result<Json<CommandReceipt>, ApiError> {
-    execute(&api, &headers, id, vec![request.into()]).await
+    let lease_seconds = request.lease_seconds;
+    execute(&api, &headers, id, vec![request.into()], lease_seconds).await
 }

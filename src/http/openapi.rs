@@ -4,6 +4,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use relive_protocol::LEASE_SECONDS;
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -61,6 +63,7 @@ fn complete(document: &mut Value) {
     open_free_objects(document);
     let schemas = document["components"]["schemas"].clone();
     merge_all_of(&mut document["components"]["schemas"], &schemas);
+    add_lease(&mut document["components"]["schemas"]["Command"]);
     let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
     for (path, item) in paths {
         for method in ["get", "post", "put", "delete"] {
@@ -68,6 +71,16 @@ fn complete(document: &mut Value) {
                 complete_operation(path, operation);
             }
         }
+    }
+}
+
+/// Every command may have `leaseSeconds`.
+fn add_lease(command: &mut Value) {
+    for alternative in command["oneOf"].as_array_mut().into_iter().flatten() {
+        alternative["properties"][LEASE_SECONDS] = json!({
+            "type": "integer", "format": "int32", "minimum": 5, "maximum": 3600,
+            "description": "The sender drives the session, and renews its lease."
+        });
     }
 }
 

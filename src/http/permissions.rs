@@ -69,6 +69,7 @@ pub const OPERATIONS: &[Operation] = &[
     change("import_session", &[Import]),
     change("fork_session", &[Fork]),
     read("commands", &[Signal, Control, Label, Command]),
+    read("renew_lease", &[Command]),
     change("control", &[Control, Command]),
     read("update_node", &[Command]),
     change("signal", &[Signal]),

@@ -18,8 +18,8 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, archive, callers, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi,
-    parameters, probes, sessions, sockets, tokens, usage,
+    accounts, archive, callers, catalog, commands, dashboard, forks, history, leases, memories, messages, observe,
+    openapi, parameters, probes, sessions, sockets, tokens, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -90,6 +90,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(memories::get, memories::delete))
         .routes(routes!(usage::report))
         .routes(routes!(sessions::node, commands::update_node))
+        .routes(routes!(leases::renew))
         .routes(routes!(commands::control))
         .routes(routes!(commands::signal))
         .routes(routes!(commands::review))

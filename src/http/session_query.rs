@@ -11,7 +11,7 @@ use super::extract::Query;
 use super::parameters::metadata_key;
 use crate::scoped::Scoped;
 use crate::storage::{MetadataFilter, PageCursor, SessionFilter, SessionText};
-use relive_session::{NodeId, NodeStatus, SessionStatus, Timestamp, limits};
+use relive_session::{NodeId, NodeStatus, SessionId, SessionStatus, Timestamp, limits};
 
 /// Sessions on a page by default.
 const LIMIT: u32 = 50;
@@ -57,6 +57,13 @@ pub struct SessionQuery {
     #[serde(default, deserialize_with = "without_key")]
     #[param(style = DeepObject, explode, value_type = Option<std::collections::BTreeMap<String, String>>)]
     pub metadata: Vec<(String, String)>,
+    /// Sessions that this session has started.
+    #[param(value_type = Option<Uuid>)]
+    pub parent_session_id: Option<SessionId>,
+    /// `true`: sessions that no other session has started.
+    pub roots_only: Option<bool>,
+    /// `true`: sessions whose engine held a lease that has passed.
+    pub stalled: Option<bool>,
     /// Sessions at most: 1 to 200, by default 50.
     pub limit: Option<u32>,
     /// `nextCursor` of the page before.
@@ -96,6 +103,9 @@ impl SessionQuery {
             name: self.name.clone().map(possible).transpose()?,
             tags: self.tag.as_deref().map_or(Ok(Vec::new()), tags)?,
             metadata: metadata(&self.metadata)?,
+            is_stalled: only_true("stalled", self.stalled)?,
+            parent_session_id: self.parent_session_id,
+            is_root: self.roots_only.unwrap_or_default(),
             ..visible
         })
     }
@@ -106,6 +116,14 @@ impl SessionQuery {
 
     pub fn cursor(&self) -> Result<Option<PageCursor>, ApiError> {
         cursor(self.cursor.as_deref())
+    }
+}
+
+/// A condition that can be asked for, or not; its opposite has no index.
+fn only_true(name: &str, given: Option<bool>) -> Result<bool, ApiError> {
+    match given {
+        Some(false) => Err(ApiError::bad_request(format!("{name} can only be true"))),
+        given => Ok(given.is_some()),
     }
 }
 

@@ -35,7 +35,8 @@ const EVENTS: (u32, u32) = (100, 1_000);
     responses(
         (status = 201, description = "Created", body = WorkflowSession, headers(
             ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
-        (status = 404, description = "No such group or workflow", body = Problem),
+        (status = 404, description = "No such group, workflow or parent session", body = Problem),
+        (status = 413, description = "The parent session has too many ancestors or children", body = Problem),
         (status = 409, description = "The id is taken", body = Problem),
         (status = 422, description = "The graph cannot be run, or the key was used for something else", body = Problem),
     ))]
@@ -87,9 +88,12 @@ async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiError
         name: request.name,
         tags: request.tags,
         metadata: request.metadata,
+        parent_session_id: request.parent_session_id,
+        parent_node_id: request.parent_node_id,
         forked: None,
     };
     created.labels().check().map_err(HubError::from)?;
+    created.check_parent().map_err(HubError::from)?;
     Ok(created)
 }
 
@@ -177,13 +181,17 @@ pub async fn delete(api: Api, Path(id): Path<SessionId>, headers: HeaderMap) -> 
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The graph a session runs.
-#[utoipa::path(get, path = "/sessions/{id}/graph", tag = "sessions", params(("id" = SessionId, Path)), responses(
+/// The graph a session runs: now, or at an earlier revision or time. Commands can add nodes and edges to it.
+#[utoipa::path(get, path = "/sessions/{id}/graph", tag = "sessions", params(("id" = SessionId, Path), Moment), responses(
     (status = 200, description = "The graph", body = GraphDefinition),
-    (status = 404, description = "No such session, or it has no graph", body = Problem),
+    (status = 404, description = "No such session, it did not exist at that moment, or it has no graph", body = Problem),
 ))]
-pub async fn graph(api: Api, Path(id): Path<SessionId>) -> Result<Json<Arc<GraphDefinition>>, ApiError> {
-    let session = api.session(id).await?;
+pub async fn graph(
+    api: Api,
+    Path(id): Path<SessionId>,
+    Query(moment): Query<Moment>,
+) -> Result<Json<Arc<GraphDefinition>>, ApiError> {
+    let session = at_moment(&api, id, moment).await?;
     session.origin.graph.clone().map(Json).ok_or_else(|| ApiError::not_found("graph: the session has none"))
 }
 

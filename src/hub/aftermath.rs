@@ -66,7 +66,8 @@ impl Hub {
                 }
             }
             if stored.is_some() {
-                self.appeared(id);
+                let parent = self.session(id).await.ok().and_then(|session| session.parent());
+                self.appeared(id, parent);
             }
             return;
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::drive_queue::DriveQueue;
 use super::feed::Feed;
 use super::notices::Notices;
-use relive_session::{Session, SessionId, SessionSummary};
+use relive_session::{Revision, Session, SessionId, SessionSummary};
 
 /// Announces commits to live lists, the built-in engine and other servers. A cheap handle.
 #[derive(Clone, Debug)]
@@ -31,6 +31,16 @@ impl CommitFanout {
     pub fn appeared(&self, id: SessionId) {
         self.feed.changed(id);
         self.notices.changed(id, 1);
+    }
+
+    /// A child of this session was stored or deleted here.
+    pub fn family_changed(&self, id: SessionId) {
+        self.notices.family_changed(id);
+    }
+
+    /// The parent of this session was deleted here, which is recorded in its history.
+    pub fn released(&self, id: SessionId, revision: Revision) {
+        self.notices.changed(id, revision);
     }
 
     /// This server has deleted a session.

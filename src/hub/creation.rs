@@ -59,8 +59,7 @@ impl Hub {
             }
             (Err(error), _) => return Err(self.in_doubt(error, id, None)),
         }
-        self.inner.registry.insert_new(Arc::clone(&session), recorded);
-        self.inner.fanout.committed(&session);
+        self.announce_created(&session, recorded);
         Ok(session)
     }
 
@@ -101,7 +100,7 @@ impl Hub {
         if store.count_ancestors(parent_id).await? >= limits::FORKS {
             return Err(Refusal::TooLarge { what: "the number of forks in a line", limit: limits::FORKS }.into());
         }
-        let parent = store.session_at(parent_id, revision).await?.ok_or(HubError::NotFound)?;
+        let parent = self.without_deleted_parent(store.session_at(parent_id, revision).await?).await?;
         let project_id = parent.origin.project_id.clone();
         let event = Event::Created(Box::new(Created::fork_of(&parent)));
         // Not earlier than the parent's last event, so that messages stay in order across the two.
@@ -120,14 +119,29 @@ impl Hub {
             }
             (Err(error), _) => return Err(self.in_doubt(error, session.id, None)),
         }
-        self.inner.registry.insert_new(Arc::clone(&session), recorded);
-        self.inner.fanout.committed(&session);
+        self.announce_created(&session, recorded);
         Ok(session)
     }
 
+    /// The state that a fork begins with. What the session belonged to at that revision may have been deleted since.
+    async fn without_deleted_parent(&self, state: Option<Session>) -> Result<Session, HubError> {
+        let mut state = state.ok_or(HubError::NotFound)?;
+        if state.parent().is_some() {
+            state.is_released = self.session(state.id).await?.parent().is_none();
+        }
+        Ok(state)
+    }
+
+    fn announce_created(&self, session: &Arc<Session>, created: Recorded) {
+        self.inner.registry.insert_new(Arc::clone(session), created);
+        self.inner.fanout.committed(session);
+        self.family_changed(session.parent());
+    }
+
     /// Announces a session that was stored whole, as by an import.
-    pub fn appeared(&self, id: SessionId) {
+    pub fn appeared(&self, id: SessionId, parent: Option<SessionId>) {
         self.inner.fanout.appeared(id);
+        self.family_changed(parent);
     }
 
     /// The newest state of the session that was created under a key in a project.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::live_session::Staged;
 use super::publication::RecordedFrame;
-use super::submission::Submission;
+use super::submission::{LeaseRenewal, Submission};
 use relive_session::{self, Recorded, Refusal, Revision, Session, Timestamp};
 
 /// The decision on a submission, and the generation of the staged state that it was made on. A decision
@@ -80,7 +80,8 @@ fn decide_all(
     let at = Timestamp::now().max(session.updated_at);
     let mut events = Vec::with_capacity(submission.commands.len());
     let mut after = Arc::clone(session);
-    for command in &submission.commands {
+    let renewal = submission.renewal.map(LeaseRenewal::command);
+    for command in renewal.iter().chain(&submission.commands) {
         for event in relive_session::decide_at(&after, command, at)? {
             let recorded =
                 Recorded { session_id: after.id, revision: after.revision + 1, at, by: submission.by.clone(), event };

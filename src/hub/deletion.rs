@@ -25,18 +25,21 @@ impl Hub {
             return Err(HubError::NotFound);
         }
         match self.inner.store.delete_session(id, summary.identity()).await {
-            Ok(true) => {
+            Ok(Some(children)) => {
                 self.announce_deleted(summary);
+                self.announce_released(&children).await;
                 Ok(())
             }
-            Ok(false) => Err(HubError::NotFound),
+            Ok(None) => Err(HubError::NotFound),
             Err(error) => Err(self.in_doubt(error, id, Some(summary))),
         }
     }
 
     pub(super) fn announce_deleted(&self, summary: SessionSummary) {
+        let parent = summary.parent_session_id;
         self.inner.registry.remove_deleted(summary.id, summary.identity());
         self.inner.fanout.deleted(summary);
+        self.family_changed(parent);
     }
 
     /// Deletes a project's group with its sessions and memories; returns false if there was none.

@@ -35,7 +35,7 @@ pub(super) async fn find(
         }
         (None, None) => registry.get(id).await?,
     };
-    if !is_own(&live) || submission.expected_identity.is_some_and(|expected| expected != live.identity()) {
+    if !submission.means(live.head().session()) {
         return Err(HubError::NotFound);
     }
     Ok(live)

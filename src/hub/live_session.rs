@@ -31,6 +31,36 @@ pub struct LiveSession {
     /// The newest committed events. Filled before `head` moves, so that the events of a head that has
     /// been seen are here or in the journal.
     ring: Mutex<Ring>,
+    children: ChildCount,
+}
+
+/// How many children a session has, as lists show it.
+#[derive(Debug, Default)]
+pub(super) struct ChildCount {
+    /// How often it has changed, and the number, if it was read since.
+    state: Mutex<(u64, Option<u64>)>,
+}
+
+impl ChildCount {
+    /// The number, or what [`ChildCount::learn`] needs once it was read.
+    pub fn known(&self) -> Result<u64, u64> {
+        let (generation, count) = *self.state.lock();
+        count.ok_or(generation)
+    }
+
+    /// What was read; nothing if it has changed meanwhile.
+    pub fn learn(&self, generation: u64, count: u64) {
+        let mut state = self.state.lock();
+        if state.0 == generation {
+            state.1 = Some(count);
+        }
+    }
+
+    /// It has changed.
+    pub fn forget(&self) {
+        let mut state = self.state.lock();
+        *state = (state.0 + 1, None);
+    }
 }
 
 /// The state of a session as its viewers see it.
@@ -71,6 +101,8 @@ pub(super) struct Staged {
     pub retired: bool,
     subscribers: usize,
     last_used: Instant,
+    /// The length of the driver's lease that this server has renewed, and until when it need not be renewed again.
+    lease: Option<(u32, Instant)>,
 }
 
 /// Command ids with the revision each was answered with; the oldest are dropped first.
@@ -130,13 +162,19 @@ impl LiveSession {
             retired: false,
             subscribers: 0,
             last_used: Instant::now(),
+            lease: None,
         };
         Arc::new(Self {
             id: session.id,
             staged: Mutex::new(staged),
             head: watch::Sender::new(Head::At(Arc::new(Publication::new(session)))),
             ring: Mutex::default(),
+            children: ChildCount::default(),
         })
+    }
+
+    pub(super) fn children(&self) -> &ChildCount {
+        &self.children
     }
 
     #[must_use]
@@ -147,6 +185,15 @@ impl LiveSession {
     #[must_use]
     pub fn identity(&self) -> SessionIdentity {
         self.head.borrow().session().identity()
+    }
+
+    /// Whether the driver's lease of this length was renewed so recently that this need not be repeated.
+    pub(super) fn has_lease_of(&self, seconds: u32) -> bool {
+        self.staged.lock().lease.is_some_and(|(held, until)| held == seconds && Instant::now() < until)
+    }
+
+    pub(super) fn lease_written(&self, seconds: u32, until: Instant) {
+        self.staged.lock().lease = Some((seconds, until));
     }
 
     /// What viewers may see now.

@@ -27,7 +27,9 @@ mod creation;
 mod decision;
 mod deletion;
 mod drive_queue;
+mod driver_lease;
 mod error;
+mod family;
 mod feed;
 mod history;
 mod intake;
@@ -70,7 +72,7 @@ pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
 pub use start_check::StartCheck;
 pub use store::{BatchWriter, NoticeReceiver, NoticeSender, Store};
-pub use submission::{Outcome, Receipt, Reply, Submission};
+pub use submission::{LeaseRenewal, Outcome, Receipt, Reply, Submission};
 
 use agents::AgentNames;
 use backlog::Backlog;
@@ -275,7 +277,7 @@ impl Hub {
     ///
     /// The reason if nothing was staged; the `reply` is not used then.
     pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
-        let kind = submission.commands.first().map_or("none", Command::kind);
+        let kind = submission.commands.first().map_or("lease", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
         let Inner { registry, lanes, store, agents, prices, .. } = &*self.inner;
         let submitting = async {
@@ -288,6 +290,7 @@ impl Hub {
                 prices.put_into(command);
                 agents.put_into(command, &live, &**store).await?;
             }
+            self.renew_lease(&live, &mut submission).await?;
             self.inner.start_check.check(&live, &submission.commands).await?;
             intake::submit(registry, lanes, &**store, live, submission, reply).await
         };

@@ -123,6 +123,7 @@ impl Registry {
             older.retire_deleted();
         }
         let live = LiveSession::new(Arc::clone(&session));
+        live.children().learn(0, 0);
         live.publish(session, std::iter::once(Arc::new(RecordedFrame::new(created))));
         self.slots.entry(live.id()).or_insert_with(|| Arc::new(OnceCell::new_with(Some(Ok(live)))));
     }
@@ -141,6 +142,11 @@ impl Registry {
         {
             live.retire_deleted();
         }
+    }
+
+    /// The number of children of any session may have changed.
+    pub fn forget_child_counts(&self) {
+        self.ids().into_iter().filter_map(|id| self.peek(id)).for_each(|live| live.children().forget());
     }
 
     /// Releases sessions that were unused for this long.

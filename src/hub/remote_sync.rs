@@ -94,8 +94,17 @@ impl RemoteSync {
         self.shared.feed.deleted(summary.id, summary);
     }
 
+    /// A session has got a child, or has lost one.
+    pub fn family_changed(&self, id: SessionId) {
+        if let Some(live) = self.shared.registry.peek(id) {
+            live.children().forget();
+        }
+        self.shared.feed.changed(id);
+    }
+
     /// Requests a resync of all sessions in memory.
     pub fn resync_sessions(&self) {
+        self.shared.registry.forget_child_counts();
         self.shared.check.notify_one();
     }
 

@@ -48,7 +48,7 @@ impl StartChecks {
                 Command::Start if session.status == SessionStatus::Pending => {
                     check.check(session.origin.graph.clone()).await.map_err(HubError::CannotRun)?;
                 }
-                Command::Signal { node_id, payload } => {
+                Command::Signal { node_id, payload, .. } => {
                     check.check_signal(&session, node_id, payload).map_err(HubError::BadSignal)?;
                 }
                 _ => {}

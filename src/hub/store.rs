@@ -14,8 +14,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::{
-    Batch, ClaimedLease, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage,
-    StorageError, StoredEvent, Writer,
+    Batch, ClaimedLease, GroupInDoubt, LapsedLease, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion,
+    Storage, StorageError, StoredEvent, Writer,
 };
 use relive_session::{
     Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary,
@@ -56,7 +56,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn create_fork<'a>(&'a self, new: &'a NewSession<'a>, parent: SessionId, at: Revision) -> Answer<'a, ()>;
     fn session_by_creation_key<'a>(&'a self, project: &'a ProjectId, key: &'a str) -> Answer<'a, Option<SessionId>>;
     fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize>;
-    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool>;
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, Option<Vec<SessionId>>>;
+    fn child_counts<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>>;
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
     fn sessions_of_group<'a>(&'a self, project: &'a ProjectId, group_id: Uuid) -> Answer<'a, Vec<SessionId>>;
     fn delete_group<'a>(
@@ -81,6 +82,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()>;
     fn park_leases<'a>(&'a self, holder: Uuid, parked: &'a [Parked]) -> Answer<'a, ()>;
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>>;
+
+    fn renew_driver_lease(&self, id: SessionId, time: Duration) -> Answer<'_, bool>;
+    fn next_driver_lease(&self) -> Answer<'_, Option<Duration>>;
+    fn claim_lapsed_leases(&self, limit: u32) -> Answer<'_, Vec<LapsedLease>>;
+    fn is_still_lapsed(&self, lapsed: LapsedLease) -> Answer<'_, bool>;
+    fn end_lapsed_lease(&self, lapsed: LapsedLease) -> Answer<'_, ()>;
 
     fn notifier(&self) -> Box<dyn NoticeSender>;
     fn listen(&self) -> Answer<'_, Box<dyn NoticeReceiver>>;
@@ -208,8 +215,12 @@ impl Store for Storage {
         Box::pin(self.count_ancestors(id))
     }
 
-    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool> {
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, Option<Vec<SessionId>>> {
         Box::pin(self.delete_session(id, of))
+    }
+
+    fn child_counts<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>> {
+        Box::pin(self.child_counts(ids))
     }
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {
@@ -260,6 +271,26 @@ impl Store for Storage {
 
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>> {
         Box::pin(self.undriven_sessions(limit))
+    }
+
+    fn renew_driver_lease(&self, id: SessionId, time: Duration) -> Answer<'_, bool> {
+        Box::pin(self.renew_driver_lease(id, time))
+    }
+
+    fn next_driver_lease(&self) -> Answer<'_, Option<Duration>> {
+        Box::pin(self.next_driver_lease())
+    }
+
+    fn claim_lapsed_leases(&self, limit: u32) -> Answer<'_, Vec<LapsedLease>> {
+        Box::pin(self.claim_lapsed_leases(limit))
+    }
+
+    fn is_still_lapsed(&self, lapsed: LapsedLease) -> Answer<'_, bool> {
+        Box::pin(self.is_still_lapsed(lapsed))
+    }
+
+    fn end_lapsed_lease(&self, lapsed: LapsedLease) -> Answer<'_, ()> {
+        Box::pin(self.end_lapsed_lease(lapsed))
     }
 
     fn notifier(&self) -> Box<dyn NoticeSender> {

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::HubError;
 use super::size::QueueSize;
 use super::weight;
-use relive_session::{Actor, Command, ProjectId, Refusal, Revision, SessionId, SessionIdentity, limits};
+use relive_session::{Actor, Command, ProjectId, Refusal, Revision, Session, SessionId, SessionIdentity, limits};
 
 /// Commands for one session: all are carried out, or none.
 #[derive(Clone, Debug)]
@@ -25,6 +25,24 @@ pub struct Submission {
     pub project_id: Option<ProjectId>,
     /// Who sends them, if known.
     pub by: Option<Arc<Actor>>,
+    /// The sender drives the session, and renews its lease. Then there may be no command.
+    pub lease_seconds: Option<u32>,
+    /// The lease that was renewed; filled by the hub.
+    pub renewal: Option<LeaseRenewal>,
+}
+
+/// A renewed lease, before it is decided whether the history has to say so.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaseRenewal {
+    pub seconds: u32,
+    /// The lease had passed, or there was none.
+    pub is_late: bool,
+}
+
+impl LeaseRenewal {
+    pub(super) fn command(self) -> Command {
+        Command::RenewLease { seconds: self.seconds, is_late: self.is_late }
+    }
 }
 
 impl Submission {
@@ -38,12 +56,25 @@ impl Submission {
             expected_identity: None,
             project_id: None,
             by: None,
+            lease_seconds: None,
+            renewal: None,
         }
+    }
+
+    /// Whether it is this session that it is for.
+    pub(super) fn means(&self, session: &Session) -> bool {
+        self.project_id.as_ref().is_none_or(|id| *id == session.origin.project_id)
+            && self.expected_identity.is_none_or(|expected| expected == session.identity())
     }
 
     /// Its size while it waits.
     pub(super) fn size(&self) -> QueueSize {
-        QueueSize { entries: 1, rows: self.commands.len(), bytes: self.weight() }
+        QueueSize { entries: 1, rows: self.changes(), bytes: self.weight() }
+    }
+
+    /// How many events it can lead to.
+    fn changes(&self) -> usize {
+        self.commands.iter().map(Command::changes).sum()
     }
 
     /// The memory that it takes until it is answered, estimated, in bytes.
@@ -53,10 +84,10 @@ impl Submission {
     }
 
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        if self.commands.is_empty() {
+        if self.commands.is_empty() && self.renewal.is_none() {
             return Err(Refusal::Invalid { field: "commands", problem: "must not be empty" });
         }
-        if self.commands.len() > limits::COMMANDS {
+        if self.changes() > limits::COMMANDS {
             return Err(Refusal::TooLarge { what: "the number of commands", limit: limits::COMMANDS });
         }
         match self.command_id.as_deref() {

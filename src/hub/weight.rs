@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use relive_session::{Command, Event, LabelFields, Recorded};
+use relive_session::{Command, Event, GraphNode, LabelFields, Recorded};
 
 /// The size of a JSON value itself, without what it points to.
 const VALUE: usize = size_of::<Value>();
@@ -39,7 +39,10 @@ fn payload(command: &Command) -> usize {
             let texts = [name, error].into_iter().flatten().map(String::len).sum::<usize>();
             texts + optional(output.as_ref()) + optional(input.as_ref())
         }
-        Command::SetContext { key, value } => key.len() + json(value),
+        Command::SetContext { key, value, values } => {
+            key.as_ref().map_or(0, String::len) + optional(value.as_ref()) + members(values.iter().flatten())
+        }
+        Command::AddNodes { nodes, edges } => graph_nodes(nodes.values()) + edges.len() * BASE,
         Command::SetProposal { proposal } => json(proposal),
         Command::SetLabels(fields) => labels(fields),
         Command::Signal { payload, .. } => json(payload),
@@ -53,8 +56,16 @@ fn payload(command: &Command) -> usize {
 }
 
 fn labels(fields: &LabelFields) -> usize {
-    let metadata = fields.metadata.iter().flatten().map(|(key, value)| MEMBER + key.len() + json(value));
-    fields.tags.iter().flatten().map(String::len).sum::<usize>() + metadata.sum::<usize>()
+    let tags = fields.tags.iter().flatten().map(String::len).sum::<usize>();
+    tags + members(fields.metadata.iter().flatten())
+}
+
+fn members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>) -> usize {
+    members.map(|(key, value)| MEMBER + key.len() + json(value)).sum()
+}
+
+fn graph_nodes<'a>(nodes: impl Iterator<Item = &'a GraphNode>) -> usize {
+    nodes.map(|node| BASE + node.next_ids.len() * size_of::<String>() + members(node.properties.iter())).sum()
 }
 
 /// An event.
@@ -66,6 +77,7 @@ pub(super) fn event(recorded: &Recorded) -> usize {
         }
         Event::ContextSet { value, .. } => json(value),
         Event::ProposalSet { proposal } => json(proposal),
+        Event::NodesAdded { nodes, edges } => graph_nodes(nodes.values()) + edges.len() * BASE,
         Event::LabelsSet(fields) => labels(fields),
         Event::Signalled { payload, .. } => json(payload),
         Event::MessageAdded(message) => message.content.as_deref().map_or(0, str::len),
@@ -89,7 +101,7 @@ mod tests {
         assert!(json(&ones) >= 100_000 * size_of::<Value>());
         let text = Value::String("x".repeat(100_000));
         assert!((100_000..110_000).contains(&json(&text)));
-        let command = Command::SetContext { key: "k".to_owned(), value: ones };
+        let command = Command::set_context("k", ones);
         assert!(commands(&[command]) >= 200_000 * size_of::<Value>());
     }
 }

@@ -71,10 +71,15 @@ impl Scoped {
     /// [`Refused::Denied`] if the caller may see no list at all.
     pub fn filter(&self) -> Result<SessionFilter, Refused> {
         self.check(Action::ListSessions)?;
+        Ok(self.visible())
+    }
+
+    /// What the caller may see, which may be nothing.
+    fn visible(&self) -> SessionFilter {
         let visible = match self.caller.visibility() {
             Visibility::All => Visible::All,
             Visibility::Some { sessions, groups, tags } => Visible::Some { sessions, groups, tags },
         };
-        Ok(SessionFilter { project_id: self.project().clone(), visible, ..SessionFilter::default() })
+        SessionFilter { project_id: self.project().clone(), visible, ..SessionFilter::default() }
     }
 }

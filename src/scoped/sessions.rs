@@ -11,8 +11,8 @@ use crate::access::limits::{LivePlace, NoPlace};
 use crate::access::{Action, Denied, Grant, Subject, command_action};
 use crate::hub::{Chunk, CreateOptions, HubError, Receipt, Reply, Submission};
 use crate::storage::{
-    JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page, PageCursor, PlacedMessage,
-    SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
+    Constraint, FamilyUsage, JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page,
+    PageCursor, PlacedMessage, SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
 };
 use relive_session::{
     Actor, Command, Created, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary, Timestamp,
@@ -177,6 +177,18 @@ impl Scoped {
         Ok(Submission { project_id, by, ..Submission::new(session_id, commands) })
     }
 
+    /// The submission of a caller who drives the session under a lease.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`] if the caller may not send the commands of engines.
+    pub fn leased(&self, submission: Submission, lease_seconds: Option<u32>) -> Result<Submission, Refused> {
+        if lease_seconds.is_some() {
+            self.caller.allows(Action::Command, Some(&Subject::of(submission.session_id)))?;
+        }
+        Ok(Submission { lease_seconds, ..submission })
+    }
+
     /// See [`Hub::execute`](crate::hub::Hub::execute).
     ///
     /// # Errors
@@ -231,6 +243,10 @@ impl Scoped {
         action: Action,
     ) -> Result<Arc<Session>, Refused> {
         self.check(action)?;
+        if let Some(parent) = created.parent_session_id {
+            // What the caller may not read it may not add to either.
+            self.readable(parent).await.map_err(no_such_parent)?;
+        }
         let place = self.live_place(key).await?;
         let (hub, options) = (self.hub.clone(), self.create_options(key));
         self.holding(place, async move { hub.create(id, created, options).await }).await
@@ -294,8 +310,8 @@ impl Scoped {
     }
 
     /// Announces a session that was imported.
-    pub fn appeared(&self, id: SessionId) {
-        self.hub.appeared(id);
+    pub fn appeared(&self, session: &Session) {
+        self.hub.appeared(session.id, session.parent());
     }
 
     /// See [`Hub::run_to_completion`](crate::hub::Hub::run_to_completion).
@@ -369,6 +385,15 @@ impl Scoped {
         self.storage.input(of.id, revision).await
     }
 
+    /// The usage of a session and of those of its descendants that the caller may see.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn family_usage(&self, of: Readable) -> Result<FamilyUsage, Refused> {
+        Ok(self.storage.family_usage(of.id, &self.visible()).await?)
+    }
+
     /// The usage, by node, agent and model.
     pub async fn usage(&self, of: Readable) -> Result<Vec<UsageRow>, StorageError> {
         self.storage.usage(of.id).await
@@ -409,6 +434,13 @@ impl Scoped {
     /// See [`Storage::release_key`].
     pub async fn release_key(&self, keyed: KeyedRequest<'_>) -> Result<(), StorageError> {
         self.storage.release_key(keyed).await
+    }
+}
+
+fn no_such_parent(refused: Refused) -> Refused {
+    match refused {
+        Refused::Hub(HubError::NotFound) => HubError::from(Constraint::NoSuchParent).into(),
+        other => other,
     }
 }
 

@@ -178,6 +178,7 @@ impl Server {
         let needs_key = access.is_required() && !access.has_way_in().await.map_err(AccessError::from)?;
         let stop = CancellationToken::new();
         tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));
+        tokio::spawn(stop.clone().run_until_cancelled_owned(hub.clone().watch_leases()));
         let capacity = capacity(config);
         let options = GatewayOptions { sockets: capacity.sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(access.clone(), hub.clone(), storage.clone(), options, stop.clone());

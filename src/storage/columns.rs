@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::StorageError;
 use super::batch::{Batch, EventRow, ProjectionRow};
 use super::bigint::bigint;
-use relive_session::Session;
+use relive_session::{Labels, Session, Timestamp};
 
 /// A statement on its way to the database.
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -52,7 +52,7 @@ pub(super) fn bind_rows<'q>(
         .bind(projections.created)
         .bind(projections.incarnations)
         .bind(events.actors)
-        .bind(projections.labels))
+        .bind(projections.rare))
 }
 
 /// Columns of the events, side by side as `UNNEST` wants them.
@@ -102,7 +102,7 @@ struct ProjectionArrays<'a> {
     errors: Vec<Option<&'a str>>,
     proposals: Vec<Option<String>>,
     outputs: Vec<Option<String>>,
-    labels: Vec<Option<String>>,
+    rare: Vec<Option<String>>,
     started: Vec<Option<DateTime<Utc>>>,
     ended: Vec<Option<DateTime<Utc>>>,
     updated: Vec<DateTime<Utc>>,
@@ -129,13 +129,9 @@ impl<'a> ProjectionArrays<'a> {
             arrays.errors.push(after.error.as_deref());
             arrays.proposals.push(changed_json(before.proposal.as_deref(), after.proposal.as_deref()));
             arrays.outputs.push(changed_json(before.outputs.as_deref(), after.outputs.as_deref()));
-            arrays.labels.push(if before.labels == after.labels {
-                None
-            } else {
-                serde_json::to_string(&after.labels).ok()
-            });
-            arrays.started.push(after.started_at.map(relive_session::Timestamp::as_datetime));
-            arrays.ended.push(after.completed_at.map(relive_session::Timestamp::as_datetime));
+            arrays.rare.push(changed_rarely(before, after));
+            arrays.started.push(after.started_at.map(Timestamp::as_datetime));
+            arrays.ended.push(after.completed_at.map(Timestamp::as_datetime));
             arrays.updated.push(after.updated_at.as_datetime());
             arrays.created.push(before.origin.created_at.as_datetime());
             arrays.incarnations.push(before.origin.incarnation);
@@ -160,6 +156,38 @@ fn changed_statuses(before: &Session, after: &Session) -> Option<String> {
         }
     }
     if changed.is_empty() { None } else { serde_json::to_string(&changed).ok() }
+}
+
+/// What changes rarely, in one column, so that other batches carry nothing of it: the labels, and what lists say of
+/// the driver.
+#[derive(serde::Serialize)]
+struct Rare<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels: Option<&'a Labels>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver: Option<DriverColumns>,
+}
+
+#[derive(PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DriverColumns {
+    seen_at: Option<Timestamp>,
+    is_stalled: bool,
+}
+
+impl DriverColumns {
+    fn of(session: &Session) -> Self {
+        Self { seen_at: session.driver_seen_at(), is_stalled: session.is_stalled() }
+    }
+}
+
+fn changed_rarely(before: &Session, after: &Session) -> Option<String> {
+    let labels = Some(&after.labels).filter(|labels| before.labels != **labels);
+    let driver = Some(DriverColumns::of(after)).filter(|driver| DriverColumns::of(before) != *driver);
+    if labels.is_none() && driver.is_none() {
+        return None;
+    }
+    serde_json::to_string(&Rare { labels, driver }).ok()
 }
 
 fn changed_json(before: Option<&serde_json::Value>, after: Option<&serde_json::Value>) -> Option<String> {

@@ -51,6 +51,12 @@ pub enum Constraint {
     NoSuchGroup,
     #[error("there is no such workflow")]
     NoSuchWorkflow,
+    #[error("there is no such parent session")]
+    NoSuchParent,
+    #[error("the parent session has too many ancestors")]
+    TooManyGenerations,
+    #[error("the parent session has too many children")]
+    TooManyChildren,
     #[error("there are sessions that were made from this workflow")]
     WorkflowInUse,
     #[error("a session with this id exists already")]
@@ -69,6 +75,12 @@ pub enum Constraint {
     TooManyRevoked,
     #[error("too many are signed in with this key or token; sign out, or wait until others have expired")]
     TooManySignIns,
+}
+
+impl From<Constraint> for StorageError {
+    fn from(constraint: Constraint) -> Self {
+        Self::Constraint(constraint)
+    }
 }
 
 /// SQLSTATEs of `relive_fence`.
@@ -105,7 +117,8 @@ impl From<sqlx::Error> for StorageError {
                     | "session_messages_session"
                     | "memories_session"
                     | "session_usage_session"
-                    | "session_leases_session",
+                    | "session_leases_session"
+                    | "driver_leases_session",
                 ),
                 _,
             ) => Self::SessionGone,

@@ -11,6 +11,7 @@ use super::batch::{Batch, EventRow, ProjectionRow};
 use super::bigint::bigint;
 use super::columns::json;
 use super::export::Ancestor;
+use super::families::lock_parent;
 use super::memories::{NewMemory, insert};
 use super::pool::Transaction;
 use super::sessions::insert_row;
@@ -71,6 +72,17 @@ impl Import {
             .bind(id)
             .bind(self.project.as_str().to_owned());
         self.run(async |connection| Ok(query.fetch_optional(connection).await?.is_some())).await
+    }
+
+    /// Whether the project has a session with this id that can have one more child; if so, it is locked until the
+    /// commit.
+    pub async fn has_room_below(&mut self, id: SessionId) -> Result<bool, StorageError> {
+        let project = self.project.clone();
+        match self.run(async |connection| lock_parent(connection, &project, id).await).await {
+            Ok(()) => Ok(true),
+            Err(StorageError::Constraint(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stores the session's row in its first state; returns that as one of the project. Everything else refers to

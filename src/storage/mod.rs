@@ -15,8 +15,10 @@ mod bigint;
 mod catalog;
 pub mod cluster;
 mod columns;
+mod driver_leases;
 mod error;
 mod export;
+mod families;
 mod forks;
 mod idempotency;
 mod import;
@@ -56,6 +58,7 @@ pub use access::{
 pub use address::connect_options;
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
+pub use driver_leases::LapsedLease;
 pub use error::{Constraint, StorageError};
 pub use export::{Ancestor, PageSize};
 pub use idempotency::{KeyClaim, KeyedRequest};
@@ -75,7 +78,7 @@ pub use sessions::{GroupInDoubt, NewSession, SessionOwner, SessionVersion};
 use setup::Claim;
 pub use setup::SetupError;
 use tasks::Tasks;
-pub use usage::UsageRow;
+pub use usage::{FamilyUsage, SummedBy, UsageRow, UsageSum};
 pub use writer::Writer;
 
 /// The schema, embedded in the binary. Every migration has a reversal.

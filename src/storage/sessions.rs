@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use super::bigint::bigint;
 use super::columns::json;
+use super::families::{children_of, enter_family};
 use super::{Storage, StorageError};
 use relive_session::{
-    NodeCounts, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus, SessionSummary,
-    Timestamp,
+    NodeCounts, NodeId, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus,
+    SessionSummary, Timestamp,
 };
 
 /// A session to be stored, with its first event.
@@ -62,6 +63,7 @@ impl SessionOwner {
 /// Stores a new session with its first event, as part of the caller's transaction.
 pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), StorageError> {
     let NewSession { recorded, session, creation_key } = new;
+    enter_family(&mut *connection, session).await?;
     insert_row(connection, session, *creation_key).await?;
     // As text: `jsonb`, which JSON is bound as, would rewrite it.
     sqlx::query(
@@ -89,9 +91,9 @@ pub(super) async fn insert_row(
         "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs, outputs,
             node_statuses, node_counts, revision, total_tokens, total_cost_usd, error, parent_id,
             forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at, project_id, name, tags,
-            metadata, incarnation)
+            metadata, incarnation, parent_session_id, parent_node_id)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-            $23, $24, $25, $26, $27)",
+            $23, $24, $25, $26, $27, $28, $29)",
     )
     .bind(session.id.0)
     .bind(session.origin.group_id)
@@ -120,6 +122,8 @@ pub(super) async fn insert_row(
     .bind(Some(&*session.labels.tags).filter(|tags| !tags.is_empty()))
     .bind(Some(&*session.labels.metadata).filter(|metadata| !metadata.is_empty()).map(Json))
     .bind(session.origin.incarnation)
+    .bind(session.parent().map(|id| id.0))
+    .bind(session.parent_node().map(NodeId::as_str))
     .execute(connection)
     .await?;
     Ok(())
@@ -164,15 +168,27 @@ impl Storage {
     }
 
     /// Deletes a session with its journal, messages and memories, but no other one that was stored under its id;
-    /// false if it was not there.
-    pub async fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Result<bool, StorageError> {
-        let deleted = sqlx::query("DELETE FROM sessions WHERE id = $1 AND created_at = $2 AND incarnation = $3")
-            .bind(id.0)
-            .bind(of.created_at.as_datetime())
-            .bind(of.incarnation)
-            .execute(&self.pool.long_running())
-            .await?;
-        Ok(deleted.rows_affected() > 0)
+    /// `None` if it was not there. Returns the children that it had, which are roots from then on.
+    pub async fn delete_session(
+        &self,
+        id: SessionId,
+        of: SessionIdentity,
+    ) -> Result<Option<Vec<SessionId>>, StorageError> {
+        let mut transaction = self.pool.long_running().begin().await?;
+        // Locked first: no child can be added afterwards.
+        let held =
+            sqlx::query("SELECT FROM sessions WHERE id = $1 AND created_at = $2 AND incarnation = $3 FOR UPDATE")
+                .bind(id.0)
+                .bind(of.created_at.as_datetime())
+                .bind(of.incarnation);
+        if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
+            return Ok(None);
+        }
+        let children = transaction.run(async |connection| children_of(connection, id).await).await?;
+        let delete = sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id.0);
+        transaction.run(async |connection| delete.execute(connection).await).await?;
+        transaction.commit().await?;
+        Ok(Some(children))
     }
 
     /// The ids of the sessions of a project's group.
@@ -282,7 +298,8 @@ impl Storage {
 /// The columns of [`Summary`].
 pub(super) const SUMMARY: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at,
     created_at, updated_at, revision, total_tokens, total_cost_usd, error, node_counts, project_id, name, tags,
-    metadata, incarnation FROM sessions";
+    metadata, incarnation, driver_seen_at, is_stalled, parent_session_id, parent_node_id,
+    (SELECT children FROM session_families WHERE session_id = sessions.id) AS children FROM sessions";
 
 /// A summary as a row.
 pub(super) struct Summary(pub SessionSummary);
@@ -317,6 +334,11 @@ impl FromRow<'_, PgRow> for Summary {
             name: row.try_get::<Option<String>, _>("name")?.map(Into::into),
             tags: row.try_get::<Option<Vec<String>>, _>("tags")?.unwrap_or_default().into(),
             metadata: row.try_get::<Option<Json<_>>, _>("metadata")?.map(|Json(metadata)| metadata).unwrap_or_default(),
+            driver_seen_at: time("driver_seen_at")?,
+            is_stalled: row.try_get::<Option<bool>, _>("is_stalled")?.unwrap_or_default(),
+            parent_session_id: row.try_get::<Option<Uuid>, _>("parent_session_id")?.map(SessionId),
+            parent_node_id: row.try_get::<Option<String>, _>("parent_node_id")?.map(NodeId::from),
+            child_count: row.try_get::<Option<i64>, _>("children")?.unwrap_or_default().unsigned_abs(),
         }))
     }
 }

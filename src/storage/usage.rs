@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::batch::Batch;
 use super::bigint::bigint;
 use super::columns::Statement;
+use super::pool::Pool;
 use super::{Storage, StorageError};
 use relive_session::{Event, NodeId, SessionId};
 
@@ -40,6 +42,95 @@ impl UsageRow {
             output_tokens: output_tokens.unsigned_abs(),
             cost_usd,
         }
+    }
+}
+
+/// What a sum is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SummedBy {
+    All,
+    Node(String),
+    Agent(String),
+    Model(String),
+}
+
+/// Usage added up over a family.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UsageSum {
+    pub by: SummedBy,
+    pub calls: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// `None` if none of it has a price.
+    pub cost_usd: Option<Decimal>,
+}
+
+/// The usage of a session and its descendants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FamilyUsage {
+    /// How many sessions were added up.
+    pub sessions: u64,
+    /// There are more sessions, nodes, agents or models.
+    pub is_truncated: bool,
+    pub sums: Vec<UsageSum>,
+}
+
+/// Descendants whose usage is added up.
+pub(super) const DESCENDANTS: i64 = 10_000;
+/// Sums at most; those of agents and models come before those of nodes.
+const SUMS: i64 = 10_000;
+
+type SumColumns = (i32, Option<String>, Option<String>, Option<String>, i64, i64, i64, Option<Decimal>, i64);
+
+impl FamilyUsage {
+    /// Continues a statement that has the tables `family` and `shown`.
+    pub(super) fn push_sums(query: &mut QueryBuilder<Postgres>) {
+        const MOST: i64 = i64::MAX;
+        query.push(
+            "SELECT GROUPING(node_id, agent_id, model) AS level, node_id, agent_id, model,
+                 LEAST(COALESCE(sum(calls), 0), ",
+        );
+        query.push_bind(MOST).push(")::bigint, LEAST(COALESCE(sum(input_tokens), 0), ");
+        query.push_bind(MOST).push(")::bigint, LEAST(COALESCE(sum(output_tokens), 0), ");
+        query.push_bind(MOST).push(
+            ")::bigint,
+                 sum(cost_usd) FILTER (WHERE cost_usd <> 0 OR input_tokens + output_tokens = 0),
+                 (SELECT count(*) FROM shown)
+             FROM session_usage WHERE session_id IN (SELECT id FROM shown LIMIT ",
+        );
+        query.push_bind(DESCENDANTS + 1).push(
+            ")
+             GROUP BY GROUPING SETS ((), (node_id), (agent_id), (model))
+             ORDER BY level DESC, sum(input_tokens + output_tokens) DESC, node_id, agent_id, model LIMIT ",
+        );
+        query.push_bind(SUMS + 1);
+    }
+
+    pub(super) async fn read(mut query: QueryBuilder<Postgres>, pool: &Pool) -> Result<Self, StorageError> {
+        Self::push_sums(&mut query);
+        let mut rows: Vec<SumColumns> = query.build_query_as().persistent(false).fetch_all(pool).await?;
+        let shown = rows.first().map_or(0, |row| row.8);
+        let is_truncated = shown > DESCENDANTS + 1 || rows.len() as i64 > SUMS;
+        rows.truncate(usize::try_from(SUMS).unwrap_or(usize::MAX));
+        let sums = rows.into_iter().filter_map(UsageSum::from_columns).collect();
+        Ok(Self { sessions: shown.min(DESCENDANTS + 1).unsigned_abs(), is_truncated, sums })
+    }
+}
+
+impl UsageSum {
+    /// `None` for usage that names no agent, or no model.
+    fn from_columns(columns: SumColumns) -> Option<Self> {
+        let (level, node, agent, model, calls, input_tokens, output_tokens, cost_usd, _) = columns;
+        let named = |name: Option<String>| name.filter(|name| !name.is_empty());
+        // A bit for each column that a sum is not by, the first one the highest.
+        let by = match level {
+            0b111 => SummedBy::All,
+            0b011 => SummedBy::Node(node?),
+            0b101 => SummedBy::Agent(named(agent)?),
+            _ => SummedBy::Model(named(model)?),
+        };
+        let (calls, input_tokens) = (calls.unsigned_abs(), input_tokens.unsigned_abs());
+        Some(Self { by, calls, input_tokens, output_tokens: output_tokens.unsigned_abs(), cost_usd })
     }
 }
 

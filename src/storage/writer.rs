@@ -69,11 +69,17 @@ WITH events AS (
         error = p.error,
         proposal = COALESCE(p.proposal::jsonb, sessions.proposal),
         outputs = COALESCE(p.outputs::jsonb, sessions.outputs),
-        name = CASE WHEN p.labels IS NULL THEN sessions.name ELSE p.labels::jsonb ->> 'name' END,
-        tags = CASE WHEN p.labels IS NULL THEN sessions.tags
-               ELSE (SELECT array_agg(tag) FROM jsonb_array_elements_text(p.labels::jsonb -> 'tags') AS tag) END,
-        metadata = CASE WHEN p.labels IS NULL THEN sessions.metadata ELSE p.labels::jsonb -> 'metadata' END,
-        labels_revision = CASE WHEN p.labels IS NULL THEN sessions.labels_revision ELSE p.revision END,
+        name = CASE WHEN p.rare::jsonb ? 'labels' THEN p.rare::jsonb -> 'labels' ->> 'name' ELSE sessions.name END,
+        tags = CASE WHEN p.rare::jsonb ? 'labels'
+               THEN (SELECT array_agg(tag) FROM jsonb_array_elements_text(p.rare::jsonb -> 'labels' -> 'tags') AS tag)
+               ELSE sessions.tags END,
+        metadata = CASE WHEN p.rare::jsonb ? 'labels' THEN p.rare::jsonb -> 'labels' -> 'metadata'
+                   ELSE sessions.metadata END,
+        labels_revision = CASE WHEN p.rare::jsonb ? 'labels' THEN p.revision ELSE sessions.labels_revision END,
+        driver_seen_at = CASE WHEN p.rare::jsonb ? 'driver' THEN (p.rare::jsonb -> 'driver' ->> 'seenAt')::timestamptz
+                         ELSE sessions.driver_seen_at END,
+        is_stalled = CASE WHEN p.rare::jsonb ? 'driver' THEN (p.rare::jsonb -> 'driver' ->> 'isStalled')::boolean
+                     ELSE sessions.is_stalled END,
         started_at = p.started_at,
         ended_at = p.ended_at,
         updated_at = p.updated_at
@@ -82,7 +88,7 @@ WITH events AS (
                 $22::timestamptz[], $25::timestamptz[], $26::bigint[], $28::text[])
         AS p (id, expected, revision, status, node_statuses, node_counts, total_tokens, total_cost_usd, error,
               proposal, outputs, started_at, ended_at, updated_at, created_at, incarnation,
-              labels)
+              rare)
     WHERE sessions.id = p.id AND sessions.revision = p.expected AND sessions.created_at = p.created_at
         AND sessions.incarnation = p.incarnation
     RETURNING 1

@@ -62,10 +62,12 @@ impl InFlight {
 
     /// Submits a command for a caller. All answers but those of [`Submitted`] come from [`InFlight::next`].
     pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame) -> Submitted {
-        let CommandFrame { id, session_id, command, commands, command_id, expected_revision } = frame;
+        let CommandFrame { id, session_id, command, commands, command_id, expected_revision, lease_seconds } = frame;
         let commands = match (command, commands) {
             (Some(command), None) => vec![command],
             (None, Some(commands)) => commands,
+            // A heartbeat.
+            (None, None) if lease_seconds.is_some() => Vec::new(),
             _ => {
                 let problem = "give either `command` or `commands`";
                 return Submitted::Refused(frames::error_frame(
@@ -77,7 +79,8 @@ impl InFlight {
             }
         };
         let command_id = command_id.map(Into::into);
-        let submission = match scoped.submission(session_id, commands) {
+        let submission = scoped.submission(session_id, commands);
+        let submission = match submission.and_then(|submission| scoped.leased(submission, lease_seconds)) {
             Ok(submission) => Submission { command_id, expected_revision, ..submission },
             Err(refused) => {
                 let frame = refusals::frame(Some(id), session_id, &refused);

@@ -180,9 +180,10 @@ pub fn error_code(error: &HubError) -> ErrorCode {
     match error {
         HubError::Refused(refusal) => refusal.into(),
         HubError::NotFound => ErrorCode::NotFound,
-        HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow | Constraint::NoSuchProject) => {
-            ErrorCode::NotFound
-        }
+        HubError::Constraint(
+            Constraint::NoSuchGroup | Constraint::NoSuchWorkflow | Constraint::NoSuchProject | Constraint::NoSuchParent,
+        ) => ErrorCode::NotFound,
+        HubError::Constraint(Constraint::TooManyGenerations | Constraint::TooManyChildren) => ErrorCode::TooLarge,
         HubError::Constraint(Constraint::CreationKeyUsed) => ErrorCode::IdempotencyKeyReused,
         HubError::Constraint(_) => ErrorCode::Conflict,
         HubError::CannotRun(_) => ErrorCode::InvalidGraph,

@@ -60,6 +60,11 @@ fn withheld(summary: SessionSummary) -> SessionSummary {
         name: None,
         tags: Arc::default(),
         metadata: Arc::default(),
+        driver_seen_at: None,
+        is_stalled: false,
+        parent_session_id: None,
+        parent_node_id: None,
+        child_count: 0,
         ..summary
     }
 }
@@ -105,9 +110,15 @@ impl List {
             [] => HashMap::new(),
             ids => self.storage.summaries_of(&self.filter, ids).await?,
         };
+        let held_ids: Vec<SessionId> = held.keys().copied().collect();
+        let children = self.hub.child_counts(&held_ids).await?;
         for change in changes {
             let id = change.id();
-            let held = held.get(&id).map(|session| (session.summary(), self.filter.matches(session)));
+            let shown = |session: &Arc<Session>| {
+                let child_count = children.get(&id).copied().unwrap_or_default();
+                (SessionSummary { child_count, ..session.summary() }, self.filter.matches(session))
+            };
+            let held = held.get(&id).map(shown);
             match (held.or_else(|| stored.remove(&id)), change) {
                 (Some((summary, matches)), FeedChange::Changed(_)) => self.show(summary, matches).await,
                 (Some((summary, matches)), FeedChange::Deleted(deleted))

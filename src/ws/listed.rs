@@ -1,5 +1,6 @@
 //! What a live list knows about the sessions its client holds.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::storage::Page;
@@ -28,6 +29,8 @@ struct Known {
     /// The session and its newest revision that were sent.
     identity: SessionIdentity,
     revision: Revision,
+    /// Its number of children then, which changes without a revision.
+    children: u64,
     is_held: bool,
     place: u64,
 }
@@ -46,7 +49,12 @@ impl Listed {
     pub fn change(&mut self, summary: &SessionSummary, matches: bool) -> Option<SessionChange> {
         let known = self.sessions.get(&summary.id).copied();
         // A list can receive the same commit twice: from its own server and from another.
-        if known.is_some_and(|known| known.revision >= summary.revision) {
+        let is_known = |known: Known| match known.revision.cmp(&summary.revision) {
+            Ordering::Greater => true,
+            Ordering::Equal => known.children == summary.child_count,
+            Ordering::Less => false,
+        };
+        if known.is_some_and(is_known) {
             return None;
         }
         let may_be_held = self.may_be_held(summary);
@@ -93,8 +101,9 @@ impl Listed {
 
     fn remember(&mut self, summary: &SessionSummary, revision: Revision, is_held: bool) {
         let (id, identity, place) = (summary.id, summary.identity(), self.next);
+        let known = Known { identity, revision, children: summary.child_count, is_held, place };
         self.next += 1;
-        if let Some(before) = self.sessions.insert(id, Known { identity, revision, is_held, place }) {
+        if let Some(before) = self.sessions.insert(id, known) {
             self.order.remove(&before.place);
         }
         self.order.insert(place, id);
@@ -138,6 +147,11 @@ mod tests {
             name: None,
             tags: std::sync::Arc::default(),
             metadata: std::sync::Arc::default(),
+            driver_seen_at: None,
+            is_stalled: false,
+            parent_session_id: None,
+            parent_node_id: None,
+            child_count: 0,
         }
     }
 
@@ -159,6 +173,17 @@ mod tests {
         assert!(!listed.forget(&summary(1, 3)));
         assert!(listed.forget(&summary(2, 1)));
         assert_eq!(listed.change(&summary(2, 1), true), Some(SessionChange::Added), "imported again");
+    }
+
+    #[test]
+    fn a_number_of_children_is_news_without_a_revision() {
+        let mut listed = Listed::after(&page([1], false));
+        let with = |child_count, revision| SessionSummary { child_count, ..summary(1, revision) };
+        assert_eq!(listed.change(&with(1, 1), true), Some(SessionChange::Changed));
+        assert_eq!(listed.change(&with(1, 1), true), None);
+        assert_eq!(listed.change(&with(0, 1), true), Some(SessionChange::Changed));
+        assert_eq!(listed.change(&with(2, 3), true), Some(SessionChange::Changed));
+        assert_eq!(listed.change(&with(1, 2), true), None, "older");
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn small_json() -> impl Strategy<Value = Value> {
 }
 
 fn any_command() -> impl Strategy<Value = Command> {
-    let node = || prop::sample::select(vec!["a", "b", "c", "x", "a#1", "a#2", "c#x"]);
+    let node = || prop::sample::select(vec!["a", "b", "c", "x", "a#1", "a#2", "c#x", "p", "p#1"]);
     let status =
         prop::sample::select(vec!["pending", "running", "running", "completed", "failed", "skipped", "suspended"]);
     let optional = |value: BoxedStrategy<Value>| prop_oneof![2 => Just(Value::Null), 1 => value].boxed();
@@ -51,18 +51,29 @@ fn any_command() -> impl Strategy<Value = Command> {
             .prop_map(|(node, input, output, cost)| json!({"type": "recordUsage", "nodeId": node,
                 "inputTokens": input, "outputTokens": output, "costUsd": cost})),
         12 => ("[k-n]", small_json()).prop_map(|(key, value)| json!({"type": "setContext", "key": key, "value": value})),
+        2 => prop::collection::btree_map("[k-n]", small_json(), 0..4)
+            .prop_map(|values| json!({"type": "setContext", "values": values})),
+        2 => (prop::sample::select(vec!["p", "q", "r"]), node(), optional(text()))
+            .prop_map(|(new, next, label)| json!({"type": "addNodes",
+                "nodes": {new: {"id": new, "type": "step", "name": new, "nextIds": [next]}},
+                "edges": [{"from": "a", "to": new, "label": label}]})),
         2 => small_json().prop_map(|proposal| json!({"type": "setProposal", "proposal": proposal})),
         4 => (optional(text()), optional(prop::collection::btree_set("[a-c]", 0..3).prop_map(|tags| json!(tags)).boxed()),
               optional(prop::collection::btree_map("[a-c]", -2..2i32, 0..3).prop_map(|entries| json!(entries)).boxed()))
             .prop_map(|(name, tags, metadata)| json!({"type": "setLabels", "name": name, "tags": tags,
                 "metadata": metadata})),
-        6 => (node(), small_json()).prop_map(|(node, payload)| json!({"type": "signal", "nodeId": node, "payload": payload})),
+        6 => (node(), small_json(), optional("[i-k]".prop_map(Value::from).boxed())).prop_map(|(node, payload, id)|
+            json!({"type": "signal", "nodeId": node, "payload": payload, "interruptId": id})),
         3 => (node(), any::<u128>(), text()).prop_map(|(node, id, content)| json!({"type": "addMessage",
             "messageId": uuid::Uuid::from_u128(id), "nodeId": node, "content": content})),
         2 => (any::<u128>(), text()).prop_map(|(id, content)| json!({"type": "addMemory",
             "memoryId": uuid::Uuid::from_u128(id), "content": content})),
     ];
-    json.prop_map(|json| serde_json::from_value(json).expect("a command"))
+    let own = prop_oneof![
+        3 => (5..7u32, any::<bool>()).prop_map(|(seconds, is_late)| Command::RenewLease { seconds, is_late }),
+        1 => Just(Command::Stall { granted: None }),
+    ];
+    prop_oneof![20 => json.prop_map(|json| serde_json::from_value(json).expect("a command")), 1 => own]
 }
 
 fn graph() -> Value {
@@ -78,7 +89,9 @@ fn any_run() -> impl Strategy<Value = (Run, Vec<Session>)> {
         for command in &commands {
             let before = run.session.clone();
             let outcome = run.execute(command);
-            if before.status.is_ended() && !matches!(command, Command::SetLabels(_)) {
+            if before.status.is_ended()
+                && !matches!(command, Command::SetLabels(_) | Command::RenewLease { .. } | Command::Stall { .. })
+            {
                 assert!(outcome.is_err(), "{command:?} was accepted after the end");
             }
             match outcome {
@@ -191,7 +204,7 @@ proptest! {
                 prop_assert_eq!(used(&state.nodes[id].snapshot), sum + used(&instances.reported));
             }
             if state.status.is_ended() {
-                prop_assert!(state.active.is_empty() && state.signals.is_empty());
+                prop_assert!(state.active.is_empty() && state.signals.is_empty() && state.answers.is_empty());
             }
         }
     }

@@ -120,7 +120,7 @@ async fn unknown_fields_are_refused_and_the_nearest_named() {
     for (method, path, accepted) in bodies(&id) {
         for field in accepted.as_object().expect("an object").keys().filter(|field| *field != "type") {
             // A letter too many, beside the right name and in its place.
-            let wrong = format!("{field}s");
+            let wrong = format!("{field}x");
             let mut body = accepted.clone();
             body[&wrong] = accepted[field].clone();
             let mut misspelled = body.clone();
@@ -144,7 +144,7 @@ async fn unknown_fields_are_refused_and_the_nearest_named() {
             json!({"type": "recordUsage", "nodeId": "a", "modle": "m", "inputTokens": 1, "outputTokens": 1}),
             "modle: unknown field; did you mean model?",
         ),
-        (&commands, json!({"type": "start", "metadata": {}}), "metadata: unknown field; known are type"),
+        (&commands, json!({"type": "start", "metadata": {}}), "metadata: unknown field; known are leaseSeconds, type"),
         (
             "/api/v1/sessions",
             json!({"graph": {"name": "g", "startNodeId": "a", "nodes": {"a": {"id": "a", "type": "t", "name": "A", "nextId": []}}}}),

@@ -132,7 +132,7 @@ async fn idle_sessions_leave_memory_and_come_back() {
         if round % 4 == 0 {
             eventually("nobody is there", || async { hub.live_sessions() == 0 }).await;
         }
-        let answers = join_all((0..5).map(|number| hub.execute(submission(watched, note(number))))).await;
+        let answers = join_all((0..5).map(|number| hub.execute(submission(watched, note(round * 5 + number))))).await;
         for answer in answers {
             revision += 1;
             assert_eq!(answer.expect("carried out").revision, revision);

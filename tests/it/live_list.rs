@@ -122,7 +122,7 @@ async fn changes_in_quick_succession_are_shown_as_one() {
     list.frame().await;
     let began = Instant::now();
     for n in 0..CHANGES / 2 {
-        server.command(&id, json!([context("k", json!(n)), context("k", json!(0))])).await;
+        server.command(&id, json!([context("k", json!(n)), context("k", json!("-"))])).await;
     }
     let rounds = began.elapsed().as_millis() / ROUND.as_millis();
     let mut revisions = Vec::new();

@@ -23,7 +23,7 @@ const ROWS: u64 = 50_000;
 const FILL: &str = r#"
     SET session_replication_role = replica;
     INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, node_statuses, revision,
-        error, parent_id, name, tags, metadata, started_at, ended_at, created_at, updated_at)
+        error, parent_id, is_stalled, parent_session_id, name, tags, metadata, started_at, ended_at, created_at, updated_at)
     SELECT uuid('0190' || lpad(to_hex(n), 8, '0') || '70008000000000000000'),
         id(CASE WHEN n % 3 = 0 THEN 1 ELSE 2 + n % 1000 END),
         id(CASE WHEN n < 20000 THEN 40 WHEN n % 3 = 0 THEN 1 WHEN n % 3 = 1 THEN 2 + n / 3 % 30 END),
@@ -37,6 +37,8 @@ const FILL: &str = r#"
         5,
         CASE WHEN n = 900000 THEN 'a singular mishap' WHEN n % 50 = 0 AND n <= 999000 THEN 'connection refused' END,
         CASE WHEN n % 5000 = 0 THEN id(n) END,
+        n BETWEEN 40000 AND 40100,
+        CASE WHEN n > 20000 THEN id(CASE WHEN n % 3 = 0 THEN 1 WHEN n < 21000 THEN 2 ELSE 3 + n % 1000 END) END,
         CASE WHEN n = 995000 THEN 'A singular run' WHEN n % 1000 = 0 THEN 'Run ' || n END,
         CASE WHEN n < 20000 THEN '{old}' WHEN n % 20000 = 8 THEN '{nightly,rare}' WHEN n % 2 = 0 THEN '{nightly}' END::text[],
         CASE WHEN n < 20000 THEN '{"tenant": "gone"}' WHEN n % 10 = 0 THEN jsonb_build_object('customer', n / 10 % 1000) END::jsonb,
@@ -51,6 +53,8 @@ const FILL: &str = r#"
         FROM sessions WHERE name IS NOT NULL;
     INSERT INTO session_labels SELECT relive_label('default', 'named', ''), created_at, id
         FROM sessions WHERE name IS NOT NULL OR tags IS NOT NULL;
+    INSERT INTO session_labels SELECT relive_label('default', 'parent', parent_session_id::text), created_at, id
+        FROM sessions WHERE parent_session_id IS NOT NULL;
     INSERT INTO workflow_names SELECT DISTINCT workflow_id, workflow_name FROM sessions WHERE workflow_name IS NOT NULL;
     SET session_replication_role = DEFAULT;
 "#;
@@ -135,6 +139,7 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         ..all()
     };
     let labels = Some("session_labels_pkey");
+    let parent = |n| Some(relive_session::SessionId(id(n)));
     let (early, middle, late) = (Some(second(10_000)), Some(second(500_000)), Some(second(999_990)));
     vec![
         (None, SessionFilter { group_id: Some(id(1)), ..all() }),
@@ -181,6 +186,14 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         (None, seen(&["nightly"])),
         (None, text("singular run")),
         (None, SessionFilter { group_id: Some(id(1)), ..text("run 99") }),
+        (Some("idx_sessions_stalled"), SessionFilter { is_stalled: true, ..all() }),
+        (None, SessionFilter { parent_session_id: parent(1), ..all() }),
+        (None, SessionFilter { parent_session_id: parent(700), ..all() }),
+        (None, SessionFilter { parent_session_id: parent(1), ..tagged(&["nightly"]) }),
+        (None, SessionFilter { parent_session_id: parent(1), statuses: vec![Failed], ..all() }),
+        (Some("idx_sessions_roots"), SessionFilter { is_root: true, ..all() }),
+        (None, SessionFilter { is_root: true, ..tagged(&["old"]) }),
+        (labels, SessionFilter { parent_session_id: parent(2), ..all() }),
         (labels, tagged(&["old"])),
         (labels, SessionFilter { metadata: entry("tenant", "gone"), ..all() }),
         (labels, seen(&["old", "rare"])),

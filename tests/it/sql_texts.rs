@@ -26,6 +26,7 @@ const PIECES: &[&str] = &[
     "SELECT * FROM {} WHERE project_id",
     "SELECT * FROM {} WHERE id",
     "UPDATE {} SET",
+    "SELECT GROUPING(node_id,",
     "SELECT asked.*, listed.id",
     "SELECT id, created_at FROM (SELECT",
     "SELECT id, created_at FROM sessions WHERE",
@@ -35,6 +36,7 @@ const PIECES: &[&str] = &[
     "SELECT named.id",
     "WITH asked AS MATERIALIZED (SELECT given",
     "WITH asked AS MATERIALIZED (SELECT websearch_to_tsquery(",
+    "WITH RECURSIVE descent",
     "WITH newest AS",
 ];
 

@@ -129,7 +129,7 @@ pub struct Viewer {
 
 impl Request {
     fn commands(&self, number: usize) -> Vec<Command> {
-        let mark = Command::SetContext { key: mark(number), value: json!(number) };
+        let mark = Command::set_context(mark(number), json!(number));
         let node = || self.node.clone().unwrap_or_else(|| "a".into());
         let message = |message_id| Command::AddMessage {
             message_id,
@@ -155,7 +155,7 @@ impl Request {
             What::Resume => vec![Command::Resume, mark],
             What::Review => {
                 let payload = json!({"review": {"action": "approve"}});
-                vec![Command::Signal { node_id: node(), payload }, mark]
+                vec![Command::signal(node(), payload), mark]
             }
             What::Cancel => vec![mark, Command::Cancel { reason: None }],
         }

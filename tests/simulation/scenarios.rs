@@ -92,7 +92,7 @@ impl Drop for Stage {
 }
 
 fn mark() -> Submission {
-    Submission::new(ID, vec![Command::SetContext { key: "mark".to_owned(), value: json!(1) }])
+    Submission::new(ID, vec![Command::set_context("mark", json!(1))])
 }
 
 /// A write comes to the database just after it was looked for, and before it is written again the session is

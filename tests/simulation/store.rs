@@ -8,8 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::storage::{
-    Batch, ClaimedLease, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, SessionVersion, StorageError,
-    StoredEvent,
+    Batch, ClaimedLease, Constraint, GroupInDoubt, LapsedLease, NewSession, PageBounds, Parked, SessionVersion,
+    StorageError, StoredEvent,
 };
 use relive_session::{
     Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity,
@@ -203,8 +203,12 @@ impl Store for SimulatedStore {
         self.call("ancestors", |_| Ok(0))
     }
 
-    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool> {
-        self.call("delete", move |world| Ok(world.database.delete(id, of)))
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, Option<Vec<SessionId>>> {
+        self.call("delete", move |world| Ok(world.database.delete(id, of).then(Vec::new)))
+    }
+
+    fn child_counts<'a>(&'a self, _: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>> {
+        self.call("children", |_| Ok(HashMap::new()))
     }
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {
@@ -272,6 +276,27 @@ impl Store for SimulatedStore {
 
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>> {
         self.call("undriven", move |world| Ok(world.database.undriven(limit as usize, world.now)))
+    }
+
+    // Nobody asks for leases of engines outside the server here: no driver of the simulation has one.
+    fn renew_driver_lease(&self, _: SessionId, _: Duration) -> Answer<'_, bool> {
+        self.call("lease", |_| Ok(true))
+    }
+
+    fn next_driver_lease(&self) -> Answer<'_, Option<Duration>> {
+        self.call("lease", |_| Ok(None))
+    }
+
+    fn claim_lapsed_leases(&self, _: u32) -> Answer<'_, Vec<LapsedLease>> {
+        self.call("lease", |_| Ok(Vec::new()))
+    }
+
+    fn is_still_lapsed(&self, _: LapsedLease) -> Answer<'_, bool> {
+        self.call("lease", |_| Ok(false))
+    }
+
+    fn end_lapsed_lease(&self, _: LapsedLease) -> Answer<'_, ()> {
+        self.call("lease", |_| Ok(()))
     }
 
     fn notifier(&self) -> Box<dyn NoticeSender> {

@@ -3,7 +3,7 @@
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::in_flight::{InFlight, Reply};
+use super::in_flight::{Asked, InFlight, Reply};
 use super::link::Link;
 use super::socket::{Incoming, Lost};
 use super::subscriptions::{Frames, Subscriptions};
@@ -11,11 +11,11 @@ use super::token::Tokens;
 use super::{ClientError, ConnectionState, Options};
 use relive_backoff::Backoff;
 use relive_protocol::{ClientFrame, CommandReceipt, Given, ServerFrame, Subscribe};
-use relive_session::{Command, SessionId};
+use relive_session::SessionId;
 
 /// Requests of the handles to the owner.
 pub(super) enum Request {
-    Command { session_id: SessionId, commands: Vec<Command>, reply: Reply },
+    Command { commands: Asked, reply: Reply },
     Subscribe { wanted: Subscribe, reply: oneshot::Sender<Result<Frames, ClientError>> },
 }
 
@@ -161,7 +161,7 @@ impl Connection {
     /// Accepts a request, and returns what to send for it.
     fn accept(&mut self, request: Request) -> Option<String> {
         match request {
-            Request::Command { session_id, commands, reply } => self.in_flight.add(session_id, commands, reply),
+            Request::Command { commands, reply } => self.in_flight.add(commands, reply),
             Request::Subscribe { wanted, reply } => {
                 self.subscriptions.add(wanted, reply).and_then(|frame| text_of(&frame))
             }

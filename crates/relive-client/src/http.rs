@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::error::problem;
 use super::{Client, ClientError};
 use relive_backoff::Backoff;
-use relive_protocol::{CreateSession, ErrorCode, Problem};
+use relive_protocol::{CreateSession, ErrorCode, LeaseReceipt, Problem, RenewLease};
 use relive_session::{GraphDefinition, SessionId, WorkflowSession};
 
 /// Attempts of a call.
@@ -55,6 +55,16 @@ impl Client {
     pub async fn graph(&self, session_id: SessionId) -> Result<GraphDefinition, ClientError> {
         let url = self.address.http(&format!("/api/v1/sessions/{session_id}/graph"));
         self.call(|| self.http.get(&url)).await
+    }
+
+    /// Renews the lease under which an engine drives a session: 5 to 3,600 seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::create_session`]; `illegal_transition` for a session that has ended.
+    pub async fn renew_lease(&self, session_id: SessionId, seconds: u32) -> Result<LeaseReceipt, ClientError> {
+        let url = self.address.http(&format!("/api/v1/sessions/{session_id}/lease"));
+        self.call(|| self.http.post(&url).json(&RenewLease { seconds })).await
     }
 
     /// All calls are idempotent, so they are retried if that may help.

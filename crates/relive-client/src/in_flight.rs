@@ -18,6 +18,13 @@ const LARGEST_FRAME: usize = 1024 * 1024;
 
 pub(super) type Reply = oneshot::Sender<Result<CommandReceipt, ClientError>>;
 
+/// Commands, before they are sent.
+pub(super) struct Asked {
+    pub session_id: SessionId,
+    pub commands: Vec<Command>,
+    pub lease_seconds: Option<u32>,
+}
+
 /// One command, or one array of them, kept as the text that is sent: a repetition must be identical,
 /// above all in its `commandId`.
 struct Pending {
@@ -47,7 +54,8 @@ impl InFlight {
     }
 
     /// Adds a command and returns the text to send.
-    pub(super) fn add(&mut self, session_id: SessionId, commands: Vec<Command>, reply: Reply) -> Option<String> {
+    pub(super) fn add(&mut self, asked: Asked, reply: Reply) -> Option<String> {
+        let Asked { session_id, commands, lease_seconds } = asked;
         let id = self.next;
         let frame = ClientFrame::Command(Box::new(CommandFrame {
             id: id.to_string(),
@@ -56,6 +64,7 @@ impl InFlight {
             commands: Some(commands),
             command_id: Some(Uuid::now_v7().to_string()),
             expected_revision: None,
+            lease_seconds,
         }));
         let refusal = match serde_json::to_string(&frame) {
             Ok(text) if text.len() <= LARGEST_FRAME => {

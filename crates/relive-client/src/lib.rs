@@ -58,8 +58,8 @@ pub use token::TokenSource;
 
 // The types of the calls, so that users of the client need no other import.
 pub use relive_protocol::{
-    ArchiveLine, CommandReceipt, CreateSession, ErrorCode, Mode, ReplaySpeed, ReplayState, ServerFrame, SessionChange,
-    Subscribe, WhoAmI,
+    ArchiveLine, CommandReceipt, CreateSession, ErrorCode, LeaseReceipt, Mode, ReplaySpeed, ReplayState, ServerFrame,
+    SessionChange, Subscribe, WhoAmI,
 };
 pub use relive_session::{
     Command, Event, GraphDefinition, Message, MessageId, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded,
@@ -67,6 +67,7 @@ pub use relive_session::{
 };
 
 use connection::{Connection, Request};
+use in_flight::Asked;
 use link::Link;
 use socket::Lost;
 use token::Tokens;
@@ -179,8 +180,28 @@ impl Client {
     ///
     /// [`ClientError::Refused`] if the server refuses them, and whatever ended the client.
     pub async fn command(&self, session_id: SessionId, commands: Vec<Command>) -> Result<CommandReceipt, ClientError> {
+        self.send(Asked { session_id, commands, lease_seconds: None }).await
+    }
+
+    /// As [`Client::command`], for an engine that drives the session under a lease of so many seconds, 5 to 3,600: it
+    /// is renewed, and the session is shown as stalled unless that is repeated in time. Without commands only the
+    /// lease is renewed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::command`].
+    pub async fn drive(
+        &self,
+        session_id: SessionId,
+        commands: Vec<Command>,
+        lease_seconds: u32,
+    ) -> Result<CommandReceipt, ClientError> {
+        self.send(Asked { session_id, commands, lease_seconds: Some(lease_seconds) }).await
+    }
+
+    async fn send(&self, commands: Asked) -> Result<CommandReceipt, ClientError> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Request::Command { session_id, commands, reply }, answer).await
+        self.ask(Request::Command { commands, reply }, answer).await
     }
 
     /// Watches a session. One client watches a session once.

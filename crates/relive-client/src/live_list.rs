@@ -9,7 +9,7 @@ use super::token::Tokens;
 use super::{Address, ClientError, Options};
 use relive_backoff::Backoff;
 use relive_protocol::ServerFrame;
-use relive_session::SessionStatus;
+use relive_session::{SessionId, SessionStatus};
 
 /// Which sessions a list shows. Empty fields do not restrict it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub struct SessionFilters {
     pub status: Vec<SessionStatus>,
     pub group_id: Option<Uuid>,
     pub workflow_id: Option<Uuid>,
+    /// Only those that this session has started.
+    pub parent_session_id: Option<SessionId>,
+    /// Only those that no other session has started.
+    pub roots_only: bool,
+    /// Only those whose engine held a lease that has passed.
+    pub stalled: bool,
     pub limit: Option<u32>,
 }
 
@@ -27,6 +33,9 @@ impl SessionFilters {
             ("status", (!statuses.is_empty()).then(|| statuses.join(","))),
             ("groupId", self.group_id.map(|id| id.to_string())),
             ("workflowId", self.workflow_id.map(|id| id.to_string())),
+            ("parentSessionId", self.parent_session_id.map(|id| id.to_string())),
+            ("rootsOnly", self.roots_only.then(|| "true".to_owned())),
+            ("stalled", self.stalled.then(|| "true".to_owned())),
             ("limit", self.limit.map(|limit| limit.to_string())),
         ];
         let pairs: Vec<String> =

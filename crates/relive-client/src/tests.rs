@@ -25,7 +25,7 @@ async fn connect(faults: Vec<Fault>) -> (Arc<Peer>, Client) {
 }
 
 fn set(key: u64) -> Vec<Command> {
-    vec![Command::SetContext { key: key.to_string(), value: json!(key) }]
+    vec![Command::set_context(key.to_string(), json!(key))]
 }
 
 /// Sends `count` commands side by side and waits for all receipts.

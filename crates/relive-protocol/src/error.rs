@@ -93,6 +93,7 @@ impl From<&Refusal> for ErrorCode {
             Refusal::SessionTransition { .. } | Refusal::NodeTransition { .. } => Self::IllegalTransition,
             Refusal::NodesActive { .. } => Self::NodesActive,
             Refusal::UnknownNode { .. } => Self::UnknownNode,
+            Refusal::Graph(_) => Self::InvalidGraph,
             Refusal::NotWaiting { .. } => Self::NotWaiting,
             Refusal::SignalPending { .. } => Self::SignalPending,
             Refusal::RevisionConflict { .. } => Self::RevisionConflict,

@@ -67,6 +67,10 @@ pub struct CommandFrame {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub expected_revision: Option<Revision>,
+    /// The sender drives the session, and renews its lease: 5 to 3600. A command in the frame may have it as well; the
+    /// longest counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 /// Client → server.

@@ -12,9 +12,11 @@ use utoipa::ToSchema;
 mod shape;
 mod tree;
 
+use super::lease;
 use super::{
     ClientFrame, Commands, ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession, CreateToken,
-    ForkSession, NodeUpdate, ReplaceProject, ReviewRequest, SearchMemories, SignalRequest, TokenChunk, shortened,
+    ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, ReviewRequest, SearchMemories, SignalRequest,
+    TokenChunk, shortened,
 };
 use relive_session::{AgentFields, Command, GroupFields, WorkflowFields};
 use shape::Shape;
@@ -85,7 +87,6 @@ macro_rules! from_client {
 
 from_client!(
     AgentFields,
-    ClientFrame,
     ControlRequest,
     CreateKey,
     CreateMemory,
@@ -95,6 +96,7 @@ from_client!(
     ForkSession,
     GroupFields,
     NodeUpdate,
+    RenewLease,
     ReplaceProject,
     ReviewRequest,
     SearchMemories,
@@ -119,6 +121,32 @@ impl FromClient for Commands {
             Ok(commands) => Ok(Self::Several(commands)),
             Err(error) => Err(at_index(text).unwrap_or_else(|| error.into())),
         }
+    }
+}
+
+impl FromClient for LeasedCommands {
+    fn shape() -> &'static Shape {
+        Commands::shape()
+    }
+
+    fn read(text: &str) -> Result<Self, ReadError> {
+        Ok(Self { commands: Commands::read(text)?, lease_seconds: lease::of_commands(text)? })
+    }
+}
+
+impl FromClient for ClientFrame {
+    fn shape() -> &'static Shape {
+        static SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<ClientFrame>);
+        &SHAPE
+    }
+
+    fn read(text: &str) -> Result<Self, ReadError> {
+        check(text, Self::shape(), &[])?;
+        let mut frame = serde_json::from_str(text)?;
+        if let Self::Command(command) = &mut frame {
+            command.lease_seconds = lease::of_frame(text)?;
+        }
+        Ok(frame)
     }
 }
 

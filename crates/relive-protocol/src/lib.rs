@@ -9,6 +9,7 @@ mod close;
 mod error;
 mod frames;
 mod known;
+mod lease;
 mod replay;
 mod rest;
 mod typescript;
@@ -22,6 +23,7 @@ pub use close::CloseCode;
 pub use error::{ErrorCode, Problem, shortened};
 pub use frames::{ClientFrame, CommandFrame, Given, Mode, ServerFrame, SessionChange, Subscribe};
 pub use known::{FromClient, ReadError, UnknownField, nearest};
+pub use lease::{LEASE_SECONDS, LeaseReceipt, LeasedCommands, RenewLease};
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,

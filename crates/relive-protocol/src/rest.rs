@@ -49,6 +49,12 @@ pub struct CreateSession {
     #[ts(type = "Record<string, string | number | boolean>", optional)]
     #[schema(value_type = Object, required = false)]
     pub metadata: Option<Map<String, Value>>,
+    /// The session that starts this one: its parent. A fork's parent is another thing (`parentId`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<SessionId>,
+    /// The node of that session which starts it. It need not be known there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
 }
 
 /// `POST /sessions/{id}/fork`.
@@ -108,6 +114,9 @@ pub struct ControlRequest {
     pub action: ControlAction,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The sender drives the session, and renews its lease: 5 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 impl From<ControlRequest> for Command {
@@ -150,12 +159,15 @@ pub struct NodeUpdate {
     /// Which of its next nodes follow, if not all do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_ids: Option<Vec<NodeId>>,
+    /// The sender drives the session, and renews its lease: 5 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 impl NodeUpdate {
     #[must_use]
     pub fn into_command(self, node_id: NodeId) -> Command {
-        let Self { status, name, node_type, progress, error, output, input, next_ids, retry } = self;
+        let Self { status, name, node_type, progress, error, output, input, next_ids, retry, lease_seconds: _ } = self;
         Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids, retry }
     }
 }
@@ -180,11 +192,17 @@ pub struct NodeDetail {
 /// `POST /sessions/{id}/signal`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[ts(export_to = "protocol.ts")]
+#[ts(export_to = "protocol.ts", optional_fields)]
 pub struct SignalRequest {
     pub node_id: NodeId,
     #[ts(type = "unknown")]
     pub payload: Value,
+    /// Which of the interrupts it answers, of a node that waits for several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupt_id: Option<String>,
+    /// The sender drives the session, and renews its lease: 5 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 /// One chunk of `POST /sessions/{id}/tokens`: the fields of a `token` frame.
@@ -226,6 +244,12 @@ pub struct ReviewRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "unknown", optional)]
     pub data: Option<Value>,
+    /// Which of the interrupts it answers, of a node that waits for several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interrupt_id: Option<String>,
+    /// The sender drives the session, and renews its lease: 5 to 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_seconds: Option<u32>,
 }
 
 impl From<ReviewRequest> for Command {
@@ -237,7 +261,8 @@ impl From<ReviewRequest> for Command {
         if let Some(data) = request.data {
             review["data"] = data;
         }
-        Self::Signal { node_id: request.node_id, payload: serde_json::json!({ "review": review }) }
+        let payload = serde_json::json!({ "review": review });
+        Self::Signal { node_id: request.node_id, payload, interrupt_id: request.interrupt_id }
     }
 }
 
@@ -392,6 +417,15 @@ pub struct UsageReport {
     /// By model; usage without a model is left out.
     #[ts(type = "Record<string, Usage>")]
     pub by_model: BTreeMap<String, Usage>,
+    /// With `descendants=true`: how many sessions were added up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub sessions: Option<u64>,
+    /// True if there is more than that: only 10,000 descendants are added up, and named are the 10,000 nodes, agents and
+    /// models with the most tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub truncated: Option<bool>,
 }
 
 /// `GET /groups`.

@@ -7,9 +7,9 @@ use ts_rs::{Config, ExportError, TS};
 use super::{
     AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateKey, CreateMemory,
     CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, EventPage, ForkSession, FoundMemories,
-    GroupPage, KeyPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage, ReplaceProject,
-    ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, TokenChunk, Usage,
-    UsageReport, WhoAmI, WorkflowPage,
+    GroupPage, KeyPage, LeaseReceipt, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage,
+    RenewLease, ReplaceProject, ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest,
+    TokenChunk, Usage, UsageReport, WhoAmI, WorkflowPage,
 };
 use relive_session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Timeline,
@@ -28,6 +28,8 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     ServerFrame::export_all(&config)?;
     CommandReceipt::export_all(&config)?;
     Commands::export_all(&config)?;
+    RenewLease::export_all(&config)?;
+    LeaseReceipt::export_all(&config)?;
     ControlRequest::export_all(&config)?;
     CreateMemory::export_all(&config)?;
     SearchMemories::export_all(&config)?;

@@ -9,8 +9,9 @@ use serde_json::Value;
 use super::json::{context_entry_bytes, digest};
 use super::state::hold;
 use super::{
-    ContextValue, Created, Event, Labels, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
-    PendingSignal, ProjectId, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ContextValue, Created, DriverLease, Event, GraphDefinition, GraphError, GraphNode, Labels, Moment, Node,
+    NodeCounts, NodeId, NodeStatus, Origin, OutputRef, PendingSignal, ProjectId, Recorded, Revision, Session,
+    SessionId, SessionStatus, Timestamp,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Happens only with a journal that is damaged
@@ -25,6 +26,8 @@ pub enum ApplyError {
     NoBeginning { kind: &'static str, revision: Revision },
     #[error("revision {revision}: a `{kind}` event cannot follow on a session that is {status:?}")]
     Misplaced { revision: Revision, kind: &'static str, status: SessionStatus },
+    #[error("revision {revision}: the graph cannot have these nodes and edges: {error}")]
+    Graph { revision: Revision, error: GraphError },
     #[error("revision {revision}: node '{node_id}' is unknown")]
     UnknownNode { revision: Revision, node_id: NodeId },
 }
@@ -86,7 +89,11 @@ impl Session {
             context: OrdMap::new(),
             context_bytes: 0,
             signals: OrdMap::new(),
+            answers: OrdMap::new(),
             holds: Arc::default(),
+            lease: None,
+            is_released: false,
+            graph_revision: None,
         }
     }
 
@@ -98,6 +105,7 @@ impl Session {
     /// unchanged then.
     pub fn apply(&mut self, recorded: &Recorded) -> Result<(), ApplyError> {
         self.check_fits(recorded)?;
+        let grown = self.grown_graph(recorded)?;
         let (status, moment) = (self.status, recorded.moment());
         match &recorded.event {
             // `check_fits` rejects a second `created`.
@@ -136,9 +144,26 @@ impl Session {
             Event::ContextSet { key, value } => self.set_context(key, value),
             Event::ProposalSet { proposal } => self.proposal = Some(Arc::clone(proposal)),
             Event::LabelsSet(fields) => self.labels = self.labels.with(fields),
-            Event::Signalled { node_id, payload } => self.hold_signal(node_id, payload, recorded.revision),
+            Event::Signalled { node_id, payload, interrupt_id } => {
+                let signal = PendingSignal { revision: recorded.revision, payload: Arc::clone(payload) };
+                self.hold_signal(node_id, interrupt_id.as_deref(), signal);
+            }
+            Event::NodesAdded { nodes, .. } => self.grow(grown, nodes.values(), moment),
             Event::MessageAdded(message) => self.ensure_node(&message.node_id, moment),
             Event::MemoryAdded(_) => {}
+            Event::DriverSeen { lease_seconds } => {
+                let (seconds, revision, seen_at) = (*lease_seconds, recorded.revision, recorded.at);
+                self.lease = Some(DriverLease { seconds, revision, seen_at, is_stalled: false });
+            }
+            Event::ParentRemoved => self.is_released = true,
+            Event::Stalled => {
+                if let Some(lease) = &mut self.lease {
+                    lease.is_stalled = true;
+                }
+            }
+        }
+        if recorded.event.is_of_driver() {
+            self.see_driver(recorded.at);
         }
         if self.status != status {
             self.status_since = Some(moment);
@@ -166,11 +191,16 @@ impl Session {
         let event = &recorded.event;
         let fits = match event {
             Event::Created(_) => false,
-            Event::LabelsSet(_) => true,
+            Event::LabelsSet(_) | Event::ParentRemoved => true,
             Event::Started => self.status == SessionStatus::Pending,
             Event::Paused { held: false } | Event::Completed { .. } => self.status == SessionStatus::Running,
             Event::Resumed => self.status == SessionStatus::Paused,
-            Event::Cancelled { .. } | Event::ContextSet { .. } | Event::ProposalSet { .. } => !self.status.is_ended(),
+            Event::Cancelled { .. }
+            | Event::ContextSet { .. }
+            | Event::ProposalSet { .. }
+            | Event::NodesAdded { .. }
+            | Event::DriverSeen { .. } => !self.status.is_ended(),
+            Event::Stalled => !self.status.is_ended() && self.lease.is_some(),
             Event::UsageRecorded { .. } | Event::MessageAdded(_) | Event::MemoryAdded(_) => {
                 self.status.is_live() || self.takes_late(recorded.at)
             }
@@ -241,6 +271,7 @@ impl Session {
         let (output, input) = (stands(output, held.output), stands(input, held.input));
         if *status != NodeStatus::Suspended {
             self.signals.remove(node_id);
+            self.answers.remove(node_id);
         }
         self.put_reported(Node::new(next, output).given(input), moment);
     }
@@ -277,10 +308,37 @@ impl Session {
     }
 
     /// Only a suspended node keeps a signal: a running one is sent it at once.
-    fn hold_signal(&mut self, node_id: &NodeId, payload: &Arc<Value>, revision: Revision) {
-        if self.reported(node_id).is_some_and(|node| node.status == NodeStatus::Suspended) {
-            let signal = PendingSignal { revision, payload: Arc::clone(payload) };
-            self.signals.insert(node_id.clone(), Arc::new(signal));
+    fn hold_signal(&mut self, node_id: &NodeId, interrupt_id: Option<&str>, signal: PendingSignal) {
+        if !self.reported(node_id).is_some_and(|node| node.status == NodeStatus::Suspended) {
+            return;
+        }
+        match interrupt_id {
+            None => drop(self.signals.insert(node_id.clone(), Arc::new(signal))),
+            Some(id) => {
+                let answers = self.answers.entry(node_id.clone()).or_default();
+                Arc::make_mut(answers).insert(id.to_owned(), signal);
+            }
+        }
+    }
+
+    /// The graph with what the event adds to it.
+    fn grown_graph(&self, recorded: &Recorded) -> Result<Option<GraphDefinition>, ApplyError> {
+        let (Event::NodesAdded { nodes, edges }, Some(graph)) = (&recorded.event, &self.origin.graph) else {
+            return Ok(None);
+        };
+        let grown = graph.extended(nodes, edges);
+        grown.map(Some).map_err(|error| ApplyError::Graph { revision: recorded.revision, error })
+    }
+
+    fn grow<'a>(&mut self, graph: Option<GraphDefinition>, nodes: impl Iterator<Item = &'a GraphNode>, moment: Moment) {
+        let Some(graph) = graph else { return };
+        Arc::make_mut(&mut self.origin).graph = Some(Arc::new(graph));
+        self.graph_revision = Some(moment.revision);
+        for node in nodes {
+            if !self.nodes.contains_key(&node.id) {
+                let (name, kind) = (Some(node.name.clone()), Some(node.kind.clone()));
+                self.put_reported(Node::pending(node.id.clone(), name, kind), moment);
+            }
         }
     }
 
@@ -308,7 +366,10 @@ impl Session {
         for node in open {
             self.put_reported(node, moment);
         }
-        self.signals = OrdMap::new();
+        (self.signals, self.answers) = (OrdMap::new(), OrdMap::new());
+        if let Some(lease) = &mut self.lease {
+            lease.is_stalled = false;
+        }
         self.release(moment.at);
         self.status = status;
         self.completed_at = Some(moment.at);
@@ -377,6 +438,8 @@ impl Origin {
             driver: created.driver,
             parent_id: created.forked.as_ref().map(|forked| forked.parent_id),
             forked_from_revision: created.forked.as_ref().map(|forked| forked.revision),
+            parent_session_id: created.parent_session_id,
+            parent_node_id: created.parent_node_id.clone(),
             created_at,
             incarnation: 0,
         })

@@ -1,13 +1,15 @@
 //! Commands of clients.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{LabelFields, MessageId, NodeId, NodeStatus, Progress, Retry};
+use super::{GraphEdge, GraphNode, LabelFields, MessageId, NodeId, NodeStatus, Progress, Refusal, Retry, Revision};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -59,6 +61,25 @@ pub enum Command {
     Hold,
     /// Paused → running.
     Resume,
+    /// The driver is there, and will be heard of again within these seconds. Clients send `leaseSeconds` instead.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    RenewLease {
+        seconds: u32,
+        /// The lease had passed, or there was none.
+        is_late: bool,
+    },
+    /// The driver's lease has passed, if it was not renewed since this revision. The server's own.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    Stall { granted: Option<Revision> },
+    /// The session's parent is not there any more. What the deletion of the parent leads to; clients cannot send it.
+    #[serde(skip)]
+    #[ts(skip)]
+    #[schema(ignore)]
+    LeaveParent,
     /// Running → completed. Refused while a node is running or suspended.
     #[serde(rename_all = "camelCase")]
     Complete {
@@ -133,12 +154,33 @@ pub enum Command {
         #[schema(value_type = Option<f64>)]
         cost_usd: Option<Decimal>,
     },
-    /// Set one entry of the context data; `null` removes it.
+    /// Set one entry of the context data, or several; `null` removes an entry. What is held already makes no revision.
     #[serde(rename_all = "camelCase")]
     SetContext {
-        key: String,
-        #[ts(type = "unknown")]
-        value: Value,
+        /// Goes with `value`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        #[serde(default, deserialize_with = "super::json::present", skip_serializing_if = "Option::is_none")]
+        #[ts(type = "unknown", optional)]
+        value: Option<Value>,
+        /// Instead of `key` and `value`: values by their keys.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "Record<string, unknown>", optional)]
+        #[schema(value_type = Value, required = false)]
+        values: Option<Map<String, Value>>,
+    },
+    /// Add nodes and edges to the graph of a session that has one. The nodes are pending.
+    #[serde(rename_all = "camelCase")]
+    AddNodes {
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        #[ts(as = "Option<BTreeMap<String, GraphNode>>", optional)]
+        #[schema(required = false)]
+        nodes: BTreeMap<NodeId, GraphNode>,
+        /// Edges to and from nodes that are there, besides the new nodes' `nextIds`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(as = "Option<Vec<GraphEdge>>", optional)]
+        #[schema(required = false)]
+        edges: Vec<GraphEdge>,
     },
     /// Replace the proposal the run works on.
     #[serde(rename_all = "camelCase")]
@@ -154,6 +196,9 @@ pub enum Command {
         node_id: NodeId,
         #[ts(type = "unknown")]
         payload: Value,
+        /// Which of the interrupts it answers, of a node that waits for several. Their ids are the engine's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interrupt_id: Option<String>,
     },
     /// Store a finished message. The server creates the id if none is given.
     #[serde(rename_all = "camelCase")]
@@ -202,6 +247,9 @@ impl Command {
             Self::Pause => "pause",
             Self::Hold => "hold",
             Self::Resume => "resume",
+            Self::RenewLease { .. } => "lease",
+            Self::Stall { .. } => "stall",
+            Self::LeaveParent => "leaveParent",
             Self::Complete { .. } => "complete",
             Self::Fail { .. } => "fail",
             Self::Stop { .. } => "stop",
@@ -209,11 +257,47 @@ impl Command {
             Self::SetNodeStatus { .. } => "setNodeStatus",
             Self::RecordUsage { .. } => "recordUsage",
             Self::SetContext { .. } => "setContext",
+            Self::AddNodes { .. } => "addNodes",
             Self::SetProposal { .. } => "setProposal",
             Self::SetLabels(_) => "setLabels",
             Self::Signal { .. } => "signal",
             Self::AddMessage { .. } => "addMessage",
             Self::AddMemory { .. } => "addMemory",
+        }
+    }
+
+    /// One entry of the context data.
+    #[must_use]
+    pub fn set_context(key: impl Into<String>, value: Value) -> Self {
+        Self::SetContext { key: Some(key.into()), value: Some(value), values: None }
+    }
+
+    /// A signal to the node as a whole.
+    #[must_use]
+    pub fn signal(node_id: impl Into<NodeId>, payload: Value) -> Self {
+        Self::Signal { node_id: node_id.into(), payload, interrupt_id: None }
+    }
+
+    /// The entries that a `setContext` sets: one, or several. Other commands set none.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Invalid`] if it is neither of the two.
+    pub(super) fn context_entries(&self) -> Result<Vec<(&str, &Value)>, Refusal> {
+        let Self::SetContext { key, value, values } = self else { return Ok(Vec::new()) };
+        match (key, value, values) {
+            (Some(key), Some(value), None) => Ok(vec![(key, value)]),
+            (None, None, Some(values)) => Ok(values.iter().map(|(key, value)| (key.as_str(), value)).collect()),
+            _ => Err(Refusal::Invalid { field: "setContext", problem: "needs either `key` and `value`, or `values`" }),
+        }
+    }
+
+    /// How many events it can lead to.
+    #[must_use]
+    pub fn changes(&self) -> usize {
+        match self {
+            Self::SetContext { values: Some(values), .. } => values.len().max(1),
+            _ => 1,
         }
     }
 

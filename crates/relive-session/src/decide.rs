@@ -5,10 +5,13 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::MemoryRow;
+use super::family::release;
+use super::graph_growth::add_nodes;
+use super::lease_rules::{renew, stall};
 use super::validate::validate;
 use super::{
-    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus, OutputRef, Refusal,
-    Session, SessionStatus, Timestamp, limits,
+    Command, Driver, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus, OutputRef, Refusal,
+    Session, SessionStatus, Timestamp, context, limits,
 };
 
 /// As [`decide_at`], without the time allowed after the end: an ended session takes labels and nothing else.
@@ -41,6 +44,9 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
         Command::Pause => transition(session, kind, &[SessionStatus::Running], Event::Paused { held: false }),
         Command::Hold if session.is_held() => Ok(Vec::new()),
         Command::Hold => transition(session, kind, LIVE, Event::Paused { held: true }),
+        Command::RenewLease { seconds, is_late } => renew(session, *seconds, *is_late, at),
+        Command::Stall { granted } => Ok(stall(session, *granted)),
+        Command::LeaveParent => Ok(release(session)),
         Command::Resume => transition(session, kind, &[SessionStatus::Paused], Event::Resumed),
         Command::Complete { outputs } => complete(session, kind, outputs.as_ref()),
         Command::Fail { error } => {
@@ -60,7 +66,14 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
             require_room_for(session, node_id)?;
             Ok(usage(command).into_iter().collect())
         }
-        Command::SetContext { key, value } => set_context(session, kind, key, value),
+        Command::SetContext { .. } => {
+            require_not_ended(session, kind)?;
+            context::set(session, &command.context_entries()?)
+        }
+        Command::AddNodes { nodes, edges } => {
+            require_not_ended(session, kind)?;
+            add_nodes(session, nodes, edges)
+        }
         Command::SetProposal { proposal } => {
             require_not_ended(session, kind)?;
             Ok(vec![Event::ProposalSet { proposal: Arc::new(proposal.clone()) }])
@@ -69,7 +82,7 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
             let changes = session.labels.with(fields) != session.labels;
             Ok(changes.then(|| Event::LabelsSet(fields.clone())).into_iter().collect())
         }
-        Command::Signal { node_id, payload } => signal(session, kind, node_id, payload),
+        Command::Signal { .. } => signal(session, command),
         Command::AddMessage { .. } => add_message(session, command, at),
         Command::AddMemory { .. } => add_memory(session, command, at),
     }
@@ -228,28 +241,34 @@ fn says_nothing_new(node: &Node, held: &NodeStateSnapshot, command: &Command) ->
         && stands(input, node.input)
 }
 
-fn set_context(session: &Session, command: &'static str, key: &str, value: &Value) -> Result<Vec<Event>, Refusal> {
-    require_not_ended(session, command)?;
-    let removed = session.context.get(key).map_or(0, |held| super::json::context_entry_bytes(key, held.value()));
-    let added = if value.is_null() { 0 } else { super::json::context_entry_bytes(key, value) };
-    if session.context_bytes - removed + added > limits::CONTEXT_BYTES {
-        return Err(Refusal::TooLarge { what: "the context data", limit: limits::CONTEXT_BYTES });
-    }
-    Ok(vec![Event::ContextSet { key: key.to_owned(), value: Arc::new(value.clone()) }])
-}
-
-fn signal(session: &Session, command: &'static str, node_id: &NodeId, payload: &Value) -> Result<Vec<Event>, Refusal> {
-    require_not_ended(session, command)?;
+fn signal(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
+    let Command::Signal { node_id, payload, interrupt_id } = command else { return Ok(Vec::new()) };
+    require_not_ended(session, command.kind())?;
     if session.origin.graph.is_some() {
         require_room_for(session, node_id)?;
+    }
+    if interrupt_id.is_some() && session.origin.driver == Driver::Builtin {
+        let problem = "is for nodes of engines outside the server";
+        return Err(Refusal::Invalid { field: "interruptId", problem });
     }
     if !session.reported(node_id).is_some_and(|node| node.status.is_active()) {
         return Err(Refusal::NotWaiting { node_id: node_id.clone() });
     }
-    if session.signals.contains_key(node_id) {
+    let is_pending = match interrupt_id {
+        None => session.signals.contains_key(node_id),
+        Some(id) => session.answers.get(node_id).is_some_and(|answers| answers.contains_key(id)),
+    };
+    if is_pending {
         return Err(Refusal::SignalPending { node_id: node_id.clone() });
     }
-    Ok(vec![Event::Signalled { node_id: node_id.clone(), payload: Arc::new(payload.clone()) }])
+    if session.answers.get(node_id).is_some_and(|answers| answers.len() >= limits::INTERRUPTS) {
+        return Err(Refusal::TooLarge { what: "the number of answered interrupts", limit: limits::INTERRUPTS });
+    }
+    Ok(vec![Event::Signalled {
+        node_id: node_id.clone(),
+        payload: Arc::new(payload.clone()),
+        interrupt_id: interrupt_id.clone(),
+    }])
 }
 
 const MISSING_ID: Refusal = Refusal::Invalid { field: "id", problem: "must be assigned before deciding" };

@@ -3,6 +3,7 @@
 //! Stored kinds only ever gain optional fields, so that a journal written by any earlier version
 //! can be read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -14,8 +15,8 @@ use uuid::Uuid;
 
 use super::json::present;
 use super::{
-    Actor, Driver, GraphDefinition, Keyframe, LabelFields, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus,
-    Progress, Retry, Revision, Session, SessionId, Timestamp,
+    Actor, Driver, GraphDefinition, GraphEdge, GraphNode, Keyframe, LabelFields, Message, MessageId, MessageRole,
+    Moment, NodeId, NodeStatus, Progress, Retry, Revision, Session, SessionId, Timestamp,
 };
 
 /// The first event of every session.
@@ -48,6 +49,12 @@ pub struct Created {
     #[ts(type = "Record<string, string | number | boolean>", optional)]
     #[schema(value_type = Value, required = false)]
     pub metadata: Option<Map<String, Value>>,
+    /// The session that started this one, if another one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<SessionId>,
+    /// The node of that session which did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
     /// Present when this session continues another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forked: Option<Forked>,
@@ -90,6 +97,8 @@ impl Created {
             metadata: None,
             inputs: origin.inputs.clone(),
             driver: origin.driver,
+            parent_session_id: parent.parent(),
+            parent_node_id: parent.parent_node().cloned(),
             forked: Some(Forked {
                 parent_id: parent.id,
                 revision: parent.revision,
@@ -272,9 +281,32 @@ pub enum Event {
         node_id: NodeId,
         #[ts(type = "unknown")]
         payload: Arc<Value>,
+        /// Which of the node's interrupts it answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        interrupt_id: Option<String>,
     },
     MessageAdded(MessageAdded),
     MemoryAdded(MemoryAdded),
+    /// The driver was there, and holds a lease of so many seconds from now on. Renewals are recorded once a minute;
+    /// always the first, one of another length, and one that was late.
+    #[serde(rename_all = "camelCase")]
+    DriverSeen {
+        lease_seconds: u32,
+    },
+    /// The driver's lease has passed.
+    Stalled,
+    /// Nodes and edges were added to the graph. The nodes are pending.
+    #[serde(rename_all = "camelCase")]
+    NodesAdded {
+        #[ts(as = "BTreeMap<String, GraphNode>")]
+        nodes: BTreeMap<NodeId, GraphNode>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(as = "Option<Vec<GraphEdge>>", optional)]
+        #[schema(required = false)]
+        edges: Vec<GraphEdge>,
+    },
+    /// The session that started this one was deleted: this one has no parent any more.
+    ParentRemoved,
 }
 
 impl Event {
@@ -297,6 +329,10 @@ impl Event {
             Self::Signalled { .. } => "signalled",
             Self::MessageAdded(_) => "messageAdded",
             Self::MemoryAdded(_) => "memoryAdded",
+            Self::DriverSeen { .. } => "driverSeen",
+            Self::Stalled => "stalled",
+            Self::NodesAdded { .. } => "nodesAdded",
+            Self::ParentRemoved => "parentRemoved",
         }
     }
 }

@@ -7,32 +7,32 @@ use serde_json::Value;
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use super::validate::json;
+use super::json::check as json;
 use super::{Driver, NodeId, limits};
 
 /// One node of a workflow graph.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "graph.ts", optional_fields)]
 pub struct GraphNode {
-    #[serde(alias = "node_id")]
     pub id: NodeId,
-    #[serde(rename = "type", alias = "node_type")]
+    #[serde(rename = "type")]
     pub kind: String,
     pub name: String,
-    /// The nodes that follow. A `loop` node lists `[again, exit]`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "next_ids", deserialize_with = "null_as_empty")]
+    /// The nodes that follow. A `loop` node lists `[again, exit]`. On input an entry may also be `{to, label}`; the label
+    /// is then found in the property `edgeLabels`, by the id of the node that follows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<NodeId>>")]
     #[schema(required = false)]
     pub next_ids: Vec<NodeId>,
     /// The configuration of the node; its meaning is defined by the engine.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty", deserialize_with = "null_as_empty")]
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
     #[ts(type = "Record<string, unknown>", optional)]
     #[schema(value_type = Object, required = false)]
     pub properties: serde_json::Map<String, Value>,
 }
 
-fn null_as_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn null_as_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
     T: Default + Deserialize<'de>,

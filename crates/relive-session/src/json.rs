@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Refusal;
+use super::{Refusal, limits};
 
 /// A JSON field that is present is `Some`, even if it is `null`: set to `null` differs from absent.
 pub(super) fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -57,4 +57,35 @@ pub(super) fn no_nul(field: &'static str, value: &str) -> Result<(), Refusal> {
         return Err(Refusal::Invalid { field, problem: "must not contain the character NUL" });
     }
     Ok(())
+}
+
+/// Walks a JSON value's texts and keys.
+///
+/// # Errors
+///
+/// [`Refusal::Invalid`] for the character NUL, and beyond [`limits::JSON_DEPTH`].
+pub fn check(field: &'static str, value: &Value) -> Result<(), Refusal> {
+    check_within(field, value, limits::JSON_DEPTH)
+}
+
+fn check_within(field: &'static str, value: &Value, levels: usize) -> Result<(), Refusal> {
+    let inner = || {
+        let problem = "must not be nested more than 100 levels deep";
+        levels.checked_sub(1).ok_or(Refusal::Invalid { field, problem })
+    };
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        Value::String(string) => no_nul(field, string),
+        Value::Array(items) => {
+            let levels = inner()?;
+            items.iter().try_for_each(|item| check_within(field, item, levels))
+        }
+        Value::Object(entries) => {
+            let levels = inner()?;
+            entries.iter().try_for_each(|(key, entry)| {
+                no_nul(field, key)?;
+                check_within(field, entry, levels)
+            })
+        }
+    }
 }

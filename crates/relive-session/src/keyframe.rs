@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, Driver, GraphDefinition, HeldInterval, Instances, Labels, Moment, Node, NodeCounts, NodeId,
-    NodeStateSnapshot, NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId,
+    ContextValue, Driver, DriverLease, GraphDefinition, HeldInterval, Instances, Labels, Moment, Node, NodeCounts,
+    NodeId, NodeStateSnapshot, NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId,
     SessionStatus, Timestamp, limits, validate,
 };
 
@@ -48,6 +48,17 @@ pub struct Keyframe {
     signals: BTreeMap<NodeId, PendingSignal>,
     #[serde(default, skip_serializing_if = "no_holds")]
     holds: Arc<Vec<HeldInterval>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lease: Option<DriverLease>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_released: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    answers: BTreeMap<NodeId, BTreeMap<String, PendingSignal>>,
+    /// Present if nodes or edges were added to the graph that the `created` event has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    graph: Option<Arc<GraphDefinition>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    graph_revision: Option<Revision>,
 }
 
 fn has_no_labels(labels: &Labels) -> bool {
@@ -132,11 +143,16 @@ impl Keyframe {
             context: session.context.iter().map(|(key, value)| (key.clone(), Arc::clone(value.value()))).collect(),
             signals: session.signals.iter().map(|(id, signal)| (id.clone(), PendingSignal::clone(signal))).collect(),
             holds: Arc::clone(&session.holds),
+            lease: session.lease,
+            is_released: session.is_released,
+            answers: session.answers.iter().map(|(id, answers)| (id.clone(), BTreeMap::clone(answers))).collect(),
+            graph: session.graph_revision.and(session.origin.graph.clone()),
+            graph_revision: session.graph_revision,
         }
     }
 
     /// This state as the first one of a fork. Outputs are one journal further away, inputs are dropped, and
-    /// undelivered signals are in the fork's first event. A run of the built-in engine that would continue at
+    /// undelivered signals are in the fork's first event. The driver's lease is the parent's alone. A run of the built-in engine that would continue at
     /// once is held until it is resumed.
     #[must_use]
     pub(super) fn inherited(mut self, driver: Driver) -> Self {
@@ -146,14 +162,16 @@ impl Keyframe {
                 super::state::hold(&mut self.holds, self.updated_at);
             }
         }
-        self.status_since = None;
+        (self.status_since, self.lease, self.is_released) = (None, None, false);
         for node in &mut self.nodes {
             (node.since, node.input) = (None, None);
             if let Some(output) = &mut node.output {
                 output.depth += 1;
             }
         }
-        for signal in self.signals.values_mut() {
+        // The first event of the fork has the graph as it is there.
+        (self.graph, self.graph_revision) = (None, None);
+        for signal in self.signals.values_mut().chain(self.answers.values_mut().flat_map(BTreeMap::values_mut)) {
             signal.revision = 1;
         }
         self
@@ -177,7 +195,15 @@ impl Keyframe {
         validate::optional(self.proposal.as_deref(), |proposal| validate::json("proposal", proposal))?;
         validate::optional(self.outputs.as_deref(), |outputs| validate::json("outputs", outputs))?;
         self.check_context()?;
-        for (id, signal) in &self.signals {
+        if self.graph.is_some() || self.graph_revision.is_some() {
+            return wrong("graph", "must be that of the first event");
+        }
+        if self.answers.values().any(|answers| answers.len() > limits::INTERRUPTS) {
+            return Err(Refusal::TooLarge { what: "the number of answered interrupts", limit: limits::INTERRUPTS });
+        }
+        self.answers.values().flat_map(BTreeMap::keys).try_for_each(|id| validate::id("interruptId", id))?;
+        let answers = self.answers.iter().flat_map(|(id, answers)| answers.values().map(move |signal| (id, signal)));
+        for (id, signal) in self.signals.iter().chain(answers) {
             validate::json("payload", &signal.payload)?;
             // For a node with instances, its own reported state counts, and not its summary.
             let reported = self.instances.get(id).map(|of| &of.reported.status).or(statuses.get(id));
@@ -192,6 +218,9 @@ impl Keyframe {
         let is_held = self.holds.last().is_some_and(|hold| hold.to.is_none());
         if self.holds.len() > limits::HOLDS || (is_held && self.status != SessionStatus::Paused) {
             return wrong("holds", "must not be too many, and fit the status");
+        }
+        if self.lease.is_some() || self.is_released {
+            return wrong("lease and parent", "are those of the session that was forked");
         }
         if self.total_cost_usd.is_sign_negative() {
             return wrong("totalCostUsd", "must not be negative");
@@ -308,6 +337,10 @@ impl Keyframe {
             self.nodes.iter().map(|stored| (stored.node.id.clone(), Arc::new(node(stored)))).collect();
         let active: OrdSet<NodeId> =
             nodes.iter().filter(|(_, node)| node.snapshot.status.is_active()).map(|(id, _)| id.clone()).collect();
+        let origin = match &self.graph {
+            Some(graph) => Arc::new(Origin { graph: Some(Arc::clone(graph)), ..Origin::clone(&origin) }),
+            None => origin,
+        };
         Session {
             id,
             origin,
@@ -335,6 +368,10 @@ impl Keyframe {
                 .collect(),
             signals: self.signals.iter().map(|(id, signal)| (id.clone(), Arc::new(signal.clone()))).collect(),
             holds: Arc::clone(&self.holds),
+            lease: self.lease,
+            is_released: self.is_released,
+            answers: self.answers.iter().map(|(id, answers)| (id.clone(), Arc::new(answers.clone()))).collect(),
+            graph_revision: self.graph_revision,
         }
     }
 }

@@ -37,8 +37,21 @@ pub const NEXT_IDS: usize = 256;
 pub const JSON_DEPTH: usize = 100;
 /// Milliseconds after a session's end in which usage, messages and memories are still accepted.
 pub const LATE_MILLIS: i64 = 60_000;
+/// Seconds of a driver's lease at least.
+pub const SHORTEST_LEASE: u32 = 5;
+/// And at most.
+pub const LONGEST_LEASE: u32 = 3_600;
+/// Milliseconds after which the renewal of a lease is part of the history again, so that `driverSeenAt` is never
+/// older than that for a driver which renews.
+pub const SEEN_MILLIS: i64 = 60_000;
+/// Answers to the interrupts of one node that it has not acted on.
+pub const INTERRUPTS: usize = 64;
 /// Ancestors of a fork.
 pub const FORKS: usize = 100;
+/// Levels of a family: a session, its children, their children and so on.
+pub const GENERATIONS: usize = 32;
+/// Children of one session.
+pub const CHILDREN: u64 = 10_000;
 /// Periods of being held by a fork or an import that a state remembers; older ones are dropped.
 pub const HOLDS: usize = 200;
 /// Commands in one atomic array.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Driver, GraphDefinition, ProjectId, Revision, SessionId, Timestamp};
+use super::{Driver, GraphDefinition, NodeId, ProjectId, Revision, SessionId, Timestamp};
 
 /// What is fixed when a session is created.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +18,12 @@ pub struct Origin {
     pub graph: Option<Arc<GraphDefinition>>,
     pub inputs: Option<Arc<Value>>,
     pub driver: Driver,
+    /// The session that it was forked from.
     pub parent_id: Option<SessionId>,
     pub forked_from_revision: Option<Revision>,
+    /// The session that started it; see [`Session::parent`](super::Session::parent).
+    pub parent_session_id: Option<SessionId>,
+    pub parent_node_id: Option<NodeId>,
     pub created_at: Timestamp,
     /// See [`SessionIdentity::incarnation`]. Not part of the history: it stays with the stored row.
     pub incarnation: i64,

@@ -23,6 +23,11 @@ pub fn patch_between(base: &Session, head: &Session) -> Result<Map<String, Value
     changed(&mut patch, "totalTokens", &base.total_tokens, &head.total_tokens);
     changed(&mut patch, "totalCostUsd", &Usd(base.total_cost_usd), &Usd(head.total_cost_usd));
     changed(&mut patch, "error", &base.error, &head.error);
+    changed(&mut patch, "driverSeenAt", &base.driver_seen_at(), &head.driver_seen_at());
+    changed(&mut patch, "isStalled", &shown(base.is_stalled()), &shown(head.is_stalled()));
+    changed(&mut patch, "parentSessionId", &base.parent(), &head.parent());
+    changed(&mut patch, "parentNodeId", &base.parent_node(), &head.parent_node());
+    changed(&mut patch, "graphRevision", &base.graph_revision, &head.graph_revision);
     changed_labels(&mut patch, &base.labels, &head.labels)?;
     changed(&mut patch, "updatedAt", &base.updated_at, &head.updated_at);
     changed(&mut patch, "revision", &base.revision, &head.revision);
@@ -73,6 +78,11 @@ fn changed<T: PartialEq + Serialize>(patch: &mut Map<String, Value>, key: &str, 
     if base != head {
         patch.insert(key.to_owned(), to_value(head));
     }
+}
+
+/// A snapshot omits what is false.
+fn shown(flag: bool) -> Option<bool> {
+    flag.then_some(true)
 }
 
 /// A snapshot omits what is empty.

@@ -19,6 +19,9 @@ pub enum Refusal {
     SignalPending { node_id: NodeId },
     #[error("the session is at revision {actual}, not at the expected {expected}")]
     RevisionConflict { expected: Revision, actual: Revision },
+    /// The graph could not be run with what was to be added.
+    #[error("{0}")]
+    Graph(String),
     #[error("{field} {problem}")]
     Invalid { field: &'static str, problem: &'static str },
     #[error("an embedding here has {expected} numbers, and this one has {actual}")]

@@ -74,6 +74,24 @@ pub struct WorkflowSession {
     #[ts(type = "Record<string, string | number | boolean>", optional)]
     #[schema(value_type = BTreeMap<String, super::MetadataValue>, required = false)]
     pub metadata: Arc<Map<String, Value>>,
+    /// When an engine with a lease was last seen: by its last command, and by renewals at most a minute ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_seen_at: Option<Timestamp>,
+    /// True from when the engine's lease has passed until its next command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    #[schema(required = false)]
+    pub is_stalled: bool,
+    /// The session that started this one, while it is there. That of a fork is `parentId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<SessionId>,
+    /// The node of that session which did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
+    /// Where nodes or edges were last added to the graph; absent if it is as it was at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number", optional)]
+    pub graph_revision: Option<Revision>,
 }
 
 /// A session in a list: without nodes and context.
@@ -126,6 +144,24 @@ pub struct SessionSummary {
     #[ts(type = "Record<string, string | number | boolean>", optional)]
     #[schema(value_type = BTreeMap<String, super::MetadataValue>, required = false)]
     pub metadata: Arc<Map<String, Value>>,
+    /// When an engine with a lease was last seen: by its last command, and by renewals at most a minute ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver_seen_at: Option<Timestamp>,
+    /// True from when the engine's lease has passed until its next command.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    #[schema(required = false)]
+    pub is_stalled: bool,
+    /// The session that started this one, while it is there. That of a fork is `parentId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_session_id: Option<SessionId>,
+    /// The node of that session which did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
+    /// How many sessions this one has started that are there. Not part of the state: it can change without a revision.
+    #[serde(default)]
+    #[ts(type = "number")]
+    pub child_count: u64,
 }
 
 /// The stored row, with the inputs and the proposal.
@@ -215,10 +251,15 @@ impl Session {
             name: self.labels.name.clone(),
             tags: Arc::clone(&self.labels.tags),
             metadata: Arc::clone(&self.labels.metadata),
+            driver_seen_at: self.driver_seen_at(),
+            is_stalled: self.is_stalled(),
+            parent_session_id: self.parent(),
+            parent_node_id: self.parent_node().cloned(),
+            graph_revision: self.graph_revision,
         }
     }
 
-    /// This state as a summary for lists.
+    /// This state as a summary for lists, without the number of its children: only the database knows that.
     #[must_use]
     pub fn summary(&self) -> SessionSummary {
         SessionSummary {
@@ -241,6 +282,11 @@ impl Session {
             name: self.labels.name.clone(),
             tags: Arc::clone(&self.labels.tags),
             metadata: Arc::clone(&self.labels.metadata),
+            driver_seen_at: self.driver_seen_at(),
+            is_stalled: self.is_stalled(),
+            parent_session_id: self.parent(),
+            parent_node_id: self.parent_node().cloned(),
+            child_count: 0,
         }
     }
 

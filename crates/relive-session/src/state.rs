@@ -1,5 +1,6 @@
 //! A session's state at one revision.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Instances, Labels, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId,
+    DriverLease, Instances, Labels, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId,
     SessionIdentity, SessionStatus, Timestamp, limits,
 };
 
@@ -108,8 +109,16 @@ pub struct Session {
     pub context_bytes: usize,
     /// Undelivered signals, by suspended node. A node that leaves `suspended` has received its own.
     pub signals: OrdMap<NodeId, Arc<PendingSignal>>,
+    /// Likewise those that answer single interrupts, by the interrupt's id.
+    pub answers: OrdMap<NodeId, Arc<BTreeMap<String, PendingSignal>>>,
     /// When the run was held, in order; at most [`limits::HOLDS`].
     pub holds: Arc<Vec<HeldInterval>>,
+    /// Of the engine outside the server that drives it, if that ever had one.
+    pub lease: Option<DriverLease>,
+    /// The session that started it is not there any more.
+    pub is_released: bool,
+    /// Where nodes or edges were last added to the graph.
+    pub graph_revision: Option<Revision>,
 }
 
 impl Session {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+pub use super::json::check as json;
 use super::json::no_nul;
 use super::memory::check_direction;
 use super::{Command, NodeId, Refusal, limits};
@@ -14,7 +15,13 @@ use super::{Command, NodeId, Refusal, limits};
 /// such as the character NUL, which PostgreSQL cannot store in text.
 pub fn validate(command: &Command) -> Result<(), Refusal> {
     match command {
-        Command::Start | Command::Pause | Command::Hold | Command::Resume => Ok(()),
+        Command::Start
+        | Command::Pause
+        | Command::Hold
+        | Command::Resume
+        | Command::Stall { .. }
+        | Command::LeaveParent => Ok(()),
+        Command::RenewLease { seconds, .. } => check_lease(*seconds),
         Command::Complete { outputs } => optional(outputs.as_ref(), |outputs| json("outputs", outputs)),
         Command::Fail { error } => text("error", error, limits::ERROR_BYTES),
         Command::Stop { reason } | Command::Cancel { reason } => {
@@ -57,17 +64,14 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             }
             Ok(())
         }
-        Command::SetContext { key, value } => {
-            if key.is_empty() {
-                return Err(Refusal::Invalid { field: "key", problem: "must not be empty" });
-            }
-            name("key", key)?;
-            json("value", value)
-        }
+        Command::SetContext { .. } => context_entries(&command.context_entries()?),
+        // Checked with the graph.
+        Command::AddNodes { .. } => Ok(()),
         Command::SetProposal { proposal } => json("proposal", proposal),
         Command::SetLabels(fields) => fields.check(),
-        Command::Signal { node_id, payload } => {
+        Command::Signal { node_id, payload, interrupt_id } => {
             id("nodeId", node_id.as_str())?;
+            optional(interrupt_id.as_deref(), |value| id("interruptId", value))?;
             json("payload", payload)
         }
         Command::AddMessage { node_id, agent_id, content, .. } => {
@@ -88,6 +92,31 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             })
         }
     }
+}
+
+/// Checks the length of a lease.
+///
+/// # Errors
+///
+/// [`Refusal::Invalid`] outside of [`limits::SHORTEST_LEASE`] to [`limits::LONGEST_LEASE`].
+pub fn check_lease(seconds: u32) -> Result<(), Refusal> {
+    if (limits::SHORTEST_LEASE..=limits::LONGEST_LEASE).contains(&seconds) {
+        return Ok(());
+    }
+    Err(Refusal::Invalid { field: "leaseSeconds", problem: "must lie between 5 and 3600" })
+}
+
+fn context_entries(entries: &[(&str, &Value)]) -> Result<(), Refusal> {
+    if entries.len() > limits::COMMANDS {
+        return Err(Refusal::TooLarge { what: "the number of values", limit: limits::COMMANDS });
+    }
+    entries.iter().try_for_each(|(key, value)| {
+        if key.is_empty() {
+            return Err(Refusal::Invalid { field: "key", problem: "must not be empty" });
+        }
+        name("key", key)?;
+        json("value", value)
+    })
 }
 
 /// The next nodes that a node has chosen.
@@ -118,35 +147,4 @@ pub(super) fn text(field: &'static str, value: &str, limit: usize) -> Result<(),
         return Err(Refusal::TooLarge { what: field, limit });
     }
     no_nul(field, value)
-}
-
-/// Walks a JSON value's texts and keys.
-///
-/// # Errors
-///
-/// [`Refusal::Invalid`] for the character NUL, and beyond [`limits::JSON_DEPTH`].
-pub fn json(field: &'static str, value: &Value) -> Result<(), Refusal> {
-    json_within(field, value, limits::JSON_DEPTH)
-}
-
-fn json_within(field: &'static str, value: &Value, levels: usize) -> Result<(), Refusal> {
-    let inner = || {
-        let problem = "must not be nested more than 100 levels deep";
-        levels.checked_sub(1).ok_or(Refusal::Invalid { field, problem })
-    };
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
-        Value::String(string) => no_nul(field, string),
-        Value::Array(items) => {
-            let levels = inner()?;
-            items.iter().try_for_each(|item| json_within(field, item, levels))
-        }
-        Value::Object(entries) => {
-            let levels = inner()?;
-            entries.iter().try_for_each(|(key, entry)| {
-                no_nul(field, key)?;
-                json_within(field, entry, levels)
-            })
-        }
-    }
 }

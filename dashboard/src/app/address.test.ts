@@ -15,6 +15,7 @@ test('every place survives its address', () => {
     statuses: ['running', 'failed'] as const,
     groupId: 'g1',
     workflowId: 'w1',
+    parentId: 'p1',
   }
   const places: Place[] = [
     { page: 'sessions', filters: noFilters },

@@ -8,6 +8,8 @@ export interface ListFilters {
   statuses: readonly SessionStatus[]
   groupId: string
   workflowId: string
+  /** The sessions that this one has started. */
+  parentId: string
 }
 
 export const panels = ['messages', 'node', 'context', 'journal', 'compare'] as const
@@ -30,7 +32,11 @@ export type Place =
   | { readonly page: 'audit' }
   | { readonly page: 'unknown' }
 
-export const noFilters: ListFilters = { text: '', statuses: [], groupId: '', workflowId: '' }
+export const noFilters: ListFilters = { text: '', statuses: [], groupId: '', workflowId: '', parentId: '' }
+export function isNarrowed({ text, statuses, groupId, workflowId, parentId }: ListFilters): boolean {
+  return text !== '' || statuses.length > 0 || groupId !== '' || workflowId !== '' || parentId !== ''
+}
+
 export const plainView: SessionView = {
   panel: undefined,
   nodeId: undefined,
@@ -65,6 +71,7 @@ export function formatAddress(place: Place): string {
   put('status', filters.statuses.join(','))
   put('group', filters.groupId)
   put('workflow', filters.workflowId)
+  put('parent', filters.parentId)
   if (place.page === 'session') {
     const { view } = place
     put('panel', view.panel)
@@ -86,6 +93,7 @@ function parseFilters(query: URLSearchParams): ListFilters {
     statuses: sessionStatuses.filter((status) => wanted.includes(status)),
     groupId: query.get('group') ?? '',
     workflowId: query.get('workflow') ?? '',
+    parentId: query.get('parent') ?? '',
   }
 }
 

@@ -3,7 +3,7 @@ import { memo, useMemo } from 'react'
 
 import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
-import { type DrawnEdge, drawnEdges, lookOf } from './edges'
+import { type DrawnEdge, drawnEdges, labelOf, lookOf } from './edges'
 import { overlaps, readView, viewKey } from './in-view'
 import type { LaidOut } from './laid-out'
 
@@ -11,6 +11,7 @@ import type { LaidOut } from './laid-out'
 export function EdgeLayer({ laidOut }: { laidOut: LaidOut }) {
   const edges = useMemo(() => drawnEdges(laidOut), [laidOut])
   const view = useFlow(viewKey)
+  const graph = useSession((state) => state.graph)
   const visible = useMemo(() => edges.filter(({ box }) => overlaps(box, readView(view))), [edges, view])
   return (
     <ViewportPortal>
@@ -38,6 +39,16 @@ export function EdgeLayer({ laidOut }: { laidOut: LaidOut }) {
         {visible.map(({ key, source, target, isBack, path }) => (
           <EdgeLine key={key} source={source} target={target} isBack={isBack} path={path} />
         ))}
+        {visible.map(({ key, source, target, middle: [x, y] }) => {
+          const label = labelOf(graph, source, target)
+          return (
+            label !== undefined && (
+              <text key={key} className="edge-label" x={x} y={y}>
+                {label}
+              </text>
+            )
+          )
+        })}
       </svg>
     </ViewportPortal>
   )

@@ -1,4 +1,4 @@
-import type { NodeStatus, WorkflowSession } from '@relive/types'
+import type { GraphDefinition, NodeStatus, WorkflowSession } from '@relive/types'
 
 import { edgePath } from './edge-path'
 import type { Item } from './fold'
@@ -14,6 +14,20 @@ export interface DrawnEdge {
   readonly isBack: boolean
   readonly path: string
   readonly box: Box
+  /** Where a label is put: in the middle. */
+  readonly middle: readonly [number, number]
+}
+
+const labelAtMost = 40
+
+/** The label that the graph gives an edge, in the property `edgeLabels` of the node it begins at. */
+export function labelOf(graph: GraphDefinition | null | undefined, source: Item, target: Item): string | undefined {
+  if (source.kind !== 'node' || target.kind !== 'node') return undefined
+  const labels: unknown = graph?.nodes[source.id]?.properties?.edgeLabels
+  if (typeof labels !== 'object' || labels === null) return undefined
+  const label: unknown = (labels as Record<string, unknown>)[target.id]
+  if (typeof label !== 'string' || label === '') return undefined
+  return label.length > labelAtMost ? `${label.slice(0, labelAtMost - 1)}…` : label
 }
 
 /** Whether the run has passed an edge, passes it now, or has not reached it. */
@@ -43,9 +57,19 @@ export function drawnEdges({ graph, layout }: LaidOut): readonly DrawnEdge[] {
         isBack: edge.isBack,
         path: edgePath(layout, at, from, to),
         box,
+        middle: middleOf(layout.positions[from], layout.positions[to], layout.bends[at]),
       },
     ]
   })
+}
+
+type Point = readonly [number, number] | undefined
+
+function middleOf(from: Point, to: Point, bends: readonly Point[] | undefined): readonly [number, number] {
+  const bend = bends?.[Math.floor(bends.length / 2)]
+  if (bend !== undefined && (bends?.length ?? 0) > 2) return bend
+  const { width, height } = nodeSize
+  return [((from?.[0] ?? 0) + (to?.[0] ?? 0) + width) / 2, ((from?.[1] ?? 0) + (to?.[1] ?? 0) + height) / 2]
 }
 
 export function lookOf(

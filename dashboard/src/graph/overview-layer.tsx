@@ -1,7 +1,7 @@
 import { useStoreApi } from '@xyflow/react'
 import { useEffect, useMemo, useRef } from 'react'
 import { onPlace } from '../app/place'
-import { nodeName } from '../journal/describe'
+import { nodeName } from '../node/instances'
 import { selectedNode } from '../session/selection'
 import { useOpenSession } from '../session/session-context'
 import { shownSession } from '../session/state'

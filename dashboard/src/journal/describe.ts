@@ -1,4 +1,4 @@
-import type { Event, GraphDefinition, NodeStatus, SessionStatus, WorkflowSession } from '@relive/types'
+import type { Event, NodeStatus, SessionStatus } from '@relive/types'
 
 import { count } from '../format/number'
 import type { Text } from '../i18n/en'
@@ -70,6 +70,14 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
     }
     case 'messageAdded':
       return ofNode(event.nodeId, event.isThinking ? t.event.thought : t.event.message)
+    case 'driverSeen':
+      return { ...ofRun('running', t.event.driverSeen), status: undefined }
+    case 'stalled':
+      return ofRun('failed', t.event.stalled)
+    case 'nodesAdded':
+      return { ...ofRun('running', t.event.nodesAdded(Object.keys(event.nodes).length)), status: undefined }
+    case 'parentRemoved':
+      return { ...ofRun('running', t.event.parentRemoved), status: undefined }
     case 'memoryAdded':
       return { nodeId: undefined, status: undefined, subject: t.event.run, text: t.event.memory }
     default:
@@ -87,12 +95,4 @@ export function decisionOf(payload: unknown): string | undefined {
 /** A decision in words; one of a newer server as it calls it. */
 export function decided(decision: string, t: Text): string {
   return Object.hasOwn(t.decision, decision) ? t.decision[decision as keyof Text['decision']] : decision
-}
-
-export function nodeName(
-  nodeId: string,
-  session: WorkflowSession | undefined,
-  graph: GraphDefinition | null | undefined,
-): string {
-  return session?.nodes[nodeId]?.name ?? graph?.nodes[nodeId]?.name ?? nodeId
 }

@@ -3,10 +3,11 @@ import { useEffect, useMemo, useReducer, useRef } from 'react'
 
 import { millis, position } from '../format/time'
 import { useText } from '../i18n/text'
+import { nodeName } from '../node/instances'
 import { useSelectedNode } from '../session/selection'
 import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { StatusIcon } from '../status/status-icon'
-import { describe, nodeName } from './describe'
+import { describe } from './describe'
 import { leftOutBefore } from './listed'
 import { JournalPages } from './pages'
 

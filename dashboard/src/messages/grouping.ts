@@ -1,5 +1,6 @@
 import type { GraphDefinition, Message, MessageGroup, WorkflowSession } from '@relive/types'
 
+import { nodeName } from '../node/instances'
 import type { Lanes } from '../timeline/lanes'
 
 /** The messages of one attempt of a node. */
@@ -40,7 +41,7 @@ function newGroup(key: string, attempt: number, message: Message, context: Group
     key,
     attempt,
     nodeId,
-    nodeName: node?.name ?? planned?.name ?? nodeId,
+    nodeName: nodeName(nodeId, context.session, context.graph),
     nodeType: node?.type ?? planned?.type ?? '',
     isParallel: context.parallel.has(nodeId),
     status: node?.status ?? 'pending',

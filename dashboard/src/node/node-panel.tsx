@@ -11,6 +11,7 @@ import { SignalForm } from '../session/signal-form'
 import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
 import { TickingText } from '../ui/ticking-text'
+import { instanceOf, instancesOf, nodeName } from './instances'
 import { NodeDecision } from './node-decision'
 import { NodeHistory } from './node-history'
 import { useOutput } from './use-output'
@@ -19,7 +20,10 @@ export function NodePanel() {
   const t = useText()
   const nodeId = useSelectedNode()
   const node = useSession((state) => (nodeId === undefined ? undefined : shownSession(state)?.nodes[nodeId]))
-  const planned = useSession((state) => (nodeId === undefined ? undefined : state.graph?.nodes[nodeId]))
+  const planned = useSession((state) => {
+    if (nodeId === undefined) return undefined
+    return state.graph?.nodes[instanceOf(nodeId, state.graph)?.of ?? nodeId]
+  })
   if (nodeId === undefined) return <p className="empty">{t.chooseNode}</p>
   if (node === undefined && planned === undefined) return <p className="empty">{t.unknownNode}</p>
   return <NodeDetails key={nodeId} nodeId={nodeId} node={node} planned={planned} />
@@ -37,6 +41,7 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
   const isLive = useSession((state) => state.replay === undefined)
   const runStatus = useSession((state) => state.live?.status)
   const output = useOutput(nodeId)
+  const name = useSession((state) => nodeName(nodeId, shownSession(state), state.graph))
   const maySignal = useMay('review', useOpenSession().store.latest.id)
   const takesSignals =
     maySignal &&
@@ -44,9 +49,9 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
     (status === 'running' || status === 'suspended') &&
     (runStatus === 'running' || runStatus === 'paused')
   return (
-    <div className="node-panel scroll" tabIndex={0} role="region" aria-label={node?.name ?? planned?.name ?? nodeId}>
+    <div className="node-panel scroll" tabIndex={0} role="region" aria-label={name}>
       <header className="node-title">
-        <h2>{node?.name ?? planned?.name ?? nodeId}</h2>
+        <h2>{name}</h2>
         <span className={`chip ${status}`}>
           <StatusIcon status={status} />
           {t.status[status]}
@@ -79,6 +84,7 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
           <ValueView value={planned.properties} />
         </section>
       )}
+      <Instances nodeId={nodeId} />
       <Neighbours nodeId={nodeId} />
     </div>
   )
@@ -123,6 +129,56 @@ function Fact({ name, children }: { name: string; children: React.ReactNode }) {
       <dt>{name}</dt>
       <dd>{children}</dd>
     </div>
+  )
+}
+
+/** Instances that are listed; a map can have thousands. */
+const instancesAtMost = 200
+
+/** The instances of a node, each a row of its own; for an instance, the node that it is one of. */
+function Instances({ nodeId }: { nodeId: string }) {
+  const t = useText()
+  const moment = useMoment()
+  const graph = useSession((state) => state.graph)
+  const session = useSession(shownSession)
+  const of = useMemo(() => instanceOf(nodeId, graph)?.of, [nodeId, graph])
+  const ids = useMemo(() => instancesOf(nodeId, session, graph), [nodeId, session, graph])
+  if (of !== undefined) {
+    return (
+      <section>
+        <h3>{t.instanceOf}</h3>
+        <button type="button" className="pill" onClick={() => selectNode(of, 'panel')}>
+          <StatusIcon status={session?.nodes[of]?.status ?? 'pending'} />
+          {nodeName(of, session, graph)}
+        </button>
+      </section>
+    )
+  }
+  if (ids.length === 0) return null
+  return (
+    <section>
+      <h3>
+        {t.instances} <span className="faint num">{ids.length}</span>
+      </h3>
+      <ol className="history instances num">
+        {ids.slice(0, instancesAtMost).map((id) => {
+          const node = session?.nodes[id]
+          const from = millis(node?.startedAt)
+          const to = millis(node?.completedAt)
+          return (
+            <li key={id}>
+              <button type="button" onClick={() => selectNode(id, 'panel')}>
+                <StatusIcon status={node?.status ?? 'pending'} />
+                <span>{nodeName(id, session, graph)}</span>
+                <span className="faint">{(node?.attempt ?? 1) > 1 ? `×${node?.attempt}` : ''}</span>
+                <span className="faint">{node?.error}</span>
+                <span>{from !== undefined && <TickingText text={() => duration((to ?? moment()) - from)} />}</span>
+              </button>
+            </li>
+          )
+        })}
+      </ol>
+    </section>
   )
 }
 

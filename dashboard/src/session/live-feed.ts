@@ -1,5 +1,6 @@
 import {
   type EventPage,
+  type GraphDefinition,
   type Message,
   type MessagePage,
   ReliveError,
@@ -96,6 +97,8 @@ export class LiveFeed {
     }))
     // Messages from this state on are sent; those before it are read.
     if (before === undefined) this.messages.open()
+    // Nodes and edges were added to it.
+    if (session.graphRevision !== undefined && session.graphRevision !== before?.graphRevision) void this.#reloadGraph()
     if (
       before === undefined ||
       before.totalTokens !== session.totalTokens ||
@@ -134,8 +137,15 @@ export class LiveFeed {
     const page = await this.#ask(() => get<EventPage>(path, this.#closing.signal))
     // A missing session is reported by the subscription.
     if (page === undefined || page instanceof ReliveError) return
+    // It has grown since, and was or will be read.
+    if (this.store.latest.live?.graphRevision !== undefined) return
     const created = page.events[0]?.event
     this.store.update({ graph: (created?.type === 'created' ? created.graph : undefined) ?? null })
+  }
+
+  async #reloadGraph(): Promise<void> {
+    const graph = await this.#ask(() => get<GraphDefinition>(`/sessions/${this.#id}/graph`, this.#closing.signal))
+    if (graph !== undefined && !(graph instanceof ReliveError)) this.store.update({ graph })
   }
 
   async #loadTimeline(): Promise<void> {

@@ -6,7 +6,7 @@ import { noFilters, plainView } from '../app/address'
 import { link } from '../app/client'
 import { linkTo, usePlace } from '../app/place'
 import { cost, count } from '../format/number'
-import { millis, position } from '../format/time'
+import { millis, moment, position } from '../format/time'
 import { useText } from '../i18n/text'
 import { hasEnded, isDone } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
@@ -41,7 +41,23 @@ export function SessionBar() {
             <StatusIcon status={session.status} />
             {t.status[session.status]}
           </span>
+          {session.isStalled && (
+            <span
+              className="chip failed"
+              title={t.stalledSince(moment(session.driverSeenAt ?? '', Date.now(), t.locale))}
+            >
+              {t.stalled}
+            </span>
+          )}
           <Totals />
+          {session.parentSessionId !== undefined && (
+            <a
+              className="parent"
+              {...linkTo({ page: 'session', sessionId: session.parentSessionId, filters, view: plainView })}
+            >
+              {t.startedBy}
+            </a>
+          )}
           {session.parentId !== undefined && session.forkedFromRevision !== undefined && (
             <a
               className="parent"

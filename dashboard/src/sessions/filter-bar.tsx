@@ -1,4 +1,4 @@
-import { type ListFilters, noFilters } from '../app/address'
+import { isNarrowed, type ListFilters, noFilters } from '../app/address'
 import { adjustFilters } from '../app/place'
 import { useText } from '../i18n/text'
 import { sessionStatuses } from '../status/status'
@@ -13,8 +13,6 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
   const workflows = useStore(catalog, (state) => state.workflows)
   const shown = useStore(feed.store, (state) => state.sessions.length)
   const hasMore = useStore(feed.store, (state) => state.hasMore)
-  const isNarrowed =
-    filters.text !== '' || filters.statuses.length > 0 || filters.groupId !== '' || filters.workflowId !== ''
   return (
     <div className="filter-bar" role="search">
       <input
@@ -83,7 +81,12 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
           ))}
         </select>
       )}
-      {isNarrowed && (
+      {filters.parentId !== '' && (
+        <button type="button" className="pill on" onClick={() => adjustFilters({ parentId: '' })}>
+          {t.childrenOf(filters.parentId.slice(-6))} ×
+        </button>
+      )}
+      {isNarrowed(filters) && (
         <button type="button" className="quiet" onClick={() => adjustFilters(noFilters)}>
           {t.clearFilters}
         </button>

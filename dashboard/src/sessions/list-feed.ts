@@ -68,12 +68,13 @@ export class ListFeed {
   }
 }
 
-export function toSessionFilters({ text, statuses, groupId, workflowId }: ListFilters): SessionFilters {
+export function toSessionFilters({ text, statuses, groupId, workflowId, parentId }: ListFilters): SessionFilters {
   return {
     ...(text.trim() !== '' && { text: text.trim() }),
     ...(statuses.length > 0 && { status: statuses }),
     ...(groupId !== '' && { groupId }),
     ...(workflowId !== '' && { workflowId }),
+    ...(parentId !== '' && { parentSessionId: parentId }),
   }
 }
 

@@ -1,6 +1,8 @@
 import type { SessionSummary } from '@relive/types'
 import { type MouseEvent, memo } from 'react'
 
+import { noFilters } from '../app/address'
+import { linkTo } from '../app/place'
 import { cost, count } from '../format/number'
 import { duration, millis, moment } from '../format/time'
 import { useText } from '../i18n/text'
@@ -28,6 +30,15 @@ export const SessionRow = memo(
             <span className="row-link" />
           </a>
           <span className="faint row-id">{session.id.slice(-6)}</span>
+          {session.childCount > 0 && (
+            <a
+              className="row-children faint num"
+              {...linkTo({ page: 'sessions', filters: { ...noFilters, parentId: session.id } })}
+            >
+              {t.children(session.childCount)}
+            </a>
+          )}
+          {session.isStalled && <span className="chip failed">{t.stalled}</span>}
           {session.error !== undefined && (
             <span className="row-error" title={session.error}>
               {session.error}

@@ -1,6 +1,6 @@
 import { type KeyboardEvent, useMemo } from 'react'
 
-import { type ListFilters, noFilters, plainView } from '../app/address'
+import { isNarrowed, type ListFilters, noFilters, plainView } from '../app/address'
 import { adjustFilters, linkTo } from '../app/place'
 import { useText } from '../i18n/text'
 import { useStore } from '../store/use-store'
@@ -40,9 +40,6 @@ export function SessionTable({
     scrollTo(next)
     requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${next}"] a`)?.focus())
   }
-  const isNarrowed =
-    filters !== noFilters &&
-    (filters.text !== '' || filters.statuses.length > 0 || filters.groupId !== '' || filters.workflowId !== '')
   return (
     <div className="session-table" role="table" aria-label={t.sessions} aria-rowcount={sessions.length + 1}>
       <div className="table-head" role="row" aria-rowindex={1}>
@@ -92,7 +89,7 @@ export function SessionTable({
             <p>{error.message}</p>
           ) : !isLoaded ? (
             <p className="faint">{t.loading}</p>
-          ) : isNarrowed ? (
+          ) : isNarrowed(filters) ? (
             <>
               <p>{t.noMatches}</p>
               <button type="button" onClick={() => adjustFilters(noFilters)}>

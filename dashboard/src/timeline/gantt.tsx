@@ -3,7 +3,7 @@ import { memo, type PointerEvent, useEffect, useMemo, useRef } from 'react'
 
 import { duration } from '../format/time'
 import { useText } from '../i18n/text'
-import { nodeName } from '../journal/describe'
+import { instanceOf, nodeName } from '../node/instances'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
 import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { onTick } from '../ui/ticking-text'
@@ -26,7 +26,7 @@ export function Gantt() {
   const graph = useSession((state) => state.graph)
   const isReplay = useSession((state) => state.replay !== undefined)
   const selected = useSelectedNode()
-  const ordered = useMemo(() => inOrder(lanes), [lanes])
+  const ordered = useMemo(() => inOrder(lanes, graph), [lanes, graph])
   const scroller = useRef<HTMLDivElement>(null)
   const area = useRef<HTMLDivElement>(null)
   const list = useVirtualizer({
@@ -73,7 +73,11 @@ export function Gantt() {
             const lane = ordered[index]
             if (lane === undefined) return null
             return (
-              <div key={lane.id} className={`lane${lane.id === selected ? ' selected' : ''}`} style={{ top: start }}>
+              <div
+                key={lane.id}
+                className={`lane${lane.id === selected ? ' selected' : ''}${instanceOf(lane.id, graph) === undefined ? '' : ' instance'}`}
+                style={{ top: start }}
+              >
                 <LaneRow lane={lane} name={nodeName(lane.id, live, graph)} domain={domain} />
               </div>
             )

@@ -97,3 +97,21 @@ test('lanes stand in the order in which their nodes began', () => {
   )
   expect(inOrder(lanes).map(({ id }) => id)).toEqual(['b', 'a'])
 })
+
+test('instances come after their node, in the order in which they began', () => {
+  const ran = (second: number) => ({ status: 'running' as const, startedAt: time(second), attempt: 1 })
+  const session = state(9, 9, { b: ran(1), 'a#2': ran(4), 'a#1': ran(3), a: ran(2), 'c#1': ran(5) })
+  const graph = {
+    name: 'g',
+    startNodeId: 'a',
+    nodes: Object.fromEntries(['a', 'b', 'c'].map((id) => [id, { id, type: 't', name: id }])),
+  }
+  const ids = (lanes: Lanes, of?: typeof graph) => inOrder(lanes, of).map(({ id }) => id)
+  const lanes = advance(noLanes, undefined, session)
+  expect(ids(lanes, graph)).toEqual(['b', 'a', 'a#1', 'a#2', 'c#1'])
+  expect(ids(advance(noLanes, undefined, state(9, 9, { b: ran(3), 'a#1': ran(4), a: ran(2) })), graph)).toEqual([
+    'a',
+    'a#1',
+    'b',
+  ])
+})

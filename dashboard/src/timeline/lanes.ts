@@ -1,6 +1,7 @@
-import type { NodeStateSnapshot, NodeStatus, WorkflowSession } from '@relive/types'
+import type { GraphDefinition, NodeStateSnapshot, NodeStatus, WorkflowSession } from '@relive/types'
 
 import { millis } from '../format/time'
+import { instanceOf } from '../node/instances'
 import { isDone } from '../status/status'
 
 /** An interval in which a node ran or waited; milliseconds since 1970. */
@@ -82,9 +83,20 @@ function ended(bars: readonly Bar[], status: NodeStatus, to: number): readonly B
   return [...bars.slice(0, -1), { ...last, to, status: shown === 'running' ? 'completed' : shown }]
 }
 
-/** The lanes in the order in which the nodes first ran. */
-export function inOrder(lanes: Lanes): readonly Lane[] {
+/** The lanes in the order in which the nodes first ran; instances come after their node. */
+export function inOrder(lanes: Lanes, graph?: GraphDefinition | null): readonly Lane[] {
+  const began = (id: string) => lanes.get(id)?.bars[0]?.from
   return [...lanes.values()]
     .filter((lane) => lane.bars.length > 0)
-    .sort((a, b) => (a.bars[0]?.from ?? 0) - (b.bars[0]?.from ?? 0) || (a.id < b.id ? -1 : 1))
+    .map((lane) => {
+      const of = instanceOf(lane.id, graph)?.of
+      const owner = of !== undefined && began(of) !== undefined ? of : lane.id
+      return { lane, owner, from: began(owner) ?? 0 }
+    })
+    .sort((a, b) => {
+      if (a.owner !== b.owner) return a.from - b.from || (a.owner < b.owner ? -1 : 1)
+      if (a.lane.id === a.owner || b.lane.id === b.owner) return a.lane.id === a.owner ? -1 : 1
+      return (began(a.lane.id) ?? 0) - (began(b.lane.id) ?? 0) || (a.lane.id < b.lane.id ? -1 : 1)
+    })
+    .map(({ lane }) => lane)
 }

@@ -10,11 +10,21 @@ import type { NodeId } from "./session.js";
 export type GraphDefinition = { id?: string, name: string, description?: string, nodes: Record<string, GraphNode>, startNodeId: NodeId, };
 
 /**
+ * An edge that is added to a graph.
+ */
+export type GraphEdge = { from: NodeId, to: NodeId, 
+/**
+ * Shown at the edge.
+ */
+label?: string, };
+
+/**
  * One node of a workflow graph.
  */
 export type GraphNode = { id: NodeId, type: string, name: string, 
 /**
- * The nodes that follow. A `loop` node lists `[again, exit]`.
+ * The nodes that follow. A `loop` node lists `[again, exit]`. On input an entry may also be `{to, label}`; the label
+ * is then found in the property `edgeLabels`, by the id of the node that follows.
  */
 nextIds?: Array<NodeId>, 
 /**

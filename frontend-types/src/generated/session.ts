@@ -139,7 +139,27 @@ projectId?: ProjectId, workflowId?: string, workflowName?: string, groupId?: str
 /**
  * Given by `POST /sessions` or `setLabels`.
  */
-name?: string, tags?: Array<string>, metadata?: Record<string, string | number | boolean>, };
+name?: string, tags?: Array<string>, metadata?: Record<string, string | number | boolean>, 
+/**
+ * When an engine with a lease was last seen: by its last command, and by renewals at most a minute ago.
+ */
+driverSeenAt?: Timestamp, 
+/**
+ * True from when the engine's lease has passed until its next command.
+ */
+isStalled?: boolean, 
+/**
+ * The session that started this one, while it is there. That of a fork is `parentId`.
+ */
+parentSessionId?: SessionId, 
+/**
+ * The node of that session which did.
+ */
+parentNodeId?: NodeId, 
+/**
+ * How many sessions this one has started that are there. Not part of the state: it can change without a revision.
+ */
+childCount: number, };
 
 /**
  * A run over time, from its beginning or from the end of the page before.
@@ -206,4 +226,24 @@ revision: number, createdAt: Timestamp, updatedAt: Timestamp, error?: string, pa
 /**
  * Given by `POST /sessions` or `setLabels`.
  */
-name?: string, tags?: Array<string>, metadata?: Record<string, string | number | boolean>, };
+name?: string, tags?: Array<string>, metadata?: Record<string, string | number | boolean>, 
+/**
+ * When an engine with a lease was last seen: by its last command, and by renewals at most a minute ago.
+ */
+driverSeenAt?: Timestamp, 
+/**
+ * True from when the engine's lease has passed until its next command.
+ */
+isStalled?: boolean, 
+/**
+ * The session that started this one, while it is there. That of a fork is `parentId`.
+ */
+parentSessionId?: SessionId, 
+/**
+ * The node of that session which did.
+ */
+parentNodeId?: NodeId, 
+/**
+ * Where nodes or edges were last added to the graph; absent if it is as it was at the beginning.
+ */
+graphRevision?: number, };

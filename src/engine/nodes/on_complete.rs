@@ -33,7 +33,7 @@ pub(in crate::engine) async fn commands(
     }
     for (key, value) in &on_complete.context {
         let value = context.fill_with("assign.context", value, Some(output)).await?;
-        commands.push(Command::SetContext { key: key.clone(), value });
+        commands.push(Command::set_context(key.clone(), value));
     }
     Ok(commands)
 }

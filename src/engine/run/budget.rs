@@ -21,10 +21,7 @@ impl Run {
         let Some(reason) = self.excess(&self.link.session()) else { return false };
         self.pausing = true;
         tracing::info!(session_id = %self.link.session().id, "paused: the budget is used up");
-        self.send(
-            Purpose::BudgetPause,
-            vec![Command::SetContext { key: BUDGET.to_owned(), value: reason }, Command::Pause],
-        );
+        self.send(Purpose::BudgetPause, vec![Command::set_context(BUDGET, reason), Command::Pause]);
         true
     }
 

@@ -150,7 +150,7 @@ fn ended(node: &NodeId, past: LoopPast, score: Option<&Value>, error: Option<Str
 }
 
 fn set_context(key: &str, value: Value) -> Command {
-    Command::SetContext { key: key.to_owned(), value }
+    Command::set_context(key, value)
 }
 
 impl Run {

@@ -155,7 +155,7 @@ fn graph(nodes: &[(&str, &str, Value, &[&str])]) -> GraphDefinition {
 }
 
 fn approve(node: &str) -> Command {
-    Command::Signal { node_id: node.into(), payload: json!({"review": {"action": "approve"}}) }
+    Command::signal(node, json!({"review": {"action": "approve"}}))
 }
 
 fn sh(command: &str) -> Value {
@@ -283,7 +283,7 @@ async fn a_review_suspends_until_it_is_approved() {
     let running = Running::start(graph, 1);
     running.local.until_node("r", Suspended).await;
     let payload = json!({"review": {"action": "approve", "reviewer": "me"}});
-    running.local.tell(Command::Signal { node_id: "r".into(), payload: payload.clone() });
+    running.local.tell(Command::signal("r", payload.clone()));
     let (local, ended) = running.end().await;
     assert_eq!(ended, Ok(Ended::Completed));
     assert_eq!(local.story("r"), [Runs, Suspended, Completed]);
@@ -298,7 +298,7 @@ async fn a_rejected_review_fails_the_run() {
     let running = Running::start(graph, 1);
     running.local.until_node("r", Suspended).await;
     let payload = json!({"review": {"action": "reject", "reviewer": "me"}});
-    running.local.tell(Command::Signal { node_id: "r".into(), payload });
+    running.local.tell(Command::signal("r", payload));
     let (_, ended) = running.end().await;
     assert_eq!(ended, Ok(Ended::Failed { error: "node 'r' failed: rejected by me".to_owned() }));
 }

@@ -128,6 +128,9 @@ fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
     for (id, revision) in notice.changed {
         remote_sync.announced(id, revision);
     }
+    for id in notice.families {
+        remote_sync.family_changed(id);
+    }
     if notice.resync {
         remote_sync.resync();
     }

@@ -75,6 +75,13 @@ impl Notices {
         }
     }
 
+    /// A session has got a child here, or has lost one.
+    pub fn family_changed(&self, id: SessionId) {
+        if self.shared.peers.any() {
+            self.shared.outbox.family_changed(id);
+        }
+    }
+
     /// A session was deleted here.
     pub fn deleted(&self, summary: impl FnOnce() -> SessionSummary) {
         if self.shared.peers.any() {

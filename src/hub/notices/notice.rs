@@ -32,6 +32,9 @@ pub(super) struct Notice {
     /// The incarnation of each of `deleted`. Servers of the version before neither send nor read it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incarnations: Vec<i64>,
+    /// Sessions that have got a child, or have lost one. Servers of the version before ignore it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<SessionId>,
     /// More has changed than a notice can hold: receivers have to resync.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "everything")]
@@ -80,6 +83,13 @@ pub(super) fn encode(
     let notices = changed.chunks(CHANGES).map(|some| Notice { changed: some.to_vec(), ..Notice::default() });
     payloads.extend(notices.map(|notice| notice.encode(sender)));
     payloads
+}
+
+/// The sessions whose children have changed, as payloads.
+pub(super) fn encode_families(sender: Uuid, families: impl Iterator<Item = SessionId>) -> Vec<String> {
+    let families: Vec<_> = families.collect();
+    let notice = |some: &[SessionId]| Notice { families: some.to_vec(), ..Notice::default() }.encode(sender);
+    families.chunks(CHANGES).map(notice).collect()
 }
 
 fn encode_deleted(sender: Uuid, deleted: &[SessionSummary]) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Changes that are yet to be announced to other servers: each session once, at its newest revision.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -23,6 +23,8 @@ pub(super) struct Outbox {
 pub(super) struct Pending {
     pub changed: BTreeMap<SessionId, Revision>,
     pub deleted: Vec<SessionSummary>,
+    /// Sessions that have got a child, or have lost one.
+    pub families: BTreeSet<SessionId>,
     /// The queue overflowed. Nothing else is queued then.
     pub resync: bool,
     /// A heartbeat is due.
@@ -31,7 +33,8 @@ pub(super) struct Pending {
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.changed.is_empty() && self.deleted.is_empty() && !self.resync && !self.heartbeat
+        let is_empty = self.changed.is_empty() && self.deleted.is_empty() && self.families.is_empty();
+        is_empty && !self.resync && !self.heartbeat
     }
 
     fn change(&mut self, id: SessionId, revision: Revision) {
@@ -50,8 +53,15 @@ impl Pending {
         }
     }
 
+    fn change_family(&mut self, id: SessionId) {
+        if !self.resync {
+            self.families.insert(id);
+            self.check();
+        }
+    }
+
     fn check(&mut self) {
-        if self.changed.len() > CHANGED || self.deleted.len() > DELETED {
+        if self.changed.len().max(self.families.len()) > CHANGED || self.deleted.len() > DELETED {
             *self = Self { resync: true, heartbeat: self.heartbeat, ..Self::default() };
         }
     }
@@ -60,6 +70,11 @@ impl Pending {
 impl Outbox {
     pub fn changed(&self, id: SessionId, revision: Revision) {
         self.pending.lock().change(id, revision);
+        self.changed_signal.notify_one();
+    }
+
+    pub fn family_changed(&self, id: SessionId) {
+        self.pending.lock().change_family(id);
         self.changed_signal.notify_one();
     }
 
@@ -98,6 +113,7 @@ impl Outbox {
         }
         newer.deleted.into_iter().for_each(|summary| unsent.delete(summary));
         newer.changed.into_iter().for_each(|(id, revision)| unsent.change(id, revision));
+        newer.families.into_iter().for_each(|id| unsent.change_family(id));
         *pending = unsent;
         self.changed_signal.notify_one();
     }

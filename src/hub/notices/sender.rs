@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::notice::{Notice, encode};
+use super::notice::{Notice, encode, encode_families};
 use super::outbox::Pending;
 use super::{HEARTBEAT, Shared};
 use crate::hub::store::NoticeSender;
@@ -58,9 +58,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
 }
 
 async fn send(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &Pending) -> Result<(), StorageError> {
-    let Pending { changed, deleted, resync, heartbeat } = pending;
+    let Pending { changed, deleted, families, resync, heartbeat } = pending;
     let changed = changed.iter().map(|(id, revision)| (*id, *revision));
     let mut payloads = encode(shared.me, changed, deleted);
+    payloads.extend(encode_families(shared.me, families.iter().copied()));
     if *resync || *heartbeat {
         let heartbeat = heartbeat.then(|| shared.peers.ids());
         payloads.push(Notice { resync: *resync, heartbeat, ..Notice::default() }.encode(shared.me));

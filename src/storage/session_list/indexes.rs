@@ -21,7 +21,7 @@ const LAST_RETRY: Duration = Duration::from_mins(5);
 /// A GIN index over a row that changes all the time would cost every change its whole graph: those of nodes'
 /// statuses hold only ended sessions (`idx_sessions_ended_node_statuses`), and live ones are few
 /// (`idx_sessions_live`).
-const INDEXES: [(&str, &str); 8] = [
+const INDEXES: [(&str, &str); 10] = [
     ("idx_sessions_created", "(project_id, created_at DESC, id DESC)"),
     ("idx_sessions_status", "(project_id, status, created_at DESC, id DESC)"),
     ("idx_sessions_updated", "(project_id, updated_at)"),
@@ -30,6 +30,8 @@ const INDEXES: [(&str, &str); 8] = [
     ("idx_sessions_live", "(project_id, created_at DESC, id DESC) WHERE ended_at IS NULL"),
     ("idx_sessions_errors", "(project_id, created_at DESC, id DESC) WHERE error IS NOT NULL"),
     ("idx_sessions_forks", "(project_id, created_at DESC, id DESC) WHERE parent_id IS NOT NULL"),
+    ("idx_sessions_roots", "(project_id, created_at DESC, id DESC) WHERE parent_session_id IS NULL"),
+    ("idx_sessions_stalled", "(project_id, created_at DESC, id DESC) WHERE is_stalled"),
 ];
 
 async fn changes(connection: &mut PgConnection) -> Result<Vec<Index>, StorageError> {

@@ -7,6 +7,7 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::filter::{SessionFilter, SessionText};
 use super::window::{Window, push_order};
+use relive_session::SessionId;
 
 /// Sessions with a name or tags that a text search reads, from the page's beginning on.
 const NAMED: i64 = 10_000;
@@ -22,13 +23,16 @@ pub(super) enum Label<'a> {
     Name(&'a str),
     Tag(&'a str),
     Metadata(&'a str, &'a Value),
+    /// That of the children of a session.
+    Parent(SessionId),
     /// That of all sessions with a name or tags.
     Named,
 }
 
 /// Sets of labels of which every session in a list has one whole set; none if the filter asks for no label.
 pub(super) fn sets_of(filter: &SessionFilter) -> Vec<Vec<Label<'_>>> {
-    let mut all: Vec<Label<'_>> = filter.name.iter().map(|name| Label::Name(name)).collect();
+    let mut all: Vec<Label<'_>> = filter.parent_session_id.map(Label::Parent).into_iter().collect();
+    all.extend(filter.name.iter().map(|name| Label::Name(name)));
     all.extend(filter.tags.iter().map(|tag| Label::Tag(tag)));
     // The first entry that can mean two values makes two sets. Others like it are only conditions.
     let mut either = None;
@@ -59,6 +63,7 @@ impl Label<'_> {
             }
             Self::Name(name) => push_label(query, project, "name", name),
             Self::Tag(tag) => push_label(query, project, "tag", tag),
+            Self::Parent(id) => push_label(query, project, "parent", &id.to_string()),
             Self::Named => push_label(query, project, "named", ""),
         }
     }

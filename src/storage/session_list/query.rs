@@ -43,7 +43,7 @@ impl SessionFilter {
     }
 
     /// Adds `AND …` for each condition that one index can answer, or that is only checked.
-    pub(super) fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
+    pub(in crate::storage) fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
         query.push(" AND project_id = ").push_bind(self.project_id.as_str().to_owned());
         if let Visible::Some { sessions, groups, tags } = &self.visible {
             query.push(" AND (id = ANY(").push_bind(uuids(sessions));
@@ -63,6 +63,15 @@ impl SessionFilter {
             query.push(" AND status = ANY(").push_bind(names).push(")");
         }
         self.push_labels_to(query);
+        if let Some(parent) = self.parent_session_id {
+            query.push(" AND parent_session_id = ").push_bind(parent.0);
+        }
+        if self.is_root {
+            query.push(" AND parent_session_id IS NULL");
+        }
+        if self.is_stalled {
+            query.push(" AND is_stalled");
+        }
         if let Some((node_id, status)) = &self.node {
             push_node_condition(query, node_id, *status);
         }

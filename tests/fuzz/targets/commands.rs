@@ -45,7 +45,7 @@ fn change(one: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
 fn any(random: &mut Random) -> Value {
     let node = random.pick(&["a", "b", "c", "x", "a#1", "a#2", "b#ü", "a##", "d"]);
     let text = |random: &mut Random| random.pick(&["", "t", "naïve", "a longer text"]);
-    match random.below(25) {
+    match random.below(28) {
         0..=1 => json!({"type": "start"}),
         2 => json!({"type": random.pick(&["pause", "resume", "complete", "hold"])}),
         3 => json!({"type": "resume"}),
@@ -79,6 +79,10 @@ fn any(random: &mut Random) -> Value {
         23 => json!({"type": "setLabels", "name": text(random), "tags": [text(random), "t"],
                      "metadata": {"k": json::odd(random)}}),
         22 => json!({"type": "addMemory", "content": text(random), "embedding": [0.5, 1.0]}),
+        25 => json!({"type": "setContext", "values": {"k": json::odd(random), "m": json::odd(random)}}),
+        26 => json!({"type": "signal", "nodeId": node, "payload": 1, "interruptId": text(random)}),
+        27 => json!({"type": "addNodes", "nodes": {node: {"id": node, "type": "t", "name": text(random),
+                     "nextIds": ["b", {"to": node, "label": text(random)}]}}, "edges": [{"from": "a", "to": node}]}),
         _ => [json!({"fork": true}), json!({"wait": random.below(70_000)})][random.below(2)].clone(),
     }
 }

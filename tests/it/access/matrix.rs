@@ -133,6 +133,7 @@ fn body(world: &World, operation: &str) -> Option<Value> {
         "create_session" => json!({"workflowId": world.workflow}),
         "fork_session" => json!({"revision": 1}),
         "commands" => json!({"type": "setContext", "key": "k", "value": 1}),
+        "renew_lease" => json!({"seconds": 30}),
         "control" => json!({"action": "pause"}),
         "signal" => json!({"nodeId": "n", "payload": 1}),
         "review" => json!({"nodeId": "n", "action": "approve"}),

@@ -11,5 +11,5 @@ mod repeats;
 mod revocation;
 mod sign_in;
 mod sockets;
-mod support;
+pub mod support;
 mod tokens;

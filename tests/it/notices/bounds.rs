@@ -78,7 +78,7 @@ async fn many_commits_become_few_notices_and_the_newest_is_told() {
     }
     let mut viewer = here.socket(&format!("/ws/sessions/{}", ids[0])).await;
     // That it is told at all.
-    there.command(&ids[0], context("n", json!(0))).await;
+    there.command(&ids[0], context("n", json!("begin"))).await;
     promptly(viewer.until(|frame| frame["revision"] == 3)).await;
     let storage = here.database.storage();
     let mut listener = storage.listen().await.expect("listening");
@@ -105,7 +105,7 @@ async fn commits_one_after_the_other_are_not_told_one_by_one() {
     let [here, there] = two().await;
     let id = there.running_session().await;
     let mut viewer = here.socket(&format!("/ws/sessions/{id}")).await;
-    there.command(&id, context("n", json!(0))).await;
+    there.command(&id, context("n", json!("begin"))).await;
     promptly(viewer.until(|frame| frame["revision"] == 3)).await;
     let storage = here.database.storage();
     let mut listener = storage.listen().await.expect("listening");

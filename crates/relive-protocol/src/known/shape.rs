@@ -8,6 +8,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, Object, SchemaTy
 use utoipa::openapi::{RefOr, Schema};
 
 use super::tree::Tree;
+use crate::lease::LEASE_SECONDS;
 
 /// Levels of a schema that are followed: more than any of ours has.
 const LEVELS: usize = 24;
@@ -16,6 +17,8 @@ const ALIASES: &[(&str, &[&str])] =
     &[("GraphDefinition", &["workflow_uuid", "start_node_id"]), ("GraphNode", &["node_id", "node_type", "next_ids"])];
 /// Characters of a client's own names that an error repeats.
 const SHOWN: usize = 80;
+/// A schema of alternatives, and a member that each of them may have besides its own.
+const IN_EACH: (&str, &str) = ("Command", LEASE_SECONDS);
 /// Known names that an error lists if none is similar.
 const LISTED: usize = 12;
 
@@ -244,6 +247,12 @@ fn is_null(schema: &RefOr<Schema>) -> bool {
 fn with_aliases(name: &str, shape: Shape) -> Shape {
     let aliases = ALIASES.iter().find(|(schema, _)| *schema == name).map(|(_, aliases)| *aliases);
     match (shape, aliases) {
+        (Shape::Tagged(mut objects), _) if name == IN_EACH.0 => {
+            for members in objects.values_mut() {
+                members.insert(IN_EACH.1.to_owned(), Shape::Anything);
+            }
+            Shape::Tagged(objects)
+        }
         (Shape::Object { mut members, tag }, Some(aliases)) => {
             members.extend(aliases.iter().map(|alias| ((*alias).to_owned(), Shape::Anything)));
             Shape::Object { members, tag }

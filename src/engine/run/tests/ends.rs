@@ -83,7 +83,7 @@ async fn a_budget_that_cannot_be_noted_fails_the_run() {
         cost_usd: None,
     });
     let full = "x".repeat(limits::CONTEXT_BYTES - 10);
-    running.local.tell(Command::SetContext { key: "full".to_owned(), value: json!(full) });
+    running.local.tell(Command::set_context("full", json!(full)));
     running.local.tell(approve("r"));
     let (local, ended) = running.end().await;
     let Ok(Ended::Failed { error }) = ended else { panic!("{ended:?}") };
@@ -101,7 +101,7 @@ async fn a_round_that_cannot_be_noted_fails_the_run() {
     let running = Running::start(graph, 1);
     running.local.until_node("r", Suspended).await;
     let full = "x".repeat(limits::CONTEXT_BYTES - 10);
-    running.local.tell(Command::SetContext { key: "full".to_owned(), value: json!(full) });
+    running.local.tell(Command::set_context("full", json!(full)));
     running.local.tell(approve("r"));
     let (_, ended) = running.end().await;
     assert!(matches!(&ended, Ok(Ended::Failed { error }) if error.contains("'l'")), "{ended:?}");
@@ -198,11 +198,11 @@ async fn only_a_decision_decides_a_review() {
         // It goes on waiting, and is ready for the next signal.
         let suspended = |s: &Session| s.node_status(&"r".into()) == Some(Suspended) && s.signals.is_empty();
         running.local.until(&format!("waits after {number}"), suspended).await;
-        running.local.tell(Command::Signal { node_id: "r".into(), payload });
+        running.local.tell(Command::signal("r", payload));
     }
     running.local.until("waits", |s| s.node_status(&"r".into()) == Some(Suspended) && s.signals.is_empty()).await;
     let payload = json!({"review": {"action": "modify", "data": "better", "reviewer": "me"}});
-    running.local.tell(Command::Signal { node_id: "r".into(), payload });
+    running.local.tell(Command::signal("r", payload));
     let (local, ended) = running.end().await;
     assert_eq!(ended, Ok(Ended::Completed));
     assert_eq!(local.session().proposal.as_deref(), Some(&json!("better")));
@@ -218,7 +218,7 @@ async fn a_review_is_asked_again_as_often_as_its_retries_say() {
         };
         running.local.until(&format!("asked {attempt} times"), asked).await;
         let payload = json!({"review": {"action": "reject"}});
-        running.local.tell(Command::Signal { node_id: "r".into(), payload });
+        running.local.tell(Command::signal("r", payload));
     }
     let ended = running.end().await.1;
     assert_eq!(ended, Ok(Ended::Failed { error: "node 'r' failed: rejected".to_owned() }));

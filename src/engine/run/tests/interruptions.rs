@@ -344,7 +344,7 @@ fn a_pause_before_a_retry_is_kept_by_whoever_goes_on() {
         assert_eq!((held.status, retry.tries, retry.due_at.is_some()), (Pending, 1, true));
         assert!(held.error.is_some_and(|error| error.contains("inputs.nowhere")), "why is known meanwhile");
         driven.interrupt(Interruption::Kill).await;
-        driven.local.tell(Command::SetContext { key: "k".to_owned(), value: json!(1) });
+        driven.local.tell(Command::set_context("k", json!(1)));
         driven.interrupt(Interruption::Pause(2)).await;
         let ended = driven.until(u64::MAX).await;
         assert!(matches!(ended, Some(Ended::Failed { .. })), "{ended:?}");

@@ -1,0 +1,109 @@
+//! Leases of engines: `leaseSeconds` in bodies, frames and commands.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use ts_rs::TS;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::Commands;
+use relive_session::{Revision, Timestamp};
+
+/// The member by which a command renews its sender's lease.
+pub const LEASE_SECONDS: &str = "leaseSeconds";
+
+/// `POST /sessions/{id}/lease`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts")]
+pub struct RenewLease {
+    /// 5 to 3600. Unless the lease is renewed within them, the session is shown as stalled.
+    #[schema(minimum = 5, maximum = 3600)]
+    pub seconds: u32,
+}
+
+/// The answer to a renewed lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts")]
+pub struct LeaseReceipt {
+    /// The session's revision. Most renewals do not move it.
+    #[ts(type = "number")]
+    pub revision: Revision,
+    /// The lease lasts at least until then.
+    pub expires_at: Timestamp,
+}
+
+/// The body of `POST /sessions/{id}/commands`, with the longest lease that its commands ask for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeasedCommands {
+    pub commands: Commands,
+    pub lease_seconds: Option<u32>,
+}
+
+impl<'de> Deserialize<'de> for LeasedCommands {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { commands: Commands::deserialize(deserializer)?, lease_seconds: None })
+    }
+}
+
+impl PartialSchema for LeasedCommands {
+    fn schema() -> RefOr<Schema> {
+        Commands::schema()
+    }
+}
+
+impl ToSchema for LeasedCommands {
+    fn name() -> Cow<'static, str> {
+        <Commands as ToSchema>::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Commands::schemas(schemas);
+    }
+}
+
+/// What a command says of a lease, whatever else it says.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Asked {
+    #[serde(default)]
+    lease_seconds: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FrameAsked {
+    #[serde(default)]
+    lease_seconds: Option<u32>,
+    #[serde(default)]
+    command: Option<Asked>,
+    #[serde(default)]
+    commands: Option<Vec<Asked>>,
+}
+
+fn longest(asked: &[Asked]) -> Option<u32> {
+    asked.iter().filter_map(|asked| asked.lease_seconds).max()
+}
+
+/// The longest lease that a body of commands asks for. Few do, and only those are read a second time.
+pub(super) fn of_commands(text: &str) -> serde_json::Result<Option<u32>> {
+    if !text.contains(LEASE_SECONDS) {
+        return Ok(None);
+    }
+    if text.trim_start().starts_with('[') {
+        return Ok(longest(&serde_json::from_str::<Vec<Asked>>(text)?));
+    }
+    Ok(serde_json::from_str::<Asked>(text)?.lease_seconds)
+}
+
+/// As [`of_commands`], for a command frame.
+pub(super) fn of_frame(text: &str) -> serde_json::Result<Option<u32>> {
+    if !text.contains(LEASE_SECONDS) {
+        return Ok(None);
+    }
+    let FrameAsked { lease_seconds, command, commands } = serde_json::from_str(text)?;
+    let inner = command.and_then(|command| command.lease_seconds).max(longest(&commands.unwrap_or_default()));
+    Ok(lease_seconds.max(inner))
+}

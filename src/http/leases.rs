@@ -1,0 +1,35 @@
+//! The leases of engines outside the server.
+
+use axum::Json;
+use axum::http::HeaderMap;
+
+use super::commands::execute;
+use super::error::ApiError;
+use super::extract::{Body, Path};
+use super::state::Api;
+use relive_protocol::{LeaseReceipt, Problem, RenewLease};
+use relive_session::{SessionId, Timestamp};
+
+/// Renew the lease of the engine that drives a session.
+///
+/// Unless it is renewed in time, by this or by `leaseSeconds` with any command, the session is shown as stalled
+/// (`isStalled`) until the next command of its engine. Nothing is ended by it. A renewal is stored at once, but the
+/// history says so, and `driverSeenAt` moves, at most once a minute.
+#[utoipa::path(post, path = "/sessions/{id}/lease", operation_id = "renew_lease", tag = "commands",
+    request_body = RenewLease, params(("id" = SessionId, Path)),
+    responses(
+        (status = 200, description = "Renewed", body = LeaseReceipt),
+        (status = 404, description = "No such session", body = Problem),
+        (status = 409, description = "The session has ended", body = Problem),
+    ))]
+pub async fn renew(
+    api: Api,
+    Path(id): Path<SessionId>,
+    headers: HeaderMap,
+    Body(RenewLease { seconds }): Body<RenewLease>,
+) -> Result<Json<LeaseReceipt>, ApiError> {
+    let from = Timestamp::now();
+    let Json(receipt) = execute(&api, &headers, id, Vec::new(), Some(seconds)).await?;
+    let expires_at = Timestamp::from_millis(from.as_millis() + i64::from(seconds) * 1_000).unwrap_or(from);
+    Ok(Json(LeaseReceipt { revision: receipt.revision, expires_at }))
+}
