@@ -333,3 +333,45 @@ def test_two_threads_make_one_reporter(monkeypatch: pytest.MonkeyPatch, url: str
     for thread in threads:
         thread.join()
     assert len(set(found)) == 1 and found[0].url == url
+
+
+@pytest.mark.usefixtures("reporter")
+def test_a_run_within_one_that_the_server_does_not_have_is_reported_alone(client: relive.Client) -> None:
+    other = relive.Reporter(nowhere())
+    with relive.run("elsewhere", reporter=other), relive.run("alone") as run:
+        pass
+    state = client.session(flushed(run))
+    assert state["status"] == "completed" and "parentSessionId" not in state
+    assert not other.close(0.0)
+
+
+def test_a_program_that_is_killed_leaves_a_run_that_is_shown_as_stalled(url: str, client: relive.Client) -> None:
+    text = """
+        import os, relive, signal
+        relive.configure(limits=relive.Limits(lease=5))
+        run = relive.run("killed").start()
+        run.node("work").start()
+        relive.flush()
+        print(run.id, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    session_id = program(text, url).stdout.strip()
+    state = until(lambda: _stalled(client, session_id), "the stall")
+    assert state["status"] == "running" and "driverSeenAt" in state
+
+
+def _stalled(client: relive.Client, session_id: str) -> Any:
+    state: Any = client.session(session_id)
+    return state if state.get("isStalled") else None
+
+
+def test_a_program_that_works_in_silence_is_not_stalled(url: str, client: relive.Client) -> None:
+    reporter = relive.Reporter(url, limits=relive.Limits(lease=5))
+    with relive.run("silent", reporter=reporter) as run:
+        seen = []
+        for _ in range(3):
+            renewed = reporter.sender.renewals
+            until(lambda renewed=renewed: reporter.sender.renewals > renewed, "a renewal")  # type: ignore[misc]
+            seen.append(_stalled(client, run.id))
+    reporter.close()
+    assert seen == [None] * 3

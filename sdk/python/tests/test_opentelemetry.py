@@ -83,7 +83,7 @@ def test_the_times_are_those_of_the_spans(client: relive.Client, tracer: Tracer)
 def test_calls_of_models(client: relive.Client, tracer: Tracer, convention: str) -> None:
     call = {"id": "1", "name": "add", "arguments": {"a": 1}}
     parts = [{"type": "reasoning", "content": "Hm."}, {"type": "text", "content": "Hi."}, {"type": "tool_call", **call}]
-    genai = {
+    genai: dict[str, str | int] = {
         "gen_ai.operation.name": "chat",
         "gen_ai.request.model": "tiny-1",
         "gen_ai.usage.input_tokens": 12,
@@ -92,7 +92,7 @@ def test_calls_of_models(client: relive.Client, tracer: Tracer, convention: str)
         "gen_ai.output.messages": json.dumps([{"role": "assistant", "parts": parts}]),
     }
     message = "llm.output_messages.0.message."
-    inference = {
+    inference: dict[str, str | int] = {
         "openinference.span.kind": "LLM",
         "llm.model_name": "tiny-1",
         "llm.token_count.prompt": 12,

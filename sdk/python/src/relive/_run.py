@@ -19,7 +19,6 @@ from ._ids import fitted, new_id, node_id, printable
 from ._node import Kind, Node, NodeOptions
 from ._reporting.outbox import Chunk, Command, Lane
 from ._reporting.reporter import Reporter, default_reporter
-from ._reporting.sender import START
 from ._settings import is_disabled
 from ._slots import Slots
 
@@ -116,14 +115,15 @@ class Run:
         reporter = self._reporter
         if reporter is None:
             return self
+        fields = {"id": self.id, **self._fields}
+        lane = Lane(self.id, _encode.members(fields, self._encoded), new_id()[-12:], is_shared=self._is_shared)
         parent = _context.current.get()
         if parent is not None and parent.run is not self and parent.run.is_reported:
-            self._fields["parentSessionId"] = parent.run.id
-            if isinstance(parent, Node):
-                self._fields["parentNodeId"] = parent.id
-        creation = _encode.members({"id": self.id, **self._fields}, self._encoded)
-        lane = Lane(self.id, creation, new_id()[-12:], is_shared=self._is_shared)
-        if reporter.put(lane, Command(START), reserve=1):
+            fields["parentSessionId"] = parent.run.id
+            fields["parentNodeId"] = parent.id if isinstance(parent, Node) else None
+            lane.creation_alone = lane.creation
+            lane.creation = _encode.members(fields, self._encoded)
+        if reporter.put(lane, reporter.start_command(), reserve=1):
             self._lane = lane
             reporter.begin(self)
         return self
@@ -261,7 +261,7 @@ class Run:
             self._lane = Lane(self.id, before.creation, new_id()[-12:], is_shared=True)
             if before.revision < 2:
                 # Whoever comes first starts it.
-                self._reporter.outbox.put(self._lane, Command(START))
+                self._reporter.outbox.put(self._lane, self._reporter.start_command())
 
     def __enter__(self) -> Run:
         _context.follow_threads()

@@ -242,6 +242,9 @@ class Replayed(Feed[WorkflowSession]):
     def opened(self) -> list[Frame]:
         # A connection begins at the beginning: until it was told where to go on, nothing is shown.
         self._goes_to = self.state
+        if self.state is not None and self._session is not None:
+            # What was shown may be newer than what was said.
+            self._goes_to = {**self.state, "revision": self._session["revision"]}
         return [{"type": "replay", "action": "play"}] if self.state is None and self._plays else []
 
     def replies(self) -> list[Frame]:

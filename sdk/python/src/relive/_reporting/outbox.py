@@ -44,6 +44,8 @@ class Lane:
         self.is_shared = is_shared
         #: The body that creates the session; None when that is done.
         self.creation = creation
+        #: The same without its parent, in case that does not exist.
+        self.creation_alone: bytes | None = None
         #: Begins the idempotency keys of its requests.
         self.key = key
         self.requests = 0

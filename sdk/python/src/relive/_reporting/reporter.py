@@ -9,7 +9,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING
 
-from .. import _settings
+from .. import _encode, _settings
 from .._credentials import Credentials, TokenSource
 from .._settings import Limits
 from .listener import Listener
@@ -48,6 +48,10 @@ class Reporter:
 
     def begin(self, run: Run) -> None:
         self._runs[run.id] = run
+
+    def start_command(self) -> Command:
+        """Starts a session, with a lease: if this program is not heard of again, the session is shown as stalled."""
+        return Command(_encode.fields("start", {"leaseSeconds": self.outbox.limits.lease}))
 
     def put(self, lane: Lane, command: Command, *, reserve: int = 0, is_detail: bool = False) -> bool:
         """As that of the outbox."""

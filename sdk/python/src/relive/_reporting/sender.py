@@ -16,7 +16,7 @@ from .requests import Requests, Unreachable
 
 logger = logging.getLogger("relive")
 
-START = b'{"type":"start"}'
+START = b'{"type":"start"'
 ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -46,6 +46,8 @@ class Sender:
         self._has_complained = False
         self._has_told_drops = False
         self._told_refusals: set[str] = set()
+        #: Leases that were renewed, in all.
+        self.renewals = 0
         #: Attempts that failed, in all.
         self.failures = 0
         #: How many wait for everything to be sent: then nothing is put off.
@@ -152,6 +154,10 @@ class Sender:
         try:
             lane.revision = self._requests.create(lane)
         except ReliveError as error:
+            if error.code == "not_found" and lane.creation_alone is not None:
+                lane.creation, lane.creation_alone = lane.creation_alone, None
+                self._create(lane)
+                return
             if not lane.is_shared or error.code not in {"conflict", "idempotency_key_reused"}:
                 raise
         lane.creation = None
@@ -216,7 +222,7 @@ class Sender:
                 return True
             if error.code != "nodes_active":
                 # Another process may have started it.
-                return lane.is_shared and command.body == START
+                return lane.is_shared and command.body.startswith(START)
             lane.revision = self._requests.command(lane, [*_skipped(session), command], f"{key}.end")
         except ReliveError:
             return False
@@ -248,6 +254,7 @@ class Sender:
         try:
             self._requests.lease(lane, seconds)
             self._leases[lane.session_id] = (lane, now)
+            self.renewals += 1
         except ReliveError:
             # It has ended or is gone.
             self.end_lease(lane)

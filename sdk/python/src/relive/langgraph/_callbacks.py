@@ -109,9 +109,9 @@ class CallbackHandler(BaseCallbackHandler):
         name: str | None = None,
         **_: Any,
     ) -> None:
-        if self._is_task(name, tags, metadata):
+        if self._is_task(name, metadata, parent_run_id):
             self._pause()
-        self._start_chain(inputs, run_id, parent_run_id, tags, metadata, name)
+        self._start_chain(inputs, run_id, parent_run_id, metadata, name)
 
     def _pause(self) -> None:
         run = self._place()[0]
@@ -127,16 +127,15 @@ class CallbackHandler(BaseCallbackHandler):
         inputs: Any,
         run_id: UUID,
         parent_run_id: UUID | None,
-        tags: list[str] | None,
         metadata: dict[str, Any] | None,
         name: str | None,
     ) -> None:
         above = self._above(parent_run_id)
-        if not self._is_task(name, tags, metadata):
-            self._entries[run_id] = Entry(node=above.node, speaker=above.speaker)
+        if not self._is_task(name, metadata, parent_run_id):
+            self._entries[run_id] = Entry(node=above.node, speaker=above.speaker, namespace=above.namespace)
             return
         metadata = metadata or {}
-        namespace = str(metadata.get("langgraph_checkpoint_ns", ""))
+        namespace = _namespace(metadata)
         held = self._held.pop(namespace, None)
         if held is not None:
             self._entries[run_id] = Entry(node=held, speaker=held, is_own=True)
@@ -145,18 +144,17 @@ class CallbackHandler(BaseCallbackHandler):
             self._begin(run_id, above, str(name), options)
         entry = self._entries.get(run_id)
         if entry is None or entry.node is None:
-            self._entries[run_id] = Entry(node=above.node, speaker=above.speaker)
+            self._entries[run_id] = Entry(node=above.node, speaker=above.speaker, namespace=namespace)
             return
         entry.speaker = entry.node
         entry.namespace = namespace
         entry.token = _context.current.set(entry.node)
 
-    @staticmethod
-    def _is_task(name: str | None, tags: list[str] | None, metadata: dict[str, Any] | None) -> bool:
-        """Whether it is a node of a graph. What a node runs has its metadata too, and other tags."""
+    def _is_task(self, name: str | None, metadata: dict[str, Any] | None, parent_run_id: UUID | None) -> bool:
+        """Whether it is a node of a graph. What a node runs, of whatever name, has the node's metadata too."""
         if not metadata or name is None or metadata.get("langgraph_node") != name:
             return False
-        return any(tag.startswith("graph:step:") for tag in tags or ())
+        return _namespace(metadata) != self._above(parent_run_id).namespace
 
     def _take(self, run_id: UUID) -> Entry | None:
         entry = self._entries.pop(run_id, None)
@@ -395,9 +393,13 @@ class AsyncCallbackHandler(CallbackHandler):
         **_: Any,
     ) -> None:
         run = self._place()[0]
-        if run is not None and self._is_task(name, tags, metadata):
+        if run is not None and self._is_task(name, metadata, parent_run_id):
             await run.control.checkpoint_async()
-        self._start_chain(inputs, run_id, parent_run_id, tags, metadata, name)
+        self._start_chain(inputs, run_id, parent_run_id, metadata, name)
+
+
+def _namespace(metadata: Mapping[str, Any]) -> str:
+    return str(metadata.get("langgraph_checkpoint_ns", ""))
 
 
 def _task_options(

@@ -113,7 +113,7 @@ class SpanProcessor(Processor):
         if place is not None:
             return Trace(place.run, place if isinstance(place, Node) else None, is_own=False, ends=False)
         context = span.get_span_context()
-        metadata: dict[str, Any] = {"trace_id": f"{context.trace_id:032x}"}
+        metadata: dict[str, Any] = {"trace.id": f"{context.trace_id:032x}"}
         service = span.resource.attributes.get("service.name") if span.resource else None
         if service is not None:
             metadata["service.name"] = str(service)
