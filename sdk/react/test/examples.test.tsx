@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { SocketConstructor } from '@relive/types'
-import { act, cleanup, render, screen, waitFor } from '@testing-library/react'
-import { type ReactNode, StrictMode } from 'react'
+import { act, cleanup, configure, render, screen, waitFor } from '@testing-library/react'
+import type { ReactNode } from 'react'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { Buttons } from '../examples/control.js'
@@ -20,6 +20,7 @@ import { address, command, post, running, say } from './drive.js'
 const within = { timeout: 10_000 }
 const options = { WebSocket: WebSocket as unknown as SocketConstructor }
 
+configure({ reactStrictMode: true })
 beforeEach(() => vi.stubGlobal('WebSocket', WebSocket))
 afterEach(() => {
   cleanup()
@@ -28,11 +29,9 @@ afterEach(() => {
 
 function Page({ children }: { children?: ReactNode }) {
   return (
-    <StrictMode>
-      <ReliveProvider url={address} options={options}>
-        {children}
-      </ReliveProvider>
-    </StrictMode>
+    <ReliveProvider url={address} options={options}>
+      {children}
+    </ReliveProvider>
   )
 }
 

@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import type { Command, WorkflowSession } from '@relive/types'
-import { act, cleanup, render, renderHook, screen, waitFor } from '@testing-library/react'
-import { Activity, Component, type ReactNode, StrictMode, Suspense, useState } from 'react'
+import { act, cleanup, configure, render, renderHook, screen, waitFor } from '@testing-library/react'
+import { Activity, Component, type ReactNode, Suspense, useEffect, useState } from 'react'
 import { renderToString } from 'react-dom/server'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import {
@@ -19,6 +19,9 @@ import { Relay } from './relay.js'
 
 let relay: Relay
 let socket: ReturnType<typeof recordedSocket>
+
+// A <StrictMode> inside a component would not run the effects of what is mounted with it twice.
+configure({ reactStrictMode: true })
 
 beforeEach(async () => {
   relay = await Relay.to(address)
@@ -40,14 +43,6 @@ function Relive({ children, url = relay.url }: { children?: ReactNode; url?: str
   )
 }
 
-function Strict({ children }: { children?: ReactNode }) {
-  return (
-    <StrictMode>
-      <Relive>{children}</Relive>
-    </StrictMode>
-  )
-}
-
 const within = { timeout: 10_000 }
 
 test('two components on one session, in StrictMode, share one socket and one subscription', async () => {
@@ -61,11 +56,11 @@ test('two components on one session, in StrictMode, share one socket and one sub
     return <p>nodes {data}</p>
   }
   const page = render(
-    <Strict>
+    <Relive>
       <Status />
       <Nodes />
       <Nodes />
-    </Strict>,
+    </Relive>,
   )
   await screen.findByText('status running', {}, within)
   await act(() => command(id, { type: 'setNodeStatus', nodeId: 'a', status: 'running' }))
@@ -78,21 +73,25 @@ test('two components on one session, in StrictMode, share one socket and one sub
 
 test('a component is rendered again only when what it selected has changed', async () => {
   const id = await running()
+  // Effects, because StrictMode renders twice.
   const drawn = { status: 0, pair: 0, whole: 0 }
+  const count = (which: keyof typeof drawn) => {
+    drawn[which] += 1
+  }
   function Status() {
     useSession(id, { select: ({ status }) => status })
-    drawn.status += 1
+    useEffect(() => count('status'))
     return null
   }
   function Pair() {
     // A new object each time: its members are compared.
     useSession(id, { select: ({ nodes, status }) => ({ status, a: nodes['a'] }) })
-    drawn.pair += 1
+    useEffect(() => count('pair'))
     return null
   }
   function Whole() {
     const { data } = useSession(id)
-    drawn.whole += 1
+    useEffect(() => count('whole'))
     return <p>revision {data?.revision}</p>
   }
   render(
@@ -118,7 +117,7 @@ test('a component is rendered again only when what it selected has changed', asy
 test('messages of before, of now, and of while the connection was lost', async () => {
   const id = await running()
   for (const text of ['one', 'two']) await say(id, text)
-  const { result } = renderHook(() => ({ ...useMessages(id), connection: useConnection() }), { wrapper: Strict })
+  const { result } = renderHook(() => ({ ...useMessages(id), connection: useConnection() }), { wrapper: Relive })
   const texts = () => result.current.messages.map(({ content }) => content)
   await waitFor(() => expect(texts()).toEqual(['one', 'two']), within)
   await act(() => say(id, 'three'))
@@ -136,7 +135,7 @@ test('messages of before, of now, and of while the connection was lost', async (
 
 test('a message grows while it is written, and is there once when it is done', async () => {
   const id = await running()
-  const { result } = renderHook(() => useMessages(id, { nodeId: 'a' }), { wrapper: Strict })
+  const { result } = renderHook(() => useMessages(id, { nodeId: 'a' }), { wrapper: Relive })
   await waitFor(() => expect(result.current.status).toBe('live'), within)
   const seen = () => result.current.messages.map(({ content, isStreaming }) => [content, isStreaming])
   const chunk = (text: string, nodeId = 'a') =>
@@ -182,7 +181,7 @@ test('messages that are wanted later come over the same socket', async () => {
   function Messages() {
     return useMessages(id).messages.map(({ id, content }) => <p key={id}>{content}</p>)
   }
-  render(<Page />, { wrapper: Strict })
+  render(<Page />, { wrapper: Relive })
   const button = await screen.findByText('running', {}, within)
   act(() => button.click())
   await screen.findByText('hello', {}, within)
@@ -214,13 +213,13 @@ test('with suspense the first state is waited for, and an error is thrown', asyn
     )
   }
   const page = (id: string) => (
-    <Strict>
+    <Relive>
       <Boundary key={id}>
         <Suspense fallback={<p>waiting</p>}>
           <Page id={id} />
         </Suspense>
       </Boundary>
-    </Strict>
+    </Relive>
   )
   const { rerender } = await act(async () => render(page(id)))
   await screen.findByText('running, hello', {}, within)
@@ -232,7 +231,7 @@ test('with suspense the first state is waited for, and an error is thrown', asyn
 })
 
 test('a session that is not there has failed, and says why', async () => {
-  const { result } = renderHook(() => useSession('0198c0de-0000-7000-8000-000000000001'), { wrapper: Strict })
+  const { result } = renderHook(() => useSession('0198c0de-0000-7000-8000-000000000001'), { wrapper: Relive })
   await waitFor(() => expect(result.current.status).toBe('failed'), within)
   expect(result.current.error?.code).toBe('not_found')
   expect(result.current.data).toBeUndefined()
@@ -241,7 +240,7 @@ test('a session that is not there has failed, and says why', async () => {
 test('without an id a component waits, and asks for nothing', async () => {
   const id = await running()
   const { result, rerender } = renderHook(({ id }: { id?: string }) => useSession(id), {
-    wrapper: Strict,
+    wrapper: Relive,
     initialProps: {},
   })
   expect(result.current.status).toBe('loading')
@@ -255,7 +254,7 @@ test('a list is live, shared by equal filters, and sorted', async () => {
   const create = () => post<WorkflowSession>('/sessions', { tags: [tag] })
   const first = await create()
   const filters = { text: tag }
-  const { result } = renderHook(() => [useSessions(filters), useSessions({ text: tag })] as const, { wrapper: Strict })
+  const { result } = renderHook(() => [useSessions(filters), useSessions({ text: tag })] as const, { wrapper: Relive })
   const ids = () => result.current[0].sessions.map(({ id }) => id)
   await waitFor(() => expect(ids()).toEqual([first.id]), within)
   const second = await create()
@@ -270,7 +269,7 @@ test('a list is live, shared by equal filters, and sorted', async () => {
 
 test('controls act, and say what was refused', async () => {
   const id = await running()
-  const { result } = renderHook(() => ({ control: useControl(id), session: useSession(id) }), { wrapper: Strict })
+  const { result } = renderHook(() => ({ control: useControl(id), session: useSession(id) }), { wrapper: Relive })
   await waitFor(() => expect(result.current.session.status).toBe('live'), within)
   const { pause } = result.current.control
   await act(() => pause())
@@ -297,7 +296,7 @@ test('a replay plays, and goes where it is told', async () => {
   const id = await running()
   for (let value = 0; value < 8; value += 1) await command(id, { type: 'setContext', key: 'x', value })
   await command(id, { type: 'complete' })
-  const { result } = renderHook(() => useReplay(id, { speed: 'max' }), { wrapper: Strict })
+  const { result } = renderHook(() => useReplay(id, { speed: 'max' }), { wrapper: Relive })
   await waitFor(() => expect(result.current.hasEnded).toBe(true), within)
   expect(result.current.session?.status).toBe('completed')
   act(() => void result.current.seek({ revision: 4 }))
@@ -316,9 +315,9 @@ test('hidden and shown again, everything is as live as before', async () => {
   }
   const page = (mode: 'visible' | 'hidden') => (
     <Activity mode={mode}>
-      <Strict>
+      <Relive>
         <Revision />
-      </Strict>
+      </Relive>
     </Activity>
   )
   const { rerender } = render(page('visible'))
@@ -341,11 +340,9 @@ test('another address is another client, and nothing of the one before is shown'
     return <p>{data?.id ?? 'nothing'}</p>
   }
   const page = (url: string) => (
-    <StrictMode>
-      <Relive url={url}>
-        <Page />
-      </Relive>
-    </StrictMode>
+    <Relive url={url}>
+      <Page />
+    </Relive>
   )
   const { rerender } = render(page(relay.url))
   await screen.findByText(id, {}, within)
