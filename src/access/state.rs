@@ -16,7 +16,7 @@ use super::oidc::Oidc;
 use super::settings::{AccessSettings, Requirement};
 use super::tokens::SigningKeys;
 use super::watches::{Watches, is_among, is_anonymous};
-use super::{AuthError, Caller, CredentialId, Giver};
+use super::{AuthError, Caller, CredentialId, Giver, person};
 use crate::storage::{Revoked, Storage};
 
 pub(super) struct Inner {
@@ -44,8 +44,8 @@ impl Inner {
             return;
         }
         tracing::info!("there is a key: from now on requests need one, or an access token");
-        self.cache.forget(is_anonymous);
-        self.watches.cancel(is_anonymous);
+        self.cache.forget(|credential, _| is_anonymous(credential));
+        self.watches.cancel(|credential, _| is_anonymous(credential));
     }
 
     /// Whether keys have to be looked for.
@@ -59,8 +59,8 @@ impl Inner {
 
     /// Forgets what was revoked, and tells the sockets.
     pub fn end(&self, revoked: &Revoked) {
-        self.cache.forget(|credential| is_among(credential, revoked));
-        self.watches.cancel(|credential| is_among(credential, revoked));
+        self.cache.forget(|credential, project| is_among(credential, project, revoked));
+        self.watches.cancel(|credential, project| is_among(credential, project, revoked));
     }
 
     /// As whom a caller gives a token.
@@ -69,7 +69,9 @@ impl Inner {
             CredentialId::Key(id) => Giver::Key(id),
             CredentialId::SignIn { key: Some(key), .. } => Giver::Key(key),
             CredentialId::SignIn { is_root: true, .. } => self.giver_of_root(signing)?,
-            CredentialId::Issuer | CredentialId::SignIn { .. } => Giver::User,
+            CredentialId::Issuer | CredentialId::SignIn { .. } => {
+                Giver::User(person(&caller.project, caller.actor.as_deref().ok_or(AuthError::Invalid)?))
+            }
             CredentialId::Anonymous => Giver::Anonymous,
             CredentialId::Root => self.giver_of_root(signing)?,
             CredentialId::Token { .. } => return Err(AuthError::Invalid),

@@ -11,7 +11,7 @@ use relive_session::Timestamp;
 use super::state::Inner;
 use super::tokens::{SigningKeys, TOKEN_LONGEST};
 use super::{AuthError, audit};
-use crate::storage::{Held, StorageError};
+use crate::storage::{SigningKeyRow, Storage, StorageError};
 
 /// How old the key that signs may become. Tokens of the one before are accepted, so it is longer than a token is
 /// valid.
@@ -19,8 +19,19 @@ const SIGNING_KEY_AGE: Duration = Duration::from_hours(30 * 24);
 /// The pause between two batches of what is deleted.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// The keys that sign are read again at each such look for revocations: by default every 30 s. Another server, or
+/// the command line, may have exchanged them.
+const SIGNING_KEYS_EVERY: u32 = 15;
+
+/// Makes a new key that signs, whatever the age of the one before. Returns those that are accepted, the newest
+/// first.
+pub(super) async fn exchange_signing_key(storage: &Storage) -> Result<Vec<SigningKeyRow>, StorageError> {
+    let (id, secret) = new_signing_key();
+    storage.rotate_signing_keys(&id, &secret, None).await
+}
+
 /// A new key that signs, and its id.
-pub(super) fn new_signing_key() -> (String, [u8; 32]) {
+fn new_signing_key() -> (String, [u8; 32]) {
     (Uuid::new_v4().simple().to_string(), rand::random())
 }
 
@@ -42,25 +53,33 @@ pub(super) async fn make_signing_key(inner: &Inner) -> Result<(), AuthError> {
 /// in use and keys need not be looked for.
 pub(super) async fn look(inner: &Inner) -> Result<(), StorageError> {
     let held = inner.watches.held();
-    let Held { keys, tokens, sign_ins } = &held;
-    if keys.is_empty() && tokens.is_empty() && sign_ins.is_empty() && !inner.waits_for_keys() {
+    if held.is_empty() && !inner.waits_for_keys() {
         return Ok(());
     }
     let revoked = inner.storage.revoked(&held).await?;
     if revoked.has_keys {
         inner.require_for_keys();
     }
-    inner.end(&revoked);
+    if !revoked.is_empty() {
+        inner.end(&revoked);
+    }
     Ok(())
 }
 
 /// Looks every two seconds.
 pub(super) async fn watch(inner: Arc<Inner>) {
     let pause = inner.settings.timing.fresh;
+    let mut looks = 0;
     while inner.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         // What cannot be looked up now is looked up the next time; meanwhile the sockets stay open.
         if let Some(Err(error)) = inner.stop.run_until_cancelled(look(&inner)).await {
             tracing::debug!(%error, "revocations could not be looked up");
+        }
+        looks = (looks + 1) % SIGNING_KEYS_EVERY;
+        if looks == 0
+            && let Some(Err(error)) = inner.stop.run_until_cancelled(inner.read_signing_keys()).await
+        {
+            tracing::debug!(%error, "the keys that sign could not be read again");
         }
     }
 }

@@ -243,14 +243,10 @@ pub(super) fn host_name(request: &Request) -> Option<String> {
     host_of(request).ok()?.map(|authority| authority.to_string())
 }
 
-/// The value of a header that may occur only once. One that is not text counts as empty.
+/// The text of a header that may occur only once; `?` if it is none.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ()> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(());
-    }
-    Ok(first.map(|value| value.to_str().unwrap_or("?")))
+    let value = super::extract::single(headers, name.as_str()).map_err(drop)?;
+    Ok(value.map(|value| value.to_str().unwrap_or("?")))
 }
 
 impl From<Denied> for ApiError {

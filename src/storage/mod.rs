@@ -50,7 +50,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Notify;
 
 pub use access::{
-    AuditFilter, AuditRecord, AuditRow, Held, KeyRow, NewKey, NewSignIn, Revoked, SignInRow, SigningKeyRow, TokenState,
+    AuditFilter, AuditRecord, AuditRow, Held, KeyRow, NewKey, NewSignIn, REVOKED_LIMIT, Revoked, SignInRow,
+    SigningKeyRow, TokenState,
 };
 pub use address::connect_options;
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};

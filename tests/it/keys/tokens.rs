@@ -27,6 +27,7 @@ async fn a_token_grants_its_scopes_on_every_server_for_a_while() {
     assert_eq!((found.project, found.expires_at), (default_project(), Some(token.expires_at)));
     let actor = found.actor.expect("an actor");
     assert_eq!((actor.kind, &*actor.id), (ActorKind::Token, &*token.id.to_string()));
+    assert_eq!(actor.name, "token of ci", "a name that people know");
     let lasts = token.expires_at.since(Timestamp::now()).as_secs();
     assert!((895..=900).contains(&lasts), "{lasts}");
 
@@ -174,6 +175,6 @@ async fn tokens_of_other_servers_and_projects_that_are_gone_are_refused() {
     assert!(bearer(&access_of_root, &token.token).await.is_ok());
     assert!(bearer(&server(&other).await, &token.token).await.is_err());
     assert!(bearer(&access, &token.token).await.is_err());
-    assert!(one.storage().delete_project(&project).await.expect("deleted"));
+    assert!(one.storage().delete_project(&project, Timestamp::now()).await.expect("deleted").is_some());
     is_refused(&access_of_root, &token.token).await;
 }
