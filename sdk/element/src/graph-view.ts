@@ -2,7 +2,7 @@ import type { GraphDefinition, NodeStatus, WorkflowSession } from '@relive/types
 import { type DrawnEdge, drawnEdges, lookOf } from '../../../dashboard/src/graph/edges'
 import { visibleGraph } from '../../../dashboard/src/graph/fold'
 import { grid, layered } from '../../../dashboard/src/graph/layers'
-import { boundsOf, type LayoutRequest, nodeSize } from '../../../dashboard/src/graph/placement'
+import { boundsOf, type Layout, type LayoutRequest, nodeSize } from '../../../dashboard/src/graph/placement'
 import { html, plainName, setText, svg } from './dom'
 
 /** Nodes that are drawn. More of them in one picture say nothing, and slow a page down. */
@@ -16,6 +16,9 @@ const shapes: Record<NodeStatus, string> = {
   skipped: 'M2 6h8',
   suspended: 'M3.2 1.8v8.4M8.8 1.8v8.4',
 }
+
+/** Around the nodes, so that edges that lead back have room. */
+const margin = 34
 
 interface Card {
   readonly id: string
@@ -68,7 +71,6 @@ export class GraphView {
     const direction = request.space.width >= request.space.height ? 'LR' : 'TB'
     const layout = edges.length === 0 ? grid(request) : layered(request, direction)
     const bounds = boundsOf(layout)
-    const margin = 12
     const view = [bounds.x - margin, bounds.y - margin, bounds.width + 2 * margin, bounds.height + 2 * margin]
     const picture = svg('svg', {
       viewBox: view.map(Math.round).join(' '),
@@ -78,7 +80,10 @@ export class GraphView {
     })
     this.#edges = drawnEdges({ graph: { ...all, items, edges }, layout }).map((edge) => ({
       ...edge,
-      line: svg('path', { class: 'edge ahead', d: edge.path }),
+      line: svg('path', {
+        class: 'edge ahead',
+        d: backPath(layout, index.get(edge.source.id), index.get(edge.target.id)) ?? edge.path,
+      }),
     }))
     this.#cards = items.map(({ id }, at) => card(id, layout.positions[at] ?? [0, 0]))
     picture.append(...this.#edges.map(({ line }) => line), ...this.#cards.map(({ group }) => group))
@@ -86,6 +91,24 @@ export class GraphView {
     const note = more > 0 ? html('p', { class: 'note' }, `and ${more} more nodes`) : undefined
     this.element.replaceChildren(picture, ...(note === undefined ? [] : [note]))
   }
+}
+
+/** An arc beside the nodes for an edge that does not lead onward; `undefined` for the others. */
+function backPath(layout: Layout, from: number | undefined, to: number | undefined): string | undefined {
+  const [source, target] = [layout.positions[from ?? -1], layout.positions[to ?? -1]]
+  if (source === undefined || target === undefined) return undefined
+  const { width, height } = nodeSize
+  const bow = margin * 1.2
+  if (layout.direction === 'LR') {
+    if (target[0] > source[0]) return undefined
+    const [x1, x2] = [source[0] + width / 2, target[0] + width / 2]
+    const [y1, y2] = [source[1] + height, target[1] + height]
+    return `M${x1} ${y1}C${x1 - 20} ${y1 + bow} ${x2 + 20} ${y2 + bow} ${x2} ${y2}`
+  }
+  if (target[1] > source[1]) return undefined
+  const [y1, y2] = [source[1] + height / 2, target[1] + height / 2]
+  const [x1, x2] = [source[0] + width, target[0] + width]
+  return `M${x1} ${y1}C${x1 + bow} ${y1 - 10} ${x2 + bow} ${y2 + 10} ${x2} ${y2}`
 }
 
 function card(id: string, [x, y]: readonly [number, number]): Card {
