@@ -10,6 +10,7 @@
 //! cargo bench --bench relive -- memory        what an idle viewer costs
 //! cargo bench --bench relive -- idle          a request beside 10,000 idle or slow connections
 //! cargo bench --bench relive -- delta         bytes and CPU per change, by size of the graph
+//! cargo bench --bench relive -- inside        a change below 10,000 nested nodes, 100,000 log lines and pages of them
 //! cargo bench --bench relive -- engine        nodes through the built-in engine
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
 //! cargo bench --bench relive -- archive       export and import, and the server's peak memory
@@ -31,6 +32,7 @@ mod engine;
 mod fanout;
 mod flood;
 mod idle;
+mod inside;
 mod memory;
 mod plain;
 mod readers;
@@ -44,7 +46,7 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 11] = [
+const PARTS: [(&str, Part); 12] = [
     ("write", write::run),
     ("access", access::run),
     ("flood", flood::run),
@@ -53,6 +55,7 @@ const PARTS: [(&str, Part); 11] = [
     ("memory", memory::run),
     ("idle", idle::run),
     ("delta", delta::run),
+    ("inside", inside::run),
     ("replay", replay::run),
     ("archive", archive::run),
     ("engine", engine::run),
@@ -63,7 +66,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
         eprintln!(
-            "no part is called {unknown}; there are write, access, flood, fanout, tokens, memory, idle, delta, replay, archive and engine"
+            "no part is called {unknown}; there are write, access, flood, fanout, tokens, memory, idle, delta, inside, replay, archive and engine"
         );
         std::process::exit(2);
     }

@@ -16,6 +16,7 @@ mod forks;
 mod frame_ancestors;
 mod history;
 mod idempotency;
+mod logs;
 mod memories;
 mod messages;
 mod observe;

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use relive_session::{Event, Keyframe, NodeId, NodeStatus::*, Refusal, Session, SessionStatus, limits, patch_between};
+use relive_session::{
+    Event, Keyframe, NodeId, NodeStatus::*, Refusal, Session, SessionStatus, TimelineBuilder, Timestamp, limits,
+    patch_between,
+};
 use serde_json::{Value, json};
 
 use super::support::{Run, time};
@@ -116,7 +119,7 @@ fn with_a_graph_others_appear_only_below_its_nodes() {
 #[test]
 fn the_number_of_nodes_counts_a_parent_that_appears() {
     let mut run = run();
-    for number in 0..limits::NODES - 1 {
+    for number in 0..limits::SESSION_NODES - 1 {
         let more = if number == 0 { json!({}) } else { json!({"parentNodeId": "n0"}) };
         run.must(node(&format!("n{number}"), more));
     }
@@ -184,6 +187,45 @@ fn times_are_shown_as_they_were_given() {
     run.must(node("d", json!({"startedAt": late})));
     run.must(json!({"type": "cancel"}));
     assert_eq!(shown(&run, "d")["completedAt"], json!(late));
+}
+
+#[test]
+fn a_timeline_shows_times_of_clients_and_runs_that_were_reported_when_they_were_over() {
+    let mut run = run();
+    let (early, middle, late) = (time(100), time(200), time(300));
+    let over = |id: &str, start: Timestamp, end: Timestamp| json!({"type": "setNodeStatus", "nodeId": id, "status": "completed", "startedAt": start, "completedAt": end});
+    run.must(over("span", early, late));
+    run.must(node("step", json!({"startedAt": early})));
+    run.set("step", "suspended").unwrap();
+    run.set("step", "running").unwrap();
+    run.must(json!({"type": "setNodeStatus", "nodeId": "step", "status": "failed", "completedAt": late}));
+    run.must(node("late", json!({})));
+    run.must(node("late", json!({"startedAt": middle})));
+    run.must(over("instant", early, early));
+    let timeline = |after: u64| {
+        let mut timeline = TimelineBuilder::new(&run.history[0], after).unwrap();
+        run.history[1..].iter().for_each(|recorded| timeline.apply(recorded).unwrap());
+        timeline.finish(false)
+    };
+    let whole = timeline(0);
+    let intervals = |id: &str| -> Vec<_> {
+        let node = whole.nodes.iter().find(|node| node.id == id.into()).unwrap();
+        node.intervals.iter().map(|each| (each.status, each.from, each.to)).collect()
+    };
+    assert_eq!(intervals("span"), [(Running, early, Some(late)), (Completed, late, None)]);
+    assert_eq!(intervals("instant"), [(Completed, early, None)]);
+    assert_eq!(intervals("late"), [(Running, middle, None)]);
+    let step = intervals("step");
+    assert_eq!((step[0].0, step[0].1, step[1].0), (Running, early, Suspended));
+    assert_eq!((step[2].0, step[2].2, step[3]), (Running, Some(late), (Failed, late, None)));
+    assert!(step[2].1 != early, "it went on when that was recorded");
+    assert!(whole.nodes.iter().flat_map(|node| &node.intervals).all(|each| each.to.is_none_or(|to| to >= each.from)));
+    // Taken up from a stored state, the open intervals are the same.
+    let resumed = TimelineBuilder::resume(run.session.clone()).unwrap().finish(false);
+    for node in &resumed.nodes {
+        let same = whole.nodes.iter().find(|other| other.id == node.id).unwrap();
+        assert_eq!(node.intervals.last(), same.intervals.last(), "{}", node.id);
+    }
 }
 
 #[test]

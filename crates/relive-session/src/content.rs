@@ -5,9 +5,6 @@ use serde_json::Value;
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use super::validate::{id, json, name};
-use super::{Refusal, limits};
-
 /// The format of a message's text. Absent: Markdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
 #[ts(export_to = "session.ts")]
@@ -51,22 +48,4 @@ pub struct ToolCall {
     /// As the model gave them: an object, or a text.
     #[ts(type = "unknown")]
     pub arguments: Value,
-}
-
-/// Checks the tool calls of one message.
-pub(super) fn check_tool_calls(calls: &[ToolCall]) -> Result<(), Refusal> {
-    if calls.len() > limits::TOOL_CALLS {
-        return Err(Refusal::TooLarge { what: "the number of toolCalls", limit: limits::TOOL_CALLS });
-    }
-    let mut bytes = 0;
-    for call in calls {
-        id("toolCalls.id", &call.id)?;
-        name("toolCalls.name", &call.name)?;
-        json("toolCalls.arguments", &call.arguments)?;
-        bytes += call.id.len() + super::json::context_entry_bytes(&call.name, &call.arguments);
-    }
-    if bytes > limits::CONTENT_BYTES {
-        return Err(Refusal::TooLarge { what: "toolCalls", limit: limits::CONTENT_BYTES });
-    }
-    Ok(())
 }

@@ -126,8 +126,8 @@ fn require_place(session: &Session, node_id: &NodeId, parent: Option<&NodeId>) -
 }
 
 fn require_number(session: &Session, new: usize) -> Result<(), Refusal> {
-    if session.nodes.len() + new > limits::NODES {
-        return Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES });
+    if session.nodes.len() + new > limits::SESSION_NODES {
+        return Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::SESSION_NODES });
     }
     Ok(())
 }

@@ -164,8 +164,8 @@ impl Keyframe {
     /// Checks the first state of a fork that was not made by this server.
     pub(super) fn check(&self, graph: Option<&GraphDefinition>, driver: Driver) -> Result<(), Refusal> {
         let wrong = |field, problem| Err(Refusal::Invalid { field, problem });
-        if self.nodes.len() > limits::NODES {
-            return Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES });
+        if self.nodes.len() > limits::SESSION_NODES {
+            return Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::SESSION_NODES });
         }
         let statuses: BTreeMap<&NodeId, NodeStatus> =
             self.nodes.iter().map(|stored| (&stored.node.id, stored.node.status)).collect();

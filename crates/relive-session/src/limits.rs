@@ -1,7 +1,9 @@
 //! The limits of a session. Whatever exceeds one is refused, never cut.
 
-/// Nodes in one session.
+/// Nodes in one graph.
 pub const NODES: usize = 10_000;
+/// Nodes in one session, with instances and nodes below others.
+pub const SESSION_NODES: usize = 20_000;
 /// Bytes of a node's id.
 pub const NODE_ID_BYTES: usize = 256;
 /// Nodes above a node.

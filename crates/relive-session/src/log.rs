@@ -97,6 +97,12 @@ pub struct LogRow {
     pub attributes: Arc<Map<String, Value>>,
 }
 
+impl From<Log> for LogRow {
+    fn from(log: Log) -> Self {
+        Self { text: log.text, attributes: log.attributes }
+    }
+}
+
 impl LogAdded {
     /// The line itself, of an event recorded at `at`; `None` if the event was read without its text.
     #[must_use]

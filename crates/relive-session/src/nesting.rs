@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use imbl::OrdMap;
 
-use super::{Node, NodeId, NodeStateSnapshot, Origin, Refusal, Session, limits};
+use super::{Node, NodeId, NodeStateSnapshot, Origin, Refusal, limits};
 
 /// How far the subtrees of the nodes reach that have nodes below them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,7 +41,7 @@ impl Nesting {
     }
 
     /// The levels below a node.
-    fn height(&self, id: &NodeId) -> usize {
+    pub(super) fn height(&self, id: &NodeId) -> usize {
         let highest = self.below.get(id).and_then(|below| below.last_key_value());
         highest.map_or(0, |(height, _)| height + 1)
     }
@@ -62,7 +62,7 @@ impl Nesting {
     }
 
     /// Replaces one of the subtrees below a node, and what that changes further up.
-    fn replace(
+    pub(super) fn replace(
         &mut self,
         mut parent: Option<NodeId>,
         mut removed: Option<usize>,
@@ -90,51 +90,8 @@ impl Origin {
 }
 
 /// Why a node cannot be below another.
-const ABOVE_ITSELF: Refusal =
-    Refusal::Invalid { field: "parentNodeId", problem: "must not be the node itself or a node below it" };
-const TOO_DEEP: Refusal =
+pub(super) const TOO_DEEP: Refusal =
     Refusal::Invalid { field: "parentNodeId", problem: "must not nest nodes more than 64 levels deep" };
-
-impl Session {
-    fn parent_of(&self, id: &NodeId) -> Option<&NodeId> {
-        match self.nodes.get(id) {
-            Some(node) => self.origin.parent_of(&node.snapshot),
-            None => self.origin.node_of_instance(id),
-        }
-    }
-
-    /// Checks that a node can be directly below another, which may be one that has not appeared yet.
-    pub(super) fn check_parent(&self, id: &NodeId, parent: &NodeId) -> Result<(), Refusal> {
-        if self.nodes.get(id).is_some_and(|node| node.snapshot.parent_node_id.as_ref() == Some(parent)) {
-            return Ok(());
-        }
-        let mut depth = self.nesting.height(id);
-        for above in std::iter::successors(Some(parent), |id| self.parent_of(id)) {
-            depth += 1;
-            if above == id {
-                return Err(ABOVE_ITSELF);
-            }
-            if depth > limits::NODE_DEPTH {
-                return Err(TOO_DEEP);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a node to its place before it enters the state.
-    pub(super) fn place_node(&mut self, node: &NodeStateSnapshot) {
-        let before = self.nodes.get(&node.id).and_then(|held| self.origin.parent_of(&held.snapshot));
-        let after = self.origin.parent_of(node);
-        if before == after {
-            return;
-        }
-        let (before, after, height) = (before.cloned(), after.cloned(), self.nesting.height(&node.id));
-        let (nodes, origin) = (&self.nodes, &self.origin);
-        let parent_of = |id: &NodeId| origin.parent_of(&nodes.get(id)?.snapshot).cloned();
-        self.nesting.replace(before, Some(height), None, parent_of);
-        self.nesting.replace(after, None, Some(height), parent_of);
-    }
-}
 
 /// Checks the parents of nodes that were not placed by commands here.
 pub(super) fn check<'a>(nodes: impl Iterator<Item = (&'a NodeId, Option<&'a NodeId>)>) -> Result<(), Refusal> {

@@ -35,7 +35,7 @@ pub struct Timeline {
     /// By node id.
     pub nodes: Vec<NodeTimeline>,
     /// There is more: ask again with `after` set to `revision`. An interval that was open then is
-    /// returned again, with the same `fromRevision`.
+    /// returned again, with the same `fromRevision` and status.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>", optional)]
     pub truncated: bool,
@@ -72,7 +72,8 @@ pub struct NodeTimeline {
     pub intervals: Vec<NodeInterval>,
 }
 
-/// A period in which a node changed neither its status nor its attempt.
+/// A period in which a node changed neither its status nor its attempt. A run that was reported when it was over
+/// has the same `fromRevision` as its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
@@ -157,22 +158,32 @@ impl TimelineBuilder {
             self.begun += usize::from(is_wanted);
         }
         for item in before.nodes.diff(&self.state.nodes) {
-            let changed = match item {
-                DiffItem::Add(_, node) => Some(node),
-                DiffItem::Update { old: (_, old), new: (_, new) } => {
-                    let standing = |node: &Node| (node.snapshot.status, node.snapshot.attempt);
-                    (standing(old) != standing(new)).then_some(new)
-                }
+            let standing = |node: &Node| (node.snapshot.status, node.snapshot.attempt);
+            let (old, node) = match item {
+                DiffItem::Add(_, node) => (None, node),
+                DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), new),
                 // Nodes never leave a session.
-                DiffItem::Remove(..) => None,
+                DiffItem::Remove(..) => continue,
             };
-            if let Some(node) = changed {
-                let intervals = self.nodes.entry(node.snapshot.id.clone()).or_default();
-                succeed(intervals, NodeInterval::new(node, node.since.unwrap_or(recorded.moment())), is_wanted);
-                self.begun += usize::from(is_wanted);
+            let since = node.since.unwrap_or(recorded.moment());
+            if old.is_none_or(|old| standing(old) != standing(node)) {
+                let run = unseen_run(old.map(|old| &**old), node, recorded.revision);
+                self.succeed_node(&node.snapshot.id, run, NodeInterval::new(node, since), is_wanted);
+            } else if let Some(open) = self.nodes.get_mut(&node.snapshot.id).and_then(|intervals| intervals.last_mut())
+            {
+                // A time that was told, or corrected, later.
+                open.from = node.since.map_or(open.from, |since| since.at);
             }
         }
         Ok(())
+    }
+
+    fn succeed_node(&mut self, id: &NodeId, run: Option<NodeInterval>, next: NodeInterval, is_wanted: bool) {
+        let intervals = self.nodes.entry(id.clone()).or_default();
+        for interval in run.into_iter().chain([next]) {
+            succeed(intervals, interval, is_wanted);
+            self.begun += usize::from(is_wanted);
+        }
     }
 
     /// The timeline up to the last event.
@@ -201,6 +212,21 @@ impl TimelineBuilder {
             truncated,
         }
     }
+}
+
+/// The run of a node that was reported when it was over, with a beginning before its end.
+fn unseen_run(old: Option<&Node>, node: &Node, revision: Revision) -> Option<NodeInterval> {
+    let new = &node.snapshot;
+    let was_seen = old.is_some_and(|old| old.snapshot.status.is_active() && old.snapshot.attempt == new.attempt);
+    let has_run = matches!(new.status, NodeStatus::Completed | NodeStatus::Failed);
+    let (from, end) = new.started_at.zip(new.completed_at)?;
+    (has_run && !was_seen && from < end).then_some(NodeInterval {
+        status: NodeStatus::Running,
+        attempt: new.attempt,
+        from,
+        to: None,
+        from_revision: revision,
+    })
 }
 
 /// The common part of the two kinds of intervals.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::json::no_nul;
 use super::memory::check_direction;
-use super::{Command, NodeId, Refusal, Timestamp, attributes, content, limits};
+use super::{Command, NodeId, Refusal, Timestamp, ToolCall, attributes, limits};
 
 /// Checks lengths, ranges and characters.
 ///
@@ -66,7 +66,7 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             id("nodeId", node_id.as_str())?;
             optional(agent_id.as_deref(), |value| id("agentId", value))?;
             text("content", content, limits::CONTENT_BYTES)?;
-            optional(tool_calls.as_deref(), content::check_tool_calls)?;
+            optional(tool_calls.as_deref(), check_tool_calls)?;
             optional(tool_call_id.as_deref(), |value| id("toolCallId", value))
         }
         Command::AddLog { node_id, text: line, attributes, .. } => {
@@ -121,6 +121,24 @@ fn node_status(command: &Command) -> Result<(), Refusal> {
         return Err(Refusal::Invalid { field: "completedAt", problem: "is for a node that has ended" });
     }
     times(*started_at, *completed_at)
+}
+
+/// Checks the tool calls of one message.
+fn check_tool_calls(calls: &[ToolCall]) -> Result<(), Refusal> {
+    if calls.len() > limits::TOOL_CALLS {
+        return Err(Refusal::TooLarge { what: "the number of toolCalls", limit: limits::TOOL_CALLS });
+    }
+    let mut bytes = 0;
+    for call in calls {
+        id("toolCalls.id", &call.id)?;
+        name("toolCalls.name", &call.name)?;
+        json("toolCalls.arguments", &call.arguments)?;
+        bytes += call.id.len() + super::json::context_entry_bytes(&call.name, &call.arguments);
+    }
+    if bytes > limits::CONTENT_BYTES {
+        return Err(Refusal::TooLarge { what: "toolCalls", limit: limits::CONTENT_BYTES });
+    }
+    Ok(())
 }
 
 /// The beginning and the end of a node's attempt.

@@ -8,14 +8,14 @@ const pagesAtMost = 8
 
 /** What every node of a session did, as the journal has it. */
 export async function readTimeline(sessionId: string, signal: AbortSignal): Promise<Lanes> {
-  const intervals = new Map<string, Map<number, NodeInterval>>()
+  const intervals = new Map<string, Map<string, NodeInterval>>()
   let after: number | undefined
   for (let page = 0; page < pagesAtMost; page += 1) {
     const timeline = await get<Timeline>(`/sessions/${sessionId}/timeline${query({ after })}`, signal)
     for (const { id, intervals: found } of timeline.nodes) {
-      const known = intervals.get(id) ?? new Map<number, NodeInterval>()
+      const known = intervals.get(id) ?? new Map<string, NodeInterval>()
       // One that was open at the end of the page before comes again, with its end.
-      for (const interval of found) known.set(interval.fromRevision, interval)
+      for (const interval of found) known.set(`${interval.fromRevision} ${interval.status}`, interval)
       intervals.set(id, known)
     }
     if (timeline.truncated !== true) break

@@ -10,7 +10,7 @@ export interface ListFilters {
   workflowId: string
 }
 
-export const panels = ['messages', 'node', 'context', 'journal', 'compare'] as const
+export const panels = ['messages', 'node', 'logs', 'context', 'journal', 'compare'] as const
 export type Panel = (typeof panels)[number]
 
 /** What is looked at in a session. Without a revision it is the newest state, live. */

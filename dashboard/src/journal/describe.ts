@@ -68,6 +68,8 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
       return ofNode(event.nodeId, t.event.signalled)
     case 'messageAdded':
       return ofNode(event.nodeId, event.isThinking ? t.event.thought : t.event.message)
+    case 'logAdded':
+      return ofNode(event.nodeId, t.event.log(event.level))
     case 'memoryAdded':
       return { nodeId: undefined, status: undefined, subject: t.event.run, text: t.event.memory }
     default:

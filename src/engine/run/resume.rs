@@ -42,11 +42,17 @@ impl Run {
         commands.extend(open.iter().map(|(id, open)| open.report(id)));
         commands.extend(bodies.into_iter().chain(loops).map(pending));
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
-            if !self.goes_on_waiting(held) && !open.contains_key(&held.snapshot.id) {
+            if self.plan.node(&held.snapshot.id).is_none() {
+                // A step that somebody reported below a node: of an attempt that is made again now.
+                let cut_off = Some(CUT_OFF.to_owned());
+                commands.push(set_status(held.snapshot.id.clone(), NodeStatus::Failed, None, cut_off, None));
+            } else if !self.goes_on_waiting(held) && !open.contains_key(&held.snapshot.id) {
                 commands.extend(self.begin_again(held));
             }
         }
-        for held in session.nodes.values().filter(|node| due_at(node).is_some()) {
+        let is_planned = |node: &&std::sync::Arc<Node>| self.plan.node(&node.snapshot.id).is_some();
+        let due: Vec<_> = session.nodes.values().filter(is_planned).filter(|node| due_at(node).is_some()).collect();
+        for held in due {
             commands.extend(self.go_on_trying(held));
         }
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
@@ -180,8 +186,10 @@ impl Run {
 
     /// A run that was failing goes on to do so.
     fn recall_failure(&mut self, session: &Session) {
-        let failed =
-            |node: &&std::sync::Arc<Node>| past(&self.plan, session, &node.snapshot.id) == Past::Ended(Outcome::Failed);
+        let failed = |node: &&std::sync::Arc<Node>| {
+            let id = &node.snapshot.id;
+            self.plan.node(id).is_some() && past(&self.plan, session, id) == Past::Ended(Outcome::Failed)
+        };
         if let Some(node) = session.nodes.values().find(failed) {
             let error = node.snapshot.error.as_deref().unwrap_or_default();
             self.failure = Some(format!("node '{}' failed: {error}", node.snapshot.id));
