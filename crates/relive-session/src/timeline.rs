@@ -168,7 +168,11 @@ impl TimelineBuilder {
             let since = node.since.unwrap_or(recorded.moment());
             if old.is_none_or(|old| standing(old) != standing(node)) {
                 let run = unseen_run(old.map(|old| &**old), node, recorded.revision);
-                self.succeed_node(&node.snapshot.id, run, NodeInterval::new(node, since), is_wanted);
+                let intervals = self.nodes.entry(node.snapshot.id.clone()).or_default();
+                for interval in run.into_iter().chain([NodeInterval::new(node, since)]) {
+                    succeed(intervals, interval, is_wanted);
+                    self.begun += usize::from(is_wanted);
+                }
             } else if let Some(open) = self.nodes.get_mut(&node.snapshot.id).and_then(|intervals| intervals.last_mut())
             {
                 // A time that was told, or corrected, later.
@@ -176,14 +180,6 @@ impl TimelineBuilder {
             }
         }
         Ok(())
-    }
-
-    fn succeed_node(&mut self, id: &NodeId, run: Option<NodeInterval>, next: NodeInterval, is_wanted: bool) {
-        let intervals = self.nodes.entry(id.clone()).or_default();
-        for interval in run.into_iter().chain([next]) {
-            succeed(intervals, interval, is_wanted);
-            self.begun += usize::from(is_wanted);
-        }
     }
 
     /// The timeline up to the last event.

@@ -5,7 +5,7 @@ import { get, query } from '../api/http'
 import { useOpenSession, useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 
-/** What went into a node, and what came out of it. */
+/** The input and the output of a node. */
 export interface NodeValues {
   readonly input?: unknown
   readonly output?: unknown
@@ -13,11 +13,11 @@ export interface NodeValues {
 
 const none: NodeValues = {}
 
-/** What a node had last taken in and put out at the moment that is looked at; read again when the node has changed. */
+/** The last input and output of a node at the selected moment; read again when the node has changed. */
 export function useNodeValues(nodeId: string): NodeValues {
   const { store } = useOpenSession()
   const isLive = useSession(({ replay }) => replay === undefined)
-  /** A replay that has just begun stands nowhere yet. */
+  /** A replay that has just begun has no position yet. */
   const isSomewhere = useSession(({ replay }) => replay === undefined || replay.session !== undefined)
   const status = useSession((state) => shownSession(state)?.nodes[nodeId]?.status)
   const attempt = useSession((state) => shownSession(state)?.nodes[nodeId]?.attempt)
@@ -32,7 +32,7 @@ export function useNodeValues(nodeId: string): NodeValues {
         if (!controller.signal.aborted) setValues(value)
       },
       () => {
-        // A node that is not known yet has put out nothing; a lost connection is told elsewhere.
+        // A node that is not known yet has no output; a lost connection is reported elsewhere.
         if (!controller.signal.aborted) setValues(none)
       },
     )

@@ -21,7 +21,7 @@ const contents: Record<Panel, () => React.JSX.Element> = {
   compare: ComparePanel,
 }
 
-/** The right side: messages, one node, log lines, the context, the journal, a comparison. */
+/** The right side: messages, a node, log lines, the context, the journal, a comparison. */
 export function Panels() {
   const t = useText()
   const id = useId()

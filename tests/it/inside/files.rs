@@ -87,6 +87,9 @@ async fn files_hold_lines_and_tool_calls() {
     }
 }
 
+/// What is done to a file, where that is found, and what is said about it.
+type Change<'a> = (&'a dyn Fn(&mut Vec<Value>) -> usize, &'a str);
+
 #[tokio::test]
 async fn lines_that_no_server_would_have_written_are_refused() {
     let server = TestServer::start().await;
@@ -96,7 +99,7 @@ async fn lines_that_no_server_would_have_written_are_refused() {
     let own = file.iter().rposition(|line| line["type"] == "log").expect("one of its own");
     let event = file.iter().rposition(|line| line["event"]["type"] == "logAdded").expect("its event");
     let before = rows(&server).await;
-    let changes: [(&dyn Fn(&mut Vec<Value>) -> usize, &str); 9] = [
+    let changes: [Change<'_>; 9] = [
         (
             &|file| {
                 file[own]["log"]["level"] = "error".into();
