@@ -10,6 +10,8 @@ mod families;
 mod fold;
 #[path = "domain/growth.rs"]
 mod growth;
+#[path = "domain/inside.rs"]
+mod inside;
 #[path = "domain/instances.rs"]
 mod instances;
 #[path = "domain/labels.rs"]

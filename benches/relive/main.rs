@@ -10,6 +10,7 @@
 //! cargo bench --bench relive -- memory        what an idle viewer costs
 //! cargo bench --bench relive -- idle          a request beside 10,000 idle or slow connections
 //! cargo bench --bench relive -- delta         bytes and CPU per change, by size of the graph
+//! cargo bench --bench relive -- inside        a change below 10,000 nested nodes, 100,000 log lines and pages of them
 //! cargo bench --bench relive -- engine        nodes through the built-in engine
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
 //! cargo bench --bench relive -- archive       export and import, and the server's peak memory
@@ -32,6 +33,7 @@ mod engine;
 mod fanout;
 mod flood;
 mod idle;
+mod inside;
 mod memory;
 mod plain;
 mod readers;
@@ -55,6 +57,7 @@ const PARTS: [(&str, Part); 12] = [
     ("memory", memory::run),
     ("idle", idle::run),
     ("delta", delta::run),
+    ("inside", inside::run),
     ("replay", replay::run),
     ("archive", archive::run),
     ("engine", engine::run),
@@ -66,7 +69,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
         eprintln!(
-            "no part is called {unknown}; there are write, access, flood, fanout, tokens, memory, idle, delta, replay, archive, engine and upgrade"
+            "no part is called {unknown}; there are write, access, flood, fanout, tokens, memory, idle, delta, inside, replay, archive, engine and upgrade"
         );
         std::process::exit(2);
     }

@@ -92,6 +92,13 @@ impl Server {
         self.runtime.block_on(answer).expect("an answer")
     }
 
+    /// Reads an answer to its end.
+    pub fn get(&self, path: &str) -> bytes::Bytes {
+        let request = self.http.get(format!("http://{}{path}", self.address));
+        let answer = async { request.send().await?.error_for_status()?.bytes().await };
+        self.runtime.block_on(answer).expect("an answer")
+    }
+
     fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,7 +1,7 @@
 import { Connection, type ConnectionSettings, type ConnectionState } from './connection.js'
 import { notify, ReliveError } from './errors.js'
 import type { ClientFrame, Mode, Recorded, ReplaySpeed, ReplayState, ServerFrame } from './generated/protocol.js'
-import type { Message, WorkflowSession } from './generated/session.js'
+import type { Log, Message, WorkflowSession } from './generated/session.js'
 import { mergePatch, share } from './merge-patch.js'
 import type { EndFrame, TokenFrame } from './subscription.js'
 
@@ -17,6 +17,8 @@ export interface ReplayOptions {
   mode?: Mode
   /** Whether to send messages as well. */
   messages?: boolean
+  /** Whether to send log lines as well. */
+  logs?: boolean
   /** The least time between two states, in milliseconds. */
   minIntervalMs?: number
   /** Where in that part to stand at first: a revision or an RFC 3339 time. Default its beginning. */
@@ -33,6 +35,7 @@ export interface ReplayHandlers {
   onSession?(session: WorkflowSession): void
   onEvent?(recorded: Recorded): void
   onMessage?(message: Message): void
+  onLog?(log: Log): void
   /** At the live edge: a piece of a message still being written. */
   onToken?(token: TokenFrame): void
   /** Where the replay stands: after every control, and while it plays. */
@@ -196,6 +199,9 @@ export class SessionReplay implements Replay {
       }
       case 'message':
         notify(() => this.#handlers.onMessage?.(frame.message))
+        break
+      case 'log':
+        notify(() => this.#handlers.onLog?.(frame.log))
         break
       case 'token':
         notify(() => this.#handlers.onToken?.(frame))

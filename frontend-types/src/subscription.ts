@@ -2,7 +2,7 @@ import { Backoff, type BackoffOptions } from './backoff.js'
 import type { Clock } from './clock.js'
 import { notify, ReliveError } from './errors.js'
 import type { ClientFrame, Mode, Recorded, ServerFrame } from './generated/protocol.js'
-import type { Message, WorkflowSession } from './generated/session.js'
+import type { Log, Message, WorkflowSession } from './generated/session.js'
 import { mergePatch, share } from './merge-patch.js'
 
 export type TokenFrame = Extract<ServerFrame, { type: 'token' }>
@@ -20,6 +20,8 @@ export interface SubscribeOptions {
   after?: number
   /** Whether to send messages as well. */
   messages?: boolean
+  /** Whether to send log lines as well. */
+  logs?: boolean
   /** The least time between two states, in milliseconds. */
   minIntervalMs?: number
 }
@@ -35,6 +37,7 @@ export interface SessionHandlers {
   /** `events`: each event once, in order, none missing. */
   onEvent?(recorded: Recorded): void
   onMessage?(message: Message): void
+  onLog?(log: Log): void
   /** A piece of a message still being written. It may get lost; the whole message comes as a message. */
   onToken?(token: TokenFrame): void
   /** The session has ended; nothing follows. */
@@ -74,7 +77,8 @@ export class SessionSubscription implements Subscription {
   readonly #backoff: Backoff
   #session: WorkflowSession | undefined
   #revision: number | undefined
-  #messageRevision = 0
+  /** Messages and log lines up to this revision have been handed over. */
+  #textRevision = 0
   #end: EndFrame | undefined
   /** The revision held when a gap was last seen, to notice that asking again did not help. */
   #gapAt: number | undefined
@@ -125,13 +129,14 @@ export class SessionSubscription implements Subscription {
   }
 
   #request(after: number | undefined): void {
-    const { messages, minIntervalMs } = this.#options
+    const { messages, logs, minIntervalMs } = this.#options
     this.#owner.send({
       type: 'subscribe',
       sessionId: this.sessionId,
       mode: this.#mode,
       ...(after !== undefined && { after }),
       ...(messages !== undefined && { messages }),
+      ...(logs !== undefined && { logs }),
       ...(minIntervalMs !== undefined && { minIntervalMs }),
     })
   }
@@ -171,9 +176,14 @@ export class SessionSubscription implements Subscription {
         break
       }
       case 'message':
-        if (frame.revision <= this.#messageRevision) break
-        this.#messageRevision = frame.revision
+        if (frame.revision <= this.#textRevision) break
+        this.#textRevision = frame.revision
         notify(() => this.#handlers.onMessage?.(frame.message))
+        break
+      case 'log':
+        if (frame.revision <= this.#textRevision) break
+        this.#textRevision = frame.revision
+        notify(() => this.#handlers.onLog?.(frame.log))
         break
       case 'token':
         notify(() => this.#handlers.onToken?.(frame))

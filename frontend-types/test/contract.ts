@@ -23,7 +23,11 @@ export interface NodeStateSnapshot {
   error?: string
   nextIds?: string[] // which of its next nodes follow, of one that decides
   retry?: { tries: number; cutOff?: number; dueAt?: string } // of one that is to be tried again
+  parentNodeId?: string // the node that it is a step of
+  kind?: NodeKind
+  attributes?: Record<string, string | number | boolean>
 }
+export type NodeKind = 'agent' | 'chain' | 'llm' | 'tool' | 'retriever' | 'embedding' | 'guardrail' | 'human' | 'task'
 
 export interface WorkflowSession {
   // the snapshot every viewer is sent
@@ -98,7 +102,7 @@ export interface SessionEntity {
   updatedAt: string
 }
 
-export type MessageRole = 'user' | 'agent' | 'system'
+export type MessageRole = 'user' | 'agent' | 'system' | 'tool'
 export interface Message {
   id: string
   sessionId: string
@@ -111,6 +115,18 @@ export interface Message {
   isStreaming: boolean // true only in a client's own view, while tokens are still arriving
   tokenCount: number
   createdAt: string
+  toolCalls?: { id: string; name: string; arguments: unknown }[]
+  toolCallId?: string
+  contentType?: 'text/markdown' | 'text/plain' | 'application/json' // absent: text/markdown
+}
+export interface Log {
+  sessionId: string
+  revision: number
+  nodeId: string
+  level: 'debug' | 'info' | 'warn' | 'error'
+  text: string
+  at: string
+  attributes?: Record<string, string | number | boolean>
 }
 export interface MessageGroup {
   nodeId: string
@@ -170,6 +186,7 @@ export type EventType =
   | 'labelsSet'
   | 'signalled'
   | 'messageAdded'
+  | 'logAdded'
   | 'memoryAdded'
   | 'driverSeen'
   | 'stalled'

@@ -83,6 +83,12 @@ export const commands = {
     progress: 1,
     error: 'timed out',
     output: [1, 'two'],
+    input: { topic: 'bees' },
+    parentNodeId: 'write',
+    kind: 'agent',
+    attributes: { model: 'small', tries: 2, cached: true, gone: null },
+    startedAt: time,
+    completedAt: time,
   },
   recordUsage: {
     type: 'recordUsage',
@@ -111,6 +117,17 @@ export const commands = {
     content: 'Once',
     isThinking: false,
     tokenCount: 1,
+    toolCalls: [{ id: 'call', name: 'search', arguments: { query: 'bees' } }],
+    toolCallId: 'call',
+    contentType: 'text/plain',
+  },
+  addLog: {
+    type: 'addLog',
+    nodeId: 'draft',
+    level: 'warn',
+    text: 'slow',
+    at: time,
+    attributes: { seconds: 3 },
   },
   addMemory: {
     type: 'addMemory',
@@ -189,12 +206,15 @@ export const events = {
     role: 'agent',
     isThinking: false,
     tokenCount: 1,
+    toolCallId: 'call',
+    contentType: 'application/json',
   },
+  logAdded: { type: 'logAdded', nodeId: 'draft', level: 'debug', at: time },
   memoryAdded: { type: 'memoryAdded', memoryId: messageId, agentId: 'writer' },
 } satisfies OneOfEach<Event>
 
 export const clientFrames = {
-  subscribe: { type: 'subscribe', sessionId, mode: 'delta', after: 6, messages: true, minIntervalMs: 100 },
+  subscribe: { type: 'subscribe', sessionId, mode: 'delta', after: 6, messages: true, logs: true, minIntervalMs: 100 },
   unsubscribe: { type: 'unsubscribe', sessionId },
   command: {
     type: 'command',
@@ -253,6 +273,23 @@ export const serverFrames = {
       isStreaming: false,
       tokenCount: 1,
       createdAt: time,
+      toolCalls: [{ id: 'call', name: 'search', arguments: '{}' }],
+      toolCallId: 'call',
+      contentType: 'application/json',
+    },
+  },
+  log: {
+    type: 'log',
+    sessionId,
+    revision: 7,
+    log: {
+      sessionId,
+      revision: 7,
+      nodeId: 'draft',
+      level: 'error',
+      text: 'slow',
+      at: time,
+      attributes: { seconds: 3 },
     },
   },
   token: { type: 'token', sessionId, nodeId: 'draft', messageId, text: 'On', agentId: 'writer', isThinking: false },
@@ -320,6 +357,8 @@ export function describeServerFrame(frame: ServerFrame): string {
       return `${frame.at} ${describeEvent(frame.event)}`
     case 'message':
       return frame.message.content
+    case 'log':
+      return `${frame.log.level} ${frame.log.text} ${JSON.stringify(frame.log.attributes)}`
     case 'token':
       return frame.text
     case 'ack':
@@ -373,7 +412,9 @@ export function describeCommand(command: Command): string {
     case 'signal':
       return `${command.nodeId} ${JSON.stringify(command.payload)} ${command.interruptId ?? ''}`
     case 'addMessage':
-      return `${command.role ?? 'agent'}: ${command.content}`
+      return `${command.role ?? 'agent'}: ${command.content} ${command.toolCalls?.map((call) => call.name).join() ?? ''}`
+    case 'addLog':
+      return `${command.level} ${command.text} ${command.at ?? ''}`
     case 'addMemory':
       return `${command.content} ${command.embedding?.length ?? 0}`
     default:
@@ -409,6 +450,8 @@ export function describeEvent(event: Event): string {
       return `${event.nodeId} ${JSON.stringify(event.payload)}`
     case 'messageAdded':
       return `${event.messageId} ${event.tokenCount}`
+    case 'logAdded':
+      return `${event.level} ${event.at ?? ''}`
     case 'memoryAdded':
       return event.memoryId
     case 'driverSeen':

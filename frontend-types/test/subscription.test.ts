@@ -202,6 +202,21 @@ test('frames of a subscription given up do not reach the next one', async () => 
   assert.throws(() => client.subscribe(sessionId), /already/)
 })
 
+test('log lines come once, in order with messages', async () => {
+  client.subscribe(sessionId, { logs: true, messages: true }, watching)
+  const connection = await peer.connections.next()
+  assert.equal((await connection.subscribed(3)).logs, true)
+  const log = { sessionId, revision: 2, nodeId: 'a', level: 'info', text: 'one', at: sessionAt(1).createdAt } as const
+  const frame = { type: 'log', sessionId, revision: 2, log } as const
+  connection.send(frame, frame)
+  connection.send({ ...frame, revision: 3, log: { ...log, revision: 3, text: 'two' } })
+  await watching.logs.next(({ text }) => text === 'two')
+  assert.deepEqual(
+    watching.logs.items.map(({ text }) => text),
+    ['one', 'two'],
+  )
+})
+
 test('messages come once', async () => {
   client.subscribe(sessionId, { messages: true }, watching)
   const connection = await peer.connections.next()

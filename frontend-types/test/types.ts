@@ -21,6 +21,8 @@ interface ByContract {
   SessionEntity: Contract.SessionEntity
   MessageRole: Contract.MessageRole
   Message: Contract.Message
+  NodeKind: Contract.NodeKind
+  Log: Contract.Log
   MessageGroup: Contract.MessageGroup
   GraphNode: Contract.GraphNode
   GraphDefinition: Contract.GraphDefinition
@@ -37,6 +39,8 @@ interface ByServer {
   SessionEntity: Generated.SessionEntity
   MessageRole: Generated.MessageRole
   Message: Generated.Message
+  NodeKind: Generated.NodeKind
+  Log: Generated.Log
   MessageGroup: Generated.MessageGroup
   GraphNode: Generated.GraphNode
   GraphDefinition: Generated.GraphDefinition

@@ -2,6 +2,7 @@ import { WebSocket } from 'ws'
 import {
   type ConnectionState,
   type EndFrame,
+  type Log,
   type Message,
   type Recorded,
   ReliveClient,
@@ -22,6 +23,7 @@ export class Watching implements SessionHandlers {
   readonly sessions = new Recorder<WorkflowSession>('sessions')
   readonly events = new Recorder<Recorded>('events')
   readonly messages = new Recorder<Message>('messages')
+  readonly logs = new Recorder<Log>('log lines')
   readonly ends = new Recorder<EndFrame>('ends')
   readonly errors = new Recorder<ReliveError>('errors')
 
@@ -35,6 +37,10 @@ export class Watching implements SessionHandlers {
 
   onMessage(message: Message): void {
     this.messages.push(message)
+  }
+
+  onLog(log: Log): void {
+    this.logs.push(log)
   }
 
   onEnd(end: EndFrame): void {

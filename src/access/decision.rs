@@ -206,6 +206,7 @@ pub fn command_action(command: &Command) -> Action {
         | Command::AddNodes { .. }
         | Command::SetProposal { .. }
         | Command::AddMessage { .. }
+        | Command::AddLog { .. }
         | Command::AddMemory { .. } => Action::Command,
     }
 }

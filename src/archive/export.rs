@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::checksum::RunningChecksum;
 use crate::storage::{
-    Ancestor, MessageCursor, PageCursor, PageSize, PlacedMessage, Storage, StorageError, StoredEvent, UsageRow,
+    Ancestor, MessageCursor, PageCursor, PageSize, PlacedLog, PlacedMessage, Storage, StorageError, StoredEvent,
+    UsageRow,
 };
 use relive_protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 use relive_session::{Keyframe, Revision, Session, SessionId, Timestamp};
@@ -57,6 +58,9 @@ enum Step {
     Messages {
         after: Option<MessageCursor>,
     },
+    Logs {
+        after: Option<MessageCursor>,
+    },
     Memories {
         after: Option<PageCursor>,
     },
@@ -78,6 +82,7 @@ impl Export {
                 Step::Messages { after: None }
             }
             Step::Messages { after } => self.messages(after, out).await?,
+            Step::Logs { after } => self.logs(after, out).await?,
             Step::Memories { after } => self.memories(after, out).await?,
             Step::End => {
                 let sha256 = self.checksum.sha256();
@@ -95,14 +100,14 @@ impl Export {
 
     async fn header(&mut self, out: &mut Vec<u8>) -> Result<(), StorageError> {
         let session = &self.session;
-        let (messages, memories) = self.storage.export_counts(session.id, session.revision).await?;
+        let (messages, logs, memories) = self.storage.export_counts(session.id, session.revision).await?;
         let header = ArchiveHeader {
             format: ARCHIVE_FORMAT.to_owned(),
             version: ARCHIVE_VERSION,
             exported_at: self.at,
             session: serde_json::to_value(session.snapshot()).unwrap_or_default(),
             graph: session.origin.graph.as_deref().cloned(),
-            counts: ArchiveCounts { events: session.revision, messages, memories },
+            counts: ArchiveCounts { events: session.revision, messages, logs, memories },
         };
         self.line(&ArchiveLine::Header(Box::new(header)), out);
         Ok(())
@@ -150,12 +155,26 @@ impl Export {
         for PlacedMessage { depth, revision, message } in page {
             // Added since the export began.
             if depth == 0 && revision > self.session.revision {
-                return Ok(Step::Memories { after: None });
+                return Ok(Step::Logs { after: None });
             }
             self.line(&ArchiveLine::Message { depth, revision, message }, out);
             self.counts.messages += 1;
         }
-        Ok(if next.is_some() { Step::Messages { after: next } } else { Step::Memories { after: None } })
+        Ok(if next.is_some() { Step::Messages { after: next } } else { Step::Logs { after: None } })
+    }
+
+    async fn logs(&mut self, after: Option<MessageCursor>, out: &mut Vec<u8>) -> Result<Step, StorageError> {
+        let page = self.storage.export_logs(self.session.id, after, &mut self.size).await?;
+        let next = page.last().map(PlacedLog::cursor);
+        for PlacedLog { depth, log } in page {
+            // Added since the export began.
+            if depth == 0 && log.revision > self.session.revision {
+                return Ok(Step::Memories { after: None });
+            }
+            self.line(&ArchiveLine::Log { depth, log }, out);
+            self.counts.logs += 1;
+        }
+        Ok(if next.is_some() { Step::Logs { after: next } } else { Step::Memories { after: None } })
     }
 
     async fn memories(&mut self, after: Option<PageCursor>, out: &mut Vec<u8>) -> Result<Step, StorageError> {

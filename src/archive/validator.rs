@@ -11,13 +11,14 @@ use super::error::ImportFault;
 use crate::storage::Ancestor;
 use relive_protocol::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 use relive_session::{
-    Command, Event, Memory, Message, MessageAdded, OutputRef, Recorded, Refusal, Revision, Session, SessionId,
-    Timestamp, check_command, check_created, check_embedding, check_message, limits,
+    Command, Event, Log, LogAdded, LogLevel, Memory, Message, MessageAdded, NodeId, OutputRef, Recorded, Refusal,
+    Revision, Session, SessionId, Timestamp, check_command, check_created, check_embedding, check_log, check_message,
+    limits,
 };
 
 /// Checks lines in order and reports the first fault.
 ///
-/// It holds the state so far and, for each message, eight bytes from its event to its own line.
+/// It holds the state so far and, for each message and log line, eight bytes from its event to its own line.
 #[derive(Debug)]
 pub(super) struct ImportValidator {
     dimension: u32,
@@ -28,6 +29,8 @@ pub(super) struct ImportValidator {
     counts: ArchiveCounts,
     /// Fingerprints of the messages whose events were seen, and the key that they are made with.
     announced: VecDeque<u64>,
+    /// The same of log lines.
+    announced_logs: VecDeque<u64>,
     fingerprints: RandomState,
     ancestors: Vec<Ancestor>,
     /// Outputs from before the fork that have not arrived yet.
@@ -39,6 +42,8 @@ pub(super) struct ImportValidator {
     last_usage: Option<(String, String, String)>,
     /// The depth and time of the last message: those of the most distant ancestor come first.
     last_message: Option<(u32, Revision, Timestamp)>,
+    /// The depth and revision of the last log line, in the same order.
+    last_log: Option<(u32, Revision)>,
     last_memory: Option<(Timestamp, Uuid)>,
 }
 
@@ -51,6 +56,7 @@ enum Section {
     Outputs,
     Usage,
     Messages,
+    Logs,
     Memories,
     End,
 }
@@ -70,6 +76,7 @@ impl ImportValidator {
             state: None,
             counts: ArchiveCounts::default(),
             announced: VecDeque::new(),
+            announced_logs: VecDeque::new(),
             fingerprints: RandomState::new(),
             ancestors: Vec::new(),
             outputs: BTreeMap::new(),
@@ -78,6 +85,7 @@ impl ImportValidator {
             used: (0, Decimal::ZERO),
             last_usage: None,
             last_message: None,
+            last_log: None,
             last_memory: None,
         }
     }
@@ -109,6 +117,7 @@ impl ImportValidator {
             ArchiveLine::Output { depth, revision, output } => self.output((*depth, *revision), output),
             ArchiveLine::Usage(usage) => self.usage(usage),
             ArchiveLine::Message { depth, revision, message } => self.message(*depth, *revision, message),
+            ArchiveLine::Log { depth, log } => self.log(*depth, log),
             ArchiveLine::Memory { memory } => self.memory(memory),
             ArchiveLine::End { counts, sha256: written } => {
                 if *counts != self.counts || written != sha256 {
@@ -145,6 +154,9 @@ impl ImportValidator {
         if leaves(Section::Messages) && !self.announced.is_empty() {
             return contradiction("a message is missing");
         }
+        if leaves(Section::Logs) && !self.announced_logs.is_empty() {
+            return contradiction("a log line is missing");
+        }
         self.section = next;
         Ok(())
     }
@@ -172,9 +184,16 @@ impl ImportValidator {
             Some(state) => state.apply_verified(recorded)?,
             None => self.first_event(recorded)?,
         }
-        if let Event::MessageAdded(added) = &recorded.event {
-            let fingerprint = self.fingerprint(recorded.revision, recorded.at, added);
-            self.announced.push_back(fingerprint);
+        match &recorded.event {
+            Event::MessageAdded(added) => {
+                let fingerprint = self.fingerprint(recorded.revision, recorded.at, added);
+                self.announced.push_back(fingerprint);
+            }
+            Event::LogAdded(LogAdded { node_id, level, at, row: _ }) => {
+                let at = at.unwrap_or(recorded.at);
+                self.announced_logs.push_back(self.log_fingerprint(recorded.revision, node_id, *level, at));
+            }
+            _ => {}
         }
         self.counts.events += 1;
         Ok(())
@@ -285,18 +304,61 @@ impl ImportValidator {
                 }
                 Some(self.id)
             }
-            Some(place) => {
-                let ancestor = self.ancestors.get(place as usize);
-                ancestor.filter(|ancestor| revision <= ancestor.revision).map(|ancestor| ancestor.session_id)
-            }
+            Some(place) => self.ancestor_with(place, revision),
         };
         if said_in == Some(message.session_id) { Ok(()) } else { contradiction("the message was said elsewhere") }
     }
 
+    /// The session in whose history this revision of an ancestor is.
+    fn ancestor_with(&self, place: u32, revision: Revision) -> Option<SessionId> {
+        let ancestor = self.ancestors.get(place as usize);
+        ancestor.filter(|ancestor| revision <= ancestor.revision).map(|ancestor| ancestor.session_id)
+    }
+
     fn fingerprint(&self, revision: Revision, at: Timestamp, added: &MessageAdded) -> u64 {
-        let MessageAdded { message_id, node_id, agent_id, agent_name, role, is_thinking, token_count, .. } = added;
+        let MessageAdded {
+            message_id,
+            node_id,
+            agent_id,
+            agent_name,
+            role,
+            is_thinking,
+            token_count,
+            tool_call_id,
+            content_type,
+            content: _,
+            tool_calls: _,
+        } = added;
         let said = (message_id, node_id, agent_id, agent_name, role.as_str(), is_thinking, token_count);
-        self.fingerprints.hash_one((revision, at, said))
+        self.fingerprints.hash_one((revision, at, said, tool_call_id, content_type))
+    }
+
+    fn log(&mut self, depth: u32, log: &Log) -> Result<(), ImportFault> {
+        check_log(log)?;
+        let revision = log.revision;
+        let follows = |(last_depth, last_revision): (u32, Revision)| {
+            depth < last_depth || (depth == last_depth && revision > last_revision)
+        };
+        if !self.last_log.is_none_or(follows) {
+            return contradiction("log lines come in the order in which they were recorded");
+        }
+        self.last_log = Some((depth, revision));
+        self.counts.logs += 1;
+        let written_in = match depth.checked_sub(1) {
+            None => {
+                let fingerprint = self.log_fingerprint(revision, &log.node_id, log.level, log.at);
+                if self.announced_logs.pop_front() != Some(fingerprint) {
+                    return contradiction("the log line is not the one that its event added");
+                }
+                Some(self.id)
+            }
+            Some(place) => self.ancestor_with(place, revision),
+        };
+        if written_in == Some(log.session_id) { Ok(()) } else { contradiction("the log line was written elsewhere") }
+    }
+
+    fn log_fingerprint(&self, revision: Revision, node_id: &NodeId, level: LogLevel, at: Timestamp) -> u64 {
+        self.fingerprints.hash_one((revision, node_id, level, at))
     }
 
     fn memory(&mut self, memory: &Memory) -> Result<(), ImportFault> {
@@ -331,6 +393,7 @@ fn section_of(line: &ArchiveLine) -> Section {
         ArchiveLine::Output { .. } => Section::Outputs,
         ArchiveLine::Usage(_) => Section::Usage,
         ArchiveLine::Message { .. } => Section::Messages,
+        ArchiveLine::Log { .. } => Section::Logs,
         ArchiveLine::Memory { .. } => Section::Memories,
         ArchiveLine::End { .. } => Section::End,
     }
@@ -346,7 +409,10 @@ fn added_by(message: &Message) -> MessageAdded {
         role: message.role,
         is_thinking: message.is_thinking,
         token_count: message.token_count,
+        tool_call_id: message.tool_call_id.clone(),
+        content_type: message.content_type,
         content: None,
+        tool_calls: None,
     }
 }
 

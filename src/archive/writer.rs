@@ -10,7 +10,8 @@ use super::rows::ImportRow;
 use crate::storage::{Ancestor, Constraint, Import, ImportedMessage, Storage, StorageError, UsageRow};
 use relive_protocol::{ArchiveLine, ArchiveUsage};
 use relive_session::{
-    Created, Driver, Event, Memory, Origin, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, Timestamp,
+    Created, Driver, Event, Log, Memory, Origin, OutputRef, ProjectId, Recorded, Revision, Session, SessionId,
+    Timestamp,
 };
 
 /// Rows that are written at once, and bytes of their lines.
@@ -33,6 +34,7 @@ pub(super) struct ImportWriter {
     ancestors: Vec<Uuid>,
     events: Vec<Recorded>,
     messages: Messages,
+    logs: Logs,
     /// Bytes of the lines of rows that wait to be written.
     bytes: usize,
 }
@@ -43,6 +45,13 @@ struct Messages {
     depth: u32,
     rows: Vec<ImportedMessage>,
     first_line: u64,
+}
+
+/// Log lines that wait to be written, of one session.
+#[derive(Default)]
+struct Logs {
+    depth: u32,
+    rows: Vec<Log>,
 }
 
 impl ImportWriter {
@@ -70,6 +79,7 @@ impl ImportWriter {
             ancestors: Vec::new(),
             events: Vec::new(),
             messages: Messages::default(),
+            logs: Logs::default(),
             bytes: 0,
         })
     }
@@ -103,14 +113,22 @@ impl ImportWriter {
                 }
                 self.messages.rows.push(ImportedMessage { revision, message });
             }
+            ArchiveLine::Log { depth, log } => {
+                if self.logs.depth != depth {
+                    self.flush().await?;
+                    self.logs.depth = depth;
+                }
+                self.logs.rows.push(log);
+            }
             ArchiveLine::Memory { memory } => {
-                if !self.messages.rows.is_empty() {
+                if !self.messages.rows.is_empty() || !self.logs.rows.is_empty() {
                     self.flush().await?;
                 }
                 self.memory(memory, number).await?;
             }
         }
-        if self.bytes >= BYTES || self.events.len() >= ROWS || self.messages.rows.len() >= ROWS {
+        let rows = self.events.len().max(self.messages.rows.len()).max(self.logs.rows.len());
+        if self.bytes >= BYTES || rows >= ROWS {
             self.flush().await?;
         }
         Ok(())
@@ -207,6 +225,23 @@ impl ImportWriter {
             self.import.add_events(&self.events).await?;
             self.events.clear();
         }
+        self.flush_messages().await?;
+        self.flush_logs().await
+    }
+
+    async fn flush_logs(&mut self) -> Result<(), ImportError> {
+        let rows = std::mem::take(&mut self.logs.rows);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(place) = self.logs.depth.checked_sub(1) else {
+            return Ok(self.import.add_logs(self.id, &rows).await?);
+        };
+        let Some(ancestor) = self.ancestors.get(place as usize) else { return Ok(()) };
+        Ok(self.import.add_inherited_logs(*ancestor, &rows).await?)
+    }
+
+    async fn flush_messages(&mut self) -> Result<(), ImportError> {
         let Messages { depth, rows, first_line } = std::mem::take(&mut self.messages);
         self.messages.depth = depth;
         if rows.is_empty() {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::driver::{DriverError, Events, Link};
 use crate::hub::{Chunk, Head, Hub, HubError, Submission, Subscription};
 use relive_backoff::Backoff;
-use relive_session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, limits};
+use relive_session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, Texts, limits};
 
 /// Journal events read at once by a run that is behind.
 const PAGE: u32 = 500;
@@ -258,7 +258,7 @@ async fn events_between(
 ) -> Result<Vec<Recorded>, HubError> {
     let mut events: Vec<Recorded> = match head.live().events_after(after) {
         Some(frames) => frames.iter().map(|frame| frame.recorded().clone()).collect(),
-        None => hub.events(head.live().id(), after, PAGE, false).await?,
+        None => hub.events(head.live().id(), after, PAGE, Texts::default()).await?,
     };
     events.retain(|recorded| recorded.revision <= shown);
     Ok(events)

@@ -85,7 +85,9 @@ pub async fn commands(
         Commands::Several(commands) => commands,
         Commands::One(command) => vec![*command],
     };
-    let is_text = |command: &Command| matches!(command, Command::AddMessage { .. } | Command::AddMemory { .. });
+    let is_text = |command: &Command| {
+        matches!(command, Command::AddMessage { .. } | Command::AddLog { .. } | Command::AddMemory { .. })
+    };
     if is_large && !commands.iter().all(is_text) {
         return Err(body_too_large());
     }

@@ -23,6 +23,15 @@ pub enum Order {
     Desc,
 }
 
+impl From<Order> for MessageOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Asc => Self::OldestFirst,
+            Order::Desc => Self::NewestFirst,
+        }
+    }
+}
+
 /// Which messages to read.
 #[derive(Clone, Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
@@ -75,10 +84,7 @@ pub async fn list(
     }
     // An empty page and a missing session are different answers.
     let of = api.readable(id).await?;
-    let order = match query.order {
-        None | Some(Order::Asc) => MessageOrder::OldestFirst,
-        Some(Order::Desc) => MessageOrder::NewestFirst,
-    };
+    let order = query.order.unwrap_or(Order::Asc).into();
     let MessageQuery { agent_id, node_id, since, until, .. } = query;
     let filter = MessageFilter { agent_id, node_id, since, until };
     let mut found = api.messages(of, &filter, order, after, limit + 1).await?;

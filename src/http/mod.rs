@@ -17,6 +17,7 @@ mod frame_ancestors;
 mod history;
 mod idempotency;
 mod leases;
+mod logs;
 mod memories;
 mod messages;
 mod observe;

@@ -63,6 +63,7 @@ pub const OPERATIONS: &[Operation] = &[
     read("diff", &[ReadSessions]),
     read("timeline", &[ReadSessions]),
     read("list_messages", &[ReadSessions]),
+    read("list_logs", &[ReadSessions]),
     read("list_session_memories", &[ReadSessions]),
     read("report", &[ReadSessions]),
     read("export_session", &[Export]),

@@ -18,8 +18,8 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, archive, callers, catalog, commands, dashboard, forks, history, leases, memories, messages, observe,
-    openapi, parameters, probes, sessions, sockets, tokens, usage,
+    accounts, archive, callers, catalog, commands, dashboard, forks, history, leases, logs, memories, messages,
+    observe, openapi, parameters, probes, sessions, sockets, tokens, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -85,6 +85,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(archive::export))
         .routes(routes!(archive::import))
         .routes(routes!(messages::list))
+        .routes(routes!(logs::list))
         .routes(routes!(memories::of_session))
         .routes(routes!(memories::search))
         .routes(routes!(memories::get, memories::delete))

@@ -15,7 +15,7 @@ use super::state::Api;
 use crate::replay::{Point, Speed};
 use crate::ws::{Opening, ReplayRequest, upgrade};
 use relive_protocol::{CloseCode, ErrorCode, Mode, Problem, Subscribe};
-use relive_session::{Revision, SessionId};
+use relive_session::{Revision, SessionId, Texts};
 
 /// Many sessions on one socket.
 #[utoipa::path(get, path = "/ws", operation_id = "watch_many", tag = "sockets", responses(
@@ -43,6 +43,8 @@ pub struct WatchQuery {
     after: Option<Revision>,
     /// Whether to send messages as well.
     messages: Option<bool>,
+    /// Whether to send log lines as well.
+    logs: Option<bool>,
     /// The least time between two states, in milliseconds.
     min_interval_ms: Option<u64>,
 }
@@ -68,6 +70,7 @@ pub async fn one(
             mode: query.mode,
             after: query.after,
             messages: query.messages,
+            logs: query.logs,
             min_interval_ms: query.min_interval_ms,
         }),
     };
@@ -92,6 +95,8 @@ pub struct ReplayQuery {
     mode: Option<Mode>,
     /// Whether to send messages as well.
     messages: Option<bool>,
+    /// Whether to send log lines as well.
+    logs: Option<bool>,
     /// The least time between two states, in milliseconds.
     min_interval_ms: Option<u64>,
     /// Whether to start paused.
@@ -110,7 +115,7 @@ impl ReplayQuery {
         Ok(ReplayRequest {
             session_id,
             mode: self.mode.unwrap_or_default(),
-            messages: self.messages.unwrap_or(false),
+            texts: Texts { messages: self.messages.unwrap_or(false), logs: self.logs.unwrap_or(false) },
             min_interval: Duration::from_millis(self.min_interval_ms.unwrap_or(0)),
             speed: self.speed.as_deref().map_or(Ok(Speed::RECORDED), speed)?,
             from,

@@ -61,7 +61,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use relive_session::{Actor, ActorKind, Command, Message, Revision, Session, SessionId, ambient, check_embedding};
+use relive_session::{Actor, ActorKind, Command, Session, SessionId, ambient, check_embedding};
 
 pub use chunks::{Chunk, ChunkRelay};
 pub use creation::CreateOptions;
@@ -318,18 +318,6 @@ impl Hub {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.inner.store
-    }
-
-    /// The messages that a session's events after `after` and up to `up_to` added, each with its event's
-    /// revision, at most `limit`.
-    pub async fn messages_between(
-        &self,
-        id: SessionId,
-        after: Revision,
-        up_to: Revision,
-        limit: u32,
-    ) -> Result<Vec<(Revision, Message)>, HubError> {
-        Ok(self.inner.store.messages_between(id, after, up_to, limit).await?)
     }
 
     /// How many sessions are in memory.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::value::{RawValue, to_raw_value};
 
-use relive_session::{Event, Message, Recorded, Revision, Session};
+use relive_session::{Recorded, Revision, Session, Text, Texts};
 
 /// Deltas kept per revision, one for each base that viewers were at. Viewers further apart than
 /// that are encoded for singly.
@@ -68,13 +68,13 @@ pub struct RecordedFrame {
     /// Kept until the frame holds it.
     json: Mutex<Option<Arc<RawValue>>>,
     frame: OnceLock<Bytes>,
-    message: OnceLock<Bytes>,
+    text: OnceLock<Bytes>,
 }
 
 impl RecordedFrame {
     #[must_use]
     pub fn new(recorded: Recorded) -> Self {
-        Self { recorded, json: Mutex::default(), frame: OnceLock::new(), message: OnceLock::new() }
+        Self { recorded, json: Mutex::default(), frame: OnceLock::new(), text: OnceLock::new() }
     }
 
     #[must_use]
@@ -82,7 +82,7 @@ impl RecordedFrame {
         &self.recorded
     }
 
-    /// The event as JSON, without the text of a message or memory: that has a row and a frame of its own.
+    /// The event as JSON, without the text of a message, log line or memory: that has a row and a frame of its own.
     ///
     /// # Errors
     ///
@@ -109,21 +109,23 @@ impl RecordedFrame {
         self.frame.get_or_init(make).clone()
     }
 
-    /// The frame of the message that the event added, made by `encode` on first use.
-    pub fn message_frame(&self, encode: impl FnOnce(Message) -> Bytes) -> Option<Bytes> {
-        let Event::MessageAdded(added) = &self.recorded.event else { return None };
-        if let Some(frame) = self.message.get() {
+    /// The frame of the text that the event added, if it is wanted, made by `encode` on first use.
+    pub fn text_frame(&self, wanted: Texts, encode: impl FnOnce(Text) -> Bytes) -> Option<Bytes> {
+        if !wanted.wants(&self.recorded.event) {
+            return None;
+        }
+        if let Some(frame) = self.text.get() {
             return Some(frame.clone());
         }
-        let message = added.message(self.recorded.session_id, self.recorded.at)?;
-        Some(self.message.get_or_init(|| encode(message)).clone())
+        let text = self.recorded.text()?;
+        Some(self.text.get_or_init(|| encode(text)).clone())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use relive_session::{SessionId, Timestamp};
+    use relive_session::{Event, SessionId, Timestamp};
     use serde_json::json;
 
     #[test]

@@ -24,7 +24,7 @@ use super::registry::{Registry, Residency};
 use super::remote_update::RemoteUpdate;
 use super::store::Store;
 use crate::storage::{PageBounds, StorageError, StoredEvent};
-use relive_session::{Event, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary};
+use relive_session::{Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary};
 
 /// Sessions that are read at the same time.
 const READS: usize = 4;
@@ -271,11 +271,11 @@ fn fold(held: &Arc<Session>, page: impl Iterator<Item = StoredEvent>) -> Option<
     Some(Read::Newer(session, events))
 }
 
-/// An event with the text of its message, which viewers are shown.
+/// An event with the text that it added, which viewers are shown.
 fn with_text(session_id: SessionId, stored: StoredEvent) -> Option<Recorded> {
     let mut recorded = stored.recorded(session_id).ok()?;
-    if let (Event::MessageAdded(added), Some(message)) = (&mut recorded.event, stored.message) {
-        added.content = Some(message.content);
+    if let Some(text) = stored.text {
+        recorded.hold_text(*text);
     }
     Some(recorded)
 }

@@ -18,7 +18,7 @@ use crate::storage::{
     Storage, StorageError, StoredEvent, Writer,
 };
 use relive_session::{
-    Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary,
+    Agent, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary, Text, Texts,
 };
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
@@ -41,15 +41,16 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> Answer<'_, HashMap<(SessionId, Arc<str>), Revision>>;
 
     fn events(&self, id: SessionId, after: Revision, limit: u32) -> Answer<'_, Vec<Recorded>>;
-    /// The events after this state with their messages; none if another session is stored under its id.
+    /// The events after this state with their texts; none if another session is stored under its id.
     fn next_events<'a>(&'a self, state: &'a Session, bounds: PageBounds) -> Answer<'a, Vec<StoredEvent>>;
-    fn messages_between(
+    fn texts_between(
         &self,
         id: SessionId,
         after: Revision,
         up_to: Revision,
         limit: u32,
-    ) -> Answer<'_, Vec<(Revision, Message)>>;
+        texts: Texts,
+    ) -> Answer<'_, Vec<(Revision, Text)>>;
     fn output(&self, id: SessionId, place: OutputRef) -> Answer<'_, Option<Value>>;
 
     fn create_session<'a>(&'a self, new: &'a NewSession<'a>) -> Answer<'a, ()>;
@@ -182,17 +183,18 @@ impl Store for Storage {
 
     fn next_events<'a>(&'a self, state: &'a Session, bounds: PageBounds) -> Answer<'a, Vec<StoredEvent>> {
         let journal = self.journal(state.id).of(state.identity());
-        Box::pin(journal.after(state.revision).stored_page(bounds, true))
+        Box::pin(journal.after(state.revision).stored_page(bounds, Texts::ALL))
     }
 
-    fn messages_between(
+    fn texts_between(
         &self,
         id: SessionId,
         after: Revision,
         up_to: Revision,
         limit: u32,
-    ) -> Answer<'_, Vec<(Revision, Message)>> {
-        Box::pin(self.messages_between(id, after, up_to, limit))
+        texts: Texts,
+    ) -> Answer<'_, Vec<(Revision, Text)>> {
+        Box::pin(self.texts_between(id, after, up_to, limit, texts))
     }
 
     fn output(&self, id: SessionId, place: OutputRef) -> Answer<'_, Option<Value>> {

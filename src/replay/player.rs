@@ -6,7 +6,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Playhead, Point, Range, Speed};
 use crate::storage::{PageBounds, Storage, StorageError, StoredEvent};
-use relive_session::{ApplyError, Revision, Session, SessionId, SessionStatus, Timestamp};
+use relive_session::{ApplyError, Revision, Session, SessionId, SessionStatus, Texts, Timestamp};
 
 /// Events in the first page after opening or seeking; each further one has twice as many.
 const FIRST_PAGE: u32 = 32;
@@ -24,8 +24,8 @@ pub struct Options {
     pub skip_idle: Option<Duration>,
     /// Whether states are folded, or only events passed on.
     pub folds: bool,
-    /// Whether events come with the messages they added.
-    pub with_messages: bool,
+    /// Which texts come with the events that added them.
+    pub texts: Texts,
 }
 
 /// Why a replay cannot continue.
@@ -110,12 +110,8 @@ impl Player {
             (Some(storage.session_at(session_id, first).await?.ok_or(ReplayError::Gone)?), None)
         } else {
             let bounds = PageBounds { rows: 1, bytes: PAGE_BYTES };
-            let page = storage
-                .journal(session_id)
-                .after(first - 1)
-                .up_to(first)
-                .stored_page(bounds, options.with_messages)
-                .await?;
+            let page =
+                storage.journal(session_id).after(first - 1).up_to(first).stored_page(bounds, options.texts).await?;
             (None, Some(page.into_iter().next().ok_or(ReplayError::Gone)?))
         };
         let start_at = match (&state, &event) {
@@ -243,8 +239,8 @@ impl Player {
     ) -> impl Future<Output = Result<Vec<StoredEvent>, StorageError>> + Send + 'static {
         let (storage, session_id, last) = (self.storage.clone(), self.session_id, self.range.last);
         let bounds = PageBounds { rows: self.page, bytes: PAGE_BYTES };
-        let with_messages = self.options.with_messages;
-        async move { storage.journal(session_id).after(after).up_to(last).stored_page(bounds, with_messages).await }
+        let texts = self.options.texts;
+        async move { storage.journal(session_id).after(after).up_to(last).stored_page(bounds, texts).await }
     }
 
     /// Advances to the next event that was read, due or not.

@@ -11,11 +11,11 @@ use crate::access::limits::{LivePlace, NoPlace};
 use crate::access::{Action, Denied, Grant, Subject, command_action};
 use crate::hub::{Chunk, CreateOptions, HubError, Receipt, Reply, Submission};
 use crate::storage::{
-    Constraint, FamilyUsage, JournalReader, KeyClaim, KeyedRequest, MessageCursor, MessageFilter, MessageOrder, Page,
-    PageCursor, PlacedMessage, SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
+    Constraint, FamilyUsage, JournalReader, KeyClaim, KeyedRequest, LogFilter, LogLines, MessageCursor, MessageFilter,
+    MessageOrder, Page, PageCursor, PlacedMessage, SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
 };
 use relive_session::{
-    Actor, Command, Created, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary, Timestamp,
+    Actor, Command, Created, OutputRef, Recorded, Revision, Session, SessionId, SessionSummary, Texts, Timestamp,
 };
 
 /// A session that the caller may read: what is read of it from the database needs one of these.
@@ -366,7 +366,7 @@ impl Scoped {
 
     /// The events after a revision.
     pub async fn events(&self, of: Readable, after: Revision, limit: u32) -> Result<Vec<Recorded>, HubError> {
-        self.hub.events(of.id, after, limit, false).await
+        self.hub.events(of.id, after, limit, Texts::default()).await
     }
 
     /// The journal.
@@ -409,6 +409,18 @@ impl Scoped {
         limit: u32,
     ) -> Result<Vec<PlacedMessage>, StorageError> {
         self.storage.messages(of.id, filter, order, after, limit).await
+    }
+
+    /// The log lines.
+    pub async fn logs(
+        &self,
+        of: Readable,
+        filter: &LogFilter,
+        order: MessageOrder,
+        after: Option<MessageCursor>,
+        limit: u32,
+    ) -> Result<LogLines, StorageError> {
+        self.storage.logs(of.id, filter, order, after, limit).await
     }
 
     /// A session to be exported, and where its history is read.

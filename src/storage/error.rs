@@ -115,6 +115,7 @@ impl From<sqlx::Error> for StorageError {
                     "session_events_session"
                     | "session_commands_session"
                     | "session_messages_session"
+                    | "session_logs_session"
                     | "memories_session"
                     | "session_usage_session"
                     | "session_leases_session"

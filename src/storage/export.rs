@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::bigint::bigint;
 use super::forks::USAGE_AT;
+use super::log_history;
 use super::memories::{COLUMNS, read_memory};
 use super::message_history::history_query;
 use super::usage::{UsageColumns, UsageRow};
-use super::{MessageCursor, PageCursor, PlacedMessage, Storage, StorageError, StoredEvent};
+use super::{MessageCursor, PageCursor, PlacedLog, PlacedMessage, Storage, StorageError, StoredEvent};
 use relive_session::{Memory, Revision, SessionId, Timestamp};
 
 /// Bytes of a page, roughly: it ends with the row that reaches them.
@@ -87,6 +88,21 @@ impl Storage {
         size.read_step(query.fetch(&self.pool), |placed| placed.message.content.len() + 256).await
     }
 
+    /// The next log lines of the whole line, in order; empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// When the database is away.
+    pub async fn export_logs(
+        &self,
+        session_id: SessionId,
+        after: Option<MessageCursor>,
+        size: &mut PageSize,
+    ) -> Result<Vec<PlacedLog>, StorageError> {
+        let query = log_history::history_query(session_id, after, size.0);
+        size.read_step(query.fetch(&self.pool), |placed| placed.log.text.len() + 256).await
+    }
+
     /// The next memories with their embeddings, of those stored by `before`; empty at the end.
     pub async fn export_memories(
         &self,
@@ -113,13 +129,19 @@ impl Storage {
         Ok(size.read_step(rows, bytes_of).await?.into_iter().map(|WholeMemory(memory)| memory).collect())
     }
 
-    /// The number of messages and memories that an export has now.
-    pub async fn export_counts(&self, session_id: SessionId, up_to: Revision) -> Result<(u64, u64), StorageError> {
-        let (messages, memories): (i64, i64) = sqlx::query_as(
+    /// The number of messages, log lines and memories that an export has now.
+    pub async fn export_counts(&self, session_id: SessionId, up_to: Revision) -> Result<(u64, u64, u64), StorageError> {
+        let (messages, logs, memories): (i64, i64, i64) = sqlx::query_as(
             "SELECT (SELECT count(*) FROM session_messages WHERE session_id = $1 AND revision <= $2)
                   + COALESCE((SELECT sum((SELECT count(*) FROM session_messages AS own
                                 WHERE own.session_id = ancestry.ancestor_id AND own.revision <= ancestry.revision)
                              + (SELECT count(*) FROM ancestor_messages AS kept
+                                WHERE kept.ancestor_id = ancestry.ancestor_id AND kept.revision <= ancestry.revision))
+                       FROM session_lineage AS ancestry WHERE ancestry.session_id = $1), 0)::bigint,
+                    (SELECT count(*) FROM session_logs WHERE session_id = $1 AND revision <= $2)
+                  + COALESCE((SELECT sum((SELECT count(*) FROM session_logs AS own
+                                WHERE own.session_id = ancestry.ancestor_id AND own.revision <= ancestry.revision)
+                             + (SELECT count(*) FROM ancestor_logs AS kept
                                 WHERE kept.ancestor_id = ancestry.ancestor_id AND kept.revision <= ancestry.revision))
                        FROM session_lineage AS ancestry WHERE ancestry.session_id = $1), 0)::bigint,
                     (SELECT count(*) FROM memories WHERE session_id = $1)",
@@ -128,7 +150,7 @@ impl Storage {
         .bind(bigint(up_to))
         .fetch_one(&self.pool)
         .await?;
-        Ok((messages.unsigned_abs(), memories.unsigned_abs()))
+        Ok((messages.unsigned_abs(), logs.unsigned_abs(), memories.unsigned_abs()))
     }
 
     /// The sessions that a session descends from, the nearest first.

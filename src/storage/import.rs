@@ -12,13 +12,15 @@ use super::bigint::bigint;
 use super::columns::json;
 use super::export::Ancestor;
 use super::families::lock_parent;
+use super::logs::LogArrays;
 use super::memories::{NewMemory, insert};
 use super::pool::Transaction;
 use super::sessions::insert_row;
+use super::texts::tool_calls_text;
 use super::usage::{UsageRow, write_usage};
 use super::writer::write_rows;
 use super::{Storage, StorageError};
-use relive_session::{Memory, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId};
+use relive_session::{ContentType, Log, Memory, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId};
 
 /// A message to be stored, with the revision that added it.
 #[derive(Clone, Debug)]
@@ -202,9 +204,13 @@ impl Import {
     async fn insert_messages(&mut self, into: &str, owner: Uuid, rows: &[ImportedMessage]) -> Result<(), StorageError> {
         let sql = format!(
             "INSERT INTO {into}, revision, id, node_id, agent_id, agent_name, role, content, token_count,
-                 is_thinking, created_at)
-             SELECT $1, * FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                 $8::text[], $9::bigint[], $10::boolean[], $11::timestamptz[])"
+                 is_thinking, created_at, tool_calls, tool_call_id, content_type)
+             SELECT $1, revision, id, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
+                 created_at, tool_calls::json, tool_call_id, content_type
+             FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                 $8::text[], $9::bigint[], $10::boolean[], $11::timestamptz[], $12::text[], $13::text[], $14::text[])
+                 AS m (revision, id, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
+                 created_at, tool_calls, tool_call_id, content_type)"
         );
         let messages = || rows.iter().map(|row| &row.message);
         let query = sqlx::query(AssertSqlSafe(sql))
@@ -218,7 +224,41 @@ impl Import {
             .bind(messages().map(|message| &*message.content).collect::<Vec<_>>())
             .bind(messages().map(|message| bigint(message.token_count)).collect::<Vec<_>>())
             .bind(messages().map(|message| message.is_thinking).collect::<Vec<_>>())
-            .bind(messages().map(|message| message.created_at.as_datetime()).collect::<Vec<_>>());
+            .bind(messages().map(|message| message.created_at.as_datetime()).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.tool_calls.as_deref().and_then(tool_calls_text)).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.tool_call_id.as_deref()).collect::<Vec<_>>())
+            .bind(messages().map(|message| message.content_type.map(ContentType::as_str)).collect::<Vec<_>>());
+        self.run(async |connection| Ok(query.execute(connection).await?)).await?;
+        Ok(())
+    }
+
+    /// Stores log lines of the session itself.
+    pub async fn add_logs(&mut self, id: SessionId, logs: &[Log]) -> Result<(), StorageError> {
+        self.insert_logs("session_logs (session_id", id.0, logs).await
+    }
+
+    /// Stores log lines of an ancestor.
+    pub async fn add_inherited_logs(&mut self, id: Uuid, logs: &[Log]) -> Result<(), StorageError> {
+        self.insert_logs("ancestor_logs (ancestor_id", id, logs).await
+    }
+
+    async fn insert_logs(&mut self, logs_into: &str, owner: Uuid, rows: &[Log]) -> Result<(), StorageError> {
+        let sql = format!(
+            "INSERT INTO {logs_into}, revision, node_id, level, text, at, attributes)
+             SELECT $1, revision, node_id, level, text, at, attributes::json
+             FROM UNNEST($2::bigint[], $3::text[], $4::smallint[], $5::text[], $6::timestamptz[], $7::text[])
+                 AS l (revision, node_id, level, text, at, attributes)"
+        );
+        let mut logs = LogArrays::default();
+        rows.iter().for_each(|log| logs.push(log));
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(owner)
+            .bind(logs.revisions)
+            .bind(logs.node_ids)
+            .bind(logs.levels)
+            .bind(logs.texts)
+            .bind(logs.times)
+            .bind(logs.attributes);
         self.run(async |connection| Ok(query.execute(connection).await?)).await?;
         Ok(())
     }

@@ -14,9 +14,10 @@ use sqlx::{FromRow, Row as _};
 use uuid::Uuid;
 
 use super::bigint::bigint;
+use super::logs::{log_columns, read_log};
 use super::messages::MessageRow;
 use super::{Storage, StorageError};
-use relive_session::{Actor, Event, Message, Recorded, Revision, SessionId, SessionIdentity, Timestamp};
+use relive_session::{Actor, Event, Recorded, Revision, SessionId, SessionIdentity, Text, Texts, Timestamp};
 
 /// The condition for events: of a session's id, of a range, and optionally of one session only.
 macro_rules! range {
@@ -54,14 +55,18 @@ const PAGE: &str = concat!(
     WHERE bytes <= $7 OR revision = $2 + 1 ORDER BY revision"
 );
 
-const PAGE_WITH_MESSAGES: &str = concat!(
+/// The same with messages if `$8`, and with log lines if `$9`.
+const PAGE_WITH_TEXTS: &str = concat!(
     "SELECT * FROM (
-        SELECT e.revision, e.at, e.event, e.actor, m.id, m.session_id, m.node_id, m.agent_id, m.agent_name, m.role,
-               m.content,
-               m.token_count, m.is_thinking, m.created_at,
-               sum(octet_length(e.event::text) + coalesce(octet_length(m.content), 0))
+        SELECT e.revision, e.at, e.event, e.actor, e.session_id, m.id, m.node_id, m.agent_id, m.agent_name, m.role,
+               m.content, m.token_count, m.is_thinking, m.created_at, m.tool_calls, m.tool_call_id, m.content_type, ",
+    log_columns!(),
+    ",         sum(octet_length(e.event::text) + coalesce(octet_length(m.content), 0)
+                   + coalesce(octet_length(m.tool_calls::text), 0) + coalesce(octet_length(log.text), 0))
                    OVER (ORDER BY e.revision ROWS UNBOUNDED PRECEDING) AS bytes
-        FROM session_events e LEFT JOIN session_messages m ON m.session_id = e.session_id AND m.revision = e.revision
+        FROM session_events e
+        LEFT JOIN session_messages m ON $8 AND m.session_id = e.session_id AND m.revision = e.revision
+        LEFT JOIN session_logs log ON $9 AND log.session_id = e.session_id AND log.revision = e.revision
         WHERE ",
     range!("e."),
     "ORDER BY e.revision LIMIT $6) AS page
@@ -76,8 +81,8 @@ pub struct StoredEvent {
     /// Viewers are shown it as it was written; it is parsed only to compute a state.
     pub event: Arc<RawValue>,
     pub by: Option<Arc<Actor>>,
-    /// The message it added, if it added one and messages were requested.
-    pub message: Option<Box<Message>>,
+    /// The text that it added, if it added one and those were requested.
+    pub text: Option<Box<Text>>,
 }
 
 impl StoredEvent {
@@ -170,13 +175,13 @@ impl<'a> JournalReader<'a> {
         rows.map(|row| Ok(stored(row?, None)))
     }
 
-    /// The first events, as many as `bounds` allow; optionally with the messages that they added.
+    /// The first events, as many as `bounds` allow, with the wanted texts that they added.
     ///
     /// # Errors
     ///
     /// See [`JournalReader`].
-    pub async fn stored_page(self, bounds: PageBounds, with_messages: bool) -> Result<Vec<StoredEvent>, StorageError> {
-        let query = sqlx::query(if with_messages { PAGE_WITH_MESSAGES } else { PAGE })
+    pub async fn stored_page(self, bounds: PageBounds, wanted: Texts) -> Result<Vec<StoredEvent>, StorageError> {
+        let mut query = sqlx::query(if wanted.any() { PAGE_WITH_TEXTS } else { PAGE })
             .bind(self.session_id.0)
             .bind(bigint(self.after))
             .bind(bigint(self.up_to))
@@ -184,8 +189,11 @@ impl<'a> JournalReader<'a> {
             .bind(self.of.map(|of| of.incarnation))
             .bind(i64::from(bounds.rows))
             .bind(i64::from(bounds.bytes));
+        if wanted.any() {
+            query = query.bind(wanted.messages).bind(wanted.logs);
+        }
         let rows = query.fetch_all(&self.storage.pool).await?;
-        Ok(rows.iter().map(|row| with_message(row, with_messages)).collect::<sqlx::Result<_>>()?)
+        Ok(rows.iter().map(|row| with_text(row, wanted)).collect::<sqlx::Result<_>>()?)
     }
 
     fn query<E>(&self, sql: &'static str) -> EventQuery<E>
@@ -206,15 +214,21 @@ impl<'a> JournalReader<'a> {
     }
 }
 
-fn stored((revision, at, Json(event), by): EventColumns<Box<RawValue>>, message: Option<Box<Message>>) -> StoredEvent {
+fn stored((revision, at, Json(event), by): EventColumns<Box<RawValue>>, text: Option<Box<Text>>) -> StoredEvent {
     let by = by.map(|Json(actor)| actor);
-    StoredEvent { revision: revision.unsigned_abs(), at: at.into(), event: event.into(), by, message }
+    StoredEvent { revision: revision.unsigned_abs(), at: at.into(), event: event.into(), by, text }
 }
 
-fn with_message(row: &PgRow, with_messages: bool) -> sqlx::Result<StoredEvent> {
-    let has_message = with_messages && row.try_get::<Option<&str>, _>("id")?.is_some();
-    let message = if has_message { Some(Box::new(MessageRow::from_row(row)?.1)) } else { None };
-    Ok(stored((row.try_get("revision")?, row.try_get("at")?, row.try_get("event")?, row.try_get("actor")?), message))
+fn with_text(row: &PgRow, wanted: Texts) -> sqlx::Result<StoredEvent> {
+    let has = |column: &str| Ok::<_, sqlx::Error>(row.try_get::<Option<&str>, _>(column)?.is_some());
+    let text = if wanted.any() && has("id")? {
+        Some(Box::new(Text::Message(MessageRow::from_row(row)?.1)))
+    } else if wanted.any() && has("log_text")? {
+        Some(Box::new(Text::Log(read_log(row)?)))
+    } else {
+        None
+    };
+    Ok(stored((row.try_get("revision")?, row.try_get("at")?, row.try_get("event")?, row.try_get("actor")?), text))
 }
 
 impl Storage {

@@ -32,7 +32,7 @@ macro_rules! ancestry {
             ")
             SELECT depth, message.* FROM wanted CROSS JOIN LATERAL (
                 (SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count,
-                        is_thinking, created_at
+                        is_thinking, created_at, tool_calls, tool_call_id, content_type
                  FROM session_messages
                  WHERE session_id = ancestor_id AND revision <= up_to AND revision > after
                    AND ($6::text IS NULL OR agent_id = $6) AND ($7::text IS NULL OR node_id = $7)
@@ -41,7 +41,7 @@ macro_rules! ancestry {
             " LIMIT $8)
                 UNION ALL
                 (SELECT messages.id, ancestors.session_id, revision, node_id, agent_id, agent_name, role, content,
-                        token_count, is_thinking, created_at
+                        token_count, is_thinking, created_at, tool_calls, tool_call_id, content_type
                  FROM ancestor_messages AS messages JOIN ancestors ON ancestors.id = messages.ancestor_id
                  WHERE messages.ancestor_id = wanted.ancestor_id AND revision <= up_to AND revision > after
                    AND ($6::text IS NULL OR agent_id = $6) AND ($7::text IS NULL OR node_id = $7)
@@ -98,27 +98,27 @@ const PLACE_BY: &str = "
 
 /// A range of an ancestry: after one position and up to another.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    after: MessageCursor,
-    up_to: MessageCursor,
+pub(super) struct Span {
+    pub after: MessageCursor,
+    pub up_to: MessageCursor,
 }
 
 impl Span {
-    const WHOLE: Self = Self {
+    pub const WHOLE: Self = Self {
         after: MessageCursor { depth: u32::MAX, revision: 0 },
         up_to: MessageCursor { depth: 0, revision: u64::MAX },
     };
 
-    fn from(self, place: MessageCursor) -> Self {
+    pub fn from(self, place: MessageCursor) -> Self {
         Self { after: std::cmp::max_by_key(self.after, place, order_of), ..self }
     }
 
-    fn to(self, place: MessageCursor) -> Self {
+    pub fn to(self, place: MessageCursor) -> Self {
         Self { up_to: std::cmp::min_by_key(self.up_to, place, order_of), ..self }
     }
 
     /// Continues after a cursor, in the order of reading.
-    fn resumed(self, order: MessageOrder, cursor: Option<MessageCursor>) -> Self {
+    pub fn resumed(self, order: MessageOrder, cursor: Option<MessageCursor>) -> Self {
         match (cursor, order) {
             (None, _) => self,
             (Some(cursor), MessageOrder::OldestFirst) => self.from(cursor),

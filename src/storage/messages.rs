@@ -4,11 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgRow;
+use sqlx::types::Json;
 use sqlx::{FromRow, QueryBuilder, Row};
 
 use super::bigint::bigint;
 use super::{Storage, StorageError};
-use relive_session::{Message, MessageId, MessageRole, NodeId, Revision, SessionId, Timestamp};
+use relive_session::{ContentType, Message, MessageId, MessageRole, NodeId, Revision, SessionId, Timestamp, ToolCall};
 
 /// Which messages of a session to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl MessageCursor {
 }
 
 const MESSAGE: &str = "SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count,
-    is_thinking, created_at FROM session_messages WHERE session_id = ";
+    is_thinking, created_at, tool_calls, tool_call_id, content_type FROM session_messages WHERE session_id = ";
 
 impl Storage {
     /// Up to `limit` messages after revision `after` and up to `up_to`, in revision order.
@@ -105,6 +106,7 @@ pub(super) struct MessageRow(pub Revision, pub Message);
 impl FromRow<'_, PgRow> for MessageRow {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
         let role: &str = row.try_get("role")?;
+        let tool_calls: Option<Json<Vec<ToolCall>>> = row.try_get("tool_calls")?;
         let message = Message {
             id: MessageId::new(row.try_get("id")?)
                 .ok_or_else(|| sqlx::Error::Decode("the id of a message is none".into()))?,
@@ -119,6 +121,9 @@ impl FromRow<'_, PgRow> for MessageRow {
             is_streaming: false,
             token_count: row.try_get::<i64, _>("token_count")?.unsigned_abs(),
             created_at: row.try_get::<DateTime<Utc>, _>("created_at")?.into(),
+            tool_calls: tool_calls.map(|Json(calls)| calls.into()),
+            tool_call_id: row.try_get("tool_call_id")?,
+            content_type: row.try_get::<Option<&str>, _>("content_type")?.and_then(ContentType::parse),
         };
         Ok(Self(row.try_get::<i64, _>("revision")?.unsigned_abs(), message))
     }

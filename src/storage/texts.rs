@@ -1,4 +1,4 @@
-//! The rows of a batch's messages and memories, as columns for `UNNEST`.
+//! The rows of a batch's messages, log lines and memories, as columns for `UNNEST`.
 
 use chrono::{DateTime, Utc};
 use pgvector::Vector;
@@ -6,13 +6,15 @@ use uuid::Uuid;
 
 use super::batch::{Batch, EventRow};
 use super::bigint::bigint;
-use super::columns::Statement;
-use relive_session::{Event, MemoryRow, MessageAdded};
+use super::columns::{Statement, json};
+use super::logs::LogArrays;
+use relive_session::{ContentType, Event, MemoryRow, MessageAdded, ToolCall};
 
-/// The columns of a batch's messages and memories.
+/// The columns of a batch's messages, log lines and memories.
 #[derive(Default)]
 pub(super) struct TextArrays<'a> {
     messages: Messages<'a>,
+    logs: LogArrays<'a>,
     memories: Memories<'a>,
 }
 
@@ -29,6 +31,10 @@ struct Messages<'a> {
     token_counts: Vec<i64>,
     are_thinking: Vec<bool>,
     times: Vec<DateTime<Utc>>,
+    /// As texts, which the statement converts to JSON.
+    tool_calls: Vec<Option<String>>,
+    tool_call_ids: Vec<Option<&'a str>>,
+    content_types: Vec<Option<&'static str>>,
 }
 
 #[derive(Default)]
@@ -51,6 +57,11 @@ impl<'a> TextArrays<'a> {
         for row in &batch.events {
             match &row.recorded.event {
                 Event::MessageAdded(message) => arrays.messages.push(row, message),
+                Event::LogAdded(log) => {
+                    if let Some(text) = &log.row {
+                        arrays.logs.push_event(row.recorded, log, text);
+                    }
+                }
                 Event::MemoryAdded(memory) => {
                     if let Some(text) = &memory.row {
                         arrays.memories.push(row, memory.memory_id, memory.agent_id.as_deref(), text);
@@ -64,7 +75,7 @@ impl<'a> TextArrays<'a> {
 
     /// Binds the columns in the order of the statement.
     pub fn bind(self, statement: Statement<'a>) -> Statement<'a> {
-        let Self { messages, memories } = self;
+        let Self { messages, logs, memories } = self;
         statement
             .bind(messages.ids)
             .bind(messages.session_ids)
@@ -86,6 +97,16 @@ impl<'a> TextArrays<'a> {
             .bind(memories.metadata)
             .bind(memories.times)
             .bind(memories.projects)
+            .bind(messages.tool_calls)
+            .bind(messages.tool_call_ids)
+            .bind(messages.content_types)
+            .bind(logs.session_ids)
+            .bind(logs.revisions)
+            .bind(logs.node_ids)
+            .bind(logs.levels)
+            .bind(logs.texts)
+            .bind(logs.times)
+            .bind(logs.attributes)
     }
 }
 
@@ -102,7 +123,16 @@ impl<'a> Messages<'a> {
         self.token_counts.push(bigint(message.token_count));
         self.are_thinking.push(message.is_thinking);
         self.times.push(row.recorded.at.as_datetime());
+        self.tool_calls.push(message.tool_calls.as_deref().and_then(tool_calls_text));
+        self.tool_call_ids.push(message.tool_call_id.as_deref());
+        self.content_types.push(message.content_type.map(ContentType::as_str));
     }
+}
+
+/// Tool calls as the text of their JSON.
+pub(super) fn tool_calls_text(calls: &[ToolCall]) -> Option<String> {
+    // The members of a JSON value are texts, and its numbers finite.
+    json(calls).ok()
 }
 
 impl<'a> Memories<'a> {

@@ -103,14 +103,26 @@ SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
     (SELECT count(*) FROM events) + (SELECT count(*) FROM commands))"
 );
 
-/// The same with the rows of messages, memories and usage.
+/// The same with the rows of messages, log lines, memories and usage.
 const WRITE_WITH_TEXTS: &str = concat!(
     rows!(),
     ", messages AS (
     INSERT INTO session_messages (id, session_id, revision, node_id, agent_id, agent_name, role, content,
-        token_count, is_thinking, created_at)
-    SELECT * FROM UNNEST($29::text[], $30::uuid[], $31::bigint[], $32::text[], $33::text[], $34::text[],
-        $35::text[], $36::text[], $37::bigint[], $38::boolean[], $39::timestamptz[])
+        token_count, is_thinking, created_at, tool_calls, tool_call_id, content_type)
+    SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
+        created_at, tool_calls::json, tool_call_id, content_type
+    FROM UNNEST($29::text[], $30::uuid[], $31::bigint[], $32::text[], $33::text[], $34::text[],
+        $35::text[], $36::text[], $37::bigint[], $38::boolean[], $39::timestamptz[], $49::text[], $50::text[],
+        $51::text[])
+        AS m (id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
+        created_at, tool_calls, tool_call_id, content_type)
+    RETURNING 1
+), logs AS (
+    INSERT INTO session_logs (session_id, revision, node_id, level, text, at, attributes)
+    SELECT session_id, revision, node_id, level, text, at, attributes::json
+    FROM UNNEST($52::uuid[], $53::bigint[], $54::text[], $55::smallint[], $56::text[], $57::timestamptz[],
+        $58::text[])
+        AS l (session_id, revision, node_id, level, text, at, attributes)
     RETURNING 1
 ), memories AS (
     INSERT INTO memories (id, group_id, agent_id, session_id, content, embedding, metadata, created_at, project_id)
@@ -122,8 +134,8 @@ const WRITE_WITH_TEXTS: &str = concat!(
 ), usage AS (
     INSERT INTO session_usage AS held
         (session_id, node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd)
-    SELECT * FROM UNNEST($49::uuid[], $50::text[], $51::text[], $52::text[], $53::bigint[], $54::bigint[],
-        $55::bigint[], $56::numeric[])
+    SELECT * FROM UNNEST($59::uuid[], $60::text[], $61::text[], $62::text[], $63::bigint[], $64::bigint[],
+        $65::bigint[], $66::numeric[])
     ON CONFLICT (session_id, node_id, agent_id, model) DO UPDATE SET
         calls = held.calls + excluded.calls,
         input_tokens = held.input_tokens + excluded.input_tokens,
@@ -133,7 +145,7 @@ const WRITE_WITH_TEXTS: &str = concat!(
 )
 SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
     (SELECT count(*) FROM events) + (SELECT count(*) FROM commands) + (SELECT count(*) FROM messages)
-    + (SELECT count(*) FROM memories) + (SELECT count(*) FROM usage))"
+    + (SELECT count(*) FROM logs) + (SELECT count(*) FROM memories) + (SELECT count(*) FROM usage))"
 );
 
 /// How long a writer's statement may take, and wait for one lock. A transaction that holds a session's row for
@@ -160,7 +172,10 @@ impl Writer {
     pub async fn write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
         let deadline = batch.deadline.map(|deadline| self.clock.at(deadline));
         let has_rows_of_its_own = |row: &EventRow<'_>| {
-            matches!(row.recorded.event, Event::MessageAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. })
+            matches!(
+                row.recorded.event,
+                Event::MessageAdded(_) | Event::LogAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. }
+            )
         };
         let statement = if batch.events.iter().any(has_rows_of_its_own) {
             let rows = bind_rows(query(WRITE_WITH_TEXTS), batch, deadline)?;

@@ -32,15 +32,15 @@ async fn read_journal(hub: &Hub, viewer: &Viewer, missing: Missing) -> Result<bo
     let id = viewer.session_id();
     match missing {
         Missing::Events { after } => {
-            let events = hub.events(id, after, PAGE, viewer.wants_messages()).await?;
+            let events = hub.events(id, after, PAGE, viewer.texts()).await?;
             // The head is beyond the end of the journal only if the session was deleted.
             if events.is_empty() { Err(HubError::NotFound) } else { Ok(viewer.offer_stored_events(events)) }
         }
-        Missing::Messages { after, up_to } => {
-            let messages = hub.messages_between(id, after, up_to, PAGE).await?;
-            let is_last = messages.len() < PAGE as usize;
-            let complete_to = if is_last { up_to } else { messages.last().map_or(up_to, |(revision, _)| *revision) };
-            Ok(viewer.offer_stored_messages(messages, complete_to))
+        Missing::Texts { after, up_to } => {
+            let texts = hub.texts_between(id, after, up_to, PAGE, viewer.texts()).await?;
+            let is_last = texts.len() < PAGE as usize;
+            let complete_to = if is_last { up_to } else { texts.last().map_or(up_to, |(revision, _)| *revision) };
+            Ok(viewer.offer_stored_texts(texts, complete_to))
         }
     }
 }

@@ -8,7 +8,7 @@ use super::frame_ids::FrameIds;
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::storage::{Constraint, StoredEvent};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, shortened};
-use relive_session::{Actor, Message, Revision, Session, SessionId, SessionStatus, Timestamp, patch_between};
+use relive_session::{Actor, Revision, Session, SessionId, SessionStatus, Text, Texts, Timestamp, patch_between};
 
 pub(super) const TEXT: u8 = 0x81;
 pub(super) const BINARY: u8 = 0x82;
@@ -136,14 +136,17 @@ fn event_frame(
     text(&EventFrame { r#type: "event", session_id, revision, at, by, event })
 }
 
-/// The message that an event added, if it added one.
-pub(super) fn message(frame: &RecordedFrame) -> Option<Bytes> {
+/// The message or log line that an event added, if it is wanted.
+pub(super) fn text_of(frame: &RecordedFrame, wanted: Texts) -> Option<Bytes> {
     let revision = frame.recorded().revision;
-    frame.message_frame(|message| stored_message(revision, message))
+    frame.text_frame(wanted, |text| stored_text(revision, text))
 }
 
-pub(super) fn stored_message(revision: Revision, message: Message) -> Bytes {
-    text(&ServerFrame::Message { session_id: message.session_id, revision, message })
+pub(super) fn stored_text(revision: Revision, added: Text) -> Bytes {
+    text(&match added {
+        Text::Message(message) => ServerFrame::Message { session_id: message.session_id, revision, message },
+        Text::Log(log) => ServerFrame::Log { session_id: log.session_id, revision, log },
+    })
 }
 
 pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, code: ErrorCode, message: &str) -> Bytes {

@@ -15,7 +15,7 @@ use crate::hub::{Head, LiveSession, Publication, RecordedFrame};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use relive_protocol::{Mode, Subscribe};
-use relive_session::{Event, Message, Recorded, Revision, Session, SessionId};
+use relive_session::{Event, Recorded, Revision, Session, SessionId, Text, Texts};
 
 /// A subscription. The room's task and the connection's task both advance it, one at a time.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Viewer {
     live: Arc<LiveSession>,
     streams: Arc<Streams>,
     mode: Mode,
-    wants_messages: bool,
+    texts: Texts,
     min_interval: Duration,
     /// Locked while frames are offered; never across an await.
     cursor: Mutex<ViewerCursor>,
@@ -36,9 +36,9 @@ pub(super) struct Viewer {
 struct ViewerCursor {
     /// The last revision the client holds.
     revision: Revision,
-    /// Messages up to this revision have been sent. Never behind `revision`: a message is sent before
+    /// Messages and log lines up to this revision have been sent. Never behind `revision`: a text is sent before
     /// the event or the state that contains it, so that a client that resumes there has missed none.
-    messages: Revision,
+    texts: Revision,
     /// The state at that revision, as the base of the next delta; `None` until a first snapshot.
     base: Option<Arc<Session>>,
     /// Not before this, if the client asked for a slower pace.
@@ -66,15 +66,15 @@ impl fmt::Debug for MayRead {
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub revision: Revision,
-    /// Messages up to this revision.
-    pub messages: Revision,
+    /// Messages and log lines up to this revision.
+    pub texts: Revision,
     /// The state at `revision`; none in events mode.
     pub base: Option<Arc<Session>>,
 }
 
 impl ViewerCursor {
     fn held(&self) -> Held {
-        Held { revision: self.revision, messages: self.messages, base: self.base.clone() }
+        Held { revision: self.revision, texts: self.texts, base: self.base.clone() }
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) enum Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
     Events { after: Revision },
-    Messages { after: Revision, up_to: Revision },
+    Texts { after: Revision, up_to: Revision },
 }
 
 /// The client cannot take more now.
@@ -115,7 +115,7 @@ impl Viewer {
         let up_to_date = held == Some(head.revision);
         let cursor = ViewerCursor {
             revision: held.unwrap_or(0),
-            messages: held.unwrap_or(if mode == Mode::Events { 0 } else { head.revision }),
+            texts: held.unwrap_or(if mode == Mode::Events { 0 } else { head.revision }),
             base: (up_to_date && mode != Mode::Events).then_some(head),
             not_before: None,
             end_sent: false,
@@ -128,7 +128,7 @@ impl Viewer {
             live,
             streams,
             mode,
-            wants_messages: subscribe.messages.unwrap_or(false),
+            texts: Texts { messages: subscribe.messages.unwrap_or(false), logs: subscribe.logs.unwrap_or(false) },
             min_interval: Duration::from_millis(subscribe.min_interval_ms.unwrap_or(0)),
             cursor: Mutex::new(cursor),
             attention: AtomicBool::new(false),
@@ -144,8 +144,8 @@ impl Viewer {
     pub fn resumed(self, held: Held) -> Self {
         {
             let mut cursor = self.cursor.lock();
-            let Held { revision, messages, base } = held;
-            (cursor.revision, cursor.messages, cursor.base) = (revision, messages, base);
+            let Held { revision, texts, base } = held;
+            (cursor.revision, cursor.texts, cursor.base) = (revision, texts, base);
         }
         self
     }
@@ -178,15 +178,16 @@ impl Viewer {
         self.socket.send(frames::snapshot(head.publication()));
         let mut cursor = self.cursor.lock();
         cursor.revision = head.session().revision;
-        cursor.messages = cursor.revision;
+        cursor.texts = cursor.revision;
     }
 
     pub fn session_id(&self) -> SessionId {
         self.live.id()
     }
 
-    pub fn wants_messages(&self) -> bool {
-        self.wants_messages
+    /// The texts that the client wants.
+    pub fn texts(&self) -> Texts {
+        self.texts
     }
 
     /// Offers what the client is missing, as its mode prescribes, until it holds the newest or
@@ -205,13 +206,13 @@ impl Viewer {
         }
         let progress = match self.mode {
             Mode::Events => self.offer_events(&mut cursor, head.session().revision),
-            Mode::Snapshot | Mode::Delta => self.offer_messages_and_state(&mut cursor, head.publication()),
+            Mode::Snapshot | Mode::Delta => self.offer_texts_and_state(&mut cursor, head.publication()),
         };
         if progress != Progress::UpToDate {
             return progress;
         }
         // A chunk may have arrived just before the end; after it there is none.
-        let is_written = self.wants_messages && head.session().status.is_live();
+        let is_written = self.texts.messages && head.session().status.is_live();
         if is_written && self.offer_tokens(&mut cursor).is_err() {
             return Progress::Blocked;
         }
@@ -230,14 +231,14 @@ impl Viewer {
         if self.socket.offer(frame) == Offer::Taken { Ok(()) } else { Err(Busy) }
     }
 
-    fn offer_messages_and_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
+    fn offer_texts_and_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
         let up_to = publication.session().revision;
-        if self.wants_messages && cursor.messages < up_to {
-            let Some(events) = self.live.events_after(cursor.messages) else {
-                return Progress::NeedsJournal(Missing::Messages { after: cursor.messages, up_to });
+        if self.texts.any() && cursor.texts < up_to {
+            let Some(events) = self.live.events_after(cursor.texts) else {
+                return Progress::NeedsJournal(Missing::Texts { after: cursor.texts, up_to });
             };
             for event in events.iter().filter(|event| event.recorded().revision <= up_to) {
-                if self.offer_message_of(cursor, event).is_err() {
+                if self.offer_text_of(cursor, event).is_err() {
                     return Progress::Blocked;
                 }
             }
@@ -245,14 +246,12 @@ impl Viewer {
         self.offer_state(cursor, publication)
     }
 
-    fn offer_message_of(&self, cursor: &mut ViewerCursor, event: &RecordedFrame) -> Result<(), Busy> {
-        if self.wants_messages
-            && let Some(frame) = frames::message(event)
-        {
+    fn offer_text_of(&self, cursor: &mut ViewerCursor, event: &RecordedFrame) -> Result<(), Busy> {
+        if let Some(frame) = frames::text_of(event, self.texts) {
             self.finish_stream(event);
             self.offer(&frame)?;
         }
-        cursor.messages = event.recorded().revision;
+        cursor.texts = event.recorded().revision;
         Ok(())
     }
 
@@ -311,8 +310,8 @@ impl Viewer {
 
     fn offer_event(&self, cursor: &mut ViewerCursor, event: &RecordedFrame) -> Result<(), Busy> {
         let revision = event.recorded().revision;
-        if cursor.messages < revision {
-            self.offer_message_of(cursor, event)?;
+        if cursor.texts < revision {
+            self.offer_text_of(cursor, event)?;
         }
         self.offer(&frames::event(event))?;
         cursor.revision = revision;
@@ -329,7 +328,7 @@ impl Viewer {
         Progress::UpToDate
     }
 
-    /// Offers events that were read from the journal, with the texts of their messages; false if
+    /// Offers events that were read from the journal, with their texts; false if
     /// the client cannot take more now.
     pub fn offer_stored_events(&self, events: Vec<Recorded>) -> bool {
         let mut cursor = self.cursor.lock();
@@ -339,21 +338,23 @@ impl Viewer {
         missing.all(|recorded| self.offer_event(&mut cursor, &RecordedFrame::new(recorded)).is_ok())
     }
 
-    /// Offers messages that were read from the database, complete up to `up_to`; false if
-    /// the client cannot take more now.
-    pub fn offer_stored_messages(&self, messages: Vec<(Revision, Message)>, up_to: Revision) -> bool {
+    /// Offers texts that were read from the database, complete up to `up_to`; false if the client cannot take more
+    /// now.
+    pub fn offer_stored_texts(&self, texts: Vec<(Revision, Text)>, up_to: Revision) -> bool {
         let mut cursor = self.cursor.lock();
-        for (revision, message) in messages {
-            if revision <= cursor.messages {
+        for (revision, text) in texts {
+            if revision <= cursor.texts {
                 continue;
             }
-            self.streams.finish(&message.id);
-            if self.offer(&frames::stored_message(revision, message)).is_err() {
+            if let Text::Message(message) = &text {
+                self.streams.finish(&message.id);
+            }
+            if self.offer(&frames::stored_text(revision, text)).is_err() {
                 return false;
             }
-            cursor.messages = revision;
+            cursor.texts = revision;
         }
-        cursor.messages = cursor.messages.max(up_to);
+        cursor.texts = cursor.texts.max(up_to);
         true
     }
 

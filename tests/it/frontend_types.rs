@@ -95,6 +95,13 @@ fn run() -> Vec<Value> {
         json!({"type": "setLabels", "name": "", "metadata": {"hives": 4}}),
         json!({"type": "signal", "nodeId": "a", "payload": {"go": true}}),
         json!({"type": "addMessage", "nodeId": "a", "content": "Once upon a time", "role": "agent", "tokenCount": 4}),
+        json!({"type": "addMessage", "nodeId": "a", "content": "", "contentType": "text/plain",
+            "toolCalls": [{"id": "c", "name": "search", "arguments": {"q": "bees"}}]}),
+        json!({"type": "addMessage", "nodeId": "a", "content": "[]", "role": "tool", "toolCallId": "c", "contentType": "application/json"}),
+        json!({"type": "addLog", "nodeId": "a", "level": "info", "text": "half way", "at": "2026-01-31T08:15:30.250Z", "attributes": {"n": 1}}),
+        json!({"type": "setNodeStatus", "nodeId": "inner", "status": "running", "parentNodeId": "a", "kind": "tool",
+            "attributes": {"n": 1, "sure": true, "gone": null}, "startedAt": "2026-01-31T08:15:30.250Z", "input": {"q": 1}}),
+        json!({"type": "setNodeStatus", "nodeId": "inner", "status": "completed", "completedAt": "2026-01-31T08:15:31.250Z"}),
         json!({"type": "addMemory", "content": "Bees like flowers", "metadata": {"sure": true}}),
         json!({"type": "addNodes", "nodes": {"c": {"id": "c", "type": "step", "name": "C", "nextIds": [{"to": "b", "label": "l"}]}},
             "edges": [{"from": "a", "to": "c"}]}),
@@ -121,7 +128,7 @@ async fn record_frames(server: &TestServer, recording: &mut Recording) {
             viewers.push(server.socket(&format!("/ws/sessions/{id}?mode={mode}")).await);
         }
         let mut driver = server.socket("/ws").await;
-        let subscribe = json!({"type": "subscribe", "sessionId": id, "mode": "delta", "messages": true});
+        let subscribe = json!({"type": "subscribe", "sessionId": id, "mode": "delta", "messages": true, "logs": true});
         driver.send(subscribe).await;
         for command in run().into_iter().chain([ending]) {
             let frame = json!({"type": "command", "id": "c", "sessionId": id, "command": command});
@@ -140,7 +147,7 @@ async fn record_frames(server: &TestServer, recording: &mut Recording) {
         for viewer in &mut viewers {
             recording.read(viewer, "end").await;
         }
-        for query in ["mode=delta&speed=max&messages=true", "mode=events&speed=2.5&skipIdleMs=0"] {
+        for query in ["mode=delta&speed=max&messages=true&logs=true", "mode=events&speed=2.5&skipIdleMs=0"] {
             let mut replay = server.socket(&format!("/ws/sessions/{id}/replay?{query}")).await;
             recording.read(&mut replay, "end").await;
             recording.read(&mut replay, "replayState").await;

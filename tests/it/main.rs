@@ -35,6 +35,7 @@ mod harness;
 mod https;
 mod hub;
 mod idempotency;
+mod inside;
 mod instances;
 mod keys;
 mod kill;

@@ -37,6 +37,7 @@ const ROUTES: &[&str] = &[
     "POST /api/v1/sessions/{id}/signal",
     "POST /api/v1/sessions/{id}/review",
     "GET /api/v1/sessions/{id}/events",
+    "GET /api/v1/sessions/{id}/logs",
     "GET /api/v1/sessions/{id}/messages",
     "GET /api/v1/sessions/{id}/diff",
     "GET /api/v1/sessions/{id}/timeline",

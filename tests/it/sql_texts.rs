@@ -45,8 +45,12 @@ const TYPED: &[(&str, &[&str])] =
     &[("INSERT INTO session_lineage (session_id, depth, ancestor_id, revision) SELECT", &["uuid", "uuid", "int8"])];
 
 /// What stands in for the variables of a `format!`; constants are put in by themselves.
-const VARIABLES: &[(&str, &str)] =
-    &[("dimension", "8"), ("condition", "embedding IS NULL"), ("into", "session_messages (session_id")];
+const VARIABLES: &[(&str, &str)] = &[
+    ("dimension", "8"),
+    ("condition", "embedding IS NULL"),
+    ("into", "session_messages (session_id"),
+    ("logs_into", "session_logs (session_id"),
+];
 
 /// SQLSTATE of a parameter whose type does not follow from the text: it comes with the bound value. All
 /// names have been looked up by then.

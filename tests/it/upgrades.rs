@@ -72,6 +72,16 @@ const ROWS: &[(i64, &str)] = &[
         "INSERT INTO session_leases (session_id, holder, expires_at, parked_revision, wake_at) VALUES
             ('00000000-0000-7000-8000-000000000052', NULL, now(), 2, now())",
     ),
+    (
+        16,
+        "INSERT INTO session_messages (id, session_id, revision, node_id, role, content, created_at, tool_calls,
+                tool_call_id, content_type) VALUES
+            ('m', '00000000-0000-7000-8000-000000000051', 4, 'a', 'tool', '[]', now(), '[{\"id\":\"c\",\"name\":\"t\",\"arguments\":{}}]', 'c', 'application/json');
+         INSERT INTO session_logs (session_id, revision, node_id, level, text, at, attributes) VALUES
+            ('00000000-0000-7000-8000-000000000051', 4, 'a', 3, 'it broke 日本', now(), '{\"n\":1.0}');
+         INSERT INTO ancestor_logs (ancestor_id, revision, node_id, level, text, at) VALUES
+            ('00000000-0000-7000-8000-0000000000c1', 1, 'a', 0, 'before', now())",
+    ),
 ];
 
 /// By table: its rows as objects, sorted; without `settings`, where a server notes how it has set itself up.

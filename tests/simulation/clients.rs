@@ -9,7 +9,8 @@ use std::sync::Arc;
 use relive::hub::{CreateOptions, Hub, HubError, Outcome, Submission};
 use relive::storage::Constraint;
 use relive_session::{
-    Command, Created, Event as Happened, LabelFields, MessageId, NodeId, Refusal, Revision, SessionId, SessionIdentity,
+    Command, Created, Event as Happened, LabelFields, LogLevel, MessageId, NodeId, Refusal, Revision, SessionId,
+    SessionIdentity,
 };
 use serde_json::json;
 
@@ -140,6 +141,9 @@ impl Request {
             content: format!("message {number}"),
             is_thinking: None,
             token_count: None,
+            tool_calls: None,
+            tool_call_id: None,
+            content_type: None,
         };
         match self.what {
             What::Create | What::Delete => Vec::new(),
@@ -149,6 +153,11 @@ impl Request {
                 vec![Command::SetLabels(LabelFields { tags, ..LabelFields::default() }), mark]
             }
             What::Mark => vec![mark],
+            What::Speak if number.is_multiple_of(3) => {
+                let text = format!("line {number}");
+                let log = Command::AddLog { node_id: node(), level: LogLevel::Info, text, at: None, attributes: None };
+                vec![message(None), log, mark]
+            }
             What::Speak => vec![message(None), mark],
             What::Repeat => vec![message(repeated()), mark],
             What::Pause => vec![Command::Pause, mark],

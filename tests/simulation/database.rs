@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use relive::storage::{Batch, ClaimedLease, Constraint, Parked, StorageError};
 use relive_session::{
-    Event, Message, MessageId, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionIdentity,
-    SessionStatus, Timestamp,
+    Event, MessageId, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus, Text,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -42,9 +42,9 @@ pub struct Row {
 
 #[derive(Debug)]
 pub struct Stored {
-    /// Without the text of a message, as in the journal.
+    /// Without the text that it added, as in the journal.
     pub recorded: Recorded,
-    pub message: Option<Message>,
+    pub text: Option<Text>,
     pub batch: i64,
     pub by: Process,
     /// When that was.
@@ -105,7 +105,7 @@ impl Sent {
 
 impl Row {
     pub fn new(recorded: &Recorded, session: &Session, creation_key: Option<String>, by: Process) -> Self {
-        let stored = Stored { recorded: recorded.clone(), message: None, batch: 0, by, committed: 0 };
+        let stored = Stored { recorded: recorded.clone(), text: None, batch: 0, by, committed: 0 };
         Self { creation_key, states: vec![Arc::new(session.clone())], journal: vec![stored], commands: BTreeMap::new() }
     }
 
@@ -161,16 +161,14 @@ impl Row {
         }
         self.check_attempt(&recorded, by, broken);
         let mut recorded = recorded;
-        let message = match &mut recorded.event {
-            Event::MessageAdded(added) => {
-                let message = added.message(recorded.session_id, recorded.at);
-                added.content = None;
-                message
-            }
-            _ => None,
-        };
+        let text = recorded.text();
+        match &mut recorded.event {
+            Event::MessageAdded(added) => added.content = None,
+            Event::LogAdded(added) => added.row = None,
+            _ => {}
+        }
         self.states.push(Arc::new(next));
-        self.journal.push(Stored { recorded, message, batch, by, committed });
+        self.journal.push(Stored { recorded, text, batch, by, committed });
     }
 
     /// Who reports the end of an attempt of the simulation's own nodes is who has begun it.

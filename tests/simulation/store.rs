@@ -12,8 +12,8 @@ use relive::storage::{
     StorageError, StoredEvent,
 };
 use relive_session::{
-    Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity,
-    SessionSummary,
+    Agent, Event, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary, Text,
+    Texts,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -158,17 +158,19 @@ impl Store for SimulatedStore {
         async { Ok(read.await?.unwrap_or_default()) }.boxed()
     }
 
-    fn messages_between(
+    fn texts_between(
         &self,
         id: SessionId,
         after: Revision,
         up_to: Revision,
         limit: u32,
-    ) -> Answer<'_, Vec<(Revision, Message)>> {
-        let read = self.read("messages", id, move |row| {
+        texts: Texts,
+    ) -> Answer<'_, Vec<(Revision, Text)>> {
+        let read = self.read("texts", id, move |row| {
             let events = row.after(after).iter().take_while(|stored| stored.recorded.revision <= up_to);
-            let messages = events.filter_map(|stored| Some((stored.recorded.revision, stored.message.clone()?)));
-            messages.take(limit as usize).collect()
+            let wanted = events.filter(|stored| texts.wants(&stored.recorded.event));
+            let texts = wanted.filter_map(|stored| Some((stored.recorded.revision, stored.text.clone()?)));
+            texts.take(limit as usize).collect()
         });
         async { Ok(read.await?.unwrap_or_default()) }.boxed()
     }
@@ -353,6 +355,6 @@ fn page_row(stored: &Stored) -> StoredEvent {
         at: *at,
         event: serde_json::value::to_raw_value(event).expect("an event as JSON").into(),
         by: by.clone(),
-        message: stored.message.clone().map(Box::new),
+        text: stored.text.clone().map(Box::new),
     }
 }

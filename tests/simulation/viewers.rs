@@ -88,7 +88,7 @@ impl Connection {
             }
             let events: Vec<Recorded> = match subscription.live().events_after(cursor) {
                 Some(frames) => frames.iter().map(|frame| frame.recorded().clone()).collect(),
-                None => match hub.events(self.id, cursor, 40, true).await {
+                None => match hub.events(self.id, cursor, 40, relive_session::Texts::ALL).await {
                     Ok(events) => events,
                     Err(HubError::Unavailable | HubError::Internal) => {
                         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -159,8 +159,10 @@ impl World {
 
 fn without_text(recorded: &Recorded) -> Recorded {
     let mut recorded = recorded.clone();
-    if let relive_session::Event::MessageAdded(added) = &mut recorded.event {
-        added.content = None;
+    match &mut recorded.event {
+        relive_session::Event::MessageAdded(added) => added.content = None,
+        relive_session::Event::LogAdded(added) => added.row = None,
+        _ => {}
     }
     recorded
 }

@@ -18,22 +18,23 @@ pub(super) enum Verdict {
 pub(super) struct ResumeCursor {
     wanted: Subscribe,
     shown: Option<Revision>,
-    /// Messages arrive besides the events, under the revision of the event that stored them.
-    message: Option<Revision>,
+    /// Messages and log lines arrive besides the events, under the revision of the event that stored them.
+    text: Option<Revision>,
 }
 
 impl ResumeCursor {
     pub(super) fn new(wanted: Subscribe) -> Self {
         let shown = wanted.after;
-        Self { wanted, shown, message: shown }
+        Self { wanted, shown, text: shown }
     }
 
     /// The subscribe frame that continues from here.
     ///
-    /// With messages, the last event is requested again, since its message may not have arrived; what
+    /// With messages or log lines, the last event is requested again, since its text may not have arrived; what
     /// has been shown is then ignored.
     pub(super) fn resume(&self) -> Subscribe {
-        let again = self.mode() == Mode::Events && self.wanted.messages == Some(true) && self.message < self.shown;
+        let with_texts = self.wanted.messages == Some(true) || self.wanted.logs == Some(true);
+        let again = self.mode() == Mode::Events && with_texts && self.text < self.shown;
         let after = self.shown.map(|shown| if again { shown.saturating_sub(1) } else { shown });
         Subscribe { after, ..self.wanted.clone() }
     }
@@ -46,7 +47,9 @@ impl ResumeCursor {
                 Some(shown) if *base == shown => Verdict::Deliver,
                 _ => Verdict::Resync,
             },
-            ServerFrame::Message { revision, .. } if self.message.is_some_and(|shown| *revision <= shown) => {
+            ServerFrame::Message { revision, .. } | ServerFrame::Log { revision, .. }
+                if self.text.is_some_and(|shown| *revision <= shown) =>
+            {
                 Verdict::Ignore
             }
             // If the end were delivered before the events that led to it, they would be lost.
@@ -66,9 +69,9 @@ impl ResumeCursor {
             ServerFrame::Event { revision, .. } | ServerFrame::Delta { revision, .. } => self.shown = Some(*revision),
             ServerFrame::Snapshot { revision, .. } => {
                 self.shown = Some(*revision);
-                self.message = self.message.min(Some(*revision));
+                self.text = self.text.min(Some(*revision));
             }
-            ServerFrame::Message { revision, .. } => self.message = Some(*revision),
+            ServerFrame::Message { revision, .. } | ServerFrame::Log { revision, .. } => self.text = Some(*revision),
             _ => {}
         }
     }
@@ -93,13 +96,14 @@ mod tests {
     use super::*;
     use relive_session::{Event, SessionId, SessionStatus, Timestamp};
 
-    fn cursor(mode: Mode, after: Option<Revision>, messages: bool) -> ResumeCursor {
+    fn cursor(mode: Mode, after: Option<Revision>, texts: bool) -> ResumeCursor {
         let session_id = SessionId(uuid::Uuid::nil());
         ResumeCursor::new(Subscribe {
             session_id,
             mode: Some(mode),
             after,
-            messages: Some(messages),
+            messages: None,
+            logs: Some(texts),
             min_interval_ms: None,
         })
     }
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn with_messages_the_last_event_is_asked_for_again() {
+    fn with_texts_the_last_event_is_asked_for_again() {
         let mut cursor = cursor(Mode::Events, Some(4), true);
         assert_eq!(cursor.resume().after, Some(4));
         cursor.advance(&event(5));

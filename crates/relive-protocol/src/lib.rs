@@ -27,7 +27,7 @@ pub use lease::{LEASE_SECONDS, LeaseReceipt, LeasedCommands, RenewLease};
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
-    ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction,
+    ForkSession, FoundMemories, GroupPage, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction,
     ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport,
     WorkflowPage,
 };

@@ -8,7 +8,8 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use super::{
-    ApplyError, Moment, Node, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ApplyError, Moment, Node, NodeId, NodeKind, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus,
+    Timestamp,
 };
 
 /// A run over time, from its beginning or from the end of the page before.
@@ -34,7 +35,7 @@ pub struct Timeline {
     /// By node id.
     pub nodes: Vec<NodeTimeline>,
     /// There is more: ask again with `after` set to `revision`. An interval that was open then is
-    /// returned again, with the same `fromRevision`.
+    /// returned again, with the same `fromRevision` and status.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>", optional)]
     pub truncated: bool,
@@ -63,11 +64,16 @@ pub struct NodeTimeline {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub node_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<NodeKind>,
     pub intervals: Vec<NodeInterval>,
 }
 
-/// A period in which a node changed neither its status nor its attempt.
+/// A period in which a node changed neither its status nor its attempt. A run that was reported when it was over
+/// has the same `fromRevision` as its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "session.ts", optional_fields)]
@@ -77,6 +83,7 @@ pub struct NodeInterval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub attempt: Option<u32>,
+    /// The client's time if it gave one, otherwise the time of recording.
     pub from: Timestamp,
     /// Absent while it lasts; a final status lasts until the node runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -151,19 +158,25 @@ impl TimelineBuilder {
             self.begun += usize::from(is_wanted);
         }
         for item in before.nodes.diff(&self.state.nodes) {
-            let changed = match item {
-                DiffItem::Add(_, node) => Some(node),
-                DiffItem::Update { old: (_, old), new: (_, new) } => {
-                    let standing = |node: &Node| (node.snapshot.status, node.snapshot.attempt);
-                    (standing(old) != standing(new)).then_some(new)
-                }
+            let standing = |node: &Node| (node.snapshot.status, node.snapshot.attempt);
+            let (old, node) = match item {
+                DiffItem::Add(_, node) => (None, node),
+                DiffItem::Update { old: (_, old), new: (_, new) } => (Some(old), new),
                 // Nodes never leave a session.
-                DiffItem::Remove(..) => None,
+                DiffItem::Remove(..) => continue,
             };
-            if let Some(node) = changed {
+            let since = node.since.unwrap_or(recorded.moment());
+            if old.is_none_or(|old| standing(old) != standing(node)) {
+                let run = unseen_run(old.map(|old| &**old), node, recorded.revision);
                 let intervals = self.nodes.entry(node.snapshot.id.clone()).or_default();
-                succeed(intervals, NodeInterval::new(node, recorded.moment()), is_wanted);
-                self.begun += usize::from(is_wanted);
+                for interval in run.into_iter().chain([NodeInterval::new(node, since)]) {
+                    succeed(intervals, interval, is_wanted);
+                    self.begun += usize::from(is_wanted);
+                }
+            } else if let Some(open) = self.nodes.get_mut(&node.snapshot.id).and_then(|intervals| intervals.last_mut())
+            {
+                // A time that was told, or corrected, later.
+                open.from = node.since.map_or(open.from, |since| since.at);
             }
         }
         Ok(())
@@ -175,8 +188,14 @@ impl TimelineBuilder {
         let Self { state, intervals, nodes, .. } = self;
         let named = |(id, intervals): (NodeId, Vec<NodeInterval>)| {
             let node = state.nodes.get(&id).map(|node| &node.snapshot);
-            let (name, kind) = (node.and_then(|node| node.name.clone()), node.and_then(|node| node.kind.clone()));
-            NodeTimeline { id, name, kind, intervals }
+            NodeTimeline {
+                id,
+                name: node.and_then(|node| node.name.clone()),
+                node_type: node.and_then(|node| node.node_type.clone()),
+                parent_node_id: node.and_then(|node| node.parent_node_id.clone()),
+                kind: node.and_then(|node| node.kind),
+                intervals,
+            }
         };
         Timeline {
             session_id: state.id,
@@ -189,6 +208,21 @@ impl TimelineBuilder {
             truncated,
         }
     }
+}
+
+/// The run of a node that was reported when it was over, with a beginning before its end.
+fn unseen_run(old: Option<&Node>, node: &Node, revision: Revision) -> Option<NodeInterval> {
+    let new = &node.snapshot;
+    let was_seen = old.is_some_and(|old| old.snapshot.status.is_active() && old.snapshot.attempt == new.attempt);
+    let has_run = matches!(new.status, NodeStatus::Completed | NodeStatus::Failed);
+    let (from, end) = new.started_at.zip(new.completed_at)?;
+    (has_run && !was_seen && from < end).then_some(NodeInterval {
+        status: NodeStatus::Running,
+        attempt: new.attempt,
+        from,
+        to: None,
+        from_revision: revision,
+    })
 }
 
 /// The common part of the two kinds of intervals.
@@ -215,7 +249,7 @@ impl Interval for SessionInterval {
     }
 
     fn close(&mut self, at: Timestamp) {
-        self.to = Some(at);
+        self.to = Some(at.max(self.from));
     }
 }
 
@@ -224,8 +258,9 @@ impl Interval for NodeInterval {
         self.from
     }
 
+    /// Clocks of clients may differ from the server's.
     fn close(&mut self, at: Timestamp) {
-        self.to = Some(at);
+        self.to = Some(at.max(self.from));
     }
 }
 

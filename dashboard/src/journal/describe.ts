@@ -70,6 +70,8 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
     }
     case 'messageAdded':
       return ofNode(event.nodeId, event.isThinking ? t.event.thought : t.event.message)
+    case 'logAdded':
+      return ofNode(event.nodeId, t.event.log(event.level))
     case 'driverSeen':
       return { ...ofRun('running', t.event.driverSeen), status: undefined }
     case 'stalled':

@@ -1,6 +1,7 @@
-import type { Message } from '@relive/types'
+import type { Message, ToolCall } from '@relive/types'
 import { memo, useState } from 'react'
 
+import { ValueView } from '../context/value-view'
 import { count } from '../format/number'
 import { millis, position } from '../format/time'
 import type { Text } from '../i18n/en'
@@ -61,17 +62,35 @@ const MessageBody = memo(function MessageBody({
   t: Text
 }) {
   if (message.isThinking) return <Thinking message={message} t={t} />
-  const speaker = message.role === 'user' ? t.you : message.role === 'system' ? t.system : message.agentName
+  const roles = { user: t.you, system: t.system, tool: t.tool, agent: message.agentName }
+  const speaker = roles[message.role]
+  const isPlain = message.contentType === 'text/plain' || message.contentType === 'application/json'
   return (
     <div className={`message ${message.role}`}>
       {speaker !== undefined && speaker !== nodeName && <span className="speaker">{speaker}</span>}
-      <p dir="auto">
-        {message.content}
-        {message.isStreaming && <span className="caret" aria-hidden="true" />}
-      </p>
+      {(message.content !== '' || message.toolCalls === undefined) && (
+        <p dir="auto" className={isPlain ? 'plain' : undefined}>
+          {message.content}
+          {message.isStreaming && <span className="caret" aria-hidden="true" />}
+        </p>
+      )}
+      {message.toolCalls?.map((call) => (
+        <ToolCallView key={call.id} call={call} t={t} />
+      ))}
     </div>
   )
 })
+
+function ToolCallView({ call, t }: { call: ToolCall; t: Text }) {
+  return (
+    <details className="tool-call">
+      <summary>
+        {t.toolCall}: <code>{call.name}</code>
+      </summary>
+      <ValueView value={call.arguments} />
+    </details>
+  )
+}
 
 /** Collapsed to its last line, which is updated while the model is thinking. */
 function Thinking({ message, t }: { message: Message; t: Text }) {

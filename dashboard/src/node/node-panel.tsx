@@ -6,7 +6,7 @@ import { cost, count } from '../format/number'
 import { duration, millis, position } from '../format/time'
 import { useText } from '../i18n/text'
 import { selectNode, useSelectedNode } from '../session/selection'
-import { useMoment, useOpenSession, useSession } from '../session/session-context'
+import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { SignalForm } from '../session/signal-form'
 import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
@@ -14,7 +14,7 @@ import { TickingText } from '../ui/ticking-text'
 import { instanceOf, instancesOf, nodeName } from './instances'
 import { NodeDecision } from './node-decision'
 import { NodeHistory } from './node-history'
-import { useOutput } from './use-output'
+import { useNodeValues } from './use-values'
 
 export function NodePanel() {
   const t = useText()
@@ -40,8 +40,8 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
   const status = node?.status ?? 'pending'
   const isLive = useSession((state) => state.replay === undefined)
   const runStatus = useSession((state) => state.live?.status)
-  const output = useOutput(nodeId)
   const name = useSession((state) => nodeName(nodeId, shownSession(state), state.graph))
+  const { input, output } = useNodeValues(nodeId)
   const maySignal = useMay('review', useOpenSession().store.latest.id)
   const takesSignals =
     maySignal &&
@@ -70,6 +70,18 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
           <SignalForm nodeId={nodeId} />
         </section>
       )}
+      {node?.attributes !== undefined && (
+        <section>
+          <h3>{t.attributes}</h3>
+          <ValueView value={node.attributes} />
+        </section>
+      )}
+      {input !== undefined && (
+        <section>
+          <h3>{t.input}</h3>
+          <ValueView value={input} />
+        </section>
+      )}
       <section>
         <h3>{t.output}</h3>
         {output === undefined ? <p className="faint">{t.noOutput}</p> : <ValueView value={output} />}
@@ -85,6 +97,7 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
         </section>
       )}
       <Instances nodeId={nodeId} />
+      <Inside nodeId={nodeId} />
       <Neighbours nodeId={nodeId} />
     </div>
   )
@@ -101,6 +114,7 @@ function Facts({ nodeId, node, planned }: NodeDetailsProps) {
   return (
     <dl className="facts num">
       {type !== undefined && <Fact name={t.type}>{type}</Fact>}
+      {node?.kind !== undefined && <Fact name={t.kind}>{node.kind}</Fact>}
       {(node?.attempt ?? 1) > 1 && <Fact name={t.attempts}>{node?.attempt}</Fact>}
       {from !== undefined && start !== undefined && <Fact name={t.started}>{position(from - millis(start))}</Fact>}
       {from !== undefined && node?.status !== 'pending' && (
@@ -178,6 +192,46 @@ function Instances({ nodeId }: { nodeId: string }) {
           )
         })}
       </ol>
+    </section>
+  )
+}
+
+/** Steps that are shown of one node. */
+const stepsAtMost = 100
+
+/** The node that this one is a step of, and its own steps. */
+function Inside({ nodeId }: { nodeId: string }) {
+  const t = useText()
+  const nodes = useReadableSession(shownSession)?.nodes
+  const { parent, steps, more } = useMemo(() => {
+    const parentId = nodes?.[nodeId]?.parentNodeId
+    const all = Object.values(nodes ?? {}).filter(({ parentNodeId }) => parentNodeId === nodeId)
+    const parent = parentId === undefined ? undefined : nodes?.[parentId]
+    return { parent, steps: all.slice(0, stepsAtMost), more: all.length - stepsAtMost }
+  }, [nodes, nodeId])
+  return (
+    <>
+      {parent !== undefined && <NodeLinks title={t.insideOf} nodes={[parent]} />}
+      {steps.length > 0 && <NodeLinks title={t.steps} nodes={steps} />}
+      {more > 0 && <p className="faint">{t.moreSteps(more)}</p>}
+    </>
+  )
+}
+
+function NodeLinks({ title, nodes }: { title: string; nodes: readonly NodeStateSnapshot[] }) {
+  return (
+    <section>
+      <h3>{title}</h3>
+      <ul className="neighbours">
+        {nodes.map(({ id, name, status }) => (
+          <li key={id}>
+            <button type="button" className="pill" onClick={() => selectNode(id, 'panel')}>
+              <StatusIcon status={status} />
+              {name ?? id}
+            </button>
+          </li>
+        ))}
+      </ul>
     </section>
   )
 }

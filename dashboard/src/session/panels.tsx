@@ -6,6 +6,7 @@ import { ComparePanel } from '../compare/compare-panel'
 import { ContextPanel } from '../context/context-panel'
 import { useText } from '../i18n/text'
 import { JournalPanel } from '../journal/journal-panel'
+import { LogsPanel } from '../logs/logs-panel'
 import { MessagesPanel } from '../messages/messages-panel'
 import { NodePanel } from '../node/node-panel'
 import { useSession } from './session-context'
@@ -14,12 +15,13 @@ import { WaitingNodes } from './waiting-nodes'
 const contents: Record<Panel, () => React.JSX.Element> = {
   messages: MessagesPanel,
   node: NodePanel,
+  logs: LogsPanel,
   context: ContextPanel,
   journal: JournalPanel,
   compare: ComparePanel,
 }
 
-/** The right side: messages, a node, the context, the journal, a comparison. */
+/** The right side: messages, a node, log lines, the context, the journal, a comparison. */
 export function Panels() {
   const t = useText()
   const id = useId()

@@ -17,14 +17,17 @@ export function selectedNode(): string | undefined {
   return place.page === 'session' ? place.view.nodeId : undefined
 }
 
-/** Selects a node in all parts of the page. Its details are shown unless the messages are being read. */
+/** Selects a node in all parts of the page. Its details are shown unless messages or log lines are being read. */
 export function selectNode(nodeId: string | undefined, from: Origin): void {
   const place = currentPlace()
   if (place.page !== 'session') return
   origin = from
   const { panel } = place.view
   const again = nodeId === place.view.nodeId
-  const showDetails = from === 'panel' || (panel !== 'messages' && panel !== 'compare') || (again && from === 'graph')
+  const showDetails =
+    from === 'panel' ||
+    !(panel === 'messages' || panel === 'logs' || panel === 'compare') ||
+    (again && from === 'graph')
   adjustView({ nodeId, panel: nodeId !== undefined && showDetails ? 'node' : panel })
 }
 

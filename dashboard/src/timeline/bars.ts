@@ -7,14 +7,14 @@ const pagesAtMost = 8
 
 /** The intervals of every node of a session, from the journal. `page` requests what follows a revision. */
 export async function readLanes(page: (after: number | undefined) => Promise<Timeline>): Promise<Lanes> {
-  const intervals = new Map<string, Map<number, NodeInterval>>()
+  const intervals = new Map<string, Map<string, NodeInterval>>()
   let after: number | undefined
   for (let read = 0; read < pagesAtMost; read += 1) {
     const timeline = await page(after)
     for (const { id, intervals: found } of timeline.nodes) {
-      const known = intervals.get(id) ?? new Map<number, NodeInterval>()
+      const known = intervals.get(id) ?? new Map<string, NodeInterval>()
       // An interval that was open at the end of the page before is returned again, with its end.
-      for (const interval of found) known.set(interval.fromRevision, interval)
+      for (const interval of found) known.set(`${interval.fromRevision} ${interval.status}`, interval)
       intervals.set(id, known)
     }
     if (timeline.truncated !== true) break

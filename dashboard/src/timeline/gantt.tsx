@@ -9,6 +9,7 @@ import { useMoment, useOpenSession, useReadableSession, useSession } from '../se
 import { onTick } from '../ui/ticking-text'
 import { axisLabel, axisTicks, type Domain, fraction } from './domain'
 import { type Bar, inOrder, type Lane } from './lanes'
+import { deepest, nest } from './nested'
 import { useDomain, useMovingMoment } from './use-domain'
 
 const laneHeight = 20
@@ -26,7 +27,9 @@ export function Gantt() {
   const graph = useSession((state) => state.graph)
   const isReplay = useSession((state) => state.replay !== undefined)
   const selected = useSelectedNode()
-  const ordered = useMemo(() => inOrder(lanes, graph), [lanes, graph])
+  const nodes = live?.nodes
+  const ordered = useMemo(() => nest(inOrder(lanes, graph), nodes), [lanes, graph, nodes])
+  const isNested = ordered.some(({ depth }) => depth > 0)
   const scroller = useRef<HTMLDivElement>(null)
   const area = useRef<HTMLDivElement>(null)
   const list = useVirtualizer({
@@ -38,7 +41,7 @@ export function Gantt() {
   useMovingMoment((moment) => area.current?.style.setProperty('--at', String(fraction(domain, moment))))
   // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; lanes that move or are added meanwhile do not.
   useEffect(() => {
-    const index = ordered.findIndex(({ id }) => id === selected)
+    const index = ordered.findIndex(({ lane }) => lane.id === selected)
     if (index >= 0 && selectedFrom() !== 'timeline') list.scrollToIndex(index, { align: 'auto' })
   }, [selected])
 
@@ -70,15 +73,21 @@ export function Gantt() {
         {ordered.length === 0 && <p className="empty">{t.noTimeline}</p>}
         <div className="virtual" style={{ height: list.getTotalSize() }}>
           {list.getVirtualItems().map(({ index, start }) => {
-            const lane = ordered[index]
-            if (lane === undefined) return null
+            const placed = ordered[index]
+            if (placed === undefined) return null
+            const { lane, depth } = placed
             return (
               <div
                 key={lane.id}
                 className={`lane${lane.id === selected ? ' selected' : ''}${instanceOf(lane.id, graph) === undefined ? '' : ' instance'}`}
                 style={{ top: start }}
               >
-                <LaneRow lane={lane} name={nodeName(lane.id, live, graph)} domain={domain} />
+                <LaneRow
+                  lane={lane}
+                  name={nodeName(lane.id, live, graph)}
+                  domain={domain}
+                  depth={isNested ? Math.min(depth, deepest) : undefined}
+                />
               </div>
             )
           })}
@@ -105,7 +114,15 @@ export function Gantt() {
   )
 }
 
-const LaneRow = memo(function LaneRow({ lane, name, domain }: { lane: Lane; name: string; domain: Domain }) {
+interface LaneRowProps {
+  lane: Lane
+  name: string
+  domain: Domain
+  /** How far it is set in; `undefined` where no lane is. */
+  depth: number | undefined
+}
+
+const LaneRow = memo(function LaneRow({ lane, name, domain, depth }: LaneRowProps) {
   const t = useText()
   const words = lane.bars
     .slice(-20)
@@ -114,7 +131,8 @@ const LaneRow = memo(function LaneRow({ lane, name, domain }: { lane: Lane; name
     <>
       <button
         type="button"
-        className="lane-name"
+        className={`lane-name${depth === undefined ? '' : ' nested'}`}
+        style={depth === undefined ? undefined : { paddingLeft: 10 + 12 * depth }}
         aria-label={`${name}: ${words.join(', ')}`}
         title={name}
         onClick={() => selectNode(lane.id, 'timeline')}

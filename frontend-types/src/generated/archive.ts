@@ -2,12 +2,16 @@
 import type { GraphDefinition } from "./graph.js";
 import type { Memory } from "./memory.js";
 import type { Recorded } from "./protocol.js";
-import type { Message, NodeId, SessionId, Timestamp, WorkflowSession } from "./session.js";
+import type { Log, Message, NodeId, SessionId, Timestamp, WorkflowSession } from "./session.js";
 
 /**
  * The number of lines of each kind.
  */
-export type ArchiveCounts = { events: number, messages: number, memories: number, };
+export type ArchiveCounts = { events: number, messages: number, 
+/**
+ * Absent in files of versions without log lines.
+ */
+logs: number, memories: number, };
 
 /**
  * The content of the first line.
@@ -37,7 +41,7 @@ counts: ArchiveCounts, };
  * all lines up to and including this one, each without its `check` and with a line feed after it. So
  * the first line that was altered, lost, repeated or moved is found.
  */
-export type ArchiveLine = { "type": "header" } & ArchiveHeader | { "type": "event" } & Recorded | { "type": "ancestor", depth: number, sessionId: SessionId, revision: number, } | { "type": "output", depth: number, revision: number, output: unknown, } | { "type": "usage" } & ArchiveUsage | { "type": "message", depth?: number, revision: number, message: Message, } | { "type": "memory", memory: Memory, } | { "type": "end", counts: ArchiveCounts, 
+export type ArchiveLine = { "type": "header" } & ArchiveHeader | { "type": "event" } & Recorded | { "type": "ancestor", depth: number, sessionId: SessionId, revision: number, } | { "type": "output", depth: number, revision: number, output: unknown, } | { "type": "usage" } & ArchiveUsage | { "type": "message", depth?: number, revision: number, message: Message, } | { "type": "log", depth?: number, log: Log, } | { "type": "memory", memory: Memory, } | { "type": "end", counts: ArchiveCounts, 
 /**
  * The `check` of all lines before this one.
  */

@@ -2,9 +2,32 @@
 import type { ProjectId } from "./access.js";
 
 /**
+ * The format of a message's text. Absent: Markdown.
+ */
+export type ContentType = "text/markdown" | "text/plain" | "application/json";
+
+/**
  * Who runs the session's graph.
  */
 export type Driver = "external" | "builtin";
+
+/**
+ * A log line of a run.
+ */
+export type Log = { sessionId: SessionId, 
+/**
+ * The revision that added it: with `sessionId`, its identity.
+ */
+revision: number, nodeId: NodeId, level: LogLevel, text: string, 
+/**
+ * The client's time if it gave one, otherwise the time of recording.
+ */
+at: Timestamp, attributes?: Record<string, string | number | boolean>, };
+
+/**
+ * How important a log line is, in ascending order.
+ */
+export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /**
  * A message of a run.
@@ -13,7 +36,19 @@ export type Message = { id: MessageId, sessionId: SessionId, nodeId: NodeId, age
 /**
  * True only in a client's own view, while chunks are still arriving.
  */
-isStreaming: boolean, tokenCount: number, createdAt: Timestamp, };
+isStreaming: boolean, tokenCount: number, createdAt: Timestamp, 
+/**
+ * The calls of tools that it asks for.
+ */
+toolCalls?: Array<ToolCall>, 
+/**
+ * The call whose result it is.
+ */
+toolCallId?: string, 
+/**
+ * The format of `content`; absent: `text/markdown`.
+ */
+contentType?: ContentType, };
 
 /**
  * Identifies a message within its session: free text of 1 to [`MessageId::CHARACTERS`] characters, without
@@ -24,7 +59,7 @@ export type MessageId = string;
 /**
  * Who speaks in a message.
  */
-export type MessageRole = "user" | "agent" | "system";
+export type MessageRole = "user" | "agent" | "system" | "tool";
 
 /**
  * The number of nodes in each status.
@@ -37,22 +72,36 @@ export type NodeCounts = Record<NodeStatus, number>;
 export type NodeId = string;
 
 /**
- * A period in which a node changed neither its status nor its attempt.
+ * A period in which a node changed neither its status nor its attempt. A run that was reported when it was over
+ * has the same `fromRevision` as its end.
  */
 export type NodeInterval = { status: NodeStatus, 
 /**
  * Absent for a node that has not run.
  */
-attempt?: number, from: Timestamp, 
+attempt?: number, 
+/**
+ * The client's time if it gave one, otherwise the time of recording.
+ */
+from: Timestamp, 
 /**
  * Absent while it lasts; a final status lasts until the node runs again.
  */
 to?: Timestamp, fromRevision: number, };
 
 /**
+ * What a node does, whatever its type is called.
+ */
+export type NodeKind = "agent" | "chain" | "llm" | "tool" | "retriever" | "embedding" | "guardrail" | "human" | "task";
+
+/**
  * A node as viewers see it.
  */
-export type NodeStateSnapshot = { id: NodeId, name?: string, type?: string, status: NodeStatus, startedAt?: Timestamp, completedAt?: Timestamp, tokenUsage?: TokenUsage, 
+export type NodeStateSnapshot = { id: NodeId, name?: string, type?: string, status: NodeStatus, 
+/**
+ * The client's time if it gave one, otherwise the time of recording; `completedAt` likewise.
+ */
+startedAt?: Timestamp, completedAt?: Timestamp, tokenUsage?: TokenUsage, 
 /**
  * 0 to 1, for long nodes.
  */
@@ -68,7 +117,11 @@ retry?: Retry,
 /**
  * For a node that has decided: which of its next nodes follow. Absent if all do.
  */
-nextIds?: Array<NodeId>, };
+nextIds?: Array<NodeId>, 
+/**
+ * The node that it is a step of. That one is among the session's nodes too.
+ */
+parentNodeId?: NodeId, kind?: NodeKind, attributes?: Record<string, string | number | boolean>, };
 
 /**
  * The status of a node.
@@ -78,7 +131,7 @@ export type NodeStatus = "pending" | "running" | "completed" | "failed" | "skipp
 /**
  * One node over time.
  */
-export type NodeTimeline = { id: NodeId, name?: string, type?: string, intervals: Array<NodeInterval>, };
+export type NodeTimeline = { id: NodeId, name?: string, type?: string, parentNodeId?: NodeId, kind?: NodeKind, intervals: Array<NodeInterval>, };
 
 /**
  * The progress of a long node: 0 to 1.
@@ -193,7 +246,7 @@ intervals: Array<SessionInterval>,
 nodes: Array<NodeTimeline>, 
 /**
  * There is more: ask again with `after` set to `revision`. An interval that was open then is
- * returned again, with the same `fromRevision`.
+ * returned again, with the same `fromRevision` and status.
  */
 truncated?: boolean, };
 
@@ -210,6 +263,19 @@ export type Timestamp = string;
  * Tokens read and written by language models.
  */
 export type TokenUsage = { inputTokens: number, outputTokens: number, };
+
+/**
+ * A call of a tool that a model asks for in its message.
+ */
+export type ToolCall = { 
+/**
+ * The message that answers the call has it as its `toolCallId`.
+ */
+id: string, name: string, 
+/**
+ * As the model gave them: an object, or a text.
+ */
+arguments: unknown, };
 
 /**
  * The snapshot every viewer is sent.

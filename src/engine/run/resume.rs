@@ -42,11 +42,17 @@ impl Run {
         commands.extend(open.iter().map(|(id, open)| open.report(id)));
         commands.extend(bodies.into_iter().chain(loops).map(pending));
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
-            if !self.is_waiting(held) && !open.contains_key(&held.snapshot.id) {
+            if self.plan.node(&held.snapshot.id).is_none() {
+                // A step that somebody reported below a node: of an attempt that is made again now.
+                let cut_off = Some(CUT_OFF.to_owned());
+                commands.push(set_status(held.snapshot.id.clone(), NodeStatus::Failed, None, cut_off, None));
+            } else if !self.is_waiting(held) && !open.contains_key(&held.snapshot.id) {
                 commands.extend(self.restart_attempt(held));
             }
         }
-        for held in session.nodes.values().filter(|node| due_at(node).is_some()) {
+        let is_planned = |node: &&Arc<Node>| self.plan.node(&node.snapshot.id).is_some();
+        let due: Vec<_> = session.nodes.values().filter(is_planned).filter(|node| due_at(node).is_some()).collect();
+        for held in due {
             commands.extend(self.schedule_retry(held));
         }
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
@@ -180,8 +186,9 @@ impl Run {
 
     /// Restores the error of a run that was already failing.
     fn restore_failure(&mut self, session: &Session) {
-        let failed = |node: &&std::sync::Arc<Node>| {
-            past(&self.plan, session, &node.snapshot.id) == Past::Ended(NodeOutcome::Failed)
+        let failed = |node: &&Arc<Node>| {
+            let id = &node.snapshot.id;
+            self.plan.node(id).is_some() && past(&self.plan, session, id) == Past::Ended(NodeOutcome::Failed)
         };
         if let Some(node) = session.nodes.values().find(failed) {
             let error = node.snapshot.error.as_deref().unwrap_or_default();

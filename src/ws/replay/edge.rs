@@ -30,10 +30,11 @@ impl Replay {
             session_id: id,
             mode: Some(self.request.mode),
             after: Some(revision),
-            messages: Some(self.request.messages),
+            messages: Some(self.request.texts.messages),
+            logs: Some(self.request.texts.logs),
             min_interval_ms: u64::try_from(self.request.min_interval.as_millis()).ok(),
         };
-        let held = Held { revision, messages: self.messages.max(revision), base: self.base.clone() };
+        let held = Held { revision, texts: self.texts.max(revision), base: self.base.clone() };
         let socket = Arc::clone(&self.socket);
         let may_read = self.may_read.clone();
         let joining = self.gateway.rooms.join(id, |live, streams| {
@@ -81,7 +82,7 @@ impl Replay {
     /// Returns to the journal, from what the client was shown live; false if it was not live.
     pub(super) async fn leave_live(&mut self) -> Result<bool, ReplayError> {
         let Some(edge) = self.edge.take() else { return Ok(false) };
-        let Held { revision, messages, base } = edge.viewer.leave();
+        let Held { revision, texts, base } = edge.viewer.leave();
         drop(edge);
         self.refresh().await?;
         let range = *self.player.range();
@@ -91,7 +92,7 @@ impl Replay {
             None => self.player.time_of(revision).await?,
         };
         self.player.go_on_from(self.wall(), revision, at, None, base.as_deref().cloned());
-        (self.messages, self.base) = (messages, base);
+        (self.texts, self.base) = (texts, base);
         Ok(true)
     }
 }

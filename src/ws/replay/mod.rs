@@ -22,7 +22,7 @@ use super::viewer::MayRead;
 use crate::hub::{Head, HubError, Subscription};
 use crate::replay::{Next, Options, Player, Point, ReplayError, Speed};
 use relive_protocol::{CloseCode, ErrorCode, Mode};
-use relive_session::{Revision, Session, SessionId};
+use relive_session::{Revision, Session, SessionId, Texts};
 
 pub(super) use steer::Control;
 
@@ -42,7 +42,7 @@ const RETRY: Duration = Duration::from_millis(500);
 pub struct ReplayRequest {
     pub session_id: SessionId,
     pub mode: Mode,
-    pub messages: bool,
+    pub texts: Texts,
     pub min_interval: Duration,
     pub speed: Speed,
     pub from: Option<Point>,
@@ -63,8 +63,8 @@ pub(super) struct Replay {
     began: Instant,
     /// The state that the client was last sent; none in events mode.
     base: Option<Arc<Session>>,
-    /// Messages up to this revision have been sent, or skipped.
-    messages: Revision,
+    /// Messages and log lines up to this revision have been sent, or skipped.
+    texts: Revision,
     /// Frames that the client could not take yet: a batch of events at most.
     pending: Option<Bytes>,
     /// The client was busy: it is sent the newest state that is due, not each.
@@ -108,7 +108,7 @@ impl Replay {
             to: request.to,
             skip_idle: request.skip_idle,
             folds: request.mode != Mode::Events,
-            with_messages: request.messages,
+            texts: request.texts,
         };
         let head = Arc::clone(subscription.head().session());
         let storage = gateway.storage.clone();
@@ -120,7 +120,7 @@ impl Replay {
             subscription,
             began: now,
             base: None,
-            messages: if first.is_some() { player.revision() - 1 } else { player.revision() },
+            texts: if first.is_some() { player.revision() - 1 } else { player.revision() },
             pending: None,
             is_catching_up: false,
             not_before: None,

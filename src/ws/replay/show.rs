@@ -92,7 +92,7 @@ impl Replay {
                 return Ok(Shown::All);
             }
             let Some(event) = self.player.advance()? else { return Ok(Shown::All) };
-            self.pending = self.message_frame(event);
+            self.pending = self.text_frame(event);
             if !self.flush_pending() {
                 self.is_catching_up = conflates;
                 return Ok(Shown::Blocked);
@@ -126,7 +126,7 @@ impl Replay {
     pub(super) fn send_step(&mut self, event: StoredEvent) {
         let frames = match self.request.mode {
             Mode::Events => Some(self.event_frames(event)),
-            Mode::Snapshot | Mode::Delta => self.message_frame(event),
+            Mode::Snapshot | Mode::Delta => self.text_frame(event),
         };
         if let Some(frames) = frames {
             self.socket.send(frames);
@@ -180,21 +180,21 @@ impl Replay {
         self.not_before.filter(|until| Instant::now() < *until && !self.player.is_at_end())
     }
 
-    /// An event, after the message it added.
+    /// An event, after the text it added.
     fn event_frames(&mut self, event: StoredEvent) -> Bytes {
         let frame = frames::stored_event(self.request.session_id, &event);
-        match self.message_frame(event) {
-            Some(message) => [message, frame].concat().into(),
+        match self.text_frame(event) {
+            Some(text) => [text, frame].concat().into(),
             None => frame,
         }
     }
 
-    /// The message that an event added, unless the client has it.
-    fn message_frame(&mut self, event: StoredEvent) -> Option<Bytes> {
-        if event.revision <= self.messages {
+    /// The message or log line that an event added, unless the client has it.
+    fn text_frame(&mut self, event: StoredEvent) -> Option<Bytes> {
+        if event.revision <= self.texts {
             return None;
         }
-        self.messages = event.revision;
-        Some(frames::stored_message(event.revision, *event.message?))
+        self.texts = event.revision;
+        Some(frames::stored_text(event.revision, *event.text?))
     }
 }

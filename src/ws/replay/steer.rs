@@ -118,7 +118,7 @@ impl Replay {
     async fn seek(&mut self, point: Point) -> Result<(), ReplayError> {
         let state = self.player.seek(self.wall(), point).await?;
         self.socket.send(frames::snapshot_of(&state));
-        self.messages = state.revision;
+        self.texts = state.revision;
         self.is_catching_up = false;
         self.not_before = None;
         self.base = (self.request.mode != Mode::Events).then(|| Arc::new(state));

@@ -45,7 +45,7 @@ fn change(one: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
 fn any(random: &mut Random) -> Value {
     let node = random.pick(&["a", "b", "c", "x", "a#1", "a#2", "b#ü", "a##", "d"]);
     let text = |random: &mut Random| random.pick(&["", "t", "naïve", "a longer text"]);
-    match random.below(28) {
+    match random.below(29) {
         0..=1 => json!({"type": "start"}),
         2 => json!({"type": random.pick(&["pause", "resume", "complete", "hold"])}),
         3 => json!({"type": "resume"}),
@@ -62,6 +62,11 @@ fn any(random: &mut Random) -> Value {
                 ("input", json::odd(random)),
                 ("nextIds", json!([["b"], ["c"]][random.below(2)])),
                 ("retry", json!({"tries": random.below(3), "dueAt": "2026-01-31T08:15:30.250Z"})),
+                ("parentNodeId", json!(random.pick(&["a", "b", "x", "y", "a#1", "d"]))),
+                ("kind", json!(random.pick(&["agent", "llm", "tool"]))),
+                ("attributes", json!({"k": json::odd(random), "l": random.below(3), "m": null})),
+                ("startedAt", json!(time(random.below(100_000) as i64))),
+                ("completedAt", json!(time(random.below(100_000) as i64))),
             ];
             for (name, value) in fields {
                 if random.one_in(4) {
@@ -75,7 +80,10 @@ fn any(random: &mut Random) -> Value {
         16..=18 => json!({"type": "setContext", "key": random.pick(&["k", "l", "m"]), "value": json::odd(random)}),
         19 => json!({"type": "setProposal", "proposal": json::odd(random)}),
         20 => json!({"type": "signal", "nodeId": node, "payload": json::odd(random)}),
-        21 => json!({"type": "addMessage", "nodeId": node, "content": text(random), "tokenCount": random.below(9)}),
+        21 => json!({"type": "addMessage", "nodeId": node, "content": text(random), "tokenCount": random.below(9),
+                     "toolCalls": [{"id": "c", "name": text(random), "arguments": json::odd(random)}], "contentType": "text/plain"}),
+        28 => json!({"type": "addLog", "nodeId": node, "level": random.pick(&["debug", "info", "warn", "error"]),
+                     "text": text(random), "attributes": {"k": json::odd(random)}}),
         23 => json!({"type": "setLabels", "name": text(random), "tags": [text(random), "t"],
                      "metadata": {"k": json::odd(random)}}),
         22 => json!({"type": "addMemory", "content": text(random), "embedding": [0.5, 1.0]}),

@@ -46,6 +46,7 @@ async fn lists_searches_and_reads_know_only_the_own_project() {
         format!("sessions/{session}"),
         format!("sessions/{session}/events"),
         format!("sessions/{session}/messages"),
+        format!("sessions/{session}/logs"),
         format!("sessions/{session}/memories"),
         format!("sessions/{session}/usage"),
         format!("sessions/{session}/timeline"),

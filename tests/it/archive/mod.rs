@@ -52,8 +52,7 @@ pub fn sealed(lines: &[Value]) -> String {
         let mut line = line.clone();
         if line["type"] == "end" {
             let count = |kind: &str| lines.iter().filter(|line| line["type"] == kind).count();
-            line["counts"] =
-                json!({"events": count("event"), "messages": count("message"), "memories": count("memory")});
+            line["counts"] = json!({"events": count("event"), "messages": count("message"), "logs": count("log"), "memories": count("memory")});
             line["sha256"] = hex(&hash).into();
         }
         let text = line.to_string();
@@ -66,17 +65,19 @@ pub fn sealed(lines: &[Value]) -> String {
 }
 
 /// Everything that must be refused leaves nothing behind.
-pub const TABLES: [&str; 11] = [
+pub const TABLES: [&str; 13] = [
     "sessions",
     "session_events",
     "session_commands",
     "session_keyframes",
     "session_usage",
     "session_messages",
+    "session_logs",
     "memories",
     "session_lineage",
     "ancestors",
     "ancestor_messages",
+    "ancestor_logs",
     "ancestor_outputs",
 ];
 

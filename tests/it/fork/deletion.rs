@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::{contents, count, fork, id_of, messages, output, said};
 use crate::harness::{TestServer, node};
 
-const LEFT_BEHIND: [&str; 4] = ["session_lineage", "ancestors", "ancestor_messages", "ancestor_outputs"];
+const LEFT_BEHIND: [&str; 5] =
+    ["session_lineage", "ancestors", "ancestor_messages", "ancestor_logs", "ancestor_outputs"];
 
 async fn delete(server: &TestServer, id: &str) {
     let (status, body) = server.call(Method::DELETE, &format!("/api/v1/sessions/{id}"), None).await;

@@ -5,8 +5,16 @@ import { get, query } from '../api/http'
 import { useOpenSession, useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 
-/** The last output of a node at the selected moment; read again when the node has changed. */
-export function useOutput(nodeId: string): unknown {
+/** The input and the output of a node. */
+export interface NodeValues {
+  readonly input?: unknown
+  readonly output?: unknown
+}
+
+const none: NodeValues = {}
+
+/** The last input and output of a node at the selected moment; read again when the node has changed. */
+export function useNodeValues(nodeId: string): NodeValues {
   const { store } = useOpenSession()
   const isLive = useSession(({ replay }) => replay === undefined)
   /** A replay that has just begun has no position yet. */
@@ -14,32 +22,31 @@ export function useOutput(nodeId: string): unknown {
   const status = useSession((state) => shownSession(state)?.nodes[nodeId]?.status)
   const attempt = useSession((state) => shownSession(state)?.nodes[nodeId]?.attempt)
   const completedAt = useSession((state) => shownSession(state)?.nodes[nodeId]?.completedAt)
-  const [output, setOutput] = useState<unknown>()
+  const [values, setValues] = useState<NodeValues>(none)
   useEffect(() => {
     if (!isSomewhere) return
     const controller = new AbortController()
     const { id, replay } = store.shown()
-    outputAt(id, nodeId, replay?.session?.revision, controller.signal).then(
+    valuesAt(id, nodeId, replay?.session?.revision, controller.signal).then(
       (value) => {
-        if (!controller.signal.aborted) setOutput(value)
+        if (!controller.signal.aborted) setValues(value)
       },
       () => {
         // A node that is not known yet has no output; a lost connection is reported elsewhere.
-        if (!controller.signal.aborted) setOutput(undefined)
+        if (!controller.signal.aborted) setValues(none)
       },
     )
     return () => controller.abort()
   }, [store, nodeId, isLive, isSomewhere, status, attempt, completedAt])
-  return output
+  return values
 }
 
 /** At a revision, or now. */
-async function outputAt(
+async function valuesAt(
   id: string,
   nodeId: string,
   revision: number | undefined,
   signal: AbortSignal,
-): Promise<unknown> {
-  return (await get<NodeDetail>(`/sessions/${id}/nodes/${encodeURIComponent(nodeId)}${query({ revision })}`, signal))
-    .output
+): Promise<NodeValues> {
+  return await get<NodeDetail>(`/sessions/${id}/nodes/${encodeURIComponent(nodeId)}${query({ revision })}`, signal)
 }
