@@ -81,6 +81,7 @@ impl Command {
             | Self::AddNodes { .. }
             | Self::SetProposal { .. }
             | Self::AddMessage { .. }
+            | Self::AddLog { .. }
             | Self::AddMemory { .. } => true,
             Self::Pause
             | Self::Hold
@@ -109,6 +110,7 @@ impl Event {
             | Self::NodesAdded { .. }
             | Self::ProposalSet { .. }
             | Self::MessageAdded(_)
+            | Self::LogAdded(_)
             | Self::MemoryAdded(_) => true,
             Self::Created(_)
             | Self::Paused { .. }
