@@ -1,11 +1,12 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard screenshots generated-clients changelog
+.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard screenshots generated-clients exporters changelog
 
 help:
 	@echo 'make run    start the server and watch a first run'
 	@echo 'make test   all tests, against real PostgreSQL and real sockets'
 	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
+	@echo 'make exporters  export traces by the OpenTelemetry SDKs of Python and JavaScript'
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
@@ -35,7 +36,8 @@ test: frontend dashboard
 	cd frontend-types && npm run check && npm test
 	cd dashboard && npm run check && npm test
 	cargo test --locked
-	@sh scripts/generated-clients.sh
+	@sh scripts/with-server.sh sh scripts/generated-clients.sh
+	@sh scripts/with-server.sh sh scripts/exporters.sh
 	@sh scripts/browser-tests.sh
 
 # A short form of it is among the integration tests.
@@ -78,7 +80,12 @@ dashboard/dist/index.html: $(shell find dashboard/src frontend-types/src dashboa
 # Clients generated from the OpenAPI document, by openapi-typescript and openapi-python-client, drive runs.
 generated-clients: postgres
 	@cargo build --locked
-	@sh scripts/generated-clients.sh
+	@sh scripts/with-server.sh sh scripts/generated-clients.sh
+
+# The OpenTelemetry SDKs of Python and JavaScript send traces to a server.
+exporters: postgres
+	@cargo build --locked
+	@sh scripts/with-server.sh sh scripts/exporters.sh
 
 screenshots: postgres dashboard
 	@cargo build --locked

@@ -20,6 +20,7 @@ mod memories;
 mod messages;
 mod observe;
 mod openapi;
+mod otlp;
 pub(crate) mod origin;
 mod page_rules;
 mod parameters;

@@ -47,6 +47,7 @@ mod messages;
 mod migrations;
 mod notices;
 mod openapi;
+mod otlp;
 mod page_rules;
 mod probes;
 mod proxies;
