@@ -6,6 +6,8 @@
 
 #[path = "domain/fold.rs"]
 mod fold;
+#[path = "domain/inside.rs"]
+mod inside;
 #[path = "domain/instances.rs"]
 mod instances;
 #[path = "domain/labels.rs"]

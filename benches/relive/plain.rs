@@ -162,6 +162,11 @@ fn prepare(sessions: &mut [Session]) -> Prepared {
                     retry: None,
                     input: None,
                     next_ids: None,
+                    parent_node_id: None,
+                    kind: None,
+                    attributes: None,
+                    started_at: None,
+                    completed_at: None,
                 },
             };
             for event in relive_session::decide(session, &command).expect("accepted") {

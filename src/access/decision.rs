@@ -198,6 +198,7 @@ pub fn command_action(command: &Command) -> Action {
         | Command::SetContext { .. }
         | Command::SetProposal { .. }
         | Command::AddMessage { .. }
+        | Command::AddLog { .. }
         | Command::AddMemory { .. } => Action::Command,
     }
 }

@@ -102,7 +102,7 @@ impl Export {
             exported_at: self.at,
             session: serde_json::to_value(session.snapshot()).unwrap_or_default(),
             graph: session.origin.graph.as_deref().cloned(),
-            counts: ArchiveCounts { events: session.revision, messages, memories },
+            counts: ArchiveCounts { events: session.revision, messages, logs: 0, memories },
         };
         self.line(&ArchiveLine::Header(Box::new(header)), out);
         Ok(())

@@ -109,6 +109,7 @@ impl ImportValidator {
             ArchiveLine::Output { depth, revision, output } => self.output((*depth, *revision), output),
             ArchiveLine::Usage(usage) => self.usage(usage),
             ArchiveLine::Message { depth, revision, message } => self.message(*depth, *revision, message),
+            ArchiveLine::Log { .. } => Err(ImportFault::Misplaced),
             ArchiveLine::Memory { memory } => self.memory(memory),
             ArchiveLine::End { counts, sha256: written } => {
                 if *counts != self.counts || written != sha256 {
@@ -331,7 +332,7 @@ fn section_of(line: &ArchiveLine) -> Section {
         ArchiveLine::Output { .. } => Section::Outputs,
         ArchiveLine::Usage(_) => Section::Usage,
         ArchiveLine::Message { .. } => Section::Messages,
-        ArchiveLine::Memory { .. } => Section::Memories,
+        ArchiveLine::Log { .. } | ArchiveLine::Memory { .. } => Section::Memories,
         ArchiveLine::End { .. } => Section::End,
     }
 }
@@ -346,7 +347,10 @@ fn added_by(message: &Message) -> MessageAdded {
         role: message.role,
         is_thinking: message.is_thinking,
         token_count: message.token_count,
+        tool_call_id: message.tool_call_id.clone(),
+        content_type: message.content_type,
         content: None,
+        tool_calls: None,
     }
 }
 

@@ -97,6 +97,7 @@ impl ImportWriter {
                 }
                 self.messages.rows.push(ImportedMessage { revision, message });
             }
+            ArchiveLine::Log { .. } => {}
             ArchiveLine::Memory { memory } => {
                 if !self.messages.rows.is_empty() {
                     self.flush().await?;

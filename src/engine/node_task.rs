@@ -303,5 +303,10 @@ pub(super) fn set_status(
         input: None,
         next_ids: None,
         retry: None,
+        parent_node_id: None,
+        kind: None,
+        attributes: None,
+        started_at: None,
+        completed_at: None,
     }
 }

@@ -43,6 +43,8 @@ pub struct WatchQuery {
     after: Option<Revision>,
     /// Whether to send messages as well.
     messages: Option<bool>,
+    /// Whether to send log lines as well.
+    logs: Option<bool>,
     /// The least time between two states, in milliseconds.
     min_interval_ms: Option<u64>,
 }
@@ -68,6 +70,7 @@ pub async fn one(
             mode: query.mode,
             after: query.after,
             messages: query.messages,
+            logs: query.logs,
             min_interval_ms: query.min_interval_ms,
         }),
     };

@@ -119,6 +119,9 @@ impl FromRow<'_, PgRow> for MessageRow {
             is_streaming: false,
             token_count: row.try_get::<i64, _>("token_count")?.unsigned_abs(),
             created_at: row.try_get::<DateTime<Utc>, _>("created_at")?.into(),
+            tool_calls: None,
+            tool_call_id: None,
+            content_type: None,
         };
         Ok(Self(row.try_get::<i64, _>("revision")?.unsigned_abs(), message))
     }

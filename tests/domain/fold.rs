@@ -8,7 +8,7 @@ use relive_session::{Command, Event, Keyframe, NodeCounts, Recorded, Session, pa
 use serde_json::{Value, json};
 
 use super::regressions::kept_cases;
-use super::support::Run;
+use super::support::{Run, time};
 
 fn small_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -26,13 +26,29 @@ fn small_json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Changes of attributes; `null` removes one.
+fn any_attributes() -> impl Strategy<Value = Value> {
+    let value = prop_oneof![Just(Value::Null), (0..3i64).prop_map(Value::from), "[a-z]{0,2}".prop_map(Value::from)];
+    prop::collection::btree_map("[a-c]", value, 0..3).prop_map(|entries| json!(entries))
+}
+
 fn any_command() -> impl Strategy<Value = Command> {
-    let node = || prop::sample::select(vec!["a", "b", "c", "x", "a#1", "a#2", "c#x"]);
+    let node = || prop::sample::select(vec!["a", "b", "c", "x", "y", "a#1", "a#2", "c#x"]);
+    let level = prop::sample::select(vec!["debug", "info", "warn", "error"]);
+    let kind = || prop::sample::select(vec!["agent", "llm", "tool"]).prop_map(Value::from);
     let status =
         prop::sample::select(vec!["pending", "running", "running", "completed", "failed", "skipped", "suspended"]);
     let optional = |value: BoxedStrategy<Value>| prop_oneof![2 => Just(Value::Null), 1 => value].boxed();
     let text = || "[a-z]{0,5}".prop_map(Value::from).boxed();
     let progress = (0.0..=1.0f64).prop_map(Value::from).boxed();
+    let time = || (0..40i64).prop_map(|second| json!(time(1_000 * second.unsigned_abs())));
+    let inside = (
+        optional(node().prop_map(Value::from).boxed()),
+        optional(kind().boxed()),
+        optional(any_attributes().boxed()),
+        optional(time().boxed()),
+        optional(time().boxed()),
+    );
     let json = prop_oneof![
         4 => Just(json!({"type": "start"})),
         1 => Just(json!({"type": "pause"})),
@@ -43,10 +59,15 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => optional(text()).prop_map(|reason| json!({"type": "cancel", "reason": reason})),
         24 => (node(), status, optional(text()), optional(text()), optional(progress), optional(text()),
                optional(small_json().boxed()), optional(small_json().boxed()),
-               optional(prop::collection::vec(node(), 0..2).prop_map(|next| json!(next)).boxed()))
-            .prop_map(|(node, status, name, kind, progress, error, output, input, next)| json!({"type": "setNodeStatus",
-                "nodeId": node, "status": status, "name": name, "nodeType": kind, "progress": progress,
-                "error": error, "output": output, "input": input, "nextIds": next})),
+               optional(prop::collection::vec(node(), 0..2).prop_map(|next| json!(next)).boxed()), inside)
+            .prop_map(|(node, status, name, node_type, progress, error, output, input, next, inside)| {
+                let (parent, kind, attributes, started, completed) = inside;
+                let completed = if ["completed", "failed", "skipped"].contains(&status) { completed } else { Value::Null };
+                json!({"type": "setNodeStatus",
+                "nodeId": node, "status": status, "name": name, "nodeType": node_type, "progress": progress,
+                "error": error, "output": output, "input": input, "nextIds": next, "parentNodeId": parent, "kind": kind,
+                "attributes": attributes, "startedAt": started, "completedAt": completed})
+            }),
         6 => (node(), 0..1_000_000_000_000u64, 0..100u64, optional((0.0..10.0f64).prop_map(Value::from).boxed()))
             .prop_map(|(node, input, output, cost)| json!({"type": "recordUsage", "nodeId": node,
                 "inputTokens": input, "outputTokens": output, "costUsd": cost})),
@@ -57,8 +78,13 @@ fn any_command() -> impl Strategy<Value = Command> {
             .prop_map(|(name, tags, metadata)| json!({"type": "setLabels", "name": name, "tags": tags,
                 "metadata": metadata})),
         6 => (node(), small_json()).prop_map(|(node, payload)| json!({"type": "signal", "nodeId": node, "payload": payload})),
-        3 => (node(), any::<u128>(), text()).prop_map(|(node, id, content)| json!({"type": "addMessage",
-            "messageId": uuid::Uuid::from_u128(id), "nodeId": node, "content": content})),
+        3 => (node(), any::<u128>(), text(), optional(small_json().boxed())).prop_map(|(node, id, content, arguments)| {
+            let calls = if arguments.is_null() { Value::Null } else { json!([{"id": "c", "name": "t", "arguments": arguments}]) };
+            json!({"type": "addMessage", "messageId": uuid::Uuid::from_u128(id), "nodeId": node, "content": content,
+                "role": "tool", "toolCalls": calls, "toolCallId": "c", "contentType": "application/json"})
+        }),
+        3 => (node(), level, text(), optional(time().boxed())).prop_map(|(node, level, text, at)| json!({"type": "addLog",
+            "nodeId": node, "level": level, "text": text, "at": at, "attributes": {"k": 1}})),
         2 => (any::<u128>(), text()).prop_map(|(id, content)| json!({"type": "addMemory",
             "memoryId": uuid::Uuid::from_u128(id), "content": content})),
     ];
@@ -177,6 +203,13 @@ proptest! {
             prop_assert_eq!(state.active.iter().collect::<Vec<_>>(), active);
             let bytes = |(key, entry): (&String, _)| key.len() + serde_json::to_string(entry).unwrap().len();
             prop_assert_eq!(state.context_bytes, state.context.iter().map(bytes).sum::<usize>());
+            let above = |id: &relive_session::NodeId| state.origin.parent_of(&state.nodes[id].snapshot);
+            for (id, node) in &state.nodes {
+                prop_assert!(std::iter::successors(above(id), |id| above(id)).take(65).count() <= 64, "{} is too deep", id);
+                let (start, end) = (node.snapshot.started_at, node.snapshot.completed_at);
+                prop_assert!(start.zip(end).is_none_or(|(start, end)| start <= end), "{} ends before it starts", id);
+                prop_assert!(node.snapshot.attributes.values().all(|value| !value.is_null()));
+            }
             for (id, instances) in &state.instances {
                 let of = |(instance, _): &(&relive_session::NodeId, _)| state.origin.node_of_instance(instance) == Some(id);
                 let statuses: Vec<_> = state.nodes.iter().filter(of).map(|(_, node)| node.snapshot.status).collect();

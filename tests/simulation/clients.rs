@@ -140,6 +140,9 @@ impl Request {
             content: format!("message {number}"),
             is_thinking: None,
             token_count: None,
+            tool_calls: None,
+            tool_call_id: None,
+            content_type: None,
         };
         match self.what {
             What::Create | What::Delete => Vec::new(),

@@ -228,7 +228,8 @@ fn text_of(frame: &ClientFrame) -> Option<String> {
 /// A newer server may have more kinds of frames, which are ignored. A known kind that cannot be read is an
 /// error: otherwise something would be missing unnoticed.
 fn parse(text: &str) -> Result<Option<ServerFrame>, ClientError> {
-    const KNOWN: [&str; 9] = ["subscribed", "snapshot", "delta", "event", "message", "ack", "error", "end", "sessions"];
+    const KNOWN: [&str; 10] =
+        ["subscribed", "snapshot", "delta", "event", "message", "log", "ack", "error", "end", "sessions"];
     #[derive(serde::Deserialize)]
     struct Kind {
         r#type: String,
@@ -249,6 +250,7 @@ fn session_of(frame: &ServerFrame) -> Option<SessionId> {
         | ServerFrame::Delta { session_id, .. }
         | ServerFrame::Event { session_id, .. }
         | ServerFrame::Message { session_id, .. }
+        | ServerFrame::Log { session_id, .. }
         | ServerFrame::Token { session_id, .. }
         | ServerFrame::End { session_id, .. } => Some(*session_id),
         _ => None,

@@ -100,6 +100,7 @@ mod tests {
             mode: Some(mode),
             after,
             messages: Some(messages),
+            logs: None,
             min_interval_ms: None,
         })
     }

@@ -62,8 +62,9 @@ pub use relive_protocol::{
     Subscribe, WhoAmI,
 };
 pub use relive_session::{
-    Command, Event, GraphDefinition, Message, MessageId, NodeCounts, NodeId, NodeStateSnapshot, NodeStatus, Recorded,
-    Revision, SessionId, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+    Command, Event, GraphDefinition, Log, LogLevel, Message, MessageId, NodeCounts, NodeId, NodeKind,
+    NodeStateSnapshot, NodeStatus, Recorded, Revision, SessionId, SessionStatus, SessionSummary, Timestamp,
+    WorkflowSession,
 };
 
 use connection::{Connection, Request};
@@ -206,6 +207,7 @@ impl Client {
             mode: Some(Mode::Events),
             after: Some(after),
             messages: None,
+            logs: None,
             min_interval_ms: None,
         };
         Ok(SessionEvents::new(session_id, self.subscribe(wanted).await?))

@@ -6,7 +6,7 @@ use serde_json::Value;
 use ts_rs::TS;
 use utoipa::ToSchema;
 
-use relive_session::{GraphDefinition, Memory, Message, NodeId, Recorded, Revision, SessionId, Timestamp};
+use relive_session::{GraphDefinition, Log, Memory, Message, NodeId, Recorded, Revision, SessionId, Timestamp};
 
 /// The value of `format` in the first line.
 pub const ARCHIVE_FORMAT: &str = "relive-session";
@@ -58,6 +58,14 @@ pub enum ArchiveLine {
         revision: Revision,
         message: Message,
     },
+    /// A log line; those of ancestors (`depth`) first. It has the revision that added it.
+    #[serde(rename_all = "camelCase")]
+    Log {
+        #[serde(default, skip_serializing_if = "is_zero")]
+        #[ts(as = "Option<u32>", optional)]
+        depth: u32,
+        log: Log,
+    },
     /// A memory, with its embedding.
     Memory { memory: Memory },
     /// The last line: without it the file is incomplete.
@@ -99,6 +107,10 @@ pub struct ArchiveCounts {
     pub events: u64,
     #[ts(type = "number")]
     pub messages: u64,
+    /// Absent in files of versions without log lines.
+    #[serde(default)]
+    #[ts(type = "number")]
+    pub logs: u64,
     #[ts(type = "number")]
     pub memories: u64,
 }
@@ -106,7 +118,8 @@ pub struct ArchiveCounts {
 impl ArchiveCounts {
     #[must_use]
     pub fn lines(&self) -> u64 {
-        self.events.saturating_add(self.messages).saturating_add(self.memories)
+        let texts = self.messages.saturating_add(self.logs).saturating_add(self.memories);
+        self.events.saturating_add(texts)
     }
 }
 

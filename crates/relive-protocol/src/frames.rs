@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use super::{ErrorCode, ReplayAction, ReplaySpeed, ReplayState};
 use relive_session::{
-    Actor, Command, Event, Message, MessageId, NodeId, ProjectId, Revision, SessionId, SessionStatus, SessionSummary,
-    Timestamp, WorkflowSession,
+    Actor, Command, Event, Log, Message, MessageId, NodeId, ProjectId, Revision, SessionId, SessionStatus,
+    SessionSummary, Timestamp, WorkflowSession,
 };
 
 /// The kind of frames a viewer is sent when the session changes.
@@ -42,6 +42,9 @@ pub struct Subscribe {
     /// Whether to send `message` frames as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<bool>,
+    /// Whether to send `log` frames as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<bool>,
     /// The least time between two states, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
@@ -217,6 +220,12 @@ pub enum ServerFrame {
         revision: Revision,
         message: Message,
     },
+    Log {
+        session_id: SessionId,
+        #[ts(type = "number")]
+        revision: Revision,
+        log: Log,
+    },
     Token {
         session_id: SessionId,
         node_id: NodeId,
@@ -247,8 +256,8 @@ pub enum ServerFrame {
         message: String,
         retryable: bool,
     },
-    /// The session has ended. Its status does not change any more; usage, messages and memories may follow
-    /// for a minute. In a replay, its end has been reached.
+    /// The session has ended. Its status does not change any more; usage, messages, logs and memories may
+    /// follow for a minute. In a replay, its end has been reached.
     End {
         session_id: SessionId,
         status: SessionStatus,

@@ -25,7 +25,7 @@ pub use known::{FromClient, ReadError, UnknownField, nearest};
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
     AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, EventPage,
-    ForkSession, FoundMemories, GroupPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction,
+    ForkSession, FoundMemories, GroupPage, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, ReviewAction,
     ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport,
     WorkflowPage,
 };

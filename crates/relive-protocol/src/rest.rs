@@ -10,8 +10,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use relive_session::{
-    Agent, Command, Driver, GraphDefinition, Group, Memory, Message, MessageId, NodeId, NodeStateSnapshot, NodeStatus,
-    Progress, Recorded, Retry, Revision, SessionId, SessionSummary, Workflow, optional_usd,
+    Agent, Command, Driver, GraphDefinition, Group, Log, Memory, Message, MessageId, NodeId, NodeKind,
+    NodeStateSnapshot, NodeStatus, Progress, Recorded, Retry, Revision, SessionId, SessionSummary, Timestamp, Workflow,
+    optional_usd,
 };
 
 /// `POST /sessions`.
@@ -150,13 +151,61 @@ pub struct NodeUpdate {
     /// Which of its next nodes follow, if not all do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_ids: Option<Vec<NodeId>>,
+    /// The node that it is a step of. With a graph, a node under another one need not be in the graph.
+    /// Without a graph, a parent that is unknown appears as a pending node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<NodeKind>,
+    /// Texts, numbers and booleans, merged into those that the node has; `null` removes one. At most 8 KiB in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "Record<string, string | number | boolean | null>", optional)]
+    #[schema(value_type = Value, required = false)]
+    pub attributes: Option<Map<String, Value>>,
+    /// When the attempt began by the client's clock. By default the time of recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When the attempt ended by the client's clock, for a node that has ended; not before its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
 }
 
 impl NodeUpdate {
     #[must_use]
     pub fn into_command(self, node_id: NodeId) -> Command {
-        let Self { status, name, node_type, progress, error, output, input, next_ids, retry } = self;
-        Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids, retry }
+        let Self {
+            status,
+            name,
+            node_type,
+            progress,
+            error,
+            output,
+            input,
+            next_ids,
+            retry,
+            parent_node_id,
+            kind,
+            attributes,
+            started_at,
+            completed_at,
+        } = self;
+        Command::SetNodeStatus {
+            node_id,
+            status,
+            name,
+            node_type,
+            progress,
+            error,
+            output,
+            input,
+            next_ids,
+            retry,
+            parent_node_id,
+            kind,
+            attributes,
+            started_at,
+            completed_at,
+        }
     }
 }
 
@@ -268,6 +317,17 @@ pub struct EventPage {
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct MessagePage {
     pub messages: Vec<Message>,
+    /// Pass as `after` for the next page; absent when there are no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<String>,
+}
+
+/// `GET /sessions/{id}/logs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "protocol.ts", optional_fields)]
+pub struct LogPage {
+    pub logs: Vec<Log>,
     /// Pass as `after` for the next page; absent when there are no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<String>,

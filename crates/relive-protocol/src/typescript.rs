@@ -7,7 +7,7 @@ use ts_rs::{Config, ExportError, TS};
 use super::{
     AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateKey, CreateMemory,
     CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, EventPage, ForkSession, FoundMemories,
-    GroupPage, KeyPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage, ReplaceProject,
+    GroupPage, KeyPage, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage, ReplaceProject,
     ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, TokenChunk, Usage,
     UsageReport, WhoAmI, WorkflowPage,
 };
@@ -41,6 +41,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     ReviewRequest::export_all(&config)?;
     SessionPage::export_all(&config)?;
     MessagePage::export_all(&config)?;
+    LogPage::export_all(&config)?;
     Usage::export_all(&config)?;
     UsageReport::export_all(&config)?;
     GroupPage::export_all(&config)?;

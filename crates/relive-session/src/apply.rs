@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::json::{context_entry_bytes, digest};
 use super::state::hold;
 use super::{
-    ContextValue, Created, Event, Labels, Moment, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
-    PendingSignal, ProjectId, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ContextValue, Created, Event, Labels, Moment, Nesting, Node, NodeCounts, NodeId, NodeStatus, Origin, OutputRef,
+    PendingSignal, ProjectId, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp, attributes,
 };
 
 /// Why a recorded event does not fit the state it is applied to. Happens only with a journal that is damaged
@@ -27,6 +27,8 @@ pub enum ApplyError {
     Misplaced { revision: Revision, kind: &'static str, status: SessionStatus },
     #[error("revision {revision}: node '{node_id}' is unknown")]
     UnknownNode { revision: Revision, node_id: NodeId },
+    #[error("revision {revision}: node '{node_id}' has no place where it is said to be")]
+    Unplaced { revision: Revision, node_id: NodeId },
 }
 
 impl Session {
@@ -79,6 +81,7 @@ impl Session {
             outputs: None,
             node_counts: NodeCounts::of(nodes.values().map(|node| node.snapshot.status)),
             nodes,
+            nesting: Nesting::default(),
             instances: OrdMap::new(),
             active: OrdSet::new(),
             total_tokens: 0,
@@ -138,6 +141,7 @@ impl Session {
             Event::LabelsSet(fields) => self.labels = self.labels.with(fields),
             Event::Signalled { node_id, payload } => self.hold_signal(node_id, payload, recorded.revision),
             Event::MessageAdded(message) => self.ensure_node(&message.node_id, moment),
+            Event::LogAdded(log) => self.ensure_node(&log.node_id, moment),
             Event::MemoryAdded(_) => {}
         }
         if self.status != status {
@@ -148,7 +152,7 @@ impl Session {
         Ok(())
     }
 
-    /// Whether it ended so recently that usage, messages and memories of its nodes are still accepted: engines
+    /// Whether it ended so recently that usage, messages, logs and memories of its nodes are still accepted: engines
     /// report usage when a model's answer is counted, which may be after the run is over.
     #[must_use]
     pub fn takes_late(&self, at: Timestamp) -> bool {
@@ -171,7 +175,7 @@ impl Session {
             Event::Paused { held: false } | Event::Completed { .. } => self.status == SessionStatus::Running,
             Event::Resumed => self.status == SessionStatus::Paused,
             Event::Cancelled { .. } | Event::ContextSet { .. } | Event::ProposalSet { .. } => !self.status.is_ended(),
-            Event::UsageRecorded { .. } | Event::MessageAdded(_) | Event::MemoryAdded(_) => {
+            Event::UsageRecorded { .. } | Event::MessageAdded(_) | Event::LogAdded(_) | Event::MemoryAdded(_) => {
                 self.status.is_live() || self.takes_late(recorded.at)
             }
             _ => self.status.is_live(),
@@ -180,14 +184,19 @@ impl Session {
             let kind = event.kind();
             return Err(ApplyError::Misplaced { revision: recorded.revision, kind, status: self.status });
         }
-        match (event.node_id(), &self.origin.graph) {
-            (Some(node_id), Some(_))
-                if !self.nodes.contains_key(node_id) && self.origin.node_of_instance(node_id).is_none() =>
-            {
-                Err(ApplyError::UnknownNode { revision: recorded.revision, node_id: node_id.clone() })
-            }
-            _ => Ok(()),
+        event.node_id().map_or(Ok(()), |node_id| self.check_place(recorded.revision, node_id, event.parent_node_id()))
+    }
+
+    /// With a graph, a node is one of it, an instance of one, or below one that is known.
+    fn check_place(&self, revision: Revision, node_id: &NodeId, parent: Option<&NodeId>) -> Result<(), ApplyError> {
+        let is_known = |id| self.nodes.contains_key(id) || self.origin.node_of_instance(id).is_some();
+        let anchor = parent.unwrap_or(node_id);
+        if self.origin.graph.is_some() && !is_known(anchor) {
+            return Err(ApplyError::UnknownNode { revision, node_id: anchor.clone() });
         }
+        let of = self.origin.node_of_instance(node_id).filter(|_| !self.nodes.contains_key(node_id));
+        let placed = parent.or(of).map_or(Ok(()), |parent| self.check_parent(node_id, parent));
+        placed.map_err(|_| ApplyError::Unplaced { revision, node_id: node_id.clone() })
     }
 
     fn change_node(&mut self, recorded: &Recorded) {
@@ -203,11 +212,19 @@ impl Session {
             input,
             next_ids,
             retry,
+            parent_node_id,
+            kind,
+            attributes,
+            started_at,
+            completed_at,
         } = &recorded.event
         else {
             return;
         };
         let moment = recorded.moment();
+        if let Some(parent) = parent_node_id {
+            self.ensure_node(parent, moment);
+        }
         self.ensure_node(node_id, moment);
         let (Some(held), Some(reported)) = (self.nodes.get(node_id), self.reported(node_id)) else { return };
         let from = reported.status;
@@ -222,15 +239,23 @@ impl Session {
         }
         next.retry = retry.or_else(|| held.retry_after(*status));
         next.status = *status;
+        replace(&mut next.started_at, started_at);
         if !matches!(status, NodeStatus::Pending | NodeStatus::Skipped) {
-            next.started_at.get_or_insert(recorded.at);
+            // No later than an end that was given without a beginning.
+            next.started_at.get_or_insert(completed_at.map_or(recorded.at, |end| end.min(recorded.at)));
         }
         if status.is_final() && from != *status {
-            next.completed_at = Some(recorded.at);
+            next.completed_at = Some(recorded.at).max(next.started_at);
         }
+        replace(&mut next.completed_at, completed_at);
         next.attempt = *attempt;
         replace(&mut next.name, name);
-        replace(&mut next.kind, node_type);
+        replace(&mut next.node_type, node_type);
+        replace(&mut next.parent_node_id, parent_node_id);
+        replace(&mut next.kind, kind);
+        if let Some(change) = attributes {
+            next.attributes = Arc::new(attributes::merged(&next.attributes, change));
+        }
         replace(&mut next.progress, progress);
         replace(&mut next.error, error);
         replace(&mut next.next_ids, next_ids);
@@ -292,7 +317,7 @@ impl Session {
             .filter(|(_, reported)| !reported.status.is_final())
             .map(|(node, reported)| {
                 let mut ended = reported.clone();
-                ended.completed_at = Some(moment.at);
+                ended.completed_at = Some(moment.at).max(ended.started_at);
                 if ended.status == NodeStatus::Running {
                     ended.status = NodeStatus::Failed;
                     ended.error = Some(error_of_running_nodes.to_owned());
@@ -325,8 +350,13 @@ impl Session {
     fn ensure_node(&mut self, node_id: &NodeId, moment: Moment) {
         if !self.nodes.contains_key(node_id) {
             let named = self.origin.node_of_instance(node_id).and_then(|of| self.nodes.get(of));
-            let (name, kind) = named.map_or((None, None), |of| (of.snapshot.name.clone(), of.snapshot.kind.clone()));
-            self.put_reported(Node::pending(node_id.clone(), name, kind), moment);
+            let mut node = Node::pending(node_id.clone(), None, None);
+            if let Some(of) = named {
+                let snapshot = &mut node.snapshot;
+                (snapshot.name, snapshot.node_type) = (of.snapshot.name.clone(), of.snapshot.node_type.clone());
+                snapshot.kind = of.snapshot.kind;
+            }
+            self.put_reported(node, moment);
         }
     }
 
@@ -334,10 +364,9 @@ impl Session {
     pub(super) fn put_node(&mut self, node: Node, moment: Moment) {
         let id = node.snapshot.id.clone();
         let status = node.snapshot.status;
-        let as_before =
-            |held: &&Arc<Node>| (held.snapshot.status, held.snapshot.attempt) == (status, node.snapshot.attempt);
-        let since = self.nodes.get(&id).filter(as_before).map_or(Some(moment), |held| held.since);
+        let since = super::node::since(self.nodes.get(&id).map(Arc::as_ref), &node.snapshot, moment);
         let node = node.since(since);
+        self.place_node(&node.snapshot);
         self.node_counts.add(status);
         if let Some(replaced) = self.nodes.insert(id.clone(), Arc::new(node)) {
             self.node_counts.remove(replaced.snapshot.status);
@@ -392,6 +421,15 @@ impl Event {
             | Self::UsageRecorded { node_id, .. }
             | Self::Signalled { node_id, .. } => Some(node_id),
             Self::MessageAdded(message) => Some(&message.node_id),
+            Self::LogAdded(log) => Some(&log.node_id),
+            _ => None,
+        }
+    }
+
+    /// The node that this event says its node is below.
+    fn parent_node_id(&self) -> Option<&NodeId> {
+        match self {
+            Self::NodeStatusChanged { parent_node_id, .. } => parent_node_id.as_ref(),
             _ => None,
         }
     }

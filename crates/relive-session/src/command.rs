@@ -2,12 +2,14 @@
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{LabelFields, MessageId, NodeId, NodeStatus, Progress, Retry};
+use super::{
+    ContentType, LabelFields, LogLevel, MessageId, NodeId, NodeKind, NodeStatus, Progress, Retry, Timestamp, ToolCall,
+};
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
@@ -18,10 +20,12 @@ pub enum MessageRole {
     #[default]
     Agent,
     System,
+    /// The result of a tool call.
+    Tool,
 }
 
 impl MessageRole {
-    pub const ALL: [Self; 3] = [Self::User, Self::Agent, Self::System];
+    pub const ALL: [Self; 4] = [Self::User, Self::Agent, Self::System, Self::Tool];
 
     /// The name on the wire and in the database.
     #[must_use]
@@ -30,6 +34,7 @@ impl MessageRole {
             Self::User => "user",
             Self::Agent => "agent",
             Self::System => "system",
+            Self::Tool => "tool",
         }
     }
 
@@ -107,6 +112,24 @@ pub enum Command {
         /// Which of its next nodes follow, when a node that decides has completed; absent: all of them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_ids: Option<Vec<NodeId>>,
+        /// The node that it is a step of. With a graph, a node under another one need not be in the graph.
+        /// Without a graph, a parent that is unknown appears as a pending node.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent_node_id: Option<NodeId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<NodeKind>,
+        /// Texts, numbers and booleans, merged into those that the node has; `null` removes one. At most 8 KiB
+        /// in all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "Record<string, string | number | boolean | null>", optional)]
+        #[schema(value_type = Value, required = false)]
+        attributes: Option<Map<String, Value>>,
+        /// When the attempt began by the client's clock. By default the time of recording.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started_at: Option<Timestamp>,
+        /// When the attempt ended by the client's clock, for a node that has ended; not before its start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        completed_at: Option<Timestamp>,
     },
     /// Add to a node's and the session's token counts and cost.
     #[serde(rename_all = "camelCase")]
@@ -176,6 +199,31 @@ pub enum Command {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "number", optional)]
         token_count: Option<u64>,
+        /// The calls of tools that the message asks for; at most 128, and 1 MiB.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool_calls: Option<Vec<ToolCall>>,
+        /// The call whose result the message is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tool_call_id: Option<String>,
+        /// The format of `content`; by default `text/markdown`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        content_type: Option<ContentType>,
+    },
+    /// Store a log line of a node.
+    #[serde(rename_all = "camelCase")]
+    AddLog {
+        node_id: NodeId,
+        level: LogLevel,
+        /// At most 64 KiB.
+        text: String,
+        /// When it was written by the client's clock. By default the time of recording.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
+        /// Texts, numbers and booleans; at most 8 KiB.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "Record<string, string | number | boolean>", optional)]
+        #[schema(value_type = Value, required = false)]
+        attributes: Option<Map<String, Value>>,
     },
     /// Store a memory. The server creates the id if none is given.
     #[serde(rename_all = "camelCase")]
@@ -213,6 +261,7 @@ impl Command {
             Self::SetLabels(_) => "setLabels",
             Self::Signal { .. } => "signal",
             Self::AddMessage { .. } => "addMessage",
+            Self::AddLog { .. } => "addLog",
             Self::AddMemory { .. } => "addMemory",
         }
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::event::MemoryRow;
-use super::validate::validate;
+use super::validate::{self, validate};
 use super::{
-    Command, Event, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus, OutputRef, Refusal,
-    Session, SessionStatus, Timestamp, limits,
+    Command, Event, LogAdded, LogRow, MemoryAdded, MessageAdded, Node, NodeId, NodeStateSnapshot, NodeStatus,
+    OutputRef, Refusal, Session, SessionStatus, Timestamp, attributes, limits,
 };
 
 /// As [`decide_at`], without the time allowed after the end: an ended session takes labels and nothing else.
@@ -27,8 +27,8 @@ pub fn decide(session: &Session, command: &Command) -> Result<Vec<Event>, Refusa
 ///
 /// # Errors
 ///
-/// The [`Refusal`]. An ended session refuses every command except labels, and usage, messages and memories of
-/// its nodes, which are accepted up to [`limits::LATE_MILLIS`] after its end.
+/// The [`Refusal`]. An ended session refuses every command except labels, and usage, messages, logs and memories
+/// of its nodes, which are accepted up to [`limits::LATE_MILLIS`] after its end.
 pub fn decide_at(session: &Session, command: &Command, at: Timestamp) -> Result<Vec<Event>, Refusal> {
     decide_command(session, command, Some(at))
 }
@@ -71,6 +71,7 @@ fn decide_command(session: &Session, command: &Command, at: Option<Timestamp>) -
         }
         Command::Signal { node_id, payload } => signal(session, kind, node_id, payload),
         Command::AddMessage { .. } => add_message(session, command, at),
+        Command::AddLog { .. } => add_log(session, command, at),
         Command::AddMemory { .. } => add_memory(session, command, at),
     }
 }
@@ -104,16 +105,31 @@ fn require_not_ended(session: &Session, command: &'static str) -> Result<(), Ref
 
 /// With a graph, only its own nodes and their instances exist; without one, nodes appear when first named.
 fn require_room_for(session: &Session, node_id: &NodeId) -> Result<(), Refusal> {
-    let is_closed = session.status.is_ended();
+    let of = session.origin.node_of_instance(node_id);
     if session.nodes.contains_key(node_id) {
-        Ok(())
-    } else if is_closed || session.origin.graph.is_some() && session.origin.node_of_instance(node_id).is_none() {
-        Err(Refusal::UnknownNode { node_id: node_id.clone() })
-    } else if session.nodes.len() >= limits::NODES {
-        Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES })
-    } else {
-        Ok(())
+        return Ok(());
     }
+    if session.status.is_ended() || session.origin.graph.is_some() && of.is_none() {
+        return Err(Refusal::UnknownNode { node_id: node_id.clone() });
+    }
+    require_number(session, 1)?;
+    of.map_or(Ok(()), |of| session.check_parent(node_id, of))
+}
+
+/// Under a node that exists, or may appear, another one may appear.
+fn require_place(session: &Session, node_id: &NodeId, parent: Option<&NodeId>) -> Result<(), Refusal> {
+    let Some(parent) = parent else { return require_room_for(session, node_id) };
+    require_room_for(session, parent)?;
+    let new = [node_id, parent].into_iter().filter(|id| !session.nodes.contains_key(*id)).count();
+    require_number(session, new)?;
+    session.check_parent(node_id, parent)
+}
+
+fn require_number(session: &Session, new: usize) -> Result<(), Refusal> {
+    if session.nodes.len() + new > limits::NODES {
+        return Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES });
+    }
+    Ok(())
 }
 
 fn usage(command: &Command) -> Option<Event> {
@@ -163,13 +179,28 @@ fn complete(session: &Session, command: &'static str, outputs: Option<&Value>) -
 }
 
 fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, Refusal> {
-    let Command::SetNodeStatus { node_id, status, name, node_type, progress, error, output, input, next_ids, retry } =
-        command
+    let Command::SetNodeStatus {
+        node_id,
+        status,
+        name,
+        node_type,
+        progress,
+        error,
+        output,
+        input,
+        next_ids,
+        retry,
+        parent_node_id,
+        kind,
+        attributes,
+        started_at,
+        completed_at,
+    } = command
     else {
         return Ok(Vec::new());
     };
     require_live(session, command.kind())?;
-    require_room_for(session, node_id)?;
+    require_place(session, node_id, parent_node_id.as_ref())?;
     require_next(session, node_id, next_ids.as_deref().unwrap_or_default())?;
     let known = session.nodes.get(node_id).zip(session.reported(node_id));
     let from = known.map_or(NodeStatus::Pending, |(_, reported)| reported.status);
@@ -178,6 +209,12 @@ fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, R
     }
     if from == *status && known.is_some_and(|(node, reported)| says_nothing_new(node, reported, command)) {
         return Ok(Vec::new());
+    }
+    if let Some((_, reported)) = known {
+        require_order(reported, *status, *started_at, *completed_at)?;
+    }
+    if let Some((change, (_, reported))) = attributes.as_ref().zip(known) {
+        attributes::check(&attributes::merged(&reported.attributes, change))?;
     }
     Ok(vec![Event::NodeStatusChanged {
         node_id: node_id.clone(),
@@ -191,7 +228,27 @@ fn set_node_status(session: &Session, command: &Command) -> Result<Vec<Event>, R
         retry: *retry,
         input: input.clone().map(Arc::new),
         next_ids: next_ids.clone(),
+        parent_node_id: parent_node_id.clone(),
+        kind: *kind,
+        attributes: attributes.clone(),
+        started_at: *started_at,
+        completed_at: *completed_at,
     }])
+}
+
+/// The times that a node is given must be in order with those that it keeps.
+fn require_order(
+    held: &NodeStateSnapshot,
+    status: NodeStatus,
+    started_at: Option<Timestamp>,
+    completed_at: Option<Timestamp>,
+) -> Result<(), Refusal> {
+    if held.status.is_final() && !status.is_final() {
+        // Another attempt, with times of its own.
+        return Ok(());
+    }
+    let ended = if held.status == status { held.completed_at } else { None };
+    validate::times(started_at.or(held.started_at), completed_at.or(ended))
 }
 
 /// The attempt that the change leads to: 1 on the first run, one more on each re-entry.
@@ -214,12 +271,33 @@ fn says_nothing_new(node: &Node, held: &NodeStateSnapshot, command: &Command) ->
     let stands = |given: &Option<Value>, held: Option<OutputRef>| {
         given.as_ref().is_none_or(|given| held.is_some_and(|held| held.is_of(given)))
     };
-    let Command::SetNodeStatus { name, node_type, progress, error, output, input, next_ids, retry, .. } = command
+    let Command::SetNodeStatus {
+        node_id: _,
+        status: _,
+        name,
+        node_type,
+        progress,
+        error,
+        output,
+        input,
+        next_ids,
+        retry,
+        parent_node_id,
+        kind,
+        attributes,
+        started_at,
+        completed_at,
+    } = command
     else {
         return true;
     };
     same(name, &held.name)
-        && same(node_type, &held.kind)
+        && same(node_type, &held.node_type)
+        && same(parent_node_id, &held.parent_node_id)
+        && same(kind, &held.kind)
+        && same(started_at, &held.started_at)
+        && same(completed_at, &held.completed_at)
+        && attributes.as_ref().is_none_or(|change| attributes::merged(&held.attributes, change) == *held.attributes)
         && same(progress, &held.progress)
         && same(error, &held.error)
         && same(retry, &held.retry)
@@ -255,8 +333,19 @@ fn signal(session: &Session, command: &'static str, node_id: &NodeId, payload: &
 const MISSING_ID: Refusal = Refusal::Invalid { field: "id", problem: "must be assigned before deciding" };
 
 fn add_message(session: &Session, command: &Command, at: Option<Timestamp>) -> Result<Vec<Event>, Refusal> {
-    let Command::AddMessage { message_id, node_id, agent_id, agent_name, role, content, is_thinking, token_count } =
-        command
+    let Command::AddMessage {
+        message_id,
+        node_id,
+        agent_id,
+        agent_name,
+        role,
+        content,
+        is_thinking,
+        token_count,
+        tool_calls,
+        tool_call_id,
+        content_type,
+    } = command
     else {
         return Ok(Vec::new());
     };
@@ -270,8 +359,19 @@ fn add_message(session: &Session, command: &Command, at: Option<Timestamp>) -> R
         role: role.unwrap_or_default(),
         is_thinking: is_thinking.unwrap_or_default(),
         token_count: token_count.unwrap_or_default(),
+        tool_call_id: tool_call_id.clone(),
+        content_type: *content_type,
         content: Some(content.as_str().into()),
+        tool_calls: tool_calls.as_deref().filter(|calls| !calls.is_empty()).map(Into::into),
     })])
+}
+
+fn add_log(session: &Session, command: &Command, at: Option<Timestamp>) -> Result<Vec<Event>, Refusal> {
+    let Command::AddLog { node_id, level, text, at: given, attributes } = command else { return Ok(Vec::new()) };
+    require_live_or_late(session, command.kind(), at)?;
+    require_room_for(session, node_id)?;
+    let row = LogRow { text: text.as_str().into(), attributes: Arc::new(attributes.clone().unwrap_or_default()) };
+    Ok(vec![Event::LogAdded(LogAdded { node_id: node_id.clone(), level: *level, at: *given, row: Some(row) })])
 }
 
 fn add_memory(session: &Session, command: &Command, at: Option<Timestamp>) -> Result<Vec<Event>, Refusal> {

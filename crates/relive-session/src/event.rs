@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::json::present;
 use super::{
-    Actor, Driver, GraphDefinition, Keyframe, LabelFields, Message, MessageId, MessageRole, Moment, NodeId, NodeStatus,
-    Progress, Retry, Revision, Session, SessionId, Timestamp,
+    Actor, ContentType, Driver, GraphDefinition, Keyframe, LabelFields, LogAdded, Message, MessageId, MessageRole,
+    Moment, NodeId, NodeKind, NodeStatus, Progress, Retry, Revision, Session, SessionId, Timestamp, ToolCall,
 };
 
 /// The first event of every session.
@@ -115,10 +115,19 @@ pub struct MessageAdded {
     pub is_thinking: bool,
     #[ts(type = "number")]
     pub token_count: u64,
+    /// The tool call whose result it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<ContentType>,
     /// Present only on the way to its row and to live viewers.
     #[serde(skip)]
     #[schema(ignore)]
     pub content: Option<Arc<str>>,
+    /// As `content`.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub tool_calls: Option<Arc<[ToolCall]>>,
 }
 
 impl MessageAdded {
@@ -137,6 +146,9 @@ impl MessageAdded {
             is_streaming: false,
             token_count: self.token_count,
             created_at: at,
+            tool_calls: self.tool_calls.clone(),
+            tool_call_id: self.tool_call_id.clone(),
+            content_type: self.content_type,
         })
     }
 }
@@ -228,6 +240,21 @@ pub enum Event {
         /// Which of its next nodes follow; absent when all do.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next_ids: Option<Vec<NodeId>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent_node_id: Option<NodeId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kind: Option<NodeKind>,
+        /// What was merged into the node's attributes; `null`: the entry was removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[ts(type = "Record<string, string | number | boolean | null>", optional)]
+        #[schema(value_type = Value, required = false)]
+        attributes: Option<Map<String, Value>>,
+        /// By the client's clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        started_at: Option<Timestamp>,
+        /// By the client's clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        completed_at: Option<Timestamp>,
     },
     #[serde(rename_all = "camelCase")]
     UsageRecorded {
@@ -274,6 +301,7 @@ pub enum Event {
         payload: Arc<Value>,
     },
     MessageAdded(MessageAdded),
+    LogAdded(LogAdded),
     MemoryAdded(MemoryAdded),
 }
 
@@ -296,6 +324,7 @@ impl Event {
             Self::LabelsSet(_) => "labelsSet",
             Self::Signalled { .. } => "signalled",
             Self::MessageAdded(_) => "messageAdded",
+            Self::LogAdded(_) => "logAdded",
             Self::MemoryAdded(_) => "memoryAdded",
         }
     }

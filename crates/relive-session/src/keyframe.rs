@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    ContextValue, Driver, GraphDefinition, HeldInterval, Instances, Labels, Moment, Node, NodeCounts, NodeId,
+    ContextValue, Driver, GraphDefinition, HeldInterval, Instances, Labels, Moment, Nesting, Node, NodeCounts, NodeId,
     NodeStateSnapshot, NodeStatus, Origin, OutputRef, PendingSignal, Refusal, Revision, Session, SessionId,
-    SessionStatus, Timestamp, limits, validate,
+    SessionStatus, Timestamp, attributes, limits, nesting, validate,
 };
 
 /// Everything of a state that its `created` event does not already say.
@@ -74,9 +74,11 @@ impl KeyframeNode {
         let Self { node, output, input, since: _ } = self;
         validate::id("nodeId", node.id.as_str())?;
         validate::optional(node.name.as_deref(), |name| validate::name("name", name))?;
-        validate::optional(node.kind.as_deref(), |kind| validate::name("type", kind))?;
+        validate::optional(node.node_type.as_deref(), |node_type| validate::name("type", node_type))?;
         validate::optional(node.error.as_deref(), |error| validate::text("error", error, limits::ERROR_BYTES))?;
         validate::optional(node.next_ids.as_deref(), validate::next)?;
+        attributes::check(&*node.attributes)?;
+        validate::times(node.started_at, node.completed_at)?;
         if output.is_some_and(|output| output.depth == 0 || output.revision == 0) {
             return Err(Refusal::Invalid { field: "output", problem: "must stand in the history of an ancestor" });
         }
@@ -160,7 +162,7 @@ impl Keyframe {
     }
 
     /// Checks the first state of a fork that was not made by this server.
-    pub(super) fn check(&self, graph: Option<&GraphDefinition>) -> Result<(), Refusal> {
+    pub(super) fn check(&self, graph: Option<&GraphDefinition>, driver: Driver) -> Result<(), Refusal> {
         let wrong = |field, problem| Err(Refusal::Invalid { field, problem });
         if self.nodes.len() > limits::NODES {
             return Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES });
@@ -170,7 +172,7 @@ impl Keyframe {
         if statuses.len() != self.nodes.len() {
             return wrong("nodes", "must have different ids");
         }
-        self.check_graph(graph)?;
+        self.check_graph(graph, driver)?;
         self.nodes.iter().try_for_each(KeyframeNode::check)?;
         validate::optional(self.error.as_deref(), |error| validate::text("error", error, limits::ERROR_BYTES))?;
         self.labels.check()?;
@@ -199,30 +201,44 @@ impl Keyframe {
         Ok(())
     }
 
-    /// With a graph, the nodes are those of the graph and their instances, with the right summaries.
-    fn check_graph(&self, graph: Option<&GraphDefinition>) -> Result<(), Refusal> {
+    /// With a graph, the nodes are those of the graph, their instances with the right summaries, and nodes below
+    /// those.
+    fn check_graph(&self, graph: Option<&GraphDefinition>, driver: Driver) -> Result<(), Refusal> {
         let wrong = |field, problem| Err(Refusal::Invalid { field, problem });
         let Some(graph) = graph else {
+            nesting::check(
+                self.nodes.iter().map(|KeyframeNode { node, .. }| (&node.id, node.parent_node_id.as_ref())),
+            )?;
             return if self.instances.is_empty() { Ok(()) } else { wrong("instances", "need a graph") };
         };
+        let instance_of = |id| graph.node_of_instance(id).filter(|_| driver == Driver::External);
         let (mut own, mut instances) = (0, BTreeMap::<&NodeId, Vec<&NodeStateSnapshot>>::new());
         for KeyframeNode { node, .. } in &self.nodes {
-            match graph.node_of_instance(&node.id) {
+            match instance_of(&node.id) {
                 Some(of) => instances.entry(of).or_default().push(node),
                 None if graph.nodes.contains_key(&node.id) => own += 1,
+                None if node.parent_node_id.is_some() => {}
                 None => return wrong("nodes", "must be those of the graph"),
             }
         }
+        nesting::check(self.nodes.iter().map(|KeyframeNode { node, .. }| {
+            (&node.id, node.parent_node_id.as_ref().or_else(|| instance_of(&node.id)))
+        }))?;
         if own != graph.nodes.len() {
             return wrong("nodes", "must be those of the graph");
         }
         if !instances.keys().copied().eq(self.instances.keys()) {
             return wrong("instances", "must be those of the nodes");
         }
+        let parents: BTreeMap<&NodeId, &NodeId> = self
+            .nodes
+            .iter()
+            .filter_map(|KeyframeNode { node, .. }| Some((&node.id, node.parent_node_id.as_ref()?)))
+            .collect();
         for (id, of) in &self.instances {
             KeyframeNode { node: of.reported.clone(), output: None, input: None, since: None }.check()?;
-            if of.reported.id != *id {
-                return wrong("instances", "must carry the ids of their nodes");
+            if of.reported.id != *id || parents.get(id).copied() != of.reported.parent_node_id.as_ref() {
+                return wrong("instances", "must carry the ids of their nodes, and their parents");
             }
             of.check(instances.get(id).into_iter().flatten().copied())?;
         }
@@ -306,6 +322,7 @@ impl Keyframe {
         };
         let nodes: OrdMap<NodeId, Arc<Node>> =
             self.nodes.iter().map(|stored| (stored.node.id.clone(), Arc::new(node(stored)))).collect();
+        let nesting = Nesting::of(&origin, &nodes);
         let active: OrdSet<NodeId> =
             nodes.iter().filter(|(_, node)| node.snapshot.status.is_active()).map(|(id, _)| id.clone()).collect();
         Session {
@@ -322,6 +339,7 @@ impl Keyframe {
             proposal: self.proposal.clone(),
             outputs: self.outputs.clone(),
             node_counts: NodeCounts::of(nodes.values().map(|node| node.snapshot.status)),
+            nesting,
             nodes,
             instances: self.instances.iter().map(|(id, of)| (id.clone(), of.clone())).collect(),
             active,

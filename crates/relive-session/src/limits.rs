@@ -4,6 +4,10 @@
 pub const NODES: usize = 10_000;
 /// Bytes of a node's id.
 pub const NODE_ID_BYTES: usize = 256;
+/// Nodes above a node.
+pub const NODE_DEPTH: usize = 64;
+/// Bytes of a node's attributes, and of those of a log line, as JSON. A node's are part of every snapshot.
+pub const ATTRIBUTE_BYTES: usize = 8 * 1_024;
 /// Bytes of an instance's key.
 pub const INSTANCE_KEY_BYTES: usize = 128;
 /// Bytes of a name, a node type, a context key, a model's name, a reason.
@@ -14,6 +18,10 @@ pub const ERROR_BYTES: usize = 16 * 1_024;
 pub const CONTEXT_BYTES: usize = 1024 * 1024;
 /// Bytes of one message or memory text.
 pub const CONTENT_BYTES: usize = 1024 * 1024;
+/// Tool calls in one message.
+pub const TOOL_CALLS: usize = 128;
+/// Bytes of one log line's text.
+pub const LOG_BYTES: usize = 64 * 1_024;
 /// Bytes of a memory's metadata, as JSON.
 pub const METADATA_BYTES: usize = 1024 * 1024;
 /// Characters of a session's name.
@@ -35,7 +43,7 @@ pub const NEXT_IDS: usize = 256;
 /// Levels of arrays and objects in one JSON value. Parsers stop at 128, and frames, events and stored
 /// states wrap a value in some more.
 pub const JSON_DEPTH: usize = 100;
-/// Milliseconds after a session's end in which usage, messages and memories are still accepted.
+/// Milliseconds after a session's end in which usage, messages, logs and memories are still accepted.
 pub const LATE_MILLIS: i64 = 60_000;
 /// Ancestors of a fork.
 pub const FORKS: usize = 100;

@@ -1,9 +1,10 @@
 //! One node's state.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
@@ -78,6 +79,31 @@ pub struct Retry {
     pub due_at: Option<Timestamp>,
 }
 
+/// What a node does, whatever its type is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "session.ts")]
+pub enum NodeKind {
+    /// Decides by itself what to do next.
+    Agent,
+    /// Steps in a fixed order.
+    Chain,
+    /// A call of a language model.
+    Llm,
+    /// A call of a tool.
+    Tool,
+    /// Finds documents.
+    Retriever,
+    /// Makes vectors of texts.
+    Embedding,
+    /// Checks what goes in or comes out.
+    Guardrail,
+    /// A person's part.
+    Human,
+    /// Anything else.
+    Task,
+}
+
 /// A node as viewers see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -87,8 +113,9 @@ pub struct NodeStateSnapshot {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub node_type: Option<String>,
     pub status: NodeStatus,
+    /// The client's time if it gave one, otherwise the time of recording; `completedAt` likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,6 +137,15 @@ pub struct NodeStateSnapshot {
     /// For a node that has decided: which of its next nodes follow. Absent if all do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_ids: Option<Vec<NodeId>>,
+    /// The node that it is a step of. That one is among the session's nodes too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<NodeKind>,
+    #[serde(default, skip_serializing_if = "super::labels::no_metadata")]
+    #[ts(type = "Record<string, string | number | boolean>", optional)]
+    #[schema(value_type = std::collections::BTreeMap<String, super::MetadataValue>, required = false)]
+    pub attributes: Arc<Map<String, Value>>,
 }
 
 /// The journal position of a node's last output or input, and a fingerprint to recognise the same one again.
@@ -157,8 +193,8 @@ pub struct Node {
     pub output: Option<OutputRef>,
     /// The input of its last attempt. Always in the session's own journal: a fork begins without.
     pub input: Option<OutputRef>,
-    /// Since when it has had its status, on its attempt. `None` in a state that was restored from a
-    /// keyframe of a version that did not keep it.
+    /// Since when it has had its status, on its attempt; the time is the client's if it gave one. `None` in a
+    /// state that was restored from a keyframe of a version that did not keep it.
     pub since: Option<Moment>,
     encoded: OnceLock<Box<RawValue>>,
 }
@@ -194,11 +230,11 @@ impl Node {
 
     /// A node that has not run.
     #[must_use]
-    pub fn pending(id: NodeId, name: Option<String>, kind: Option<String>) -> Self {
+    pub fn pending(id: NodeId, name: Option<String>, node_type: Option<String>) -> Self {
         let snapshot = NodeStateSnapshot {
             id,
             name,
-            kind,
+            node_type,
             status: NodeStatus::Pending,
             started_at: None,
             completed_at: None,
@@ -208,9 +244,34 @@ impl Node {
             error: None,
             retry: None,
             next_ids: None,
+            parent_node_id: None,
+            kind: None,
+            attributes: Arc::default(),
         };
         Self::new(snapshot, None)
     }
+}
+
+/// Since when a node has its status, given what was held of it before the change at `moment`.
+pub(super) fn since(held: Option<&Node>, node: &NodeStateSnapshot, moment: Moment) -> Option<Moment> {
+    let Some(held) = held else { return Some(told(node, moment)) };
+    let (status, attempt) = (held.snapshot.status, held.snapshot.attempt);
+    if (status, attempt) == (node.status, node.attempt) {
+        // A time that was told, or corrected, later.
+        return held.since.map(|since| if since == told(&held.snapshot, since) { told(node, since) } else { since });
+    }
+    let goes_on = status.is_active() && node.status == NodeStatus::Running && attempt == node.attempt;
+    Some(if goes_on { moment } else { told(node, moment) })
+}
+
+/// When a node's run began, or ended, as viewers are shown it.
+fn told(node: &NodeStateSnapshot, moment: Moment) -> Moment {
+    let at = match node.status {
+        NodeStatus::Running => node.started_at,
+        status if status.is_final() => node.completed_at,
+        _ => None,
+    };
+    Moment { at: at.unwrap_or(moment.at), ..moment }
 }
 
 impl PartialEq for Node {

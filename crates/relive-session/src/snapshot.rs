@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    ContextValue, MessageId, MessageRole, Node, NodeCounts, NodeId, NodeStatus, ProjectId, Revision, Session,
-    SessionId, SessionIdentity, SessionStatus, Timestamp,
+    ContentType, ContextValue, MessageId, MessageRole, Node, NodeCounts, NodeId, NodeStatus, ProjectId, Revision,
+    Session, SessionId, SessionIdentity, SessionStatus, Timestamp, ToolCall,
 };
 
 /// The snapshot every viewer is sent.
@@ -181,6 +181,17 @@ pub struct Message {
     #[ts(type = "number")]
     pub token_count: u64,
     pub created_at: Timestamp,
+    /// The calls of tools that it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(as = "Option<Vec<ToolCall>>", optional)]
+    #[schema(value_type = Option<Vec<ToolCall>>)]
+    pub tool_calls: Option<Arc<[ToolCall]>>,
+    /// The call whose result it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool_call_id: Option<String>,
+    /// The format of `content`; absent: `text/markdown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<ContentType>,
 }
 
 impl SessionSummary {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{
-    Instances, Labels, Moment, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId,
+    Instances, Labels, Moment, Nesting, Node, NodeCounts, NodeId, NodeStateSnapshot, Origin, Revision, SessionId,
     SessionIdentity, SessionStatus, Timestamp, limits,
 };
 
@@ -97,6 +97,8 @@ pub struct Session {
     pub nodes: OrdMap<NodeId, Arc<Node>>,
     /// The graph's nodes that have instances, with the data of their summaries.
     pub instances: OrdMap<NodeId, Instances>,
+    /// How nodes nest. Always equal to `Nesting::of` the nodes.
+    pub nesting: Nesting,
     /// The running and suspended nodes.
     pub active: OrdSet<NodeId>,
     /// The number of nodes in each status. Always equal to a recount of `nodes`.

@@ -8,7 +8,8 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 
 use super::{
-    ApplyError, Moment, Node, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus, Timestamp,
+    ApplyError, Moment, Node, NodeId, NodeKind, NodeStatus, Recorded, Revision, Session, SessionId, SessionStatus,
+    Timestamp,
 };
 
 /// A run over time, from its beginning or from the end of the page before.
@@ -63,7 +64,11 @@ pub struct NodeTimeline {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub node_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_node_id: Option<NodeId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<NodeKind>,
     pub intervals: Vec<NodeInterval>,
 }
 
@@ -77,6 +82,7 @@ pub struct NodeInterval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub attempt: Option<u32>,
+    /// The client's time if it gave one, otherwise the time of recording.
     pub from: Timestamp,
     /// Absent while it lasts; a final status lasts until the node runs again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -162,7 +168,7 @@ impl TimelineBuilder {
             };
             if let Some(node) = changed {
                 let intervals = self.nodes.entry(node.snapshot.id.clone()).or_default();
-                succeed(intervals, NodeInterval::new(node, recorded.moment()), is_wanted);
+                succeed(intervals, NodeInterval::new(node, node.since.unwrap_or(recorded.moment())), is_wanted);
                 self.begun += usize::from(is_wanted);
             }
         }
@@ -175,8 +181,14 @@ impl TimelineBuilder {
         let Self { state, intervals, nodes, .. } = self;
         let named = |(id, intervals): (NodeId, Vec<NodeInterval>)| {
             let node = state.nodes.get(&id).map(|node| &node.snapshot);
-            let (name, kind) = (node.and_then(|node| node.name.clone()), node.and_then(|node| node.kind.clone()));
-            NodeTimeline { id, name, kind, intervals }
+            NodeTimeline {
+                id,
+                name: node.and_then(|node| node.name.clone()),
+                node_type: node.and_then(|node| node.node_type.clone()),
+                parent_node_id: node.and_then(|node| node.parent_node_id.clone()),
+                kind: node.and_then(|node| node.kind),
+                intervals,
+            }
         };
         Timeline {
             session_id: state.id,
@@ -215,7 +227,7 @@ impl Interval for SessionInterval {
     }
 
     fn close(&mut self, at: Timestamp) {
-        self.to = Some(at);
+        self.to = Some(at.max(self.from));
     }
 }
 
@@ -224,8 +236,9 @@ impl Interval for NodeInterval {
         self.from
     }
 
+    /// Clocks of clients may differ from the server's.
     fn close(&mut self, at: Timestamp) {
-        self.to = Some(at);
+        self.to = Some(at.max(self.from));
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::json::no_nul;
 use super::memory::check_direction;
-use super::{Command, NodeId, Refusal, limits};
+use super::{Command, NodeId, Refusal, Timestamp, attributes, content, limits};
 
 /// Checks lengths, ranges and characters.
 ///
@@ -20,15 +20,7 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
         Command::Stop { reason } | Command::Cancel { reason } => {
             optional(reason.as_deref(), |reason| text("reason", reason, limits::ERROR_BYTES))
         }
-        Command::SetNodeStatus { node_id, name: node_name, node_type, error, output, input, next_ids, .. } => {
-            id("nodeId", node_id.as_str())?;
-            optional(node_name.as_deref(), |value| name("name", value))?;
-            optional(node_type.as_deref(), |value| name("nodeType", value))?;
-            optional(error.as_deref(), |value| text("error", value, limits::ERROR_BYTES))?;
-            optional(output.as_ref(), |value| json("output", value))?;
-            optional(input.as_ref(), |value| json("input", value))?;
-            optional(next_ids.as_deref(), next)
-        }
+        Command::SetNodeStatus { .. } => node_status(command),
         Command::RecordUsage {
             node_id,
             agent_id,
@@ -70,10 +62,17 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
             id("nodeId", node_id.as_str())?;
             json("payload", payload)
         }
-        Command::AddMessage { node_id, agent_id, content, .. } => {
+        Command::AddMessage { node_id, agent_id, content, tool_calls, tool_call_id, .. } => {
             id("nodeId", node_id.as_str())?;
             optional(agent_id.as_deref(), |value| id("agentId", value))?;
-            text("content", content, limits::CONTENT_BYTES)
+            text("content", content, limits::CONTENT_BYTES)?;
+            optional(tool_calls.as_deref(), content::check_tool_calls)?;
+            optional(tool_call_id.as_deref(), |value| id("toolCallId", value))
+        }
+        Command::AddLog { node_id, text: line, attributes, .. } => {
+            id("nodeId", node_id.as_str())?;
+            text("text", line, limits::LOG_BYTES)?;
+            optional(attributes.as_ref(), attributes::check)
         }
         Command::AddMemory { agent_id, content, embedding, metadata, .. } => {
             optional(agent_id.as_deref(), |value| id("agentId", value))?;
@@ -87,6 +86,50 @@ pub fn validate(command: &Command) -> Result<(), Refusal> {
                 if fits { Ok(()) } else { Err(Refusal::TooLarge { what: "metadata", limit }) }
             })
         }
+    }
+}
+
+fn node_status(command: &Command) -> Result<(), Refusal> {
+    let Command::SetNodeStatus {
+        node_id,
+        status,
+        name: node_name,
+        node_type,
+        error,
+        output,
+        input,
+        next_ids,
+        parent_node_id,
+        attributes,
+        started_at,
+        completed_at,
+        ..
+    } = command
+    else {
+        return Ok(());
+    };
+    id("nodeId", node_id.as_str())?;
+    optional(node_name.as_deref(), |value| name("name", value))?;
+    optional(node_type.as_deref(), |value| name("nodeType", value))?;
+    optional(error.as_deref(), |value| text("error", value, limits::ERROR_BYTES))?;
+    optional(output.as_ref(), |value| json("output", value))?;
+    optional(input.as_ref(), |value| json("input", value))?;
+    optional(next_ids.as_deref(), next)?;
+    optional(parent_node_id.as_ref(), |value| id("parentNodeId", value.as_str()))?;
+    optional(attributes.as_ref(), attributes::check_change)?;
+    if completed_at.is_some() && !status.is_final() {
+        return Err(Refusal::Invalid { field: "completedAt", problem: "is for a node that has ended" });
+    }
+    times(*started_at, *completed_at)
+}
+
+/// The beginning and the end of a node's attempt.
+pub(super) fn times(started_at: Option<Timestamp>, completed_at: Option<Timestamp>) -> Result<(), Refusal> {
+    match started_at.zip(completed_at) {
+        Some((start, end)) if end < start => {
+            Err(Refusal::Invalid { field: "completedAt", problem: "must not be before startedAt" })
+        }
+        _ => Ok(()),
     }
 }
 

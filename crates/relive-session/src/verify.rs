@@ -67,7 +67,7 @@ pub fn check_created(created: &Created) -> Result<(), Refusal> {
         graph.validate_for(created.driver).map_err(|_| Refusal::Invalid { field: "graph", problem })?;
     }
     match &created.forked {
-        Some(forked) => forked.state.check(created.graph.as_deref()),
+        Some(forked) => forked.state.check(created.graph.as_deref(), created.driver),
         None => Ok(()),
     }
 }
@@ -78,7 +78,11 @@ fn is_same(decided: &Event, event: &Event) -> bool {
         (Event::MessageAdded(decided), Event::MessageAdded(added)) => {
             let mut decided = decided.clone();
             decided.content.clone_from(&added.content);
+            decided.tool_calls.clone_from(&added.tool_calls);
             decided == *added
+        }
+        (Event::LogAdded(decided), Event::LogAdded(added)) => {
+            (&decided.node_id, decided.level, decided.at) == (&added.node_id, added.level, added.at)
         }
         (Event::MemoryAdded(decided), Event::MemoryAdded(added)) => {
             (decided.memory_id, &decided.agent_id) == (added.memory_id, &added.agent_id)
@@ -111,7 +115,12 @@ fn command_behind(event: &Event) -> Option<Command> {
             input,
             next_ids,
             retry,
-            ..
+            parent_node_id,
+            kind,
+            attributes,
+            started_at,
+            completed_at,
+            attempt: _,
         } => Command::SetNodeStatus {
             node_id: node_id.clone(),
             status: *status,
@@ -123,6 +132,11 @@ fn command_behind(event: &Event) -> Option<Command> {
             input: input.as_ref().map(owned),
             next_ids: next_ids.clone(),
             retry: *retry,
+            parent_node_id: parent_node_id.clone(),
+            kind: *kind,
+            attributes: attributes.clone(),
+            started_at: *started_at,
+            completed_at: *completed_at,
         },
         Event::UsageRecorded {
             node_id,
@@ -156,6 +170,16 @@ fn command_behind(event: &Event) -> Option<Command> {
             content: String::new(),
             is_thinking: Some(added.is_thinking),
             token_count: Some(added.token_count),
+            tool_calls: None,
+            tool_call_id: added.tool_call_id.clone(),
+            content_type: added.content_type,
+        },
+        Event::LogAdded(added) => Command::AddLog {
+            node_id: added.node_id.clone(),
+            level: added.level,
+            text: String::new(),
+            at: added.at,
+            attributes: None,
         },
         Event::MemoryAdded(added) => Command::AddMemory {
             memory_id: Some(added.memory_id),
@@ -185,5 +209,23 @@ pub fn check_message(message: &super::Message) -> Result<(), Refusal> {
         content: message.content.to_string(),
         is_thinking: Some(message.is_thinking),
         token_count: Some(message.token_count),
+        tool_calls: message.tool_calls.as_deref().map(<[_]>::to_vec),
+        tool_call_id: message.tool_call_id.clone(),
+        content_type: message.content_type,
+    })
+}
+
+/// Checks a log line as the command that adds it would.
+///
+/// # Errors
+///
+/// As [`validate()`].
+pub fn check_log(log: &super::Log) -> Result<(), Refusal> {
+    validate(&Command::AddLog {
+        node_id: log.node_id.clone(),
+        level: log.level,
+        text: log.text.to_string(),
+        at: Some(log.at),
+        attributes: Some((*log.attributes).clone()),
     })
 }

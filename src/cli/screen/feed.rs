@@ -106,6 +106,7 @@ async fn subscribe(client: &Client, session_id: SessionId) -> Result<Subscriptio
             mode: Some(Mode::Snapshot),
             after: Some(0),
             messages: Some(true),
+            logs: None,
             min_interval_ms: Some(INTERVAL),
         };
         match client.subscribe(wanted).await {

@@ -202,6 +202,9 @@ impl<'a> Received<'a> {
             content,
             is_thinking: Some(true),
             token_count: None,
+            tool_calls: None,
+            tool_call_id: None,
+            content_type: None,
         };
         drop(self.context.link.send(vec![message]));
     }
@@ -217,6 +220,9 @@ impl<'a> Received<'a> {
             content: text.to_owned(),
             is_thinking: is_thinking.then_some(true),
             token_count: usage.filter(|_| !is_thinking).map(|usage| usage.output_tokens),
+            tool_calls: None,
+            tool_call_id: None,
+            content_type: None,
         };
         let mut commands = Vec::new();
         if !self.thinking.is_empty() {

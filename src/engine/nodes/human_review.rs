@@ -52,6 +52,9 @@ impl HumanReview {
             content,
             is_thinking: None,
             token_count: None,
+            tool_calls: None,
+            tool_call_id: None,
+            content_type: None,
         };
         Ok(AttemptResult::bare(End::Waits).with(vec![message]))
     }

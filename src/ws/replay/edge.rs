@@ -31,6 +31,7 @@ impl Replay {
             mode: Some(self.request.mode),
             after: Some(revision),
             messages: Some(self.request.messages),
+            logs: None,
             min_interval_ms: u64::try_from(self.request.min_interval.as_millis()).ok(),
         };
         let held = Held { revision, messages: self.messages.max(revision), base: self.base.clone() };

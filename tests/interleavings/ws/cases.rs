@@ -15,7 +15,8 @@ use relive_protocol::{Mode, Subscribe};
 const TURNS: usize = 10_000;
 
 async fn enter(rooms: &Rooms, mode: Mode) -> Result<(Arc<Socket>, Arc<Viewer>, Membership), HubError> {
-    let subscribe = Subscribe { session_id: ID, mode: Some(mode), after: None, messages: None, min_interval_ms: None };
+    let subscribe =
+        Subscribe { session_id: ID, mode: Some(mode), after: None, messages: None, logs: None, min_interval_ms: None };
     let socket = Arc::new(Socket::new(Transport::default()));
     let make = |live, streams| Viewer::new(Arc::clone(&socket), live, streams, &subscribe);
     let (viewer, membership) = rooms.join(ID, make).await?;

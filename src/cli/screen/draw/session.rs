@@ -125,7 +125,7 @@ fn node_detail(row: &Row, node: Option<&NodeStateSnapshot>, look: Look) -> Vec<L
         format!("{} tokens in, {} out", words::grouped(usage.input_tokens), words::grouped(usage.output_tokens))
     });
     for fact in
-        [Some(words::clean(row.id.as_str())), node.kind.as_deref().map(words::clean), usage].into_iter().flatten()
+        [Some(words::clean(row.id.as_str())), node.node_type.as_deref().map(words::clean), usage].into_iter().flatten()
     {
         facts.push(Span::styled(format!("  {fact}"), DIM));
     }

@@ -60,6 +60,11 @@ async fn report_progress(context: &NodeContext, mut progress: watch::Receiver<Op
             retry: None,
             input: None,
             next_ids: None,
+            parent_node_id: None,
+            kind: None,
+            attributes: None,
+            started_at: None,
+            completed_at: None,
         };
         let sent = context.stop.run_until_cancelled(context.link.send(vec![report])).await;
         if !matches!(sent, Some(Ok(()))) {
