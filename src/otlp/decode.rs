@@ -6,6 +6,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use prost::Message as _;
+use serde_json::json;
 
 use super::ingest::Rejected;
 
@@ -78,14 +79,20 @@ impl Encoding {
     /// The answer to a request, some of whose spans may have been rejected.
     #[must_use]
     pub fn answer(self, rejected: Option<Rejected>) -> Vec<u8> {
-        let partial_success = rejected.map(|Rejected { spans, reason }| ExportTracePartialSuccess {
-            rejected_spans: i64::try_from(spans).unwrap_or(i64::MAX),
-            error_message: reason,
-        });
-        let response = ExportTraceServiceResponse { partial_success };
-        match self {
-            Self::Protobuf => response.encode_to_vec(),
-            Self::Json => serde_json::to_vec(&response).unwrap_or_else(|_| b"{}".to_vec()),
+        match (self, rejected) {
+            (Self::Protobuf, rejected) => {
+                let partial_success = rejected.map(|Rejected { spans, reason }| ExportTracePartialSuccess {
+                    rejected_spans: i64::try_from(spans).unwrap_or(i64::MAX),
+                    error_message: reason,
+                });
+                ExportTraceServiceResponse { partial_success }.encode_to_vec()
+            }
+            (Self::Json, None) => b"{}".to_vec(),
+            // Numbers of 64 bits are texts in the JSON of protobuf.
+            (Self::Json, Some(Rejected { spans, reason })) => {
+                let partial = json!({"rejectedSpans": spans.to_string(), "errorMessage": reason});
+                json!({"partialSuccess": partial}).to_string().into_bytes()
+            }
         }
     }
 }

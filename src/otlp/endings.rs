@@ -86,9 +86,7 @@ impl Looking {
             Ok(session) if session.status.is_ended() => self.storage.forget_open_trace(trace.session_id).await,
             Ok(session) => self.may_end(&session).await,
             // Noted for a session that was not made, or was deleted.
-            Err(HubError::NotFound) if trace.age >= self.idle => {
-                self.storage.forget_open_trace(trace.session_id).await
-            }
+            Err(HubError::NotFound) if trace.age >= self.idle => self.storage.forget_open_trace(trace.session_id).await,
             Err(_) => Ok(()),
         }
     }
@@ -109,7 +107,9 @@ impl Looking {
         match self.end(session, outcome).await {
             Ok(()) => self.storage.forget_open_trace(session.id).await,
             // Something came, or the database is away: it is looked at again.
-            Err(HubError::Refused(Refusal::RevisionConflict { .. }) | HubError::Unavailable | HubError::NotFound) => Ok(()),
+            Err(HubError::Refused(Refusal::RevisionConflict { .. }) | HubError::Unavailable | HubError::NotFound) => {
+                Ok(())
+            }
             Err(error) => {
                 tracing::warn!(session_id = %session.id, %error, "the session of a trace could not be ended");
                 Ok(())

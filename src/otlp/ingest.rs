@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use uuid::Uuid;
+use sha2::{Digest as _, Sha256};
+use uuid::Builder;
 
 use super::decode::Export;
 use super::plan::{Plan, SpanCommands};
@@ -142,7 +143,10 @@ fn session_id(project: &ProjectId, TraceId(trace): TraceId) -> SessionId {
     if *project == ProjectId::default_project() {
         SessionId(trace)
     } else {
-        SessionId(Uuid::new_v5(&trace, project.as_str().as_bytes()))
+        let digest = Sha256::new().chain_update(trace).chain_update(project.as_str()).finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        SessionId(Builder::from_custom_bytes(bytes).into_uuid())
     }
 }
 

@@ -53,10 +53,7 @@ impl Storage {
         let trace = |row: sqlx::postgres::PgRow| {
             let age: f64 = row.try_get("age")?;
             let id: Uuid = row.try_get("session_id")?;
-            Ok(OpenTrace {
-                session_id: SessionId(id),
-                age: Duration::try_from_secs_f64(age).unwrap_or_default(),
-            })
+            Ok(OpenTrace { session_id: SessionId(id), age: Duration::try_from_secs_f64(age).unwrap_or_default() })
         };
         rows.into_iter().map(trace).collect()
     }

@@ -41,9 +41,13 @@ pub(super) fn of(span: &Span) -> Vec<SpanMessage> {
     let new = asked.iter().rposition(|message| message.role == MessageRole::Agent).map_or(0, |last| last + 1);
     asked.drain(..new);
     // A choice has no role of its own in some conventions.
-    answered.iter_mut().filter(|message| message.role == MessageRole::User).for_each(|message| message.role = MessageRole::Agent);
+    answered
+        .iter_mut()
+        .filter(|message| message.role == MessageRole::User)
+        .for_each(|message| message.role = MessageRole::Agent);
     asked.append(&mut answered);
-    asked.retain(|message| !message.text.is_empty() || !message.tool_calls.is_empty() || message.tool_call_id.is_some());
+    asked
+        .retain(|message| !message.text.is_empty() || !message.tool_calls.is_empty() || message.tool_call_id.is_some());
     asked.split_off(asked.len().saturating_sub(MESSAGES))
 }
 
@@ -72,7 +76,11 @@ impl SpanMessage {
             self.tool_calls.push(ToolCall {
                 id: cut(id, limits::NODE_ID_BYTES),
                 name: cut(name, limits::NAME_BYTES),
-                arguments: if arguments.to_string().len() < limits::CONTENT_BYTES / 8 { arguments } else { Value::Null },
+                arguments: if arguments.to_string().len() < limits::CONTENT_BYTES / 8 {
+                    arguments
+                } else {
+                    Value::Null
+                },
             });
         }
     }
@@ -160,14 +168,9 @@ fn openinference_message(element: &Attributes) -> SpanMessage {
     let mut message = SpanMessage::new(role(word(element, "message.role").unwrap_or_default()), said);
     for call in elements(element, "message.tool_calls") {
         let member = |name| call.get(name);
-        message.call(
-            member("tool_call.id"),
-            member("tool_call.function.name"),
-            member("tool_call.function.arguments"),
-        );
+        message.call(member("tool_call.id"), member("tool_call.function.name"), member("tool_call.function.arguments"));
     }
-    message.tool_call_id =
-        word(element, "message.tool_call_id").map(|id| cut(id.to_owned(), limits::NODE_ID_BYTES));
+    message.tool_call_id = word(element, "message.tool_call_id").map(|id| cut(id.to_owned(), limits::NODE_ID_BYTES));
     message
 }
 
@@ -281,7 +284,9 @@ mod tests {
 
     #[test]
     fn odd_messages_are_left_out() {
-        for odd in [json!("[{\"role\""), json!([1, null, []]), json!({"role": "user"}), json!([{"parts": 7}]), json!("")] {
+        for odd in
+            [json!("[{\"role\""), json!([1, null, []]), json!({"role": "user"}), json!([{"parts": 7}]), json!("")]
+        {
             let messages = of(&span(json!({"gen_ai.input.messages": odd})));
             assert!(messages.len() <= 1, "{messages:?}");
         }

@@ -48,12 +48,8 @@ const MODEL: Names = &[
     "llm.response.model",
     "llm.request.model",
 ];
-const INPUT_TOKENS: Names = &[
-    "gen_ai.usage.input_tokens",
-    "llm.token_count.prompt",
-    "gen_ai.usage.prompt_tokens",
-    "llm.usage.prompt_tokens",
-];
+const INPUT_TOKENS: Names =
+    &["gen_ai.usage.input_tokens", "llm.token_count.prompt", "gen_ai.usage.prompt_tokens", "llm.usage.prompt_tokens"];
 const OUTPUT_TOKENS: Names = &[
     "gen_ai.usage.output_tokens",
     "llm.token_count.completion",
@@ -93,7 +89,9 @@ const SHOWN_ELSEWHERE: &[&str] = &[
 ];
 
 pub(super) fn is_shown_elsewhere(name: &str) -> bool {
-    SHOWN_ELSEWHERE.iter().any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+    SHOWN_ELSEWHERE
+        .iter()
+        .any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
 impl Meaning {
@@ -133,7 +131,8 @@ fn kind(attributes: &Attributes) -> Option<NodeKind> {
             _ => NodeKind::Task,
         });
     }
-    let word = word("openinference.span.kind").or_else(|| word("traceloop.span.kind")).or_else(|| word("llm.request.type"))?;
+    let word =
+        word("openinference.span.kind").or_else(|| word("traceloop.span.kind")).or_else(|| word("llm.request.type"))?;
     Some(match word.as_str() {
         "llm" | "chat" | "completion" => NodeKind::Llm,
         "agent" => NodeKind::Agent,
@@ -220,7 +219,8 @@ mod tests {
         assert_eq!(usage(&attributes(today)), Some(expected));
         let older = json!({"gen_ai.usage.prompt_tokens": "12", "gen_ai.usage.completion_tokens": 3.0});
         assert_eq!(usage(&attributes(older)).map(|usage| (usage.input, usage.output)), Some((12, 3)));
-        let hostile = json!({"llm.token_count.prompt": -1, "llm.token_count.completion": u64::MAX, "llm.cost.total": "NaN"});
+        let hostile =
+            json!({"llm.token_count.prompt": -1, "llm.token_count.completion": u64::MAX, "llm.cost.total": "NaN"});
         assert_eq!(usage(&attributes(hostile)), None);
         assert_eq!(cost(&json!("1e-3")), Some(Decimal::new(1, 3)));
         assert_eq!((cost(&json!(-1)), cost(&json!(1e300))), (None, None));

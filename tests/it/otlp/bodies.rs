@@ -67,7 +67,11 @@ async fn what_is_no_export_is_refused_for_good() {
     problem(post(&server, "application/json", b"{}".to_vec()).header("content-encoding", "gzip"), "bad_request").await;
     for (content_type, encoding) in [("text/csv", "identity"), ("application/json", "br")] {
         let answer = post(&server, content_type, b"{}".to_vec()).header("content-encoding", encoding).send().await;
-        assert_eq!(answer.expect("an answer").status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type} {encoding}");
+        assert_eq!(
+            answer.expect("an answer").status(),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "{content_type} {encoding}"
+        );
     }
     let spaces = vec![b' '; 17 * 1024 * 1024];
     let bomb = post(&server, "application/json", gzip(&spaces)).header("content-encoding", "gzip");
@@ -82,11 +86,18 @@ async fn hostile_spans_are_stored_as_well_as_they_can_be() {
     let mut one = span("00000000000000a1", "00000000000000b2", "a\0b", (20, 10), json!({"k\0": "v\0", "": "no key"}));
     one["events"] = json!([{"name": "x".repeat(100_000)}, {"name": ""}]);
     one["status"] = json!({"code": 2, "message": "e".repeat(100_000)});
-    let two = span("00000000000000b2", "00000000000000a1", "", (0, 0), json!({"long": "y".repeat(100_000), "deep": [[[1]]]}));
-    let own = span("00000000000000c3", "00000000000000c3", "its own parent", (0, 1), json!({
-        "gen_ai.usage.input_tokens": -5, "gen_ai.usage.output_tokens": 1e300, "gen_ai.input.messages": "[[[",
-        "input.value": format!("{}{}", "[".repeat(120), "]".repeat(120)),
-    }));
+    let two =
+        span("00000000000000b2", "00000000000000a1", "", (0, 0), json!({"long": "y".repeat(100_000), "deep": [[[1]]]}));
+    let own = span(
+        "00000000000000c3",
+        "00000000000000c3",
+        "its own parent",
+        (0, 1),
+        json!({
+            "gen_ai.usage.input_tokens": -5, "gen_ai.usage.output_tokens": 1e300, "gen_ai.input.messages": "[[[",
+            "input.value": format!("{}{}", "[".repeat(120), "]".repeat(120)),
+        }),
+    );
     let mut chain = Vec::new();
     for depth in 1..=80_u64 {
         let parent = if depth == 1 { String::new() } else { format!("{:016x}", 0x1000 + depth - 1) };

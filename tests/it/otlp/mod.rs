@@ -65,9 +65,15 @@ fn agent() -> Vec<Value> {
         "gen_ai.usage.output_tokens": 5, "gen_ai.input.messages": asked.to_string(),
         "gen_ai.output.messages": answered.to_string(), "temperature": 0.5,
     });
-    let mut tool = span("00000000000000c3", "00000000000000a1", "add", (30, 60), json!({
-        "gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.arguments": "{\"a\":1}",
-    }));
+    let mut tool = span(
+        "00000000000000c3",
+        "00000000000000a1",
+        "add",
+        (30, 60),
+        json!({
+            "gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.arguments": "{\"a\":1}",
+        }),
+    );
     tool["status"] = json!({"code": 2, "message": "no such number"});
     tool["events"] = json!([
         {"name": "retrying", "timeUnixNano": (BEGAN + 40_000_000).to_string(), "attributes": attributes(&json!({"n": 2}))},
@@ -99,26 +105,35 @@ async fn a_trace_is_a_session_and_its_spans_are_nodes() {
     assert_eq!(tool["completedAt"], "2026-01-01T00:00:00.060Z");
     assert_eq!(tool["error"], "ValueError: no such number\nin add()");
     assert_eq!(chat["tokenUsage"], json!({"inputTokens": 10, "outputTokens": 5}));
-    assert_eq!(chat["attributes"], json!({
-        "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 10,
-        "gen_ai.usage.output_tokens": 5, "temperature": 0.5, "service.name": "shop",
-    }));
+    assert_eq!(
+        chat["attributes"],
+        json!({
+            "gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 10,
+            "gen_ai.usage.output_tokens": 5, "temperature": 0.5, "service.name": "shop",
+        })
+    );
     let (_, detail) = server.get(&format!("/api/v1/sessions/{SESSION}/nodes/00000000000000c3")).await;
     assert_eq!(detail["input"], json!({"a": 1}), "{detail}");
     let (_, page) = server.get(&format!("/api/v1/sessions/{SESSION}/messages")).await;
     let said = |message: &Value| json!([message["role"], message["content"], message["toolCalls"]]);
     let messages: Vec<_> = page["messages"].as_array().expect("messages").iter().map(said).collect();
-    assert_eq!(messages, [
-        json!(["user", "What is 1 + 1?", null]),
-        json!(["agent", "I ask.", [{"id": "c1", "name": "add", "arguments": {"a": 1}}]]),
-    ]);
+    assert_eq!(
+        messages,
+        [
+            json!(["user", "What is 1 + 1?", null]),
+            json!(["agent", "I ask.", [{"id": "c1", "name": "add", "arguments": {"a": 1}}]]),
+        ]
+    );
     let (_, page) = server.get(&format!("/api/v1/sessions/{SESSION}/logs")).await;
     let said = |log: &Value| json!([log["level"], log["text"], log["at"], log["attributes"]]);
     let logs: Vec<_> = page["logs"].as_array().expect("logs").iter().map(said).collect();
-    assert_eq!(logs, [
-        json!(["info", "retrying", "2026-01-01T00:00:00.040Z", {"n": 2}]),
-        json!(["error", "ValueError: no such number\nin add()", "2026-01-01T00:00:00.050Z", null]),
-    ]);
+    assert_eq!(
+        logs,
+        [
+            json!(["info", "retrying", "2026-01-01T00:00:00.040Z", {"n": 2}]),
+            json!(["error", "ValueError: no such number\nin add()", "2026-01-01T00:00:00.050Z", null]),
+        ]
+    );
 }
 
 /// What a trace looks like in the end, without what depends on the order in which its spans came.
@@ -126,7 +141,8 @@ async fn end_state(server: &TestServer) -> Value {
     let session = server.session(SESSION).await;
     let (_, messages) = server.get(&format!("/api/v1/sessions/{SESSION}/messages")).await;
     let (_, logs) = server.get(&format!("/api/v1/sessions/{SESSION}/logs")).await;
-    let mut said: Vec<String> = messages["messages"].as_array().expect("messages").iter().map(|m| m["content"].to_string()).collect();
+    let mut said: Vec<String> =
+        messages["messages"].as_array().expect("messages").iter().map(|m| m["content"].to_string()).collect();
     said.extend(logs["logs"].as_array().expect("logs").iter().map(|log| log["text"].to_string()));
     said.sort();
     json!([session["name"], session["nodes"], session["totalTokens"], said])
@@ -187,7 +203,7 @@ async fn a_parent_that_has_not_ended_is_running() {
 
 #[tokio::test]
 async fn each_project_has_a_session_of_its_own_for_a_trace() {
-    let server = TestServer::start_with(|config| config.access.root_key = Some("root-key".into())).await;
+    let server = TestServer::start_with(|config| config.access.root_key = Some("root-key".to_owned().into())).await;
     let call = async |method, path: &str, project: &str, body: Option<Value>| {
         let mut request = server.request(method, path).bearer_auth("root-key").header("relive-project", project);
         if let Some(body) = body {
@@ -195,13 +211,15 @@ async fn each_project_has_a_session_of_its_own_for_a_trace() {
         }
         crate::harness::answer(request).await
     };
-    let (status, _) = call(Method::POST, "/api/v1/projects", "default", Some(json!({"id": "other", "name": "O"}))).await;
+    let (status, _) =
+        call(Method::POST, "/api/v1/projects", "default", Some(json!({"id": "other", "name": "O"}))).await;
     assert_eq!(status, StatusCode::CREATED);
     for project in ["default", "other"] {
         let (status, answer) = call(Method::POST, "/v1/traces", project, Some(export(&agent()))).await;
         assert_eq!((status, answer), (StatusCode::OK, json!({})), "{project}");
         let (_, page) = call(Method::GET, "/api/v1/sessions", project, None).await;
-        let found: Vec<_> = page["sessions"].as_array().expect("sessions").iter().map(|row| row["id"].clone()).collect();
+        let found: Vec<_> =
+            page["sessions"].as_array().expect("sessions").iter().map(|row| row["id"].clone()).collect();
         assert_eq!((found.len(), found[0] == json!(SESSION)), (1, project == "default"), "{project}");
     }
     let (status, _) = crate::harness::answer(server.request(Method::POST, "/v1/traces").json(&export(&agent()))).await;
