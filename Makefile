@@ -1,12 +1,13 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients changelog
+.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients exporters changelog
 
 help:
 	@echo 'make run    start the server and watch a first run'
 	@echo 'make test   all tests, against real PostgreSQL and real sockets'
 	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
 	@echo 'make python  build, check and test the Python package in sdk/python; TESTS=name'
+	@echo 'make exporters  export traces by the OpenTelemetry SDKs of Python and JavaScript'
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
@@ -37,7 +38,8 @@ test: frontend dashboard
 	cd frontend-types && npm run check && npm test
 	cd dashboard && npm run check && npm test
 	cargo test --locked
-	@sh scripts/generated-clients.sh
+	@sh scripts/with-server.sh sh scripts/generated-clients.sh
+	@sh scripts/with-server.sh sh scripts/exporters.sh
 	@sh scripts/sdk-tests.sh
 	@sh scripts/browser-tests.sh
 
@@ -86,7 +88,12 @@ sdk: frontend dashboard postgres
 # Clients generated from the OpenAPI document, by openapi-typescript and openapi-python-client, drive runs.
 generated-clients: postgres
 	@cargo build --locked
-	@sh scripts/generated-clients.sh
+	@sh scripts/with-server.sh sh scripts/generated-clients.sh
+
+# The OpenTelemetry SDKs of Python and JavaScript send traces to a server.
+exporters: postgres
+	@cargo build --locked
+	@sh scripts/with-server.sh sh scripts/exporters.sh
 
 # The wheel, ruff, mypy, and pytest against a real server, LangGraph and the OpenTelemetry SDK.
 python: postgres

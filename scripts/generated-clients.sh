@@ -1,30 +1,13 @@
 #!/bin/sh
-# Generates clients from the OpenAPI document of a running server, and drives a run with each.
+# Generates clients from the OpenAPI document of a running server, and drives a run with each. Run by
+# with-server.sh.
 set -eu
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
 mkdir -p "$target"
 target=$(cd "$target" && pwd)
 work=$(mktemp -d)
-chmod 755 "$work"
-
-# The shell in the background opens it later, perhaps after it is first read here.
-: >"$work/output"
-"$target/debug/relive" serve --listen 127.0.0.1:0 --data-dir "$work/data" >"$work/output" &
-server=$!
-stop() {
-    kill -TERM "$server" 2>/dev/null || true
-    wait "$server" 2>/dev/null || true
-    rm -rf "$work"
-}
-trap stop EXIT INT TERM
-address=
-while [ -z "$address" ]; do
-    kill -0 "$server" 2>/dev/null || { echo 'the server has ended' >&2; exit 1; }
-    address=$(sed -n 's|^listening on \(http://.*\)|\1|p' "$work/output")
-    [ -n "$address" ] || sleep 0.1
-done
-export RELIVE_URL="$address"
+trap 'rm -rf "$work"' EXIT
 
 cd tests/clients/typescript
 [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund

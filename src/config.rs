@@ -71,6 +71,11 @@ pub struct ServeConfig {
     #[arg(long = "answer-within", env = "RELIVE_ANSWER_WITHIN", default_value_t = 8.0, value_name = "SECONDS",
           value_parser = answer_seconds)]
     pub answer_within_seconds: f64,
+
+    /// Seconds without a span after which the session of a trace whose root span has ended is ended too.
+    #[arg(long, env = "RELIVE_TRACE_IDLE_SECONDS", default_value_t = 30.0, value_name = "SECONDS",
+          value_parser = answer_seconds)]
+    pub trace_idle_seconds: f64,
 }
 
 /// Time limits and number of clients over HTTP. Nothing here concerns open sockets.

@@ -23,6 +23,7 @@ mod messages;
 mod observe;
 mod openapi;
 pub(crate) mod origin;
+mod otlp;
 mod page_rules;
 mod parameters;
 mod permissions;

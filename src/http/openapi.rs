@@ -21,6 +21,7 @@ use relive_protocol::LEASE_SECONDS;
         (name = "memories", description = "Texts that outlive a run, found again by likeness"),
         (name = "catalog", description = "Groups, agents and workflows"),
         (name = "sockets", description = "WebSocket: live runs, live lists"),
+        (name = "traces", description = "Traces of OpenTelemetry as sessions"),
         (name = "server", description = "Health, metrics, this document"),
     ),
     components(schemas(relive_protocol::Problem))

@@ -76,6 +76,7 @@ pub const OPERATIONS: &[Operation] = &[
     change("signal", &[Signal]),
     change("review", &[Review]),
     read("show_tokens", &[Chunks]),
+    read("export_traces", &[Command]),
     read("create_memory", &[WriteMemory]),
     read("get_memory", &[SearchMemories]),
     change("delete_memory", &[DeleteSession]),

@@ -19,7 +19,7 @@ use super::permissions::Permissions;
 use super::state::App;
 use super::{
     accounts, archive, callers, catalog, commands, dashboard, forks, history, leases, logs, memories, messages,
-    observe, openapi, parameters, probes, sessions, sockets, tokens, usage,
+    observe, openapi, otlp, parameters, probes, sessions, sockets, tokens, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -27,6 +27,7 @@ use relive_protocol::ErrorCode;
 pub fn router(app: App) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(openapi::document())
         .nest("/api/v1", api())
+        .merge(traces())
         .routes(routes!(sockets::many))
         .routes(routes!(sockets::one))
         .routes(routes!(sockets::replay))
@@ -99,6 +100,12 @@ fn api() -> OpenApiRouter<App> {
         .merge(texts())
         .merge(catalog::routes())
         .merge(accounts::routes())
+}
+
+/// Routes of other protocols, with bodies of a size of their own.
+fn traces() -> OpenApiRouter<App> {
+    // The handler bounds the body.
+    OpenApiRouter::new().routes(routes!(otlp::export)).layer(DefaultBodyLimit::disable())
 }
 
 /// Routes that accept the texts of messages and memories.

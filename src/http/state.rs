@@ -17,6 +17,7 @@ use crate::archive::Imports;
 use crate::embeddings::Embeddings;
 use crate::engine::Engine;
 use crate::hub::Hub;
+use crate::otlp::Traces;
 use crate::scoped::Scoped;
 use crate::storage::Storage;
 use crate::ws::{ClientIp, Gateway};
@@ -32,6 +33,7 @@ pub struct App {
     pub embeddings: Embeddings,
     pub imports: Imports,
     pub engine: Engine,
+    pub traces: Traces,
     pub metrics: Option<&'static PrometheusHandle>,
     pub page_rules: PageRules,
     pub frame_ancestors: FrameAncestors,
@@ -58,6 +60,7 @@ pub(super) struct Api {
     pub embeddings: Embeddings,
     pub imports: Imports,
     pub engine: Engine,
+    pub traces: Traces,
 }
 
 impl Api {
@@ -90,6 +93,7 @@ impl FromRequestParts<App> for Api {
             embeddings: app.embeddings.clone(),
             imports: app.imports.clone(),
             engine: app.engine.clone(),
+            traces: app.traces.clone(),
         })
     }
 }

@@ -33,6 +33,7 @@ use crate::http::{
 };
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
+use crate::otlp::{Endings, Traces};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError, connect_options};
 use crate::telemetry;
@@ -125,6 +126,7 @@ pub struct Server {
     stop: CancellationToken,
     cluster: Option<Cluster>,
     needs_key: bool,
+    endings: Endings,
 }
 
 impl Server {
@@ -184,6 +186,9 @@ impl Server {
         let gateway = Gateway::new(access.clone(), hub.clone(), storage.clone(), options, stop.clone());
         let services = NodeServices { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
         let engine = Engine::start(hub.clone(), ServerKinds::new(services), engine_options(config));
+        let trace_idle = Duration::from_secs_f64(config.trace_idle_seconds);
+        let traces = Traces::new(storage.clone(), trace_idle);
+        let endings = Endings::start(hub.clone(), storage.clone(), trace_idle);
         Ok(Self {
             listener,
             address,
@@ -195,6 +200,7 @@ impl Server {
                 embeddings,
                 imports,
                 engine,
+                traces,
                 metrics,
                 page_rules,
                 frame_ancestors,
@@ -207,6 +213,7 @@ impl Server {
             stop,
             cluster,
             needs_key,
+            endings,
         })
     }
 
@@ -248,7 +255,7 @@ impl Server {
     /// Serves until `shutdown` completes; then closes every socket, writes what was accepted, and
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, app, entry, tls, limits, stop, cluster, .. } = self;
+        let Self { listener, app, entry, tls, limits, stop, cluster, endings, .. } = self;
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine, access) = (app.embeddings.clone(), app.engine.clone(), app.access.clone());
         let site =
@@ -263,7 +270,7 @@ impl Server {
         }
         let flushing = async {
             // First the parts that send commands, then those that write them.
-            tokio::join!(embeddings.shutdown(), engine.shutdown());
+            tokio::join!(embeddings.shutdown(), engine.shutdown(), endings.shutdown());
             hub.shutdown(FLUSH).await;
             access.shutdown().await;
             // Waits for requests that still use a connection.

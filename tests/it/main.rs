@@ -51,6 +51,7 @@ mod messages;
 mod migrations;
 mod notices;
 mod openapi;
+mod otlp;
 mod page_rules;
 mod probes;
 mod proxies;

@@ -18,6 +18,7 @@ const EVERYTHING: &[&str] = &[
     "http",
     "hub",
     "models",
+    "otlp",
     "protocol",
     "replay",
     "scoped",
@@ -44,6 +45,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("access", &["backoff", "session", "storage"]),
     ("scoped", &["access", "session", "hub", "storage"]),
     ("archive", &["session", "protocol", "storage"]),
+    ("otlp", &["access", "scoped", "session", "hub", "storage"]),
     ("engine", &["backoff", "session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
     ("ws", &["access", "scoped", "session", "protocol", "hub", "replay", "storage", "sync"]),
     (
@@ -60,6 +62,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "ws",
             "embeddings",
             "archive",
+            "otlp",
         ],
     ),
     ("config", &[]),

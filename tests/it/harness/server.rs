@@ -38,6 +38,7 @@ pub fn config(database: &Database) -> ServeConfig {
         max_sockets: 10_000,
         max_import_bytes: 4 << 30,
         idle_seconds: 60.0,
+        trace_idle_seconds: 30.0,
         answer_within_seconds: 8.0,
     }
 }

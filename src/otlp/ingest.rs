@@ -1,0 +1,287 @@
+//! Spans are written into their sessions.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+use uuid::Builder;
+
+use super::decode::Export;
+use super::plan::{Plan, SpanCommands};
+use super::span::{Span, TraceId};
+use super::values::{cut, text};
+use crate::access::Action;
+use crate::hub::{HubError, Submission};
+use crate::scoped::{Refused, Scoped};
+use crate::storage::{Constraint, Storage};
+use relive_session::{Command, Created, Driver, NodeId, ProjectId, Refusal, Session, SessionId, limits};
+
+/// Commands in one array.
+const ARRAY: usize = 900;
+/// Bytes of one array, about.
+const ARRAY_BYTES: usize = 1024 * 1024;
+/// How often spans are planned again because another server was faster.
+const ATTEMPTS: u32 = 20;
+
+/// Spans that are not stored, and will not be if they are sent again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rejected {
+    pub spans: usize,
+    /// Why, of the first.
+    pub reason: String,
+}
+
+/// Why an export was not stored. What was stored of it stays; the same export may be sent again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+impl From<HubError> for IngestError {
+    fn from(error: HubError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// Takes traces. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Traces {
+    storage: Storage,
+    idle: Duration,
+}
+
+impl Rejected {
+    fn add(&mut self, spans: usize, reason: impl Into<String>) {
+        if self.spans == 0 && spans > 0 {
+            self.reason = reason.into();
+        }
+        self.spans += spans;
+    }
+
+    fn reported(self) -> Option<Self> {
+        (self.spans > 0).then_some(self)
+    }
+}
+
+impl Traces {
+    /// A trace is over when its root span has ended and nothing came for `idle`.
+    #[must_use]
+    pub fn new(storage: Storage, idle: Duration) -> Self {
+        Self { storage, idle }
+    }
+
+    /// Stores the spans of an export, for the project of its caller. Returns the spans that cannot be stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the caller may not, or the database is away. The whole export may be sent again: what is
+    /// stored is not stored twice.
+    pub async fn store(&self, scoped: &Scoped, export: Export) -> Result<Option<Rejected>, IngestError> {
+        let sorted = export.sorted();
+        let mut rejected = Rejected::default();
+        rejected.add(sorted.invalid, "a span needs a trace id of 16 bytes and a span id of 8 bytes, not all zero");
+        for (trace, spans) in sorted.traces {
+            self.store_trace(scoped, trace, &spans, &mut rejected).await?;
+        }
+        Ok(rejected.reported())
+    }
+
+    async fn store_trace(
+        &self,
+        scoped: &Scoped,
+        trace: TraceId,
+        spans: &[Span],
+        rejected: &mut Rejected,
+    ) -> Result<(), IngestError> {
+        let id = session_id(scoped.project(), trace);
+        let mut refused = HashSet::new();
+        for _ in 0..ATTEMPTS {
+            let session = self.session(scoped, id, trace, spans).await?;
+            if session.status.is_ended() {
+                let late = spans.iter().filter(|span| !session.nodes.contains_key(&span.id)).count();
+                rejected.add(late, format!("the session of trace {} has ended", trace.0.simple()));
+                return Ok(());
+            }
+            let planned = Plan::commands(&session, spans);
+            match write(scoped, &session, planned, &mut refused, rejected).await {
+                Err(HubError::Refused(Refusal::RevisionConflict { .. })) => {}
+                outcome => return Ok(outcome?),
+            }
+        }
+        Err(HubError::Unavailable.into())
+    }
+
+    /// The session of a trace. The first of its spans that come make it.
+    async fn session(
+        &self,
+        scoped: &Scoped,
+        id: SessionId,
+        trace: TraceId,
+        spans: &[Span],
+    ) -> Result<Arc<Session>, IngestError> {
+        match scoped.session_for(id, Action::Command).await {
+            Err(Refused::Hub(HubError::NotFound)) => {}
+            found => return Ok(found?),
+        }
+        // First, so that no crash leaves a session that nobody ends.
+        self.storage.note_open_trace(scoped.project(), id, self.idle).await.map_err(HubError::from)?;
+        match scoped.create(id, created(trace, spans), None, Action::CreateSession).await {
+            Err(Refused::Hub(HubError::Constraint(Constraint::SessionExists))) => {
+                Ok(scoped.session_for(id, Action::Command).await?)
+            }
+            made => Ok(made?),
+        }
+    }
+}
+
+/// The session of a trace: of the default project the trace's id itself, of others one that is derived from both,
+/// as parts of one trace may be sent to several projects.
+fn session_id(project: &ProjectId, TraceId(trace): TraceId) -> SessionId {
+    if *project == ProjectId::default_project() {
+        SessionId(trace)
+    } else {
+        let digest = Sha256::new().chain_update(trace).chain_update(project.as_str()).finalize();
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        SessionId(Builder::from_custom_bytes(bytes).into_uuid())
+    }
+}
+
+fn created(trace: TraceId, spans: &[Span]) -> Created {
+    let find = |name: &str| {
+        let own = spans.iter().find_map(|span| span.attributes.get(name));
+        own.or_else(|| spans.iter().find_map(|span| span.resource.get(name)))
+    };
+    let mut metadata = Map::new();
+    metadata.insert("trace.id".to_owned(), trace.0.simple().to_string().into());
+    for name in ["service.name", "session.id", "user.id", "gen_ai.conversation.id", "deployment.environment.name"] {
+        if let Some(value) = find(name) {
+            metadata.insert(name.to_owned(), cut(text(value), limits::NAME_BYTES).into());
+        }
+    }
+    Created {
+        driver: Driver::External,
+        workflow_name: find("service.name").map(|name| cut(text(name), limits::NAME_BYTES)),
+        tags: tags(find("tag.tags")),
+        metadata: Some(metadata),
+        ..Created::default()
+    }
+}
+
+fn tags(value: Option<&Value>) -> Option<Vec<String>> {
+    let words = value?.as_array()?.iter().filter_map(Value::as_str);
+    let is_tag = |word: &&str| {
+        (1..=limits::TAG_CHARACTERS).contains(&word.chars().count()) && !word.chars().any(char::is_control)
+    };
+    let mut tags: Vec<String> = Vec::new();
+    for word in words.filter(is_tag) {
+        if tags.len() < limits::TAGS && !tags.iter().any(|tag| tag == word) {
+            tags.push(word.to_owned());
+        }
+    }
+    (!tags.is_empty()).then_some(tags)
+}
+
+/// Sends planned commands, in arrays, each on the condition that the session is as the last one left it.
+async fn write(
+    scoped: &Scoped,
+    session: &Session,
+    planned: Vec<SpanCommands>,
+    refused: &mut HashSet<NodeId>,
+    rejected: &mut Rejected,
+) -> Result<(), HubError> {
+    let mut writer = Writer { scoped, session, revision: session.revision };
+    if session.status == relive_session::SessionStatus::Pending {
+        writer.send(vec![Command::Start]).await?;
+    }
+    let planned = planned.into_iter().filter(|planned| planned.span.as_ref().is_none_or(|id| !refused.contains(id)));
+    for array in arrays(session.id, planned) {
+        let together = array.iter().flat_map(|span| span.commands.iter().cloned()).collect();
+        match writer.send(together).await {
+            Err(HubError::Refused(refusal)) if !matches!(refusal, Refusal::RevisionConflict { .. }) => {}
+            outcome => {
+                outcome?;
+                continue;
+            }
+        }
+        // One of them is beyond a limit of the session: each is sent alone.
+        for SpanCommands { span, commands } in array {
+            match writer.send_below_any(commands).await {
+                Err(HubError::Refused(refusal)) if !matches!(refusal, Refusal::RevisionConflict { .. }) => {
+                    // Not again, nor counted again, if another server is faster with the rest.
+                    if let Some(span) = span {
+                        rejected.add(1, refusal.to_string());
+                        refused.insert(span);
+                    }
+                }
+                outcome => outcome?,
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Writer<'a> {
+    scoped: &'a Scoped,
+    session: &'a Session,
+    revision: u64,
+}
+
+impl Writer<'_> {
+    /// Sends the commands of a span, at the top if it cannot be where it says: too deep, or below itself.
+    async fn send_below_any(&mut self, mut commands: Vec<Command>) -> Result<(), HubError> {
+        match self.send(commands.clone()).await {
+            Err(HubError::Refused(Refusal::Invalid { field: "parentNodeId", .. })) => {}
+            outcome => return outcome,
+        }
+        for command in &mut commands {
+            if let Command::SetNodeStatus { parent_node_id, .. } = command {
+                *parent_node_id = None;
+            }
+        }
+        self.send(commands).await
+    }
+
+    async fn send(&mut self, commands: Vec<Command>) -> Result<(), HubError> {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let submission = match self.scoped.submission(self.session.id, commands) {
+            Ok(submission) => submission,
+            Err(Refused::Hub(error)) => return Err(error),
+            // What the caller may do was asked before its session was read.
+            Err(Refused::Denied(_)) => return Err(HubError::NotFound),
+        };
+        let submission = Submission {
+            expected_revision: Some(self.revision),
+            expected_identity: Some(self.session.identity()),
+            ..submission
+        };
+        self.revision = self.scoped.execute(submission).await?.revision;
+        Ok(())
+    }
+}
+
+/// Spans together, as many as fit into one array, and at least one.
+fn arrays(id: SessionId, planned: impl Iterator<Item = SpanCommands>) -> Vec<Vec<SpanCommands>> {
+    let mut arrays: Vec<Vec<SpanCommands>> = Vec::new();
+    let (mut commands, mut bytes) = (0, 0);
+    for span in planned {
+        let weight = Submission::new(id, span.commands.clone()).weight();
+        let fits = commands + span.commands.len() <= ARRAY && bytes + weight <= ARRAY_BYTES;
+        match arrays.last_mut().filter(|_| fits) {
+            Some(array) => {
+                (commands, bytes) = (commands + span.commands.len(), bytes + weight);
+                array.push(span);
+            }
+            None => {
+                (commands, bytes) = (span.commands.len(), weight);
+                arrays.push(vec![span]);
+            }
+        }
+    }
+    arrays
+}
