@@ -19,6 +19,7 @@ use utoipa::OpenApi;
         (name = "memories", description = "Texts that outlive a run, found again by likeness"),
         (name = "catalog", description = "Groups, agents and workflows"),
         (name = "sockets", description = "WebSocket: live runs, live lists"),
+        (name = "streams", description = "Server-sent events: the same over HTTP"),
         (name = "server", description = "Health, metrics, this document"),
     ),
     components(schemas(relive_protocol::Problem))

@@ -114,6 +114,8 @@ pub const OPERATIONS: &[Operation] = &[
     read("watch_session", &[ReadSessions]),
     read("replay_session", &[ReadSessions]),
     read("watch_list", &[ListSessions]),
+    read("stream_session", &[ReadSessions]),
+    read("stream_list", &[ListSessions]),
     open("healthz"),
     open("readyz"),
     read("metrics", &[ReadMetrics]),

@@ -18,8 +18,8 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, archive, callers, catalog, commands, dashboard, forks, history, memories, messages, observe, openapi,
-    parameters, probes, sessions, sockets, tokens, usage,
+    accounts, archive, callers, catalog, commands, dashboard, event_streams, forks, history, memories, messages,
+    observe, openapi, parameters, probes, sessions, sockets, tokens, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -92,6 +92,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(commands::signal))
         .routes(routes!(commands::review))
         .routes(routes!(tokens::show))
+        .routes(routes!(event_streams::session))
+        .routes(routes!(event_streams::list))
         .merge(texts())
         .merge(catalog::routes())
         .merge(accounts::routes())

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::frames;
 use super::metrics::metrics;
-use super::socket::{Offer, Socket};
+use super::socket::Offer;
 use super::streams::{Offsets, Streams};
 use crate::hub::{Head, LiveSession, Publication, RecordedFrame};
 use crate::sync::Mutex;
@@ -20,7 +21,7 @@ use relive_session::{Event, Message, Recorded, Revision, Session, SessionId};
 /// A subscription. The room's task and the connection's task both advance it, one at a time.
 #[derive(Debug)]
 pub(super) struct Viewer {
-    socket: Arc<Socket>,
+    client: Client,
     live: Arc<LiveSession>,
     streams: Arc<Streams>,
     mode: Mode,
@@ -107,7 +108,7 @@ pub(super) enum Missing {
 struct Busy;
 
 impl Viewer {
-    pub fn new(socket: Arc<Socket>, live: Arc<LiveSession>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
+    pub fn new(client: Client, live: Arc<LiveSession>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
         let head = Arc::clone(live.head().session());
         let mode = subscribe.mode.unwrap_or_default();
         // A client that claims to be ahead of the server is sent the whole state.
@@ -125,7 +126,7 @@ impl Viewer {
             may_read: None,
         };
         let viewer = Self {
-            socket,
+            client,
             live,
             streams,
             mode,
@@ -176,9 +177,10 @@ impl Viewer {
     /// Events mode: a whole snapshot first, then the events after it.
     fn start_over(&self) {
         let head = self.live.head();
-        self.socket.send(frames::snapshot(head.publication()));
+        let revision = head.session().revision;
+        self.client.send(frames::snapshot(head.publication()), Some(revision));
         let mut cursor = self.cursor.lock();
-        cursor.revision = head.session().revision;
+        cursor.revision = revision;
         cursor.messages = cursor.revision;
     }
 
@@ -216,19 +218,24 @@ impl Viewer {
         if is_written && self.offer_tokens(&mut cursor).is_err() {
             return Progress::Blocked;
         }
-        self.offer_end(&mut cursor, head.publication())
+        let progress = self.offer_end(&mut cursor, head.publication());
+        if progress == Progress::UpToDate {
+            self.client.caught_up();
+        }
+        progress
     }
 
     fn offer_tokens(&self, cursor: &mut ViewerCursor) -> Result<(), Busy> {
-        for (message_id, offset, frame) in self.streams.missing(&mut cursor.offsets, &self.socket) {
-            self.offer(&frame)?;
+        for (message_id, offset, frame) in self.streams.missing(&mut cursor.offsets, &self.client) {
+            self.offer(&frame, None)?;
             cursor.offsets.insert(message_id, offset);
         }
         Ok(())
     }
 
-    fn offer(&self, frame: &Bytes) -> Result<(), Busy> {
-        if self.socket.offer(frame) == Offer::Taken { Ok(()) } else { Err(Busy) }
+    /// `resume`: the revision that the client holds completely with this frame.
+    fn offer(&self, frame: &Bytes, resume: Option<Revision>) -> Result<(), Busy> {
+        if self.client.offer(frame, resume) == Offer::Taken { Ok(()) } else { Err(Busy) }
     }
 
     fn offer_messages_and_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
@@ -251,7 +258,7 @@ impl Viewer {
             && let Some(frame) = frames::message(event)
         {
             self.finish_stream(event);
-            self.offer(&frame)?;
+            self.offer(&frame, None)?;
         }
         cursor.messages = event.recorded().revision;
         Ok(())
@@ -281,7 +288,7 @@ impl Viewer {
             _ => None,
         };
         let frame = delta.unwrap_or_else(|| frames::snapshot(publication));
-        if self.offer(&frame).is_err() {
+        if self.offer(&frame, Some(head.revision)).is_err() {
             return Progress::Blocked;
         }
         if cursor.base.is_some() {
@@ -315,14 +322,15 @@ impl Viewer {
         if cursor.messages < revision {
             self.offer_message_of(cursor, event)?;
         }
-        self.offer(&frames::event(event))?;
+        self.offer(&frames::event(event), Some(revision))?;
         cursor.revision = revision;
         Ok(())
     }
 
     fn offer_end(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
         if publication.session().status.is_ended() && !cursor.end_sent {
-            if self.offer(&frames::end(publication)).is_err() {
+            let revision = publication.session().revision;
+            if self.offer(&frames::end(publication), Some(revision)).is_err() {
                 return Progress::Blocked;
             }
             cursor.end_sent = true;
@@ -349,7 +357,7 @@ impl Viewer {
                 continue;
             }
             self.streams.finish(&message.id);
-            if self.offer(&frames::stored_message(revision, message)).is_err() {
+            if self.offer(&frames::stored_message(revision, message), None).is_err() {
                 return false;
             }
             cursor.messages = revision;
@@ -362,7 +370,7 @@ impl Viewer {
     pub fn move_on_or_call(&self) {
         if self.move_on() != Progress::UpToDate {
             self.call_again();
-            self.socket.wake.notify_one();
+            self.client.wake();
         }
     }
 

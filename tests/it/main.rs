@@ -23,6 +23,7 @@ mod delta;
 mod diff;
 mod documents;
 mod engine;
+mod event_streams;
 mod events;
 mod fence;
 mod fork;

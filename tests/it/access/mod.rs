@@ -6,5 +6,5 @@ mod matrix;
 mod projects;
 mod sign_in;
 mod sockets;
-mod support;
+pub mod support;
 mod tokens;

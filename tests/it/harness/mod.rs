@@ -5,6 +5,7 @@ mod check;
 mod database;
 mod disk;
 mod embeddings;
+mod events;
 mod models;
 mod postgres;
 mod process;
@@ -22,6 +23,7 @@ pub use check::{assert_no_internals, assert_problem, chain, context, merge, node
 pub use database::Database;
 pub use disk::{SmallDisk, left_out};
 pub use embeddings::{EmbeddingsEndpoint, Mood, embedding};
+pub use events::{Event, EventSource, Part};
 pub use models::{Act, ModelEndpoint, asked};
 pub use postgres::{Network, Postgres, Traffic, WITHIN};
 pub use process::ServerProcess;
