@@ -1,7 +1,9 @@
 //! HTTP transport: parse, call, encode. No rules and no SQL.
 
 mod accounts;
+mod ag_ui;
 mod archive;
+mod asyncapi;
 mod bodies;
 mod callers;
 mod catalog;

@@ -18,8 +18,8 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, archive, callers, catalog, commands, dashboard, event_streams, forks, history, memories, messages,
-    observe, openapi, parameters, probes, sessions, sockets, tokens, usage,
+    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, event_streams, forks, history, memories,
+    messages, observe, openapi, parameters, probes, sessions, sockets, tokens, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -36,12 +36,14 @@ pub fn router(app: App) -> Router {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::openapi))
+        .routes(routes!(asyncapi::asyncapi))
         .routes(routes!(dashboard::index))
         .routes(routes!(dashboard::session))
         .routes(routes!(dashboard::asset))
         .split_for_parts();
     let parameters = KnownParameters::of(&document);
     let gate = callers::Gate { app: app.clone(), permissions: Permissions::of(&document) };
+    let sockets = asyncapi::Document::new(&document);
     let document = openapi::Document::new(&document);
     let (page_rules, bodies, access) = (app.page_rules.clone(), app.bodies, app.access.clone());
     router
@@ -53,6 +55,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(parameters, parameters::check))
         .layer(middleware::from_fn_with_state(gate, callers::identify))
         .layer(axum::Extension(document))
+        .layer(axum::Extension(sockets))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::new(ErrorCode::Internal, "the server failed; its log says why").into_response()
@@ -94,6 +97,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(tokens::show))
         .routes(routes!(event_streams::session))
         .routes(routes!(event_streams::list))
+        .routes(routes!(ag_ui::session))
+        .routes(routes!(ag_ui::run))
         .merge(texts())
         .merge(catalog::routes())
         .merge(accounts::routes())

@@ -284,7 +284,7 @@ mod tests {
     }
 
     fn large() -> Bytes {
-        frames::error_frame(None, None, ErrorCode::Internal, &"x".repeat(500)).repeat(12).into()
+        frames::text(&serde_json::json!({"type": "x", "text": "x".repeat(5_000)}))
     }
 
     #[tokio::test]

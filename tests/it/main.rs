@@ -62,6 +62,7 @@ mod signals;
 mod slow_viewer;
 mod sockets;
 mod sql_texts;
+mod standards;
 mod story;
 mod time_travel;
 mod timeline;
