@@ -8,6 +8,6 @@ if ! command -v npm >/dev/null; then
     exit 0
 fi
 [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund
-npm run --silent build -- --logLevel warn
+npm run --silent build
 # For make: as new as this build, also where its text has not changed.
 touch dist/index.html

@@ -6,7 +6,11 @@ use std::io::{self, IsTerminal as _};
 use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts logging for this process. A second call changes nothing.
 ///
@@ -17,8 +21,15 @@ pub fn init_logs(filter: &str, is_json: bool) {
     let is_terminal = std::io::stderr().is_terminal();
     let writer = move || CleanWriter { out: std::io::stderr(), is_coloured: is_terminal };
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(is_terminal);
+    let untold = filter_fn(|of| !holds_secrets(of.target(), *of.level()));
     // Fails only if logging was started before.
-    let _ = if is_json { logs.json().try_init() } else { logs.try_init() };
+    let _ = if is_json { logs.json().finish().with(untold).try_init() } else { logs.finish().with(untold).try_init() };
+}
+
+/// Whether such entries are written by a library that does not know what in them is secret, whatever the filter says:
+/// below `debug`, `tungstenite` writes whole frames, `auth` frames included, and the heads of requests.
+fn holds_secrets(target: &str, level: Level) -> bool {
+    target.split("::").next() == Some("tungstenite") && level == Level::TRACE
 }
 
 /// Writes log entries, one line each: control characters are escaped. Texts of clients and endpoints could
@@ -106,6 +117,8 @@ fn describe() {
 mod tests {
     use std::io::Write as _;
 
+    use tracing::Level;
+
     use super::CleanWriter;
 
     fn written(text: &str, is_coloured: bool) -> String {
@@ -123,6 +136,20 @@ mod tests {
         assert!(line.ends_with("b\n") && !line.trim_end().chars().any(super::is_unsafe), "{line:?}");
         assert!(line.contains("\\n") && line.contains("\\u{1b}[2J") && line.contains("\\u{202e}"), "{line:?}");
         assert_eq!(written("größer 大\n", false), "größer 大\n");
+    }
+
+    #[test]
+    fn whole_frames_are_not_logged() {
+        for (target, level, is_held) in [
+            ("tungstenite::protocol", Level::TRACE, true),
+            ("tungstenite", Level::TRACE, true),
+            ("tungstenite::protocol", Level::DEBUG, false),
+            ("tungstenite::protocol", Level::ERROR, false),
+            ("relive::ws", Level::TRACE, false),
+            ("tungstenites", Level::TRACE, false),
+        ] {
+            assert_eq!(super::holds_secrets(target, level), is_held, "{target} {level}");
+        }
     }
 
     #[test]

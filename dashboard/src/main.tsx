@@ -1,4 +1,4 @@
-// First of all: it takes the token of a share link out of the address.
+// Imported first: it removes the token of a share link from the address.
 import './access/fragment'
 
 import { createRoot } from 'react-dom/client'

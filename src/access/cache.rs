@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use dashmap::DashMap;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::{Caller, CredentialId};
+use relive_session::ProjectId;
 
 /// SHA-256 of a credential and of its kind.
 pub(super) type Digest = [u8; 32];
@@ -25,6 +28,15 @@ pub(super) struct Cache {
     /// Whoever verifies a known credential again holds one of these, so that not all of its requests do.
     verifying: [Mutex<()>; STRIPES],
     fresh: Duration,
+    /// How often something was forgotten. What the database said before is not remembered afterwards.
+    forgotten: AtomicU64,
+}
+
+/// When the database is asked about a credential.
+#[derive(Clone, Copy)]
+pub(super) struct Asked {
+    at: Instant,
+    forgotten: u64,
 }
 
 #[derive(Clone)]
@@ -43,7 +55,13 @@ pub(super) enum Found {
 
 impl Cache {
     pub fn new(fresh: Duration) -> Self {
-        Self { entries: DashMap::new(), verifying: std::array::from_fn(|_| Mutex::default()), fresh }
+        let verifying = std::array::from_fn(|_| Mutex::default());
+        Self { entries: DashMap::new(), verifying, fresh, forgotten: AtomicU64::new(0) }
+    }
+
+    /// To be called before the database is asked.
+    pub fn asked(&self) -> Asked {
+        Asked { at: Instant::now(), forgotten: self.forgotten.load(Ordering::SeqCst) }
     }
 
     pub fn find(&self, digest: &Digest) -> Found {
@@ -64,14 +82,19 @@ impl Cache {
     }
 
     /// Remembers a caller that was verified by what the database said at `asked`.
-    pub fn put(&self, digest: Digest, caller: Caller, asked: Instant) {
+    pub fn put(&self, digest: Digest, caller: Caller, asked: Asked) {
         if self.entries.len() >= CACHED && !self.entries.contains_key(&digest) {
             self.entries.retain(|_, entry| entry.verified.elapsed() < self.fresh);
             if self.entries.len() >= CACHED {
                 return;
             }
         }
-        self.entries.insert(digest, Entry { verified: asked, caller });
+        self.entries.insert(digest, Entry { verified: asked.at, caller });
+        // It may have been revoked meanwhile. Looked at after it was inserted: what is forgotten from now on
+        // concerns it too.
+        if self.forgotten.load(Ordering::SeqCst) != asked.forgotten {
+            self.entries.remove(&digest);
+        }
     }
 
     pub fn remove(&self, digest: &Digest) {
@@ -79,8 +102,9 @@ impl Cache {
     }
 
     /// Forgets the callers that hold such a credential.
-    pub fn forget(&self, is_revoked: impl Fn(&CredentialId) -> bool) {
-        self.entries.retain(|_, entry| !is_revoked(&entry.caller.credential));
+    pub fn forget(&self, is_revoked: impl Fn(&CredentialId, &ProjectId) -> bool) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        self.entries.retain(|_, entry| !is_revoked(&entry.caller.credential, &entry.caller.project));
     }
 
     /// Forgets what is too old to be of use.
@@ -91,7 +115,6 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use relive_session::ProjectId;
     use uuid::Uuid;
 
     use super::*;
@@ -110,7 +133,7 @@ mod tests {
     async fn an_entry_is_fresh_then_stale_then_forgotten() {
         let cache = Cache::new(Duration::from_secs(2));
         assert!(matches!(cache.find(&digest(1)), Found::Unknown));
-        cache.put(digest(1), caller(1), Instant::now());
+        cache.put(digest(1), caller(1), cache.asked());
         assert!(matches!(cache.find(&digest(1)), Found::Fresh(found) if found == caller(1)));
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(matches!(cache.find(&digest(1)), Found::Stale));
@@ -124,21 +147,30 @@ mod tests {
     async fn it_is_bounded_and_makes_room() {
         let cache = Cache::new(Duration::from_secs(2));
         for n in 0..CACHED + 5 {
-            cache.put(digest(n), caller(0), Instant::now());
+            cache.put(digest(n), caller(0), cache.asked());
         }
         assert_eq!(cache.entries.len(), CACHED);
         tokio::time::advance(Duration::from_secs(2)).await;
-        cache.put(digest(CACHED + 9), caller(0), Instant::now());
+        cache.put(digest(CACHED + 9), caller(0), cache.asked());
         assert_eq!(cache.entries.len(), 1);
     }
 
     #[tokio::test]
     async fn revoked_ones_are_forgotten() {
         let cache = Cache::new(Duration::from_secs(2));
-        cache.put(digest(1), caller(1), Instant::now());
-        cache.put(digest(2), caller(2), Instant::now());
-        cache.forget(|id| *id == CredentialId::Key(Uuid::from_u128(1)));
+        cache.put(digest(1), caller(1), cache.asked());
+        cache.put(digest(2), caller(2), cache.asked());
+        cache.forget(|id, _| *id == CredentialId::Key(Uuid::from_u128(1)));
         assert!(matches!(cache.find(&digest(1)), Found::Unknown));
         assert!(matches!(cache.find(&digest(2)), Found::Fresh(_)));
+    }
+
+    #[tokio::test]
+    async fn what_was_found_before_a_revocation_is_not_remembered_after_it() {
+        let cache = Cache::new(Duration::from_secs(2));
+        let asked = cache.asked();
+        cache.forget(|id, _| *id == CredentialId::Key(Uuid::from_u128(1)));
+        cache.put(digest(1), caller(1), asked);
+        assert!(matches!(cache.find(&digest(1)), Found::Unknown));
     }
 }

@@ -30,8 +30,10 @@ pub enum Action {
     /// Start, pause, resume, stop and cancel.
     Control,
     Fork,
-    /// Name and tag a session.
+    /// Name a session, or give it metadata.
     Label,
+    /// Change the tags of a session, and with them who reads it.
+    Tag,
     /// Create a session of a stored workflow.
     CreateFromWorkflow,
     /// Create a session of any graph, or of none.
@@ -97,7 +99,7 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl Action {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::ReadSessions,
         Self::ListSessions,
         Self::Export,
@@ -109,6 +111,7 @@ impl Action {
         Self::Control,
         Self::Fork,
         Self::Label,
+        Self::Tag,
         Self::CreateFromWorkflow,
         Self::CreateSession,
         Self::Command,
@@ -139,7 +142,7 @@ impl Action {
             | Self::ReadProject
             | Self::GiveTokens => Role::Viewer,
             Self::Review | Self::Signal => Role::Reviewer,
-            Self::Control | Self::Fork | Self::Label | Self::CreateFromWorkflow => Role::Operator,
+            Self::Control | Self::Fork | Self::Label | Self::Tag | Self::CreateFromWorkflow => Role::Operator,
             Self::CreateSession | Self::Command | Self::Chunks | Self::WriteMemory => Role::Engine,
             Self::DeleteSession
             | Self::Import
@@ -162,7 +165,7 @@ impl Action {
     /// What the role engine may do besides what its name grants: reviews, signals, controls and labels are
     /// commands, and it may create every kind of session.
     fn is_of_engines(self) -> bool {
-        matches!(self, Self::Review | Self::Signal | Self::Control | Self::Label | Self::CreateFromWorkflow)
+        matches!(self, Self::Review | Self::Signal | Self::Control | Self::Label | Self::Tag | Self::CreateFromWorkflow)
     }
 
     fn is_for(self, role: Role) -> bool {
@@ -175,7 +178,7 @@ impl Action {
             Self::ReadSessions | Self::Export => vec![Scope::ReadSession(id), Scope::ReadSessions],
             Self::Review | Self::Signal => vec![Scope::Review(id), Scope::Write(id)],
             Self::Control => vec![Scope::Control(id), Scope::Write(id)],
-            Self::Command | Self::Label | Self::Chunks => vec![Scope::Write(id)],
+            Self::Command | Self::Label | Self::Tag | Self::Chunks => vec![Scope::Write(id)],
             _ => Vec::new(),
         }
     }
@@ -189,6 +192,7 @@ pub fn command_action(command: &Command) -> Action {
             Action::Control
         }
         Command::Signal { .. } => Action::Signal,
+        Command::SetLabels(labels) if labels.tags.is_some() => Action::Tag,
         Command::SetLabels(_) => Action::Label,
         Command::Hold
         | Command::Complete { .. }
@@ -230,6 +234,9 @@ fn granted(scopes: &Scopes, action: Action, subject: Option<&Subject<'_>>) -> Re
             _ => Err(Denied::Role(action.least_role())),
         };
     };
+    if action == Action::Tag {
+        return may_tag(scopes, subject.id);
+    }
     let granting = action.scopes(subject.id);
     let reads = matches!(action, Action::ReadSessions | Action::Export);
     if granting.iter().any(|scope| scopes.contains(scope)) || (reads && is_shown(scopes, subject)) {
@@ -237,6 +244,16 @@ fn granted(scopes: &Scopes, action: Action, subject: Option<&Subject<'_>>) -> Re
     }
     let narrowest = granting.into_iter().next();
     Err(narrowest.map_or(Denied::Role(action.least_role()), Denied::Scope))
+}
+
+/// Tags decide who reads a session. So a token that writes changes them only if it reads the session whatever its tags
+/// are: otherwise it could let itself and others see what it was not given.
+fn may_tag(scopes: &Scopes, id: SessionId) -> Result<(), Denied> {
+    if !scopes.contains(&Scope::Write(id)) {
+        return Err(Denied::Scope(Scope::Write(id)));
+    }
+    let reads = [Scope::ReadSession(id), Scope::ReadSessions];
+    if reads.iter().any(|scope| scopes.contains(scope)) { Ok(()) } else { Err(Denied::Scope(Scope::ReadSession(id))) }
 }
 
 /// Whether a session's tags or its group make it readable.

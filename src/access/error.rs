@@ -41,6 +41,9 @@ impl AuthError {
 pub enum GiveError {
     #[error(transparent)]
     Denied(#[from] super::Denied),
+    /// Nobody could use it.
+    #[error("scopes: the token would be longer than 16 KiB; say fewer scopes or shorter tags")]
+    TooLong,
     #[error(transparent)]
     Auth(#[from] AuthError),
 }

@@ -22,9 +22,9 @@ use super::state::Inner;
 use super::tokens::{
     AUDIENCE, Claims, GivenToken, ISSUER, SigningKeys, TOKEN_DEFAULT, TOKEN_LONGEST, seconds, timestamp,
 };
-use super::verify::Credential;
+use super::verify::{CREDENTIAL_BYTES, Credential};
 use super::watches::{Watch, Watches};
-use super::{ApiKey, AuthError, Caller, GiveError, Grant, Role, Scopes, may_give, upkeep};
+use super::{ApiKey, AuthError, Caller, CredentialId, GiveError, Grant, Role, Scopes, may_give, upkeep};
 use crate::storage::{AuditFilter, NewKey, Page, PageCursor, Revoked, Storage, StorageError};
 
 /// A key to be made.
@@ -184,6 +184,18 @@ impl Access {
         Ok(found.map(|_| Caller { project, ..caller }))
     }
 
+    /// Deletes a project in which there is nothing any more; false if there is no such one. Its credentials end, and
+    /// the sockets that were opened in it: here at once, on other servers within five seconds.
+    ///
+    /// # Errors
+    ///
+    /// If something is in it, or it is `default`, or the database does not answer.
+    pub async fn delete_project(&self, id: &ProjectId) -> Result<bool, StorageError> {
+        let Some(keys) = self.0.storage.delete_project(id, Timestamp::now()).await? else { return Ok(false) };
+        self.0.end(&Revoked { projects: vec![id.clone()], keys, ..Revoked::default() });
+        Ok(true)
+    }
+
     /// Says when the caller's credential is revoked.
     #[must_use]
     pub fn watch(&self, caller: &Caller) -> Watch {
@@ -208,7 +220,7 @@ impl Access {
     }
 
     /// Up to `limit` entries of a project's audit log, in the order of writing; of `default` with the requests
-    /// that were refused before their project was known.
+    /// that were refused before their project was known. `None` if the filter's `after` is none of them.
     ///
     /// # Errors
     ///
@@ -218,11 +230,11 @@ impl Access {
         project: &ProjectId,
         filter: AuditFilter,
         limit: u32,
-    ) -> Result<Vec<AuditEntry>, StorageError> {
+    ) -> Result<Option<Vec<AuditEntry>>, StorageError> {
         let with_unknown = *project == ProjectId::default_project();
         let filter = AuditFilter { with_unknown, ..filter };
         let records = self.0.storage.audit(project, &filter, limit).await?;
-        Ok(records.into_iter().map(AuditEntry::of).collect())
+        Ok(records.map(|records| records.into_iter().map(AuditEntry::of).collect()))
     }
 
     /// The OpenID provider, if there is one: for signing in.
@@ -264,6 +276,31 @@ impl Access {
         Ok(Page { items, next })
     }
 
+    /// The role of a key of a project, valid or not. One that this version does not know counts as root's.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn role_of_key(&self, project: &ProjectId, id: Uuid) -> Result<Option<Role>, StorageError> {
+        let row = self.0.storage.key(Some(project), id).await?;
+        Ok(row.map(|row| row.role.parse().unwrap_or(Role::Root)))
+    }
+
+    /// When the key expires that a caller has come or signed in with: what is made with it lasts no longer.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn expiry_of_key(&self, caller: &Caller) -> Result<Option<Timestamp>, StorageError> {
+        match caller.credential {
+            CredentialId::Key(_) => Ok(caller.expires_at),
+            CredentialId::SignIn { key: Some(key), .. } => {
+                Ok(self.0.storage.key(None, key).await?.and_then(|row| row.expires_at))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// Revokes a key of a project; one that is revoked stays so. `None` if there is no such key. Here it takes
     /// effect at once, on other servers within five seconds.
     ///
@@ -282,7 +319,8 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`GiveError::Denied`] if the giver does not have what the scopes grant, or holds a token.
+    /// [`GiveError::Denied`] if the giver does not have what the scopes grant, or holds a token;
+    /// [`GiveError::TooLong`] if it would have more than 16 KiB.
     pub async fn give_token(
         &self,
         giver: &Caller,
@@ -305,18 +343,22 @@ impl Access {
             scopes,
         };
         let token = signing.sign(&claims)?;
+        if token.len() > CREDENTIAL_BYTES {
+            return Err(GiveError::TooLong);
+        }
         let expires_at = timestamp(expires).ok_or(AuthError::Unavailable("the clock is wrong"))?;
         Ok(GivenToken { id: claims.jti, token, expires_at })
     }
 
-    /// Revokes a token of a project, by its id (`jti`), whether it exists or not.
+    /// Revokes a token of a project, by its id (`jti`), whether it exists or not, with the sign-ins that were made
+    /// with it. Here it takes effect at once, on other servers within five seconds.
     ///
     /// # Errors
     ///
-    /// If the database does not answer.
+    /// If too many were revoked lately, or the database does not answer.
     pub async fn revoke_token(&self, project: &ProjectId, id: Uuid) -> Result<(), StorageError> {
-        self.0.storage.revoke_token(project, id, Timestamp::now() + TOKEN_LONGEST).await?;
-        self.0.end(&Revoked { tokens: vec![id], ..Revoked::default() });
+        let sign_ins = self.0.storage.revoke_token(project, id, Timestamp::now() + TOKEN_LONGEST).await?;
+        self.0.end(&Revoked { tokens: vec![(project.clone(), id)], sign_ins, ..Revoked::default() });
         Ok(())
     }
 

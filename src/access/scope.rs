@@ -26,7 +26,8 @@ pub enum Scope {
     Review(SessionId),
     /// `control:sessions:{id}`: start, pause, resume, stop and cancel.
     Control(SessionId),
-    /// `write:sessions:{id}`: every command, and chunks of messages.
+    /// `write:sessions:{id}`: every command, and chunks of messages; tags only with a scope that reads the session
+    /// whatever they are.
     Write(SessionId),
 }
 

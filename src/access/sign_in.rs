@@ -80,7 +80,7 @@ impl Access {
         let pending = pending.ok_or(SignInError::NotBegun)?;
         let signing = self.0.signing_keys_for(pending).await.map_err(not_begun)?;
         let pending: Pending = signing.read(pending, PENDING_AUDIENCE).map_err(not_begun)?;
-        let caller = oidc.finish(&pending, answer).await?;
+        let caller = self.0.in_existing_project(oidc, oidc.finish(&pending, answer).await?).await?;
         // How long the provider's token lasts says nothing about the sign-in, which is this server's.
         let caller = Caller { expires_at: None, ..caller };
         let signed_in = self.0.store_sign_in(caller).await?;

@@ -44,8 +44,8 @@ impl Inner {
             return;
         }
         tracing::info!("there is a key: from now on requests need one, or an access token");
-        self.cache.forget(is_anonymous);
-        self.watches.cancel(is_anonymous);
+        self.cache.forget(|credential, _| is_anonymous(credential));
+        self.watches.cancel(|credential, _| is_anonymous(credential));
     }
 
     /// Whether keys have to be looked for.
@@ -59,8 +59,8 @@ impl Inner {
 
     /// Forgets what was revoked, and tells the sockets.
     pub fn end(&self, revoked: &Revoked) {
-        self.cache.forget(|credential| is_among(credential, revoked));
-        self.watches.cancel(|credential| is_among(credential, revoked));
+        self.cache.forget(|credential, project| is_among(credential, project, revoked));
+        self.watches.cancel(|credential, project| is_among(credential, project, revoked));
     }
 
     /// As whom a caller gives a token.

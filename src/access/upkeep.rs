@@ -11,7 +11,7 @@ use relive_session::Timestamp;
 use super::state::Inner;
 use super::tokens::{SigningKeys, TOKEN_LONGEST};
 use super::{AuthError, audit};
-use crate::storage::{Held, StorageError};
+use crate::storage::StorageError;
 
 /// How old the key that signs may become. Tokens of the one before are accepted, so it is longer than a token is
 /// valid.
@@ -42,15 +42,16 @@ pub(super) async fn make_signing_key(inner: &Inner) -> Result<(), AuthError> {
 /// in use and keys need not be looked for.
 pub(super) async fn look(inner: &Inner) -> Result<(), StorageError> {
     let held = inner.watches.held();
-    let Held { keys, tokens, sign_ins } = &held;
-    if keys.is_empty() && tokens.is_empty() && sign_ins.is_empty() && !inner.waits_for_keys() {
+    if held.is_empty() && !inner.waits_for_keys() {
         return Ok(());
     }
     let revoked = inner.storage.revoked(&held).await?;
     if revoked.has_keys {
         inner.require_for_keys();
     }
-    inner.end(&revoked);
+    if !revoked.is_empty() {
+        inner.end(&revoked);
+    }
     Ok(())
 }
 

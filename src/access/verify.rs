@@ -11,13 +11,14 @@ use relive_session::{Actor, ActorKind, ProjectId, Timestamp};
 
 use super::cache::{Digest, Found};
 use super::keys::{KeyText, sha256};
+use super::oidc::Oidc;
 use super::state::Inner;
 use super::tokens::{AUDIENCE, Claims, ISSUER, SigningKeys, issuer, kid, timestamp};
 use super::{AuthError, Caller, CredentialId, Giver, Grant, Role, Scopes};
 use crate::storage::SignInRow;
 
-/// Bytes of a credential. Tokens of issuers can be long; nothing valid is longer than what a header holds.
-const CREDENTIAL_BYTES: usize = 16 << 10;
+/// Bytes of a credential at most, which a header can hold. No longer token is given, nor looked at.
+pub(super) const CREDENTIAL_BYTES: usize = 16 << 10;
 
 /// The name of the root key among actors.
 pub(super) const ROOT: &str = "root";
@@ -81,7 +82,7 @@ impl Inner {
     }
 
     async fn verify(&self, credential: Credential<'_>, digest: Digest) -> Result<Caller, AuthError> {
-        let asked = Instant::now();
+        let asked = self.cache.asked();
         let verified = match credential {
             Credential::Bearer(text) => self.verify_bearer(text).await,
             Credential::Cookie(text) => self.verify_cookie(text).await,
@@ -104,9 +105,19 @@ impl Inner {
         }
         match (issuer(text), &self.oidc) {
             (Some(issuer), _) if issuer == ISSUER => self.verify_token(text).await,
-            (Some(issuer), Some(oidc)) if issuer == oidc.issuer() => oidc.verify_bearer(text).await,
+            (Some(issuer), Some(oidc)) if issuer == oidc.issuer() => {
+                self.in_existing_project(oidc, oidc.verify_bearer(text).await?).await
+            }
             _ => Err(AuthError::Invalid),
         }
+    }
+
+    /// A caller of the identity provider, unless its claims name a project that does not exist, or not any more.
+    pub async fn in_existing_project(&self, oidc: &Oidc, caller: Caller) -> Result<Caller, AuthError> {
+        if caller.project.is_default() || self.storage.project(&caller.project).await?.is_some() {
+            return Ok(caller);
+        }
+        Err(AuthError::NoRole(oidc.project_claim().to_owned()))
     }
 
     async fn verify_key(&self, key: &KeyText) -> Result<Caller, AuthError> {

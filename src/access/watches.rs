@@ -28,36 +28,37 @@ impl Watch {
 }
 
 /// The credentials that are watched, each once.
+///
+/// By project as well: those of the root key and of an identity provider's tokens are one each, whatever project they
+/// are in.
 #[derive(Default)]
-pub(super) struct Watches(Mutex<HashMap<CredentialId, Entry>>);
-
-struct Entry {
-    project: ProjectId,
-    watch: Weak<CancellationToken>,
-}
+pub(super) struct Watches(Mutex<HashMap<(CredentialId, ProjectId), Weak<CancellationToken>>>);
 
 impl Watches {
     pub fn watch(&self, caller: &Caller) -> Watch {
         let mut entries = self.0.lock();
-        if let Some(watch) = entries.get(&caller.credential).and_then(|entry| entry.watch.upgrade()) {
+        let held = (caller.credential, caller.project.clone());
+        if let Some(watch) = entries.get(&held).and_then(Weak::upgrade) {
             return Watch(watch);
         }
         let watch = Arc::new(CancellationToken::new());
-        let entry = Entry { project: caller.project.clone(), watch: Arc::downgrade(&watch) };
-        entries.insert(caller.credential, entry);
+        entries.insert(held, Arc::downgrade(&watch));
         Watch(watch)
     }
 
     /// The credentials that are held by somebody and that the database knows.
     pub fn held(&self) -> Held {
         let mut entries = self.0.lock();
-        entries.retain(|_, entry| entry.watch.strong_count() > 0);
+        entries.retain(|_, watch| watch.strong_count() > 0);
         let mut held = Held::default();
-        for (credential, entry) in entries.iter() {
+        for (credential, project) in entries.keys() {
+            if !project.is_default() {
+                held.projects.push(project.clone());
+            }
             match *credential {
                 CredentialId::Key(id) => held.keys.push(id),
                 CredentialId::Token { id, giver } => {
-                    held.tokens.push((entry.project.clone(), id));
+                    held.tokens.push((project.clone(), id));
                     if let Giver::Key(key) = giver {
                         held.keys.push(key);
                     }
@@ -68,16 +69,18 @@ impl Watches {
         }
         held.keys.sort_unstable();
         held.keys.dedup();
+        held.projects.sort_unstable();
+        held.projects.dedup();
         held
     }
 
     /// Ends the watches of such credentials. A later watch of the same credential is another one.
-    pub fn cancel(&self, is_revoked: impl Fn(&CredentialId) -> bool) {
-        self.0.lock().retain(|credential, entry| {
-            if !is_revoked(credential) {
+    pub fn cancel(&self, is_revoked: impl Fn(&CredentialId, &ProjectId) -> bool) {
+        self.0.lock().retain(|(credential, project), watch| {
+            if !is_revoked(credential, project) {
                 return true;
             }
-            if let Some(watch) = entry.watch.upgrade() {
+            if let Some(watch) = watch.upgrade() {
                 watch.cancel();
             }
             false
@@ -85,12 +88,16 @@ impl Watches {
     }
 }
 
-/// Whether a credential is among those that were revoked.
-pub(super) fn is_among(credential: &CredentialId, revoked: &Revoked) -> bool {
+/// Whether a credential in a project is among those that were revoked.
+pub(super) fn is_among(credential: &CredentialId, project: &ProjectId, revoked: &Revoked) -> bool {
+    if revoked.projects.contains(project) {
+        return true;
+    }
     match credential {
         CredentialId::Key(id) => revoked.keys.contains(id),
         CredentialId::Token { id, giver } => {
-            revoked.tokens.contains(id) || matches!(giver, Giver::Key(key) if revoked.keys.contains(key))
+            revoked.tokens.iter().any(|(of, token)| token == id && of == project)
+                || matches!(giver, Giver::Key(key) if revoked.keys.contains(key))
         }
         CredentialId::SignIn { id, key, .. } => {
             revoked.sign_ins.contains(id) || key.is_some_and(|key| revoked.keys.contains(&key))
@@ -138,18 +145,37 @@ mod tests {
         let token = CredentialId::Token { id: id(2), giver: Giver::Key(id(1)) };
         let other = CredentialId::Token { id: id(3), giver: Giver::User };
         let sign_in = CredentialId::SignIn { id: id(4), key: None, is_root: false };
+        let blue: ProjectId = "blue".parse().expect("an id");
+        let tokens = |project: ProjectId, n| Revoked { tokens: vec![(project, id(n))], ..Revoked::default() };
         let cases = [
             (Revoked { keys: vec![id(1)], ..Revoked::default() }, [true, true, false, false]),
-            (Revoked { tokens: vec![id(2)], ..Revoked::default() }, [false, true, false, false]),
-            (Revoked { tokens: vec![id(1)], ..Revoked::default() }, [false; 4]),
+            (tokens(ProjectId::default(), 2), [false, true, false, false]),
+            (tokens(ProjectId::default(), 1), [false; 4]),
+            (tokens(blue.clone(), 2), [false; 4]),
+            (Revoked { projects: vec![blue], ..Revoked::default() }, [false; 4]),
+            (Revoked { projects: vec![ProjectId::default()], ..Revoked::default() }, [true; 4]),
             (Revoked { sign_ins: vec![id(4), id(1)], ..Revoked::default() }, [false, false, false, true]),
         ];
         for (revoked, expected) in cases {
             let watches = Watches::default();
             let held = [key, token, other, sign_in].map(|credential| watches.watch(&caller(credential)));
-            watches.cancel(|credential| is_among(credential, &revoked));
+            watches.cancel(|credential, project| is_among(credential, project, &revoked));
             assert_eq!(held.map(|watch| watch.is_cancelled()), expected, "{revoked:?}");
         }
+    }
+
+    #[test]
+    fn root_is_watched_in_each_project_by_itself() {
+        let watches = Watches::default();
+        let root = |project: &str| {
+            let project = project.parse().expect("an id");
+            watches.watch(&Caller { project, ..caller(CredentialId::Root) })
+        };
+        let (default, blue, red) = (root("default"), root("blue"), root("red"));
+        assert_eq!(watches.held().projects.iter().map(ProjectId::as_str).collect::<Vec<_>>(), ["blue", "red"]);
+        let revoked = Revoked { projects: vec!["blue".parse().expect("an id")], ..Revoked::default() };
+        watches.cancel(|credential, project| is_among(credential, project, &revoked));
+        assert_eq!([default, blue, red].map(|watch| watch.is_cancelled()), [false, true, false]);
     }
 
     #[test]
@@ -157,7 +183,7 @@ mod tests {
         let watches = Watches::default();
         let anonymous = caller(CredentialId::Anonymous);
         let watch = watches.watch(&anonymous);
-        watches.cancel(is_anonymous);
+        watches.cancel(|credential, _| is_anonymous(credential));
         assert!(watch.is_cancelled() && !watches.watch(&anonymous).is_cancelled());
     }
 }

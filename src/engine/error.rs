@@ -35,7 +35,7 @@ fn meant(nearest: Option<&str>) -> String {
 /// Why the loops of a graph cannot be scheduled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoopError {
-    #[error("loop node '{0}' needs a first next node, to go round again by")]
+    #[error("loop node '{0}' needs a first next node, which begins the next round")]
     NoBody(NodeId),
     #[error("loop node '{0}': its first next node does not lead back to it")]
     NotALoop(NodeId),

@@ -11,7 +11,7 @@ const EVERY: &[&str] = &["onError", "retries", "backoffSeconds", "timeoutSeconds
 /// Of every node and of a graph, for editors and descriptions; so is every name that begins with `x-`.
 const NOTES: &[&str] = &["description", "label", "notes", "position", "color", "icon", "ui", "metadata"];
 /// Of nodes that ask a model.
-const VOICE: &[&str] =
+const MODEL: &[&str] =
     &["model", "temperature", "maxTokens", "modelParameters", "tools", "toolChoice", "responseFormat"];
 /// Of a graph.
 const GRAPH: &[&str] = &["timeoutSeconds", "maxParallel", "budget", "driver"];
@@ -25,13 +25,13 @@ fn of_kind(kind: &str) -> &'static [&'static [&'static str]] {
         "if" => &[&["condition"]],
         "delay" => &[&["seconds"]],
         "human_review" => &[&["prompt", "timeoutMinutes", "allowSkip", "updatesProposal"]],
-        "llm" => &[&["prompt", "system", "json"], VOICE],
-        "agent" => &[&["prompt", "system", "json", "agentUuid", "agentId", "personaPrompt"], VOICE],
-        "fact_check" => &[&["claim", "sources", "threshold", "required"], VOICE],
+        "llm" => &[&["prompt", "system", "json"], MODEL],
+        "agent" => &[&["prompt", "system", "json", "agentUuid", "agentId", "personaPrompt"], MODEL],
+        "fact_check" => &[&["claim", "sources", "threshold", "required"], MODEL],
         "vote" => &[&["mode", "threshold", "required"]],
         "tool" => &[&["url", "method", "headers", "body", "maxBytes", "acceptErrors"]],
         "memory_retrieval" => &[&["query", "limit", "minScore", "agentId"]],
-        "context_synth" => &[&["mode", "maxRecentRounds"], VOICE],
+        "context_synth" => &[&["mode", "maxRecentRounds"], MODEL],
         "command" => &[&["command", "cwd", "env"]],
         _ => &[],
     }

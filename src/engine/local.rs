@@ -179,7 +179,7 @@ impl Shared {
                     let newer = self.read_changes(known, actual).await?;
                     self.queue.lock().known = newer;
                 }
-                // If it was carried out nevertheless, the retry finds a newer revision.
+                // If it was carried out, the retry finds a newer revision.
                 Err(HubError::Unavailable) => self.pause(&mut backoff).await?,
                 Err(error @ HubError::NotFound) => return Err(DriverError::Lost(error.to_string())),
                 // The cause may be the database, or the command.

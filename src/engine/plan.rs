@@ -66,7 +66,7 @@ impl Plan {
     /// # Errors
     ///
     /// As [`Plan::new`].
-    pub async fn elsewhere(graph: Arc<GraphDefinition>, kinds: Arc<dyn Kinds>) -> Result<Self, PlanError> {
+    pub async fn new_in_background(graph: Arc<GraphDefinition>, kinds: Arc<dyn Kinds>) -> Result<Self, PlanError> {
         templates::on_worker(move || Self::new(graph, &*kinds)).await?
     }
 

@@ -1,17 +1,17 @@
-//! One run: the schedule says what may start, node tasks do it, and the session's events say what
-//! everybody else wants. It begins wherever the session's state is, so a run that was cut off, or
-//! forked, is taken up as one that was just started.
+//! One run: the schedule decides which nodes start, node tasks carry them out, and the session's events tell
+//! what other clients have done. A run begins at the session's current state, so one that was interrupted, or
+//! forked, is resumed in the same way as a new one is started.
 //!
 //! - **pause**: running nodes finish, none start, until **resume**.
-//! - **cancel, stop, fail, complete** from anybody end every attempt at once; the run returns when
-//!   they are gone.
-//! - A **signal** goes to the node that waits for it.
+//! - **cancel, stop, fail, complete** by any client end every attempt at once; the run returns when
+//!   all have ended.
+//! - A **signal** is delivered to the node that waits for it.
 //! - A node that waits (a review, a delay) holds no task: only an entry here, and its status.
-//! - An **interrupt** (Ctrl-C) ends every attempt and cancels the session; being **detached** ends
-//!   them too, and leaves the session as it is for somebody else to take up.
+//! - An **interrupt** (Ctrl-C) ends every attempt and cancels the session; **detaching** ends every attempt
+//!   too, and leaves the session as it is, so that another engine can resume it.
 //!
-//! The session's own ending event is what ends the run, whoever caused it: until that event is
-//! heard nothing has ended.
+//! A run ends with the session's ending event, whichever client caused it, and not before that event was
+//! received.
 
 mod budget;
 mod outputs;
@@ -36,7 +36,7 @@ use super::driver::{DriverError, Events, Link};
 use super::node_task::{NodeEnd, NodeTask, Phase};
 use super::nodes::{NodeContext, Work};
 use super::plan::Plan;
-use super::schedule::{Outcome, Schedule, Step};
+use super::schedule::{NodeOutcome, Schedule, Step};
 use super::wall::WallClock;
 use relive_session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
@@ -47,24 +47,23 @@ use timers::{Timer, Timers, at};
 /// How long an interrupted run waits for the server and its attempts.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 
-/// How a run goes about its nodes.
+/// The options of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct RunOptions {
-    /// How many nodes work at the same time; those that only shape the graph or wait do not count.
+    /// Nodes that run at the same time at most. Structural nodes and nodes that wait do not count.
     pub parallel: usize,
-    /// Let go when nothing is left to do for at least this long but to wait.
+    /// Park the run when it has only to wait, for at least this long.
     pub park_after: Option<Duration>,
-    /// How often in a row whoever drove the run before went away without a word, at the moment that the
-    /// session stands at.
+    /// How many engines in a row disappeared while they drove the session at its current revision.
     pub crashes: u32,
-    /// What due times are judged by.
+    /// The clock that due times are compared with.
     pub clock: WallClock,
 }
 
-/// After so many times the run, or the node's attempt, that was under way is not begun again.
+/// After this many crashes in a row, the run or the node's attempt is not restarted.
 pub const MOST_CRASHES: u32 = 3;
 
-/// What ends a run from this side.
+/// Ends a run from this process.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
     /// Ends every attempt and cancels the session.
@@ -83,14 +82,14 @@ pub enum Ended {
     Cancelled {
         reason: Option<String>,
     },
-    /// Nothing is left to do until somebody changes the session beyond this revision, or for so long.
+    /// Nothing is left to do until the session changes beyond this revision, or for this long.
     Parked {
         revision: Revision,
         wake_after: Option<Duration>,
     },
 }
 
-/// Why a run came to no end of its own. No attempt is left.
+/// Why a run stopped before its session ended. No attempt is still running.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
     #[error("the session could not be started: {0}")]
@@ -105,12 +104,12 @@ pub enum RunError {
     Detached,
 }
 
-/// Runs a session's graph to its end, from wherever the session stands; one that is pending is
-/// started. `events` must begin after the state that `link` shows; `observe` is shown each of them.
+/// Runs a session's graph to its end, from the session's current state; one that is pending is
+/// started. `events` must begin after the state that `link` shows; `observe` is called with each event.
 ///
 /// # Errors
 ///
-/// [`RunError`]; a run that fails or is cancelled is no error but an [`Ended`].
+/// [`RunError`]. A run that fails or is cancelled is not an error but an [`Ended`].
 pub async fn run<E: Events>(
     plan: Arc<Plan>,
     options: RunOptions,
@@ -151,7 +150,7 @@ pub async fn run<E: Events>(
             event = events.next(), if run.result.is_none() => match event {
                 Ok(Some(recorded)) => {
                     observe(&recorded);
-                    run.hear(&recorded);
+                    run.handle_event(&recorded);
                 }
                 Ok(None) => run.finish(Err(RunError::Lost("its events ended before the run".to_owned()))),
                 Err(DriverError::Overtaken) => run.finish(Err(RunError::Overtaken)),
@@ -172,9 +171,9 @@ struct Run {
     options: RunOptions,
     link: Arc<dyn Link>,
     schedule: Schedule,
-    /// Told to start by the schedule, not started yet.
+    /// Nodes that the schedule has started and that have no task yet.
     ready: VecDeque<NodeId>,
-    /// Nodes that take up a place now.
+    /// Slots that are occupied now.
     busy: usize,
     tasks: JoinSet<Done>,
     phase: watch::Sender<Phase>,
@@ -182,23 +181,23 @@ struct Run {
     stop: CancellationToken,
     /// Nodes that wait for a signal or a time.
     waits: BTreeSet<NodeId>,
-    /// Nodes whose time was up while a signal to them was looked at.
-    late: BTreeSet<NodeId>,
-    /// The revision of the last signal each was given.
+    /// Nodes whose wait expired while a signal to them was being handled.
+    overdue: BTreeSet<NodeId>,
+    /// The revision of the last signal that was delivered to each node.
     signals_given: HashMap<NodeId, Revision>,
     timers: Timers,
-    /// Further attempts made of nodes that failed, as the session's state says.
+    /// Retries made of each failed node, as in the session's state.
     tries: HashMap<NodeId, u32>,
     rounds: Rounds,
     failure: Option<String>,
-    /// The newest revision heard.
-    heard: Revision,
+    /// The newest revision whose event was handled.
+    seen: Revision,
     started: bool,
-    /// The budget is used up, and the session is being paused for it.
-    holding: bool,
+    /// The budget is exhausted, and the session is being paused.
+    pausing: bool,
     ending: Ending,
-    /// The session is being failed, because the run cannot go on.
-    given_up: bool,
+    /// The session is being failed, because the run cannot continue.
+    failing: bool,
     result: Option<Result<Ended, RunError>>,
 }
 
@@ -216,17 +215,17 @@ impl Run {
             phase: watch::Sender::new(Phase::Running),
             stop: CancellationToken::new(),
             waits: BTreeSet::new(),
-            late: BTreeSet::new(),
+            overdue: BTreeSet::new(),
             signals_given: HashMap::new(),
             timers: Timers::default(),
             tries: HashMap::new(),
             rounds: Rounds::default(),
             failure: None,
-            heard: session.revision,
+            seen: session.revision,
             started: false,
-            holding: false,
-            ending: Ending::NotAsked,
-            given_up: false,
+            pausing: false,
+            ending: Ending::NotRequested,
+            failing: false,
             result: None,
         };
         match session.status {
@@ -236,9 +235,9 @@ impl Run {
         run
     }
 
-    /// Starts what may start, and asks for the end when all is done.
+    /// Starts the nodes that may start, and requests the session's end when all nodes are settled.
     fn advance(&mut self) {
-        if self.stop.is_cancelled() || !self.started || self.given_up || self.result.is_some() {
+        if self.stop.is_cancelled() || !self.started || self.failing || self.result.is_some() {
             return;
         }
         if *self.phase.borrow() == Phase::Running && !self.ready.is_empty() && !self.is_over_budget() {
@@ -246,25 +245,25 @@ impl Run {
                 self.launch(&node);
             }
         }
-        let may_ask = match self.ending {
-            Ending::NotAsked => true,
-            Ending::Asked => false,
-            Ending::Refused { heard } => self.heard > heard,
+        let may_request = match self.ending {
+            Ending::NotRequested => true,
+            Ending::Requested => false,
+            Ending::Refused { seen } => self.seen > seen,
         };
-        if self.tasks.is_empty() && may_ask {
-            self.ask_for_the_end();
+        if self.tasks.is_empty() && may_request {
+            self.request_end();
         }
     }
 
-    /// The first ready node for which there is room.
+    /// The first ready node for which a slot is free, or that needs none.
     fn next_ready(&mut self) -> Option<NodeId> {
         let most = self.plan.settings.parallel.unwrap_or(usize::MAX).min(self.options.parallel).max(1);
-        let room = self.busy < most;
-        let at = self.ready.iter().position(|node| room || !self.takes_a_place(node))?;
+        let is_free = self.busy < most;
+        let at = self.ready.iter().position(|node| is_free || !self.needs_slot(node))?;
         self.ready.remove(at)
     }
 
-    fn takes_a_place(&self, node: &NodeId) -> bool {
+    fn needs_slot(&self, node: &NodeId) -> bool {
         self.plan.node(node).is_some_and(|planned| planned.kind.work() != Work::Structural)
     }
 
@@ -278,7 +277,7 @@ impl Run {
 
     fn launch(&mut self, node: &NodeId) {
         let Some(task) = self.task(node) else { return };
-        self.busy += usize::from(self.takes_a_place(node));
+        self.busy += usize::from(self.needs_slot(node));
         let node = node.clone();
         metrics::counter!("relive_engine_nodes_started_total").increment(1);
         self.spawn(node, task.attempt());
@@ -294,8 +293,8 @@ impl Run {
     fn done(&mut self, done: Done) {
         match done {
             Done::Node(node, end) => {
-                // Types that wait take up no place.
-                self.busy = self.busy.saturating_sub(usize::from(self.takes_a_place(&node)));
+                // A node that waits occupies no slot.
+                self.busy = self.busy.saturating_sub(usize::from(self.needs_slot(&node)));
                 self.node_ended(&node, end);
             }
             Done::Sent(purpose, sent) => self.sent(purpose, sent),
@@ -304,90 +303,90 @@ impl Run {
 
     fn node_ended(&mut self, node: &NodeId, end: NodeEnd) {
         let outcome = match end {
-            NodeEnd::Completed => Outcome::Completed,
+            NodeEnd::Completed => NodeOutcome::Completed,
             NodeEnd::Chose(next) => return self.settle_chosen(node, &next),
             NodeEnd::Failed(error) => {
                 metrics::counter!("relive_engine_nodes_failed_total").increment(1);
-                self.failed(node, &error)
+                self.record_failure(node, &error)
             }
             NodeEnd::Retry(pause) => {
                 metrics::counter!("relive_engine_nodes_failed_total").increment(1);
-                // Its report was on the way when another node failed for good: no further attempt will come.
+                // Another node has finally failed in the meantime: there is no further attempt.
                 if self.schedule.is_failing() {
-                    return self.settle(node, Outcome::Skipped);
+                    return self.settle(node, NodeOutcome::Skipped);
                 }
                 *self.tries.entry(node.clone()).or_default() += 1;
-                self.late.remove(node);
+                self.overdue.remove(node);
                 return self.timers.set(Instant::now() + pause, Timer::Retry(node.clone()));
             }
             NodeEnd::Waits => return self.wait(node, Duration::ZERO),
             NodeEnd::Decided(decision) => return self.decide_round(node.clone(), decision),
             NodeEnd::Stopped => return,
-            NodeEnd::Refused(why) => return self.give_up(format!("node '{node}' cannot be reported: {why}")),
+            NodeEnd::Refused(why) => return self.fail(format!("node '{node}' cannot be reported: {why}")),
             NodeEnd::Overtaken => return self.finish(Err(RunError::Overtaken)),
             NodeEnd::Lost(why) => return self.finish(Err(RunError::Lost(why))),
         };
         self.settle(node, outcome);
     }
 
-    /// What a final failure means for the run.
-    fn failed(&mut self, node: &NodeId, error: &str) -> Outcome {
+    /// Records a final failure, unless the node's policy ignores it.
+    fn record_failure(&mut self, node: &NodeId, error: &str) -> NodeOutcome {
         if self.plan.node(node).is_some_and(|planned| planned.policy.continues) {
-            return Outcome::Completed;
+            return NodeOutcome::Completed;
         }
         self.failure.get_or_insert_with(|| format!("node '{node}' failed: {error}"));
-        Outcome::Failed
+        NodeOutcome::Failed
     }
 
     fn settle_chosen(&mut self, node: &NodeId, next: &[NodeId]) {
         self.tries.remove(node);
-        self.timers.forget(node);
+        self.timers.remove(node);
         let step = self.schedule.choose(node, next);
         self.apply_step(step);
     }
 
-    fn settle(&mut self, node: &NodeId, outcome: Outcome) {
+    fn settle(&mut self, node: &NodeId, outcome: NodeOutcome) {
         self.tries.remove(node);
-        self.late.remove(node);
-        self.timers.forget(node);
+        self.overdue.remove(node);
+        self.timers.remove(node);
         let step = self.schedule.settle(node, outcome);
         self.apply_step(step);
         if self.schedule.is_failing() {
-            self.release();
+            self.skip_idle();
         }
     }
 
     fn apply_step(&mut self, step: Step) {
         self.ready.extend(step.start);
-        // The event that ends the session skips what is left by itself.
+        // The event that ends the session also skips the remaining nodes.
         if self.schedule.verdict().is_none() {
             self.skip(step.skip);
         }
     }
 
-    /// After a failure: nothing new starts, and nobody is waited for who does not work.
-    fn release(&mut self) {
+    /// After a final failure: no node starts any more, and those without a running attempt are skipped.
+    fn skip_idle(&mut self) {
         self.phase.send_replace(Phase::Failing);
         let waiting = std::mem::take(&mut self.waits);
-        let retries = self.timers.take_nodes();
+        let retries = self.timers.clear_nodes();
         let idle: Vec<NodeId> = waiting.into_iter().chain(retries).chain(self.ready.drain(..)).collect();
         for node in idle {
-            self.schedule.settle(&node, Outcome::Skipped);
+            self.schedule.settle(&node, NodeOutcome::Skipped);
         }
     }
 
-    fn hear(&mut self, recorded: &Recorded) {
-        self.heard = recorded.revision;
+    fn handle_event(&mut self, recorded: &Recorded) {
+        self.seen = recorded.revision;
         match &recorded.event {
             Event::Paused { .. } => {
-                self.holding = false;
+                self.pausing = false;
                 self.change_phase(Phase::Running, Phase::Paused);
             }
             Event::Resumed => self.change_phase(Phase::Paused, Phase::Running),
             Event::Signalled { node_id, payload } => {
-                self.give_signal(node_id, payload.as_ref().clone(), recorded.revision, recorded.at);
+                self.deliver_signal(node_id, payload.as_ref().clone(), recorded.revision, recorded.at);
             }
-            // A waiting node's own reports are sent when it no longer waits.
+            // Not this engine's report: it reports a node only after its wait has ended.
             Event::NodeStatusChanged { node_id, status, .. } if status.is_final() && self.waits.contains(node_id) => {
                 self.finish(Err(RunError::Overtaken));
             }
@@ -408,22 +407,22 @@ impl Run {
         });
     }
 
-    /// Settles how the run ended and ends whatever still runs.
+    /// Sets the run's result, and ends every attempt.
     fn finish(&mut self, result: Result<Ended, RunError>) {
         self.stop.cancel();
         self.result.get_or_insert(result);
     }
 
-    /// Whether there is nothing to do but to wait, and that for long enough to let go meanwhile.
+    /// The result of a run that has only to wait, for long enough to be parked.
     fn parked(&self) -> Option<Ended> {
         let park_after = self.options.park_after?;
-        let idle = self.started && !self.given_up && self.result.is_none() && self.tasks.is_empty() && !self.holding;
+        let idle = self.started && !self.failing && self.result.is_none() && self.tasks.is_empty() && !self.pausing;
         let starts = *self.phase.borrow() == Phase::Running && !self.ready.is_empty();
-        let asked = matches!(self.ending, Ending::Asked);
+        let is_requested = matches!(self.ending, Ending::Requested);
         let wake_after = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
         let soon = wake_after.is_some_and(|wake| wake < park_after);
         let revision = self.link.session().revision;
-        if !idle || starts || asked || soon || self.heard != revision {
+        if !idle || starts || is_requested || soon || self.seen != revision {
             return None;
         }
         Some(Ended::Parked { revision, wake_after })

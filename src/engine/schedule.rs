@@ -1,25 +1,25 @@
-//! Which nodes may run, which never will, and when the run is over. Pure: no I/O, no clock.
+//! Determines which nodes start, which are skipped, and when the run is over. Pure: no I/O, no clock.
 //!
 //! - The start node runs first. Any other node runs once every edge into it that can still fire
 //!   has fired, and at least one has. A node that no edge can reach any more is skipped.
-//! - A completed node fires its edges; a skipped one never will. A node that decides fires those it has
-//!   chosen ([`Schedule::choose`]), and never the others.
-//! - A failed node fails the run. What depends on it is skipped at once, nothing new starts,
-//!   nodes that are already running are let finish, and then the rest is skipped. (A node whose
-//!   failure is to be passed over is settled as completed.)
-//! - A `loop` node's `nextIds` are `[again, exit…]`. Its body is what lies on the way from `again`
+//! - A completed node fires its edges; those of a skipped node are dead. A node that decides fires the edges to
+//!   the nodes it has chosen ([`Schedule::choose`]); the others are dead.
+//! - A failed node fails the run. The nodes that depend on it are skipped at once, no node starts any more,
+//!   nodes that are already running may finish, and then the rest is skipped. (A node whose
+//!   failure is ignored is settled as completed.)
+//! - A `loop` node's `nextIds` are `[again, exit…]`. Its body consists of the nodes on paths from `again`
 //!   back to it, and `max_rounds` (default 1) is how often the body runs, whether the run enters
 //!   the body first or the loop node first. Each further round is a new attempt of every node in
-//!   it; only what comes round counts as input then, not what came in from outside before. What
-//!   leaves the body by another way than the loop node waits until the loop is over.
+//!   it; only edges within the loop count as input then, not those by which it was entered. An edge that
+//!   leaves the body other than through the loop node is settled when the loop is over.
 //!
 //! ```text
 //! begin() ─▶ Step { start, skip }          settle(node, outcome) ─▶ Step { start, skip }
-//! restore(what nodes are known to be)      verdict() ─▶ None while anything runs
+//! restore(the states of the nodes)         verdict() ─▶ None while anything runs
 //! ```
 //!
-//! What is known of the nodes from outside is enough to go on from ([`Schedule::restore`]), provided
-//! that every node of a new round is known to wait again ([`Round::reset`]).
+//! A schedule can be restored from the stored states of the nodes ([`Schedule::restore`]), provided
+//! that every node of a new round is stored as pending again ([`Round::reset`]).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use relive_session::{GraphDefinition, NodeId};
 
 /// How one attempt of a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum NodeOutcome {
     Completed,
     /// Of a loop node: completed, and no further round whatever `max_rounds` says. Of any other
     /// node, the same as completed.
@@ -42,11 +42,11 @@ pub enum Outcome {
 /// What a loop node's completion leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Round {
-    /// How many rounds of the body are behind the loop now.
+    /// Completed rounds of the body.
     pub rounds: u32,
     /// Whether there is another one.
     pub again: bool,
-    /// The nodes that wait again then: the body, and the loop node itself. Empty on the way out.
+    /// The nodes to be reset then: the body, and the loop node itself. Empty when the loop is left.
     pub reset: Vec<NodeId>,
 }
 
@@ -85,17 +85,17 @@ enum EdgeState {
 pub struct Schedule {
     layout: Arc<Layout>,
     states: Vec<NodeState>,
-    /// By node: the pass it is on, which decides what it waits for.
+    /// By node: its current frame, which determines the edges it waits for.
     frame: Vec<Frame>,
     edge_states: Vec<EdgeState>,
-    /// By loop: how often its body has run since it was entered, and whether it is over.
+    /// By loop: completed rounds since it was entered, and whether it is over.
     rounds: Vec<u32>,
     over: Vec<bool>,
     running: usize,
     waiting: usize,
     failed: Option<usize>,
-    /// Ready, but deferred: a loop decides while none of its body runs, as what runs
-    /// then would be in two rounds at once. Looked at again whenever a node ends.
+    /// Ready, but deferred: a loop decides only while no node of its body runs, which would then be in two
+    /// rounds at once. Checked again whenever a node ends.
     deferred: Vec<usize>,
 }
 
@@ -126,29 +126,29 @@ impl Schedule {
 
     /// The first nodes to start.
     pub fn begin(&mut self) -> Step {
-        self.follow(vec![self.layout.start])
+        self.propagate(vec![self.layout.start])
     }
 
-    /// Records that a running node completed and decided which of its next nodes follow; the edges to the others
-    /// are as those of a skipped node. Of a loop node, the same as [`Schedule::settle`].
+    /// Records that a running node completed and chose which of its next nodes follow; the edges to the others
+    /// are dead. Of a loop node, the same as [`Schedule::settle`].
     pub fn choose(&mut self, node: &NodeId, chosen: &[NodeId]) -> Step {
-        match self.end(node) {
+        match self.end_running(node) {
             Some(at) if self.layout.loop_at[at].is_none() => {
-                let touched = self.send_chosen(at, chosen);
-                self.follow(touched)
+                let touched = self.fire_chosen(at, chosen);
+                self.propagate(touched)
             }
-            Some(at) => self.settle_at(at, Outcome::Completed),
+            Some(at) => self.settle_at(at, NodeOutcome::Completed),
             None => Step::default(),
         }
     }
 
     /// Records how a running node ended. A node that is not running is ignored.
-    pub fn settle(&mut self, node: &NodeId, outcome: Outcome) -> Step {
-        self.end(node).map_or_else(Step::default, |at| self.settle_at(at, outcome))
+    pub fn settle(&mut self, node: &NodeId, outcome: NodeOutcome) -> Step {
+        self.end_running(node).map_or_else(Step::default, |at| self.settle_at(at, outcome))
     }
 
     /// Ends a running node.
-    fn end(&mut self, node: &NodeId) -> Option<usize> {
+    fn end_running(&mut self, node: &NodeId) -> Option<usize> {
         let at = *self.layout.index.get(node)?;
         if self.states[at] != NodeState::Running {
             return None;
@@ -158,19 +158,19 @@ impl Schedule {
         Some(at)
     }
 
-    fn settle_at(&mut self, at: usize, outcome: Outcome) -> Step {
+    fn settle_at(&mut self, at: usize, outcome: NodeOutcome) -> Step {
         match outcome {
-            Outcome::Failed => self.fail(at),
-            Outcome::Skipped => {
-                let touched = self.send(at, EdgeState::Dead);
-                self.follow(touched)
+            NodeOutcome::Failed => self.fail(at),
+            NodeOutcome::Skipped => {
+                let touched = self.set_edges(at, EdgeState::Dead);
+                self.propagate(touched)
             }
-            Outcome::Completed | Outcome::Left => {
+            NodeOutcome::Completed | NodeOutcome::Left => {
                 let touched = match self.layout.loop_at[at] {
-                    Some(held) => self.go_round(held, outcome == Outcome::Left),
-                    None => self.send(at, EdgeState::Fired),
+                    Some(held) => self.end_round(held, outcome == NodeOutcome::Left),
+                    None => self.set_edges(at, EdgeState::Fired),
                 };
-                self.follow(touched)
+                self.propagate(touched)
             }
         }
     }
@@ -185,7 +185,7 @@ impl Schedule {
         }
     }
 
-    /// Whether a node has failed, so that nothing starts any more.
+    /// Whether a node has failed, so that no node starts any more.
     #[must_use]
     pub fn is_failing(&self) -> bool {
         self.failed.is_some()
@@ -197,7 +197,7 @@ impl Schedule {
         let mut behind = vec![at];
         while let Some(node) = behind.pop() {
             for to in self.targets(node).collect::<Vec<_>>() {
-                if self.end_waiting(to, &mut step) {
+                if self.skip_waiting(to, &mut step) {
                     behind.push(to);
                 }
             }
@@ -206,21 +206,21 @@ impl Schedule {
         step
     }
 
-    /// Looks at every touched node, and at what that touches, until nothing moves.
-    fn follow(&mut self, touched: Vec<usize>) -> Step {
-        // First come, first looked at: with one job, branches then start in the order they are written.
+    /// Checks every touched node, and the nodes touched by that, until nothing changes.
+    fn propagate(&mut self, touched: Vec<usize>) -> Step {
+        // First in, first out: with one slot, branches start in the order in which they are written.
         let mut touched = VecDeque::from(touched);
         touched.extend(std::mem::take(&mut self.deferred));
         let mut step = Step::default();
         loop {
             while let Some(node) = touched.pop_front().filter(|_| self.failed.is_none()) {
-                touched.extend(self.look_at(node, &mut step));
+                touched.extend(self.check(node, &mut step));
             }
             if self.running > 0 || self.waiting == 0 || self.failed.is_some() {
                 break;
             }
-            // Nothing runs, so what still waits does so for something that cannot come first: a
-            // cycle entered at two places, or nodes out of reach.
+            // Nothing runs, so the remaining nodes wait for edges that cannot settle before them: a
+            // cycle entered at two places, or unreachable nodes.
             match self.first_with_input() {
                 Some(node) => self.start(node, &mut step),
                 None => break,
@@ -230,26 +230,26 @@ impl Schedule {
         step
     }
 
-    fn look_at(&mut self, node: usize, step: &mut Step) -> Vec<usize> {
+    fn check(&mut self, node: usize, step: &mut Step) -> Vec<usize> {
         let waits = |edge: &usize| self.layout.awaits(self.frame[node], *edge) && !self.is_settled(*edge);
         if self.states[node] != NodeState::Waiting || self.layout.ins[node].iter().any(waits) {
             return Vec::new();
         }
         if self.has_input(node) {
-            if self.must_stay_apart(node) {
+            if self.must_defer(node) {
                 self.deferred.push(node);
             } else {
                 self.start(node, step);
             }
             return Vec::new();
         }
-        self.end_waiting(node, step);
-        self.send(node, EdgeState::Dead)
+        self.skip_waiting(node, step);
+        self.set_edges(node, EdgeState::Dead)
     }
 
-    /// Whether a loop would decide beside its running body. That can only be so where a cycle is
+    /// Whether a loop would decide while its body runs. That is possible only where a cycle is
     /// entered at several places.
-    fn must_stay_apart(&self, node: usize) -> bool {
+    fn must_defer(&self, node: usize) -> bool {
         let runs = |node: usize| self.states[node] == NodeState::Running;
         self.layout.loops.iter().any(|held| {
             (held.body.contains(node) && runs(held.node)) || (held.node == node && held.body.nodes().any(runs))
@@ -263,7 +263,7 @@ impl Schedule {
         step.start.push(self.layout.ids[node].clone());
     }
 
-    fn end_waiting(&mut self, node: usize, step: &mut Step) -> bool {
+    fn skip_waiting(&mut self, node: usize, step: &mut Step) -> bool {
         let waited = self.states[node] == NodeState::Waiting;
         if waited {
             self.states[node] = NodeState::Ended;
@@ -273,11 +273,11 @@ impl Schedule {
         waited
     }
 
-    /// Once nothing runs and nothing will start, what is left is skipped.
+    /// Skips the remaining nodes if nothing runs.
     fn skip_rest(&mut self, step: &mut Step) {
         if self.running == 0 && self.waiting > 0 {
             for node in 0..self.states.len() {
-                self.end_waiting(node, step);
+                self.skip_waiting(node, step);
             }
         }
     }
@@ -289,7 +289,7 @@ impl Schedule {
             || self.layout.ins[node].iter().filter(counts).any(|edge| self.edge_states[*edge] == EdgeState::Fired)
     }
 
-    /// A loop node comes last: it decides about a round, so whatever else can run belongs before it.
+    /// A loop node comes last: it ends a round, so all other nodes that can run belong before it.
     fn first_with_input(&self) -> Option<usize> {
         (0..self.states.len())
             .filter(|node| self.states[*node] == NodeState::Waiting && self.has_input(*node))
@@ -304,21 +304,21 @@ impl Schedule {
         self.layout.outs[node].iter().map(|edge| self.layout.edges[*edge].to)
     }
 
-    /// Puts the same signal on every edge out of a node, and says which nodes to look at.
-    fn send(&mut self, node: usize, signal: EdgeState) -> Vec<usize> {
+    /// Sets all edges out of a node to one state; returns the nodes to check.
+    fn set_edges(&mut self, node: usize, state: EdgeState) -> Vec<usize> {
         for edge in &self.layout.outs[node] {
-            self.edge_states[*edge] = signal;
+            self.edge_states[*edge] = state;
         }
         let mut touched: Vec<usize> = self.targets(node).collect();
         if let Some(held) = self.layout.loop_at[node] {
             self.over[held] = true;
-            touched.extend(self.held_back_by(held));
+            touched.extend(self.behind_loop(held));
         }
         touched
     }
 
     /// Fires the edges to the chosen nodes, and no others.
-    fn send_chosen(&mut self, node: usize, chosen: &[NodeId]) -> Vec<usize> {
+    fn fire_chosen(&mut self, node: usize, chosen: &[NodeId]) -> Vec<usize> {
         for edge in &self.layout.outs[node] {
             let is_chosen = chosen.contains(&self.layout.ids[self.layout.edges[*edge].to]);
             self.edge_states[*edge] = if is_chosen { EdgeState::Fired } else { EdgeState::Dead };
@@ -326,7 +326,7 @@ impl Schedule {
         self.targets(node).collect()
     }
 
-    fn held_back_by(&self, held: usize) -> impl Iterator<Item = usize> {
+    fn behind_loop(&self, held: usize) -> impl Iterator<Item = usize> {
         self.layout.edges.iter().filter(move |edge| edge.leaves.contains(&held)).map(|edge| edge.to)
     }
 
@@ -334,32 +334,32 @@ impl Schedule {
     #[must_use]
     pub fn round(&self, node: &NodeId, leave: bool) -> Option<Round> {
         let held = self.layout.loop_at[*self.layout.index.get(node)?]?;
-        let rounds = self.rounds_behind(held);
+        let rounds = self.completed_rounds(held);
         let again = !leave && rounds < self.layout.loops[held].max_rounds;
-        let ids = |again: bool| if again { self.again_waiting(held) } else { Vec::new() };
+        let ids = |again: bool| if again { self.round_nodes(held) } else { Vec::new() };
         let reset = ids(again).into_iter().map(|node| self.layout.ids[node].clone()).collect();
         Some(Round { rounds, again, reset })
     }
 
-    /// Of a loop node: how many rounds of its body are behind it.
+    /// Of a loop node: completed rounds of its body.
     pub(super) fn rounds_of(&self, node: &NodeId) -> Option<u32> {
-        self.layout.loop_at[*self.layout.index.get(node)?].map(|held| self.rounds_behind(held))
+        self.layout.loop_at[*self.layout.index.get(node)?].map(|held| self.completed_rounds(held))
     }
 
-    fn rounds_behind(&self, held: usize) -> u32 {
+    fn completed_rounds(&self, held: usize) -> u32 {
         if self.frame[self.layout.loops[held].node] == held + 1 {
             self.rounds[held].saturating_add(1)
         } else {
-            u32::from(self.came_round(held))
+            u32::from(self.entered_by_body(held))
         }
     }
 
-    /// The loop node has run: another round, or the way out.
-    fn go_round(&mut self, held: usize, leave: bool) -> Vec<usize> {
+    /// A loop node has completed: begins another round, or leaves the loop.
+    fn end_round(&mut self, held: usize, leave: bool) -> Vec<usize> {
         let (node, again) = (self.layout.loops[held].node, self.layout.loops[held].again);
-        self.rounds[held] = self.rounds_behind(held);
+        self.rounds[held] = self.completed_rounds(held);
         if leave || self.rounds[held] >= self.layout.loops[held].max_rounds {
-            let touched = self.send(node, EdgeState::Fired);
+            let touched = self.set_edges(node, EdgeState::Fired);
             self.edge_states[again] = EdgeState::Dead;
             return touched;
         }
@@ -368,8 +368,8 @@ impl Schedule {
         vec![self.layout.edges[again].to]
     }
 
-    /// Whether the run came to the loop node through its body, so that one round is behind it.
-    fn came_round(&self, held: usize) -> bool {
+    /// Whether the run reached the loop node through its body, so that one round is complete.
+    fn entered_by_body(&self, held: usize) -> bool {
         let Loop { node, again, ref body, .. } = self.layout.loops[held];
         let fired_inside =
             |edge: &usize| self.edge_states[*edge] == EdgeState::Fired && body.contains(self.layout.edges[*edge].from);
@@ -377,16 +377,16 @@ impl Schedule {
     }
 
     /// The loop's body, and the loop node.
-    fn again_waiting(&self, held: usize) -> Vec<usize> {
+    fn round_nodes(&self, held: usize) -> Vec<usize> {
         let Loop { node: loop_node, ref body, .. } = self.layout.loops[held];
         let mut nodes: Vec<usize> = body.nodes().chain([loop_node]).collect();
         nodes.sort_unstable();
         nodes
     }
 
-    /// Makes the loop's body, and the loop node, wait for another round.
+    /// Resets the loop's body, and the loop node, for another round.
     fn reset(&mut self, held: usize) {
-        for node in self.again_waiting(held) {
+        for node in self.round_nodes(held) {
             if self.states[node] != NodeState::Waiting {
                 self.states[node] = NodeState::Waiting;
                 self.waiting += 1;

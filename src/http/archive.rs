@@ -99,7 +99,7 @@ pub async fn import(
         let (owned, key) = (api.clone(), key.map(str::to_owned));
         let storing = Box::pin(async move { store(&owned, received, new_id, starts, key.as_deref()).await });
         // If the client disconnects after sending the whole file, the session is still announced.
-        api.carry_through(storing).await
+        api.run_to_completion(storing).await
     })
     .await
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::header::{COOKIE, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -13,19 +13,20 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::client_address::ClientAddress;
 use super::error::ApiError;
+use super::extract::single;
 use super::observe::RequestId;
 use super::page_rules::{BEARER_PROTOCOL, SESSION_COOKIE};
 use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
 use crate::access::limits::Limited;
-use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, Outcome};
+use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, KEY_PREFIX, Outcome};
 use crate::scoped::{Refused, Scoped};
 use crate::ws::{ClientIp, Opening, upgrade};
 use relive_protocol::{CloseCode, ErrorCode};
 use relive_session::{NotAProjectId, ProjectId};
 
 /// Root's choice of a project.
-const PROJECT_HEADER: &str = "relive-project";
+const PROJECT_HEADER: &str = "Relive-Project";
 
 /// What the middleware needs.
 #[derive(Clone)]
@@ -99,7 +100,7 @@ impl Asked {
         Self {
             action: operation.id,
             // Without the query, which may be long, and which no secret belongs into either.
-            resource: request.uri().path().to_owned(),
+            resource: without_secrets(request.uri().path()),
             ip: request.extensions().get::<ClientAddress>().map(|client| client.ip),
             request_id: request.extensions().get::<RequestId>().map(|id| id.0.to_string()),
         }
@@ -122,6 +123,13 @@ fn record(access: &Access, slot: Option<AuditSlot>, asked: &Asked, caller: &Call
     let Some(slot) = slot else { return };
     let outcome = if status.is_success() { Outcome::Allowed } else { Outcome::Failed };
     slot.record(asked.entry(Some(caller), outcome));
+}
+
+/// A path as it is recorded. A key or a token does not belong into it, but somebody may try to revoke it by its text.
+fn without_secrets(path: &str) -> String {
+    let is_secret = |part: &&str| part.starts_with(KEY_PREFIX) || part.starts_with("eyJ");
+    let parts = path.split('/').map(|part| if is_secret(&part) { "…" } else { part });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// The operation of a request. `None`: there is nothing at the address, or it does not support the method.
@@ -165,9 +173,10 @@ struct Presented {
 
 impl Presented {
     fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let given = credential(headers)
-            .map_err(|problem| Refusal::new(ApiError::bad_request(problem), CloseCode::NotThisProtocol, None))?;
-        let project = headers.get(PROJECT_HEADER).map(|named| named.to_str().unwrap_or_default().parse());
+        let malformed = |problem| Refusal::new(ApiError::bad_request(problem), CloseCode::NotThisProtocol, None);
+        let given = credential(headers).map_err(malformed)?;
+        let project = single(headers, PROJECT_HEADER).map_err(malformed)?;
+        let project = project.map(|named| named.to_str().unwrap_or_default().parse());
         Ok(Self { given, project })
     }
 }
@@ -247,12 +256,8 @@ fn refuse(app: &App, request: Request, refusal: Refusal) -> Response {
 }
 
 /// The credential that a request comes with: the header, or on a WebSocket the subprotocol, before the cookie.
-fn credential(headers: &HeaderMap) -> Result<Option<Given>, &'static str> {
-    let mut authorizations = headers.get_all(AUTHORIZATION).iter();
-    if let Some(value) = authorizations.next() {
-        if authorizations.next().is_some() {
-            return Err("the request has two Authorization headers");
-        }
+fn credential(headers: &HeaderMap) -> Result<Option<Given>, String> {
+    if let Some(value) = single(headers, "Authorization")? {
         let text = value.to_str().map_err(|_| "the Authorization header is not text")?;
         if let Some((scheme, token)) = text.split_once(' ')
             && scheme.eq_ignore_ascii_case("bearer")
@@ -267,13 +272,18 @@ fn credential(headers: &HeaderMap) -> Result<Option<Given>, &'static str> {
     Ok(cookie(headers).map(Given::Cookie))
 }
 
-fn protocol_token(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
+fn protocol_token(headers: &HeaderMap) -> Result<Option<String>, String> {
     const INVALID: &str = "the token in Sec-WebSocket-Protocol is not base64url";
     let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
-    let encoded = offered.flat_map(|value| value.split(',')).find_map(|one| one.trim().strip_prefix(BEARER_PROTOCOL));
-    let Some(encoded) = encoded else { return Ok(None) };
-    let token = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|_| INVALID)?;
-    String::from_utf8(token).map(Some).map_err(|_| INVALID)
+    let mut encoded =
+        offered.flat_map(|value| value.split(',')).filter_map(|one| one.trim().strip_prefix(BEARER_PROTOCOL));
+    let first = encoded.next();
+    if encoded.next().is_some() {
+        return Err("the request has two tokens in Sec-WebSocket-Protocol".to_owned());
+    }
+    let Some(encoded) = first else { return Ok(None) };
+    let token = URL_SAFE_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(|_| INVALID.to_owned())?;
+    String::from_utf8(token).map(Some).map_err(|_| INVALID.to_owned())
 }
 
 /// The value of the dashboard's cookie.
@@ -312,6 +322,7 @@ impl From<GiveError> for ApiError {
     fn from(error: GiveError) -> Self {
         match error {
             GiveError::Denied(denied) => Refused::from(denied).into(),
+            GiveError::TooLong => Self::bad_request(error.to_string()),
             GiveError::Auth(error) => error.into(),
         }
     }

@@ -3,13 +3,14 @@
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 use super::parameters::Unknown;
 use relive_protocol::{ErrorCode, FromClient, ReadError};
+use relive_session::ProjectId;
 
 /// A JSON body. The content type is ignored: it is often forgotten with curl, and forms of other sites are
 /// refused by their origin.
@@ -126,16 +127,22 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 async fn wrong_id<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String> {
     let parameters = axum::extract::RawPathParams::from_request_parts(parts, state).await.ok()?;
     let (name, id) = parameters.iter().find(|(name, _)| ["id", "workflowId"].contains(name))?;
+    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let kind = route.split(&format!("/{{{name}}}")).next()?.rsplit('/').next()?;
+    if kind == "projects" {
+        return id.parse::<ProjectId>().err().map(|error| error.to_string());
+    }
     if id.parse::<uuid::Uuid>().is_ok() {
         return None;
     }
-    let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let kind = match route.split(&format!("/{{{name}}}")).next()?.rsplit('/').next()? {
+    let kind = match kind {
         "sessions" => "a session id",
         "groups" => "a group id",
         "agents" => "an agent id",
         "workflows" | "ag-ui" => "a workflow id",
         "memories" => "a memory id",
+        "keys" => "the id of a key",
+        "tokens" => "the id of a token",
         _ => "an id",
     };
     let repeated: String = id.chars().take(64).collect();
@@ -166,9 +173,20 @@ fn plain(problem: &str) -> String {
     format!("{before}expected an id (a UUID){place}")
 }
 
+/// The value of a header that may occur only once: of two, a proxy in between may have read the other.
+///
+/// # Errors
+///
+/// What is wrong, for people.
+pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, String> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() { Err(format!("the request has two {name} headers")) } else { Ok(first) }
+}
+
 /// `Idempotency-Key`, if there is one.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let Some(value) = single(headers, "Idempotency-Key").map_err(ApiError::bad_request)? else { return Ok(None) };
     match value.to_str() {
         Ok(key) if !key.is_empty() && key.len() <= relive_session::limits::COMMAND_ID_BYTES => Ok(Some(key)),
         _ => Err(ApiError::bad_request("Idempotency-Key must have 1 to 256 ASCII characters")),

@@ -2,6 +2,10 @@
 //!
 //! As in the IETF's draft: the same key with another request is refused (422); of two at the same time one
 //! is carried out, and the second waits for its answer.
+//!
+//! Keys are those of a project and not of a caller, since a repetition may come with another key or token: of another
+//! instance of a program, or after it was exchanged. So a caller's rights are checked before an answer is repeated;
+//! for what belongs to a caller alone, [`credential_owner`] is part of the request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +58,11 @@ impl<'a> Keyed<'a> {
     fn request<'k>(&'k self, api: &'k Api) -> KeyedRequest<'k> {
         KeyedRequest { project: api.project(), scope: self.scope, key: self.key, request: &self.digest }
     }
+}
+
+/// Who a credential is made for: another's request is another request.
+pub fn credential_owner(api: &Api) -> Option<(&'static str, &str)> {
+    api.caller().actor.as_deref().map(|actor| (actor.kind.as_str(), &*actor.id))
 }
 
 /// An answer that can be repeated.

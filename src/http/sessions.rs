@@ -41,14 +41,14 @@ const EVENTS: (u32, u32) = (100, 1_000);
     ))]
 pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateSession>) -> Result<Response, ApiError> {
     let key = idempotency_key(&headers)?;
+    let action = match request {
+        CreateSession { workflow_id: Some(_), graph: None, .. } => Action::CreateFromWorkflow,
+        _ => Action::CreateSession,
+    };
+    api.check(action)?;
     let keyed = Keyed::read(&headers, SESSIONS, &("create", &request))?;
     once_session(&api, keyed, async || {
         let id = request.id.unwrap_or_else(SessionId::generate);
-        let action = match request {
-            CreateSession { workflow_id: Some(_), graph: None, .. } => Action::CreateFromWorkflow,
-            _ => Action::CreateSession,
-        };
-        api.check(action)?;
         api.check_live_sessions().await?;
         let described = describe(&api, request).await?;
         Ok(api.create(id, described, key, action).await?)

@@ -14,10 +14,12 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::{
-    Batch, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage, StorageError,
-    StoredEvent, Taken, Writer,
+    Batch, ClaimedLease, GroupInDoubt, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion, Storage,
+    StorageError, StoredEvent, Writer,
 };
-use relive_session::{Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary};
+use relive_session::{
+    Agent, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary,
+};
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 
@@ -54,7 +56,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn create_fork<'a>(&'a self, new: &'a NewSession<'a>, parent: SessionId, at: Revision) -> Answer<'a, ()>;
     fn session_by_creation_key<'a>(&'a self, project: &'a ProjectId, key: &'a str) -> Answer<'a, Option<SessionId>>;
     fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize>;
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool>;
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool>;
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
     fn sessions_of_group<'a>(&'a self, project: &'a ProjectId, group_id: Uuid) -> Answer<'a, Vec<SessionId>>;
     fn delete_group<'a>(
@@ -64,7 +66,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Option<Vec<SessionSummary>>, GroupInDoubt>>;
     fn agent<'a>(&'a self, project: &'a ProjectId, id: Uuid) -> Answer<'a, Option<Agent>>;
 
-    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>>;
+    fn claim_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<ClaimedLease>>;
     fn renew_leases<'a>(
         &'a self,
         holder: Uuid,
@@ -201,8 +208,8 @@ impl Store for Storage {
         Box::pin(self.count_ancestors(id))
     }
 
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool> {
-        Box::pin(self.delete_session(id))
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool> {
+        Box::pin(self.delete_session(id, of))
     }
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {
@@ -225,8 +232,13 @@ impl Store for Storage {
         Box::pin(self.entity::<Agent>(project, id))
     }
 
-    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {
-        Box::pin(self.take_leases(holder, sessions, time))
+    fn claim_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<ClaimedLease>> {
+        Box::pin(self.claim_leases(holder, sessions, time))
     }
 
     fn renew_leases<'a>(

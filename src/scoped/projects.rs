@@ -2,8 +2,6 @@
 
 use super::{Refused, Scoped};
 use crate::access::Action;
-use crate::hub::HubError;
-use crate::storage::Constraint;
 use relive_session::{Project, ProjectId, Timestamp};
 
 impl Scoped {
@@ -48,18 +46,5 @@ impl Scoped {
     pub async fn rename_project(&self, id: &ProjectId, name: &str) -> Result<Option<Project>, Refused> {
         self.check(Action::ManageProjects)?;
         Ok(self.storage.rename_project(id, name, Timestamp::now()).await?)
-    }
-
-    /// Deletes a project in which there is nothing any more; false if there is no such one.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Scoped::projects`]; [`Constraint::ProjectInUse`] if something is left in it, or it is `default`.
-    pub async fn delete_project(&self, id: &ProjectId) -> Result<bool, Refused> {
-        self.check(Action::ManageProjects)?;
-        if id.is_default() || self.storage.is_project_used(id).await? {
-            return Err(HubError::Constraint(Constraint::ProjectInUse).into());
-        }
-        Ok(self.storage.delete_project(id).await?)
     }
 }

@@ -236,17 +236,20 @@ impl Scoped {
         self.hub.appeared(id);
     }
 
-    /// See [`Hub::carry_through`](crate::hub::Hub::carry_through).
+    /// See [`Hub::run_to_completion`](crate::hub::Hub::run_to_completion).
     ///
     /// # Errors
     ///
     /// Those of the work.
-    pub async fn carry_through<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+    pub async fn run_to_completion<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<HubError> + Send + 'static,
     {
-        self.hub.carry_through(work).await
+        self.hub.run_to_completion(work).await
     }
 
     /// Deletes a session with everything that belongs to it.
@@ -255,8 +258,8 @@ impl Scoped {
     ///
     /// As for [`Scoped::session`].
     pub async fn delete(&self, id: SessionId) -> Result<(), Refused> {
-        self.session_for(id, Action::DeleteSession).await?;
-        Ok(self.hub.delete(id).await?)
+        let session = self.session_for(id, Action::DeleteSession).await?;
+        Ok(self.hub.delete(id, Some(session.identity())).await?)
     }
 
     /// A page of the sessions that the caller may see.

@@ -55,21 +55,27 @@ pub enum Constraint {
     WorkflowInUse,
     #[error("a session with this id exists already")]
     SessionExists,
-    #[error("a message or memory with this id exists already")]
+    #[error("the id of the message or memory cannot be used: it is taken")]
     TextExists,
     #[error("this idempotency key was used before")]
     CreationKeyUsed,
     #[error("there is no such project")]
     NoSuchProject,
-    #[error("a project with this id exists already")]
+    #[error("a project with this id exists, or did: the id of a deleted one is not used again")]
     ProjectExists,
     #[error("there is still something in this project, or it is `default`")]
     ProjectInUse,
+    #[error("too many tokens of this project were revoked lately; revoke the key that this one was given with")]
+    TooManyRevoked,
+    #[error("too many are signed in with this key or token; sign out, or wait until others have expired")]
+    TooManySignIns,
 }
 
 /// SQLSTATEs of `relive_fence`.
 const FENCED: &str = "RL001";
 const TOO_LATE: &str = "RL002";
+/// That of `relive_in_project`.
+const NO_PROJECT: &str = "RL004";
 /// A statement was cancelled, usually because of its time limit.
 const CANCELLED: &str = "57014";
 /// A lock was not available in time.
@@ -90,6 +96,7 @@ impl From<sqlx::Error> for StorageError {
         }
         match (database.constraint(), &*state) {
             (_, TOO_LATE) => Self::TooLate,
+            (_, NO_PROJECT) => Self::Constraint(Constraint::NoSuchProject),
             (_, FENCED) | (Some("session_events_pkey" | "session_commands_pkey"), _) => Self::Fenced,
             (
                 Some(

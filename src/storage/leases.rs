@@ -9,19 +9,19 @@ use super::bigint::bigint;
 use super::{Storage, StorageError};
 use relive_session::{Revision, SessionId, Timestamp};
 
-/// A session that only waits.
+/// A session that waits and needs no driver meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parked {
     pub session_id: SessionId,
-    /// Until its revision is beyond this one …
+    /// It waits until its revision is beyond this one …
     pub revision: Revision,
-    /// … or this time has passed.
+    /// … or until this time has passed.
     pub wake_after: Option<Duration>,
 }
 
-/// A session whose lease was taken.
+/// A session whose lease was claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Taken {
+pub struct ClaimedLease {
     pub session_id: SessionId,
     /// Its revision.
     pub revision: Revision,
@@ -33,21 +33,21 @@ pub struct Taken {
 }
 
 impl Storage {
-    /// Takes the leases of sessions that no other server holds, for `time`; returns those taken.
-    pub async fn take_leases(
+    /// Claims the leases of sessions that no other server holds, for `time`; returns those claimed.
+    pub async fn claim_leases(
         &self,
         holder: Uuid,
         sessions: &[SessionId],
         time: Duration,
-    ) -> Result<Vec<Taken>, StorageError> {
-        let taken: Vec<(Uuid, i64, i32, DateTime<Utc>)> = sqlx::query_as(
+    ) -> Result<Vec<ClaimedLease>, StorageError> {
+        let claimed: Vec<(Uuid, i64, i32, DateTime<Utc>)> = sqlx::query_as(
             "INSERT INTO session_leases AS held (session_id, holder, expires_at, taken_revision)
              SELECT id, $1, now() + $3 * interval '1 millisecond', revision
                 FROM sessions WHERE id = ANY($2) ORDER BY id
              ON CONFLICT (session_id) DO UPDATE
                  SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL,
                      taken_revision = excluded.taken_revision,
-                     -- A lease that was not given back: whoever had it went away, or could not renew it.
+                     -- The lease was not released: its holder disappeared, or could not renew it.
                      crashes = CASE WHEN held.holder IS NULL THEN 0
                                     WHEN held.taken_revision = excluded.taken_revision THEN held.crashes + 1
                                     ELSE 1 END
@@ -59,18 +59,18 @@ impl Storage {
         .bind(millis(time))
         .fetch_all(&self.pool)
         .await?;
-        let taken = taken.into_iter().map(|(id, revision, crashes, at)| Taken {
+        let claimed = claimed.into_iter().map(|(id, revision, crashes, at)| ClaimedLease {
             session_id: SessionId(id),
             revision: revision.unsigned_abs(),
             crashes: crashes.unsigned_abs(),
             at: at.into(),
         });
-        Ok(taken.collect())
+        Ok(claimed.collect())
     }
 
     /// Renews the leases of these sessions that the holder still has, for `time`; returns those renewed. Other
-    /// leases of the holder, whose release failed, expire. If another server has taken one, the crash counted
-    /// for it is taken back: this server exists, and only could not renew.
+    /// leases of the holder, whose release failed, expire. If another server has claimed one, the crash counted
+    /// for it is subtracted again: this server has not crashed, but could not renew its lease.
     pub async fn renew_leases(
         &self,
         holder: Uuid,
@@ -109,7 +109,7 @@ impl Storage {
         Ok(())
     }
 
-    /// Parks sessions: releases their leases until they change or their time has come.
+    /// Parks sessions: releases their leases until they change or are due.
     ///
     /// # Errors
     ///

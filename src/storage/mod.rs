@@ -50,7 +50,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Notify;
 
 pub use access::{
-    AuditFilter, AuditRecord, AuditRow, Held, KeyRow, NewKey, NewSignIn, Revoked, SignInRow, SigningKeyRow, TokenState,
+    AuditFilter, AuditRecord, AuditRow, Held, KeyRow, NewKey, NewSignIn, REVOKED_LIMIT, Revoked, SignInRow,
+    SigningKeyRow, TokenState,
 };
 pub use address::connect_options;
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
@@ -60,7 +61,7 @@ pub use export::{Ancestor, PageSize};
 pub use idempotency::{KeyClaim, KeyedRequest};
 pub use import::{Import, ImportedMessage};
 pub use journal::{JournalReader, PageBounds, StoredEvent};
-pub use leases::{Parked, Taken};
+pub use leases::{ClaimedLease, Parked};
 use link::Link;
 pub use memories::{MemoryScope, NewMemory, SearchLimits, Unembedded};
 use memories::{Strategies, search_pool};

@@ -149,7 +149,7 @@ impl Shown {
         let (client, may_read) = (Client::Events(Arc::clone(&writer)), identity.may_read());
         let joining = gateway.rooms.join(id, |live, streams| {
             let viewer = Viewer::new(client, live, streams, subscribe);
-            viewer.ask(may_read);
+            viewer.restrict(may_read);
             viewer
         });
         let (viewer, membership) = joining.await?;
@@ -248,14 +248,14 @@ impl Stream {
     async fn advance(&mut self) -> Option<End> {
         let Shown::Session { viewer, due, .. } = &mut self.shown else { return None };
         let is_due = due.is_some_and(|due| due <= Instant::now());
-        if !(viewer.take_attention() || is_due) {
+        if !(viewer.take_mark() || is_due) {
             return None;
         }
         *due = None;
-        match backfill::move_on(&self.gateway.hub, viewer).await {
+        match backfill::advance(&self.gateway.hub, viewer).await {
             Progress::UpToDate => None,
             Progress::Blocked | Progress::NeedsJournal(_) => {
-                viewer.call_again();
+                viewer.mark_again();
                 None
             }
             Progress::NotBefore(time) => {

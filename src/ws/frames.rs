@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::said::Said;
+use super::frame_ids::FrameIds;
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::storage::{Constraint, StoredEvent};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, shortened};
@@ -169,7 +169,7 @@ pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, cod
 }
 
 /// An error that answers a frame which cannot be carried out, with the ids of that frame.
-pub(crate) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes {
+pub(crate) fn error_about(ids: &FrameIds, code: ErrorCode, message: &str) -> Bytes {
     // `ServerFrame::Error`, except that ids may be any JSON.
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -183,7 +183,7 @@ pub(crate) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes 
         message: &'a str,
         retryable: bool,
     }
-    let (id, session_id) = (said.id.as_deref(), said.session_id.as_deref());
+    let (id, session_id) = (ids.id.as_deref(), ids.session_id.as_deref());
     text(&ErrorFrame { r#type: "error", id, session_id, code, message, retryable: code.is_retryable() })
 }
 
@@ -197,7 +197,9 @@ pub fn error_code(error: &HubError) -> ErrorCode {
     match error {
         HubError::Refused(refusal) => refusal.into(),
         HubError::NotFound => ErrorCode::NotFound,
-        HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow) => ErrorCode::NotFound,
+        HubError::Constraint(Constraint::NoSuchGroup | Constraint::NoSuchWorkflow | Constraint::NoSuchProject) => {
+            ErrorCode::NotFound
+        }
         HubError::Constraint(Constraint::CreationKeyUsed) => ErrorCode::IdempotencyKeyReused,
         HubError::Constraint(_) => ErrorCode::Conflict,
         HubError::CannotRun(_) => ErrorCode::InvalidGraph,
@@ -228,7 +230,7 @@ mod tests {
         for (frame, expected) in [
             (end_of(id, SessionStatus::Failed, 7), "end"),
             (error_frame(None, None, ErrorCode::NotFound, "x"), "error"),
-            (error_about(&Said::default(), ErrorCode::BadRequest, "x"), "error"),
+            (error_about(&FrameIds::default(), ErrorCode::BadRequest, "x"), "error"),
             (text(&ServerFrame::Pong), "pong"),
         ] {
             assert_eq!(kind(&payload(&frame)), expected);

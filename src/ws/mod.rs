@@ -27,6 +27,7 @@ mod connection;
 pub mod echo;
 mod event_stream;
 mod event_writer;
+mod frame_ids;
 mod frames;
 mod gateway;
 mod list;
@@ -37,16 +38,15 @@ mod reader;
 mod refusals;
 mod replay;
 mod rooms;
-mod said;
 mod socket;
 mod streams;
 mod transport;
 mod upgrade;
 mod viewer;
 
+pub(crate) use frame_ids::FrameIds;
 pub(crate) use frames::error_about;
 pub(crate) use reader::{MESSAGE_BYTES, config as reader_config};
-pub(crate) use said::Said;
 
 pub use client_stream::ClientStream;
 pub use event_stream::{EventStream, StreamError, Streamed};

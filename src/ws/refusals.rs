@@ -1,4 +1,4 @@
-//! What a client is told that does not get what it asked for.
+//! Error frames, error codes and close codes for refused requests.
 
 use bytes::Bytes;
 

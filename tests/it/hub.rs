@@ -226,7 +226,7 @@ async fn deletion_ends_what_is_in_flight_and_nothing_else() {
             tokio::spawn(async move { hub.execute(submission(id, note(number))).await })
         };
         let both: Vec<_> = (0..40).map(|number| (send(id, number), send(other, number))).collect();
-        hub.delete(id).await.expect("deleted");
+        hub.delete(id, None).await.expect("deleted");
         for (gone, kept) in both {
             let gone = tokio::time::timeout(DEADLINE, gone).await.expect("an answer in time").expect("no panic");
             assert!(matches!(gone, Ok(_) | Err(HubError::NotFound)), "{gone:?}");

@@ -193,7 +193,7 @@ async fn what_was_done_is_told_though_its_client_has_left() {
     let changes = in_time(feed.next()).await.expect("changes");
     assert!(matches!(changes[..], [FeedChange::Changed(id)] if id != new && id != parent), "{changes:?}");
     let mut subscription = hub.subscribe(new).await.expect("there");
-    begin_and_leave(hub.delete(new));
+    begin_and_leave(hub.delete(new, None));
     let changes = in_time(feed.next()).await.expect("changes");
     assert!(matches!(&changes[..], [FeedChange::Deleted(summary)] if summary.id == new), "{changes:?}");
     assert!(matches!(subscription.head(), Head::Deleted(_)));

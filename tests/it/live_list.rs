@@ -1,5 +1,7 @@
 //! The live list: which sessions match, and what becomes of them.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -112,19 +114,23 @@ async fn lists_filter_by_text() {
 #[tokio::test]
 async fn changes_in_quick_succession_are_shown_as_one() {
     const CHANGES: u64 = 500;
+    /// A list sends what has changed at most once in this time.
+    const ROUND: Duration = Duration::from_millis(50);
     let server = TestServer::start().await;
     let id = server.running_session().await;
     let mut list = server.socket("/ws/sessions").await;
     list.frame().await;
+    let began = Instant::now();
     for n in 0..CHANGES / 2 {
         server.command(&id, json!([context("k", json!(n)), context("k", json!(0))])).await;
     }
+    let rounds = began.elapsed().as_millis() / ROUND.as_millis();
     let mut revisions = Vec::new();
     while revisions.last() != Some(&(CHANGES + 2)) {
         revisions.push(change(&mut list, "changed", &id).await["revision"].as_u64().expect("a revision"));
     }
     assert!(revisions.is_sorted_by(|earlier, later| earlier < later), "{revisions:?}");
-    assert!((revisions.len() as u64) < CHANGES / 4, "{} changes were shown one by one", revisions.len());
+    assert!(revisions.len() as u128 <= rounds + 3, "{} were shown in {rounds} rounds", revisions.len());
 }
 
 #[tokio::test]

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use relive::engine::{DriverError, Link as _, LocalLink};
 use relive::hub::{CreateOptions, Head, Hub, HubError, HubOptions, Submission, Subscription};
 use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage};
 use relive_session::{Event, Recorded, Session, SessionId, Timestamp};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::{DEADLINE, Database};
 use crate::hub::{running, submission};
@@ -47,7 +49,7 @@ use When::{InTheSameMillisecond, Later};
 /// Puts another session in the place of this one, with so many events.
 async fn replace(storage: &Storage, id: SessionId, events: u64, when: When) {
     let former = storage.session(id).await.expect("a read").expect("a session");
-    assert!(storage.delete_session(id).await.expect("deleted"));
+    assert!(storage.delete_session(id, former.identity()).await.expect("deleted"));
     let at = match when {
         Later => Timestamp::from(Timestamp::now().as_datetime() + Duration::from_secs(1)),
         InTheSameMillisecond => former.origin.created_at,
@@ -113,6 +115,36 @@ async fn nothing_is_written_onto_another_session_of_the_same_id() {
         until_deleted(&mut subscription).await;
         assert_shows_the_second(&hub, id, events).await;
         assert_eq!(hub.execute(mark()).await.expect("carried out").revision, events + 1);
+    }
+}
+
+/// An engine repeats what was answered with `unavailable`.
+#[tokio::test]
+async fn an_engine_reports_nothing_to_another_session_of_the_same_id() {
+    for when in [Later, InTheSameMillisecond] {
+        let (hub, storage) = hub(&HubOptions::default()).await;
+        let (id, _subscription) = held(&hub).await;
+        let (link, _events) = LocalLink::open(hub.clone(), id, CancellationToken::new()).await.expect("a link");
+        replace(&storage, id, 3, when).await;
+        let report = json!({"type": "setNodeStatus", "nodeId": "n", "status": "running"});
+        let sent = link.send(vec![serde_json::from_value(report).expect("a command")]).await;
+        assert!(matches!(sent, Err(DriverError::Lost(_))), "{when:?}: {sent:?}");
+        assert_shows_the_second(&hub, id, 3).await;
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_leaves_another_session_of_the_same_id() {
+    for when in [Later, InTheSameMillisecond] {
+        let (hub, storage) = hub(&HubOptions::default()).await;
+        let id = running(&hub).await;
+        let first = storage.summary(id).await.expect("a read").expect("a session").identity();
+        replace(&storage, id, 3, when).await;
+        assert_eq!(hub.delete(id, Some(first)).await, Err(HubError::NotFound));
+        assert!(!storage.delete_session(id, first).await.expect("a statement"));
+        let second = storage.summary(id).await.expect("a read").expect("the second one");
+        assert_ne!(second.identity(), first);
+        hub.delete(id, Some(second.identity())).await.expect("deleted");
     }
 }
 

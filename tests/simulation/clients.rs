@@ -412,7 +412,7 @@ pub fn send(world: &Shared, number: usize, hub: Hub) -> impl Future<Output = ()>
                 let options = CreateOptions { key: Some(format!("key{session}")), ..CreateOptions::default() };
                 hub.create(id, created, options).await.map(|new| receipt(new.revision))
             }
-            What::Delete => hub.delete(id).await.map(|()| receipt(0)),
+            What::Delete => hub.delete(id, None).await.map(|()| receipt(0)),
             _ => hub.execute(Submission { command_id, expected_revision, ..Submission::new(id, commands) }).await,
         };
         waiting.world.lock().check_answer(number, attempt, outcome);

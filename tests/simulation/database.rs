@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use relive::storage::{Batch, Constraint, Parked, StorageError, Taken};
+use relive::storage::{Batch, ClaimedLease, Constraint, Parked, StorageError};
 use relive_session::{
     Event, Message, MessageId, NodeId, NodeStatus, Recorded, Revision, Session, SessionId, SessionIdentity,
     SessionStatus, Timestamp,
@@ -271,7 +271,10 @@ impl Database {
         Ok(())
     }
 
-    pub fn delete(&mut self, id: SessionId) -> bool {
+    pub fn delete(&mut self, id: SessionId, of: SessionIdentity) -> bool {
+        if self.rows.get(&id).is_none_or(|row| row.state().identity() != of) {
+            return false;
+        }
         self.leases.remove(&id);
         let row = self.rows.remove(&id);
         let was_there = row.is_some();
@@ -281,7 +284,7 @@ impl Database {
         was_there
     }
 
-    pub fn take_leases(&mut self, holder: Uuid, ids: &[SessionId], time: Duration, now: u64) -> Vec<Taken> {
+    pub fn claim_leases(&mut self, holder: Uuid, ids: &[SessionId], time: Duration, now: u64) -> Vec<ClaimedLease> {
         let mut taken = Vec::new();
         for id in ids {
             let Some(row) = self.rows.get(id) else { continue };
@@ -300,7 +303,7 @@ impl Database {
                 let lease = Lease { holder, expires_at, parked_revision: None, wake_at: None, taken_revision, crashes };
                 self.leases.insert(*id, lease);
                 let at = Timestamp::from_millis(crate::server::EPOCH + now.cast_signed()).expect("a time");
-                taken.push(Taken { session_id: *id, revision, crashes, at });
+                taken.push(ClaimedLease { session_id: *id, revision, crashes, at });
             }
         }
         taken

@@ -124,7 +124,7 @@ fn another_session() -> Result<(), String> {
     stage.create();
     let first = stage.server.hub().and_then(|hub| hub.held(ID)).ok_or("not in memory")?;
     stage.spawn(|hub| async move {
-        hub.delete(ID).await?;
+        hub.delete(ID, None).await?;
         Err(HubError::Unavailable)
     });
     stage.pass(50);

@@ -8,10 +8,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::storage::{
-    Batch, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, SessionVersion, StorageError, StoredEvent, Taken,
+    Batch, ClaimedLease, Constraint, GroupInDoubt, NewSession, PageBounds, Parked, SessionVersion, StorageError,
+    StoredEvent,
 };
 use relive_session::{
-    Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionSummary,
+    Agent, Event, Message, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity,
+    SessionSummary,
 };
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -201,8 +203,8 @@ impl Store for SimulatedStore {
         self.call("ancestors", |_| Ok(0))
     }
 
-    fn delete_session(&self, id: SessionId) -> Answer<'_, bool> {
-        self.call("delete", move |world| Ok(world.database.delete(id)))
+    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, bool> {
+        self.call("delete", move |world| Ok(world.database.delete(id, of)))
     }
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {
@@ -225,11 +227,16 @@ impl Store for SimulatedStore {
         self.call("agent", |_| Ok(None))
     }
 
-    fn take_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId], time: Duration) -> Answer<'a, Vec<Taken>> {
+    fn claim_leases<'a>(
+        &'a self,
+        holder: Uuid,
+        sessions: &'a [SessionId],
+        time: Duration,
+    ) -> Answer<'a, Vec<ClaimedLease>> {
         let sessions = sessions.to_vec();
         self.call("take", move |world| {
             let now = world.now;
-            Ok(world.database.take_leases(holder, &sessions, time, now))
+            Ok(world.database.claim_leases(holder, &sessions, time, now))
         })
     }
 

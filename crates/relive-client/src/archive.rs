@@ -17,7 +17,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The beginning of the last line of a whole file.
 const LAST_LINE: &[u8] = br#"{"type":"end","#;
 
-/// A server, for files, and to ask who one is. No socket is opened.
+/// A server, for files, and for the identity of the caller. No socket is opened.
 #[derive(Clone, Debug)]
 pub struct Archives {
     address: Address,
@@ -45,7 +45,7 @@ impl Archives {
         Self { tokens: Tokens::new(source), ..self }
     }
 
-    /// Who the server takes the client for, which also says whether the token is valid.
+    /// The identity that the server has assigned to the caller, which also shows whether the token is valid.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Archives {
         let query = if new_id { "?newId=true" } else { "" };
         let request = self.http.post(self.address.http(&format!("/api/v1/sessions/import{query}")));
         let request = request.header("content-type", "application/x-ndjson").body(reqwest::Body::wrap_stream(file));
-        // A new token for each: what was read of the file could not be sent a second time.
+        // A new token for each import: the part of the file that was read could not be sent a second time.
         let token = self.tokens.ask().await?;
         let response = self.accepted(authorized(request, token.as_deref()).send().await).await?;
         response.json().await.map_err(|error| ClientError::Protocol(error.without_url().to_string()))
@@ -144,7 +144,7 @@ impl Reading {
         }
         let problem = match tokio::time::timeout(RESPONSE_TIMEOUT, self.response.chunk()).await {
             Ok(Ok(Some(chunk))) => {
-                self.look_at(&chunk);
+                self.track_last_line(&chunk);
                 return Some(Ok(chunk));
             }
             Ok(Ok(None)) if self.line == LAST_LINE => {
@@ -160,7 +160,7 @@ impl Reading {
     }
 
     /// Keeps the beginning of the last line, whether or not its line feed has arrived.
-    fn look_at(&mut self, chunk: &[u8]) {
+    fn track_last_line(&mut self, chunk: &[u8]) {
         let text = chunk.strip_suffix(b"\n").unwrap_or(chunk);
         let last = text.iter().rposition(|byte| *byte == b'\n').map(|end| &text[end + 1..]);
         if let Some(last) = last {

@@ -36,7 +36,7 @@ pub(super) enum Lost {
         code: u16,
         reason: String,
     },
-    /// There was no token to connect with; there may be one later.
+    /// There was no token to connect with; a retry may succeed.
     NoToken(String),
     Permanent(ClientError),
 }
@@ -128,7 +128,7 @@ impl Socket {
     }
 }
 
-/// The token goes into a header, which no log of addresses has.
+/// The token is sent in a header, since addresses are logged.
 fn handshake(url: &str, token: Option<&str>) -> Result<Request, Lost> {
     let invalid = |error: WsError| Lost::Permanent(ClientError::Protocol(error.to_string()));
     let mut request = url.into_client_request().map_err(invalid)?;

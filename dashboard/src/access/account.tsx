@@ -7,7 +7,7 @@ import { showNotice } from '../ui/notices'
 import { roles } from './may'
 import { signOut, useMay, useMe } from './me'
 
-/** In the bar: who one is, the way to the keys, and out. Nothing while nobody has to sign in. */
+/** In the bar: the signed-in user, the link to the keys, and signing out. Empty while access control is off. */
 export function Account() {
   const t = useText()
   const me = useMe()
@@ -25,7 +25,7 @@ export function Account() {
   }
   const role = roles.find((known) => known === me.role)
   const grant = role === undefined ? t.guest : t.role[role]
-  // A token has no name, but the one of who gave it.
+  // A token has no name of its own; the name of its giver is shown.
   const name = me.actor.kind === 'token' ? grant : me.actor.name
   return (
     <>

@@ -1,12 +1,12 @@
 /**
- * The token of a share link: `/sessions/ID#token=…`. Browsers send no fragment to servers, so it is in no log. It is
- * taken out of the address before anything else happens, so that it is not copied, kept in the history, or shown.
+ * The token of a share link: `/sessions/ID#token=…`. Browsers do not send the fragment to servers, so it is in no log.
+ * It is removed from the address before anything else runs, so that it is not copied, kept in the history, or shown.
  *
  * `main.tsx` imports this module first.
  */
 export interface Taken {
   readonly token: string | undefined
-  /** What is left of the fragment. */
+  /** The rest of the fragment. */
   readonly hash: string
 }
 
@@ -19,13 +19,13 @@ export function takeToken(hash: string): Taken {
   return { token: token === '' ? undefined : token, hash: rest === '' ? '' : `#${rest}` }
 }
 
-/** The address that gives a token to whoever opens it. */
+/** The address of a share link with this token. */
 export function shareLink(page: string, token: string): string {
   return `${page}#${new URLSearchParams({ token }).toString()}`
 }
 
 function take(): string | undefined {
-  // Tests have no page.
+  // Tests have no window.
   if (typeof location === 'undefined') return undefined
   const { token, hash } = takeToken(location.hash)
   if (hash !== location.hash) history.replaceState(null, '', location.pathname + location.search + hash)
@@ -34,7 +34,7 @@ function take(): string | undefined {
 
 let linked = take()
 
-/** The token that the page was opened with; once. */
+/** The token that the page was opened with; only the first call returns it. */
 export function linkedToken(): string | undefined {
   const token = linked
   linked = undefined

@@ -1,12 +1,12 @@
 import type { WhoAmI } from '@relive/types'
 
-/** What the page offers, as far as it takes a permission. The server decides; this says what need not be offered. */
+/** Which actions the page offers, by permission. The server decides; this only hides what it would refuse. */
 export type Offer = 'create' | 'control' | 'review' | 'fork' | 'share' | 'readCatalog' | 'manageKeys'
 
 export const roles = ['viewer', 'reviewer', 'operator', 'engine', 'admin', 'root'] as const
 export type Role = (typeof roles)[number]
 
-/** As the server's table has it. */
+/** As in the server's table. */
 const allowed: Record<Offer, readonly Role[]> = {
   readCatalog: roles,
   share: roles,
@@ -17,24 +17,24 @@ const allowed: Record<Offer, readonly Role[]> = {
   manageKeys: ['admin', 'root'],
 }
 
-/** The scopes that allow something of a session; none for what no token allows. */
+/** The scopes that allow an action on a session; none if no token allows it. */
 function scopesFor(offer: Offer, sessionId: string | undefined): readonly string[] {
   if (sessionId === undefined || (offer !== 'review' && offer !== 'control')) return []
   return [`${offer}:sessions:${sessionId}`, `write:sessions:${sessionId}`]
 }
 
-/** Whether to offer something, of a session if it is about one. What is not known of the caller hides nothing. */
+/** Whether to offer an action, on a session if it concerns one. While the caller is unknown nothing is hidden. */
 export function may(me: WhoAmI | undefined, offer: Offer, sessionId?: string): boolean {
   const needsIdentity = offer === 'share' || offer === 'manageKeys'
   if (me === undefined || (me.role === undefined && me.scopes === undefined)) return !needsIdentity
-  // While anyone may do anything, there is nothing to share, and a first key would lock everybody else out.
+  // Without access control there is nothing to share, and creating a first key would lock everybody else out.
   if (needsIdentity && !me.required) return false
   if (me.role !== undefined) return allowed[offer].some((role) => role === me.role)
   const scopes = me.scopes ?? []
   return scopesFor(offer, sessionId).some((scope) => scopes.includes(scope))
 }
 
-/** The roles of keys that somebody can make: nobody can give more than they have. */
+/** The roles of keys that a caller can create and revoke: at most the caller's own. */
 export function rolesToGive(me: WhoAmI | undefined): readonly Role[] {
   return me?.role === 'root' ? roles : roles.filter((role) => role !== 'root')
 }

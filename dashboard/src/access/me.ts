@@ -8,17 +8,17 @@ import { may, type Offer } from './may'
 
 export interface AccessState {
   /**
-   * - `asking`: who one is, is not known yet;
+   * - `asking`: the caller is not known yet;
    * - `in`: the pages are shown;
-   * - `out`: the server wants a key, a token or a sign-in first;
-   * - `choosing`: a share link was opened by somebody who is signed in already.
+   * - `out`: the server requires a key, a token or a sign-in;
+   * - `choosing`: a share link was opened by a user who is signed in already.
    */
   readonly phase: 'asking' | 'in' | 'out' | 'choosing'
   /** `undefined` while the server does not say: then everything is offered, and the server refuses. */
   readonly me: WhoAmI | undefined
-  /** Whether an identity provider can be signed in with. */
+  /** Whether signing in with an identity provider is possible. */
   readonly hasProvider: boolean
-  /** A share link that was opened is not valid. */
+  /** The share link that was opened is not valid. */
   readonly isLinkInvalid: boolean
 }
 
@@ -37,7 +37,7 @@ function set(change: Partial<AccessState>): void {
   access.flush()
 }
 
-/** Finds out who one is, and signs in with the token of a share link. */
+/** Determines the caller, and signs in with the token of a share link. */
 export async function begin(): Promise<void> {
   const token = linkedToken()
   const me = await whoAmI()
@@ -45,7 +45,7 @@ export async function begin(): Promise<void> {
     if (token === undefined) await showSignIn()
     else await goOnWith(token)
   } else if (token !== undefined && me?.required) {
-    // Not silently: whoever sends a link must not decide as whom its reader goes on.
+    // Not without asking: the sender of a link must not decide as whom its reader continues.
     pendingToken = token
     set({ phase: 'choosing', me })
   } else {
@@ -54,7 +54,7 @@ export async function begin(): Promise<void> {
   }
 }
 
-/** The answer to a share link: as its guest, or as whom one is signed in. */
+/** The answer to a share link: continue as its guest, or as the signed-in user. */
 export async function choose(asGuest: boolean): Promise<void> {
   const token = pendingToken
   pendingToken = undefined
@@ -67,7 +67,7 @@ export async function choose(asGuest: boolean): Promise<void> {
 
 /** Exchanges a key or a token for the cookie. Rejects with a `ReliveError`. */
 export async function exchange(token: string): Promise<WhoAmI> {
-  // What no header can carry is no token; the browser would say so in words of its own.
+  // A text that no header can carry is not a token; the browser's own error text would be unclear.
   if (!/^[\x21-\x7e]+$/.test(token)) throw new ReliveError('unauthorized', 'not a key or an access token')
   return request<WhoAmI>('POST', '/sign-in', { headers: { authorization: `Bearer ${token}` } })
 }
@@ -80,13 +80,13 @@ async function goOnWith(token: string): Promise<void> {
   }
 }
 
-/** Ends the sign-in. What the page holds of it goes with the page. */
+/** Ends the sign-in, and discards the data of the page. */
 export async function signOut(): Promise<void> {
   await request('DELETE', '/sign-in')
   location.reload()
 }
 
-/** The server refused the credential: shows where to sign in, if it is so. */
+/** The server refused the credential: shows the sign-in page if the caller is signed out. */
 export async function recheck(): Promise<void> {
   if (access.latest.phase !== 'in') return
   const me = await whoAmI()
@@ -117,7 +117,7 @@ export function useMe(): WhoAmI | undefined {
   return useStore(access, (state) => state.me)
 }
 
-/** Whether to offer something, of a session if it is about one. */
+/** Whether to offer an action, on a session if it concerns one. */
 export function useMay(offer: Offer, sessionId?: string): boolean {
   return useStore(access, (state) => may(state.me, offer, sessionId))
 }

@@ -14,7 +14,7 @@ import { shareLink } from './fragment'
 const hour = 3600
 const lifetimes = [hour, 24 * hour, 7 * 24 * hour] as const
 
-/** Makes a link by which anybody can watch this session, and nothing else. */
+/** Creates a link by which anybody can watch this session, and nothing else. */
 export function ShareDialog({ sessionId, onClose }: { sessionId: string; onClose: () => void }) {
   const t = useText()
   const [seconds, setSeconds] = useState<number>(lifetimes[1])

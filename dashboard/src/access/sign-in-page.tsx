@@ -8,7 +8,7 @@ import { useStore } from '../store/use-store'
 import { AppBar } from '../ui/app-bar'
 import { access, choose, exchange } from './me'
 
-/** What is shown to somebody whom the server does not know. */
+/** Shown to a caller without a valid credential. */
 export function SignInPage() {
   const t = useText()
   const { hasProvider, isLinkInvalid } = useStore(access, (state) => state)
@@ -24,7 +24,7 @@ export function SignInPage() {
     setError(undefined)
     try {
       await exchange(token.trim())
-      // What was opened before was somebody else's, perhaps.
+      // The page before may have belonged to another user.
       location.reload()
     } catch (cause) {
       const isRefused = cause instanceof ReliveError && cause.code === 'unauthorized'
@@ -81,7 +81,7 @@ export function SignInPage() {
   )
 }
 
-/** A share link was opened by somebody who is signed in. */
+/** A share link was opened by a user who is signed in. */
 export function ShareChoice() {
   const t = useText()
   const me = useStore(access, (state) => state.me)

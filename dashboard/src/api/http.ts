@@ -4,12 +4,12 @@ import { base } from '../app/base'
 
 let unauthorized: (() => void) | undefined
 
-/** Calls `listener` whenever the server does not know who asks. */
+/** Calls `listener` whenever the server answers that the caller is not authenticated. */
 export function onUnauthorized(listener: () => void): void {
   unauthorized = listener
 }
 
-/** One request to the server's API. Rejects with a `ReliveError` that says why, in the server's words. */
+/** One request to the server's API. Rejects with a `ReliveError` that has the server's reason. */
 export async function request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
   const { body, headers, signal } = options
   let response: Response
@@ -53,9 +53,9 @@ async function refusal(response: Response): Promise<ReliveError> {
     if (problem.code !== undefined)
       return new ReliveError(problem.code, problem.detail ?? problem.title ?? '', problem.retryable)
   } catch {
-    // Not one of the server's own answers: a proxy's, perhaps.
+    // Not an answer of this server, but perhaps of a proxy.
   }
-  // As a proxy may answer, which signs people in itself.
+  // A proxy with its own sign-in may answer like this.
   if (response.status === 401) return new ReliveError('unauthorized', 'the server asks for a sign-in')
   return new ReliveError(
     response.status >= 500 ? 'unavailable' : 'bad_request',

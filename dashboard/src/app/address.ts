@@ -2,7 +2,7 @@ import type { SessionStatus } from '@relive/types'
 
 import { sessionStatuses } from '../status/status'
 
-/** What the list of sessions is narrowed to. */
+/** The filters of the list of sessions. */
 export interface ListFilters {
   text: string
   statuses: readonly SessionStatus[]
@@ -13,9 +13,9 @@ export interface ListFilters {
 export const panels = ['messages', 'node', 'context', 'journal', 'compare'] as const
 export type Panel = (typeof panels)[number]
 
-/** What is looked at in a session. Without a revision it is the newest state, live. */
+/** What the page of a session shows. Without a revision it shows the newest state, live. */
 export interface SessionView {
-  /** `undefined`: messages where there are any, otherwise the journal. */
+  /** `undefined`: messages if there are any, otherwise the journal. */
   panel: Panel | undefined
   nodeId: string | undefined
   revision: number | undefined
@@ -39,11 +39,11 @@ export const plainView: SessionView = {
 
 const sessionPath = /^\/sessions\/([0-9a-fA-F-]{36})\/?$/
 
-/** What an address shows. Anything can stand in an address; what makes no sense is passed over. */
+/** What an address shows. Invalid parts of an address are ignored. */
 export function parseAddress(pathname: string, search: string): Place {
   const query = new URLSearchParams(search)
   const filters = parseFilters(query)
-  // A name in the query, because the server has no page of its own for it.
+  // In the query, because the server has no route for it.
   if (pathname === '/' && query.get('page') === 'keys') return { page: 'keys' }
   if (pathname === '/' || pathname === '/sessions' || pathname === '/sessions/') return { page: 'sessions', filters }
   const sessionId = sessionPath.exec(pathname)?.[1]
@@ -70,7 +70,7 @@ export function formatAddress(place: Place): string {
     put('revision', view.revision)
     put('compare', view.compareWith)
   }
-  // Commas read better than `%2C` and mean the same in a query.
+  // Commas are easier to read than `%2C`, and equivalent in a query.
   const search = query.toString().replaceAll('%2C', ',')
   const path = place.page === 'session' ? `/sessions/${place.sessionId}` : '/'
   return search === '' ? path : `${path}?${search}`
@@ -80,7 +80,7 @@ function parseFilters(query: URLSearchParams): ListFilters {
   const wanted = (query.get('status') ?? '').split(',')
   return {
     text: query.get('text') ?? '',
-    // In one fixed order, so that the same filters are the same address.
+    // In a fixed order, so that the same filters give the same address.
     statuses: sessionStatuses.filter((status) => wanted.includes(status)),
     groupId: query.get('group') ?? '',
     workflowId: query.get('workflow') ?? '',

@@ -1,6 +1,6 @@
 /**
- * The beginning of every address of the server, as its page was told: empty, or such as `/relive` behind a proxy. What
- * no server has filled in, as while developing, is relative and counts as empty.
+ * The base path of the server's addresses, as filled in by the server: empty, or for example `/relive` behind a proxy.
+ * A page that no server has filled in, as in development, has a relative path here, which counts as empty.
  */
 export function baseOf(content: string | null | undefined): string {
   return content?.startsWith('/') ? content.replace(/\/+$/, '') : ''

@@ -9,7 +9,7 @@ import { type Link, nextLink } from './link'
 /** The page's one socket for sessions and commands. */
 export const client = new ReliveClient({ url: location.origin + base, heartbeat: { idleMs: 35_000, answerMs: 5000 } })
 
-/** How the sessions' socket stands; every page shows it. */
+/** The connection state of the sessions' socket; every page shows it. */
 export const link = new FrameStore<Link>({ connection: client.connection, lostAt: undefined })
 
 client.onConnectionChange((connection) => {
@@ -18,7 +18,7 @@ client.onConnectionChange((connection) => {
 })
 onUnauthorized(() => void recheck())
 
-/** A socket that the server has refused: the sign-in has expired, or is over. */
+/** The server has refused the socket: the sign-in has expired, or was ended. */
 export function noticeRefusal({ error }: ConnectionState): void {
   if (error?.code === 'unauthorized') void recheck()
 }

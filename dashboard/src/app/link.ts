@@ -1,6 +1,6 @@
 import type { ConnectionState } from '@relive/types'
 
-/** How a connection stands, with what a page needs to say how old its picture is. */
+/** The state of a connection, and since when the shown data may be out of date. */
 export interface Link {
   readonly connection: ConnectionState
   /** When the connection was lost, in milliseconds since 1970; `undefined` while it is open. */
@@ -9,7 +9,7 @@ export interface Link {
 
 export function nextLink(link: Link, connection: ConnectionState, now: number): Link {
   if (connection.state === 'open') return { connection, lostAt: undefined }
-  // Before the first opening nothing is shown yet, so nothing can have been lost.
+  // Before the first connection nothing is shown, so nothing can be out of date.
   const wasOpen = link.connection.state === 'open'
   return { connection, lostAt: wasOpen ? now : link.lostAt }
 }

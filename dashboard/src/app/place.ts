@@ -25,14 +25,14 @@ export function currentPlace(): Place {
   return place
 }
 
-/** Goes somewhere else: a step that the browser's back button undoes. */
+/** Navigates to a place: adds an entry to the browser's history. */
 export function goTo(next: Place): void {
   const address = addressOf(next)
   if (address !== location.pathname + location.search) history.pushState(null, '', address)
   moved()
 }
 
-/** Writes into the address what has changed on this page, without a step back for each. */
+/** Updates the address with a change on this page, without a new entry in the history. */
 function adjust(next: Place): void {
   history.replaceState(null, '', addressOf(next))
   moved()
@@ -47,12 +47,12 @@ export function adjustView(change: Partial<SessionView>): void {
   if (place.page === 'session') adjust({ ...place, view: { ...place.view, ...change } })
 }
 
-/** As `adjustView`, but a step that the browser's back button undoes. */
+/** As `adjustView`, but with a new entry in the history. */
 export function stepView(change: Partial<SessionView>): void {
   if (place.page === 'session') goTo({ ...place, view: { ...place.view, ...change } })
 }
 
-/** Calls `listener` when the browser has gone back or forward, until the returned function is called. */
+/** Calls `listener` when the user navigates back or forward, until the returned function is called. */
 export function onReturn(listener: () => void): () => void {
   addEventListener('popstate', listener)
   return () => removeEventListener('popstate', listener)
@@ -68,7 +68,7 @@ export function usePlace(): Place {
   return useSyncExternalStore(onPlace, () => place)
 }
 
-/** What a link needs to stay within the page, and to open a new tab where that is asked for. */
+/** The properties of a link that navigates within the page, and opens a new tab if the user asks for that. */
 export function linkTo(next: Place): { href: string; onClick: (event: MouseEvent) => void } {
   return {
     href: addressOf(next),

@@ -6,7 +6,7 @@ export type Theme = 'system' | 'light' | 'dark'
 export interface Preferences {
   language: Language
   theme: Theme
-  /** Who answers reviews here; it is sent along with the answer. */
+  /** The name of the reviewer, sent with the answers to reviews. */
   reviewer: string
 }
 
@@ -14,7 +14,7 @@ const languageKey = 'relive.language'
 const themeKey = 'relive.theme'
 const reviewerKey = 'relive.reviewer'
 
-/** Storage is refused in some private windows; choices then last as long as the page. */
+/** Some private windows refuse storage; preferences then last as long as the page. */
 function stored(key: string): string | null {
   try {
     return localStorage.getItem(key)

@@ -13,7 +13,7 @@ import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
 import { compare, type NodeChange } from './compare'
 
-/** What changed between the marked moment and the one that is looked at. */
+/** The differences between the marked moment and the selected one. */
 export function ComparePanel() {
   const t = useText()
   const { player } = useOpenSession()
@@ -126,7 +126,7 @@ function signed(value: number): string {
   return `${value > 0 ? '+' : '−'}${count(Math.abs(value))}`
 }
 
-/** The state at a revision; what is past does not change, so it is read once. */
+/** The state at a revision. It never changes, so it is read once. */
 function useStateAt(sessionId: string | undefined, revision: number | undefined): WorkflowSession | undefined {
   const [session, setSession] = useState<WorkflowSession>()
   useEffect(() => {

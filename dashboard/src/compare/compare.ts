@@ -11,7 +11,7 @@ export interface NodeChange {
   readonly attempts: readonly [number, number]
   /** Tokens used in between. */
   readonly tokens: number
-  /** Milliseconds it had taken by the first and the second moment; `undefined` where it had not finished. */
+  /** Milliseconds that the node took, by the first and the second moment; `undefined` if it had not finished. */
   readonly took: readonly [number | undefined, number | undefined]
   readonly error: string | undefined
 }
@@ -29,7 +29,7 @@ export interface Comparison {
   readonly costUsd: number
 }
 
-/** What changed from `first` to `second`; the second may well be the earlier moment. */
+/** The changes from `first` to `second`; `second` may be the earlier moment. */
 export function compare(first: WorkflowSession, second: WorkflowSession): Comparison {
   const ids = new Set([...Object.keys(first.nodes), ...Object.keys(second.nodes)])
   const nodes: NodeChange[] = []

@@ -9,7 +9,7 @@ import { ScoreChart } from './score-chart'
 import { readScores } from './scores'
 import { ValueView } from './value-view'
 
-/** What the run knows at this moment: scores, context data, and what it has cost. */
+/** The context of the run at this moment: scores, context data, and cost. */
 export function ContextPanel() {
   const t = useText()
   const data = useSession((state) => shownSession(state)?.contextData)
@@ -48,7 +48,7 @@ function Totals() {
   const usage = useSession((state) => state.usage)
   const isLive = useSession((state) => state.replay === undefined)
   if (session === undefined || (session.totalTokens === 0 && session.totalCostUsd === 0)) return null
-  // The report is of now; of an earlier moment only the state's own totals are known.
+  // The usage report is current; of an earlier moment only the totals in the state are known.
   const models = isLive ? Object.entries(usage?.byModel ?? {}) : []
   return (
     <section>

@@ -5,7 +5,7 @@ import { type Score, scoreRange } from './scores'
 
 const size = { width: 340, height: 132, left: 30, right: 12, top: 12, bottom: 22 }
 
-/** The score of each round, as a line. The same figures stand below it as a table for those who do not see it. */
+/** The score of each round, as a line. A table with the same figures follows for screen readers. */
 export function ScoreChart({ scores }: { scores: readonly Score[] }) {
   const t = useText()
   const fill = useId()

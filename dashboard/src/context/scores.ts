@@ -3,7 +3,7 @@ export interface Score {
   score: number
 }
 
-/** Only what can be drawn; context data is whatever an engine wrote. */
+/** Only entries that can be drawn: engines may write anything into the context data. */
 export function readScores(history: unknown): readonly Score[] {
   if (!Array.isArray(history)) return []
   return history.filter((entry: unknown): entry is Score => {
@@ -13,7 +13,7 @@ export function readScores(history: unknown): readonly Score[] {
   })
 }
 
-/** Round values around what was scored, so that a small gain is seen for what it is. */
+/** Round axis limits around the scores, so that small differences are visible. */
 export function scoreRange(scores: readonly Score[]): readonly [number, number] {
   const values = scores.map(({ score }) => score)
   const [least, most] = [Math.min(...values), Math.max(...values)]

@@ -2,10 +2,10 @@ import { useState } from 'react'
 
 import { useText } from '../i18n/text'
 
-/** Characters shown before somebody asks for all; the page must not choke on a large output. */
+/** Characters shown before the user expands the value: a large output must not slow down the page. */
 const shownAtFirst = 4000
 
-/** Any JSON value: text as text, everything else laid out. */
+/** Any JSON value: a text as it is, anything else as indented JSON. */
 export function ValueView({ value }: { value: unknown }) {
   const t = useText()
   const [isWhole, setWhole] = useState(false)
@@ -25,7 +25,7 @@ export function ValueView({ value }: { value: unknown }) {
   )
 }
 
-/** What commands put out is lines of text; as JSON it would be one long line with `\n` in it. */
+/** The output of a command is lines of text; as JSON it would be one long line with `\n` in it. */
 export function readable(value: unknown): string {
   if (typeof value === 'string') return value.trimEnd()
   if (typeof value !== 'object' || value === null || Array.isArray(value))

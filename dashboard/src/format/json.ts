@@ -1,4 +1,4 @@
-/** What a text means as JSON; `undefined` when it is none. */
+/** The JSON value of a text; `undefined` if the text is not JSON. */
 export function readJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown
@@ -7,7 +7,7 @@ export function readJson(text: string): unknown {
   }
 }
 
-/** An object or an array that was written as JSON, and every other text as it stands: `2026` is a title too. */
+/** The value of a text that is a JSON object or array; any other text unchanged, since `2026` may be a title. */
 export function textOrStructure(text: string): unknown {
   const value = /^\s*[[{]/.test(text) ? readJson(text) : undefined
   return value ?? text

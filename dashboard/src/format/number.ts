@@ -5,7 +5,7 @@ export function count(value: number): string {
   return whole.format(value)
 }
 
-/** Four decimals below a dollar, as single calls cost so little; two from there on. */
+/** Four decimals below a dollar, since single calls cost little; two from there on. */
 export function cost(usd: number): string {
   return `$${usd.toFixed(usd !== 0 && Math.abs(usd) < 1 ? 4 : 2)}`
 }

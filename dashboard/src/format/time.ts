@@ -5,17 +5,17 @@ const day = 24 * hour
 
 const two = (value: number) => String(Math.floor(value)).padStart(2, '0')
 
-/** How long something took: `0.4 s`, `12.3 s`, `2:05`, `3:07:09`, `2 d 4 h`. Never negative. */
+/** A duration: `0.4 s`, `12.3 s`, `2:05`, `3:07:09`, `2 d 4 h`. Never negative. */
 export function duration(milliseconds: number): string {
   const ms = Math.max(0, milliseconds)
-  // One decimal, cut and not rounded: 59.97 s must not become 60.0 s.
+  // One decimal, truncated: 59.97 s must not become 60.0 s.
   if (ms < minute) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`
   if (ms < hour) return `${Math.floor(ms / minute)}:${two((ms % minute) / second)}`
   if (ms < day) return `${Math.floor(ms / hour)}:${two((ms % hour) / minute)}:${two((ms % minute) / second)}`
   return `${Math.floor(ms / day)} d ${Math.floor((ms % day) / hour)} h`
 }
 
-/** A place within a run, on a clock whose digits do not jump: `00:42.8`, `1:02:03.4`, `2 d 03:04:05`. */
+/** A position within a run, with a fixed number of digits: `00:42.8`, `1:02:03.4`, `2 d 03:04:05`. */
 export function position(milliseconds: number): string {
   const ms = Math.max(0, milliseconds)
   const tenth = Math.floor((ms % second) / 100)
@@ -32,7 +32,7 @@ export function millis(timestamp: string | undefined): number | undefined {
   return timestamp === undefined ? undefined : Date.parse(timestamp)
 }
 
-/** How long ago, in the coarsest unit that says enough, worded by the platform: `12 seconds ago`. */
+/** Relative time in its largest unit, in the words of the platform: `12 seconds ago`. */
 export function ago(milliseconds: number, locale: string): string {
   const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })
   const ms = Math.max(0, milliseconds)
@@ -42,7 +42,7 @@ export function ago(milliseconds: number, locale: string): string {
   return format.format(-Math.floor(ms / day), 'day')
 }
 
-/** A point in time for a list: the hour today, the day before that. */
+/** A point in time for a list: the time of day if it is today, the date otherwise. */
 export function moment(timestamp: string, now: number, locale: string): string {
   const date = new Date(timestamp)
   const isToday = new Date(now).toDateString() === date.toDateString()

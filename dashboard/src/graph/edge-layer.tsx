@@ -5,9 +5,9 @@ import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { type DrawnEdge, drawnEdges, lookOf } from './edges'
 import { overlaps, readView, viewKey } from './in-view'
-import type { LaidOut } from './use-layout'
+import type { LaidOut } from './laid-out'
 
-/** All edges in view, in one drawing below the nodes. */
+/** All visible edges, in one drawing below the nodes. */
 export function EdgeLayer({ laidOut }: { laidOut: LaidOut }) {
   const edges = useMemo(() => drawnEdges(laidOut), [laidOut])
   const view = useFlow(viewKey)

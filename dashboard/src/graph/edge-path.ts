@@ -2,7 +2,7 @@ import { type Layout, nodeSize } from './placement'
 
 type Point = readonly [number, number]
 
-/** The line of each edge, in the order of the layout's edges. */
+/** The path of each edge, in the order of the layout's edges. */
 export function edgePath(layout: Layout, at: number, from: number, to: number): string {
   const [source, target] = [layout.positions[from], layout.positions[to]]
   if (source === undefined || target === undefined) return ''
@@ -17,7 +17,7 @@ export function edgePath(layout: Layout, at: number, from: number, to: number): 
   return alongAxis([start, ...bends.slice(1, -1), end], layout.direction)
 }
 
-/** Rounded at every bend: straight to the middle between two, and a curve from there to the next. */
+/** Rounded at every bend: straight to the middle between two bends, with a curve at each. */
 function throughBends(bends: readonly Point[]): string {
   const first = bends[0] as Point
   const last = bends[bends.length - 1] as Point
@@ -45,7 +45,7 @@ function ports([sx, sy]: Point, [tx, ty]: Point, direction: Layout['direction'])
       ]
 }
 
-/** Through all points, each time leaving and arriving in the direction of the whole graph. */
+/** A curve through all points that leaves and enters each in the direction of the layout. */
 function alongAxis(points: readonly Point[], direction: Layout['direction']): string {
   let path = `M${at(points[0] as Point)}`
   for (let index = 1; index < points.length; index += 1) {

@@ -4,8 +4,8 @@ import { edgePath } from './edge-path'
 import type { Item } from './fold'
 import { countsKey, readCounts, statusOfCounts } from './fold-status'
 import type { Box } from './in-view'
+import type { LaidOut } from './laid-out'
 import { nodeSize } from './placement'
-import type { LaidOut } from './use-layout'
 
 export interface DrawnEdge {
   readonly key: string
@@ -16,7 +16,7 @@ export interface DrawnEdge {
   readonly box: Box
 }
 
-/** Whether the run has come along an edge, comes along it now, or may yet. */
+/** Whether the run has passed an edge, passes it now, or has not reached it. */
 export type EdgeLook = 'taken' | 'entering' | 'ahead'
 
 export function drawnEdges({ graph, layout }: LaidOut): readonly DrawnEdge[] {

@@ -9,7 +9,7 @@ import { useShownGraph } from './use-shown-graph'
 
 const matchesAtMost = 8
 
-/** Finds a node by its name or id; worth its place from a dozen nodes on. */
+/** Finds a node by its name or id; shown from a dozen nodes on. */
 export function FindNode() {
   const t = useText()
   const graph = useShownGraph()

@@ -10,11 +10,11 @@ import { StatusIcon } from '../status/status-icon'
 import { countsKey, readCounts, statusOfCounts } from './fold-status'
 import type { FoldNode } from './graph-nodes'
 
-/** A folded part: how many nodes it holds, and how they stand. */
+/** A folded region: its number of nodes and their statuses. */
 export const FoldCard = memo(function FoldCard({ data }: NodeProps<FoldNode>) {
   const t = useText()
   const { region, unfold } = data
-  // A text, so that it is the same as long as nothing has changed.
+  // A text, so that it compares equal while nothing has changed.
   const key = useSession((state) => countsKey(region.members, shownSession(state)))
   const counts = readCounts(key)
   const selected = useSelectedNode()

@@ -2,11 +2,11 @@ import type { NodeCounts, NodeStatus, WorkflowSession } from '@relive/types'
 
 import { nodeStatuses } from '../status/status'
 
-/** Counted once for each state: a folded part is asked for by its card and by every edge of it. */
+/** Counted once for each state: the card of a folded region and all of its edges use it. */
 const counted = new WeakMap<WorkflowSession['nodes'], Map<ReadonlySet<string>, string>>()
 const noNodes: WorkflowSession['nodes'] = {}
 
-/** How many of the nodes stand in each status, as a text that is equal when they are. */
+/** The number of nodes in each status, as a text that can be compared. */
 export function countsKey(members: ReadonlySet<string>, session: WorkflowSession | undefined): string {
   const nodes = session?.nodes ?? noNodes
   let keys = counted.get(nodes)
@@ -36,7 +36,7 @@ export function readCounts(key: string): NodeCounts {
   return Object.fromEntries(nodeStatuses.map((status, index) => [status, numbers[index] ?? 0])) as NodeCounts
 }
 
-/** The one status of a folded part: what most needs a look. */
+/** The status shown for a folded region: the one that most needs attention. */
 export function statusOfCounts(counts: NodeCounts): NodeStatus {
   for (const status of ['suspended', 'running', 'failed'] as const) if (counts[status] > 0) return status
   const begun = counts.completed + counts.skipped

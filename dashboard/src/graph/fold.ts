@@ -1,7 +1,7 @@
 import type { GraphDefinition } from '@relive/types'
 import { type Edge, edgesOf, type Region } from './regions'
 
-/** What is drawn: nodes, and parts folded into one. */
+/** The drawn items: nodes, and folded regions. */
 export type Item =
   | { readonly kind: 'node'; readonly id: string }
   | { readonly kind: 'fold'; readonly id: string; readonly region: Region }
@@ -9,18 +9,18 @@ export type Item =
 export interface VisibleGraph {
   readonly items: readonly Item[]
   readonly edges: readonly Edge[]
-  /** By node: what it is drawn as, when it is folded away. */
+  /** By node: the item that is drawn in its place if it is folded. */
   readonly standIns: ReadonlyMap<string, string>
 }
 
-/** Above this many nodes, large parts are folded until somebody opens them. */
+/** In a graph with more nodes than this, large regions are folded at first. */
 const foldAbove = 120
 const foldMembers = 12
 
-/** The parts to fold when a graph is first shown: none of a small one. */
+/** The regions to fold when a graph is first shown: none in a small one. */
 export function foldedAtFirst(nodeCount: number, regions: readonly Region[]): ReadonlySet<string> {
   if (nodeCount <= foldAbove) return new Set()
-  // A part that holds nearly everything would leave nothing to see.
+  // A region with nearly all nodes would leave nothing to see.
   const isWorthIt = ({ members }: Region) => members.size >= foldMembers && members.size < nodeCount * 0.9
   const large = regions.filter(isWorthIt)
   return new Set(
@@ -35,7 +35,7 @@ export function visibleGraph(
 ): VisibleGraph {
   const standIns = new Map<string, string>()
   const shown = new Map<string, Region>()
-  // The largest first, so that a folded part inside a folded part is hidden with it.
+  // The largest first, so that a folded region inside a folded region is hidden with it.
   const inOrder = regions.filter(({ id }) => folded.has(id)).sort((a, b) => b.members.size - a.members.size)
   for (const region of inOrder) {
     if (standIns.has(region.ownerId)) continue
@@ -64,8 +64,8 @@ export function visibleGraph(
 }
 
 /**
- * The nodes in the order in which they can be reached. The graph's own order says nothing, and a
- * layout that begins in the middle takes the wrong edge of a loop for the one that leads back.
+ * The nodes in the order in which they are reachable from the start. The order in the graph is arbitrary, and a
+ * layout that begins in the middle would take the wrong edge of a loop for the back edge.
  */
 function fromStart(graph: GraphDefinition): readonly string[] {
   const order = new Set<string>([graph.startNodeId])

@@ -1,15 +1,15 @@
 import type { Node } from '@xyflow/react'
 
 import { type Box, boxAt, overlaps } from './in-view'
+import type { LaidOut } from './laid-out'
 import { nodeSize } from './placement'
 import type { Region } from './regions'
-import type { LaidOut } from './use-layout'
 
 export type PlainNode = Node<Record<string, never>, 'node'>
 export type FoldNode = Node<{ region: Region; unfold: (regionId: string) => void }, 'fold'>
 export type FlowNode = PlainNode | FoldNode
 
-/** What React Flow places: the cards in view. How a node stands is not in here, each card looks that up itself. */
+/** The visible cards, as React Flow places them. Each card reads the status of its node itself. */
 export function flowNodes({ graph, layout }: LaidOut, view: Box, unfold: (regionId: string) => void): FlowNode[] {
   return graph.items.flatMap((item, index): FlowNode[] => {
     if (!overlaps(boxAt(layout, index), view)) return []

@@ -20,23 +20,24 @@ import { FoldCard } from './fold-card'
 import { flowNodes } from './graph-nodes'
 import { GraphTools } from './graph-tools'
 import { itemAt, readView, viewKey } from './in-view'
+import type { LaidOut } from './laid-out'
 import { NodeCard } from './node-card'
 import { OverviewLayer } from './overview-layer'
 import { boundsOf, type Direction, nodeSize } from './placement'
 import { regionsOf } from './regions'
-import { type LaidOut, useLayout } from './use-layout'
+import { useLayout } from './use-layout'
 import { useShownGraph } from './use-shown-graph'
 
 const nodeTypes: NodeTypes = { node: NodeCard, fold: FoldCard }
-/** Graphs of more parts than this are drawn in one picture while they are smaller than that. */
+/** A graph with more items than this is drawn on one canvas below this zoom. */
 const [overviewFrom, overviewBelow] = [240, 0.75]
-/** Below this, names cannot be read; only colours and shapes are drawn. */
+/** Below this zoom names cannot be read; only colours and shapes are drawn. */
 const farBelow = 0.42
-/** Below this, names take the room of everything else on a card. */
+/** Below this zoom a card shows only the name. */
 const midBelow = 0.82
 const noNodes: never[] = []
 const zoomRange = [0.04, 1.75] as const
-/** Around the whole graph; where the stage is narrow, the tools would stand in front of its last nodes. */
+/** Padding around the whole graph; on a narrow stage the tools would cover its last nodes. */
 const [padding, narrowPadding, narrowBelow] = [0.05, { x: 0.05, top: 0.05, bottom: '58px' }, 560] as const
 
 export function GraphView() {
@@ -129,14 +130,14 @@ function Stage() {
   )
 }
 
-/** Shows the whole graph when it comes, and again when it is laid out anew. */
+/** Fits the whole graph into view when it appears, and after each new layout. */
 function useShowAll(laidOut: LaidOut | undefined): () => void {
   const { setViewport } = useReactFlow()
   const flow = useStoreApi()
   const isReady = useFlow((state) => state.width > 0 && state.panZoom !== null)
   const showAll = useCallback(() => {
     const { width, height } = flow.getState()
-    // Not React Flow's own: it knows only the nodes in view.
+    // Not React Flow's own function, which knows only the visible nodes.
     if (laidOut === undefined) return
     const around = width < narrowBelow ? narrowPadding : padding
     void setViewport(getViewportForBounds(boundsOf(laidOut.layout), width, height, zoomRange[0], 1, around))
@@ -147,7 +148,7 @@ function useShowAll(laidOut: LaidOut | undefined): () => void {
   return showAll
 }
 
-/** A node that was chosen elsewhere is brought into view, unless it is there. */
+/** Brings a node that was selected elsewhere into view, if it is not visible. */
 function useBringToView(laidOut: LaidOut | undefined): void {
   const { setCenter, getViewport } = useReactFlow()
   const selected = useSelectedNode()

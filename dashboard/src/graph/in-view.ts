@@ -1,11 +1,11 @@
 import type { Item } from './fold'
+import type { LaidOut } from './laid-out'
 import { nodeSize } from './placement'
-import type { LaidOut } from './use-layout'
 
-/** A part of the graph, in its own pixels. */
+/** A rectangle in the coordinates of the graph. */
 export type Box = readonly [left: number, top: number, right: number, bottom: number]
 
-/** Screen pixels by which the visible part moves on: within a step nothing is decided anew. */
+/** The visible part moves in steps of this many screen pixels; within a step nothing is recomputed. */
 const step = 200
 
 interface Viewport {
@@ -14,7 +14,7 @@ interface Viewport {
   readonly height: number
 }
 
-/** The visible part with up to a step around it, as a text that stays the same within a step. */
+/** The visible part with a margin of up to one step, as a text that is the same within a step. */
 export function viewKey({ transform: [x, y, zoom], width, height }: Viewport): string {
   const cell = step / zoom
   const edges = [-x / zoom / cell, -y / zoom / cell, (width - x) / zoom / cell, (height - y) / zoom / cell]
@@ -35,7 +35,7 @@ export function boxAt(layout: LaidOut['layout'], index: number): Box {
   return [x, y, x + nodeSize.width, y + nodeSize.height]
 }
 
-/** The item at a place of the graph. */
+/** The item at a point of the graph. */
 export function itemAt({ graph, layout }: LaidOut, x: number, y: number): Item | undefined {
   return graph.items.find((_, index) => overlaps(boxAt(layout, index), [x, y, x, y]))
 }

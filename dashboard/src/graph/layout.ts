@@ -1,11 +1,11 @@
 import { layout as dagre, Graph } from '@dagrejs/dagre'
 
+import { gap, grid, layered, longestPaths } from './layers'
 import { type Direction, type Layout, type LayoutRequest, nodeSize } from './placement'
 import { wrapped } from './wrap'
 
-/** Above this many nodes dagre takes longer than anybody waits, and layers alone read as well. */
+/** Above this many nodes dagre is too slow; a layered layout is as readable. */
 const dagreAtMost = 400
-const gap = { rank: 36, node: 20 }
 
 export function layOut(request: LayoutRequest): Layout {
   if (request.edges.length === 0) return grid(request)
@@ -13,13 +13,13 @@ export function layOut(request: LayoutRequest): Layout {
   if (request.direction !== 'auto') return wrapped(withDagre(request, request.direction), request)
   const across = wrapped(withDagre(request, 'LR'), request)
   const down = withDagre(request, 'TB')
-  // Reading goes from left to right, so that wins unless it is clearly smaller; unless it had to be
-  // broken into rows, which has to be worth it.
+  // Left to right is easier to read, so it is preferred unless it is clearly smaller. A layout that was broken
+  // into rows has to be larger to be preferred.
   const favour = across.routes === undefined ? 1.15 : 0.85
   return zoomOf(across, request) * favour >= zoomOf(down, request) ? across : down
 }
 
-/** How large a layout can be shown in the space there is. */
+/** The zoom at which a layout fits into the available space. */
 function zoomOf({ size }: Layout, { space }: LayoutRequest): number {
   return Math.min(1, space.width / size.width, space.height / size.height)
 }
@@ -35,7 +35,7 @@ function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout 
     marginy: 0,
   })
   ids.forEach((_, index) => graph.setNode(String(index), { ...nodeSize }))
-  // As early as it can be, like time: dagre by itself would put what nobody waits for beside the end.
+  // As early as possible, like time: dagre by itself would put a node that no other waits for next to the end.
   const layers = longestPaths(ids.length, edges)
   edges.forEach(([from, to], index) => {
     const minlen = Math.max(1, (layers[to] ?? 0) - (layers[from] ?? 0))
@@ -57,111 +57,4 @@ function withDagre({ ids, edges }: LayoutRequest, direction: Direction): Layout 
     }),
     size: { width, height },
   }
-}
-
-/** Nodes without edges, in rows that suit the space. */
-function grid({ ids, space }: LayoutRequest): Layout {
-  const cell = { width: nodeSize.width + 28, height: nodeSize.height + 22 }
-  const aspect = (Math.max(1, space.width) / Math.max(1, space.height)) * (cell.height / cell.width)
-  const columns = Math.max(1, Math.min(ids.length, Math.ceil(Math.sqrt(ids.length * aspect))))
-  const rows = Math.ceil(ids.length / columns)
-  return {
-    direction: 'LR',
-    positions: ids.map(
-      (_, index) => [(index % columns) * cell.width, Math.floor(index / columns) * cell.height] as const,
-    ),
-    bends: [],
-    size: { width: columns * cell.width, height: rows * cell.height },
-  }
-}
-
-/**
- * Each node one layer after the last that leads to it; within a layer near what leads to it. Layers
- * of hundreds are broken into columns. Takes milliseconds where dagre takes minutes.
- */
-function layered({ ids, edges, space }: LayoutRequest, direction: Direction): Layout {
-  const layerOf = longestPaths(ids.length, edges)
-  const layers: number[][] = []
-  layerOf.forEach((layer, index) => {
-    layers[layer] ??= []
-    layers[layer].push(index)
-  })
-  const into: number[][] = ids.map(() => [])
-  for (const [from, to] of edges) if ((layerOf[from] ?? 0) < (layerOf[to] ?? 0)) into[to]?.push(from)
-  const across = direction === 'LR' ? nodeSize.height + 18 : nodeSize.width + 18
-  const along = direction === 'LR' ? nodeSize.width : nodeSize.height
-  const perColumn = columnLength(
-    ids.length,
-    across,
-    along + gap.rank,
-    direction === 'LR' ? space : { width: space.height, height: space.width },
-  )
-  const place: number[] = []
-  const positions: (readonly [number, number])[] = []
-  let start = 0
-  let most = 0
-  for (const layer of layers) {
-    const wanted = (index: number) => {
-      const sources = into[index] ?? []
-      return sources.length === 0 ? 0 : sources.reduce((sum, source) => sum + (place[source] ?? 0), 0) / sources.length
-    }
-    const sorted = layer.map((index) => [wanted(index), index] as const).sort((a, b) => a[0] - b[0] || a[1] - b[1])
-    const columns = Math.ceil(sorted.length / perColumn)
-    const rows = Math.ceil(sorted.length / columns)
-    sorted.forEach(([, index], at) => {
-      const [column, row] = [Math.floor(at / rows), at % rows]
-      place[index] = (row - (rows - 1) / 2) * across
-      const [main, cross] = [start + column * (along + 24), place[index] ?? 0]
-      positions[index] = direction === 'LR' ? [main, cross] : [cross, main]
-    })
-    most = Math.max(most, rows)
-    start += columns * (along + 24) - 24 + gap.rank
-  }
-  const [length, breadth] = [start - gap.rank, most * across]
-  return {
-    direction,
-    positions,
-    bends: [],
-    size: direction === 'LR' ? { width: length, height: breadth } : { width: breadth, height: length },
-  }
-}
-
-/** How many nodes of one layer stand in one column, for a picture of about the shape of the space. */
-function columnLength(count: number, across: number, along: number, space: { width: number; height: number }): number {
-  const aspect = Math.max(1, space.height) / Math.max(1, space.width)
-  return Math.max(6, Math.round(Math.sqrt(count * (along / across) * aspect)))
-}
-
-/** The layer of each node; edges that lead back are found on the way and do not count. */
-function longestPaths(count: number, edges: LayoutRequest['edges']): number[] {
-  const next: number[][] = Array.from({ length: count }, () => [])
-  for (const [from, to] of edges) next[from]?.push(to)
-  const state = new Uint8Array(count)
-  const order: number[] = []
-  const isBack = new Set<number>()
-  for (let start = 0; start < count; start += 1) {
-    if (state[start] !== 0) continue
-    state[start] = 1
-    const stack = [{ node: start, at: 0 }]
-    for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
-      const following = next[top.node]?.[top.at]
-      top.at += 1
-      if (following === undefined) {
-        state[top.node] = 2
-        order.push(top.node)
-        stack.pop()
-      } else if (state[following] === 0) {
-        state[following] = 1
-        stack.push({ node: following, at: 0 })
-      } else if (state[following] === 1) isBack.add(top.node * count + following)
-    }
-  }
-  const layers = new Array<number>(count).fill(0)
-  for (const node of order.reverse()) {
-    for (const following of next[node] ?? []) {
-      if (isBack.has(node * count + following)) continue
-      layers[following] = Math.max(layers[following] ?? 0, (layers[node] ?? 0) + 1)
-    }
-  }
-  return layers
 }

@@ -1,7 +1,7 @@
 import { layOut } from './layout'
 import type { LayoutRequest } from './placement'
 
-// Apart from the page's own thread: a graph of hundreds of nodes takes long enough to be felt.
+// In a worker: the layout of a graph of hundreds of nodes would block the page noticeably.
 addEventListener('message', ({ data }: MessageEvent<{ id: number; request: LayoutRequest }>) => {
   postMessage({ id: data.id, layout: layOut(data.request) })
 })

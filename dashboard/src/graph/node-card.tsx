@@ -11,7 +11,7 @@ import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
 import { TickingText } from '../ui/ticking-text'
 
-/** One node, drawn again only when it has itself changed. */
+/** One node; rendered again only when the node itself has changed. */
 export const NodeCard = memo(function NodeCard({ id }: NodeProps) {
   const t = useText()
   const node = useSession((state) => shownSession(state)?.nodes[id])

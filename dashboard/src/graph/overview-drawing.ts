@@ -3,10 +3,10 @@ import type { NodeStatus, WorkflowSession } from '@relive/types'
 import { nodeStatuses } from '../status/status'
 import { type DrawnEdge, type EdgeLook, lookOf, statusOfItem } from './edges'
 import { type Box, boxAt, overlaps } from './in-view'
+import type { LaidOut } from './laid-out'
 import { nodeSize } from './placement'
-import type { LaidOut } from './use-layout'
 
-/** The colours of the page, as a canvas wants them. */
+/** The colours of the page, for the canvas. */
 export interface Palette {
   readonly status: Readonly<Record<NodeStatus, string>>
   readonly panel: string
@@ -31,7 +31,7 @@ export function readPalette(): Palette {
   }
 }
 
-/** The same shapes as the icons', in a square of 12. */
+/** The shapes of the icons, in a square of 12. */
 const shapes: Record<NodeStatus, { readonly path: Path2D; readonly isFilled: boolean }> = {
   pending: { path: new Path2D('M6 1.4a4.6 4.6 0 1 1 0 9.2 4.6 4.6 0 0 1 0-9.2'), isFilled: false },
   running: { path: new Path2D('M3 1.6v8.8L10.5 6z'), isFilled: true },
@@ -41,7 +41,7 @@ const shapes: Record<NodeStatus, { readonly path: Path2D; readonly isFilled: boo
   suspended: { path: new Path2D('M3.2 1.8v8.4M8.8 1.8v8.4'), isFilled: false },
 }
 
-/** Names are drawn from this zoom on; below, they would be dust. */
+/** Names are drawn from this zoom on; below it they could not be read. */
 const namesFrom = 0.26
 
 export interface Drawing {
@@ -55,7 +55,7 @@ export interface Drawing {
   readonly palette: Palette
 }
 
-/** Draws what lies in `view`; the context is already set to the graph's own pixels. */
+/** Draws what is inside `view`; the context is already transformed to the coordinates of the graph. */
 export function drawOverview(context: CanvasRenderingContext2D, drawing: Drawing, view: Box, zoom: number): void {
   drawEdges(context, drawing, view, zoom)
   if (!drawing.withCards) return
@@ -89,7 +89,7 @@ function drawEdges(
   view: Box,
   zoom: number,
 ): void {
-  // One stroke for all edges of a look: a stroke costs far more than a line in it.
+  // One stroke for all edges of the same style: a stroke costs far more than a line in it.
   const lines: Record<EdgeLook, Path2D> = { ahead: new Path2D(), taken: new Path2D(), entering: new Path2D() }
   for (const edge of edges) if (overlaps(edge.box, view)) lines[lookOf(edge, session)].addPath(edge.line)
   context.lineWidth = Math.min(3, Math.max(1.5, 0.6 / zoom))

@@ -6,19 +6,19 @@ import { selectedNode } from '../session/selection'
 import { useOpenSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { drawnEdges } from './edges'
+import type { LaidOut } from './laid-out'
 import { drawOverview, readPalette } from './overview-drawing'
-import type { LaidOut } from './use-layout'
 
-/** How far beyond the stage is drawn, so that panning needs no new drawing at first. */
+/** The margin that is drawn around the stage, so that short panning needs no new drawing. */
 const marginShare = 0.35
-/** Changes of the run are drawn this often at most; each drawing is of everything in view. */
+/** Changes of the run are drawn at most this often; each drawing covers everything in view. */
 const redrawMs = 250
-/** After zooming, the picture is stretched until this long nothing has moved. */
+/** After zooming, the picture is scaled until nothing has moved for this long. */
 const settleMs = 120
 
 /**
- * A large graph from afar, in one picture: thousands of nodes would be thousands of elements to
- * move. While panning, the picture is moved as it is. Near by it holds the edges alone; it lies
+ * A large graph from afar, on one canvas: thousands of nodes would be thousands of elements to
+ * move. While panning, the canvas is moved as it is. Near by it has only the edges; it is
  * below React Flow's own elements.
  */
 export function OverviewLayer({ laidOut, withCards }: { laidOut: LaidOut; withCards: boolean }) {
@@ -97,7 +97,7 @@ export function OverviewLayer({ laidOut, withCards }: { laidOut: LaidOut; withCa
     scheme.addEventListener('change', repaint)
     const themes = new MutationObserver(repaint)
     themes.observe(document.documentElement, { attributeFilter: ['data-theme'] })
-    // Names are drawn with the page's font, which may still be on its way.
+    // Names are drawn with the page's font, which may still be loading.
     void document.fonts.ready.then(soon)
     let size = ''
     const stops = [

@@ -6,7 +6,7 @@ export interface LayoutRequest {
   readonly ids: readonly string[]
   /** Pairs of indices into `ids`. */
   readonly edges: readonly (readonly [number, number])[]
-  /** Left to right, top to bottom, or whichever shows larger in this space. */
+  /** Left to right, top to bottom, or whichever is larger in the available space. */
   readonly direction: Direction | 'auto'
   readonly space: { readonly width: number; readonly height: number }
 }
@@ -17,7 +17,7 @@ export interface Layout {
   readonly positions: readonly (readonly [number, number])[]
   /** The bends of each edge, in the order of `edges`. */
   readonly bends: readonly (readonly (readonly [number, number])[])[]
-  /** The whole line of those edges that do not follow their bends. */
+  /** The complete path of the edges that do not follow their bends. */
   readonly routes?: readonly (string | undefined)[]
   readonly size: { readonly width: number; readonly height: number }
 }
@@ -28,7 +28,7 @@ export function boundsOf({ positions, bends }: Layout): { x: number; y: number; 
     ;[left, top] = [Math.min(left, x), Math.min(top, y)]
     ;[right, bottom] = [Math.max(right, x + nodeSize.width), Math.max(bottom, y + nodeSize.height)]
   }
-  // Edges that lead back run outside of the nodes.
+  // Back edges run outside of the nodes.
   for (const points of bends) {
     for (const [x, y] of points) {
       ;[left, top] = [Math.min(left, x), Math.min(top, y)]

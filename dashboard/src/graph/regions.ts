@@ -1,21 +1,21 @@
 import type { GraphDefinition } from '@relive/types'
 
-/** A part of a graph that can be drawn as one: a loop's body, or what runs between a fork and its join. */
+/** A part of a graph that can be drawn as one item: the body of a loop, or the branches between a fork and its join. */
 export interface Region {
   readonly id: string
   readonly kind: 'loop' | 'parallel'
-  /** The node that stays visible and holds the part: the loop node, or the fork. */
+  /** The node that stays visible for the region: the loop node, or the fork. */
   readonly ownerId: string
   readonly members: ReadonlySet<string>
 }
 
-/** Members of all regions together at most; graphs of forks within forks grow with the square. */
+/** Members of all regions together at most: with forks within forks they grow quadratically. */
 const membersAtMost = 200_000
 
 export interface Edge {
   readonly source: string
   readonly target: string
-  /** Leads back, into a loop's next round. */
+  /** A back edge, into a loop's next round. */
   readonly isBack: boolean
 }
 
@@ -59,7 +59,7 @@ export function regionsOf(graph: GraphDefinition): readonly Region[] {
     const branches = next.get(node.id) ?? []
     if (node.type === 'loop' || branches.length < 2) continue
     const members = reachable(branches, next, joins.get(node.id))
-    // Other engines' graphs may lead back anywhere: then it is no fork that could be folded into its node.
+    // Graphs of other engines may have any back edges: such a fork cannot be folded into its node.
     if (!members.has(node.id)) add({ id: `parallel ${node.id}`, kind: 'parallel', ownerId: node.id, members })
   }
   return regions
@@ -80,7 +80,7 @@ function neighbours(
   return lists
 }
 
-/** Everything that can be reached from `starts` without going through `stop`. */
+/** All nodes that are reachable from `starts` without passing through `stop`. */
 function reachable(starts: readonly string[], next: Neighbours, stop: string | undefined): Set<string> {
   const found = new Set<string>()
   const open = starts.filter((id) => id !== stop)
@@ -92,7 +92,7 @@ function reachable(starts: readonly string[], next: Neighbours, stop: string | u
   return found
 }
 
-/** By node, the first one that every way onward goes through: where what forked there joins again. */
+/** By node, its immediate post-dominator: the node at which its branches join again. */
 function immediatePostDominators(graph: GraphDefinition, next: Neighbours): ReadonlyMap<string, string | undefined> {
   const order = finishOrder(Object.keys(graph.nodes), next)
   const join = new Map<string, string | undefined>()
@@ -106,7 +106,7 @@ function immediatePostDominators(graph: GraphDefinition, next: Neighbours): Read
     }
     return left
   }
-  // Whatever follows a node has finished before it, so its join is known already.
+  // All successors of a node come before it in this order, so their joins are known.
   for (const id of order) {
     const following = (next.get(id) ?? []).filter((other) => depth.has(other))
     const [first, ...others] = following
@@ -117,7 +117,7 @@ function immediatePostDominators(graph: GraphDefinition, next: Neighbours): Read
   return join
 }
 
-/** Depth first, each node after all that follow it. Without recursion: chains can be ten thousand long. */
+/** Depth first, each node after its successors. Without recursion: chains can be ten thousand nodes long. */
 function finishOrder(ids: readonly string[], next: Neighbours): readonly string[] {
   const seen = new Set<string>()
   const order: string[] = []

@@ -1,13 +1,8 @@
 import { useEffect, useState } from 'react'
 
 import type { VisibleGraph } from './fold'
+import type { LaidOut } from './laid-out'
 import type { Direction, Layout, LayoutRequest } from './placement'
-
-/** A layout, with the graph it is of: the two must never be mixed. */
-export interface LaidOut {
-  readonly graph: VisibleGraph
-  readonly layout: Layout
-}
 
 let worker: Worker | undefined
 let lastId = 0
@@ -28,7 +23,7 @@ function layOutAside(request: LayoutRequest, done: (layout: Layout) => void): ()
   return () => waiting.delete(id)
 }
 
-/** The newest finished layout; that of the graph before, while the new one is being worked out. */
+/** The newest finished layout; that of the graph before, while the new one is being computed. */
 export function useLayout(
   graph: VisibleGraph | undefined,
   direction: Direction | 'auto',

@@ -4,13 +4,13 @@ import { useMemo } from 'react'
 import { useSession } from '../session/session-context'
 
 /**
- * The graph of the run. A run without one has the nodes that were named so far, without edges; they
- * stay where they are when more come.
+ * The graph of the run. A run without a graph shows the nodes that were named so far, without edges; they
+ * keep their places when more are added.
  */
 export function useShownGraph(): GraphDefinition | undefined {
   const graph = useSession((state) => state.graph)
   // A text, so that a changed status does not count as another graph. From the newest state, so
-  // that nodes keep their places while the moment moves.
+  // that nodes keep their places while the selected moment changes.
   const named = useSession((state) => (state.graph === null ? Object.keys(state.live?.nodes ?? {}).join('\u0000') : ''))
   return useMemo(() => {
     if (graph !== null) return graph

@@ -1,16 +1,16 @@
 import { type Layout, type LayoutRequest, nodeSize } from './placement'
 
-/** Between two rows, where the edges from one to the next run. */
+/** The gap between two rows, in which the edges between them run. */
 const rowGap = 52
-/** Layouts that can be read as they are stay as they are. */
+/** Layouts that are readable as they are stay unchanged. */
 const wrapBelow = 0.5
 const rowsAtMost = 24
 
 type Point = readonly [number, number]
 
 /**
- * A long layout from left to right, broken into rows like a text, where that shows it larger. A
- * chain of forty steps would otherwise be a line that nobody can read.
+ * Breaks a long layout from left to right into rows, like a text, if that makes it larger on the screen. A
+ * chain of forty steps would otherwise be too small to read.
  */
 export function wrapped(layout: Layout, { space, edges }: LayoutRequest): Layout {
   const zoom = (size: Layout['size']) => Math.min(1, space.width / size.width, space.height / size.height)
@@ -25,7 +25,7 @@ export function wrapped(layout: Layout, { space, edges }: LayoutRequest): Layout
 }
 
 interface Plan {
-  /** Where each row begins in the long layout. */
+  /** The x position of each row's beginning in the long layout. */
   readonly starts: readonly number[]
   readonly rowHeight: number
   readonly size: Layout['size']
@@ -40,7 +40,7 @@ function planRows(columns: readonly number[], rows: number, height: number): Pla
   return { starts, rowHeight, size: { width: width + 2 * turn, height: starts.length * rowHeight - rowGap } }
 }
 
-/** How far an edge goes beyond a node before it turns. */
+/** The distance from a node at which an edge turns. */
 const turn = 18
 
 function placed(layout: Layout, edges: LayoutRequest['edges'], { starts, rowHeight, size }: Plan): Layout {
@@ -60,7 +60,7 @@ function placed(layout: Layout, edges: LayoutRequest['edges'], { starts, rowHeig
       : betweenRows(positions[from] ?? source, positions[to] ?? target, toRow * rowHeight, index)
   })
   const bends = layout.bends.map((points, index) => {
-    // Where it would have bent in the long layout says nothing of an edge that changes rows.
+    // For an edge between two rows, the bends of the long layout are meaningless.
     const turned = corners[index]
     if (turned !== undefined) return turned
     const row = rowOf(layout.positions[edges[index]?.[0] ?? 0]?.[0] ?? 0)
@@ -69,14 +69,14 @@ function placed(layout: Layout, edges: LayoutRequest['edges'], { starts, rowHeig
   return { ...layout, positions, bends, routes: corners.map((turned) => turned && rounded(turned)), size }
 }
 
-/** From the source's side by four turns to the target's. */
+/** The four corners between the source's side and the target's. */
 type Corners = readonly [start: Point, Point, Point, Point, Point, end: Point]
 
-/** Out to the right, down or up to the gap above the other row, back, and in from the left. */
+/** To the right, down or up to the gap above the other row, back, and in from the left. */
 function betweenRows(source: Point, target: Point, top: number, index: number): Corners {
   const { width, height } = nodeSize
   const [x1, y1, x2, y2] = [source[0] + width, source[1] + height / 2, target[0], target[1] + height / 2]
-  // Several edges share a gap; a few pixels keep them apart.
+  // Several edges share a gap; an offset of a few pixels keeps them apart.
   const gap = top - rowGap / 2 + ((index % 5) - 2) * 4
   const [right, left] = [x1 + turn, x2 - turn]
   return [

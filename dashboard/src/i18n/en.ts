@@ -265,7 +265,7 @@ export const en = {
     reviewer: 'As viewer, and answers reviews and signals.',
     operator: 'As reviewer, and starts, controls and forks runs of stored workflows.',
     engine: 'For programs that report runs: creates sessions and sends every command.',
-    admin: 'All of it, and deletes, imports, and manages workflows and keys.',
+    admin: 'Everything in the project; also deletes, imports, and manages workflows and keys.',
     root: 'Admin of every project, and the only one that makes projects.',
   },
   share: 'Share',
@@ -306,5 +306,5 @@ export const en = {
   revokeIntro: 'Programs that use this key are refused from now on, and links and tokens made with it end too.',
 }
 
-/** Every word the pages show. A translation that lacks one does not compile. */
+/** Every text of the pages. A translation that lacks one does not compile. */
 export type Text = typeof en

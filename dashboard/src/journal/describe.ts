@@ -3,9 +3,9 @@ import type { Event, GraphDefinition, NodeStatus, SessionStatus, WorkflowSession
 import { count } from '../format/number'
 import type { Text } from '../i18n/en'
 
-/** An event in a few words. */
+/** A short description of an event. */
 export interface Description {
-  /** The node it is about, if it is about one. */
+  /** The node that the event is about, if any. */
   readonly nodeId: string | undefined
   readonly status: NodeStatus | SessionStatus | undefined
   readonly subject: string
@@ -71,7 +71,7 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
     case 'memoryAdded':
       return { nodeId: undefined, status: undefined, subject: t.event.run, text: t.event.memory }
     default:
-      // An event of a newer server; what it is called says more than nothing.
+      // An event of a newer server: its name is shown.
       return { nodeId: undefined, status: undefined, subject: t.event.run, text: (event as { type: string }).type }
   }
 }

@@ -13,7 +13,7 @@ import { JournalPages } from './pages'
 const rowHeight = 28
 const followWithin = rowHeight * 2
 
-/** Every event of the run, the oldest first; each leads to its moment. */
+/** Every event of the run, the oldest first; each is a link to its moment. */
 export function JournalPanel() {
   const t = useText()
   const { store, player } = useOpenSession()
@@ -34,12 +34,12 @@ export function JournalPanel() {
     estimateSize: () => rowHeight,
     overscan: 12,
   })
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only another moment scrolls there; what happens meanwhile in a run that goes on does not.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only another moment scrolls the list; new events of a live run do not.
   useEffect(() => {
     if (current !== undefined) list.scrollToIndex(current - before - 1, { align: 'auto' })
   }, [before, current])
   useEffect(() => {
-    // Set, not looked up: asking where the end is would lay the page out at every event.
+    // A fixed value: measuring the end would force a layout at every event.
     if (current === undefined && isFollowing.current && scroller.current !== null)
       scroller.current.scrollTop = (last - before) * rowHeight
   }, [last, before, current])

@@ -1,11 +1,11 @@
-/** Rows in the list at most: browsers draw nothing that is higher than some 33 million pixels. */
+/** Rows in the list at most: browsers cannot draw elements higher than about 33 million pixels. */
 export const rowsAtMost = 1_000_000
-/** The listed part moves on by so much, so that rows stay where they are in between. */
+/** The listed range moves in steps of this size, so that rows keep their places within a step. */
 const step = 100_000
 
 /**
- * How many events come before those that are listed: none, unless there are more than can be listed.
- * Then those around the moment that is looked at are, or the newest.
+ * The number of events before the listed range: none, unless there are more than can be listed.
+ * Then the range is around the selected moment, or at the newest.
  */
 export function leftOutBefore(last: number, current: number | undefined): number {
   if (last <= rowsAtMost) return 0

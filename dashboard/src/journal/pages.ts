@@ -3,12 +3,12 @@ import type { EventPage, Recorded } from '@relive/types'
 import { get, query } from '../api/http'
 
 const pageSize = 200
-/** Pages kept; the one that was not looked at for longest is let go. */
+/** Pages kept; the least recently used is dropped. */
 const pagesAtMost = 40
 
 /**
  * Events by revision, read in pages as they come into view. Revisions are dense, so an event's
- * place in the list is known before it is read.
+ * position in the list is known before it is read.
  */
 export class JournalPages {
   readonly #sessionId: string
@@ -21,7 +21,7 @@ export class JournalPages {
     this.#changed = changed
   }
 
-  /** The event with this revision; `undefined` until it has been read, which this starts. */
+  /** The event with this revision; `undefined` until it has been read, which this call starts. */
   at(revision: number, lastRevision: number): Recorded | undefined {
     const page = Math.floor((revision - 1) / pageSize)
     const events = this.#pages.get(page)
@@ -45,7 +45,7 @@ export class JournalPages {
       if (this.#pages.size > pagesAtMost && oldest !== undefined) this.#pages.delete(oldest)
       this.#changed()
     } catch {
-      // Lost connection or deleted session, both told elsewhere; asked again when next in view.
+      // The connection was lost or the session deleted, which is reported elsewhere. Read again when next in view.
     } finally {
       this.#asked.delete(page)
     }

@@ -1,7 +1,8 @@
 import type { Key, KeyPage } from '@relive/types'
 import { useCallback, useEffect, useState } from 'react'
 
-import { roles } from '../access/may'
+import { roles, rolesToGive } from '../access/may'
+import { useMe } from '../access/me'
 import { get, query } from '../api/http'
 import { ago, millis, moment } from '../format/time'
 import { useText } from '../i18n/text'
@@ -17,7 +18,7 @@ interface Listed {
   readonly cursor: string | undefined
 }
 
-/** The keys of the project: when each was last used, new ones, and the end of old ones. */
+/** The keys of the project: when each was last used, creating and revoking them. */
 export function KeysPage() {
   const t = useText()
   const [listed, setListed] = useState<Listed>()
@@ -94,6 +95,7 @@ export function KeysPage() {
 
 function KeyRow({ value, onRevoke }: { value: Key; onRevoke: () => void }) {
   const t = useText()
+  const me = useMe()
   const now = Date.now()
   const state = keyState(value, now)
   const role = roles.find((known) => known === value.role)
@@ -111,7 +113,7 @@ function KeyRow({ value, onRevoke }: { value: Key; onRevoke: () => void }) {
           : t.keyState[state]}
       </td>
       <td>
-        {state !== 'revoked' && (
+        {state !== 'revoked' && role !== undefined && rolesToGive(me).includes(role) && (
           <button type="button" aria-label={t.revokeKey(value.name)} onClick={onRevoke}>
             {t.revoke}
           </button>

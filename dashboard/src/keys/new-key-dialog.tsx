@@ -13,7 +13,7 @@ const day = 24 * 60 * 60 * 1000
 /** Days after which a key expires; 0: never. */
 const lifetimes = [30, 90, 365, 0] as const
 
-/** Makes a key, and shows it: the only time that it can be seen. */
+/** Creates a key, and shows it: the only time that it can be seen. */
 export function NewKeyDialog({ onMade, onClose }: { onMade: () => void; onClose: () => void }) {
   const t = useText()
   const me = useMe()

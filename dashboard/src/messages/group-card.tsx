@@ -16,7 +16,7 @@ interface GroupCardProps {
   onSelect(): void
 }
 
-/** What one attempt of a node said. */
+/** The messages of one attempt of a node. */
 export function GroupCard({ group, isSelected, onSelect }: GroupCardProps) {
   const t = useText()
   const start = useSession((state) => state.live?.startedAt ?? state.live?.createdAt)
@@ -73,7 +73,7 @@ const MessageBody = memo(function MessageBody({
   )
 })
 
-/** Folded to its last line, which moves on while it is being thought. */
+/** Collapsed to its last line, which is updated while the model is thinking. */
 function Thinking({ message, t }: { message: Message; t: Text }) {
   const [isOpen, setOpen] = useState(false)
   const shown = isOpen ? message.content : (message.content.trimEnd().split('\n').at(-1) ?? '')

@@ -8,7 +8,7 @@ export interface AttemptGroup extends MessageGroup {
   readonly attempt: number
 }
 
-/** What grouping needs to know of the run. */
+/** The part of the session's state that grouping needs. */
 export interface GroupingContext {
   readonly session: WorkflowSession | undefined
   readonly graph: GraphDefinition | null | undefined
@@ -17,8 +17,8 @@ export interface GroupingContext {
 }
 
 /**
- * Messages by node and attempt, in the order in which each first spoke. Nodes that speak at the same
- * time so stay readable, and a node that runs again in a loop begins a new group.
+ * Messages by node and attempt, in the order of each group's first message. Messages of nodes that run at the
+ * same time stay readable this way, and a node that runs again in a loop begins a new group.
  */
 export function groupMessages(messages: Iterable<Message>, context: GroupingContext): readonly AttemptGroup[] {
   const groups = new Map<string, AttemptGroup>()
@@ -48,20 +48,20 @@ function newGroup(key: string, attempt: number, message: Message, context: Group
   }
 }
 
-/** Which attempt of its node a message belongs to: the last that had begun when it was said. */
+/** The attempt of its node that a message belongs to: the last one that had begun when it was written. */
 function attemptAt(lanes: Lanes, message: Message): number {
   const bars = lanes.get(message.nodeId)?.bars
   if (bars === undefined || bars.length === 0) return 1
   const at = Date.parse(message.createdAt)
   for (let index = bars.length - 1; index >= 0; index -= 1) {
     const bar = bars[index]
-    // A clock's tick between the node's start and its first word must not make a group of its own.
+    // A small difference of clocks between the node's start and its first message must not make a group of its own.
     if (bar !== undefined && bar.from <= at + 2) return bar.attempt
   }
   return bars[0]?.attempt ?? 1
 }
 
-/** The nodes that have siblings: several nodes follow the same one, which is not a loop's choice. */
+/** The nodes that run in parallel: several nodes follow the same one, and that is not a loop. */
 export function parallelNodes(graph: GraphDefinition | null | undefined): ReadonlySet<string> {
   const parallel = new Set<string>()
   for (const node of Object.values(graph?.nodes ?? {})) {

@@ -15,14 +15,14 @@ import {
   withNewest,
 } from './message-book'
 
-/** Messages on a page. */
+/** Messages of a page. */
 export const pageSize = 1000
-/** While a replay plays, what comes next is read before the last of this many is shown. */
+/** During a replay the next page is read before the last of this many messages is shown. */
 const readAhead = 200
-/** Pages read to get behind messages of the very same millisecond; a book holds no more of them. */
+/** Pages read to get past messages of the same millisecond; a book holds no more than these. */
 const pagesAtMost = messagesAtMost / pageSize + 1
 
-/** What is asked of the server, as its query parameters are called. */
+/** The query parameters of a request. */
 export interface MessageQuery {
   readonly order: 'asc' | 'desc'
   readonly limit: number
@@ -31,12 +31,12 @@ export interface MessageQuery {
   readonly after?: string
 }
 
-/** A part of a run's messages that is missing. */
+/** A missing part of a run's messages. */
 export type Read = { readonly to: 'newest' | 'earlier' | 'later' } | { readonly to: 'around'; readonly moment: number }
 
 /**
- * What is to be read for a moment, milliseconds since 1970; `undefined` is now. A moment that one later
- * page does not reach (`previous`) is far away, and read around.
+ * The part to read for a moment, milliseconds since 1970; `undefined` is now. A moment that the next
+ * page (`previous`) does not reach is far away, and is read around.
  */
 export function nextRead(book: MessageBook, moment: number | undefined, previous: Read | undefined): Read | undefined {
   const { stored, hasEarlier, hasLater } = book
@@ -58,62 +58,62 @@ export function nextRead(book: MessageBook, moment: number | undefined, previous
 }
 
 /**
- * Reads the messages that are missing for the moment that is looked at, and those that a person asks
- * for. One request is on its way at a time; where to go next is decided when it has been answered.
+ * Reads the messages that are missing for the selected moment, and those that the user requests.
+ * One request is in flight at a time; the next one is chosen when it has been answered.
  */
 export class MessageReader {
   readonly #store: FrameStore<SessionState>
-  /** `undefined`: it could not be read, or nobody wants it any more. */
+  /** `undefined`: the request failed, or was cancelled. */
   readonly #ask: (query: MessageQuery) => Promise<MessagePage | undefined>
   #isReading = false
   #isOpen = false
   #hasFailed = false
-  /** What a person has asked for. */
+  /** The part that the user requested. */
   #asked: Read | undefined
   #previous: Read | undefined
-  /** The moment for which nothing more is read by itself: a person is looking around from there. */
-  #restsAt: { readonly moment: number | undefined } | undefined
+  /** The moment for which nothing more is read automatically, since the user reads older messages there. */
+  #pinnedAt: { readonly moment: number | undefined } | undefined
 
   constructor(store: FrameStore<SessionState>, ask: (query: MessageQuery) => Promise<MessagePage | undefined>) {
     this.#store = store
     this.#ask = ask
   }
 
-  /** Begins with the newest. Only once the session is subscribed to: what is said later comes from there. */
+  /** Begins with the newest page. To be called after the subscription, which delivers all later messages. */
   open(): void {
     if (this.#isOpen) return
     this.#isOpen = true
     this.#want({ to: 'newest' })
   }
 
-  /** What could not be read may be readable again. */
+  /** Reads again after a failure. */
   retry(): void {
     this.#hasFailed = false
     this.follow()
   }
 
   readEarlier(): void {
-    this.#restsAt = { moment: messageMoment(this.#store.latest) }
+    this.#pinnedAt = { moment: messageMoment(this.#store.latest) }
     this.#want({ to: 'earlier' })
   }
 
   readLater(): void {
-    this.#restsAt = { moment: messageMoment(this.#store.latest) }
+    this.#pinnedAt = { moment: messageMoment(this.#store.latest) }
     this.#want({ to: 'later' })
   }
 
   readNewest(): void {
-    this.#restsAt = undefined
+    this.#pinnedAt = undefined
     this.#want({ to: 'newest' })
   }
 
-  /** The moment may have moved. */
+  /** To be called when the moment may have changed. */
   follow(): void {
     if (this.#isReading || !this.#isOpen) return
     const { book, ...state } = this.#store.latest
     const moment = messageMoment(state)
-    if (this.#restsAt?.moment !== moment) this.#restsAt = undefined
-    const wanted = this.#restsAt !== undefined || this.#hasFailed ? undefined : nextRead(book, moment, this.#previous)
+    if (this.#pinnedAt?.moment !== moment) this.#pinnedAt = undefined
+    const wanted = this.#pinnedAt !== undefined || this.#hasFailed ? undefined : nextRead(book, moment, this.#previous)
     const read = this.#asked ?? wanted
     this.#asked = undefined
     this.#previous = read
@@ -128,7 +128,7 @@ export class MessageReader {
 
   async #read(read: Read, moment: number | undefined): Promise<void> {
     this.#isReading = true
-    // A full book that older messages are added to lets its newest go: from here on it does not grow there.
+    // Adding older messages to a full book drops its newest: from here on it does not grow there.
     const isFull = read.to === 'earlier' && this.#store.latest.book.stored.length + pageSize > messagesAtMost
     this.#change((book) => asking(isFull ? detached(book) : book))
     const before = this.#store.latest.book.stored
@@ -136,12 +136,12 @@ export class MessageReader {
     this.#change(add ?? notAsking)
     this.#isReading = false
     this.#hasFailed = add === undefined
-    // Whatever it has brought, there is no more to be had for this moment.
-    if (read.to === 'around' || this.#store.latest.book.stored === before) this.#restsAt ??= { moment }
+    // Whatever the result, there is nothing more to read for this moment.
+    if (read.to === 'around' || this.#store.latest.book.stored === before) this.#pinnedAt ??= { moment }
     this.follow()
   }
 
-  /** How to add what was found; `undefined` when it could not be read. */
+  /** How to add what was read; `undefined` if the request failed. */
   async #found(read: Read, { stored }: MessageBook): Promise<((book: MessageBook) => MessageBook) | undefined> {
     const [first, last] = [stored[0], stored.at(-1)]
     if (read.to === 'around') {
@@ -161,7 +161,7 @@ export class MessageReader {
     return newest && ((book) => withNewest(book, newest))
   }
 
-  /** A page; and those behind it as long as they hold nothing but what is `held`. */
+  /** A page, and the pages after it as long as they have nothing but the messages in `held`. */
   async #run(query: Omit<MessageQuery, 'limit'>, held: readonly Message[]): Promise<MessageRun | undefined> {
     const known = new Set(held.map(({ id }) => id))
     const found: Message[] = []

@@ -10,13 +10,13 @@ import { groupMessages, parallelNodes } from './grouping'
 import { useHeldPlace } from './use-held-place'
 import { useShownMessages } from './use-shown-messages'
 
-/** Nearer to the end than this counts as reading along. */
+/** A distance from the end below which the panel follows new messages. */
 const followWithin = 48
-/** Room for the button above the first message, and for those below the last. */
+/** Space for the button above the first message, and for those below the last. */
 const roomAbove = 36
 const roomBelow = 76
 
-/** What the run says, by node, as it is said. */
+/** The messages of the run, by node, live. */
 export function MessagesPanel() {
   const t = useText()
   const messages = useShownMessages()
@@ -58,7 +58,7 @@ export function MessagesPanel() {
   useEffect(() => {
     const element = scroller.current
     if (element === null) return
-    // A review that comes up below takes room; what is being read must not slip out of sight.
+    // A review that appears below takes space; the messages being read must stay visible.
     const observer = new ResizeObserver(() => {
       if (isFollowing.current) toEnd()
     })
@@ -66,7 +66,7 @@ export function MessagesPanel() {
     return () => observer.disconnect()
   }, [toEnd])
   const [isAway, setAway] = useState(false)
-  // Heard before the list hears of it, and draws and measures other groups.
+  // Called before the list handles the event, and measures and renders other groups.
   const onScroll = () => {
     const element = scroller.current
     if (element === null) return
@@ -74,7 +74,7 @@ export function MessagesPanel() {
     setAway(!isFollowing.current)
     place.note()
   }
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; what is said meanwhile does not.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a new choice scrolls; new messages do not.
   useEffect(() => {
     if (selected === undefined || selectedFrom() === 'messages') return
     const index = groups.findLastIndex(({ nodeId }) => nodeId === selected)

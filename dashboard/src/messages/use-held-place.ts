@@ -3,7 +3,7 @@ import { type RefObject, useLayoutEffect, useRef } from 'react'
 
 import type { AttemptGroup } from './grouping'
 
-/** Where the upper edge stands in the group that it cuts. */
+/** The scroll position, relative to the group at the upper edge. */
 interface Place {
   readonly top: number
   readonly key: string
@@ -13,8 +13,8 @@ interface Place {
 }
 
 /**
- * Keeps what is being read where it is when messages come, or go, above it, and when those above turn
- * out larger than they were taken for. `note` is to be told of every scrolling.
+ * Keeps the scroll position when messages are added or removed above it, and when groups above it turn
+ * out to be larger than estimated. `note` must be called at every scroll event.
  */
 export function useHeldPlace(
   scroller: RefObject<HTMLDivElement | null>,
@@ -23,7 +23,7 @@ export function useHeldPlace(
   isHeld: () => boolean,
 ): { note(): void } {
   const place = useRef<Place>(undefined)
-  // The list would do the same in part, from where it believes to stand: one of the two has to.
+  // The list would do the same in part, from its own estimate of the position: only one of the two may.
   list.shouldAdjustScrollPositionOnItemSizeChange = () => false
   const note = () => {
     const element = scroller.current
@@ -38,17 +38,17 @@ export function useHeldPlace(
       toEnd: item.end - element.scrollTop,
     }
   }
-  // biome-ignore lint/correctness/useExhaustiveDependencies: changes of the list's height are those of what is in it.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the height of the list changes with its content.
   useLayoutEffect(() => {
     const element = scroller.current
     const held = place.current
     if (element === null || held === undefined || !isHeld()) return
-    // Somebody has scrolled, and that has not been told yet: where they are now is right.
+    // The user has scrolled, and the event has not arrived yet: the current position is right.
     if (Math.abs(element.scrollTop - held.top) >= 1) {
       note()
       return
     }
-    // Measures taken since the list was drawn are in its cache only once it has been asked again.
+    // Sizes measured since the list was rendered are in its cache only after this call.
     list.getTotalSize()
     const index = groups.findIndex(({ key }) => key === held.key)
     const item = index < 0 ? undefined : list.measurementsCache[index]
@@ -56,7 +56,7 @@ export function useHeldPlace(
       note()
       return
     }
-    // A group that has got another beginning has grown there, any other at its end.
+    // A group with a new beginning has grown at its beginning, any other at its end.
     const top = groups[index]?.messages[0]?.id === held.firstId ? item.start + held.fromStart : item.end - held.toEnd
     if (Math.abs(element.scrollTop - top) < 1) return
     element.scrollTop = top
@@ -64,7 +64,7 @@ export function useHeldPlace(
   }, [groups, list.getTotalSize()])
   return {
     note: () => {
-      // The echo of what was set here: the place is still to be held, also if what is above has grown since.
+      // The event of the scrolling done here: the position stays held, even if the groups above have grown since.
       const isEcho = place.current !== undefined && Math.abs((scroller.current?.scrollTop ?? 0) - place.current.top) < 1
       if (!isEcho) note()
     },

@@ -4,17 +4,17 @@ import { useMoment, useOpenSession, useSession } from '../session/session-contex
 import { StatusIcon } from '../status/status-icon'
 import { TickingText } from '../ui/ticking-text'
 
-/** The newest stretches that are listed; a loop can have thousands. */
+/** The newest intervals that are listed; a loop can have thousands. */
 const shownAtMost = 60
 
-/** What a node did, the newest first; each leads to the moment it began. */
+/** The intervals of a node, newest first; each is a link to the moment at which it began. */
 export function NodeHistory({ nodeId }: { nodeId: string }) {
   const t = useText()
   const { player } = useOpenSession()
   const moment = useMoment()
   const lane = useSession((state) => state.lanes.get(nodeId))
   const start = useSession((state) => state.live?.startedAt ?? state.live?.createdAt)
-  // Drawn again when the moment is moved, to leave out what lies ahead of it.
+  // Rendered again when the moment changes, to leave out later intervals.
   useSession((state) => state.replay?.state?.revision)
   const now = moment()
   const bars = (lane?.bars ?? [])

@@ -5,11 +5,11 @@ import { get, query } from '../api/http'
 import { useOpenSession, useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 
-/** What a node had last put out at the moment that is looked at; read again when the node has changed. */
+/** The last output of a node at the selected moment; read again when the node has changed. */
 export function useOutput(nodeId: string): unknown {
   const { store } = useOpenSession()
   const isLive = useSession(({ replay }) => replay === undefined)
-  /** A replay that has just begun stands nowhere yet. */
+  /** A replay that has just begun has no position yet. */
   const isSomewhere = useSession(({ replay }) => replay === undefined || replay.session !== undefined)
   const status = useSession((state) => shownSession(state)?.nodes[nodeId]?.status)
   const attempt = useSession((state) => shownSession(state)?.nodes[nodeId]?.attempt)
@@ -24,7 +24,7 @@ export function useOutput(nodeId: string): unknown {
         if (!controller.signal.aborted) setOutput(value)
       },
       () => {
-        // A node that is not known yet has put out nothing; a lost connection is told elsewhere.
+        // A node that is not known yet has no output; a lost connection is reported elsewhere.
         if (!controller.signal.aborted) setOutput(undefined)
       },
     )

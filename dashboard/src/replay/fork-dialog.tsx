@@ -18,7 +18,7 @@ export function ForkDialog({ sessionId, revision, onClose }: ForkDialogProps) {
   const t = useText()
   const [isBusy, setBusy] = useState(false)
   const [error, setError] = useState<string>()
-  // One key for every attempt of this dialog: a repeated request must not fork twice.
+  // One key for all attempts of this dialog: a repeated request must not fork twice.
   const [key] = useState(() => `${sessionId}-${revision}-${Date.now()}`)
   const fork = async (start: boolean) => {
     setBusy(true)

@@ -5,14 +5,14 @@ export type MarkKind = 'change' | 'review' | 'error'
 
 export interface Mark {
   readonly kind: MarkKind
-  /** 0 to 1 along the scrubber. */
+  /** The position on the scrubber, 0 to 1. */
   readonly at: number
 }
 
-/** Where several fall on one spot, the one that most needs a look is drawn. */
+/** Of several marks at one position, the one that most needs attention is drawn. */
 const weight: Record<MarkKind, number> = { change: 0, review: 1, error: 2 }
 
-/** What happened when, for the scrubber; at most one mark per `1 / spots` of it, however long the run. */
+/** The marks of the scrubber; at most one per `1 / spots` of it, however long the run. */
 export function marksOf(lanes: Lanes, domain: Domain, spots = 320): readonly Mark[] {
   const marks = new Map<number, Mark>()
   const put = (kind: MarkKind, time: number) => {

@@ -5,25 +5,25 @@ import type { Pace, ReplayView, SessionState } from '../session/state'
 import type { FrameStore } from '../store/frame-store'
 
 export const speeds = [0.5, 1, 4, 20, 100] as const
-/** What a silence is shortened to when idle stretches are skipped. */
+/** The length to which idle gaps are shortened if they are skipped. */
 const skipIdleMs = 500
-/** States a second at most, as live: a run of hours at a hundred times its pace has more. */
+/** States per second at most, as live: a run of hours at a hundred times its pace has more. */
 const minIntervalMs = 33
 
 export type Target = { readonly revision: number } | { readonly at: number }
 
 /**
- * Moves the page through a stored run. While it is at work the page shows the replay's states
- * instead of the live ones, which go on arriving behind it.
+ * Moves the page through a stored run. Meanwhile the page shows the replay's states instead of the live ones,
+ * which still arrive.
  */
 export class Player {
   readonly #store: FrameStore<SessionState>
   readonly #failed: (error: ReliveError) => void
   #replay: Replay | undefined
-  /** Where to go once the seek on its way is answered: a scrubber makes more of them than there are answers. */
+  /** The next target while a seek is unanswered: a scrubber produces seeks faster than they are answered. */
   #nextSeek: Target | undefined
 
-  /** `failed` hears why a replay was refused. */
+  /** `failed` is called with the reason when a replay was refused. */
   constructor(store: FrameStore<SessionState>, failed: (error: ReliveError) => void) {
     this.#store = store
     this.#failed = failed
@@ -41,7 +41,7 @@ export class Player {
     this.#store.flush()
   }
 
-  /** Plays on from the moment shown; live, and at the end, from the beginning. */
+  /** Continues from the moment shown; live, and at the end, from the beginning. */
   play(): void {
     if (this.#replay === undefined) this.#open({ paused: false })
     else this.#replay.play()
@@ -77,7 +77,7 @@ export class Player {
     this.seek({ revision: 1 })
   }
 
-  /** To the newest there is: live, or the end of a run that is over. */
+  /** Goes to the newest state: live, or the end of a run that has ended. */
   toEnd(): void {
     this.goLive()
   }
@@ -87,20 +87,20 @@ export class Player {
     this.#replay?.setSpeed(speed)
   }
 
-  /** Known to the server only when a replay begins, so a running one begins again where it stands. */
+  /** The server accepts it only when a replay begins, so a running one is opened again at its position. */
   setSkipIdle(skipIdle: boolean): void {
     this.#setPace({ skipIdle })
     const state = this.#view()?.state
     if (state !== undefined) this.#open({ at: state.revision, paused: !state.playing })
   }
 
-  /** Of the whole run, so that every moment of it can be gone to. */
+  /** Opens a replay of the whole run, so that it can seek to every moment. */
   #open({ at, paused }: { at?: number | string; paused: boolean }): void {
-    // What is shown stays until the replay's own first state is there.
+    // The shown state stays until the replay's first state has arrived.
     const session = this.#view()?.session ?? this.#store.latest.live
     this.close()
     const { speed, skipIdle } = this.#store.latest.pace
-    // Until it has said where it stands, what else is asked for waits.
+    // Seeks wait until the replay has reported its position.
     this.#store.update({
       replay: { session, state: undefined, receivedAt: 0, target: undefined, isSeeking: true, isConnected: false },
     })
@@ -114,7 +114,7 @@ export class Player {
     }
     this.#replay = client.replay(this.#store.latest.id, options, {
       onSession: (shown) => this.#change({ session: shown }),
-      onState: (state) => this.#stands(state),
+      onState: (state) => this.#received(state),
       onConnectionChange: ({ state }) => this.#change({ isConnected: state === 'open' }),
       onRefused: (error) => {
         this.#change({ target: undefined, isSeeking: false })
@@ -127,8 +127,8 @@ export class Player {
     })
   }
 
-  #stands(state: ReplayState): void {
-    // It has caught up with the run: from here on live is the same.
+  #received(state: ReplayState): void {
+    // The replay has reached the live edge, which looks the same.
     if (state.live && state.playing) {
       this.goLive()
       return
@@ -145,7 +145,7 @@ export class Player {
 
   #send(target: Target): void {
     const isSent = this.#replay?.seek('at' in target ? { at: timestamp(target.at) } : target)
-    // The connection is being made again; the first it says is where it stands.
+    // The client is reconnecting; the replay reports its position after that.
     if (!isSent) this.#nextSeek = target
   }
 

@@ -8,7 +8,7 @@ import { fraction } from '../timeline/domain'
 import { useDomain, useMovingMoment } from '../timeline/use-domain'
 import { marksOf } from './marks'
 
-/** The whole run as a slider: where it is looked at, what happened when, where nothing did. */
+/** The whole run as a slider: the selected moment, marks, and idle gaps. */
 export function Scrubber() {
   const t = useText()
   const { player } = useOpenSession()

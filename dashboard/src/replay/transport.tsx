@@ -13,7 +13,7 @@ import { ForkDialog } from './fork-dialog'
 import { speeds } from './player'
 import { Scrubber } from './scrubber'
 
-/** The row under the timeline: everything that moves the moment. */
+/** The row below the timeline: the controls that change the moment. */
 export function Transport() {
   const t = useText()
   const { store, player } = useOpenSession()
@@ -26,7 +26,7 @@ export function Transport() {
   const moment = useMoment()
   const mayFork = useMay('fork', store.latest.id)
   const [forkAt, setForkAt] = useState<number>()
-  // Asked for when it is needed: in a run that goes on, what is drawn is a moment old.
+  // Read when it is needed: while a run continues, the rendered value is slightly old.
   const revisionNow = () => shownSession(store.shown())?.revision
   const startOf = () => runSpan(store.shown().live, Date.now()).start
   const comparing = place.page === 'session' && place.view.compareWith !== undefined

@@ -1,10 +1,10 @@
 import type { SessionStatus } from '@relive/types'
 
-/** What a person can do to a run as a whole. */
+/** The actions of a user on a whole run. */
 export const actions = ['start', 'pause', 'resume', 'stop', 'cancel'] as const
 export type Action = (typeof actions)[number]
 
-/** As the protocol has it; the server refuses everything else. */
+/** As in the protocol; the server refuses everything else. */
 const allowed: Record<Action, readonly SessionStatus[]> = {
   start: ['pending'],
   pause: ['running'],

@@ -19,12 +19,12 @@ import { FrameStore } from '../store/frame-store'
 import { advance } from '../timeline/lanes'
 import { initialState, type SessionState } from './state'
 
-/** States a second at most: more than the eye tells apart, and less than a busy run makes. */
+/** States per second at most: more than the eye can follow, and less than a busy run produces. */
 const minIntervalMs = 33
-/** How long after a change of the totals they are asked for again. */
+/** The delay after a change of the totals before they are read again. */
 const usageDelayMs = 1500
 
-/** Keeps what is known of one session up to date, through any number of lost connections. */
+/** Keeps the state of one session up to date, across reconnects. */
 export class LiveFeed {
   readonly store: FrameStore<SessionState>
   readonly messages: MessageReader
@@ -33,7 +33,7 @@ export class LiveFeed {
   readonly #stopListening: () => void
   readonly #stopFollowing: () => void
   #subscription: Subscription | undefined
-  /** Pieces that came since the last frame: hundreds a second are added up once. */
+  /** Chunks that arrived since the last frame: hundreds per second are added together. */
   #tokens: TokenFrame[] = []
   #messages: Message[] = []
   #usageTimer: number | undefined
@@ -54,7 +54,7 @@ export class LiveFeed {
       if (state !== 'open' || !this.#wasLost) return
       this.#wasLost = false
       this.store.update((now) => ({ ...now, book: withoutStreams(now.book) }))
-      // What was between the states on both sides of the gap is only in the journal.
+      // The states during the outage are only in the journal.
       void this.#loadTimeline()
       this.messages.retry()
     })
@@ -94,7 +94,7 @@ export class LiveFeed {
       live: session,
       lanes: advance(state.lanes, state.live, session),
     }))
-    // Whatever is said from this state on is sent; what was said before it is read.
+    // Messages from this state on are sent; those before it are read.
     if (before === undefined) this.messages.open()
     if (
       before === undefined ||
@@ -105,12 +105,12 @@ export class LiveFeed {
     }
   }
 
-  /** Gathers what one frame's worth of the network brings, and adds it in one go. */
+  /** Collects what arrives during one frame, and adds it at once. */
   #collect(add: () => void): void {
     const isFirst = this.#tokens.length === 0 && this.#messages.length === 0
     add()
     if (isFirst) requestAnimationFrame(() => this.#addCollected())
-    // A hidden page draws no frames; what gathers must not grow for ever.
+    // A hidden page draws no frames; the collected chunks must stay bounded.
     if (this.#tokens.length + this.#messages.length > 2000) this.#addCollected()
   }
 
@@ -129,10 +129,10 @@ export class LiveFeed {
   }
 
   async #loadGraph(): Promise<void> {
-    // The first event holds the graph the session runs, and says so where there is none.
+    // The first event has the session's graph, or shows that there is none.
     const path = `/sessions/${this.#id}/events${query({ after: 0, limit: 1 })}`
     const page = await this.#ask(() => get<EventPage>(path, this.#closing.signal))
-    // Whether the session is missing, the subscription says.
+    // A missing session is reported by the subscription.
     if (page === undefined || page instanceof ReliveError) return
     const created = page.events[0]?.event
     this.store.update({ graph: (created?.type === 'created' ? created.graph : undefined) ?? null })
@@ -142,7 +142,7 @@ export class LiveFeed {
     const lanes = await this.#ask(() => readTimeline(this.#id, this.#closing.signal))
     if (lanes === undefined || lanes instanceof ReliveError) return
     this.store.update((state) => {
-      // What has happened since the answer was made is in the state already held.
+      // Changes since the answer was made are in the state that is held.
       const { live } = state
       return { ...state, lanes: live === undefined ? lanes : advance(lanes, undefined, live) }
     })
@@ -155,7 +155,7 @@ export class LiveFeed {
     if (usage !== undefined && !(usage instanceof ReliveError)) this.store.update({ usage })
   }
 
-  /** An answer, or why there is none; `undefined` once nobody wants it any more. */
+  /** An answer, or its error; `undefined` if it was cancelled. */
   async #ask<Answer>(ask: () => Promise<Answer>): Promise<Answer | ReliveError | undefined> {
     for (let attempt = 0; ; attempt += 1) {
       try {

@@ -19,7 +19,7 @@ const contents: Record<Panel, () => React.JSX.Element> = {
   compare: ComparePanel,
 }
 
-/** The right side: what is said, one node, the context, the journal, a comparison. */
+/** The right side: messages, a node, the context, the journal, a comparison. */
 export function Panels() {
   const t = useText()
   const id = useId()

@@ -13,7 +13,7 @@ import { useOpenSession, useSession } from './session-context'
 import { reasonOf, send } from './steering'
 import { useDraft, wordCount } from './use-draft'
 
-/** A review that waits: the draft, and what can be answered. */
+/** A pending review: the draft, and the possible answers. */
 export function ReviewCard({ nodeId }: { nodeId: string }) {
   const t = useText()
   const { store } = useOpenSession()
@@ -23,7 +23,7 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   const draft = useDraft(nodeId, node?.attempt)
   const mayBeSkipped = useSession((state) => isSkippable(state.graph?.nodes[nodeId]))
   const preferred = usePreferences().reviewer
-  // Whoever has signed in is known to the server, which writes their name into the answer.
+  // The server knows a signed-in user, and adds the name to the answer.
   const isKnown = useMe()?.actor !== undefined
   const reviewer = isKnown ? '' : preferred
   const [edited, setEdited] = useState<string>()
@@ -120,7 +120,7 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   )
 }
 
-/** Whether the run may go on without an answer, as the built-in engine's graphs say it. */
+/** Whether the run may continue without an answer, as graphs of the built-in engine define it. */
 function isSkippable(planned: GraphNode | undefined): boolean {
   const { properties } = planned ?? {}
   return properties?.['allow_skip'] === true || properties?.['allowSkip'] === true

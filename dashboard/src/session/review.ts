@@ -3,21 +3,21 @@ import type { ReviewAction } from '@relive/types'
 import { textOrStructure } from '../format/json'
 import type { Draft } from './use-draft'
 
-/** What a person can decide; to skip only where the node lets them. */
+/** The possible decisions; `skip` only if the node allows it. */
 export type Decision = ReviewAction | 'skip'
 
 interface Answer {
   readonly decision: Decision
   readonly draft: Draft
-  /** The draft as it was edited; only for `modify`. */
+  /** The edited draft; only for `modify`. */
   readonly edited?: string | undefined
   readonly comment: string
   readonly reviewer: string
 }
 
 /**
- * The payload of the signal that answers a review. `data` is the edited draft as the engine wrote it,
- * a text or an object, since that is what takes its place; a comment stands beside it.
+ * The payload of the signal that answers a review. `data` is the edited draft in the engine's format, a text or
+ * an object, since it replaces the draft; a comment is a separate member.
  */
 export function answerOf({ decision, draft, edited, comment, reviewer }: Answer): { review: Record<string, unknown> } {
   const text = edited ?? draft?.text ?? ''

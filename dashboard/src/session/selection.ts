@@ -2,12 +2,12 @@ import { useSyncExternalStore } from 'react'
 
 import { adjustView, currentPlace, onPlace } from '../app/place'
 
-/** Where a node was chosen: the part of the page that need not be brought to it. */
+/** The part of the page in which a node was selected: it need not scroll to it. */
 export type Origin = 'graph' | 'timeline' | 'messages' | 'panel'
 
 let origin: Origin | undefined
 
-/** The last choice's origin, for those who scroll to what was chosen elsewhere. */
+/** The origin of the last selection, for parts that scroll to a node selected elsewhere. */
 export function selectedFrom(): Origin | undefined {
   return origin
 }
@@ -17,7 +17,7 @@ export function selectedNode(): string | undefined {
   return place.page === 'session' ? place.view.nodeId : undefined
 }
 
-/** Chooses a node, everywhere. Details are shown unless the messages are being read. */
+/** Selects a node in all parts of the page. Its details are shown unless the messages are being read. */
 export function selectNode(nodeId: string | undefined, from: Origin): void {
   const place = currentPlace()
   if (place.page !== 'session') return
@@ -28,7 +28,7 @@ export function selectNode(nodeId: string | undefined, from: Origin): void {
   adjustView({ nodeId, panel: nodeId !== undefined && showDetails ? 'node' : panel })
 }
 
-/** Whether this node is the chosen one; changes for two nodes at a time, so only they are drawn again. */
+/** Whether this node is selected; changes for two nodes at a time, so only they are rendered again. */
 export function useIsSelected(nodeId: string): boolean {
   return useSyncExternalStore(onPlace, () => selectedNode() === nodeId)
 }

@@ -117,7 +117,7 @@ function Totals() {
 function Steering() {
   const t = useText()
   const { store } = useOpenSession()
-  // What may be done is about the run as it is now, whatever moment is looked at.
+  // Actions apply to the run as it is now, whatever moment is selected.
   const status = useSession((state) => state.live?.status)
   const [busy, setBusy] = useState<Action>()
   const mayControl = useMay('control', store.latest.id)
@@ -132,7 +132,7 @@ function Steering() {
       setBusy(undefined)
     }
   }
-  // The one that fits stands where its counterpart would.
+  // The one that is possible takes the place of its counterpart.
   const shown = actions.filter((action) =>
     action === 'start' ? status === 'pending' : action !== 'pause' || status !== 'pending',
   )

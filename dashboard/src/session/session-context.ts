@@ -22,22 +22,22 @@ export function useOpenSession(): OpenSession {
   return open
 }
 
-/** A part of the session's state; drawn again only when that part is another object. */
+/** A part of the session's state; rendered again only when that part is another object. */
 export function useSession<Part>(select: (state: SessionState) => Part): Part {
   return useStore(useOpenSession().store, select)
 }
 
-/** Faster than this, a text that changes cannot be read, and drawing it takes time from what moves. */
+/** A text that changes faster than this cannot be read, and rendering it takes time from animations. */
 const readableMs = 120
 
-/** As `useSession`, for what is read and not watched: drawn again some eight times a second at most. */
+/** As `useSession`, for texts: rendered again at most about eight times per second. */
 export function useReadableSession<Part>(select: (state: SessionState) => Part): Part {
   const { store } = useOpenSession()
   const subscribe = useMemo(() => throttle(store.subscribe, readableMs), [store])
   return useSyncExternalStore(subscribe, () => select(store.shown()))
 }
 
-/** The time that is looked at, milliseconds since 1970; a function, as it moves on by itself. */
+/** The selected time, milliseconds since 1970; a function, since it changes continuously. */
 export function useMoment(): () => number {
   const { store } = useOpenSession()
   return () => momentOf(store.shown(), Date.now(), performance.now())

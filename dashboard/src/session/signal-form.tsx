@@ -59,7 +59,7 @@ export function SignalForm({ nodeId }: { nodeId: string }) {
   )
 }
 
-/** JSON where it is JSON; otherwise the text itself. */
+/** The JSON value of a text; the text itself if it is not JSON. */
 export function readPayload(text: string): unknown {
   try {
     return JSON.parse(text) as unknown

@@ -35,7 +35,7 @@ function clamp(value: number): number {
   return Number.isFinite(value) ? Math.round(Math.min(most, Math.max(least, value))) : first
 }
 
-/** The line above the timeline, which can be pulled up or down. */
+/** The separator above the timeline, which can be dragged. */
 export function Splitter({ height }: { height: TimelineHeight }) {
   const t = useText()
   return (

@@ -6,38 +6,38 @@ import { type Lanes, noLanes } from '../timeline/lanes'
 
 /** A replay as the page shows it. */
 export interface ReplayView {
-  /** The state at the moment; `undefined` until the first one has come. */
+  /** The state at the moment; `undefined` until the first one has arrived. */
   readonly session: WorkflowSession | undefined
   readonly state: ReplayState | undefined
-  /** `performance.now()` when `state` came, to go on from in between. */
+  /** `performance.now()` when `state` arrived, to interpolate from. */
   readonly receivedAt: number
-  /** Where a person has put the scrubber, until the replay has followed. Milliseconds since 1970. */
+  /** The position to which the user moved the scrubber, until the replay has followed. Milliseconds since 1970. */
   readonly target: number | undefined
-  /** What was asked for last has not been reached yet. */
+  /** The last seek has not been answered yet. */
   readonly isSeeking: boolean
   readonly isConnected: boolean
 }
 
-/** How a replay goes, also before it has begun. */
+/** The options of a replay, also before it begins. */
 export interface Pace {
   readonly speed: number
-  /** Whether stretches in which nothing happens are shortened. */
+  /** Whether idle gaps are shortened. */
   readonly skipIdle: boolean
 }
 
-/** Everything that is known of the session that is looked at. */
+/** The state of the session's page. */
 export interface SessionState {
   readonly id: string
-  /** The newest state that is known to be durable. */
+  /** The newest committed state. */
   readonly live: WorkflowSession | undefined
-  /** `null`: the session has none. */
+  /** `null`: the session has no graph. */
   readonly graph: GraphDefinition | null | undefined
   readonly book: MessageBook
   readonly lanes: Lanes
   readonly usage: UsageReport | undefined
   readonly replay: ReplayView | undefined
   readonly pace: Pace
-  /** Why there is nothing to see. */
+  /** Why the session cannot be shown. */
   readonly error: ReliveError | undefined
 }
 
@@ -55,12 +55,12 @@ export function initialState(id: string): SessionState {
   }
 }
 
-/** The state of the moment that is looked at. */
+/** The state at the selected moment. */
 export function shownSession(state: SessionState): WorkflowSession | undefined {
   return state.replay === undefined ? state.live : (state.replay.session ?? state.live)
 }
 
-/** From where to where a run's time goes. While it runs, it goes up to now. */
+/** The time span of a run. While it runs, it ends now. */
 export function runSpan(session: WorkflowSession | undefined, now: number): { start: number; end: number } {
   if (session === undefined) return { start: now, end: now }
   const start = millis(session.startedAt) ?? millis(session.createdAt)
@@ -72,7 +72,7 @@ export function runSpan(session: WorkflowSession | undefined, now: number): { st
   return { start, end: Math.max(start, end) }
 }
 
-/** The time that is looked at: now, when the run ended, or where the replay stands. Since 1970. */
+/** The selected time: now, the end of the run, or the position of the replay. Milliseconds since 1970. */
 export function momentOf(state: SessionState, now: number, frameTime: number): number {
   const { replay, live } = state
   const span = runSpan(live, now)
@@ -87,7 +87,7 @@ export function momentOf(state: SessionState, now: number, frameTime: number): n
   return Math.min(Math.max(base, end), base + Math.max(0, frameTime - replay.receivedAt) * speed)
 }
 
-/** Up to when messages are shown, milliseconds since 1970; `undefined`: all there are. */
+/** The time up to which messages are shown, milliseconds since 1970; `undefined`: all messages. */
 export function messageMoment({ replay }: Pick<SessionState, 'replay'>): number | undefined {
   return replay?.target ?? (replay?.state === undefined ? undefined : millis(replay.state.at))
 }

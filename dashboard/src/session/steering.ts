@@ -5,8 +5,8 @@ import { client } from '../app/client'
 const retriesAtMost = 4
 
 /**
- * Sends a command until it is carried out or refused for good. All attempts bear one id, so however
- * often it has to be sent, across lost connections too, it happens once.
+ * Sends a command until it is carried out or finally refused. All attempts have the same id, so the command
+ * is carried out once, however often it is sent, also across reconnects.
  */
 export async function send(sessionId: string, command: Command): Promise<CommandReceipt> {
   const commandId = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`

@@ -7,21 +7,21 @@ import type { SessionState } from './state'
 
 interface Found {
   readonly text: string
-  /** It is an object or an array, written as JSON. */
+  /** It is an object or an array in JSON. */
   readonly isStructure: boolean
 }
 
-/** `undefined` while it is looked for; `null` when there is none. */
+/** `undefined` while it is being read; `null` if there is none. */
 export type Draft = Found | null | undefined
 
 /**
- * What a review is about: what the waiting node put out with its question; otherwise what the node
- * before it put out or said last; otherwise the run's proposal.
+ * The subject of a review: the output of the waiting node with its question; otherwise the last output or
+ * message of the node before it; otherwise the run's proposal.
  */
 export function useDraft(nodeId: string, attempt: number | undefined): Draft {
   const { store } = useOpenSession()
   const [draft, setDraft] = useState<Draft>()
-  // Which node comes before it, only the graph says.
+  // Only the graph tells which node comes before it.
   const hasGraph = useSession(({ graph }) => graph !== undefined)
   useEffect(() => {
     setDraft(undefined)
@@ -57,7 +57,7 @@ function nodesBefore({ graph, live }: SessionState, nodeId: string): readonly st
   return before.map(({ id }) => id).sort((a, b) => finished(b).localeCompare(finished(a)))
 }
 
-/** What a node said last, thinking aside. Asked for: the page may hold other messages, or none yet. */
+/** The last message of a node, without thinking. Read from the server: the page may hold other messages, or none. */
 async function saidLast(sessionId: string, nodeId: string, signal: AbortSignal): Promise<Found | undefined> {
   try {
     const page = await get<MessagePage>(
@@ -70,7 +70,7 @@ async function saidLast(sessionId: string, nodeId: string, signal: AbortSignal):
   }
 }
 
-/** What the node had put out before this attempt of it: the answer of an earlier round is not the draft of this one. */
+/** The output of the node before its current attempt: the answer of an earlier round is not the draft of this one. */
 async function outputBefore(
   { id, live }: SessionState,
   nodeId: string,
@@ -96,7 +96,7 @@ async function outputOf(
   }
 }
 
-/** The member that holds the text, in outputs that hold more; or the whole as JSON. */
+/** The member that has the text, in an output with more members; otherwise the whole output as JSON. */
 const textMembers = ['draft', 'content', 'text', 'stdout', 'output', 'proposal', 'message']
 
 export function asDraft(value: unknown): Found | undefined {
@@ -111,7 +111,7 @@ export function asDraft(value: unknown): Found | undefined {
   return { text: JSON.stringify(value, undefined, 2), isStructure: typeof value === 'object' }
 }
 
-/** Words where words are set apart; Chinese and Japanese by the character. */
+/** Splits by words; Chinese and Japanese by characters. */
 export function wordCount(text: string): number {
   const cjk = text.match(/[\u3040-\u30ff\u3400-\u9fff]/g)?.length ?? 0
   const words =

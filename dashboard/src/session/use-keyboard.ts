@@ -2,7 +2,7 @@ import { useEffect } from 'react'
 
 import { useOpenSession } from './session-context'
 
-/** The keys that move the moment, wherever the focus is, except where they mean something else. */
+/** The keys that change the moment, wherever the focus is, except where they have another meaning. */
 export function useKeyboard(): void {
   const { player } = useOpenSession()
   useEffect(() => {

@@ -3,13 +3,13 @@ import { useEffect } from 'react'
 import { adjustView, currentPlace, onReturn, stepView } from '../app/place'
 import { useOpenSession } from './session-context'
 
-/** How long the moment must rest before it is written into the address. */
+/** How long the moment must be unchanged before it is written to the address. */
 const restMs = 250
 
 /**
- * Keeps the moment in the address, so that a link leads to it; and goes where an address leads, also
- * with the browser's back and forward. Leaving the newest state and coming back to it are steps
- * there; moving about in between is not.
+ * Keeps the moment in the address, so that it can be linked to; and follows the address, also when the user
+ * navigates back and forward. Leaving the newest state and returning to it add entries to the history;
+ * other changes of the moment do not.
  */
 export function useMomentInAddress(): void {
   const { store, player } = useOpenSession()
@@ -24,7 +24,7 @@ export function useMomentInAddress(): void {
       timer = undefined
       const { replay } = store.shown()
       const now = view()
-      // While it moves by itself the address stays; where it comes to rest is written.
+      // While the moment changes by itself the address is unchanged; the moment at which it stops is written.
       if (now === undefined || !isThere || replay?.isSeeking || replay?.state?.playing) return
       const revision = replay?.state?.revision
       if (now.revision === revision) return

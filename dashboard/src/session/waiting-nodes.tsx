@@ -6,13 +6,13 @@ import { ReviewCard } from './review-card'
 import { useOpenSession, useSession } from './session-context'
 import { SignalCard } from './signal-form'
 
-/** The nodes that wait for somebody, one at a time; only of the run as it is now. */
+/** The waiting nodes, one at a time; only of the run as it is now. */
 export function WaitingNodes() {
   const t = useText()
   const { store } = useOpenSession()
   const mayReview = useMay('review', store.latest.id)
   const isReplay = useSession((state) => state.replay !== undefined)
-  // A text: the same as long as the same nodes wait.
+  // A text: equal as long as the same nodes wait.
   const key = useSession(({ live }) => {
     if (live === undefined || (live.status !== 'running' && live.status !== 'paused')) return ''
     return live.activeNodeIds.filter((id) => live.nodes[id]?.status === 'suspended').join('\u0000')

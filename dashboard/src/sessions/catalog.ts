@@ -11,12 +11,12 @@ export interface Catalog {
   readonly isLoaded: boolean
 }
 
-/** Pages of each that are read: more names than anybody picks from a list. */
+/** Pages of each that are read: more names than a list can usefully offer. */
 const pagesAtMost = 5
 
 export const catalog = new FrameStore<Catalog>({ groups: [], workflows: [], isLoaded: false })
 
-/** Reads groups and workflows anew. What cannot be read stays as it was. */
+/** Reads groups and workflows again. If that fails, the old ones stay. */
 export async function loadCatalog(): Promise<void> {
   if (!may(access.latest.me, 'readCatalog')) return
   try {
@@ -26,7 +26,7 @@ export async function loadCatalog(): Promise<void> {
     ])
     catalog.update({ groups, workflows, isLoaded: true })
   } catch {
-    // The connection's state says what is wrong.
+    // The connection state shows the reason.
     catalog.update({ isLoaded: true })
   }
 }

@@ -5,7 +5,7 @@ import { client, noticeRefusal } from '../app/client'
 import { type Link, nextLink } from '../app/link'
 import { FrameStore } from '../store/frame-store'
 
-/** Sessions on one page, and in the live list's first frame: as many as the server gives. */
+/** Sessions of one page, and of the live list's first frame: the server's default. */
 const pageSize = 200
 
 export interface ListState {
@@ -25,14 +25,14 @@ const nothing: ListState = {
   error: undefined,
 }
 
-/** The sessions that match some filters: the newest live, older ones as they are scrolled to. */
+/** The sessions that match the filters: the newest live, older ones as the user scrolls. */
 export class ListFeed {
   readonly store: FrameStore<ListState>
   readonly #watch: SessionListWatch
   #isClosed = false
 
   constructor(filters: SessionFilters, before: ListState | undefined) {
-    // What was shown stays until there is something newer, so that typing does not flicker.
+    // The rows shown stay until there are new ones, so that typing does not flicker.
     this.store = new FrameStore<ListState>({ ...(before ?? nothing), isLoaded: false, error: undefined })
     this.#watch = client.watchSessions(
       { ...filters, limit: pageSize },
@@ -57,7 +57,7 @@ export class ListFeed {
     try {
       await this.#watch.readMore()
     } catch {
-      // Scrolling on asks again.
+      // Scrolling further requests it again.
     }
     this.#show()
   }
@@ -79,7 +79,7 @@ export function toSessionFilters({ text, statuses, groupId, workflowId }: ListFi
 
 let current: { key: string; feed: ListFeed } | undefined
 
-/** The feed for these filters. The pages share one, so going from one to another does not begin anew. */
+/** The feed for these filters. The pages share one, so navigating between them does not start again. */
 export function listFeed(filters: ListFilters): ListFeed {
   const key = formatAddress({ page: 'sessions', filters })
   if (current?.key === key) return current.feed

@@ -14,7 +14,7 @@ interface SessionRowProps {
   link: { href: string; onClick: (event: MouseEvent) => void }
 }
 
-/** The same session and group draw nothing anew; links are made each time and do not count. */
+/** Equal if session and group are the same; links are created each time and do not count. */
 export const SessionRow = memo(
   function SessionRow({ session, group, link }: SessionRowProps) {
     const t = useText()
@@ -77,7 +77,7 @@ export function Took({ session }: { session: SessionSummary }) {
   return <TickingText text={() => duration(Date.now() - from)} />
 }
 
-/** Done, failed, waiting and running nodes side by side, in the order of the run. */
+/** Completed, failed, waiting and running nodes side by side, in the order of the run. */
 export function ProgressBar({ session, all, label }: { session: SessionSummary; all: number; label: string }) {
   const { nodeCounts } = session
   return (

@@ -18,7 +18,7 @@ export function SessionTable({
 }: {
   feed: ListFeed
   filters: ListFilters
-  /** Absent: this caller may not start anything. */
+  /** Absent: this caller may not start sessions. */
   onStart: (() => void) | undefined
 }) {
   const t = useText()
@@ -30,7 +30,7 @@ export function SessionTable({
   )
   const { sessions, rows, height, scroller, scrollTo } = useSessionRows(feed, rowHeight)
 
-  /** The arrow keys go from row to row; a row far away is scrolled to first. */
+  /** The arrow keys move from row to row; a row out of view is scrolled to first. */
   const onKeyDown = (event: KeyboardEvent) => {
     const by = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0
     const row = event.target instanceof HTMLElement ? event.target.closest('[data-index]') : null

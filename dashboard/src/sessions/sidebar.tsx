@@ -10,7 +10,7 @@ import { useSessionRows } from './use-session-rows'
 
 const rowHeight = 62
 
-/** The list beside a session: the same filters, the same live rows, in less space. */
+/** The list beside a session: the same filters and the same live rows, narrower. */
 export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
   const t = useText()
   const feed = useList(filters)

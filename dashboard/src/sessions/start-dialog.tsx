@@ -12,7 +12,7 @@ import { Dialog } from '../ui/dialog'
 import { showNotice } from '../ui/notices'
 import { catalog, loadCatalog } from './catalog'
 
-/** Starts a stored workflow on the server's own engine. */
+/** Starts a stored workflow on the server's built-in engine. */
 export function StartDialog({ onClose }: { onClose: () => void }) {
   const t = useText()
   const { workflows, groups, isLoaded } = useStore(catalog, (state) => state)
@@ -40,7 +40,7 @@ export function StartDialog({ onClose }: { onClose: () => void }) {
       ...(inputs.trim() !== '' && { inputs: readJson(inputs) }),
     }
     try {
-      // The same key as long as the same thing is asked for: trying again does not make a second run.
+      // The same key as long as the inputs are the same: a retry must not create a second run.
       const text = JSON.stringify(body)
       if (asked.current?.body !== text) asked.current = { body: text, key: String(Date.now() + Math.random()) }
       const headers = { 'idempotency-key': asked.current.key }
@@ -52,7 +52,7 @@ export function StartDialog({ onClose }: { onClose: () => void }) {
       )
     } catch (cause) {
       setError(reasonOf(cause))
-      // Refused is over and done with; whether it was done when the answer got lost is not known.
+      // A refusal is final; after a lost answer it is unknown whether the session was created.
       if (cause instanceof ReliveError && !cause.retryable) asked.current = undefined
       setBusy(false)
     }

@@ -3,10 +3,10 @@ import { useEffect, useState } from 'react'
 import type { ListFilters } from '../app/address'
 import { type ListFeed, listFeed } from './list-feed'
 
-/** How long typing must rest before the server is asked. */
+/** How long typing must pause before the server is queried. */
 const restMs = 220
 
-/** The list for these filters; while a text is being typed, that for the text before. */
+/** The list for these filters; while a text is being typed, that for the previous text. */
 export function useList(filters: ListFilters): ListFeed {
   const [settled, setSettled] = useState(filters)
   useEffect(() => {

@@ -5,19 +5,19 @@ import { type RefObject, useEffect, useRef } from 'react'
 import { useStore } from '../store/use-store'
 import type { ListFeed } from './list-feed'
 
-/** Rows before the end at which older ones are asked for. */
+/** Rows before the end at which older ones are requested. */
 const readAhead = 40
 
 interface SessionRows {
   readonly sessions: readonly SessionSummary[]
-  /** Those to draw: what is in view, and a little around it. */
+  /** The rows to render: those in view, and some around them. */
   readonly rows: readonly VirtualItem[]
   readonly height: number
   readonly scroller: RefObject<HTMLDivElement | null>
   scrollTo(index: number): void
 }
 
-/** The rows of a list in view; older sessions are read as they are scrolled to. */
+/** The rows of a list in view; older sessions are read as the user scrolls. */
 export function useSessionRows(feed: ListFeed, rowHeight: number): SessionRows {
   const sessions = useStore(feed.store, (state) => state.sessions)
   const hasMore = useStore(feed.store, (state) => state.hasMore)

@@ -12,7 +12,7 @@ const shapes: Record<Look, ReactNode> = {
   suspended: <path d="M3.2 1.8v8.4M8.8 1.8v8.4" fill="none" strokeWidth="2.4" />,
 }
 
-/** The shape of a status, in its colour. The word stands beside it, so this one is silent. */
+/** The icon of a status, in its colour. Hidden from screen readers, since the word is next to it. */
 export const StatusIcon = memo(function StatusIcon({ status }: { status: NodeStatus | SessionStatus }) {
   const which = look(status)
   return (

@@ -10,10 +10,10 @@ export const sessionStatuses: readonly SessionStatus[] = [
 ]
 export const nodeStatuses: readonly NodeStatus[] = ['completed', 'running', 'suspended', 'failed', 'skipped', 'pending']
 
-/** The six looks that the statuses of nodes and sessions share: a colour and a shape each. */
+/** The six styles that the statuses of nodes and sessions share: a colour and a shape each. */
 export type Look = NodeStatus
 
-/** A paused run waits as a suspended node does; a cancelled one was left out as a skipped node is. */
+/** A paused run is shown as waiting, like a suspended node; a cancelled one like a skipped node. */
 export function look(status: NodeStatus | SessionStatus): Look {
   if (status === 'paused') return 'suspended'
   return status === 'cancelled' ? 'skipped' : status
@@ -23,7 +23,7 @@ export function hasEnded(status: SessionStatus): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled'
 }
 
-/** A node that needs nothing more: what progress counts. */
+/** A node that has ended, for the progress. */
 export function isDone(status: NodeStatus): boolean {
   return status === 'completed' || status === 'failed' || status === 'skipped'
 }

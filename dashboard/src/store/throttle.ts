@@ -1,9 +1,9 @@
 type Subscribe = (listener: () => void) => () => void
 
 /**
- * The same subscription, whose listeners are called at most every `everyMs`: at once after a rest,
- * and once more when the time is over if there was anything new meanwhile. So the last change is
- * always told.
+ * The same subscription, whose listeners are called at most every `everyMs`: immediately after a pause,
+ * and once more at the end of the interval if there was a change meanwhile. So the last change is
+ * always delivered.
  */
 export function throttle(subscribe: Subscribe, everyMs: number): Subscribe {
   return (listener) => {

@@ -1,7 +1,7 @@
 import { runSpan, type SessionState } from '../session/state'
 import { hasEnded } from '../status/status'
 
-/** The stretch of time that the timeline and the scrubber show, in milliseconds since 1970. */
+/** The time range that the timeline and the scrubber show, in milliseconds since 1970. */
 export interface Domain {
   readonly start: number
   readonly end: number
@@ -11,8 +11,8 @@ const growth = 1.25
 const leastMs = 4000
 
 /**
- * The whole run. While it runs the end lies ahead of now and moves on in steps, so that what is
- * drawn stays where it is in between instead of creeping.
+ * The whole run. While it runs, the end is in the future and moves in steps, so that drawn items keep their
+ * places within a step.
  */
 export function domainOf(state: SessionState, now: number): Domain {
   const { start, end } = runSpan(state.live, now)
@@ -22,7 +22,7 @@ export function domainOf(state: SessionState, now: number): Domain {
   return { start, end: start + length }
 }
 
-/** Where a time lies within the domain, 0 to 1. */
+/** The position of a time within the domain, 0 to 1. */
 export function fraction({ start, end }: Domain, time: number): number {
   return Math.min(1, Math.max(0, (time - start) / (end - start)))
 }
@@ -41,7 +41,7 @@ export function axisTicks({ start, end }: Domain, most: number): readonly number
   return ticks
 }
 
-/** An offset as the axis writes it: `0 s`, `20 s`, `1:30`, `2 h`, `3 d`. */
+/** The text of an offset on the axis: `0 s`, `20 s`, `1:30`, `2 h`, `3 d`. */
 export function axisLabel(offset: number): string {
   if (offset < 60_000) return `${Number((offset / 1000).toFixed(1))} s`
   if (offset < 3_600_000)

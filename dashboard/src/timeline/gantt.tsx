@@ -12,11 +12,11 @@ import { type Bar, inOrder, type Lane } from './lanes'
 import { useDomain, useMovingMoment } from './use-domain'
 
 const laneHeight = 20
-/** Further to the right, the label of a tick would be cut off. */
+/** Further to the right, the label of a tick would be clipped. */
 const labelsUpTo = 0.97
 const percent = (share: number) => `${(share * 100).toFixed(3)}%`
 
-/** When each node ran and waited. Pressing anywhere goes to that moment. */
+/** The intervals in which each node ran and waited. Clicking anywhere seeks to that moment. */
 export function Gantt() {
   const t = useText()
   const { player } = useOpenSession()

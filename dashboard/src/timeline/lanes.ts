@@ -3,21 +3,21 @@ import type { NodeStateSnapshot, NodeStatus, WorkflowSession } from '@relive/typ
 import { millis } from '../format/time'
 import { isDone } from '../status/status'
 
-/** A stretch of time in which a node ran or waited; milliseconds since 1970. */
+/** An interval in which a node ran or waited; milliseconds since 1970. */
 export interface Bar {
   readonly from: number
   /** `undefined` while it lasts. */
   readonly to: number | undefined
   readonly attempt: number
-  /** What it was while it lasted. */
+  /** Its status while it lasted. */
   readonly during: 'running' | 'suspended'
-  /** What it is drawn as: how it ended, or what it is. */
+  /** The status that is drawn: how it ended, or what it is. */
   readonly status: NodeStatus
-  /** The revision it began with; `undefined` when only the state was seen, not the event. */
+  /** The revision at which it began; `undefined` if only the state was received, not the event. */
   readonly revision: number | undefined
 }
 
-/** What one node did, in the order of time. */
+/** The intervals of one node, in chronological order. */
 export interface Lane {
   readonly id: string
   readonly bars: readonly Bar[]
@@ -27,13 +27,13 @@ export type Lanes = ReadonlyMap<string, Lane>
 
 export const noLanes: Lanes = new Map()
 
-/** More bars of one node than this, and its oldest are let go: a loop can turn a million times. */
+/** Intervals of one node that are kept; beyond it the oldest are dropped: a loop can have a million rounds. */
 const barsAtMost = 2000
 
 /**
- * The lanes after a newer state: what changed between the two is added, everything else is the same
- * object as before. States between the two may have been left out; a node's own times then still
- * tell of its last attempt.
+ * The lanes after a newer state: changes between the two are added, everything else is the same object as
+ * before. States in between may have been skipped; the times of a node still describe its last
+ * attempt.
  */
 export function advance(lanes: Lanes, before: WorkflowSession | undefined, after: WorkflowSession): Lanes {
   if (before !== undefined && before.nodes === after.nodes) return lanes
@@ -64,7 +64,7 @@ function advanceLane(lane: Lane | undefined, node: NodeStateSnapshot, at: number
   if (!isDone(node.status)) return lane
   const to = millis(node.completedAt) ?? at
   if (isOpen && last.attempt === attempt) return laneOf(node.id, ended(bars, node.status, to))
-  // The whole attempt went by unseen, or there is none: skipped before it began.
+  // The whole attempt took place between the two states; or there was none, if the node was skipped before it began.
   const from = millis(node.startedAt)
   if (from === undefined || (last !== undefined && last.attempt >= attempt)) return lane
   return laneOf(node.id, [...bars, { from, to, attempt, during: 'running', status: node.status, revision }])
@@ -77,12 +77,12 @@ function laneOf(id: string, bars: readonly Bar[]): Lane {
 function ended(bars: readonly Bar[], status: NodeStatus, to: number): readonly Bar[] {
   const last = bars.at(-1)
   if (last === undefined || last.to !== undefined) return bars
-  // A wait is drawn as a wait, however it was answered.
+  // A wait is drawn as a wait, whatever its answer.
   const shown = last.during === 'suspended' || status === 'suspended' || status === 'running' ? last.during : status
   return [...bars.slice(0, -1), { ...last, to, status: shown === 'running' ? 'completed' : shown }]
 }
 
-/** The lanes in the order in which the nodes first did something. */
+/** The lanes in the order in which the nodes first ran. */
 export function inOrder(lanes: Lanes): readonly Lane[] {
   return [...lanes.values()]
     .filter((lane) => lane.bars.length > 0)

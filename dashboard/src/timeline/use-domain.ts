@@ -8,7 +8,7 @@ import { type Domain, domainOf } from './domain'
 
 const domains = new WeakMap<FrameStore<SessionState>, Domain>()
 
-/** What the timeline and the scrubber show; another object only when it has changed. */
+/** The range that the timeline and the scrubber show; another object only if it has changed. */
 export function useDomain(): Domain {
   const { store } = useOpenSession()
   const subscribe = useCallback(
@@ -27,7 +27,7 @@ export function useDomain(): Domain {
   })
 }
 
-/** Calls `move` with the moment whenever it has changed: every frame of a replay, ten times a second live. */
+/** Calls `move` with the moment whenever it has changed: every frame of a replay, ten times per second live. */
 export function useMovingMoment(move: (moment: number) => void): void {
   const { store } = useOpenSession()
   const moment = useMoment()
@@ -52,6 +52,6 @@ export function useMovingMoment(move: (moment: number) => void): void {
       if (frame !== undefined) cancelAnimationFrame(frame)
     }
   }, [store])
-  // The domain or the size may be another after this rendering.
+  // The domain or the size may have changed with this rendering.
   useEffect(() => move(moment()))
 }

@@ -10,7 +10,7 @@ import { Icon } from './icon'
 const nextTheme: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' }
 const themeIcon = { system: 'system', light: 'sun', dark: 'moon' } as const
 
-/** The bar on top of every page: the mark, what the page puts in, and what concerns the whole. */
+/** The bar at the top of every page: the logo, the content of the page, and the global controls. */
 export function AppBar({ children }: { children: ReactNode }) {
   const t = useText()
   const { theme, language } = usePreferences()

@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react'
 import type { Link } from '../app/link'
 import { useText } from '../i18n/text'
 
-/** How the connection stands. Always there, and always in words. */
+/** The connection state. Always visible, and always as text. */
 export function ConnectionBadge({ link, word = 'live' }: { link: Link; word?: 'live' | 'connected' | 'replayed' }) {
   const t = useText()
   const { connection, lostAt } = link

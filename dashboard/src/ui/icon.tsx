@@ -22,7 +22,7 @@ const shapes = {
   parallel: <path d="M5 3v10M11 3v10" />,
 } satisfies Record<string, ReactNode>
 
-/** A drawing beside or instead of a word; what it means, its button says. */
+/** An icon next to or instead of a word; its button has the label. */
 export function Icon({ name }: { name: keyof typeof shapes }) {
   return (
     <svg

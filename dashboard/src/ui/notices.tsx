@@ -3,7 +3,7 @@ import { FrameStore } from '../store/frame-store'
 import { useStore } from '../store/use-store'
 import { Icon } from './icon'
 
-/** Something that did not go as asked. It stays until it is read and closed, or pushed out by newer ones. */
+/** An error notice. It stays until the user closes it, or newer ones replace it. */
 export interface Notice {
   readonly id: number
   readonly title: string

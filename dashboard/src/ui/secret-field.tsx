@@ -12,7 +12,7 @@ export function SecretField({ label, value }: { label: string; value: string }) 
       await navigator.clipboard.writeText(value)
       setCopied(true)
     } catch {
-      // Without TLS browsers have no clipboard for pages: then it is at least selected.
+      // Without TLS browsers give pages no access to the clipboard: then the text is selected.
       field.current?.select()
     }
   }

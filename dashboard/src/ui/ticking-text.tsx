@@ -4,7 +4,7 @@ const everyMs = 100
 const ticking = new Set<() => void>()
 let timer: number | undefined
 
-/** Calls `tick` ten times a second, together with all others, until the returned function is called. */
+/** Calls `tick` ten times per second, together with all others, until the returned function is called. */
 export function onTick(tick: () => void): () => void {
   ticking.add(tick)
   timer ??= window.setInterval(() => {
@@ -18,7 +18,7 @@ export function onTick(tick: () => void): () => void {
   }
 }
 
-/** A text that depends on the time. It is written straight into the page; nothing is rendered for it. */
+/** A text that depends on the time. It is written directly into the document; nothing is rendered for it. */
 export function TickingText({ text, className }: { text: () => string; className?: string }) {
   const element = useRef<HTMLSpanElement>(null)
   const newest = useRef(text)

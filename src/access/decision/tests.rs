@@ -1,7 +1,7 @@
 use super::*;
 
 /// Who may do it, of viewer, reviewer, operator, engine, admin and root. Written by hand after the contract.
-const TABLE: [(Action, &str); 27] = [
+const TABLE: [(Action, &str); 28] = [
     (Action::ReadSessions, "vroeat"),
     (Action::ListSessions, "vroeat"),
     (Action::Export, "vroeat"),
@@ -14,6 +14,7 @@ const TABLE: [(Action, &str); 27] = [
     (Action::Control, "oeat"),
     (Action::Fork, "oat"),
     (Action::Label, "oeat"),
+    (Action::Tag, "oeat"),
     (Action::CreateFromWorkflow, "oeat"),
     (Action::CreateSession, "eat"),
     (Action::Command, "eat"),
@@ -142,6 +143,21 @@ fn scopes_by_tag_and_group_follow_the_session() {
 }
 
 #[test]
+fn who_writes_changes_tags_only_of_what_they_read_anyway() {
+    let subject = Subject::of(id(1));
+    let write = Scope::Write(id(1));
+    let denied = |scopes: &[Scope]| allows(&token(scopes), Action::Tag, Some(&subject)).err();
+    let by_tag = Scope::ReadTag("public".into());
+    for reads in [by_tag, Scope::ReadSession(id(2)), Scope::ReadGroup(Uuid::from_u128(7))] {
+        assert_eq!(denied(&[write.clone(), reads]), Some(Denied::Scope(Scope::ReadSession(id(1)))));
+    }
+    assert_eq!(denied(&[Scope::ReadSessions]), Some(Denied::Scope(write.clone())));
+    for reads in [Scope::ReadSessions, Scope::ReadSession(id(1))] {
+        assert_eq!(denied(&[write.clone(), reads]), None);
+    }
+}
+
+#[test]
 fn lists_show_what_the_scopes_name() {
     let some =
         Visibility::Some { sessions: vec![id(1)], groups: vec![Uuid::from_u128(7)], tags: vec!["nightly".to_owned()] };
@@ -197,6 +213,7 @@ fn commands_need_what_they_do() {
         (Command::SetContext { key: "k".to_owned(), value: json.clone() }, Action::Command),
         (Command::SetProposal { proposal: json }, Action::Command),
         (Command::SetLabels(relive_session::LabelFields::default()), Action::Label),
+        (Command::SetLabels(relive_session::LabelFields { tags: Some(Vec::new()), ..Default::default() }), Action::Tag),
         (Command::Hold, Action::Command),
     ] {
         assert_eq!(command_action(&command), action, "{}", command.kind());

@@ -104,6 +104,11 @@ impl Oidc {
         &self.0.settings.issuer
     }
 
+    /// The claim with the project; empty if there is none.
+    pub(super) fn project_claim(&self) -> &str {
+        self.0.settings.project_claim.as_deref().unwrap_or_default()
+    }
+
     /// Who a bearer token of the provider belongs to.
     pub(super) async fn verify_bearer(&self, token: &str) -> Result<Caller, AuthError> {
         let settings = &self.0.settings;

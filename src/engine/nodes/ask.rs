@@ -20,14 +20,14 @@ const TOOLS: usize = 128;
 
 /// The node's settings for its model; others come from the agent, or the server.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Voice {
+pub(super) struct ModelSettings {
     pub model: Option<String>,
     pub temperature: Option<f64>,
     pub max_tokens: Option<u32>,
     pub others: serde_json::Map<String, Value>,
 }
 
-impl Voice {
+impl ModelSettings {
     /// Reads `model`, `temperature`, `maxTokens`, `tools`, `toolChoice`, `responseFormat` and `modelParameters`.
     pub fn read(own: Properties<'_>) -> Result<Self, PlanError> {
         let temperature = own.number("temperature")?;
@@ -178,7 +178,7 @@ impl<'a> Received<'a> {
         let (text, is_thinking) = match piece {
             Piece::Text(text) => (text, false),
             Piece::Thinking(text) => (text, true),
-            Piece::Again { why, tries, pause } => return self.tell_of_another_try(why, tries, pause),
+            Piece::Again { why, tries, pause } => return self.announce_retry(why, tries, pause),
         };
         if is_thinking { &mut self.thinking } else { &mut self.text }.push_str(text);
         self.context.link.show(Chunk {
@@ -191,7 +191,7 @@ impl<'a> Received<'a> {
     }
 
     /// Tells viewers why nothing arrives. It is sent in the background, so the answer is not delayed.
-    fn tell_of_another_try(&self, why: &ChatError, tries: u32, pause: Duration) {
+    fn announce_retry(&self, why: &ChatError, tries: u32, pause: Duration) {
         let content = format!("{why}. Asked again in {:.1} s; {tries} of {TRIES} tries made.", pause.as_secs_f64());
         let message = Command::AddMessage {
             message_id: Some(Uuid::now_v7().into()),

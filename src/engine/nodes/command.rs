@@ -30,7 +30,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// Environment variables that tell a command which run it belongs to.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct CommandEnvironment {
     /// `RELIVE_SESSION_ID`
     pub session_id: String,
     /// `RELIVE_NODE_ID`
@@ -63,12 +63,12 @@ enum Ending {
 /// once this has returned, no process of it is left.
 pub async fn attempt(
     spec: &CommandSpec,
-    surroundings: &Surroundings,
+    environment: &CommandEnvironment,
     progress: &watch::Sender<Option<Progress>>,
     stop: &CancellationToken,
 ) -> Attempt {
     let began = Instant::now();
-    let mut group = match Group::spawn(command(spec, surroundings)) {
+    let mut group = match Group::spawn(command(spec, environment)) {
         Ok(group) => group,
         Err(error) => return not_started(spec, &error),
     };
@@ -78,7 +78,7 @@ pub async fn attempt(
             progress.send_replace(reported);
         }
     };
-    let ending = watch_over(&mut group, &mut output, spec.timeout, stop, &report).await;
+    let ending = supervise(&mut group, &mut output, spec.timeout, stop, &report).await;
     let ended = group.end().await;
     let drained = async { while read(&mut group, &mut output, &report).await {} };
     let _ = tokio::time::timeout(DRAIN, drained).await;
@@ -97,15 +97,15 @@ pub async fn attempt(
     }
 }
 
-fn command(spec: &CommandSpec, surroundings: &Surroundings) -> Command {
+fn command(spec: &CommandSpec, environment: &CommandEnvironment) -> Command {
     let mut command = Command::new("sh");
     command
         .arg("-c")
         .arg(&spec.command)
         .envs(&spec.env)
-        .env("RELIVE_SESSION_ID", &surroundings.session_id)
-        .env("RELIVE_NODE_ID", &surroundings.node_id)
-        .env("RELIVE_SERVER", &surroundings.server);
+        .env("RELIVE_SESSION_ID", &environment.session_id)
+        .env("RELIVE_NODE_ID", &environment.node_id)
+        .env("RELIVE_SERVER", &environment.server);
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
     }
@@ -113,7 +113,7 @@ fn command(spec: &CommandSpec, surroundings: &Surroundings) -> Command {
 }
 
 /// Reads output until the command ends, its time limit is reached, or it is stopped.
-async fn watch_over(
+async fn supervise(
     group: &mut Group,
     output: &mut Output,
     limit: Option<Duration>,

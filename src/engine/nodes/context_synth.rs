@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::ask::{Voice, ask};
+use super::ask::{ModelSettings, ask};
 use super::services::{NodeServices, told};
 use super::{AttemptResult, NodeContext, NodeType, Work};
 use crate::engine::error::PlanError;
@@ -32,7 +32,7 @@ pub struct ContextSynth {
     max_recent_rounds: usize,
     /// Whether a model summarises older rounds; otherwise their end is kept.
     by_model: bool,
-    voice: Voice,
+    settings: ModelSettings,
 }
 
 impl ContextSynth {
@@ -48,7 +48,7 @@ impl ContextSynth {
             services: Arc::clone(services),
             max_recent_rounds,
             by_model: by.unwrap_or(true),
-            voice: Voice::read(own)?,
+            settings: ModelSettings::read(own)?,
         })
     }
 
@@ -61,7 +61,7 @@ impl ContextSynth {
             (String::new(), Vec::new())
         } else if self.by_model {
             let user = last(&earlier_text, EARLIER);
-            let chat = self.voice.clone().chat(Some(INSTRUCTIONS.to_owned()), user, false);
+            let chat = self.settings.clone().chat(Some(INSTRUCTIONS.to_owned()), user, false);
             let answer = ask(context, &self.services.models, chat, None).await?;
             (answer.text, answer.commands)
         } else {

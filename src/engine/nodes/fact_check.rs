@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::ask::{Voice, ask, json_in};
+use super::ask::{ModelSettings, ask, json_in};
 use super::context::as_text;
 use super::score::score_of;
 use super::services::NodeServices;
@@ -29,7 +29,7 @@ pub struct FactCheck {
     threshold: f64,
     /// Whether the node fails with a lower score.
     required: bool,
-    voice: Voice,
+    settings: ModelSettings,
 }
 
 impl FactCheck {
@@ -45,7 +45,7 @@ impl FactCheck {
             sources: own.template("sources")?,
             threshold,
             required: own.flag("required")?,
-            voice: Voice::read(own)?,
+            settings: ModelSettings::read(own)?,
         })
     }
 
@@ -56,7 +56,7 @@ impl FactCheck {
             user += "\n\nSources:\n";
             user += &context.text("sources", sources).await.map_err(AttemptResult::failed)?;
         }
-        let chat = self.voice.clone().chat(Some(INSTRUCTIONS.to_owned()), user, true);
+        let chat = self.settings.clone().chat(Some(INSTRUCTIONS.to_owned()), user, true);
         let answer = ask(context, &self.services.models, chat, None).await?;
         let verdict = json_in(&answer.text).unwrap_or_else(|| json!({"text": answer.text}));
         let Some(score) = score_of(&verdict).map(|score| score.clamp(0.0, 1.0)) else {

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::ask::{Voice, ask};
+use super::ask::{ModelSettings, ask};
 use super::context::as_text;
 use super::services::NodeServices;
 use super::{AttemptResult, NodeContext, NodeType, Work};
@@ -22,7 +22,7 @@ pub struct Llm {
     /// Default: the proposal, and the outputs of the previous nodes.
     prompt: Option<Value>,
     system: Option<Value>,
-    voice: Voice,
+    settings: ModelSettings,
     json: bool,
     persona: Persona,
 }
@@ -44,25 +44,25 @@ impl Llm {
             services: Arc::clone(services),
             prompt: own.template("prompt")?,
             system: own.template("system")?,
-            voice: Voice::read(own)?,
+            settings: ModelSettings::read(own)?,
             json: own.flag("json")?,
             persona,
         })
     }
 
     async fn ask(&self, context: &NodeContext) -> Result<AttemptResult, AttemptResult> {
-        let (persona, agent_id, voice) = self.speaker(context).await.map_err(AttemptResult::failed)?;
+        let (persona, agent_id, settings) = self.speaker(context).await.map_err(AttemptResult::failed)?;
         let system = self.system(context, persona).await.map_err(AttemptResult::failed)?;
         let user = self.user(context).await.map_err(AttemptResult::failed)?;
-        let chat = voice.chat(system, user, self.json);
+        let chat = settings.chat(system, user, self.json);
         let answer = ask(context, &self.services.models, chat, agent_id).await?;
         let output = answer.output();
         Ok(AttemptResult::completed(output).with(answer.commands))
     }
 
-    /// The persona, the speaker's id, and the voice.
-    async fn speaker(&self, context: &NodeContext) -> Result<(Option<String>, Option<String>, Voice), String> {
-        let Persona::Agent { id, prompt } = &self.persona else { return Ok((None, None, self.voice.clone())) };
+    /// The persona, the speaker's id, and the model settings.
+    async fn speaker(&self, context: &NodeContext) -> Result<(Option<String>, Option<String>, ModelSettings), String> {
+        let Persona::Agent { id, prompt } = &self.persona else { return Ok((None, None, self.settings.clone())) };
         let agent = match id {
             Some(id) => self.services.agent(&context.session().origin.project_id, *id).await?,
             None => None,
@@ -70,10 +70,10 @@ impl Llm {
         match (agent, id, prompt) {
             (Some(agent), ..) => {
                 let config = agent.fields.model_config.unwrap_or_default();
-                let voice = self.voice.clone().or(Voice::of_config(&config));
-                Ok((Some(agent.fields.persona_prompt), Some(agent.id.to_string()), voice))
+                let settings = self.settings.clone().or(ModelSettings::of_config(&config));
+                Ok((Some(agent.fields.persona_prompt), Some(agent.id.to_string()), settings))
             }
-            (None, _, Some(prompt)) => Ok((Some(prompt.clone()), id.map(|id| id.to_string()), self.voice.clone())),
+            (None, _, Some(prompt)) => Ok((Some(prompt.clone()), id.map(|id| id.to_string()), self.settings.clone())),
             (None, id, None) => {
                 let id = id.map(|id| id.to_string()).unwrap_or_default();
                 Err(format!("node '{}' names the agent {id}, which does not exist", context.id()))

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long a group may take to end after SIGTERM, before SIGKILL.
 pub const GRACE: Duration = Duration::from_secs(5);
 /// How often a group that was sent SIGTERM is checked.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL: Duration = Duration::from_millis(20);
 
 /// A process group. Dropping it while it runs kills it, so that no exit from the program, including a panic
 /// and a second Ctrl-C, leaves a command behind.
@@ -55,7 +55,7 @@ impl Group {
         self.signal(Some(Signal::SIGTERM));
         let _ = timeout(GRACE, self.child.wait()).await;
         while self.signal(None) && Instant::now() < deadline {
-            sleep(LOOK).await;
+            sleep(POLL).await;
         }
         self.signal(Some(Signal::SIGKILL));
         self.pgid = None;

@@ -70,7 +70,7 @@ impl Kinds for ServerKinds {
             return Err(format!("node '{node}' ({}) asks a model: {}", kind(node), ChatError::NoEndpoint));
         }
         let tool = plan.graph.nodes.values().find(|node| node.kind == "tool");
-        if let Some(node) = tool.filter(|_| !self.services.web.is_there()) {
+        if let Some(node) = tool.filter(|_| !self.services.web.is_enabled()) {
             return Err(format!(
                 "node '{}' (tool) makes a request, and tools may reach no host here; set RELIVE_TOOL_HOSTS to those they may",
                 node.id

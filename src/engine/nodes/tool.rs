@@ -146,7 +146,7 @@ impl Tool {
         let mut unpacker = Unpacker::new(encoding, self.max_bytes);
         let broken = |error: io::Error| format!("the answer cannot be decompressed: {error}");
         while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, secrets))? {
-            if !unpacker.take(&chunk).map_err(broken)? {
+            if !unpacker.push(&chunk).map_err(broken)? {
                 break;
             }
         }

@@ -35,12 +35,12 @@ impl Unpacker {
     /// # Errors
     ///
     /// If it does not match the encoding.
-    pub fn take(&mut self, piece: &[u8]) -> io::Result<bool> {
-        let (taken, body) = match self {
+    pub fn push(&mut self, piece: &[u8]) -> io::Result<bool> {
+        let (accepted, body) = match self {
             Self::Plain(body) => (body.write_all(piece), &*body),
             Self::Gzip(decoder) => (decoder.write_all(piece), decoder.get_ref()),
         };
-        if body.is_cut { Ok(false) } else { taken.map(|()| true) }
+        if body.is_cut { Ok(false) } else { accepted.map(|()| true) }
     }
 
     /// The decompressed body.
@@ -65,9 +65,9 @@ impl Write for Bounded {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         let room = self.most - self.bytes.len();
         self.is_cut |= piece.len() > room;
-        let taken = piece.len().min(room);
-        self.bytes.extend_from_slice(&piece[..taken]);
-        Ok(taken)
+        let accepted = piece.len().min(room);
+        self.bytes.extend_from_slice(&piece[..accepted]);
+        Ok(accepted)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -91,7 +91,7 @@ mod tests {
     fn unpack(pieces: &[&[u8]], most: usize) -> io::Result<(Vec<u8>, bool)> {
         let mut unpacker = Unpacker::new(Some(b" GZIP"), most);
         for piece in pieces {
-            if !unpacker.take(piece)? {
+            if !unpacker.push(piece)? {
                 break;
             }
         }

@@ -88,7 +88,7 @@ impl Web {
 
     /// Whether any host can be reached.
     #[must_use]
-    pub fn is_there(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         !self.rules.hosts.is_empty()
     }
 

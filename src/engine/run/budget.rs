@@ -1,5 +1,5 @@
-//! Before each node: whether the run's budget is used up. Then the session is paused, and its context
-//! data says why. Resuming it grants the same again.
+//! Checks the run's budget before a node starts. If it is exhausted, the session is paused, and its context
+//! data says why. Resuming it grants the same amount again.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use relive_session::{Command, Session, Timestamp};
 const BUDGET: &str = "budget";
 
 impl Run {
-    /// Whether nothing may start. Pauses the session when that has just become so.
+    /// Whether the budget is exhausted, so that no node may start. Pauses the session the first time.
     pub(super) fn is_over_budget(&mut self) -> bool {
-        if self.holding {
+        if self.pausing {
             return true;
         }
         let Some(reason) = self.excess(&self.link.session()) else { return false };
-        self.holding = true;
+        self.pausing = true;
         tracing::info!(session_id = %self.link.session().id, "paused: the budget is used up");
         self.send(
             Purpose::BudgetPause,

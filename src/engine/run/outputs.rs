@@ -1,12 +1,12 @@
-//! A run's outputs: those of the nodes that nothing follows.
+//! A run's outputs: those of the nodes without next nodes.
 
 use serde_json::{Map, Value};
 
 use crate::engine::driver::{DriverError, Link};
 use relive_session::{GraphDefinition, NodeStatus, check_json};
 
-/// Bytes of the run's `outputs` as JSON. A node's output that does not fit, or would be nested too deep
-/// in them, is left out; it can still be had from the node.
+/// Bytes of the run's `outputs` as JSON. A node's output that does not fit, or would be nested too deeply
+/// in them, is left out; it can still be read from the node.
 const OUTPUTS_BYTES: usize = 256 * 1024;
 
 /// `{node id: output}` of the last nodes.

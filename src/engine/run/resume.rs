@@ -1,5 +1,5 @@
-//! From a session's state into the middle of its run: ended nodes keep what they put out, nodes that
-//! wait go on waiting, and those that were cut off begin another attempt.
+//! Resumes a run from its session's state: ended nodes keep their outputs, nodes that wait continue to wait,
+//! and interrupted attempts are made again.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::rounds::{Open, Rounds};
+use super::rounds::{OpenDecision, Rounds};
 use super::sending::Purpose;
 use super::timers::Timer;
 use super::{MOST_CRASHES, Run};
 use crate::engine::node_task::{Phase, set_status, with_retry};
 use crate::engine::plan::Plan;
-use crate::engine::schedule::{Outcome, Past, Restored, Schedule};
+use crate::engine::schedule::{NodeOutcome, Past, Restored, Schedule};
 use relive_session::{Command, Node, NodeId, NodeStateSnapshot, NodeStatus, Retry, Session, Timestamp};
 
 const CUT_OFF: &str = "interrupted: the engine that ran it disappeared";
@@ -21,10 +21,10 @@ const CUT_OFF: &str = "interrupted: the engine that ran it disappeared";
 impl Run {
     pub(super) fn resume(&mut self, session: &Session) {
         self.rounds = Rounds::of(session);
-        self.phase.send_replace(Self::is_paused(session.status));
+        self.phase.send_replace(Self::phase_of(session.status));
         let open = self.open_decisions(session);
         let past = |node: &NodeId| {
-            if open.contains_key(node) { Past::Ended(Outcome::Completed) } else { past(&self.plan, session, node) }
+            if open.contains_key(node) { Past::Ended(NodeOutcome::Completed) } else { past(&self.plan, session, node) }
         };
         let Restored { schedule, step, reset } = Schedule::restore_in(
             Arc::clone(&self.plan.layout),
@@ -33,27 +33,27 @@ impl Run {
             |node| chosen(session, node),
         );
         self.schedule = schedule;
-        self.recall_failure(session);
-        // A loop node comes last: while it is known as completed, its body is not all reset.
+        self.restore_failure(session);
+        // A loop node is reset last: as long as it is stored as completed, the reset of its body is incomplete.
         let (loops, bodies): (Vec<NodeId>, Vec<NodeId>) =
             reset.into_iter().partition(|node| self.rounds.past(node).is_some());
-        let scores = open.values().cloned().filter_map(Open::into_score);
+        let scores = open.values().cloned().filter_map(OpenDecision::into_score);
         let mut commands: Vec<Command> = scores.filter_map(|score| self.rounds.add_score(score)).collect();
         commands.extend(open.iter().map(|(id, open)| open.report(id)));
         commands.extend(bodies.into_iter().chain(loops).map(pending));
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
-            if !self.goes_on_waiting(held) && !open.contains_key(&held.snapshot.id) {
-                commands.extend(self.begin_again(held));
+            if !self.is_waiting(held) && !open.contains_key(&held.snapshot.id) {
+                commands.extend(self.restart_attempt(held));
             }
         }
         for held in session.nodes.values().filter(|node| due_at(node).is_some()) {
-            commands.extend(self.go_on_trying(held));
+            commands.extend(self.schedule_retry(held));
         }
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
-            commands.extend(self.mend_wait(held));
+            commands.extend(self.correct_wait(held));
         }
         self.ready.extend(step.start);
-        if self.has_crashed_here() {
+        if self.has_crashed_too_often() {
             return;
         }
         if self.schedule.verdict().is_none() {
@@ -64,33 +64,33 @@ impl Run {
             self.timers.set(Instant::now() + left, Timer::RunDeadline);
         }
         for held in session.active.iter().filter_map(|id| session.nodes.get(id)) {
-            self.go_on_waiting(session, held);
+            self.continue_wait(session, held);
         }
         if self.schedule.is_failing() {
-            self.release();
+            self.skip_idle();
         }
         if commands.is_empty() {
             self.started = true;
         } else {
-            self.send(Purpose::TakeUp, commands);
+            self.send(Purpose::Resume, commands);
         }
     }
 
-    /// Loops that have decided, as their context data says, without being known as completed: the state
-    /// is one in the middle of what was written at once, as a fork's can be.
-    fn open_decisions(&self, session: &Session) -> BTreeMap<NodeId, Open> {
+    /// Decisions of loop nodes that are in the context data while the loop node is not stored as completed: the
+    /// state lies between two events of one commit, as that of a fork may.
+    fn open_decisions(&self, session: &Session) -> BTreeMap<NodeId, OpenDecision> {
         let active = session.active.iter().filter_map(|id| session.nodes.get(id));
         active.filter_map(|held| Some((held.snapshot.id.clone(), self.rounds.open(held)?))).collect()
     }
 
-    /// An attempt that was cut off is made again, without counting as one of the node's `retries`; but
-    /// not for ever, when it is the attempt that takes its server down.
-    fn begin_again(&mut self, held: &Node) -> Vec<Command> {
+    /// Makes an interrupted attempt again. That does not count as one of the node's `retries`, but is limited:
+    /// the attempt may be what crashes the server.
+    fn restart_attempt(&mut self, held: &Node) -> Vec<Command> {
         let id = &held.snapshot.id;
         let before = held.snapshot.retry.unwrap_or_default();
         let cut_off = before.cut_off.unwrap_or_default() + u32::from(self.options.crashes > 0);
         if cut_off >= MOST_CRASHES {
-            self.give_up(format!(
+            self.fail(format!(
                 "node '{id}' failed: its attempt was interrupted {cut_off} times in a row, because its server went down each time"
             ));
         }
@@ -98,13 +98,13 @@ impl Run {
         self.ready.push_back(id.clone());
         let cut_off = Some(cut_off).filter(|count| *count > 0);
         let retry = Some(Retry { cut_off, due_at: Some(self.options.clock.now()), ..before });
-        // Both at once: what is known as failed will not be tried again.
+        // Both in one commit: a node that is stored as failed is not retried.
         let report = |status| set_status(id.clone(), status, None, Some(CUT_OFF.to_owned()), None);
         [NodeStatus::Failed, NodeStatus::Pending].map(|status| with_retry(report(status), retry)).to_vec()
     }
 
-    /// A node that is to be tried again, when its time has come.
-    fn go_on_trying(&mut self, held: &Node) -> Option<Command> {
+    /// Schedules the retry of a failed node for the time at which it is due.
+    fn schedule_retry(&mut self, held: &Node) -> Option<Command> {
         let (node, mut retry) = (&held.snapshot, held.snapshot.retry?);
         self.tries.insert(node.id.clone(), retry.tries);
         let (now, due) = (self.options.clock.now(), retry.due_at?);
@@ -126,17 +126,17 @@ impl Run {
         })
     }
 
-    /// The pause before the attempt that is due next. If more is left of it, the clock was set back since
-    /// it began, or is that of another server: then it begins anew, and no clock makes it any longer.
+    /// The backoff before the attempt that is due next. If more than that is left, the clock was set back, or
+    /// is another server's: then the backoff begins anew, so that a clock can at most double it.
     fn longest_pause(&self, node: &NodeStateSnapshot) -> Duration {
         let made = node.retry.unwrap_or_default().tries.checked_sub(1);
         let pause = |made| self.plan.node(&node.id)?.policy.retry_after(made);
         made.and_then(pause).unwrap_or_default()
     }
 
-    /// The same for a node that has waited since a time that has not come yet: it begins its wait anew, which
-    /// its `dueAt` says from then on.
-    fn mend_wait(&self, held: &Node) -> Option<Command> {
+    /// The same for a node whose wait began in the future: the wait begins anew, and its end is stored as
+    /// `dueAt`.
+    fn correct_wait(&self, held: &Node) -> Option<Command> {
         let node = &held.snapshot;
         let (limit, now) = (self.wait_limit(&node.id)?, self.options.clock.now());
         let retry = node.retry.unwrap_or_default();
@@ -145,29 +145,29 @@ impl Run {
             None => node.started_at.is_some_and(|since| !since.since(now).is_zero()),
         };
         let report = set_status(node.id.clone(), node.status, None, None, None);
-        (was_set_back && self.goes_on_waiting(held))
+        (was_set_back && self.is_waiting(held))
             .then(|| with_retry(report, Some(Retry { due_at: Some(now + limit), ..retry })))
     }
 
-    /// Ends a run whose servers went down, one after the other, while it was at what it would begin now.
-    fn has_crashed_here(&mut self) -> bool {
+    /// Fails a run that crashed its servers, one after the other, at the revision at which it is now.
+    fn has_crashed_too_often(&mut self) -> bool {
         let begins = !self.ready.is_empty() && *self.phase.borrow() == Phase::Running;
         if begins && self.options.crashes >= MOST_CRASHES {
-            self.give_up(format!(
+            self.fail(format!(
                 "the run was stopped: its server went down {} times in a row at this point",
                 self.options.crashes
             ));
         }
-        self.given_up
+        self.failing
     }
 
-    fn goes_on_waiting(&self, held: &Node) -> bool {
+    fn is_waiting(&self, held: &Node) -> bool {
         let wait = self.plan.node(&held.snapshot.id).and_then(|planned| planned.kind.wait());
         wait.is_some_and(|wait| wait.suspended == (held.snapshot.status == NodeStatus::Suspended))
     }
 
-    fn go_on_waiting(&mut self, session: &Session, held: &Node) {
-        if !self.goes_on_waiting(held) {
+    fn continue_wait(&mut self, session: &Session, held: &Node) {
+        if !self.is_waiting(held) {
             return;
         }
         let node = &held.snapshot;
@@ -178,10 +178,11 @@ impl Run {
         self.wait(&node.id, waited.unwrap_or_default());
     }
 
-    /// A run that was failing goes on to do so.
-    fn recall_failure(&mut self, session: &Session) {
-        let failed =
-            |node: &&std::sync::Arc<Node>| past(&self.plan, session, &node.snapshot.id) == Past::Ended(Outcome::Failed);
+    /// Restores the error of a run that was already failing.
+    fn restore_failure(&mut self, session: &Session) {
+        let failed = |node: &&std::sync::Arc<Node>| {
+            past(&self.plan, session, &node.snapshot.id) == Past::Ended(NodeOutcome::Failed)
+        };
         if let Some(node) = session.nodes.values().find(failed) {
             let error = node.snapshot.error.as_deref().unwrap_or_default();
             self.failure = Some(format!("node '{}' failed: {error}", node.snapshot.id));
@@ -196,22 +197,22 @@ fn past(plan: &Plan, session: &Session, node: &NodeId) -> Past {
     match session.node_status(node) {
         None | Some(NodeStatus::Pending) => Past::Waiting,
         Some(NodeStatus::Running | NodeStatus::Suspended) => Past::Running,
-        Some(NodeStatus::Completed) => Past::Ended(Outcome::Completed),
-        Some(NodeStatus::Skipped) => Past::Ended(Outcome::Skipped),
+        Some(NodeStatus::Completed) => Past::Ended(NodeOutcome::Completed),
+        Some(NodeStatus::Skipped) => Past::Ended(NodeOutcome::Skipped),
         Some(NodeStatus::Failed) if plan.node(node).is_some_and(|planned| planned.policy.continues) => {
-            Past::Ended(Outcome::Completed)
+            Past::Ended(NodeOutcome::Completed)
         }
-        Some(NodeStatus::Failed) => Past::Ended(Outcome::Failed),
+        Some(NodeStatus::Failed) => Past::Ended(NodeOutcome::Failed),
     }
 }
 
-/// When the next attempt of a node may begin that is to be tried again.
+/// When the retry of a failed node is due; `None` for any other node.
 fn due_at(node: &Node) -> Option<Timestamp> {
     let waits = matches!(node.snapshot.status, NodeStatus::Pending | NodeStatus::Failed);
     node.snapshot.retry.filter(|_| waits)?.due_at
 }
 
-/// Which of its next nodes a node has decided on; `None` when all follow.
+/// The next nodes that a node has chosen; `None` if all follow.
 fn chosen(session: &Session, node: &NodeId) -> Option<Vec<NodeId>> {
     session.nodes.get(node)?.snapshot.next_ids.clone()
 }

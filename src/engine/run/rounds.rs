@@ -1,5 +1,5 @@
-//! What loops have decided, as the session's context data tells it: under `loops` how many rounds of
-//! each are behind it and whether another one runs, and under `score_history` what they scored.
+//! The decisions of loops, kept in the session's context data: `loops` has the number of completed rounds of
+//! each loop and whether another one runs, and `score_history` the scores of the rounds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 
 use super::Run;
 use super::sending::{ARRAY, Purpose};
-use crate::engine::node_task::{Decision, set_status};
-use crate::engine::schedule::{LoopPast, Outcome, Round};
+use crate::engine::node_task::{RoundDecision, set_status};
+use crate::engine::schedule::{LoopPast, NodeOutcome, Round};
 use relive_session::{Command, Node, NodeId, NodeStatus, Session, Timestamp};
 
-/// The entry of the context data that a run is taken up from.
+/// The entry of the context data from which a run is resumed.
 const LOOPS: &str = "loops";
 const SCORES: &str = "score_history";
-/// Bytes of a passed-over error that the decision keeps.
+/// Bytes of an ignored error that the decision keeps.
 const KEPT_ERROR: usize = 1_000;
-/// Scores kept; older ones are in the session's history.
+/// Scores kept; older ones are only in the session's events.
 const KEPT_SCORES: usize = 1_000;
 
 #[derive(Debug, Default)]
@@ -26,15 +26,15 @@ pub(super) struct Rounds {
     scores: Vec<Value>,
 }
 
-/// What a loop decided last, and in which of the loop node's attempts.
+/// A loop's last decision, and the loop node's attempt that made it.
 #[derive(Clone, Debug)]
 struct Decided {
     past: LoopPast,
     attempt: Option<u32>,
-    /// What the decision adds to the scores. No two have the same time, so that it can be told whether it
-    /// stands there: a fork can be of a moment in between.
+    /// The entry that the decision adds to the scores. Its time is unique, which shows whether it has been
+    /// added: a fork may begin between the two events.
     score: Option<Value>,
-    /// Why the loop node failed, if it did and that is passed over.
+    /// The error of a loop node that failed, if its policy ignores that.
     error: Option<String>,
 }
 
@@ -57,17 +57,17 @@ impl Rounds {
         self.loops.get(node).map(|decided| decided.past)
     }
 
-    /// The decision of the attempt that a loop node is at, if it was made and the node not yet completed.
-    pub fn open(&self, node: &Node) -> Option<Open> {
+    /// The decision of a loop node's current attempt, if it was made and the node is not completed yet.
+    pub fn open(&self, node: &Node) -> Option<OpenDecision> {
         let decided = self.loops.get(&node.snapshot.id)?;
         let is_open = node.snapshot.status == NodeStatus::Running
             && decided.attempt.is_some()
             && decided.attempt == node.snapshot.attempt;
-        is_open.then(|| Open(decided.clone()))
+        is_open.then(|| OpenDecision(decided.clone()))
     }
 
-    /// Takes a decision, and says what it changes of the context data.
-    fn record_round(&mut self, node: &NodeId, round: &Round, attempt: u32, decision: &Decision) -> Vec<Command> {
+    /// Records a decision; returns the changes of the context data.
+    fn record_round(&mut self, node: &NodeId, round: &Round, attempt: u32, decision: &RoundDecision) -> Vec<Command> {
         self.loops.retain(|id, _| !round.reset.contains(id));
         let past = LoopPast { rounds: round.rounds, again: round.again };
         let scored = |score| json!({"round": round.rounds, "score": score, "timestamp": self.next_time()});
@@ -75,13 +75,13 @@ impl Rounds {
         let error = decision.error.as_deref().map(|error| error[..error.floor_char_boundary(KEPT_ERROR)].to_owned());
         self.loops.insert(node.clone(), Decided { past, attempt: Some(attempt), score: score.clone(), error });
         let loops: serde_json::Map<String, Value> =
-            self.loops.iter().map(|(id, decided)| (id.to_string(), decided.shown())).collect();
+            self.loops.iter().map(|(id, decided)| (id.to_string(), decided.to_json())).collect();
         let mut changes = vec![set_context(LOOPS, Value::Object(loops))];
         changes.extend(score.and_then(|score| self.add_score(score)));
         changes
     }
 
-    /// Adds a score, unless it stands there.
+    /// Adds a score, unless it has been added already.
     pub fn add_score(&mut self, score: Value) -> Option<Command> {
         if self.scores.contains(&score) {
             return None;
@@ -92,7 +92,7 @@ impl Rounds {
         Some(set_context(SCORES, Value::Array(self.scores.clone())))
     }
 
-    /// Now, or just after the last score if that was not before now.
+    /// The current time, or just after the last score's if that is not earlier.
     fn next_time(&self) -> Timestamp {
         let last = self.scores.last().and_then(|score| score["timestamp"].as_str()?.parse::<Timestamp>().ok());
         let now = Timestamp::now();
@@ -100,25 +100,25 @@ impl Rounds {
     }
 }
 
-/// A decision that was made, of a node that is not known as completed.
+/// A decision of a loop node that is not stored as completed.
 #[derive(Clone, Debug)]
-pub(super) struct Open(Decided);
+pub(super) struct OpenDecision(Decided);
 
-impl Open {
-    /// The report that is missing.
+impl OpenDecision {
+    /// The missing report of the loop node's end.
     pub fn report(&self, node: &NodeId) -> Command {
         ended(node, self.0.past, self.0.score.as_ref().map(|score| &score["score"]), self.0.error.clone())
     }
 
-    /// What is to stand in the scores.
+    /// The entry for the scores.
     pub fn into_score(self) -> Option<Value> {
         self.0.score
     }
 }
 
 impl Decided {
-    fn shown(&self) -> Value {
-        let mut entry = shown(self.past);
+    fn to_json(&self) -> Value {
+        let mut entry = decision_json(self.past);
         if let Some(attempt) = self.attempt {
             entry["attempt"] = json!(attempt);
         }
@@ -132,17 +132,17 @@ impl Decided {
     }
 }
 
-/// A decision, as the context data and the loop node's output have it.
-fn shown(past: LoopPast) -> Value {
+/// A decision as JSON, for the context data and the loop node's output.
+fn decision_json(past: LoopPast) -> Value {
     json!({"round": past.rounds, "again": past.again})
 }
 
-/// How a loop node's attempt ended: with its output, or with the error that is passed over.
+/// The report of the end of a loop node's attempt: its output, or the error that is ignored.
 fn ended(node: &NodeId, past: LoopPast, score: Option<&Value>, error: Option<String>) -> Command {
     if error.is_some() {
         return set_status(node.clone(), NodeStatus::Failed, None, error, None);
     }
-    let mut output = shown(past);
+    let mut output = decision_json(past);
     if let Some(score) = score {
         output["score"] = score.clone();
     }
@@ -154,9 +154,9 @@ fn set_context(key: &str, value: Value) -> Command {
 }
 
 impl Run {
-    /// A loop node knows its score; the schedule knows whether there is another round. Both become
-    /// durable with the nodes that wait again, so that what is known is enough to go on from.
-    pub(super) fn decide_round(&mut self, node: NodeId, decision: Decision) {
+    /// Records a round's score, which the loop node knows, and whether there is another round, which the schedule
+    /// knows. Both are committed together with the reset of the nodes, so that the run can be resumed from there.
+    pub(super) fn decide_round(&mut self, node: NodeId, decision: RoundDecision) {
         let leave = decision.leave;
         let Some(round) = self.schedule.round(&node, leave) else { return };
         let past = LoopPast { rounds: round.rounds, again: round.again };
@@ -168,7 +168,7 @@ impl Run {
         commands.extend(self.rounds.record_round(&node, &round, attempt, &decision));
         commands.push(ended(&node, past, decision.score.map(Value::from).as_ref(), decision.error));
         let session = self.link.session();
-        // The loop node itself comes last: while it is known as completed, its body is not all reset.
+        // The loop node is reset last: as long as it is stored as completed, the reset of its body is incomplete.
         let body = round.reset.iter().filter(|id| **id != node);
         let ran = body.filter(|id| session.node_status(id).is_some_and(NodeStatus::is_final));
         let wait_again = ran.chain(round.reset.contains(&node).then_some(&node)).cloned();
@@ -178,6 +178,6 @@ impl Run {
     }
 
     pub(super) fn round_decided(&mut self, node: &NodeId, leave: bool) {
-        self.settle(node, if leave { Outcome::Left } else { Outcome::Completed });
+        self.settle(node, if leave { NodeOutcome::Left } else { NodeOutcome::Completed });
     }
 }

@@ -1,4 +1,4 @@
-//! What a run says about itself: its start, its end, and which nodes are skipped.
+//! The commands of the run itself: its start, its end, and which nodes are skipped.
 
 use std::time::Duration;
 
@@ -14,47 +14,47 @@ use relive_session::{Command, NodeId, NodeStatus, Revision, SessionStatus};
 /// Commands in one array.
 pub(super) const ARRAY: usize = 900;
 
-/// Why something other than a node's report was sent.
+/// The purpose of commands other than a node's reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Start,
-    /// What had to be put right before the run could go on.
-    TakeUp,
+    /// Corrections of the state before the run continues.
+    Resume,
     Skip,
-    /// What a loop node decided.
+    /// The decision of a loop node.
     Round {
         node: NodeId,
         leave: bool,
     },
-    /// The session is paused because its budget is used up.
+    /// Pauses the session because its budget is exhausted.
     BudgetPause,
-    /// The end the schedule came to; with what had been heard when it was sent.
+    /// The schedule's verdict, with the newest revision that had been handled when it was sent.
     End {
-        heard: Revision,
+        seen: Revision,
     },
-    /// An end that is asked for whatever the schedule says.
+    /// Ends the session whatever the schedule's verdict.
     Cancel,
-    /// As a failure, because the run cannot go on.
+    /// Fails the session because the run cannot continue.
     Fail,
 }
 
-/// Whether the session has been asked to end.
+/// Whether the session's end was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    NotAsked,
-    /// Its last event will say so.
-    Asked,
-    /// Somebody was faster, such as with a pause: asking again waits for news of that.
+    NotRequested,
+    /// The session's last event will follow.
+    Requested,
+    /// Another client was faster, for example with a pause. The end is requested again after its event.
     Refused {
-        heard: Revision,
+        seen: Revision,
     },
 }
 
 impl Run {
-    /// Sends commands, in arrays one after the other if they are many.
+    /// Sends commands, in several arrays one after the other if they are many.
     pub(super) fn send(&mut self, purpose: Purpose, commands: Vec<Command>) {
         let link = self.link.clone();
-        // Once stopped, only the cancellation itself is worth waiting for.
+        // A stopped run still waits for its cancellation, and for nothing else.
         let stop = if purpose == Purpose::Cancel { CancellationToken::new() } else { self.stop.clone() };
         self.tasks.spawn(async move {
             let sending = async {
@@ -82,23 +82,23 @@ impl Run {
             {
                 self.finish(Err(RunError::NotStarted(why)));
             }
-            (Purpose::TakeUp, Ok(())) => self.started = true,
+            (Purpose::Resume, Ok(())) => self.started = true,
             (Purpose::Round { node, leave }, Ok(())) => self.round_decided(&node, leave),
-            (Purpose::End { heard }, Err(DriverError::Refused(_))) => self.ending = Ending::Refused { heard },
+            (Purpose::End { seen }, Err(DriverError::Refused(_))) => self.ending = Ending::Refused { seen },
             (Purpose::Round { node, .. }, Err(DriverError::Unacceptable(why))) => {
-                self.give_up(format!("node '{node}' failed: its decision cannot be recorded: {why}"));
+                self.fail(format!("node '{node}' failed: its decision cannot be recorded: {why}"));
             }
             (Purpose::BudgetPause, Err(DriverError::Unacceptable(why))) => {
-                self.give_up(format!("the run's budget is used up, and it cannot be paused for that: {why}"));
+                self.fail(format!("the run's budget is used up, and it cannot be paused for that: {why}"));
             }
             (Purpose::End { .. }, Err(DriverError::Unacceptable(why))) => {
-                self.give_up(format!("the run cannot be completed: {why}"));
+                self.fail(format!("the run cannot be completed: {why}"));
             }
-            (Purpose::TakeUp | Purpose::Skip, Err(DriverError::Unacceptable(why))) => {
-                self.give_up(format!("the run cannot continue: {why}"));
+            (Purpose::Resume | Purpose::Skip, Err(DriverError::Unacceptable(why))) => {
+                self.fail(format!("the run cannot continue: {why}"));
             }
             (Purpose::Fail, Err(DriverError::Unacceptable(why))) => self.finish(Err(RunError::Lost(why))),
-            // Somebody paused or ended the session; the event that says so is on its way.
+            // Another client paused or ended the session; its event will arrive.
             (_, _) => {}
         }
     }
@@ -115,41 +115,41 @@ impl Run {
         self.send(Purpose::Cancel, vec![Command::Cancel { reason: Some("interrupted".to_owned()) }]);
     }
 
-    pub(super) fn run_out_of_time(&mut self) {
+    pub(super) fn time_out_run(&mut self) {
         let limit: Duration = self.plan.settings.timeout.unwrap_or_default();
         let error = format!("the run took longer than {} s", limit.as_secs_f64());
-        self.give_up(error);
+        self.fail(error);
     }
 
-    /// Ends the run as failed, whatever the schedule says.
-    pub(super) fn give_up(&mut self, error: String) {
-        if std::mem::replace(&mut self.given_up, true) {
+    /// Fails the session, whatever the schedule's verdict.
+    pub(super) fn fail(&mut self, error: String) {
+        if std::mem::replace(&mut self.failing, true) {
             return;
         }
         tracing::info!(session_id = %self.link.session().id, error, "a run fails");
-        self.ending = Ending::Asked;
+        self.ending = Ending::Requested;
         self.phase.send_replace(Phase::Failing);
         self.send(Purpose::Fail, vec![Command::Fail { error: error_text(&error) }]);
     }
 
-    pub(super) fn ask_for_the_end(&mut self) {
-        let heard = self.heard;
+    pub(super) fn request_end(&mut self) {
+        let seen = self.seen;
         match self.schedule.verdict() {
             None => {}
-            // A paused session cannot complete before somebody resumes it.
+            // A paused session cannot complete before it is resumed.
             Some(Verdict::Completed) if *self.phase.borrow() == Phase::Paused => {}
-            Some(Verdict::Completed) => self.complete(heard),
+            Some(Verdict::Completed) => self.complete(seen),
             Some(Verdict::Failed { node }) => {
                 let unknown = || format!("node '{node}' failed");
                 let error = self.failure.clone().unwrap_or_else(unknown);
-                self.ending = Ending::Asked;
-                self.send(Purpose::End { heard }, vec![Command::Fail { error: error_text(&error) }]);
+                self.ending = Ending::Requested;
+                self.send(Purpose::End { seen }, vec![Command::Fail { error: error_text(&error) }]);
             }
         }
     }
 
-    fn complete(&mut self, heard: Revision) {
-        self.ending = Ending::Asked;
+    fn complete(&mut self, seen: Revision) {
+        self.ending = Ending::Requested;
         let (link, graph, stop) = (self.link.clone(), self.plan.graph.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             let completing = async {
@@ -158,11 +158,11 @@ impl Run {
             };
             let stopped = || Err(DriverError::Refused("stopped".to_owned()));
             let sent = stop.run_until_cancelled(completing).await.unwrap_or_else(stopped);
-            Done::Sent(Purpose::End { heard }, sent)
+            Done::Sent(Purpose::End { seen }, sent)
         });
     }
 
-    pub(super) fn is_paused(status: SessionStatus) -> Phase {
+    pub(super) fn phase_of(status: SessionStatus) -> Phase {
         if status == SessionStatus::Paused { Phase::Paused } else { Phase::Running }
     }
 }

@@ -1,4 +1,4 @@
-//! What a run waits for by the clock.
+//! The timers of a run.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ pub(super) async fn at(time: Option<Instant>) {
     }
 }
 
-/// What is due at a time.
+/// What happens at a timer's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// A waiting node's time is up.
+    /// A node's wait expires.
     Wait(NodeId),
     /// A failed node's next attempt may begin.
     Retry(NodeId),
-    /// The run's own time is up.
+    /// The run exceeds its time limit.
     RunDeadline,
 }
 
@@ -49,7 +49,7 @@ impl Timers {
         self.by_node.contains_key(node)
     }
 
-    pub fn forget(&mut self, node: &NodeId) {
+    pub fn remove(&mut self, node: &NodeId) {
         if let Some(key) = self.by_node.remove(node) {
             self.due.remove(&key);
         }
@@ -60,7 +60,7 @@ impl Timers {
     }
 
     /// The first timer, if its time has come.
-    pub fn take_due(&mut self) -> Option<Timer> {
+    pub fn pop_due(&mut self) -> Option<Timer> {
         self.next().filter(|at| *at <= Instant::now())?;
         let (_, timer) = self.due.pop_first()?;
         if let Timer::Wait(node) | Timer::Retry(node) = &timer {
@@ -69,8 +69,8 @@ impl Timers {
         Some(timer)
     }
 
-    /// Forgets every node's timer, and says whose attempts will not come.
-    pub fn take_nodes(&mut self) -> Vec<NodeId> {
+    /// Removes the timers of all nodes; returns the nodes whose retries are cancelled by that.
+    pub fn clear_nodes(&mut self) -> Vec<NodeId> {
         let keys = std::mem::take(&mut self.by_node).into_values();
         let timers = keys.filter_map(|key| self.due.remove(&key)).collect::<Vec<_>>();
         timers.into_iter().filter_map(|timer| if let Timer::Retry(node) = timer { Some(node) } else { None }).collect()

@@ -1,4 +1,4 @@
-//! Nodes that wait, for a signal or for a time: they hold no task meanwhile.
+//! Nodes that wait for a signal or for a time. They hold no task meanwhile.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use super::Run;
 use super::timers::Timer;
 use crate::engine::node_task::{NodeEnd, NodeTask};
 use crate::engine::nodes::Wake;
-use crate::engine::schedule::Outcome;
+use crate::engine::schedule::NodeOutcome;
 use relive_session::{NodeId, Revision, Timestamp};
 
-/// What a waiting node's time is up for.
+/// Which limit ends a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Limit {
-    /// What its type waits for at most.
+    /// The time that the node's type waits for.
     Due,
-    /// Its `timeoutSeconds`.
+    /// The node's `timeoutSeconds`.
     TimeOut,
 }
 
 impl Run {
-    /// A node has begun to wait, or goes on with it, having waited for so long.
+    /// Begins or continues the wait of a node that has waited for `waited`.
     pub(super) fn wait(&mut self, node: &NodeId, waited: Duration) {
         if self.schedule.is_failing() {
-            self.schedule.settle(node, Outcome::Skipped);
+            self.schedule.settle(node, NodeOutcome::Skipped);
             return;
         }
-        if self.late.remove(node) {
-            return self.time_is_up(node);
+        if self.overdue.remove(node) {
+            return self.end_expired_wait(node);
         }
         let limit = self.limit(node);
         self.waits.insert(node.clone());
@@ -38,15 +38,15 @@ impl Run {
         {
             self.timers.set(Instant::now() + limit.saturating_sub(waited), Timer::Wait(node.clone()));
         }
-        // One may have come before anybody was there to hear it.
+        // A signal may have arrived before the node waited here.
         let session = self.link.session();
         if let Some(signal) = session.signals.get(node) {
-            self.give_signal(node, signal.payload.as_ref().clone(), signal.revision, session.updated_at);
+            self.deliver_signal(node, signal.payload.as_ref().clone(), signal.revision, session.updated_at);
         }
     }
 
-    /// How long a node may wait from the attempt's start, and what comes then. A type's own time comes
-    /// first when both are the same.
+    /// How long a node may wait from the attempt's start, and which limit that is. The type's own comes
+    /// first if both are the same.
     fn limit(&self, node: &NodeId) -> Option<(Duration, Limit)> {
         let planned = self.plan.node(node)?;
         let due = planned.kind.wait()?.due.map(|due| (due, Limit::Due));
@@ -54,12 +54,12 @@ impl Run {
         due.into_iter().chain(time_out).min_by_key(|(limit, _)| *limit)
     }
 
-    /// How long a node waits at most, if there is a limit.
+    /// How long a node waits at most; `None` without a limit.
     pub(super) fn wait_limit(&self, node: &NodeId) -> Option<Duration> {
         self.limit(node).map(|(limit, _)| limit)
     }
 
-    pub(super) fn give_signal(&mut self, node: &NodeId, payload: Value, revision: Revision, at: Timestamp) {
+    pub(super) fn deliver_signal(&mut self, node: &NodeId, payload: Value, revision: Revision, at: Timestamp) {
         let given = self.signals_given.get(node).copied().unwrap_or_default();
         if self.waits.contains(node) && revision > given {
             self.signals_given.insert(node.clone(), revision);
@@ -67,7 +67,7 @@ impl Run {
         }
     }
 
-    fn time_is_up(&mut self, node: &NodeId) {
+    fn end_expired_wait(&mut self, node: &NodeId) {
         match self.limit(node) {
             Some((_, Limit::TimeOut)) => self.end_wait(node, NodeTask::time_out),
             _ => self.end_wait(node, |task| task.wake(Wake::Due)),
@@ -85,12 +85,12 @@ impl Run {
 
     /// The first timer is due.
     pub(super) fn fire_timer(&mut self) {
-        match self.timers.take_due() {
-            Some(Timer::Wait(node)) if self.waits.contains(&node) => self.time_is_up(&node),
-            // A signal is being looked at. If it is no answer, the time is up all the same.
-            Some(Timer::Wait(node)) => drop(self.late.insert(node)),
+        match self.timers.pop_due() {
+            Some(Timer::Wait(node)) if self.waits.contains(&node) => self.end_expired_wait(&node),
+            // A signal is being handled. If it does not end the wait, the timer does.
+            Some(Timer::Wait(node)) => drop(self.overdue.insert(node)),
             Some(Timer::Retry(node)) => self.ready.push_back(node),
-            Some(Timer::RunDeadline) => self.run_out_of_time(),
+            Some(Timer::RunDeadline) => self.time_out_run(),
             None => {}
         }
     }

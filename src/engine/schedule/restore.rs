@@ -1,27 +1,26 @@
-//! From what is known of a run's nodes back to its schedule.
+//! Restores a schedule from the stored states of a run's nodes.
 //!
-//! A node's status says what it has put on its edges; a loop's last decision says whether a round
-//! of it is under way. Nothing else is needed, so a run can be taken up from its session's state
-//! alone, wherever that state came from.
+//! A node's status determines the state of its edges; a loop's last decision tells whether one of its rounds
+//! is under way. Nothing else is needed, so a run can be resumed from its session's state alone.
 
 use std::sync::Arc;
 
-use super::{EdgeState, NodeState, Outcome, Schedule, Step};
+use super::{EdgeState, NodeOutcome, NodeState, Schedule, Step};
 use crate::engine::error::LoopError;
 use crate::engine::regions::{Frame, Layout, WHOLE};
 use relive_session::{GraphDefinition, NodeId};
 
-/// What is known of a node.
+/// The stored state of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Past {
     /// Has not run, or waits to run again.
     Waiting,
-    /// Was started and has not ended. It stays so: whoever restores has to settle it.
+    /// Was started and has not ended. The caller has to settle it after restoring.
     Running,
-    Ended(Outcome),
+    Ended(NodeOutcome),
 }
 
-/// What a loop decided last.
+/// A loop's last decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoopPast {
     pub rounds: u32,
@@ -32,17 +31,17 @@ pub struct LoopPast {
 #[derive(Debug)]
 pub struct Restored {
     pub schedule: Schedule,
-    /// What may start or must be skipped now. Nodes that run are not among them.
+    /// Nodes to start or to skip now. Running nodes are not among them.
     pub step: Step,
-    /// Nodes of a new round that are still known as ended: the round was decided, and not every node
-    /// of it was made to wait yet.
+    /// Nodes of a new round that are still stored as ended: the round was decided, but not every node
+    /// of it was reset.
     pub reset: Vec<NodeId>,
 }
 
 impl Schedule {
-    /// A run in which each node has come as far as `past` says, and each loop decided last what
-    /// `loops` says (`None`: nothing yet, or nothing since an outer loop began another round), and completed
-    /// nodes that decide have chosen what `chosen` says (`None`: all of its next nodes follow).
+    /// Restores a run. `past` is the stored state of each node, `loops` the last decision of each loop (`None`:
+    /// none yet, or none since an outer loop began another round), and `chosen` the next nodes that a
+    /// completed node has chosen (`None`: all follow).
     ///
     /// # Errors
     ///
@@ -69,36 +68,36 @@ impl Schedule {
             schedule.layout.loops.iter().map(|held| loops(&schedule.layout.ids[held.node])).collect();
         let under_way: Vec<bool> = decided.iter().map(|past| past.is_some_and(|past| past.again)).collect();
         let reset = schedule.finish_resets(&mut pasts, &under_way);
-        schedule.take_standings(&pasts);
+        schedule.set_node_states(&pasts);
         for (held, past) in decided.iter().enumerate().filter(|(held, _)| under_way[*held]) {
             schedule.rounds[held] = past.unwrap_or_default().rounds;
         }
         schedule.frame = (0..pasts.len()).map(|node| schedule.frame_of(node, &under_way)).collect();
-        schedule.put_signals(&pasts, &under_way);
+        schedule.set_edge_states(&pasts, &under_way);
         for (node, past) in pasts.iter().enumerate() {
-            if let (Past::Ended(Outcome::Completed), None) = (past, schedule.layout.loop_at[node])
+            if let (Past::Ended(NodeOutcome::Completed), None) = (past, schedule.layout.loop_at[node])
                 && let Some(chosen) = chosen(&schedule.layout.ids[node])
             {
-                schedule.send_chosen(node, &chosen);
+                schedule.fire_chosen(node, &chosen);
             }
         }
-        let failed = (0..pasts.len()).find(|node| pasts[*node] == Past::Ended(Outcome::Failed));
+        let failed = (0..pasts.len()).find(|node| pasts[*node] == Past::Ended(NodeOutcome::Failed));
         let step = match failed {
             Some(node) => schedule.fail(node),
-            None => schedule.follow((0..pasts.len()).collect()),
+            None => schedule.propagate((0..pasts.len()).collect()),
         };
         Restored { schedule, step, reset }
     }
 
-    /// A loop node that has completed and decided to go round again: its body waits, whether or not
-    /// that is known yet. Nothing of it can have started.
+    /// Completes the resets of loops that have decided on another round. No node of that round can have
+    /// started.
     fn finish_resets(&self, pasts: &mut [Past], under_way: &[bool]) -> Vec<NodeId> {
         let mut reset = Vec::new();
         for held in (0..under_way.len()).filter(|held| under_way[*held]) {
-            if !matches!(pasts[self.layout.loops[held].node], Past::Ended(Outcome::Completed | Outcome::Left)) {
+            if !matches!(pasts[self.layout.loops[held].node], Past::Ended(NodeOutcome::Completed | NodeOutcome::Left)) {
                 continue;
             }
-            for node in self.again_waiting(held) {
+            for node in self.round_nodes(held) {
                 if matches!(pasts[node], Past::Ended(_)) {
                     pasts[node] = Past::Waiting;
                     reset.push(self.layout.ids[node].clone());
@@ -108,7 +107,7 @@ impl Schedule {
         reset
     }
 
-    fn take_standings(&mut self, pasts: &[Past]) {
+    fn set_node_states(&mut self, pasts: &[Past]) {
         self.states = pasts
             .iter()
             .map(|past| match past {
@@ -117,11 +116,11 @@ impl Schedule {
                 Past::Ended(_) => NodeState::Ended,
             })
             .collect();
-        self.running = self.states.iter().filter(|states| **states == NodeState::Running).count();
-        self.waiting = self.states.iter().filter(|states| **states == NodeState::Waiting).count();
+        self.running = self.states.iter().filter(|state| **state == NodeState::Running).count();
+        self.waiting = self.states.iter().filter(|state| **state == NodeState::Waiting).count();
     }
 
-    /// The innermost loop that goes round with this node in it.
+    /// The innermost loop with a round under way that contains this node.
     fn frame_of(&self, node: usize, under_way: &[bool]) -> Frame {
         let size = |held: &usize| self.layout.loops[*held].body.len();
         let holds = |held: &usize| {
@@ -131,22 +130,22 @@ impl Schedule {
         (0..under_way.len()).filter(holds).min_by_key(size).map_or(WHOLE, |held| held + 1)
     }
 
-    fn put_signals(&mut self, pasts: &[Past], under_way: &[bool]) {
+    fn set_edge_states(&mut self, pasts: &[Past], under_way: &[bool]) {
         for (node, past) in pasts.iter().enumerate() {
-            let signal = match past {
-                Past::Ended(Outcome::Completed | Outcome::Left) => EdgeState::Fired,
-                Past::Ended(Outcome::Skipped) => EdgeState::Dead,
-                Past::Ended(Outcome::Failed) | Past::Waiting | Past::Running => EdgeState::Open,
+            let state = match past {
+                Past::Ended(NodeOutcome::Completed | NodeOutcome::Left) => EdgeState::Fired,
+                Past::Ended(NodeOutcome::Skipped) => EdgeState::Dead,
+                Past::Ended(NodeOutcome::Failed) | Past::Waiting | Past::Running => EdgeState::Open,
             };
             for edge in &self.layout.outs[node] {
-                self.edge_states[*edge] = signal;
+                self.edge_states[*edge] = state;
             }
             let Some(held) = self.layout.loop_at[node] else { continue };
             let again = self.layout.loops[held].again;
-            self.over[held] = signal != EdgeState::Open;
+            self.over[held] = state != EdgeState::Open;
             if under_way[held] {
                 self.edge_states[again] = EdgeState::Fired;
-            } else if signal == EdgeState::Fired {
+            } else if state == EdgeState::Fired {
                 self.edge_states[again] = EdgeState::Dead;
             }
         }

@@ -18,7 +18,8 @@ impl Supervisor {
         }
     }
 
-    pub(super) async fn resume_runs(&mut self) {
+    /// Claims the leases of wanted sessions and starts to drive them.
+    pub(super) async fn claim(&mut self) {
         let room = self.options.sessions.saturating_sub(self.running.len());
         let some = room.min(BATCH).min(self.wanted.len());
         if some == 0 {
@@ -28,16 +29,17 @@ impl Supervisor {
         for id in &ids {
             self.is_wanted.remove(id);
         }
-        // Sessions whose lease another server holds are left to it.
-        match self.hub.store().take_leases(self.holder, &ids, self.options.lease).await {
-            Ok(taken) => taken.into_iter().for_each(|taken| self.drive(taken)),
+        // Sessions whose lease another server holds are not returned.
+        match self.hub.store().claim_leases(self.holder, &ids, self.options.lease).await {
+            Ok(claimed) => claimed.into_iter().for_each(|claimed| self.drive(claimed)),
             // The next poll of the table finds them again.
-            Err(error) => tracing::warn!(%error, "cannot take leases"),
+            Err(error) => tracing::warn!(%error, "cannot claim leases"),
         }
     }
 
-    pub(super) async fn renew(&mut self) {
-        self.release_again().await;
+    /// Renews the leases of all driven sessions, and releases those that were lost.
+    pub(super) async fn renew_leases(&mut self) {
+        self.retry_releases().await;
         let driven: Vec<SessionId> = self.running.keys().copied().collect();
         if driven.is_empty() {
             return;
@@ -54,14 +56,14 @@ impl Supervisor {
         }
     }
 
-    async fn release_again(&mut self) {
+    async fn retry_releases(&mut self) {
         if self.unreleased.is_empty() {
             return;
         }
         let ids: Vec<SessionId> = self.unreleased.iter().copied().collect();
         match self.hub.store().release_leases(self.holder, &ids).await {
             Ok(()) => self.unreleased.clear(),
-            Err(error) => tracing::debug!(%error, "still cannot release sessions"),
+            Err(error) => tracing::debug!(%error, "still cannot release leases"),
         }
     }
 }

@@ -37,7 +37,7 @@ use relive_session::{GraphDefinition, SessionId, ambient};
 use start_check::EngineStartCheck;
 
 /// How often the table is polled for sessions without a driver.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_secs(1);
 /// Sessions claimed, or released, by one statement.
 const BATCH: usize = 256;
 /// How long runs may take to end when the server stops.
@@ -94,7 +94,7 @@ impl Engine {
             runs: JoinSet::new(),
             tasks: HashMap::new(),
             unreleased: BTreeSet::new(),
-            given_up: HashMap::new(),
+            failed: HashMap::new(),
             wanted: VecDeque::new(),
             is_wanted: HashSet::new(),
         };
@@ -108,7 +108,7 @@ impl Engine {
     ///
     /// [`PlanError`], which names the node.
     pub async fn check(&self, graph: &GraphDefinition) -> Result<(), PlanError> {
-        Plan::elsewhere(Arc::new(graph.clone()), Arc::clone(&self.inner.kinds)).await.map(drop)
+        Plan::new_in_background(Arc::new(graph.clone()), Arc::clone(&self.inner.kinds)).await.map(drop)
     }
 
     /// Releases every session, so that another server, or the next start, can resume them at once.
@@ -134,36 +134,36 @@ struct Supervisor {
     tasks: HashMap<task::Id, SessionId>,
     /// Leases whose release failed and will be retried; sessions that are driven again are not among them.
     unreleased: BTreeSet<SessionId>,
-    /// Sessions whose runs failed, with the number of failures in a row, and until when they are left alone.
-    given_up: HashMap<SessionId, (u32, Instant)>,
+    /// Sessions whose runs failed, with the number of failures in a row, and when each may be driven again.
+    failed: HashMap<SessionId, (u32, Instant)>,
     wanted: VecDeque<SessionId>,
     is_wanted: HashSet<SessionId>,
 }
 
 impl Supervisor {
     async fn work(mut self, stop: CancellationToken) {
-        let mut look = interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut poll = interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut renew = interval(self.options.lease / 3);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let hub = self.hub.clone();
         loop {
             tokio::select! {
-                // In order of priority: renewing leases first, what is always ready under load last.
+                // In order of priority: leases are renewed first; the branch that is always ready under load is last.
                 biased;
                 () = stop.cancelled() => return self.end().await,
-                _ = renew.tick(), if !self.running.is_empty() || !self.unreleased.is_empty() => self.renew().await,
-                _ = look.tick() => self.poll().await,
+                _ = renew.tick(), if !self.running.is_empty() || !self.unreleased.is_empty() => self.renew_leases().await,
+                _ = poll.tick() => self.poll().await,
                 Some(ended) = self.runs.join_next_with_id() => self.ended(ended).await,
                 ids = hub.undriven(BATCH) => ids.into_iter().for_each(|id| self.want(id)),
             }
-            self.resume_runs().await;
+            self.claim().await;
             metrics::gauge!("relive_engine_runs").set(self.running.len() as f64);
         }
     }
 
     fn want(&mut self, id: SessionId) {
-        let waits = self.given_up.get(&id).is_some_and(|(_, until)| *until > Instant::now());
+        let waits = self.failed.get(&id).is_some_and(|(_, until)| *until > Instant::now());
         if !waits && !self.running.contains_key(&id) && self.is_wanted.insert(id) {
             self.wanted.push_back(id);
         }

@@ -7,7 +7,7 @@ use tokio::task;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{BATCH, EngineOptions, LOOK, RunEnded, Supervisor};
+use super::{BATCH, EngineOptions, POLL, RunEnded, Supervisor};
 use crate::engine::driver::Link as _;
 use crate::engine::local::LocalLink;
 use crate::engine::node_task::error_text;
@@ -15,26 +15,27 @@ use crate::engine::plan::{Kinds, Plan};
 use crate::engine::run::{Control, Ended, RunError, RunOptions, run};
 use crate::engine::wall::WallClock;
 use crate::hub::{Hub, HubError, Submission};
-use crate::storage::{Parked, Taken};
+use crate::storage::{ClaimedLease, Parked};
 use relive_backoff::Backoff;
 use relive_session::{Command, Revision, Session, SessionId};
 
-/// The first and the longest pause before a run that lost its session begins again.
+/// The first and the longest pause before a run is restarted after another client has changed a node.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The longest pause before a failed run begins again.
+/// The longest pause before a failed run is restarted.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// Failed runs that are remembered; leases whose release is retried.
-const GIVEN_UP: usize = 4_096;
+/// Failed runs that are remembered.
+const FAILED: usize = 4_096;
 
+/// Leases whose release is retried.
 const UNRELEASED: usize = 4_096;
 
 impl Supervisor {
-    pub(super) fn drive(&mut self, taken: Taken) {
-        let Taken { session_id: id, revision, mut crashes, at } = taken;
+    pub(super) fn drive(&mut self, claimed: ClaimedLease) {
+        let ClaimedLease { session_id: id, revision, mut crashes, at } = claimed;
         let clock = WallClock::showing(at);
         if crashes > 0 {
             tracing::warn!(session_id = %id, crashes, "resumed after its server disappeared");
@@ -80,28 +81,28 @@ impl Supervisor {
             match ended {
                 Ok((task, (id, Ok(Ended::Parked { revision, wake_after })))) => {
                     self.tasks.remove(&task);
-                    self.given_up.remove(&id);
+                    self.failed.remove(&id);
                     parked.push(Parked { session_id: id, revision, wake_after });
                 }
                 Ok((task, (id, ended))) => {
                     self.tasks.remove(&task);
                     match &ended {
-                        Ok(_) | Err(RunError::Detached) => drop(self.given_up.remove(&id)),
-                        Err(error) => self.leave_alone(id, error),
+                        Ok(_) | Err(RunError::Detached) => drop(self.failed.remove(&id)),
+                        Err(error) => self.back_off(id, error),
                     }
                     over.push(id);
                 }
-                Err(error) => self.broke(&error),
+                Err(error) => self.run_panicked(&error),
             }
             next = if over.len() + parked.len() < BATCH { self.runs.try_join_next_with_id() } else { None };
         }
         let store = self.hub.store();
-        let given_back = if over.is_empty() { Ok(()) } else { store.release_leases(self.holder, &over).await };
-        let put_down = if parked.is_empty() { Ok(()) } else { store.park_leases(self.holder, &parked).await };
-        if given_back.is_err() {
+        let released = if over.is_empty() { Ok(()) } else { store.release_leases(self.holder, &over).await };
+        let parking = if parked.is_empty() { Ok(()) } else { store.park_leases(self.holder, &parked).await };
+        if released.is_err() {
             self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
         }
-        if let Err(error) = given_back.and(put_down) {
+        if let Err(error) = released.and(parking) {
             tracing::warn!(%error, "cannot give sessions back; their leases expire");
         }
         for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
@@ -116,23 +117,23 @@ impl Supervisor {
     }
 
     /// A run that failed is restarted, with growing pauses.
-    pub(super) fn leave_alone(&mut self, id: SessionId, error: &RunError) {
+    pub(super) fn back_off(&mut self, id: SessionId, error: &RunError) {
         let now = Instant::now();
-        if self.given_up.len() >= GIVEN_UP {
-            self.given_up.retain(|_, (_, until)| *until > now);
+        if self.failed.len() >= FAILED {
+            self.failed.retain(|_, (_, until)| *until > now);
         }
-        let times = self.given_up.get(&id).map_or(0, |(times, _)| *times);
-        let pause = Backoff::new(LOOK, LONGEST_PAUSE).bound_after(times);
+        let times = self.failed.get(&id).map_or(0, |(times, _)| *times);
+        let pause = Backoff::new(POLL, LONGEST_PAUSE).bound_after(times);
         tracing::warn!(session_id = %id, %error, ?pause, "a run failed; it is restarted");
-        if self.given_up.len() < GIVEN_UP {
-            self.given_up.insert(id, (times + 1, now + pause));
+        if self.failed.len() < FAILED {
+            self.failed.insert(id, (times + 1, now + pause));
         }
     }
 
     /// A panic in a run: its lease is no longer renewed, and the server that finds it expired counts a crash.
-    pub(super) fn broke(&mut self, error: &task::JoinError) {
+    pub(super) fn run_panicked(&mut self, error: &task::JoinError) {
         let id = self.tasks.remove(&error.id());
-        tracing::error!(session_id = ?id, %error, "a run broke");
+        tracing::error!(session_id = ?id, %error, "a run panicked");
         if let Some(id) = id {
             self.running.remove(&id);
             self.hub.release_drive(id);
@@ -171,7 +172,7 @@ async fn drive(
     let Some(graph) = session.origin.graph.clone() else {
         return fail(hub, &session, "the session has no graph").await;
     };
-    let plan = match Plan::elsewhere(graph, Arc::clone(kinds)).await {
+    let plan = match Plan::new_in_background(graph, Arc::clone(kinds)).await {
         Ok(plan) => Arc::new(plan),
         Err(error) => return fail(hub, &session, &error.to_string()).await,
     };
@@ -180,7 +181,7 @@ async fn drive(
     run(plan, options, Arc::new(link), events, control, |_| ()).await
 }
 
-/// Ends a session that cannot be run here any more, such as after a change of version, with the reason.
+/// Fails a session that this version of the server cannot run, with the reason.
 async fn fail(hub: &Hub, session: &Session, error: &str) -> Result<Ended, RunError> {
     let mut submission = Submission::new(session.id, vec![Command::Fail { error: error_text(error) }]);
     (submission.by, submission.expected_identity) = (hub.engine_actor(), Some(session.identity()));

@@ -19,7 +19,8 @@ impl StartCheck for EngineStartCheck {
     fn check(&self, graph: Option<Arc<GraphDefinition>>) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
             let graph = graph.ok_or("the built-in engine needs a graph, and this session has none")?;
-            let plan = Plan::elsewhere(graph, Arc::clone(&self.kinds)).await.map_err(|error| error.to_string())?;
+            let plan =
+                Plan::new_in_background(graph, Arc::clone(&self.kinds)).await.map_err(|error| error.to_string())?;
             self.kinds.check_services(&plan)
         })
     }

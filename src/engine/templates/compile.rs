@@ -47,7 +47,7 @@ impl<'a> Source<'a> {
         if source.len() > SOURCE {
             return Err(TemplateError::TooLarge(format!("it is longer than {SOURCE} bytes")));
         }
-        let (tokens, products) = careful(source, || scan(source, alone.is_some()))?;
+        let (tokens, products) = guard_columns(source, || scan(source, alone.is_some()))?;
         let text = if products.is_empty() { Cow::Borrowed(source) } else { Cow::Owned(with_ones(source, &products)) };
         Ok(Some(Self { text, is_expression: alone.is_some(), tokens }))
     }
@@ -81,7 +81,7 @@ fn with_ones(source: &str, products: &[usize]) -> String {
 }
 
 /// The parser's errors count columns, which overflow in very long lines if overflow checks are on.
-fn careful<T>(source: &str, read: impl FnOnce() -> Result<T, TemplateError>) -> Result<T, TemplateError> {
+fn guard_columns<T>(source: &str, read: impl FnOnce() -> Result<T, TemplateError>) -> Result<T, TemplateError> {
     if source.lines().all(|line| line.len() < COLUMNS) && source.lines().count() < COLUMNS {
         return read();
     }
@@ -97,7 +97,7 @@ pub(super) struct Program<'a> {
 impl<'a> Program<'a> {
     pub(super) fn read(source: &'a Source<'_>) -> Result<Self, TemplateError> {
         let text = &*source.text;
-        careful(text, || {
+        guard_columns(text, || {
             let mut generator = CodeGenerator::new("template", text);
             if source.is_expression {
                 generator.compile_expr(&parse_expr(text).map_err(syntax)?);

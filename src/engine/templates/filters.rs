@@ -15,12 +15,12 @@ const WIDEST: usize = 1_000;
 const FORMAT_WIDTH: usize = 100;
 
 /// Checks the arguments before a filter runs.
-type Look = fn(&[Value]) -> Result<(), Error>;
+type Check = fn(&[Value]) -> Result<(), Error>;
 
 pub(super) fn add_to(environment: &mut Environment<'static>) {
     macro_rules! filters {
         ($($name:ident $(= $alias:literal)? $(if $look:expr)?),* $(,)?) => {$({
-            let look: &[Look] = &[$($look)?];
+            let look: &[Check] = &[$($look)?];
             let guarded = guarded(Value::from_function(filters::$name), look.first().copied());
             $(environment.add_filter($alias, guarded.clone());)?
             environment.add_filter(stringify!($name), guarded);
@@ -66,7 +66,7 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
 
 fn guarded(
     inner: Value,
-    look: Option<Look>,
+    look: Option<Check>,
 ) -> impl Fn(&mut State, Rest<ValueOrKwargs>) -> Result<Value, Error> + Clone + Send + Sync + 'static {
     move |state, args| {
         let args = args.into_values();

@@ -228,7 +228,7 @@ fn no_template_overflows_a_stack_however_many_parts_it_has() {
     let near = compile::TOKENS;
     for count in [8, 140, near / 12, near / 8, near / 6, near / 4, near / 3, near / 2 - 4, near - 4, 20_000] {
         for (name, text) in deep(count) {
-            // Whatever comes of it, it comes.
+            // Accepted or refused, it must not crash.
             let value = json!([text]);
             let checked = check(&value);
             if count == 20_000 && name != "comments" && name != "raw" {

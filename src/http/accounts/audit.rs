@@ -10,7 +10,7 @@ use crate::http::extract::Query;
 use crate::http::session_query::limit;
 use crate::http::state::Api;
 use crate::storage::AuditFilter;
-use relive_protocol::{AuditEntry, AuditPage};
+use relive_protocol::{AuditEntry, AuditPage, Problem};
 
 /// Entries on a page by default, and at most.
 const LIMIT: (u32, u32) = (100, 1_000);
@@ -20,7 +20,7 @@ const LIMIT: (u32, u32) = (100, 1_000);
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub struct AuditQuery {
-    /// `nextAfter` of the page before.
+    /// `nextAfter` of the page before. An entry that is not kept any more is refused: begin without it then.
     after: Option<Uuid>,
     /// Entries at most: 1 to 1000, by default 100.
     limit: Option<u32>,
@@ -37,7 +37,10 @@ pub struct AuditQuery {
 ///
 /// What engines do in their runs is not in it: each event of a run says whose command led to it.
 #[utoipa::path(get, path = "/audit", operation_id = "read_audit", tag = "access", params(AuditQuery),
-    responses((status = 200, description = "A page", body = AuditPage)))]
+    responses(
+        (status = 200, description = "A page", body = AuditPage),
+        (status = 400, description = "`after` is no entry of the project", body = Problem),
+    ))]
 pub async fn read(api: Api, Query(query): Query<AuditQuery>) -> Result<Json<AuditPage>, ApiError> {
     let limit = limit(query.limit, LIMIT.0, LIMIT.1)?;
     let has_nul = |text: &Option<String>| text.as_deref().is_some_and(|text| text.contains('\0'));
@@ -47,7 +50,9 @@ pub async fn read(api: Api, Query(query): Query<AuditQuery>) -> Result<Json<Audi
     let newest_first = query.order == Some(crate::http::messages::Order::Desc);
     let AuditQuery { after, actor, action, .. } = query;
     let filter = AuditFilter { after, actor, action, newest_first, with_unknown: false };
-    let mut found = api.access.audit_entries(api.project(), filter, limit + 1).await?;
+    let found = api.access.audit_entries(api.project(), filter, limit + 1).await?;
+    let mut found =
+        found.ok_or_else(|| ApiError::bad_request("after: there is no such entry, or it is not kept any more"))?;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let entries: Vec<AuditEntry> = found.into_iter().map(shown).collect();

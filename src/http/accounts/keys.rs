@@ -9,7 +9,7 @@ use crate::access::{Action, ApiKey, Grant, NewKeyOptions, Role};
 use crate::http::catalog::{PageQuery, check_name};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path, Query};
-use crate::http::idempotency::{Answer, Keyed, once};
+use crate::http::idempotency::{Answer, Keyed, credential_owner, once};
 use crate::http::session_query::{cursor, limit};
 use crate::http::state::Api;
 use crate::storage::{Constraint, Page, StorageError};
@@ -30,7 +30,8 @@ pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<KeyPa
 
 /// Create a key. The key itself is shown this once; what is stored of it is a SHA-256.
 ///
-/// Nobody can give a role that has more than their own. The first key of a server turns access control on.
+/// Nobody can give a role that has more than their own, nor a key that expires later than the one it is made with.
+/// The first key of a server turns access control on.
 #[utoipa::path(post, path = "/keys", operation_id = "create_key", tag = "access", request_body = CreateKey,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless: its answer has the id, and not the key")),
     responses(
@@ -46,8 +47,10 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateKey>
     }
     check_giver(&api, role)?;
     let project = project_of(&api, request.project.as_ref())?;
-    let options = NewKeyOptions { project, name: &request.name, role, expires_at: request.expires_at };
-    let keyed = Keyed::read(&headers, "keys", &request)?;
+    let own = api.access.expiry_of_key(api.caller()).await?;
+    let expires_at = own.into_iter().chain(request.expires_at).min();
+    let options = NewKeyOptions { project, name: &request.name, role, expires_at };
+    let keyed = Keyed::read(&headers, "keys", &(&request, credential_owner(&api)))?;
     let mut secret = None;
     let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
         let made = api.access.create_key(options).await.map_err(|error| match error {
@@ -68,13 +71,20 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateKey>
 }
 
 fn check_giver(api: &Api, role: Role) -> Result<(), ApiError> {
+    let problem = || format!("this needs the role {role}: nobody can give more than they have");
+    if may_do_all_of(api, role) { Ok(()) } else { Err(ApiError::new(ErrorCode::Forbidden, problem())) }
+}
+
+fn check_revoker(api: &Api, role: Role) -> Result<(), ApiError> {
+    let problem = || format!("this needs the role {role}: nobody can revoke a key that may do more than they");
+    if may_do_all_of(api, role) { Ok(()) } else { Err(ApiError::new(ErrorCode::Forbidden, problem())) }
+}
+
+fn may_do_all_of(api: &Api, role: Role) -> bool {
     match &api.caller().grant {
-        Grant::Anonymous => Ok(()),
-        Grant::Role(own) if own.includes(role) => Ok(()),
-        _ => Err(ApiError::new(
-            ErrorCode::Forbidden,
-            format!("this needs the role {role}: nobody can give more than they have"),
-        )),
+        Grant::Anonymous => true,
+        Grant::Role(own) => own.includes(role),
+        Grant::Scopes(_) => false,
     }
 }
 
@@ -89,14 +99,17 @@ fn project_of<'a>(api: &'a Api, named: Option<&'a ProjectId>) -> Result<&'a Proj
     }
 }
 
-/// Revoke a key. Requests with it are refused at once on this server, and its sockets closed; on others within
-/// five seconds. Access tokens that were given with it end too.
+/// Revoke a key whose role has no more than one's own. Requests with it are refused at once on this server, and its
+/// sockets closed; on others within five seconds. Access tokens that were given with it end too.
 #[utoipa::path(delete, path = "/keys/{id}", operation_id = "revoke_key", tag = "access", params(("id" = Uuid, Path)),
     responses(
         (status = 204, description = "Revoked"),
+        (status = 403, description = "It may do more than the caller", body = Problem),
         (status = 404, description = "No such key", body = Problem),
     ))]
 pub async fn revoke(api: Api, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
+    let role = api.access.role_of_key(api.project(), id).await?.ok_or_else(|| ApiError::not_found("key"))?;
+    check_revoker(&api, role)?;
     match api.access.revoke_key(api.project(), id).await? {
         Some(_) => Ok(StatusCode::NO_CONTENT),
         None => Err(ApiError::not_found("key")),

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
+use crate::access::Action;
 use crate::http::catalog::{PageQuery, check_name};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path, Query, Replacement};
@@ -35,7 +36,7 @@ pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<Proje
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     responses(
         (status = 201, description = "Created", body = Project, headers(("Location" = String, description = "Its address"))),
-        (status = 409, description = "The id is taken", body = Problem),
+        (status = 409, description = "The id is taken, or was that of a deleted project", body = Problem),
         (status = 422, description = "The key was used for something else", body = Problem),
     ))]
 pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateProject>) -> Result<Response, ApiError> {
@@ -81,14 +82,16 @@ pub async fn replace(
     project.map(Json).ok_or_else(|| ApiError::not_found("project"))
 }
 
-/// Delete a project with its keys. It must have no sessions, memories and catalog any more, and not be `default`.
-/// For root.
+/// Delete a project. It must have no sessions, memories and catalog any more, and not be `default`. Its keys, tokens
+/// and sign-ins end, and its sockets are closed: here at once, on other servers within five seconds. Its id is not
+/// used again. For root.
 #[utoipa::path(delete, path = "/projects/{id}", operation_id = "delete_project", tag = "access",
     params(("id" = ProjectId, Path)), responses(
         (status = 204, description = "Deleted"),
         (status = 404, description = "Not found", body = Problem),
-        (status = 409, description = "There is still something in it, or it is `default`", body = Problem),
+        (status = 409, description = "There is still something in it or being written, or it is `default`", body = Problem),
     ))]
 pub async fn delete(api: Api, Path(id): Path<ProjectId>) -> Result<StatusCode, ApiError> {
-    if api.delete_project(&id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found("project")) }
+    api.check(Action::ManageProjects)?;
+    if api.access.delete_project(&id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found("project")) }
 }

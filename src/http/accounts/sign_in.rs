@@ -61,6 +61,7 @@ pub async fn options(State(app): State<App>) -> Json<SignInOptions> {
 #[utoipa::path(post, path = "/sign-in", operation_id = "sign_in", tag = "access", responses(
     (status = 200, description = "Signed in", body = WhoAmI, headers(("Set-Cookie" = String, description = "The cookie"))),
     (status = 401, description = "No valid key or token", body = Problem),
+    (status = 409, description = "10,000 are signed in with this key or token", body = Problem),
 ))]
 pub async fn sign_in(api: Api, base: PublicBase, request: Request) -> Result<Response, ApiError> {
     // A cookie is not exchanged for another: that one would outlive what this one was given for.

@@ -6,11 +6,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use crate::access::Scopes;
+use crate::access::{Scopes, may_give};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
-use crate::http::idempotency::{Answer, Keyed, once};
+use crate::http::idempotency::{Answer, Keyed, credential_owner, once};
 use crate::http::state::Api;
+use crate::scoped::Refused;
 use relive_protocol::{CreateToken, CreatedToken, Problem};
 
 /// Seconds that a token may last.
@@ -25,7 +26,7 @@ const LONGEST: u64 = 604_800;
     responses(
         (status = 201, description = "Given", body = CreatedToken, headers(("Location" = String, description = "Where it can be revoked"))),
         (status = 422, description = "The key was used for something else", body = Problem),
-        (status = 400, description = "A scope is not one", body = Problem),
+        (status = 400, description = "A scope is not one, or they are too long for a token", body = Problem),
     ))]
 pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToken>) -> Result<Response, ApiError> {
     let scopes = Scopes::parse(&request.scopes).map_err(|error| ApiError::bad_request(format!("scopes: {error}")))?;
@@ -34,7 +35,9 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
         Some(seconds @ 1..=LONGEST) => Some(Duration::from_secs(seconds)),
         Some(_) => return Err(ApiError::bad_request(format!("expiresInSeconds must lie between 1 and {LONGEST}"))),
     };
-    let keyed = Keyed::read(&headers, "tokens", &request)?;
+    // Before anything is said of an earlier request under the same Idempotency-Key.
+    may_give(&api.caller().grant, &scopes).map_err(Refused::from)?;
+    let keyed = Keyed::read(&headers, "tokens", &(&request, credential_owner(&api)))?;
     let mut secret = None;
     let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
         let given = api.access.give_token(api.caller(), scopes, expires_in).await?;
@@ -49,9 +52,13 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
     Ok(Answer::new(format!("/api/v1/tokens/{}", created.id), &created)?.into_response())
 }
 
-/// Revoke an access token by its id (`jti`).
+/// Revoke an access token by its id (`jti`), with the cookies that it was exchanged for. Requests with it are refused
+/// at once on this server, and its sockets closed; on others within five seconds.
 #[utoipa::path(delete, path = "/tokens/{id}", operation_id = "revoke_token", tag = "access", params(("id" = Uuid, Path)),
-    responses((status = 204, description = "Revoked, or it was none")))]
+    responses(
+        (status = 204, description = "Revoked, or it was none"),
+        (status = 409, description = "100,000 tokens of the project were revoked in the last week", body = Problem),
+    ))]
 pub async fn revoke(api: Api, Path(id): Path<Uuid>) -> Result<StatusCode, ApiError> {
     api.access.revoke_token(api.project(), id).await?;
     Ok(StatusCode::NO_CONTENT)

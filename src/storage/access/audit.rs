@@ -49,7 +49,7 @@ pub struct AuditRecord {
 /// Which rows are read.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
-    /// From the row after this one on, in the order of the list. If it was removed meanwhile, from the beginning.
+    /// From the row after this one on, in the order of the list.
     pub after: Option<Uuid>,
     /// An actor's id.
     pub actor: Option<String>,
@@ -121,7 +121,7 @@ impl Storage {
         let mut transaction = self.pool.begin().await?;
         transaction
             .run(async move |connection| -> sqlx::Result<()> {
-                // Whoever reads from a row on must not miss one with a smaller number that is committed later.
+                // A reader that continues after a row must not miss one with a smaller number that is committed later.
                 let lock = "SELECT pg_advisory_xact_lock($1)";
                 sqlx::query(lock).bind(AUDIT_LOCK).execute(&mut *connection).await?;
                 sqlx::query(
@@ -151,36 +151,58 @@ impl Storage {
         Ok(transaction.commit().await?)
     }
 
-    /// Up to `limit` rows of a project, in the order of writing.
+    /// The number of a row of a project.
+    async fn audit_number(
+        &self,
+        project: &ProjectId,
+        with_unknown: bool,
+        id: Uuid,
+    ) -> Result<Option<i64>, StorageError> {
+        let sql = "SELECT number FROM audit_log
+                   WHERE id = $1 AND (project_id = $2 OR ($3 AND project_id IS NULL))";
+        let row = sqlx::query_scalar(sql).bind(id).bind(project.as_str()).bind(with_unknown);
+        Ok(row.fetch_optional(&self.pool).await?)
+    }
+
+    /// Up to `limit` rows of a project, in the order of writing. `None` if the filter's `after` is no row of it, or
+    /// not any more.
     pub async fn audit(
         &self,
         project: &ProjectId,
         filter: &AuditFilter,
         limit: u32,
-    ) -> Result<Vec<AuditRecord>, StorageError> {
+    ) -> Result<Option<Vec<AuditRecord>>, StorageError> {
+        let after = match filter.after {
+            None if filter.newest_first => i64::MAX,
+            None => 0,
+            Some(id) => match self.audit_number(project, filter.with_unknown, id).await? {
+                Some(number) => number,
+                None => return Ok(None),
+            },
+        };
         let sql = if filter.newest_first {
             "SELECT * FROM audit_log
              WHERE (project_id = $1 OR ($5 AND project_id IS NULL))
                  AND ($3::text IS NULL OR actor_id = $3) AND ($4::text IS NULL OR action = $4)
-                 AND number < coalesce((SELECT number FROM audit_log WHERE id = $2), 9223372036854775807)
+                 AND number < $2
              ORDER BY number DESC LIMIT $6"
         } else {
             "SELECT * FROM audit_log
              WHERE (project_id = $1 OR ($5 AND project_id IS NULL))
                  AND ($3::text IS NULL OR actor_id = $3) AND ($4::text IS NULL OR action = $4)
-                 AND number > coalesce((SELECT number FROM audit_log WHERE id = $2), 0)
+                 AND number > $2
              ORDER BY number LIMIT $6"
         };
         let rows = sqlx::query(sql)
             .bind(project.as_str())
-            .bind(filter.after)
+            .bind(after)
             .bind(filter.actor.as_deref())
             .bind(filter.action.as_deref())
             .bind(filter.with_unknown)
             .bind(i64::from(limit))
             .fetch_all(&self.pool)
             .await?;
-        Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+        Ok(Some(rows.iter().map(read).collect::<sqlx::Result<_>>()?))
     }
 
     /// Removes some of the rows that are older than `age`, or beyond the newest `kept`; true if there may be more.

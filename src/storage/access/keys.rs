@@ -56,7 +56,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`Constraint::NoSuchProject`](crate::storage::Constraint::NoSuchProject).
+    /// [`Constraint::NoSuchProject`](crate::storage::Constraint::NoSuchProject), also if it was deleted.
     pub async fn create_key(&self, key: NewKey<'_>) -> Result<KeyRow, StorageError> {
         let row = sqlx::query(
             "INSERT INTO api_keys (id, project_id, name, role, prefix, hash, created_at, expires_at)
@@ -75,10 +75,18 @@ impl Storage {
         Ok(read(&row)?)
     }
 
-    /// The key with this SHA-256, whether it is valid or not.
+    /// The key with this SHA-256, whether it is valid or not; `None` also if its project was deleted.
     pub async fn key_by_hash(&self, hash: &[u8]) -> Result<Option<KeyRow>, StorageError> {
-        let sql = "SELECT * FROM api_keys WHERE hash = $1";
+        let sql = "SELECT api_keys.* FROM api_keys
+                   JOIN projects ON projects.id = project_id AND deleted_at IS NULL WHERE hash = $1";
         let row = sqlx::query(sql).bind(hash).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(read).transpose()?)
+    }
+
+    /// A key of a project, or of any, whether it is valid or not.
+    pub async fn key(&self, project: Option<&ProjectId>, id: Uuid) -> Result<Option<KeyRow>, StorageError> {
+        let sql = "SELECT * FROM api_keys WHERE id = $1 AND ($2::text IS NULL OR project_id = $2)";
+        let row = sqlx::query(sql).bind(id).bind(project.map(ProjectId::as_str)).fetch_optional(&self.pool).await?;
         Ok(row.as_ref().map(read).transpose()?)
     }
 

@@ -16,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::ws::client::Client;
 use crate::ws::closing;
 use crate::ws::commands::InFlight;
+use crate::ws::frame_ids::FrameIds;
 use crate::ws::frames;
 use crate::ws::gateway::Gateway;
 use crate::ws::list;
@@ -23,7 +24,6 @@ use crate::ws::opening::Opening;
 use crate::ws::reader::{MESSAGE_BYTES, Reader, reader};
 use crate::ws::refusals;
 use crate::ws::replay::{Control, Replay};
-use crate::ws::said::Said;
 use crate::ws::socket::{OUTBOX_BYTES, Socket};
 use crate::ws::transport::Transport;
 
@@ -70,7 +70,7 @@ struct ShownList {
 }
 
 /// What woke the connection's task.
-enum Woken {
+enum Wakeup {
     Message(Option<Result<Message, WebSocketError>>),
     Answers(Bytes),
     Called,
@@ -167,24 +167,24 @@ impl Connection {
         loop {
             let woken = self.wait().await;
             let end = match woken {
-                Woken::Message(None) => return None,
-                Woken::Message(Some(Err(error))) => return closing::explain(&self.socket, &error),
-                Woken::Message(Some(Ok(message))) => {
+                Wakeup::Message(None) => return None,
+                Wakeup::Message(Some(Err(error))) => return closing::explain(&self.socket, &error),
+                Wakeup::Message(Some(Ok(message))) => {
                     self.pong_due = None;
                     self.receive(message).await
                 }
-                Woken::Answers(frames) => {
+                Wakeup::Answers(frames) => {
                     self.socket.send(frames);
                     None
                 }
-                Woken::Writable => {
+                Wakeup::Writable => {
                     self.socket.flush();
                     None
                 }
-                Woken::Called => None,
-                Woken::Time => self.check_time(),
-                Woken::Revoked => Some(CloseCode::BadToken),
-                Woken::Stop => Some(CloseCode::Restarting),
+                Wakeup::Called => None,
+                Wakeup::Time => self.check_time(),
+                Wakeup::Revoked => Some(CloseCode::BadToken),
+                Wakeup::Stop => Some(CloseCode::Restarting),
             };
             if end.is_some() {
                 return end;
@@ -203,7 +203,7 @@ impl Connection {
         }
     }
 
-    async fn wait(&mut self) -> Woken {
+    async fn wait(&mut self) -> Wakeup {
         let blocked = self.socket.is_blocked();
         let may_read = self.may_read();
         let deadline = self.deadline();
@@ -221,14 +221,14 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            frames = answers => Woken::Answers(frames),
-            _ = self.socket.stream().tcp().writable(), if blocked => Woken::Writable,
-            message = self.reader.next(), if may_read => Woken::Message(message),
-            () = self.socket.wake.notified() => Woken::Called,
-            () = session_changed => Woken::Called,
-            () = self.gateway.stop.cancelled() => Woken::Stop,
-            () = self.identity.revoked() => Woken::Revoked,
-            () = tokio::time::sleep_until(deadline) => Woken::Time,
+            frames = answers => Wakeup::Answers(frames),
+            _ = self.socket.stream().tcp().writable(), if blocked => Wakeup::Writable,
+            message = self.reader.next(), if may_read => Wakeup::Message(message),
+            () = self.socket.wake.notified() => Wakeup::Called,
+            () = session_changed => Wakeup::Called,
+            () = self.gateway.stop.cancelled() => Wakeup::Stop,
+            () = self.identity.revoked() => Wakeup::Revoked,
+            () = tokio::time::sleep_until(deadline) => Wakeup::Time,
         }
     }
 
@@ -254,7 +254,7 @@ impl Connection {
             return Some(code);
         }
         match self.pong_due {
-            // What is not read cannot be waited for.
+            // A pong that is not read cannot be waited for.
             Some(due) if due <= now && !self.may_read() => self.pong_due = Some(now + PONG),
             Some(due) if due <= now => return Some(CloseCode::NoPong),
             None if self.next_ping <= now => {
@@ -272,10 +272,10 @@ impl Connection {
         match message {
             Message::Text(text) => match ClientFrame::read(&text) {
                 Ok(frame) => return self.handle(frame, &text).await,
-                Err(error) => self.complain(&text, &format!("not a frame of this protocol: {error}")),
+                Err(error) => self.reject_frame(&text, &format!("not a frame of this protocol: {error}")),
             },
             Message::Binary(bytes) => {
-                self.complain(std::str::from_utf8(&bytes).unwrap_or_default(), "frames must be text");
+                self.reject_frame(std::str::from_utf8(&bytes).unwrap_or_default(), "frames must be text");
             }
             // Control frames are answered while reading.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
@@ -284,14 +284,14 @@ impl Connection {
     }
 
     /// Answers an invalid frame with an error, with the ids of the frame if they can be read.
-    fn complain(&self, text: &str, problem: &str) {
-        let mut said = Said::by(text);
-        if said.session_id.is_none()
+    fn reject_frame(&self, text: &str, problem: &str) {
+        let mut ids = FrameIds::read(text);
+        if ids.session_id.is_none()
             && let Some(replay) = &self.replay
         {
-            said.session_id = serde_json::value::to_raw_value(&replay.session_id()).ok();
+            ids.session_id = serde_json::value::to_raw_value(&replay.session_id()).ok();
         }
-        self.socket.send(frames::error_about(&said, ErrorCode::BadRequest, problem));
+        self.socket.send(frames::error_about(&ids, ErrorCode::BadRequest, problem));
     }
 
     async fn handle(&mut self, frame: ClientFrame, text: &str) -> Option<CloseCode> {
@@ -304,14 +304,14 @@ impl Connection {
             {
                 match Control::read(&frame) {
                     Ok(control) => Box::pin(replay.steer(control)).await,
-                    Err(problem) => self.complain(text, &problem),
+                    Err(problem) => self.reject_frame(text, &problem),
                 }
             }
             ClientFrame::Command(command) => {
                 match self.limit_commands(&command) {
-                    Pace::Allowed => {}
-                    Pace::Refused => return None,
-                    Pace::Ignored => return Some(CloseCode::RateLimited),
+                    RateDecision::Allowed => {}
+                    RateDecision::Refused => return None,
+                    RateDecision::Ignored => return Some(CloseCode::RateLimited),
                 }
                 let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
                 if let Some(refused) = in_flight.submit(&self.identity.scoped, *command) {
@@ -330,18 +330,18 @@ impl Connection {
             ClientFrame::Auth { token } => return Box::pin(self.authenticate(&token)).await,
             ClientFrame::Replay { .. } => {
                 let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";
-                self.complain(text, problem);
+                self.reject_frame(text, problem);
             }
         }
         None
     }
 }
 
-/// What comes of commands that are sent too fast.
-enum Pace {
+/// Whether a command frame is within the caller's rate.
+enum RateDecision {
     Allowed,
     Refused,
-    /// The client goes on in spite of many refusals.
+    /// Refused, and so often in a row that the connection is closed.
     Ignored,
 }
 
@@ -350,17 +350,17 @@ const REFUSED_FRAMES: u32 = 100;
 
 impl Connection {
     /// Refuses commands beyond the caller's rate.
-    fn limit_commands(&mut self, frame: &CommandFrame) -> Pace {
+    fn limit_commands(&mut self, frame: &CommandFrame) -> RateDecision {
         let number = frame.commands.as_ref().map_or(1, Vec::len);
         let limits = self.gateway.access.limits();
         let Err(limited) = limits.commands(self.identity.scoped.caller(), self.identity.ip, number) else {
             self.refused_frames = 0;
-            return Pace::Allowed;
+            return RateDecision::Allowed;
         };
         let (id, session_id) = (Some(frame.id.clone()), Some(frame.session_id));
         self.socket.send(frames::error_frame(id, session_id, ErrorCode::RateLimited, &limited.to_string()));
         self.refused_frames += 1;
-        if self.refused_frames > REFUSED_FRAMES { Pace::Ignored } else { Pace::Refused }
+        if self.refused_frames > REFUSED_FRAMES { RateDecision::Ignored } else { RateDecision::Refused }
     }
 }
 

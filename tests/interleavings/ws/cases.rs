@@ -65,10 +65,10 @@ async fn read_stream(rooms: Rooms) -> Result<Vec<u64>, HubError> {
     };
     let mut is_due = true;
     while !writer.is_over() {
-        if viewer.take_attention() || is_due {
+        if viewer.take_mark() || is_due {
             is_due = false;
-            if viewer.move_on() != Progress::UpToDate {
-                viewer.call_again();
+            if viewer.advance() != Progress::UpToDate {
+                viewer.mark_again();
             }
         }
         writer.wake.notified().await;
@@ -81,15 +81,15 @@ async fn read_stream(rooms: Rooms) -> Result<Vec<u64>, HubError> {
 async fn serve(socket: &Socket, viewer: &Viewer) {
     let mut is_due = true;
     loop {
-        if viewer.take_attention() || is_due {
+        if viewer.take_mark() || is_due {
             is_due = false;
             if socket.is_blocked() {
-                viewer.call_again();
+                viewer.mark_again();
             } else {
-                match viewer.move_on() {
+                match viewer.advance() {
                     Progress::UpToDate => {}
                     Progress::Deleted => return,
-                    _ => viewer.call_again(),
+                    _ => viewer.mark_again(),
                 }
             }
         }

@@ -5,12 +5,12 @@ mod cases;
 mod client;
 #[path = "../../../src/ws/event_writer.rs"]
 mod event_writer;
+#[path = "../../../src/ws/frame_ids.rs"]
+mod frame_ids;
 #[path = "../../../src/ws/frames.rs"]
 mod frames;
 #[path = "../../../src/ws/rooms.rs"]
 mod rooms;
-#[path = "../../../src/ws/said.rs"]
-mod said;
 #[path = "../../../src/ws/socket.rs"]
 mod socket;
 mod socket_cases;

@@ -815,7 +815,7 @@ async fn an_id_that_somebody_else_has_is_named() {
     let names = [(id.as_str(), "0198c0de-0000-7000-8000-000000000001")];
     other.iter_mut().for_each(|line| *line = super::renamed(line, &names));
     let before = rows(&server).await;
-    refused(&server, &other, "conflict", memory, "exists already").await;
+    refused(&server, &other, "conflict", memory, "is taken").await;
     assert_eq!(rows(&server).await, before);
     let request = server.request(Method::POST, "/api/v1/sessions/import?newId=true").body(sealed(&other));
     let (status, session) = crate::harness::answer(request).await;

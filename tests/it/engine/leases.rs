@@ -114,7 +114,7 @@ async fn a_server_that_lost_a_lease_and_is_there_has_not_crashed() {
     let storage = server.database.storage();
     let [one, two, three] = [1, 2, 3].map(uuid::Uuid::from_u128);
     let take = async |holder| {
-        let taken = storage.take_leases(holder, &[id], Duration::ZERO).await.expect("the database is there");
+        let taken = storage.claim_leases(holder, &[id], Duration::ZERO).await.expect("the database is there");
         taken.first().expect("it ran out").crashes
     };
     assert_eq!(take(one).await, 0);

@@ -105,7 +105,7 @@ async fn the_events_tell_of_every_end() {
         let id = running(&hub).await;
         let (_link, mut events) = linked(&hub, id).await;
         if end == "delete" {
-            hub.delete(id).await.expect("deleted");
+            hub.delete(id, None).await.expect("deleted");
             let gone = next(&mut events).await;
             assert!(matches!(gone, Err(DriverError::Lost(_))), "{gone:?}");
         } else {

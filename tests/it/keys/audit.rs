@@ -11,7 +11,7 @@ use super::{caller, default_project, key, server};
 use crate::harness::{Database, eventually};
 
 async fn entries(access: &Access, filter: AuditFilter) -> Vec<AuditEntry> {
-    access.audit_entries(&default_project(), filter, 1_000).await.expect("entries")
+    access.audit_entries(&default_project(), filter, 1_000).await.expect("entries").expect("a page")
 }
 
 async fn wait_for(access: &Access, number: usize) -> Vec<AuditEntry> {
@@ -58,7 +58,12 @@ async fn entries_say_who_did_what_from_where() {
     let actors = AuditFilter { actor: Some(made.key.id.to_string()), ..AuditFilter::default() };
     assert_eq!(entries(&access, actors).await.len(), 3);
     let blue: ProjectId = "blue".parse().expect("an id");
-    assert!(access.audit_entries(&blue, AuditFilter::default(), 10).await.expect("entries").is_empty());
+    let of_blue = async |filter| access.audit_entries(&blue, filter, 10).await.expect("answered");
+    assert_eq!(of_blue(AuditFilter::default()).await, Some(Vec::new()));
+    // One of another project, or none at all, is no place to go on from.
+    assert_eq!(of_blue(after(all[1].id)).await, None);
+    let nowhere = access.audit_entries(&default_project(), after(uuid::Uuid::now_v7()), 10).await;
+    assert_eq!(nowhere.expect("answered"), None);
 }
 
 #[tokio::test]
@@ -116,6 +121,24 @@ async fn old_entries_are_removed_by_age() {
 }
 
 #[tokio::test]
+async fn a_project_pushes_out_what_it_did_itself() {
+    let database = Database::create().await;
+    let storage = database.storage();
+    let insert = "INSERT INTO audit_log (id, at, project_id, action, resource, outcome)
+                  SELECT gen_random_uuid(), now(), project, 'x', '/', 'allowed'
+                  FROM (VALUES (1, 'quiet', 100), (2, NULL, 200), (3, 'loud', 1500)) AS of (turn, project, rows),
+                      generate_series(1, rows) ORDER BY turn";
+    sqlx::query(insert).execute(storage.pool()).await.expect("inserted");
+    storage.prune_audit(Duration::from_secs(86_400), 1_000).await.expect("pruned");
+    let left: Vec<(Option<String>, i64)> =
+        sqlx::query_as("SELECT project_id, count(*) FROM audit_log GROUP BY project_id ORDER BY 1")
+            .fetch_all(storage.pool())
+            .await
+            .expect("numbers");
+    assert_eq!(left, [(Some("loud".to_owned()), 700), (Some("quiet".to_owned()), 100), (None, 200)]);
+}
+
+#[tokio::test]
 async fn a_batch_that_is_written_again_is_there_once() {
     let database = Database::create().await;
     let storage = database.storage();
@@ -134,7 +157,7 @@ async fn a_batch_that_is_written_again_is_there_once() {
     for _ in 0..2 {
         storage.append_audit(std::slice::from_ref(&row)).await.expect("written");
     }
-    let read = storage.audit(&default_project(), &AuditFilter::default(), 10).await.expect("rows");
+    let read = storage.audit(&default_project(), &AuditFilter::default(), 10).await.expect("rows").expect("a page");
     assert_eq!(read.len(), 1);
 }
 

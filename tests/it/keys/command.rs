@@ -2,11 +2,11 @@
 
 use std::process::{Output, Stdio};
 
-use relive::access::{AuthError, KeyText, Role};
-use relive::storage::MIGRATOR;
+use relive::access::{Access, AuthError, KeyText, Outcome, Role};
+use relive::storage::{AuditFilter, MIGRATOR};
 use tokio::process::Command;
 
-use super::{bearer, caller, is_refused, server};
+use super::{bearer, caller, default_project, is_refused, server};
 use crate::harness::{DEADLINE, Database, ServerProcess};
 
 /// Runs `relive keys …` and returns whether it succeeded, its output, and what it said.
@@ -33,6 +33,9 @@ async fn keys_are_made_listed_and_revoked_on_the_database() {
     assert!(found.role() == Some(Role::Engine) && found.expires_at.is_some() && said.contains("engine of default"));
     let id = found.actor.expect("an actor").id.clone();
 
+    let made_at = recorded(&access, &id).await;
+    assert_eq!(made_at, ["create_key"]);
+
     let (_, listed, _) = keys(&["list"], &here).await;
     let line = listed.lines().find(|line| line.starts_with(&id)).expect("listed");
     assert!(line.contains("until") && line.ends_with("night runs") && !listed.contains(key.trim_end()), "{listed}");
@@ -40,6 +43,21 @@ async fn keys_are_made_listed_and_revoked_on_the_database() {
     assert!(keys(&["revoke", &id], &here).await.0);
     is_refused(&access, key.trim_end()).await;
     assert!(keys(&["list"], &here).await.1.contains("revoked"));
+    assert_eq!(recorded(&access, &id).await, ["create_key", "revoke_key"]);
+}
+
+/// What the audit log says was done to a key, in order.
+async fn recorded(access: &Access, id: &str) -> Vec<String> {
+    let entries = access.audit_entries(&default_project(), AuditFilter::default(), 100).await.expect("answered");
+    let of_it = entries.expect("a page").into_iter().filter(|entry| entry.resource.contains(id));
+    let entries: Vec<_> = of_it.collect();
+    for entry in &entries {
+        assert_eq!(
+            (entry.outcome, &entry.actor, &*entry.resource),
+            (Outcome::Allowed, &None, &*format!("relive keys: {id}"))
+        );
+    }
+    entries.into_iter().map(|entry| entry.action).collect()
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use relive_session::{ActorKind, Timestamp};
 use serde_json::{Value, json};
 
 use super::{FAST, bearer, caller, server_with, settings};
-use crate::harness::{Database, Provider, eventually};
+use crate::harness::{DEADLINE, Database, Provider, eventually};
 
 const REDIRECT: &str = "http://127.0.0.1:7400/auth/callback";
 
@@ -118,15 +118,26 @@ async fn a_claim_may_be_nested_and_name_the_project() {
         oidc.role_claim = "access.roles".to_owned();
         oidc.project_claim = Some("team".to_owned());
     };
-    let access = server_with(&Database::create().await, with(&provider, nested, FAST)).await;
+    let database = Database::create().await;
+    let access = server_with(&database, with(&provider, nested, FAST)).await;
     let claims = json!({"access": {"roles": ["x", "admin"]}, "team": "blue"});
-    let found = caller(&access, &provider.mint(json!({ "claims": claims })).await).await;
+    let token = provider.mint(json!({ "claims": claims })).await;
+    assert!(matches!(bearer(&access, &token).await, Err(AuthError::NoRole(_))), "there is no such project yet");
+    let blue = "blue".parse().expect("an id");
+    database.storage().create_project(&blue, "Blue", Timestamp::now()).await.expect("made");
+    let found = caller(&access, &token).await;
     assert_eq!((found.role(), found.project.as_str()), (Some(Role::Admin), "blue"));
     for team in [json!(null), json!("Blue!"), json!(["blue"])] {
         let claims = json!({"access": {"roles": ["admin"]}, "team": team});
         let outcome = bearer(&access, &provider.mint(json!({ "claims": claims })).await).await;
         assert!(matches!(outcome, Err(AuthError::NoRole(_))), "{team}: {outcome:?}");
     }
+    let watch = access.watch(&found);
+    let there = server_with(&database, with(&provider, nested, FAST)).await;
+    assert!(there.delete_project(&blue).await.expect("deleted"));
+    tokio::time::timeout(DEADLINE, watch.cancelled()).await.expect("told");
+    let outcome = bearer(&access, &token).await;
+    assert!(matches!(outcome, Err(AuthError::NoRole(_))), "it was deleted: {outcome:?}");
 }
 
 #[tokio::test]

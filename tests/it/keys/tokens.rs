@@ -174,6 +174,6 @@ async fn tokens_of_other_servers_and_projects_that_are_gone_are_refused() {
     assert!(bearer(&access_of_root, &token.token).await.is_ok());
     assert!(bearer(&server(&other).await, &token.token).await.is_err());
     assert!(bearer(&access, &token.token).await.is_err());
-    assert!(one.storage().delete_project(&project).await.expect("deleted"));
+    assert!(one.storage().delete_project(&project, Timestamp::now()).await.expect("deleted").is_some());
     is_refused(&access_of_root, &token.token).await;
 }

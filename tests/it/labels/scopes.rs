@@ -182,3 +182,29 @@ async fn labels_are_set_by_operators_and_engines_and_by_tokens_that_write() {
         assert_eq!(command(&server, &caller, &id, fields).await, expected, "{number}");
     }
 }
+
+/// Otherwise it could let itself and others see the session.
+#[tokio::test]
+async fn a_token_that_writes_changes_no_tags_of_what_it_may_not_read() {
+    let server = server().await;
+    let id = create(&server, json!({"tags": ["private"]})).await;
+    let write = format!("write:sessions:{id}");
+    let sly = token(&server, &[&write, "read:tags:public"]).await;
+    for tags in [json!(["public"]), json!([])] {
+        assert_eq!(command(&server, &sly, &id, set(json!({"tags": tags, "name": "n"}))).await, 403, "{tags}");
+    }
+    // Nor as one command of several, or on a socket.
+    let several = json!([{"type": "setContext", "key": "k", "value": 1}, set(json!({"tags": ["public"]}))]);
+    assert_eq!(command(&server, &sly, &id, several).await, 403);
+    let mut socket = socket(&server, &sly, "/ws").await;
+    let frame = json!({"type": "command", "id": "c", "sessionId": id, "command": set(json!({"tags": ["public"]}))});
+    socket.send(frame).await;
+    assert_eq!(socket.frame().await["code"], "forbidden");
+    assert_eq!(get(&server, &sly, &format!("/api/v1/sessions/{id}")).await.0, 403);
+    assert_eq!(command(&server, &sly, &id, set(json!({"name": "n", "metadata": {"k": 1}}))).await, 200);
+    for read in ["read:sessions".to_owned(), format!("read:sessions:{id}")] {
+        let reads = token(&server, &[&write, &read]).await;
+        assert_eq!(command(&server, &reads, &id, set(json!({"tags": ["public"]}))).await, 200, "{read}");
+    }
+    assert_eq!(get(&server, &sly, &format!("/api/v1/sessions/{id}")).await.0, 200);
+}

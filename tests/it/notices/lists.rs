@@ -89,7 +89,7 @@ async fn a_late_notice_of_a_deletion_leaves_the_session_that_was_made_since_then
     let mut list = List::open(&here, "").await;
     let name = id.to_string();
     list.until(|held| held.get(&name).is_some_and(|session| session["revision"] == 2)).await;
-    assert!(storage.delete_session(id).await.expect("deleted"));
+    assert!(storage.delete_session(id, first.identity()).await.expect("deleted"));
     hub.create(
         id,
         Created { workflow_name: Some("second".to_owned()), ..Created::default() },

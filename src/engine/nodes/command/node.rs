@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::{Attempt, CommandSpec, Surroundings, attempt};
+use super::{Attempt, CommandEnvironment, CommandSpec, attempt};
 use crate::engine::nodes::{AttemptResult, End, NodeContext, NodeType, Work};
 use relive_session::{Command, NodeStatus, Progress};
 
@@ -24,7 +24,7 @@ pub struct CommandNode {
 impl CommandNode {
     /// One attempt, with its progress reported while it runs.
     async fn attempt(&self, context: &NodeContext) -> AttemptResult {
-        let surroundings = Surroundings {
+        let environment = CommandEnvironment {
             session_id: context.session().id.to_string(),
             node_id: context.id().to_string(),
             server: self.server.clone(),
@@ -32,7 +32,7 @@ impl CommandNode {
         let (sender, receiver) = watch::channel(None);
         let run = async {
             let sender = sender;
-            attempt(&self.spec, &surroundings, &sender, &context.stop).await
+            attempt(&self.spec, &environment, &sender, &context.stop).await
         };
         let (attempt, ()) = tokio::join!(run, report_progress(context, receiver));
         match attempt {

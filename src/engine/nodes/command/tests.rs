@@ -3,8 +3,8 @@ use std::path::Path;
 use super::super::output::KEPT_BYTES;
 use super::*;
 
-fn surroundings() -> Surroundings {
-    Surroundings { session_id: "the-session".into(), node_id: "the-node".into(), server: "http://server".into() }
+fn environment() -> CommandEnvironment {
+    CommandEnvironment { session_id: "the-session".into(), node_id: "the-node".into(), server: "http://server".into() }
 }
 
 fn spec(command: &str) -> CommandSpec {
@@ -12,7 +12,7 @@ fn spec(command: &str) -> CommandSpec {
 }
 
 async fn run(spec: &CommandSpec) -> Attempt {
-    attempt(spec, &surroundings(), &watch::Sender::new(None), &CancellationToken::new()).await
+    attempt(spec, &environment(), &watch::Sender::new(None), &CancellationToken::new()).await
 }
 
 fn succeeded(attempt: Attempt) -> Value {
@@ -95,7 +95,7 @@ async fn bytes_that_are_no_text_are_made_some() {
 async fn progress_is_reported_and_not_kept() {
     let (sender, receiver) = watch::channel(None);
     let spec = spec("echo before; echo '::progress 0.4'; echo after");
-    let output = succeeded(attempt(&spec, &surroundings(), &sender, &CancellationToken::new()).await);
+    let output = succeeded(attempt(&spec, &environment(), &sender, &CancellationToken::new()).await);
     assert_eq!(output["output"], "before\nafter\n");
     assert_eq!(*receiver.borrow(), Progress::new(0.4));
 }
@@ -118,8 +118,8 @@ async fn what_ignores_the_request_to_end_is_killed() {
     let file = dir.path().join("pid");
     let spec = spec(&format!("trap '' TERM; echo $$ > '{}'; while :; do sleep 1; done", file.display()));
     let stop = CancellationToken::new();
-    let (surroundings, progress) = (surroundings(), watch::Sender::new(None));
-    let stopped = attempt(&spec, &surroundings, &progress, &stop);
+    let (environment, progress) = (environment(), watch::Sender::new(None));
+    let stopped = attempt(&spec, &environment, &progress, &stop);
     let cancel = async {
         eventually("the command runs", || pid_in(&file).is_some()).await;
         stop.cancel();
@@ -141,9 +141,9 @@ async fn dropping_an_attempt_kills_the_group() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("pid");
     let spec = spec(&format!("sleep 300 & echo $! > '{}'; wait", file.display()));
-    let (surroundings, progress, stop) = (surroundings(), watch::Sender::new(None), CancellationToken::new());
+    let (environment, progress, stop) = (environment(), watch::Sender::new(None), CancellationToken::new());
     tokio::select! {
-        ended = attempt(&spec, &surroundings, &progress, &stop) => panic!("{ended:?}"),
+        ended = attempt(&spec, &environment, &progress, &stop) => panic!("{ended:?}"),
         () = eventually("the command runs", || pid_in(&file).is_some()) => {}
     }
     let child = pid_in(&file).expect("its id");

@@ -1,0 +1,52 @@
+/** How long something is kept that nobody holds any more: a view may only have been replaced by another. */
+const lingerMs = 1_000
+
+/**
+ * Counts who needs something; it begins with the first, and ends a moment after the last has let go, or if nobody
+ * comes.
+ */
+export class Holders {
+  readonly #begin: () => void
+  readonly #end: () => void
+  #count = 0
+  #hasBegun = false
+  #timer: ReturnType<typeof setTimeout> | undefined
+
+  constructor(begin: () => void, end: () => void) {
+    this.#begin = begin
+    this.#end = end
+    this.#linger()
+  }
+
+  get isHeld(): boolean {
+    return this.#count > 0
+  }
+
+  /** Until the returned function is called. */
+  hold(): () => void {
+    clearTimeout(this.#timer)
+    this.#count += 1
+    if (!this.#hasBegun) {
+      this.#hasBegun = true
+      this.#begin()
+    }
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#count -= 1
+      if (this.#count === 0) this.#linger()
+    }
+  }
+
+  #linger(): void {
+    this.#timer = setTimeout(() => this.#over(), lingerMs)
+    // No reason for a program to wait.
+    if (typeof this.#timer === 'object') (this.#timer as { unref?: () => void }).unref?.()
+  }
+
+  #over(): void {
+    this.#hasBegun = false
+    this.#end()
+  }
+}
