@@ -8,7 +8,7 @@ use crate::engine::PlanError;
 use crate::hub::HubError;
 use crate::scoped::Refused;
 use crate::storage::StorageError;
-use crate::ws::{UpgradeError, error_code, refused_code};
+use crate::ws::{StreamError, UpgradeError, error_code, refused_code};
 use relive_protocol::{ErrorCode, Problem, shortened};
 use relive_session::GraphError;
 
@@ -140,6 +140,16 @@ impl From<UpgradeError> for ApiError {
             }
             UpgradeError::Key => Self::bad_request(error.to_string()),
             UpgradeError::Full => Self::new(ErrorCode::Unavailable, error.to_string()),
+        }
+    }
+}
+
+impl From<StreamError> for ApiError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Full => Self::new(ErrorCode::Unavailable, error.to_string()),
+            StreamError::Limited(limited) => limited.into(),
+            StreamError::Refused(refused) => refused.into(),
         }
     }
 }

@@ -42,6 +42,17 @@ impl<T: FromClient, S: Send + Sync> FromRequest<S> for Replacement<T> {
     }
 }
 
+/// A JSON body of another protocol: members that are not read are ignored.
+pub struct Foreign<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Foreign<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Ok(Self(read(request, state, |text| Ok(serde_json::from_str(text)?)).await?.0))
+    }
+}
+
 /// A JSON body of up to [`TEXT_BODY_BYTES`], for routes that allow it, and whether it is larger than other
 /// bodies may be: then only texts may make it large.
 pub struct TextBody<T> {
@@ -115,9 +126,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 /// The error for an invalid id in the path: `/groups/x` has no group id.
 async fn wrong_id<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String> {
     let parameters = axum::extract::RawPathParams::from_request_parts(parts, state).await.ok()?;
-    let (_, id) = parameters.iter().find(|(name, _)| *name == "id")?;
+    let (name, id) = parameters.iter().find(|(name, _)| ["id", "workflowId"].contains(name))?;
     let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let kind = route.split("/{id}").next()?.rsplit('/').next()?;
+    let kind = route.split(&format!("/{{{name}}}")).next()?.rsplit('/').next()?;
     if kind == "projects" {
         return id.parse::<ProjectId>().err().map(|error| error.to_string());
     }
@@ -128,7 +139,7 @@ async fn wrong_id<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String
         "sessions" => "a session id",
         "groups" => "a group id",
         "agents" => "an agent id",
-        "workflows" => "a workflow id",
+        "workflows" | "ag-ui" => "a workflow id",
         "memories" => "a memory id",
         "keys" => "the id of a key",
         "tokens" => "the id of a token",

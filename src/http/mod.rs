@@ -1,7 +1,9 @@
 //! HTTP transport: parse, call, encode. No rules and no SQL.
 
 mod accounts;
+mod ag_ui;
 mod archive;
+mod asyncapi;
 mod bodies;
 mod callers;
 mod catalog;
@@ -11,6 +13,7 @@ pub(crate) mod conditions;
 mod dashboard;
 mod entry;
 mod error;
+mod event_streams;
 mod extract;
 mod forks;
 mod frame_ancestors;
@@ -40,6 +43,7 @@ mod usage;
 pub use bodies::{BodyLimits, HangUp};
 pub use client_address::{ClientAddress, Scheme};
 pub use entry::{Admitted, BasePathError, Entry, EntryOptions, PublicBase};
+pub use event_streams::Streaming;
 pub use frame_ancestors::FrameAncestors;
 pub use origin::OriginError;
 pub use page_rules::{BEARER_PROTOCOL, PageRuleOptions, PageRules, SESSION_COOKIE};

@@ -21,6 +21,7 @@ use relive_protocol::LEASE_SECONDS;
         (name = "memories", description = "Texts that outlive a run, found again by likeness"),
         (name = "catalog", description = "Groups, agents and workflows"),
         (name = "sockets", description = "WebSocket: live runs, live lists"),
+        (name = "streams", description = "Server-sent events: the same over HTTP"),
         (name = "traces", description = "Traces of OpenTelemetry as sessions"),
         (name = "server", description = "Health, metrics, this document"),
     ),
@@ -45,13 +46,18 @@ impl Document {
 
     /// The document for clients that know the server's addresses with `base` before them.
     pub fn below(&self, base: &str) -> Bytes {
-        match self.0.strip_prefix(b"{") {
-            Some(members) if !base.is_empty() => {
-                let servers = json!([{"url": base}]);
-                [format!("{{\"servers\":{servers},").as_bytes(), members].concat().into()
-            }
-            _ => self.0.clone(),
+        if base.is_empty() {
+            return self.0.clone();
         }
+        preceded(&self.0, "servers", &json!([{"url": base}]))
+    }
+}
+
+/// A document that is JSON already, with one member more.
+pub fn preceded(document: &Bytes, name: &str, value: &Value) -> Bytes {
+    match document.strip_prefix(b"{") {
+        Some(members) => [format!("{{\"{name}\":{value},").as_bytes(), members].concat().into(),
+        None => document.clone(),
     }
 }
 
@@ -86,7 +92,7 @@ fn add_lease(command: &mut Value) {
 }
 
 /// An object without named members may have any; generators otherwise take it for empty.
-fn open_free_objects(part: &mut Value) {
+pub fn open_free_objects(part: &mut Value) {
     if part["type"] == "object" && part.get("properties").is_none() && part.get("additionalProperties").is_none() {
         part["additionalProperties"] = true.into();
     }
@@ -98,7 +104,7 @@ fn open_free_objects(part: &mut Value) {
 }
 
 /// Composed objects (`allOf`) are flattened: not every generator supports them.
-fn merge_all_of(part: &mut Value, schemas: &Value) {
+pub fn merge_all_of(part: &mut Value, schemas: &Value) {
     match part {
         Value::Object(members) => members.values_mut().for_each(|member| merge_all_of(member, schemas)),
         Value::Array(items) => items.iter_mut().for_each(|item| merge_all_of(item, schemas)),

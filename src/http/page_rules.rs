@@ -24,6 +24,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::client_address::ClientAddress;
 use super::error::ApiError;
+use super::event_streams::LAST_EVENT_ID;
 use super::origin::{Authority, Host, Origin, OriginError};
 use crate::access::Access;
 use relive_protocol::ErrorCode;
@@ -162,6 +163,7 @@ impl PageRules {
                 IF_MATCH,
                 IF_NONE_MATCH,
                 HeaderName::from_static("idempotency-key"),
+                LAST_EVENT_ID,
                 HeaderName::from_static("relive-project"),
             ])
             .expose_headers([ETAG, LOCATION, RETRY_AFTER])

@@ -18,8 +18,8 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, archive, callers, catalog, commands, dashboard, forks, history, leases, logs, memories, messages,
-    observe, openapi, otlp, parameters, probes, sessions, sockets, tokens, usage,
+    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, event_streams, forks, history, leases,
+    logs, memories, messages, observe, openapi, otlp, parameters, probes, sessions, sockets, tokens, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -37,6 +37,7 @@ pub fn router(app: App) -> Router {
         .routes(routes!(probes::readyz))
         .routes(routes!(probes::metrics))
         .routes(routes!(probes::openapi))
+        .routes(routes!(asyncapi::asyncapi))
         .routes(routes!(dashboard::index))
         .routes(routes!(dashboard::session))
         .routes(routes!(dashboard::asset))
@@ -45,6 +46,7 @@ pub fn router(app: App) -> Router {
         .split_for_parts();
     let parameters = KnownParameters::of(&document);
     let gate = callers::Gate { app: app.clone(), permissions: Permissions::of(&document) };
+    let sockets = asyncapi::Document::new(&document);
     let document = openapi::Document::new(&document);
     let (page_rules, bodies, access) = (app.page_rules.clone(), app.bodies, app.access.clone());
     router
@@ -56,6 +58,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(parameters, parameters::check))
         .layer(middleware::from_fn_with_state(gate, callers::identify))
         .layer(axum::Extension(document))
+        .layer(axum::Extension(sockets))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
             ApiError::new(ErrorCode::Internal, "the server failed; its log says why").into_response()
@@ -97,6 +100,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(commands::signal))
         .routes(routes!(commands::review))
         .routes(routes!(tokens::show))
+        .routes(routes!(event_streams::session))
+        .routes(routes!(event_streams::list))
+        .routes(routes!(ag_ui::session))
+        .routes(routes!(ag_ui::run))
         .merge(texts())
         .merge(catalog::routes())
         .merge(accounts::routes())

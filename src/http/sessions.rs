@@ -56,7 +56,8 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateSess
     .await
 }
 
-async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiError> {
+/// The first event of a session that is asked for.
+pub async fn describe(api: &Api, request: CreateSession) -> Result<Created, ApiError> {
     for (field, value) in [("proposal", &request.proposal), ("inputs", &request.inputs)] {
         if let Some(value) = value {
             relive_session::check_json(field, value).map_err(HubError::from)?;

@@ -49,6 +49,13 @@ pub struct WatchQuery {
     min_interval_ms: Option<u64>,
 }
 
+impl WatchQuery {
+    pub fn subscribe(self, session_id: SessionId) -> Subscribe {
+        let Self { mode, after, messages, logs, min_interval_ms } = self;
+        Subscribe { session_id, mode, after, messages, logs, min_interval_ms }
+    }
+}
+
 /// One session: subscribed already; the first frame is the state.
 #[utoipa::path(get, path = "/ws/sessions/{id}", operation_id = "watch_session", tag = "sockets", params(("id" = SessionId, Path), WatchQuery),
     responses(
@@ -65,14 +72,7 @@ pub async fn one(
     let opening = match (id, query) {
         (Err(_), _) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
         (_, Err(error)) => refused(&error),
-        (Ok(Path(session_id)), Ok(Query(query))) => Opening::One(Subscribe {
-            session_id,
-            mode: query.mode,
-            after: query.after,
-            messages: query.messages,
-            logs: query.logs,
-            min_interval_ms: query.min_interval_ms,
-        }),
+        (Ok(Path(session_id)), Ok(Query(query))) => Opening::One(query.subscribe(session_id)),
     };
     Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
 }

@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Connections, Slot};
 use super::greeting;
-use crate::http::{Entry, HangUp};
+use crate::http::{Entry, HangUp, Streaming};
 use crate::ws::ClientStream;
 
 /// Time limits of clients over HTTP, each with its default. Open sockets have limits of their own.
@@ -119,7 +119,11 @@ async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Slot) {
         let (site, slot) = (&site, &slot);
         async move {
             let response = answer(request, peer, site, slot).await;
-            slot.end();
+            if response.extensions().get::<Streaming>().is_some() {
+                slot.stream();
+            } else {
+                slot.end();
+            }
             Ok::<_, Infallible>(response)
         }
     });

@@ -42,6 +42,8 @@ pub(super) struct Slot {
     key: AtomicU64,
     is_used: AtomicBool,
     is_receiving: AtomicBool,
+    /// It carries an event stream, which is counted as a socket and not as a connection.
+    is_streaming: AtomicBool,
 }
 
 impl Connections {
@@ -69,6 +71,7 @@ impl Connections {
             key: AtomicU64::new(0),
             is_used: AtomicBool::new(false),
             is_receiving: AtomicBool::new(false),
+            is_streaming: AtomicBool::new(false),
         };
         slot.wait();
         Some(slot)
@@ -129,6 +132,15 @@ impl Slot {
         self.wait();
     }
 
+    /// The request is answered with an event stream: the connection gives up its place among the others, and is
+    /// closed after it.
+    pub fn stream(&self) {
+        self.received();
+        if !self.is_streaming.swap(true, Ordering::Relaxed) {
+            self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether no request has arrived yet.
     pub fn is_unused(&self) -> bool {
         !self.is_used.load(Ordering::Relaxed)
@@ -151,7 +163,9 @@ impl Drop for Slot {
         waiting.idle.remove(&key);
         waiting.receiving.remove(&key);
         drop(waiting);
-        self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        if !*self.is_streaming.get_mut() {
+            self.shared.open.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -194,6 +208,22 @@ mod tests {
         fifth.begin(true);
         assert!(connections.enter().is_none(), "all others are being answered");
         drop(slots);
+        assert!(connections.enter().is_some());
+    }
+
+    #[test]
+    fn an_event_stream_takes_no_place_among_the_connections() {
+        let connections = Connections::new(1);
+        let streaming = connections.enter().expect("room");
+        streaming.begin(true);
+        assert!(connections.enter().is_none(), "its request is being answered");
+        streaming.stream();
+        let next = connections.enter().expect("the place of the stream");
+        next.begin(true);
+        assert!(connections.enter().is_none());
+        drop(streaming);
+        assert!(connections.enter().is_none(), "it had none to give back");
+        drop(next);
         assert!(connections.enter().is_some());
     }
 

@@ -65,6 +65,23 @@ pub(super) fn frame(opcode: u8, payload: &[u8]) -> Bytes {
     with_header(opcode, buffer)
 }
 
+/// The payload of a text frame: its JSON.
+pub(super) fn payload(frame: &Bytes) -> Bytes {
+    let header = match frame.get(1) {
+        Some(..=125) => 2,
+        Some(126) => 4,
+        _ => HEADER,
+    };
+    frame.slice(header.min(frame.len())..)
+}
+
+/// The type of a frame: the first member of its JSON.
+pub(super) fn kind(json: &[u8]) -> &str {
+    let rest = json.strip_prefix(br#"{"type":""#).unwrap_or_default();
+    let kind = rest.split(|byte| *byte == b'"').next().unwrap_or_default();
+    std::str::from_utf8(kind).unwrap_or_default()
+}
+
 pub(super) fn close(code: CloseCode) -> Bytes {
     frame(CLOSE, &[&code.code().to_be_bytes(), code.reason().as_bytes()].concat())
 }
@@ -207,6 +224,20 @@ mod tests {
             assert_eq!(frame.len(), header + length);
             assert_eq!(frame[0], TEXT);
             assert!(frame[header..].iter().all(|byte| *byte == b'x'));
+            assert_eq!(payload(&frame), frame[header..]);
+        }
+    }
+
+    #[test]
+    fn the_type_of_a_frame_is_its_first_member() {
+        let id = SessionId::generate();
+        for (frame, expected) in [
+            (end_of(id, SessionStatus::Failed, 7), "end"),
+            (error_frame(None, None, ErrorCode::NotFound, "x"), "error"),
+            (error_about(&FrameIds::default(), ErrorCode::BadRequest, "x"), "error"),
+            (text(&ServerFrame::Pong), "pong"),
+        ] {
+            assert_eq!(kind(&payload(&frame)), expected);
         }
     }
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::frames;
 use super::gateway::Gateway;
 use super::listed::Listed;
-use super::socket::Socket;
 use crate::hub::{FeedChange, Hub, HubError};
 use crate::storage::{SessionFilter, Storage, StorageError};
 use relive_protocol::{ErrorCode, ServerFrame, SessionChange};
@@ -26,9 +26,9 @@ const ROUND: Duration = Duration::from_millis(50);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Keeps a client's list up to date for as long as it is polled.
-pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: SessionFilter, limit: u32) {
+pub(super) async fn follow(gateway: Gateway, client: Client, filter: SessionFilter, limit: u32) {
     let mut list =
-        List { hub: gateway.hub, storage: gateway.storage, socket, filter, limit, listed: Listed::default() };
+        List { hub: gateway.hub, storage: gateway.storage, client, filter, limit, listed: Listed::default() };
     loop {
         // Subscribe to the feed first, so that no change is missed between the list and its changes.
         let mut feed = list.hub.feed();
@@ -72,7 +72,7 @@ fn withheld(summary: SessionSummary) -> SessionSummary {
 struct List {
     hub: Hub,
     storage: Storage,
-    socket: Arc<Socket>,
+    client: Client,
     filter: SessionFilter,
     limit: u32,
     listed: Listed,
@@ -86,7 +86,7 @@ impl List {
                 Err(error) => {
                     let error = HubError::from(error);
                     let code = frames::error_code(&error);
-                    self.socket.send(frames::error_frame(None, None, code, &error.to_string()));
+                    self.client.send(frames::error_frame(None, None, code, &error.to_string()), None);
                     if code != ErrorCode::Unavailable {
                         return;
                     }
@@ -97,7 +97,7 @@ impl List {
         self.room().await;
         self.listed = Listed::after(&page);
         let next_cursor = page.next.map(|cursor| cursor.encode());
-        self.socket.send(frames::text(&ServerFrame::Sessions { sessions: page.items, next_cursor }));
+        self.client.send(frames::text(&ServerFrame::Sessions { sessions: page.items, next_cursor }), None);
     }
 
     async fn show_changes(&mut self, changes: Vec<FeedChange>) -> Result<(), StorageError> {
@@ -161,17 +161,21 @@ impl List {
 
     async fn send(&self, change: SessionChange, session: SessionSummary) {
         self.room().await;
-        self.socket.send(frames::text(&ServerFrame::Session { change, session: Box::new(session) }));
+        self.client.send(frames::text(&ServerFrame::Session { change, session: Box::new(session) }), None);
     }
 
     /// Waits until the client has read what it was sent: changes wait in the feed.
     async fn room(&self) {
-        while self.socket.is_blocked() && !self.socket.is_broken() {
+        let socket = match &self.client {
+            Client::Socket(socket) => socket,
+            Client::Events(events) => return events.room().await,
+        };
+        while socket.is_blocked() && !socket.is_broken() {
             // The connection's task flushes when the kernel accepts more; this only checks again.
-            if self.socket.stream().tcp().writable().await.is_err() {
+            if socket.stream().tcp().writable().await.is_err() {
                 return;
             }
-            self.socket.flush();
+            socket.flush();
         }
     }
 }

@@ -18,12 +18,15 @@
 //! needs no write buffer. Reading (masks, fragments, UTF-8, control frames) is done by tungstenite.
 
 mod backfill;
+mod client;
 mod client_stream;
 mod closing;
 mod commands;
 mod connection;
 #[doc(hidden)]
 pub mod echo;
+mod event_stream;
+mod event_writer;
 mod frame_ids;
 mod frames;
 mod gateway;
@@ -46,6 +49,8 @@ pub(crate) use frames::error_about;
 pub(crate) use reader::{MESSAGE_BYTES, config as reader_config};
 
 pub use client_stream::ClientStream;
+pub use event_stream::{EventStream, StreamError, Streamed};
+pub use event_writer::{Translate, Translated};
 pub use frames::error_code;
 pub use gateway::{Gateway, GatewayOptions};
 pub use opening::Opening;

@@ -6,9 +6,9 @@
 //! arrives as a stored message, whatever was missed here.
 
 use std::collections::{HashMap, VecDeque};
-use std::ptr;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
+use super::client::Client;
 use super::frames;
 use super::socket::Socket;
 use crate::hub::Chunk;
@@ -96,12 +96,12 @@ impl Streams {
 
     /// What a client is missing: for each message one frame with all text from its offset on, and
     /// the new offset.
-    pub fn missing(&self, offsets: &mut Offsets, socket: &Arc<Socket>) -> Vec<(MessageId, usize, Bytes)> {
+    pub fn missing(&self, offsets: &mut Offsets, client: &Client) -> Vec<(MessageId, usize, Bytes)> {
         let mut inner = self.inner.lock();
         if !offsets.is_empty() {
             offsets.retain(|id, _| inner.streams.iter().any(|stream| stream.chunk.message_id == *id));
         }
-        let others = inner.streams.iter_mut().filter(|stream| !ptr::eq(stream.writer.as_ptr(), Arc::as_ptr(socket)));
+        let others = inner.streams.iter_mut().filter(|stream| !client.is_socket(&stream.writer));
         others
             .filter_map(|stream| {
                 let (id, length) = (stream.chunk.message_id.clone(), stream.chunk.text.len());

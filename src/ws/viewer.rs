@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::client::Client;
 use super::frames;
 use super::metrics::metrics;
-use super::socket::{Offer, Socket};
+use super::socket::Offer;
 use super::streams::{Offsets, Streams};
 use crate::hub::{Head, LiveSession, Publication, RecordedFrame};
 use crate::sync::Mutex;
@@ -20,7 +21,7 @@ use relive_session::{Event, Recorded, Revision, Session, SessionId, Text, Texts}
 /// A subscription. The room's task and the connection's task both advance it, one at a time.
 #[derive(Debug)]
 pub(super) struct Viewer {
-    socket: Arc<Socket>,
+    client: Client,
     live: Arc<LiveSession>,
     streams: Arc<Streams>,
     mode: Mode,
@@ -106,7 +107,7 @@ pub(super) enum Missing {
 struct Busy;
 
 impl Viewer {
-    pub fn new(socket: Arc<Socket>, live: Arc<LiveSession>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
+    pub fn new(client: Client, live: Arc<LiveSession>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
         let head = Arc::clone(live.head().session());
         let mode = subscribe.mode.unwrap_or_default();
         // A client that claims to be ahead of the server is sent the whole state.
@@ -124,7 +125,7 @@ impl Viewer {
             may_read: None,
         };
         let viewer = Self {
-            socket,
+            client,
             live,
             streams,
             mode,
@@ -175,9 +176,10 @@ impl Viewer {
     /// Events mode: a whole snapshot first, then the events after it.
     fn start_over(&self) {
         let head = self.live.head();
-        self.socket.send(frames::snapshot(head.publication()));
+        let revision = head.session().revision;
+        self.client.send(frames::snapshot(head.publication()), Some(revision));
         let mut cursor = self.cursor.lock();
-        cursor.revision = head.session().revision;
+        cursor.revision = revision;
         cursor.texts = cursor.revision;
     }
 
@@ -216,19 +218,24 @@ impl Viewer {
         if is_written && self.offer_tokens(&mut cursor).is_err() {
             return Progress::Blocked;
         }
-        self.offer_end(&mut cursor, head.publication())
+        let progress = self.offer_end(&mut cursor, head.publication());
+        if progress == Progress::UpToDate {
+            self.client.caught_up();
+        }
+        progress
     }
 
     fn offer_tokens(&self, cursor: &mut ViewerCursor) -> Result<(), Busy> {
-        for (message_id, offset, frame) in self.streams.missing(&mut cursor.offsets, &self.socket) {
-            self.offer(&frame)?;
+        for (message_id, offset, frame) in self.streams.missing(&mut cursor.offsets, &self.client) {
+            self.offer(&frame, None)?;
             cursor.offsets.insert(message_id, offset);
         }
         Ok(())
     }
 
-    fn offer(&self, frame: &Bytes) -> Result<(), Busy> {
-        if self.socket.offer(frame) == Offer::Taken { Ok(()) } else { Err(Busy) }
+    /// `resume`: the revision that the client holds completely with this frame.
+    fn offer(&self, frame: &Bytes, resume: Option<Revision>) -> Result<(), Busy> {
+        if self.client.offer(frame, resume) == Offer::Taken { Ok(()) } else { Err(Busy) }
     }
 
     fn offer_texts_and_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
@@ -249,7 +256,7 @@ impl Viewer {
     fn offer_text_of(&self, cursor: &mut ViewerCursor, event: &RecordedFrame) -> Result<(), Busy> {
         if let Some(frame) = frames::text_of(event, self.texts) {
             self.finish_stream(event);
-            self.offer(&frame)?;
+            self.offer(&frame, None)?;
         }
         cursor.texts = event.recorded().revision;
         Ok(())
@@ -279,7 +286,7 @@ impl Viewer {
             _ => None,
         };
         let frame = delta.unwrap_or_else(|| frames::snapshot(publication));
-        if self.offer(&frame).is_err() {
+        if self.offer(&frame, Some(head.revision)).is_err() {
             return Progress::Blocked;
         }
         if cursor.base.is_some() {
@@ -313,14 +320,15 @@ impl Viewer {
         if cursor.texts < revision {
             self.offer_text_of(cursor, event)?;
         }
-        self.offer(&frames::event(event))?;
+        self.offer(&frames::event(event), Some(revision))?;
         cursor.revision = revision;
         Ok(())
     }
 
     fn offer_end(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
         if publication.session().status.is_ended() && !cursor.end_sent {
-            if self.offer(&frames::end(publication)).is_err() {
+            let revision = publication.session().revision;
+            if self.offer(&frames::end(publication), Some(revision)).is_err() {
                 return Progress::Blocked;
             }
             cursor.end_sent = true;
@@ -349,7 +357,7 @@ impl Viewer {
             if let Text::Message(message) = &text {
                 self.streams.finish(&message.id);
             }
-            if self.offer(&frames::stored_text(revision, text)).is_err() {
+            if self.offer(&frames::stored_text(revision, text), None).is_err() {
                 return false;
             }
             cursor.texts = revision;
@@ -362,7 +370,7 @@ impl Viewer {
     pub fn advance_or_mark(&self) {
         if self.advance() != Progress::UpToDate {
             self.mark_again();
-            self.socket.wake.notify_one();
+            self.client.wake();
         }
     }
 

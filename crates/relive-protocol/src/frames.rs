@@ -110,7 +110,6 @@ pub enum ClientFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schema(value_type = Option<Object>)]
         speed: Option<ReplaySpeed>,
         /// The direction of a `step`; forward if not given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,7 +168,7 @@ impl From<SessionId> for Given {
 }
 
 /// What happened to a session in a live list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[ts(export_to = "protocol.ts")]
 pub enum SessionChange {
@@ -180,17 +179,19 @@ pub enum SessionChange {
 
 /// Server → client. A session's frames contain nothing that is specific to one viewer, so one encoding
 /// serves all.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub enum ServerFrame {
     /// The first answer to a `subscribe` on `/ws`.
+    #[serde(rename_all = "camelCase")]
     Subscribed {
         session_id: SessionId,
         #[ts(type = "number")]
         revision: Revision,
         mode: Mode,
     },
+    #[serde(rename_all = "camelCase")]
     Snapshot {
         session_id: SessionId,
         #[ts(type = "number")]
@@ -198,6 +199,7 @@ pub enum ServerFrame {
         session: Box<WorkflowSession>,
     },
     /// An RFC 7396 merge patch on the `WorkflowSession` at revision `base`.
+    #[serde(rename_all = "camelCase")]
     Delta {
         session_id: SessionId,
         #[ts(type = "number")]
@@ -207,6 +209,7 @@ pub enum ServerFrame {
         #[ts(type = "Record<string, unknown>")]
         patch: Map<String, Value>,
     },
+    #[serde(rename_all = "camelCase")]
     Event {
         session_id: SessionId,
         #[ts(type = "number")]
@@ -218,18 +221,21 @@ pub enum ServerFrame {
         by: Option<Arc<Actor>>,
         event: Event,
     },
+    #[serde(rename_all = "camelCase")]
     Message {
         session_id: SessionId,
         #[ts(type = "number")]
         revision: Revision,
         message: Message,
     },
+    #[serde(rename_all = "camelCase")]
     Log {
         session_id: SessionId,
         #[ts(type = "number")]
         revision: Revision,
         log: Log,
     },
+    #[serde(rename_all = "camelCase")]
     Token {
         session_id: SessionId,
         node_id: NodeId,
@@ -240,6 +246,7 @@ pub enum ServerFrame {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         is_thinking: Option<bool>,
     },
+    #[serde(rename_all = "camelCase")]
     Ack {
         id: String,
         session_id: SessionId,
@@ -249,12 +256,15 @@ pub enum ServerFrame {
         duplicate: Option<bool>,
     },
     /// With the `id` and the `sessionId` of the frame it answers, unchanged.
+    #[serde(rename_all = "camelCase")]
     Error {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "string", optional)]
+        #[schema(value_type = Option<String>)]
         id: Option<Given>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(type = "string", optional)]
+        #[schema(value_type = Option<String>)]
         session_id: Option<Given>,
         code: ErrorCode,
         message: String,
@@ -262,6 +272,7 @@ pub enum ServerFrame {
     },
     /// The session has ended. Its status does not change any more; usage, messages, logs and memories may
     /// follow for a minute. In a replay, its end has been reached.
+    #[serde(rename_all = "camelCase")]
     End {
         session_id: SessionId,
         status: SessionStatus,
@@ -274,6 +285,7 @@ pub enum ServerFrame {
     ///
     /// `nextCursor`: there are older ones; `GET /sessions` with the same filters continues there. From
     /// now on `removed` is also sent for those, whether the client has read them or not.
+    #[serde(rename_all = "camelCase")]
     Sessions {
         sessions: Vec<SessionSummary>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -281,11 +293,13 @@ pub enum ServerFrame {
         next_cursor: Option<String>,
     },
     /// One session of a live list.
+    #[serde(rename_all = "camelCase")]
     Session {
         change: SessionChange,
         session: Box<SessionSummary>,
     },
     /// The answer to `auth`: what the new token allows.
+    #[serde(rename_all = "camelCase")]
     Authenticated {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(optional)]
@@ -299,6 +313,7 @@ pub enum ServerFrame {
         expires_at: Option<Timestamp>,
     },
     /// The credential of this socket expires soon: send `auth` with a new one.
+    #[serde(rename_all = "camelCase")]
     Expiring {
         expires_at: Timestamp,
     },

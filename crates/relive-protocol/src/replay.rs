@@ -5,7 +5,9 @@ use std::fmt;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ts_rs::TS;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use relive_session::{Revision, SessionId, Timestamp};
 
@@ -31,6 +33,16 @@ pub enum ReplaySpeed {
     Times(f64),
     Max,
 }
+
+impl PartialSchema for ReplaySpeed {
+    fn schema() -> RefOr<Schema> {
+        let times = ObjectBuilder::new().schema_type(Type::Number);
+        let max = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["max"]));
+        OneOfBuilder::new().item(times).item(max).into()
+    }
+}
+
+impl ToSchema for ReplaySpeed {}
 
 impl Serialize for ReplaySpeed {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -81,7 +93,7 @@ impl Visitor<'_> for SpeedVisitor {
 }
 
 /// A period of recorded time without events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[ts(export_to = "protocol.ts")]
 pub struct IdleStretch {
     pub from: Timestamp,
@@ -89,7 +101,7 @@ pub struct IdleStretch {
 }
 
 /// The position of a replay, in recorded time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct ReplayState {

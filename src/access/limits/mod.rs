@@ -254,6 +254,7 @@ impl Limits {
 
 /// A socket that counts until this is dropped.
 #[must_use]
+#[derive(Debug)]
 pub struct SocketPermit(Option<(Arc<DashMap<Counted, u32>>, Counted)>);
 
 impl Drop for SocketPermit {

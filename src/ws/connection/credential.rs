@@ -4,12 +4,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Connection;
 use crate::access::{AuthError, Caller, Credential, Grant, Watch};
 use crate::scoped::{Refused, Scoped};
+use crate::ws::client::Client;
 use crate::ws::viewer::MayRead;
 use crate::ws::{frames, list, refusals};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame};
@@ -24,6 +26,14 @@ pub(in crate::ws) struct Identity {
     pub ip: Option<IpAddr>,
     watch: Watch,
     expiry: Option<Expiry>,
+}
+
+/// How long a credential is valid yet.
+pub(in crate::ws) enum Expiring {
+    NotYet,
+    /// The frame that says so.
+    Soon(Bytes),
+    Expired,
 }
 
 struct Expiry {
@@ -55,6 +65,19 @@ impl Identity {
         Self { scoped, ip, watch, expiry }
     }
 
+    /// Whether the credential has expired, or expires soon and the client was not told yet.
+    pub fn check_expiry(&mut self, now: Instant) -> Expiring {
+        let Some(expiry) = &mut self.expiry else { return Expiring::NotYet };
+        if expiry.ends_at <= now {
+            return Expiring::Expired;
+        }
+        if expiry.told_at.is_some_and(|at| at <= now) {
+            expiry.told_at = None;
+            return Expiring::Soon(frames::text(&ServerFrame::Expiring { expires_at: expiry.at }));
+        }
+        Expiring::NotYet
+    }
+
     /// When something is due without a wake-up.
     pub fn due(&self) -> Option<Instant> {
         self.expiry.as_ref().map(Expiry::next)
@@ -74,13 +97,10 @@ impl Identity {
 impl Connection {
     /// Notifies the client that its credential expires, and ends the connection when it has expired.
     pub(super) fn check_expiry(&mut self, now: Instant) -> Option<CloseCode> {
-        let expiry = self.identity.expiry.as_mut()?;
-        if expiry.ends_at <= now {
-            return Some(CloseCode::TokenExpired);
-        }
-        if expiry.told_at.is_some_and(|at| at <= now) {
-            expiry.told_at = None;
-            self.socket.send(frames::text(&ServerFrame::Expiring { expires_at: expiry.at }));
+        match self.identity.check_expiry(now) {
+            Expiring::Expired => return Some(CloseCode::TokenExpired),
+            Expiring::Soon(notice) => self.socket.send(notice),
+            Expiring::NotYet => {}
         }
         None
     }
@@ -136,8 +156,8 @@ impl Connection {
         if !same {
             shown.filter.project_id = visible.project_id;
             shown.filter.visible = visible.visible;
-            let (gateway, socket) = (self.gateway.clone(), Arc::clone(&self.socket));
-            let follow = list::follow(gateway, socket, shown.filter.clone(), shown.limit);
+            let (gateway, client) = (self.gateway.clone(), Client::Socket(Arc::clone(&self.socket)));
+            let follow = list::follow(gateway, client, shown.filter.clone(), shown.limit);
             shown.task = AbortOnDropHandle::new(tokio::spawn(follow));
         }
         Ok(())

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::ws::client::Client;
 use crate::ws::closing;
 use crate::ws::commands::{InFlight, Submitted};
 use crate::ws::frame_ids::FrameIds;
@@ -31,8 +32,9 @@ use crate::storage::SessionFilter;
 use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame};
 use relive_session::SessionId;
 
-pub(in crate::ws) use credential::Identity;
+pub(in crate::ws) use credential::{Expiring, Identity};
 use subscriptions::Subscribed;
+pub(in crate::ws) use subscriptions::refresh;
 
 /// Time between two pings, 20% more or less so that clients do not synchronise.
 const PING: Duration = Duration::from_secs(25);
@@ -125,8 +127,8 @@ impl Connection {
                 }
             }
             Opening::List(filter, limit) => {
-                let (gateway, socket) = (self.gateway.clone(), Arc::clone(&self.socket));
-                let task = tokio::spawn(list::follow(gateway, socket, SessionFilter::clone(&filter), limit));
+                let (gateway, client) = (self.gateway.clone(), Client::Socket(Arc::clone(&self.socket)));
+                let task = tokio::spawn(list::follow(gateway, client, SessionFilter::clone(&filter), limit));
                 self.list = Some(ShownList { filter: *filter, limit, task: AbortOnDropHandle::new(task) });
                 Ok(())
             }

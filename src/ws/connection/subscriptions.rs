@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::Connection;
 use crate::hub::{Hub, HubError};
 use crate::scoped::Refused;
+use crate::ws::client::Client;
 use crate::ws::rooms::Membership;
 use crate::ws::viewer::{Progress, Viewer};
 use crate::ws::{backfill, frames, refusals};
@@ -19,7 +20,7 @@ const REFRESH: Duration = Duration::from_secs(5);
 
 /// A client that holds a newer revision than is in memory here has seen it on another server, whose notice has
 /// not arrived yet: the journal is read first, so that it is not sent an older state after a newer one.
-pub(super) async fn refresh(hub: Hub, id: SessionId, after: Revision) -> Result<(), HubError> {
+pub(in crate::ws) async fn refresh(hub: Hub, id: SessionId, after: Revision) -> Result<(), HubError> {
     tokio::time::timeout(REFRESH, hub.refresh(id, after)).await.unwrap_or(Err(HubError::Unavailable))
 }
 
@@ -68,7 +69,7 @@ impl Connection {
                     let (revision, mode) = (live.head().session().revision, subscribe.mode.unwrap_or_default());
                     socket.send(frames::text(&ServerFrame::Subscribed { session_id: id, revision, mode }));
                 }
-                let viewer = Viewer::new(socket, live, streams, subscribe);
+                let viewer = Viewer::new(Client::Socket(socket), live, streams, subscribe);
                 viewer.restrict(may_read);
                 viewer
             })

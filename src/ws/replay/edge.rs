@@ -9,6 +9,7 @@ use crate::hub::HubError;
 use crate::replay::ReplayError;
 use crate::storage::StorageError;
 use crate::ws::backfill;
+use crate::ws::client::Client;
 use crate::ws::rooms::Membership;
 use crate::ws::viewer::{Held, Progress, Viewer};
 use relive_protocol::Subscribe;
@@ -35,10 +36,10 @@ impl Replay {
             min_interval_ms: u64::try_from(self.request.min_interval.as_millis()).ok(),
         };
         let held = Held { revision, texts: self.texts.max(revision), base: self.base.clone() };
-        let socket = Arc::clone(&self.socket);
+        let client = Client::Socket(Arc::clone(&self.socket));
         let may_read = self.may_read.clone();
         let joining = self.gateway.rooms.join(id, |live, streams| {
-            let viewer = Viewer::new(socket, live, streams, &subscribe).resumed(held);
+            let viewer = Viewer::new(client, live, streams, &subscribe).resumed(held);
             viewer.restrict(may_read);
             viewer
         });

@@ -1,7 +1,10 @@
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 
+use super::client::Client;
+use super::event_writer::EventWriter;
 use super::payloads;
 use super::rooms::{Membership, Rooms};
 use super::socket::Socket;
@@ -18,7 +21,7 @@ async fn enter(rooms: &Rooms, mode: Mode) -> Result<(Arc<Socket>, Arc<Viewer>, M
     let subscribe =
         Subscribe { session_id: ID, mode: Some(mode), after: None, messages: None, logs: None, min_interval_ms: None };
     let socket = Arc::new(Socket::new(Transport::default()));
-    let make = |live, streams| Viewer::new(Arc::clone(&socket), live, streams, &subscribe);
+    let make = |live, streams| Viewer::new(Client::Socket(Arc::clone(&socket)), live, streams, &subscribe);
     let (viewer, membership) = rooms.join(ID, make).await?;
     Ok((socket, viewer, membership))
 }
@@ -38,6 +41,41 @@ async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
     }
     drop(membership);
     Ok(revisions(&socket.stream().wire()))
+}
+
+/// A client that reads an event stream until it is shown the last revision; the revisions that it was shown.
+async fn read_stream(rooms: Rooms) -> Result<Vec<u64>, HubError> {
+    let subscribe =
+        Subscribe { session_id: ID, mode: Some(Mode::Events), after: None, messages: None, min_interval_ms: None };
+    let writer = Arc::new(EventWriter::new(None));
+    let client = Client::Events(Arc::clone(&writer));
+    let (viewer, membership) = rooms.join(ID, |live, streams| Viewer::new(client, live, streams, &subscribe)).await?;
+    let reader = {
+        let writer = Arc::clone(&writer);
+        spawn(async move {
+            let mut shown = Vec::new();
+            while shown.last() != Some(&LAST) {
+                let bytes = poll_fn(|context| writer.poll_next(context)).await.expect("no end before the last");
+                let text = String::from_utf8(bytes.to_vec()).expect("a text");
+                let id = text.lines().find_map(|line| line.strip_prefix("id: ")).expect("an id");
+                shown.push(id.parse().expect("a revision"));
+            }
+            writer.leave();
+            shown
+        })
+    };
+    let mut is_due = true;
+    while !writer.is_over() {
+        if viewer.take_mark() || is_due {
+            is_due = false;
+            if viewer.advance() != Progress::UpToDate {
+                viewer.mark_again();
+            }
+        }
+        writer.wake.notified().await;
+    }
+    drop(membership);
+    Ok(reader.await.expect("a task that ends"))
 }
 
 /// What a connection's task does for one viewer, until the session is deleted.
@@ -109,6 +147,22 @@ fn viewers_get_every_event_or_newer_states_and_the_last_one() {
         let shown: Vec<Vec<u64>> = join(viewers).into_iter().map(|shown| shown.expect("a session")).collect();
         assert_eq!(shown[0], (1..=LAST).collect::<Vec<_>>());
         assert!(shown[1].is_sorted_by(|one, next| one < next), "{shown:?}");
+        assert_nothing_is_left(&hub, &rooms);
+    });
+}
+
+#[test]
+fn an_event_stream_has_every_event_and_sleeps_through_none() {
+    explore(|| {
+        let hub = Hub::new();
+        let rooms = Rooms::new(hub.clone());
+        let stream = spawn(read_stream(rooms.clone()));
+        let live = hub.live();
+        for revision in 2..=LAST {
+            publish(&live, revision);
+        }
+        drop(live);
+        assert_eq!(join([stream]), [Ok((1..=LAST).collect())]);
         assert_nothing_is_left(&hub, &rooms);
     });
 }

@@ -1,6 +1,10 @@
 //! The files of `src/ws` on the way of a change to a client.
 
 mod cases;
+#[path = "../../../src/ws/client.rs"]
+mod client;
+#[path = "../../../src/ws/event_writer.rs"]
+mod event_writer;
 #[path = "../../../src/ws/frame_ids.rs"]
 mod frame_ids;
 #[path = "../../../src/ws/frames.rs"]

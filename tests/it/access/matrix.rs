@@ -75,7 +75,8 @@ impl World {
         };
         let query = if path.ends_with("/diff") { "?from=1" } else { "" };
         let path = format!("{path}{query}");
-        path.replace("{id}", &id).replace("{nodeId}", "n").replace("{name}", "index.js")
+        let path = path.replace("{id}", &id).replace("{nodeId}", "n").replace("{name}", "index.js");
+        path.replace("{workflowId}", &self.workflow)
     }
 
     async fn fresh(&self, what: &str, body: Value) -> String {
@@ -147,6 +148,7 @@ fn body(world: &World, operation: &str) -> Option<Value> {
         "create_project" => json!({"name": uuid::Uuid::now_v7().to_string()}),
         "replace_project" => json!({"name": "Default"}),
         "create_key" => json!({"name": "k", "role": "viewer"}),
+        "ag_ui_run" => json!({"threadId": "t", "runId": uuid::Uuid::now_v7().to_string(), "messages": []}),
         "create_token" => json!({"scopes": ["read:sessions"]}),
         _ => return None,
     })

@@ -37,6 +37,10 @@ pub async fn call(
     }
     let response = request.send().await.expect("an answer");
     let status = response.status();
+    if response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream") {
+        // It does not end by itself.
+        return (status, Value::Null);
+    }
     let bytes = response.bytes().await.expect("a body");
     // Some answers are no JSON: metrics, exports, pages.
     (status, serde_json::from_slice(&bytes).unwrap_or_default())

@@ -9,7 +9,7 @@ mod leases;
 mod local;
 mod models;
 mod scale;
-mod support;
+pub mod support;
 mod survival;
 mod templates;
 mod tools;

@@ -10,44 +10,16 @@ use reqwest::Method;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use super::node;
+
 /// Where its packages are installed.
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oidc")
 }
 
-/// Installs the packages once, as the lock file has them. False where there is no Node: then the tests are passed
-/// over, except where `CI` says that all of them are to run.
 async fn is_installed() -> bool {
     static INSTALLED: OnceCell<bool> = OnceCell::const_new();
-    *INSTALLED.get_or_init(install).await
-}
-
-async fn install() -> bool {
-    let outcome = tokio::task::spawn_blocking(|| {
-        // Several test processes may want it at the same moment.
-        let lock = std::fs::File::create(std::env::temp_dir().join("relive-test-oidc.lock")).expect("a lock");
-        lock.lock().expect("locked");
-        let (mark, wanted) =
-            (directory().join("node_modules/.package-lock.json"), directory().join("package-lock.json"));
-        let written = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
-        if written(&mark).is_some_and(|mark| Some(mark) >= written(&wanted)) {
-            let node = Command::new("node").arg("--version").output();
-            return node.map_err(|error| format!("node: {error}")).map(|_| ());
-        }
-        let install = Command::new("npm")
-            .args(["ci", "--silent", "--no-audit", "--no-fund"])
-            .current_dir(directory())
-            .output()
-            .map_err(|error| format!("npm: {error}"))?;
-        if install.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&install.stderr).into_owned()) }
-    })
-    .await
-    .expect("not cancelled");
-    let Err(problem) = outcome else { return true };
-    let is_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
-    assert!(!is_ci, "the identity provider of the tests cannot be installed: {problem}");
-    eprintln!("passed over, for the identity provider cannot be installed: {problem}");
-    false
+    *INSTALLED.get_or_init(|| node::is_installed(directory())).await
 }
 
 /// How long a provider may take to start: on a busy machine Node alone takes many seconds.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::assert_problem;
 use super::database::Database;
+use super::events::EventSource;
 use super::socket::Socket;
 use super::tls::TlsFiles;
 
@@ -188,6 +189,11 @@ impl TestServer {
                 return events;
             }
         }
+    }
+
+    /// Opens an event stream, such as `/api/v1/sessions/{id}/stream`.
+    pub async fn stream(&self, path: &str) -> EventSource {
+        EventSource::open(self.request(Method::GET, path)).await
     }
 
     /// Opens a WebSocket, such as `/ws` or `/ws/sessions/{id}?mode=events`.

@@ -1,0 +1,175 @@
+//! The events of AG-UI 1.0, as far as they are sent here.
+
+use std::fmt;
+
+use relive_session::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+/// The version of the protocol.
+pub const VERSION: &str = "1.0";
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum AgUiEvent<'a> {
+    RunStarted {
+        thread_id: &'a str,
+        run_id: &'a str,
+        protocol_version: &'static str,
+    },
+    RunFinished {
+        thread_id: &'a str,
+        run_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<&'a Value>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        outcome: Option<Outcome>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        usage: Vec<Usage<'a>>,
+    },
+    RunError {
+        message: &'a str,
+        code: &'a str,
+    },
+    StepStarted {
+        step_name: &'a str,
+    },
+    StepFinished {
+        step_name: &'a str,
+    },
+    TextMessageStart {
+        message_id: &'a str,
+        role: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        name: Option<&'a str>,
+    },
+    TextMessageContent {
+        message_id: &'a str,
+        delta: &'a str,
+    },
+    TextMessageEnd {
+        message_id: &'a str,
+    },
+    ReasoningStart {
+        message_id: &'a str,
+    },
+    ReasoningMessageStart {
+        message_id: &'a str,
+        role: &'static str,
+    },
+    ReasoningMessageContent {
+        message_id: &'a str,
+        delta: &'a str,
+    },
+    ReasoningMessageEnd {
+        message_id: &'a str,
+    },
+    ReasoningEnd {
+        message_id: &'a str,
+    },
+    StateSnapshot {
+        snapshot: &'a Value,
+    },
+    StateDelta {
+        delta: &'a [Operation],
+    },
+}
+
+/// Why a run has finished, other than by succeeding.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Outcome {
+    Interrupt { interrupts: Vec<Interrupt> },
+    Cancelled,
+}
+
+/// A question that has to be answered before the run continues.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Interrupt {
+    pub id: String,
+    pub reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    pub response_schema: Value,
+    pub metadata: Value,
+}
+
+/// What the calls of one model have used.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Usage<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<&'a str>,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+}
+
+/// An operation of a JSON Patch (RFC 6902).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "op", rename_all = "lowercase")]
+pub enum Operation {
+    Add { path: String, value: Value },
+    Replace { path: String, value: Value },
+    Remove { path: String },
+}
+
+#[derive(Serialize)]
+struct Timed<'a> {
+    #[serde(flatten)]
+    event: &'a AgUiEvent<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<i64>,
+}
+
+impl AgUiEvent<'_> {
+    /// As JSON, with the time of what it tells, if it is known.
+    pub fn encode(&self, at: Option<Timestamp>) -> String {
+        let timed = Timed { event: self, timestamp: at.map(Timestamp::as_millis) };
+        serde_json::to_string(&timed).unwrap_or_else(|error| {
+            // Events hold string keys and finite numbers only; nothing else can fail.
+            tracing::error!(%error, "an event of AG-UI could not be encoded");
+            r#"{"type":"RUN_ERROR","message":"the server failed","code":"internal"}"#.to_owned()
+        })
+    }
+}
+
+/// The address of a waiting node in answers: `SESSION:NODE:ATTEMPT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterruptId {
+    pub session_id: relive_session::SessionId,
+    pub node_id: relive_session::NodeId,
+    pub attempt: u32,
+}
+
+impl fmt::Display for InterruptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.session_id, self.node_id, self.attempt)
+    }
+}
+
+impl InterruptId {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (session_id, rest) = text.split_once(':')?;
+        let (node_id, attempt) = rest.rsplit_once(':')?;
+        Some(Self { session_id: session_id.parse().ok()?, node_id: node_id.into(), attempt: attempt.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relive_session::SessionId;
+
+    use super::*;
+
+    #[test]
+    fn ids_of_interrupts_are_read_as_they_are_written() {
+        let id = InterruptId { session_id: SessionId::generate(), node_id: "a:b#1".into(), attempt: 3 };
+        assert_eq!(InterruptId::parse(&id.to_string()), Some(id));
+        for text in
+            ["", "x", "x:y:1", "0198c0de-0000-7000-8000-000000000001:n", "0198c0de-0000-7000-8000-000000000001:n:x"]
+        {
+            assert_eq!(InterruptId::parse(text), None, "{text}");
+        }
+    }
+}

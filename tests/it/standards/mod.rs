@@ -1,0 +1,4 @@
+//! Others' standards, checked with their own packages: AG-UI, AsyncAPI.
+
+mod ag_ui;
+mod asyncapi;
