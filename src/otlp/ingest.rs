@@ -107,7 +107,7 @@ impl Traces {
             }
             let planned = Plan::commands(&session, spans);
             match write(scoped, &session, planned, &mut refused, rejected).await {
-                Err(HubError::Refused(Refusal::RevisionConflict { .. })) => {}
+                Err(Refused::Hub(HubError::Refused(Refusal::RevisionConflict { .. }))) => {}
                 outcome => return Ok(outcome?),
             }
         }
@@ -192,7 +192,7 @@ async fn write(
     planned: Vec<SpanCommands>,
     refused: &mut HashSet<NodeId>,
     rejected: &mut Rejected,
-) -> Result<(), HubError> {
+) -> Result<(), Refused> {
     let mut writer = Writer { scoped, session, revision: session.revision };
     if session.status == relive_session::SessionStatus::Pending {
         writer.send(vec![Command::Start]).await?;
@@ -201,7 +201,7 @@ async fn write(
     for array in arrays(session.id, planned) {
         let together = array.iter().flat_map(|span| span.commands.iter().cloned()).collect();
         match writer.send(together).await {
-            Err(HubError::Refused(refusal)) if !matches!(refusal, Refusal::RevisionConflict { .. }) => {}
+            Err(Refused::Hub(HubError::Refused(refusal))) if !matches!(refusal, Refusal::RevisionConflict { .. }) => {}
             outcome => {
                 outcome?;
                 continue;
@@ -210,7 +210,9 @@ async fn write(
         // One of them is beyond a limit of the session: each is sent alone.
         for SpanCommands { span, commands } in array {
             match writer.send_below_any(commands).await {
-                Err(HubError::Refused(refusal)) if !matches!(refusal, Refusal::RevisionConflict { .. }) => {
+                Err(Refused::Hub(HubError::Refused(refusal)))
+                    if !matches!(refusal, Refusal::RevisionConflict { .. }) =>
+                {
                     // Not again, nor counted again, if another server is faster with the rest.
                     if let Some(span) = span {
                         rejected.add(1, refusal.to_string());
@@ -232,9 +234,9 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     /// Sends the commands of a span, at the top if it cannot be where it says: too deep, or below itself.
-    async fn send_below_any(&mut self, mut commands: Vec<Command>) -> Result<(), HubError> {
+    async fn send_below_any(&mut self, mut commands: Vec<Command>) -> Result<(), Refused> {
         match self.send(commands.clone()).await {
-            Err(HubError::Refused(Refusal::Invalid { field: "parentNodeId", .. })) => {}
+            Err(Refused::Hub(HubError::Refused(Refusal::Invalid { field: "parentNodeId", .. }))) => {}
             outcome => return outcome,
         }
         for command in &mut commands {
@@ -245,20 +247,14 @@ impl Writer<'_> {
         self.send(commands).await
     }
 
-    async fn send(&mut self, commands: Vec<Command>) -> Result<(), HubError> {
+    async fn send(&mut self, commands: Vec<Command>) -> Result<(), Refused> {
         if commands.is_empty() {
             return Ok(());
         }
-        let submission = match self.scoped.submission(self.session.id, commands) {
-            Ok(submission) => submission,
-            Err(Refused::Hub(error)) => return Err(error),
-            // What the caller may do was asked before its session was read.
-            Err(Refused::Denied(_)) => return Err(HubError::NotFound),
-        };
         let submission = Submission {
             expected_revision: Some(self.revision),
             expected_identity: Some(self.session.identity()),
-            ..submission
+            ..self.scoped.submission(self.session.id, commands)?
         };
         self.revision = self.scoped.execute(submission).await?.revision;
         Ok(())

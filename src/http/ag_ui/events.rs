@@ -67,6 +67,24 @@ pub enum AgUiEvent<'a> {
     ReasoningEnd {
         message_id: &'a str,
     },
+    ToolCallStart {
+        tool_call_id: &'a str,
+        tool_call_name: &'a str,
+        parent_message_id: &'a str,
+    },
+    ToolCallArgs {
+        tool_call_id: &'a str,
+        delta: &'a str,
+    },
+    ToolCallEnd {
+        tool_call_id: &'a str,
+    },
+    ToolCallResult {
+        message_id: &'a str,
+        tool_call_id: &'a str,
+        content: &'a str,
+        role: &'static str,
+    },
     StateSnapshot {
         snapshot: &'a Value,
     },

@@ -133,7 +133,7 @@ impl ResumeEntry {
             .ok_or_else(|| ApiError::bad_request("interruptId is not one of this server"))?;
         let payload = json!({"review": review(self.status, &self.payload)});
         relive_session::check_json("payload", &payload).map_err(crate::hub::HubError::from)?;
-        let command = Command::Signal { node_id: id.node_id.clone(), payload };
+        let command = Command::Signal { node_id: id.node_id.clone(), payload, interrupt_id: None };
         Ok((id, command))
     }
 }

@@ -91,8 +91,14 @@ async fn stream(
     after: Option<Revision>,
     run: Run,
 ) -> Result<Response, ApiError> {
-    let subscribe =
-        Subscribe { session_id: id, mode: Some(Mode::Events), after, messages: Some(true), min_interval_ms: None };
+    let subscribe = Subscribe {
+        session_id: id,
+        mode: Some(Mode::Events),
+        after,
+        messages: Some(true),
+        logs: None,
+        min_interval_ms: None,
+    };
     event_streams::open(api, client, Streamed::Translated(subscribe, Box::new(run))).await
 }
 
@@ -126,7 +132,6 @@ async fn start(api: &Api, workflow_id: Uuid, ids: &RunIds, input: &RunAgentInput
         Err(error) => return Err(error.into()),
     };
     if !is_known {
-        api.check_live_sessions().await?;
         let mut metadata = Map::new();
         metadata.insert(THREAD_ID.to_owned(), ids.thread_id.clone().into());
         metadata.insert(RUN_ID.to_owned(), ids.run_id.clone().into());

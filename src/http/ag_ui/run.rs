@@ -5,7 +5,7 @@ use std::mem;
 
 use relive_protocol::ServerFrame;
 use relive_session::{
-    Event, Message, MessageId, MessageRole, NodeId, NodeStatus, Recorded, Session, SessionStatus, Timestamp,
+    Event, Message, MessageId, MessageRole, NodeId, NodeStatus, Recorded, Session, SessionStatus, Timestamp, ToolCall,
     patch_between,
 };
 use serde_json::{Value, json};
@@ -171,6 +171,10 @@ impl Run {
     fn message(&mut self, message: &Message) {
         let (id, at) = (&message.id, Some(message.created_at));
         let content: &str = &message.content;
+        if let (MessageRole::Tool, Some(call)) = (message.role, &message.tool_call_id) {
+            let (message_id, role) = (id.as_str(), "tool");
+            return self.push(&AgUiEvent::ToolCallResult { message_id, tool_call_id: call, content, role }, at);
+        }
         match self.messages.remove(id) {
             Some(open) => {
                 // A text that does not begin as it was written word by word cannot be taken back.
@@ -178,10 +182,12 @@ impl Run {
                 self.write(id, open.is_thinking, missing, at);
                 self.end_message(id, open.is_thinking, at);
             }
+            // It only calls tools.
+            None if content.is_empty() && message.tool_calls.is_some() => {}
             None => {
                 let role = match message.role {
                     MessageRole::User => "user",
-                    MessageRole::Agent => "assistant",
+                    MessageRole::Agent | MessageRole::Tool => "assistant",
                     MessageRole::System => "system",
                 };
                 self.start_message(id, message.is_thinking, role, message.agent_name.as_deref(), at);
@@ -189,9 +195,22 @@ impl Run {
                 self.end_message(id, message.is_thinking, at);
             }
         }
+        self.tool_calls(message);
         if !message.is_thinking {
             let question = content.chars().take(QUESTION_CHARACTERS).collect();
             self.questions.insert(message.node_id.clone(), question);
+        }
+    }
+
+    /// The calls that a message asks for; their results are messages of their own.
+    fn tool_calls(&mut self, message: &Message) {
+        let (parent, at) = (message.id.as_str(), Some(message.created_at));
+        for ToolCall { id, name, arguments } in message.tool_calls.as_deref().unwrap_or_default() {
+            let arguments = arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned);
+            let start = AgUiEvent::ToolCallStart { tool_call_id: id, tool_call_name: name, parent_message_id: parent };
+            self.push(&start, at);
+            self.push(&AgUiEvent::ToolCallArgs { tool_call_id: id, delta: &arguments }, at);
+            self.push(&AgUiEvent::ToolCallEnd { tool_call_id: id }, at);
         }
     }
 

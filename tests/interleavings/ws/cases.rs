@@ -45,8 +45,14 @@ async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
 
 /// A client that reads an event stream until it is shown the last revision; the revisions that it was shown.
 async fn read_stream(rooms: Rooms) -> Result<Vec<u64>, HubError> {
-    let subscribe =
-        Subscribe { session_id: ID, mode: Some(Mode::Events), after: None, messages: None, min_interval_ms: None };
+    let subscribe = Subscribe {
+        session_id: ID,
+        mode: Some(Mode::Events),
+        after: None,
+        messages: None,
+        logs: None,
+        min_interval_ms: None,
+    };
     let writer = Arc::new(EventWriter::new(None));
     let client = Client::Events(Arc::clone(&writer));
     let (viewer, membership) = rooms.join(ID, |live, streams| Viewer::new(client, live, streams, &subscribe)).await?;
