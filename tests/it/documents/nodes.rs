@@ -29,8 +29,8 @@ impl Known {
         let mut kinds = BTreeMap::new();
         for (left, right) in text.lines().filter_map(|line| line.split_once(" => &[&[")) {
             for kind in quoted(left).into_iter().filter(|kind| kind != OF_RUN) {
-                let voice = if right.contains("VOICE") { lists["VOICE"].clone() } else { Vec::new() };
-                kinds.insert(kind, quoted(right).into_iter().chain(voice).collect());
+                let model = if right.contains("MODEL") { lists["MODEL"].clone() } else { Vec::new() };
+                kinds.insert(kind, quoted(right).into_iter().chain(model).collect());
             }
         }
         assert!(kinds.len() > 12 && lists.len() == 4, "is this test reading the lists?");
