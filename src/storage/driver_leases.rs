@@ -34,7 +34,8 @@ impl Storage {
                  FROM driver_leases WHERE session_id = $1 FOR UPDATE
              )
              INSERT INTO driver_leases (session_id, due_at)
-             VALUES ($1, clock_timestamp() + $2 * interval '1 second')
+             -- Counted, so that the row is read before it is changed.
+             SELECT $1, clock_timestamp() + $2 * interval '1 second' FROM (SELECT count(*) FROM held) AS counted
              ON CONFLICT (session_id) DO UPDATE SET due_at = excluded.due_at, is_claimed = false
              RETURNING COALESCE((SELECT is_late FROM held), true)",
         )

@@ -175,19 +175,19 @@ async fn a_command_for_the_first_is_not_carried_out_on_the_second() {
         let (hub, storage) = hub(&HubOptions::default()).await;
         let (id, _) = held(&hub).await;
         let first = hub.session(id).await.expect("the first one").identity();
-        let command = |identity| Submission {
+        let command = |identity, value| Submission {
             expected_identity: Some(identity),
-            ..submission(id, json!({"type": "setContext", "key": "mark", "value": 1}))
+            ..submission(id, json!({"type": "setContext", "key": "mark", "value": value}))
         };
-        assert_eq!(hub.execute(command(first)).await.expect("carried out").revision, 4);
+        assert_eq!(hub.execute(command(first, 1)).await.expect("carried out").revision, 4);
         replace(&storage, id, 4, when).await;
         // Its owner hears of that with the first command that is refused.
-        let refused = hub.execute(command(first)).await;
+        let refused = hub.execute(command(first, 2)).await;
         assert!(matches!(refused, Err(HubError::Unavailable | HubError::NotFound)), "{refused:?}");
-        assert_eq!(hub.execute(command(first)).await, Err(HubError::NotFound));
+        assert_eq!(hub.execute(command(first, 3)).await, Err(HubError::NotFound));
         let second = hub.session(id).await.expect("the second one");
         assert_eq!(second.revision, 4);
-        assert_eq!(hub.execute(command(second.identity())).await.expect("carried out").revision, 5);
+        assert_eq!(hub.execute(command(second.identity(), 4)).await.expect("carried out").revision, 5);
     }
 }
 

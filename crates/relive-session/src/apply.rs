@@ -334,7 +334,7 @@ impl Session {
 
     /// Only a suspended node keeps a signal: a running one is sent it at once.
     fn hold_signal(&mut self, node_id: &NodeId, interrupt_id: Option<&str>, signal: PendingSignal) {
-        if !self.reported(node_id).is_some_and(|node| node.status == NodeStatus::Suspended) {
+        if self.reported(node_id).is_none_or(|node| node.status != NodeStatus::Suspended) {
             return;
         }
         match interrupt_id {
