@@ -1,11 +1,12 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard screenshots generated-clients changelog
+.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients changelog
 
 help:
 	@echo 'make run    start the server and watch a first run'
 	@echo 'make test   all tests, against real PostgreSQL and real sockets'
 	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
+	@echo 'make python  build, check and test the Python package in sdk/python; TESTS=name'
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
@@ -16,6 +17,7 @@ help:
 	@echo 'make lint   formatting, clippy, documentation, TypeScript, spelling, dependencies'
 	@echo 'make changelog  check the notes in changes/ and print what is not released; VERSION=n makes it a version'
 	@echo 'make types  write the TypeScript types anew'
+	@echo 'make sdk    test the React hooks and the web component against a server; ALL=1 in Deno and Bun too'
 	@echo 'make dashboard    build the pages that the server embeds'
 	@echo 'make screenshots  take the pictures of the README anew'
 
@@ -36,6 +38,7 @@ test: frontend dashboard
 	cd dashboard && npm run check && npm test
 	cargo test --locked
 	@sh scripts/generated-clients.sh
+	@sh scripts/sdk-tests.sh
 	@sh scripts/browser-tests.sh
 
 # A short form of it is among the integration tests.
@@ -72,13 +75,23 @@ frontend:
 # Built only when something it is made of has changed; passed over where there is no npm.
 dashboard: dashboard/dist/index.html
 
-dashboard/dist/index.html: $(shell find dashboard/src frontend-types/src dashboard/*.json dashboard/*.html dashboard/vite.config.ts -type f)
+dashboard/dist/index.html: $(shell find dashboard/src frontend-types/src sdk/element/src dashboard/scripts/embed.mjs dashboard/*.json dashboard/*.html dashboard/vite.config.ts -type f)
 	@sh scripts/dashboard.sh
+
+# The TypeScript packages below sdk/; part of `make test`.
+sdk: frontend dashboard postgres
+	@cargo build --locked
+	@sh scripts/sdk-tests.sh
 
 # Clients generated from the OpenAPI document, by openapi-typescript and openapi-python-client, drive runs.
 generated-clients: postgres
 	@cargo build --locked
 	@sh scripts/generated-clients.sh
+
+# The wheel, ruff, mypy, and pytest against a real server, LangGraph and the OpenTelemetry SDK.
+python: postgres
+	@cargo build --locked
+	@sh scripts/python.sh $(if $(TESTS),-k '$(TESTS)')
 
 screenshots: postgres dashboard
 	@cargo build --locked

@@ -32,7 +32,16 @@ export default defineConfig({
   plugins: [react(), packed()],
   resolve: {
     // The package's sources, so that no build of it has to come first.
-    alias: { '@relive/types': fileURLToPath(new URL('../frontend-types/src/index.ts', import.meta.url)) },
+    alias: [
+      {
+        find: /^@relive\/types$/,
+        replacement: fileURLToPath(new URL('../frontend-types/src/index.ts', import.meta.url)),
+      },
+      {
+        find: /^@relive\/types\/stores$/,
+        replacement: fileURLToPath(new URL('../frontend-types/src/stores/index.ts', import.meta.url)),
+      },
+    ],
   },
   worker: { format: 'es' },
   test: { include: ['src/**/*.test.ts'] },

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The dashboard's tests in a real browser. Skipped with a warning if there is none; an error with CI=true.
+# The tests of the dashboard and of the web component in a real browser. Skipped with a warning if there is none; an error with CI=true.
 set -eu
 cd "$(dirname "$0")/../dashboard"
 
@@ -14,7 +14,7 @@ if [ -z "$browser" ]; then
     cat >&2 <<'TEXT'
 
   ****************************************************************************
-  NO CHROMIUM FOUND: the tests of the dashboard in a browser were NOT run.
+  NO CHROMIUM FOUND: the tests in a browser were NOT run.
   Install one (Debian: apt-get install chromium), or name it in CHROMIUM.
   ****************************************************************************
 
@@ -22,4 +22,8 @@ TEXT
     [ "${CI:-}" != true ] || exit 1
     exit 0
 fi
-CHROMIUM=$browser exec npm run --silent e2e
+export CHROMIUM="$browser"
+npm run --silent e2e
+cd ../sdk/element
+[ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund --ignore-scripts
+npm run --silent e2e

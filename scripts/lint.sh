@@ -21,7 +21,7 @@ lint_typescript() {
         skip 'npm is missing' 'TypeScript was' 'Install Node.js 20 or newer.'
         return
     fi
-    for package in frontend-types dashboard; do (
+    for package in frontend-types dashboard sdk/react sdk/element; do (
         cd "$package"
         [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund
         npm run --silent lint

@@ -12,7 +12,7 @@ use crate::http::origin::{Authority, Origin};
 use crate::http::session_query::SessionQuery;
 use crate::models::{ChatError, ChatStream, Ending, Piece, Reply};
 use crate::storage::{PageCursor, SessionFilter};
-use crate::ws::{MESSAGE_BYTES, Said, error_about, reader_config};
+use crate::ws::{FrameIds, MESSAGE_BYTES, error_about, reader_config};
 use relive_protocol::ErrorCode;
 use relive_session::{Revision, Session};
 
@@ -21,7 +21,7 @@ pub use crate::engine::templates::{Budget, References, check, fill, with_stack};
 /// The frame, with its WebSocket header, that answers an invalid frame of a client.
 #[must_use]
 pub fn complaint(frame: &str, problem: &str) -> Bytes {
-    error_about(&Said::by(frame), ErrorCode::BadRequest, problem)
+    error_about(&FrameIds::read(frame), ErrorCode::BadRequest, problem)
 }
 
 /// How clients' frames are read.

@@ -83,7 +83,7 @@ fn first_frame(server: &Server, session: &str, mode: &str) -> Duration {
     let started = Instant::now();
     replay.wait_for_states(1);
     let took = started.elapsed();
-    // Where it stands, and again when the silences have been looked up: nothing is left running.
+    // The position, and a second report after the idle gaps were computed: then nothing is left running.
     replay.wait_for_states(3);
     took
 }

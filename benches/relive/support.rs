@@ -195,7 +195,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Nothing it holds is worth a farewell; its PostgreSQL ends with it.
+        // It has no data to be saved; its PostgreSQL ends with it.
         let _ = self.child.kill();
         let _ = self.child.wait();
         let deadline = Instant::now() + Duration::from_secs(10);

@@ -5,6 +5,7 @@ import { Credentials, type TokenSource } from './credentials.js'
 import { notify, ReliveError } from './errors.js'
 import type { ClientFrame, Command, CommandReceipt, ServerFrame } from './generated/protocol.js'
 import { type CommandOptions, PendingCommands } from './pending-commands.js'
+import { refusalAt } from './refusal.js'
 import { type Replay, type ReplayHandlers, type ReplayOptions, replayPath, SessionReplay } from './replay.js'
 import {
   type SessionFilters,
@@ -32,6 +33,10 @@ export interface ReliveClientOptions {
 
 export type ConnectionListener = (state: ConnectionState) => void
 export type TokenChunk = Omit<Extract<ClientFrame, { type: 'token' }>, 'type'>
+
+// Whoever compares by identity sees a change only where there is one.
+const idleState: ConnectionState = Object.freeze({ state: 'idle' })
+const closedState: ConnectionState = Object.freeze({ state: 'closed' })
 
 /**
  * Watches and steers sessions over one socket, which is opened when first needed and made again
@@ -63,11 +68,13 @@ export class ReliveClient {
       backoff: options.backoff,
       heartbeat: options.heartbeat,
       clock: options.clock ?? systemClock,
+      // Answered without a credential, and by the same rules about pages as a handshake.
+      refusal: () => refusalAt(httpUrl(options.url, '/healthz')),
     }
   }
 
   get connection(): ConnectionState {
-    return this.#connection?.state ?? { state: this.#isClosed ? 'closed' : 'idle' }
+    return this.#connection?.state ?? (this.#isClosed ? closedState : idleState)
   }
 
   /** When the last frame came, in milliseconds since 1970. */

@@ -35,6 +35,8 @@ export interface ConnectionSettings {
   backoff: BackoffOptions | undefined
   heartbeat: HeartbeatOptions | undefined
   clock: Clock
+  /** Asks why the server refuses sockets; asked while none has been open yet. */
+  refusal: () => Promise<ReliveError | undefined>
 }
 
 /** Who uses a connection. `opened` comes anew with every socket, `ended` once, for good. */
@@ -68,6 +70,8 @@ export class Connection {
   /** The next attempt, the time limit of an opening, or the heartbeat: never two of them at once. */
   #timer: unknown
   #openedAt = 0
+  /** What the server refuses for good it refuses at first; later failures are those of a network. */
+  #wasOpen = false
   #lastFrameAt: number | undefined
 
   constructor(settings: ConnectionSettings, user: ConnectionUser) {
@@ -152,6 +156,7 @@ export class Connection {
 
   #opened(): void {
     this.#openedAt = this.#settings.clock.now()
+    this.#wasOpen = true
     this.#watchForSilence(this.#openedAt)
     // First what was asked for before, then whoever asks for more on hearing that it is open.
     this.#state = openState
@@ -193,8 +198,17 @@ export class Connection {
     const { credentials } = this.#settings
     // The same token again would be as old.
     if (isExpired && credentials !== undefined && !credentials.isRenewable) this.#end(error)
-    else if (shouldReconnect(code)) this.#lost(isExpired ? error : undefined)
-    else this.#end(error)
+    else if (shouldReconnect(code)) {
+      this.#lost(isExpired ? error : undefined)
+      if (!this.#wasOpen) void this.#explain()
+    } else this.#end(error)
+  }
+
+  /** Ends the connection if the server has refused it, and not only the network failed. */
+  async #explain(): Promise<void> {
+    const error = await this.#settings.refusal()
+    const { state } = this.#state
+    if (error !== undefined && !this.#wasOpen && (state === 'waiting' || state === 'connecting')) this.#end(error)
   }
 
   #end(error: ReliveError): void {

@@ -5,6 +5,18 @@ export type { Clock } from './clock.js'
 export { shouldReconnect } from './close-codes.js'
 export type { ConnectionState, HeartbeatOptions } from './connection.js'
 export type { TokenSource } from './credentials.js'
+export type { OutboxLimits } from './driver/outbox.js'
+export type { ReportProblem } from './driver/reporter.js'
+export { type Run, type RunOptions, run } from './driver/run.js'
+export type {
+  Attributes,
+  LogLevel,
+  NodeKind,
+  NodeMessage,
+  NodeOptions,
+  NodeUsage,
+  RunNode,
+} from './driver/run-node.js'
 export { ReliveError } from './errors.js'
 export type * from './generated/access.js'
 export type * from './generated/archive.js'

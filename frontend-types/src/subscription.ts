@@ -25,6 +25,11 @@ export interface SubscribeOptions {
 }
 
 export interface SessionHandlers {
+  /**
+   * The server has begun to send, at first and after each reconnection. Messages and log lines of before are not
+   * sent, but can be read over HTTP from now on without a gap.
+   */
+  onSubscribed?(): void
   /** `snapshot` and `delta`: each newer state. Frozen; what has not changed is the same object as before. */
   onSession?(session: WorkflowSession): void
   /** `events`: each event once, in order, none missing. */
@@ -132,8 +137,10 @@ export class SessionSubscription implements Subscription {
   }
 
   received(frame: ServerFrame): void {
-    if (frame.type === 'subscribed') this.#backoff.reset()
-    else if (frame.type === 'error') this.#refused(new ReliveError(frame.code, frame.message, frame.retryable))
+    if (frame.type === 'subscribed') {
+      this.#backoff.reset()
+      notify(() => this.#handlers.onSubscribed?.())
+    } else if (frame.type === 'error') this.#refused(new ReliveError(frame.code, frame.message, frame.retryable))
     else if (this.#end === undefined) this.#follow(frame)
   }
 

@@ -9,7 +9,7 @@
 //!
 //! A memory is durable, and answered, before the endpoint is asked: a slow or unavailable model delays no
 //! session and loses nothing. The worker's queue is the table itself, so it survives restarts, and all
-//! servers share the work ([`Storage::take_unembedded`]).
+//! servers share the work ([`Storage::claim_unembedded`]).
 
 mod endpoint;
 mod waiters;

@@ -86,7 +86,7 @@ impl EmbeddingWorker {
 
     /// Processes one batch, or waits for one. Returns how long to pause before the next.
     async fn next_batch(&mut self, stop: &CancellationToken) -> Result<Option<Duration>, StorageError> {
-        let taken = self.storage.take_unembedded(BATCH, LEASE, CHARACTERS, self.dimension).await?;
+        let taken = self.storage.claim_unembedded(BATCH, LEASE, CHARACTERS, self.dimension).await?;
         if taken.is_empty() {
             self.count().await?;
             tokio::select! {
@@ -118,10 +118,10 @@ impl EmbeddingWorker {
         if !refused.is_empty() {
             tracing::warn!(memories = refused.len(), "the embeddings endpoint refuses some texts");
             refused.iter().for_each(|id| self.waiters.given_up(*id));
-            self.storage.return_unembedded(&refused, REFUSED).await?;
+            self.storage.release_unembedded(&refused, REFUSED).await?;
         }
         if !left.is_empty() {
-            self.storage.return_unembedded(&left, Duration::ZERO).await?;
+            self.storage.release_unembedded(&left, Duration::ZERO).await?;
         }
         let Some(error) = failure else { return Ok(None) };
         let pause = pause_after(&error, self.backoff.next_wait());

@@ -42,7 +42,7 @@ pub use plan::{Kinds, Plan, Planned};
 pub use policy::{Budget, Policy, RunSettings};
 pub use remote::{RemoteEvents, RemoteLink};
 pub use run::{Control, Ended, RunError, RunOptions, run};
-pub use schedule::{LoopPast, Outcome, Past, Restored, Round, Schedule, Step, Verdict};
+pub use schedule::{LoopPast, NodeOutcome, Past, Restored, Round, Schedule, Step, Verdict};
 pub use supervisor::{Engine, EngineOptions};
 pub use templates::TemplateError;
 pub use wall::WallClock;

@@ -38,7 +38,7 @@ pub(super) enum NodeEnd {
     /// Reported as waiting.
     Waits,
     /// Of a loop node; nothing is reported yet.
-    Decided(Decision),
+    Decided(RoundDecision),
     /// Ended from outside, with the session.
     Stopped,
     /// Its end cannot be recorded, even without its results.
@@ -49,7 +49,7 @@ pub(super) enum NodeEnd {
 
 /// A loop node's result of a round. The schedule determines whether there is another one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Decision {
+pub(super) struct RoundDecision {
     pub leave: bool,
     pub score: Option<f64>,
     /// The error of a failure that is ignored.
@@ -125,7 +125,7 @@ impl NodeTask {
         let AttemptResult { mut commands, end } = ended;
         match end {
             End::Stopped => Err(NodeEnd::Stopped),
-            End::Decided { leave, score } => Ok(NodeEnd::Decided(Decision { leave, score, error: None })),
+            End::Decided { leave, score } => Ok(NodeEnd::Decided(RoundDecision { leave, score, error: None })),
             End::Waits => {
                 let suspends = planned.kind.wait().is_some_and(|wait| wait.suspended);
                 let mut reports = first.clone();
@@ -181,7 +181,7 @@ impl NodeTask {
         let pause = planned.policy.retry_after(self.tries).filter(|_| !is_failing);
         if pause.is_none() && planned.policy.continues && planned.node.kind == GraphDefinition::LOOP {
             // The run continues as after a decision, so the decision must be committed together with the failure.
-            return Ok(NodeEnd::Decided(Decision { error: Some(error), ..Decision::default() }));
+            return Ok(NodeEnd::Decided(RoundDecision { error: Some(error), ..RoundDecision::default() }));
         }
         let retry =
             pause.map(|pause| Retry { tries: self.tries + 1, cut_off: None, due_at: Some(self.clock.now() + pause) });

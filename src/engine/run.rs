@@ -36,7 +36,7 @@ use super::driver::{DriverError, Events, Link};
 use super::node_task::{NodeEnd, NodeTask, Phase};
 use super::nodes::{NodeContext, Work};
 use super::plan::Plan;
-use super::schedule::{Outcome, Schedule, Step};
+use super::schedule::{NodeOutcome, Schedule, Step};
 use super::wall::WallClock;
 use relive_session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
@@ -303,7 +303,7 @@ impl Run {
 
     fn node_ended(&mut self, node: &NodeId, end: NodeEnd) {
         let outcome = match end {
-            NodeEnd::Completed => Outcome::Completed,
+            NodeEnd::Completed => NodeOutcome::Completed,
             NodeEnd::Chose(next) => return self.settle_chosen(node, &next),
             NodeEnd::Failed(error) => {
                 metrics::counter!("relive_engine_nodes_failed_total").increment(1);
@@ -313,7 +313,7 @@ impl Run {
                 metrics::counter!("relive_engine_nodes_failed_total").increment(1);
                 // Another node has finally failed in the meantime: there is no further attempt.
                 if self.schedule.is_failing() {
-                    return self.settle(node, Outcome::Skipped);
+                    return self.settle(node, NodeOutcome::Skipped);
                 }
                 *self.tries.entry(node.clone()).or_default() += 1;
                 self.overdue.remove(node);
@@ -330,12 +330,12 @@ impl Run {
     }
 
     /// Records a final failure, unless the node's policy ignores it.
-    fn record_failure(&mut self, node: &NodeId, error: &str) -> Outcome {
+    fn record_failure(&mut self, node: &NodeId, error: &str) -> NodeOutcome {
         if self.plan.node(node).is_some_and(|planned| planned.policy.continues) {
-            return Outcome::Completed;
+            return NodeOutcome::Completed;
         }
         self.failure.get_or_insert_with(|| format!("node '{node}' failed: {error}"));
-        Outcome::Failed
+        NodeOutcome::Failed
     }
 
     fn settle_chosen(&mut self, node: &NodeId, next: &[NodeId]) {
@@ -345,7 +345,7 @@ impl Run {
         self.apply_step(step);
     }
 
-    fn settle(&mut self, node: &NodeId, outcome: Outcome) {
+    fn settle(&mut self, node: &NodeId, outcome: NodeOutcome) {
         self.tries.remove(node);
         self.overdue.remove(node);
         self.timers.remove(node);
@@ -371,7 +371,7 @@ impl Run {
         let retries = self.timers.clear_nodes();
         let idle: Vec<NodeId> = waiting.into_iter().chain(retries).chain(self.ready.drain(..)).collect();
         for node in idle {
-            self.schedule.settle(&node, Outcome::Skipped);
+            self.schedule.settle(&node, NodeOutcome::Skipped);
         }
     }
 

@@ -30,7 +30,7 @@ use relive_session::{GraphDefinition, NodeId};
 
 /// How one attempt of a node ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum NodeOutcome {
     Completed,
     /// Of a loop node: completed, and no further round whatever `max_rounds` says. Of any other
     /// node, the same as completed.
@@ -137,13 +137,13 @@ impl Schedule {
                 let touched = self.fire_chosen(at, chosen);
                 self.propagate(touched)
             }
-            Some(at) => self.settle_at(at, Outcome::Completed),
+            Some(at) => self.settle_at(at, NodeOutcome::Completed),
             None => Step::default(),
         }
     }
 
     /// Records how a running node ended. A node that is not running is ignored.
-    pub fn settle(&mut self, node: &NodeId, outcome: Outcome) -> Step {
+    pub fn settle(&mut self, node: &NodeId, outcome: NodeOutcome) -> Step {
         self.end_running(node).map_or_else(Step::default, |at| self.settle_at(at, outcome))
     }
 
@@ -158,16 +158,16 @@ impl Schedule {
         Some(at)
     }
 
-    fn settle_at(&mut self, at: usize, outcome: Outcome) -> Step {
+    fn settle_at(&mut self, at: usize, outcome: NodeOutcome) -> Step {
         match outcome {
-            Outcome::Failed => self.fail(at),
-            Outcome::Skipped => {
+            NodeOutcome::Failed => self.fail(at),
+            NodeOutcome::Skipped => {
                 let touched = self.set_edges(at, EdgeState::Dead);
                 self.propagate(touched)
             }
-            Outcome::Completed | Outcome::Left => {
+            NodeOutcome::Completed | NodeOutcome::Left => {
                 let touched = match self.layout.loop_at[at] {
-                    Some(held) => self.end_round(held, outcome == Outcome::Left),
+                    Some(held) => self.end_round(held, outcome == NodeOutcome::Left),
                     None => self.set_edges(at, EdgeState::Fired),
                 };
                 self.propagate(touched)

@@ -99,7 +99,7 @@ pub async fn import(
         let (owned, key) = (api.clone(), key.map(str::to_owned));
         let storing = Box::pin(async move { store(&owned, received, new_id, starts, key.as_deref()).await });
         // If the client disconnects after sending the whole file, the session is still announced.
-        api.carry_through(storing).await
+        api.run_to_completion(storing).await
     })
     .await
 }
@@ -111,7 +111,10 @@ async fn store(
     starts: bool,
     key: Option<&str>,
 ) -> Result<Arc<Session>, ApiError> {
-    let session = match api.imports.store(api.project(), received, new_id, key).await {
+    let place = if received.is_live() { api.live_place(key).await? } else { None };
+    let stored = api.imports.store(api.project(), received, new_id, key).await;
+    drop(place);
+    let session = match stored {
         Ok(session) => {
             api.appeared(session.id);
             Arc::new(session)

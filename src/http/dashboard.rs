@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, VARY,
 };
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
@@ -22,6 +22,8 @@ const RELATIVE: &str = "\"./";
 /// The name of an asset contains a hash of its content, so it never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 /// Shown if the server was built without the dashboard.
 const NOT_BUILT: &str = include_str!("dashboard.html");
 
@@ -36,7 +38,7 @@ struct Files;
     (status = 200, description = "A page for people", content_type = "text/html", body = String)
 ))]
 pub async fn index(State(app): State<App>, base: PublicBase, headers: HeaderMap) -> Response {
-    page(&app, &base, &headers)
+    page(&app, &base, "index.html", &headers)
 }
 
 /// The dashboard: one session.
@@ -51,7 +53,40 @@ pub async fn session(
     headers: HeaderMap,
 ) -> Response {
     // The page itself finds out whether the session exists.
-    page(&app, &base, &headers)
+    page(&app, &base, "index.html", &headers)
+}
+
+/// One session, to be shown in a frame of another page: its graph, timeline and messages.
+///
+/// Which pages may frame it is set by `--frame-ancestors`. A guest's token comes in the fragment, `#token=…`.
+#[utoipa::path(get, path = "/embed/sessions/{id}", operation_id = "dashboard_embedded", tag = "server",
+    params(("id" = String, Path)), responses(
+    (status = 200, description = "A page for frames", content_type = "text/html", body = String)
+))]
+pub async fn embedded(
+    State(app): State<App>,
+    base: PublicBase,
+    Path(_id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    page(&app, &base, "embed.html", &headers)
+}
+
+/// The scripts of what is shown on other pages; `relive-session.js` is the web component.
+#[utoipa::path(get, path = "/embed/{name}", operation_id = "dashboard_script", tag = "server",
+    params(("name" = String, Path)), responses(
+    (status = 200, description = "A script", content_type = "text/javascript", body = String),
+    (status = 404, description = "No such script", body = Problem),
+))]
+pub async fn embedded_script(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let path = format!("embed/{name}");
+    let (file, is_packed) = find(&path, &headers).ok_or_else(|| ApiError::not_found("script"))?;
+    let mut response = answer(&file, &path, is_packed, &headers);
+    // Its name stays the same when its content changes.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // A page that isolates itself loads it only with this; it is as public as the rest of the dashboard's files.
+    response.headers_mut().insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin"));
+    Ok(response)
 }
 
 /// The dashboard's scripts, styles and pictures.
@@ -68,10 +103,10 @@ pub async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Respo
     Ok(response)
 }
 
-/// The page that all addresses of the dashboard return; revalidated each time, as it names the newest
+/// A page; all addresses of the dashboard return the same one. Revalidated each time, as it names the newest
 /// assets.
-fn page(app: &App, base: &PublicBase, headers: &HeaderMap) -> Response {
-    let text = match Files::get("index.html") {
+fn page(app: &App, base: &PublicBase, name: &str, headers: &HeaderMap) -> Response {
+    let text = match Files::get(name) {
         Some(file) => based(&String::from_utf8_lossy(&file.data), base),
         None => based(NOT_BUILT, base),
     };

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH, LOCATION, ORIGIN, REFERER, RETRY_AFTER,
-    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CONTENT_TYPE, COOKIE, ETAG, HOST, IF_MATCH, IF_NONE_MATCH, LOCATION,
+    ORIGIN, REFERER, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use axum::middleware::Next;
@@ -280,8 +280,19 @@ impl From<Denied> for ApiError {
 pub async fn check(State((rules, access)): State<(PageRules, Access)>, request: Request, next: Next) -> Response {
     match rules.check(&request, access.is_required()) {
         Ok(()) => next.run(request).await,
-        Err(denied) => ApiError::from(denied).into_response(),
+        Err(denied) => refusal(denied, request.method()),
     }
+}
+
+/// Pages that are refused may read why. A script otherwise sees only that a request or a handshake failed, and would
+/// try again for ever.
+fn refusal(denied: Denied, method: &Method) -> Response {
+    let is_readable = matches!(denied, Denied::Page(_) | Denied::Name(_)) && *method != Method::OPTIONS;
+    let mut response = ApiError::from(denied).into_response();
+    if is_readable {
+        response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    response
 }
 
 #[cfg(test)]

@@ -121,6 +121,8 @@ pub const OPERATIONS: &[Operation] = &[
     open("dashboard"),
     open("dashboard_session"),
     open("dashboard_asset"),
+    open("dashboard_embedded"),
+    open("dashboard_script"),
 ];
 
 impl Need {

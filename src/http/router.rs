@@ -39,6 +39,8 @@ pub fn router(app: App) -> Router {
         .routes(routes!(dashboard::index))
         .routes(routes!(dashboard::session))
         .routes(routes!(dashboard::asset))
+        .routes(routes!(dashboard::embedded))
+        .routes(routes!(dashboard::embedded_script))
         .split_for_parts();
     let parameters = KnownParameters::of(&document);
     let gate = callers::Gate { app: app.clone(), permissions: Permissions::of(&document) };

@@ -13,7 +13,7 @@ use relive_backoff::Backoff;
 use relive_session::{SessionId, SessionSummary};
 
 /// How long the outcome of a change is looked up after its answer was lost.
-const LOOK: Duration = Duration::from_mins(10);
+const LOOKUP_TIME: Duration = Duration::from_mins(10);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 
@@ -24,7 +24,10 @@ impl Hub {
     /// # Errors
     ///
     /// Those of the work; [`HubError::Internal`] if it panicked.
-    pub async fn carry_through<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+    pub async fn run_to_completion<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<HubError> + Send + 'static,
@@ -37,27 +40,27 @@ impl Hub {
     /// and announces the change if it took effect. `deleted` is the summary of a session before its
     /// deletion, `None` for a creation.
     pub(super) fn in_doubt(&self, error: StorageError, id: SessionId, deleted: Option<SessionSummary>) -> HubError {
-        self.look_for_outcome(&error, id, deleted);
+        self.look_up_outcome(&error, id, deleted);
         error.into()
     }
 
-    pub(super) fn look_for_outcome(&self, error: &StorageError, id: SessionId, deleted: Option<SessionSummary>) {
+    pub(super) fn look_up_outcome(&self, error: &StorageError, id: SessionId, deleted: Option<SessionSummary>) {
         if error.is_transient() {
             let (hub, stop) = (self.clone(), self.inner.stop.clone());
-            self.inner.tasks.spawn(stop.run_until_cancelled_owned(hub.tell_outcome(id, deleted)));
+            self.inner.tasks.spawn(stop.run_until_cancelled_owned(hub.announce_outcome(id, deleted)));
         }
     }
 
-    async fn tell_outcome(self, id: SessionId, deleted: Option<SessionSummary>) {
-        let (until, mut backoff) = (Instant::now() + LOOK, Backoff::new(FIRST_RETRY, LAST_RETRY));
+    async fn announce_outcome(self, id: SessionId, deleted: Option<SessionSummary>) {
+        let (until, mut backoff) = (Instant::now() + LOOKUP_TIME, Backoff::new(FIRST_RETRY, LAST_RETRY));
         while Instant::now() < until {
             tokio::time::sleep(backoff.next_wait()).await;
             let Ok(stored) = self.inner.store.versions(&[id]).await else { continue };
             let stored = stored.get(&id);
             if let Some(summary) = deleted {
-                // Another one may be stored in its place by now.
+                // By now another session may be stored under this id.
                 if stored.is_none_or(|stored| stored.identity != summary.identity()) {
-                    self.tell_deleted(summary);
+                    self.announce_deleted(summary);
                 } else {
                     return;
                 }

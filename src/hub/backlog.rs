@@ -50,7 +50,7 @@ pub(super) struct Backlog {
 
 #[derive(Debug, Default)]
 struct Inner {
-    sessions: HashMap<SessionId, Waiting>,
+    sessions: HashMap<SessionId, SessionQueue>,
     /// The sessions with queued entries, the next one first.
     turns: VecDeque<SessionId>,
     /// Sessions whose last write ran into a time limit. Each is written in a batch of its own, so that it
@@ -68,7 +68,7 @@ struct Failing {
 
 /// The queue of one session.
 #[derive(Debug, Default)]
-struct Waiting {
+struct SessionQueue {
     entries: VecDeque<PendingCommand>,
     /// The size of its entries, those that have reserved a place but are not queued yet included.
     size: QueueSize,
@@ -84,12 +84,12 @@ pub(super) struct Reservation<'a> {
 }
 
 /// A submission that waits for a place.
-struct Outside<'a> {
+struct OutsideWaiter<'a> {
     backlog: &'a Backlog,
     bytes: usize,
 }
 
-impl Drop for Outside<'_> {
+impl Drop for OutsideWaiter<'_> {
     fn drop(&mut self) {
         self.backlog.outside.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -151,9 +151,9 @@ impl Backlog {
     }
 
     /// Counts the memory of a submission that waits outside the queue; `None` if the limit is reached.
-    fn wait_for_place(&self, bytes: usize) -> Option<Outside<'_>> {
+    fn wait_for_place(&self, bytes: usize) -> Option<OutsideWaiter<'_>> {
         let before = self.outside.fetch_add(bytes, Ordering::Relaxed);
-        let outside = Outside { backlog: self, bytes };
+        let outside = OutsideWaiter { backlog: self, bytes };
         (before == 0 || before + bytes <= 2 * self.lane.bytes).then_some(outside)
     }
 
@@ -194,11 +194,11 @@ impl Backlog {
     }
 
     /// Requeues entries that could not be written, before those that wait; the caller counts them as
-    /// queued. With `apart`, their sessions pause before the retry, longer each time, and are written alone.
-    pub fn put_back(&self, entries: Vec<PendingCommand>, apart: bool) {
+    /// queued. With `isolated`, their sessions pause before the retry, longer each time, and are written alone.
+    pub fn push_front(&self, entries: Vec<PendingCommand>, isolated: bool) {
         let mut inner = self.inner.lock();
-        if apart {
-            inner.keep_apart(entries.iter().map(|entry| entry.live.id()).collect(), Instant::now());
+        if isolated {
+            inner.isolate(entries.iter().map(|entry| entry.live.id()).collect(), Instant::now());
         }
         for entry in entries.into_iter().rev() {
             let (id, size) = (entry.live.id(), entry.size);
@@ -215,7 +215,7 @@ impl Backlog {
     }
 
     /// Writes of these sessions succeeded.
-    pub fn went_well(&self, ids: impl Iterator<Item = SessionId>) {
+    pub fn record_success(&self, ids: impl Iterator<Item = SessionId>) {
         let mut inner = self.inner.lock();
         if !inner.failing.is_empty() {
             for id in ids {
@@ -232,7 +232,7 @@ impl Backlog {
     }
 
     /// The lane has stopped: everything that waits is answered with an error.
-    pub fn give_up(&self) {
+    pub fn fail_all(&self) {
         self.close();
         self.unanswered.lock().drain(..).for_each(|slot| slot.expire());
     }
@@ -251,20 +251,20 @@ impl Backlog {
         self.asked.notify_one();
     }
 
-    fn give_back(&self, id: SessionId, size: QueueSize) {
+    fn release(&self, id: SessionId, size: QueueSize) {
         let mut inner = self.inner.lock();
         inner.size.subtract(size);
         if let Some(waiting) = inner.sessions.get_mut(&id) {
             waiting.size.subtract(size);
         }
-        inner.forget_if_empty(id);
+        inner.remove_if_empty(id);
         drop(inner);
         self.left.notify_waiters();
         self.arrived.notify_one();
     }
 
     /// Answers expired submissions, wherever they are: in this queue, or in a batch whose outcome is unknown.
-    pub async fn answer_in_time(&self) {
+    pub async fn expire_overdue(&self) {
         loop {
             if self.unanswered.lock().is_empty() {
                 self.asked.notified().await;
@@ -314,7 +314,7 @@ impl Inner {
             if !waiting.entries.is_empty() {
                 self.turns.push_back(id);
             }
-            self.forget_if_empty(id);
+            self.remove_if_empty(id);
             if is_alone {
                 break;
             }
@@ -330,7 +330,7 @@ impl Inner {
         }
     }
 
-    fn keep_apart(&mut self, ids: HashSet<SessionId>, now: Instant) {
+    fn isolate(&mut self, ids: HashSet<SessionId>, now: Instant) {
         self.failing.retain(|_, failing| failing.not_before + REMEMBERED > now);
         for id in ids {
             let fresh = Backoff::new(FIRST_RETRY, LAST_RETRY);
@@ -339,7 +339,7 @@ impl Inner {
         }
     }
 
-    fn forget_if_empty(&mut self, id: SessionId) {
+    fn remove_if_empty(&mut self, id: SessionId) {
         if self.sessions.get(&id).is_some_and(|waiting| waiting.size.entries == 0) {
             self.sessions.remove(&id);
         }
@@ -365,7 +365,7 @@ impl Reservation<'_> {
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if !self.is_used {
-            self.queue.give_back(self.session_id, self.size);
+            self.queue.release(self.session_id, self.size);
         }
     }
 }

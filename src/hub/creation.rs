@@ -34,10 +34,10 @@ impl Hub {
         options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
         let hub = self.clone();
-        self.carry_through(async move { hub.create_and_tell(id, created, options).await }).await
+        self.run_to_completion(async move { hub.create_and_announce(id, created, options).await }).await
     }
 
-    async fn create_and_tell(
+    async fn create_and_announce(
         &self,
         id: SessionId,
         created: Created,
@@ -55,7 +55,7 @@ impl Hub {
                 return self.created_before(&project_id, id, &key).await;
             }
             (Err(StorageError::Constraint(Constraint::SessionExists)), None) => {
-                return Err(self.taken(&project_id, id).await);
+                return Err(self.id_taken(&project_id, id).await);
             }
             (Err(error), _) => return Err(self.in_doubt(error, id, None)),
         }
@@ -64,8 +64,8 @@ impl Hub {
         Ok(session)
     }
 
-    /// The answer if an id is taken. What another project has does not exist.
-    async fn taken(&self, project_id: &ProjectId, id: SessionId) -> HubError {
+    /// The error for an id that is taken; if another project has it, it does not exist for the caller.
+    async fn id_taken(&self, project_id: &ProjectId, id: SessionId) -> HubError {
         match self.inner.store.summary(id).await.map_err(HubError::from) {
             Ok(Some(stored)) if stored.project_id != *project_id => HubError::NotFound,
             Err(HubError::Unavailable) => HubError::Unavailable,
@@ -87,10 +87,10 @@ impl Hub {
         options: CreateOptions,
     ) -> Result<Arc<Session>, HubError> {
         let hub = self.clone();
-        self.carry_through(async move { hub.fork_and_tell(parent_id, revision, options).await }).await
+        self.run_to_completion(async move { hub.fork_and_announce(parent_id, revision, options).await }).await
     }
 
-    async fn fork_and_tell(
+    async fn fork_and_announce(
         &self,
         parent_id: SessionId,
         revision: Revision,
@@ -143,7 +143,7 @@ impl Hub {
     async fn created_before(&self, project_id: &ProjectId, id: SessionId, key: &str) -> Result<Arc<Session>, HubError> {
         let store = &self.inner.store;
         let Some(id) = store.session_by_creation_key(project_id, key).await? else {
-            return Err(self.taken(project_id, id).await);
+            return Err(self.id_taken(project_id, id).await);
         };
         let session = store.session_at(id, 1).await?.ok_or(HubError::NotFound)?;
         Ok(Arc::new(session))

@@ -16,17 +16,17 @@ impl Hub {
     /// [`HubError::NotFound`] if there is no such session.
     pub async fn delete(&self, id: SessionId, only: Option<SessionIdentity>) -> Result<(), HubError> {
         let hub = self.clone();
-        self.carry_through(async move { hub.delete_and_tell(id, only).await }).await
+        self.run_to_completion(async move { hub.delete_and_announce(id, only).await }).await
     }
 
-    async fn delete_and_tell(&self, id: SessionId, only: Option<SessionIdentity>) -> Result<(), HubError> {
+    async fn delete_and_announce(&self, id: SessionId, only: Option<SessionIdentity>) -> Result<(), HubError> {
         let summary = self.inner.store.summary(id).await?.ok_or(HubError::NotFound)?;
         if only.is_some_and(|only| only != summary.identity()) {
             return Err(HubError::NotFound);
         }
         match self.inner.store.delete_session(id, summary.identity()).await {
             Ok(true) => {
-                self.tell_deleted(summary);
+                self.announce_deleted(summary);
                 Ok(())
             }
             Ok(false) => Err(HubError::NotFound),
@@ -34,7 +34,7 @@ impl Hub {
         }
     }
 
-    pub(super) fn tell_deleted(&self, summary: SessionSummary) {
+    pub(super) fn announce_deleted(&self, summary: SessionSummary) {
         self.inner.registry.remove_deleted(summary.id, summary.identity());
         self.inner.fanout.deleted(summary);
     }
@@ -42,27 +42,27 @@ impl Hub {
     /// Deletes a project's group with its sessions and memories; returns false if there was none.
     pub async fn delete_group(&self, project: &ProjectId, group_id: Uuid) -> Result<bool, HubError> {
         let (hub, project) = (self.clone(), project.clone());
-        self.carry_through(async move { hub.delete_whole_group(&project, group_id).await }).await
+        self.run_to_completion(async move { hub.delete_whole_group(&project, group_id).await }).await
     }
 
     /// Deletes the sessions one by one, so that no statement takes long, and those that were created in the
     /// group meanwhile together with the group itself.
     async fn delete_whole_group(&self, project: &ProjectId, group_id: Uuid) -> Result<bool, HubError> {
         for id in self.inner.store.sessions_of_group(project, group_id).await? {
-            match self.delete_and_tell(id, None).await {
+            match self.delete_and_announce(id, None).await {
                 Ok(()) | Err(HubError::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }
         match self.inner.store.delete_group(project, group_id).await {
             Ok(Some(sessions)) => {
-                sessions.into_iter().for_each(|summary| self.tell_deleted(summary));
+                sessions.into_iter().for_each(|summary| self.announce_deleted(summary));
                 Ok(true)
             }
             Ok(None) => Ok(false),
             Err(GroupInDoubt { error, sessions }) => {
                 for summary in sessions {
-                    self.look_for_outcome(&error, summary.id, Some(summary));
+                    self.look_up_outcome(&error, summary.id, Some(summary));
                 }
                 Err(error.into())
             }

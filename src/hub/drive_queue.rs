@@ -14,7 +14,7 @@ use relive_session::{Driver, Session, SessionId};
 #[derive(Debug, Default)]
 pub(super) struct DriveQueue {
     inner: Mutex<Inner>,
-    news: Notify,
+    arrived: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl DriveQueue {
             let mut inner = self.inner.lock();
             if !inner.driven.contains(&session.id) && inner.changed.put(session.id, |_| ()) {
                 drop(inner);
-                self.news.notify_one();
+                self.arrived.notify_one();
             }
         }
     }
@@ -50,18 +50,18 @@ impl DriveQueue {
     /// The sessions that have changed since the last call; waits for one. Cancel-safe.
     pub async fn next(&self, most: usize) -> Vec<SessionId> {
         loop {
-            let news = self.news.notified();
+            let arrived = self.arrived.notified();
             {
                 let mut inner = self.inner.lock();
                 let taken = inner.changed.pop_batch(most);
                 if !taken.is_empty() {
                     if !inner.changed.is_empty() {
-                        self.news.notify_one();
+                        self.arrived.notify_one();
                     }
                     return taken.into_iter().map(|(id, ())| id).collect();
                 }
             }
-            news.await;
+            arrived.await;
         }
     }
 }

@@ -12,15 +12,15 @@ use relive_session::{SessionId, SessionSummary};
 /// Sessions in the log. A list that is further behind starts over.
 const LOG: usize = 65_536;
 /// Changes returned at once.
-const TAKE: usize = 256;
+const BATCH: usize = 256;
 
 /// A session that changed.
 #[derive(Clone, Debug)]
 pub enum FeedChange {
     /// It was created or changed.
     Changed(SessionId),
-    /// It was deleted; this was its last state. Another one may be stored under its id by now, if another
-    /// server says so late, and is not mentioned again: who follows the feed has to look.
+    /// It was deleted; this was its last state. If another server's notice of it was late, another session may be
+    /// stored under its id by now, and is not announced again: readers of the feed have to check.
     Deleted(Arc<SessionSummary>),
 }
 
@@ -135,7 +135,7 @@ impl FeedCursor {
             return None;
         }
         let mut changes = Vec::new();
-        for (sequence, change) in log.by_sequence.range(self.position + 1..).take(TAKE) {
+        for (sequence, change) in log.by_sequence.range(self.position + 1..).take(BATCH) {
             self.position = *sequence;
             changes.push(change.clone());
         }

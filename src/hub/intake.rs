@@ -16,14 +16,17 @@ use super::submission::{Receipt, Reply, Submission};
 use relive_session::Refusal;
 
 /// The session that a submission is for, loaded if needed. One of another project is not found before anything is
-/// looked at in it, and is not loaded either: how long that takes would tell of it.
+/// looked at in it, and is not loaded either. It costs the same query as one that does not exist, whether it is in
+/// memory or not: the time must not tell the two apart.
 pub(super) async fn find(
     registry: &Registry,
     store: &dyn Store,
     submission: &Submission,
 ) -> Result<Arc<LiveSession>, HubError> {
     let (id, project_id) = (submission.session_id, submission.project_id.as_ref());
-    let live = match (registry.peek(id), project_id) {
+    let is_own = |live: &LiveSession| project_id.is_none_or(|id| *id == live.head().session().origin.project_id);
+    let held = registry.peek(id).filter(|live| is_own(live));
+    let live = match (held, project_id) {
         (Some(live), _) => live,
         (None, Some(project_id)) => {
             let stored = store.summary(id).await?;
@@ -32,8 +35,7 @@ pub(super) async fn find(
         }
         (None, None) => registry.get(id).await?,
     };
-    let is_of_another_project = project_id.is_some_and(|id| *id != live.head().session().origin.project_id);
-    if is_of_another_project || submission.expected_identity.is_some_and(|expected| expected != live.identity()) {
+    if !is_own(&live) || submission.expected_identity.is_some_and(|expected| expected != live.identity()) {
         return Err(HubError::NotFound);
     }
     Ok(live)

@@ -13,7 +13,7 @@ use relive_session::{Keyframe, Session};
 /// brings another.
 const QUEUE: usize = 64;
 
-/// Takes due keyframes.
+/// Queues keyframes that are due.
 #[derive(Clone, Debug)]
 pub(super) struct Keyframes {
     sender: mpsc::Sender<Arc<Session>>,
@@ -23,7 +23,7 @@ impl Keyframes {
     /// Queues `after` when a keyframe has become due since `before`.
     pub fn consider(&self, before: &Session, after: &Arc<Session>) {
         if Keyframe::is_due(before.revision, after) {
-            // The queue is full: see `QUEUE`.
+            // If the queue is full, this one is skipped: see `QUEUE`.
             let _ = self.sender.try_send(Arc::clone(after));
         }
     }

@@ -154,11 +154,11 @@ struct Inner {
     prices: Prices,
     chunks: chunks::Chunks,
     start_check: start_check::StartChecks,
-    /// Whether events say which of them the built-in engine led to.
+    /// Whether events of the built-in engine record it as their actor.
     names_engine: AtomicBool,
     stop: CancellationToken,
     /// Stops the lanes at once, whatever they are waiting for.
-    give_up: CancellationToken,
+    fail_all: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -172,15 +172,15 @@ impl Hub {
         let notices = Notices::new();
         let fanout = CommitFanout::new(notices.clone());
         let keyframes = keyframes::spawn(Arc::clone(&store), &tasks, stop.clone());
-        let give_up = CancellationToken::new();
+        let fail_all = CancellationToken::new();
         let lanes: Vec<LaneHandle> = (0..options.lanes.max(1))
             .map(|_| {
                 let backlog = options.backlog();
                 let (lane, handle) =
                     Lane::new(Arc::clone(&store), backlog, fanout.clone(), keyframes.clone(), stop.clone());
                 // Expired submissions are answered for as long as the lane runs.
-                let answering = handle.answer_in_time();
-                tasks.spawn(give_up.clone().run_until_cancelled_owned(async move {
+                let answering = handle.expire_overdue();
+                tasks.spawn(fail_all.clone().run_until_cancelled_owned(async move {
                     tokio::select! {
                         biased;
                         () = lane.run() => {}
@@ -212,18 +212,18 @@ impl Hub {
             start_check: start_check::StartChecks::default(),
             names_engine: AtomicBool::new(false),
             stop,
-            give_up,
+            fail_all,
             tasks,
         };
         Self { inner: Arc::new(inner) }
     }
 
-    /// From now on events say which of them the built-in engine led to: callers are known.
+    /// From now on events of the built-in engine record it as their actor, since callers are recorded too.
     pub fn name_engine(&self) {
         self.inner.names_engine.store(true, Ordering::Relaxed);
     }
 
-    /// The built-in engine, if events name it.
+    /// The built-in engine as an actor, if events record it.
     #[must_use]
     pub fn engine_actor(&self) -> Option<Arc<Actor>> {
         static ENGINE: LazyLock<Arc<Actor>> =
@@ -341,8 +341,8 @@ impl Hub {
         self.inner.tasks.close();
         if tokio::time::timeout(deadline, self.inner.tasks.wait()).await.is_err() {
             tracing::warn!("the database did not take every accepted command in time; unanswered ones may be lost");
-            self.inner.give_up.cancel();
-            self.inner.lanes.iter().for_each(LaneHandle::give_up);
+            self.inner.fail_all.cancel();
+            self.inner.lanes.iter().for_each(LaneHandle::fail_all);
         }
         // After the last commit, since that is announced to other servers.
         self.inner.notices.shutdown().await;

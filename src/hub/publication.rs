@@ -32,7 +32,7 @@ impl Publication {
         &self.session
     }
 
-    /// The snapshot frame, made by `encode` if nobody has asked before.
+    /// The snapshot frame, made by `encode` on first use.
     pub fn snapshot_frame(&self, encode: impl FnOnce(&Session) -> Bytes) -> Bytes {
         self.snapshot.get_or_init(|| encode(&self.session)).clone()
     }
@@ -42,7 +42,7 @@ impl Publication {
         self.end.get_or_init(|| encode(&self.session)).clone()
     }
 
-    /// The frame that leads from `base` to this state; `None` when only a snapshot can say it.
+    /// The frame that leads from `base` to this state; `None` if only a snapshot can express it.
     pub fn delta_frame(
         &self,
         base: &Session,
@@ -86,7 +86,7 @@ impl RecordedFrame {
     ///
     /// # Errors
     ///
-    /// When it holds what JSON has no words for.
+    /// If it cannot be encoded as JSON.
     pub(super) fn json(&self) -> serde_json::Result<Arc<RawValue>> {
         let mut json = self.json.lock();
         if let Some(json) = &*json {
@@ -96,7 +96,7 @@ impl RecordedFrame {
         Ok(Arc::clone(json.insert(made)))
     }
 
-    /// The event frame, made by `encode` of the event's JSON if nobody has asked before.
+    /// The event frame, made by `encode` from the event's JSON on first use.
     pub fn frame(&self, encode: impl FnOnce(&Recorded, serde_json::Result<&RawValue>) -> Bytes) -> Bytes {
         let make = || {
             let json = self.json();
@@ -109,7 +109,7 @@ impl RecordedFrame {
         self.frame.get_or_init(make).clone()
     }
 
-    /// The frame of the message that the event added, made by `encode` if nobody has asked before.
+    /// The frame of the message that the event added, made by `encode` on first use.
     pub fn message_frame(&self, encode: impl FnOnce(Message) -> Bytes) -> Option<Bytes> {
         let Event::MessageAdded(added) = &self.recorded.event else { return None };
         if let Some(frame) = self.message.get() {

@@ -16,14 +16,14 @@ use relive_session::{Recorded, Session, SessionId, SessionIdentity};
 #[derive(Clone, Debug)]
 pub(super) struct Registry {
     store: Arc<dyn Store>,
-    slots: Arc<DashMap<SessionId, Slot>>,
+    slots: Arc<DashMap<SessionId, LoadSlot>>,
 }
 
 /// The slot of one session. Concurrent loads are joined into one; if it fails, all callers are given
 /// the error, and the slot is removed.
-type Slot = Arc<OnceCell<Result<Arc<LiveSession>, HubError>>>;
+type LoadSlot = Arc<OnceCell<Result<Arc<LiveSession>, HubError>>>;
 
-fn loaded(slot: &Slot) -> Option<&Arc<LiveSession>> {
+fn loaded(slot: &LoadSlot) -> Option<&Arc<LiveSession>> {
     slot.get()?.as_ref().ok()
 }
 
@@ -106,7 +106,7 @@ impl Registry {
         }
     }
 
-    fn holds(&self, id: SessionId, slot: &Slot) -> bool {
+    fn holds(&self, id: SessionId, slot: &LoadSlot) -> bool {
         self.slots.get(&id).is_some_and(|held| Arc::ptr_eq(&held, slot))
     }
 
@@ -135,7 +135,7 @@ impl Registry {
     /// Removes a session that is no longer stored, and tells its viewers. A session that was stored under the
     /// same id since then stays.
     pub fn remove_deleted(&self, id: SessionId, deleted: SessionIdentity) {
-        let is_it = |slot: &Slot| loaded(slot).is_none_or(|live| live.identity().is_named_by(deleted));
+        let is_it = |slot: &LoadSlot| loaded(slot).is_none_or(|live| live.identity().is_named_by(deleted));
         if let Some((_, slot)) = self.slots.remove_if(&id, |_, slot| is_it(slot))
             && let Some(live) = loaded(&slot)
         {

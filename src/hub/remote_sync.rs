@@ -29,7 +29,7 @@ use relive_session::{Event, Recorded, Revision, Session, SessionId, SessionIdent
 /// Sessions that are read at the same time.
 const READS: usize = 4;
 /// Sessions taken from the queue at once.
-const TAKE: usize = 64;
+const BATCH: usize = 64;
 /// Events that are read into the ring. A session that is further behind is reloaded, and its viewers read
 /// the events they need from the journal.
 const PAGE: PageBounds = PageBounds { rows: 256, bytes: 1024 * 1024 };
@@ -73,7 +73,7 @@ impl RemoteSync {
     }
 
     /// Another server has committed a session up to this revision.
-    pub fn noticed(&self, id: SessionId, revision: Revision) {
+    pub fn announced(&self, id: SessionId, revision: Revision) {
         let Shared { registry, feed, .. } = &*self.shared;
         match registry.residency(id) {
             Residency::Absent => feed.changed(id),
@@ -112,7 +112,7 @@ impl RemoteSync {
 
     async fn next_behind(&self) -> Vec<(SessionId, Revision)> {
         loop {
-            let some = self.shared.behind.lock().pop_batch(TAKE);
+            let some = self.shared.behind.lock().pop_batch(BATCH);
             if !some.is_empty() {
                 return some;
             }
@@ -124,11 +124,11 @@ impl RemoteSync {
     pub async fn run(self) {
         loop {
             let some = stream::iter(self.next_behind().await);
-            some.for_each_concurrent(READS, |(id, revision)| self.try_bring_up(id, revision)).await;
+            some.for_each_concurrent(READS, |(id, revision)| self.try_sync(id, revision)).await;
         }
     }
 
-    async fn try_bring_up(&self, id: SessionId, revision: Revision) {
+    async fn try_sync(&self, id: SessionId, revision: Revision) {
         // Released meanwhile: the next access loads the newest state.
         if matches!(self.shared.registry.residency(id), Residency::Absent) {
             return self.shared.feed.changed(id);
@@ -153,7 +153,7 @@ impl RemoteSync {
             return Ok(());
         }
         let (session, events) = match read(&**store, held.session(), revision).await? {
-            Read::News(session, events) => (session, events),
+            Read::Newer(session, events) => (session, events),
             Read::Nothing => {
                 self.gone(&live);
                 return Err(HubError::NotFound);
@@ -164,10 +164,10 @@ impl RemoteSync {
             }
         };
         metrics::counter!("relive_sessions_caught_up_total").increment(1);
-        let (done, carried_out) = oneshot::channel();
+        let (done, applied) = oneshot::channel();
         let update = RemoteUpdate { live, session, events, done };
         lanes[lane_of(id, lanes.len())].send(update).await.map_err(|_| HubError::Unavailable)?;
-        carried_out.await.map_err(|_| HubError::Unavailable)
+        applied.await.map_err(|_| HubError::Unavailable)
     }
 
     /// Compares all sessions in memory with the stored ones: on request, and periodically.
@@ -190,8 +190,8 @@ impl RemoteSync {
     }
 
     async fn check_some(&self, ids: &[SessionId]) -> Result<(), StorageError> {
-        // The query says nothing of a session that was stored after it, under the id of one that was held or
-        // while it was being loaded.
+        // The result does not include a session that was stored after the query: under the id of one that was in
+        // memory, or while it was being loaded.
         let held = |id: &SessionId| self.shared.registry.peek(*id).map(|live| live.identity());
         let were_held: Vec<Option<SessionIdentity>> = ids.iter().map(held).collect();
         let stored = self.shared.store.versions(ids).await?;
@@ -205,7 +205,7 @@ impl RemoteSync {
                     }
                 }
                 (Residency::Held(live), Some(stored)) if live.revision() >= stored.revision => {}
-                (Residency::Held(_) | Residency::Loading, Some(stored)) => self.noticed(*id, stored.revision),
+                (Residency::Held(_) | Residency::Loading, Some(stored)) => self.announced(*id, stored.revision),
                 (Residency::Absent, _) | (Residency::Held(_) | Residency::Loading, None) => {}
             }
         }
@@ -230,7 +230,7 @@ impl RemoteSync {
 /// The result of reading a session that is behind.
 enum Read {
     /// A newer state, and the events that lead there unless they are too many.
-    News(Arc<Session>, Vec<Arc<RecordedFrame>>),
+    Newer(Arc<Session>, Vec<Arc<RecordedFrame>>),
     Nothing,
     AnotherSession,
 }
@@ -246,7 +246,7 @@ async fn read(store: &dyn Store, held: &Arc<Session>, revision: Revision) -> Res
     // Too far behind, deleted, or another session.
     Ok(match store.session(held.id).await? {
         None => Read::Nothing,
-        Some(session) if held.is_continued_by(&session) => Read::News(Arc::new(session), Vec::new()),
+        Some(session) if held.is_continued_by(&session) => Read::Newer(Arc::new(session), Vec::new()),
         Some(_) => Read::AnotherSession,
     })
 }
@@ -259,7 +259,7 @@ fn fold(held: &Arc<Session>, page: impl Iterator<Item = StoredEvent>) -> Option<
         Arc::make_mut(&mut session).apply(&recorded).ok()?;
         events.push(Arc::new(RecordedFrame::new(recorded)));
     }
-    Some(Read::News(session, events))
+    Some(Read::Newer(session, events))
 }
 
 /// An event with the text of its message, which viewers are shown.

@@ -24,11 +24,11 @@ pub(super) struct RemoteUpdate {
 impl RemoteUpdate {
     /// Applies the state, unless the lane has already reached it; returns whether it did. Whatever is staged
     /// on an older state is void, and is decided again when it reaches the lane.
-    pub fn carry_out(self) -> bool {
+    pub fn apply(self) -> bool {
         let Self { live, session, mut events, done } = self;
         let head = live.revision();
-        let is_news = head < session.revision;
-        if is_news {
+        let is_newer = head < session.revision;
+        if is_newer {
             events.retain(|event| event.recorded().revision > head);
             let follows = events.first().is_some_and(|event| event.recorded().revision == head + 1);
             if follows {
@@ -40,7 +40,7 @@ impl RemoteUpdate {
         }
         // The receiver may be gone.
         let _ = done.send(());
-        is_news
+        is_newer
     }
 }
 

@@ -22,8 +22,8 @@ pub(super) enum Frame<'a> {
     Done,
 }
 
-type Taken = Result<(), ChatError>;
-type Take<'a> = dyn FnMut(Frame<'_>) -> Taken + 'a;
+type Handled = Result<(), ChatError>;
+type OnFrame<'a> = dyn FnMut(Frame<'_>) -> Handled + 'a;
 
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -39,7 +39,7 @@ pub(super) struct Frames {
     data: Vec<u8>,
     is_failure: bool,
     /// What was returned of the event already.
-    handed_out: Vec<u8>,
+    emitted: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,15 +57,15 @@ impl Frames {
     ///
     /// # Errors
     ///
-    /// What `take` returns, and [`ChatError::TooLong`].
-    pub fn push(&mut self, bytes: &[u8], take: &mut Take<'_>) -> Taken {
+    /// What `on_frame` returns, and [`ChatError::TooLong`].
+    pub fn push(&mut self, bytes: &[u8], on_frame: &mut OnFrame<'_>) -> Handled {
         let room = SAMPLE_BYTES.saturating_sub(self.sample.len());
         self.sample.extend_from_slice(&bytes[..bytes.len().min(room)]);
         for byte in bytes {
             match self.format {
-                Format::Unknown => self.begin(*byte, take)?,
-                Format::Events => self.event_byte(*byte, take)?,
-                Format::Values => self.value_byte(*byte, take)?,
+                Format::Unknown => self.begin(*byte, on_frame)?,
+                Format::Events => self.event_byte(*byte, on_frame)?,
+                Format::Values => self.value_byte(*byte, on_frame)?,
                 Format::Words => return Ok(()),
             }
         }
@@ -78,12 +78,12 @@ impl Frames {
     /// # Errors
     ///
     /// As [`Frames::push`].
-    pub fn finish(&mut self, take: &mut Take<'_>) -> Taken {
+    pub fn finish(&mut self, on_frame: &mut OnFrame<'_>) -> Handled {
         if self.format != Format::Events {
             return Ok(());
         }
         if !self.part.is_empty() {
-            self.end_line(take)?;
+            self.end_line(on_frame)?;
         }
         self.data.clear();
         Ok(())
@@ -104,14 +104,14 @@ impl Frames {
         self.format == Format::Values
     }
 
-    fn begin(&mut self, byte: u8, take: &mut Take<'_>) -> Taken {
+    fn begin(&mut self, byte: u8, on_frame: &mut OnFrame<'_>) -> Handled {
         // Blanks and a byte order mark decide nothing yet.
         if self.part.is_empty() && (byte.is_ascii_whitespace() || [0xEF, 0xBB, 0xBF].contains(&byte)) {
             return Ok(());
         }
         if self.part.is_empty() && matches!(byte, b'{' | b'[' | 0x1E) {
             self.format = Format::Values;
-            return self.value_byte(byte, take);
+            return self.value_byte(byte, on_frame);
         }
         self.part.push(byte);
         let part = self.part.to_ascii_lowercase();
@@ -124,7 +124,7 @@ impl Frames {
         Ok(())
     }
 
-    fn value_byte(&mut self, byte: u8, take: &mut Take<'_>) -> Taken {
+    fn value_byte(&mut self, byte: u8, on_frame: &mut OnFrame<'_>) -> Handled {
         // Between values: the brackets and commas of a list of them, line ends, record separators.
         if self.part.is_empty() && byte != b'{' {
             return Ok(());
@@ -132,21 +132,21 @@ impl Frames {
         self.push_byte(byte)?;
         if self.nesting.accept(byte) {
             let part = std::mem::take(&mut self.part);
-            return take(Frame::Data(&String::from_utf8_lossy(&part)));
+            return on_frame(Frame::Data(&String::from_utf8_lossy(&part)));
         }
         Ok(())
     }
 
-    fn event_byte(&mut self, byte: u8, take: &mut Take<'_>) -> Taken {
+    fn event_byte(&mut self, byte: u8, on_frame: &mut OnFrame<'_>) -> Handled {
         let after_return = std::mem::replace(&mut self.after_return, byte == b'\r');
         match byte {
             b'\n' if after_return => Ok(()),
-            b'\n' | b'\r' => self.end_line(take),
+            b'\n' | b'\r' => self.end_line(on_frame),
             _ => self.push_byte(byte),
         }
     }
 
-    fn push_byte(&mut self, byte: u8) -> Taken {
+    fn push_byte(&mut self, byte: u8) -> Handled {
         if self.part.len() + self.data.len() >= PART_BYTES {
             return Err(ChatError::TooLong(PART_BYTES));
         }
@@ -154,39 +154,39 @@ impl Frames {
         Ok(())
     }
 
-    fn end_line(&mut self, take: &mut Take<'_>) -> Taken {
+    fn end_line(&mut self, on_frame: &mut OnFrame<'_>) -> Handled {
         let line = std::mem::take(&mut self.part);
         let line = line.as_slice();
         if line.is_empty() {
-            return self.end_event(take);
+            return self.end_event(on_frame);
         }
         let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
         let value = line.get(colon + 1..).unwrap_or_default().trim_ascii();
         let field = line[..colon].trim_ascii().to_ascii_lowercase();
         match field.as_slice() {
-            b"data" => self.data_line(value, take),
+            b"data" => self.data_line(value, on_frame),
             b"event" => {
                 self.is_failure = value.eq_ignore_ascii_case(b"error");
-                let handed_out = std::mem::take(&mut self.handed_out);
-                if self.is_failure && !handed_out.is_empty() {
-                    return take(Frame::Failure(&String::from_utf8_lossy(&handed_out)));
+                let emitted = std::mem::take(&mut self.emitted);
+                if self.is_failure && !emitted.is_empty() {
+                    return on_frame(Frame::Failure(&String::from_utf8_lossy(&emitted)));
                 }
                 Ok(())
             }
             // JSON that is no field: some write their errors so, in the middle of a stream.
-            _ if line.starts_with(b"{") => self.data_line(line, take),
+            _ if line.starts_with(b"{") => self.data_line(line, on_frame),
             _ => Ok(()),
         }
     }
 
     /// A value is handed out as soon as it is whole: not everybody ends events with a blank line.
-    fn data_line(&mut self, value: &[u8], take: &mut Take<'_>) -> Taken {
+    fn data_line(&mut self, value: &[u8], on_frame: &mut OnFrame<'_>) -> Handled {
         if self.data.is_empty() {
             if value.is_empty() {
                 return Ok(());
             }
             if value.eq_ignore_ascii_case(b"[DONE]") {
-                return take(Frame::Done);
+                return on_frame(Frame::Done);
             }
             self.nesting = Nesting::default();
         } else {
@@ -198,20 +198,20 @@ impl Frames {
             is_whole = self.nesting.accept(*byte);
         }
         self.data.extend_from_slice(value);
-        if is_whole || !is_value { self.hand_out(take) } else { Ok(()) }
+        if is_whole || !is_value { self.emit(on_frame) } else { Ok(()) }
     }
 
-    fn end_event(&mut self, take: &mut Take<'_>) -> Taken {
-        let handed_out = if self.data.is_empty() { Ok(()) } else { self.hand_out(take) };
+    fn end_event(&mut self, on_frame: &mut OnFrame<'_>) -> Handled {
+        let emitted = if self.data.is_empty() { Ok(()) } else { self.emit(on_frame) };
         self.is_failure = false;
-        self.handed_out.clear();
-        handed_out
+        self.emitted.clear();
+        emitted
     }
 
-    fn hand_out(&mut self, take: &mut Take<'_>) -> Taken {
-        self.handed_out = std::mem::take(&mut self.data);
-        let data = String::from_utf8_lossy(&self.handed_out);
-        take(if self.is_failure { Frame::Failure(&data) } else { Frame::Data(&data) })
+    fn emit(&mut self, on_frame: &mut OnFrame<'_>) -> Handled {
+        self.emitted = std::mem::take(&mut self.data);
+        let data = String::from_utf8_lossy(&self.emitted);
+        on_frame(if self.is_failure { Frame::Failure(&data) } else { Frame::Data(&data) })
     }
 }
 
@@ -222,7 +222,7 @@ mod tests {
     fn frames(body: &[u8], at: usize) -> Vec<String> {
         let mut frames = Frames::default();
         let mut seen = Vec::new();
-        let mut take = |frame: Frame<'_>| {
+        let mut on_frame = |frame: Frame<'_>| {
             seen.push(match frame {
                 Frame::Data(data) => data.replace('\n', "~"),
                 Frame::Failure(data) => format!("! {data}"),
@@ -231,9 +231,9 @@ mod tests {
             Ok(())
         };
         let (one, two) = body.split_at(at);
-        frames.push(one, &mut take).expect("frames");
-        frames.push(two, &mut take).expect("frames");
-        frames.finish(&mut take).expect("frames");
+        frames.push(one, &mut on_frame).expect("frames");
+        frames.push(two, &mut on_frame).expect("frames");
+        frames.finish(&mut on_frame).expect("frames");
         seen
     }
 

@@ -1,8 +1,8 @@
-//! Reading a session to export it, in pages whose size in memory is bounded whatever is in them.
+//! Reads a session for its export, in pages whose size in memory is bounded.
 //!
-//! Each page is a query of its own. What a session's history holds up to a revision never changes,
-//! so the pages together are one consistent view, and nothing is held in the database while a slow
-//! client takes the page before.
+//! Each page is a query of its own. The history of a session up to a revision never changes,
+//! so the pages together are one consistent view, and no transaction is open while a slow
+//! client reads a page.
 
 use futures_util::{Stream, TryStreamExt as _};
 use sqlx::postgres::PgRow;
@@ -22,7 +22,7 @@ const PAGE_BYTES: usize = 256 * 1024;
 /// Rows of a page at most.
 const PAGE_ROWS: u32 = 2_000;
 
-/// A session that a fork descends from, up to the revision at which the line leaves it.
+/// An ancestor of a fork, up to the revision at which it was forked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ancestor {
     pub depth: u32,
@@ -30,7 +30,7 @@ pub struct Ancestor {
     pub revision: Revision,
 }
 
-/// How many rows to ask for: rows that are asked for and then do not fit are read for nothing.
+/// The number of rows to query, adapted to their size: rows that do not fit into the page are read in vain.
 #[derive(Clone, Copy, Debug)]
 pub struct PageSize(u32);
 
@@ -41,7 +41,7 @@ impl Default for PageSize {
 }
 
 impl PageSize {
-    /// Takes rows until they have enough bytes, and learns from how many that were.
+    /// Reads rows until they have enough bytes, and adapts the size of the next page.
     async fn read_step<T, E>(
         &mut self,
         mut rows: impl Stream<Item = Result<T, E>> + Unpin,
@@ -65,10 +65,6 @@ impl PageSize {
 
 impl Storage {
     /// The next events after `after`, up to `up_to`; empty at the end.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn export_events(
         &self,
         session_id: SessionId,
@@ -80,11 +76,7 @@ impl Storage {
         size.read_step(rows, |stored| stored.event.get().len() + 64).await
     }
 
-    /// The next messages of the whole line, in order; empty at the end.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The next messages of the session and its ancestors, in order; empty at the end.
     pub async fn export_messages(
         &self,
         session_id: SessionId,
@@ -96,10 +88,6 @@ impl Storage {
     }
 
     /// The next memories with their embeddings, of those stored by `before`; empty at the end.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn export_memories(
         &self,
         session_id: SessionId,
@@ -125,19 +113,15 @@ impl Storage {
         Ok(size.read_step(rows, bytes_of).await?.into_iter().map(|WholeMemory(memory)| memory).collect())
     }
 
-    /// How many messages and memories an export will hold, as it stands now.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The number of messages and memories that an export has now.
     pub async fn export_counts(&self, session_id: SessionId, up_to: Revision) -> Result<(u64, u64), StorageError> {
         let (messages, memories): (i64, i64) = sqlx::query_as(
             "SELECT (SELECT count(*) FROM session_messages WHERE session_id = $1 AND revision <= $2)
                   + COALESCE((SELECT sum((SELECT count(*) FROM session_messages AS own
-                                WHERE own.session_id = line.ancestor_id AND own.revision <= line.revision)
+                                WHERE own.session_id = ancestry.ancestor_id AND own.revision <= ancestry.revision)
                              + (SELECT count(*) FROM ancestor_messages AS kept
-                                WHERE kept.ancestor_id = line.ancestor_id AND kept.revision <= line.revision))
-                       FROM session_lineage AS line WHERE line.session_id = $1), 0)::bigint,
+                                WHERE kept.ancestor_id = ancestry.ancestor_id AND kept.revision <= ancestry.revision))
+                       FROM session_lineage AS ancestry WHERE ancestry.session_id = $1), 0)::bigint,
                     (SELECT count(*) FROM memories WHERE session_id = $1)",
         )
         .bind(session_id.0)
@@ -148,10 +132,6 @@ impl Storage {
     }
 
     /// The sessions that a session descends from, the nearest first.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
     pub async fn ancestors(&self, session_id: SessionId) -> Result<Vec<Ancestor>, StorageError> {
         let rows: Vec<(i32, Uuid, i64)> = sqlx::query_as(
             "SELECT depth, COALESCE(ancestors.session_id, ancestor_id), revision
@@ -169,11 +149,7 @@ impl Storage {
         Ok(rows.into_iter().map(ancestor).collect())
     }
 
-    /// The usage that a fork began with, by node, agent and model.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The usage at the beginning of a fork, by node, agent and model.
     pub async fn inherited_usage(&self, session_id: SessionId) -> Result<Vec<UsageRow>, StorageError> {
         let sql = format!("{USAGE_AT} ORDER BY node_id COLLATE \"C\", agent_id COLLATE \"C\", model COLLATE \"C\"");
         let rows: Vec<UsageColumns> =

@@ -18,7 +18,7 @@ use super::messages::MessageRow;
 use super::{Storage, StorageError};
 use relive_session::{Actor, Event, Message, Recorded, Revision, SessionId, SessionIdentity, Timestamp};
 
-/// Which events: of a session's id, of a range, and on demand of a certain session only.
+/// The condition for events: of a session's id, of a range, and optionally of one session only.
 macro_rules! range {
     ($events:literal) => {
         concat!(
@@ -68,31 +68,31 @@ const PAGE_WITH_MESSAGES: &str = concat!(
     WHERE bytes <= $7 OR revision = $2 + 1 ORDER BY revision"
 );
 
-/// An event as its text stands in the journal.
+/// An event with its JSON as stored in the journal.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
     pub revision: Revision,
     pub at: Timestamp,
-    /// Shown as it was written; only who needs the state has to understand it.
+    /// Viewers are shown it as it was written; it is parsed only to compute a state.
     pub event: Arc<RawValue>,
     pub by: Option<Arc<Actor>>,
-    /// The message it added, if it added one and messages were asked for.
+    /// The message it added, if it added one and messages were requested.
     pub message: Option<Box<Message>>,
 }
 
 impl StoredEvent {
-    /// The event, understood.
+    /// The parsed event.
     ///
     /// # Errors
     ///
-    /// When it cannot be understood.
+    /// If it cannot be parsed.
     pub fn recorded(&self, session_id: SessionId) -> Result<Recorded, StorageError> {
         let event = serde_json::from_str(self.event.get()).map_err(StorageError::Event)?;
         Ok(Recorded { session_id, revision: self.revision, at: self.at, by: self.by.clone(), event })
     }
 }
 
-/// How much one page may hold. The first event is always there, however large.
+/// The limits of a page. The first event is always included, however large.
 #[derive(Clone, Copy, Debug)]
 pub struct PageBounds {
     pub rows: u32,
@@ -100,10 +100,10 @@ pub struct PageBounds {
 }
 
 /// Reads the events of one session, all of them unless [`after`](Self::after) or [`up_to`](Self::up_to)
-/// say otherwise: as states need them ([`Recorded`]) or as they are shown ([`StoredEvent`]), in pages or
-/// one by one.
+/// restrict them: parsed, to compute states ([`Recorded`]), or as stored, to show them ([`StoredEvent`]); in
+/// pages or one by one.
 ///
-/// The errors of all methods: the database is away, or an event cannot be understood.
+/// All methods fail if the database is away, or an event cannot be parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct JournalReader<'a> {
     storage: &'a Storage,
@@ -118,19 +118,19 @@ type EventColumns<E> = (i64, DateTime<Utc>, Json<E>, Option<Json<Arc<Actor>>>);
 type EventQuery<E> = QueryAs<'static, Postgres, EventColumns<E>, PgArguments>;
 
 impl<'a> JournalReader<'a> {
-    /// Begins behind this revision.
+    /// Only events after this revision.
     #[must_use]
     pub fn after(self, after: Revision) -> Self {
         Self { after, ..self }
     }
 
-    /// Ends with this revision.
+    /// Only events up to this revision.
     #[must_use]
     pub fn up_to(self, up_to: Revision) -> Self {
         Self { up_to, ..self }
     }
 
-    /// Finds no events if another session is stored under the id.
+    /// No events if another session is stored under the id.
     #[must_use]
     pub fn of(self, identity: SessionIdentity) -> Self {
         Self { of: Some(identity), ..self }
@@ -157,20 +157,20 @@ impl<'a> JournalReader<'a> {
         Ok(rows.into_iter().map(|row| self.recorded_of(row)).collect())
     }
 
-    /// All events, as they are asked for. It holds a connection until it is dropped: for readers that
-    /// wait for nobody else.
+    /// All events, read on demand. The stream holds a connection until it is dropped, so its reader must not wait
+    /// for a client.
     pub fn recorded_stream(self) -> impl Stream<Item = Result<Recorded, StorageError>> + Unpin + Send + 'a {
         let rows = self.query(ALL).fetch(&self.storage.pool);
         rows.map_ok(move |row| self.recorded_of(row)).map_err(StorageError::from)
     }
 
-    /// The first events, at most `rows`, as they are asked for, and as [`JournalReader::recorded_stream`].
+    /// The first events, at most `rows`, read on demand, as [`JournalReader::recorded_stream`].
     pub fn stored_stream(self, rows: u32) -> impl Stream<Item = Result<StoredEvent, StorageError>> + Unpin + Send + 'a {
         let rows = self.query(FIRST).bind(i64::from(rows)).fetch(&self.storage.pool);
         rows.map(|row| Ok(stored(row?, None)))
     }
 
-    /// The first events, as many as `bounds` allow; on demand with the messages that they added.
+    /// The first events, as many as `bounds` allow; optionally with the messages that they added.
     ///
     /// # Errors
     ///
@@ -218,17 +218,13 @@ fn with_message(row: &PgRow, with_messages: bool) -> sqlx::Result<StoredEvent> {
 }
 
 impl Storage {
-    /// The journal of a session; empty when there is no such session.
+    /// The journal of a session; empty if there is no such session.
     #[must_use]
     pub fn journal(&self, session_id: SessionId) -> JournalReader<'_> {
         JournalReader { storage: self, session_id, after: 0, up_to: Revision::MAX, of: None }
     }
 
-    /// When a revision was recorded; `None` when the session never reached it.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The time at which a revision was recorded; `None` if the session never reached it.
     pub async fn time_of(&self, session_id: SessionId, revision: Revision) -> Result<Option<Timestamp>, StorageError> {
         let at: Option<DateTime<Utc>> =
             sqlx::query_scalar("SELECT at FROM session_events WHERE session_id = $1 AND revision = $2")
@@ -239,14 +235,10 @@ impl Storage {
         Ok(at.map(Timestamp::from))
     }
 
-    /// The newest revision that was reached at or before `time`; `None` when there is none.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The newest revision that was reached at or before `time`; `None` if there is none.
     pub async fn revision_at(&self, session_id: SessionId, time: Timestamp) -> Result<Option<Revision>, StorageError> {
-        // Times never decrease along revisions, so the first event after `time` can be found by
-        // halving, each probe one look-up by primary key.
+        // Times never decrease along revisions, so the first event after `time` is found by binary search, with
+        // one look-up by primary key per step.
         let head: Option<i64> = sqlx::query_scalar("SELECT revision FROM sessions WHERE id = $1")
             .bind(session_id.0)
             .fetch_optional(&self.pool)
@@ -263,11 +255,7 @@ impl Storage {
         Ok(Some(reached).filter(|revision| *revision > 0))
     }
 
-    /// The revision a command id was answered with, if the session has carried it out.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The revision that a command id was answered with, if the session has carried it out.
     pub async fn command_revision(
         &self,
         session_id: SessionId,
@@ -282,11 +270,7 @@ impl Storage {
         Ok(revision.map(i64::unsigned_abs))
     }
 
-    /// As [`Storage::command_revision`], for many; those that were not carried out are left out.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// As [`Storage::command_revision`], for many; those that were not carried out are omitted.
     pub async fn command_revisions(
         &self,
         commands: Vec<(SessionId, Arc<str>)>,

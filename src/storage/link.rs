@@ -34,7 +34,7 @@ pub(super) const DISK_FULL: &str = "53100";
 /// How long the result of a probe is shared.
 const PROBE_SERVES: Duration = Duration::from_millis(500);
 
-/// Limits that PostgreSQL itself enforces: for statements and transactions of a server that is gone, or
+/// Limits that PostgreSQL itself enforces: for statements and transactions of a server that has disappeared, or
 /// cannot be reached. The last one is not supported on every platform.
 const LIMITS: &str = "SET statement_timeout = '5min'; SET idle_in_transaction_session_timeout = '5min';
     SET tcp_keepalives_idle = 15; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;

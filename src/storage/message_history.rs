@@ -18,16 +18,16 @@ use relive_session::{SessionId, Timestamp};
 
 /// The messages of session `$1` and of its ancestors up to the revisions where the forks were made:
 /// after the position (`$2`, `$3`) and up to the position (`$4`, `$5`).
-macro_rules! line {
+macro_rules! ancestry {
     ($by_depth:literal, $by_revision:literal) => {
         concat!(
-            "WITH line AS (
+            "WITH ancestry AS (
                 SELECT depth, ancestor_id, revision AS up_to FROM session_lineage WHERE session_id = $1
                 UNION ALL SELECT 0, $1, 9223372036854775807
             ), wanted AS (
                 SELECT depth, ancestor_id, CASE WHEN depth = $4 THEN LEAST(up_to, $5) ELSE up_to END AS up_to,
                        CASE WHEN depth = $2 THEN $3 ELSE 0 END AS after
-                FROM line WHERE depth BETWEEN $4 AND $2 ORDER BY depth ",
+                FROM ancestry WHERE depth BETWEEN $4 AND $2 ORDER BY depth ",
             $by_depth,
             ")
             SELECT depth, message.* FROM wanted CROSS JOIN LATERAL (
@@ -58,21 +58,21 @@ macro_rules! line {
     };
 }
 
-const OLDEST_FIRST: &str = line!("DESC", "ASC");
-const NEWEST_FIRST: &str = line!("ASC", "DESC");
+const OLDEST_FIRST: &str = ancestry!("DESC", "ASC");
+const NEWEST_FIRST: &str = ancestry!("ASC", "DESC");
 
 /// The last position in the ancestry of session `$1` at or before which nothing is later than `$2`; no row if
 /// everything is later. First the session is found, then the position in it by binary search: each step reads
 /// one entry of an index.
 const PLACE_BY: &str = "
-    WITH RECURSIVE line AS (
+    WITH RECURSIVE ancestry AS (
         SELECT depth, ancestor_id, revision AS up_to FROM session_lineage WHERE session_id = $1
         UNION ALL SELECT 0, $1, 9223372036854775807
     ), said AS NOT MATERIALIZED (
         SELECT session_id AS holder_id, revision, created_at FROM session_messages
         UNION ALL SELECT ancestor_id, revision, created_at FROM ancestor_messages
     ), holder AS (
-        SELECT depth, ancestor_id, last.revision + 1 AS beyond FROM line
+        SELECT depth, ancestor_id, last.revision + 1 AS beyond FROM ancestry
         CROSS JOIN LATERAL (
             SELECT created_at FROM said WHERE holder_id = ancestor_id AND revision <= up_to
             ORDER BY revision LIMIT 1) AS first

@@ -1,4 +1,4 @@
-//! From the journal back to a state: the newest keyframe and the fold of its tail.
+//! Recovers a state from the journal: the newest keyframe, and the fold of the events after it.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use super::{Storage, StorageError};
 use relive_session::{Actor, Event, Keyframe, Recorded, Revision, Session, SessionId};
 
 impl Storage {
-    /// The newest stored state of a session; `None` when there is no such session.
+    /// The newest stored state of a session; `None` if there is no such session.
     ///
     /// # Errors
     ///
-    /// When the database is away, or the history is damaged.
+    /// If the history is damaged.
     pub async fn session(&self, session_id: SessionId) -> Result<Option<Session>, StorageError> {
         self.session_up_to(session_id, i64::MAX).await
     }
 
-    /// The state of a session at `revision`; `None` when it never reached it.
+    /// The state of a session at `revision`; `None` if it never reached it.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Storage {
         let Some((at, Json(event), actor, incarnation, project)) = row else { return Ok(None) };
         let by = actor.map(|Json(actor)| actor);
         let first = Recorded { session_id: id, revision: 1, at: at.into(), by, event };
-        // What is stored was checked before.
+        // Stored values were validated when they were written.
         let project = project.parse().unwrap_or_default();
         Ok(Some(Session::create(&first)?.with_incarnation(incarnation).in_project(project)))
     }
@@ -76,12 +76,8 @@ impl Storage {
         Ok(row.map(|(revision, Json(keyframe))| keyframe.restore_stored(first, revision.unsigned_abs())))
     }
 
-    /// Keeps a whole state. Storing the same revision again changes nothing, and neither does a state that
-    /// is not of the stored history: the session may have been deleted and imported again since.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// Stores a whole state. Nothing is stored if the revision has a keyframe already, or the state does not belong
+    /// to the stored history: the session may have been deleted and imported again.
     pub async fn store_keyframe(&self, session: &Session) -> Result<(), StorageError> {
         let state = Keyframe::of(session).to_json()?;
         sqlx::query(

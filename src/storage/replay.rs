@@ -1,4 +1,4 @@
-//! What a replay reads beside the journal: the idle gaps of a run.
+//! The idle gaps of a run, for replays.
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::types::PgInterval;
@@ -8,12 +8,8 @@ use super::{Storage, StorageError};
 use relive_session::{Revision, SessionId, Timestamp};
 
 impl Storage {
-    /// The longest stretches of more than `threshold_ms` between two neighbouring events of a range,
-    /// at most `limit`, in order of time. Reads every event of the range.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
+    /// The longest gaps of more than `threshold_ms` between two successive events of a range,
+    /// at most `limit`, in chronological order. Reads every event of the range.
     pub async fn idle_gaps(
         &self,
         session_id: SessionId,

@@ -24,11 +24,11 @@ pub struct NewSession<'a> {
     pub recorded: &'a Recorded,
     /// The state after that event.
     pub session: &'a Session,
-    /// Makes a repetition harmless: a second creation with the same key is refused.
+    /// Makes a repetition idempotent: a second creation with the same key is refused.
     pub creation_key: Option<&'a str>,
 }
 
-/// How far a session has come, and which one it is of those that were stored under its id one after the other.
+/// A session's revision, and its identity: several sessions may have been stored under one id, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionVersion {
     pub identity: SessionIdentity,
@@ -42,7 +42,7 @@ impl SessionVersion {
     }
 }
 
-/// What decides who may read a session.
+/// The data that determines who may read a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOwner {
     pub project_id: ProjectId,
@@ -255,7 +255,7 @@ impl Storage {
         Ok(count.unsigned_abs())
     }
 
-    /// What decides who may read a session.
+    /// The data that determines who may read a session.
     pub async fn owner(&self, id: SessionId) -> Result<Option<SessionOwner>, StorageError> {
         let row: Option<(String, Option<Uuid>, Option<Vec<String>>)> =
             sqlx::query_as("SELECT project_id, group_id, tags FROM sessions WHERE id = $1")
@@ -263,7 +263,7 @@ impl Storage {
                 .fetch_optional(&self.pool)
                 .await?;
         Ok(row.map(|(project, group_id, tags)| SessionOwner {
-            // What is stored was checked before.
+            // Stored values were validated when they were written.
             project_id: project.parse().unwrap_or_default(),
             group_id,
             tags: tags.unwrap_or_default().into(),
@@ -297,7 +297,7 @@ impl FromRow<'_, PgRow> for Summary {
         let Json(node_counts): Json<NodeCounts> = row.try_get("node_counts")?;
         Ok(Self(SessionSummary {
             id: SessionId(row.try_get("id")?),
-            // What is stored was checked before.
+            // Stored values were validated when they were written.
             project_id: row.try_get::<&str, _>("project_id")?.parse().unwrap_or_default(),
             workflow_id: row.try_get("workflow_id")?,
             workflow_name: row.try_get("workflow_name")?,

@@ -13,9 +13,9 @@ const PAGE: u32 = 200;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Advances a viewer by events from the journal, as far as the client accepts them.
-pub(super) async fn move_on(hub: &Hub, viewer: &Viewer) -> Progress {
+pub(super) async fn advance(hub: &Hub, viewer: &Viewer) -> Progress {
     loop {
-        let missing = match viewer.move_on() {
+        let missing = match viewer.advance() {
             Progress::NeedsJournal(missing) => missing,
             progress => return progress,
         };

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::said::Said;
+use super::frame_ids::FrameIds;
 use crate::hub::{HubError, Publication, RecordedFrame};
 use crate::storage::{Constraint, StoredEvent};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, shortened};
@@ -152,7 +152,7 @@ pub(super) fn error_frame(id: Option<String>, session_id: Option<SessionId>, cod
 }
 
 /// An error that answers a frame which cannot be carried out, with the ids of that frame.
-pub(crate) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes {
+pub(crate) fn error_about(ids: &FrameIds, code: ErrorCode, message: &str) -> Bytes {
     // `ServerFrame::Error`, except that ids may be any JSON.
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
@@ -166,7 +166,7 @@ pub(crate) fn error_about(said: &Said, code: ErrorCode, message: &str) -> Bytes 
         message: &'a str,
         retryable: bool,
     }
-    let (id, session_id) = (said.id.as_deref(), said.session_id.as_deref());
+    let (id, session_id) = (ids.id.as_deref(), ids.session_id.as_deref());
     text(&ErrorFrame { r#type: "error", id, session_id, code, message, retryable: code.is_retryable() })
 }
 

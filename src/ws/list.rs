@@ -45,7 +45,7 @@ pub(super) async fn follow(gateway: Gateway, socket: Arc<Socket>, filter: Sessio
     }
 }
 
-/// A summary that says no more than which session it was.
+/// A summary without data besides the session's identity.
 fn withheld(summary: SessionSummary) -> SessionSummary {
     SessionSummary {
         workflow_id: None,
@@ -96,7 +96,7 @@ impl List {
     }
 
     async fn show_changes(&mut self, changes: Vec<FeedChange>) -> Result<(), StorageError> {
-        // Also those that were deleted: such a change may come late, when another one is stored under the id.
+        // Deleted ones too: the change may be late, and another session be stored under the id.
         let ids = || changes.iter().map(FeedChange::id);
         let held: HashMap<SessionId, Arc<Session>> = ids().filter_map(|id| Some((id, self.hub.held(id)?))).collect();
         // Sessions that other servers drive are not in memory here, and are read together.
@@ -119,7 +119,7 @@ impl List {
                     self.show(summary, matches).await;
                 }
                 (_, FeedChange::Deleted(deleted)) => self.remove(&deleted).await,
-                // It was deleted meanwhile, as the next change will say.
+                // It was deleted meanwhile; the next change is its deletion.
                 (None, FeedChange::Changed(_)) => {}
             }
         }
@@ -133,8 +133,8 @@ impl List {
     }
 
     async fn show(&mut self, summary: SessionSummary, matches: bool) {
-        // What the client may not see it is not told of, be it only that it is gone. What it could see and lost
-        // with a tag is removed, but nothing more is said of it.
+        // A session that the client may not see is not mentioned, not even as removed. One that it could see until
+        // the session lost a tag is removed, without any other data.
         if !self.filter.concerns(&summary) {
             if self.listed.withdraw(&summary) {
                 self.send(SessionChange::Removed, withheld(summary)).await;

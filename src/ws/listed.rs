@@ -69,8 +69,8 @@ impl Listed {
         self.sessions.contains_key(&summary.id) && !self.knows(summary) && self.forget(summary)
     }
 
-    /// The client may not see a session any more; whether it is known to hold it. Of others it is not told that they
-    /// exist.
+    /// The client may not see a session any more; returns whether it is known to hold it. The existence of others is
+    /// not revealed.
     pub fn withdraw(&mut self, summary: &SessionSummary) -> bool {
         let Some(known) = self.sessions.get(&summary.id).copied().filter(|known| known.is_held) else { return false };
         self.remember(summary, summary.revision.max(known.revision), false);

@@ -24,6 +24,7 @@ mod commands;
 mod connection;
 #[doc(hidden)]
 pub mod echo;
+mod frame_ids;
 mod frames;
 mod gateway;
 mod list;
@@ -34,16 +35,15 @@ mod reader;
 mod refusals;
 mod replay;
 mod rooms;
-mod said;
 mod socket;
 mod streams;
 mod transport;
 mod upgrade;
 mod viewer;
 
+pub(crate) use frame_ids::FrameIds;
 pub(crate) use frames::error_about;
 pub(crate) use reader::{MESSAGE_BYTES, config as reader_config};
-pub(crate) use said::Said;
 
 pub use client_stream::ClientStream;
 pub use frames::error_code;

@@ -172,7 +172,7 @@ async fn show(mut subscription: Subscription, shared: Arc<Shared>) {
         let present: Vec<Arc<Viewer>> = shared.viewers.lock().clone();
         for turn in present.chunks(TURN) {
             for viewer in turn {
-                viewer.move_on_or_call();
+                viewer.advance_or_mark();
             }
             tokio::task::yield_now().await;
         }

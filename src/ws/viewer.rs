@@ -48,8 +48,7 @@ struct ViewerCursor {
     has_left: bool,
     /// The client's offsets in messages that are still being written.
     offsets: Offsets,
-    /// Asked before anything of a newer state is shown, if the client may read the session only as long as it has
-    /// a tag.
+    /// Checked before a newer state is shown, if the client may read the session only as long as that has a tag.
     may_read: Option<MayRead>,
 }
 
@@ -92,7 +91,7 @@ pub(super) enum Progress {
     NeedsJournal(Missing),
     /// The session was deleted.
     Deleted,
-    /// The client may not read the session any more. It is shown nothing until it may again.
+    /// The client may not read the session any more. Nothing is shown until it may again.
     Forbidden,
 }
 
@@ -142,7 +141,7 @@ impl Viewer {
 
     /// A viewer for a client that already holds `held`: a replay that has reached the live edge. `base` is that
     /// state, if the mode needs one.
-    pub fn going_on(self, held: Held) -> Self {
+    pub fn resumed(self, held: Held) -> Self {
         {
             let mut cursor = self.cursor.lock();
             let Held { revision, messages, base } = held;
@@ -151,8 +150,8 @@ impl Viewer {
         self
     }
 
-    /// Asks `may_read` from now on.
-    pub fn ask(&self, may_read: Option<MayRead>) {
+    /// Checks `may_read` from now on.
+    pub fn restrict(&self, may_read: Option<MayRead>) {
         self.cursor.lock().may_read = may_read;
     }
 
@@ -192,7 +191,7 @@ impl Viewer {
 
     /// Offers what the client is missing, as its mode prescribes, until it holds the newest or
     /// cannot take more.
-    pub fn move_on(&self) -> Progress {
+    pub fn advance(&self) -> Progress {
         let mut cursor = self.cursor.lock();
         if cursor.has_left {
             return Progress::UpToDate;
@@ -358,20 +357,20 @@ impl Viewer {
         true
     }
 
-    /// Called by the room's task; what it cannot do at once is left to the connection's task.
-    pub fn move_on_or_call(&self) {
-        if self.move_on() != Progress::UpToDate {
-            self.call_again();
+    /// Called by the room's task. If the viewer cannot be advanced at once, it is marked for the connection's task.
+    pub fn advance_or_mark(&self) {
+        if self.advance() != Progress::UpToDate {
+            self.mark_again();
             self.socket.wake.notify_one();
         }
     }
 
     /// Keeps the viewer marked for the connection's next turn.
-    pub fn call_again(&self) {
+    pub fn mark_again(&self) {
         self.attention.store(true, Ordering::Release);
     }
 
-    pub fn take_attention(&self) -> bool {
+    pub fn take_mark(&self) -> bool {
         self.attention.swap(false, Ordering::Acquire)
     }
 }

@@ -20,7 +20,8 @@ const PLAIN: (&str, &str) = ("accept-encoding", "identity");
 #[tokio::test]
 async fn every_page_is_the_dashboard_guarded_against_other_hosts_and_frames() {
     let server = TestServer::start().await;
-    for path in ["/", "/sessions/0198c0de-0000-7000-8000-000000000001", "/?status=running"] {
+    let session = "sessions/0198c0de-0000-7000-8000-000000000001";
+    for path in ["/", &format!("/{session}"), "/?status=running", &format!("/embed/{session}?revision=3")] {
         let (status, headers, body) = get(&server, path, PLAIN).await;
         assert_eq!(status, StatusCode::OK, "{path}");
         assert!(value(&headers, CONTENT_TYPE).starts_with("text/html"), "{path}");
@@ -38,6 +39,30 @@ async fn every_page_is_the_dashboard_guarded_against_other_hosts_and_frames() {
     problem(server.request(Method::GET, "/elsewhere"), "not_found").await;
     problem(server.request(Method::GET, "/assets/none.js"), "not_found").await;
     problem(server.request(Method::GET, "/assets/..%2Findex.html"), "not_found").await;
+    problem(server.request(Method::GET, "/embed/none.js"), "not_found").await;
+    problem(server.request(Method::GET, "/embed/..%2Findex.html"), "not_found").await;
+}
+
+#[tokio::test]
+async fn scripts_for_other_pages_keep_their_names_and_are_asked_about_each_time() {
+    let server = TestServer::start().await;
+    let (_, _, page) = get(&server, "/embed/sessions/x", PLAIN).await;
+    let page = String::from_utf8(page).expect("text");
+    if !page.contains("/embed/page.js") {
+        assert!(page.contains("make dashboard"), "a server without a dashboard says how to build it");
+        return;
+    }
+    for path in ["/embed/page.js", "/embed/relive-session.js"] {
+        let (status, headers, body) = get(&server, path, PLAIN).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        assert!(value(&headers, CONTENT_TYPE).starts_with("text/javascript"), "{path}");
+        assert_eq!(value(&headers, CACHE_CONTROL), "no-cache", "{path}");
+        assert_eq!(value(&headers, "cross-origin-resource-policy"), "cross-origin", "{path}");
+        assert!(!body.is_empty(), "{path}");
+        let (status, headers, body) = get(&server, path, (IF_NONE_MATCH.as_str(), &value(&headers, ETAG))).await;
+        assert_eq!((status, body.len()), (StatusCode::NOT_MODIFIED, 0), "{path}");
+        assert_eq!(value(&headers, CACHE_CONTROL), "no-cache", "{path}");
+    }
 }
 
 #[tokio::test]

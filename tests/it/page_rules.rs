@@ -95,6 +95,26 @@ async fn the_servers_own_pages_and_configured_ones_are_welcome() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_refused_can_read_why_and_nothing_else() {
+    let server = TestServer::start().await;
+    for (method, path) in [(Method::GET, "/healthz"), (Method::GET, "/ws"), (Method::POST, "/api/v1/sessions")] {
+        let request = server.request(method, path).header("origin", "https://evil.example");
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.headers()["access-control-allow-origin"], "*", "{path}");
+        assert!(!answer.headers().contains_key("access-control-allow-credentials"), "{path}");
+        let body: serde_json::Value = answer.json().await.expect("JSON");
+        assert_eq!(body["code"], "forbidden", "{path}");
+        assert!(body["detail"].as_str().is_some_and(|detail| detail.contains("--allow-origin")), "{body}");
+    }
+    let own = server.request(Method::GET, "/api/v1/sessions").send().await.expect("an answer");
+    assert!(!own.headers().contains_key("access-control-allow-origin"), "only of refusals");
+    let preflight = server.request(Method::OPTIONS, "/api/v1/sessions").header("origin", "https://evil.example");
+    let preflight = preflight.header("access-control-request-method", "PUT").send().await.expect("an answer");
+    assert_eq!(preflight.status(), 403, "the browser sends no request after it");
+    assert!(!preflight.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
 async fn configured_pages_may_send_credentials_conditions_and_a_project() {
     let server =
         TestServer::start_with(|config| config.access.allow_origin = vec!["https://dash.example.org".into()]).await;

@@ -1,4 +1,4 @@
-//! How long to wait before trying again, for all loops of the server and of the client that do.
+//! The waits between retries, for all retry loops of the server and of the client.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ const DOUBLINGS: u32 = 30;
 
 /// Exponential backoff: a wait that doubles with every failure, up to a limit.
 ///
-/// With [jitter](Backoff::with_jitter) it is multiplied by a random factor, so that those who failed
-/// together do not come back together.
+/// With [jitter](Backoff::with_jitter) it is multiplied by a random factor, so that clients that failed
+/// together do not retry together.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -45,7 +45,7 @@ impl Backoff {
         self.bound_after(self.failures)
     }
 
-    /// The wait after so many failures and one more, without its jitter.
+    /// The wait after `failures` and one more, without its jitter.
     #[must_use]
     pub fn bound_after(&self, failures: u32) -> Duration {
         self.first.saturating_mul(1 << failures.min(DOUBLINGS)).min(self.most)

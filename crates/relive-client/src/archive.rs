@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use reqwest::Response;
 
+use super::error::problem;
 use super::http::refusal;
 use super::token::{TokenSource, Tokens, authorized};
 use super::{Address, ClientError};
@@ -17,7 +18,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// The beginning of the last line of a whole file.
 const LAST_LINE: &[u8] = br#"{"type":"end","#;
 
-/// A server, for files, and to ask who one is. No socket is opened.
+/// A server, for files, and for the identity of the caller. No socket is opened.
 #[derive(Clone, Debug)]
 pub struct Archives {
     address: Address,
@@ -45,7 +46,7 @@ impl Archives {
         Self { tokens: Tokens::new(source), ..self }
     }
 
-    /// Who the server takes the client for, which also says whether the token is valid.
+    /// The identity that the server has assigned to the caller, which also shows whether the token is valid.
     ///
     /// # Errors
     ///
@@ -98,34 +99,25 @@ impl Archives {
         let query = if new_id { "?newId=true" } else { "" };
         let request = self.http.post(self.address.http(&format!("/api/v1/sessions/import{query}")));
         let request = request.header("content-type", "application/x-ndjson").body(reqwest::Body::wrap_stream(file));
-        // A new token for each: what was read of the file could not be sent a second time.
+        // A new token for each import: the part of the file that was read could not be sent a second time.
         let token = self.tokens.ask().await?;
         let response = self.accepted(authorized(request, token.as_deref()).send().await).await?;
         response.json().await.map_err(|error| ClientError::Protocol(error.without_url().to_string()))
     }
 
     async fn accepted(&self, response: reqwest::Result<Response>) -> Result<Response, ClientError> {
-        let response = response.map_err(|error| self.unreachable(cause(&error)))?;
+        let response = response.map_err(|error| self.unreachable(problem(&error)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(|error| self.unreachable(cause(&error)))?;
+        let body = response.bytes().await.map_err(|error| self.unreachable(problem(&error)))?;
         Err(refusal(status, &body))
     }
 
     fn unreachable(&self, problem: String) -> ClientError {
         ClientError::Unreachable { server: self.address.to_string(), problem }
     }
-}
-
-/// The cause of an error, which by itself says only that sending failed.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// A file being received.
@@ -144,7 +136,7 @@ impl Reading {
         }
         let problem = match tokio::time::timeout(RESPONSE_TIMEOUT, self.response.chunk()).await {
             Ok(Ok(Some(chunk))) => {
-                self.look_at(&chunk);
+                self.track_last_line(&chunk);
                 return Some(Ok(chunk));
             }
             Ok(Ok(None)) if self.line == LAST_LINE => {
@@ -152,7 +144,7 @@ impl Reading {
                 return None;
             }
             Ok(Ok(None)) => "the session was cut off".to_owned(),
-            Ok(Err(error)) => format!("the session was cut off: {}", cause(&error)),
+            Ok(Err(error)) => format!("the session was cut off: {}", problem(&error)),
             Err(_) => "it stopped in the middle".to_owned(),
         };
         self.is_done = true;
@@ -160,7 +152,7 @@ impl Reading {
     }
 
     /// Keeps the beginning of the last line, whether or not its line feed has arrived.
-    fn look_at(&mut self, chunk: &[u8]) {
+    fn track_last_line(&mut self, chunk: &[u8]) {
         let text = chunk.strip_suffix(b"\n").unwrap_or(chunk);
         let last = text.iter().rposition(|byte| *byte == b'\n').map(|end| &text[end + 1..]);
         if let Some(last) = last {

@@ -126,19 +126,19 @@ impl Connection {
         self.state.send_replace(ConnectionState::Connected);
         self.subscriptions.all().iter().for_each(|frame| push(socket, frame));
         self.in_flight.all().into_iter().for_each(|text| socket.push(text));
-        let mut heard = Instant::now();
+        let mut last_data = Instant::now();
         loop {
-            let alarm = self.alarm.unwrap_or(heard + self.options.silence);
+            let alarm = self.alarm.unwrap_or(last_data + self.options.silence);
             tokio::select! {
                 incoming = socket.next() => {
                     let incoming = match incoming {
                         Ok(incoming) => incoming,
                         Err(lost) => return Stop::Lost(lost),
                     };
-                    heard = Instant::now();
+                    last_data = Instant::now();
                     self.backoff.reset();
                     if let Incoming::Text(text) = incoming
-                        && let Err(error) = self.hear(&text, socket)
+                        && let Err(error) = self.handle_text(&text, socket)
                     {
                         return Stop::Lost(Lost::Permanent(error));
                     }
@@ -150,8 +150,8 @@ impl Connection {
                 notice = self.subscriptions.notice() => {
                     self.subscriptions.handle(&notice).iter().for_each(|frame| push(socket, frame));
                 }
-                () = sleep_until(alarm), if self.alarm.is_some() => self.send_what_is_due(socket),
-                () = sleep_until(heard + self.options.silence) => {
+                () = sleep_until(alarm), if self.alarm.is_some() => self.send_due(socket),
+                () = sleep_until(last_data + self.options.silence) => {
                     return Stop::Lost(Lost::Temporary("no data from the server in time".to_owned()));
                 }
             }
@@ -168,7 +168,7 @@ impl Connection {
         }
     }
 
-    fn hear(&mut self, text: &str, socket: &mut Link) -> Result<(), ClientError> {
+    fn handle_text(&mut self, text: &str, socket: &mut Link) -> Result<(), ClientError> {
         let Some(frame) = parse(text)? else { return Ok(()) };
         let answer = match frame {
             ServerFrame::Ack { id, revision, duplicate, .. } => {
@@ -177,7 +177,7 @@ impl Connection {
             }
             ServerFrame::Error { id: Some(Given::Text(id)), retryable: true, .. } => {
                 let due = self.in_flight.postpone(&id);
-                self.wake_by(due);
+                self.set_alarm(due);
                 None
             }
             ServerFrame::Error { id: Some(Given::Text(id)), code, message, .. } => {
@@ -195,24 +195,24 @@ impl Connection {
             frame => session_of(&frame).and_then(|session_id| self.subscriptions.handle_frame(session_id, frame)),
         };
         answer.iter().for_each(|frame| push(socket, frame));
-        self.wake_by(self.subscriptions.next_due());
+        self.set_alarm(self.subscriptions.next_due());
         Ok(())
     }
 
-    fn wake_by(&mut self, due: Option<Instant>) {
+    fn set_alarm(&mut self, due: Option<Instant>) {
         self.alarm = match (self.alarm, due) {
             (Some(alarm), Some(due)) => Some(alarm.min(due)),
             (alarm, due) => alarm.or(due),
         };
     }
 
-    fn send_what_is_due(&mut self, socket: &mut Link) {
+    fn send_due(&mut self, socket: &mut Link) {
         let now = Instant::now();
         let (texts, next_command) = self.in_flight.due(now);
         texts.into_iter().for_each(|text| socket.push(text));
         self.subscriptions.due(now).iter().for_each(|frame| push(socket, frame));
         self.alarm = next_command;
-        self.wake_by(self.subscriptions.next_due());
+        self.set_alarm(self.subscriptions.next_due());
     }
 }
 
@@ -225,8 +225,8 @@ fn text_of(frame: &ClientFrame) -> Option<String> {
     serde_json::to_string(frame).inspect_err(|error| tracing::error!(%error, "a frame cannot be encoded")).ok()
 }
 
-/// A newer server may have more kinds of frames, which are ignored. A known kind that cannot be read is an
-/// error: otherwise something would be missing unnoticed.
+/// A newer server may have more kinds of frames, which are ignored. A known kind that cannot be parsed is an
+/// error: otherwise data would be missing without notice.
 fn parse(text: &str) -> Result<Option<ServerFrame>, ClientError> {
     const KNOWN: [&str; 9] = ["subscribed", "snapshot", "delta", "event", "message", "ack", "error", "end", "sessions"];
     #[derive(serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! The cursor of a subscription: what it has been shown, and so what to do with a frame. Pure.
+//! The cursor of a subscription: what it has been shown, and what follows for the next frame. Pure.
 
 use relive_protocol::{Mode, ServerFrame, Subscribe};
 use relive_session::Revision;
@@ -49,13 +49,13 @@ impl ResumeCursor {
             ServerFrame::Message { revision, .. } if self.message.is_some_and(|shown| *revision <= shown) => {
                 Verdict::Ignore
             }
-            // An end that comes before the events that led to it would cut them off.
+            // If the end were delivered before the events that led to it, they would be lost.
             ServerFrame::End { revision, .. } if self.mode() == Mode::Events => match self.shown {
                 Some(shown) if *revision > shown => Verdict::Resync,
                 _ => Verdict::Deliver,
             },
-            // A snapshot is whole. The server sends one older than the last only if the client was ahead of the
-            // server, and then the server is right.
+            // A snapshot is complete. The server sends an older one only if the client was ahead of it, and then the
+            // server is right.
             _ => Verdict::Deliver,
         }
     }

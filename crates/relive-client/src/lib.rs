@@ -20,8 +20,8 @@
 //!   half of it has been read, and then resumed. The socket itself is always read, so that an
 //!   acknowledgement never waits behind a slow reader.
 //! - **Access.** With [`Options::token`] the token is sent as a header of every request and handshake. A new one
-//!   is asked for when the server says that it expires, after it closed the connection for that, and, once,
-//!   when it answers a request with 401.
+//!   is requested when the server announces that it expires, after it has closed the connection for that, and,
+//!   once, when it answers a request with 401.
 //! - **Reconnecting.** After a lost connection the client reconnects with exponential backoff and full
 //!   jitter, for as long as there is a handle. A close code that says not to reconnect ends the
 //!   client: every waiting and every later call fails with [`ClientError::Closed`].

@@ -11,12 +11,12 @@ use super::socket::{Incoming, Lost, Socket};
 use super::token::Tokens;
 use relive_protocol::{ClientFrame, CloseCode, ErrorCode, ServerFrame};
 
-/// The time between two new tokens at least: those that last only seconds must not make a loop.
+/// The least time between two new tokens: tokens that last only seconds must not cause a loop.
 const PAUSE: Duration = Duration::from_secs(5);
 
 type Asked = BoxFuture<'static, Result<Option<String>, ClientError>>;
 
-/// Where the replacement of a token stands.
+/// The state of a token's replacement.
 enum Renewal {
     Idle,
     Due(Instant),
@@ -25,12 +25,12 @@ enum Renewal {
     Sent,
 }
 
-/// A connection. What is said about its token is dealt with here, and not shown.
+/// A connection. Frames about its token are handled here, and not passed on.
 pub(super) struct Link {
     socket: Socket,
     tokens: Tokens,
     token: Option<String>,
-    /// When the token in use was asked for.
+    /// When the token in use was requested.
     asked_at: Instant,
     renewal: Renewal,
     /// Why the server is about to close the connection.
@@ -108,12 +108,12 @@ impl Link {
                 }
                 self.renewal = Renewal::Sent;
             }
-            // The same one would expire at the same time.
+            // The same token would expire at the same time.
             _ => self.expiring(),
         }
     }
 
-    /// What the close code means with this token, in the words that came before it.
+    /// The meaning of the close code with this token, with the reason that the server sent before.
     fn explained(&mut self, lost: Lost) -> Lost {
         let refusal = self.refusal.take();
         match lost {
@@ -144,10 +144,7 @@ impl Renewal {
                 Self::Asking(asked) => {
                     let token = asked.await;
                     *self = Self::Idle;
-                    return token
-                        .inspect_err(|error| tracing::warn!(%error, "no new token; asking again"))
-                        .ok()
-                        .flatten();
+                    return token.inspect_err(|error| tracing::warn!(%error, "no new token; retrying")).ok().flatten();
                 }
             }
         }

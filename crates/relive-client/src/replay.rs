@@ -53,7 +53,7 @@ pub struct Replay {
     options: Options,
     backoff: Backoff,
     socket: Option<Link>,
-    stands: Option<ReplayState>,
+    position: Option<ReplayState>,
 }
 
 impl Replay {
@@ -65,7 +65,7 @@ impl Replay {
             tokens,
             options,
             socket: None,
-            stands: None,
+            position: None,
         }
     }
 
@@ -85,7 +85,7 @@ impl Replay {
         loop {
             match self.next_frame().await {
                 Ok(ServerFrame::ReplayState(state)) => {
-                    self.stands = Some((*state).clone());
+                    self.position = Some((*state).clone());
                     return Ok(ServerFrame::ReplayState(state));
                 }
                 Ok(frame) => return Ok(frame),
@@ -105,7 +105,7 @@ impl Replay {
             let socket = match &mut self.socket {
                 Some(socket) => socket,
                 None => {
-                    self.socket.insert(resumed(Link::connect(&self.url, &self.tokens).await?, self.stands.as_ref()))
+                    self.socket.insert(resumed(Link::connect(&self.url, &self.tokens).await?, self.position.as_ref()))
                 }
             };
             let incoming = timeout(self.options.silence, socket.next()).await.map_err(|_| silent())??;
@@ -121,11 +121,11 @@ impl Replay {
 }
 
 /// Restores the position on a new connection.
-fn resumed(mut socket: Link, stood: Option<&ReplayState>) -> Link {
-    if let Some(stood) = stood {
-        push(&mut socket, ReplayControl::Speed(stood.speed));
-        push(&mut socket, ReplayControl::Seek(stood.revision));
-        if stood.playing {
+fn resumed(mut socket: Link, position: Option<&ReplayState>) -> Link {
+    if let Some(position) = position {
+        push(&mut socket, ReplayControl::Speed(position.speed));
+        push(&mut socket, ReplayControl::Seek(position.revision));
+        if position.playing {
             push(&mut socket, ReplayControl::Play);
         }
     }

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::ClientError;
+use super::error::problem;
 use super::http::refusal;
 
 /// Bytes of the largest frame accepted from a server: a snapshot of the largest graph fits.
@@ -36,7 +37,7 @@ pub(super) enum Lost {
         code: u16,
         reason: String,
     },
-    /// There was no token to connect with; there may be one later.
+    /// There was no token to connect with; a retry may succeed.
     NoToken(String),
     Permanent(ClientError),
 }
@@ -128,7 +129,7 @@ impl Socket {
     }
 }
 
-/// The token goes into a header, which no log of addresses has.
+/// The token is sent in a header, since addresses are logged.
 fn handshake(url: &str, token: Option<&str>) -> Result<Request, Lost> {
     let invalid = |error: WsError| Lost::Permanent(ClientError::Protocol(error.to_string()));
     let mut request = url.into_client_request().map_err(invalid)?;
@@ -164,6 +165,6 @@ fn refused(error: WsError) -> Lost {
             }
         }
         WsError::Url(_) | WsError::HttpFormat(_) => Lost::Permanent(ClientError::Protocol(error.to_string())),
-        other => Lost::Temporary(other.to_string()),
+        other => Lost::Temporary(problem(&other)),
     }
 }

@@ -27,7 +27,7 @@ use relive_session::SessionId;
 pub(super) struct Frames {
     queue: mpsc::Receiver<ServerFrame>,
     fate: Arc<OnceLock<ClientError>>,
-    told: bool,
+    reported: bool,
     _unsubscribe: DropGuard,
 }
 
@@ -37,8 +37,8 @@ impl Frames {
         if let Some(frame) = self.queue.recv().await {
             return Some(Ok(frame));
         }
-        let fate = self.fate.get().filter(|_| !self.told).cloned();
-        self.told = true;
+        let fate = self.fate.get().filter(|_| !self.reported).cloned();
+        self.reported = true;
         fate.map(Err)
     }
 }
@@ -46,12 +46,12 @@ impl Frames {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flow {
     /// A `subscribe` is on its way; frames that arrive before its answer belong to an earlier one.
-    Asked,
+    Requested,
     Flowing,
     /// Unsubscribed until the reader has caught up.
     Full,
-    /// Unsubscribed until then, after an error.
-    Resting(Instant),
+    /// Unsubscribed until this time, after an error.
+    BackingOff(Instant),
 }
 
 struct Subscribed {
@@ -67,7 +67,7 @@ struct Subscribed {
 impl Subscribed {
     fn due(&self) -> Option<Instant> {
         match self.flow {
-            Flow::Resting(due) => Some(due),
+            Flow::BackingOff(due) => Some(due),
             _ => None,
         }
     }
@@ -81,8 +81,8 @@ pub(super) enum Notice {
 
 pub(super) struct Subscriptions {
     entries: HashMap<SessionId, Subscribed>,
-    /// At least every session whose flow is [`Flow::Resting`].
-    resting: HashSet<SessionId>,
+    /// At least every session whose flow is [`Flow::BackingOff`].
+    backing_off: HashSet<SessionId>,
     notices: FuturesUnordered<Pin<Box<dyn Future<Output = Notice> + Send>>>,
     next_serial: u64,
     queue: usize,
@@ -93,7 +93,7 @@ impl Subscriptions {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             entries: HashMap::new(),
-            resting: HashSet::new(),
+            backing_off: HashSet::new(),
             notices: FuturesUnordered::new(),
             next_serial: 1,
             queue: options.queue.max(2),
@@ -119,14 +119,15 @@ impl Subscriptions {
             watched.cancelled().await;
             Notice::Left(session_id, serial)
         }));
-        let frames = Frames { queue: received, fate: Arc::clone(&fate), told: false, _unsubscribe: left.drop_guard() };
+        let frames =
+            Frames { queue: received, fate: Arc::clone(&fate), reported: false, _unsubscribe: left.drop_guard() };
         let frame = ClientFrame::Subscribe(wanted.clone());
         let entry = Subscribed {
             serial,
             cursor: ResumeCursor::new(wanted),
             queue,
             fate,
-            flow: Flow::Asked,
+            flow: Flow::Requested,
             backoff: self.backoff,
         };
         self.entries.insert(session_id, entry);
@@ -138,10 +139,10 @@ impl Subscriptions {
 
     /// Everything to subscribe to on a new connection.
     pub(super) fn all(&mut self) -> Vec<ClientFrame> {
-        let flowing = self.entries.values_mut().filter(|entry| matches!(entry.flow, Flow::Asked | Flow::Flowing));
+        let flowing = self.entries.values_mut().filter(|entry| matches!(entry.flow, Flow::Requested | Flow::Flowing));
         flowing
             .map(|entry| {
-                entry.flow = Flow::Asked;
+                entry.flow = Flow::Requested;
                 ClientFrame::Subscribe(entry.cursor.resume())
             })
             .collect()
@@ -150,7 +151,7 @@ impl Subscriptions {
     /// Shows a frame to the reader, and returns what to send in reply.
     pub(super) fn handle_frame(&mut self, session_id: SessionId, frame: ServerFrame) -> Option<ClientFrame> {
         let entry = self.entries.get_mut(&session_id)?;
-        if matches!(frame, ServerFrame::Subscribed { .. }) && entry.flow == Flow::Asked {
+        if matches!(frame, ServerFrame::Subscribed { .. }) && entry.flow == Flow::Requested {
             entry.flow = Flow::Flowing;
             return None;
         }
@@ -159,7 +160,7 @@ impl Subscriptions {
         }
         match entry.cursor.judge(&frame) {
             Verdict::Ignore => None,
-            Verdict::Resync => Some(self.rest(session_id)),
+            Verdict::Resync => Some(self.back_off(session_id)),
             Verdict::Deliver => self.deliver(session_id, frame),
         }
     }
@@ -194,11 +195,11 @@ impl Subscriptions {
         }
     }
 
-    /// Unsubscribes for a while.
-    fn rest(&mut self, session_id: SessionId) -> ClientFrame {
+    /// Unsubscribes, and subscribes again after a backoff.
+    fn back_off(&mut self, session_id: SessionId) -> ClientFrame {
         if let Some(entry) = self.entries.get_mut(&session_id) {
-            entry.flow = Flow::Resting(Instant::now() + entry.backoff.next_wait());
-            self.resting.insert(session_id);
+            entry.flow = Flow::BackingOff(Instant::now() + entry.backoff.next_wait());
+            self.backing_off.insert(session_id);
         }
         ClientFrame::Unsubscribe { session_id }
     }
@@ -211,7 +212,7 @@ impl Subscriptions {
         retryable: bool,
     ) -> Option<ClientFrame> {
         if retryable {
-            return self.entries.contains_key(&session_id).then(|| self.rest(session_id));
+            return self.entries.contains_key(&session_id).then(|| self.back_off(session_id));
         }
         if let Some(entry) = self.entries.remove(&session_id) {
             let _ = entry.fate.set(error);
@@ -232,7 +233,7 @@ impl Subscriptions {
         let entry = self.entries.get_mut(session_id).filter(|entry| entry.serial == *serial)?;
         match notice {
             Notice::CaughtUp(..) if entry.flow == Flow::Full => {
-                entry.flow = Flow::Asked;
+                entry.flow = Flow::Requested;
                 Some(ClientFrame::Subscribe(entry.cursor.resume()))
             }
             Notice::CaughtUp(..) => None,
@@ -243,20 +244,20 @@ impl Subscriptions {
         }
     }
 
-    /// When the next resting subscription has rested long enough. Looks at nothing but a few
-    /// resting ones, since this is asked after every frame.
+    /// When the next backoff of a subscription ends. Called after every frame, so it looks only at the few that
+    /// have one.
     pub(super) fn next_due(&self) -> Option<Instant> {
-        self.resting.iter().filter_map(|id| self.entries.get(id)).filter_map(Subscribed::due).min()
+        self.backing_off.iter().filter_map(|id| self.entries.get(id)).filter_map(Subscribed::due).min()
     }
 
-    /// The subscriptions that have rested long enough by now.
+    /// The frames of the subscriptions whose backoff has ended.
     pub(super) fn due(&mut self, now: Instant) -> Vec<ClientFrame> {
         let (entries, mut frames) = (&mut self.entries, Vec::new());
-        self.resting.retain(|session_id| {
+        self.backing_off.retain(|session_id| {
             let Some(entry) = entries.get_mut(session_id) else { return false };
             let Some(due) = entry.due() else { return false };
             if due <= now {
-                entry.flow = Flow::Asked;
+                entry.flow = Flow::Requested;
                 frames.push(ClientFrame::Subscribe(entry.cursor.resume()));
             }
             due > now
@@ -268,7 +269,7 @@ impl Subscriptions {
         for (_, entry) in std::mem::take(&mut self.entries) {
             let _ = entry.fate.set(fate.clone());
         }
-        // They hold queues open.
+        // They keep queues open.
         self.notices.clear();
     }
 }

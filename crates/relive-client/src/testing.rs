@@ -1,7 +1,6 @@
-//! The other side, for tests: a session kept in memory, and a small server that speaks the
-//! protocol for it over real sockets, with faults on request.
+//! For tests: a session in memory, and a small server that serves it over real sockets, with injected faults.
 
-// What goes wrong here fails the test that uses it.
+// A panic here fails the test that uses it.
 #![allow(clippy::expect_used, clippy::panic, clippy::missing_panics_doc, clippy::result_large_err)]
 
 use std::collections::{HashMap, VecDeque};
@@ -82,7 +81,7 @@ impl Memory {
     }
 }
 
-/// What goes wrong on one connection.
+/// The faults of one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Fault {
     /// Cuts the connection when this many commands have arrived, the last one not carried out.
@@ -97,7 +96,7 @@ pub struct Fault {
     pub lose: Option<Revision>,
     /// Sends this event twice.
     pub repeat: Option<Revision>,
-    /// Accepts, and never says a word.
+    /// Accepts the connection, and sends nothing.
     pub mute: bool,
     /// Says this before it closes.
     pub refusal: Option<(ErrorCode, &'static str)>,

@@ -1,4 +1,4 @@
-//! Keys and access tokens: where they come from, and how requests are sent with them.
+//! Keys and access tokens: their source, and sending requests with them.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ type Ask = dyn Fn() -> BoxFuture<'static, Result<String, ClientError>> + Send + 
 
 /// Where a client gets its key or access token from. Cheap to clone.
 ///
-/// It is asked for every new connection, before the token in use expires, and after the server has refused it.
+/// It is called for every new connection, before the token in use expires, and after the server has refused it.
 #[derive(Clone)]
 pub struct TokenSource {
     ask: Arc<Ask>,
@@ -22,7 +22,7 @@ pub struct TokenSource {
 }
 
 impl TokenSource {
-    /// A function that gets a token which is still valid, such as from a program that gives them.
+    /// A function that returns a valid token, such as from a program that issues them.
     pub fn new<F, T, E>(ask: F) -> Self
     where
         F: Fn() -> T + Send + Sync + 'static,
@@ -36,7 +36,7 @@ impl TokenSource {
         Self { ask: Arc::new(ask), is_fixed: false }
     }
 
-    /// One that is always the same, such as a key. Once it has expired, the client ends.
+    /// A constant token, such as a key. Once it has expired, the client ends.
     #[must_use]
     pub fn fixed(token: impl Into<String>) -> Self {
         let token = token.into();
@@ -64,7 +64,7 @@ pub(super) struct Tokens(Option<Arc<Shared>>);
 
 struct Shared {
     source: TokenSource,
-    /// The newest. Locked while a new one is being got, so that only one is.
+    /// The newest token. Locked while a new one is requested, so that there is one request at a time.
     held: Mutex<Option<String>>,
 }
 
@@ -73,7 +73,7 @@ impl Tokens {
         Self(source.map(|source| Arc::new(Shared { source, held: Mutex::default() })))
     }
 
-    /// Whether asking again can give another token.
+    /// Whether the source can return another token.
     pub(super) fn is_renewable(&self) -> bool {
         self.0.as_ref().is_some_and(|shared| !shared.source.is_fixed)
     }
@@ -86,12 +86,12 @@ impl Tokens {
         Ok(held.clone())
     }
 
-    /// The one at hand, if there is one.
+    /// The current token, if there is one.
     async fn held(&self) -> Result<Option<String>, ClientError> {
         self.other_than(None).await
     }
 
-    /// One that is not `refused`, unless the source gives the same again.
+    /// A token other than `refused`, unless the source returns the same again.
     async fn other_than(&self, refused: Option<&str>) -> Result<Option<String>, ClientError> {
         let Some(shared) = &self.0 else { return Ok(None) };
         let mut held = shared.held.lock().await;

@@ -55,7 +55,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    /// The algorithm of RFC 7396, section 2, as it stands there.
+    /// The algorithm of RFC 7396, section 2, unchanged.
     fn merge(target: &mut Value, patch: &Value) {
         let Value::Object(patch) = patch else {
             *target = patch.clone();

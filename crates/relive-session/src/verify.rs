@@ -1,4 +1,4 @@
-//! Whether an event is one that a command could have led to; imported histories are checked with it.
+//! Checks that a command could have led to an event. Imported histories are checked with it.
 
 use std::sync::Arc;
 

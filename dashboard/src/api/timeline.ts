@@ -1,50 +1,10 @@
-import type { NodeInterval, Timeline } from '@relive/types'
+import type { Timeline } from '@relive/types'
 
-import type { Bar, Lane, Lanes } from '../timeline/lanes'
+import { readLanes } from '../timeline/bars'
+import type { Lanes } from '../timeline/lanes'
 import { get, query } from './http'
 
-/** Pages that are read. A longer timeline is cut at its end, and the live updates continue from there. */
-const pagesAtMost = 8
-
 /** The intervals of every node of a session, from the journal. */
-export async function readTimeline(sessionId: string, signal: AbortSignal): Promise<Lanes> {
-  const intervals = new Map<string, Map<number, NodeInterval>>()
-  let after: number | undefined
-  for (let page = 0; page < pagesAtMost; page += 1) {
-    const timeline = await get<Timeline>(`/sessions/${sessionId}/timeline${query({ after })}`, signal)
-    for (const { id, intervals: found } of timeline.nodes) {
-      const known = intervals.get(id) ?? new Map<number, NodeInterval>()
-      // An interval that was open at the end of the page before is returned again, with its end.
-      for (const interval of found) known.set(interval.fromRevision, interval)
-      intervals.set(id, known)
-    }
-    if (timeline.truncated !== true) break
-    after = timeline.revision
-  }
-  return new Map([...intervals].map(([id, known]): [string, Lane] => [id, { id, bars: barsOf([...known.values()]) }]))
-}
-
-/** The intervals of running and waiting, each drawn as the status in which it ended. */
-export function barsOf(intervals: readonly NodeInterval[]): readonly Bar[] {
-  const bars: Bar[] = []
-  intervals.forEach(({ status, attempt = 1, from, to, fromRevision }, index) => {
-    if (status !== 'running' && status !== 'suspended') return
-    const next = intervals[index + 1]
-    const then = to === undefined ? undefined : next?.status
-    bars.push({
-      from: Date.parse(from),
-      to: to === undefined ? undefined : Date.parse(to),
-      attempt,
-      during: status,
-      status: drawnAs(status, then),
-      revision: fromRevision,
-    })
-  })
-  return bars
-}
-
-/** A wait is drawn as a wait; a run as its final status, or as completed if a wait or a new attempt followed. */
-function drawnAs(during: 'running' | 'suspended', then: NodeInterval['status'] | undefined): Bar['status'] {
-  if (during === 'suspended' || then === undefined) return during
-  return then === 'failed' || then === 'skipped' ? then : 'completed'
+export function readTimeline(sessionId: string, signal: AbortSignal): Promise<Lanes> {
+  return readLanes((after) => get<Timeline>(`/sessions/${sessionId}/timeline${query({ after })}`, signal))
 }

@@ -5,7 +5,7 @@ import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { type DrawnEdge, drawnEdges, lookOf } from './edges'
 import { overlaps, readView, viewKey } from './in-view'
-import type { LaidOut } from './use-layout'
+import type { LaidOut } from './laid-out'
 
 /** All visible edges, in one drawing below the nodes. */
 export function EdgeLayer({ laidOut }: { laidOut: LaidOut }) {

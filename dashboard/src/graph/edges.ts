@@ -4,8 +4,8 @@ import { edgePath } from './edge-path'
 import type { Item } from './fold'
 import { countsKey, readCounts, statusOfCounts } from './fold-status'
 import type { Box } from './in-view'
+import type { LaidOut } from './laid-out'
 import { nodeSize } from './placement'
-import type { LaidOut } from './use-layout'
 
 export interface DrawnEdge {
   readonly key: string

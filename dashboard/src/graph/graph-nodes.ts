@@ -1,9 +1,9 @@
 import type { Node } from '@xyflow/react'
 
 import { type Box, boxAt, overlaps } from './in-view'
+import type { LaidOut } from './laid-out'
 import { nodeSize } from './placement'
 import type { Region } from './regions'
-import type { LaidOut } from './use-layout'
 
 export type PlainNode = Node<Record<string, never>, 'node'>
 export type FoldNode = Node<{ region: Region; unfold: (regionId: string) => void }, 'fold'>

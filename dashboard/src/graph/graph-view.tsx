@@ -20,11 +20,12 @@ import { FoldCard } from './fold-card'
 import { flowNodes } from './graph-nodes'
 import { GraphTools } from './graph-tools'
 import { itemAt, readView, viewKey } from './in-view'
+import type { LaidOut } from './laid-out'
 import { NodeCard } from './node-card'
 import { OverviewLayer } from './overview-layer'
 import { boundsOf, type Direction, nodeSize } from './placement'
 import { regionsOf } from './regions'
-import { type LaidOut, useLayout } from './use-layout'
+import { useLayout } from './use-layout'
 import { useShownGraph } from './use-shown-graph'
 
 const nodeTypes: NodeTypes = { node: NodeCard, fold: FoldCard }

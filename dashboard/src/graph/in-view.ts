@@ -1,6 +1,6 @@
 import type { Item } from './fold'
+import type { LaidOut } from './laid-out'
 import { nodeSize } from './placement'
-import type { LaidOut } from './use-layout'
 
 /** A rectangle in the coordinates of the graph. */
 export type Box = readonly [left: number, top: number, right: number, bottom: number]

@@ -3,8 +3,8 @@ import type { NodeStatus, WorkflowSession } from '@relive/types'
 import { nodeStatuses } from '../status/status'
 import { type DrawnEdge, type EdgeLook, lookOf, statusOfItem } from './edges'
 import { type Box, boxAt, overlaps } from './in-view'
+import type { LaidOut } from './laid-out'
 import { nodeSize } from './placement'
-import type { LaidOut } from './use-layout'
 
 /** The colours of the page, for the canvas. */
 export interface Palette {

@@ -6,8 +6,8 @@ import { selectedNode } from '../session/selection'
 import { useOpenSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { drawnEdges } from './edges'
+import type { LaidOut } from './laid-out'
 import { drawOverview, readPalette } from './overview-drawing'
-import type { LaidOut } from './use-layout'
 
 /** The margin that is drawn around the stage, so that short panning needs no new drawing. */
 const marginShare = 0.35

@@ -1,13 +1,8 @@
 import { useEffect, useState } from 'react'
 
 import type { VisibleGraph } from './fold'
+import type { LaidOut } from './laid-out'
 import type { Direction, Layout, LayoutRequest } from './placement'
-
-/** A layout with the graph that it belongs to: the two must never be mixed. */
-export interface LaidOut {
-  readonly graph: VisibleGraph
-  readonly layout: Layout
-}
 
 let worker: Worker | undefined
 let lastId = 0

@@ -13,7 +13,7 @@ use super::timers::Timer;
 use super::{MOST_CRASHES, Run};
 use crate::engine::node_task::{Phase, set_status, with_retry};
 use crate::engine::plan::Plan;
-use crate::engine::schedule::{Outcome, Past, Restored, Schedule};
+use crate::engine::schedule::{NodeOutcome, Past, Restored, Schedule};
 use relive_session::{Command, Node, NodeId, NodeStateSnapshot, NodeStatus, Retry, Session, Timestamp};
 
 const CUT_OFF: &str = "interrupted: the engine that ran it disappeared";
@@ -24,7 +24,7 @@ impl Run {
         self.phase.send_replace(Self::phase_of(session.status));
         let open = self.open_decisions(session);
         let past = |node: &NodeId| {
-            if open.contains_key(node) { Past::Ended(Outcome::Completed) } else { past(&self.plan, session, node) }
+            if open.contains_key(node) { Past::Ended(NodeOutcome::Completed) } else { past(&self.plan, session, node) }
         };
         let Restored { schedule, step, reset } = Schedule::restore_in(
             Arc::clone(&self.plan.layout),
@@ -180,8 +180,9 @@ impl Run {
 
     /// Restores the error of a run that was already failing.
     fn restore_failure(&mut self, session: &Session) {
-        let failed =
-            |node: &&std::sync::Arc<Node>| past(&self.plan, session, &node.snapshot.id) == Past::Ended(Outcome::Failed);
+        let failed = |node: &&std::sync::Arc<Node>| {
+            past(&self.plan, session, &node.snapshot.id) == Past::Ended(NodeOutcome::Failed)
+        };
         if let Some(node) = session.nodes.values().find(failed) {
             let error = node.snapshot.error.as_deref().unwrap_or_default();
             self.failure = Some(format!("node '{}' failed: {error}", node.snapshot.id));
@@ -196,12 +197,12 @@ fn past(plan: &Plan, session: &Session, node: &NodeId) -> Past {
     match session.node_status(node) {
         None | Some(NodeStatus::Pending) => Past::Waiting,
         Some(NodeStatus::Running | NodeStatus::Suspended) => Past::Running,
-        Some(NodeStatus::Completed) => Past::Ended(Outcome::Completed),
-        Some(NodeStatus::Skipped) => Past::Ended(Outcome::Skipped),
+        Some(NodeStatus::Completed) => Past::Ended(NodeOutcome::Completed),
+        Some(NodeStatus::Skipped) => Past::Ended(NodeOutcome::Skipped),
         Some(NodeStatus::Failed) if plan.node(node).is_some_and(|planned| planned.policy.continues) => {
-            Past::Ended(Outcome::Completed)
+            Past::Ended(NodeOutcome::Completed)
         }
-        Some(NodeStatus::Failed) => Past::Ended(Outcome::Failed),
+        Some(NodeStatus::Failed) => Past::Ended(NodeOutcome::Failed),
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::Run;
 use super::sending::{ARRAY, Purpose};
-use crate::engine::node_task::{Decision, set_status};
-use crate::engine::schedule::{LoopPast, Outcome, Round};
+use crate::engine::node_task::{RoundDecision, set_status};
+use crate::engine::schedule::{LoopPast, NodeOutcome, Round};
 use relive_session::{Command, Node, NodeId, NodeStatus, Session, Timestamp};
 
 /// The entry of the context data from which a run is resumed.
@@ -67,7 +67,7 @@ impl Rounds {
     }
 
     /// Records a decision; returns the changes of the context data.
-    fn record_round(&mut self, node: &NodeId, round: &Round, attempt: u32, decision: &Decision) -> Vec<Command> {
+    fn record_round(&mut self, node: &NodeId, round: &Round, attempt: u32, decision: &RoundDecision) -> Vec<Command> {
         self.loops.retain(|id, _| !round.reset.contains(id));
         let past = LoopPast { rounds: round.rounds, again: round.again };
         let scored = |score| json!({"round": round.rounds, "score": score, "timestamp": self.next_time()});
@@ -156,7 +156,7 @@ fn set_context(key: &str, value: Value) -> Command {
 impl Run {
     /// Records a round's score, which the loop node knows, and whether there is another round, which the schedule
     /// knows. Both are committed together with the reset of the nodes, so that the run can be resumed from there.
-    pub(super) fn decide_round(&mut self, node: NodeId, decision: Decision) {
+    pub(super) fn decide_round(&mut self, node: NodeId, decision: RoundDecision) {
         let leave = decision.leave;
         let Some(round) = self.schedule.round(&node, leave) else { return };
         let past = LoopPast { rounds: round.rounds, again: round.again };
@@ -178,6 +178,6 @@ impl Run {
     }
 
     pub(super) fn round_decided(&mut self, node: &NodeId, leave: bool) {
-        self.settle(node, if leave { Outcome::Left } else { Outcome::Completed });
+        self.settle(node, if leave { NodeOutcome::Left } else { NodeOutcome::Completed });
     }
 }

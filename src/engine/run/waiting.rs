@@ -9,7 +9,7 @@ use super::Run;
 use super::timers::Timer;
 use crate::engine::node_task::{NodeEnd, NodeTask};
 use crate::engine::nodes::Wake;
-use crate::engine::schedule::Outcome;
+use crate::engine::schedule::NodeOutcome;
 use relive_session::{NodeId, Revision, Timestamp};
 
 /// Which limit ends a wait.
@@ -25,7 +25,7 @@ impl Run {
     /// Begins or continues the wait of a node that has waited for `waited`.
     pub(super) fn wait(&mut self, node: &NodeId, waited: Duration) {
         if self.schedule.is_failing() {
-            self.schedule.settle(node, Outcome::Skipped);
+            self.schedule.settle(node, NodeOutcome::Skipped);
             return;
         }
         if self.overdue.remove(node) {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{EdgeState, NodeState, Outcome, Schedule, Step};
+use super::{EdgeState, NodeOutcome, NodeState, Schedule, Step};
 use crate::engine::error::LoopError;
 use crate::engine::regions::{Frame, Layout, WHOLE};
 use relive_session::{GraphDefinition, NodeId};
@@ -17,7 +17,7 @@ pub enum Past {
     Waiting,
     /// Was started and has not ended. The caller has to settle it after restoring.
     Running,
-    Ended(Outcome),
+    Ended(NodeOutcome),
 }
 
 /// A loop's last decision.
@@ -75,13 +75,13 @@ impl Schedule {
         schedule.frame = (0..pasts.len()).map(|node| schedule.frame_of(node, &under_way)).collect();
         schedule.set_edge_states(&pasts, &under_way);
         for (node, past) in pasts.iter().enumerate() {
-            if let (Past::Ended(Outcome::Completed), None) = (past, schedule.layout.loop_at[node])
+            if let (Past::Ended(NodeOutcome::Completed), None) = (past, schedule.layout.loop_at[node])
                 && let Some(chosen) = chosen(&schedule.layout.ids[node])
             {
                 schedule.fire_chosen(node, &chosen);
             }
         }
-        let failed = (0..pasts.len()).find(|node| pasts[*node] == Past::Ended(Outcome::Failed));
+        let failed = (0..pasts.len()).find(|node| pasts[*node] == Past::Ended(NodeOutcome::Failed));
         let step = match failed {
             Some(node) => schedule.fail(node),
             None => schedule.propagate((0..pasts.len()).collect()),
@@ -94,7 +94,7 @@ impl Schedule {
     fn finish_resets(&self, pasts: &mut [Past], under_way: &[bool]) -> Vec<NodeId> {
         let mut reset = Vec::new();
         for held in (0..under_way.len()).filter(|held| under_way[*held]) {
-            if !matches!(pasts[self.layout.loops[held].node], Past::Ended(Outcome::Completed | Outcome::Left)) {
+            if !matches!(pasts[self.layout.loops[held].node], Past::Ended(NodeOutcome::Completed | NodeOutcome::Left)) {
                 continue;
             }
             for node in self.round_nodes(held) {
@@ -133,9 +133,9 @@ impl Schedule {
     fn set_edge_states(&mut self, pasts: &[Past], under_way: &[bool]) {
         for (node, past) in pasts.iter().enumerate() {
             let state = match past {
-                Past::Ended(Outcome::Completed | Outcome::Left) => EdgeState::Fired,
-                Past::Ended(Outcome::Skipped) => EdgeState::Dead,
-                Past::Ended(Outcome::Failed) | Past::Waiting | Past::Running => EdgeState::Open,
+                Past::Ended(NodeOutcome::Completed | NodeOutcome::Left) => EdgeState::Fired,
+                Past::Ended(NodeOutcome::Skipped) => EdgeState::Dead,
+                Past::Ended(NodeOutcome::Failed) | Past::Waiting | Past::Running => EdgeState::Open,
             };
             for edge in &self.layout.outs[node] {
                 self.edge_states[*edge] = state;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::error::LoopError;
-use super::{LoopPast, Outcome, Past, Restored, Schedule, Step, Verdict};
+use super::{LoopPast, NodeOutcome, Past, Restored, Schedule, Step, Verdict};
 use relive_session::{GraphDefinition, NodeId};
 
 /// A graph from lines such as `a > b c`; a name in brackets, with its rounds, is a loop node:
@@ -43,7 +43,7 @@ fn order(lines: &[&str]) -> String {
     while let Some(node) = ready.pop_front() {
         assert!(ran.len() < 1_000, "runs for ever: {ran:?}");
         ran.push(node.to_string());
-        ready.extend(schedule.settle(&node, Outcome::Completed).start);
+        ready.extend(schedule.settle(&node, NodeOutcome::Completed).start);
     }
     assert_eq!(schedule.verdict(), Some(Verdict::Completed));
     ran.join(" ")
@@ -54,12 +54,12 @@ fn branches_run_side_by_side_and_a_join_waits_for_all_of_them() {
     let mut schedule = Schedule::new(&graph(&["a > b c", "b > d", "c > d", "d"])).expect("a schedule");
     let start = |step: Step| names(&step.start).join(" ");
     assert_eq!(start(schedule.begin()), "a");
-    assert_eq!(start(schedule.settle(&"a".into(), Outcome::Completed)), "b c");
-    assert_eq!(start(schedule.settle(&"b".into(), Outcome::Completed)), "");
-    assert_eq!(schedule.settle(&"b".into(), Outcome::Completed), Step::default(), "settled twice");
-    assert_eq!(start(schedule.settle(&"c".into(), Outcome::Completed)), "d");
+    assert_eq!(start(schedule.settle(&"a".into(), NodeOutcome::Completed)), "b c");
+    assert_eq!(start(schedule.settle(&"b".into(), NodeOutcome::Completed)), "");
+    assert_eq!(schedule.settle(&"b".into(), NodeOutcome::Completed), Step::default(), "settled twice");
+    assert_eq!(start(schedule.settle(&"c".into(), NodeOutcome::Completed)), "d");
     assert_eq!(schedule.verdict(), None);
-    schedule.settle(&"d".into(), Outcome::Completed);
+    schedule.settle(&"d".into(), NodeOutcome::Completed);
     assert_eq!(schedule.verdict(), Some(Verdict::Completed));
 }
 
@@ -68,11 +68,11 @@ fn a_failure_skips_what_depends_on_it_and_lets_the_rest_finish() {
     let lines = ["a > b c", "b > d", "c > e", "d > f", "e > f", "f"];
     let mut schedule = Schedule::new(&graph(&lines)).expect("a schedule");
     schedule.begin();
-    schedule.settle(&"a".into(), Outcome::Completed);
-    let failed = schedule.settle(&"b".into(), Outcome::Failed);
+    schedule.settle(&"a".into(), NodeOutcome::Completed);
+    let failed = schedule.settle(&"b".into(), NodeOutcome::Failed);
     assert_eq!((names(&failed.skip), failed.start.len()), (vec!["d", "f"], 0));
     assert_eq!(schedule.verdict(), None, "c is still running");
-    let last = schedule.settle(&"c".into(), Outcome::Completed);
+    let last = schedule.settle(&"c".into(), NodeOutcome::Completed);
     assert_eq!((names(&last.skip), last.start.len()), (vec!["e"], 0), "e was independent, but nothing new starts");
     assert_eq!(schedule.verdict(), Some(Verdict::Failed { node: "b".into() }));
 }
@@ -81,9 +81,9 @@ fn a_failure_skips_what_depends_on_it_and_lets_the_rest_finish() {
 fn a_skipped_input_does_not_hold_back_a_join_with_another_one() {
     let mut schedule = Schedule::new(&graph(&["a > b c", "b > d e", "c > d", "d", "e"])).expect("a schedule");
     schedule.begin();
-    schedule.settle(&"a".into(), Outcome::Completed);
-    assert_eq!(names(&schedule.settle(&"b".into(), Outcome::Skipped).skip), ["e"]);
-    assert_eq!(names(&schedule.settle(&"c".into(), Outcome::Completed).start), ["d"]);
+    schedule.settle(&"a".into(), NodeOutcome::Completed);
+    assert_eq!(names(&schedule.settle(&"b".into(), NodeOutcome::Skipped).skip), ["e"]);
+    assert_eq!(names(&schedule.settle(&"c".into(), NodeOutcome::Completed).start), ["d"]);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_loop_does_not_wait_for_a_branch_beside_it() {
     for body in [&["s > p a", "p", "a > l", "[l 1] > a"][..], &["s > p l", "p", "[l 1] > a", "a > l"]] {
         let mut schedule = Schedule::new(&graph(body)).expect("a schedule");
         schedule.begin();
-        let started = schedule.settle(&"s".into(), Outcome::Completed).start;
+        let started = schedule.settle(&"s".into(), NodeOutcome::Completed).start;
         assert_eq!(started.len(), 2, "{body:?} started only {started:?}");
     }
 }
@@ -156,7 +156,7 @@ fn ten_thousand_nodes_in_a_row_are_scheduled_at_once() {
     let mut ran = 0;
     while let Some(node) = ready.pop() {
         ran += 1;
-        ready.extend(schedule.settle(&node, Outcome::Completed).start);
+        ready.extend(schedule.settle(&node, NodeOutcome::Completed).start);
     }
     assert_eq!(ran, 10_000);
 }
@@ -208,7 +208,7 @@ fn any_graph(loops: bool) -> impl Strategy<Value = GraphDefinition> {
 /// What a run did: each node's attempts, and how the last one ended.
 #[derive(Default)]
 struct Played {
-    ended: BTreeMap<NodeId, Vec<Outcome>>,
+    ended: BTreeMap<NodeId, Vec<NodeOutcome>>,
     order: Vec<NodeId>,
 }
 
@@ -247,18 +247,18 @@ fn play(
         }
         for node in step.skip.drain(..) {
             prop_assert!(!running.contains(&node), "{} skipped while running", node);
-            played.ended.entry(node).or_default().push(Outcome::Skipped);
+            played.ended.entry(node).or_default().push(NodeOutcome::Skipped);
         }
         prop_assert_eq!(schedule.verdict().is_some(), running.is_empty());
         if running.is_empty() {
             break;
         }
         let node = running.remove(picks[turn % picks.len()].index(running.len()));
-        let outcome = if fails == Some(&node) { Outcome::Failed } else { Outcome::Completed };
-        failed |= outcome == Outcome::Failed;
+        let outcome = if fails == Some(&node) { NodeOutcome::Failed } else { NodeOutcome::Completed };
+        failed |= outcome == NodeOutcome::Failed;
         let entered = played.ended.entry(node.clone()).or_default();
         entered.push(outcome);
-        let chosen = choice(graph, &node, entered.len()).filter(|_| outcome == Outcome::Completed);
+        let chosen = choice(graph, &node, entered.len()).filter(|_| outcome == NodeOutcome::Completed);
         played.order.push(node.clone());
         step = match chosen {
             Some(chosen) => schedule.choose(&node, &chosen),
@@ -289,11 +289,11 @@ impl Known {
             self.pasts.insert(node, Past::Running);
         }
         for node in step.skip {
-            self.end(node, Outcome::Skipped);
+            self.end(node, NodeOutcome::Skipped);
         }
     }
 
-    fn end(&mut self, node: NodeId, outcome: Outcome) {
+    fn end(&mut self, node: NodeId, outcome: NodeOutcome) {
         self.pasts.insert(node.clone(), Past::Ended(outcome));
         self.played.ended.entry(node).or_default().push(outcome);
     }
@@ -325,11 +325,11 @@ fn play_restored(
             return Ok((known.played, verdict));
         }
         let node = running[pick.index(running.len())].clone();
-        let outcome = if fails == Some(&node) { Outcome::Failed } else { Outcome::Completed };
-        let round = schedule.round(&node, false).filter(|_| outcome == Outcome::Completed);
+        let outcome = if fails == Some(&node) { NodeOutcome::Failed } else { NodeOutcome::Completed };
+        let round = schedule.round(&node, false).filter(|_| outcome == NodeOutcome::Completed);
         known.end(node.clone(), outcome);
         let entered = known.played.ended[&node].len();
-        let chosen = choice(graph, &node, entered).filter(|_| outcome == Outcome::Completed);
+        let chosen = choice(graph, &node, entered).filter(|_| outcome == NodeOutcome::Completed);
         let step = match &chosen {
             Some(chosen) => schedule.choose(&node, chosen),
             None => schedule.settle(&node, outcome),
@@ -361,7 +361,7 @@ proptest! {
     fn without_loops_every_node_runs_once_after_all_its_inputs(graph in any_graph(false), picks in any_picks()) {
         let (played, verdict) = play(&graph, &picks, None)?;
         prop_assert_eq!(verdict, Verdict::Completed);
-        prop_assert!(played.ended.len() == graph.nodes.len() && played.ended.values().all(|ends| ends == &[Outcome::Completed]));
+        prop_assert!(played.ended.len() == graph.nodes.len() && played.ended.values().all(|ends| ends == &[NodeOutcome::Completed]));
         let place = |id: &NodeId| played.order.iter().position(|ran| ran == id);
         for node in graph.nodes.values() {
             for next in &node.next_ids {
@@ -382,7 +382,7 @@ proptest! {
         for node in graph.nodes.values() {
             for next in &node.next_ids {
                 let (from, to) = (played.ended[&node.id][0], played.ended[next][0]);
-                prop_assert!(from == Outcome::Completed || to == Outcome::Skipped, "{} {:?} -> {} {:?}", node.id, from, next, to);
+                prop_assert!(from == NodeOutcome::Completed || to == NodeOutcome::Skipped, "{} {:?} -> {} {:?}", node.id, from, next, to);
             }
         }
     }
@@ -440,7 +440,7 @@ proptest! {
             prop_assert_eq!(verdict, whole_verdict);
             prop_assert_eq!(restored.ended, whole.ended);
         } else {
-            let failed = restored.ended.values().flatten().any(|end| *end == Outcome::Failed);
+            let failed = restored.ended.values().flatten().any(|end| *end == NodeOutcome::Failed);
             prop_assert_eq!(failed, verdict != Verdict::Completed);
             prop_assert!(restored.ended.len() == graph.nodes.len(), "a node ended in no state");
         }
@@ -451,14 +451,14 @@ proptest! {
 fn a_loop_can_be_left_before_its_rounds_are_over() {
     let mut schedule = Schedule::new(&graph(&["a > l", "[l 9] > a out", "out"])).expect("a schedule");
     schedule.begin();
-    schedule.settle(&"a".into(), Outcome::Completed);
+    schedule.settle(&"a".into(), NodeOutcome::Completed);
     let round = schedule.round(&"l".into(), false).expect("a loop node");
     assert_eq!((round.rounds, round.again, names(&round.reset)), (1, true, vec!["a", "l"]));
-    assert_eq!(names(&schedule.settle(&"l".into(), Outcome::Completed).start), ["a"]);
-    schedule.settle(&"a".into(), Outcome::Completed);
+    assert_eq!(names(&schedule.settle(&"l".into(), NodeOutcome::Completed).start), ["a"]);
+    schedule.settle(&"a".into(), NodeOutcome::Completed);
     let round = schedule.round(&"l".into(), true).expect("a loop node");
     assert_eq!((round.rounds, round.again, round.reset), (2, false, vec![]));
-    assert_eq!(names(&schedule.settle(&"l".into(), Outcome::Left).start), ["out"]);
+    assert_eq!(names(&schedule.settle(&"l".into(), NodeOutcome::Left).start), ["out"]);
     assert_eq!(schedule.round(&"a".into(), false), None);
 }
 
@@ -469,9 +469,9 @@ fn a_node_that_decides_leads_only_where_it_says() {
     schedule.begin();
     let step = schedule.choose(&"s".into(), &["b".into()]);
     assert_eq!((names(&step.start), names(&step.skip)), (vec!["b"], vec!["a", "c"]));
-    let step = schedule.settle(&"b".into(), Outcome::Completed);
+    let step = schedule.settle(&"b".into(), NodeOutcome::Completed);
     assert_eq!(names(&step.start), ["j"], "what is not chosen holds nothing back");
-    schedule.settle(&"j".into(), Outcome::Completed);
+    schedule.settle(&"j".into(), NodeOutcome::Completed);
     assert_eq!(schedule.verdict(), Some(Verdict::Completed));
     // Nowhere at all.
     let mut schedule = Schedule::new(&graph(&lines)).expect("a schedule");
@@ -482,7 +482,7 @@ fn a_node_that_decides_leads_only_where_it_says() {
     let mut schedule = Schedule::new(&graph(&["a > l out", "[l 5] > a", "out"])).expect("a schedule");
     schedule.begin();
     schedule.choose(&"a".into(), &["l".into()]);
-    assert_eq!(names(&schedule.settle(&"l".into(), Outcome::Completed).start), ["a"]);
+    assert_eq!(names(&schedule.settle(&"l".into(), NodeOutcome::Completed).start), ["a"]);
     let step = schedule.choose(&"a".into(), &["out".into()]);
     assert_eq!((names(&step.start), names(&step.skip)), (vec!["out"], vec!["l"]));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{FIRST_RETRY, LAST_RETRY, LOOK, Lane};
+use super::{FIRST_RETRY, LAST_RETRY, LOOKUP_TIMEOUT, Lane};
 use crate::hub::batch_plan::BatchPlan;
 use crate::hub::pending_command::{Attempt, PendingCommand};
 use crate::storage::{Batch, StorageError};
@@ -21,7 +21,7 @@ impl Lane {
         self.next_batch += 1;
         let outcome = self.write_as(id, entries).await;
         if matches!(outcome, Err(StorageError::Unavailable(_) | StorageError::TimedOut)) {
-            // Not written when it was looked up; but a statement still on its way to the database may write it later.
+            // Not written when it was looked up; but a statement that is still in transit may write it later.
             for entry in entries {
                 if let Some((first, last)) = entry.decision.revisions() {
                     entry.attempts.push(Attempt { batch: id, first, last });
@@ -84,7 +84,7 @@ impl Lane {
         self.healthy.send_replace(false);
         let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
         loop {
-            let look = tokio::time::timeout(LOOK, self.store.has_batch(batch)).await;
+            let look = tokio::time::timeout(LOOKUP_TIMEOUT, self.store.has_batch(batch)).await;
             match look.unwrap_or(Err(StorageError::TimedOut)) {
                 Ok(true) => return Ok(()),
                 Ok(false) => return Err(lost),

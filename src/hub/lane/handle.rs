@@ -31,13 +31,13 @@ impl LaneHandle {
     }
 
     /// Answers all callers: the lane has stopped.
-    pub fn give_up(&self) {
-        self.backlog.give_up();
+    pub fn fail_all(&self) {
+        self.backlog.fail_all();
     }
 
     /// Answers expired submissions; never returns.
-    pub fn answer_in_time(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub fn expire_overdue(&self) -> impl Future<Output = ()> + Send + use<> {
         let backlog = Arc::clone(&self.backlog);
-        async move { backlog.answer_in_time().await }
+        async move { backlog.expire_overdue().await }
     }
 }

@@ -54,7 +54,7 @@ const REMOTE_UPDATES: usize = 16;
 const RACES: usize = 50;
 
 /// How long looking up a batch may take.
-const LOOK: Duration = Duration::from_secs(3);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(3);
 const FIRST_RETRY: Duration = Duration::from_millis(20);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
@@ -148,7 +148,7 @@ impl Lane {
             let store = Arc::clone(&self.store);
             tokio::spawn(async move {
                 let ids: Vec<SessionId> = gone.iter().map(|entry| entry.live.id()).collect();
-                let look = tokio::time::timeout(LOOK, store.versions(&ids)).await;
+                let look = tokio::time::timeout(LOOKUP_TIMEOUT, store.versions(&ids)).await;
                 let stored = look.unwrap_or(Err(StorageError::TimedOut));
                 for entry in gone {
                     let is_gone = stored.as_ref().is_ok_and(|stored| !stored.contains_key(&entry.live.id()));
@@ -163,7 +163,7 @@ impl Lane {
     /// written here, so its head moves in the order of its revisions.
     fn apply_remote(&self, update: RemoteUpdate) {
         let id = update.live.id();
-        if update.carry_out() {
+        if update.apply() {
             self.fanout.feed.changed(id);
         }
     }
@@ -171,14 +171,14 @@ impl Lane {
     /// Processes entries: when this returns, each is answered or requeued.
     async fn process(&mut self, entries: Vec<PendingCommand>) {
         if let Err(unwritten) = self.try_process(entries).await {
-            self.try_later(unwritten).await;
+            self.retry_later(unwritten).await;
         }
     }
 
-    /// Answers entries, apart from those that cannot be written now.
+    /// Writes and answers entries; returns those that cannot be written now.
     async fn try_process(&mut self, mut entries: Vec<PendingCommand>) -> Result<(), Unwritten> {
         for _ in 0..RACES {
-            entries = self.settle_landed(entries).await?;
+            entries = self.settle_written(entries).await?;
             if entries.is_empty() {
                 return Ok(());
             }
@@ -196,22 +196,22 @@ impl Lane {
                     self.abandon(entries, error.into()).await;
                     return Ok(());
                 }
-                Err(_) => return Box::pin(self.take_apart(entries)).await,
+                Err(_) => return Box::pin(self.bisect(entries)).await,
             }
         }
         self.abandon(entries, HubError::Unavailable).await;
         Ok(())
     }
 
-    /// Requeues entries, which count as queued already.
-    async fn try_later(&mut self, Unwritten { entries, error }: Unwritten) {
+    /// Requeues entries to retry their commit later; they count as queued already.
+    async fn retry_later(&mut self, Unwritten { entries, error }: Unwritten) {
         if matches!(error, StorageError::Cancelled | StorageError::TimedOut) {
             tracing::warn!(%error, entries = entries.len(), "a batch took too long; smaller ones are tried");
             self.rows = (self.rows / 2).max(1);
-            return self.backlog.put_back(entries, true);
+            return self.backlog.push_front(entries, true);
         }
         tracing::warn!(%error, entries = entries.len(), "the database is away; a batch waits");
-        self.backlog.put_back(entries, false);
+        self.backlog.push_front(entries, false);
         tokio::time::sleep(self.backoff.next_wait()).await;
     }
 
@@ -237,7 +237,7 @@ impl Lane {
     fn publish(&mut self, entries: Vec<PendingCommand>) {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
         self.backoff.reset();
-        self.backlog.went_well(entries.iter().map(|entry| entry.live.id()));
+        self.backlog.record_success(entries.iter().map(|entry| entry.live.id()));
         for SessionAdvance { live, before, after, events } in BatchPlan::of(&entries).by_session.into_values() {
             let Some(after) = after else { continue };
             live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
@@ -255,7 +255,7 @@ impl Lane {
                     self.refuse(entry, refusal.into());
                     continue;
                 }
-                // `receive` lets none through.
+                // Not possible here: `receive` has decided all entries.
                 Decision::Undecided => continue,
             };
             command_metrics.answer(entry, Ok(receipt));

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::{LOOK, Lane, Unwritten};
+use super::{LOOKUP_TIMEOUT, Lane, Unwritten};
 use crate::hub::batch_plan::BatchPlan;
 use crate::hub::decision::Decision;
 use crate::hub::error::HubError;
@@ -23,7 +23,7 @@ impl Lane {
         let found = self.overtaken(&entries).await;
         if matches!(&found, Ok((overtaken, _)) if overtaken.is_empty()) && entries.len() > 1 {
             // There is no other writer: two entries of this batch conflict.
-            return Box::pin(self.take_apart(entries)).await.map(|()| Vec::new());
+            return Box::pin(self.bisect(entries)).await.map(|()| Vec::new());
         }
         match found {
             Ok((overtaken, settled)) => self.reload_and_decide(entries, &overtaken, &settled).await,
@@ -51,17 +51,17 @@ impl Lane {
         }
     }
 
-    /// Looks whether writes whose answers were lost have taken effect since they were looked for, before their
-    /// entries are written again. The state that those are decided on may hold such a write already: then no
-    /// race would be lost, and they would be carried out twice.
-    pub(super) async fn settle_landed(
+    /// Checks, before entries are written again, whether earlier writes of them whose answers were lost have taken
+    /// effect since they were looked up. The state that the entries are decided on may include such a write: then
+    /// no race would be lost, and they would be carried out twice.
+    pub(super) async fn settle_written(
         &self,
         mut entries: Vec<PendingCommand>,
     ) -> Result<Vec<PendingCommand>, Unwritten> {
         let is_again =
             |entry: &&PendingCommand| matches!(entry.decision, Decision::Events { .. }) && !entry.attempts.is_empty();
         loop {
-            let look = tokio::time::timeout(LOOK, self.attempted(entries.iter().filter(is_again))).await;
+            let look = tokio::time::timeout(LOOKUP_TIMEOUT, self.attempted(entries.iter().filter(is_again))).await;
             let batches = match look.unwrap_or(Err(StorageError::TimedOut)) {
                 Ok(batches) => batches,
                 Err(error) => {
@@ -75,7 +75,7 @@ impl Lane {
             if overtaken.is_empty() {
                 return Ok(entries);
             }
-            // What is reloaded may hold writes that came after the look.
+            // The reloaded state may include writes from after the look-up.
             entries = self.reload_and_decide(entries, &overtaken, &settled).await?;
         }
     }
@@ -112,7 +112,7 @@ impl Lane {
             }
         }
         if let ([entry], true) = (entries, overtaken.is_empty()) {
-            // Nothing is seen to be in the way: it is what is in memory that is wrong.
+            // The database shows no conflict, so the state in memory is wrong.
             overtaken.insert(entry.live.id(), Arc::clone(&entry.live));
         }
         Ok((overtaken, settled))
@@ -132,7 +132,7 @@ impl Lane {
     ///
     /// If a retry may help.
     async fn reload(&self, live: &LiveSession) -> Result<(), StorageError> {
-        let read = tokio::time::timeout(LOOK, self.store.session(live.id())).await;
+        let read = tokio::time::timeout(LOOKUP_TIMEOUT, self.store.session(live.id())).await;
         match read.unwrap_or(Err(StorageError::TimedOut)) {
             Ok(Some(session)) if live.head().session().is_continued_by(&session) => {
                 live.reload(Arc::new(session));
@@ -158,7 +158,7 @@ impl Lane {
     }
 
     /// Splits a batch that cannot be written until the entry at fault is found.
-    pub(super) async fn take_apart(&mut self, entries: Vec<PendingCommand>) -> Result<(), Unwritten> {
+    pub(super) async fn bisect(&mut self, entries: Vec<PendingCommand>) -> Result<(), Unwritten> {
         let mut sessions: Vec<Vec<PendingCommand>> = Vec::new();
         let mut places: HashMap<SessionId, usize> = HashMap::new();
         for entry in entries {
@@ -237,7 +237,7 @@ impl Settled {
         } else if let (Some(command_id), Some(revision)) = (&entry.submission.command_id, self.command(entry)) {
             let mut staged = entry.live.staged.lock();
             staged.recent.insert(Arc::clone(command_id), revision);
-            // Not left to `recent`, which may hold fewer than there are here.
+            // Set here because `recent` may hold fewer ids than there are entries.
             entry.decision = Decision::Duplicate { generation: staged.generation, revision };
         }
     }

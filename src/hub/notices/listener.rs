@@ -36,7 +36,7 @@ pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync:
             // An outage of the database is logged elsewhere.
             Err(ListenError::Refused(error)) if error.is_transient() => {}
             Err(error) => {
-                shared.peers.set_unheard(true);
+                shared.peers.set_not_receiving(true);
                 warning.make(&error);
             }
         }
@@ -90,7 +90,7 @@ async fn receive(
         match timeout(if has_heard { HEARTBEAT_TIMEOUT } else { PROBE }, listener.next()).await {
             Ok(Ok(payload)) => {
                 has_heard = true;
-                shared.peers.set_unheard(false);
+                shared.peers.set_not_receiving(false);
                 handle(shared, remote_sync, &payload);
             }
             Ok(Err(error)) => return Ok(error),
@@ -126,7 +126,7 @@ fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
         remote_sync.deleted(summary);
     }
     for (id, revision) in notice.changed {
-        remote_sync.noticed(id, revision);
+        remote_sync.announced(id, revision);
     }
     if notice.resync {
         remote_sync.resync();

@@ -32,7 +32,7 @@ pub(super) struct Notice {
     /// The incarnation of each of `deleted`. Servers of the version before neither send nor read it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub incarnations: Vec<i64>,
-    /// More has changed than a notice can say: receivers have to resync.
+    /// More has changed than a notice can hold: receivers have to resync.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[serde(rename = "everything")]
     pub resync: bool,

@@ -73,10 +73,10 @@ impl Outbox {
         self.changed_signal.notify_one();
     }
 
-    /// Takes everything that is queued; waits for something. Cancel-safe.
+    /// Removes everything that is queued; waits until there is something. Cancel-safe.
     pub async fn next(&self) -> Pending {
         loop {
-            let pending = self.take_now();
+            let pending = self.drain();
             if !pending.is_empty() {
                 return pending;
             }
@@ -84,12 +84,12 @@ impl Outbox {
         }
     }
 
-    pub fn take_now(&self) -> Pending {
+    pub fn drain(&self) -> Pending {
         std::mem::take(&mut *self.pending.lock())
     }
 
     /// Requeues what could not be sent; changes queued meanwhile are newer.
-    pub fn put_back(&self, mut unsent: Pending) {
+    pub fn requeue(&self, mut unsent: Pending) {
         let mut pending = self.pending.lock();
         let newer = std::mem::take(&mut *pending);
         unsent.heartbeat |= newer.heartbeat;
@@ -122,11 +122,11 @@ mod tests {
         for revision in [2, 5, 3] {
             outbox.changed(id, revision);
         }
-        let taken = outbox.take_now();
+        let taken = outbox.drain();
         assert_eq!(taken.changed, BTreeMap::from([(id, 5)]));
         outbox.changed(id, 6);
-        outbox.put_back(taken);
-        assert_eq!(outbox.take_now().changed, BTreeMap::from([(id, 6)]));
+        outbox.requeue(taken);
+        assert_eq!(outbox.drain().changed, BTreeMap::from([(id, 6)]));
     }
 
     #[test]
@@ -134,11 +134,11 @@ mod tests {
         let (outbox, id) = (Outbox::default(), SessionId::generate());
         outbox.changed(id, 9);
         outbox.deleted(summary(id));
-        let taken = outbox.take_now();
+        let taken = outbox.drain();
         assert!(taken.changed.is_empty());
         outbox.changed(id, 1);
-        outbox.put_back(taken);
-        let pending = outbox.take_now();
+        outbox.requeue(taken);
+        let pending = outbox.drain();
         assert_eq!((pending.changed, pending.deleted.len()), (BTreeMap::from([(id, 1)]), 1));
     }
 
@@ -152,15 +152,15 @@ mod tests {
         outbox.changed(SessionId::generate(), 1);
         outbox.deleted(summary(SessionId::generate()));
         let resync = Pending { resync: true, heartbeat: true, ..Pending::default() };
-        let taken = outbox.take_now();
+        let taken = outbox.drain();
         assert_eq!(taken, resync);
         // The overflow stays set when it has to be sent again.
         outbox.changed(SessionId::generate(), 1);
-        outbox.put_back(taken);
-        assert_eq!(outbox.take_now(), resync);
+        outbox.requeue(taken);
+        assert_eq!(outbox.drain(), resync);
         for _ in 0..=DELETED {
             outbox.deleted(summary(SessionId::generate()));
         }
-        assert_eq!(outbox.take_now(), Pending { resync: true, ..Pending::default() });
+        assert_eq!(outbox.drain(), Pending { resync: true, ..Pending::default() });
     }
 }

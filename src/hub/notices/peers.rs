@@ -23,8 +23,8 @@ pub(super) struct Peers {
     known: Mutex<BTreeMap<Uuid, Peer>>,
     /// Whether any other server is known: read at every commit, so not behind the lock.
     any: AtomicBool,
-    /// Whether there may be servers whose notices do not arrive here.
-    unheard: AtomicBool,
+    /// Whether this server receives no notices, so that there may be servers it does not know.
+    not_receiving: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -46,12 +46,12 @@ pub(super) struct HeartbeatOutcome {
 impl Peers {
     /// Whether there is another server to announce commits to.
     pub fn any(&self) -> bool {
-        self.any.load(Ordering::Acquire) || self.unheard.load(Ordering::Acquire)
+        self.any.load(Ordering::Acquire) || self.not_receiving.load(Ordering::Acquire)
     }
 
     /// Whether this server receives no notices, and so does not know which servers there are.
-    pub fn set_unheard(&self, unheard: bool) {
-        self.unheard.store(unheard, Ordering::Release);
+    pub fn set_not_receiving(&self, not_receiving: bool) {
+        self.not_receiving.store(not_receiving, Ordering::Release);
     }
 
     pub fn ids(&self) -> Vec<Uuid> {
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(peers.ids(), [here]);
         peers.leave(here);
         assert!(!peers.any());
-        peers.set_unheard(true);
+        peers.set_not_receiving(true);
         assert!(peers.any());
     }
 

@@ -42,14 +42,14 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
             }
             Err(error) => {
                 tracing::debug!(%error, "notices to other servers wait");
-                shared.outbox.put_back(pending);
+                shared.outbox.requeue(pending);
                 backoff.next_wait()
             }
         };
         let _ = shared.stop.run_until_cancelled(sleep(pause)).await;
     }
     // Also when no other server is known: one may just have learnt of this server.
-    let rest = shared.outbox.take_now();
+    let rest = shared.outbox.drain();
     let leaves = Notice { leaves: true, ..Notice::default() }.encode(shared.me);
     if send(&shared, &mut *notifier, &rest).await.and(notifier.notify(&[leaves]).await).is_err() {
         tracing::debug!("other servers were not notified that this one stops");

@@ -121,7 +121,7 @@ impl Storage {
         let mut transaction = self.pool.begin().await?;
         transaction
             .run(async move |connection| -> sqlx::Result<()> {
-                // Whoever reads from a row on must not miss one with a smaller number that is committed later.
+                // A reader that continues after a row must not miss one with a smaller number that is committed later.
                 let lock = "SELECT pg_advisory_xact_lock($1)";
                 sqlx::query(lock).bind(AUDIT_LOCK).execute(&mut *connection).await?;
                 sqlx::query(

@@ -112,13 +112,13 @@ impl Account {
     }
 
     /// Gives `path` and everything below it to this user, without following links.
-    pub fn take_all(&self, path: &Path) -> Result<(), ClusterError> {
+    pub fn take_ownership_of_tree(&self, path: &Path) -> Result<(), ClusterError> {
         self.take_ownership(path)?;
         let found = fs::symlink_metadata(path).context(|| format!("look at {}", path.display()))?;
         if found.is_dir() {
             for entry in fs::read_dir(path).context(|| format!("list {}", path.display()))? {
                 let entry = entry.context(|| format!("list {}", path.display()))?;
-                self.take_all(&entry.path())?;
+                self.take_ownership_of_tree(&entry.path())?;
             }
         }
         Ok(())

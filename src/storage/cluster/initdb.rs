@@ -69,7 +69,7 @@ fn check_version(data: &str, pgdata: &Path, binaries: &Binaries) -> Result<(), C
 /// A copy of a cluster made by root belongs to root, and PostgreSQL would refuse it.
 fn adopt(pgdata: &Path, account: &Account) -> Result<(), ClusterError> {
     let found = fs::metadata(pgdata).context(|| format!("look at {}", pgdata.display()))?;
-    if account.owns(&found) { Ok(()) } else { account.take_all(pgdata) }
+    if account.owns(&found) { Ok(()) } else { account.take_ownership_of_tree(pgdata) }
 }
 
 /// Creates the cluster in a temporary directory and moves it into place when it is complete, so that an

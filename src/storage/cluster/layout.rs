@@ -63,8 +63,8 @@ impl Layout {
 
 /// How long to wait for a lock. A child that the holder has just forked holds it too until it executes its own
 /// program, even after the holder has released it.
-const UNLOCKED_WITHIN: Duration = Duration::from_secs(1);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+const LOCK_POLL: Duration = Duration::from_millis(20);
 
 impl Lock {
     fn acquire(path: &Path, dir: &Path) -> Result<Self, ClusterError> {
@@ -88,11 +88,11 @@ impl Lock {
     }
 
     fn of(file: File, path: &Path, dir: &Path) -> Result<Self, ClusterError> {
-        let deadline = Instant::now() + UNLOCKED_WITHIN;
+        let deadline = Instant::now() + LOCK_TIMEOUT;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOOK_AGAIN),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_POLL),
                 Err(TryLockError::WouldBlock) => return Err(ClusterError::InUse { dir: dir.to_owned() }),
                 Err(TryLockError::Error(error)) => return Err(error).context(|| format!("lock {}", path.display())),
             }

@@ -23,7 +23,7 @@ use super::error::{ClusterError, IoContext};
 
 /// The steps to stop a leftover server, each with the time that it is given. It is usually shutting down
 /// already, because its watchdog's holder was killed; so at first it is only given time.
-const PERSUASION: [(Option<Signal>, Duration); 3] = [
+const STOP_STEPS: [(Option<Signal>, Duration); 3] = [
     (None, Duration::from_secs(5)),
     // Fast shutdown: disconnect clients, write a checkpoint.
     (Some(Signal::SIGINT), Duration::from_mins(1)),
@@ -58,12 +58,12 @@ pub(super) async fn ensure_stopped(pgdata: &Path) -> Result<(), ClusterError> {
         return Ok(());
     };
     warn!(%pid, "an earlier PostgreSQL still runs on this data directory; waiting for its end");
-    for (signal_to_send, patience) in PERSUASION {
+    for (signal_to_send, wait) in STOP_STEPS {
         if let Some(it) = signal_to_send {
             warn!(%pid, signal = %it, "ending the earlier PostgreSQL");
             signal(pid, it)?;
         }
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + wait;
         while Instant::now() < deadline {
             if !serves(pid, pgdata) {
                 return Ok(());

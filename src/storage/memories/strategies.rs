@@ -24,7 +24,7 @@ pub(super) enum Strategy {
 pub(in crate::storage) struct Strategies(Mutex<HashMap<MemoryScope, (Strategy, Instant)>>);
 
 impl Strategies {
-    /// The way to search a scope of more than a few rows, if it was counted of late.
+    /// The strategy for a scope of more than a few rows, if it was counted recently.
     pub(super) fn of(&self, scope: &MemoryScope) -> Option<Strategy> {
         let (strategy, counted) = *self.0.lock().get(scope)?;
         (counted.elapsed() < REMEMBERED_FOR).then_some(strategy)

@@ -30,16 +30,16 @@ impl Storage {
 
     /// Claims up to `limit` memories for the time of `lease`; returns at most `characters` of each text. When
     /// all have an embedding, those that have one of another dimension than `dimension` come next.
-    pub async fn take_unembedded(
+    pub async fn claim_unembedded(
         &self,
         limit: u32,
         lease: Duration,
         characters: u32,
         dimension: u32,
     ) -> Result<Vec<Unembedded>, StorageError> {
-        let taken = self.take_those("embedding IS NULL", limit, lease, characters).await?;
-        if !taken.is_empty() {
-            return Ok(taken);
+        let claimed = self.claim_where("embedding IS NULL", limit, lease, characters).await?;
+        if !claimed.is_empty() {
+            return Ok(claimed);
         }
         // While servers with different settings run side by side, as in an update, only those with the newest
         // setting claim these: otherwise each would undo the other's work all that time.
@@ -47,10 +47,10 @@ impl Storage {
             "vector_dims(unit) <> {dimension}
              AND (SELECT value = '{dimension}' FROM settings WHERE name = 'embedding_dimension')"
         );
-        self.take_those(&others, limit, lease, characters).await
+        self.claim_where(&others, limit, lease, characters).await
     }
 
-    async fn take_those(
+    async fn claim_where(
         &self,
         condition: &str,
         limit: u32,
@@ -58,11 +58,11 @@ impl Storage {
         characters: u32,
     ) -> Result<Vec<Unembedded>, StorageError> {
         let sql = format!(
-            "WITH taken AS MATERIALIZED (
+            "WITH claimed AS MATERIALIZED (
                  SELECT id FROM memories WHERE {condition} AND embed_after <= now()
                  ORDER BY embed_after LIMIT $1 FOR UPDATE SKIP LOCKED)
-             UPDATE memories SET embed_after = now() + make_interval(secs => $2) FROM taken
-             WHERE memories.id = taken.id RETURNING memories.id, left(content, $3) AS content"
+             UPDATE memories SET embed_after = now() + make_interval(secs => $2) FROM claimed
+             WHERE memories.id = claimed.id RETURNING memories.id, left(content, $3) AS content"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(i64::from(limit))
@@ -102,7 +102,7 @@ impl Storage {
     }
 
     /// Releases memories, to be claimed again after `pause`.
-    pub async fn return_unembedded(&self, ids: &[Uuid], pause: Duration) -> Result<(), StorageError> {
+    pub async fn release_unembedded(&self, ids: &[Uuid], pause: Duration) -> Result<(), StorageError> {
         sqlx::query("UPDATE memories SET embed_after = now() + make_interval(secs => $2) WHERE id = ANY($1)")
             .bind(ids)
             .bind(pause.as_secs_f64())

@@ -20,9 +20,9 @@ use tokio::time::{timeout, timeout_at};
 use super::link::{ACQUIRE, LONG_STATEMENT, Link, Opened, STATEMENT, breaks_connection};
 
 /// A connection that was idle for this long is probed before it is used.
-const ASK_AFTER: Duration = Duration::from_secs(2);
+const PROBE_AFTER: Duration = Duration::from_secs(2);
 /// How long the probe may take, and the cleanup after a request.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that was idle for this long is closed.
 const IDLE: Duration = Duration::from_mins(10);
 /// So is any that is this old: PostgreSQL's caches for it grow.
@@ -78,7 +78,7 @@ impl Pool {
         let deadline = tokio::time::Instant::now() + ACQUIRE;
         let permit = timeout_at(deadline, Arc::clone(&self.inner.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| self.none_free())?.map_err(|_| sqlx::Error::PoolClosed)?;
-        let (live, was_idle) = match timeout_at(deadline, self.inner.take_idle()).await {
+        let (live, was_idle) = match timeout_at(deadline, self.inner.pop_idle()).await {
             Ok(Some(live)) => (live, true),
             _ => (timeout_at(deadline, self.inner.open()).await.map_err(|_| self.none_free())??, false),
         };
@@ -115,7 +115,7 @@ impl Pool {
     pub async fn close(&self) {
         self.inner.permits.close();
         let idle = std::mem::take(&mut *self.inner.idle.lock());
-        let closing = idle.into_iter().map(|live| timeout(ANSWER, live.connection.close()));
+        let closing = idle.into_iter().map(|live| timeout(ANSWER_TIMEOUT, live.connection.close()));
         // Errors on closing do not matter.
         let _ = futures_util::future::join_all(closing).await;
     }
@@ -123,16 +123,16 @@ impl Pool {
 
 impl Inner {
     /// A connection that was used recently, or has passed the probe.
-    async fn take_idle(&self) -> Option<PooledConnection> {
+    async fn pop_idle(&self) -> Option<PooledConnection> {
         loop {
             let mut live = self.idle.lock().pop()?;
             if self.is_spent(&live) {
                 continue;
             }
-            if live.used.elapsed() < ASK_AFTER {
+            if live.used.elapsed() < PROBE_AFTER {
                 return Some(live);
             }
-            match timeout(ANSWER, live.connection.ping()).await {
+            match timeout(ANSWER_TIMEOUT, live.connection.ping()).await {
                 Ok(Ok(())) => return Some(live),
                 Ok(Err(error)) => self.link.observe(&error),
                 // The other idle connections would fail the probe too, one after the other.
@@ -152,7 +152,7 @@ impl Inner {
         self.link.is_stale(live.opened) || live.opened.elapsed() > lifetime
     }
 
-    fn give_back(&self, mut live: PooledConnection) {
+    fn put_idle(&self, mut live: PooledConnection) {
         if self.permits.is_closed() || self.is_spent(&live) {
             return close(live);
         }
@@ -173,7 +173,7 @@ impl Inner {
 fn close(live: PooledConnection) {
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
-            let _ = timeout(ANSWER, live.connection.close()).await;
+            let _ = timeout(ANSWER_TIMEOUT, live.connection.close()).await;
         });
     }
 }
@@ -282,7 +282,7 @@ impl Drop for Connection {
         let inner = Arc::clone(&self.pool.inner);
         let in_transaction = self.purpose == Purpose::Transaction;
         if self.is_clean && !in_transaction {
-            return inner.give_back(live);
+            return inner.put_idle(live);
         }
         // A request that was cancelled halfway leaves answers, or a transaction, behind.
         let Ok(runtime) = Handle::try_current() else { return };
@@ -293,8 +293,8 @@ impl Drop for Connection {
                 }
                 live.connection.ping().await
             };
-            if matches!(timeout(ANSWER, cleaning).await, Ok(Ok(()))) {
-                inner.give_back(live);
+            if matches!(timeout(ANSWER_TIMEOUT, cleaning).await, Ok(Ok(()))) {
+                inner.put_idle(live);
             }
             drop(permit);
         });

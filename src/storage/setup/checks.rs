@@ -12,7 +12,7 @@ const MAJOR: u32 = 14;
 const VECTOR: (u32, u32) = (0, 8);
 const VECTOR_TEXT: &str = "0.8";
 
-const LOOK: &str = "SELECT current_setting('server_version_num')::integer AS version,
+const QUERY: &str = "SELECT current_setting('server_version_num')::integer AS version,
     current_setting('server_version') AS version_text, current_setting('server_encoding') AS encoding,
     pg_is_in_recovery() AS is_standby, current_setting('transaction_read_only')::boolean AS is_read_only,
     (SELECT extversion FROM pg_extension WHERE extname = 'vector') AS installed,
@@ -25,7 +25,7 @@ const LOOK: &str = "SELECT current_setting('server_version_num')::integer AS ver
 
 /// Checks all requirements.
 pub(super) async fn check(connection: &mut PgConnection) -> Result<(), StorageError> {
-    let found = raw_sql(LOOK).fetch_one(connection).await?;
+    let found = raw_sql(QUERY).fetch_one(connection).await?;
     let version: i32 = found.try_get("version")?;
     let major = version.unsigned_abs() / 10_000;
     if major < MAJOR {

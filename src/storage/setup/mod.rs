@@ -31,7 +31,7 @@ const OTHERS: Duration = Duration::from_mins(10);
 const MIGRATION: Duration = Duration::from_mins(30);
 const POLL: Duration = Duration::from_millis(100);
 /// Shorter waits are not logged.
-const WORTH_TELLING: Duration = Duration::from_secs(2);
+const LOG_AFTER: Duration = Duration::from_secs(2);
 
 /// - A migration has no time limit; waiting for locks of others has.
 const SETTINGS: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
@@ -72,36 +72,38 @@ impl Storage {
 
 impl Storage {
     /// As [`Storage::migrate`], for a tool beside the servers: what a server has prepared is left as it is, and the
-    /// dimension stays that of the database.
+    /// dimension stays that of the database. `embedding_dimension` is for a new one; `None` if that is left to a
+    /// server, and the answer is false then.
     ///
     /// # Errors
     ///
     /// As for [`Storage::migrate`].
-    pub async fn migrate_if_new(&self, embedding_dimension: u32) -> Result<(), StorageError> {
+    pub async fn migrate_if_new(&self, embedding_dimension: Option<u32>) -> Result<bool, StorageError> {
         const IS_PREPARED: &str = "SELECT to_regclass('api_keys') IS NOT NULL";
         if sqlx::query_scalar(IS_PREPARED).fetch_one(&self.pool).await? {
-            return Ok(());
+            return Ok(true);
         }
         let recorded = dimension::recorded(&self.pool).await?;
-        self.migrate(recorded.unwrap_or(embedding_dimension)).await?;
+        let Some(dimension) = recorded.or(embedding_dimension) else { return Ok(false) };
+        self.migrate(dimension).await?;
         self.claim.release();
-        Ok(())
+        Ok(true)
     }
 }
 
 /// The indexes that remain to be built in the background.
-struct Left {
+struct RemainingIndexes {
     memories: bool,
     lists: bool,
 }
 
 /// Makes the changes that are needed, atomically.
-async fn change(connection: &mut PgConnection, embedding_dimension: u32) -> Result<Left, StorageError> {
+async fn change(connection: &mut PgConnection, embedding_dimension: u32) -> Result<RemainingIndexes, StorageError> {
     let mut transaction = connection.begin().await?;
     checks::make_extension(&mut transaction).await?;
     MIGRATOR.run_direct(None, &mut *transaction, false).await?;
     dimension::record(&mut transaction, embedding_dimension).await?;
-    let left = Left {
+    let left = RemainingIndexes {
         memories: indexes::change_small(&mut transaction, embedding_dimension).await?,
         lists: session_list::change_small(&mut transaction).await?,
     };
@@ -120,7 +122,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), StorageError> {
         if began.elapsed() > OTHERS {
             return Err(SetupError::Busy { minutes: OTHERS.as_secs() / 60 }.into());
         }
-        if began.elapsed() > WORTH_TELLING && !std::mem::replace(&mut is_told, true) {
+        if began.elapsed() > LOG_AFTER && !std::mem::replace(&mut is_told, true) {
             tracing::info!("another server is preparing the database; waiting for it");
         }
         tokio::time::sleep(POLL).await;

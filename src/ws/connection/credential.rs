@@ -15,7 +15,7 @@ use crate::ws::{frames, list, refusals};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame};
 use relive_session::Timestamp;
 
-/// How long before its credential expires a client is told.
+/// How long before its credential expires a client is notified.
 const NOTICE: Duration = Duration::from_secs(20);
 
 /// Who a connection belongs to, and for how long.
@@ -28,7 +28,7 @@ pub(in crate::ws) struct Identity {
 
 struct Expiry {
     at: Timestamp,
-    /// When to tell the client, unless it was told.
+    /// When to notify the client, unless it was notified.
     told_at: Option<Instant>,
     ends_at: Instant,
 }
@@ -39,7 +39,7 @@ impl Expiry {
         let left = u64::try_from(at.as_millis() - Timestamp::now().as_millis()).unwrap_or(0);
         let left = Duration::from_millis(left);
         let now = Instant::now();
-        // Credentials last for days at most; what could not be represented does not end here.
+        // Credentials last for days at most; a time that cannot be represented counts as unlimited.
         let ends_at = now.checked_add(left)?;
         Some(Self { at, told_at: Some(now + left.saturating_sub(NOTICE)), ends_at })
     }
@@ -60,7 +60,7 @@ impl Identity {
         self.expiry.as_ref().map(Expiry::next)
     }
 
-    /// What has to be asked whenever a session changes; `None`: nothing.
+    /// The check to be made whenever a session changes; `None`: none.
     pub fn may_read(&self) -> Option<MayRead> {
         self.scoped.readable_now().map(MayRead)
     }
@@ -72,7 +72,7 @@ impl Identity {
 }
 
 impl Connection {
-    /// Tells the client that its credential expires, and ends the connection when it has.
+    /// Notifies the client that its credential expires, and ends the connection when it has expired.
     pub(super) fn check_expiry(&mut self, now: Instant) -> Option<CloseCode> {
         let expiry = self.identity.expiry.as_mut()?;
         if expiry.ends_at <= now {
@@ -85,7 +85,7 @@ impl Connection {
         None
     }
 
-    /// Replaces the credential. What the new one does not allow is ended.
+    /// Replaces the credential, and ends the subscriptions that the new one does not allow.
     pub(super) async fn authenticate(&mut self, token: &str) -> Option<CloseCode> {
         let identified = self.gateway.access.identify(Some(Credential::Bearer(token)), self.identity.ip).await;
         let caller = match identified {
@@ -102,12 +102,12 @@ impl Connection {
         self.recheck().await
     }
 
-    /// Ends what the caller may not see any more.
+    /// Ends the subscriptions that the caller may not see any more.
     async fn recheck(&mut self) -> Option<CloseCode> {
         let (scoped, may_read) = (Arc::clone(&self.identity.scoped), self.identity.may_read());
-        self.viewers.values().for_each(|subscribed| subscribed.viewer.ask(may_read.clone()));
+        self.viewers.values().for_each(|subscribed| subscribed.viewer.restrict(may_read.clone()));
         if let Some(replay) = &mut self.replay {
-            replay.ask(may_read);
+            replay.restrict(may_read);
         }
         let ids: Vec<_> = self.viewers.keys().copied().collect();
         for id in ids {
@@ -128,7 +128,7 @@ impl Connection {
         self.follow_list_again().err().map(|refused| refusals::close_code(&refused))
     }
 
-    /// A live list starts over if the caller sees other sessions now.
+    /// Starts the live list over if the caller now sees other sessions.
     fn follow_list_again(&mut self) -> Result<(), Refused> {
         let Some(shown) = &mut self.list else { return Ok(()) };
         let visible = self.identity.scoped.filter()?;

@@ -14,7 +14,8 @@ use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::ws::closing;
-use crate::ws::commands::InFlight;
+use crate::ws::commands::{InFlight, Submitted};
+use crate::ws::frame_ids::FrameIds;
 use crate::ws::frames;
 use crate::ws::gateway::Gateway;
 use crate::ws::list;
@@ -22,13 +23,12 @@ use crate::ws::opening::Opening;
 use crate::ws::reader::{MESSAGE_BYTES, Reader, reader};
 use crate::ws::refusals;
 use crate::ws::replay::{Control, Replay};
-use crate::ws::said::Said;
 use crate::ws::socket::{OUTBOX_BYTES, Socket};
 use crate::ws::transport::Transport;
 
 use crate::hub::Chunk;
 use crate::storage::SessionFilter;
-use relive_protocol::{ClientFrame, CloseCode, CommandFrame, ErrorCode, FromClient as _, ServerFrame};
+use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame};
 use relive_session::SessionId;
 
 pub(in crate::ws) use credential::Identity;
@@ -68,7 +68,7 @@ struct ShownList {
 }
 
 /// What woke the connection's task.
-enum Woken {
+enum Wakeup {
     Message(Option<Result<Message, WebSocketError>>),
     Answers(Bytes),
     Called,
@@ -165,24 +165,24 @@ impl Connection {
         loop {
             let woken = self.wait().await;
             let end = match woken {
-                Woken::Message(None) => return None,
-                Woken::Message(Some(Err(error))) => return closing::explain(&self.socket, &error),
-                Woken::Message(Some(Ok(message))) => {
+                Wakeup::Message(None) => return None,
+                Wakeup::Message(Some(Err(error))) => return closing::explain(&self.socket, &error),
+                Wakeup::Message(Some(Ok(message))) => {
                     self.pong_due = None;
                     self.receive(message).await
                 }
-                Woken::Answers(frames) => {
+                Wakeup::Answers(frames) => {
                     self.socket.send(frames);
                     None
                 }
-                Woken::Writable => {
+                Wakeup::Writable => {
                     self.socket.flush();
                     None
                 }
-                Woken::Called => None,
-                Woken::Time => self.check_time(),
-                Woken::Revoked => Some(CloseCode::BadToken),
-                Woken::Stop => Some(CloseCode::Restarting),
+                Wakeup::Called => None,
+                Wakeup::Time => self.check_time(),
+                Wakeup::Revoked => Some(CloseCode::BadToken),
+                Wakeup::Stop => Some(CloseCode::Restarting),
             };
             if end.is_some() {
                 return end;
@@ -201,7 +201,7 @@ impl Connection {
         }
     }
 
-    async fn wait(&mut self) -> Woken {
+    async fn wait(&mut self) -> Wakeup {
         let blocked = self.socket.is_blocked();
         let may_read = self.may_read();
         let deadline = self.deadline();
@@ -219,14 +219,14 @@ impl Connection {
         };
         tokio::select! {
             biased;
-            frames = answers => Woken::Answers(frames),
-            _ = self.socket.stream().tcp().writable(), if blocked => Woken::Writable,
-            message = self.reader.next(), if may_read => Woken::Message(message),
-            () = self.socket.wake.notified() => Woken::Called,
-            () = session_changed => Woken::Called,
-            () = self.gateway.stop.cancelled() => Woken::Stop,
-            () = self.identity.revoked() => Woken::Revoked,
-            () = tokio::time::sleep_until(deadline) => Woken::Time,
+            frames = answers => Wakeup::Answers(frames),
+            _ = self.socket.stream().tcp().writable(), if blocked => Wakeup::Writable,
+            message = self.reader.next(), if may_read => Wakeup::Message(message),
+            () = self.socket.wake.notified() => Wakeup::Called,
+            () = session_changed => Wakeup::Called,
+            () = self.gateway.stop.cancelled() => Wakeup::Stop,
+            () = self.identity.revoked() => Wakeup::Revoked,
+            () = tokio::time::sleep_until(deadline) => Wakeup::Time,
         }
     }
 
@@ -252,7 +252,7 @@ impl Connection {
             return Some(code);
         }
         match self.pong_due {
-            // What is not read cannot be waited for.
+            // A pong that is not read cannot be waited for.
             Some(due) if due <= now && !self.may_read() => self.pong_due = Some(now + PONG),
             Some(due) if due <= now => return Some(CloseCode::NoPong),
             None if self.next_ping <= now => {
@@ -270,10 +270,10 @@ impl Connection {
         match message {
             Message::Text(text) => match ClientFrame::read(&text) {
                 Ok(frame) => return self.handle(frame, &text).await,
-                Err(error) => self.complain(&text, &format!("not a frame of this protocol: {error}")),
+                Err(error) => self.reject_frame(&text, &format!("not a frame of this protocol: {error}")),
             },
             Message::Binary(bytes) => {
-                self.complain(std::str::from_utf8(&bytes).unwrap_or_default(), "frames must be text");
+                self.reject_frame(std::str::from_utf8(&bytes).unwrap_or_default(), "frames must be text");
             }
             // Control frames are answered while reading.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {}
@@ -282,14 +282,14 @@ impl Connection {
     }
 
     /// Answers an invalid frame with an error, with the ids of the frame if they can be read.
-    fn complain(&self, text: &str, problem: &str) {
-        let mut said = Said::by(text);
-        if said.session_id.is_none()
+    fn reject_frame(&self, text: &str, problem: &str) {
+        let mut ids = FrameIds::read(text);
+        if ids.session_id.is_none()
             && let Some(replay) = &self.replay
         {
-            said.session_id = serde_json::value::to_raw_value(&replay.session_id()).ok();
+            ids.session_id = serde_json::value::to_raw_value(&replay.session_id()).ok();
         }
-        self.socket.send(frames::error_about(&said, ErrorCode::BadRequest, problem));
+        self.socket.send(frames::error_about(&ids, ErrorCode::BadRequest, problem));
     }
 
     async fn handle(&mut self, frame: ClientFrame, text: &str) -> Option<CloseCode> {
@@ -302,19 +302,13 @@ impl Connection {
             {
                 match Control::read(&frame) {
                     Ok(control) => Box::pin(replay.steer(control)).await,
-                    Err(problem) => self.complain(text, &problem),
+                    Err(problem) => self.reject_frame(text, &problem),
                 }
             }
             ClientFrame::Command(command) => {
-                match self.limit_commands(&command) {
-                    Pace::Allowed => {}
-                    Pace::Refused => return None,
-                    Pace::Ignored => return Some(CloseCode::RateLimited),
-                }
                 let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
-                if let Some(refused) = in_flight.submit(&self.identity.scoped, *command) {
-                    self.socket.send(refused);
-                }
+                let submitted = in_flight.submit(&self.identity.scoped, *command);
+                return self.answer_at_once(submitted);
             }
             ClientFrame::Subscribe(subscribe) => return self.subscribe(&subscribe).await,
             ClientFrame::Unsubscribe { session_id } => drop(self.viewers.remove(&session_id)),
@@ -328,37 +322,33 @@ impl Connection {
             ClientFrame::Auth { token } => return Box::pin(self.authenticate(&token)).await,
             ClientFrame::Replay { .. } => {
                 let problem = "this socket is live; replays are at /ws/sessions/{id}/replay";
-                self.complain(text, problem);
+                self.reject_frame(text, problem);
             }
         }
         None
     }
 }
 
-/// What comes of commands that are sent too fast.
-enum Pace {
-    Allowed,
-    Refused,
-    /// The client goes on in spite of many refusals.
-    Ignored,
-}
-
-/// Frames in a row that may be refused for their rate before the connection is ended.
+/// Frames in a row that may be refused for their rate before the connection is ended: the client goes on in spite
+/// of the refusals.
 const REFUSED_FRAMES: u32 = 100;
 
 impl Connection {
-    /// Refuses commands beyond the caller's rate.
-    fn limit_commands(&mut self, frame: &CommandFrame) -> Pace {
-        let number = frame.commands.as_ref().map_or(1, Vec::len);
-        let limits = self.gateway.access.limits();
-        let Err(limited) = limits.commands(self.identity.scoped.caller(), self.identity.ip, number) else {
-            self.refused_frames = 0;
-            return Pace::Allowed;
-        };
-        let (id, session_id) = (Some(frame.id.clone()), Some(frame.session_id));
-        self.socket.send(frames::error_frame(id, session_id, ErrorCode::RateLimited, &limited.to_string()));
-        self.refused_frames += 1;
-        if self.refused_frames > REFUSED_FRAMES { Pace::Ignored } else { Pace::Refused }
+    /// Tells the client what became of a command, if that is known at once.
+    fn answer_at_once(&mut self, submitted: Submitted) -> Option<CloseCode> {
+        match submitted {
+            Submitted::Taken => self.refused_frames = 0,
+            Submitted::Refused(frame) => {
+                self.refused_frames = 0;
+                self.socket.send(frame);
+            }
+            Submitted::Limited(frame) => {
+                self.socket.send(frame);
+                self.refused_frames += 1;
+                return (self.refused_frames > REFUSED_FRAMES).then_some(CloseCode::RateLimited);
+            }
+        }
+        None
     }
 }
 

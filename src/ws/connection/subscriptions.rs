@@ -69,7 +69,7 @@ impl Connection {
                     socket.send(frames::text(&ServerFrame::Subscribed { session_id: id, revision, mode }));
                 }
                 let viewer = Viewer::new(socket, live, streams, subscribe);
-                viewer.ask(may_read);
+                viewer.restrict(may_read);
                 viewer
             })
             .await?;
@@ -85,18 +85,18 @@ impl Connection {
         let mut refused = Vec::new();
         for (id, subscribed) in &mut self.viewers {
             let is_due = subscribed.due.is_some_and(|due| due <= now);
-            if !(subscribed.viewer.take_attention() || is_due) {
+            if !(subscribed.viewer.take_mark() || is_due) {
                 continue;
             }
             subscribed.due = None;
             if blocked {
                 // Advanced again as soon as the client has read what it was sent.
-                subscribed.viewer.call_again();
+                subscribed.viewer.mark_again();
                 continue;
             }
-            match backfill::move_on(&self.gateway.hub, &subscribed.viewer).await {
+            match backfill::advance(&self.gateway.hub, &subscribed.viewer).await {
                 Progress::UpToDate => {}
-                Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.call_again(),
+                Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.mark_again(),
                 Progress::NotBefore(time) => subscribed.due = Some(time),
                 Progress::Deleted => refused.push((*id, HubError::NotFound.into())),
                 Progress::Forbidden => refused.push((*id, self.identity.scoped.denied(*id))),

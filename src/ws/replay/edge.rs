@@ -37,8 +37,8 @@ impl Replay {
         let socket = Arc::clone(&self.socket);
         let may_read = self.may_read.clone();
         let joining = self.gateway.rooms.join(id, |live, streams| {
-            let viewer = Viewer::new(socket, live, streams, &subscribe).going_on(held);
-            viewer.ask(may_read);
+            let viewer = Viewer::new(socket, live, streams, &subscribe).resumed(held);
+            viewer.restrict(may_read);
             viewer
         });
         let (viewer, membership) = joining.await.map_err(|error| match error {
@@ -54,14 +54,14 @@ impl Replay {
     pub(super) async fn follow_live(&mut self) -> Result<Option<Instant>, ReplayError> {
         let Some(edge) = &mut self.edge else { return Ok(None) };
         let is_due = edge.due.is_some_and(|due| due <= Instant::now());
-        if edge.viewer.take_attention() || is_due {
+        if edge.viewer.take_mark() || is_due {
             edge.due = None;
             if self.socket.is_blocked() {
-                edge.viewer.call_again();
+                edge.viewer.mark_again();
             } else {
-                match backfill::move_on(&self.gateway.hub, &edge.viewer).await {
+                match backfill::advance(&self.gateway.hub, &edge.viewer).await {
                     Progress::UpToDate => {}
-                    Progress::Blocked | Progress::NeedsJournal(_) => edge.viewer.call_again(),
+                    Progress::Blocked | Progress::NeedsJournal(_) => edge.viewer.mark_again(),
                     Progress::NotBefore(time) => edge.due = Some(time),
                     Progress::Deleted => return Err(ReplayError::Gone),
                     Progress::Forbidden => return Err(ReplayError::Forbidden),

@@ -33,7 +33,7 @@ use show::Shown;
 /// Pages shown before the connection handles other events.
 const TURN: usize = 4;
 /// The least time between two checks of the newest revision of a running session.
-const LOOK: Duration = Duration::from_millis(100);
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause before the journal is read again after an error.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -76,7 +76,7 @@ pub(super) struct Replay {
     stays_behind: Option<Revision>,
     report: Report,
     due: Option<Instant>,
-    next_look: Instant,
+    next_check: Instant,
     closing: Option<CloseCode>,
     /// As for a live viewer.
     may_read: Option<MayRead>,
@@ -128,7 +128,7 @@ impl Replay {
             stays_behind: None,
             report: Report::new(player.range(), request.skip_idle),
             due: Some(now),
-            next_look: now,
+            next_check: now,
             closing: None,
             may_read,
             _count: Count::new(),
@@ -148,9 +148,9 @@ impl Replay {
         self.due
     }
 
-    /// Waits until the session has changed, at most once per [`LOOK`]. Cancel-safe.
+    /// Waits until the session has changed, at most once per [`CHECK_INTERVAL`]. Cancel-safe.
     pub async fn session_changed(&mut self) {
-        tokio::time::sleep_until(self.next_look).await;
+        tokio::time::sleep_until(self.next_check).await;
         self.subscription.changed().await;
     }
 
@@ -160,7 +160,7 @@ impl Replay {
             return self.closing;
         }
         self.due = None;
-        match self.move_on().await {
+        match self.advance().await {
             Ok(Some(time)) => self.wake_at(time),
             Ok(None) => {}
             Err(error) => self.fail(error),
@@ -170,7 +170,7 @@ impl Replay {
     }
 
     /// Shows what is due; returns when to continue, unless that depends on the client or the session.
-    async fn move_on(&mut self) -> Result<Option<Instant>, ReplayError> {
+    async fn advance(&mut self) -> Result<Option<Instant>, ReplayError> {
         self.refresh().await?;
         for _ in 0..TURN {
             if self.edge.is_some() {
@@ -198,7 +198,7 @@ impl Replay {
 
     /// Updates the end of the range to the session's newest revision.
     async fn refresh(&mut self) -> Result<(), ReplayError> {
-        self.next_look = Instant::now() + LOOK;
+        self.next_check = Instant::now() + CHECK_INTERVAL;
         match self.subscription.head() {
             Head::Deleted(_) => Err(ReplayError::Gone),
             Head::At(publication) if self.is_forbidden(publication.session()) => Err(ReplayError::Forbidden),
@@ -210,10 +210,10 @@ impl Replay {
         self.may_read.as_ref().is_some_and(|MayRead(may_read)| !may_read(session))
     }
 
-    /// Asks `may_read` from now on.
-    pub fn ask(&mut self, may_read: Option<MayRead>) {
+    /// Checks `may_read` from now on.
+    pub fn restrict(&mut self, may_read: Option<MayRead>) {
         if let Some(edge) = &self.edge {
-            edge.viewer.ask(may_read.clone());
+            edge.viewer.restrict(may_read.clone());
         }
         self.may_read = may_read;
     }

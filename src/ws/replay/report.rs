@@ -22,7 +22,7 @@ const SEARCH: Duration = Duration::from_secs(5);
 /// The last report, and what the next one needs.
 pub(super) struct Report {
     /// The content of the last report, and when it was sent.
-    said: Option<Said>,
+    position: Option<Position>,
     sent: Instant,
     idle_gaps: IdleGaps,
     /// Detached, not aborted, when the replay ends: the connection would have to wait for the end of the query
@@ -33,7 +33,7 @@ pub(super) struct Report {
 
 /// The part that can change without a request of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Said {
+struct Position {
     revision: Revision,
     at: Timestamp,
     playing: bool,
@@ -45,57 +45,57 @@ struct Said {
 impl Report {
     pub fn new(range: &Range, skip_idle: Option<Duration>) -> Self {
         let (idle_gaps, now) = (IdleGaps::new(range, skip_idle), Instant::now());
-        Self { said: None, sent: now, idle_gaps, search: None, next_search: now }
+        Self { position: None, sent: now, idle_gaps, search: None, next_search: now }
     }
 }
 
 impl Replay {
     /// Reports the position.
     pub(super) fn report(&mut self) {
-        let said = self.stand();
+        let position = self.position();
         let (range, options) = (self.player.range(), self.player.options());
         let state = ReplayState {
             session_id: self.request.session_id,
-            revision: said.revision,
-            at: said.at,
+            revision: position.revision,
+            at: position.at,
             speed: match self.player.playhead().pace().speed() {
                 Speed::Times(factor) => ReplaySpeed::Times(factor.get()),
                 Speed::Max => ReplaySpeed::Max,
             },
-            playing: said.playing,
-            live: said.live,
+            playing: position.playing,
+            live: position.live,
             first_revision: range.first,
             // A live viewer may be ahead of the replay.
-            last_revision: said.last,
+            last_revision: position.last,
             start_at: range.start_at,
-            end_at: range.end_at.max(said.at),
+            end_at: range.end_at.max(position.at),
             idle: self.report.idle_gaps.stretches().iter().map(|&(from, to)| IdleStretch { from, to }).collect(),
             skip_idle_ms: options.skip_idle.and_then(|longest| u64::try_from(longest.as_millis()).ok()),
         };
         self.socket.send(frames::text(&ServerFrame::ReplayState(Box::new(state))));
-        self.report.said = Some(said);
+        self.report.position = Some(position);
         self.report.sent = Instant::now();
     }
 
     /// Reports changes, unless the last report is too recent or the client is busy.
     pub(super) fn report_if_due(&mut self) {
-        self.search_silences();
+        self.search_idle_gaps();
         if self.closing.is_some() || self.socket.is_blocked() {
             return;
         }
-        let said = self.stand();
-        let has_changed = self.report.said != Some(said);
+        let position = self.position();
+        let has_changed = self.report.position != Some(position);
         let (now, next) = (Instant::now(), self.report.sent + INTERVAL);
         if has_changed && now >= next {
             self.report();
         }
-        let moves = said.playing && !said.live && said.revision < said.last;
+        let moves = position.playing && !position.live && position.revision < position.last;
         if moves || has_changed {
             self.wake_at(self.report.sent + INTERVAL);
         }
     }
 
-    fn stand(&self) -> Said {
+    fn position(&self) -> Position {
         let range = self.player.range();
         let pace = self.player.playhead().pace();
         let (revision, at) = if let Some(edge) = &self.edge {
@@ -105,7 +105,7 @@ impl Replay {
             let sent = self.base.as_ref().map_or_else(|| self.player.revision(), |base| base.revision);
             (sent, self.player.at(self.wall()))
         };
-        Said {
+        Position {
             revision,
             at,
             playing: pace.is_playing(),
@@ -117,7 +117,7 @@ impl Replay {
 
     /// Computes idle gaps in the background: that reads every event once, and the first frame should not wait
     /// for it.
-    fn search_silences(&mut self) {
+    fn search_idle_gaps(&mut self) {
         let report = &mut self.report;
         if let Some(search) = &mut report.search {
             let Some(found) = search.now_or_never() else { return };

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use relive::embeddings::Embeddings;
-use relive::engine::{Kinds, LocalKinds, NodeServices, Outcome, Plan, Schedule, ServerKinds, Web, WebOptions};
+use relive::engine::{Kinds, LocalKinds, NodeOutcome, NodeServices, Plan, Schedule, ServerKinds, Web, WebOptions};
 use relive::models::Models;
 use relive::storage::{Storage, connect_options};
 use relive_protocol::{CreateSession, FromClient as _};
@@ -201,11 +201,11 @@ fn run(graph: &GraphDefinition, mut schedule: Schedule, random: &mut Random) {
         *times += 1;
         assert!(has_loops || *times == 1, "'{node}' runs twice");
         let step = match random.below(12) {
-            0 => schedule.settle(&node, Outcome::Failed),
-            1 => schedule.settle(&node, Outcome::Skipped),
+            0 => schedule.settle(&node, NodeOutcome::Failed),
+            1 => schedule.settle(&node, NodeOutcome::Skipped),
             2 => schedule.choose(&node, &graph.nodes[&node].next_ids[..graph.nodes[&node].next_ids.len().min(1)]),
-            3 | 4 => schedule.settle(&node, Outcome::Left),
-            _ => schedule.settle(&node, Outcome::Completed),
+            3 | 4 => schedule.settle(&node, NodeOutcome::Left),
+            _ => schedule.settle(&node, NodeOutcome::Completed),
         };
         assert!(step.start.iter().all(|next| !running.contains(next)), "a node is started that runs");
         running.extend(step.start);

@@ -43,15 +43,15 @@ async fn watch(rooms: Rooms, mode: Mode) -> Result<Vec<u64>, HubError> {
 async fn serve(socket: &Socket, viewer: &Viewer) {
     let mut is_due = true;
     loop {
-        if viewer.take_attention() || is_due {
+        if viewer.take_mark() || is_due {
             is_due = false;
             if socket.is_blocked() {
-                viewer.call_again();
+                viewer.mark_again();
             } else {
-                match viewer.move_on() {
+                match viewer.advance() {
                     Progress::UpToDate => {}
                     Progress::Deleted => return,
-                    _ => viewer.call_again(),
+                    _ => viewer.mark_again(),
                 }
             }
         }

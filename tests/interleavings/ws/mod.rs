@@ -1,12 +1,12 @@
 //! The files of `src/ws` on the way of a change to a client.
 
 mod cases;
+#[path = "../../../src/ws/frame_ids.rs"]
+mod frame_ids;
 #[path = "../../../src/ws/frames.rs"]
 mod frames;
 #[path = "../../../src/ws/rooms.rs"]
 mod rooms;
-#[path = "../../../src/ws/said.rs"]
-mod said;
 #[path = "../../../src/ws/socket.rs"]
 mod socket;
 mod socket_cases;

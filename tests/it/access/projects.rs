@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use relive::access::{Action, Caller, Denied, Grant, Role, Scope, Scopes};
+use relive::access::{Access, AccessSettings, Action, Caller, Denied, Grant, Role, Scope, Scopes};
 use relive::hub::{Hub, HubError, HubOptions};
 use relive::scoped::{Refused, Scoped};
 use relive_session::{Command, Created, SessionId};
@@ -138,9 +138,10 @@ async fn sessions_of_another_project_are_not_loaded() {
     let id = SessionId(id.parse().expect("an id"));
     let storage = server.database.storage();
     let hub = Hub::new(storage.clone(), &HubOptions::default());
+    let access = Access::start(storage.clone(), AccessSettings::default()).await.expect("access control");
     let as_caller = |project: &str, grant: Grant| {
         let caller = Caller { grant, ..Caller::anonymous(project.parse().expect("an id")) };
-        Scoped::new(hub.clone(), storage.clone(), Arc::new(caller))
+        Scoped::new(hub.clone(), storage.clone(), access.clone(), Arc::new(caller), None)
     };
     let guest = Grant::Scopes(Scopes::parse(&["read:tags:public"]).expect("scopes"));
     for (scoped, expected) in [

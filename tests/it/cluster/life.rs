@@ -129,7 +129,7 @@ async fn signals_meant_for_the_owner_spare_the_leash() {
     for shell in shells {
         let ignored = u64::from_str_radix(&status(shell, "SigIgn").unwrap(), 16).unwrap();
         for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
-            assert_ne!(ignored & (1 << (signal as i32 - 1)), 0, "{signal} would end the leash");
+            assert_ne!(ignored & (1 << (signal as i32 - 1)), 0, "{signal} would end the watchdog");
         }
     }
     stop(cluster).await;

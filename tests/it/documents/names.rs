@@ -10,8 +10,8 @@ use super::markdown::{Document, all, code_words, root};
 use crate::harness::TestServer;
 
 /// Directories of source texts.
-const SOURCES: [&str; 8] =
-    ["src", "crates", "tests", "benches", "dashboard", "frontend-types", "migrations", "scripts"];
+const SOURCES: [&str; 9] =
+    ["src", "crates", "tests", "benches", "dashboard", "frontend-types", "sdk", "migrations", "scripts"];
 /// What is not written by hand, or is large.
 const NOT_SOURCES: [&str; 4] = ["node_modules", "dist", "target", "dashboard.html"];
 

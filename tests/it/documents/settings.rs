@@ -7,11 +7,26 @@ use relive::cli::Cli;
 
 use super::markdown::{Document, all, code_words};
 
-/// What `relive run` sets for the commands it starts, and a secret, for which there is no flag.
-const WITHOUT_FLAG: [&str; 3] = ["RELIVE_SESSION_ID", "RELIVE_NODE_ID", "RELIVE_TOKEN"];
-/// Documents whose flags are those of other programs as well.
-const OTHER_PROGRAMS: [&str; 4] =
-    ["CONTRIBUTING.md", "docs/deploy.md", "docs/simulation.md", "frontend-types/README.md"];
+/// What `relive run` sets for the commands it starts, a secret, for which there is no flag, and what programs read
+/// that report runs.
+const WITHOUT_FLAG: [&str; 7] = [
+    "RELIVE_SESSION_ID",
+    "RELIVE_NODE_ID",
+    "RELIVE_TOKEN",
+    "RELIVE_URL",
+    "RELIVE_DISABLED",
+    "RELIVE_FLUSH_SECONDS",
+    "RELIVE_THREADS",
+];
+/// Documents whose flags are those of other programs as well, or names of colours.
+const OTHER_PROGRAMS: [&str; 6] = [
+    "CONTRIBUTING.md",
+    "docs/deploy.md",
+    "docs/embed.md",
+    "docs/simulation.md",
+    "docs/watch-react.md",
+    "frontend-types/README.md",
+];
 
 fn arguments() -> Vec<Arg> {
     relive::cli::arguments(&Cli::command()).into_iter().cloned().collect()

@@ -206,7 +206,7 @@ async fn only_instances_with_the_setting_made_last_embed_anew() {
             .expect("a memory");
     }
     let taken = async |dimension| {
-        let taken = storage.take_unembedded(64, std::time::Duration::ZERO, 100, dimension).await.expect("taken");
+        let taken = storage.claim_unembedded(64, std::time::Duration::ZERO, 100, dimension).await.expect("taken");
         taken.into_iter().map(|memory| memory.content).collect::<Vec<_>>()
     };
     assert_eq!((taken(4).await, taken(8).await), (vec!["of 8".to_owned()], Vec::new()));

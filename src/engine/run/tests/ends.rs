@@ -225,7 +225,7 @@ async fn a_review_is_asked_again_as_often_as_its_retries_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nodes_that_wait_heed_their_time_limit() {
+async fn nodes_that_wait_have_a_time_limit() {
     for (kind, properties, expected) in [
         ("delay", json!({"seconds": 3600, "timeoutSeconds": 10, "retries": 1}), Some(20)),
         ("delay", json!({"seconds": 10, "timeoutSeconds": 10}), None),
@@ -262,7 +262,7 @@ async fn an_attempt_that_fails_beside_the_last_failure_is_not_waited_for() {
         let done = run.tasks.join_next().await.expect("the start is on its way").expect("no panic");
         run.done(done);
     }
-    run.settle(&"a".into(), Outcome::Completed);
+    run.settle(&"a".into(), NodeOutcome::Completed);
     run.ready.clear();
     run.node_ended(&"b".into(), NodeEnd::Failed("it failed".to_owned()));
     assert_eq!(run.schedule.verdict(), None, "c still works");

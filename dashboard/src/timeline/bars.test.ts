@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 
-import { barsOf } from './timeline'
+import { barsOf } from './bars'
 
 const time = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
 

@@ -11,22 +11,22 @@ const ECHOED_BYTES: usize = 1024;
 /// A frame's `id` and `sessionId`, unchanged: an error returns them, so that the client knows which frame it
 /// answers, even if they are malformed.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct FrameIds {
     pub id: Option<Box<RawValue>>,
     pub session_id: Option<Box<RawValue>>,
 }
 
-impl Said {
+impl FrameIds {
     /// Reads as far as the text is valid JSON.
-    pub fn by(text: &str) -> Self {
-        let mut said = Self::default();
+    pub fn read(text: &str) -> Self {
+        let mut ids = Self::default();
         // The position of the error does not matter: what precedes it is kept.
-        let _ = Fields(&mut said).deserialize(&mut serde_json::Deserializer::from_str(text));
-        said
+        let _ = Fields(&mut ids).deserialize(&mut serde_json::Deserializer::from_str(text));
+        ids
     }
 }
 
-struct Fields<'a>(&'a mut Said);
+struct Fields<'a>(&'a mut FrameIds);
 
 impl<'de> DeserializeSeed<'de> for Fields<'_> {
     type Value = ();
@@ -64,8 +64,8 @@ impl<'de> Visitor<'de> for Fields<'_> {
 mod tests {
     use super::*;
 
-    fn said(text: &str) -> (Option<String>, Option<String>) {
-        let Said { id, session_id } = Said::by(text);
+    fn ids(text: &str) -> (Option<String>, Option<String>) {
+        let FrameIds { id, session_id } = FrameIds::read(text);
         let text = |value: Box<RawValue>| value.get().to_owned();
         (id.map(text), session_id.map(text))
     }
@@ -79,13 +79,13 @@ mod tests {
             r#"{"id":"c","sessionId":"not-a-uuid"} {"more":1}"#,
             r#"{"id":"c","sessionId":"not-a-uuid","#,
         ] {
-            assert_eq!(said(text), both, "{text}");
+            assert_eq!(ids(text), both, "{text}");
         }
         let deep = format!(r#"{{"command":{}{},"id":7,"sessionId":[]}}"#, "[".repeat(500), "]".repeat(500));
-        assert_eq!(said(&deep), (Some("7".to_owned()), Some("[]".to_owned())));
+        assert_eq!(ids(&deep), (Some("7".to_owned()), Some("[]".to_owned())));
         for text in ["", "7", "[]", "{", "null", r#"{"id":"#] {
-            assert_eq!(said(text), (None, None), "{text}");
+            assert_eq!(ids(text), (None, None), "{text}");
         }
-        assert_eq!(said(&format!(r#"{{"id":"{}"}}"#, "x".repeat(2_000))), (None, None));
+        assert_eq!(ids(&format!(r#"{{"id":"{}"}}"#, "x".repeat(2_000))), (None, None));
     }
 }

@@ -1,0 +1,10 @@
+'use client'
+
+export { type ConnectionInfo, useConnection } from './connection.js'
+export { type Control, useControl } from './control.js'
+export { type MessagesOptions, type MessagesResult, useMessages } from './messages.js'
+export { ReliveProvider, type ReliveProviderProps, useReliveClient } from './provider.js'
+export { type ReplayResult, useReplay } from './replay.js'
+export { type SessionOptions, type SessionResult, useSession } from './session.js'
+export { type SessionsOptions, type SessionsResult, useSessions } from './sessions.js'
+export type { Status } from './status.js'
