@@ -124,43 +124,6 @@ async fn a_key_that_another_server_has_just_seen_writes_nothing_any_more() {
     assert!(matches!(status.as_u16(), 401 | 404), "{status} {answer}");
 }
 
-/// Of what is written while a project is deleted, nothing is left in it: either it is refused, or the deletion is.
-#[tokio::test]
-async fn a_deletion_and_what_is_written_meanwhile_exclude_each_other() {
-    let server = server().await;
-    let storage = server.database.storage();
-    let mut deleted = 0;
-    for round in 0..20 {
-        let project = format!("p{round}");
-        make(&server, ROOT, "/api/v1/projects", json!({"name": project})).await;
-        let admin = key(&server, "admin", &project).await;
-        assert_eq!(get(&server, &admin, "/api/v1/me").await.0, StatusCode::OK);
-        let path = format!("/api/v1/projects/{project}");
-        let writes = (0..4).map(|n| {
-            let (path, body) = if n % 2 == 0 { ("sessions", json!({})) } else { ("groups", json!({"name": "g"})) };
-            let request = server.request(Method::POST, &format!("/api/v1/{path}")).bearer_auth(&admin).json(&body);
-            answer(request)
-        });
-        let (_, (status, _)) =
-            tokio::join!(futures_util::future::join_all(writes), call(&server, ROOT, Method::DELETE, &path, None));
-        let left: i64 = sqlx::query_scalar(
-            "SELECT (SELECT count(*) FROM sessions WHERE project_id = $1)
-                 + (SELECT count(*) FROM groups WHERE project_id = $1)",
-        )
-        .bind(&project)
-        .fetch_one(storage.pool())
-        .await
-        .expect("a number");
-        if status == StatusCode::NO_CONTENT {
-            deleted += 1;
-            assert_eq!(left, 0, "written into {project} after its deletion");
-        } else {
-            assert_eq!(status, StatusCode::CONFLICT);
-        }
-    }
-    println!("{deleted} of 20 were deleted");
-}
-
 /// A key of the role root goes on in no other project either.
 #[tokio::test]
 async fn a_root_key_of_a_deleted_project_ends_everywhere() {
