@@ -36,6 +36,7 @@ fn who_may(command: &Command) -> &'static [&'static str] {
         | Command::SetContext { .. }
         | Command::SetProposal { .. }
         | Command::AddMessage { .. }
+        | Command::AddLog { .. }
         | Command::AddMemory { .. } => &["engine", "admin", "root", "write"],
     }
 }
