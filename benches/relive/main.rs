@@ -48,7 +48,7 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 12] = [
+const PARTS: [(&str, Part); 13] = [
     ("write", write::run),
     ("access", access::run),
     ("flood", flood::run),

@@ -263,6 +263,18 @@ fn instances_inherit_the_kind_and_keep_their_own_inside() {
 }
 
 #[test]
+fn a_summary_ends_no_earlier_than_it_starts() {
+    let mut run = in_graph();
+    run.must(json!({"type": "setNodeStatus", "nodeId": "b", "status": "pending", "startedAt": time(900)}));
+    run.must(json!({"type": "setNodeStatus", "nodeId": "b#1", "status": "skipped", "completedAt": time(5)}));
+    assert_eq!(
+        (&shown(&run, "b")["startedAt"], &shown(&run, "b")["completedAt"]),
+        (&json!(time(900)), &json!(time(900)))
+    );
+    relive_session::check_created(&relive_session::Created::fork_of(&run.session)).unwrap();
+}
+
+#[test]
 fn a_fork_begins_with_what_is_inside() {
     let mut run = in_graph();
     nest(&mut run, "step", "a").unwrap();

@@ -106,10 +106,13 @@ impl Instances {
         let status = self.status();
         let counted = self.counts.total();
         let share = f64::from(self.counts.finished()) / f64::from(counted.max(1));
+        let started_at = earlier(reported.started_at, self.started_at);
+        // Of nodes that were never started there may be an end without a beginning.
+        let completed_at = reported.completed_at.max(self.completed_at).max(started_at);
         NodeStateSnapshot {
             status,
-            started_at: earlier(reported.started_at, self.started_at),
-            completed_at: if status.is_final() { reported.completed_at.max(self.completed_at) } else { None },
+            started_at,
+            completed_at: completed_at.filter(|_| status.is_final()),
             token_usage: match (reported.token_usage, self.token_usage) {
                 (Some(own), Some(sum)) => Some(own.saturating_add(sum.input_tokens, sum.output_tokens)),
                 (own, sum) => own.or(sum),

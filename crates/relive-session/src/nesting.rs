@@ -96,10 +96,11 @@ pub(super) const TOO_DEEP: Refusal =
 /// Checks the parents of nodes that were not placed by commands here.
 pub(super) fn check<'a>(nodes: impl Iterator<Item = (&'a NodeId, Option<&'a NodeId>)>) -> Result<(), Refusal> {
     let parents: BTreeMap<&NodeId, Option<&NodeId>> = nodes.collect();
-    for (id, parent) in &parents {
+    for parent in parents.values() {
         let above = std::iter::successors(*parent, |id| parents.get(*id).copied().flatten());
         for (depth, above) in above.enumerate() {
-            if depth >= limits::NODE_DEPTH || above == *id {
+            // As deep is also whoever is above itself.
+            if depth >= limits::NODE_DEPTH {
                 return Err(TOO_DEEP);
             }
             if !parents.contains_key(above) {

@@ -36,6 +36,7 @@ fn who_may(command: &Command) -> &'static [&'static str] {
         | Command::SetContext { .. }
         | Command::SetProposal { .. }
         | Command::AddMessage { .. }
+        | Command::AddLog { .. }
         | Command::AddMemory { .. } => &["engine", "admin", "root", "write"],
     }
 }
@@ -53,6 +54,7 @@ fn commands() -> Vec<Value> {
         json!({"type": "setLabels", "name": "x"}),
         json!({"type": "signal", "nodeId": "n", "payload": 1}),
         json!({"type": "addMessage", "nodeId": "n", "content": "c"}),
+        json!({"type": "addLog", "nodeId": "n", "level": "info", "text": "t"}),
         json!({"type": "addMemory", "content": "c"}),
         json!({"type": "complete"}),
         json!({"type": "fail", "error": "e"}),
