@@ -18,7 +18,7 @@ help:
 	@echo 'make lint   formatting, clippy, documentation, TypeScript, spelling, dependencies'
 	@echo 'make changelog  check the notes in changes/ and print what is not released; VERSION=n makes it a version'
 	@echo 'make types  write the TypeScript types anew'
-	@echo 'make sdk    test the React hooks and the web component against a server; ALL=1 in Deno and Bun too'
+	@echo 'make sdk    test the TypeScript packages below sdk/, but for what needs a browser; ALL=1 in Deno and Bun too'
 	@echo 'make dashboard    build the pages that the server embeds'
 	@echo 'make screenshots  take the pictures of the README anew'
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The TypeScript packages below sdk/: their checks, their tests against the server that cargo has built, and the web
-# component in a browser. With ALL=1 or CI=true also the client in Deno and Bun.
+# The TypeScript packages below sdk/: their checks, and their tests against the server that cargo has built. Those of
+# the web component in a browser are run by browser-tests.sh. With ALL=1 or CI=true also the client in Node, Deno and
+# Bun.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,8 +11,8 @@ if ! command -v npm >/dev/null; then
     exit 0
 fi
 
-# React's tests use the built types.
-[ -f frontend-types/dist/cjs/package.json ] || (cd frontend-types && npm run --silent build)
+# The hooks are built with the types of this package.
+(cd frontend-types && node scripts/prepare.mjs)
 for package in sdk/react sdk/element; do (
     cd "$package"
     [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --silent --no-audit --no-fund --ignore-scripts
