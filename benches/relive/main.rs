@@ -13,6 +13,7 @@
 //! cargo bench --bench relive -- engine        nodes through the built-in engine
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
 //! cargo bench --bench relive -- archive       export and import, and the server's peak memory
+//! cargo bench --bench relive -- upgrade       how long the migration of a million sessions stops a write
 //! ```
 //!
 //! The server is the real binary in a process of its own, on its own PostgreSQL with `fsync` on.
@@ -37,6 +38,7 @@ mod readers;
 mod replay;
 mod support;
 mod tokens;
+mod upgrade;
 mod websocket;
 mod write;
 
@@ -44,7 +46,7 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 11] = [
+const PARTS: [(&str, Part); 12] = [
     ("write", write::run),
     ("access", access::run),
     ("flood", flood::run),
@@ -56,6 +58,7 @@ const PARTS: [(&str, Part); 11] = [
     ("replay", replay::run),
     ("archive", archive::run),
     ("engine", engine::run),
+    ("upgrade", upgrade::run),
 ];
 
 fn main() {
@@ -63,7 +66,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
         eprintln!(
-            "no part is called {unknown}; there are write, access, flood, fanout, tokens, memory, idle, delta, replay, archive and engine"
+            "no part is called {unknown}; there are write, access, flood, fanout, tokens, memory, idle, delta, replay, archive, engine and upgrade"
         );
         std::process::exit(2);
     }

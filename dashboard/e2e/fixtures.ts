@@ -31,7 +31,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     page.on('pageerror', (error) => complaints.push(String(error)))
     page.on('request', (request) => {
       const { host, protocol } = new URL(request.url())
-      if (host !== own && protocol !== 'data:' && protocol !== 'blob:')
+      if (host !== own && !server.partners.includes(host) && protocol !== 'data:' && protocol !== 'blob:')
         complaints.push(`asked of another host: ${request.url()}`)
     })
     page.on('websocket', (socket) => {

@@ -6,20 +6,26 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
+import { proxyTo, type ReverseProxy } from './proxy'
+
 export const repository = fileURLToPath(new URL('../..', import.meta.url))
 export const binary =
   process.env['RELIVE_BINARY'] ?? join(process.env['CARGO_TARGET_DIR'] ?? join(repository, 'target'), 'debug/relive')
 
 /** A server with data of its own, which can be killed and started again at the same address. */
 export class Server {
-  readonly address: string
-  readonly #port: number
+  /** Where the pages are: behind a proxy, the address of that, with the path. */
+  address: string
+  /** Other hosts that its pages may send the browser to. */
+  partners: readonly string[] = []
+  readonly port: number
   readonly #folder: string
   readonly #settings: Readonly<Record<string, string>>
   #process: ChildProcess | undefined
+  #proxy: ReverseProxy | undefined
 
   private constructor(port: number, settings: Readonly<Record<string, string>>) {
-    this.#port = port
+    this.port = port
     this.#settings = settings
     this.address = `http://127.0.0.1:${port}`
     this.#folder = mkdtempSync(join(tmpdir(), 'relive-e2e-'))
@@ -28,9 +34,17 @@ export class Server {
   }
 
   /** With settings beside its own, as environment variables. */
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<Server> {
-    const server = new Server(await freePort(), settings)
+  static async start(settings: Readonly<Record<string, string>> = {}, port?: number): Promise<Server> {
+    const server = new Server(port ?? (await freePort()), settings)
     await server.start()
+    return server
+  }
+
+  /** Behind a proxy, below a path. */
+  static async behindProxy(path: string, settings: Readonly<Record<string, string>> = {}): Promise<Server> {
+    const server = await Server.start({ ...settings, RELIVE_BASE_PATH: path, RELIVE_TRUSTED_PROXIES: '127.0.0.1' })
+    server.#proxy = await proxyTo(server.port, path)
+    server.address = `http://127.0.0.1:${server.#proxy.port}${path}`
     return server
   }
 
@@ -39,7 +53,7 @@ export class Server {
     const { DATABASE_URL: _, ...environment } = process.env
     const child = spawn(
       binary,
-      ['serve', '--listen', `127.0.0.1:${this.#port}`, '--data-dir', join(this.#folder, 'data')],
+      ['serve', '--listen', `127.0.0.1:${this.port}`, '--data-dir', join(this.#folder, 'data')],
       {
         cwd: repository,
         env: { ...environment, ...this.#settings, RELIVE_LOG: 'error' },
@@ -64,6 +78,7 @@ export class Server {
   }
 
   async close(): Promise<void> {
+    await this.#proxy?.close()
     await this.stop('SIGTERM')
     rmSync(this.#folder, { recursive: true, force: true })
   }
@@ -109,7 +124,7 @@ export class Server {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer()
   await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
   const { port } = probe.address() as AddressInfo

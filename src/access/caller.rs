@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use relive_session::{Actor, ProjectId, Timestamp};
@@ -55,13 +56,24 @@ pub enum CredentialId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Giver {
     Key(Uuid),
-    /// Somebody who has signed in. The token stays valid when they sign out.
-    User,
+    /// Somebody who has signed in: see [`person`]. The token stays valid when they sign out.
+    User(u64),
     /// Whoever had the root key: the token ends when that is exchanged. With a mark that proves which it was to
     /// whoever knows the secret that signed the token, and nothing to others.
     Root(u64),
     /// Anybody, while access control was off. The token is valid as long as it stays off.
     Anonymous,
+}
+
+/// A number for somebody who signs in with the OpenID provider, the same whatever their tokens and sign-ins are.
+#[must_use]
+pub fn person(project: &ProjectId, actor: &Actor) -> u64 {
+    let mut digest = Sha256::new();
+    for part in [project.as_str(), &actor.id] {
+        digest.update(part.len().to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().first_chunk().map_or(0, |mark| u64::from_be_bytes(*mark))
 }
 
 impl Caller {

@@ -336,6 +336,7 @@ impl Access {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
             sub: self.0.giver(giver, &signing)?.subject(),
+            name: giver.actor.as_ref().map(|actor| actor.name.clone()),
             iat: seconds(now),
             exp: expires,
             jti: ambient::uuid(),
@@ -368,11 +369,21 @@ impl Access {
     ///
     /// If the database does not answer.
     pub async fn rotate_signing_key(&self) -> Result<(), StorageError> {
-        let (id, secret) = upkeep::new_signing_key();
-        let rows = self.0.storage.rotate_signing_keys(&id, &secret, None).await?;
+        let rows = upkeep::exchange_signing_key(&self.0.storage).await?;
         *self.0.signing.write() = Arc::new(SigningKeys::new(rows));
         Ok(())
     }
+}
+
+/// Makes a new key that signs tokens, on a database, with or without a server on it: servers sign with it within
+/// half a minute. Tokens signed by the one before stay valid; older ones do not. Returns when that one was made.
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub async fn rotate_signing_key(storage: &Storage) -> Result<Option<Timestamp>, StorageError> {
+    let rows = upkeep::exchange_signing_key(storage).await?;
+    Ok(rows.get(1).map(|row| row.created_at))
 }
 
 /// Makes a key on a database, with or without a server on it.

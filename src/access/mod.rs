@@ -31,11 +31,11 @@ mod verify;
 mod watches;
 
 pub use audit::{Audit, AuditEntry, AuditFull, AuditSettings, AuditSlot, Entry, Outcome, record};
-pub use caller::{Caller, CredentialId, Giver};
+pub use caller::{Caller, CredentialId, Giver, person};
 pub use decision::{Action, Denied, Subject, Visibility, allows, command_action, may_give, visibility};
 pub use error::{AuthError, GiveError};
 pub use grant::Grant;
-pub use handle::{Access, AccessError, NewKeyOptions, create_key};
+pub use handle::{Access, AccessError, NewKeyOptions, create_key, rotate_signing_key};
 pub use keys::{ApiKey, KEY_PREFIX, KeyText, MadeKey};
 pub use role::{NotARole, Role};
 pub use scope::{Scope, ScopeError, Scopes};

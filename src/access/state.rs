@@ -16,7 +16,7 @@ use super::oidc::Oidc;
 use super::settings::{AccessSettings, Requirement};
 use super::tokens::SigningKeys;
 use super::watches::{Watches, is_among, is_anonymous};
-use super::{AuthError, Caller, CredentialId, Giver};
+use super::{AuthError, Caller, CredentialId, Giver, person};
 use crate::storage::{Revoked, Storage};
 
 pub(super) struct Inner {
@@ -69,7 +69,9 @@ impl Inner {
             CredentialId::Key(id) => Giver::Key(id),
             CredentialId::SignIn { key: Some(key), .. } => Giver::Key(key),
             CredentialId::SignIn { is_root: true, .. } => self.giver_of_root(signing)?,
-            CredentialId::Issuer | CredentialId::SignIn { .. } => Giver::User,
+            CredentialId::Issuer | CredentialId::SignIn { .. } => {
+                Giver::User(person(&caller.project, caller.actor.as_deref().ok_or(AuthError::Invalid)?))
+            }
             CredentialId::Anonymous => Giver::Anonymous,
             CredentialId::Root => self.giver_of_root(signing)?,
             CredentialId::Token { .. } => return Err(AuthError::Invalid),

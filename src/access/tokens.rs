@@ -32,6 +32,9 @@ pub(super) struct Claims {
     pub aud: String,
     /// Who gave it; see [`Giver`].
     pub sub: String,
+    /// The name of who gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     pub iat: i64,
     pub exp: i64,
     pub jti: Uuid,
@@ -116,6 +119,13 @@ impl SigningKeys {
     }
 }
 
+impl Claims {
+    /// By which people know whoever holds the token.
+    pub fn holder(&self) -> String {
+        format!("token of {}", self.name.as_ref().unwrap_or(&self.sub))
+    }
+}
+
 /// The `kid` of a token, which nothing has verified yet.
 pub(super) fn kid(token: &str) -> Option<String> {
     decode_header(token).ok()?.kid
@@ -146,7 +156,7 @@ impl Giver {
     pub(super) fn subject(self) -> String {
         match self {
             Self::Key(id) => format!("key:{id}"),
-            Self::User => "user".to_owned(),
+            Self::User(person) => format!("user:{person:016x}"),
             Self::Root(mark) => format!("root:{mark:016x}"),
             Self::Anonymous => "anonymous".to_owned(),
         }
@@ -156,7 +166,9 @@ impl Giver {
         match subject.split_once(':') {
             Some(("key", id)) => id.parse().ok().map(Self::Key),
             Some(("root", mark)) => u64::from_str_radix(mark, 16).ok().map(Self::Root),
-            None if subject == "user" => Some(Self::User),
+            Some(("user", person)) => u64::from_str_radix(person, 16).ok().map(Self::User),
+            // As the first versions wrote it.
+            None if subject == "user" => Some(Self::User(0)),
             None if subject == "anonymous" => Some(Self::Anonymous),
             _ => None,
         }
@@ -176,7 +188,8 @@ mod tests {
         Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
-            sub: Giver::User.subject(),
+            sub: Giver::User(7).subject(),
+            name: None,
             iat: now,
             exp: now + expires_in,
             jti: Uuid::nil(),
@@ -246,11 +259,11 @@ mod tests {
     #[test]
     fn the_giver_is_in_the_subject() {
         for giver in
-            [Giver::Key(Uuid::from_u128(7)), Giver::User, Giver::Root(u64::MAX), Giver::Root(1), Giver::Anonymous]
+            [Giver::Key(Uuid::from_u128(7)), Giver::User(7), Giver::Root(u64::MAX), Giver::Root(1), Giver::Anonymous]
         {
             assert_eq!(Giver::parse(&giver.subject()), Some(giver));
         }
-        for wrong in ["", "key", "key:", "key:x", "root", "user:1", "anonymous:"] {
+        for wrong in ["", "key", "key:", "key:x", "root", "user:", "user:x", "anonymous:"] {
             assert_eq!(Giver::parse(wrong), None, "{wrong}");
         }
     }

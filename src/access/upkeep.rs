@@ -11,7 +11,7 @@ use relive_session::Timestamp;
 use super::state::Inner;
 use super::tokens::{SigningKeys, TOKEN_LONGEST};
 use super::{AuthError, audit};
-use crate::storage::StorageError;
+use crate::storage::{SigningKeyRow, Storage, StorageError};
 
 /// How old the key that signs may become. Tokens of the one before are accepted, so it is longer than a token is
 /// valid.
@@ -19,8 +19,19 @@ const SIGNING_KEY_AGE: Duration = Duration::from_hours(30 * 24);
 /// The pause between two batches of what is deleted.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// The keys that sign are read again at each such look for revocations: by default every 30 s. Another server, or
+/// the command line, may have exchanged them.
+const SIGNING_KEYS_EVERY: u32 = 15;
+
+/// Makes a new key that signs, whatever the age of the one before. Returns those that are accepted, the newest
+/// first.
+pub(super) async fn exchange_signing_key(storage: &Storage) -> Result<Vec<SigningKeyRow>, StorageError> {
+    let (id, secret) = new_signing_key();
+    storage.rotate_signing_keys(&id, &secret, None).await
+}
+
 /// A new key that signs, and its id.
-pub(super) fn new_signing_key() -> (String, [u8; 32]) {
+fn new_signing_key() -> (String, [u8; 32]) {
     (Uuid::new_v4().simple().to_string(), rand::random())
 }
 
@@ -58,10 +69,17 @@ pub(super) async fn look(inner: &Inner) -> Result<(), StorageError> {
 /// Looks every two seconds.
 pub(super) async fn watch(inner: Arc<Inner>) {
     let pause = inner.settings.timing.fresh;
+    let mut looks = 0;
     while inner.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some() {
         // What cannot be looked up now is looked up the next time; meanwhile the sockets stay open.
         if let Some(Err(error)) = inner.stop.run_until_cancelled(look(&inner)).await {
             tracing::debug!(%error, "revocations could not be looked up");
+        }
+        looks = (looks + 1) % SIGNING_KEYS_EVERY;
+        if looks == 0
+            && let Some(Err(error)) = inner.stop.run_until_cancelled(inner.read_signing_keys()).await
+        {
+            tracing::debug!(%error, "the keys that sign could not be read again");
         }
     }
 }

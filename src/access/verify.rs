@@ -144,16 +144,17 @@ impl Inner {
             Giver::Key(id) => Some(id),
             Giver::Root(mark) if self.root_mark(&signing, kid(text).as_deref()) == Some(mark) => None,
             Giver::Anonymous if !self.is_required() => None,
-            Giver::User => None,
+            Giver::User(_) => None,
             Giver::Root(_) | Giver::Anonymous => return Err(AuthError::Invalid),
         };
         let state = self.storage.token_state(&claims.project, claims.jti, giving_key).await?;
         if state.is_revoked || !state.has_giver || !state.has_project {
             return Err(AuthError::Invalid);
         }
+        let actor = Actor::new(ActorKind::Token, &claims.jti.to_string(), &claims.holder());
         Ok(Caller {
             project: claims.project,
-            actor: Some(Arc::new(Actor::new(ActorKind::Token, &claims.jti.to_string(), &claims.sub))),
+            actor: Some(Arc::new(actor)),
             grant: Grant::Scopes(claims.scopes),
             expires_at: Some(timestamp(claims.exp).ok_or(AuthError::Invalid)?),
             credential: CredentialId::Token { id: claims.jti, giver },

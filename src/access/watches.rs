@@ -143,7 +143,7 @@ mod tests {
     fn what_is_revoked_is_said_with_all_that_was_given_by_it() {
         let key = CredentialId::Key(id(1));
         let token = CredentialId::Token { id: id(2), giver: Giver::Key(id(1)) };
-        let other = CredentialId::Token { id: id(3), giver: Giver::User };
+        let other = CredentialId::Token { id: id(3), giver: Giver::User(7) };
         let sign_in = CredentialId::SignIn { id: id(4), key: None, is_root: false };
         let blue: ProjectId = "blue".parse().expect("an id");
         let tokens = |project: ProjectId, n| Revoked { tokens: vec![(project, id(n))], ..Revoked::default() };

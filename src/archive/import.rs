@@ -188,6 +188,14 @@ pub struct ReceivedFile {
     _place: OwnedSemaphorePermit,
 }
 
+impl ReceivedFile {
+    /// Whether its session has not ended.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        !self.state.status.is_ended()
+    }
+}
+
 /// A file that is being received.
 struct Intake {
     checksum: RunningChecksum,

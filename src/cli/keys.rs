@@ -11,7 +11,7 @@ use super::{complain, exit};
 use crate::access::{self, Entry, NewKeyOptions, Role};
 use crate::config::DatabaseConfig;
 use crate::server::ServeError;
-use crate::server::tool::ToolDatabase;
+use crate::server::tool::{Missing, ToolDatabase};
 use crate::storage::{KeyRow, StorageError};
 
 /// Keys of a page while they are listed.
@@ -28,6 +28,9 @@ pub enum KeysAction {
     List(ListArgs),
     /// Revoke a key. Servers refuse it, and close its sockets, within five seconds.
     Revoke(RevokeArgs),
+    /// Exchange the key that signs access tokens. Tokens that were signed with the one before stay valid until they
+    /// expire; those that are older end. Do it twice to end all tokens.
+    RotateSigning(RotateArgs),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -44,6 +47,9 @@ pub struct CreateArgs {
     /// The time after which it expires, such as <90d>, <12h>, <30m> or <45s>. Default: never.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub expires_in: Option<Duration>,
+    /// Make the database if the data directory has none yet, as `relive serve` does.
+    #[arg(long)]
+    pub new_database: bool,
     #[command(flatten)]
     pub database: DatabaseConfig,
 }
@@ -61,6 +67,12 @@ pub struct ListArgs {
 pub struct RevokeArgs {
     /// The id of the key, as `relive keys list` shows it.
     pub id: Uuid,
+    #[command(flatten)]
+    pub database: DatabaseConfig,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct RotateArgs {
     #[command(flatten)]
     pub database: DatabaseConfig,
 }
@@ -83,6 +95,7 @@ pub async fn run(action: KeysAction) -> ExitCode {
         KeysAction::Create(args) => create(args).await,
         KeysAction::List(args) => list(args).await,
         KeysAction::Revoke(args) => revoke(args).await,
+        KeysAction::RotateSigning(args) => rotate_signing(args).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,9 +109,10 @@ pub async fn run(action: KeysAction) -> ExitCode {
 /// Does `work` on the database, and closes it whatever came of it.
 async fn with_database<T>(
     config: &DatabaseConfig,
+    missing: Missing,
     work: impl AsyncFnOnce(&crate::storage::Storage) -> Result<T, KeysError>,
 ) -> Result<T, KeysError> {
-    let database = ToolDatabase::open(config).await?;
+    let database = ToolDatabase::open(config, missing).await?;
     let outcome = work(&database.storage).await;
     let closed = database.close().await;
     let value = outcome?;
@@ -114,12 +128,10 @@ async fn create(args: CreateArgs) -> Result<(), KeysError> {
         expires_at: args.expires_in.map(|time| Timestamp::now() + time),
     };
     let place = place(&args.database);
-    if args.database.database_url.is_none() && !args.database.data_dir.exists() {
-        eprintln!("relive: there is no database in {place} yet; making one");
-    }
-    let made = with_database(&args.database, async |storage| {
+    let missing = if args.new_database { Missing::Make } else { Missing::Refuse };
+    let made = with_database(&args.database, missing, async |storage| {
         let made = access::create_key(storage, options).await?;
-        record(storage, &made.key.project, "create_key", made.key.id).await?;
+        record(storage, &made.key.project, "create_key", &made.key.id.to_string()).await?;
         Ok(made)
     });
     let made = made.await?;
@@ -142,14 +154,14 @@ async fn record(
     storage: &crate::storage::Storage,
     project: &ProjectId,
     action: &'static str,
-    id: Uuid,
+    what: &str,
 ) -> Result<(), KeysError> {
-    let entry = Entry::of_command_line(project.clone(), action, format!("relive keys: {id}"));
+    let entry = Entry::of_command_line(project.clone(), action, format!("relive keys: {what}"));
     Ok(access::record(storage, entry).await?)
 }
 
 async fn list(args: ListArgs) -> Result<(), KeysError> {
-    let keys = with_database(&args.database, async |storage| {
+    let keys = with_database(&args.database, Missing::Refuse, async |storage| {
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
             let page = storage.keys(args.project.as_ref(), after, PAGE).await?;
@@ -189,13 +201,29 @@ fn row(key: &KeyRow, now: Timestamp) -> [String; 8] {
 
 async fn revoke(args: RevokeArgs) -> Result<(), KeysError> {
     let now = Timestamp::now();
-    let revoked = with_database(&args.database, async |storage| {
+    let revoked = with_database(&args.database, Missing::Refuse, async |storage| {
         let key = storage.revoke_key(None, args.id, now).await?.ok_or(KeysError::NoSuchKey)?;
-        record(storage, &key.project, "revoke_key", key.id).await?;
+        record(storage, &key.project, "revoke_key", &key.id.to_string()).await?;
         Ok(key)
     });
     let key = revoked.await?;
     eprintln!("relive: revoked the key {} ({} of {})", key.id, key.role, key.project);
+    Ok(())
+}
+
+async fn rotate_signing(args: RotateArgs) -> Result<(), KeysError> {
+    let before = with_database(&args.database, Missing::Refuse, async |storage| {
+        let before = access::rotate_signing_key(storage).await?;
+        record(storage, &ProjectId::default_project(), "rotate_signing_key", "the key that signs tokens").await?;
+        Ok(before)
+    });
+    let before = before.await?;
+    eprintln!("relive: made a new key that signs access tokens; servers sign with it within half a minute");
+    if let Some(made) = before {
+        eprintln!(
+            "relive: tokens signed with the one before, made at {made}, stay valid until they expire; older ones end"
+        );
+    }
     Ok(())
 }
 

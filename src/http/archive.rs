@@ -111,7 +111,10 @@ async fn store(
     starts: bool,
     key: Option<&str>,
 ) -> Result<Arc<Session>, ApiError> {
-    let session = match api.imports.store(api.project(), received, new_id, key).await {
+    let place = if received.is_live() { api.live_place(key).await? } else { None };
+    let stored = api.imports.store(api.project(), received, new_id, key).await;
+    drop(place);
+    let session = match stored {
         Ok(session) => {
             api.appeared(session.id);
             Arc::new(session)

@@ -20,7 +20,7 @@ use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
 use crate::access::limits::Limited;
 use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, KEY_PREFIX, Outcome};
-use crate::scoped::{Refused, Scoped};
+use crate::scoped::Refused;
 use crate::ws::{ClientIp, Opening, upgrade};
 use relive_protocol::{CloseCode, ErrorCode};
 use relive_session::{NotAProjectId, ProjectId};
@@ -250,7 +250,7 @@ fn refuse(app: &App, request: Request, refusal: Refusal) -> Response {
     if !is_socket {
         return refusal.error.into_response();
     }
-    let nobody = Scoped::new(app.hub.clone(), app.storage.clone(), Arc::new(Caller::nobody()));
+    let nobody = app.scoped(Arc::new(Caller::nobody()), None);
     let opening = Opening::Refused(refusal.close, refusal.error.detail().to_owned());
     upgrade(&app.gateway, &nobody, request, opening).unwrap_or_else(|error| ApiError::from(error).into_response())
 }

@@ -107,6 +107,9 @@ impl From<HubError> for ApiError {
 
 impl From<Refused> for ApiError {
     fn from(error: Refused) -> Self {
+        if let Refused::Limited(limited) = error {
+            return limited.into();
+        }
         Self::new(refused_code(&error), error.to_string())
     }
 }

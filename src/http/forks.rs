@@ -55,7 +55,6 @@ pub async fn fork(
 }
 
 async fn make(api: &Api, id: SessionId, request: ForkSession, key: Option<&str>) -> Result<Arc<Session>, ApiError> {
-    api.check_live_sessions().await?;
     // The missing one is named here; the hub does not distinguish the two.
     api.session(id).await?;
     let fork = api.fork(id, request.revision, key).await;
@@ -73,7 +72,7 @@ pub(super) async fn started(api: &Api, session: Arc<Session>) -> Result<Arc<Sess
         SessionStatus::Paused => Command::Resume,
         _ => return Ok(session),
     };
-    let start = Submission { command_id: Some(START.into()), ..api.submission(session.id, vec![command])? };
+    let start = Submission { command_id: Some(START.into()), ..api.follow_up(session.id, vec![command])? };
     let revision = api.execute(start).await?.revision;
     let started = api.session_at(api.readable(session.id).await?, revision).await?;
     started.map(Arc::new).ok_or_else(|| ApiError::not_found("session"))

@@ -49,7 +49,6 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateSess
     let keyed = Keyed::read(&headers, SESSIONS, &("create", &request))?;
     once_session(&api, keyed, async || {
         let id = request.id.unwrap_or_else(SessionId::generate);
-        api.check_live_sessions().await?;
         let described = describe(&api, request).await?;
         Ok(api.create(id, described, key, action).await?)
     })

@@ -1,5 +1,6 @@
 //! The state of the handlers.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::scoped::Scoped;
 use crate::storage::Storage;
-use crate::ws::Gateway;
+use crate::ws::{ClientIp, Gateway};
 use relive_protocol::ErrorCode;
 
 /// The services of the server. Cheap to clone. Handlers are given an `Api`.
@@ -41,6 +42,11 @@ impl App {
     pub(super) fn storage(&self) -> &Storage {
         &self.storage
     }
+
+    /// What a caller reaches.
+    pub(super) fn scoped(&self, caller: Arc<Caller>, from: Option<IpAddr>) -> Scoped {
+        Scoped::new(self.hub.clone(), self.storage.clone(), self.access.clone(), caller, from)
+    }
 }
 
 /// What a request reaches: sessions, memories and the catalog, as its caller does ([`Scoped`]), and the services.
@@ -57,13 +63,6 @@ pub(super) struct Api {
 impl Api {
     pub fn scoped(&self) -> &Scoped {
         &self.scoped
-    }
-
-    /// Refuses another live session if the project has as many as it may.
-    pub async fn check_live_sessions(&self) -> Result<(), ApiError> {
-        let Some(limit) = self.access.limits().live_sessions() else { return Ok(()) };
-        let live = self.scoped.count_live_sessions(limit).await?;
-        Ok(self.access.limits().check_live_sessions(live)?)
     }
 }
 
@@ -82,7 +81,8 @@ impl FromRequestParts<App> for Api {
         let caller = parts.extensions.get::<Arc<Caller>>();
         // A route outside of the layer that finds the caller: a defect, and nobody gets in by it.
         let caller = caller.ok_or_else(|| ApiError::new(ErrorCode::Internal, "the caller is unknown"))?;
-        let scoped = Scoped::new(app.hub.clone(), app.storage.clone(), Arc::clone(caller));
+        let from = parts.extensions.get::<ClientIp>().and_then(|client| client.0);
+        let scoped = app.scoped(Arc::clone(caller), from);
         Ok(Self {
             scoped,
             access: app.access.clone(),

@@ -10,9 +10,10 @@ mod memories;
 mod projects;
 mod sessions;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::access::{Action, Caller, Visibility};
+use crate::access::{Access, Action, Caller, Visibility};
 use crate::hub::Hub;
 use crate::storage::{SessionFilter, Storage, Visible};
 use relive_session::ProjectId;
@@ -25,13 +26,17 @@ pub use sessions::{Readable, ReadableNow};
 pub struct Scoped {
     hub: Hub,
     storage: Storage,
+    /// Has the limits of callers.
+    access: Access,
     caller: Arc<Caller>,
+    /// Where the caller is, if that is known.
+    from: Option<IpAddr>,
 }
 
 impl Scoped {
     #[must_use]
-    pub fn new(hub: Hub, storage: Storage, caller: Arc<Caller>) -> Self {
-        Self { hub, storage, caller }
+    pub fn new(hub: Hub, storage: Storage, access: Access, caller: Arc<Caller>, from: Option<IpAddr>) -> Self {
+        Self { hub, storage, access, caller, from }
     }
 
     /// The same for another caller.

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Refused, Scoped};
+use crate::access::limits::{LivePlace, NoPlace};
 use crate::access::{Action, Denied, Grant, Subject, command_action};
 use crate::hub::{Chunk, CreateOptions, HubError, Receipt, Reply, Submission};
 use crate::storage::{
@@ -49,7 +50,12 @@ impl Scoped {
     ///
     /// As for [`Scoped::session`].
     pub async fn session_for(&self, id: SessionId, action: Action) -> Result<Arc<Session>, Refused> {
-        self.check_id(id, action)?;
+        // While access control is off, everybody may load every session.
+        if self.caller.grant == Grant::Anonymous {
+            self.check_id(id, action)?;
+        } else {
+            self.check_stored(id, action).await?;
+        }
         match self.hub.session(id).await {
             Ok(session) => self.allows(&session, action).map(|()| session),
             Err(HubError::NotFound) => Err(self.not_found(id, action)),
@@ -63,18 +69,29 @@ impl Scoped {
     ///
     /// As for [`Scoped::session`].
     pub async fn readable(&self, id: SessionId) -> Result<Readable, Refused> {
-        self.check_id(id, Action::ReadSessions)?;
-        let owner = match self.hub.held(id) {
-            Some(session) => Some(SessionOwner::of(&session)),
-            None => self.storage.owner(id).await?,
+        self.check_stored(id, Action::ReadSessions).await?;
+        Ok(Readable { id })
+    }
+
+    /// Whether the caller may do this to a session, without loading its state: what is not the caller's to see is
+    /// not loaded either, since the time that it takes would tell of it.
+    async fn check_stored(&self, id: SessionId, action: Action) -> Result<(), Refused> {
+        self.check_id(id, action)?;
+        let Some(SessionOwner { group_id, tags, .. }) = self.owner(id).await? else {
+            return Err(self.not_found(id, action));
         };
-        match owner {
-            Some(SessionOwner { project_id, group_id, tags }) if project_id == *self.project() => {
-                self.caller.allows(Action::ReadSessions, Some(&Subject { id, group_id, tags: &tags }))?;
-                Ok(Readable { id })
-            }
-            _ => Err(self.not_found(id, Action::ReadSessions)),
+        Ok(self.caller.allows(action, Some(&Subject { id, group_id, tags: &tags }))?)
+    }
+
+    /// The owner of a session of the project. What another project has costs the same query as what does not exist,
+    /// whether it is in memory or not, so that the time does not tell the two apart.
+    async fn owner(&self, id: SessionId) -> Result<Option<SessionOwner>, StorageError> {
+        let is_own = |owner: &SessionOwner| owner.project_id == *self.project();
+        let held = self.hub.held(id).map(|session| SessionOwner::of(&session)).filter(is_own);
+        if held.is_some() {
+            return Ok(held);
         }
+        Ok(self.storage.owner(id).await?.filter(is_own))
     }
 
     /// Whether the caller may do this to a session in its current state.
@@ -124,12 +141,25 @@ impl Scoped {
         }
     }
 
-    /// Commands of this caller.
+    /// Commands of this caller, which are counted.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`] if one of them is not allowed, [`Refused::Limited`] if they are too many.
+    pub fn submission(&self, session_id: SessionId, commands: Vec<Command>) -> Result<Submission, Refused> {
+        let number = commands.len();
+        let submission = self.follow_up(session_id, commands)?;
+        self.access.limits().commands(&self.caller, self.from, number)?;
+        Ok(submission)
+    }
+
+    /// Commands that belong to a change of this caller that was made already, such as the start of a session that
+    /// it has created: they are not counted.
     ///
     /// # Errors
     ///
     /// [`Refused::Denied`] if one of them is not allowed.
-    pub fn submission(&self, session_id: SessionId, mut commands: Vec<Command>) -> Result<Submission, Refused> {
+    pub fn follow_up(&self, session_id: SessionId, mut commands: Vec<Command>) -> Result<Submission, Refused> {
         let subject = Subject::of(session_id);
         // Most callers send one kind of command after the other.
         let mut allowed = None;
@@ -191,7 +221,8 @@ impl Scoped {
     ///
     /// # Errors
     ///
-    /// [`Refused::Denied`], and those of the hub.
+    /// [`Refused::Denied`], [`Refused::Limited`] if the project has as many live sessions as it may, and those of
+    /// the hub.
     pub async fn create(
         &self,
         id: SessionId,
@@ -200,26 +231,57 @@ impl Scoped {
         action: Action,
     ) -> Result<Arc<Session>, Refused> {
         self.check(action)?;
-        Ok(self.hub.create(id, created, self.create_options(key)).await?)
-    }
-
-    /// How many sessions of the project have not ended, counted up to `limit`.
-    ///
-    /// # Errors
-    ///
-    /// When the database is away.
-    pub async fn count_live_sessions(&self, limit: u32) -> Result<u64, Refused> {
-        Ok(self.storage.count_live_sessions(self.project(), limit).await?)
+        let place = self.live_place(key).await?;
+        let (hub, options) = (self.hub.clone(), self.create_options(key));
+        self.holding(place, async move { hub.create(id, created, options).await }).await
     }
 
     /// Forks a session; see [`Hub::fork`](crate::hub::Hub::fork).
     ///
     /// # Errors
     ///
-    /// As for [`Scoped::session`], and those of the hub.
+    /// As for [`Scoped::session`] and [`Scoped::create`], and those of the hub.
     pub async fn fork(&self, id: SessionId, revision: Revision, key: Option<&str>) -> Result<Arc<Session>, Refused> {
         self.session_for(id, Action::Fork).await?;
-        Ok(self.hub.fork(id, revision, self.create_options(key)).await?)
+        let place = self.live_place(key).await?;
+        let (hub, options) = (self.hub.clone(), self.create_options(key));
+        self.holding(place, async move { hub.fork(id, revision, options).await }).await
+    }
+
+    /// A place for one more live session of the project, to be held until that is stored. `key`: what is created
+    /// under it already needs none. `None`: no place is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Limited`] if the project has as many as it may.
+    pub async fn live_place(&self, key: Option<&str>) -> Result<Option<LivePlace>, Refused> {
+        let Some(places) = self.access.limits().live_sessions() else { return Ok(None) };
+        let count = |limit| {
+            let (storage, project) = (self.storage.clone(), self.project().clone());
+            async move { storage.count_live_sessions(&project, limit).await }
+        };
+        match places.place(self.project(), count).await {
+            Ok(place) => Ok(Some(place)),
+            Err(NoPlace::Count(error)) => Err(error.into()),
+            Err(NoPlace::Limited(limited)) => match key {
+                Some(key) if self.hub.created_under(self.project(), key).await.is_ok() => Ok(None),
+                _ => Err(limited.into()),
+            },
+        }
+    }
+
+    /// Holds a place as long as the work goes on, whether or not the client waits for it.
+    async fn holding<T: Send + 'static>(
+        &self,
+        place: Option<LivePlace>,
+        work: impl Future<Output = Result<T, HubError>> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let held = async move {
+            let outcome = work.await;
+            drop(place);
+            outcome
+        };
+        Ok(self.hub.run_to_completion(held).await?)
     }
 
     /// The session that was created in the project under a key.

@@ -5,18 +5,32 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::access::limits::LimitSettings;
-use crate::access::oidc::OidcSettings;
+use crate::access::oidc::{OidcError, OidcSettings};
 use crate::access::{AccessSettings, AuditSettings, Requirement};
 use crate::config::{AccessConfig, Authentication, LimitConfig, OidcConfig, Secret};
 
 /// A shorter root key may be guessed.
 const ROOT_KEY_BYTES: usize = 24;
 
+/// Settings of access control that do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("--oidc-issuer (RELIVE_OIDC_ISSUER) is set, but not --oidc-client-id (RELIVE_OIDC_CLIENT_ID)")]
+    NoClientId,
+    #[error("{0} is set, but not --oidc-issuer (RELIVE_OIDC_ISSUER)")]
+    NoIssuer(&'static str),
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
+}
+
 /// The settings of a server that listens on `address`.
-#[must_use]
-pub fn settings(config: &AccessConfig, address: SocketAddr) -> AccessSettings {
+///
+/// # Errors
+///
+/// If they do not go together.
+pub fn settings(config: &AccessConfig, address: SocketAddr) -> Result<AccessSettings, SettingsError> {
     let root_key = text(config.root_key.as_ref().map(Secret::reveal));
-    let oidc = oidc(&config.oidc);
+    let oidc = oidc(&config.oidc)?;
     let is_configured = config.auth == Some(Authentication::Required) || root_key.is_some() || oidc.is_some();
     let requirement = match (config.allow_anonymous, is_configured || !address.ip().is_loopback()) {
         (true, _) => Requirement::Never,
@@ -29,7 +43,7 @@ pub fn settings(config: &AccessConfig, address: SocketAddr) -> AccessSettings {
     if config.allow_anonymous && is_configured {
         tracing::warn!("--allow-anonymous overrides the settings of access control: everybody may do everything");
     }
-    AccessSettings {
+    Ok(AccessSettings {
         requirement,
         root_key,
         metrics_token: text(config.metrics_token.as_ref().map(Secret::reveal)),
@@ -40,19 +54,29 @@ pub fn settings(config: &AccessConfig, address: SocketAddr) -> AccessSettings {
             rows: i64::from(config.audit.audit_rows),
         },
         ..AccessSettings::default()
-    }
+    })
 }
 
-fn oidc(config: &OidcConfig) -> Option<OidcSettings> {
-    let issuer = text(config.oidc_issuer.as_deref())?;
-    Some(OidcSettings {
-        issuer,
-        client_id: text(config.oidc_client_id.as_deref()).unwrap_or_default(),
-        client_secret: text(config.oidc_client_secret.as_ref().map(Secret::reveal)),
-        audience: text(config.oidc_audience.as_deref()),
-        role_claim: config.oidc_role_claim.clone(),
-        project_claim: text(config.oidc_project_claim.as_deref()),
-    })
+fn oidc(config: &OidcConfig) -> Result<Option<OidcSettings>, SettingsError> {
+    let client_id = text(config.oidc_client_id.as_deref());
+    let client_secret = text(config.oidc_client_secret.as_ref().map(Secret::reveal));
+    let audience = text(config.oidc_audience.as_deref());
+    let project_claim = text(config.oidc_project_claim.as_deref());
+    let Some(issuer) = text(config.oidc_issuer.as_deref()) else {
+        let without_effect = [
+            (client_id.is_some(), "--oidc-client-id (RELIVE_OIDC_CLIENT_ID)"),
+            (client_secret.is_some(), "--oidc-client-secret (RELIVE_OIDC_CLIENT_SECRET)"),
+            (audience.is_some(), "--oidc-audience (RELIVE_OIDC_AUDIENCE)"),
+            (project_claim.is_some(), "--oidc-project-claim (RELIVE_OIDC_PROJECT_CLAIM)"),
+        ];
+        let set = without_effect.into_iter().find_map(|(is_set, name)| is_set.then_some(name));
+        return set.map_or(Ok(None), |name| Err(SettingsError::NoIssuer(name)));
+    };
+    let client_id = client_id.ok_or(SettingsError::NoClientId)?;
+    let role_claim = config.oidc_role_claim.clone();
+    let settings = OidcSettings { issuer, client_id, client_secret, audience, role_claim, project_claim };
+    settings.check()?;
+    Ok(Some(settings))
 }
 
 fn limits(config: &LimitConfig) -> LimitSettings {
@@ -78,7 +102,38 @@ mod tests {
     fn requirement(change: impl FnOnce(&mut AccessConfig), address: &str) -> Requirement {
         let mut config = AccessConfig::default();
         change(&mut config);
-        settings(&config, address.parse().expect("an address")).requirement
+        settings(&config, address.parse().expect("an address")).expect("they go together").requirement
+    }
+
+    #[test]
+    fn a_provider_has_an_issuer_and_a_client_id() {
+        type Change = fn(&mut OidcConfig);
+        let issuer: Change = |oidc| oidc.oidc_issuer = Some("https://id.example".to_owned());
+        let client_id: Change = |oidc| oidc.oidc_client_id = Some("relive".to_owned());
+        let said = |changes: &[Change]| {
+            let mut config = AccessConfig::default();
+            changes.iter().for_each(|change| change(&mut config.oidc));
+            settings(&config, ([127, 0, 0, 1], 1).into()).map(|settings| settings.oidc.is_some())
+        };
+        assert!(matches!(said(&[]), Ok(false)));
+        assert!(matches!(said(&[issuer, client_id]), Ok(true)));
+        assert!(matches!(said(&[issuer]), Err(SettingsError::NoClientId)));
+        assert!(matches!(
+            said(&[issuer, |oidc| oidc.oidc_client_id = Some(" ".to_owned())]),
+            Err(SettingsError::NoClientId)
+        ));
+        let away: Change = |oidc| oidc.oidc_issuer = Some("http://id.example".to_owned());
+        assert!(matches!(said(&[away, client_id]), Err(SettingsError::Oidc(OidcError::Issuer(_)))));
+        let others: [(&str, Change); 4] = [
+            ("--oidc-client-id", client_id),
+            ("--oidc-client-secret", |oidc| oidc.oidc_client_secret = Some("x".to_owned().into())),
+            ("--oidc-audience", |oidc| oidc.oidc_audience = Some("x".to_owned())),
+            ("--oidc-project-claim", |oidc| oidc.oidc_project_claim = Some("x".to_owned())),
+        ];
+        for (flag, change) in others {
+            let error = said(&[change]).expect_err(flag).to_string();
+            assert!(error.contains(flag) && error.contains("--oidc-issuer (RELIVE_OIDC_ISSUER)"), "{error}");
+        }
     }
 
     #[test]
@@ -91,7 +146,10 @@ mod tests {
         assert_eq!(requirement(|_| {}, OUTER), Requirement::Always);
         assert_eq!(requirement(|config| config.auth = Some(Authentication::Required), LOOPBACK), Requirement::Always);
         assert_eq!(requirement(|config| config.root_key = secret(), LOOPBACK), Requirement::Always);
-        let issuer = |config: &mut AccessConfig| config.oidc.oidc_issuer = Some("https://id.example".to_owned());
+        let issuer = |config: &mut AccessConfig| {
+            config.oidc.oidc_issuer = Some("https://id.example".to_owned());
+            config.oidc.oidc_client_id = Some("relive".to_owned());
+        };
         assert_eq!(requirement(issuer, LOOPBACK), Requirement::Always);
         let empty = |config: &mut AccessConfig| config.root_key = Some(Secret::from(" ".to_owned()));
         assert_eq!(requirement(empty, LOOPBACK), Requirement::WithKeys);

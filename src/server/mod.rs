@@ -10,6 +10,7 @@ pub mod tool;
 mod upkeep;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,8 +82,19 @@ pub enum ServeError {
     Web(reqwest::Error),
     #[error(transparent)]
     Access(#[from] AccessError),
+    #[error(transparent)]
+    AccessSettings(#[from] access::SettingsError),
     #[error("cannot use the database: {0}")]
     Storage(#[from] StorageError),
+    #[error(
+        "there is no database in {}; name the data directory of the server with --data-dir or RELIVE_DATA_DIR, or \
+         make a database there with `relive keys create --new-database`", .0.display()
+    )]
+    NoDatabase(PathBuf),
+    #[error("{} is in use by another relive, whose database was not ready within {seconds} s", dir.display())]
+    NotReady { dir: PathBuf, seconds: u64 },
+    #[error("no relive has prepared the database yet")]
+    NotPrepared,
 }
 
 /// Listens on the configured address.
@@ -138,6 +150,8 @@ impl Server {
             hsts_seconds: config.tls.hsts_seconds,
         })?;
         let frame_ancestors = FrameAncestors::new(&config.access.frame_ancestors)?;
+        // Whatever makes no sense is said before anything is written.
+        let access_settings = access::settings(&config.access, address)?;
         let endpoint = embeddings_endpoint(config)?;
         let models = Models::new(models_endpoint(config)?);
         let web =
@@ -160,7 +174,7 @@ impl Server {
                 ..HubOptions::default()
             },
         );
-        let access = Access::start(storage.clone(), access::settings(&config.access, address)).await?;
+        let access = Access::start(storage.clone(), access_settings).await?;
         let needs_key = access.is_required() && !access.has_way_in().await.map_err(AccessError::from)?;
         let stop = CancellationToken::new();
         tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));

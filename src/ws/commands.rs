@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{frames, refusals};
 use crate::hub::{HubError, Outcome, Reply, Submission};
-use crate::scoped::Scoped;
+use crate::scoped::{Refused, Scoped};
 use relive_protocol::{CommandFrame, ErrorCode, ServerFrame};
 use relive_session::SessionId;
 
@@ -35,6 +35,14 @@ pub(super) struct InFlight {
     submitting: Option<(u64, BoxFuture<'static, Result<(), HubError>>)>,
 }
 
+/// What became of a command at once; with the error frame if it was refused.
+pub(super) enum Submitted {
+    Taken,
+    Refused(Bytes),
+    /// The caller sends too many.
+    Limited(Bytes),
+}
+
 /// A command without an answer.
 struct Waiting {
     id: String,
@@ -52,22 +60,30 @@ impl InFlight {
         self.waiting.len() >= IN_FLIGHT || self.bytes >= IN_FLIGHT_BYTES || self.submitting.is_some()
     }
 
-    /// Submits a command for a caller. Returns the error frame if it was refused at once; all other
-    /// answers come from [`InFlight::next`].
-    pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame) -> Option<Bytes> {
+    /// Submits a command for a caller. All answers but those of [`Submitted`] come from [`InFlight::next`].
+    pub fn submit(&mut self, scoped: &Arc<Scoped>, frame: CommandFrame) -> Submitted {
         let CommandFrame { id, session_id, command, commands, command_id, expected_revision } = frame;
         let commands = match (command, commands) {
             (Some(command), None) => vec![command],
             (None, Some(commands)) => commands,
             _ => {
                 let problem = "give either `command` or `commands`";
-                return Some(frames::error_frame(Some(id), Some(session_id), ErrorCode::BadRequest, problem));
+                return Submitted::Refused(frames::error_frame(
+                    Some(id),
+                    Some(session_id),
+                    ErrorCode::BadRequest,
+                    problem,
+                ));
             }
         };
         let command_id = command_id.map(Into::into);
         let submission = match scoped.submission(session_id, commands) {
             Ok(submission) => Submission { command_id, expected_revision, ..submission },
-            Err(refused) => return Some(refusals::frame(Some(id), session_id, &refused)),
+            Err(refused) => {
+                let frame = refusals::frame(Some(id), session_id, &refused);
+                let is_limited = matches!(refused, Refused::Limited(_));
+                return if is_limited { Submitted::Limited(frame) } else { Submitted::Refused(frame) };
+            }
         };
         let token = self.next_token;
         self.next_token += 1;
@@ -78,11 +94,11 @@ impl InFlight {
         let scoped = Arc::clone(scoped);
         let mut submitting = async move { scoped.submit(submission, reply).await }.boxed();
         match (&mut submitting).now_or_never() {
-            Some(Ok(())) => None,
-            Some(Err(error)) => self.answer(token, Err(error)),
+            Some(Ok(())) => Submitted::Taken,
+            Some(Err(error)) => self.answer(token, Err(error)).map_or(Submitted::Taken, Submitted::Refused),
             None => {
                 self.submitting = Some((token, submitting));
-                None
+                Submitted::Taken
             }
         }
     }

@@ -18,6 +18,7 @@ pub(super) fn frame(id: Option<String>, session_id: SessionId, refused: &Refused
 pub fn refused_code(refused: &Refused) -> ErrorCode {
     match refused {
         Refused::Denied(_) => ErrorCode::Forbidden,
+        Refused::Limited(_) => ErrorCode::RateLimited,
         Refused::Hub(error) => error_code(error),
     }
 }
@@ -38,6 +39,7 @@ pub(super) fn error_code_of(close: CloseCode) -> ErrorCode {
 pub(super) fn close_code(refused: &Refused) -> CloseCode {
     match refused {
         Refused::Denied(_) => CloseCode::Forbidden,
+        Refused::Limited(_) => CloseCode::RateLimited,
         Refused::Hub(HubError::NotFound) => CloseCode::NoSuchSession,
         Refused::Hub(_) => CloseCode::Restarting,
     }

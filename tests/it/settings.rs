@@ -31,11 +31,34 @@ async fn settings_that_make_no_sense_are_refused_with_the_reason() {
         ("RELIVE_ALLOW_ORIGIN", "https://a.example,b.example", 1, "`b.example` has no scheme"),
         ("RELIVE_ANSWER_WITHIN", "0.2", 2, "from 1 to 3600"),
         ("RELIVE_LLM_URL", "foo", 1, "RELIVE_LLM_URL"),
+        ("RELIVE_OIDC_CLIENT_ID", "relive", 1, "--oidc-issuer (RELIVE_OIDC_ISSUER)"),
+        ("RELIVE_OIDC_ISSUER", "https://id.example", 1, "--oidc-client-id (RELIVE_OIDC_CLIENT_ID)"),
     ] {
         let (status, said) = refused(&[], &[(name, value)]).await;
         assert_eq!(status, Some(code), "{name}={value}: {said}");
         assert!(reason.split('|').any(|reason| said.contains(reason)), "{name}={value}: {said}");
         assert!(!said.contains("secret") && !said.contains("panicked"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_checked_before_anything_is_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let data = directory.path().join("data");
+    let data_dir = ["--data-dir", data.to_str().expect("a path")];
+    for (wrong, reason) in [
+        (&["--oidc-issuer", "https://id.example"][..], "--oidc-client-id"),
+        (&["--oidc-client-secret", "x"], "--oidc-issuer"),
+        (&["--oidc-issuer", "http://id.example", "--oidc-client-id", "relive"], "is not an https address"),
+        (&["--base-path", "relive"], "--base-path"),
+        (&["--tls-cert", "/nowhere"], "tls"),
+        (&["--frame-ancestors", "portal"], "portal"),
+        (&["--embeddings-url", "foo", "--embeddings-model", "m"], "RELIVE_EMBEDDINGS_URL"),
+        (&["--model-prices", "/nowhere"], "/nowhere"),
+    ] {
+        let (status, said) = refused(&[&data_dir, wrong].concat(), &[]).await;
+        assert!(status == Some(1) && said.contains(reason), "{wrong:?}: {said}");
+        assert!(!data.exists(), "{wrong:?}");
     }
 }
 

@@ -33,8 +33,10 @@ impl Run {
         assert_eq!((status.as_u16(), receipt["revision"].is_u64()), (200, true), "{receipt}");
     }
 
-    async fn refused(&self, below: &str, body: Value, code: &str) {
-        self.server.refused(Method::POST, &self.path(below), Some(body), code).await;
+    /// Returns the reason.
+    async fn refused(&self, below: &str, body: Value, code: &str) -> String {
+        let problem = self.server.refused(Method::POST, &self.path(below), Some(body), code).await;
+        problem["detail"].as_str().unwrap_or_default().to_owned()
     }
 }
 
@@ -66,7 +68,8 @@ async fn a_node_holds_one_signal_until_it_goes_on() {
 #[tokio::test]
 async fn a_review_is_a_signal_and_counts_once() {
     let run = Run::start(json!({"graph": chain(&["draft", "check"])})).await;
-    run.refused("review", approve("check"), "not_waiting").await;
+    let detail = run.refused("review", approve("check"), "not_waiting").await;
+    assert!(detail.contains("no review"), "{detail}");
     run.refused("review", approve("nowhere"), "unknown_node").await;
     run.refused("review", json!({"nodeId": "check", "action": "maybe"}), "bad_request").await;
     run.set("check", &["running", "suspended"]).await;

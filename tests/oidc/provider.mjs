@@ -1,6 +1,6 @@
 // The identity provider of the tests: oidc-provider, with people who sign in by themselves.
 //
-// Prints its issuer once it listens. Besides the provider's own routes:
+// Prints its issuer once it listens. `REDIRECT_URI` is where it sends people back to. Besides the provider's own routes:
 //   POST /test/rotate         new keys that sign; the old ones are withdrawn
 //   POST /test/mint           a token with the header and claims of the body, signed by the provider's key or by
 //                             one of somebody else (`signer: 'foreign' | 'none' | 'secret'`)
@@ -14,7 +14,7 @@ const people = {
   ada: { name: 'Ada', relive_role: 'operator', team: { roles: ['staff', 'admin'] } },
   bob: { name: 'Bob' },
 }
-const redirect = 'http://127.0.0.1:7400/auth/callback'
+const redirect = process.env.REDIRECT_URI ?? 'http://127.0.0.1:7400/auth/callback'
 
 const server = createServer()
 await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use reqwest::Response;
 
+use super::error::problem;
 use super::http::refusal;
 use super::token::{TokenSource, Tokens, authorized};
 use super::{Address, ClientError};
@@ -105,27 +106,18 @@ impl Archives {
     }
 
     async fn accepted(&self, response: reqwest::Result<Response>) -> Result<Response, ClientError> {
-        let response = response.map_err(|error| self.unreachable(cause(&error)))?;
+        let response = response.map_err(|error| self.unreachable(problem(&error)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(|error| self.unreachable(cause(&error)))?;
+        let body = response.bytes().await.map_err(|error| self.unreachable(problem(&error)))?;
         Err(refusal(status, &body))
     }
 
     fn unreachable(&self, problem: String) -> ClientError {
         ClientError::Unreachable { server: self.address.to_string(), problem }
     }
-}
-
-/// The cause of an error, which by itself says only that sending failed.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// A file being received.
@@ -152,7 +144,7 @@ impl Reading {
                 return None;
             }
             Ok(Ok(None)) => "the session was cut off".to_owned(),
-            Ok(Err(error)) => format!("the session was cut off: {}", cause(&error)),
+            Ok(Err(error)) => format!("the session was cut off: {}", problem(&error)),
             Err(_) => "it stopped in the middle".to_owned(),
         };
         self.is_done = true;

@@ -1,5 +1,8 @@
 //! Errors of the client.
 
+use std::error::Error;
+use std::io;
+
 use relive_protocol::ErrorCode;
 use relive_session::SessionId;
 
@@ -8,7 +11,7 @@ use relive_session::SessionId;
 pub enum ClientError {
     #[error("'{address}' is not a server's address: {problem}")]
     Address { address: String, problem: String },
-    #[error("cannot reach {server}: {problem}; is `relive serve` running there?")]
+    #[error("cannot reach {server}: {problem}")]
     Unreachable { server: String, problem: String },
     /// The server refused the request. Nothing has changed.
     #[error("{message} ({})", code.as_str())]
@@ -37,5 +40,39 @@ impl ClientError {
             Self::Refused { code, .. } => Some(*code),
             _ => None,
         }
+    }
+}
+
+/// What is wrong with a connection: the innermost cause, since the outer errors only say that sending failed. If
+/// nobody listens at the address, it says what may be missing there; a certificate that is not trusted, a name that
+/// is unknown or a network that is away is something else.
+pub(crate) fn problem(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    let mut is_nobody_there = is_refused_connection(error);
+    while let Some(source) = innermost.source() {
+        innermost = source;
+        is_nobody_there |= is_refused_connection(source);
+    }
+    if is_nobody_there { format!("{innermost}; is `relive serve` running there?") } else { innermost.to_string() }
+}
+
+fn is_refused_connection(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("sending failed")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn only_where_nobody_listens_is_a_server_asked_for() {
+        let refused = Outer(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert_eq!(problem(&refused), "connection refused; is `relive serve` running there?");
+        let untrusted = Outer(io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer"));
+        assert_eq!(problem(&untrusted), "invalid peer certificate: UnknownIssuer");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 
+use super::error::problem;
 use super::{Client, ClientError};
 use relive_backoff::Backoff;
 use relive_protocol::{CreateSession, ErrorCode, Problem};
@@ -72,7 +73,7 @@ impl Client {
     async fn try_once<T: DeserializeOwned>(&self, request: impl Fn() -> RequestBuilder) -> Result<T, ClientError> {
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             server: self.address.to_string(),
-            problem: error.without_url().to_string(),
+            problem: problem(&error.without_url()),
         };
         let answer = self.tokens.send(request).await?.map_err(unreachable)?;
         let status = answer.status();

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 use super::ClientError;
+use super::error::problem;
 use super::http::refusal;
 
 /// Bytes of the largest frame accepted from a server: a snapshot of the largest graph fits.
@@ -164,6 +165,6 @@ fn refused(error: WsError) -> Lost {
             }
         }
         WsError::Url(_) | WsError::HttpFormat(_) => Lost::Permanent(ClientError::Protocol(error.to_string())),
-        other => Lost::Temporary(other.to_string()),
+        other => Lost::Temporary(problem(&other)),
     }
 }

@@ -219,6 +219,8 @@ pub enum ReviewAction {
 pub struct ReviewRequest {
     pub node_id: NodeId,
     pub action: ReviewAction,
+    /// Who reviews. While access control is on, the server puts the name of the caller here: that of the key, or
+    /// of whoever has signed in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reviewer: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,9 +13,9 @@ pub enum Refusal {
     NodesActive { count: usize, example: NodeId },
     #[error("node '{node_id}' is not in the session's graph")]
     UnknownNode { node_id: NodeId },
-    #[error("node '{node_id}' is neither running nor suspended, so it cannot take a signal")]
+    #[error("node '{node_id}' is neither running nor suspended, so it takes no signal and no review")]
     NotWaiting { node_id: NodeId },
-    #[error("node '{node_id}' already has a signal that it has not handled")]
+    #[error("node '{node_id}' already has a signal or a review that it has not handled")]
     SignalPending { node_id: NodeId },
     #[error("the session is at revision {actual}, not at the expected {expected}")]
     RevisionConflict { expected: Revision, actual: Revision },

@@ -7,11 +7,12 @@ import { showNotice } from '../ui/notices'
 import { roles } from './may'
 import { signOut, useMay, useMe } from './me'
 
-/** In the bar: the signed-in user, the link to the keys, and signing out. Empty while access control is off. */
+/** In the bar: the signed-in user, the links to the keys and the audit log, and signing out. Empty while access control is off. */
 export function Account() {
   const t = useText()
   const me = useMe()
   const mayManageKeys = useMay('manageKeys')
+  const mayReadAudit = useMay('readAudit')
   const [isBusy, setBusy] = useState(false)
   if (me?.actor === undefined) return null
   const leave = async () => {
@@ -25,7 +26,7 @@ export function Account() {
   }
   const role = roles.find((known) => known === me.role)
   const grant = role === undefined ? t.guest : t.role[role]
-  // A token has no name of its own; the name of its giver is shown.
+  // A token has no name of its own; the name of its giver is in it.
   const name = me.actor.kind === 'token' ? grant : me.actor.name
   return (
     <>
@@ -36,6 +37,11 @@ export function Account() {
       {mayManageKeys && (
         <a className="button quiet" {...linkTo({ page: 'keys' })}>
           {t.keysPage}
+        </a>
+      )}
+      {mayReadAudit && (
+        <a className="button quiet" {...linkTo({ page: 'audit' })}>
+          {t.auditPage}
         </a>
       )}
       {me.signedIn && (

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 
 import { may, type Offer, rolesToGive } from './may'
 
-const offers: Offer[] = ['create', 'control', 'review', 'fork', 'share', 'readCatalog', 'manageKeys']
+const offers: Offer[] = ['create', 'control', 'review', 'fork', 'share', 'readCatalog', 'manageKeys', 'readAudit']
 
 function offered(me: Partial<WhoAmI>, sessionId = 's1'): Offer[] {
   const whole: WhoAmI = { required: true, project: 'default', signedIn: true, ...me }
@@ -29,8 +29,8 @@ test('a token is offered what its scopes allow of this session', () => {
   expect(offered({ scopes: ['write:sessions:s2'] })).toEqual([])
 })
 
-test('without access control everything is offered but what is about keys and tokens', () => {
-  const everything = offers.filter((offer) => offer !== 'share' && offer !== 'manageKeys')
+test('without access control everything is offered but what is about keys, tokens and people', () => {
+  const everything: Offer[] = ['create', 'control', 'review', 'fork', 'readCatalog']
   expect(offered({ required: false })).toEqual(everything)
   expect(offers.filter((offer) => may(undefined, offer))).toEqual(everything)
   expect(offered({ required: false, role: 'admin' })).toEqual(everything)

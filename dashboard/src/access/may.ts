@@ -1,7 +1,7 @@
 import type { WhoAmI } from '@relive/types'
 
 /** Which actions the page offers, by permission. The server decides; this only hides what it would refuse. */
-export type Offer = 'create' | 'control' | 'review' | 'fork' | 'share' | 'readCatalog' | 'manageKeys'
+export type Offer = 'create' | 'control' | 'review' | 'fork' | 'share' | 'readCatalog' | 'manageKeys' | 'readAudit'
 
 export const roles = ['viewer', 'reviewer', 'operator', 'engine', 'admin', 'root'] as const
 export type Role = (typeof roles)[number]
@@ -15,6 +15,7 @@ const allowed: Record<Offer, readonly Role[]> = {
   create: ['operator', 'engine', 'admin', 'root'],
   fork: ['operator', 'admin', 'root'],
   manageKeys: ['admin', 'root'],
+  readAudit: ['admin', 'root'],
 }
 
 /** The scopes that allow an action on a session; none if no token allows it. */
@@ -25,9 +26,10 @@ function scopesFor(offer: Offer, sessionId: string | undefined): readonly string
 
 /** Whether to offer an action, on a session if it concerns one. While the caller is unknown nothing is hidden. */
 export function may(me: WhoAmI | undefined, offer: Offer, sessionId?: string): boolean {
-  const needsIdentity = offer === 'share' || offer === 'manageKeys'
+  const needsIdentity = offer === 'share' || offer === 'manageKeys' || offer === 'readAudit'
   if (me === undefined || (me.role === undefined && me.scopes === undefined)) return !needsIdentity
-  // Without access control there is nothing to share, and creating a first key would lock everybody else out.
+  // Without access control there is nothing to share or to audit, and creating a first key would lock everybody
+  // else out.
   if (needsIdentity && !me.required) return false
   if (me.role !== undefined) return allowed[offer].some((role) => role === me.role)
   const scopes = me.scopes ?? []

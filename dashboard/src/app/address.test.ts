@@ -20,6 +20,7 @@ test('every place survives its address', () => {
     { page: 'sessions', filters: noFilters },
     { page: 'sessions', filters },
     { page: 'keys' },
+    { page: 'audit' },
     { page: 'session', sessionId, filters: noFilters, view: plainView },
     { page: 'session', sessionId, filters, view: { panel: 'compare', nodeId: 'a/b ?', revision: 7, compareWith: 3 } },
   ]

@@ -27,6 +27,7 @@ export type Place =
   | { readonly page: 'sessions'; readonly filters: ListFilters }
   | { readonly page: 'session'; readonly sessionId: string; readonly filters: ListFilters; readonly view: SessionView }
   | { readonly page: 'keys' }
+  | { readonly page: 'audit' }
   | { readonly page: 'unknown' }
 
 export const noFilters: ListFilters = { text: '', statuses: [], groupId: '', workflowId: '' }
@@ -43,8 +44,9 @@ const sessionPath = /^\/sessions\/([0-9a-fA-F-]{36})\/?$/
 export function parseAddress(pathname: string, search: string): Place {
   const query = new URLSearchParams(search)
   const filters = parseFilters(query)
-  // In the query, because the server has no route for it.
-  if (pathname === '/' && query.get('page') === 'keys') return { page: 'keys' }
+  // In the query, because the server has no route for these.
+  const page = pathname === '/' ? query.get('page') : null
+  if (page === 'keys' || page === 'audit') return { page }
   if (pathname === '/' || pathname === '/sessions' || pathname === '/sessions/') return { page: 'sessions', filters }
   const sessionId = sessionPath.exec(pathname)?.[1]
   if (sessionId === undefined) return { page: 'unknown' }
@@ -53,7 +55,7 @@ export function parseAddress(pathname: string, search: string): Place {
 
 export function formatAddress(place: Place): string {
   if (place.page === 'unknown') return '/'
-  if (place.page === 'keys') return '/?page=keys'
+  if (place.page === 'keys' || place.page === 'audit') return `/?page=${place.page}`
   const query = new URLSearchParams()
   const put = (name: string, value: string | number | undefined) => {
     if (value !== undefined && value !== '') query.set(name, String(value))

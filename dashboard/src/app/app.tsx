@@ -2,6 +2,7 @@ import { useEffect } from 'react'
 
 import { access, useMay } from '../access/me'
 import { ShareChoice, SignInPage } from '../access/sign-in-page'
+import { AuditPage } from '../audit/audit-page'
 import { useText } from '../i18n/text'
 import { KeysPage } from '../keys/keys-page'
 import { SessionPage } from '../session/session-page'
@@ -32,6 +33,9 @@ function Pages() {
   const t = useText()
   const place = usePlace()
   const mayManageKeys = useMay('manageKeys')
+  const mayReadAudit = useMay('readAudit')
+  const isHidden =
+    place.page === 'unknown' || (place.page === 'keys' && !mayManageKeys) || (place.page === 'audit' && !mayReadAudit)
   const where = place.page === 'session' ? place.sessionId : place.page
   useEffect(dismissNotices, [where])
   return (
@@ -41,7 +45,8 @@ function Pages() {
         <SessionPage key={place.sessionId} sessionId={place.sessionId} filters={place.filters} />
       )}
       {place.page === 'keys' && mayManageKeys && <KeysPage />}
-      {(place.page === 'unknown' || (place.page === 'keys' && !mayManageKeys)) && (
+      {place.page === 'audit' && mayReadAudit && <AuditPage />}
+      {isHidden && (
         <div className="session-page">
           <AppBar>
             <span className="grow" />

@@ -177,6 +177,7 @@ export const en = {
     proposalSet: 'proposal changed',
     labelsSet: 'labels changed',
     signalled: 'was sent a signal',
+    reviewed: (decision: string) => `review: ${decision}`,
     message: 'added a message',
     thought: 'thought',
     memory: 'A memory was stored',
@@ -304,6 +305,31 @@ export const en = {
   revoke: 'Revoke',
   revokeKey: (name: string) => `Revoke ${name}`,
   revokeIntro: 'Programs that use this key are refused from now on, and links and tokens made with it end too.',
+
+  by: (name: string) => `by ${name}`,
+  decision: { approve: 'approved', reject: 'rejected', modify: 'edited', skip: 'skipped' },
+  decided: 'Decided',
+  answered: 'answered',
+  decidedBy: (decision: string, name: string) => `${decision} by ${name}`,
+  actorKind: { key: 'key', user: 'person', token: 'access token', engine: 'engine' },
+
+  auditPage: 'Audit log',
+  auditAction: 'Action, such as delete_session',
+  auditColumns: {
+    time: 'Time',
+    who: 'Who',
+    action: 'Action',
+    resource: 'Of what',
+    outcome: 'Outcome',
+    address: 'From',
+  },
+  auditOutcome: { allowed: 'allowed', refused: 'refused', failed: 'failed' },
+  unknownActor: 'unknown',
+  onlyBy: (name: string) => `Only what ${name} did`,
+  onlyAction: (action: string) => `Only ${action}`,
+  everybodyInsteadOf: (name: string) => `${name} ×`,
+  noAudit: 'No entries.',
+  moreAudit: 'Older entries',
 }
 
 /** Every text of the pages. A translation that lacks one does not compile. */

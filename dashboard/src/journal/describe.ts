@@ -64,8 +64,10 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
       return { ...ofRun('running', t.event.proposalSet), status: undefined }
     case 'labelsSet':
       return { ...ofRun('running', t.event.labelsSet), status: undefined }
-    case 'signalled':
-      return ofNode(event.nodeId, t.event.signalled)
+    case 'signalled': {
+      const decision = decisionOf(event.payload)
+      return ofNode(event.nodeId, decision === undefined ? t.event.signalled : t.event.reviewed(decided(decision, t)))
+    }
     case 'messageAdded':
       return ofNode(event.nodeId, event.isThinking ? t.event.thought : t.event.message)
     case 'memoryAdded':
@@ -74,6 +76,17 @@ export function describe(event: Event, t: Text, names: (nodeId: string) => strin
       // An event of a newer server: its name is shown.
       return { nodeId: undefined, status: undefined, subject: t.event.run, text: (event as { type: string }).type }
   }
+}
+
+/** What a signal decides of a review; `undefined` if it is another signal. */
+export function decisionOf(payload: unknown): string | undefined {
+  const action = (payload as { review?: { action?: unknown } } | null | undefined)?.review?.action
+  return typeof action === 'string' ? action : undefined
+}
+
+/** A decision in words; one of a newer server as it calls it. */
+export function decided(decision: string, t: Text): string {
+  return Object.hasOwn(t.decision, decision) ? t.decision[decision as keyof Text['decision']] : decision
 }
 
 export function nodeName(

@@ -62,13 +62,14 @@ export function JournalPanel() {
           const revision = before + index + 1
           const recorded = pages.at(revision, last)
           const said = recorded && describe(recorded.event, t, (nodeId) => nodeName(nodeId, live, graph))
+          const by = recorded?.by?.name
           const isAhead = current !== undefined && revision > current
           return (
             <li key={revision} className={`journal-row${isAhead ? ' ahead' : ''}`} style={{ top }}>
               <button
                 type="button"
                 className={`num${revision === current ? ' current' : ''}${said?.nodeId !== undefined && said.nodeId === selected ? ' selected' : ''}`}
-                aria-label={`${t.goToRevision(revision)}${said ? `: ${said.subject} ${said.text}` : ''}`}
+                aria-label={`${t.goToRevision(revision)}${said ? `: ${said.subject} ${said.text}` : ''}${by === undefined ? '' : `, ${t.by(by)}`}`}
                 onClick={() => player.seek({ revision })}
               >
                 <span className="journal-revision">{revision}</span>
@@ -79,6 +80,11 @@ export function JournalPanel() {
                 <span className="journal-text">
                   <b>{said?.subject}</b> {said?.text}
                 </span>
+                {by !== undefined && (
+                  <span className="journal-by" title={t.by(by)}>
+                    {by}
+                  </span>
+                )}
               </button>
             </li>
           )

@@ -11,6 +11,7 @@ import { SignalForm } from '../session/signal-form'
 import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
 import { TickingText } from '../ui/ticking-text'
+import { NodeDecision } from './node-decision'
 import { NodeHistory } from './node-history'
 import { useOutput } from './use-output'
 
@@ -111,6 +112,7 @@ function Facts({ nodeId, node, planned }: NodeDetailsProps) {
         </>
       )}
       {usage?.costUsd !== undefined && usage.costUsd > 0 && <Fact name={t.cost}>{cost(usage.costUsd)}</Fact>}
+      <NodeDecision nodeId={nodeId} />
     </dl>
   )
 }

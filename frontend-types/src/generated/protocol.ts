@@ -390,7 +390,12 @@ export type ReviewAction = "approve" | "reject" | "modify";
 /**
  * `POST /sessions/{id}/review`: a signal whose payload is `{review: {action, reviewer?, data?}}`.
  */
-export type ReviewRequest = { nodeId: NodeId, action: ReviewAction, reviewer?: string, data?: unknown, };
+export type ReviewRequest = { nodeId: NodeId, action: ReviewAction, 
+/**
+ * Who reviews. While access control is on, the server puts the name of the caller here: that of the key, or
+ * of whoever has signed in.
+ */
+reviewer?: string, data?: unknown, };
 
 /**
  * Server → client. A session's frames contain nothing that is specific to one viewer, so one encoding

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use governor::clock::{Clock, Reference as _};
+use governor::clock::Clock;
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 use parking_lot::Mutex;
@@ -34,34 +34,37 @@ impl Clock for TokioClock {
     }
 }
 
+/// Who is counted, and what is added for it beyond what the rate itself counts.
+///
+/// A rate refuses for ever what is more than its burst. So it is asked for a burst, and the rest is added here: a
+/// debt, which is paid off at the rate before anything else is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Charge<K> {
+    pub who: K,
+    pub debt: Duration,
+}
+
 /// At most [`COUNTED`] states. When there is no room, those who have used nothing lately make some; if there are
 /// none, all further ones share one state, which is exact enough under an attack and keeps the others apart.
 pub(super) struct Bounded<K> {
     states: Arc<Mutex<States<K>>>,
     clock: TokioClock,
-    /// After this time without use a state is as good as none.
-    forgotten_after: Duration,
 }
 
+/// A state is the time until which what was used is not replenished: it is as good as none from then on.
 struct States<K> {
-    kept: HashMap<K, State>,
+    kept: HashMap<K, Nanos>,
     shared: Option<Nanos>,
     swept: Duration,
-}
-
-#[derive(Clone, Copy)]
-struct State {
-    value: Option<Nanos>,
-    used: Duration,
 }
 
 /// The time between two attempts to make room, each of which looks at all states.
 const SWEEP: Duration = Duration::from_secs(1);
 
 impl<K: Hash + Eq + Clone> Bounded<K> {
-    pub fn new(clock: TokioClock, forgotten_after: Duration) -> Self {
+    pub fn new(clock: TokioClock) -> Self {
         let states = States { kept: HashMap::new(), shared: None, swept: Duration::ZERO };
-        Self { states: Arc::new(Mutex::new(states)), clock, forgotten_after }
+        Self { states: Arc::new(Mutex::new(states)), clock }
     }
 
     /// The same states, to be asked without using anything of them.
@@ -71,39 +74,39 @@ impl<K: Hash + Eq + Clone> Bounded<K> {
 }
 
 impl<K: Hash + Eq> States<K> {
-    fn make_room(&mut self, now: Duration, forgotten_after: Duration) {
-        if now.duration_since(self.swept) < SWEEP.into() {
+    fn make_room(&mut self, now: Duration) {
+        if now.saturating_sub(self.swept) < SWEEP {
             return;
         }
         self.swept = now;
-        self.kept.retain(|_, state| now.saturating_sub(state.used) < forgotten_after);
+        self.kept.retain(|_, until| Duration::from(*until) > now);
     }
 }
 
 impl<K: Hash + Eq + Clone> StateStore for Bounded<K> {
-    type Key = K;
+    type Key = Charge<K>;
 
-    fn measure_and_replace<T, F, E>(&self, key: &K, decide: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, charge: &Charge<K>, decide: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let now = self.clock.now();
+        let decide = |state| decide(state).map(|(result, until)| (result, until + charge.debt));
         let mut states = self.states.lock();
-        if let Some(state) = states.kept.get_mut(key) {
-            let (result, value) = decide(state.value)?;
-            *state = State { value: Some(value), used: now };
+        if let Some(state) = states.kept.get_mut(&charge.who) {
+            let (result, until) = decide(Some(*state))?;
+            *state = until;
             return Ok(result);
         }
         if states.kept.len() >= COUNTED {
-            states.make_room(now, self.forgotten_after);
+            states.make_room(self.clock.now());
         }
         if states.kept.len() >= COUNTED {
-            let (result, value) = decide(states.shared)?;
-            states.shared = Some(value);
+            let (result, until) = decide(states.shared)?;
+            states.shared = Some(until);
             return Ok(result);
         }
-        let (result, value) = decide(None)?;
-        states.kept.insert(key.clone(), State { value: Some(value), used: now });
+        let (result, until) = decide(None)?;
+        states.kept.insert(charge.who.clone(), until);
         Ok(result)
     }
 }
@@ -114,14 +117,13 @@ pub(super) struct Peek<K>(Arc<Mutex<States<K>>>);
 impl<K: Hash + Eq + Clone> StateStore for Peek<K> {
     type Key = K;
 
-    fn measure_and_replace<T, F, E>(&self, key: &K, decide: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, who: &K, decide: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         let states = self.0.lock();
-        let kept = states.kept.get(key).map(|state| state.value);
-        let state = kept.unwrap_or(if states.kept.len() >= COUNTED { states.shared } else { None });
-        decide(state).map(|(result, _)| result)
+        let shared = if states.kept.len() >= COUNTED { states.shared } else { None };
+        decide(states.kept.get(who).copied().or(shared)).map(|(result, _)| result)
     }
 }
 
@@ -138,19 +140,23 @@ mod tests {
     async fn it_is_bounded_and_makes_room() {
         let clock = TokioClock::new();
         let quota = Quota::per_second(NonZeroU32::new(2).expect("a number"));
-        let store = Bounded::new(clock, quota.burst_size_replenished_in());
-        let limiter = RateLimiter::<usize, _, _, NoOpMiddleware<Duration>>::new(quota, store, clock);
-        for key in 0..COUNTED {
-            assert!(limiter.check_key(&key).is_ok());
-        }
+        let store = Bounded::new(clock);
+        let limiter = RateLimiter::<Charge<usize>, _, _, NoOpMiddleware<Duration>>::new(quota, store, clock);
+        let is_allowed = |who: usize| limiter.check_key(&Charge { who, debt: Duration::ZERO }).is_ok();
+        let in_debt = Charge { who: 0, debt: Duration::from_secs(10) };
+        assert!(limiter.check_key(&in_debt).is_ok());
+        assert!((1..COUNTED).all(is_allowed));
         // The next ones share.
-        let shared = (0..10).filter(|n| limiter.check_key(&(COUNTED + n)).is_ok()).count();
+        let shared = (0..10).filter(|n| is_allowed(COUNTED + n)).count();
         assert_eq!(shared, 2);
-        assert!(limiter.check_key(&0).is_ok(), "the others are not concerned");
-        assert!(limiter.check_key(&0).is_err());
+        assert!(is_allowed(1), "the others are not concerned");
+        assert!(!is_allowed(1));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert!(limiter.check_key(&(COUNTED + 1)).is_ok() && limiter.check_key(&(COUNTED + 1)).is_ok());
+        assert!(is_allowed(COUNTED + 1) && is_allowed(COUNTED + 1));
+        assert!(!is_allowed(0), "who has a debt is not forgotten");
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert!(is_allowed(0));
         let kept = limiter.into_state_store().states.lock().kept.len();
-        assert_eq!(kept, 1);
+        assert_eq!(kept, 2);
     }
 }

@@ -1,23 +1,29 @@
 //! Limits of callers and addresses.
 //!
 //! They are counted in memory, so in a fleet each holds per server: with three servers behind a balancer, a key
-//! may do up to three times as much. Callers are told apart by their credential, and by their address while access
-//! control is off. What a limit counts is forgotten when the server restarts.
+//! may do up to three times as much. Callers are told apart by their key or their person, whose access tokens and
+//! sign-ins count as them, and by their address while access control is off. What a limit counts is forgotten when
+//! the server restarts. Live sessions are counted in the database, for all servers together: see [`LivePlaces`].
 
 mod bounded;
+mod live;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bounded::{Bounded, Peek, TokioClock};
+use bounded::{Bounded, Charge, Peek, TokioClock};
 use dashmap::DashMap;
 use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
 use governor::{Quota, RateLimiter};
+use uuid::Uuid;
 
-use super::{Caller, CredentialId};
+use super::{Caller, CredentialId, Giver, person};
+use relive_session::limits::COMMANDS;
+
+pub use live::{LivePlace, LivePlaces, NoPlace};
 
 /// Failed sign-ins of one address in a minute.
 pub const UNAUTHORIZED: u32 = 20;
@@ -70,11 +76,12 @@ impl Limited {
     }
 }
 
-/// Who is counted.
+/// Who is counted: whoever can make further credentials counts with all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Counted {
-    Credential(CredentialId),
-    /// A person who signs in by tokens of an issuer: the hash of the subject.
+    Root,
+    Key(Uuid),
+    /// Somebody who signs in by tokens of an issuer; see [`person`].
     User(u64),
     Address(IpAddr),
     /// Anonymous, and from an address that is not known.
@@ -83,16 +90,18 @@ enum Counted {
 
 impl Counted {
     fn of(caller: &Caller, from: Option<IpAddr>) -> Self {
-        match (caller.credential, &caller.actor) {
-            (CredentialId::Anonymous, _) => Self::address(from),
-            // Every token that the issuer gives is another one; the person is the same.
-            (CredentialId::Issuer | CredentialId::SignIn { .. }, Some(actor)) => {
-                use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-                let mut hasher = DefaultHasher::new();
-                (&caller.project, actor).hash(&mut hasher);
-                Self::User(hasher.finish())
+        match caller.credential {
+            CredentialId::Anonymous | CredentialId::Token { giver: Giver::Anonymous, .. } => Self::address(from),
+            CredentialId::Root
+            | CredentialId::Token { giver: Giver::Root(_), .. }
+            | CredentialId::SignIn { is_root: true, .. } => Self::Root,
+            CredentialId::Key(key)
+            | CredentialId::Token { giver: Giver::Key(key), .. }
+            | CredentialId::SignIn { key: Some(key), .. } => Self::Key(key),
+            CredentialId::Token { giver: Giver::User(user), .. } => Self::User(user),
+            CredentialId::Issuer | CredentialId::SignIn { .. } => {
+                caller.actor.as_deref().map_or(Self::Nobody, |actor| Self::User(person(&caller.project, actor)))
             }
-            (credential, _) => Self::Credential(credential),
         }
     }
 
@@ -109,14 +118,16 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-type Limiter<S> = RateLimiter<Counted, S, TokioClock, NoOpMiddleware<Duration>>;
+type Limiter<K, S> = RateLimiter<K, S, TokioClock, NoOpMiddleware<Duration>>;
 
 /// A rate for each of those who are counted.
 struct Rate {
-    limiter: Limiter<Bounded<Counted>>,
-    peek: Limiter<Peek<Counted>>,
+    limiter: Limiter<Charge<Counted>, Bounded<Counted>>,
+    peek: Limiter<Counted, Peek<Counted>>,
     clock: TokioClock,
     limit: NonZeroU32,
+    /// In which one comes back.
+    interval: Duration,
     what: &'static str,
     per: &'static str,
 }
@@ -124,15 +135,18 @@ struct Rate {
 impl Rate {
     fn new(quota: Quota, what: &'static str, per: &'static str) -> Self {
         let clock = TokioClock::new();
-        let state = Bounded::new(clock, quota.burst_size_replenished_in());
+        let state = Bounded::new(clock);
         let peek = RateLimiter::new(quota, state.peek(), clock);
-        Self { limiter: RateLimiter::new(quota, state, clock), peek, clock, limit: quota.burst_size(), what, per }
+        let (limit, interval) = (quota.burst_size(), quota.replenish_interval());
+        Self { limiter: RateLimiter::new(quota, state, clock), peek, clock, limit, interval, what, per }
     }
 
+    /// Uses `number`. More than are ever allowed at once are allowed when nothing is used, and those beyond the
+    /// limit are a debt: nothing is allowed until they have come back.
     fn take(&self, who: Counted, number: u32) -> Result<(), Limited> {
-        // More than are ever allowed at once would never be: they count as that many.
-        let Some(number) = NonZeroU32::new(number.min(self.limit.get())) else { return Ok(()) };
-        match self.limiter.check_key_n(&who, number) {
+        let Some(at_once) = NonZeroU32::new(number.min(self.limit.get())) else { return Ok(()) };
+        let charge = Charge { who, debt: self.interval.saturating_mul(number - at_once.get()) };
+        match self.limiter.check_key_n(&charge, at_once) {
             Ok(Err(until)) => Err(self.limited(until.wait_time_from(self.clock.now()))),
             Ok(Ok(())) | Err(_) => Ok(()),
         }
@@ -156,6 +170,7 @@ pub struct Limits {
     unauthorized: Option<Rate>,
     /// Bounded by the sockets that are open.
     sockets: Arc<DashMap<Counted, u32>>,
+    live_sessions: Option<LivePlaces>,
 }
 
 impl Limits {
@@ -170,16 +185,19 @@ impl Limits {
                 .unauthorized
                 .map(|limit| Rate::new(Quota::per_minute(limit), "failed sign-ins", "a minute")),
             sockets: Arc::default(),
+            live_sessions: settings.live_sessions.map(LivePlaces::new),
         }
     }
 
-    /// Counts commands; an array of them counts with its length.
+    /// Counts commands; an array of them counts with its length. One that is longer than the limit is allowed when
+    /// the caller has used nothing of it; the next command then has to wait until all of the array has come back.
     ///
     /// # Errors
     ///
     /// If the caller has sent too many in the last second. They are not counted then.
     pub fn commands(&self, caller: &Caller, from: Option<IpAddr>, number: usize) -> Result<(), Limited> {
-        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        // A longer array is refused as a whole, and is no debt of hours.
+        let number = u32::try_from(number.min(COMMANDS)).unwrap_or(u32::MAX);
         self.commands.as_ref().map_or(Ok(()), |rate| rate.take(Counted::of(caller, from), number))
     }
 
@@ -209,24 +227,10 @@ impl Limits {
         Ok(SocketPermit(Some((Arc::clone(&self.sockets), who))))
     }
 
-    /// How many sessions of a project may be live at once, if that is limited.
+    /// The places for live sessions, if their number is limited.
     #[must_use]
-    pub fn live_sessions(&self) -> Option<u32> {
-        self.settings.live_sessions.map(NonZeroU32::get)
-    }
-
-    /// Whether a project with so many live sessions may have another one.
-    ///
-    /// # Errors
-    ///
-    /// If it has as many as are allowed.
-    pub fn check_live_sessions(&self, live: u64) -> Result<(), Limited> {
-        match self.live_sessions() {
-            Some(limit) if live >= u64::from(limit) => {
-                Err(Limited { what: "live sessions", limit, per: "in a project", retry_after: SOCKETS_RETRY })
-            }
-            _ => Ok(()),
-        }
+    pub fn live_sessions(&self) -> Option<&LivePlaces> {
+        self.live_sessions.as_ref()
     }
 
     /// Counts a failed sign-in of an address.

@@ -33,10 +33,51 @@ async fn commands_are_counted_by_key_and_come_back_with_time() {
     tokio::time::advance(Duration::from_millis(500)).await;
     assert_eq!(limits.commands(&key(1), None, 5), Ok(()), "what was refused was not counted");
     assert!(limits.commands(&key(1), None, 1).is_err());
-    // An array of more than a second's worth waits for a whole second, and is carried out then.
-    tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!(limits.commands(&key(1), None, 1_000), Ok(()));
-    assert!(limits.commands(&key(1), None, 1).is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_array_of_more_than_a_seconds_worth_is_a_debt() {
+    let limits = Limits::new(LimitSettings { commands: number(10), ..LimitSettings::default() });
+    assert_eq!(limits.commands(&key(1), None, 1), Ok(()));
+    let limited = limits.commands(&key(1), None, 35).expect_err("one was used already");
+    assert!(limited.retry_after <= Duration::from_millis(100), "{limited:?}");
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(limits.commands(&key(1), None, 35), Ok(()));
+    tokio::time::advance(Duration::from_millis(2_500)).await;
+    let limited = limits.commands(&key(1), None, 1).expect_err("the debt is not paid");
+    assert_eq!(limited.retry_after_seconds(), 1);
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert_eq!(limits.commands(&key(1), None, 1), Ok(()), "35 in 2.6 s, with the burst of 10");
+    // What no submission may have is counted as the longest that it may.
+    assert_eq!(limits.commands(&key(2), None, usize::MAX), Ok(()));
+    tokio::time::advance(Duration::from_secs(100)).await;
+    assert_eq!(limits.commands(&key(2), None, 10), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_gives_tokens_counts_with_them() {
+    let limits = Limits::new(LimitSettings { requests: number(1), ..LimitSettings::default() });
+    let with = |credential| Caller { credential, ..anonymous() };
+    let (id, key) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
+    let token = |giver| with(CredentialId::Token { id, giver });
+    let sign_in = |key, is_root| with(CredentialId::SignIn { id, key, is_root });
+    let user = Arc::new(Actor::new(ActorKind::User, "7", "Ada"));
+    let by_ada = Giver::User(person(&ProjectId::default_project(), &user));
+    let ada = Caller { actor: Some(user), ..with(CredentialId::Issuer) };
+    let root = with(CredentialId::Root);
+    for (one, others) in [
+        (self::key(2), [token(Giver::Key(Uuid::from_u128(2))), sign_in(key, false)]),
+        (root, [token(Giver::Root(3)), sign_in(None, true)]),
+        (ada, [token(by_ada), token(by_ada)]),
+        (anonymous(), [token(Giver::Anonymous), anonymous()]),
+    ] {
+        assert_eq!(limits.request(&one, None), Ok(()), "{one:?}");
+        for other in others {
+            assert!(limits.request(&other, None).is_err(), "{other:?}");
+        }
+    }
+    assert_eq!(limits.request(&token(Giver::Key(Uuid::from_u128(9))), None), Ok(()), "another key");
+    assert_eq!(limits.request(&token(Giver::User(9)), None), Ok(()), "somebody else");
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,8 +145,5 @@ fn without_settings_nothing_else_is_limited() {
         assert_eq!(limits.request(&anonymous(), None), Ok(()));
         std::mem::forget(limits.socket(&anonymous(), None).expect("room"));
     }
-    assert_eq!(limits.check_live_sessions(u64::MAX), Ok(()));
-    let limits = Limits::new(LimitSettings { live_sessions: number(3), ..LimitSettings::default() });
-    assert_eq!(limits.check_live_sessions(2), Ok(()));
-    assert!(limits.check_live_sessions(3).is_err());
+    assert!(limits.live_sessions().is_none());
 }

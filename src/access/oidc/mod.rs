@@ -46,6 +46,18 @@ pub struct OidcSettings {
     pub project_claim: Option<String>,
 }
 
+impl OidcSettings {
+    /// The address of the issuer.
+    ///
+    /// # Errors
+    ///
+    /// If it is none that can be trusted.
+    pub fn check(&self) -> Result<Url, OidcError> {
+        let issuer = Url::parse(&self.issuer).ok().filter(fetch::is_safe);
+        issuer.ok_or_else(|| OidcError::Issuer(self.issuer.clone()))
+    }
+}
+
 /// The secret is not shown.
 impl std::fmt::Debug for OidcSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -63,10 +75,8 @@ impl std::fmt::Debug for OidcSettings {
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OidcError {
-    #[error("RELIVE_OIDC_ISSUER: {0:?} is not an https address; http is for loopback addresses alone")]
+    #[error("--oidc-issuer (RELIVE_OIDC_ISSUER): {0:?} is not an https address; http is for loopback addresses alone")]
     Issuer(String),
-    #[error("RELIVE_OIDC_CLIENT_ID is missing")]
-    ClientId,
     #[error("cannot make HTTP requests: {0}")]
     Client(reqwest::Error),
 }
@@ -88,11 +98,7 @@ impl Oidc {
     ///
     /// If the settings make no sense.
     pub(super) fn new(settings: OidcSettings, timing: Timing) -> Result<Self, OidcError> {
-        let issuer = Url::parse(&settings.issuer).ok().filter(fetch::is_safe);
-        let issuer = issuer.ok_or_else(|| OidcError::Issuer(settings.issuer.clone()))?;
-        if settings.client_id.is_empty() {
-            return Err(OidcError::ClientId);
-        }
+        let issuer = settings.check()?;
         let fetch = Fetch::new().map_err(OidcError::Client)?;
         let provider = Arc::new(Provider::new(settings.issuer.clone(), &issuer, fetch.clone(), timing));
         Ok(Self(Arc::new(Inner { settings, provider, fetch })))

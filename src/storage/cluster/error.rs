@@ -36,7 +36,7 @@ pub enum ClusterError {
     )]
     VersionMismatch { pgdata: PathBuf, data: String, dir: PathBuf, binaries: u32 },
 
-    #[error("{dir} is in use by another relive; give this one a data directory of its own")]
+    #[error("{dir} is in use by another relive; end that one, or give this one a data directory of its own")]
     InUse { dir: PathBuf },
 
     #[error(

@@ -124,6 +124,12 @@ impl Cluster {
         Some(connect_options(&sockets, DATABASE))
     }
 
+    /// Whether a data directory has been used: it has a database, or a relive that makes one.
+    #[must_use]
+    pub fn exists(data_dir: &Path) -> bool {
+        ["lock", "postgres"].iter().any(|name| std::fs::symlink_metadata(data_dir.join(name)).is_ok())
+    }
+
     /// The server's process, if it is running.
     pub fn postmaster_pid(&self) -> Option<u32> {
         postmaster::running(&self.plan.layout.pgdata)?.as_raw().try_into().ok()

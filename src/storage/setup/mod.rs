@@ -72,20 +72,22 @@ impl Storage {
 
 impl Storage {
     /// As [`Storage::migrate`], for a tool beside the servers: what a server has prepared is left as it is, and the
-    /// dimension stays that of the database.
+    /// dimension stays that of the database. `embedding_dimension` is for a new one; `None` if that is left to a
+    /// server, and the answer is false then.
     ///
     /// # Errors
     ///
     /// As for [`Storage::migrate`].
-    pub async fn migrate_if_new(&self, embedding_dimension: u32) -> Result<(), StorageError> {
+    pub async fn migrate_if_new(&self, embedding_dimension: Option<u32>) -> Result<bool, StorageError> {
         const IS_PREPARED: &str = "SELECT to_regclass('api_keys') IS NOT NULL";
         if sqlx::query_scalar(IS_PREPARED).fetch_one(&self.pool).await? {
-            return Ok(());
+            return Ok(true);
         }
         let recorded = dimension::recorded(&self.pool).await?;
-        self.migrate(recorded.unwrap_or(embedding_dimension)).await?;
+        let Some(dimension) = recorded.or(embedding_dimension) else { return Ok(false) };
+        self.migrate(dimension).await?;
         self.claim.release();
-        Ok(())
+        Ok(true)
     }
 }
 

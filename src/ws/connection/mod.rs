@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::ws::closing;
-use crate::ws::commands::InFlight;
+use crate::ws::commands::{InFlight, Submitted};
 use crate::ws::frame_ids::FrameIds;
 use crate::ws::frames;
 use crate::ws::gateway::Gateway;
@@ -28,7 +28,7 @@ use crate::ws::transport::Transport;
 
 use crate::hub::Chunk;
 use crate::storage::SessionFilter;
-use relive_protocol::{ClientFrame, CloseCode, CommandFrame, ErrorCode, FromClient as _, ServerFrame};
+use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame};
 use relive_session::SessionId;
 
 pub(in crate::ws) use credential::Identity;
@@ -306,15 +306,9 @@ impl Connection {
                 }
             }
             ClientFrame::Command(command) => {
-                match self.limit_commands(&command) {
-                    RateDecision::Allowed => {}
-                    RateDecision::Refused => return None,
-                    RateDecision::Ignored => return Some(CloseCode::RateLimited),
-                }
                 let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
-                if let Some(refused) = in_flight.submit(&self.identity.scoped, *command) {
-                    self.socket.send(refused);
-                }
+                let submitted = in_flight.submit(&self.identity.scoped, *command);
+                return self.answer_at_once(submitted);
             }
             ClientFrame::Subscribe(subscribe) => return self.subscribe(&subscribe).await,
             ClientFrame::Unsubscribe { session_id } => drop(self.viewers.remove(&session_id)),
@@ -335,30 +329,26 @@ impl Connection {
     }
 }
 
-/// Whether a command frame is within the caller's rate.
-enum RateDecision {
-    Allowed,
-    Refused,
-    /// Refused, and so often in a row that the connection is closed.
-    Ignored,
-}
-
-/// Frames in a row that may be refused for their rate before the connection is ended.
+/// Frames in a row that may be refused for their rate before the connection is ended: the client goes on in spite
+/// of the refusals.
 const REFUSED_FRAMES: u32 = 100;
 
 impl Connection {
-    /// Refuses commands beyond the caller's rate.
-    fn limit_commands(&mut self, frame: &CommandFrame) -> RateDecision {
-        let number = frame.commands.as_ref().map_or(1, Vec::len);
-        let limits = self.gateway.access.limits();
-        let Err(limited) = limits.commands(self.identity.scoped.caller(), self.identity.ip, number) else {
-            self.refused_frames = 0;
-            return RateDecision::Allowed;
-        };
-        let (id, session_id) = (Some(frame.id.clone()), Some(frame.session_id));
-        self.socket.send(frames::error_frame(id, session_id, ErrorCode::RateLimited, &limited.to_string()));
-        self.refused_frames += 1;
-        if self.refused_frames > REFUSED_FRAMES { RateDecision::Ignored } else { RateDecision::Refused }
+    /// Tells the client what became of a command, if that is known at once.
+    fn answer_at_once(&mut self, submitted: Submitted) -> Option<CloseCode> {
+        match submitted {
+            Submitted::Taken => self.refused_frames = 0,
+            Submitted::Refused(frame) => {
+                self.refused_frames = 0;
+                self.socket.send(frame);
+            }
+            Submitted::Limited(frame) => {
+                self.socket.send(frame);
+                self.refused_frames += 1;
+                return (self.refused_frames > REFUSED_FRAMES).then_some(CloseCode::RateLimited);
+            }
+        }
+        None
     }
 }
 

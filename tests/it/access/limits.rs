@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::support::{ROOT, call, get, id_of, key, make, post, socket};
+use super::support::{ROOT, call, get, id_of, key, make, post, socket, token};
 use crate::harness::TestServer;
 
 async fn limited(change: impl FnOnce(&mut relive::config::LimitConfig)) -> TestServer {
@@ -51,6 +51,104 @@ async fn commands_beyond_the_rate_are_refused_and_whoever_goes_on_is_closed() {
     assert!(refused["id"].is_string() && refused["sessionId"] == json!(session), "{refused}");
     assert_eq!(socket.close_code().await, 4429);
 }
+
+/// Every way to send commands over HTTP.
+const COMMANDS: [(&str, &str, &str); 6] = [
+    ("POST", "commands", r#"{"type": "setContext", "key": "k", "value": 1}"#),
+    ("POST", "commands", r#"[{"type": "setContext", "key": "k", "value": 1}]"#),
+    ("POST", "control", r#"{"action": "start"}"#),
+    ("POST", "signal", r#"{"nodeId": "n", "payload": 1}"#),
+    ("POST", "review", r#"{"nodeId": "n", "action": "approve"}"#),
+    ("PUT", "nodes/n", r#"{"status": "running"}"#),
+];
+
+#[tokio::test]
+async fn commands_over_http_count_whatever_their_address() {
+    let server = limited(|limits| limits.limit_commands = Some(1)).await;
+    let admin = key(&server, "admin", "default").await;
+    let session = id_of(&make(&server, &admin, "/api/v1/sessions", json!({})).await);
+    for (method, path, body) in COMMANDS {
+        let method: Method = method.parse().expect("a method");
+        let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let path = format!("/api/v1/sessions/{session}/{path}");
+        // Each has a second's worth of its own.
+        let engine = key(&server, "admin", "default").await;
+        let mut statuses = Vec::new();
+        while statuses.len() < 200 && statuses.last() != Some(&StatusCode::TOO_MANY_REQUESTS) {
+            statuses.push(call(&server, &engine, method.clone(), &path, Some(body.clone())).await.0);
+        }
+        assert_ne!(statuses[0], StatusCode::TOO_MANY_REQUESTS, "{path}");
+        assert_eq!(statuses.last(), Some(&StatusCode::TOO_MANY_REQUESTS), "{path} is not counted");
+    }
+}
+
+#[tokio::test]
+async fn an_array_counts_with_its_length() {
+    let server = limited(|limits| limits.limit_commands = Some(10)).await;
+    let engine = key(&server, "engine", "default").await;
+    let session = id_of(&make(&server, &engine, "/api/v1/sessions", json!({})).await);
+    let path = format!("/api/v1/sessions/{session}/commands");
+    let command = json!({"type": "setContext", "key": "k", "value": 1});
+    // Far more than a second's worth: carried out, and to be paid back within 99 s.
+    assert_eq!(post(&server, &engine, &path, json!(vec![command.clone(); 1_000])).await.0, StatusCode::OK);
+    let request = server.request(Method::POST, &path).bearer_auth(&engine).json(&command);
+    let refused = request.send().await.expect("an answer");
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    let seconds: u64 = refused.headers()["retry-after"].to_str().expect("text").parse().expect("seconds");
+    assert!((60..=100).contains(&seconds), "{seconds}");
+    // What the key gives counts as the key.
+    let given = token(&server, &engine, &[&format!("write:sessions:{session}")]).await;
+    assert_eq!(post(&server, &given, &path, command.clone()).await.0, StatusCode::TOO_MANY_REQUESTS);
+    let mut socket = socket(&server, &given, "/ws").await;
+    socket.send(json!({"type": "command", "id": "c", "sessionId": session, "command": command})).await;
+    assert_eq!(socket.frame_of("error").await["code"], "rate_limited");
+}
+
+#[tokio::test]
+async fn live_sessions_have_a_number_however_many_are_created_at_once() {
+    const LIMIT: usize = 7;
+    let server = limited(|limits| limits.limit_live_sessions = Some(u32::try_from(LIMIT).expect("a number"))).await;
+    let admin = key(&server, "admin", "default").await;
+    let ended = id_of(&make(&server, &admin, "/api/v1/sessions", json!({})).await);
+    let control = format!("/api/v1/sessions/{ended}/control");
+    let export = server.request(Method::GET, &format!("/api/v1/sessions/{ended}/export")).bearer_auth(&admin);
+    let live_file = export.send().await.expect("an answer").text().await.expect("a file");
+    assert_eq!(post(&server, &admin, &control, json!({"action": "start"})).await.0, StatusCode::OK);
+    assert_eq!(post(&server, &admin, &control, json!({"action": "complete"})).await.0, StatusCode::OK);
+    let export = server.request(Method::GET, &format!("/api/v1/sessions/{ended}/export")).bearer_auth(&admin);
+    let ended_file = export.send().await.expect("an answer").text().await.expect("a file");
+
+    // A third of them created, forked and imported each.
+    let requests = (0..90).map(|number| {
+        let (path, body) = match number % 3 {
+            0 => ("/api/v1/sessions".to_owned(), "{}".to_owned()),
+            1 => (format!("/api/v1/sessions/{ended}/fork"), r#"{"revision": 1}"#.to_owned()),
+            _ => ("/api/v1/sessions/import?newId=true".to_owned(), live_file.clone()),
+        };
+        let request = server.request(Method::POST, &path).bearer_auth(&admin).body(body);
+        let request = request.header("content-type", if number % 3 == 2 { NDJSON } else { "application/json" });
+        async move { request.send().await.expect("an answer").status() }
+    });
+    let statuses = futures_util::future::join_all(requests).await;
+    let created = statuses.iter().filter(|status| **status == StatusCode::CREATED).count();
+    assert_eq!(created, LIMIT, "{statuses:?}");
+    // Eight imports are received at a time; the others are told to come again.
+    let is_refused = |status: &StatusCode| {
+        matches!(*status, StatusCode::CREATED | StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+    };
+    assert!(statuses.iter().all(is_refused), "{statuses:?}");
+
+    // One that has ended takes no place.
+    let import = async |file: &str| {
+        let request = server.request(Method::POST, "/api/v1/sessions/import?newId=true").bearer_auth(&admin);
+        let request = request.header("content-type", NDJSON).body(file.to_owned());
+        request.send().await.expect("an answer").status()
+    };
+    assert_eq!(import(&live_file).await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(import(&ended_file).await, StatusCode::CREATED);
+}
+
+const NDJSON: &str = "application/x-ndjson";
 
 #[tokio::test]
 async fn sockets_and_live_sessions_have_a_number() {

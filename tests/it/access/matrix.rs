@@ -5,14 +5,16 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{ROOT, call, id_of, key, make, server, socket, token};
-use crate::harness::TestServer;
+use super::support::{ROOT, call, get, id_of, key, make, server, socket, token};
+use crate::harness::{TestServer, eventually};
 
 const GROUP_NAME: &str = "group";
+const TAG: &str = "tag";
 
 /// What requests are about, in the project `default`.
 struct World {
@@ -44,7 +46,7 @@ impl World {
 
     /// A session that runs, with a node that waits for a signal.
     async fn session(&self) -> String {
-        let body = json!({"groupId": self.group, "graph": graph()});
+        let body = json!({"groupId": self.group, "graph": graph(), "tags": [TAG]});
         let id = id_of(&make(&self.server, &self.admin, "/api/v1/sessions", body).await);
         let commands = json!([
             {"type": "start"},
@@ -93,6 +95,7 @@ impl World {
         for (name, scope) in [
             ("read:sessions", "read:sessions".to_owned()),
             ("read:sessions:{id}", format!("read:sessions:{session}")),
+            ("read:tags:{tag}", format!("read:tags:{TAG}")),
             ("read:groups:{id}", format!("read:groups:{}", self.group)),
             ("review:sessions:{id}", format!("review:sessions:{session}")),
             ("control:sessions:{id}", format!("control:sessions:{session}")),
@@ -104,7 +107,23 @@ impl World {
         let path = format!("/api/v1/keys/{}", id_of(&revoked));
         assert!(call(server, ROOT, Method::DELETE, &path, None).await.0.is_success());
         guests.push(Guest { name: "revoked key", token: revoked["key"].as_str().expect("a key").to_owned() });
+        guests.push(Guest { name: "expired key", token: self.expired("keys", "key").await });
+        guests.push(Guest { name: "expired token", token: self.expired("tokens", "token").await });
         guests
+    }
+
+    /// A key or a token that was valid until it expired.
+    async fn expired(&self, what: &str, member: &str) -> String {
+        let soon = relive_session::Timestamp::now() + Duration::from_millis(1_500);
+        let body = match what {
+            "keys" => json!({"name": "k", "role": "admin", "expiresAt": soon}),
+            _ => json!({"scopes": ["read:sessions"], "expiresInSeconds": 1}),
+        };
+        let made = make(&self.server, &self.admin, &format!("/api/v1/{what}"), body).await;
+        let credential = made[member].as_str().expect("a credential").to_owned();
+        let is_over = async || get(&self.server, &credential, "/api/v1/me").await.0 == StatusCode::UNAUTHORIZED;
+        eventually("it expires", is_over).await;
+        credential
     }
 }
 
@@ -163,6 +182,7 @@ async fn socket_outcome(world: &World, guest: &Guest, path: &str) -> String {
         return "ok".to_owned();
     }
     let (status, close) = match frame["code"].as_str().expect("a code") {
+        "unauthorized" if guest.name.starts_with("expired") => ("401", 4401),
         "unauthorized" => ("401", 4500),
         "forbidden" => ("403", 4503),
         "not_found" => ("404", 4504),
@@ -197,8 +217,10 @@ fn document(names: &[&str], rows: &[(String, Vec<String>)]) -> String {
          (`tests/it/access/matrix.rs`), operation by operation of the OpenAPI document.\n\n\
          - `ok`: allowed. `401`: no valid credential. `403`: the role or the scopes do not allow it. `404`: it does \
          not exist for the caller, since it belongs to another project.\n\
-         - Sockets are opened and then closed: 401 is the close code 4500, 403 is 4503, 404 is 4504.\n\
-         - Tokens have one scope each; `{id}` is the session, or its group, that the request is about.\n\
+         - Sockets are opened and then closed: 401 is the close code 4500, or 4401 for what has expired, 403 is \
+         4503, 404 is 4504.\n\
+         - Tokens have one scope each; `{id}` is the session, or its group, that the request is about, and `{tag}` a \
+         tag that it has.\n\
          - The files of the dashboard are open; what its pages show they ask for by these operations.\n\
          - A list shows what the caller may see: for the admin of another project, that of the other project.\n\
          - `POST …/commands` stands for `setContext`; `start`, `pause`, `resume`, `stop` and `cancel` need what \
@@ -247,4 +269,79 @@ async fn every_operation_answers_every_caller_as_documented() {
     let held = std::fs::read_to_string(&file).unwrap_or_default();
     let differing: Vec<&str> = made.lines().filter(|line| !held.contains(line)).collect();
     assert!(held == made, "docs/access.md is not what the server does:\n{}", differing.join("\n"));
+}
+
+/// What the requests about one thing are, by operation: those with an id in their address.
+async fn about_one(world: &World) -> Vec<(String, Method, String)> {
+    let all = operations(&world.server).await;
+    all.into_iter().filter(|(_, _, path)| path.contains("{id}") && !path.starts_with("/ws")).collect()
+}
+
+#[tokio::test]
+async fn what_another_project_has_is_answered_like_what_does_not_exist() {
+    let world = World::new().await;
+    make(&world.server, ROOT, "/api/v1/projects", json!({"name": "other"})).await;
+    let session = world.session().await;
+    let other = key(&world.server, "admin", "other").await;
+    for (operation, method, path) in about_one(&world).await {
+        let there = world.address(&path, &session).await;
+        let id = there.split('/').nth(4).unwrap_or_default().split('?').next().unwrap_or_default();
+        let unknown = if path.contains("/projects/") { "unknown".to_owned() } else { uuid::Uuid::now_v7().to_string() };
+        let nowhere = there.replace(id, &unknown);
+        let mut answers = Vec::new();
+        for path in [&there, &nowhere] {
+            let body = body(&world, &operation);
+            let (status, mut answer) = call(&world.server, &other, method.clone(), path, body).await;
+            if let Some(answer) = answer.as_object_mut() {
+                answer.remove("instance");
+            }
+            answers.push((status, answer));
+        }
+        assert_eq!(answers[0], answers[1], "{operation}: the answer tells that it exists");
+    }
+}
+
+/// The number of pairs of requests. Of a fair coin, fewer than a fifth of heads would come once in a million.
+const PAIRS: usize = 60;
+
+#[tokio::test]
+async fn the_time_of_an_answer_does_not_tell_what_another_project_has() {
+    let world = World::new().await;
+    make(&world.server, ROOT, "/api/v1/projects", json!({"name": "other"})).await;
+    let session = world.session().await;
+    // Large, so that loading it would take longer than to look whether it exists.
+    let text = "x".repeat(200_000);
+    for key in 0..5 {
+        let command = json!({"type": "setContext", "key": key.to_string(), "value": text});
+        let path = format!("/api/v1/sessions/{session}/commands");
+        assert!(call(&world.server, &world.admin, Method::POST, &path, Some(command)).await.0.is_success());
+    }
+    let other = key(&world.server, "admin", "other").await;
+    // In memory on this server, and not on the second.
+    let second = TestServer::start_on(world.server.database.clone(), |config| {
+        config.access.root_key = Some(ROOT.to_owned().into());
+    })
+    .await;
+    let operations = about_one(&world).await;
+    let of_sessions = operations.iter().filter(|(_, _, path)| path.starts_with("/api/v1/sessions/"));
+    for (operation, method, path) in of_sessions {
+        let there = world.address(path, &session).await;
+        for server in [&world.server, &second] {
+            let mut slower = 0;
+            for pair in 0..PAIRS {
+                let nowhere = there.replace(&session, &uuid::Uuid::now_v7().to_string());
+                let mut times = [Duration::ZERO; 2];
+                // In turns, so that being first is no matter.
+                for place in [pair % 2, 1 - pair % 2] {
+                    let began = Instant::now();
+                    let path = [&there, &nowhere][place];
+                    let (status, _) = call(server, &other, method.clone(), path, body(&world, operation)).await;
+                    assert_eq!(status, StatusCode::NOT_FOUND, "{operation}");
+                    times[place] = began.elapsed();
+                }
+                slower += usize::from(times[0] > times[1]);
+            }
+            assert!((PAIRS / 5..=PAIRS - PAIRS / 5).contains(&slower), "{operation}: slower {slower} times of {PAIRS}");
+        }
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::process::{Output, Stdio};
 
-use relive::access::{Access, AuthError, KeyText, Outcome, Role};
+use relive::access::{Access, AuthError, KeyText, Outcome, Role, Scopes};
 use relive::storage::{AuditFilter, MIGRATOR};
 use tokio::process::Command;
 
 use super::{bearer, caller, default_project, is_refused, server};
-use crate::harness::{DEADLINE, Database, ServerProcess};
+use crate::harness::{DEADLINE, Database, ServerProcess, eventually};
 
 /// Runs `relive keys …` and returns whether it succeeded, its output, and what it said.
 async fn keys(arguments: &[&str], settings: &[(&str, &str)]) -> (bool, String, String) {
@@ -116,7 +116,15 @@ async fn the_embedded_postgresql_is_used_whether_a_server_runs_it_or_not() {
         .expect("permissions");
     let data = directory.path().join("data").to_str().expect("a path").to_owned();
     let here = [("RELIVE_DATA_DIR", &*data)];
-    let (is_done, _, said) = keys(&["create", "--role", "admin", "--name", "before"], &here).await;
+    for missing in [&["create", "--role", "admin"][..], &["list"]] {
+        let (is_done, _, said) = keys(missing, &here).await;
+        assert!(
+            !is_done && said.contains(&format!("no database in {data}")) && said.contains("--new-database"),
+            "{said}"
+        );
+    }
+    assert!(!std::path::Path::new(&data).exists(), "a wrong directory is left alone");
+    let (is_done, _, said) = keys(&["create", "--new-database", "--role", "admin", "--name", "before"], &here).await;
     assert!(is_done, "{said}");
     let server = ServerProcess::start(&here).await;
     let (is_done, _, said) = keys(&["create", "--role", "viewer", "--name", "meanwhile"], &here).await;
@@ -124,4 +132,53 @@ async fn the_embedded_postgresql_is_used_whether_a_server_runs_it_or_not() {
     assert_eq!(server.terminate().await, Some(0));
     let (is_done, listed, said) = keys(&["list"], &here).await;
     assert!(is_done && listed.contains("before") && listed.contains("meanwhile"), "{listed} {said}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_starting_is_waited_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    #[cfg(unix)]
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))
+        .expect("permissions");
+    let data = directory.path().join("data").to_str().expect("a path").to_owned();
+    let (here, lock) = ([("RELIVE_DATA_DIR", &*data)], std::path::Path::new(&data).join("lock"));
+    let with_dimension = [here[0], ("RELIVE_EMBEDDING_DIM", "8")];
+    let making = async {
+        eventually("the server has begun", async || lock.exists()).await;
+        // With another dimension, which is the server's to say.
+        keys(&["create", "--role", "admin"], &here).await
+    };
+    let (server, (is_done, key, said)) = tokio::join!(ServerProcess::start(&with_dimension), making);
+    assert!(is_done && KeyText::parse(key.trim_end()).is_some(), "{said}");
+    assert!(said.contains("waiting for it"), "{said}");
+    assert_eq!(server.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn the_key_that_signs_is_exchanged_and_two_are_valid() {
+    let database = Database::create().await;
+    let url = database.url();
+    let here = [("DATABASE_URL", &*url)];
+    let access = server(&database).await;
+    let made = super::key(&access, Role::Viewer).await;
+    let give = async || {
+        let scopes = Scopes::parse(&["read:sessions"]).expect("scopes");
+        let giver = caller(&access, made.text.reveal()).await;
+        access.give_token(&giver, scopes, None).await.expect("a token").token
+    };
+    let kid = |token: &str| token.split('.').next().expect("a header").to_owned();
+    let first = give().await;
+    let (is_done, output, said) = keys(&["rotate-signing"], &here).await;
+    assert!(is_done && output.is_empty() && said.contains("stay valid until they expire"), "{said}");
+    eventually("the server signs with the new one", async || kid(&give().await) != kid(&first)).await;
+    let second = give().await;
+    assert!(bearer(&access, &first).await.is_ok() && bearer(&access, &second).await.is_ok());
+    assert!(keys(&["rotate-signing"], &here).await.0);
+    is_refused(&access, &first).await;
+    assert!(bearer(&access, &second).await.is_ok());
+    let recorded: i64 = sqlx::query_scalar("SELECT count(*) FROM audit_log WHERE action = 'rotate_signing_key'")
+        .fetch_one(database.storage().pool())
+        .await
+        .expect("a number");
+    assert_eq!(recorded, 2);
 }

@@ -27,6 +27,7 @@ async fn a_token_grants_its_scopes_on_every_server_for_a_while() {
     assert_eq!((found.project, found.expires_at), (default_project(), Some(token.expires_at)));
     let actor = found.actor.expect("an actor");
     assert_eq!((actor.kind, &*actor.id), (ActorKind::Token, &*token.id.to_string()));
+    assert_eq!(actor.name, "token of ci", "a name that people know");
     let lasts = token.expires_at.since(Timestamp::now()).as_secs();
     assert!((895..=900).contains(&lasts), "{lasts}");
 
