@@ -125,9 +125,10 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_carried_out_once(url: str
             return True
         return False
 
-    proxy.lose = lose
     reporter = relive.Reporter(proxy.url)
     with relive.run("lossy", reporter=reporter) as run:
+        assert reporter.flush(DEADLINE)
+        proxy.lose = lose
         for _ in range(10):
             with run.node("step") as node:
                 node.usage(input_tokens=1, output_tokens=0)
