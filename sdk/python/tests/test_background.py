@@ -175,10 +175,13 @@ def test_values_that_json_cannot_express_are_reported_all_the_same(client: reliv
     deep: list[Any] = []
     for _ in range(5_000):
         deep = [deep]
+    steps: dict[str, Any] = {}
+    for _ in range(200):
+        steps = {"next": steps}
     values: list[Any] = [
         cycle, deep, {(1, 2): 3}, float("nan"), float("inf"), 10**400, b"\xff", {1, 2}, Broken(), object, "\ud800",
         "a\0b", ValueError("x"), Path("/x"), "x" * 2_000_000, [1] * 500_000, range(3),
-        {"a": Broken()}, memoryview(b"x"),
+        {"a": Broken()}, memoryview(b"x"), steps,
     ]  # fmt: skip
     before = relive.stats()
     with relive.run("values \ud800\0") as run:
