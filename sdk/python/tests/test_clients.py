@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import relive
+from relive._merge_patch import merge_patch
 
 from .conftest import DEADLINE, flushed, until
 from .proxy import Proxy
@@ -27,6 +28,14 @@ def made(name: str = "made", nodes: int = 5) -> relive.Run:
                 node.output(n)
     flushed(run)
     return run
+
+
+def test_merge_patches() -> None:
+    target = {"a": {"b": 1, "c": 2}, "d": [1], "e": "x"}
+    patch = {"a": {"b": None, "f": {"g": None, "h": 3}}, "d": [2], "e": None}
+    assert merge_patch(target, patch) == {"a": {"c": 2, "f": {"h": 3}}, "d": [2]}
+    assert target == {"a": {"b": 1, "c": 2}, "d": [1], "e": "x"}
+    assert merge_patch([1], {"a": 1}) == {"a": 1} and merge_patch({"a": 1}, None) is None
 
 
 def test_watching_shows_each_newer_state_until_the_end(client: relive.Client) -> None:

@@ -172,14 +172,19 @@ def test_threads_and_pools_belong_to_the_node_that_starts_them(client: relive.Cl
         together.wait(10)
         return n
 
+    pool = ThreadPoolExecutor(3)
     with relive.run("threads") as run, run.node("batch"):
         thread = threading.Thread(target=score, args=(9,))
         thread.start()
-        with ThreadPoolExecutor(3) as pool:
-            assert list(pool.map(score, range(3))) == [0, 1, 2]
+        assert list(pool.map(score, range(3))) == [0, 1, 2]
         thread.join()
+        with run.node("other"):
+            assert pool.submit(relive.current_node).result() is relive.current_node()
+    assert pool.submit(relive.current_node).result() is None, "its threads were started within the run"
+    pool.shutdown()
     nodes = client.session(flushed(run))["nodes"]
-    assert set(nodes) == {"batch", "batch/score", "batch/score#2", "batch/score#3", "batch/score#4"}
+    scores = {"batch/score", "batch/score#2", "batch/score#3", "batch/score#4"}
+    assert set(nodes) == {"batch", "batch/other", *scores}
     assert relive.current_node() is None
 
 

@@ -81,7 +81,8 @@ def _follow_threads() -> None:
 
     @functools.wraps(submit)  # type: ignore[arg-type]
     def submit_bound(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        return submit(self, fn if current.get() is None else bind(fn), *args, **kwargs)
+        # Also without a node: the pool's threads have inherited that of the call that started them.
+        return submit(self, bind(fn), *args, **kwargs)
 
     @functools.wraps(start)
     def start_bound(self: threading.Thread) -> None:

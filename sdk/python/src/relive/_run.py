@@ -196,8 +196,7 @@ class Run:
             self._is_ended = True
             self.control.over()
             if self._lane is not None and self._reporter is not None:
-                self._reporter.outbox.release(1)
-                self._lane.is_finished = True
+                self._reporter.outbox.finish(self._lane)
 
     def _end(self, kind: str, fields: Mapping[str, Any], encoded: Mapping[str, bytes] | None = None) -> None:
         if self._is_ended:
@@ -209,12 +208,10 @@ class Run:
         if lane is None or reporter is None:
             return
         # A child process has its own copy of this; the run is its parent's.
-        if was_cancelled or os.getpid() != self._pid:
-            reporter.outbox.release(1)
-        else:
+        if not was_cancelled and os.getpid() == self._pid:
             short = Command(_encode.fields(kind, fields))
             reporter.outbox.put_reserved(lane, Command(_encode.fields(kind, fields, encoded)), short)
-        lane.is_finished = True
+        reporter.outbox.finish(lane)
 
     def _send(self, kind: str, fields: Mapping[str, Any], encoded: Mapping[str, bytes] | None = None) -> None:
         self.put(Command(_encode.fields(kind, fields, encoded), is_late=kind == "addMemory"), is_detail=True)

@@ -20,6 +20,7 @@ __all__ = [
     "ArchiveLineEnd",
     "ArchiveLineEvent",
     "ArchiveLineHeader",
+    "ArchiveLineLog",
     "ArchiveLineMemory",
     "ArchiveLineMessage",
     "ArchiveLineOutput",
@@ -28,8 +29,10 @@ __all__ = [
     "AuditEntry",
     "AuditPage",
     "Command",
+    "CommandAddLog",
     "CommandAddMemory",
     "CommandAddMessage",
+    "CommandAddNodes",
     "CommandCancel",
     "CommandComplete",
     "CommandFail",
@@ -45,6 +48,7 @@ __all__ = [
     "CommandStart",
     "CommandStop",
     "Commands",
+    "ContentType",
     "ControlAction",
     "ControlRequest",
     "CreateKey",
@@ -62,22 +66,28 @@ __all__ = [
     "EventCompleted",
     "EventContextSet",
     "EventCreated",
+    "EventDriverSeen",
     "EventFailed",
     "EventLabelsSet",
+    "EventLogAdded",
     "EventMemoryAdded",
     "EventMessageAdded",
     "EventNodeStatusChanged",
+    "EventNodesAdded",
     "EventPage",
+    "EventParentRemoved",
     "EventPaused",
     "EventProposalSet",
     "EventResumed",
     "EventSignalled",
+    "EventStalled",
     "EventStarted",
     "EventUsageRecorded",
     "ForkSession",
     "Forked",
     "FoundMemories",
     "GraphDefinition",
+    "GraphEdge",
     "GraphNode",
     "Group",
     "GroupFields",
@@ -85,6 +95,11 @@ __all__ = [
     "Key",
     "KeyPage",
     "LabelFields",
+    "LeaseReceipt",
+    "Log",
+    "LogAdded",
+    "LogLevel",
+    "LogPage",
     "Memory",
     "MemoryAdded",
     "MemoryPage",
@@ -98,6 +113,7 @@ __all__ = [
     "NodeDetail",
     "NodeId",
     "NodeInterval",
+    "NodeKind",
     "NodeStateSnapshot",
     "NodeStatus",
     "NodeTimeline",
@@ -108,6 +124,7 @@ __all__ = [
     "ProjectId",
     "ProjectPage",
     "Recorded",
+    "RenewLease",
     "ReplaceProject",
     "Retry",
     "ReviewAction",
@@ -126,6 +143,7 @@ __all__ = [
     "Timestamp",
     "TokenChunk",
     "TokenUsage",
+    "ToolCall",
     "Usage",
     "UsageReport",
     "WhoAmI",
@@ -187,12 +205,16 @@ class AgentPage(_AgentPageRequired, total=False):
     nextCursor: str
 
 
-class ArchiveCounts(TypedDict):
-    """The number of lines of each kind."""
-
+class _ArchiveCountsRequired(TypedDict):
     events: int
     memories: int
     messages: int
+
+
+class ArchiveCounts(_ArchiveCountsRequired, total=False):
+    """The number of lines of each kind."""
+
+    logs: int
 
 
 class _ArchiveHeaderRequired(TypedDict):
@@ -284,6 +306,17 @@ class ArchiveLineMessage(_ArchiveLineMessageRequired, total=False):
     depth: int
 
 
+class _ArchiveLineLogRequired(TypedDict):
+    log: Log
+    type: Literal["log"]
+
+
+class ArchiveLineLog(_ArchiveLineLogRequired, total=False):
+    """A log line"""
+
+    depth: int
+
+
 class ArchiveLineMemory(TypedDict):
     """A memory, with its embedding."""
 
@@ -298,7 +331,7 @@ class ArchiveLineEnd(TypedDict):
     sha256: str
     type: Literal["end"]
 
-ArchiveLine = Union[ArchiveLineHeader, ArchiveLineEvent, ArchiveLineAncestor, ArchiveLineOutput, ArchiveLineUsage, ArchiveLineMessage, ArchiveLineMemory, ArchiveLineEnd]
+ArchiveLine = Union[ArchiveLineHeader, ArchiveLineEvent, ArchiveLineAncestor, ArchiveLineOutput, ArchiveLineUsage, ArchiveLineMessage, ArchiveLineLog, ArchiveLineMemory, ArchiveLineEnd]
 
 
 class _ArchiveUsageRequired(TypedDict):
@@ -344,22 +377,34 @@ class AuditPage(_AuditPageRequired, total=False):
     nextAfter: str
 
 
-class CommandStart(TypedDict):
-    """Begin: pending → running."""
-
+class _CommandStartRequired(TypedDict):
     type: Literal["start"]
 
 
-class CommandPause(TypedDict):
-    """Running → paused. Running nodes may finish"""
+class CommandStart(_CommandStartRequired, total=False):
+    """Begin: pending → running."""
 
+    leaseSeconds: int
+
+
+class _CommandPauseRequired(TypedDict):
     type: Literal["pause"]
 
 
-class CommandResume(TypedDict):
+class CommandPause(_CommandPauseRequired, total=False):
+    """Running → paused. Running nodes may finish"""
+
+    leaseSeconds: int
+
+
+class _CommandResumeRequired(TypedDict):
+    type: Literal["resume"]
+
+
+class CommandResume(_CommandResumeRequired, total=False):
     """Paused → running."""
 
-    type: Literal["resume"]
+    leaseSeconds: int
 
 
 class _CommandCompleteRequired(TypedDict):
@@ -369,14 +414,19 @@ class _CommandCompleteRequired(TypedDict):
 class CommandComplete(_CommandCompleteRequired, total=False):
     """Running → completed. Refused while a node is running or suspended."""
 
+    leaseSeconds: int
     outputs: Any
 
 
-class CommandFail(TypedDict):
-    """Running or paused → failed."""
-
+class _CommandFailRequired(TypedDict):
     error: str
     type: Literal["fail"]
+
+
+class CommandFail(_CommandFailRequired, total=False):
+    """Running or paused → failed."""
+
+    leaseSeconds: int
 
 
 class _CommandStopRequired(TypedDict):
@@ -386,6 +436,7 @@ class _CommandStopRequired(TypedDict):
 class CommandStop(_CommandStopRequired, total=False):
     """A person's way to end a run early: running or paused → failed."""
 
+    leaseSeconds: int
     reason: str
 
 
@@ -396,6 +447,7 @@ class _CommandCancelRequired(TypedDict):
 class CommandCancel(_CommandCancelRequired, total=False):
     """Anything not ended → cancelled."""
 
+    leaseSeconds: int
     reason: str
 
 
@@ -408,14 +460,20 @@ class _CommandSetNodeStatusRequired(TypedDict):
 class CommandSetNodeStatus(_CommandSetNodeStatusRequired, total=False):
     """Report a node's status, or new facts about it under the same status."""
 
+    attributes: Any
+    completedAt: str
     error: str
     input: Any
+    kind: NodeKind
+    leaseSeconds: int
     name: str
     nextIds: list[str]
     nodeType: str
     output: Any
+    parentNodeId: str
     progress: float
     retry: Retry
+    startedAt: str
 
 
 class _CommandRecordUsageRequired(TypedDict):
@@ -431,23 +489,33 @@ class CommandRecordUsage(_CommandRecordUsageRequired, total=False):
     agentId: str
     cachedInputTokens: int
     costUsd: float
+    leaseSeconds: int
     model: str
     reasoningTokens: int
 
 
-class CommandSetContext(TypedDict):
-    """Set one entry of the context data"""
-
+class _CommandSetContextRequired(TypedDict):
     key: str
     type: Literal["setContext"]
     value: Any
 
 
-class CommandSetProposal(TypedDict):
-    """Replace the proposal the run works on."""
+class CommandSetContext(_CommandSetContextRequired, total=False):
+    """Set one entry of the context data"""
 
+    leaseSeconds: int
+    values: Any
+
+
+class _CommandSetProposalRequired(TypedDict):
     proposal: Any
     type: Literal["setProposal"]
+
+
+class CommandSetProposal(_CommandSetProposalRequired, total=False):
+    """Replace the proposal the run works on."""
+
+    leaseSeconds: int
 
 
 class _CommandSetLabelsRequired(TypedDict):
@@ -457,17 +525,23 @@ class _CommandSetLabelsRequired(TypedDict):
 class CommandSetLabels(_CommandSetLabelsRequired, total=False):
     """Name and tag the session"""
 
+    leaseSeconds: int
     metadata: Any
     name: str
     tags: list[str]
 
 
-class CommandSignal(TypedDict):
-    """Send a payload to a running or suspended node."""
-
+class _CommandSignalRequired(TypedDict):
     nodeId: str
     payload: Any
     type: Literal["signal"]
+
+
+class CommandSignal(_CommandSignalRequired, total=False):
+    """Send a payload to a running or suspended node."""
+
+    interruptId: str
+    leaseSeconds: int
 
 
 class _CommandAddMessageRequired(TypedDict):
@@ -480,10 +554,28 @@ class CommandAddMessage(_CommandAddMessageRequired, total=False):
     """Store a finished message. The server creates the id if none is given."""
 
     agentId: str
+    contentType: ContentType
     isThinking: bool
+    leaseSeconds: int
     messageId: str
     role: MessageRole
     tokenCount: int
+    toolCallId: str
+    toolCalls: list[ToolCall]
+
+
+class _CommandAddLogRequired(TypedDict):
+    level: LogLevel
+    nodeId: str
+    text: str
+    type: Literal["addLog"]
+
+
+class CommandAddLog(_CommandAddLogRequired, total=False):
+    """Store a log line of a node."""
+
+    at: str
+    attributes: Any
 
 
 class _CommandAddMemoryRequired(TypedDict):
@@ -496,10 +588,23 @@ class CommandAddMemory(_CommandAddMemoryRequired, total=False):
 
     agentId: str
     embedding: list[float]
+    leaseSeconds: int
     memoryId: str
     metadata: Any
 
-Command = Union[CommandStart, CommandPause, CommandResume, CommandComplete, CommandFail, CommandStop, CommandCancel, CommandSetNodeStatus, CommandRecordUsage, CommandSetContext, CommandSetProposal, CommandSetLabels, CommandSignal, CommandAddMessage, CommandAddMemory]
+
+class _CommandAddNodesRequired(TypedDict):
+    type: Literal["addNodes"]
+
+
+class CommandAddNodes(_CommandAddNodesRequired, total=False):
+    """Add nodes and edges to the graph of a session that has one. The nodes are pending."""
+
+    edges: list[GraphEdge]
+    leaseSeconds: int
+    nodes: dict[str, GraphNode]
+
+Command = Union[CommandStart, CommandPause, CommandResume, CommandComplete, CommandFail, CommandStop, CommandCancel, CommandSetNodeStatus, CommandRecordUsage, CommandSetContext, CommandSetProposal, CommandSetLabels, CommandSignal, CommandAddMessage, CommandAddLog, CommandAddMemory, CommandAddNodes]
 
 
 class _CommandReceiptRequired(TypedDict):
@@ -513,6 +618,8 @@ class CommandReceipt(_CommandReceiptRequired, total=False):
 
 Commands = Union[list[Command], Command]
 
+ContentType = Literal["text/markdown", "text/plain", "application/json"]
+
 ControlAction = Literal["start", "pause", "resume", "complete", "stop", "cancel"]
 
 
@@ -523,6 +630,7 @@ class _ControlRequestRequired(TypedDict):
 class ControlRequest(_ControlRequestRequired, total=False):
     """`POST /sessions/{id}/control`."""
 
+    leaseSeconds: int
     reason: str
 
 
@@ -573,6 +681,8 @@ class CreateSession(TypedDict, total=False):
     inputs: Any
     metadata: dict[str, Any]
     name: str
+    parentNodeId: str
+    parentSessionId: str
     proposal: Any
     tags: list[str]
     workflowId: str
@@ -598,6 +708,8 @@ class Created(TypedDict, total=False):
     inputs: Any
     metadata: Any
     name: str
+    parentNodeId: str
+    parentSessionId: str
     proposal: Any
     tags: list[str]
     workflowId: str
@@ -644,6 +756,8 @@ class EventCreated(_EventCreatedRequired, total=False):
     inputs: Any
     metadata: Any
     name: str
+    parentNodeId: str
+    parentSessionId: str
     proposal: Any
     tags: list[str]
     workflowId: str
@@ -705,14 +819,19 @@ class _EventNodeStatusChangedRequired(TypedDict):
 
 class EventNodeStatusChanged(_EventNodeStatusChangedRequired, total=False):
     attempt: int
+    attributes: Any
+    completedAt: str
     error: str
     input: Any
+    kind: NodeKind
     name: str
     nextIds: list[str]
     nodeType: str
     output: Any
+    parentNodeId: str
     progress: float
     retry: Retry
+    startedAt: str
 
 
 class _EventUsageRecordedRequired(TypedDict):
@@ -751,10 +870,14 @@ class EventLabelsSet(_EventLabelsSetRequired, total=False):
     tags: list[str]
 
 
-class EventSignalled(TypedDict):
+class _EventSignalledRequired(TypedDict):
     nodeId: str
     payload: Any
     type: Literal["signalled"]
+
+
+class EventSignalled(_EventSignalledRequired, total=False):
+    interruptId: str
 
 
 class _EventMessageAddedRequired(TypedDict):
@@ -769,6 +892,18 @@ class _EventMessageAddedRequired(TypedDict):
 class EventMessageAdded(_EventMessageAddedRequired, total=False):
     agentId: str
     agentName: str
+    contentType: ContentType
+    toolCallId: str
+
+
+class _EventLogAddedRequired(TypedDict):
+    level: LogLevel
+    nodeId: str
+    type: Literal["logAdded"]
+
+
+class EventLogAdded(_EventLogAddedRequired, total=False):
+    at: str
 
 
 class _EventMemoryAddedRequired(TypedDict):
@@ -779,7 +914,37 @@ class _EventMemoryAddedRequired(TypedDict):
 class EventMemoryAdded(_EventMemoryAddedRequired, total=False):
     agentId: str
 
-Event = Union[EventCreated, EventStarted, EventPaused, EventResumed, EventCompleted, EventFailed, EventCancelled, EventNodeStatusChanged, EventUsageRecorded, EventContextSet, EventProposalSet, EventLabelsSet, EventSignalled, EventMessageAdded, EventMemoryAdded]
+
+class EventDriverSeen(TypedDict):
+    """The driver was there, and holds a lease of so many seconds from now on. Renewals are recorded once a"""
+
+    leaseSeconds: int
+    type: Literal["driverSeen"]
+
+
+class EventStalled(TypedDict):
+    """The driver's lease has passed."""
+
+    type: Literal["stalled"]
+
+
+class _EventNodesAddedRequired(TypedDict):
+    nodes: dict[str, GraphNode]
+    type: Literal["nodesAdded"]
+
+
+class EventNodesAdded(_EventNodesAddedRequired, total=False):
+    """Nodes and edges were added to the graph. The nodes are pending."""
+
+    edges: list[GraphEdge]
+
+
+class EventParentRemoved(TypedDict):
+    """The session that started this one was deleted: this one has no parent any more."""
+
+    type: Literal["parentRemoved"]
+
+Event = Union[EventCreated, EventStarted, EventPaused, EventResumed, EventCompleted, EventFailed, EventCancelled, EventNodeStatusChanged, EventUsageRecorded, EventContextSet, EventProposalSet, EventLabelsSet, EventSignalled, EventMessageAdded, EventLogAdded, EventMemoryAdded, EventDriverSeen, EventStalled, EventNodesAdded, EventParentRemoved]
 
 
 class _EventPageRequired(TypedDict):
@@ -829,6 +994,20 @@ class GraphDefinition(_GraphDefinitionRequired, total=False):
     description: str
     id: str
     properties: dict[str, Any]
+
+_GraphEdgeRequired = TypedDict(
+    "_GraphEdgeRequired",
+    {
+        "from": 'str',
+        "to": 'str',
+    },
+)
+
+
+class GraphEdge(_GraphEdgeRequired, total=False):
+    """An edge that is added to a graph."""
+
+    label: str
 
 
 class _GraphNodeRequired(TypedDict):
@@ -916,6 +1095,51 @@ class LabelFields(TypedDict, total=False):
     tags: list[str]
 
 
+class LeaseReceipt(TypedDict):
+    """The answer to a renewed lease."""
+
+    expiresAt: str
+    revision: int
+
+
+class _LogRequired(TypedDict):
+    at: str
+    level: LogLevel
+    nodeId: str
+    revision: int
+    sessionId: str
+    text: str
+
+
+class Log(_LogRequired, total=False):
+    """A log line of a run."""
+
+    attributes: dict[str, MetadataValue]
+
+
+class _LogAddedRequired(TypedDict):
+    level: LogLevel
+    nodeId: str
+
+
+class LogAdded(_LogAddedRequired, total=False):
+    """A log line was stored. Its text and attributes live in a row of their own, not in the journal."""
+
+    at: str
+
+LogLevel = Literal["debug", "info", "warn", "error"]
+
+
+class _LogPageRequired(TypedDict):
+    logs: list[Log]
+
+
+class LogPage(_LogPageRequired, total=False):
+    """`GET /sessions/{id}/logs`."""
+
+    nextAfter: str
+
+
 class _MemoryRequired(TypedDict):
     content: str
     createdAt: str
@@ -972,6 +1196,9 @@ class Message(_MessageRequired, total=False):
 
     agentId: str
     agentName: str
+    contentType: ContentType
+    toolCallId: str
+    toolCalls: list[ToolCall]
 
 
 class _MessageAddedRequired(TypedDict):
@@ -987,6 +1214,8 @@ class MessageAdded(_MessageAddedRequired, total=False):
 
     agentId: str
     agentName: str
+    contentType: ContentType
+    toolCallId: str
 
 MessageId = str
 
@@ -1000,7 +1229,7 @@ class MessagePage(_MessagePageRequired, total=False):
 
     nextAfter: str
 
-MessageRole = Literal["user", "agent", "system"]
+MessageRole = Literal["user", "agent", "system", "tool"]
 
 MetadataValue = Union[str, float, bool]
 
@@ -1025,12 +1254,15 @@ class NodeDetail(_NodeDetailRequired, total=False):
     """`GET /sessions/{id}/nodes/{nodeId}`."""
 
     attempt: int
+    attributes: dict[str, MetadataValue]
     completedAt: str
     error: str
     input: Any
+    kind: NodeKind
     name: str
     nextIds: list[str]
     output: Any
+    parentNodeId: str
     progress: float
     retry: Retry
     startedAt: str
@@ -1055,6 +1287,8 @@ class NodeInterval(_NodeIntervalRequired, total=False):
     attempt: int
     to: str
 
+NodeKind = Literal["agent", "chain", "llm", "tool", "retriever", "embedding", "guardrail", "human", "task"]
+
 
 class _NodeStateSnapshotRequired(TypedDict):
     id: str
@@ -1065,10 +1299,13 @@ class NodeStateSnapshot(_NodeStateSnapshotRequired, total=False):
     """A node as viewers see it."""
 
     attempt: int
+    attributes: dict[str, MetadataValue]
     completedAt: str
     error: str
+    kind: NodeKind
     name: str
     nextIds: list[str]
+    parentNodeId: str
     progress: float
     retry: Retry
     startedAt: str
@@ -1086,7 +1323,9 @@ class _NodeTimelineRequired(TypedDict):
 class NodeTimeline(_NodeTimelineRequired, total=False):
     """One node over time."""
 
+    kind: NodeKind
     name: str
+    parentNodeId: str
     type: str
 
 
@@ -1097,14 +1336,20 @@ class _NodeUpdateRequired(TypedDict):
 class NodeUpdate(_NodeUpdateRequired, total=False):
     """`PUT /sessions/{id}/nodes/{nodeId}`: the fields of `setNodeStatus`."""
 
+    attributes: Any
+    completedAt: str
     error: str
     input: Any
+    kind: NodeKind
+    leaseSeconds: int
     name: str
     nextIds: list[str]
     nodeType: str
     output: Any
+    parentNodeId: str
     progress: float
     retry: Retry
+    startedAt: str
 
 
 class _ProblemRequired(TypedDict):
@@ -1158,6 +1403,12 @@ class Recorded(_RecordedRequired, total=False):
     by: Actor
 
 
+class RenewLease(TypedDict):
+    """`POST /sessions/{id}/lease`."""
+
+    seconds: int
+
+
 class ReplaceProject(TypedDict):
     """`PUT /projects/{id}`."""
 
@@ -1183,6 +1434,8 @@ class ReviewRequest(_ReviewRequestRequired, total=False):
     """`POST /sessions/{id}/review`: a signal whose payload is `{review: {action, reviewer?, data?}}`."""
 
     data: Any
+    interruptId: str
+    leaseSeconds: int
     reviewer: str
 
 
@@ -1264,11 +1517,16 @@ class _SessionSummaryRequired(TypedDict):
 class SessionSummary(_SessionSummaryRequired, total=False):
     """A session in a list: without nodes and context."""
 
+    childCount: int
     completedAt: str
+    driverSeenAt: str
     error: str
     groupId: str
+    isStalled: bool
     metadata: dict[str, MetadataValue]
     name: str
+    parentNodeId: str
+    parentSessionId: str
     projectId: str
     startedAt: str
     tags: list[str]
@@ -1282,11 +1540,16 @@ class SignInOptions(TypedDict):
     provider: bool
 
 
-class SignalRequest(TypedDict):
-    """`POST /sessions/{id}/signal`."""
-
+class _SignalRequestRequired(TypedDict):
     nodeId: str
     payload: Any
+
+
+class SignalRequest(_SignalRequestRequired, total=False):
+    """`POST /sessions/{id}/signal`."""
+
+    interruptId: str
+    leaseSeconds: int
 
 
 class _TimelineRequired(TypedDict):
@@ -1327,6 +1590,14 @@ class TokenUsage(TypedDict):
     outputTokens: int
 
 
+class ToolCall(TypedDict):
+    """A call of a tool that a model asks for in its message."""
+
+    arguments: Any
+    id: str
+    name: str
+
+
 class _UsageRequired(TypedDict):
     calls: int
     inputTokens: int
@@ -1339,13 +1610,18 @@ class Usage(_UsageRequired, total=False):
     costUsd: float
 
 
-class UsageReport(TypedDict):
-    """`GET /sessions/{id}/usage`."""
-
+class _UsageReportRequired(TypedDict):
     byAgent: dict[str, Usage]
     byModel: dict[str, Usage]
     byNode: dict[str, Usage]
     total: Usage
+
+
+class UsageReport(_UsageReportRequired, total=False):
+    """`GET /sessions/{id}/usage`."""
+
+    sessions: int
+    truncated: bool
 
 
 class _WhoAmIRequired(TypedDict):
@@ -1415,12 +1691,17 @@ class WorkflowSession(_WorkflowSessionRequired, total=False):
 
     completedAt: str
     contextData: dict[str, Any]
+    driverSeenAt: str
     error: str
     forkedFromRevision: int
+    graphRevision: int
     groupId: str
+    isStalled: bool
     metadata: dict[str, MetadataValue]
     name: str
     parentId: str
+    parentNodeId: str
+    parentSessionId: str
     startedAt: str
     tags: list[str]
     workflowId: str

@@ -46,6 +46,8 @@ class Listener:
         self._after: dict[str, int] = {}
         #: The last event that was seen of a session whose events were asked for at some time.
         self._seen: dict[str, int] = {}
+        #: Sessions of which no node waits any more.
+        self._idle: set[str] = set()
         self._socket: ClientConnection | None = None
         self._thread: threading.Thread | None = None
         self._is_refused = False
@@ -60,11 +62,13 @@ class Listener:
         with self._lock:
             self._after.pop(session_id, None)
             self._seen.pop(session_id, None)
+            self._idle.discard(session_id)
             if self._sessions.pop(session_id, None) is not None:
                 self._send({"type": "unsubscribe", "sessionId": session_id})
 
     def await_signals(self, session_id: str, after: int) -> None:
         """Signals are events: from now on every event is asked for."""
+        self._idle.discard(session_id)
         with self._lock:
             if session_id in self._sessions and session_id not in self._after:
                 # Signals between two waits are not lost either.
@@ -72,9 +76,8 @@ class Listener:
                 self._subscribe(session_id)
 
     def await_no_signals(self, session_id: str) -> None:
-        with self._lock:
-            if self._after.pop(session_id, None) is not None:
-                self._subscribe(session_id)
+        # Asked for with the next event: the caller does not wait for the socket.
+        self._idle.add(session_id)
 
     def forget(self) -> None:
         """In a child process: the parent hears what is asked."""
@@ -180,6 +183,10 @@ class Listener:
             kind = frame.get("type")
             if kind == "event" and session_id in self._after:
                 self._after[session_id] = self._seen[session_id] = frame["revision"]
+                if session_id in self._idle:
+                    self._idle.discard(session_id)
+                    del self._after[session_id]
+                    self._subscribe(session_id)
         if kind == "event":
             self._event(session, frame["revision"], frame["event"])
         elif kind == "snapshot":

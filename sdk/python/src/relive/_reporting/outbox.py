@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 
 from .._settings import Limits
 
 #: What one request carries at most.
 BATCH = 500
 BATCH_BYTES = 512 * 1024
-#: Pieces of messages that wait. They are shown live only; the whole message comes as a command.
-CHUNKS = 2_000
+#: Characters of the pieces of messages that wait. Pieces are shown live only; the whole message comes as a command.
+CHUNK_CHARACTERS = 256 * 1024
+#: Of one request.
+CHUNKS = 1_000
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Lane:
         self.requests = 0
         self.commands: deque[Command] = deque()
         self.chunks: list[Chunk] = []
+        self.chunk_characters = 0
+        #: Places kept for the ends of what has begun.
+        self.reserved = 0
         #: The request whose outcome is unknown: how many commands it carries, and its key.
         self.unsettled: tuple[int, str] | None = None
         #: The program reports nothing more.
@@ -72,6 +77,16 @@ class Stats:
     dropped: int
     #: Sent, and refused by the server.
     refused: int
+
+
+def joined(chunks: list[Chunk]) -> list[Chunk]:
+    """Successive pieces of one message as one."""
+    result: list[Chunk] = []
+    for _, group in groupby(chunks, lambda one: (one.message_id, one.is_thinking)):
+        first, *rest = group
+        text = "".join([first.text, *(one.text for one in rest)])
+        result.append(Chunk(first.node_id, first.message_id, text, first.is_thinking))
+    return result
 
 
 class Outbox:
@@ -103,6 +118,7 @@ class Outbox:
             if self.queued + self.reserved + 1 + reserve > most or self.queued_bytes + size > most_bytes:
                 self.dropped += 1
                 return False
+            lane.reserved += reserve
             self.reserved += reserve
             self._append(lane, command, size)
             return True
@@ -110,32 +126,33 @@ class Outbox:
     def put_reserved(self, lane: Lane, command: Command, short: Command) -> None:
         """Queues what a place was kept for; in its short form when bytes are scarce."""
         with self.lock:
-            self.reserved -= 1
             if lane.is_closed:
                 return
+            if lane.reserved > 0:
+                lane.reserved -= 1
+                self.reserved -= 1
             if self.queued_bytes + len(command.body) > self.limits.queued_bytes:
                 command = short
             self._append(lane, command, len(command.body))
 
-    def release(self, places: int) -> None:
+    def finish(self, lane: Lane) -> None:
+        """The program reports nothing more of this session."""
         with self.lock:
-            self.reserved -= places
+            lane.is_finished = True
+            self._release(lane)
+
+    def _release(self, lane: Lane) -> None:
+        self.reserved -= lane.reserved
+        lane.reserved = 0
 
     def put_chunk(self, lane: Lane, chunk: Chunk) -> None:
         with self.lock:
             if lane.is_closed or lane.has_ended:
                 return
-            last = lane.chunks[-1] if lane.chunks else None
-            if (
-                last is not None
-                and last.message_id == chunk.message_id
-                and last.is_thinking == chunk.is_thinking
-                and len(last.text) < 16_384
-            ):
-                text = last.text + chunk.text
-                lane.chunks[-1] = Chunk(chunk.node_id, chunk.message_id, text, chunk.is_thinking)
-            elif len(lane.chunks) < CHUNKS:
-                lane.chunks.append(chunk)
+            if lane.chunk_characters + len(chunk.text) > CHUNK_CHARACTERS:
+                return
+            lane.chunk_characters += len(chunk.text)
+            lane.chunks.append(chunk)
             self._announce(lane)
 
     def _append(self, lane: Lane, command: Command, size: int) -> None:
@@ -163,7 +180,8 @@ class Outbox:
     def take_chunks(self, lane: Lane) -> list[Chunk]:
         with self.lock:
             chunks, lane.chunks = lane.chunks, []
-            return chunks
+            lane.chunk_characters = 0
+        return joined(chunks)[:CHUNKS]
 
     def batch(self, lane: Lane) -> list[Command]:
         """The next commands, which stay queued until they are settled."""
@@ -192,6 +210,7 @@ class Outbox:
             lane.is_closed = True
             self.dropped += len(lane.commands)
             self._forget(lane, len(lane.commands))
+            self._release(lane)
             lane.chunks = []
 
     def _forget(self, lane: Lane, count: int) -> None:

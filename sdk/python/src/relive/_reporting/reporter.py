@@ -42,6 +42,7 @@ class Reporter:
             url=self.url,
             created=self._created,
             suspended=self._suspended,
+            closed=lambda lane: self.listener.remove(lane.session_id),
         )
         self._runs: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         _process.add(self)

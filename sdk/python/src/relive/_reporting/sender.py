@@ -31,6 +31,7 @@ class Sender:
         url: str,
         created: Callable[[Lane], None],
         suspended: Callable[[Lane, int], None],
+        closed: Callable[[Lane], None],
     ) -> None:
         self._outbox = outbox
         self._requests = requests
@@ -39,6 +40,8 @@ class Sender:
         self._created = created
         #: Called when a node waits, with the last revision before that.
         self._suspended = suspended
+        #: Called when the server takes nothing of a session.
+        self._closed = closed
         self._backoff = Backoff()
         self._thread: threading.Thread | None = None
         self._leases: dict[str, tuple[Lane, float]] = {}
@@ -231,6 +234,7 @@ class Sender:
     def _give_up(self, lane: Lane, error: ReliveError) -> None:
         self._outbox.close(lane)
         self.end_lease(lane)
+        self._closed(lane)
         if error.code not in self._told_refusals:
             self._told_refusals.add(error.code)
             logger.warning("%s takes no reports of session %s: %s", self._url, lane.session_id, error.message)
@@ -263,7 +267,9 @@ class Sender:
         outbox = self._outbox
         if not self._has_complained:
             self._has_complained = True
-            logger.warning("%s cannot be reached; it is tried again in the background (%s)", self._url, error)
+            logger.warning(
+                "%s takes no reports now; they are kept, and sent again in the background (%s)", self._url, error
+            )
         wait = max(self._backoff.next(), error.wait or 0.0)
         with outbox.lock:
             self.failures += 1
@@ -281,9 +287,10 @@ class Sender:
 
     def _reached(self) -> None:
         self._backoff.reset()
+        self._tell_drops()
         if self._has_complained:
             self._has_complained = False
-            logger.warning("%s is reached again; %d reports were dropped", self._url, self._outbox.dropped)
+            logger.warning("%s takes reports again; %d were dropped", self._url, self._outbox.dropped)
 
 
 def _skipped(session: dict[str, Any]) -> list[Command]:
