@@ -1,11 +1,12 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk screenshots generated-clients changelog
+.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients changelog
 
 help:
 	@echo 'make run    start the server and watch a first run'
 	@echo 'make test   all tests, against real PostgreSQL and real sockets'
 	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
+	@echo 'make python  build, check and test the Python package in sdk/python; TESTS=name'
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
@@ -86,6 +87,11 @@ sdk: frontend dashboard postgres
 generated-clients: postgres
 	@cargo build --locked
 	@sh scripts/generated-clients.sh
+
+# The wheel, ruff, mypy, and pytest against a real server, LangGraph and the OpenTelemetry SDK.
+python: postgres
+	@cargo build --locked
+	@sh scripts/python.sh $(if $(TESTS),-k '$(TESTS)')
 
 screenshots: postgres dashboard
 	@cargo build --locked

@@ -145,7 +145,7 @@ mod tests {
             ("tungstenite", Level::TRACE, true),
             ("tungstenite::protocol", Level::DEBUG, false),
             ("tungstenite::protocol", Level::ERROR, false),
-            ("relive::ws", Level::TRACE, false),
+            ("hyper::proto", Level::TRACE, false),
             ("tungstenites", Level::TRACE, false),
         ] {
             assert_eq!(super::holds_secrets(target, level), is_held, "{target} {level}");

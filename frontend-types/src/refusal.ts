@@ -16,7 +16,7 @@ export async function refusalAt(url: string): Promise<ReliveError | undefined> {
     const { code, detail } = JSON.parse(text) as Problem
     return code === 'forbidden' ? new ReliveError(code, detail, false) : undefined
   } catch {
-    // Away, or a proxy's own page: it may come back.
+    // Unreachable, or an answer of a proxy: worth another attempt.
     return undefined
   }
 }

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::error::HubError;
-use super::registry::Registry;
+use super::live_session::LiveSession;
 use super::store::Store;
-use relive_session::{Command, ProjectId, SessionId};
+use relive_session::{Command, ProjectId};
 
 /// How long a name is cached; a renamed agent appears under its new name after that.
 const FRESH: Duration = Duration::from_secs(10);
@@ -24,17 +24,11 @@ pub(super) struct AgentNames {
 impl AgentNames {
     /// Puts the agent's current name into a message of a session. Agents that are not in its project's catalog have
     /// none.
-    pub async fn put_into(
-        &self,
-        command: &mut Command,
-        session_id: SessionId,
-        registry: &Registry,
-        store: &dyn Store,
-    ) -> Result<(), HubError> {
+    pub async fn put_into(&self, command: &mut Command, live: &LiveSession, store: &dyn Store) -> Result<(), HubError> {
         if let Command::AddMessage { agent_id: Some(agent_id), agent_name, .. } = command
             && let Ok(id) = agent_id.parse()
         {
-            let project_id = registry.get(session_id).await?.head().session().origin.project_id.clone();
+            let project_id = live.head().session().origin.project_id.clone();
             *agent_name = self.name(project_id, id, store).await?;
         }
         Ok(())

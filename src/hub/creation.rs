@@ -66,8 +66,8 @@ impl Hub {
 
     /// The error for an id that is taken; if another project has it, it does not exist for the caller.
     async fn id_taken(&self, project_id: &ProjectId, id: SessionId) -> HubError {
-        match self.session(id).await {
-            Ok(session) if session.origin.project_id != *project_id => HubError::NotFound,
+        match self.inner.store.summary(id).await.map_err(HubError::from) {
+            Ok(Some(stored)) if stored.project_id != *project_id => HubError::NotFound,
             Err(HubError::Unavailable) => HubError::Unavailable,
             _ => Constraint::SessionExists.into(),
         }

@@ -15,25 +15,44 @@ use super::store::Store;
 use super::submission::{Receipt, Reply, Submission};
 use relive_session::Refusal;
 
+/// The session that a submission is for, loaded if needed. One of another project is not found before anything is
+/// looked at in it, and is not loaded either. It costs the same query as one that does not exist, whether it is in
+/// memory or not: the time must not tell the two apart.
+pub(super) async fn find(
+    registry: &Registry,
+    store: &dyn Store,
+    submission: &Submission,
+) -> Result<Arc<LiveSession>, HubError> {
+    let (id, project_id) = (submission.session_id, submission.project_id.as_ref());
+    let is_own = |live: &LiveSession| project_id.is_none_or(|id| *id == live.head().session().origin.project_id);
+    let held = registry.peek(id).filter(|live| is_own(live));
+    let live = match (held, project_id) {
+        (Some(live), _) => live,
+        (None, Some(project_id)) => {
+            let stored = store.summary(id).await?;
+            stored.filter(|stored| stored.project_id == *project_id).ok_or(HubError::NotFound)?;
+            registry.get(id).await?
+        }
+        (None, None) => registry.get(id).await?,
+    };
+    if !is_own(&live) || submission.expected_identity.is_some_and(|expected| expected != live.identity()) {
+        return Err(HubError::NotFound);
+    }
+    Ok(live)
+}
+
+/// Stages a submission for the session that was found for it.
 pub(super) async fn submit(
     registry: &Registry,
     lanes: &[LaneHandle],
     store: &dyn Store,
+    mut live: Arc<LiveSession>,
     mut submission: Submission,
     mut reply: Reply,
 ) -> Result<(), HubError> {
     submission.check()?;
     let lane = &lanes[lane_of(submission.session_id, lanes.len())];
     loop {
-        let live = match registry.peek(submission.session_id) {
-            Some(live) => live,
-            None => registry.get(submission.session_id).await?,
-        };
-        let is_of_another_project =
-            submission.project_id.as_ref().is_some_and(|id| *id != live.head().session().origin.project_id);
-        if is_of_another_project || submission.expected_identity.is_some_and(|expected| expected != live.identity()) {
-            return Err(HubError::NotFound);
-        }
         // Before the session's lock, so that the lock is never held across an await.
         let reservation = lane.reserve(submission.session_id, submission.size()).await?;
         match stage(&live, submission, reply, reservation) {
@@ -42,6 +61,7 @@ pub(super) async fn submit(
             StageResult::Retired(returned, unused) => {
                 (submission, reply) = (returned, unused);
                 registry.forget(&live);
+                live = find(registry, store, &submission).await?;
             }
         }
     }

@@ -279,16 +279,17 @@ impl Hub {
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
         let Inner { registry, lanes, store, agents, prices, .. } = &*self.inner;
         let submitting = async {
+            let live = intake::find(registry, &**store, &submission).await?;
             for command in &mut submission.commands {
                 command.assign_ids(ambient::uuid);
                 if let Command::AddMemory { embedding: Some(embedding), .. } = command {
                     check_embedding(embedding, self.inner.embedding_dimension)?;
                 }
                 prices.put_into(command);
-                agents.put_into(command, submission.session_id, registry, &**store).await?;
+                agents.put_into(command, &live, &**store).await?;
             }
-            self.inner.start_check.check(registry, submission.session_id, &submission.commands).await?;
-            intake::submit(registry, lanes, &**store, submission, reply).await
+            self.inner.start_check.check(&live, &submission.commands).await?;
+            intake::submit(registry, lanes, &**store, live, submission, reply).await
         };
         submitting.instrument(span).await
     }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::Hub;
 use super::error::HubError;
-use super::registry::Registry;
-use relive_session::{Command, Driver, GraphDefinition, NodeId, Session, SessionId, SessionStatus};
+use super::live_session::LiveSession;
+use relive_session::{Command, Driver, GraphDefinition, NodeId, Session, SessionStatus};
 
 /// Checks a session of the built-in engine before it is started or sent something.
 pub trait StartCheck: Debug + Send + Sync {
@@ -36,10 +36,9 @@ impl StartChecks {
         let _ = self.check.set(check);
     }
 
-    pub async fn check(&self, registry: &Registry, id: SessionId, commands: &[Command]) -> Result<(), HubError> {
+    pub async fn check(&self, live: &LiveSession, commands: &[Command]) -> Result<(), HubError> {
         let concerned = |command: &Command| matches!(command, Command::Start | Command::Signal { .. });
         let Some(check) = self.check.get().filter(|_| commands.iter().any(concerned)) else { return Ok(()) };
-        let live = registry.get(id).await?;
         let session = Arc::clone(live.head().session());
         if session.origin.driver != Driver::Builtin {
             return Ok(());

@@ -1,4 +1,4 @@
-/** A JSON text of anything: what JSON cannot say becomes a text, and never an error. */
+/** Any value as JSON. What JSON cannot represent becomes a string, never an error. */
 export function encode(value: unknown): string {
   try {
     return JSON.stringify(value, plain) ?? 'null'

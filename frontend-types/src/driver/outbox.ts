@@ -31,8 +31,8 @@ export interface OutboxListener {
 }
 
 /**
- * Commands of one session on their way to the server: in order, in batches of whatever has gathered, each batch under
- * one `Idempotency-Key` until it is answered. Bounded; at the bound, what is not essential is dropped.
+ * The queue of commands of one session: sent in order, in batches of what has accumulated, each batch with one
+ * `Idempotency-Key` until it is answered. Bounded; at the bound, commands that are not essential are dropped.
  */
 export class Outbox {
   readonly #sender: Sender
@@ -62,8 +62,8 @@ export class Outbox {
   }
 
   /**
-   * Takes the JSON of a command. Of what is not `isEssential`, nothing more is taken at the bound; of the rest, at
-   * twice the bound.
+   * Takes the JSON of a command. At the bound, only `isEssential` commands are accepted; at twice the
+   * bound, none.
    */
   add(text: string, { isEssential = false, replaces }: { isEssential?: boolean; replaces?: string } = {}): void {
     if (this.#isOver) {
@@ -116,7 +116,7 @@ export class Outbox {
   }
 
   async #run(): Promise<void> {
-    // What is reported in one go is sent in one go.
+    // Commands of one synchronous block are sent together.
     await Promise.resolve()
     while (!this.#isOver && this.#queue.length > 0) await this.#deliver(this.#take())
   }
@@ -139,7 +139,7 @@ export class Outbox {
   async #deliver(texts: readonly string[]): Promise<void> {
     const answer = await this.#send(texts)
     if (answer === undefined || answer.isAccepted) return
-    // Each of its commands would be refused, one by one.
+    // Each of its commands would be refused.
     const isFinal = answer.isFinal || (answer.code === 'illegal_transition' && (await this.#sender.hasEnded()))
     if (texts.length === 1 || isFinal) {
       for (const _ of texts) this.#listener.dropped('refused')

@@ -25,7 +25,7 @@ export interface AddOptions {
   replaces?: string
 }
 
-/** Where the run and its nodes report to. None of it throws. */
+/** Receives the commands of the run and its nodes. Never throws. */
 export interface Reporter {
   add(command: Command, options?: AddOptions): void
   settle(key: string): void
@@ -33,10 +33,10 @@ export interface Reporter {
   end(milliseconds: number): Promise<void>
 }
 
-/** Of a program that reports nothing. */
+/** Discards everything. */
 export const silent: Reporter = { add: () => {}, settle: () => {}, end: () => Promise.resolve() }
 
-/** Reports to a server in the background. `ended` is called when the server has ended the session. */
+/** Reports to a server in the background. `ended` is called when nothing more is accepted. */
 export class ServerReporter implements Reporter {
   readonly #options: ReporterOptions
   readonly #outbox: Outbox

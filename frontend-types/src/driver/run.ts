@@ -30,7 +30,7 @@ export interface RunOptions {
   /** How much may wait to be sent. Beyond it, what is not essential is dropped. */
   limits?: OutboxLimits
   backoff?: BackoffOptions
-  /** Told what could not be recorded. Default `console.warn`. */
+  /** Called with what could not be recorded. Default `console.warn`. */
   onProblem?: (problem: ReportProblem) => void
 }
 

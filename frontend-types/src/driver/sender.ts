@@ -98,7 +98,7 @@ async function refusal(answer: Response): Promise<Answer> {
   const after = Number(answer.headers.get('retry-after') ?? NaN)
   return {
     isAccepted: false,
-    // A proxy's own answers have no code: it may have nobody to ask at the moment.
+    // An answer of a proxy has no code: its upstream may be restarting.
     isRetryable: isProblem ? problem.retryable === true : status === 429 || status >= 500,
     isFinal: status === 401 || status === 403 || status === 404,
     code: problem.code,

@@ -1,9 +1,9 @@
-/** How long something is kept that nobody holds any more: a view may only have been replaced by another. */
+/** How long a store without listeners is kept: a view may only have been replaced by another. */
 const lingerMs = 1_000
 
 /**
- * Counts who needs something; it begins with the first, and ends a moment after the last has let go, or if nobody
- * comes.
+ * Reference count: begins with the first holder, and ends a moment after the last has released it, or if there
+ * is none.
  */
 export class Holders {
   readonly #begin: () => void
@@ -41,7 +41,7 @@ export class Holders {
 
   #linger(): void {
     this.#timer = setTimeout(() => this.#over(), lingerMs)
-    // No reason for a program to wait.
+    // The timer does not keep the process alive.
     if (typeof this.#timer === 'object') (this.#timer as { unref?: () => void }).unref?.()
   }
 

@@ -1,6 +1,6 @@
-/** Where a store is found by others. */
+/** The entry of a store in the cache. */
 export interface Place {
-  /** Somebody needs it; it may have been given up before. */
+  /** It is in use, and may have been removed before. */
   keep(): void
   forget(): void
 }

@@ -1,4 +1,4 @@
-/** A promise that something is there, the same one until it is: what a view that suspends waits for. */
+/** A promise of a condition, the same one until it holds: what a suspended view waits for. */
 export class Readiness {
   readonly #isReady: () => boolean
   #promise: Promise<void> | undefined

@@ -8,7 +8,7 @@ export async function errorOf(answer: Response): Promise<ReliveError> {
     const { code, detail, retryable } = (await answer.json()) as Problem
     if (typeof code === 'string' && typeof detail === 'string') return new ReliveError(code, detail, retryable === true)
   } catch {
-    // Not from the server, but from a proxy.
+    // Not an answer of the server, but of a proxy.
   }
   return new ReliveError('unavailable', `the server answered with ${answer.status}`, answer.status >= 500)
 }

@@ -33,11 +33,11 @@ export interface SessionState {
 }
 
 export interface MessagesState {
-  /** In the order in which they were said; at the end those that are being written (`isStreaming`). */
+  /** In chronological order, followed by those that are being written (`isStreaming`). */
   readonly all: readonly Message[]
   /** There are older ones, which `readEarlier` reads. */
   readonly hasEarlier: boolean
-  /** The newest have been read, so that nothing is missing from there on. */
+  /** The newest page has been read; from then on there are no gaps. */
   readonly isReady: boolean
   readonly isReading: boolean
   /** Why they could not be read. */
@@ -53,7 +53,7 @@ export interface Wants {
   messages?: boolean
 }
 
-/** States a second at most: more than the eye tells apart, and less than a busy run makes. */
+/** The least interval between two states: about 30 a second. */
 const minIntervalMs = 33
 
 const initial: Held = {
@@ -76,7 +76,7 @@ export class SessionStore {
   #subscription: Subscription | undefined
   #hasMessages = false
   #wantsMessages = false
-  /** What came since it was last added: hundreds of pieces a second are added up once a frame. */
+  /** Frames that arrived since the last flush: hundreds of chunks a second are applied once per frame. */
   #gathered: { tokens: TokenFrame[]; messages: Message[] } = { tokens: [], messages: [] }
   /** The reading under way; the answer to an older one is passed over. */
   #reading: object | undefined
@@ -185,10 +185,10 @@ export class SessionStore {
     this.#reading = undefined
   }
 
-  /** What was said before the subscription began, or while the connection was lost, is not sent. */
+  /** Messages from before the subscription, or from while the connection was lost, are not sent: they are read. */
   async #refill(): Promise<void> {
     if (!this.#hasMessages) return
-    // The server sends what is being written from its beginning again.
+    // The server sends the text of each message being written from its beginning.
     this.#gathered.tokens = []
     this.#change(withoutStreams)
     await this.#read(async () => {
@@ -213,13 +213,13 @@ export class SessionStore {
     this.#change(change, { isReading: false, error, ...(error === undefined && { isReady: true }) })
   }
 
-  /** Gathers what comes within a frame, and adds it in one go. */
+  /** Batches what arrives within a frame. */
   #gather(add: () => void): void {
     const { tokens, messages } = this.#gathered
     const isFirst = tokens.length + messages.length === 0
     add()
     if (isFirst) atFrame(() => this.#addGathered())
-    // Frames may be long in coming; what gathers must not grow for ever.
+    // The next frame may be far off; the batch is bounded.
     else if (tokens.length + messages.length > 2000) this.#addGathered()
   }
 

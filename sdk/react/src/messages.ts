@@ -11,7 +11,7 @@ export interface MessagesOptions {
   nodeId?: string | undefined
   /** Only those of this agent. */
   agentId?: string | undefined
-  /** Only what had been said by this time (RFC 3339), such as `state.at` of a replay. */
+  /** Only messages up to this time (RFC 3339), such as `state.at` of a replay. */
   until?: string | undefined
   /** Suspends until the newest have been read, and throws the error if they cannot be. */
   suspense?: boolean
@@ -19,8 +19,8 @@ export interface MessagesOptions {
 
 export interface MessagesResult {
   /**
-   * In the order in which they were said. At the end those that are being written, with what has arrived of them
-   * (`isStreaming`). None is missing in between, also after a lost connection.
+   * In chronological order, followed by those that are being written, with the text so far
+   * (`isStreaming`). There are no gaps, also after a reconnect.
    */
   readonly messages: readonly Message[]
   /** There are older ones. */

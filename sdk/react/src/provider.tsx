@@ -11,7 +11,7 @@ export type ReliveProviderProps = {
       /** The server's base address. Another one makes a new client. */
       url: string
       /**
-       * A key or an access token, or a function that gives one. A function may be another one at each drawing; a
+       * A key or an access token, or a function that gives one. A function may be another one on each render; a
        * changed text makes a new client.
        */
       getToken?: TokenSource | undefined
@@ -48,7 +48,7 @@ export function ReliveProvider(props: ReliveProviderProps) {
   const key = JSON.stringify([url, typeof getToken === 'function' ? 'function' : (getToken ?? null)])
   const [held, setHeld] = useState(() => make(props, key, newest))
   const isCurrent = client === undefined ? held.isOwn && held.key === key : held.stores.client === client
-  // Another server or client: nothing of the one before is to be shown, not even once.
+  // Another server or client: state of the previous one must never be rendered.
   const current = isCurrent ? held : make(props, key, newest)
   if (current !== held) setHeld(current)
   const closing = useRef(new Map<Held, ReturnType<typeof setTimeout>>())
@@ -57,11 +57,11 @@ export function ReliveProvider(props: ReliveProviderProps) {
     const timers = closing.current
     clearTimeout(timers.get(current))
     timers.delete(current)
-    // Hidden for a while, and shown again.
+    // Hidden by <Activity>, and visible again.
     if (current.isClosed) setHeld(make(props, key, newest))
     return () => {
       if (!current.isOwn) return
-      // StrictMode takes effects back and runs them again at once.
+      // StrictMode runs the cleanup and the effect again at once.
       const close = () => {
         current.isClosed = true
         current.stores.client.close()

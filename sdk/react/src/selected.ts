@@ -16,8 +16,8 @@ export function isAlike(a: unknown, b: unknown): boolean {
 }
 
 /**
- * What `select` makes of a store's state. The component is drawn again only when that has become another, and gets
- * the same object until then, also when `select` is a new function at each drawing.
+ * What `select` makes of a store's state. The component is rendered again only when that has become another, and gets
+ * the same object until then, also when `select` is a new function on each render.
  */
 export function useSelected<State, Selected>(
   subscribe: (listener: () => void) => () => void,

@@ -8,7 +8,7 @@ import { waitFor } from './suspense.js'
 
 export interface SessionOptions<Selected> {
   /**
-   * What the component needs of the session. It is drawn again only when that has become another: by identity, or if
+   * What the component needs of the session. It is rendered again only when that has become another: by identity, or if
    * it is an object or an array of its own, when a member has.
    */
   select?: (session: WorkflowSession) => Selected

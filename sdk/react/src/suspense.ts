@@ -3,6 +3,6 @@ export function waitFor(promise: Promise<void>): never {
   if (typeof window === 'undefined') {
     throw new Error('nothing is watched on a server: with `suspense`, draw this below a <Suspense> in the browser')
   }
-  // Not by `use`: React 18 has none, and it may not be called in one drawing and left out in the next.
+  // Not by `use`: React 18 has none, and it must not be called in one render and omitted in the next.
   throw promise
 }

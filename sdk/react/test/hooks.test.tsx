@@ -76,7 +76,7 @@ test('two components on one session, in StrictMode, share one socket and one sub
   await waitFor(() => expect(socket.open.size).toBe(0), within)
 })
 
-test('a component is drawn again only when what it selected has changed', async () => {
+test('a component is rendered again only when what it selected has changed', async () => {
   const id = await running()
   const drawn = { status: 0, pair: 0, whole: 0 }
   function Status() {

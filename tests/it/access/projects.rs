@@ -1,5 +1,11 @@
 //! What belongs to another project does not exist.
 
+use std::sync::Arc;
+
+use relive::access::{Access, AccessSettings, Action, Caller, Denied, Grant, Role, Scope, Scopes};
+use relive::hub::{Hub, HubError, HubOptions};
+use relive::scoped::{Refused, Scoped};
+use relive_session::{Command, Created, SessionId};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -97,6 +103,64 @@ async fn nothing_of_another_project_is_changed_or_referred_to() {
     let (_, session) = get(&server, &one, &path("")).await;
     assert_eq!((&session["status"], &session["revision"]), (&json!("pending"), &json!(1)));
     assert_eq!(get(&server, &one, &format!("/api/v1/groups/{group}")).await.1["name"], "g");
+}
+
+/// What a command is checked against before it is staged says nothing either.
+#[tokio::test]
+async fn no_check_of_a_command_tells_of_a_session_of_another_project() {
+    let (server, one, other) = two_projects().await;
+    let graph = json!({"name": "g", "startNodeId": "r", "nodes": {
+        "r": {"id": "r", "type": "human_review", "name": "r", "nextIds": ["e"]},
+        "e": {"id": "e", "type": "end", "name": "e"}}});
+    let session = id_of(&make(&server, &one, "/api/v1/sessions", json!({"driver": "builtin", "graph": graph})).await);
+    let unknown = uuid::Uuid::now_v7().to_string();
+    let nonsense = json!({"review": {"action": "nonsense"}});
+    for command in [
+        json!({"type": "signal", "nodeId": "r", "payload": nonsense}),
+        json!({"type": "start"}),
+        json!({"type": "addMessage", "nodeId": "r", "agentId": session, "content": "c"}),
+    ] {
+        let path = |id: &str| format!("/api/v1/sessions/{id}/commands");
+        let (status, told) = post(&server, &other, &path(&session), command.clone()).await;
+        assert_eq!((status, &told["code"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{command}: {told}");
+        assert_eq!(told, post(&server, &other, &path(&unknown), command).await.1);
+    }
+    let signal = json!({"type": "signal", "nodeId": "r", "payload": nonsense});
+    let (status, told) = post(&server, &one, &format!("/api/v1/sessions/{session}/commands"), signal).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{told}");
+}
+
+/// How long that takes would tell of them, and would let others fill the memory.
+#[tokio::test]
+async fn sessions_of_another_project_are_not_loaded() {
+    let (server, one, _) = two_projects().await;
+    let id = id_of(&make(&server, &one, "/api/v1/sessions", json!({})).await);
+    let id = SessionId(id.parse().expect("an id"));
+    let storage = server.database.storage();
+    let hub = Hub::new(storage.clone(), &HubOptions::default());
+    let access = Access::start(storage.clone(), AccessSettings::default()).await.expect("access control");
+    let as_caller = |project: &str, grant: Grant| {
+        let caller = Caller { grant, ..Caller::anonymous(project.parse().expect("an id")) };
+        Scoped::new(hub.clone(), storage.clone(), access.clone(), Arc::new(caller), None)
+    };
+    let guest = Grant::Scopes(Scopes::parse(&["read:tags:public"]).expect("scopes"));
+    for (scoped, expected) in [
+        (as_caller("other", Grant::Role(Role::Admin)), Refused::from(HubError::NotFound)),
+        (as_caller("default", guest), Denied::Scope(Scope::ReadSession(id)).into()),
+    ] {
+        assert_eq!(scoped.session(id).await.expect_err("refused"), expected);
+        assert_eq!(scoped.readable(id).await.expect_err("refused"), expected);
+    }
+    let other = as_caller("other", Grant::Role(Role::Admin));
+    let start = other.submission(id, vec![Command::Start]).expect("allowed");
+    assert_eq!(other.execute(start).await, Err(HubError::NotFound));
+    let taken = other.create(id, Created::default(), None, Action::CreateSession).await;
+    assert_eq!(taken.expect_err("taken"), HubError::NotFound.into());
+    assert_eq!(hub.live_sessions(), 0);
+    let own = as_caller("default", Grant::Role(Role::Admin));
+    let start = own.submission(id, vec![Command::Start]).expect("allowed");
+    assert!(own.execute(start).await.is_ok() && own.session(id).await.is_ok());
+    assert_eq!(hub.live_sessions(), 1);
 }
 
 #[tokio::test]

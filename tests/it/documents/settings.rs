@@ -9,8 +9,15 @@ use super::markdown::{Document, all, code_words};
 
 /// What `relive run` sets for the commands it starts, a secret, for which there is no flag, and what programs read
 /// that report runs.
-const WITHOUT_FLAG: [&str; 5] =
-    ["RELIVE_SESSION_ID", "RELIVE_NODE_ID", "RELIVE_TOKEN", "RELIVE_URL", "RELIVE_DISABLED"];
+const WITHOUT_FLAG: [&str; 7] = [
+    "RELIVE_SESSION_ID",
+    "RELIVE_NODE_ID",
+    "RELIVE_TOKEN",
+    "RELIVE_URL",
+    "RELIVE_DISABLED",
+    "RELIVE_FLUSH_SECONDS",
+    "RELIVE_THREADS",
+];
 /// Documents whose flags are those of other programs as well, or names of colours.
 const OTHER_PROGRAMS: [&str; 6] = [
     "CONTRIBUTING.md",

@@ -1,0 +1,1 @@
+"""Clients that read, watch and steer sessions."""
