@@ -5,7 +5,10 @@
 //! this directory. A stale file is left to PostgreSQL, which handles it.
 
 use std::{
+    ffi::OsStr,
     fs,
+    io::ErrorKind,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -82,19 +85,54 @@ pub(super) fn signal(pid: Pid, signal: Signal) -> Result<(), ClusterError> {
     }
 }
 
-/// Whether the process is a postmaster on `pgdata`: that is its working directory, or without `/proc`, on its
-/// command line.
+/// Whether `pgdata` is named on the command line of the process, which everybody can read.
+fn is_started_on(pid: Pid, pgdata: &Path) -> bool {
+    let (Ok(line), Ok(pgdata)) = (fs::read(format!("/proc/{pid}/cmdline")), fs::canonicalize(pgdata)) else {
+        return false;
+    };
+    let arguments: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+    let names = |dir: &[u8]| fs::canonicalize(OsStr::from_bytes(dir)).is_ok_and(|dir| dir == pgdata);
+    arguments.windows(2).any(|pair| pair[0] == b"-D" && names(pair[1]))
+}
+
+/// Whether the process is a postmaster on `pgdata`: that is its working directory, or, without `/proc` or where
+/// that is not shown, on its command line.
 fn serves(pid: Pid, pgdata: &Path) -> bool {
     if kill(pid, None) == Err(Errno::ESRCH) {
         return false;
     }
     if Path::new("/proc/self").exists() {
-        let works_in = fs::read_link(format!("/proc/{pid}/cwd"));
-        return works_in.is_ok_and(|dir| fs::canonicalize(pgdata).is_ok_and(|it| it == dir));
+        return match fs::read_link(format!("/proc/{pid}/cwd")) {
+            Ok(dir) => fs::canonicalize(pgdata).is_ok_and(|it| it == dir),
+            // It has a capability that this process lacks: that of a service to use low ports, for example.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => is_started_on(pid, pgdata),
+            Err(_) => false,
+        };
     }
     let listed = Command::new("ps").args(["-o", "command=", "-p", &pid.to_string()]).output();
     listed.is_ok_and(|done| {
         let line = String::from_utf8_lossy(&done.stdout);
         line.contains(&format!("-D {}", pgdata.display()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_names_the_directory_by_any_path_to_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (pgdata, link) = (dir.path().join("postgres"), dir.path().join("link"));
+        fs::create_dir(&pgdata).expect("a directory");
+        std::os::unix::fs::symlink(&pgdata, &link).expect("a link");
+        let mut process = Command::new("sh");
+        process.args(["-c", "read _", "postgres", "-D"]).arg(&link);
+        let mut child = process.stdin(std::process::Stdio::piped()).spawn().expect("a process");
+        let pid = Pid::from_raw(child.id().try_into().expect("a number"));
+        assert!(is_started_on(pid, &pgdata) && !is_started_on(pid, dir.path()));
+        drop(child.stdin.take());
+        child.wait().expect("it ends");
+        assert!(!is_started_on(pid, &pgdata));
+    }
 }
