@@ -29,6 +29,10 @@ fn who_may(command: &Command) -> &'static [&'static str] {
         Command::Signal { .. } => &["reviewer", "operator", "engine", "admin", "root", "review", "write"],
         Command::SetLabels(_) => &["operator", "engine", "admin", "root", "write"],
         Command::Hold
+        | Command::RenewLease { .. }
+        | Command::Stall { .. }
+        | Command::LeaveParent
+        | Command::AddNodes { .. }
         | Command::Complete { .. }
         | Command::Fail { .. }
         | Command::SetNodeStatus { .. }
@@ -51,6 +55,7 @@ fn commands() -> Vec<Value> {
         json!({"type": "recordUsage", "nodeId": "n", "inputTokens": 1, "outputTokens": 1}),
         json!({"type": "setContext", "key": "k", "value": 1}),
         json!({"type": "setProposal", "proposal": 1}),
+        json!({"type": "addNodes", "nodes": {"x": {"id": "x", "type": "t", "name": "X"}}}),
         json!({"type": "setLabels", "name": "x"}),
         json!({"type": "signal", "nodeId": "n", "payload": 1}),
         json!({"type": "addMessage", "nodeId": "n", "content": "c"}),
