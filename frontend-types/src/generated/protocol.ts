@@ -2,7 +2,7 @@
 import type { Actor, ProjectId } from "./access.js";
 import type { Agent, Group, Workflow } from "./catalog.js";
 import type { GraphDefinition, GraphEdge, GraphNode } from "./graph.js";
-import type { Driver, Message, MessageId, MessageRole, NodeId, NodeStatus, Progress, Retry, SessionId, SessionStatus, SessionSummary, Timestamp, TokenUsage, WorkflowSession } from "./session.js";
+import type { ContentType, Driver, Log, LogLevel, Message, MessageId, MessageRole, NodeId, NodeKind, NodeStatus, Progress, Retry, SessionId, SessionStatus, SessionSummary, Timestamp, TokenUsage, ToolCall, WorkflowSession } from "./session.js";
 
 /**
  * `GET /agents`.
@@ -43,7 +43,25 @@ input?: unknown,
 /**
  * Which of its next nodes follow, when a node that decides has completed; absent: all of them.
  */
-nextIds?: Array<NodeId>, } | { "type": "recordUsage", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, 
+nextIds?: Array<NodeId>, 
+/**
+ * The node that it is a step of. With a graph, a node under another one need not be in the graph.
+ * Without a graph, a parent that is unknown appears as a pending node.
+ */
+parentNodeId?: NodeId, kind?: NodeKind, 
+/**
+ * Texts, numbers and booleans, merged into those that the node has; `null` removes one. At most 8 KiB
+ * in all.
+ */
+attributes?: Record<string, string | number | boolean | null>, 
+/**
+ * When the attempt began by the client's clock. By default the time of recording.
+ */
+startedAt?: Timestamp, 
+/**
+ * When the attempt ended by the client's clock, for a node that has ended; not before its start.
+ */
+completedAt?: Timestamp, } | { "type": "recordUsage", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, 
 /**
  * Input tokens that the provider had cached; whether `inputTokens` includes them depends on the provider.
  */
@@ -67,7 +85,31 @@ edges?: Array<GraphEdge>, } | { "type": "setProposal", proposal: unknown, } | { 
 /**
  * Which of the interrupts it answers, of a node that waits for several. Their ids are the engine's.
  */
-interruptId?: string, } | { "type": "addMessage", messageId?: MessageId, nodeId: NodeId, agentId?: string, role?: MessageRole, content: string, isThinking?: boolean, tokenCount?: number, } | { "type": "addMemory", memoryId?: string, agentId?: string, content: string, embedding?: Array<number>, metadata?: unknown, };
+interruptId?: string, } | { "type": "addMessage", messageId?: MessageId, nodeId: NodeId, agentId?: string, role?: MessageRole, content: string, isThinking?: boolean, tokenCount?: number, 
+/**
+ * The calls of tools that the message asks for; at most 128, and 1 MiB.
+ */
+toolCalls?: Array<ToolCall>, 
+/**
+ * The call whose result the message is.
+ */
+toolCallId?: string, 
+/**
+ * The format of `content`; by default `text/markdown`.
+ */
+contentType?: ContentType, } | { "type": "addLog", nodeId: NodeId, level: LogLevel, 
+/**
+ * At most 64 KiB.
+ */
+text: string, 
+/**
+ * When it was written by the client's clock. By default the time of recording.
+ */
+at?: Timestamp, 
+/**
+ * Texts, numbers and booleans; at most 8 KiB.
+ */
+attributes?: Record<string, string | number | boolean>, } | { "type": "addMemory", memoryId?: string, agentId?: string, content: string, embedding?: Array<number>, metadata?: unknown, };
 
 /**
  * One command, or several that are carried out atomically.
@@ -206,7 +248,19 @@ input?: unknown,
 /**
  * Which of its next nodes follow; absent when all do.
  */
-nextIds?: Array<NodeId>, } | { "type": "usageRecorded", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, 
+nextIds?: Array<NodeId>, parentNodeId?: NodeId, kind?: NodeKind, 
+/**
+ * What was merged into the node's attributes; `null`: the entry was removed.
+ */
+attributes?: Record<string, string | number | boolean | null>, 
+/**
+ * By the client's clock.
+ */
+startedAt?: Timestamp, 
+/**
+ * By the client's clock.
+ */
+completedAt?: Timestamp, } | { "type": "usageRecorded", nodeId: NodeId, agentId?: string, model?: string, inputTokens: number, outputTokens: number, 
 /**
  * Input tokens that the provider had cached; whether `inputTokens` includes them depends on the provider.
  */
@@ -226,7 +280,7 @@ value: unknown, } | { "type": "proposalSet", proposal: unknown, } | { "type": "l
 /**
  * Which of the node's interrupts it answers.
  */
-interruptId?: string, } | { "type": "messageAdded" } & MessageAdded | { "type": "memoryAdded" } & MemoryAdded | { "type": "driverSeen", leaseSeconds: number, } | { "type": "stalled" } | { "type": "nodesAdded", nodes: { [key in string]: GraphNode }, edges?: Array<GraphEdge>, } | { "type": "parentRemoved" };
+interruptId?: string, } | { "type": "messageAdded" } & MessageAdded | { "type": "logAdded" } & LogAdded | { "type": "memoryAdded" } & MemoryAdded | { "type": "driverSeen", leaseSeconds: number, } | { "type": "stalled" } | { "type": "nodesAdded", nodes: { [key in string]: GraphNode }, edges?: Array<GraphEdge>, } | { "type": "parentRemoved" };
 
 /**
  * `GET /sessions/{id}/events`.
@@ -297,6 +351,24 @@ revision: number,
 expiresAt: Timestamp, };
 
 /**
+ * A log line was stored. Its text and attributes live in a row of their own, not in the journal.
+ */
+export type LogAdded = { nodeId: NodeId, level: LogLevel, 
+/**
+ * The client's time, if it gave one.
+ */
+at?: Timestamp, };
+
+/**
+ * `GET /sessions/{id}/logs`.
+ */
+export type LogPage = { logs: Array<Log>, 
+/**
+ * Pass as `after` for the next page; absent when there are no more.
+ */
+nextAfter?: string, };
+
+/**
  * A memory was stored. Its text and embedding live in the memory's own row.
  */
 export type MemoryAdded = { memoryId: string, agentId?: string, };
@@ -308,7 +380,11 @@ export type MessageAdded = { messageId: MessageId, nodeId: NodeId, agentId?: str
 /**
  * The agent's name when it spoke.
  */
-agentName?: string, role: MessageRole, isThinking: boolean, tokenCount: number, };
+agentName?: string, role: MessageRole, isThinking: boolean, tokenCount: number, 
+/**
+ * The tool call whose result it is.
+ */
+toolCallId?: string, contentType?: ContentType, };
 
 /**
  * `GET /sessions/{id}/messages`.
@@ -335,7 +411,11 @@ output?: unknown,
 /**
  * The input of the last attempt, such as a prompt as it was sent.
  */
-input?: unknown, id: NodeId, name?: string, type?: string, status: NodeStatus, startedAt?: Timestamp, completedAt?: Timestamp, tokenUsage?: TokenUsage, 
+input?: unknown, id: NodeId, name?: string, type?: string, status: NodeStatus, 
+/**
+ * The client's time if it gave one, otherwise the time of recording; `completedAt` likewise.
+ */
+startedAt?: Timestamp, completedAt?: Timestamp, tokenUsage?: TokenUsage, 
 /**
  * 0 to 1, for long nodes.
  */
@@ -351,7 +431,11 @@ retry?: Retry,
 /**
  * For a node that has decided: which of its next nodes follow. Absent if all do.
  */
-nextIds?: Array<NodeId>, };
+nextIds?: Array<NodeId>, 
+/**
+ * The node that it is a step of. That one is among the session's nodes too.
+ */
+parentNodeId?: NodeId, kind?: NodeKind, attributes?: Record<string, string | number | boolean>, };
 
 /**
  * `PUT /sessions/{id}/nodes/{nodeId}`: the fields of `setNodeStatus`.
@@ -365,6 +449,23 @@ input?: unknown,
  * Which of its next nodes follow, if not all do.
  */
 nextIds?: Array<NodeId>, 
+/**
+ * The node that it is a step of. With a graph, a node under another one need not be in the graph.
+ * Without a graph, a parent that is unknown appears as a pending node.
+ */
+parentNodeId?: NodeId, kind?: NodeKind, 
+/**
+ * Texts, numbers and booleans, merged into those that the node has; `null` removes one. At most 8 KiB in all.
+ */
+attributes?: Record<string, string | number | boolean | null>, 
+/**
+ * When the attempt began by the client's clock. By default the time of recording.
+ */
+startedAt?: Timestamp, 
+/**
+ * When the attempt ended by the client's clock, for a node that has ended; not before its start.
+ */
+completedAt?: Timestamp, 
 /**
  * The sender drives the session, and renews its lease: 5 to 3600.
  */
@@ -484,7 +585,7 @@ export type ServerFrame = { "type": "subscribed", sessionId: SessionId, revision
 /**
  * As in `Recorded`.
  */
-by?: Actor, event: Event, } | { "type": "message", sessionId: SessionId, revision: number, message: Message, } | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: MessageId, text: string, agentId?: string, isThinking?: boolean, } | { "type": "ack", id: string, sessionId: SessionId, revision: number, duplicate?: boolean, } | { "type": "error", id?: string, sessionId?: string, code: ErrorCode, message: string, retryable: boolean, } | { "type": "end", sessionId: SessionId, status: SessionStatus, revision: number, } | { "type": "replayState" } & ReplayState | { "type": "sessions", sessions: Array<SessionSummary>, nextCursor?: string, } | { "type": "session", change: SessionChange, session: SessionSummary, } | { "type": "authenticated", role?: string, scopes?: Array<string>, project: ProjectId, expiresAt?: Timestamp, } | { "type": "expiring", expiresAt: Timestamp, } | { "type": "pong" };
+by?: Actor, event: Event, } | { "type": "message", sessionId: SessionId, revision: number, message: Message, } | { "type": "log", sessionId: SessionId, revision: number, log: Log, } | { "type": "token", sessionId: SessionId, nodeId: NodeId, messageId: MessageId, text: string, agentId?: string, isThinking?: boolean, } | { "type": "ack", id: string, sessionId: SessionId, revision: number, duplicate?: boolean, } | { "type": "error", id?: string, sessionId?: string, code: ErrorCode, message: string, retryable: boolean, } | { "type": "end", sessionId: SessionId, status: SessionStatus, revision: number, } | { "type": "replayState" } & ReplayState | { "type": "sessions", sessions: Array<SessionSummary>, nextCursor?: string, } | { "type": "session", change: SessionChange, session: SessionSummary, } | { "type": "authenticated", role?: string, scopes?: Array<string>, project: ProjectId, expiresAt?: Timestamp, } | { "type": "expiring", expiresAt: Timestamp, } | { "type": "pong" };
 
 /**
  * What happened to a session in a live list.
@@ -525,6 +626,10 @@ after?: number,
  * Whether to send `message` frames as well.
  */
 messages?: boolean, 
+/**
+ * Whether to send `log` frames as well.
+ */
+logs?: boolean, 
 /**
  * The least time between two states, in milliseconds.
  */
