@@ -1,7 +1,7 @@
 // Traces by the SDK of JavaScript, as JSON and as protobuf.
 
 import assert from 'node:assert/strict'
-import { context, trace, SpanStatusCode } from '@opentelemetry/api'
+import { context, SpanStatusCode, trace } from '@opentelemetry/api'
 import { OTLPTraceExporter as JsonExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { OTLPTraceExporter as ProtoExporter } from '@opentelemetry/exporter-trace-otlp-proto'
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
@@ -21,7 +21,9 @@ for (const Exporter of [JsonExporter, ProtoExporter]) {
   const root = tracer.startSpan('checkout')
   const child = tracer.startSpan(
     'chat',
-    { attributes: { 'gen_ai.operation.name': 'chat', 'gen_ai.usage.input_tokens': 3, 'gen_ai.usage.output_tokens': 4 } },
+    {
+      attributes: { 'gen_ai.operation.name': 'chat', 'gen_ai.usage.input_tokens': 3, 'gen_ai.usage.output_tokens': 4 },
+    },
     trace.setSpan(context.active(), root),
   )
   child.recordException(new Error('no answer'))
