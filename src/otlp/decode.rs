@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message as _;
 use serde_json::json;
 
-use super::ingest::Rejected;
+use super::rejected::Rejected;
 
 /// Bytes of a request at most, before and after decompression.
 pub const LIMIT: usize = 16 * 1024 * 1024;
@@ -70,6 +70,10 @@ impl Encoding {
         let request = match self {
             Self::Protobuf => {
                 ExportTraceServiceRequest::decode(body).map_err(|error| DecodeError::Body(error.to_string()))
+            }
+            // A list would be read as the members in their order.
+            Self::Json if !body.trim_ascii_start().starts_with(b"{") => {
+                Err(DecodeError::Body("expected a JSON object".to_owned()))
             }
             Self::Json => serde_json::from_slice(body).map_err(|error| DecodeError::Body(error.to_string())),
         };

@@ -10,6 +10,7 @@ use uuid::Builder;
 
 use super::decode::Export;
 use super::plan::{Plan, SpanCommands};
+use super::rejected::Rejected;
 use super::span::{Span, TraceId};
 use super::values::{cut, text};
 use crate::access::Action;
@@ -24,14 +25,6 @@ const ARRAY: usize = 900;
 const ARRAY_BYTES: usize = 1024 * 1024;
 /// How often spans are planned again because another server was faster.
 const ATTEMPTS: u32 = 20;
-
-/// Spans that are not stored, and will not be if they are sent again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rejected {
-    pub spans: usize,
-    /// Why, of the first.
-    pub reason: String,
-}
 
 /// Why an export was not stored. What was stored of it stays; the same export may be sent again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,19 +44,6 @@ impl From<HubError> for IngestError {
 pub struct Traces {
     storage: Storage,
     idle: Duration,
-}
-
-impl Rejected {
-    fn add(&mut self, spans: usize, reason: impl Into<String>) {
-        if self.spans == 0 && spans > 0 {
-            self.reason = reason.into();
-        }
-        self.spans += spans;
-    }
-
-    fn reported(self) -> Option<Self> {
-        (self.spans > 0).then_some(self)
-    }
 }
 
 impl Traces {

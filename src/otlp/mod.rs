@@ -11,9 +11,11 @@ mod decode;
 mod endings;
 mod ingest;
 mod plan;
+mod rejected;
 mod span;
 mod values;
 
 pub use decode::{DecodeError, Encoding, Export, LIMIT};
 pub use endings::Endings;
-pub use ingest::{IngestError, Rejected, Traces};
+pub use ingest::{IngestError, Traces};
+pub use rejected::Rejected;

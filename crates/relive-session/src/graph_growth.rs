@@ -21,7 +21,20 @@ pub(super) fn add_nodes(
     if nodes.keys().any(|id| session.nodes.contains_key(id) || graph.node_of_instance(id).is_some()) {
         return invalid("must have ids that the session does not know yet");
     }
-    if session.nodes.len() + nodes.len() > limits::NODES {
+    // They would become instances, and part of a summary, without a report of their own.
+    let has_instances = |id: &NodeId| {
+        let prefix = format!("{id}#");
+        session
+            .nodes
+            .range(NodeId::from(prefix.as_str())..)
+            .next()
+            .is_some_and(|(id, _)| id.as_str().starts_with(&prefix))
+    };
+    if nodes.keys().any(has_instances) {
+        return invalid("must have ids of which no node is an instance");
+    }
+    let is_too_large = graph.nodes.len() + nodes.len() > limits::NODES;
+    if is_too_large || session.nodes.len() + nodes.len() > limits::SESSION_NODES {
         return Err(Refusal::TooLarge { what: "the number of nodes", limit: limits::NODES });
     }
     if edges.len() > limits::NODES {

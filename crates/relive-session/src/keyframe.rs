@@ -351,13 +351,13 @@ impl Keyframe {
         };
         let nodes: OrdMap<NodeId, Arc<Node>> =
             self.nodes.iter().map(|stored| (stored.node.id.clone(), Arc::new(node(stored)))).collect();
-        let nesting = Nesting::of(&origin, &nodes);
         let active: OrdSet<NodeId> =
             nodes.iter().filter(|(_, node)| node.snapshot.status.is_active()).map(|(id, _)| id.clone()).collect();
         let origin = match &self.graph {
             Some(graph) => Arc::new(Origin { graph: Some(Arc::clone(graph)), ..Origin::clone(&origin) }),
             None => origin,
         };
+        let nesting = Nesting::of(&origin, &nodes);
         Session {
             id,
             origin,

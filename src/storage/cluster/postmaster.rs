@@ -130,6 +130,11 @@ mod tests {
         process.args(["-c", "read _", "postgres", "-D"]).arg(&link);
         let mut child = process.stdin(std::process::Stdio::piped()).spawn().expect("a process");
         let pid = Pid::from_raw(child.id().try_into().expect("a number"));
+        // Its command line is there a moment after it is started.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_started_on(pid, &pgdata) && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
         assert!(is_started_on(pid, &pgdata) && !is_started_on(pid, dir.path()));
         drop(child.stdin.take());
         child.wait().expect("it ends");
