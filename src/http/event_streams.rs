@@ -2,20 +2,18 @@
 
 use axum::Extension;
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
 use super::error::ApiError;
 use super::extract::{Path, Query};
+use super::page_rules::LAST_EVENT_ID;
 use super::session_query::{ListQuery, SessionQuery};
 use super::sockets::WatchQuery;
 use super::state::Api;
 use crate::ws::{ClientIp, EventStream, Streamed};
 use relive_protocol::Problem;
 use relive_session::{Revision, SessionId};
-
-/// The revision that a client held when its stream was cut off, as it sends it when it connects again.
-pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Noted on answers that are event streams.
 #[derive(Clone, Copy, Debug)]

@@ -24,10 +24,12 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::client_address::ClientAddress;
 use super::error::ApiError;
-use super::event_streams::LAST_EVENT_ID;
 use super::origin::{Authority, Host, Origin, OriginError};
 use crate::access::Access;
 use relive_protocol::ErrorCode;
+
+/// The revision that a client held when its event stream was cut off, as it sends it when it connects again.
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The cookie of a person who has signed in.
 pub const SESSION_COOKIE: &str = "relive_session";

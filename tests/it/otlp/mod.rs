@@ -227,8 +227,8 @@ async fn each_project_has_a_session_of_its_own_for_a_trace() {
 }
 
 #[tokio::test]
-async fn ten_thousand_spans_in_parts() {
-    const PARTS: u64 = 10;
+async fn twenty_thousand_spans_in_parts() {
+    const PARTS: u64 = 20;
     const SPANS: u64 = 1_000;
     let server = TestServer::start().await;
     for part in (0..PARTS).rev() {

@@ -103,7 +103,8 @@ async fn the_examples_are_what_is_sent_and_all_fit_the_document() {
     };
     command(json!({"type": "start"})).await;
     let mut many = socket(&server, &stage.engine, "/ws").await;
-    let mut events = socket(&server, &stage.engine, &format!("/ws/sessions/{session}?mode=events&messages=true")).await;
+    let mut events =
+        socket(&server, &stage.engine, &format!("/ws/sessions/{session}?mode=events&messages=true&logs=true")).await;
     stage.play(&mut many, "subscribe").await;
     stage.see(&mut many, "snapshot").await;
     stage.play(&mut many, "command").await;
@@ -112,7 +113,8 @@ async fn the_examples_are_what_is_sent_and_all_fit_the_document() {
     stage.see(&mut events, "token").await;
     let message = json!({"type": "addMessage", "messageId": "m1", "nodeId": "draft", "content": "Hello"});
     let completed = json!({"type": "setNodeStatus", "nodeId": "draft", "status": "completed"});
-    for one in [message, completed, json!({"type": "complete"})] {
+    let log = json!({"type": "addLog", "nodeId": "draft", "level": "info", "text": "half way"});
+    for one in [message, log, completed, json!({"type": "complete"})] {
         let (status, answer) = call(&server, &stage.engine, Method::POST, &commands, Some(one)).await;
         assert_eq!(status, 200, "{answer}");
     }
