@@ -142,9 +142,12 @@ mod tests {
 
     #[test]
     fn hostile_bodies_are_refused() {
-        let nested = format!("{}{}", "{\"resourceSpans\":[".repeat(5_000), "]}".repeat(5_000));
+        let value = format!("{}{}", r#"{"arrayValue":{"values":["#.repeat(5_000), "]}}".repeat(5_000));
+        let nested =
+            format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"k","value":{value}}}]}}}}]}}"#);
         for body in [nested.as_bytes(), b"[]", b"", b"{\"resourceSpans\":7}", &[0xff; 64]] {
-            assert!(matches!(Encoding::Json.decode(body, false), Err(DecodeError::Body(_))));
+            let decoded = Encoding::Json.decode(body, false);
+            assert!(matches!(decoded, Err(DecodeError::Body(_))), "{:?}", String::from_utf8_lossy(body));
         }
         // Groups within groups, lengths beyond the end, a varint without an end.
         for body in [[0x0a; 4_096].as_slice(), &[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f], &[0xff; 16], &[0x0b; 4_096]] {

@@ -218,14 +218,14 @@ async fn deletion_ends_what_is_in_flight_and_nothing_else() {
     let storage = Database::create().await.storage();
     let hub = Hub::new(storage.clone(), &options);
     let other = running(&hub).await;
-    for _ in 0..10 {
+    for round in 0..10 {
         let id = running(&hub).await;
         let mut subscription = hub.subscribe(id).await.expect("a session");
         let send = |id, number| {
             let hub = hub.clone();
             tokio::spawn(async move { hub.execute(submission(id, note(number))).await })
         };
-        let both: Vec<_> = (0..40).map(|number| (send(id, number), send(other, number))).collect();
+        let both: Vec<_> = (0..40).map(|number| (send(id, number), send(other, round * 40 + number))).collect();
         hub.delete(id, None).await.expect("deleted");
         for (gone, kept) in both {
             let gone = tokio::time::timeout(DEADLINE, gone).await.expect("an answer in time").expect("no panic");

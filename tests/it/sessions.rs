@@ -129,7 +129,8 @@ async fn etags_make_reads_cheap_and_writes_conditional() {
     }
     let command = |if_match: &str| {
         let request = server.request(Method::POST, &format!("{path}/commands")).header("if-match", if_match);
-        request.json(&context("k", json!(1)))
+        // A value that is held already would change nothing.
+        request.json(&context("k", json!(uuid::Uuid::now_v7())))
     };
     problem(command("\"1\""), "revision_conflict").await;
     problem(command("\"3\""), "revision_conflict").await;

@@ -98,6 +98,7 @@ fn is_same(decided: &Event, event: &Event) -> bool {
 }
 
 /// The command that leads to an event; `None` for the first event of a history.
+#[allow(clippy::too_many_lines, reason = "an arm for each event")]
 fn command_behind(event: &Event) -> Option<Command> {
     let owned = |value: &Arc<Value>| Value::clone(value);
     Some(match event {

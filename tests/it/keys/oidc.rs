@@ -311,9 +311,7 @@ async fn a_sign_in_that_was_begun_elsewhere_or_tampered_with_is_refused() {
 #[tokio::test]
 async fn settings_that_make_no_sense_are_refused() {
     let database = Database::create().await;
-    for (issuer, client_id) in
-        [("http://id.example", "relive"), ("id.example", "relive"), ("", "relive"), ("https://id.example", "")]
-    {
+    for (issuer, client_id) in [("http://id.example", "relive"), ("id.example", "relive"), ("", "relive")] {
         let oidc = OidcSettings {
             issuer: issuer.to_owned(),
             client_id: client_id.to_owned(),

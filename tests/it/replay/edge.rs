@@ -6,7 +6,9 @@ use super::{Replay, revisions};
 use crate::harness::{TestServer, context, merge};
 
 async fn change(server: &TestServer, id: &str, count: usize) -> u64 {
-    let changes: Vec<Value> = (0..count).map(|n| context(&format!("key{}", n % 7), json!([n, count]))).collect();
+    // A value that is held already would change nothing.
+    let value = || json!(uuid::Uuid::now_v7());
+    let changes: Vec<Value> = (0..count).map(|n| context(&format!("key{}", n % 7), value())).collect();
     server.command(id, json!(changes)).await
 }
 

@@ -21,7 +21,7 @@ fn a_misspelled_field_is_named_with_its_place_and_the_nearest_name() {
             refused::<ClientFrame>(
                 json!({"type": "command", "id": "1", "sessionId": "x", "commands": [{"type": "pause", "resaon": 1}]}),
             ),
-            "commands[0].resaon: unknown field; known are type",
+            "commands[0].resaon: unknown field; known are leaseSeconds, type",
         ),
         (
             refused::<CreateSession>(json!({"graph": {"nodes": {"a": {"nextId": []}}}})),
