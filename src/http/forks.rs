@@ -49,7 +49,8 @@ pub async fn fork(
     once_session(&api, keyed, async || {
         let (owned, key) = (api.clone(), key.map(str::to_owned));
         // Creating and starting belong together, whether or not the client waits for both.
-        api.run_to_completion(async move { make(&owned, id, request, key.as_deref()).await }).await
+        let making = Box::pin(async move { make(&owned, id, request, key.as_deref()).await });
+        api.run_to_completion(making).await
     })
     .await
 }

@@ -248,15 +248,12 @@ fn arrays(id: SessionId, planned: impl Iterator<Item = SpanCommands>) -> Vec<Vec
     for span in planned {
         let weight = Submission::new(id, span.commands.clone()).weight();
         let fits = commands + span.commands.len() <= ARRAY && bytes + weight <= ARRAY_BYTES;
-        match arrays.last_mut().filter(|_| fits) {
-            Some(array) => {
-                (commands, bytes) = (commands + span.commands.len(), bytes + weight);
-                array.push(span);
-            }
-            None => {
-                (commands, bytes) = (span.commands.len(), weight);
-                arrays.push(vec![span]);
-            }
+        if let Some(array) = arrays.last_mut().filter(|_| fits) {
+            (commands, bytes) = (commands + span.commands.len(), bytes + weight);
+            array.push(span);
+        } else {
+            (commands, bytes) = (span.commands.len(), weight);
+            arrays.push(vec![span]);
         }
     }
     arrays

@@ -110,7 +110,7 @@ impl FamilyUsage {
         Self::push_sums(&mut query);
         let mut rows: Vec<SumColumns> = query.build_query_as().persistent(false).fetch_all(pool).await?;
         let shown = rows.first().map_or(0, |row| row.8);
-        let is_truncated = shown > DESCENDANTS + 1 || rows.len() as i64 > SUMS;
+        let is_truncated = shown > DESCENDANTS + 1 || i64::try_from(rows.len()).is_ok_and(|rows| rows > SUMS);
         rows.truncate(usize::try_from(SUMS).unwrap_or(usize::MAX));
         let sums = rows.into_iter().filter_map(UsageSum::from_columns).collect();
         Ok(Self { sessions: shown.min(DESCENDANTS + 1).unsigned_abs(), is_truncated, sums })

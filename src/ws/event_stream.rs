@@ -98,7 +98,6 @@ impl EventStream {
     }
 
     /// The body of the answer.
-    #[must_use]
     pub fn into_body(self) -> Body {
         Body::new(self)
     }

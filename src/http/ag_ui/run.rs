@@ -19,6 +19,7 @@ const QUESTION_CHARACTERS: usize = 4_000;
 
 /// The translation of one stream.
 #[derive(Debug)]
+#[allow(clippy::struct_field_names, reason = "the names of AG-UI")]
 pub struct Run {
     thread_id: String,
     run_id: String,

@@ -114,7 +114,7 @@ impl Meaning {
     }
 }
 
-fn first<'a>(attributes: &'a Attributes, names: Names) -> Option<&'a Value> {
+fn first(attributes: &Attributes, names: Names) -> Option<&Value> {
     names.iter().find_map(|name| attributes.get(*name))
 }
 

@@ -58,7 +58,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// [`Constraint::NoSuchProject`], and [`Constraint::TooManySignIns`] if there are [`SIGN_INS_LIMIT`] with the
+    /// [`Constraint::NoSuchProject`], and [`Constraint::TooManySignIns`] if there are `SIGN_INS_LIMIT` with the
     /// same token, or with the key itself: each is a row, and a guest may ask for them without end.
     pub async fn create_sign_in(&self, sign_in: NewSignIn<'_>) -> Result<bool, StorageError> {
         // The row of the key is locked, so that it cannot be revoked in between.
