@@ -91,7 +91,7 @@ impl Scoped {
         if held.is_some() {
             return Ok(held);
         }
-        Ok(self.storage.owner(id).await?.filter(is_own))
+        self.storage.owner(id, self.project()).await
     }
 
     /// That a session is of the project: asked before anything is looked at in it.

@@ -271,11 +271,13 @@ impl Storage {
         Ok(count.unsigned_abs())
     }
 
-    /// The data that determines who may read a session.
-    pub async fn owner(&self, id: SessionId) -> Result<Option<SessionOwner>, StorageError> {
+    /// The data that determines who may read a session of a project. One of another project is not found, in the
+    /// same time as one that does not exist.
+    pub async fn owner(&self, id: SessionId, project: &ProjectId) -> Result<Option<SessionOwner>, StorageError> {
         let row: Option<(String, Option<Uuid>, Option<Vec<String>>)> =
-            sqlx::query_as("SELECT project_id, group_id, tags FROM sessions WHERE id = $1")
+            sqlx::query_as("SELECT project_id, group_id, tags FROM sessions WHERE id = $1 AND project_id = $2")
                 .bind(id.0)
+                .bind(project.as_str())
                 .fetch_optional(&self.pool)
                 .await?;
         Ok(row.map(|(project, group_id, tags)| SessionOwner {

@@ -152,7 +152,7 @@ async fn the_examples_are_what_is_sent_and_all_fit_the_document() {
     let frames: Vec<Value> = frames.into_iter().chain(seen).collect();
     let checked = script.run(&json!({"document": document.to_string(), "frames": frames})).await;
     assert_eq!((&checked["errors"], &checked["invalid"]), (&json!([]), &json!([])), "{checked:#}");
-    assert_eq!(checked["messages"].as_array().map(Vec::len), Some(22), "{checked:#}");
+    assert_eq!(checked["messages"].as_array().map(Vec::len), Some(23), "{checked:#}");
     assert_eq!(checked["operations"].as_array().map(Vec::len), Some(8), "{checked:#}");
 }
 
