@@ -22,7 +22,7 @@ def get(path: str) -> dict:
 def run(compression: Compression, spans: int) -> None:
     provider = TracerProvider(resource=Resource.create({"service.name": "shop"}))
     exporter = OTLPSpanExporter(endpoint=f"{SERVER}/v1/traces", compression=compression)
-    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=spans + 10, max_export_batch_size=512))
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=spans + 1_000, max_export_batch_size=512))
     tracer = provider.get_tracer("tests")
     with tracer.start_as_current_span("nightly") as root:
         with tracer.start_as_current_span("ask", attributes={
