@@ -71,12 +71,24 @@ fn complete(document: &mut Value) {
     let schemas = document["components"]["schemas"].clone();
     merge_all_of(&mut document["components"]["schemas"], &schemas);
     add_lease(&mut document["components"]["schemas"]["Command"]);
+    for union in ["Command", "Event"] {
+        open_nodes(&mut document["components"]["schemas"][union]);
+    }
     let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
     for (path, item) in paths {
         for method in ["get", "post", "put", "delete"] {
             if let Some(operation) = item.get_mut(method) {
                 complete_operation(path, operation);
             }
+        }
+    }
+}
+
+/// The nodes that are added to a graph: generators of clients cannot name maps within a union.
+fn open_nodes(union: &mut Value) {
+    for alternative in union["oneOf"].as_array_mut().into_iter().flatten() {
+        if let Some(nodes) = alternative["properties"].get_mut("nodes") {
+            *nodes = json!({"description": "`GraphNode`s by their ids."});
         }
     }
 }

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict, Union
 __all__ = [
     "Actor",
     "ActorKind",
+    "AgUiMessage",
     "Agent",
     "AgentFields",
     "AgentPage",
@@ -126,9 +127,12 @@ __all__ = [
     "Recorded",
     "RenewLease",
     "ReplaceProject",
+    "ResumeEntry",
+    "ResumeStatus",
     "Retry",
     "ReviewAction",
     "ReviewRequest",
+    "RunAgentInput",
     "SearchMemories",
     "SearchMethod",
     "SessionEntity",
@@ -162,6 +166,16 @@ class Actor(TypedDict):
     name: str
 
 ActorKind = Literal["key", "user", "token", "engine"]
+
+
+class _AgUiMessageRequired(TypedDict):
+    role: str
+
+
+class AgUiMessage(_AgUiMessageRequired, total=False):
+    """A message of the conversation."""
+
+    content: str
 
 
 class _AgentRequired(TypedDict):
@@ -495,16 +509,28 @@ class CommandRecordUsage(_CommandRecordUsageRequired, total=False):
 
 
 class _CommandSetContextRequired(TypedDict):
-    key: str
     type: Literal["setContext"]
-    value: Any
 
 
 class CommandSetContext(_CommandSetContextRequired, total=False):
-    """Set one entry of the context data"""
+    """Set one entry of the context data, or several"""
 
+    key: str
     leaseSeconds: int
+    value: Any
     values: Any
+
+
+class _CommandAddNodesRequired(TypedDict):
+    type: Literal["addNodes"]
+
+
+class CommandAddNodes(_CommandAddNodesRequired, total=False):
+    """Add nodes and edges to the graph of a session that has one. The nodes are pending."""
+
+    edges: list[GraphEdge]
+    leaseSeconds: int
+    nodes: Any
 
 
 class _CommandSetProposalRequired(TypedDict):
@@ -576,6 +602,7 @@ class CommandAddLog(_CommandAddLogRequired, total=False):
 
     at: str
     attributes: Any
+    leaseSeconds: int
 
 
 class _CommandAddMemoryRequired(TypedDict):
@@ -592,19 +619,7 @@ class CommandAddMemory(_CommandAddMemoryRequired, total=False):
     memoryId: str
     metadata: Any
 
-
-class _CommandAddNodesRequired(TypedDict):
-    type: Literal["addNodes"]
-
-
-class CommandAddNodes(_CommandAddNodesRequired, total=False):
-    """Add nodes and edges to the graph of a session that has one. The nodes are pending."""
-
-    edges: list[GraphEdge]
-    leaseSeconds: int
-    nodes: dict[str, GraphNode]
-
-Command = Union[CommandStart, CommandPause, CommandResume, CommandComplete, CommandFail, CommandStop, CommandCancel, CommandSetNodeStatus, CommandRecordUsage, CommandSetContext, CommandSetProposal, CommandSetLabels, CommandSignal, CommandAddMessage, CommandAddLog, CommandAddMemory, CommandAddNodes]
+Command = Union[CommandStart, CommandPause, CommandResume, CommandComplete, CommandFail, CommandStop, CommandCancel, CommandSetNodeStatus, CommandRecordUsage, CommandSetContext, CommandAddNodes, CommandSetProposal, CommandSetLabels, CommandSignal, CommandAddMessage, CommandAddLog, CommandAddMemory]
 
 
 class _CommandReceiptRequired(TypedDict):
@@ -929,7 +944,7 @@ class EventStalled(TypedDict):
 
 
 class _EventNodesAddedRequired(TypedDict):
-    nodes: dict[str, GraphNode]
+    nodes: Any
     type: Literal["nodesAdded"]
 
 
@@ -1282,7 +1297,7 @@ _NodeIntervalRequired = TypedDict(
 
 
 class NodeInterval(_NodeIntervalRequired, total=False):
-    """A period in which a node changed neither its status nor its attempt."""
+    """A period in which a node changed neither its status nor its attempt. A run that was reported when it"""
 
     attempt: int
     to: str
@@ -1415,6 +1430,19 @@ class ReplaceProject(TypedDict):
     name: str
 
 
+class _ResumeEntryRequired(TypedDict):
+    interruptId: str
+    status: ResumeStatus
+
+
+class ResumeEntry(_ResumeEntryRequired, total=False):
+    """An answer to an interrupt."""
+
+    payload: dict[str, Any]
+
+ResumeStatus = Literal["resolved", "cancelled"]
+
+
 class Retry(TypedDict, total=False):
     """The retries of a node since it was entered. A new round of a loop, or a client that sets an ended no"""
 
@@ -1437,6 +1465,22 @@ class ReviewRequest(_ReviewRequestRequired, total=False):
     interruptId: str
     leaseSeconds: int
     reviewer: str
+
+
+class _RunAgentInputRequired(TypedDict):
+    messages: list[AgUiMessage]
+    runId: str
+    threadId: str
+
+
+class RunAgentInput(_RunAgentInputRequired, total=False):
+    """The start of a run, or the answers to its interrupts."""
+
+    context: list[dict[str, Any]]
+    forwardedProps: dict[str, Any]
+    resume: list[ResumeEntry]
+    state: dict[str, Any]
+    tools: list[dict[str, Any]]
 
 
 class SearchMemories(TypedDict, total=False):
