@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::ApiError;
 use super::state::Api;
-use crate::otlp::{DecodeError, Encoding, IngestError, LIMIT};
+use crate::otlp::{DecodeError, Encoding, LIMIT};
 use relive_protocol::{ErrorCode, Problem};
 
 /// Exports decoded at once. Each may take tens of megabytes while it is.
@@ -100,13 +100,5 @@ impl From<DecodeError> for ApiError {
             DecodeError::Gzip(_) | DecodeError::Body(_) => ErrorCode::BadRequest,
         };
         Self::new(code, error.to_string())
-    }
-}
-
-impl From<IngestError> for ApiError {
-    fn from(error: IngestError) -> Self {
-        match error {
-            IngestError::Refused(refused) => refused.into(),
-        }
     }
 }

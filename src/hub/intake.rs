@@ -29,8 +29,9 @@ pub(super) async fn find(
     let live = match (held, project_id) {
         (Some(live), _) => live,
         (None, Some(project_id)) => {
-            let stored = store.summary(id).await?;
-            stored.filter(|stored| stored.project_id == *project_id).ok_or(HubError::NotFound)?;
+            if !store.has_session(project_id, id).await? {
+                return Err(HubError::NotFound);
+            }
             registry.get(id).await?
         }
         (None, None) => registry.get(id).await?,

@@ -60,6 +60,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, Option<Vec<SessionId>>>;
     fn child_counts<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>>;
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
+    fn has_session<'a>(&'a self, project: &'a ProjectId, id: SessionId) -> Answer<'a, bool>;
     fn sessions_of_group<'a>(&'a self, project: &'a ProjectId, group_id: Uuid) -> Answer<'a, Vec<SessionId>>;
     fn delete_group<'a>(
         &'a self,
@@ -227,6 +228,10 @@ impl Store for Storage {
 
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>> {
         Box::pin(self.summary(id))
+    }
+
+    fn has_session<'a>(&'a self, project: &'a ProjectId, id: SessionId) -> Answer<'a, bool> {
+        Box::pin(self.has_session(project, id))
     }
 
     fn sessions_of_group<'a>(&'a self, project: &'a ProjectId, group_id: Uuid) -> Answer<'a, Vec<SessionId>> {

@@ -26,19 +26,6 @@ const ARRAY_BYTES: usize = 1024 * 1024;
 /// How often spans are planned again because another server was faster.
 const ATTEMPTS: u32 = 20;
 
-/// Why an export was not stored. What was stored of it stays; the same export may be sent again.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IngestError {
-    #[error(transparent)]
-    Refused(#[from] Refused),
-}
-
-impl From<HubError> for IngestError {
-    fn from(error: HubError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
 /// Takes traces. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Traces {
@@ -59,7 +46,7 @@ impl Traces {
     ///
     /// [`Refused`] when the caller may not, or the database is away. The whole export may be sent again: what is
     /// stored is not stored twice.
-    pub async fn store(&self, scoped: &Scoped, export: Export) -> Result<Option<Rejected>, IngestError> {
+    pub async fn store(&self, scoped: &Scoped, export: Export) -> Result<Option<Rejected>, Refused> {
         let sorted = export.sorted();
         let mut rejected = Rejected::default();
         rejected.add(sorted.invalid, "a span needs a trace id of 16 bytes and a span id of 8 bytes, not all zero");
@@ -75,7 +62,7 @@ impl Traces {
         trace: TraceId,
         spans: &[Span],
         rejected: &mut Rejected,
-    ) -> Result<(), IngestError> {
+    ) -> Result<(), Refused> {
         let id = session_id(scoped.project(), trace);
         let mut refused = HashSet::new();
         for _ in 0..ATTEMPTS {
@@ -88,7 +75,7 @@ impl Traces {
             let planned = Plan::commands(&session, spans);
             match write(scoped, &session, planned, &mut refused, rejected).await {
                 Err(Refused::Hub(HubError::Refused(Refusal::RevisionConflict { .. }))) => {}
-                outcome => return Ok(outcome?),
+                outcome => return outcome,
             }
         }
         Err(HubError::Unavailable.into())
@@ -101,18 +88,18 @@ impl Traces {
         id: SessionId,
         trace: TraceId,
         spans: &[Span],
-    ) -> Result<Arc<Session>, IngestError> {
+    ) -> Result<Arc<Session>, Refused> {
         match scoped.session_for(id, Action::Command).await {
             Err(Refused::Hub(HubError::NotFound)) => {}
-            found => return Ok(found?),
+            found => return found,
         }
         // First, so that no crash leaves a session that nobody ends.
         self.storage.note_open_trace(scoped.project(), id, self.idle).await.map_err(HubError::from)?;
         match scoped.create(id, created(trace, spans), None, Action::CreateSession).await {
             Err(Refused::Hub(HubError::Constraint(Constraint::SessionExists))) => {
-                Ok(scoped.session_for(id, Action::Command).await?)
+                scoped.session_for(id, Action::Command).await
             }
-            made => Ok(made?),
+            made => made,
         }
     }
 }

@@ -17,5 +17,5 @@ mod values;
 
 pub use decode::{DecodeError, Encoding, Export, LIMIT};
 pub use endings::Endings;
-pub use ingest::{IngestError, Traces};
+pub use ingest::Traces;
 pub use rejected::Rejected;

@@ -288,6 +288,13 @@ impl Storage {
         }))
     }
 
+    /// Whether a project has a session. It takes the same time for one of another project as for one that does not
+    /// exist.
+    pub async fn has_session(&self, project: &ProjectId, id: SessionId) -> Result<bool, StorageError> {
+        let sql = "SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND project_id = $2)";
+        Ok(sqlx::query_scalar(sql).bind(id.0).bind(project.as_str()).fetch_one(&self.pool).await?)
+    }
+
     /// One session's summary.
     pub async fn summary(&self, id: SessionId) -> Result<Option<SessionSummary>, StorageError> {
         let mut query = QueryBuilder::new(SUMMARY);

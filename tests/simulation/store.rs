@@ -217,6 +217,12 @@ impl Store for SimulatedStore {
         self.read("summary", id, |row| row.state().summary())
     }
 
+    fn has_session<'a>(&'a self, project: &'a ProjectId, id: SessionId) -> Answer<'a, bool> {
+        let project = project.clone();
+        let found = self.read("has session", id, move |row| row.state().origin.project_id == project);
+        Box::pin(async move { Ok(found.await? == Some(true)) })
+    }
+
     fn sessions_of_group<'a>(&'a self, _: &'a ProjectId, _: Uuid) -> Answer<'a, Vec<SessionId>> {
         self.call("group", |_| Ok(Vec::new()))
     }

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::support::{ROOT, call, get, id_of, key, make, post, server, token};
-use crate::harness::TestServer;
+use crate::harness::{TestServer, eventually};
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_its_use_is_recorded() {
@@ -138,17 +138,13 @@ async fn what_was_done_and_refused_is_in_the_audit_log() {
     assert_eq!(call(&server, &viewer, Method::DELETE, &path, None).await.0, StatusCode::FORBIDDEN);
     assert_eq!(call(&server, "rlv_wrong", Method::DELETE, &path, None).await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(call(&server, &admin, Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
-    let deadline = tokio::time::Instant::now() + crate::harness::DEADLINE;
-    let entries = loop {
+    let read = async || {
         let (status, page) = get(&server, &admin, "/api/v1/audit?action=delete_session").await;
         assert_eq!(status, StatusCode::OK, "{page}");
-        let entries = page["entries"].as_array().expect("entries").clone();
-        if entries.len() == 3 {
-            break entries;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{page}");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        page["entries"].as_array().expect("entries").clone()
     };
+    eventually("all three are in the log", async || read().await.len() == 3).await;
+    let entries = read().await;
     let outcomes: Vec<&str> = entries.iter().map(|entry| entry["outcome"].as_str().expect("an outcome")).collect();
     assert_eq!(outcomes, ["refused", "refused", "allowed"]);
     assert_eq!(entries[0]["actor"]["name"], "viewer");
