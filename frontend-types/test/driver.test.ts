@@ -128,7 +128,8 @@ test('what was carried out although the answer was lost is not done twice', asyn
   let cuts = 0
   server.fail = () => (cuts++ % 2 === 0 ? 'cut' : undefined)
   await run('x', options, async (run) => {
-    for (const name of ['a', 'b', 'c']) await run.node(name, () => new Promise((resolve) => setTimeout(resolve, 3)))
+    for (const name of ['a', 'b', 'c'])
+      await run.node(name, () => server.commands.next(({ nodeId }) => nodeId === name))
   })
   assert.equal(server.created.length, 1)
   assert.deepEqual(
@@ -206,9 +207,15 @@ test('a refused command takes none of its batch with it', async ({ server, optio
 
 test('without permission nothing more is tried, and the program goes on', async ({ server, options, problems }) => {
   server.fail = () => ({ status: 401, code: 'unauthorized' })
-  const result = await run('x', { ...options, token: 'wrong' }, async (run) => {
-    await run.node('a', () => new Promise((resolve) => setTimeout(resolve, 30)))
-    await run.node('b', () => new Promise((resolve) => setTimeout(resolve, 30)))
+  let tell: () => void
+  const refused = new Promise<void>((resolve) => (tell = resolve))
+  const onProblem = (problem: ReportProblem) => {
+    problems.push(problem)
+    tell()
+  }
+  const result = await run('x', { ...options, token: 'wrong', onProblem }, async (run) => {
+    await run.node('a', () => refused)
+    await run.node('b', () => {})
     assert.equal(run.signal.aborted, false)
     return 7
   })
@@ -265,7 +272,7 @@ test('what is kept for a server that is away is bounded, and what ends a node co
 
 test('steps that nobody waits for do not keep the run from ending', async ({ server, options }) => {
   await run('x', options, (run) => {
-    void run.node('forgotten', () => new Promise((resolve) => setTimeout(resolve, 50)))
+    void run.node('forgotten', () => new Promise(() => {}))
   })
   assert.deepEqual(
     server.commands.items.map(({ type, status }) => status ?? type),

@@ -163,12 +163,13 @@ test.describe('refused', () => {
   test('a page whose origin is not allowed is told so, and tries no more', async ({ page, stranger, server }) => {
     const id = await story(server)
     const counts = sockets(page)
+    await page.clock.install()
     await open(page, stranger, pageWith(server, id, await guest(server, id)))
     await expect(element(page).getByRole('alert')).toContainText('allow its origin with --allow-origin')
     const tried = counts.opened
     expect(tried).toBeLessThanOrEqual(2)
-    // The next would have come by now.
-    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 1_500)))
+    // The next would come within this time of the page.
+    await page.clock.fastForward(60_000)
     expect(counts.opened).toBe(tried)
   })
 })
