@@ -28,8 +28,6 @@ use relive_session::{Keyframe, ProjectId, Session, SessionId};
 const RECEIVED_AT_A_TIME: usize = 8;
 /// Files that are stored at a time; each holds a database connection.
 const STORED_AT_A_TIME: usize = 2;
-/// How long reading continues after an error, so that the client reads the answer.
-const LINGER: Duration = Duration::from_secs(10);
 
 /// Imports files, a few at a time. A cheap handle.
 #[derive(Clone, Debug)]
@@ -59,13 +57,7 @@ impl Imports {
         let Ok(place) = Arc::clone(&self.receiving).try_acquire_owned() else { return Err(ImportError::Busy) };
         let mut lines = Lines::new(body, self.limits);
         let receiving = tokio::time::timeout(self.limits.whole, self.read_lines(&mut lines, place));
-        match receiving.await.unwrap_or(Err(ImportError::Stalled)) {
-            Ok(received) => Ok(received),
-            Err(error) => {
-                lines.linger(LINGER).await;
-                Err(error)
-            }
-        }
+        receiving.await.unwrap_or(Err(ImportError::Stalled))
     }
 
     async fn read_lines<S, E>(

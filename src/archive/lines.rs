@@ -93,10 +93,4 @@ where
         }
         if self.bytes > self.limits.bytes { Err(ImportError::TooLarge(self.limits.bytes)) } else { Ok(Some(chunk)) }
     }
-
-    /// Reads on for a moment, so that a client that is still sending reads the answer.
-    pub async fn linger(mut self, at_most: Duration) {
-        let reading = async { while let Some(Ok(_)) = self.body.next().await {} };
-        let _ = tokio::time::timeout(at_most, reading).await;
-    }
 }

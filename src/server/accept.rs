@@ -3,16 +3,16 @@
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
+use axum::http::header::EXPECT;
 use axum::response::Response;
 use hyper::Request;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connections::{Connections, Slot};
 use super::greeting;
+use super::request_body::RequestBody;
 use crate::http::{Entry, HangUp, Streaming};
 use crate::ws::ClientStream;
 
@@ -179,48 +180,13 @@ async fn answer(mut request: Request<Incoming>, peer: IpAddr, site: &Site, slot:
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
+    let is_expected = !request.headers().contains_key(EXPECT);
     let request = request.map(|body| {
-        if body.is_end_stream() { Body::empty() } else { Body::new(Arriving { body, slot: slot.clone() }) }
+        if body.is_end_stream() { Body::empty() } else { Body::new(RequestBody::new(body, slot.clone(), is_expected)) }
     });
     let Ok(mut response) = site.router.call(request).await;
     site.entry.complete(&admitted, &mut response);
     response
-}
-
-/// A body that tells when all of it has arrived.
-struct Arriving {
-    body: Incoming,
-    slot: Arc<Slot>,
-}
-
-impl HttpBody for Arriving {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
-        if frame.is_ready() && self.body.is_end_stream() {
-            self.slot.received();
-        }
-        frame
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Arriving {
-    fn drop(&mut self) {
-        self.slot.received();
-    }
 }
 
 fn tune(tcp: &TcpStream) {

@@ -5,6 +5,7 @@ pub mod access;
 mod connections;
 mod descriptors;
 mod greeting;
+mod request_body;
 mod tls;
 pub mod tool;
 mod upkeep;

@@ -68,6 +68,31 @@ async fn bodies_that_stop_or_dribble_are_given_up() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_refused_early_may_send_the_rest_of_its_body() {
+    let server = TestServer::start().await;
+    let body = vec![b' '; 200_000];
+    let origin = "Origin: http://elsewhere.example\r\n";
+    for (path, header) in [("/nothing", ""), ("/healthz", ""), ("/api/v1/sessions/import", origin)] {
+        let mut tcp = connect(&server).await;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{header}Content-Length: {}\r\n\r\n", body.len());
+        // The answer comes before the body.
+        tcp.write_all(head.as_bytes()).await.expect("sent");
+        let mut said = vec![0; 12];
+        tokio::time::timeout(DEADLINE, tcp.read_exact(&mut said)).await.expect("an answer in time").expect("an answer");
+        assert!(said.starts_with(b"HTTP/1.1 4"), "{path}: {}", String::from_utf8_lossy(&said));
+        tcp.writable().await.expect("open");
+        for part in body.chunks(20_000) {
+            tcp.write_all(part).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+            server.request(Method::GET, "/healthz").send().await.expect("an answer");
+        }
+        // The connection goes on, since all of the body was read.
+        tcp.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.expect("sent");
+        let said = until_closed(tcp).await;
+        assert!(said.contains("HTTP/1.1 200"), "{path}: {said}");
+    }
+}
+
+#[tokio::test]
 async fn sockets_and_slow_imports_keep_their_own_limits() {
     let server = impatient().await;
     let id = server.running_session().await;
