@@ -1,7 +1,5 @@
 //! Splits a stream of bytes into lines.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::Instant;
