@@ -70,7 +70,8 @@ pub enum AgUiEvent<'a> {
     ToolCallStart {
         tool_call_id: &'a str,
         tool_call_name: &'a str,
-        parent_message_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parent_message_id: Option<&'a str>,
     },
     ToolCallArgs {
         tool_call_id: &'a str,
