@@ -217,6 +217,23 @@ impl Access {
     #[must_use]
     pub fn audit(&self) -> &Audit {
         &self.0.audit
+    /// Completes when the caller's credential is no longer valid, with the error of a request that comes with it then.
+    pub fn ended(&self, caller: &Caller) -> impl Future<Output = AuthError> + Send + use<> {
+        let (watch, ends_at) = (self.watch(caller), caller.ends_at());
+        async move {
+            let expired = async {
+                match ends_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = watch.cancelled() => AuthError::Invalid,
+                () = expired => AuthError::Expired,
+            }
+        }
+    }
+
     }
 
     /// Up to `limit` entries of a project's audit log, in the order of writing; of `default` with the requests

@@ -18,6 +18,7 @@ use super::observe::RequestId;
 use super::page_rules::{BEARER_PROTOCOL, SESSION_COOKIE};
 use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
+use super::validity;
 use crate::access::limits::Limited;
 use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, KEY_PREFIX, Outcome};
 use crate::scoped::Refused;
@@ -82,7 +83,7 @@ pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next
     };
     request.extensions_mut().insert(Arc::clone(&caller));
     request.extensions_mut().insert(ClientIp(asked.ip));
-    let response = next.run(request).await;
+    let response = validity::run(&access, &caller, request, next).await;
     record(&access, slot, &asked, &caller, &response);
     response
 }

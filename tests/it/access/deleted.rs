@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{ROOT, call, get, id_of, key, make, post, server, socket};
+use super::support::{ROOT, call, get, id_of, key, make, post, second, server, socket};
 use crate::harness::{Socket, TestServer, answer, eventually};
 
 const BLUE: &str = "/api/v1/projects/blue";
@@ -13,13 +13,6 @@ async fn with_blue() -> TestServer {
     let server = server().await;
     make(&server, ROOT, "/api/v1/projects", json!({"name": "blue"})).await;
     server
-}
-
-async fn second(server: &TestServer) -> TestServer {
-    let second = TestServer::start_on(server.database.clone(), |config| {
-        config.access.root_key = Some(ROOT.to_owned().into());
-    });
-    second.await
 }
 
 /// As root in `blue`.
