@@ -132,6 +132,12 @@ impl Caller {
         Instant::now().checked_add(Duration::from_millis(left))
     }
 
+    /// Whether both are the same somebody, with the same rights in the same project, whatever they came with.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (&self.project, &self.actor, &self.grant) == (&other.project, &other.actor, &other.grant)
+    }
+
     /// The role, for those who have one.
     #[must_use]
     pub fn role(&self) -> Option<Role> {
