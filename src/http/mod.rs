@@ -39,6 +39,7 @@ mod sockets;
 mod state;
 mod tokens;
 mod usage;
+mod validity;
 
 pub use bodies::{BodyLimits, HangUp};
 pub use client_address::{ClientAddress, Scheme};

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use crate::access::oidc::{ProviderAnswer, SignInError};
 use crate::access::{Caller, CredentialId, Grant, SignedIn};
-use crate::http::callers::named_cookie;
+use crate::http::callers::named_cookies;
 use crate::http::client_address::ClientAddress;
 use crate::http::entry::PublicBase;
 use crate::http::error::ApiError;
@@ -161,9 +161,10 @@ pub async fn finish(
 ) -> Result<Response, ApiError> {
     let FinishQuery { code, state, iss, error } = query;
     let answer = ProviderAnswer { code, state, iss, error };
-    let pending = named_cookie(&headers, PENDING);
+    // The first: a browser sends that of the longest path first, and another one is refused by its state.
+    let pending = named_cookies(&headers, PENDING).next();
     let is_secure = is_secure(&request);
-    let mut response = match app.access.finish_sign_in(pending.as_deref(), &answer).await {
+    let mut response = match app.access.finish_sign_in(pending, &answer).await {
         Ok((signed_in, return_to)) => {
             let mut response = see_other(&return_to)?;
             set_cookie(
