@@ -112,9 +112,7 @@ impl From<sqlx::Error> for StorageError {
             (_, FENCED) | (Some("session_events_pkey" | "session_commands_pkey"), _) => Self::Fenced,
             (
                 Some(
-                    "session_events_session"
-                    | "session_commands_session"
-                    | "session_messages_session"
+                    "session_messages_session"
                     | "session_logs_session"
                     | "memories_session"
                     | "session_usage_session"

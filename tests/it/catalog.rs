@@ -7,7 +7,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Database, TestServer, chain, eventually, merge};
+use crate::archive;
+use crate::harness::{Database, TestServer, chain, context, eventually, merge};
 
 /// Each table with fields to create a row from, and others to replace them with.
 fn tables() -> [(&'static str, Value, Value); 3] {
@@ -137,6 +138,26 @@ async fn a_group_takes_its_sessions_and_workflows_along() {
     let workflow = format!("/api/v1/workflows/{}", workflow.as_str().expect("an id"));
     server.refused(Method::GET, &workflow, None, "not_found").await;
     assert_eq!(server.session(&outside).await["status"], "running");
+}
+
+#[tokio::test]
+async fn of_a_session_that_is_deleted_alone_or_with_its_group_no_row_remains() {
+    let server = TestServer::start().await;
+    let empty = archive::rows(&server).await;
+    for is_group in [false, true] {
+        let id = archive::run(&server).await;
+        let mut socket = server.socket("/ws").await;
+        let named = json!({"type": "command", "id": 1, "sessionId": id, "commandId": "once", "command": context("n", json!(1))});
+        socket.send(named).await;
+        socket.frame_of("ack").await;
+        let held = archive::rows(&server).await;
+        assert!(held[..3].iter().all(|rows| *rows > 0), "sessions, events, command ids: {held:?}");
+        let group = server.session(&id).await["groupId"].as_str().expect("a group").to_owned();
+        let path = if is_group { format!("groups/{group}") } else { format!("sessions/{id}") };
+        let (status, _) = server.call(Method::DELETE, &format!("/api/v1/{path}"), None).await;
+        assert_eq!(status, StatusCode::NO_CONTENT);
+        assert_eq!(archive::rows(&server).await, empty, "{path}");
+    }
 }
 
 /// Holds a group's deletion up after it has looked which sessions there are, until `made` has happened.
