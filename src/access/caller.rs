@@ -40,10 +40,10 @@ pub enum CredentialId {
     Token {
         id: Uuid,
         /// It ends with its giver's key.
-        giver: Giver,
+        giver: TokenIssuer,
     },
     /// A bearer token of the OpenID provider. It cannot be revoked here; it expires.
-    Issuer,
+    OidcToken,
     /// A sign-in of the dashboard.
     SignIn {
         id: Uuid,
@@ -56,7 +56,7 @@ pub enum CredentialId {
 
 /// Who gave an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Giver {
+pub enum TokenIssuer {
     Key(Uuid),
     /// Somebody who has signed in: see [`person`]. The token stays valid when they sign out.
     User(u64),

@@ -54,8 +54,8 @@ pub enum Action {
     ManageSchedules,
     ManageRetention,
     ReadAudit,
-    /// Give an access token; [`may_give`] says with which scopes.
-    GiveTokens,
+    /// Give an access token; [`may_issue`] says with which scopes.
+    IssueTokens,
     /// Make, list, rename and delete projects.
     ManageProjects,
     ReadMetrics,
@@ -125,7 +125,7 @@ impl Action {
         Self::ManageSchedules,
         Self::ManageRetention,
         Self::ReadAudit,
-        Self::GiveTokens,
+        Self::IssueTokens,
         Self::ManageProjects,
         Self::ReadMetrics,
     ];
@@ -140,7 +140,7 @@ impl Action {
             | Self::ReadCatalog
             | Self::SearchMemories
             | Self::ReadProject
-            | Self::GiveTokens => Role::Viewer,
+            | Self::IssueTokens => Role::Viewer,
             Self::Review | Self::Signal => Role::Reviewer,
             Self::Control | Self::Fork | Self::Label | Self::Tag | Self::CreateFromWorkflow => Role::Operator,
             Self::CreateSession | Self::Command | Self::Chunks | Self::WriteMemory => Role::Engine,
@@ -305,19 +305,19 @@ pub fn visibility(grant: &Grant) -> Visibility {
 /// # Errors
 ///
 /// The first thing that the giver lacks. A token gives no further ones.
-pub fn may_give(grant: &Grant, scopes: &Scopes) -> Result<(), Denied> {
+pub fn may_issue(grant: &Grant, scopes: &Scopes) -> Result<(), Denied> {
     scopes.iter().try_for_each(|scope| match scope {
         Scope::ReadSessions | Scope::ReadSession(_) | Scope::ReadTag(_) | Scope::ReadGroup(_) => {
-            allows(grant, Action::GiveTokens, None)
+            allows(grant, Action::IssueTokens, None)
         }
-        Scope::Review(id) => may_give_for(grant, Action::Review, *id),
-        Scope::Control(id) => may_give_for(grant, Action::Control, *id),
-        Scope::Write(id) => may_give_for(grant, Action::Command, *id),
+        Scope::Review(id) => may_issue_for(grant, Action::Review, *id),
+        Scope::Control(id) => may_issue_for(grant, Action::Control, *id),
+        Scope::Write(id) => may_issue_for(grant, Action::Command, *id),
     })
 }
 
-fn may_give_for(grant: &Grant, action: Action, id: SessionId) -> Result<(), Denied> {
-    allows(grant, Action::GiveTokens, None)?;
+fn may_issue_for(grant: &Grant, action: Action, id: SessionId) -> Result<(), Denied> {
+    allows(grant, Action::IssueTokens, None)?;
     allows(grant, action, Some(&Subject::of(id)))
 }
 

@@ -21,6 +21,9 @@ pub enum AuthError {
     /// The identity provider knows the user, but gives them no role here.
     #[error("the account has no role here: the claim {0} of its token names none")]
     NoRole(String),
+    /// The identity provider knows the user, but puts them into no project that exists here.
+    #[error("the claim {0} of the account's token names no project that exists here")]
+    NoProject(String),
     /// Too many failures from one address.
     #[error("too many failed attempts from this address")]
     Limited { retry_after: Duration },
@@ -35,23 +38,23 @@ impl AuthError {
     /// Whether it counts as a failed sign-in.
     #[must_use]
     pub fn is_failure(&self) -> bool {
-        matches!(self, Self::Invalid | Self::Expired | Self::NoRole(_))
+        matches!(self, Self::Invalid | Self::Expired | Self::NoRole(_) | Self::NoProject(_))
     }
 }
 
 /// Why a token or a sign-in is not given.
 #[derive(Debug, thiserror::Error)]
-pub enum GiveError {
+pub enum IssueError {
     #[error(transparent)]
     Denied(#[from] super::Denied),
     /// Nobody could use it.
-    #[error("scopes: the token would be longer than 16 KiB; say fewer scopes or shorter tags")]
+    #[error("scopes: the token would be longer than 16 KiB; use fewer scopes or shorter tags")]
     TooLong,
     #[error(transparent)]
     Auth(#[from] AuthError),
 }
 
-impl From<StorageError> for GiveError {
+impl From<StorageError> for IssueError {
     fn from(error: StorageError) -> Self {
         Self::Auth(error.into())
     }

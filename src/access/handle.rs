@@ -20,11 +20,11 @@ use super::oidc::{Oidc, OidcError};
 use super::settings::{AccessSettings, Requirement};
 use super::state::Inner;
 use super::tokens::{
-    AUDIENCE, Claims, GivenToken, ISSUER, SigningKeys, TOKEN_DEFAULT, TOKEN_LONGEST, seconds, timestamp,
+    AUDIENCE, Claims, ISSUER, IssuedToken, SigningKeys, TOKEN_DEFAULT, TOKEN_LONGEST, seconds, timestamp,
 };
 use super::verify::{CREDENTIAL_BYTES, Credential};
 use super::watches::{Watch, Watches};
-use super::{ApiKey, AuthError, Caller, CredentialId, GiveError, Grant, Role, Scopes, may_give, upkeep};
+use super::{ApiKey, AuthError, Caller, CredentialId, Grant, IssueError, Role, Scopes, may_issue, upkeep};
 use crate::storage::{AuditFilter, NewKey, Page, PageCursor, Revoked, Storage, StorageError};
 
 /// A key to be made.
@@ -186,9 +186,9 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`GiveError::Denied`], or [`AuthError::Storage`] if the project cannot be looked up. `None` if there is no
+    /// [`IssueError::Denied`], or [`AuthError::Storage`] if the project cannot be looked up. `None` if there is no
     /// such project.
-    pub async fn in_project(&self, caller: Caller, project: ProjectId) -> Result<Option<Caller>, GiveError> {
+    pub async fn in_project(&self, caller: Caller, project: ProjectId) -> Result<Option<Caller>, IssueError> {
         if caller.project == project {
             return Ok(Some(caller));
         }
@@ -351,15 +351,15 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// [`GiveError::Denied`] if the giver does not have what the scopes grant, or holds a token;
-    /// [`GiveError::TooLong`] if it would have more than 16 KiB.
-    pub async fn give_token(
+    /// [`IssueError::Denied`] if the giver does not have what the scopes grant, or holds a token;
+    /// [`IssueError::TooLong`] if it would have more than 16 KiB.
+    pub async fn issue_token(
         &self,
         giver: &Caller,
         scopes: Scopes,
         expires_in: Option<Duration>,
-    ) -> Result<GivenToken, GiveError> {
-        may_give(&giver.grant, &scopes)?;
+    ) -> Result<IssuedToken, IssueError> {
+        may_issue(&giver.grant, &scopes)?;
         let signing = self.0.signing_keys().await?;
         let now = Timestamp::now();
         let wanted = now + expires_in.unwrap_or(TOKEN_DEFAULT).min(TOKEN_LONGEST);
@@ -377,10 +377,10 @@ impl Access {
         };
         let token = signing.sign(&claims)?;
         if token.len() > CREDENTIAL_BYTES {
-            return Err(GiveError::TooLong);
+            return Err(IssueError::TooLong);
         }
         let expires_at = timestamp(expires).ok_or(AuthError::Unavailable("the clock is wrong"))?;
-        Ok(GivenToken { id: claims.jti, token, expires_at })
+        Ok(IssuedToken { id: claims.jti, token, expires_at })
     }
 
     /// Revokes a token of a project, by its id (`jti`), whether it exists or not, with the sign-ins that were made

@@ -9,7 +9,7 @@ use super::keys::secret_text;
 use super::oidc::{PENDING_AUDIENCE, PENDING_SECONDS, Pending, ProviderAnswer, SignInError};
 use super::state::Inner;
 use super::verify::origins;
-use super::{Access, AuthError, Caller, CredentialId, GiveError, Giver, Grant};
+use super::{Access, AuthError, Caller, CredentialId, Grant, IssueError, TokenIssuer};
 use crate::storage::{NewSignIn, Revoked};
 
 /// How long a sign-in lasts; less if what it was made with expires earlier.
@@ -93,7 +93,7 @@ impl Access {
     /// # Errors
     ///
     /// [`AuthError::Invalid`] if the credential was revoked meanwhile, or is none.
-    pub async fn sign_in_with(&self, caller: Caller) -> Result<SignedIn, GiveError> {
+    pub async fn sign_in_with(&self, caller: Caller) -> Result<SignedIn, IssueError> {
         Ok(self.0.store_sign_in(caller).await?)
     }
 
@@ -120,9 +120,9 @@ impl Inner {
         let is_root = match caller.credential {
             CredentialId::Root => true,
             CredentialId::SignIn { is_root, .. } => is_root,
-            CredentialId::Token { giver: Giver::Root(_), .. } => true,
+            CredentialId::Token { giver: TokenIssuer::Root(_), .. } => true,
             // It would outlast the time in which nobody needs a credential.
-            CredentialId::Token { giver: Giver::Anonymous, .. } => return Err(AuthError::Invalid),
+            CredentialId::Token { giver: TokenIssuer::Anonymous, .. } => return Err(AuthError::Invalid),
             _ => false,
         };
         let (role, scopes) = match &caller.grant {

@@ -16,7 +16,7 @@ use super::oidc::Oidc;
 use super::settings::{AccessSettings, Requirement};
 use super::tokens::SigningKeys;
 use super::watches::{Watches, is_among, is_anonymous};
-use super::{AuthError, Caller, CredentialId, Giver, person};
+use super::{AuthError, Caller, CredentialId, TokenIssuer, person};
 use crate::storage::{Revoked, Storage};
 
 pub(super) struct Inner {
@@ -64,22 +64,22 @@ impl Inner {
     }
 
     /// As whom a caller gives a token.
-    pub fn giver(&self, caller: &Caller, signing: &SigningKeys) -> Result<Giver, AuthError> {
+    pub fn giver(&self, caller: &Caller, signing: &SigningKeys) -> Result<TokenIssuer, AuthError> {
         Ok(match caller.credential {
-            CredentialId::Key(id) => Giver::Key(id),
-            CredentialId::SignIn { key: Some(key), .. } => Giver::Key(key),
+            CredentialId::Key(id) => TokenIssuer::Key(id),
+            CredentialId::SignIn { key: Some(key), .. } => TokenIssuer::Key(key),
             CredentialId::SignIn { is_root: true, .. } => self.giver_of_root(signing)?,
-            CredentialId::Issuer | CredentialId::SignIn { .. } => {
-                Giver::User(person(&caller.project, caller.actor.as_deref().ok_or(AuthError::Invalid)?))
+            CredentialId::OidcToken | CredentialId::SignIn { .. } => {
+                TokenIssuer::User(person(&caller.project, caller.actor.as_deref().ok_or(AuthError::Invalid)?))
             }
-            CredentialId::Anonymous => Giver::Anonymous,
+            CredentialId::Anonymous => TokenIssuer::Anonymous,
             CredentialId::Root => self.giver_of_root(signing)?,
             CredentialId::Token { .. } => return Err(AuthError::Invalid),
         })
     }
 
-    fn giver_of_root(&self, signing: &SigningKeys) -> Result<Giver, AuthError> {
-        self.root_mark(signing, signing.signs_with()).map(Giver::Root).ok_or(AuthError::Invalid)
+    fn giver_of_root(&self, signing: &SigningKeys) -> Result<TokenIssuer, AuthError> {
+        self.root_mark(signing, signing.signs_with()).map(TokenIssuer::Root).ok_or(AuthError::Invalid)
     }
 
     /// The mark of the root key in tokens that this key signs.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use relive_session::{ProjectId, Timestamp};
 
-use super::{AuthError, Giver, Scopes};
+use super::{AuthError, Scopes, TokenIssuer};
 use crate::storage::SigningKeyRow;
 
 /// The `iss` of this server's tokens.
@@ -30,7 +30,7 @@ pub const TOKEN_LONGEST: Duration = Duration::from_hours(168);
 pub(super) struct Claims {
     pub iss: String,
     pub aud: String,
-    /// Who gave it; see [`Giver`].
+    /// Who gave it; see [`TokenIssuer`].
     pub sub: String,
     /// The name of who gave it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,16 +44,19 @@ pub(super) struct Claims {
 
 /// An access token that was just given. Printing it for debugging does not show it.
 #[derive(Clone)]
-pub struct GivenToken {
+pub struct IssuedToken {
     /// Its `jti`, by which it can be revoked.
     pub id: Uuid,
     pub token: String,
     pub expires_at: Timestamp,
 }
 
-impl std::fmt::Debug for GivenToken {
+impl std::fmt::Debug for IssuedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GivenToken").field("id", &self.id).field("expires_at", &self.expires_at).finish_non_exhaustive()
+        f.debug_struct("IssuedToken")
+            .field("id", &self.id)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -151,7 +154,7 @@ pub(super) fn timestamp(seconds: i64) -> Option<Timestamp> {
     Timestamp::from_millis(seconds.checked_mul(1_000)?)
 }
 
-impl Giver {
+impl TokenIssuer {
     /// As the `sub` of a token.
     pub(super) fn subject(self) -> String {
         match self {
@@ -188,7 +191,7 @@ mod tests {
         Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
-            sub: Giver::User(7).subject(),
+            sub: TokenIssuer::User(7).subject(),
             name: None,
             iat: now,
             exp: now + expires_in,
@@ -258,13 +261,17 @@ mod tests {
 
     #[test]
     fn the_giver_is_in_the_subject() {
-        for giver in
-            [Giver::Key(Uuid::from_u128(7)), Giver::User(7), Giver::Root(u64::MAX), Giver::Root(1), Giver::Anonymous]
-        {
-            assert_eq!(Giver::parse(&giver.subject()), Some(giver));
+        for giver in [
+            TokenIssuer::Key(Uuid::from_u128(7)),
+            TokenIssuer::User(7),
+            TokenIssuer::Root(u64::MAX),
+            TokenIssuer::Root(1),
+            TokenIssuer::Anonymous,
+        ] {
+            assert_eq!(TokenIssuer::parse(&giver.subject()), Some(giver));
         }
         for wrong in ["", "key", "key:", "key:x", "root", "user:", "user:x", "anonymous:"] {
-            assert_eq!(Giver::parse(wrong), None, "{wrong}");
+            assert_eq!(TokenIssuer::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -14,7 +14,7 @@ use super::keys::{KeyText, sha256};
 use super::oidc::Oidc;
 use super::state::Inner;
 use super::tokens::{AUDIENCE, Claims, ISSUER, SigningKeys, issuer, kid, timestamp};
-use super::{AuthError, Caller, CredentialId, Giver, Grant, Role, Scopes};
+use super::{AuthError, Caller, CredentialId, Grant, Role, Scopes, TokenIssuer};
 use crate::storage::SignInRow;
 
 /// Bytes of a credential at most, which a header can hold. No longer token is given, nor looked at.
@@ -132,7 +132,7 @@ impl Inner {
         if caller.project.is_default() || self.storage.project(&caller.project).await?.is_some() {
             return Ok(caller);
         }
-        Err(AuthError::NoRole(oidc.project_claim().to_owned()))
+        Err(AuthError::NoProject(oidc.project_claim().to_owned()))
     }
 
     async fn verify_key(&self, key: &KeyText) -> Result<Caller, AuthError> {
@@ -154,13 +154,13 @@ impl Inner {
     async fn verify_token(&self, text: &str) -> Result<Caller, AuthError> {
         let signing = self.signing_keys_for(text).await?;
         let claims: Claims = signing.read(text, AUDIENCE)?;
-        let giver = Giver::parse(&claims.sub).ok_or(AuthError::Invalid)?;
+        let giver = TokenIssuer::parse(&claims.sub).ok_or(AuthError::Invalid)?;
         let giving_key = match giver {
-            Giver::Key(id) => Some(id),
-            Giver::Root(mark) if self.root_mark(&signing, kid(text).as_deref()) == Some(mark) => None,
-            Giver::Anonymous if !self.is_required() => None,
-            Giver::User(_) => None,
-            Giver::Root(_) | Giver::Anonymous => return Err(AuthError::Invalid),
+            TokenIssuer::Key(id) => Some(id),
+            TokenIssuer::Root(mark) if self.root_mark(&signing, kid(text).as_deref()) == Some(mark) => None,
+            TokenIssuer::Anonymous if !self.is_required() => None,
+            TokenIssuer::User(_) => None,
+            TokenIssuer::Root(_) | TokenIssuer::Anonymous => return Err(AuthError::Invalid),
         };
         let state = self.storage.token_state(&claims.project, claims.jti, giving_key).await?;
         if state.is_revoked || !state.has_giver || !state.has_project {
@@ -259,9 +259,9 @@ fn sign_in_caller(row: SignInRow, is_root: bool) -> Result<Caller, AuthError> {
 pub(super) fn origins(credential: CredentialId) -> (Option<Uuid>, Option<Uuid>) {
     match credential {
         CredentialId::Key(id) | CredentialId::SignIn { key: Some(id), .. } => (Some(id), None),
-        CredentialId::Token { id, giver: Giver::Key(key) } => (Some(key), Some(id)),
+        CredentialId::Token { id, giver: TokenIssuer::Key(key) } => (Some(key), Some(id)),
         CredentialId::Token { id, .. } => (None, Some(id)),
-        CredentialId::Anonymous | CredentialId::Root | CredentialId::Issuer | CredentialId::SignIn { .. } => {
+        CredentialId::Anonymous | CredentialId::Root | CredentialId::OidcToken | CredentialId::SignIn { .. } => {
             (None, None)
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{Caller, CredentialId, Giver};
+use super::{Caller, CredentialId, TokenIssuer};
 use crate::storage::{CredentialsInUse, Revoked};
 use relive_session::ProjectId;
 
@@ -59,12 +59,12 @@ impl Watches {
                 CredentialId::Key(id) => held.keys.push(id),
                 CredentialId::Token { id, giver } => {
                     held.tokens.push((project.clone(), id));
-                    if let Giver::Key(key) = giver {
+                    if let TokenIssuer::Key(key) = giver {
                         held.keys.push(key);
                     }
                 }
                 CredentialId::SignIn { id, .. } => held.sign_ins.push(id),
-                CredentialId::Anonymous | CredentialId::Root | CredentialId::Issuer => {}
+                CredentialId::Anonymous | CredentialId::Root | CredentialId::OidcToken => {}
             }
         }
         held.keys.sort_unstable();
@@ -97,18 +97,18 @@ pub(super) fn is_among(credential: &CredentialId, project: &ProjectId, revoked: 
         CredentialId::Key(id) => revoked.keys.contains(id),
         CredentialId::Token { id, giver } => {
             revoked.tokens.iter().any(|(of, token)| token == id && of == project)
-                || matches!(giver, Giver::Key(key) if revoked.keys.contains(key))
+                || matches!(giver, TokenIssuer::Key(key) if revoked.keys.contains(key))
         }
         CredentialId::SignIn { id, key, .. } => {
             revoked.sign_ins.contains(id) || key.is_some_and(|key| revoked.keys.contains(&key))
         }
-        CredentialId::Anonymous | CredentialId::Root | CredentialId::Issuer => false,
+        CredentialId::Anonymous | CredentialId::Root | CredentialId::OidcToken => false,
     }
 }
 
 /// Whether a credential is only valid while access control is off.
 pub(super) fn is_anonymous(credential: &CredentialId) -> bool {
-    matches!(credential, CredentialId::Anonymous | CredentialId::Token { giver: Giver::Anonymous, .. })
+    matches!(credential, CredentialId::Anonymous | CredentialId::Token { giver: TokenIssuer::Anonymous, .. })
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
     fn a_credential_is_watched_once_and_as_long_as_somebody_holds_it() {
         let watches = Watches::default();
         let key = caller(CredentialId::Key(id(1)));
-        let token = caller(CredentialId::Token { id: id(2), giver: Giver::Key(id(1)) });
+        let token = caller(CredentialId::Token { id: id(2), giver: TokenIssuer::Key(id(1)) });
         let (first, second) = (watches.watch(&key), watches.watch(&key));
         let third = watches.watch(&token);
         let held = watches.held();
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn what_is_revoked_is_said_with_all_that_was_given_by_it() {
         let key = CredentialId::Key(id(1));
-        let token = CredentialId::Token { id: id(2), giver: Giver::Key(id(1)) };
-        let other = CredentialId::Token { id: id(3), giver: Giver::User(7) };
+        let token = CredentialId::Token { id: id(2), giver: TokenIssuer::Key(id(1)) };
+        let other = CredentialId::Token { id: id(3), giver: TokenIssuer::User(7) };
         let sign_in = CredentialId::SignIn { id: id(4), key: None, is_root: false };
         let blue: ProjectId = "blue".parse().expect("an id");
         let tokens = |project: ProjectId, n| Revoked { tokens: vec![(project, id(n))], ..Revoked::default() };

@@ -52,7 +52,9 @@ pub enum ImportFault {
     NoHeader,
     #[error("version {0} of the format is not known to this server")]
     Version(u32),
-    #[error("this line does not belong here: header, events, ancestors, outputs, usage, messages, memories, end")]
+    #[error(
+        "this line does not belong here; the order is header, events, ancestors, outputs, usage, messages, logs, memories, end"
+    )]
     Misplaced,
     #[error(transparent)]
     Event(#[from] Implausible),

@@ -3,7 +3,7 @@
 //! Reports of nodes that end while earlier ones are being written are collected, and sent as one array.
 //! Every array is conditional on the revision that this engine knows, which fences out other engines: an
 //! engine that finds that a node was changed by another client releases the run
-//! ([`DriverError::Overtaken`]) and begins again from the session's state.
+//! ([`LinkError::Fenced`]) and begins again from the session's state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::driver::{DriverError, Events, SessionLink};
+use super::session_link::{LinkError, LinkEvents, SessionLink};
 use crate::hub::{Chunk, Head, Hub, HubError, Submission, Subscription};
 use relive_backoff::Backoff;
 use relive_session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, Texts, limits};
@@ -32,7 +32,7 @@ fn backoff() -> Backoff {
     Backoff::new(FIRST_RETRY, LAST_RETRY)
 }
 
-type Sent = Result<(), DriverError>;
+type Sent = Result<(), LinkError>;
 
 /// A session in this process's hub.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl SessionLink for LocalLink {
         if begins {
             tokio::spawn(Arc::clone(&self.shared).write());
         }
-        async move { answered.await.unwrap_or_else(|_| Err(DriverError::Lost("the server is stopping".to_owned()))) }
+        async move { answered.await.unwrap_or_else(|_| Err(LinkError::Lost("the server is stopping".to_owned()))) }
             .boxed()
     }
 
@@ -107,7 +107,7 @@ impl SessionLink for LocalLink {
         Arc::clone(self.shared.subscription.live().head().session())
     }
 
-    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>> {
+    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, LinkError>> {
         async move {
             let session = self.session();
             let mut backoff = backoff();
@@ -115,7 +115,7 @@ impl SessionLink for LocalLink {
                 match self.shared.hub.output(&session, &node).await {
                     Ok(output) => return Ok(output),
                     Err(HubError::Unavailable) => self.shared.pause(&mut backoff).await?,
-                    Err(error) => return Err(DriverError::Lost(error.to_string())),
+                    Err(error) => return Err(LinkError::Lost(error.to_string())),
                 }
             }
         }
@@ -134,7 +134,7 @@ impl Shared {
             let commands = batch.iter().flat_map(|waiting| waiting.commands.iter().cloned()).collect();
             match self.submit(commands).await {
                 // One of them is at fault: each is sent alone.
-                Err(DriverError::Refused(_) | DriverError::Unacceptable(_)) if batch.len() > 1 => {
+                Err(LinkError::Refused(_) | LinkError::Unacceptable(_)) if batch.len() > 1 => {
                     for Waiting { commands, answer } in batch {
                         let _ = answer.send(self.submit(commands).await);
                     }
@@ -181,30 +181,30 @@ impl Shared {
                 }
                 // If it was carried out, the retry finds a newer revision.
                 Err(HubError::Unavailable) => self.pause(&mut backoff).await?,
-                Err(error @ HubError::NotFound) => return Err(DriverError::Lost(error.to_string())),
+                Err(error @ HubError::NotFound) => return Err(LinkError::Lost(error.to_string())),
                 // The cause may be the database, or the command.
                 Err(HubError::Internal) if faults < FAULTS => {
                     faults += 1;
                     self.pause(&mut backoff).await?;
                 }
                 Err(error @ HubError::Refused(Refusal::SessionTransition { .. })) => {
-                    return Err(DriverError::Refused(error.to_string()));
+                    return Err(LinkError::Refused(error.to_string()));
                 }
-                Err(error) => return Err(DriverError::Unacceptable(error.to_string())),
+                Err(error) => return Err(LinkError::Unacceptable(error.to_string())),
             }
         }
     }
 
     async fn pause(&self, backoff: &mut Backoff) -> Sent {
-        let stopped = || DriverError::Lost("the server is stopping".to_owned());
+        let stopped = || LinkError::Lost("the server is stopping".to_owned());
         self.stop.run_until_cancelled(tokio::time::sleep(backoff.next_wait())).await.ok_or_else(stopped)?;
         Ok(())
     }
 
     /// Checks what other clients have done since `known`, at least up to `actual`. Pauses and signals also arrive
     /// as events, but after a change of a node this engine's state is out of date.
-    async fn read_changes(&self, known: Revision, actual: Revision) -> Result<Revision, DriverError> {
-        let gone = |error: HubError| DriverError::Lost(error.to_string());
+    async fn read_changes(&self, known: Revision, actual: Revision) -> Result<Revision, LinkError> {
+        let gone = |error: HubError| LinkError::Lost(error.to_string());
         let live = self.subscription.live();
         let mut head = self.hub.subscribe(live.id()).await.map_err(gone)?;
         if head.live().identity() != live.identity() {
@@ -239,7 +239,7 @@ impl Shared {
             }
             for recorded in events {
                 if matches!(recorded.event, Event::NodeStatusChanged { .. }) {
-                    return Err(DriverError::Overtaken);
+                    return Err(LinkError::Fenced);
                 }
                 newest = recorded.revision;
             }
@@ -274,9 +274,9 @@ pub struct LocalEvents {
     ended: bool,
 }
 
-impl Events for LocalEvents {
-    async fn next(&mut self) -> Result<Option<Recorded>, DriverError> {
-        let gone = || DriverError::Lost("the session was deleted".to_owned());
+impl LinkEvents for LocalEvents {
+    async fn next(&mut self) -> Result<Option<Recorded>, LinkError> {
+        let gone = || LinkError::Lost("the session was deleted".to_owned());
         loop {
             if let Some(next) = self.waiting.pop_front() {
                 self.seen = next.revision;

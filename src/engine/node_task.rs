@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::driver::DriverError;
 use super::nodes::{AttemptResult, End, NodeContext, Wake, Work, on_complete};
 use super::plan::Planned;
+use super::session_link::LinkError;
 use super::wall::WallClock;
 use relive_session::{Command, GraphDefinition, NodeId, NodeStatus, Progress, Retry, limits};
 
@@ -43,7 +43,7 @@ pub(super) enum NodeEnd {
     Stopped,
     /// Its end cannot be recorded, even without its results.
     Refused(String),
-    Overtaken,
+    Fenced,
     Lost(String),
 }
 
@@ -178,7 +178,7 @@ impl NodeTask {
         let Failure { first, kept, error, output } = failure;
         let error = error_text(&error);
         let is_failing = *self.phase.borrow() == Phase::Failing;
-        let pause = planned.policy.retry_after(self.tries).filter(|_| !is_failing);
+        let pause = planned.policy.backoff_for_retry(self.tries).filter(|_| !is_failing);
         if pause.is_none() && planned.policy.continues && planned.node.kind == GraphDefinition::LOOP {
             // The run continues as after a decision, so the decision must be committed together with the failure.
             return Ok(NodeEnd::Decided(RoundDecision { error: Some(error), ..RoundDecision::default() }));
@@ -221,9 +221,9 @@ impl NodeTask {
         };
         match sent {
             Ok(()) => Ok(Ok(())),
-            Err(DriverError::Refused(why) | DriverError::Unacceptable(why)) => Ok(Err(why)),
-            Err(DriverError::Overtaken) => Err(NodeEnd::Overtaken),
-            Err(DriverError::Lost(why)) => Err(NodeEnd::Lost(why)),
+            Err(LinkError::Refused(why) | LinkError::Unacceptable(why)) => Ok(Err(why)),
+            Err(LinkError::Fenced) => Err(NodeEnd::Fenced),
+            Err(LinkError::Lost(why)) => Err(NodeEnd::Lost(why)),
         }
     }
 

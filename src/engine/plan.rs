@@ -10,7 +10,7 @@ use super::on_complete::OnComplete;
 use super::policy::{Policy, RunSettings};
 use super::properties::Properties;
 use super::regions::LoopLayout;
-use super::{known, templates};
+use super::{property_names, templates};
 use relive_session::{GraphDefinition, GraphNode, NodeId};
 
 /// A set of node types.
@@ -73,7 +73,7 @@ impl Plan {
     fn read(graph: Arc<GraphDefinition>, kinds: &dyn Kinds) -> Result<Self, PlanError> {
         graph.validate_for_builtin()?;
         let layout = Arc::new(LoopLayout::new(&graph)?);
-        known::check_graph(Properties::of_graph(&graph.properties))?;
+        property_names::check_graph(Properties::of_graph(&graph.properties))?;
         let settings = RunSettings::read(&graph)?;
         let mut inputs: HashMap<&NodeId, Vec<NodeId>> = HashMap::new();
         for node in graph.nodes.values() {
@@ -86,7 +86,7 @@ impl Plan {
             let planned = Planned {
                 node: node.clone(),
                 kind: kind_of(node, kinds)
-                    .and_then(|kind| known::check_node(Properties::of(node), &node.kind).map(|()| kind))?,
+                    .and_then(|kind| property_names::check_node(Properties::of(node), &node.kind).map(|()| kind))?,
                 policy: Policy::read(node)?,
                 on_complete: OnComplete::read(node)?,
                 inputs: inputs.remove(&node.id).unwrap_or_default(),

@@ -14,7 +14,7 @@ use relive_session::{GraphDefinition, GraphNode};
 const MAX_RETRIES: u32 = 100;
 /// Retries of a node with `onError: retry` that does not say how many.
 const RETRIES: u32 = 3;
-/// The longest backoff between two attempts.
+/// Up to this the backoff doubles; a longer `backoffSeconds` is used as it is.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
 /// What happens when a node fails, and its time limit.
@@ -78,7 +78,7 @@ impl Policy {
 
     /// The backoff before retry number `tries`, counted from 0; `None` if there is none.
     #[must_use]
-    pub fn retry_after(&self, tries: u32) -> Option<Duration> {
+    pub fn backoff_for_retry(&self, tries: u32) -> Option<Duration> {
         let backoff = Backoff::new(self.backoff, LONGEST_BACKOFF.max(self.backoff));
         (tries < self.retries).then(|| backoff.bound_after(tries))
     }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn the_pause_doubles_up_to_a_bound() {
         let policy = Policy { retries: 40, backoff: Duration::from_secs(1), ..Policy::default() };
-        let after = |tries| policy.retry_after(tries).map(|pause| pause.as_secs());
+        let after = |tries| policy.backoff_for_retry(tries).map(|pause| pause.as_secs());
         assert_eq!((after(0), after(1), after(3), after(39), after(40)), (Some(1), Some(2), Some(8), Some(300), None));
     }
 }

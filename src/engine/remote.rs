@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::driver::{DriverError, Events, SessionLink};
+use super::session_link::{LinkError, LinkEvents, SessionLink};
 use relive_client::{Client, ClientError, SessionEvents};
 use relive_protocol::ErrorCode;
 use relive_session::{Command, Event, NodeId, Recorded, Session, SessionId};
@@ -60,7 +60,7 @@ impl RemoteLink {
 }
 
 impl SessionLink for RemoteLink {
-    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), DriverError>> {
+    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), LinkError>> {
         async move {
             let receipt = self.client.command(self.session_id, commands).await?;
             self.answered.fetch_max(receipt.revision, Ordering::AcqRel);
@@ -73,12 +73,12 @@ impl SessionLink for RemoteLink {
         Arc::clone(&self.fold.state.borrow())
     }
 
-    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>> {
+    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, LinkError>> {
         async move {
             let answered = self.answered.load(Ordering::Acquire);
             let mut state = self.fold.state.subscribe();
             let caught_up = state.wait_for(|session| session.revision >= answered).await;
-            caught_up.map_err(|_| DriverError::Lost("its events have ended".to_owned()))?;
+            caught_up.map_err(|_| LinkError::Lost("its events have ended".to_owned()))?;
             Ok(self.fold.outputs.lock().by_node.get(&node).map(|(output, _)| Arc::clone(output)))
         }
         .boxed()
@@ -92,8 +92,8 @@ pub struct RemoteEvents {
     fold: Arc<Fold>,
 }
 
-impl Events for RemoteEvents {
-    async fn next(&mut self) -> Result<Option<Recorded>, DriverError> {
+impl LinkEvents for RemoteEvents {
+    async fn next(&mut self) -> Result<Option<Recorded>, LinkError> {
         let Some(recorded) = self.events.next().await? else { return Ok(None) };
         self.fold.apply(&recorded)?;
         Ok(Some(recorded))
@@ -101,13 +101,13 @@ impl Events for RemoteEvents {
 }
 
 impl Fold {
-    fn apply(&self, recorded: &Recorded) -> Result<(), DriverError> {
+    fn apply(&self, recorded: &Recorded) -> Result<(), LinkError> {
         if let Event::NodeStatusChanged { node_id, output: Some(output), .. } = &recorded.event {
             self.outputs.lock().keep(node_id, output);
         }
         let mut applied = Ok(());
         self.state.send_modify(|session| applied = Arc::make_mut(session).apply(recorded));
-        applied.map_err(|error| DriverError::Lost(error.to_string()))
+        applied.map_err(|error| LinkError::Lost(error.to_string()))
     }
 }
 
@@ -124,7 +124,7 @@ impl Outputs {
     }
 }
 
-impl From<ClientError> for DriverError {
+impl From<ClientError> for LinkError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused { code: ErrorCode::IllegalTransition | ErrorCode::NodesActive, .. } => {

@@ -32,11 +32,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::driver::{DriverError, Events, SessionLink};
 use super::node_task::{NodeEnd, NodeTask, Phase};
 use super::nodes::{NodeContext, Work};
 use super::plan::Plan;
 use super::schedule::{NodeOutcome, Schedule, Step};
+use super::session_link::{LinkError, LinkEvents, SessionLink};
 use super::wall::WallClock;
 use relive_session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
@@ -96,8 +96,8 @@ pub enum RunError {
     NotStarted(String),
     #[error("lost the session: {0}")]
     Lost(String),
-    #[error("{}", DriverError::Overtaken)]
-    Overtaken,
+    #[error("{}", LinkError::Fenced)]
+    Fenced,
     #[error("cancelled here, but the server could not be notified")]
     Unannounced,
     #[error("the session was released")]
@@ -110,7 +110,7 @@ pub enum RunError {
 /// # Errors
 ///
 /// [`RunError`]. A run that fails or is cancelled is not an error but an [`Ended`].
-pub async fn run<E: Events>(
+pub async fn run<E: LinkEvents>(
     plan: Arc<Plan>,
     options: RunOptions,
     link: Arc<dyn SessionLink>,
@@ -153,7 +153,7 @@ pub async fn run<E: Events>(
                     run.handle_event(&recorded);
                 }
                 Ok(None) => run.finish(Err(RunError::Lost("its events ended before the run".to_owned()))),
-                Err(DriverError::Overtaken) => run.finish(Err(RunError::Overtaken)),
+                Err(LinkError::Fenced) => run.finish(Err(RunError::Fenced)),
                 Err(error) => run.finish(Err(RunError::Lost(error.to_string()))),
             },
             () = due, if run.result.is_none() => run.fire_timer(),
@@ -163,7 +163,7 @@ pub async fn run<E: Events>(
 
 enum Done {
     Node(NodeId, NodeEnd),
-    Sent(Purpose, Result<(), DriverError>),
+    Sent(Purpose, Result<(), LinkError>),
 }
 
 struct Run {
@@ -323,7 +323,7 @@ impl Run {
             NodeEnd::Decided(decision) => return self.decide_round(node.clone(), decision),
             NodeEnd::Stopped => return,
             NodeEnd::Refused(why) => return self.fail(format!("node '{node}' cannot be reported: {why}")),
-            NodeEnd::Overtaken => return self.finish(Err(RunError::Overtaken)),
+            NodeEnd::Fenced => return self.finish(Err(RunError::Fenced)),
             NodeEnd::Lost(why) => return self.finish(Err(RunError::Lost(why))),
         };
         self.settle(node, outcome);
@@ -388,7 +388,7 @@ impl Run {
             }
             // Not this engine's report: it reports a node only after its wait has ended.
             Event::NodeStatusChanged { node_id, status, .. } if status.is_final() && self.waits.contains(node_id) => {
-                self.finish(Err(RunError::Overtaken));
+                self.finish(Err(RunError::Fenced));
             }
             Event::Completed { .. } => self.finish(Ok(Ended::Completed)),
             Event::Failed { error, .. } => self.finish(Ok(Ended::Failed { error: error.clone() })),

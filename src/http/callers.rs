@@ -12,17 +12,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::client_address::ClientAddress;
+use super::cross_site::{BEARER_PROTOCOL, SESSION_COOKIE};
 use super::error::ApiError;
 use super::extract::single;
 use super::observe::RequestId;
-use super::page_rules::{BEARER_PROTOCOL, SESSION_COOKIE};
 use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
 use super::validity;
 use crate::access::limits::Limited;
-use crate::access::{Access, AuditSlot, AuditedRequest, AuthError, Caller, Credential, GiveError, KEY_PREFIX, Outcome};
+use crate::access::{
+    Access, AuditSlot, AuditedRequest, AuthError, Caller, Credential, IssueError, KEY_PREFIX, Outcome,
+};
 use crate::scoped::Refused;
-use crate::ws::{ClientIp, Opening, upgrade};
+use crate::ws::{ClientIp, SocketKind, upgrade};
 use relive_protocol::{CloseCode, ErrorCode};
 use relive_session::{NotAProjectId, ProjectId};
 
@@ -245,7 +247,11 @@ async fn in_project(
 
 fn close_code(error: &AuthError) -> CloseCode {
     match error {
-        AuthError::Missing | AuthError::Invalid | AuthError::Ambiguous | AuthError::NoRole(_) => CloseCode::BadToken,
+        AuthError::Missing
+        | AuthError::Invalid
+        | AuthError::Ambiguous
+        | AuthError::NoRole(_)
+        | AuthError::NoProject(_) => CloseCode::BadToken,
         AuthError::Expired => CloseCode::TokenExpired,
         AuthError::Limited { .. } => CloseCode::RateLimited,
         AuthError::Unavailable(_) | AuthError::Storage(_) => CloseCode::Restarting,
@@ -259,7 +265,7 @@ fn refuse(app: &App, request: Request, refusal: Refusal) -> Response {
         return refusal.error.into_response();
     }
     let nobody = app.scoped(Arc::new(Caller::nobody()), None);
-    let opening = Opening::Refused(refusal.close, refusal.error.detail().to_owned());
+    let opening = SocketKind::Refused(refusal.close, refusal.error.detail().to_owned());
     upgrade(&app.gateway, &nobody, request, opening).unwrap_or_else(|error| ApiError::from(error).into_response())
 }
 
@@ -322,7 +328,7 @@ impl From<AuthError> for ApiError {
             AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::Ambiguous => {
                 ErrorCode::Unauthorized
             }
-            AuthError::NoRole(_) => ErrorCode::Forbidden,
+            AuthError::NoRole(_) | AuthError::NoProject(_) => ErrorCode::Forbidden,
             AuthError::Limited { retry_after } => {
                 return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(retry_after.as_secs() + 1);
             }
@@ -338,12 +344,12 @@ impl From<AuthError> for ApiError {
     }
 }
 
-impl From<GiveError> for ApiError {
-    fn from(error: GiveError) -> Self {
+impl From<IssueError> for ApiError {
+    fn from(error: IssueError) -> Self {
         match error {
-            GiveError::Denied(denied) => Refused::from(denied).into(),
-            GiveError::TooLong => Self::bad_request(error.to_string()),
-            GiveError::Auth(error) => error.into(),
+            IssueError::Denied(denied) => Refused::from(denied).into(),
+            IssueError::TooLong => Self::bad_request(error.to_string()),
+            IssueError::Auth(error) => error.into(),
         }
     }
 }

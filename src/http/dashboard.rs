@@ -10,9 +10,9 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest as _, Sha256};
 
 use super::conditions::is_held;
-use super::entry::PublicBase;
 use super::error::ApiError;
 use super::extract::Path;
+use super::ingress::PublicBase;
 use super::state::App;
 use relive_protocol::Problem;
 

@@ -1,10 +1,11 @@
 //! `Idempotency-Key`: a repeated request that creates something returns the first answer and creates nothing.
 //!
-//! As in the IETF's draft: the same key with another request is refused (422); of two at the same time one
-//! is carried out, and the second waits for its answer.
+//! The same key with another request is refused (422), as in draft-ietf-httpapi-idempotency-key-header. Unlike there
+//! (409), of two at the same time the second waits for the answer of the first. Commands over WebSocket and in a
+//! batch have a `commandId` instead, which the hub looks after.
 //!
 //! Keys are those of a project and not of a caller, since a repetition may come with another key or token: of another
-//! instance of a program, or after it was exchanged. So a caller's rights are checked before an answer is repeated;
+//! instance of a program, or after it was rotated. So a caller's rights are checked before an answer is repeated;
 //! for what belongs to a caller alone, [`credential_owner`] is part of the request.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! HTTP transport: parse, call, encode. No rules and no SQL.
+//! HTTP transport: routes, problem documents, the OpenAPI document. No domain logic and no SQL.
 
 mod accounts;
 mod ag_ui;
@@ -10,24 +10,24 @@ mod catalog;
 mod client_address;
 mod commands;
 pub(crate) mod conditions;
+mod cross_site;
 mod dashboard;
-mod entry;
+mod driver_leases;
 mod error;
-mod event_streams;
 mod extract;
 mod forks;
 mod frame_ancestors;
 mod history;
 mod idempotency;
-mod leases;
+mod ingress;
 mod logs;
 mod memories;
+mod message_chunks;
 mod messages;
 mod observe;
 mod openapi;
 pub(crate) mod origin;
 mod otlp;
-mod page_rules;
 mod parameters;
 mod permissions;
 mod probes;
@@ -36,17 +36,17 @@ mod router;
 pub(crate) mod session_query;
 mod sessions;
 mod sockets;
+mod sse;
 mod state;
-mod tokens;
 mod usage;
 mod validity;
 
 pub use bodies::{BodyLimits, HangUp};
 pub use client_address::{ClientAddress, Scheme};
-pub use entry::{Admitted, BasePathError, EntryOptions, Ingress, PublicBase};
-pub use event_streams::Streaming;
+pub use cross_site::{BEARER_PROTOCOL, CrossSiteOptions, CrossSiteRules, SESSION_COOKIE};
 pub use frame_ancestors::FrameAncestors;
+pub use ingress::{Admitted, BasePathError, Ingress, IngressOptions, PublicBase};
 pub use origin::OriginError;
-pub use page_rules::{BEARER_PROTOCOL, PageRuleOptions, PageRules, SESSION_COOKIE};
 pub use router::router;
+pub use sse::Streaming;
 pub use state::App;

@@ -45,7 +45,7 @@ const fn change(id: &'static str, actions: &'static [Action]) -> Operation {
 }
 
 use Action::{
-    Chunks, Command, Control, CreateFromWorkflow, CreateSession, DeleteSession, Export, Fork, GiveTokens, Import,
+    Chunks, Command, Control, CreateFromWorkflow, CreateSession, DeleteSession, Export, Fork, Import, IssueTokens,
     Label, ListSessions, ManageKeys, ManageProjects, ReadAudit, ReadCatalog, ReadMetrics, ReadProject, ReadSessions,
     Review, SearchMemories, Signal, WriteCatalog, WriteMemory,
 };
@@ -104,7 +104,7 @@ pub const OPERATIONS: &[Operation] = &[
     read("list_keys", &[ManageKeys]),
     change("create_key", &[ManageKeys]),
     change("revoke_key", &[ManageKeys]),
-    change("create_token", &[GiveTokens]),
+    change("create_token", &[IssueTokens]),
     change("revoke_token", &[ManageKeys]),
     read("read_audit", &[ReadAudit]),
     Operation { id: "who_am_i", need: Need::Caller, is_audited: false },

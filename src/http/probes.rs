@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
-use super::entry::PublicBase;
 use super::error::ApiError;
+use super::ingress::PublicBase;
 use super::openapi::OpenApiDocument;
 use super::state::App;
 use crate::hub::HubError;

@@ -11,15 +11,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::bodies;
+use super::cross_site;
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
-use super::page_rules;
 use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, event_streams, forks, history, leases,
-    logs, memories, messages, observe, openapi, otlp, parameters, probes, sessions, sockets, tokens, usage,
+    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, driver_leases, forks, history, logs,
+    memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, sessions, sockets, sse, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -48,7 +48,7 @@ pub fn router(app: App) -> Router {
     let gate = callers::Gate { app: app.clone(), permissions: Permissions::of(&document) };
     let sockets = asyncapi::AsyncApiDocument::new(&document);
     let document = openapi::OpenApiDocument::new(&document);
-    let (page_rules, bodies, access) = (app.page_rules.clone(), app.bodies, app.access.clone());
+    let (cross_site_rules, bodies, access) = (app.cross_site.clone(), app.bodies, app.access.clone());
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
@@ -64,8 +64,8 @@ pub fn router(app: App) -> Router {
             ApiError::new(ErrorCode::Internal, "the server failed; its log says why").into_response()
         }))
         .layer(middleware::from_fn_with_state(bodies, bodies::limit))
-        .layer(page_rules.cross_origin())
-        .layer(middleware::from_fn_with_state((page_rules, access), page_rules::check))
+        .layer(cross_site_rules.cross_origin())
+        .layer(middleware::from_fn_with_state((cross_site_rules, access), cross_site::check))
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
         .layer(middleware::from_fn(observe::observe))
@@ -95,13 +95,13 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(memories::get, memories::delete))
         .routes(routes!(usage::report))
         .routes(routes!(sessions::node, commands::update_node))
-        .routes(routes!(leases::renew))
+        .routes(routes!(driver_leases::renew))
         .routes(routes!(commands::control))
         .routes(routes!(commands::signal))
         .routes(routes!(commands::review))
-        .routes(routes!(tokens::show))
-        .routes(routes!(event_streams::session))
-        .routes(routes!(event_streams::list))
+        .routes(routes!(message_chunks::show))
+        .routes(routes!(sse::session))
+        .routes(routes!(sse::list))
         .routes(routes!(ag_ui::session))
         .routes(routes!(ag_ui::run))
         .merge(texts())

@@ -13,7 +13,7 @@ use super::parameters::UnknownParameter;
 use super::session_query::{ListQuery, SessionQuery};
 use super::state::Api;
 use crate::replay::{Point, Speed};
-use crate::ws::{Opening, ReplayRequest, upgrade};
+use crate::ws::{ReplayRequest, SocketKind, upgrade};
 use relive_protocol::{CloseCode, ErrorCode, Mode, Problem, Subscribe};
 use relive_session::{Revision, SessionId, Texts};
 
@@ -25,8 +25,8 @@ use relive_session::{Revision, SessionId, Texts};
 ))]
 pub async fn many(api: Api, request: Request) -> Result<Response, ApiError> {
     let opening = match request.extensions().get() {
-        Some(UnknownParameter(problem)) => Opening::Refused(CloseCode::NotThisProtocol, problem.clone()),
-        None => Opening::Many,
+        Some(UnknownParameter(problem)) => SocketKind::Refused(CloseCode::NotThisProtocol, problem.clone()),
+        None => SocketKind::Many,
     };
     Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
 }
@@ -70,9 +70,9 @@ pub async fn one(
 ) -> Result<Response, ApiError> {
     // Browsers do not show the answer to a refused handshake, so errors are sent over the socket.
     let opening = match (id, query) {
-        (Err(_), _) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
+        (Err(_), _) => SocketKind::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
         (_, Err(error)) => refused(&error),
-        (Ok(Path(session_id)), Ok(Query(query))) => Opening::One(query.subscribe(session_id)),
+        (Ok(Path(session_id)), Ok(Query(query))) => SocketKind::One(query.subscribe(session_id)),
     };
     Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
 }
@@ -158,9 +158,9 @@ pub async fn replay(
     request: Request,
 ) -> Result<Response, ApiError> {
     let opening = match id {
-        Err(_) => Opening::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
+        Err(_) => SocketKind::Refused(CloseCode::NoSuchSession, "there is no such session".to_owned()),
         Ok(Path(id)) => match query.and_then(|Query(query)| query.request(id)) {
-            Ok(replay) => Opening::Replay(replay),
+            Ok(replay) => SocketKind::Replay(replay),
             Err(error) => refused(&error),
         },
     };
@@ -174,17 +174,17 @@ pub async fn replay(
 ))]
 pub async fn list(api: Api, query: Result<ListQuery, ApiError>, request: Request) -> Result<Response, ApiError> {
     let opening = match query.and_then(|ListQuery(query)| Ok((query.filter(&api)?, query.limit()?))) {
-        Ok((filter, limit)) => Opening::List(Box::new(filter), limit),
+        Ok((filter, limit)) => SocketKind::List(Box::new(filter), limit),
         Err(error) => refused(&error),
     };
     Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)
 }
 
 /// The address is not understood, or says what the caller may not see.
-fn refused(error: &ApiError) -> Opening {
+fn refused(error: &ApiError) -> SocketKind {
     let code = match error.code() {
         ErrorCode::Forbidden => CloseCode::Forbidden,
         _ => CloseCode::NotThisProtocol,
     };
-    Opening::Refused(code, error.detail().to_owned())
+    SocketKind::Refused(code, error.detail().to_owned())
 }

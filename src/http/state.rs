@@ -9,9 +9,9 @@ use axum::http::request::Parts;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::bodies::BodyLimits;
+use super::cross_site::CrossSiteRules;
 use super::error::ApiError;
 use super::frame_ancestors::FrameAncestors;
-use super::page_rules::PageRules;
 use crate::access::{Access, Caller};
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
@@ -35,7 +35,7 @@ pub struct App {
     pub engine: Engine,
     pub traces: Traces,
     pub metrics: Option<&'static PrometheusHandle>,
-    pub page_rules: PageRules,
+    pub cross_site: CrossSiteRules,
     pub frame_ancestors: FrameAncestors,
     pub bodies: BodyLimits,
 }

@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::bodies::HangUp;
 use super::error::ApiError;
-use super::event_streams::Streaming;
+use super::sse::Streaming;
 use crate::access::{Access, AuthError, Caller};
 
 /// Carries out a request for as long as the credential of its caller is valid. While its body arrives, it is then

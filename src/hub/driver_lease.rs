@@ -1,4 +1,4 @@
-//! Leases of engines outside the server: renewing them, and recording that one has passed.
+//! Driver leases: renewing the lease of an engine outside the server, and recording that one has expired.
 //!
 //! ```text
 //! leaseSeconds ─▶ the row's time is moved ─▶ the history says so, if it has to

@@ -9,8 +9,8 @@ use super::lane::LaneHandle;
 use super::live_session::LiveSession;
 use super::partition::lane_of;
 use super::pending_command::PendingCommand;
+use super::pending_reply::PendingReply;
 use super::registry::Registry;
-use super::slot::SessionSlot;
 use super::store::Store;
 use super::submission::{Receipt, ReplyTo, Submission};
 use relive_session::Refusal;
@@ -89,7 +89,7 @@ fn stage(live: &Arc<LiveSession>, submission: Submission, reply: ReplyTo, reserv
         }
         decision => {
             staged.queued += 1;
-            let slot = Arc::new(SessionSlot::new(reply, reservation.answer_within()));
+            let slot = Arc::new(PendingReply::new(reply, reservation.answer_within()));
             let size = reservation.size();
             reservation.send(PendingCommand {
                 live: Arc::clone(live),

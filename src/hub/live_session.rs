@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::memory_estimate;
 use super::publication::{Publication, RecordedFrame};
-use super::weight;
 use crate::sync::{Mutex, watch};
 use relive_session::{Revision, Session, SessionId, SessionIdentity};
 
@@ -142,7 +142,7 @@ struct Ring {
 
 impl Ring {
     fn push(&mut self, event: Arc<RecordedFrame>) {
-        let bytes = weight::event(event.recorded());
+        let bytes = memory_estimate::event(event.recorded());
         self.bytes += bytes;
         self.events.push_back((event, bytes));
         while self.events.len() > RING_EVENTS || (self.bytes > RING_BYTES && self.events.len() > 1) {

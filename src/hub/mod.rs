@@ -17,7 +17,6 @@
 //! Functions that have to reach the database fail with [`HubError::Unavailable`] while it is away. Their
 //! `# Errors` sections name only other errors.
 
-mod aftermath;
 mod agents;
 mod backlog;
 mod batch_plan;
@@ -26,6 +25,7 @@ mod commit_fanout;
 mod creation;
 mod decision;
 mod deletion;
+mod direct_commits;
 mod drive_queue;
 mod driver_lease;
 mod error;
@@ -36,10 +36,12 @@ mod intake;
 mod keyframes;
 mod lane;
 mod live_session;
+mod memory_estimate;
 mod notices;
 mod outputs;
 mod partition;
 mod pending_command;
+mod pending_reply;
 mod prices;
 mod publication;
 mod queue;
@@ -47,11 +49,9 @@ mod registry;
 mod remote_sync;
 mod remote_update;
 mod size;
-mod slot;
 mod start_check;
 mod store;
 mod submission;
-mod weight;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::decision::Decision;
 use super::error::HubError;
 use super::live_session::{Head, LiveSession};
+use super::pending_reply::PendingReply;
 use super::size::QueueSize;
-use super::slot::SessionSlot;
 use super::submission::{CommandResult, Submission};
 use relive_session::Revision;
 
@@ -18,7 +18,7 @@ pub(super) struct PendingCommand {
     pub live: Arc<LiveSession>,
     pub submission: Submission,
     pub decision: Decision,
-    pub slot: Arc<SessionSlot>,
+    pub slot: Arc<PendingReply>,
     pub size: QueueSize,
     /// Writes of this entry whose outcome is unknown.
     pub attempts: Vec<UnknownWrite>,

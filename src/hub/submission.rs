@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::HubError;
+use super::memory_estimate;
 use super::size::QueueSize;
-use super::weight;
 use relive_session::{Actor, Command, ProjectId, Refusal, Revision, Session, SessionId, SessionIdentity, limits};
 
 /// Commands for one session: all are carried out, or none.
@@ -80,7 +80,7 @@ impl Submission {
     /// The memory that it takes until it is answered, estimated, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
-        weight::commands(&self.commands)
+        memory_estimate::commands(&self.commands)
     }
 
     pub(super) fn check(&self) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Builder;
 
 use super::decode::Export;
-use super::plan::{SpanCommands, TracePlan};
+use super::mapping::{SpanCommands, TraceMapping};
 use super::rejected::Rejected;
 use super::span::{TraceId, TraceSpan};
 use super::values::{cut, text};
@@ -72,7 +72,7 @@ impl Traces {
                 rejected.add(late, format!("the session of trace {} has ended", trace.0.simple()));
                 return Ok(());
             }
-            let planned = TracePlan::commands(&session, spans);
+            let planned = TraceMapping::commands(&session, spans);
             match write(scoped, &session, planned, &mut refused, rejected).await {
                 Err(Refused::Hub(HubError::Refused(Refusal::RevisionConflict { .. }))) => {}
                 outcome => return outcome,

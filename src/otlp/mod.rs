@@ -6,16 +6,16 @@
 //!
 //! `docs/opentelemetry.md` says which attribute becomes what.
 
+mod completion;
 mod conventions;
 mod decode;
-mod endings;
 mod ingest;
-mod plan;
+mod mapping;
 mod rejected;
 mod span;
 mod values;
 
+pub use completion::TraceCompleter;
 pub use decode::{DecodeError, Encoding, Export, LIMIT};
-pub use endings::Endings;
 pub use ingest::Traces;
 pub use rejected::Rejected;

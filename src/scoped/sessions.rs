@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Refused, Scoped};
-use crate::access::limits::{LivePlace, NoPlace};
+use crate::access::limits::{LiveSessionPermit, QuotaExceeded};
 use crate::access::{Action, Denied, Grant, Subject, command_action};
 use crate::hub::{Chunk, CreateOptions, HubError, Receipt, ReplyTo, Submission};
 use crate::storage::{
@@ -270,7 +270,7 @@ impl Scoped {
     /// # Errors
     ///
     /// [`Refused::Limited`] if the project has as many as it may.
-    pub async fn live_place(&self, key: Option<&str>) -> Result<Option<LivePlace>, Refused> {
+    pub async fn live_place(&self, key: Option<&str>) -> Result<Option<LiveSessionPermit>, Refused> {
         let Some(places) = self.access.limits().live_sessions() else { return Ok(None) };
         let count = |limit| {
             let (storage, project) = (self.storage.clone(), self.project().clone());
@@ -278,8 +278,8 @@ impl Scoped {
         };
         match places.place(self.project(), count).await {
             Ok(place) => Ok(Some(place)),
-            Err(NoPlace::Count(error)) => Err(error.into()),
-            Err(NoPlace::Limited(limited)) => match key {
+            Err(QuotaExceeded::Count(error)) => Err(error.into()),
+            Err(QuotaExceeded::Limited(limited)) => match key {
                 Some(key) if self.hub.created_under(self.project(), key).await.is_ok() => Ok(None),
                 _ => Err(limited.into()),
             },
@@ -289,7 +289,7 @@ impl Scoped {
     /// Holds a place as long as the work goes on, whether or not the client waits for it.
     async fn holding<T: Send + 'static>(
         &self,
-        place: Option<LivePlace>,
+        place: Option<LiveSessionPermit>,
         work: impl Future<Output = Result<T, HubError>> + Send + 'static,
     ) -> Result<T, Refused> {
         let held = async move {

@@ -29,12 +29,12 @@ use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, Embeddings};
 use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds, Web, WebOptions};
 use crate::http::{
-    App, BasePathError, BodyLimits, EntryOptions, FrameAncestors, Ingress, OriginError, PageRuleOptions, PageRules,
-    router,
+    App, BasePathError, BodyLimits, CrossSiteOptions, CrossSiteRules, FrameAncestors, Ingress, IngressOptions,
+    OriginError, router,
 };
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
-use crate::otlp::{Endings, Traces};
+use crate::otlp::{TraceCompleter, Traces};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError, connect_options};
 use crate::telemetry;
@@ -127,7 +127,7 @@ pub struct Server {
     stop: CancellationToken,
     cluster: Option<Cluster>,
     needs_key: bool,
-    endings: Endings,
+    endings: TraceCompleter,
 }
 
 impl Server {
@@ -139,14 +139,14 @@ impl Server {
     pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
-        let page_rules = PageRules::new(PageRuleOptions {
+        let cross_site = CrossSiteRules::new(CrossSiteOptions {
             listen: config.listen.host(),
             is_open: config.access.allow_anonymous,
             allow_origin: &config.access.allow_origin,
         })?;
         let certificate = certificate(config)?;
         let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
-        let entry = Ingress::new(EntryOptions {
+        let entry = Ingress::new(IngressOptions {
             trusted_proxies: &config.proxy.trusted_proxies,
             base_path: &config.proxy.base_path,
             is_tls: tls.is_some(),
@@ -189,7 +189,7 @@ impl Server {
         let engine = Engine::start(hub.clone(), ServerKinds::new(services), engine_options(config));
         let trace_idle = Duration::from_secs_f64(config.trace_idle_seconds);
         let traces = Traces::new(storage.clone(), trace_idle);
-        let endings = Endings::start(hub.clone(), storage.clone(), trace_idle);
+        let endings = TraceCompleter::start(hub.clone(), storage.clone(), trace_idle);
         Ok(Self {
             listener,
             address,
@@ -203,7 +203,7 @@ impl Server {
                 engine,
                 traces,
                 metrics,
-                page_rules,
+                cross_site,
                 frame_ancestors,
                 bodies: body_limits(config),
             },

@@ -1,4 +1,5 @@
-//! Leases of engines outside the server: until when they are to be heard of again.
+//! Driver leases: until when an engine outside the server has to be heard of again. Which server executes a run of the
+//! built-in engine is in `run_leases.rs`.
 //!
 //! All times are the database's, so that the clocks of servers do not matter.
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
-use super::event_writer::EventWriter;
 use super::socket::{Offer, Socket};
+use super::sse_writer::EventWriter;
 use relive_session::Revision;
 
 /// The writing half of a client. Cheap to clone.

@@ -1,4 +1,4 @@
-//! WebSocket transport: parse, call, encode. No rules and no SQL.
+//! WebSocket and server-sent events: parse, call, encode. No domain logic and no SQL.
 //!
 //! ```text
 //!  hub: head of a session moves
@@ -25,21 +25,21 @@ mod commands;
 mod connection;
 #[doc(hidden)]
 pub mod echo;
-mod event_stream;
-mod event_writer;
 mod frame_ids;
 mod frames;
 mod gateway;
 mod list;
 mod listed;
+mod message_chunks;
 mod metrics;
-mod opening;
 mod reader;
 mod refusals;
 mod replay;
 mod rooms;
 mod socket;
-mod streams;
+mod socket_kind;
+mod sse;
+mod sse_writer;
 mod transport;
 mod upgrade;
 mod viewer;
@@ -49,11 +49,11 @@ pub(crate) use frames::error_about;
 pub(crate) use reader::{MESSAGE_BYTES, config as reader_config};
 
 pub use client_stream::ClientStream;
-pub use event_stream::{EventStream, StreamError, Streamed};
-pub use event_writer::{Translate, Translated};
 pub use frames::error_code;
 pub use gateway::{Gateway, GatewayOptions};
-pub use opening::Opening;
 pub use refusals::refused_code;
 pub use replay::ReplayRequest;
+pub use socket_kind::SocketKind;
+pub use sse::{EventStream, StreamError, Streamed};
+pub use sse_writer::{Translate, Translated};
 pub use upgrade::{ClientIp, UpgradeError, upgrade};

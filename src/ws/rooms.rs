@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::message_chunks::PartialMessages;
 use super::socket::Socket;
-use super::streams::Streams;
 use super::viewer::Viewer;
 use crate::hub::{Chunk, ChunkRelay, Head, Hub, HubError, LiveSession, Subscription};
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -35,7 +35,7 @@ struct Room {
 struct Shared {
     live: Arc<LiveSession>,
     viewers: Mutex<Vec<Arc<Viewer>>>,
-    streams: Arc<Streams>,
+    streams: Arc<PartialMessages>,
     /// A chunk of a message has come.
     chunk: Notify,
     /// The session was deleted; nothing more is shown here.
@@ -47,7 +47,7 @@ impl Room {
         let shared = Arc::new(Shared {
             live: Arc::clone(subscription.live()),
             viewers: Mutex::default(),
-            streams: Arc::new(Streams::new(subscription.live().id())),
+            streams: Arc::new(PartialMessages::new(subscription.live().id())),
             chunk: Notify::new(),
             has_ended: AtomicBool::new(false),
         });
@@ -78,7 +78,7 @@ impl Rooms {
     pub async fn join(
         &self,
         id: SessionId,
-        make: impl FnOnce(Arc<LiveSession>, Arc<Streams>) -> Viewer,
+        make: impl FnOnce(Arc<LiveSession>, Arc<PartialMessages>) -> Viewer,
     ) -> Result<(Arc<Viewer>, Membership), HubError> {
         let subscription = self.hub.subscribe(id).await?;
         let live = Arc::clone(subscription.live());
@@ -188,7 +188,7 @@ async fn show(mut subscription: Subscription, shared: Arc<Shared>) {
 }
 
 /// Ends the streams of messages that have been stored since the last call.
-fn finish_streams(subscription: &Subscription, streams: &Streams, seen: &mut Revision, head: Revision) {
+fn finish_streams(subscription: &Subscription, streams: &PartialMessages, seen: &mut Revision, head: Revision) {
     if *seen < head {
         // What is no longer in memory was stored so long ago that no more chunks of it arrive.
         for event in subscription.live().events_after(*seen).unwrap_or_default() {

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use super::client_stream::ClientStream;
 use super::connection::{ClientConnection, Identity};
 use super::gateway::Gateway;
-use super::opening::Opening;
+use super::socket_kind::SocketKind;
 use super::transport::Transport;
 use crate::scoped::Scoped;
 use relive_protocol::CloseCode;
@@ -50,16 +50,16 @@ pub fn upgrade(
     gateway: &Gateway,
     scoped: &Scoped,
     mut request: Request,
-    opening: Opening,
+    opening: SocketKind,
 ) -> Result<Response<Body>, UpgradeError> {
     let (response, pending) = handshake(&mut request)?;
     let place = gateway.place().ok_or(UpgradeError::Full)?;
     let ip = request.extensions().get::<ClientIp>().and_then(|client| client.0);
     let (permit, opening) = match opening {
-        Opening::Refused(..) => (None, opening),
+        SocketKind::Refused(..) => (None, opening),
         opening => match gateway.access.limits().socket(scoped.caller(), ip) {
             Ok(permit) => (Some(permit), opening),
-            Err(limited) => (None, Opening::Refused(CloseCode::RateLimited, limited.to_string())),
+            Err(limited) => (None, SocketKind::Refused(CloseCode::RateLimited, limited.to_string())),
         },
     };
     let watch = gateway.access.watch(scoped.caller());

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::frames;
+use super::message_chunks::{Offsets, PartialMessages};
 use super::metrics::metrics;
 use super::socket::Offer;
-use super::streams::{Offsets, Streams};
 use crate::hub::{Head, LiveSession, Publication, RecordedFrame};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ use relive_session::{Event, Recorded, Revision, Session, SessionId, Text, Texts}
 pub(super) struct Viewer {
     client: Client,
     live: Arc<LiveSession>,
-    streams: Arc<Streams>,
+    streams: Arc<PartialMessages>,
     mode: Mode,
     texts: Texts,
     min_interval: Duration,
@@ -107,7 +107,7 @@ pub(super) enum NeededRead {
 struct Busy;
 
 impl Viewer {
-    pub fn new(client: Client, live: Arc<LiveSession>, streams: Arc<Streams>, subscribe: &Subscribe) -> Self {
+    pub fn new(client: Client, live: Arc<LiveSession>, streams: Arc<PartialMessages>, subscribe: &Subscribe) -> Self {
         let head = Arc::clone(live.head().session());
         let mode = subscribe.mode.unwrap_or_default();
         // A client that claims to be ahead of the server is sent the whole state.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relive::engine::{DriverError, LocalLink, SessionLink as _};
+use relive::engine::{LinkError, LocalLink, SessionLink as _};
 use relive::hub::{CreateOptions, Head, Hub, HubError, HubOptions, Submission, Subscription};
 use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage};
 use relive_session::{Event, Recorded, Session, SessionId, Timestamp};
@@ -128,7 +128,7 @@ async fn an_engine_reports_nothing_to_another_session_of_the_same_id() {
         replace(&storage, id, 3, when).await;
         let report = json!({"type": "setNodeStatus", "nodeId": "n", "status": "running"});
         let sent = link.send(vec![serde_json::from_value(report).expect("a command")]).await;
-        assert!(matches!(sent, Err(DriverError::Lost(_))), "{when:?}: {sent:?}");
+        assert!(matches!(sent, Err(LinkError::Lost(_))), "{when:?}: {sent:?}");
         assert_shows_the_second(&hub, id, 3).await;
     }
 }

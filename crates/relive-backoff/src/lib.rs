@@ -1,4 +1,4 @@
-//! The waits between retries, for all retry loops of the server and of the client.
+//! The waits between retries: exponential backoff with a limit, and with jitter where many wait at once.
 
 use std::time::Duration;
 

@@ -8,10 +8,10 @@ mod archive;
 mod close;
 mod error;
 mod frames;
-mod known;
 mod lease;
 mod replay;
 mod rest;
+mod strict_json;
 mod typescript;
 
 pub use access::{
@@ -22,7 +22,6 @@ pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader,
 pub use close::CloseCode;
 pub use error::{ErrorCode, Problem, shortened};
 pub use frames::{ClientFrame, CommandFrame, Given, Mode, ServerFrame, SessionChange, Subscribe};
-pub use known::{FromClient, ReadError, UnknownField, nearest};
 pub use lease::{LEASE_SECONDS, LeaseReceipt, LeasedCommands, RenewLease};
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
@@ -31,4 +30,5 @@ pub use rest::{
     ReviewRequest, SearchMemories, SearchMethod, SessionPage, SignalRequest, TokenChunk, Usage, UsageReport,
     WorkflowPage,
 };
+pub use strict_json::{FromClient, ReadError, UnknownField, nearest};
 pub use typescript::export as export_typescript;

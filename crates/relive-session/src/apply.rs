@@ -24,13 +24,13 @@ pub enum ApplyError {
     Gap { expected: Revision, found: Revision },
     #[error("a history begins with a `created` event at revision 1, not with `{kind}` at {revision}")]
     NoBeginning { kind: &'static str, revision: Revision },
-    #[error("revision {revision}: a `{kind}` event cannot follow on a session that is {status:?}")]
+    #[error("revision {revision}: a `{kind}` event is not valid in a session that is {status:?}")]
     Misplaced { revision: Revision, kind: &'static str, status: SessionStatus },
     #[error("revision {revision}: the graph cannot have these nodes and edges: {error}")]
     Graph { revision: Revision, error: GraphError },
     #[error("revision {revision}: node '{node_id}' is unknown")]
     UnknownNode { revision: Revision, node_id: NodeId },
-    #[error("revision {revision}: node '{node_id}' has no place where it is said to be")]
+    #[error("revision {revision}: node '{node_id}' cannot have the given parent")]
     Unplaced { revision: Revision, node_id: NodeId },
 }
 

@@ -1,13 +1,13 @@
 //! The domain: sessions, their commands and events, and the states that viewers see.
 //!
-//! Everything here is pure and synchronous. There is no I/O, no clock and no randomness: time and
-//! identifiers come in as arguments, so that live operation, recovery, time travel and replay are
-//! the same computation.
+//! [`decide_at`] and [`Session::apply`] are pure and synchronous: time and identifiers come in as arguments, so that
+//! live operation, recovery, time travel and replay are the same computation. There is no I/O. The clock and random
+//! numbers are read by [`ambient`] only, for what makes new sessions, ids and timestamps.
 //!
 //! ```text
-//! Command ── decide(&Session, …) ──▶ Event ── Session::apply ──▶ Session ── snapshot ──▶ WorkflowSession
+//! Command ── decide_at(&Session, …) ──▶ Event ── Session::apply ──▶ Session ── snapshot ──▶ WorkflowSession
 //!                 │                                                  │
-//!                 └── Refusal                                        └── patch_since ──▶ merge patch
+//!                 └── Refusal                                        └── patch_between ──▶ merge patch
 //! ```
 //!
 //! A [`Session`] is a persistent value: cloning it costs a few reference counts, and two revisions

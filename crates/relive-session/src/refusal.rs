@@ -5,7 +5,7 @@ use super::{NodeId, NodeStatus, Revision, SessionStatus};
 /// Why a command was refused. Nothing has changed; the texts are fit for clients.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("cannot {command} a session that is {}", status.as_str())]
+    #[error("`{command}` is not allowed while the session is {}", status.as_str())]
     SessionTransition { command: &'static str, status: SessionStatus },
     #[error("node '{node_id}' cannot become {} from {}", to.as_str(), from.as_str())]
     NodeTransition { node_id: NodeId, from: NodeStatus, to: NodeStatus },

@@ -21,7 +21,7 @@ impl SessionStatus {
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Running, Self::Paused, Self::Completed, Self::Failed, Self::Cancelled];
 
-    /// An ended session never changes again.
+    /// The status of an ended session never changes again.
     #[must_use]
     pub fn is_ended(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)

@@ -14,7 +14,7 @@ pub enum Implausible {
     DoesNotFollow(#[from] ApplyError),
     #[error("no command leads to this event: {0}")]
     Refused(#[from] Refusal),
-    #[error("no command leads to this event: it says nothing new, or something else would have happened")]
+    #[error("no command leads to this event in the state before it")]
     Different,
     #[error("its time is earlier than that of the event before it")]
     Earlier,

@@ -8,7 +8,7 @@ const TABLE: [(Action, &str); 28] = [
     (Action::ReadCatalog, "vroeat"),
     (Action::SearchMemories, "vroeat"),
     (Action::ReadProject, "vroeat"),
-    (Action::GiveTokens, "vroeat"),
+    (Action::IssueTokens, "vroeat"),
     (Action::Review, "roeat"),
     (Action::Signal, "roeat"),
     (Action::Control, "oeat"),
@@ -186,15 +186,15 @@ fn nobody_gives_more_than_they_have() {
     {
         for role in Role::ALL {
             let mut scopes = reads.to_vec();
-            let give = |scopes: &[Scope]| may_give(&Grant::Role(role), &Scopes::new(scopes.to_vec()).expect("scopes"));
+            let give = |scopes: &[Scope]| may_issue(&Grant::Role(role), &Scopes::new(scopes.to_vec()).expect("scopes"));
             assert_eq!(give(&scopes), Ok(()), "{role}");
             scopes.push(scope.clone());
             let outcome = give(&scopes);
             assert_eq!(outcome.is_ok(), who.contains(letter(role)), "{role} {scope}: {outcome:?}");
         }
         let scopes = Scopes::new(vec![scope.clone()]).expect("scopes");
-        assert!(may_give(&Grant::Scopes(scopes.clone()), &scopes).is_err(), "a token gives none");
-        assert_eq!(may_give(&Grant::Anonymous, &scopes), Ok(()));
+        assert!(may_issue(&Grant::Scopes(scopes.clone()), &scopes).is_err(), "a token gives none");
+        assert_eq!(may_issue(&Grant::Anonymous, &scopes), Ok(()));
     }
 }
 

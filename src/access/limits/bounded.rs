@@ -1,4 +1,4 @@
-//! The states of a rate, for a bounded number of those who are counted.
+//! The states of the rate limiter, one for each key (a caller or an address), of a bounded number of keys.
 
 use std::collections::HashMap;
 use std::hash::Hash;

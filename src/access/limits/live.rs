@@ -22,7 +22,7 @@ const LAST_PLACES: Duration = Duration::from_secs(5);
 /// The sessions of a project are counted in the database, and as many places given as the limit leaves, less the
 /// places that are held meanwhile: their sessions may or may not be in the count. When that leaves none, the count
 /// is repeated once nobody holds one.
-pub struct LivePlaces {
+pub struct LiveSessionQuota {
     limit: NonZeroU32,
     /// Bounded by the projects.
     projects: DashMap<ProjectId, Arc<Project>>,
@@ -42,9 +42,9 @@ struct Budget {
 
 /// A place for a session. To be held until its creation is known to have succeeded or failed.
 #[must_use]
-pub struct LivePlace(Arc<Project>);
+pub struct LiveSessionPermit(Arc<Project>);
 
-impl Drop for LivePlace {
+impl Drop for LiveSessionPermit {
     fn drop(&mut self) {
         self.0.held.send_modify(|held| *held = held.saturating_sub(1));
     }
@@ -52,13 +52,13 @@ impl Drop for LivePlace {
 
 /// Why there is no place.
 #[derive(Debug)]
-pub enum NoPlace<E> {
+pub enum QuotaExceeded<E> {
     Limited(Limited),
     /// The sessions could not be counted.
     Count(E),
 }
 
-impl LivePlaces {
+impl LiveSessionQuota {
     pub(super) fn new(limit: NonZeroU32) -> Self {
         Self { limit, projects: DashMap::new() }
     }
@@ -68,7 +68,11 @@ impl LivePlaces {
     /// # Errors
     ///
     /// If there is no place, or `count` fails.
-    pub async fn place<E, F>(&self, project: &ProjectId, count: impl Fn(u32) -> F) -> Result<LivePlace, NoPlace<E>>
+    pub async fn place<E, F>(
+        &self,
+        project: &ProjectId,
+        count: impl Fn(u32) -> F,
+    ) -> Result<LiveSessionPermit, QuotaExceeded<E>>
     where
         F: Future<Output = Result<u64, E>>,
     {
@@ -79,18 +83,18 @@ impl LivePlaces {
             if budget.left > 0 && budget.counted_at.is_some_and(|at| at.elapsed() < RECOUNT) {
                 budget.left -= 1;
                 project.held.send_modify(|held| *held += 1);
-                return Ok(LivePlace(Arc::clone(&project)));
+                return Ok(LiveSessionPermit(Arc::clone(&project)));
             }
             // Before the count: who holds a place now may be counted, whoever gives it back meanwhile is.
             let held = *project.held.borrow();
-            let live = u32::try_from(count(self.limit.get()).await.map_err(NoPlace::Count)?).unwrap_or(u32::MAX);
+            let live = u32::try_from(count(self.limit.get()).await.map_err(QuotaExceeded::Count)?).unwrap_or(u32::MAX);
             let left = self.limit.get().saturating_sub(live);
             *budget = Budget { left: left.saturating_sub(held), counted_at: Some(Instant::now()) };
             if left == 0 || (budget.left == 0 && held == 0) {
-                return Err(NoPlace::Limited(self.limited()));
+                return Err(QuotaExceeded::Limited(self.limited()));
             }
             if budget.left == 0 && !project.is_idle_by(deadline).await {
-                return Err(NoPlace::Limited(self.limited()));
+                return Err(QuotaExceeded::Limited(self.limited()));
             }
         }
     }
@@ -124,12 +128,12 @@ mod tests {
 
     use super::*;
 
-    fn places(limit: u32) -> Arc<LivePlaces> {
-        Arc::new(LivePlaces::new(NonZeroU32::new(limit).expect("a number")))
+    fn places(limit: u32) -> Arc<LiveSessionQuota> {
+        Arc::new(LiveSessionQuota::new(NonZeroU32::new(limit).expect("a number")))
     }
 
     /// Creates a session as the database would, which counts what is committed.
-    async fn create(places: &LivePlaces, live: &Arc<AtomicU32>) -> bool {
+    async fn create(places: &LiveSessionQuota, live: &Arc<AtomicU32>) -> bool {
         let project = ProjectId::default_project();
         let count = |most: u32| {
             let live = Arc::clone(live);
@@ -182,7 +186,7 @@ mod tests {
         let places = places(1);
         let none = |_| async { Ok::<_, Infallible>(0) };
         let place = places.place(&ProjectId::default_project(), none).await.expect("a place");
-        assert!(matches!(places.place(&ProjectId::default_project(), none).await, Err(NoPlace::Limited(_))));
+        assert!(matches!(places.place(&ProjectId::default_project(), none).await, Err(QuotaExceeded::Limited(_))));
         drop(place);
         assert!(places.place(&ProjectId::default_project(), none).await.is_ok());
     }

@@ -3,7 +3,7 @@
 //! They are counted in memory, so in a fleet each holds per server: with three servers behind a balancer, a key
 //! may do up to three times as much. Callers are told apart by their key or their person, whose access tokens and
 //! sign-ins count as them, and by their address while access control is off. What a limit counts is forgotten when
-//! the server restarts. Live sessions are counted in the database, for all servers together: see [`LivePlaces`].
+//! the server restarts. Live sessions are counted in the database, for all servers together: see [`LiveSessionQuota`].
 
 mod bounded;
 mod live;
@@ -20,10 +20,10 @@ use governor::middleware::NoOpMiddleware;
 use governor::{Quota, RateLimiter};
 use uuid::Uuid;
 
-use super::{Caller, CredentialId, Giver, person};
+use super::{Caller, CredentialId, TokenIssuer, person};
 use relive_session::limits::COMMANDS;
 
-pub use live::{LivePlace, LivePlaces, NoPlace};
+pub use live::{LiveSessionPermit, LiveSessionQuota, QuotaExceeded};
 
 /// Failed sign-ins of one address in a minute.
 pub const UNAUTHORIZED: u32 = 20;
@@ -91,15 +91,15 @@ enum Counted {
 impl Counted {
     fn of(caller: &Caller, from: Option<IpAddr>) -> Self {
         match caller.credential {
-            CredentialId::Anonymous | CredentialId::Token { giver: Giver::Anonymous, .. } => Self::address(from),
+            CredentialId::Anonymous | CredentialId::Token { giver: TokenIssuer::Anonymous, .. } => Self::address(from),
             CredentialId::Root
-            | CredentialId::Token { giver: Giver::Root(_), .. }
+            | CredentialId::Token { giver: TokenIssuer::Root(_), .. }
             | CredentialId::SignIn { is_root: true, .. } => Self::Root,
             CredentialId::Key(key)
-            | CredentialId::Token { giver: Giver::Key(key), .. }
+            | CredentialId::Token { giver: TokenIssuer::Key(key), .. }
             | CredentialId::SignIn { key: Some(key), .. } => Self::Key(key),
-            CredentialId::Token { giver: Giver::User(user), .. } => Self::User(user),
-            CredentialId::Issuer | CredentialId::SignIn { .. } => {
+            CredentialId::Token { giver: TokenIssuer::User(user), .. } => Self::User(user),
+            CredentialId::OidcToken | CredentialId::SignIn { .. } => {
                 caller.actor.as_deref().map_or(Self::Nobody, |actor| Self::User(person(&caller.project, actor)))
             }
         }
@@ -170,7 +170,7 @@ pub struct Limits {
     unauthorized: Option<Rate>,
     /// Bounded by the sockets that are open.
     sockets: Arc<DashMap<Counted, u32>>,
-    live_sessions: Option<LivePlaces>,
+    live_sessions: Option<LiveSessionQuota>,
 }
 
 impl Limits {
@@ -185,7 +185,7 @@ impl Limits {
                 .unauthorized
                 .map(|limit| Rate::new(Quota::per_minute(limit), "failed sign-ins", "a minute")),
             sockets: Arc::default(),
-            live_sessions: settings.live_sessions.map(LivePlaces::new),
+            live_sessions: settings.live_sessions.map(LiveSessionQuota::new),
         }
     }
 
@@ -229,7 +229,7 @@ impl Limits {
 
     /// The places for live sessions, if their number is limited.
     #[must_use]
-    pub fn live_sessions(&self) -> Option<&LivePlaces> {
+    pub fn live_sessions(&self) -> Option<&LiveSessionQuota> {
         self.live_sessions.as_ref()
     }
 

@@ -62,22 +62,22 @@ async fn whoever_gives_tokens_counts_with_them() {
     let token = |giver| with(CredentialId::Token { id, giver });
     let sign_in = |key, is_root| with(CredentialId::SignIn { id, key, is_root });
     let user = Arc::new(Actor::new(ActorKind::User, "7", "Ada"));
-    let by_ada = Giver::User(person(&ProjectId::default_project(), &user));
-    let ada = Caller { actor: Some(user), ..with(CredentialId::Issuer) };
+    let by_ada = TokenIssuer::User(person(&ProjectId::default_project(), &user));
+    let ada = Caller { actor: Some(user), ..with(CredentialId::OidcToken) };
     let root = with(CredentialId::Root);
     for (one, others) in [
-        (self::key(2), [token(Giver::Key(Uuid::from_u128(2))), sign_in(key, false)]),
-        (root, [token(Giver::Root(3)), sign_in(None, true)]),
+        (self::key(2), [token(TokenIssuer::Key(Uuid::from_u128(2))), sign_in(key, false)]),
+        (root, [token(TokenIssuer::Root(3)), sign_in(None, true)]),
         (ada, [token(by_ada), token(by_ada)]),
-        (anonymous(), [token(Giver::Anonymous), anonymous()]),
+        (anonymous(), [token(TokenIssuer::Anonymous), anonymous()]),
     ] {
         assert_eq!(limits.request(&one, None), Ok(()), "{one:?}");
         for other in others {
             assert!(limits.request(&other, None).is_err(), "{other:?}");
         }
     }
-    assert_eq!(limits.request(&token(Giver::Key(Uuid::from_u128(9))), None), Ok(()), "another key");
-    assert_eq!(limits.request(&token(Giver::User(9)), None), Ok(()), "somebody else");
+    assert_eq!(limits.request(&token(TokenIssuer::Key(Uuid::from_u128(9))), None), Ok(()), "another key");
+    assert_eq!(limits.request(&token(TokenIssuer::User(9)), None), Ok(()), "somebody else");
 }
 
 #[tokio::test(start_paused = true)]
@@ -101,7 +101,7 @@ async fn a_person_is_counted_once_whatever_their_tokens() {
         actor: Some(Arc::new(Actor::new(ActorKind::User, "7", "Ada"))),
         ..anonymous()
     };
-    assert_eq!(limits.request(&user(CredentialId::Issuer), None), Ok(()));
+    assert_eq!(limits.request(&user(CredentialId::OidcToken), None), Ok(()));
     assert!(
         limits
             .request(&user(CredentialId::SignIn { id: Uuid::from_u128(1), key: None, is_root: false }), None)

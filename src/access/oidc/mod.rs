@@ -136,7 +136,7 @@ impl Oidc {
             actor: Some(Arc::new(Actor::new(ActorKind::User, subject, claims.name().unwrap_or(subject)))),
             grant: Grant::Role(role),
             expires_at: Some(timestamp(claims.expires()?.saturating_add(skew)).ok_or(AuthError::Invalid)?),
-            credential: CredentialId::Issuer,
+            credential: CredentialId::OidcToken,
         })
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn role(claims: &IdTokenClaims, claim: &str) -> Option<Role> {
 pub(super) fn project(claims: &IdTokenClaims, claim: Option<&str>) -> Result<ProjectId, AuthError> {
     let Some(claim) = claim else { return Ok(ProjectId::default_project()) };
     let named = find(claims, claim).and_then(Value::as_str).and_then(|id| id.parse().ok());
-    named.ok_or_else(|| AuthError::NoRole(claim.to_owned()))
+    named.ok_or_else(|| AuthError::NoProject(claim.to_owned()))
 }
 
 /// The value of a claim, or if there is none by this name, what its parts lead to: `realm_access.roles`.

@@ -6,9 +6,9 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::driver::SessionLink;
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::policy::Policy;
+use crate::engine::session_link::SessionLink;
 use crate::engine::templates::{self, Broken, References, TemplateBudget};
 use relive_session::{GraphNode, NodeId, NodeStatus, Session};
 

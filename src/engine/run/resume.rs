@@ -136,7 +136,7 @@ impl Run {
     /// is another server's: then the backoff begins anew, so that a clock can at most double it.
     fn longest_pause(&self, node: &NodeStateSnapshot) -> Duration {
         let made = node.retry.unwrap_or_default().tries.checked_sub(1);
-        let pause = |made| self.plan.node(&node.id)?.policy.retry_after(made);
+        let pause = |made| self.plan.node(&node.id)?.policy.backoff_for_retry(made);
         made.and_then(pause).unwrap_or_default()
     }
 

@@ -6,9 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::outputs::gather;
 use super::{Done, Run, RunError};
-use crate::engine::driver::DriverError;
 use crate::engine::node_task::{Phase, error_text, set_status};
 use crate::engine::schedule::RunEnd;
+use crate::engine::session_link::LinkError;
 use relive_session::{Command, NodeId, NodeStatus, Revision, SessionStatus};
 
 /// Commands in one array.
@@ -63,41 +63,41 @@ impl Run {
                 }
                 Ok(())
             };
-            let stopped = || Err(DriverError::Refused("stopped".to_owned()));
+            let stopped = || Err(LinkError::Refused("stopped".to_owned()));
             Done::Sent(purpose, stop.run_until_cancelled(sending).await.unwrap_or_else(stopped))
         });
     }
 
-    pub(super) fn sent(&mut self, purpose: Purpose, sent: Result<(), DriverError>) {
+    pub(super) fn sent(&mut self, purpose: Purpose, sent: Result<(), LinkError>) {
         match (purpose, sent) {
             (_, _) if self.result.is_some() => {}
-            (_, Err(DriverError::Lost(why))) => self.finish(Err(RunError::Lost(why))),
-            (_, Err(DriverError::Overtaken)) => self.finish(Err(RunError::Overtaken)),
+            (_, Err(LinkError::Lost(why))) => self.finish(Err(RunError::Lost(why))),
+            (_, Err(LinkError::Fenced)) => self.finish(Err(RunError::Fenced)),
             (Purpose::Start, Ok(())) => {
                 let session = self.link.session();
                 self.resume(&session);
             }
-            (Purpose::Start, Err(DriverError::Refused(why) | DriverError::Unacceptable(why)))
+            (Purpose::Start, Err(LinkError::Refused(why) | LinkError::Unacceptable(why)))
                 if !self.stop.is_cancelled() =>
             {
                 self.finish(Err(RunError::NotStarted(why)));
             }
             (Purpose::Resume, Ok(())) => self.started = true,
             (Purpose::Round { node, leave }, Ok(())) => self.round_decided(&node, leave),
-            (Purpose::End { seen }, Err(DriverError::Refused(_))) => self.ending = RequestedEnd::Refused { seen },
-            (Purpose::Round { node, .. }, Err(DriverError::Unacceptable(why))) => {
+            (Purpose::End { seen }, Err(LinkError::Refused(_))) => self.ending = RequestedEnd::Refused { seen },
+            (Purpose::Round { node, .. }, Err(LinkError::Unacceptable(why))) => {
                 self.fail(format!("node '{node}' failed: its decision cannot be recorded: {why}"));
             }
-            (Purpose::BudgetPause, Err(DriverError::Unacceptable(why))) => {
+            (Purpose::BudgetPause, Err(LinkError::Unacceptable(why))) => {
                 self.fail(format!("the run's budget is used up, and it cannot be paused for that: {why}"));
             }
-            (Purpose::End { .. }, Err(DriverError::Unacceptable(why))) => {
+            (Purpose::End { .. }, Err(LinkError::Unacceptable(why))) => {
                 self.fail(format!("the run cannot be completed: {why}"));
             }
-            (Purpose::Resume | Purpose::Skip, Err(DriverError::Unacceptable(why))) => {
+            (Purpose::Resume | Purpose::Skip, Err(LinkError::Unacceptable(why))) => {
                 self.fail(format!("the run cannot continue: {why}"));
             }
-            (Purpose::Fail, Err(DriverError::Unacceptable(why))) => self.finish(Err(RunError::Lost(why))),
+            (Purpose::Fail, Err(LinkError::Unacceptable(why))) => self.finish(Err(RunError::Lost(why))),
             // Another client paused or ended the session; its event will arrive.
             (_, _) => {}
         }
@@ -156,7 +156,7 @@ impl Run {
                 let outputs = gather(&*link, &graph).await?;
                 link.send(vec![Command::Complete { outputs: Some(outputs) }]).await
             };
-            let stopped = || Err(DriverError::Refused("stopped".to_owned()));
+            let stopped = || Err(LinkError::Refused("stopped".to_owned()));
             let sent = stop.run_until_cancelled(completing).await.unwrap_or_else(stopped);
             Done::Sent(Purpose::End { seen }, sent)
         });

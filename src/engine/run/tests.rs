@@ -93,13 +93,13 @@ impl Local {
 }
 
 impl SessionLink for Local {
-    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), DriverError>> {
+    fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), LinkError>> {
         async move {
             let carried_out = self.memory.lock().carry_out(&commands, None);
             self.head.send_modify(|head| *head += 1);
             carried_out.map(drop).map_err(|refusal| match refusal {
-                Refusal::SessionTransition { .. } => DriverError::Refused(refusal.to_string()),
-                _ => DriverError::Unacceptable(refusal.to_string()),
+                Refusal::SessionTransition { .. } => LinkError::Refused(refusal.to_string()),
+                _ => LinkError::Unacceptable(refusal.to_string()),
             })
         }
         .boxed()
@@ -109,7 +109,7 @@ impl SessionLink for Local {
         Arc::new(Local::session(self))
     }
 
-    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>> {
+    fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, LinkError>> {
         let output = Local::output(self, node.as_str());
         async move { Ok(output.map(Arc::new)) }.boxed()
     }
@@ -121,8 +121,8 @@ struct LocalEvents {
     heard: usize,
 }
 
-impl Events for LocalEvents {
-    async fn next(&mut self) -> Result<Option<Recorded>, DriverError> {
+impl LinkEvents for LocalEvents {
+    async fn next(&mut self) -> Result<Option<Recorded>, LinkError> {
         loop {
             self.head.borrow_and_update();
             let next = {
@@ -137,7 +137,7 @@ impl Events for LocalEvents {
                 self.heard += 1;
                 return Ok(Some(next));
             }
-            self.head.changed().await.map_err(|error| DriverError::Lost(error.to_string()))?;
+            self.head.changed().await.map_err(|error| LinkError::Lost(error.to_string()))?;
         }
     }
 }

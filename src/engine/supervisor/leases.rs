@@ -1,4 +1,4 @@
-//! Claims, renews and releases the leases of sessions.
+//! Claims, renews and releases the run leases of this server.
 
 use std::collections::HashSet;
 

@@ -4,7 +4,7 @@
 //! hub: a session of the engine was started, resumed, signalled ─┐
 //! poll of the lease table, once a second ───────────────────────┼─▶ wanted ─▶ lease ─▶ run ─▶ ended: lease released
 //! restarts, expired leases, due timers                          ┘                        ├──▶ parked: only a row waits
-//!                                                                                        └──▶ overtaken: begins again
+//!                                                                                        └──▶ fenced: begins again
 //! ```
 //!
 //! A session is driven under a lease that is renewed meanwhile, and expires if the server disappears.

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{BATCH, EngineOptions, POLL, RunEnded, Supervisor};
-use crate::engine::driver::SessionLink as _;
 use crate::engine::local::LocalLink;
 use crate::engine::node_task::error_text;
 use crate::engine::plan::{Kinds, Plan};
 use crate::engine::run::{Control, Ended, RunError, RunOptions, run};
+use crate::engine::session_link::SessionLink as _;
 use crate::engine::wall::WallClock;
 use crate::hub::{Hub, HubError, Submission};
 use crate::storage::{ClaimedLease, Parked};
@@ -53,7 +53,7 @@ impl Supervisor {
                     Ok(()) => drive(&hub, &kinds, options, (id, crashes, clock), &detach).await,
                     Err(error) => Err(RunError::Lost(error.to_string())),
                 };
-                let again = matches!(ended, Err(RunError::Overtaken)) && !detach.is_cancelled();
+                let again = matches!(ended, Err(RunError::Fenced)) && !detach.is_cancelled();
                 if !again {
                     return (id, ended);
                 }

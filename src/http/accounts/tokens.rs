@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
-use crate::access::{Scopes, may_give};
+use crate::access::{Scopes, may_issue};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
 use crate::http::idempotency::{Keyed, StoredAnswer, credential_owner, once};
@@ -36,11 +36,11 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
         Some(_) => return Err(ApiError::bad_request(format!("expiresInSeconds must lie between 1 and {LONGEST}"))),
     };
     // Before anything is said of an earlier request under the same Idempotency-Key.
-    may_give(&api.caller().grant, &scopes).map_err(Refused::from)?;
+    may_issue(&api.caller().grant, &scopes).map_err(Refused::from)?;
     let keyed = Keyed::read(&headers, "tokens", &(&request, credential_owner(&api)))?;
     let mut secret = None;
     let answer = once(&api, keyed, Uuid::now_v7(), async |_, _| {
-        let given = api.access.give_token(api.caller(), scopes, expires_in).await?;
+        let given = api.access.issue_token(api.caller(), scopes, expires_in).await?;
         // What is kept for a repetition has no secret in it.
         let created = CreatedToken { id: given.id, token: String::new(), expires_at: given.expires_at };
         let answer = StoredAnswer::new(format!("/api/v1/tokens/{}", given.id), &created)?;

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::error::ApiError;
-use super::event_streams;
 use super::extract::{Foreign, Path};
 use super::sessions::describe;
+use super::sse;
 use super::state::Api;
 use crate::access::Action;
 use crate::hub::{HubError, Submission};
@@ -99,7 +99,7 @@ async fn stream(
         logs: None,
         min_interval_ms: None,
     };
-    event_streams::open(api, client, Streamed::Translated(subscribe, Box::new(run))).await
+    sse::open(api, client, Streamed::Translated(subscribe, Box::new(run))).await
 }
 
 fn ids_of(session: &Session) -> RunIds {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::client_address::ClientAddress;
-use super::entry::PublicBase;
+use super::ingress::PublicBase;
 use super::openapi::{merge_all_of, open_free_objects, preceded};
 use relive_protocol::{ClientFrame, ServerFrame};
 

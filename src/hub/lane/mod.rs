@@ -19,7 +19,7 @@
 
 mod commit;
 mod handle;
-mod recovery;
+mod retry;
 
 use std::sync::Arc;
 use std::time::Duration;

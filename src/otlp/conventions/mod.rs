@@ -16,7 +16,7 @@ pub(super) use messages::SpanMessage;
 
 /// What a span says about its work.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Meaning {
+pub(super) struct SpanSemantics {
     pub kind: Option<NodeKind>,
     pub agent: Option<String>,
     pub usage: Option<SpanUsage>,
@@ -94,7 +94,7 @@ pub(super) fn is_shown_elsewhere(name: &str) -> bool {
         .any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
-impl Meaning {
+impl SpanSemantics {
     pub fn of(span: &TraceSpan) -> Self {
         let attributes = &span.attributes;
         let kind = kind(attributes);

@@ -172,9 +172,12 @@ fn authenticated(caller: &Caller) -> ServerFrame {
 
 fn error_code(error: &AuthError) -> ErrorCode {
     match error {
-        AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::Ambiguous | AuthError::NoRole(_) => {
-            ErrorCode::Unauthorized
-        }
+        AuthError::Missing
+        | AuthError::Invalid
+        | AuthError::Expired
+        | AuthError::Ambiguous
+        | AuthError::NoRole(_)
+        | AuthError::NoProject(_) => ErrorCode::Unauthorized,
         AuthError::Limited { .. } => ErrorCode::RateLimited,
         AuthError::Unavailable(_) | AuthError::Storage(_) => ErrorCode::Unavailable,
     }

@@ -20,11 +20,11 @@ use crate::ws::frame_ids::FrameIds;
 use crate::ws::frames;
 use crate::ws::gateway::Gateway;
 use crate::ws::list;
-use crate::ws::opening::Opening;
 use crate::ws::reader::{MESSAGE_BYTES, Reader, reader};
 use crate::ws::refusals;
 use crate::ws::replay::{Replay, ReplayControl};
 use crate::ws::socket::{OUTBOX_BYTES, Socket};
+use crate::ws::socket_kind::SocketKind;
 use crate::ws::transport::Transport;
 
 use crate::hub::Chunk;
@@ -81,7 +81,13 @@ enum Wakeup {
 }
 
 impl ClientConnection {
-    pub async fn run(gateway: Gateway, identity: Identity, stream: Transport, already_read: Bytes, opening: Opening) {
+    pub async fn run(
+        gateway: Gateway,
+        identity: Identity,
+        stream: Transport,
+        already_read: Bytes,
+        opening: SocketKind,
+    ) {
         let socket = Arc::new(Socket::new(stream));
         let reader = Box::new(reader(Arc::clone(&socket), already_read, MESSAGE_BYTES).await);
         let mut connection = Self {
@@ -111,10 +117,10 @@ impl ClientConnection {
         }
     }
 
-    async fn open(&mut self, opening: Opening) -> Result<(), CloseCode> {
+    async fn open(&mut self, opening: SocketKind) -> Result<(), CloseCode> {
         match opening {
-            Opening::Many => Ok(()),
-            Opening::One(subscribe) => {
+            SocketKind::Many => Ok(()),
+            SocketKind::One(subscribe) => {
                 let id = subscribe.session_id;
                 self.only = Some(id);
                 match self.join(&subscribe).await {
@@ -126,13 +132,13 @@ impl ClientConnection {
                     }
                 }
             }
-            Opening::List(filter, limit) => {
+            SocketKind::List(filter, limit) => {
                 let (gateway, client) = (self.gateway.clone(), Client::Socket(Arc::clone(&self.socket)));
                 let task = tokio::spawn(list::follow(gateway, client, SessionFilter::clone(&filter), limit));
                 self.list = Some(ShownList { filter: *filter, limit, task: AbortOnDropHandle::new(task) });
                 Ok(())
             }
-            Opening::Replay(request) => {
+            SocketKind::Replay(request) => {
                 if let Err(error) = self.identity.scoped.readable(request.session_id).await {
                     self.socket.send(refusals::frame(None, request.session_id, &error));
                     return Err(refusals::close_code(&error));
@@ -153,7 +159,7 @@ impl ClientConnection {
                 }
                 Ok(())
             }
-            Opening::Refused(code, message) => {
+            SocketKind::Refused(code, message) => {
                 let error = refusals::error_code_of(code);
                 self.socket.send(frames::error_frame(None, None, error, &message));
                 Err(code)

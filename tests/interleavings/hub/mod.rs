@@ -6,13 +6,13 @@ mod feed_cases;
 mod live_cases;
 #[path = "../../../src/hub/live_session.rs"]
 pub mod live_session;
+#[path = "../../../src/hub/memory_estimate.rs"]
+mod memory_estimate;
 #[path = "../../../src/hub/publication.rs"]
 pub mod publication;
 #[path = "../../../src/hub/registry.rs"]
 pub mod registry;
 mod registry_cases;
-#[path = "../../../src/hub/weight.rs"]
-mod weight;
 
 use std::sync::{Arc, LazyLock};
 

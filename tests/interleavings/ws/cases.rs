@@ -4,10 +4,10 @@ use std::sync::Arc;
 use shuttle::future::{JoinHandle, block_on, spawn, yield_now};
 
 use super::client::Client;
-use super::event_writer::EventWriter;
 use super::payloads;
 use super::rooms::{Membership, Rooms};
 use super::socket::Socket;
+use super::sse_writer::EventWriter;
 use super::viewer::{Viewer, ViewerStep};
 use crate::hub::{Hub, HubError, ID, LAST, publish};
 use crate::sync::Transport;

@@ -3,19 +3,19 @@
 mod cases;
 #[path = "../../../src/ws/client.rs"]
 mod client;
-#[path = "../../../src/ws/event_writer.rs"]
-mod event_writer;
 #[path = "../../../src/ws/frame_ids.rs"]
 mod frame_ids;
 #[path = "../../../src/ws/frames.rs"]
 mod frames;
+#[path = "../../../src/ws/message_chunks.rs"]
+mod message_chunks;
 #[path = "../../../src/ws/rooms.rs"]
 mod rooms;
 #[path = "../../../src/ws/socket.rs"]
 mod socket;
 mod socket_cases;
-#[path = "../../../src/ws/streams.rs"]
-mod streams;
+#[path = "../../../src/ws/sse_writer.rs"]
+mod sse_writer;
 #[path = "../../../src/ws/viewer.rs"]
 mod viewer;
 

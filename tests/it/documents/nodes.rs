@@ -20,7 +20,8 @@ struct Known {
 
 impl Known {
     fn read() -> Self {
-        let text = std::fs::read_to_string(root().join("src/engine/known.rs")).expect("the names of properties");
+        let text =
+            std::fs::read_to_string(root().join("src/engine/property_names.rs")).expect("the names of properties");
         let lists = text.split("const ").skip(1).filter_map(|rest| {
             let (name, rest) = rest.split_once(": &[&str] =")?;
             Some((name.to_owned(), quoted(rest.split(';').next()?)))

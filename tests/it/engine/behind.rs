@@ -1,7 +1,7 @@
 //! The engine's link to a session whose journal is ahead of what its server shows.
 
 use futures_util::FutureExt as _;
-use relive::engine::{Events as _, LocalLink};
+use relive::engine::{LinkEvents as _, LocalLink};
 use relive::hub::{Hub, HubOptions};
 use relive_session::Event;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! An engine's link to a session in its own process, and the events that come over it.
 
-use relive::engine::{DriverError, Events as _, LocalEvents, LocalLink, SessionLink as _};
+use relive::engine::{LinkError, LinkEvents as _, LocalEvents, LocalLink, SessionLink as _};
 use relive::hub::{CreateOptions, Hub, HubOptions};
 use relive_session::{Created, Event, SessionId, SessionStatus};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ async fn linked(hub: &Hub, id: SessionId) -> (LocalLink, LocalEvents) {
     LocalLink::open(hub.clone(), id, CancellationToken::new()).await.expect("a link")
 }
 
-async fn send(link: &LocalLink, command: Value) -> Result<(), DriverError> {
+async fn send(link: &LocalLink, command: Value) -> Result<(), LinkError> {
     link.send(vec![serde_json::from_value(command).expect("a command")]).await
 }
 
@@ -21,7 +21,7 @@ async fn set(link: &LocalLink, node: &str, status: &str) {
     send(link, json!({"type": "setNodeStatus", "nodeId": node, "status": status})).await.expect("a change");
 }
 
-async fn next(events: &mut LocalEvents) -> Result<Option<relive_session::Recorded>, DriverError> {
+async fn next(events: &mut LocalEvents) -> Result<Option<relive_session::Recorded>, LinkError> {
     tokio::time::timeout(DEADLINE, events.next()).await.expect("in time")
 }
 
@@ -32,7 +32,7 @@ async fn it_controls_the_session() {
     hub.create(id, Created::default(), CreateOptions::default()).await.expect("created");
     let (link, _events) = linked(&hub, id).await;
     let not_yet = send(&link, json!({"type": "pause"})).await;
-    assert!(matches!(not_yet, Err(DriverError::Refused(_))), "{not_yet:?}");
+    assert!(matches!(not_yet, Err(LinkError::Refused(_))), "{not_yet:?}");
     for (command, status) in
         [("start", SessionStatus::Running), ("pause", SessionStatus::Paused), ("resume", SessionStatus::Running)]
     {
@@ -47,7 +47,7 @@ async fn it_controls_the_session() {
     assert_eq!(score(), None);
     set(&link, "n", "running").await;
     let active = send(&link, json!({"type": "complete"})).await;
-    assert!(matches!(active, Err(DriverError::Unacceptable(_))), "{active:?}");
+    assert!(matches!(active, Err(LinkError::Unacceptable(_))), "{active:?}");
     set(&link, "n", "completed").await;
     send(&link, json!({"type": "complete", "outputs": "done"})).await.expect("completed");
     assert_eq!(link.session().status, SessionStatus::Completed);
@@ -65,7 +65,7 @@ async fn signals_are_heard_once_and_in_order() {
         set(&link, "a", "suspended").await;
         send(&link, signal(round)).await.expect("signalled");
         let pending = send(&link, signal(9)).await;
-        assert!(matches!(pending, Err(DriverError::Unacceptable(_))), "{pending:?}");
+        assert!(matches!(pending, Err(LinkError::Unacceptable(_))), "{pending:?}");
         // More events than are kept in memory lie between.
         let noise = (0..150).map(|value| json!({"type": "setContext", "key": "k", "value": value}));
         hub.execute(submission(id, noise.collect())).await.expect("noise");
@@ -107,7 +107,7 @@ async fn the_events_tell_of_every_end() {
         if end == "delete" {
             hub.delete(id, None).await.expect("deleted");
             let gone = next(&mut events).await;
-            assert!(matches!(gone, Err(DriverError::Lost(_))), "{gone:?}");
+            assert!(matches!(gone, Err(LinkError::Lost(_))), "{gone:?}");
         } else {
             hub.execute(submission(id, json!({"type": end, "error": "e"}))).await.expect("ended");
             assert_eq!(next(&mut events).await.expect("read").expect(end).revision, 3);

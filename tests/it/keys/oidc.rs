@@ -43,7 +43,7 @@ async fn a_bearer_token_of_the_provider_is_accepted() {
     let access = server(&provider).await;
     let found = caller(&access, &provider.program_token().await).await;
     assert_eq!((found.role(), found.project.as_str()), (Some(Role::Engine), "default"));
-    assert_eq!(found.credential, CredentialId::Issuer);
+    assert_eq!(found.credential, CredentialId::OidcToken);
     let actor = found.actor.expect("an actor");
     assert_eq!((actor.kind, &*actor.id), (ActorKind::User, "program"));
     let token = provider.mint(json!({"claims": {"name": "Ada", "relive_role": ["staff", "reviewer"]}})).await;
@@ -122,7 +122,7 @@ async fn a_claim_may_be_nested_and_name_the_project() {
     let access = server_with(&database, with(&provider, nested, FAST)).await;
     let claims = json!({"access": {"roles": ["x", "admin"]}, "team": "blue"});
     let token = provider.mint(json!({ "claims": claims })).await;
-    assert!(matches!(bearer(&access, &token).await, Err(AuthError::NoRole(_))), "there is no such project yet");
+    assert!(matches!(bearer(&access, &token).await, Err(AuthError::NoProject(_))), "there is no such project yet");
     let blue = "blue".parse().expect("an id");
     database.storage().create_project(&blue, "Blue", Timestamp::now()).await.expect("made");
     let found = caller(&access, &token).await;
@@ -130,14 +130,14 @@ async fn a_claim_may_be_nested_and_name_the_project() {
     for team in [json!(null), json!("Blue!"), json!(["blue"])] {
         let claims = json!({"access": {"roles": ["admin"]}, "team": team});
         let outcome = bearer(&access, &provider.mint(json!({ "claims": claims })).await).await;
-        assert!(matches!(outcome, Err(AuthError::NoRole(_))), "{team}: {outcome:?}");
+        assert!(matches!(outcome, Err(AuthError::NoProject(_))), "{team}: {outcome:?}");
     }
     let watch = access.watch(&found);
     let there = server_with(&database, with(&provider, nested, FAST)).await;
     assert!(there.delete_project(&blue).await.expect("deleted"));
     tokio::time::timeout(DEADLINE, watch.cancelled()).await.expect("told");
     let outcome = bearer(&access, &token).await;
-    assert!(matches!(outcome, Err(AuthError::NoRole(_))), "it was deleted: {outcome:?}");
+    assert!(matches!(outcome, Err(AuthError::NoProject(_))), "it was deleted: {outcome:?}");
 }
 
 #[tokio::test]
@@ -282,7 +282,7 @@ async fn a_sign_in_that_was_begun_elsewhere_or_tampered_with_is_refused() {
     let made = super::key(&access, Role::Viewer).await;
     let giver = caller(&access, made.text.reveal()).await;
     let scopes = relive::access::Scopes::parse(&["read:sessions"]).expect("scopes");
-    let token = access.give_token(&giver, scopes, None).await.expect("a token");
+    let token = access.issue_token(&giver, scopes, None).await.expect("a token");
     refused(Some(&token.token), &good).await;
     assert!(matches!(bearer(&access, &begun.pending).await, Err(AuthError::Invalid)));
     assert!(access.finish_sign_in(pending, &good).await.is_ok(), "the good one is good");

@@ -1,7 +1,7 @@
 //! Sign-ins of the dashboard that are made with a key or a token.
 
 use relive::access::{
-    Access, AccessSettings, AuthError, Caller, Credential, CredentialId, GiveError, Grant, Role, Scopes,
+    Access, AccessSettings, AuthError, Caller, Credential, CredentialId, Grant, IssueError, Role, Scopes,
 };
 use relive_session::Timestamp;
 
@@ -28,7 +28,7 @@ async fn a_cookie_stands_for_what_it_was_made_with_and_ends_with_it() {
     assert!(found.expires_at == Some(signed_in.expires_at) && signed_in.expires_at > Timestamp::now());
     assert!(bearer(&here, &signed_in.cookie).await.is_err(), "a cookie is no bearer token");
     // What is given on the page ends with the key as well.
-    let token = there.give_token(&found, Scopes::parse(&["read:sessions"]).expect("scopes"), None).await;
+    let token = there.issue_token(&found, Scopes::parse(&["read:sessions"]).expect("scopes"), None).await;
     let token = token.expect("a token").token;
 
     let watch = there.watch(&found);
@@ -37,7 +37,7 @@ async fn a_cookie_stands_for_what_it_was_made_with_and_ends_with_it() {
     tokio::time::timeout(DEADLINE, watch.cancelled()).await.expect("told");
     ends(&there, &signed_in.cookie).await;
     assert!(bearer(&here, &token).await.is_err());
-    assert!(matches!(here.sign_in_with(found).await, Err(GiveError::Auth(AuthError::Invalid))), "it was revoked");
+    assert!(matches!(here.sign_in_with(found).await, Err(IssueError::Auth(AuthError::Invalid))), "it was revoked");
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn the_token_of_a_link_becomes_a_cookie_with_its_scopes() {
     let access = server(&database).await;
     let made = key(&access, Role::Viewer).await;
     let scopes = Scopes::parse(&["read:tags:demo"]).expect("scopes");
-    let token = access.give_token(&caller(&access, made.text.reveal()).await, scopes.clone(), None).await;
+    let token = access.issue_token(&caller(&access, made.text.reveal()).await, scopes.clone(), None).await;
     let token = token.expect("a token");
     let signed_in = access.sign_in_with(caller(&access, &token.token).await).await.expect("signed in");
     let found = cookie(&access, &signed_in.cookie).await.expect("valid");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relive::access::{Access, AccessSettings, AuthError, GiveError, GivenToken, Grant, Requirement, Role, Scopes};
+use relive::access::{Access, AccessSettings, AuthError, Grant, IssueError, IssuedToken, Requirement, Role, Scopes};
 use relive_session::{ActorKind, Timestamp};
 
 use super::{FAST, bearer, caller, default_project, is_refused, key, server, server_with, settings};
@@ -12,8 +12,8 @@ fn scopes(texts: &[&str]) -> Scopes {
     Scopes::parse(texts).expect("scopes")
 }
 
-async fn given(access: &Access, key: &str, texts: &[&str]) -> GivenToken {
-    access.give_token(&caller(access, key).await, scopes(texts), None).await.expect("a token")
+async fn given(access: &Access, key: &str, texts: &[&str]) -> IssuedToken {
+    access.issue_token(&caller(access, key).await, scopes(texts), None).await.expect("a token")
 }
 
 #[tokio::test]
@@ -32,9 +32,9 @@ async fn a_token_grants_its_scopes_on_every_server_for_a_while() {
     assert!((895..=900).contains(&lasts), "{lasts}");
 
     let giver = caller(&here, made.text.reveal()).await;
-    let long = here.give_token(&giver, scopes(&["read:sessions"]), Some(Duration::MAX)).await.expect("a token");
+    let long = here.issue_token(&giver, scopes(&["read:sessions"]), Some(Duration::MAX)).await.expect("a token");
     assert!(long.expires_at.since(Timestamp::now()) <= Duration::from_secs(604_800));
-    let short = here.give_token(&giver, scopes(&["read:sessions"]), Some(Duration::from_secs(1))).await;
+    let short = here.issue_token(&giver, scopes(&["read:sessions"]), Some(Duration::from_secs(1))).await;
     let short = short.expect("a token");
     crate::harness::eventually("it expires", async || {
         matches!(bearer(&here, &short.token).await, Err(AuthError::Expired))
@@ -50,18 +50,18 @@ async fn nobody_gives_more_than_they_have_nor_for_longer() {
     let id = "0198c0de-0000-7000-8000-000000000001";
     for scope in [format!("control:sessions:{id}"), format!("review:sessions:{id}"), format!("write:sessions:{id}")] {
         let giver = caller(&access, made.text.reveal()).await;
-        let refused = access.give_token(&giver, scopes(&[&scope, "read:sessions"]), None).await;
-        assert!(matches!(refused, Err(GiveError::Denied(_))), "{scope}");
+        let refused = access.issue_token(&giver, scopes(&[&scope, "read:sessions"]), None).await;
+        assert!(matches!(refused, Err(IssueError::Denied(_))), "{scope}");
     }
     let token = given(&access, made.text.reveal(), &["read:sessions"]).await;
     let holder = caller(&access, &token.token).await;
-    let further = access.give_token(&holder, scopes(&["read:sessions"]), None).await;
-    assert!(matches!(further, Err(GiveError::Denied(_))), "a token gives none");
+    let further = access.issue_token(&holder, scopes(&["read:sessions"]), None).await;
+    assert!(matches!(further, Err(IssueError::Denied(_))), "a token gives none");
     let giver = relive::access::Caller {
         expires_at: Some(Timestamp::now() + Duration::from_secs(30)),
         ..caller(&access, made.text.reveal()).await
     };
-    let clipped = access.give_token(&giver, scopes(&["read:sessions"]), None).await.expect("a token");
+    let clipped = access.issue_token(&giver, scopes(&["read:sessions"]), None).await.expect("a token");
     assert!(clipped.expires_at.since(Timestamp::now()) <= Duration::from_secs(30));
 }
 
@@ -152,7 +152,7 @@ async fn a_token_of_root_ends_with_the_root_key_and_one_of_nobody_with_the_openn
 
     let open = server(&database).await;
     let anybody = open.identify(None, None).await.expect("anybody");
-    let token = open.give_token(&anybody, scopes(&["read:sessions"]), None).await.expect("a token");
+    let token = open.issue_token(&anybody, scopes(&["read:sessions"]), None).await.expect("a token");
     let holder = caller(&open, &token.token).await;
     let watch = open.watch(&holder);
     key(&open, Role::Admin).await;
@@ -171,7 +171,7 @@ async fn tokens_of_other_servers_and_projects_that_are_gone_are_refused() {
     let access_of_root = server_with(&one, root).await;
     let caller = caller(&access_of_root, "a root key").await;
     let giver = access_of_root.in_project(caller, project.clone()).await.expect("answered").expect("a project");
-    let token = access_of_root.give_token(&giver, scopes(&["read:sessions"]), None).await.expect("a token");
+    let token = access_of_root.issue_token(&giver, scopes(&["read:sessions"]), None).await.expect("a token");
     assert!(bearer(&access_of_root, &token.token).await.is_ok());
     assert!(bearer(&server(&other).await, &token.token).await.is_err());
     assert!(bearer(&access, &token.token).await.is_err());

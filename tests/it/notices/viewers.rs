@@ -1,7 +1,7 @@
 //! Viewers, replays and engines in the process.
 
 use futures_util::future::join_all;
-use relive::engine::{Events as _, LocalLink};
+use relive::engine::{LinkEvents as _, LocalLink};
 use relive::hub::{CreateOptions, Hub, HubOptions};
 use relive_session::{Created, Event, SessionId};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! The caller of a submission, and the time at which it expires.
+//! The reply that a submission waits for, and its deadline.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// A caller. It is answered once: by the lane, or when it expires.
 #[derive(Debug)]
-pub(super) struct SessionSlot {
+pub(super) struct PendingReply {
     reply: Mutex<Option<ReplyTo>>,
     /// When it expires.
     pub expires: Instant,
 }
 
-impl SessionSlot {
+impl PendingReply {
     pub fn new(reply: ReplyTo, answer_within: Duration) -> Self {
         Self { reply: Mutex::new(Some(reply)), expires: Instant::now() + answer_within }
     }

@@ -1,4 +1,4 @@
-//! The commands that bring spans into their session.
+//! Maps OpenTelemetry spans to commands of their session.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,7 +8,7 @@ use relive_session::{
     Command, LabelFields, LogLevel, MessageId, Node, NodeId, NodeStatus, Session, Timestamp, check_json, limits,
 };
 
-use super::conventions::{Meaning, SpanMessage, SpanUsage, is_shown_elsewhere};
+use super::conventions::{SpanMessage, SpanSemantics, SpanUsage, is_shown_elsewhere};
 use super::span::{Parent, SpanEvent, TraceSpan};
 use super::values::{Attributes, cut, flat, text};
 
@@ -31,7 +31,7 @@ pub(super) struct SpanCommands {
 
 /// The spans of a request beside what is stored of their trace.
 #[derive(Debug)]
-pub(super) struct TracePlan<'a> {
+pub(super) struct TraceMapping<'a> {
     session: &'a Session,
     sent: HashSet<&'a NodeId>,
     /// Stored nodes whose parents are in another process and have not come yet, by these parents.
@@ -40,7 +40,7 @@ pub(super) struct TracePlan<'a> {
     appeared: HashSet<NodeId>,
 }
 
-impl<'a> TracePlan<'a> {
+impl<'a> TraceMapping<'a> {
     /// What is to be done in a state. Spans that it has are left out.
     pub fn commands(session: &'a Session, spans: &'a [TraceSpan]) -> Vec<SpanCommands> {
         let mut orphans: HashMap<&str, Vec<&Node>> = HashMap::new();
@@ -70,7 +70,7 @@ impl<'a> TracePlan<'a> {
             commands.push(report(id.clone(), NodeStatus::Running));
             self.appeared.insert(id.clone());
         }
-        let meaning = Meaning::of(span);
+        let meaning = SpanSemantics::of(span);
         commands.push(status(span, parent, &meaning, stored));
         if span.ended_at.is_some() {
             commands.extend(span.events.iter().take(EVENTS).filter_map(|event| log(span, event)));
@@ -146,7 +146,7 @@ fn report(node_id: NodeId, status: NodeStatus) -> Command {
 fn status(
     span: &TraceSpan,
     parent: Option<&NodeId>,
-    meaning: &Meaning,
+    meaning: &SpanSemantics,
     stored: Option<&std::sync::Arc<Node>>,
 ) -> Command {
     let status = match (span.ended_at, &span.error) {
@@ -329,7 +329,7 @@ pub(super) fn end(session: &Session, outcome: Result<(), String>) -> Vec<Command
     commands
 }
 
-/// The time of a trace's newest news.
+/// Whether nothing has been stored for the trace for `idle`.
 pub(super) fn is_idle(session: &Session, now: Timestamp, idle: std::time::Duration) -> bool {
     now.since(session.updated_at) >= idle
 }

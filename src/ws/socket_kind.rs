@@ -1,4 +1,4 @@
-//! The kinds of sockets.
+//! What a socket is for: many sessions, one session, a replay, or a live list.
 
 use super::replay::ReplayRequest;
 use crate::storage::SessionFilter;
@@ -6,7 +6,7 @@ use relive_protocol::{CloseCode, Subscribe};
 
 /// The kind of a socket; it decides what happens before its first frame.
 #[derive(Clone, Debug)]
-pub enum Opening {
+pub enum SocketKind {
     /// `/ws`: subscriptions to many sessions.
     Many,
     /// `/ws/sessions/{id}`: one session, subscribed at once.

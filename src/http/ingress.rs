@@ -1,5 +1,5 @@
-//! What is done with every request before it is routed, and with every answer after: who the client is, and
-//! under which path it knows this server.
+//! What is done with every request before it is routed, and with every response after: the client address behind
+//! trusted proxies, the base path, HSTS.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -15,13 +15,13 @@ use axum::response::IntoResponse as _;
 use ipnet::IpNet;
 
 use super::client_address::{ClientAddress, Forwarded, TrustedProxies, clean_prefix};
+use super::cross_site::PROBES;
 use super::error::ApiError;
 use super::origin::Authority;
-use super::page_rules::PROBES;
 
 /// What the rules of the entry are derived from.
 #[derive(Clone, Copy, Debug)]
-pub struct EntryOptions<'a> {
+pub struct IngressOptions<'a> {
     pub trusted_proxies: &'a [IpNet],
     /// The path below which the server is found, such as `/relive`; `/` for none.
     pub base_path: &'a str,
@@ -88,7 +88,7 @@ impl Ingress {
     /// # Errors
     ///
     /// If no address can begin with the base path.
-    pub fn new(options: EntryOptions<'_>) -> Result<Self, BasePathError> {
+    pub fn new(options: IngressOptions<'_>) -> Result<Self, BasePathError> {
         let base = match options.base_path.trim() {
             "" | "/" => "",
             path => clean_prefix(path).ok_or_else(|| BasePathError(path.escape_debug().to_string()))?,
@@ -183,7 +183,7 @@ mod tests {
 
     fn entry(base_path: &str, is_tls: bool) -> Ingress {
         let trusted_proxies = ["127.0.0.1/32".parse().expect("a network")];
-        let options = EntryOptions { trusted_proxies: &trusted_proxies, base_path, is_tls, hsts_seconds: 60 };
+        let options = IngressOptions { trusted_proxies: &trusted_proxies, base_path, is_tls, hsts_seconds: 60 };
         Ingress::new(options).expect("an entry")
     }
 
@@ -229,11 +229,11 @@ mod tests {
     #[test]
     fn a_path_that_is_none_is_refused() {
         for (text, base) in [("/", ""), ("", ""), ("/relive/", "/relive"), ("/a/b-1", "/a/b-1"), (" /x ", "/x")] {
-            let options = EntryOptions { trusted_proxies: &[], base_path: text, is_tls: false, hsts_seconds: 0 };
+            let options = IngressOptions { trusted_proxies: &[], base_path: text, is_tls: false, hsts_seconds: 0 };
             assert_eq!(Ingress::new(options).expect(text).base.as_str(), base);
         }
         for text in ["relive", "//", "//evil.example", "/a//b", "/a/../b", "/a b", "/a?x", "/a%2f", "/ü", "/\"x"] {
-            let options = EntryOptions { trusted_proxies: &[], base_path: text, is_tls: false, hsts_seconds: 0 };
+            let options = IngressOptions { trusted_proxies: &[], base_path: text, is_tls: false, hsts_seconds: 0 };
             assert!(Ingress::new(options).is_err(), "{text}");
         }
     }

@@ -1,4 +1,5 @@
-//! Leases: which server drives which session.
+//! Run leases: which server executes which run of the built-in engine. Leases of engines outside the server are in
+//! `driver_leases.rs`.
 
 use std::time::Duration;
 

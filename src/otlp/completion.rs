@@ -1,4 +1,4 @@
-//! Traces are ended when their root has ended and nothing comes any more.
+//! Completes the session of a trace once its root span has ended and no new span has arrived for a while.
 //!
 //! Every server looks for them; a row that one looks at is not looked at by another for a while. The end is written
 //! on the condition that nothing came since.
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::plan;
+use super::mapping;
 use crate::hub::{Hub, HubError, Submission};
 use crate::storage::{OpenTrace, Storage, StorageError};
 use relive_session::{Command, Refusal, Session, Timestamp};
@@ -22,12 +22,12 @@ const LONGEST: Duration = Duration::from_mins(10);
 
 /// Ends traces until it is shut down.
 #[derive(Debug)]
-pub struct Endings {
+pub struct TraceCompleter {
     stop: CancellationToken,
     task: parking_lot::Mutex<Option<JoinHandle<()>>>,
 }
 
-impl Endings {
+impl TraceCompleter {
     #[must_use]
     pub fn start(hub: Hub, storage: Storage, idle: Duration) -> Self {
         let stop = CancellationToken::new();
@@ -93,12 +93,12 @@ impl Looking {
 
     async fn may_end(&self, session: &Session) -> Result<(), StorageError> {
         let now = Timestamp::now();
-        if !plan::is_idle(session, now, self.idle) {
+        if !mapping::is_idle(session, now, self.idle) {
             return Ok(());
         }
-        let outcome = match plan::ended(session) {
+        let outcome = match mapping::ended(session) {
             Some(outcome) => outcome,
-            None if plan::is_idle(session, now, ROOTLESS) => Err("the root span of the trace never came".to_owned()),
+            None if mapping::is_idle(session, now, ROOTLESS) => Err("the root span of the trace never came".to_owned()),
             None => {
                 let later = now.since(session.updated_at).min(LONGEST).max(self.idle / 2);
                 return self.storage.defer_open_trace(session.id, later).await;
@@ -120,7 +120,7 @@ impl Looking {
     async fn end(&self, session: &Session, outcome: Result<(), String>) -> Result<(), HubError> {
         // Nobody resumes a trace.
         let resume = (session.status == relive_session::SessionStatus::Paused).then_some(Command::Resume);
-        let commands = resume.into_iter().chain(plan::end(session, outcome)).collect();
+        let commands = resume.into_iter().chain(mapping::end(session, outcome)).collect();
         let submission = Submission {
             by: self.hub.engine_actor(),
             expected_revision: Some(session.revision),

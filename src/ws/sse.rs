@@ -1,5 +1,5 @@
-//! Event streams (`text/event-stream`): what a socket for one session or for a live list shows, as the body of an
-//! answer over HTTP. A stream counts as a socket.
+//! Server-sent events (SSE, `text/event-stream`): what a socket for one session or for a live list shows, as the body
+//! of an answer over HTTP. A stream counts as a socket.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -17,9 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::client::Client;
 use super::connection::{Expiring, Identity, refresh};
-use super::event_writer::{EventWriter, Translate};
 use super::gateway::Gateway;
 use super::rooms::Membership;
+use super::sse_writer::{EventWriter, Translate};
 use super::viewer::{Viewer, ViewerStep};
 use super::{backfill, frames, list, refusals};
 use crate::access::limits::{Limited, SocketPermit};

@@ -20,13 +20,13 @@ impl Lane {
         entries: Vec<PendingCommand>,
     ) -> Result<Vec<PendingCommand>, Unwritten> {
         metrics::counter!("relive_races_lost_total").increment(1);
-        let found = self.overtaken(&entries).await;
-        if matches!(&found, Ok((overtaken, _)) if overtaken.is_empty()) && entries.len() > 1 {
+        let found = self.stale(&entries).await;
+        if matches!(&found, Ok((stale, _)) if stale.is_empty()) && entries.len() > 1 {
             // There is no other writer: two entries of this batch conflict.
             return Box::pin(self.bisect(entries)).await.map(|()| Vec::new());
         }
         match found {
-            Ok((overtaken, settled)) => self.reload_and_decide(entries, &overtaken, &settled).await,
+            Ok((stale, settled)) => self.reload_and_decide(entries, &stale, &settled).await,
             Err(error) => {
                 requeue(&entries);
                 Err(Unwritten { entries, error })
@@ -38,11 +38,11 @@ impl Lane {
     async fn reload_and_decide(
         &self,
         mut entries: Vec<PendingCommand>,
-        overtaken: &Overtaken,
+        stale: &StaleSessions,
         settled: &Settled,
     ) -> Result<Vec<PendingCommand>, Unwritten> {
         requeue(&entries);
-        match self.reload_all(overtaken).await {
+        match self.reload_all(stale).await {
             Ok(()) => {
                 entries.iter_mut().for_each(|entry| settled.apply_to(entry));
                 Ok(self.decide_pending(entries))
@@ -71,12 +71,12 @@ impl Lane {
             };
             let settled = Settled { commands: HashMap::new(), batches };
             let landed = entries.iter().filter(is_again).filter(|entry| settled.is_settled(entry));
-            let overtaken: Overtaken = landed.map(|entry| (entry.live.id(), Arc::clone(&entry.live))).collect();
-            if overtaken.is_empty() {
+            let stale: StaleSessions = landed.map(|entry| (entry.live.id(), Arc::clone(&entry.live))).collect();
+            if stale.is_empty() {
                 return Ok(entries);
             }
             // The reloaded state may include writes from after the look-up.
-            entries = self.reload_and_decide(entries, &overtaken, &settled).await?;
+            entries = self.reload_and_decide(entries, &stale, &settled).await?;
         }
     }
 
@@ -95,7 +95,7 @@ impl Lane {
 
     /// The sessions whose stored revision is not the expected one, or whose command ids were carried out
     /// elsewhere; and which entries were carried out already.
-    async fn overtaken(&self, entries: &[PendingCommand]) -> Result<(Overtaken, Settled), StorageError> {
+    async fn stale(&self, entries: &[PendingCommand]) -> Result<(StaleSessions, Settled), StorageError> {
         let ids: Vec<SessionId> = BatchPlan::of(entries).by_session.into_keys().collect();
         let versions = self.store.versions(&ids).await?;
         let command_ids = entries.iter().filter_map(|entry| match &entry.decision {
@@ -104,22 +104,22 @@ impl Lane {
         });
         let commands = self.store.command_revisions(command_ids.collect()).await?;
         let settled = Settled { commands, batches: self.attempted(entries.iter()).await? };
-        let mut overtaken = Overtaken::new();
+        let mut stale = StaleSessions::new();
         for entry in entries {
             let id = entry.live.id();
             if versions.get(&id) != Some(&entry.live.version()) || settled.is_settled(entry) {
-                overtaken.entry(id).or_insert_with(|| Arc::clone(&entry.live));
+                stale.entry(id).or_insert_with(|| Arc::clone(&entry.live));
             }
         }
-        if let ([entry], true) = (entries, overtaken.is_empty()) {
+        if let ([entry], true) = (entries, stale.is_empty()) {
             // The database shows no conflict, so the state in memory is wrong.
-            overtaken.insert(entry.live.id(), Arc::clone(&entry.live));
+            stale.insert(entry.live.id(), Arc::clone(&entry.live));
         }
-        Ok((overtaken, settled))
+        Ok((stale, settled))
     }
 
-    async fn reload_all(&self, overtaken: &Overtaken) -> Result<(), StorageError> {
-        for live in overtaken.values() {
+    async fn reload_all(&self, stale: &StaleSessions) -> Result<(), StorageError> {
+        for live in stale.values() {
             self.reload(live).await?;
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Lane {
     }
 }
 
-type Overtaken = BTreeMap<SessionId, Arc<LiveSession>>;
+type StaleSessions = BTreeMap<SessionId, Arc<LiveSession>>;
 
 /// The entries of a batch that lost a race which were carried out already.
 struct Settled {

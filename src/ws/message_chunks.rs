@@ -29,7 +29,7 @@ pub(super) type Offsets = HashMap<MessageId, usize>;
 
 /// The messages being written in one session.
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(super) struct PartialMessages {
     session_id: SessionId,
     /// Locked to append a chunk or to read one; never while writing to a socket.
     inner: Mutex<Inner>,
@@ -52,7 +52,7 @@ struct Stream {
     cut: Option<(usize, Bytes)>,
 }
 
-impl Streams {
+impl PartialMessages {
     pub fn new(session_id: SessionId) -> Self {
         Self { session_id, inner: Mutex::default() }
     }

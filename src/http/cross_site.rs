@@ -1,4 +1,4 @@
-//! Which web pages may use the server, and under which host names.
+//! CORS, CSRF and DNS rebinding: which web pages may use the server, and under which host names.
 //!
 //! This keeps pages of other sites out, with or without access control. A browser identifies them
 //! in three ways: by `Origin`, by `Sec-Fetch-Site`, and, if a foreign DNS name resolves to this server (DNS
@@ -43,7 +43,7 @@ pub(super) const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 /// The options that the rules are derived from.
 #[derive(Clone, Copy, Debug)]
-pub struct PageRuleOptions<'a> {
+pub struct CrossSiteOptions<'a> {
     /// The host the server was told to listen on: a name or an address.
     pub listen: &'a str,
     /// Anonymous access is allowed. Then local host names, such as those of containers, are accepted as well.
@@ -54,7 +54,7 @@ pub struct PageRuleOptions<'a> {
 
 /// The rules. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct PageRules {
+pub struct CrossSiteRules {
     allowed: Arc<[WebOrigin]>,
     listen: Option<Host>,
     is_open: bool,
@@ -75,11 +75,11 @@ enum Denied {
     Content,
 }
 
-impl PageRules {
+impl CrossSiteRules {
     /// # Errors
     ///
     /// If an origin could never match, or is `*`.
-    pub fn new(options: PageRuleOptions<'_>) -> Result<Self, OriginError> {
+    pub fn new(options: CrossSiteOptions<'_>) -> Result<Self, OriginError> {
         let allowed = options.allow_origin.iter().map(|origin| WebOrigin::of_setting("--allow-origin", origin));
         Ok(Self {
             allowed: allowed.collect::<Result<_, _>>()?,
@@ -281,7 +281,7 @@ impl From<Denied> for ApiError {
 }
 
 /// Refuses requests of other sites' pages.
-pub async fn check(State((rules, access)): State<(PageRules, Access)>, request: Request, next: Next) -> Response {
+pub async fn check(State((rules, access)): State<(CrossSiteRules, Access)>, request: Request, next: Next) -> Response {
     match rules.check(&request, access.is_required()) {
         Ok(()) => next.run(request).await,
         Err(denied) => refusal(denied, request.method()),
@@ -306,9 +306,10 @@ mod tests {
     use super::super::client_address::Scheme;
     use super::*;
 
-    fn rules(is_open: bool) -> PageRules {
+    fn rules(is_open: bool) -> CrossSiteRules {
         let allow_origin = ["https://dash.example.org".to_owned()];
-        PageRules::new(PageRuleOptions { listen: "127.0.0.1", is_open, allow_origin: &allow_origin }).expect("rules")
+        CrossSiteRules::new(CrossSiteOptions { listen: "127.0.0.1", is_open, allow_origin: &allow_origin })
+            .expect("rules")
     }
 
     fn request(method: Method, path: &str, headers: &[(&'static str, &str)]) -> Request {
@@ -484,7 +485,7 @@ mod tests {
     #[test]
     fn a_star_among_the_origins_is_refused_rather_than_taken_for_all() {
         let allow_origin = ["*".to_owned()];
-        let options = PageRuleOptions { listen: "127.0.0.1", is_open: false, allow_origin: &allow_origin };
-        assert!(PageRules::new(options).is_err());
+        let options = CrossSiteOptions { listen: "127.0.0.1", is_open: false, allow_origin: &allow_origin };
+        assert!(CrossSiteRules::new(options).is_err());
     }
 }

@@ -1,13 +1,13 @@
-//! Server-sent events: the frames of a socket as the body of an answer (`text/event-stream`).
+//! Server-sent events (SSE): the frames of a socket as the body of an answer (`text/event-stream`).
 
 use axum::Extension;
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 
+use super::cross_site::LAST_EVENT_ID;
 use super::error::ApiError;
 use super::extract::{Path, Query};
-use super::page_rules::LAST_EVENT_ID;
 use super::session_query::{ListQuery, SessionQuery};
 use super::sockets::WatchQuery;
 use super::state::Api;

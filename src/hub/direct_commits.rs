@@ -1,4 +1,4 @@
-//! What follows a commit that bypasses the lanes (create, fork, delete, import): lists, viewers and other
+//! Commits outside the lanes (create, fork, delete, import): they run to completion, and lists, viewers and other
 //! servers are notified, even if the client has disconnected or the database's answer was lost.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The writing half of an event stream (`text/event-stream`), shared by all writers.
+//! The writing half of a stream of server-sent events (SSE), shared by all writers.
 //!
 //! The counterpart of [`Socket`](super::socket::Socket) for clients over HTTP: writers add events, and the HTTP
 //! server takes them as the body of its answer, as fast as the client reads. A large frame is not copied: its bytes

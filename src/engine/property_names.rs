@@ -1,5 +1,5 @@
-//! The names of properties. An unknown name is most likely misspelled, and would have no effect, so it is
-//! refused.
+//! The names of node and graph properties. An unknown name is most likely misspelled, and would have no effect, so it
+//! is refused.
 
 use serde_json::{Map, Value};
 
