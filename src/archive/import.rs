@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::checksum::RunningChecksum;
 use super::error::{ImportError, ImportFault};
 use super::limits::ImportLimits;
-use super::lines::{Lines, NumberedLine};
+use super::lines::{LineReader, NumberedLine};
 use super::rows;
 use super::spool::{Spool, SpoolReader};
 use super::validator::ImportValidator;
@@ -54,14 +54,14 @@ impl Imports {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         let Ok(place) = Arc::clone(&self.receiving).try_acquire_owned() else { return Err(ImportError::Busy) };
-        let mut lines = Lines::new(body, self.limits);
+        let mut lines = LineReader::new(body, self.limits);
         let receiving = tokio::time::timeout(self.limits.whole, self.read_lines(&mut lines, place));
         receiving.await.unwrap_or(Err(ImportError::Stalled))
     }
 
     async fn read_lines<S, E>(
         &self,
-        lines: &mut Lines<S>,
+        lines: &mut LineReader<S>,
         place: OwnedSemaphorePermit,
     ) -> Result<ReceivedFile, ImportError>
     where
@@ -150,7 +150,7 @@ impl Imports {
 /// Receives and checks a file in these pieces, without storing it: for `crate::fuzzing`.
 pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Result<(String, Session), ImportError> {
     let body = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));
-    let mut lines = Lines::new(body, limits);
+    let mut lines = LineReader::new(body, limits);
     let mut intake = Intake::new(limits.embedding_dimension)?;
     loop {
         let batch = lines.next_batch().await?;

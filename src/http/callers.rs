@@ -20,7 +20,7 @@ use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
 use super::validity;
 use crate::access::limits::Limited;
-use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, KEY_PREFIX, Outcome};
+use crate::access::{Access, AuditSlot, AuditedRequest, AuthError, Caller, Credential, GiveError, KEY_PREFIX, Outcome};
 use crate::scoped::Refused;
 use crate::ws::{ClientIp, Opening, upgrade};
 use relive_protocol::{CloseCode, ErrorCode};
@@ -111,10 +111,10 @@ impl Asked {
         }
     }
 
-    fn entry(&self, caller: Option<&Caller>, outcome: Outcome) -> Entry {
+    fn entry(&self, caller: Option<&Caller>, outcome: Outcome) -> AuditedRequest {
         let entry = match caller {
-            Some(caller) => Entry::of(caller, self.action, self.resource.clone(), outcome),
-            None => Entry::unknown(self.action, self.resource.clone()),
+            Some(caller) => AuditedRequest::of(caller, self.action, self.resource.clone(), outcome),
+            None => AuditedRequest::unknown(self.action, self.resource.clone()),
         };
         entry.from(self.ip, self.request_id.clone())
     }

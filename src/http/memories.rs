@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, TextBody};
-use super::idempotency::{Answer, Keyed, once};
+use super::idempotency::{Keyed, StoredAnswer, once};
 use super::session_query::{cursor, limit};
 use super::state::Api;
 use crate::access::Action;
@@ -52,7 +52,7 @@ pub async fn create(
             Some(memory) => Memory { embedding: None, ..memory },
             None => store(&api, id, request).await?,
         };
-        Answer::new(format!("/api/v1/memories/{id}"), &memory)
+        StoredAnswer::new(format!("/api/v1/memories/{id}"), &memory)
     })
     .await
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::access::oidc::{Answer, SignInError};
+use crate::access::oidc::{ProviderAnswer, SignInError};
 use crate::access::{Caller, CredentialId, Grant, SignedIn};
 use crate::http::callers::named_cookies;
 use crate::http::client_address::ClientAddress;
@@ -160,7 +160,7 @@ pub async fn finish(
     request: Request,
 ) -> Result<Response, ApiError> {
     let FinishQuery { code, state, iss, error } = query;
-    let answer = Answer { code, state, iss, error };
+    let answer = ProviderAnswer { code, state, iss, error };
     // The first: a browser sends that of the longest path first, and another one is refused by its state.
     let pending = named_cookies(&headers, PENDING).next();
     let is_secure = is_secure(&request);

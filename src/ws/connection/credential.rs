@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Connection;
+use super::ClientConnection;
 use crate::access::{AuthError, Caller, Credential, Grant, Watch};
 use crate::scoped::{Refused, Scoped};
 use crate::ws::client::Client;
@@ -91,7 +91,7 @@ impl Identity {
     }
 }
 
-impl Connection {
+impl ClientConnection {
     /// Notifies the client that its credential expires, and ends the connection when it has expired.
     pub(super) fn check_expiry(&mut self, now: Instant) -> Option<CloseCode> {
         match self.identity.check_expiry(now) {
