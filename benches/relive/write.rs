@@ -75,7 +75,7 @@ pub fn drivers(server: &Server) -> Vec<Driver> {
 }
 
 pub struct Measured {
-    count: f64,
+    pub count: f64,
     seconds: f64,
 }
 

@@ -23,16 +23,22 @@ pub enum SettingsError {
     Oidc(#[from] OidcError),
 }
 
-/// The settings of a server that listens on `address`.
+/// The settings of a server that listens on `address`. One that `is_behind_proxy` is reached from elsewhere, whatever
+/// its address is.
 ///
 /// # Errors
 ///
 /// If they do not go together.
-pub fn settings(config: &AccessConfig, address: SocketAddr) -> Result<AccessSettings, SettingsError> {
+pub fn settings(
+    config: &AccessConfig,
+    address: SocketAddr,
+    is_behind_proxy: bool,
+) -> Result<AccessSettings, SettingsError> {
     let root_key = text(config.root_key.as_ref().map(Secret::reveal));
     let oidc = oidc(&config.oidc)?;
     let is_configured = config.auth == Some(Authentication::Required) || root_key.is_some() || oidc.is_some();
-    let requirement = match (config.allow_anonymous, is_configured || !address.ip().is_loopback()) {
+    let is_reachable = is_behind_proxy || !address.ip().is_loopback();
+    let requirement = match (config.allow_anonymous, is_configured || is_reachable) {
         (true, _) => Requirement::Never,
         (false, true) => Requirement::Always,
         (false, false) => Requirement::WithKeys,
@@ -102,7 +108,17 @@ mod tests {
     fn requirement(change: impl FnOnce(&mut AccessConfig), address: &str) -> Requirement {
         let mut config = AccessConfig::default();
         change(&mut config);
-        settings(&config, address.parse().expect("an address")).expect("they go together").requirement
+        settings(&config, address.parse().expect("an address"), false).expect("they go together").requirement
+    }
+
+    #[test]
+    fn behind_a_proxy_a_key_is_needed_on_every_address() {
+        let behind = |allow_anonymous: bool| {
+            let config = AccessConfig { allow_anonymous, ..AccessConfig::default() };
+            settings(&config, ([127, 0, 0, 1], 7400).into(), true).expect("they go together").requirement
+        };
+        assert_eq!(behind(false), Requirement::Always);
+        assert_eq!(behind(true), Requirement::Never);
     }
 
     #[test]
@@ -113,7 +129,7 @@ mod tests {
         let said = |changes: &[Change]| {
             let mut config = AccessConfig::default();
             changes.iter().for_each(|change| change(&mut config.oidc));
-            settings(&config, ([127, 0, 0, 1], 1).into()).map(|settings| settings.oidc.is_some())
+            settings(&config, ([127, 0, 0, 1], 1).into(), false).map(|settings| settings.oidc.is_some())
         };
         assert!(matches!(said(&[]), Ok(false)));
         assert!(matches!(said(&[issuer, client_id]), Ok(true)));

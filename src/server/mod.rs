@@ -154,7 +154,7 @@ impl Server {
         })?;
         let frame_ancestors = FrameAncestors::new(&config.access.frame_ancestors)?;
         // Whatever makes no sense is said before anything is written.
-        let access_settings = access::settings(&config.access, address)?;
+        let access_settings = access::settings(&config.access, address, !config.proxy.trusted_proxies.is_empty())?;
         let endpoint = embeddings_endpoint(config)?;
         let models = Models::new(models_endpoint(config)?);
         let web =

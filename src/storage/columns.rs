@@ -1,6 +1,7 @@
 //! A batch as columns, side by side as `UNNEST` wants them.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use super::StorageError;
 use super::batch::{Batch, EventRow, ProjectionRow};
 use super::bigint::bigint;
-use relive_session::{Labels, Session, Timestamp};
+use relive_session::{Actor, Labels, Session, Timestamp};
 
 /// A statement on its way to the database.
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -51,7 +52,7 @@ pub(super) fn bind_rows<'q>(
         .bind(deadline)
         .bind(projections.created)
         .bind(projections.incarnations)
-        .bind(events.actors)
+        .bind(events.actors.iter().map(Option::as_deref).collect::<Vec<_>>())
         .bind(projections.rare))
 }
 
@@ -62,17 +63,35 @@ struct EventArrays<'a> {
     revisions: Vec<i64>,
     times: Vec<DateTime<Utc>>,
     events: Vec<Cow<'a, str>>,
-    actors: Vec<Option<String>>,
+    actors: Vec<Option<Arc<str>>>,
+}
+
+/// The JSON of actors. Many events that follow one another have the same.
+#[derive(Default)]
+struct ActorTexts<'a>(Option<(&'a Arc<Actor>, Arc<str>)>);
+
+impl<'a> ActorTexts<'a> {
+    fn text(&mut self, actor: &'a Arc<Actor>) -> Result<Arc<str>, StorageError> {
+        if let Some((known, text)) = &self.0
+            && Arc::ptr_eq(known, actor)
+        {
+            return Ok(Arc::clone(text));
+        }
+        let text: Arc<str> = json(&**actor)?.into();
+        self.0 = Some((actor, Arc::clone(&text)));
+        Ok(text)
+    }
 }
 
 impl<'a> EventArrays<'a> {
     fn of(batch: &'a Batch<'_>) -> Result<Self, StorageError> {
         let mut arrays = Self::default();
+        let mut actors = ActorTexts::default();
         for EventRow { recorded, json: encoded, .. } in &batch.events {
             arrays.session_ids.push(recorded.session_id.0);
             arrays.revisions.push(bigint(recorded.revision));
             arrays.times.push(recorded.at.as_datetime());
-            arrays.actors.push(recorded.by.as_deref().map(json).transpose()?);
+            arrays.actors.push(recorded.by.as_ref().map(|by| actors.text(by)).transpose()?);
             arrays.events.push(match encoded {
                 Some(encoded) => encoded.get().into(),
                 None => json(&recorded.event)?.into(),

@@ -7,13 +7,37 @@ use tokio::process::Command;
 
 use crate::harness::{DEADLINE, Database, Proxy, Socket, TestServer, answer, config, problem};
 
-/// A server that believes a proxy on this machine.
+/// A server that believes a proxy on this machine, and asks nobody for a key.
 async fn behind(base_path: &str) -> TestServer {
     TestServer::start_with(|config| {
         config.proxy.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
         config.proxy.base_path = base_path.to_owned();
+        config.access.allow_anonymous = true;
     })
     .await
+}
+
+/// Whoever reaches the proxy reaches the server, although its address is one of this machine.
+#[tokio::test]
+async fn behind_a_proxy_nobody_gets_in_before_there_is_a_key() {
+    let server = TestServer::start_with(|config| {
+        config.proxy.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+    })
+    .await;
+    problem(server.request(Method::GET, "/api/v1/sessions"), "unauthorized").await;
+}
+
+/// A number in the example for nginx.
+fn nginx_number(directive: &str) -> u32 {
+    let example = include_str!("../../deploy/nginx.conf");
+    let line = example.lines().map(str::trim).find_map(|line| line.strip_prefix(directive)).expect(directive);
+    line.trim().trim_end_matches(';').parse().expect("a number")
+}
+
+/// Debian starts it with a limit of 1,024 files, which would be some 500 sockets.
+#[test]
+fn nginx_may_open_as_many_files_as_it_has_connections() {
+    assert!(nginx_number("worker_rlimit_nofile") > nginx_number("worker_connections"));
 }
 
 /// The addresses in a page that begin with a slash.

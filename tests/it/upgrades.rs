@@ -7,7 +7,7 @@ use relive::storage::{MIGRATOR, Storage};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::harness::Database;
+use crate::harness::{Database, eventually};
 
 /// Rows as each version of the schema had them: inserted at the version named, into the tables that it
 /// brought or changed. Whoever adds a migration that makes or changes a table adds rows for it here.
@@ -190,4 +190,32 @@ async fn a_server_shows_what_earlier_versions_stored() {
     assert_eq!(messages["messages"][0]["content"], "Hello 日本");
     let list = server.get("/api/v1/sessions").await.1;
     assert_eq!(list["sessions"].as_array().map(Vec::len), Some(3));
+}
+
+/// A writer that has one table, and needs another that a migration changes before the first.
+#[tokio::test]
+async fn a_migration_gives_way_to_writers_instead_of_a_deadlock() {
+    let storage = Database::create().await.storage();
+    let pool = storage.pool();
+    MIGRATOR.undo(pool, 11).await.expect("the version before projects");
+    let mut writer = pool.begin().await.expect("a transaction");
+    let lock = |table: &str| sqlx::query(AssertSqlSafe(format!("LOCK TABLE {table} IN ROW EXCLUSIVE MODE")));
+    lock("session_events").execute(&mut *writer).await.expect("locked");
+    let migrating = tokio::spawn({
+        let storage = storage.clone();
+        async move { storage.migrate(8).await }
+    });
+    let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'session_events'::regclass AND NOT granted)";
+    eventually("the migration waits for the writer", async || {
+        sqlx::query_scalar(waits).fetch_one(pool).await.expect("an answer")
+    })
+    .await;
+    lock("groups").execute(&mut *writer).await.expect("no deadlock");
+    writer.commit().await.expect("committed");
+    migrating.await.expect("no panic").expect("migrated");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM sessions WHERE project_id <> 'default'")
+        .fetch_one(pool)
+        .await
+        .expect("the new column");
+    assert_eq!(left, 0);
 }

@@ -8,6 +8,7 @@
 mod checks;
 mod dimension;
 mod error;
+mod tables;
 
 use std::time::{Duration, Instant};
 
@@ -101,6 +102,7 @@ struct RemainingIndexes {
 async fn change(connection: &mut PgConnection, embedding_dimension: u32) -> Result<RemainingIndexes, StorageError> {
     let mut transaction = connection.begin().await?;
     checks::make_extension(&mut transaction).await?;
+    tables::lock(&mut transaction).await?;
     MIGRATOR.run_direct(None, &mut *transaction, false).await?;
     dimension::record(&mut transaction, embedding_dimension).await?;
     let left = RemainingIndexes {
