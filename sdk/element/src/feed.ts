@@ -1,4 +1,5 @@
 import {
+  type EventPage,
   type GraphDefinition,
   type Log,
   type LogPage,
@@ -90,7 +91,7 @@ export class Feed {
       const session = await ask<WorkflowSession>(this.#client, `${this.#path}?${query}`)
       this.#show({ session })
       this.#logs.reached(session.revision)
-      await Promise.all([this.#readGraph(), this.#readTimeline(), this.#readMessages(session)])
+      await Promise.all([this.#readGraph(session), this.#readTimeline(), this.#readMessages(session)])
     } catch (cause) {
       this.#show({ error: asReliveError(cause) })
     }
@@ -126,15 +127,23 @@ export class Feed {
     if (session !== undefined) this.#logs.reached(session.revision)
     const { all, hasEarlier, error: messagesError } = messages
     this.#show({ session, lanes, messages: all, hasEarlier, messagesError, error })
-    if (isFirst || hasGrown) void this.#readGraph()
+    if (isFirst || hasGrown) void this.#readGraph(session)
     // At the end once more: states between two that were shown are in the journal only.
     if (isFirst || (end !== undefined && wasLive)) void this.#readTimeline()
   }
 
-  async #readGraph(): Promise<void> {
-    // A run without a graph is answered with 404; then its nodes are shown as they are named.
-    const graph = await ask<GraphDefinition>(this.#client, `${this.#path}/graph`).catch(() => undefined)
+  async #readGraph(session: WorkflowSession | undefined): Promise<void> {
+    const graph = await this.#graphOf(session).catch(() => undefined)
     if (graph !== undefined) this.#show({ graph })
+  }
+
+  /** Without a graph, `undefined`: the nodes are then shown as they are named. */
+  async #graphOf(session: WorkflowSession | undefined): Promise<GraphDefinition | undefined> {
+    if (session?.graphRevision !== undefined) return ask<GraphDefinition>(this.#client, `${this.#path}/graph`)
+    // A run without a graph is answered with 404 there, which browsers put into the console.
+    const { events } = await ask<EventPage>(this.#client, `${this.#path}/events?after=0&limit=1`)
+    const created = events[0]?.event
+    return created?.type === 'created' ? created.graph : undefined
   }
 
   async #readTimeline(): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Log, LogPage } from '@relive/types'
 
-/** Lines of the first page, of each further one, and that are kept. */
-const [firstPage, furtherPage, linesAtMost] = [200, 500, 500]
+/** Lines of a page, and that are kept. */
+const linesAtMost = 500
 /** Between two readings while a run goes on, in milliseconds. */
 const pauseMs = 700
 
@@ -50,16 +50,14 @@ export class LogFeed {
 
   async #catchUp(): Promise<void> {
     const upTo = this.#newest
-    const query =
-      this.#upTo === undefined
-        ? `order=desc&limit=${firstPage}&after=${upTo + 1}`
-        : `order=asc&limit=${furtherPage}&after=${this.#upTo}`
+    const from = this.#upTo
+    const after = from === undefined ? `desc&after=${upTo + 1}` : `asc&after=${from}`
     try {
-      const { logs } = await this.#read(query)
+      const { logs } = await this.#read(`limit=${linesAtMost}&order=${after}`)
       const last = logs.at(-1)?.revision
-      if (this.#upTo === undefined) this.#logs = logs.reverse()
-      else this.#logs = [...(this.#logs ?? []), ...logs].slice(-linesAtMost)
-      this.#upTo = query.startsWith('order=asc') && logs.length === furtherPage ? (last ?? upTo) : upTo
+      this.#logs = from === undefined ? logs.reverse() : [...(this.#logs ?? []), ...logs].slice(-linesAtMost)
+      // A full page: there may be more.
+      this.#upTo = from === undefined || logs.length < linesAtMost ? upTo : last
       this.#changed(this.#logs)
     } catch (cause) {
       this.#changed(this.#logs, cause)

@@ -28,7 +28,7 @@ const css = `
 .bar .status { color: var(--c); font-weight: 600; }
 .bar .facts { margin-inline-start: auto; color: var(--dim); white-space: nowrap; font-variant-numeric: tabular-nums; }
 .problem { padding: 14px; overflow-wrap: anywhere; }
-.note, .facts, header { color: var(--dim); font-size: 12px; }
+.note, .facts, header, summary, .log-list span, .debug, small { color: var(--dim); font-size: 12px; }
 .note { margin: 0; padding: 8px 14px; }
 .graph { overflow: auto; display: grid; align-items: safe center; justify-items: safe center; }
 .graph svg { max-width: 100%; height: auto; min-width: min(100%, 420px); }
@@ -38,7 +38,7 @@ const css = `
 .icon { fill: none; stroke: var(--c); stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
 .node.running .icon { fill: var(--c); stroke: none; }
 .name { font-weight: 550; font-size: 13px; fill: currentColor; }
-text.label { font-size: 11px; fill: var(--dim); text-anchor: middle; paint-order: stroke; stroke: var(--relive-background, light-dark(#fff, #1a1d21)); stroke-width: 4px; }
+text.label { font-size: 11px; fill: var(--dim); text-anchor: middle; paint-order: stroke; stroke: Canvas; stroke-width: 4px; }
 .meta { font-size: 11px; fill: var(--dim); }
 .progress { fill: var(--c); }
 .edge { fill: none; stroke: light-dark(#b9bdc3, #565c65); stroke-width: 1.4; }
@@ -51,18 +51,17 @@ small { margin-inline-start: 6px; }
 .lane-name { padding-inline-start: calc(10px * var(--depth)); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .track { position: relative; height: 10px; }
 .track i { position: absolute; inset-block: 0; min-width: 2px; border-radius: 3px; background: var(--c); }
-.side { grid-area: 2 / 2 / 4 / 3; display: flex; flex-direction: column; border-inline-start: 1px solid var(--line); min-height: 0; }
-.messages { flex: 1; display: flex; flex-direction: column; min-height: 0; }
+.side, .messages { display: flex; flex-direction: column; min-height: 0; }
+.side { grid-area: 2 / 2 / 4 / 3; border-inline-start: 1px solid var(--line); }
+.messages { flex: 1; }
 .logs { border-top: 1px solid var(--line); font-size: 12px; }
-summary { padding: 6px 14px; cursor: pointer; color: var(--dim); }
+summary { padding: 6px 14px; cursor: pointer; }
 .log-list { max-height: 150px; overflow: auto; padding: 0 14px 6px; }
-.log-list p { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .log-list :is(b, span) { margin-inline-end: 8px; font-weight: 500; }
-.log-list span, .debug, small { color: var(--dim); }
 .log-list b { color: var(--c); }
 .message-list { flex: 1; min-height: 0; overflow: auto; padding: 6px 14px; }
 article { padding: 6px 0; }
-article p { margin: 2px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+article p, .log-list p { margin: 2px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 article.thinking p { color: var(--dim); font-style: italic; }
 article.streaming p::after { content: "▍"; color: light-dark(#2259cc, #8ab2ff); }
 .earlier { margin: 8px 14px 0; font: inherit; font-size: 12px; }
