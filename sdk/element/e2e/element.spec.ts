@@ -66,6 +66,82 @@ test('a static page with a token of a guest shows graph, timeline and messages, 
   expect(opened).toEqual({ opened: 1, open: 1 })
 })
 
+test('steps within nodes are set in below them, with their kinds; a graph that grows is drawn anew', async ({
+  page,
+  site,
+  server,
+}) => {
+  const id = await story(server)
+  await command(
+    server,
+    id,
+    { type: 'setNodeStatus', nodeId: 'ask', status: 'running', name: 'Ask', parentNodeId: 'write', kind: 'llm' },
+    { type: 'setNodeStatus', nodeId: 'look', status: 'running', name: 'Look up', parentNodeId: 'ask', kind: 'tool' },
+  )
+  await open(page, site, pageWith(server, id, await guest(server, id)))
+  const lanes = element(page).getByRole('listitem')
+  await expect(lanes).toHaveText(['Plan', 'Write', 'Askllm', 'Look uptool'])
+  const set = (at: number) =>
+    lanes
+      .nth(at)
+      .locator('.lane-name')
+      .evaluate((found) => Number.parseFloat(getComputedStyle(found).paddingInlineStart))
+  expect([await set(0), await set(1), await set(2), await set(3)]).toEqual([0, 0, 10, 20])
+  // In the graph they are within the node that they are steps of.
+  await expect(element(page).locator('g.node')).toHaveCount(3)
+  await command(server, id, {
+    type: 'addNodes',
+    nodes: { print: { id: 'print', type: 'x', name: 'Print' } },
+    edges: [{ from: 'check', to: 'print', label: 'approved' }],
+  })
+  await expect(node(page, 'Print')).toHaveClass('node pending')
+  await expect(element(page).locator('text.label')).toHaveText(['approved'])
+})
+
+test('without a graph the kinds of nodes are told on their cards', async ({ page, site, server }) => {
+  const { id } = await server.post<{ id: string }>('/sessions', {})
+  await command(
+    server,
+    id,
+    { type: 'start' },
+    { type: 'setNodeStatus', nodeId: 'ask', status: 'running', name: 'Ask', kind: 'llm' },
+  )
+  await open(page, site, pageWith(server, id, await guest(server, id)))
+  await expect(node(page, 'Ask').locator('.meta')).toHaveText('llm · running')
+})
+
+test('log lines are read when somebody wants them, and followed from then on', async ({ page, site, server }) => {
+  const id = await story(server)
+  const log = (text: string) => command(server, id, { type: 'addLog', nodeId: 'write', level: 'warn', text })
+  await command(server, id, {
+    type: 'addLog',
+    nodeId: 'plan',
+    level: 'info',
+    text: '<b>bees</b>',
+    attributes: { count: 3 },
+  })
+  const asked: string[] = []
+  page.on('request', (request) => {
+    if (request.url().includes('/logs?')) asked.push(request.url())
+  })
+  await open(page, site, pageWith(server, id, await guest(server, id)))
+  await expect(node(page, 'Write')).toHaveClass('node running')
+  expect(asked).toEqual([])
+  await element(page).getByText('Logs').click()
+  const lines = element(page).getByRole('log', { name: 'Logs' }).locator('p')
+  await expect(lines).toHaveText([/infoPlan<b>bees<\/b> · count: 3$/])
+  await log('half way')
+  await expect(lines).toHaveText([/bees/, /warnWritehalf way$/])
+  const revision = Number(
+    await element(page).evaluate((found) => (found as unknown as { session: { revision: number } }).session.revision),
+  )
+  await log('and on')
+  await expect(lines).toHaveCount(3)
+  // A moment has the lines of before it.
+  await element(page).evaluate((found, moment) => found.setAttribute('moment', String(moment)), revision)
+  await expect(lines).toHaveText([/bees/, /half way/])
+})
+
 test('what a run says is text, and nothing else', async ({ page, site, server }) => {
   const attack = `<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>`
   const graph = {

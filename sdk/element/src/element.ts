@@ -5,6 +5,7 @@ import { type Address, parseAddress, parseMoment } from './address'
 import { html, plainName, setText } from './dom'
 import { Feed, nothing, type Shown } from './feed'
 import { GraphView } from './graph-view'
+import { LogsView } from './logs-view'
 import { MessagesView } from './messages-view'
 import { styleSheet } from './style'
 import { TimelineView } from './timeline-view'
@@ -36,6 +37,10 @@ export class ReliveSession extends Base {
   readonly #graph = new GraphView()
   readonly #timeline = new TimelineView()
   readonly #messages = new MessagesView(() => this.#feed?.readEarlier())
+  readonly #logs = new LogsView(() => {
+    this.#feed?.readLogs()
+    this.#drawLogs()
+  })
   readonly #page: HTMLElement
   #feed: Feed | undefined
   #tokens: TokenHolder | undefined
@@ -51,7 +56,8 @@ export class ReliveSession extends Base {
     super()
     const bar = html('div', { class: 'bar', part: 'bar' }, this.#name, this.#status, this.#facts)
     const { element: graph } = this.#graph
-    this.#page = html('div', { class: 'page', hidden: '' }, bar, graph, this.#timeline.element, this.#messages.element)
+    const side = html('div', { class: 'side' }, this.#messages.element, this.#logs.element)
+    this.#page = html('div', { class: 'page', hidden: '' }, bar, graph, this.#timeline.element, side)
     const root = this.attachShadow({ mode: 'open' })
     root.adoptedStyleSheets = [styleSheet()]
     root.append(this.#problem, this.#page)
@@ -165,6 +171,7 @@ export class ReliveSession extends Base {
     })
     this.#feed = feed
     this.#isAnonymous = !hasToken
+    if (this.#logs.element.open) feed.readLogs()
     if (moment === undefined) feed.live()
     else void feed.at(moment)
     this.#timer = setInterval(() => this.#tick(), tickMs)
@@ -192,6 +199,8 @@ export class ReliveSession extends Base {
       this.#drawTimes(session)
       const { messages, hasEarlier, messagesError } = shown
       this.#messages.show(messages, session, hasEarlier, messagesError?.message)
+      if (before.session === undefined || before.logs !== shown.logs || before.logsError !== shown.logsError)
+        this.#drawLogs()
     }
     if (session !== undefined && before.session !== session) this.#say('relive-change', session)
     if (error !== undefined && before.error !== error) this.#say('relive-error', error)
@@ -204,9 +213,14 @@ export class ReliveSession extends Base {
     this.#status.className = `status ${look(session.status)}`
   }
 
+  #drawLogs(): void {
+    const { session, logs, logsError } = this.#shown
+    if (session !== undefined && this.#logs.element.open) this.#logs.show(logs, session, logsError?.message)
+  }
+
   #drawTimes(session: WorkflowSession): void {
     const now = this.#momentOf(session)
-    this.#timeline.show(this.#shown.lanes, session, now)
+    this.#timeline.show(this.#shown.lanes, session, now, this.#shown.graph)
     const from = session.startedAt === undefined ? undefined : Date.parse(session.startedAt)
     const tokens = session.totalTokens > 0 ? `${session.totalTokens.toLocaleString('en')} tokens` : ''
     const cost = session.totalCostUsd > 0 ? `$${session.totalCostUsd.toFixed(4)}` : ''

@@ -1,5 +1,5 @@
 import type { GraphDefinition, NodeStatus, WorkflowSession } from '@relive/types'
-import { type DrawnEdge, drawnEdges, lookOf } from '../../../dashboard/src/graph/edges'
+import { type DrawnEdge, drawnEdges, labelOf, lookOf } from '../../../dashboard/src/graph/edges'
 import { visibleGraph } from '../../../dashboard/src/graph/fold'
 import { grid, layered } from '../../../dashboard/src/graph/layers'
 import { boundsOf, type Layout, type LayoutRequest, nodeSize } from '../../../dashboard/src/graph/placement'
@@ -86,7 +86,11 @@ export class GraphView {
       }),
     }))
     this.#cards = items.map(({ id }, at) => card(id, layout.positions[at] ?? [0, 0]))
-    picture.append(...this.#edges.map(({ line }) => line), ...this.#cards.map(({ group }) => group))
+    const labels = this.#edges.flatMap(({ source, target, middle: [x, y] }) => {
+      const label = labelOf(graph, source, target)
+      return label === undefined ? [] : [svg('text', { class: 'label', x, y }, plainName(label))]
+    })
+    picture.append(...this.#edges.map(({ line }) => line), ...this.#cards.map(({ group }) => group), ...labels)
     const more = all.items.length - items.length
     const note = more > 0 ? html('p', { class: 'note' }, `and ${more} more nodes`) : undefined
     this.element.replaceChildren(picture, ...(note === undefined ? [] : [note]))
@@ -127,7 +131,7 @@ function update(card: Card, graph: GraphDefinition, session: WorkflowSession): v
   const [node, planned] = [session.nodes[card.id], graph.nodes[card.id]]
   const status = node?.status ?? 'pending'
   const name = plainName(node?.name ?? planned?.name ?? card.id) || card.id
-  const type = plainName(node?.type ?? planned?.type ?? '')
+  const type = plainName(node?.type || planned?.type || node?.kind || '')
   const attempt = (node?.attempt ?? 1) > 1 ? ` ×${node?.attempt}` : ''
   // Anything may come from a newer server; only what is known becomes a class.
   const known = Object.hasOwn(shapes, status) ? status : 'pending'

@@ -19,16 +19,16 @@ const css = `
 .pending { --c: light-dark(#666c75, #9aa1ab); }
 .running { --c: var(--relive-running, light-dark(#2259cc, #8ab2ff)); }
 .completed { --c: var(--relive-completed, light-dark(#167548, #5fcf9a)); }
-.failed { --c: var(--relive-failed, light-dark(#b92a23, #ff8d85)); }
+.failed, .error { --c: var(--relive-failed, light-dark(#b92a23, #ff8d85)); }
 .skipped, .cancelled { --c: light-dark(#6b7079, #949ba5); }
-.suspended, .paused { --c: var(--relive-suspended, light-dark(#8f5600, #f2b257)); }
+.suspended, .paused, .warn { --c: var(--relive-suspended, light-dark(#8f5600, #f2b257)); }
 .page { display: grid; grid-template: auto minmax(0, 3fr) minmax(0, 2fr) / minmax(0, 3fr) minmax(0, 2fr); height: 100%; }
 .bar { grid-column: 1 / -1; display: flex; gap: 10px; align-items: baseline; padding: 9px 14px; border-bottom: 1px solid var(--line); }
 .bar b { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-weight: 600; }
 .bar .status { color: var(--c); font-weight: 600; }
 .bar .facts { margin-inline-start: auto; color: var(--dim); white-space: nowrap; font-variant-numeric: tabular-nums; }
 .problem { padding: 14px; overflow-wrap: anywhere; }
-.note, .facts, header { color: var(--dim); font-size: 12px; }
+.note, .facts, header, summary, .log-list span, .debug, small { color: var(--dim); font-size: 12px; }
 .note { margin: 0; padding: 8px 14px; }
 .graph { overflow: auto; display: grid; align-items: safe center; justify-items: safe center; }
 .graph svg { max-width: 100%; height: auto; min-width: min(100%, 420px); }
@@ -38,6 +38,7 @@ const css = `
 .icon { fill: none; stroke: var(--c); stroke-width: 2; stroke-linecap: round; stroke-linejoin: round; }
 .node.running .icon { fill: var(--c); stroke: none; }
 .name { font-weight: 550; font-size: 13px; fill: currentColor; }
+text.label { font-size: 11px; fill: var(--dim); text-anchor: middle; paint-order: stroke; stroke: Canvas; stroke-width: 4px; }
 .meta { font-size: 11px; fill: var(--dim); }
 .progress { fill: var(--c); }
 .edge { fill: none; stroke: light-dark(#b9bdc3, #565c65); stroke-width: 1.4; }
@@ -46,19 +47,27 @@ const css = `
 .edge.back { stroke-dasharray: 4 3; }
 .timeline { overflow: auto; border-top: 1px solid var(--line); padding: 8px 14px; font-size: 12px; }
 .lane { display: grid; grid-template-columns: minmax(70px, 24%) 1fr; gap: 10px; align-items: center; height: 20px; }
-.lane-name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+small { margin-inline-start: 6px; }
+.lane-name { padding-inline-start: calc(10px * var(--depth)); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .track { position: relative; height: 10px; }
 .track i { position: absolute; inset-block: 0; min-width: 2px; border-radius: 3px; background: var(--c); }
-.messages { grid-area: 2 / 2 / 4 / 3; display: flex; flex-direction: column; border-inline-start: 1px solid var(--line); min-height: 0; }
+.side, .messages { display: flex; flex-direction: column; min-height: 0; }
+.side { grid-area: 2 / 2 / 4 / 3; border-inline-start: 1px solid var(--line); }
+.messages { flex: 1; }
+.logs { border-top: 1px solid var(--line); font-size: 12px; }
+summary { padding: 6px 14px; cursor: pointer; }
+.log-list { max-height: 150px; overflow: auto; padding: 0 14px 6px; }
+.log-list :is(b, span) { margin-inline-end: 8px; font-weight: 500; }
+.log-list b { color: var(--c); }
 .message-list { flex: 1; min-height: 0; overflow: auto; padding: 6px 14px; }
 article { padding: 6px 0; }
-article p { margin: 2px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+article p, .log-list p { margin: 2px 0 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 article.thinking p { color: var(--dim); font-style: italic; }
 article.streaming p::after { content: "▍"; color: light-dark(#2259cc, #8ab2ff); }
 .earlier { margin: 8px 14px 0; font: inherit; font-size: 12px; }
 @container (max-width: 560px) {
   .page { grid-template: auto minmax(0, 2fr) minmax(0, 1fr) minmax(0, 2fr) / minmax(0, 1fr); }
-  .messages { grid-area: auto; border-inline-start: 0; border-top: 1px solid var(--line); }
+  .side { grid-area: auto; border-inline-start: 0; border-top: 1px solid var(--line); }
   .bar .facts { display: none; }
 }
 `
