@@ -18,3 +18,7 @@ if ! cmp -s requirements.txt "$environment/requirements.txt"; then
     cp requirements.txt "$environment/requirements.txt"
 fi
 "$environment/bin/python" -B export.py
+
+# The program of docs/opentelemetry.md.
+OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="$RELIVE_URL/v1/traces" "$environment/bin/python" -B shop.py
+curl -sS "$RELIVE_URL/api/v1/sessions?name=order" | grep -q '"completed":2,' || { echo 'shop.py: no such trace' >&2; exit 1; }

@@ -30,3 +30,10 @@ for runtime in node 'node_modules/.bin/deno run --allow-net --allow-env --allow-
     printf '%s: ' "${runtime%% *}"
     $runtime program.mjs "$address"
 done
+
+# The programs of docs/report-typescript.md.
+cd ../../frontend-types
+for example in quickstart steps; do
+    RELIVE_URL="$address" node "examples/$example.mjs" >"$work/said"
+    [ -s "$work/said" ] || { echo "$example.mjs says nothing" >&2; exit 1; }
+done

@@ -71,6 +71,12 @@ def test_the_examples_of_watching(url: str) -> None:
     assert Example("watching_async", url, session_id).output().endswith("completed\n")
 
 
+def test_the_first_graph(url: str, client: relive.Client) -> None:
+    before = ids(client, "Greeting")
+    assert Example("langgraph_quickstart", url).output() == "{'text': 'Hello, Ada!'}\n"
+    assert client.session(new(client, "Greeting", before))["status"] == "completed"
+
+
 def test_the_example_of_a_graph_with_a_review(url: str, client: relive.Client) -> None:
     before = ids(client, "Article")
     example = Example("langgraph_review", url)

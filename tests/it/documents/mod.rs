@@ -9,4 +9,6 @@ mod names;
 mod nodes;
 mod protocol;
 mod readme;
+mod report;
+mod run_by;
 mod settings;

@@ -1,4 +1,4 @@
-//! The commands of the README, carried out in their order against a server.
+//! The commands of the README and of the pages for users, carried out in their order against a server.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -19,10 +19,14 @@ struct Step {
     line: usize,
 }
 
-/// The indented lines, joined where a quotation goes on.
-fn steps() -> Vec<Step> {
-    let (mut steps, mut open) = (Vec::new(), None::<Step>);
-    for (index, line) in Document::read("README.md").text.lines().enumerate() {
+/// The indented lines outside of fenced blocks, joined where a quotation goes on.
+fn steps(page: &Document) -> Vec<Step> {
+    let (mut steps, mut open, mut is_fenced) = (Vec::new(), None::<Step>, false);
+    for (index, line) in page.text.lines().enumerate() {
+        is_fenced ^= line.starts_with("```");
+        if is_fenced {
+            continue;
+        }
         let Some(line) = line.strip_prefix("    ") else { continue };
         match &mut open {
             Some(step) => {
@@ -40,6 +44,7 @@ fn steps() -> Vec<Step> {
 }
 
 struct Reader {
+    page: &'static str,
     server: TestServer,
     directory: tempfile::TempDir,
     /// Written ids such as `01a2…`, and what they are here.
@@ -54,7 +59,7 @@ struct Reader {
 
 impl Reader {
     async fn step(&mut self, step: &Step) {
-        let place = format!("README.md:{}: {}", step.line, step.text);
+        let place = format!("{}:{}: {}", self.page, step.line, step.text);
         let text = &*step.text;
         if text.starts_with("# {\"id\":\"") || text.starts_with("ID=") {
             let written = text.trim_start_matches("# {\"id\":\"").trim_start_matches("ID=");
@@ -66,6 +71,8 @@ impl Reader {
                 let known = self.ids.iter().find(|(known, _)| *known == written);
                 self.id = known.expect("an id").1.clone();
             }
+        } else if let Some(address) = text.strip_prefix("curl -N ") {
+            self.stream(address, &place).await;
         } else if text.starts_with("curl ") {
             self.curl(text, &place).await;
         } else if text.starts_with("relive serve") || text.starts_with("relive keys") {
@@ -88,6 +95,14 @@ impl Reader {
             return;
         }
         self.carried_out += 1;
+    }
+
+    /// A stream that does not end: its first event.
+    async fn stream(&self, address: &str, place: &str) {
+        let path = address.trim_matches('\'').split(":7400").nth(1).expect("an address");
+        let path = path.replace("{id}", &self.server.new_session().await);
+        let event = self.server.stream(&path).await.event().await;
+        assert!(event.data["type"].is_string(), "{place}");
     }
 
     async fn curl(&mut self, text: &str, place: &str) {
@@ -128,15 +143,44 @@ impl Reader {
 /// Where the addresses of sockets begin.
 const ADDRESS_OF_SOCKETS: &str = "ws://127.0.0.1:7400";
 
-#[tokio::test]
-async fn the_commands_of_the_readme_do_what_it_says() {
+/// Carries out a page; at least so many of its lines have to be commands.
+async fn carry_out(page: &'static str, least: usize) {
     let (server, directory) = (TestServer::start().await, tempfile::tempdir().expect("a directory"));
+    std::os::unix::fs::symlink(root().join("examples"), directory.path().join("examples")).expect("a link");
     let (id, answered) = (String::new(), String::new());
-    let mut reader = Reader { server, directory, ids: Vec::new(), id, answered, replay: None, carried_out: 0 };
-    for step in steps() {
+    let mut reader = Reader { page, server, directory, ids: Vec::new(), id, answered, replay: None, carried_out: 0 };
+    for step in steps(&Document::read(page)) {
         reader.step(&step).await;
     }
-    assert!(reader.carried_out > 20, "only {} commands were found", reader.carried_out);
+    assert!(reader.carried_out >= least, "only {} commands were found in {page}", reader.carried_out);
+    if reader.id.is_empty() {
+        return;
+    }
     let path = format!("/api/v1/sessions/{}", reader.id);
     eventually("the last run ends", || async { reader.server.get(&path).await.1["status"] == "completed" }).await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_readme_do_what_it_says() {
+    carry_out("README.md", 8).await;
+}
+
+#[tokio::test]
+async fn the_commands_for_watching_do_what_the_page_says() {
+    carry_out("docs/watch.md", 18).await;
+}
+
+#[tokio::test]
+async fn the_commands_for_reporting_do_what_the_page_says() {
+    carry_out("docs/report-http.md", 15).await;
+}
+
+#[tokio::test]
+async fn the_commands_for_graphs_do_what_the_page_says() {
+    carry_out("docs/run-graphs.md", 6).await;
+}
+
+#[tokio::test]
+async fn the_commands_for_event_streams_do_what_the_page_says() {
+    carry_out("docs/event-streams.md", 1).await;
 }

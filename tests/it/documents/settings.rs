@@ -19,10 +19,11 @@ const WITHOUT_FLAG: [&str; 7] = [
     "RELIVE_THREADS",
 ];
 /// Documents whose flags are those of other programs as well, or names of colours.
-const OTHER_PROGRAMS: [&str; 6] = [
+const OTHER_PROGRAMS: [&str; 7] = [
     "CONTRIBUTING.md",
     "docs/deploy.md",
     "docs/embed.md",
+    "docs/report-rust.md",
     "docs/simulation.md",
     "docs/watch-react.md",
     "frontend-types/README.md",
@@ -66,25 +67,6 @@ fn every_setting_is_in_the_operators_table() {
         }
     }
     assert_eq!(listed, settings.keys().cloned().collect());
-}
-
-#[test]
-fn the_readme_gives_the_defaults_that_hold() {
-    let settings = settings();
-    let rows = Document::read("README.md").section("Settings").rows();
-    assert!(rows.len() > 10, "is this test reading the table?");
-    for row in rows {
-        let words = code_words(&row[0]);
-        let base = words[0].rsplit_once('_').map_or("", |(base, _)| base);
-        let full = |word: &String| if word.starts_with('_') { format!("{base}{word}") } else { word.clone() };
-        let variables: Vec<String> = words.iter().map(full).collect();
-        let given = code_words(&row[1]);
-        let defaults: Vec<String> = variables
-            .iter()
-            .filter_map(|name| settings.get(name).unwrap_or_else(|| panic!("there is no {name}")).default.clone())
-            .collect();
-        assert_eq!(given, defaults, "{variables:?}");
-    }
 }
 
 /// Words of a text that begin as `start` says, as far as `goes_on` holds.
