@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use relive::cli::{Action, Cli, export, import, keys, login, run, serve, watch};
+use relive::cli::{Action, Cli, export, import, keys, login, mcp, run, serve, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -13,6 +13,7 @@ async fn main() -> ExitCode {
         Action::Export(args) => export::run(args).await,
         Action::Import(args) => import::run(args).await,
         Action::Login(args) => login::login(args).await,
+        Action::Mcp(args) => mcp::run(args).await,
         Action::Logout(args) => login::logout(&args),
         Action::Keys(action) => keys::run(action).await,
     }

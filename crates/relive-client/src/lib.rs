@@ -27,6 +27,7 @@
 //!   client: every waiting and every later call fails with [`ClientError::Closed`].
 
 mod address;
+mod api;
 mod archive;
 mod connection;
 mod cursor;
@@ -48,6 +49,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use address::Address;
+pub use api::Api;
 pub use archive::{Archives, FirstLine};
 pub use error::ClientError;
 pub use events::SessionEvents;
