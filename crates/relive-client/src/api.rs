@@ -3,6 +3,7 @@
 use reqwest::{Method, Url};
 use serde_json::Value;
 
+use super::error::problem;
 use super::http::{client, refusal};
 use super::token::{TokenSource, Tokens};
 use super::{Address, ClientError};
@@ -38,7 +39,8 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] with the server's reason; `Unreachable`.
+    /// [`ClientError::Refused`] with the server's reason; `Unreachable`; `Protocol` for a segment that is empty, `.` or
+    /// `..`.
     pub async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Value, ClientError> {
         self.call(Method::GET, path, query, None).await
     }
@@ -69,7 +71,7 @@ impl Api {
         };
         let unreachable = |error: reqwest::Error| ClientError::Unreachable {
             server: self.address.to_string(),
-            problem: error.without_url().to_string(),
+            problem: problem(&error.without_url()),
         };
         let mut answer = self.tokens.send(request).await?.map_err(unreachable)?;
         let (status, mut bytes) = (answer.status(), Vec::new());
@@ -87,6 +89,10 @@ impl Api {
 
     fn url(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, ClientError> {
         let wrong = || ClientError::Protocol("the address cannot be extended".to_owned());
+        // These would not be segments but make the address another one, even where they are encoded.
+        if let Some(segment) = path.iter().find(|segment| matches!(**segment, "" | "." | "..")) {
+            return Err(ClientError::Protocol(format!("'{segment}' cannot be part of an address")));
+        }
         let mut url = Url::parse(&self.address.http("/api/v1")).map_err(|_| wrong())?;
         url.path_segments_mut().map_err(|()| wrong())?.extend(path);
         if !query.is_empty() {
