@@ -7,6 +7,7 @@ pub mod keys;
 mod lines;
 pub mod login;
 pub mod mcp;
+mod nested;
 mod progress;
 pub mod run;
 mod screen;

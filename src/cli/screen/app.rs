@@ -18,7 +18,6 @@ const ANSWERS: usize = 16;
 /// Results of calls to the server.
 pub(super) enum Answer {
     Graph(SessionId, Box<GraphDefinition>),
-    State(Box<WorkflowSession>),
     Notice(String),
 }
 
@@ -79,13 +78,8 @@ impl App {
         self.open = Some(Open { page: SessionPage::new(id), live, replay: None });
         let (client, answers) = (self.client.clone(), self.answers.clone());
         tokio::spawn(async move {
-            let state = match client.session(id).await {
-                Ok(session) => Answer::State(Box::new(session)),
-                Err(error) => Answer::Notice(error.to_string()),
-            };
-            // The receiver is gone once the screen is closed.
-            let _ = answers.send(state).await;
             if let Ok(graph) = client.graph(id).await {
+                // The receiver is gone once the screen is closed.
                 let _ = answers.send(Answer::Graph(id, Box::new(graph))).await;
             }
         });
@@ -147,7 +141,6 @@ impl App {
     pub(super) fn answer(&mut self, answer: Answer) {
         match (answer, &mut self.open) {
             (Answer::Graph(id, graph), Some(open)) if open.page.id == id => open.page.learn_graph(&graph),
-            (Answer::State(session), Some(open)) if open.page.id == session.id => open.page.show(*session),
             (Answer::Notice(notice), _) => self.notice = Some(notice),
             _ => {}
         }
@@ -211,6 +204,7 @@ impl App {
             Action::OtherPane => {
                 open.page.focus = if open.page.focus == Focus::Nodes { Focus::Messages } else { Focus::Nodes };
             }
+            Action::Open => open.page.unfold_or_fold(),
             Action::OnlySelected => open.page.only_selected = !open.page.only_selected,
             Action::Start => self.command(Command::Start),
             Action::PauseOrResume if status == Some(SessionStatus::Paused) => self.command(Command::Resume),

@@ -85,6 +85,7 @@ fn session(key: KeyCode) -> Option<Action> {
     match key {
         KeyCode::Char('q') => Some(Action::Quit),
         KeyCode::Esc | KeyCode::Left => Some(Action::Back),
+        KeyCode::Enter => Some(Action::Open),
         KeyCode::Tab => Some(Action::OtherPane),
         KeyCode::Char('m') => Some(Action::OnlySelected),
         KeyCode::Char('s') => Some(Action::Start),
