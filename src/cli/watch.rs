@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use super::lines::{Lines, Story};
+use super::lines::{OutputLines, Story};
 use super::{ServerArg, exit, screen};
 use relive_client::{
     Client, ClientError, Happening, Revision, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus,
@@ -12,7 +12,7 @@ use relive_client::{
 /// Log lines from before it began to watch.
 const EARLIER_LOGS: u32 = 10;
 
-/// What `relive watch` takes; the long help stands with [`Action`](super::Action).
+/// What `relive watch` takes; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
 pub struct WatchArgs {
     /// The session to watch; all of them without it.
@@ -59,7 +59,7 @@ async fn watch_on_screen(server: &ServerArg, id: Option<SessionId>) -> Result<Se
 async fn watch_one(server: &ServerArg, id: SessionId) -> Result<SessionStatus, ClientError> {
     let client = server.connect().await?;
     let session = client.session(id).await?;
-    let mut story = Story::of_session(Lines::stdout(), &session);
+    let mut story = Story::of_session(OutputLines::stdout(), &session);
     let state = story.state(&session).into_iter().chain(earlier_logs(&client, id, session.revision, &story).await?);
     for line in state {
         story.print(&line);
@@ -98,7 +98,7 @@ async fn earlier_logs(
 async fn watch_all(server: &ServerArg) -> Result<SessionStatus, ClientError> {
     let client = server.connect().await?;
     let mut list = client.sessions(&SessionFilters::default());
-    let lines = Lines::stdout();
+    let lines = OutputLines::stdout();
     loop {
         let told = match list.next().await? {
             ServerFrame::Sessions { sessions, .. } => {

@@ -23,7 +23,7 @@ const INSTRUCTIONS: &str = "Relive records runs of workflows (sessions) and lets
 
 /// Whose token requests to the server have.
 #[derive(Clone, Copy, Debug)]
-pub enum Caller {
+pub enum TokenFrom {
     /// That of this process.
     Own,
     /// The one in the `Authorization` header of each request.
@@ -33,18 +33,18 @@ pub enum Caller {
 #[derive(Clone, Debug)]
 pub struct Handler {
     api: Api,
-    caller: Caller,
+    token: TokenFrom,
 }
 
 impl Handler {
-    pub fn new(api: Api, caller: Caller) -> Self {
-        Self { api, caller }
+    pub fn new(api: Api, token: TokenFrom) -> Self {
+        Self { api, token }
     }
 
     fn api_of(&self, context: &RequestContext<RoleServer>) -> Result<Api, &'static str> {
-        match self.caller {
-            Caller::Own => Ok(self.api.clone()),
-            Caller::OfRequest => Ok(self.api.clone().with_token(bearer(context)?.map(TokenSource::fixed))),
+        match self.token {
+            TokenFrom::Own => Ok(self.api.clone()),
+            TokenFrom::OfRequest => Ok(self.api.clone().with_token(bearer(context)?.map(TokenSource::fixed))),
         }
     }
 }

@@ -18,7 +18,7 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::handler::{Caller, Handler};
+use super::handler::{Handler, TokenFrom};
 use super::{McpArgs, McpError};
 
 /// Bytes of a request.
@@ -41,7 +41,7 @@ pub async fn serve(args: &McpArgs, address: SocketAddr) -> Result<(), McpError> 
         return Err(McpError::Open(address));
     }
     // Without a token of its own: whoever asks brings one.
-    let handler = Handler::new(args.server.api_without_token()?, Caller::OfRequest);
+    let handler = Handler::new(args.server.api_without_token()?, TokenFrom::OfRequest);
     let listener = TcpListener::bind(address).await.map_err(|error| McpError::Listen { address, error })?;
     let bound = listener.local_addr().unwrap_or(address);
     println!("listening on http://{bound}/mcp");

@@ -14,10 +14,10 @@ use rmcp::ServiceExt as _;
 use rmcp::transport::stdio_pipes;
 
 use super::{ServerArg, complain, exit};
-use handler::{Caller, Handler};
+use handler::{Handler, TokenFrom};
 use relive_client::ClientError;
 
-/// What `relive mcp` takes; the long help stands with [`Action`](super::Action).
+/// What `relive mcp` takes; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
 pub struct McpArgs {
     /// Serve streamable HTTP at `/mcp` on this address, instead of standard input and output. An address that other
@@ -65,7 +65,7 @@ pub async fn run(args: McpArgs) -> ExitCode {
 
 /// Nothing but the protocol is written to the standard output.
 async fn serve_stdio(args: &McpArgs) -> Result<(), McpError> {
-    let handler = Handler::new(args.server.api()?, Caller::Own);
+    let handler = Handler::new(args.server.api()?, TokenFrom::Own);
     let running = handler.serve(stdio_pipes()).await.map_err(|error| McpError::Begin(error.to_string()))?;
     tokio::select! {
         ended = running.waiting() => ended.map(|_| ()).map_err(|error| McpError::Serve(error.into())),

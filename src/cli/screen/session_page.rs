@@ -49,7 +49,7 @@ struct Relived {
 
 /// One session, live or as a replay.
 #[derive(Debug)]
-pub(super) struct SessionPage {
+pub(super) struct SessionScreen {
     pub id: SessionId,
     pub name: String,
     /// The newest state, even while an earlier one is shown.
@@ -70,7 +70,7 @@ pub(super) struct SessionPage {
     logs: VecDeque<Log>,
 }
 
-impl SessionPage {
+impl SessionScreen {
     pub(super) fn new(id: SessionId) -> Self {
         Self {
             id,

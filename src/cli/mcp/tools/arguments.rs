@@ -14,7 +14,7 @@ pub struct Id(#[schemars(with = "String")] pub Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum SessionStatus {
+pub enum SessionStatusArgument {
     Pending,
     Running,
     Paused,
@@ -26,7 +26,7 @@ pub enum SessionStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum NodeStatus {
+pub enum NodeStatusArgument {
     Pending,
     Running,
     Completed,
@@ -38,7 +38,7 @@ pub enum NodeStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
-pub enum LogLevel {
+pub enum LogLevelArgument {
     Debug,
     Info,
     Warn,
@@ -49,7 +49,7 @@ pub enum LogLevel {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ListSessions {
     /// Sessions in one of these statuses
-    pub status: Option<Vec<SessionStatus>>,
+    pub status: Option<Vec<SessionStatusArgument>>,
     /// Part of the name, of a tag, of the workflow's name or of the error, or the beginning of the id
     pub text: Option<String>,
     /// Sessions that have all of these tags
@@ -91,7 +91,7 @@ pub struct ReadSession {
     /// As it was at this revision; by default as it is now
     pub revision: Option<u64>,
     /// Only nodes in one of these statuses
-    pub node_status: Option<Vec<NodeStatus>>,
+    pub node_status: Option<Vec<NodeStatusArgument>>,
     /// Nodes at most, by default 100: those that failed first, then those that wait or run
     #[schemars(range(min = 1, max = 1000))]
     pub nodes: Option<u32>,
@@ -151,7 +151,7 @@ pub struct ReadLogs {
     /// Only lines of this node
     pub node_id: Option<String>,
     /// Lines of this level and of those above it
-    pub level: Option<LogLevel>,
+    pub level: Option<LogLevelArgument>,
     /// Only lines with this text in them, ignoring case
     pub text: Option<String>,
     /// Whether the newest come first

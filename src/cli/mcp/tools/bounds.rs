@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::NodeStatus;
+use super::arguments::NodeStatusArgument;
 
 /// Characters of an error, of attributes and of a value of the context, within the state of a session.
 const DETAIL_CHARACTERS: usize = 1_000;
@@ -39,7 +39,7 @@ pub fn shorten_each(page: &mut Value, list: &str, member: &str, characters: usiz
 
 /// The state of a session with at most so many nodes: those that failed first, then those that wait or run. It says
 /// how many nodes are in each status, and how many were left out.
-pub fn outline(mut session: Value, statuses: &[NodeStatus], most: usize) -> Value {
+pub fn outline(mut session: Value, statuses: &[NodeStatusArgument], most: usize) -> Value {
     let Some(members) = session.as_object_mut() else { return session };
     let Some(Value::Object(nodes)) = members.remove("nodes") else { return session };
     let mut counts = Map::new();
@@ -118,7 +118,7 @@ mod tests {
         let counts = json!({"completed": 9_997, "failed": 1, "suspended": 1, "running": 1});
         assert_eq!(outlined["nodeCounts"], counts);
         assert!(outlined.to_string().len() < 5_000, "{}", outlined.to_string().len());
-        let running = outline(session, &[NodeStatus::Running], 100);
+        let running = outline(session, &[NodeStatusArgument::Running], 100);
         let kept: Vec<&str> = running["nodes"].as_object().expect("nodes").keys().map(String::as_str).collect();
         assert_eq!((kept, &running["nodesLeftOut"]), (vec!["n9"], &json!(0)));
     }
