@@ -115,12 +115,12 @@ mod tests {
     fn the_innermost_failure_comes_first() {
         let node = |status: &str, parent: Option<&str>, end: &str| json!({"status": status, "parentNodeId": parent, "completedAt": end});
         let session = json!({"nodes": {
-            "a": node("failed", None, "2026-01-01T00:00:03Z"),
+            "a": node("failed", None, "2026-01-01T00:00:01Z"),
             "b": node("failed", Some("a"), "2026-01-01T00:00:02Z"),
-            "c": node("failed", Some("b"), "2026-01-01T00:00:01Z"),
+            "c": node("failed", Some("b"), "2026-01-01T00:00:03Z"),
             "d": node("completed", Some("a"), "2026-01-01T00:00:00Z"),
         }});
-        assert_eq!(at_fault(&session), ["c", "b", "a"]);
+        assert_eq!(at_fault(&session), ["c", "a", "b"]);
         let waiting = json!({"nodes": {"a": {"status": "suspended"}, "b": {"status": "completed"}}});
         assert_eq!(at_fault(&waiting), ["a"]);
     }
