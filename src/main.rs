@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use relive::cli::{Cli, CliCommand, export, import, keys, login, run, serve, watch};
+use relive::cli::{Cli, CliCommand, export, import, keys, login, mcp, run, serve, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -13,6 +13,7 @@ async fn main() -> ExitCode {
         CliCommand::Export(args) => export::run(args).await,
         CliCommand::Import(args) => import::run(args).await,
         CliCommand::Login(args) => login::login(args).await,
+        CliCommand::Mcp(args) => mcp::run(args).await,
         CliCommand::Logout(args) => login::logout(&args),
         CliCommand::Keys(action) => keys::run(action).await,
     }

@@ -6,6 +6,7 @@
 //! cargo bench --bench relive -- access        the same with a key, and a request with one
 //! cargo bench --bench relive -- flood         a command beside a flood in another session
 //! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
+//! cargo bench --bench relive -- streams       the same to 500 streams of server-sent events, beside sockets
 //! cargo bench --bench relive -- tokens        chunks of a message that is being written, to 100 viewers
 //! cargo bench --bench relive -- memory        what an idle viewer costs
 //! cargo bench --bench relive -- idle          a request beside 10,000 idle or slow connections
@@ -38,6 +39,7 @@ mod memory;
 mod plain;
 mod readers;
 mod replay;
+mod streams;
 mod support;
 mod tokens;
 mod upgrade;
@@ -48,11 +50,12 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 13] = [
+const PARTS: [(&str, Part); 14] = [
     ("write", write::run),
     ("access", access::run),
     ("flood", flood::run),
     ("fanout", fanout::run),
+    ("streams", streams::run),
     ("tokens", tokens::run),
     ("memory", memory::run),
     ("idle", idle::run),
@@ -69,7 +72,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
         eprintln!(
-            "no part is called {unknown}; there are write, access, flood, fanout, tokens, memory, idle, delta, inside, replay, archive, engine and upgrade"
+            "no part is called {unknown}; there are write, access, flood, fanout, streams, tokens, memory, idle, delta, inside, replay, archive, engine and upgrade"
         );
         std::process::exit(2);
     }

@@ -32,13 +32,23 @@ impl Readers {
         Self::counting(sockets, first, Box::new(|frames| frames.states))
     }
 
+    /// As [`Readers::new`], of streams of server-sent events.
+    pub fn of_events(streams: Vec<std::net::TcpStream>) -> Self {
+        let first = streams.len() as u64;
+        Self::start(streams, first, Box::new(|frames| frames.states), Frames::of_events)
+    }
+
     /// Takes sockets that together will have received `first` at the end of the first round.
     pub fn counting(sockets: Vec<std::net::TcpStream>, first: u64, measure: Measure) -> Self {
+        Self::start(sockets, first, measure, Frames::default)
+    }
+
+    fn start(sockets: Vec<std::net::TcpStream>, first: u64, measure: Measure, frames: fn() -> Frames) -> Self {
         let expected = Arc::new(AtomicU64::new(first));
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, complete) = mpsc::channel();
         let (wanted, stopped) = (Arc::clone(&expected), Arc::clone(&stop));
-        let thread = std::thread::spawn(move || read(sockets, &measure, &wanted, &stopped, &sender));
+        let thread = std::thread::spawn(move || read(sockets, frames, &measure, &wanted, &stopped, &sender));
         Self { expected, complete, stop, thread: Some(thread) }
     }
 
@@ -62,6 +72,7 @@ impl Drop for Readers {
 
 fn read(
     sockets: Vec<std::net::TcpStream>,
+    new_frames: fn() -> Frames,
     measure: &Measure,
     expected: &AtomicU64,
     stop: &AtomicBool,
@@ -75,7 +86,7 @@ fn read(
             socket.set_nonblocking(true).expect("non-blocking");
             let mut socket = TcpStream::from_std(socket);
             poll.registry().register(&mut socket, Token(index), Interest::READABLE).expect("register");
-            (socket, Frames::default())
+            (socket, new_frames())
         })
         .collect();
     let mut events = Events::with_capacity(1_024);

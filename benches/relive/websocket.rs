@@ -2,7 +2,7 @@
 //! tells received ones apart by two bytes. It shares the machine with the server under test; a real
 //! client spends several times as much on the same traffic.
 
-use std::io::{Read, Write as _};
+use std::io::{BufRead as _, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -16,16 +16,26 @@ pub fn open(address: SocketAddr, path: &str) -> TcpStream {
     open_as(address, path, None)
 }
 
+/// Opens a stream of server-sent events. Nothing that follows the head of the answer is read yet.
+pub fn open_events(address: SocketAddr, path: &str) -> TcpStream {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\r\n");
+    request_to(address, &request, "HTTP/1.1 200")
+}
+
 /// As [`open`], with a key.
 pub fn open_as(address: SocketAddr, path: &str, key: Option<&str>) -> TcpStream {
     let authorization = key.map(|key| format!("Authorization: Bearer {key}\r\n")).unwrap_or_default();
-    let mut stream = TcpStream::connect(address).expect("connect");
-    stream.set_nodelay(true).expect("nodelay");
-    stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\n{authorization}Connection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
+    request_to(address, &request, "HTTP/1.1 101")
+}
+
+fn request_to(address: SocketAddr, request: &str, status: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    stream.set_nodelay(true).expect("nodelay");
+    stream.set_read_timeout(Some(DEADLINE)).expect("timeout");
     stream.write_all(request.as_bytes()).expect("handshake");
     // Byte by byte, so that the first frame stays in the socket.
     let (mut head, mut byte) = (Vec::new(), [0]);
@@ -33,7 +43,7 @@ pub fn open_as(address: SocketAddr, path: &str, key: Option<&str>) -> TcpStream 
         stream.read_exact(&mut byte).expect("handshake");
         head.push(byte[0]);
     }
-    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    assert!(head.starts_with(status.as_bytes()), "{}", String::from_utf8_lossy(&head));
     stream
 }
 
@@ -74,10 +84,44 @@ pub struct Frames {
     pub state_bytes: u64,
     pub payload_bytes: u64,
     pub pings: u64,
+    /// Set for an event stream, which has lines in place of frames.
+    lines: Option<Lines>,
+}
+
+/// Where in an event stream the next byte is.
+#[derive(Debug, Default)]
+struct Lines {
+    /// Data has come since the last event was complete. Comments have none.
+    has_data: bool,
+    is_in_line: bool,
 }
 
 impl Frames {
+    /// Counts the events of an event stream as states.
+    pub fn of_events() -> Self {
+        Self { lines: Some(Lines::default()), ..Self::default() }
+    }
+
+    fn feed_events(&mut self, mut bytes: &[u8]) {
+        let Some(lines) = &mut self.lines else { return };
+        while !bytes.is_empty() {
+            let rest = bytes;
+            let length = bytes.skip_until(b'\n').expect("bytes in memory");
+            let line = &rest[..length];
+            if !lines.is_in_line {
+                lines.has_data |= line.starts_with(b"data");
+                if line == b"\n" && std::mem::take(&mut lines.has_data) {
+                    self.states += 1;
+                }
+            }
+            lines.is_in_line = !line.ends_with(b"\n");
+        }
+    }
+
     pub fn feed(&mut self, mut bytes: &[u8]) {
+        if self.lines.is_some() {
+            return self.feed_events(bytes);
+        }
         while !bytes.is_empty() {
             if self.left == 0 && !self.is_in_frame() {
                 self.header.push(bytes[0]);

@@ -3,12 +3,17 @@
 //! Names and errors come from authors of graphs and from runs, so control characters are removed
 //! before they reach a terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::{IsTerminal, Stdout, Write};
 
+use super::nested::{self, DEEPEST, SHOWN};
 use relive_client::{
-    Event, GraphDefinition, NodeId, NodeStatus, Recorded, SessionStatus, SessionSummary, Timestamp, WorkflowSession,
+    Event, GraphDefinition, Log, LogLevel, NodeId, NodeStatus, Recorded, SessionStatus, SessionSummary, Timestamp,
+    WorkflowSession,
 };
+
+/// Characters of a log line that are shown.
+const LOG_CHARACTERS: usize = 500;
 
 /// The output for lines, and whether they are coloured.
 pub(super) struct OutputLines {
@@ -56,6 +61,16 @@ impl OutputLines {
         self.paint(colour, &format!("{:<9}", status.as_str()))
     }
 
+    fn log_level(&self, level: LogLevel) -> String {
+        let colour = match level {
+            LogLevel::Debug => "2",
+            LogLevel::Info => "0",
+            LogLevel::Warn => "33",
+            LogLevel::Error => "31",
+        };
+        self.paint(colour, &format!("{:<9}", level.as_str()))
+    }
+
     fn paint(&self, colour: &str, text: &str) -> String {
         if self.colour { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
@@ -84,6 +99,19 @@ struct Told {
     status: NodeStatus,
     began: Option<Timestamp>,
     attempt: u32,
+    parent: Option<NodeId>,
+    depth: usize,
+    /// Steps of this node.
+    steps: usize,
+    /// Whether it is one of more steps than are shown. Then only its failure is.
+    folded: bool,
+}
+
+impl Told {
+    fn new(name: String) -> Self {
+        let (status, began, parent) = (NodeStatus::Pending, None, None);
+        Self { name, status, began, attempt: 0, parent, depth: 0, steps: 0, folded: false }
+    }
 }
 
 /// One session's nodes, as last printed.
@@ -95,8 +123,7 @@ pub(super) struct Story {
 
 impl Story {
     pub(super) fn of_graph(lines: OutputLines, graph: &GraphDefinition) -> Self {
-        let told = |name: &str| Told { name: name.to_owned(), status: NodeStatus::Pending, began: None, attempt: 0 };
-        let nodes = graph.nodes.values().map(|node| (node.id.clone(), told(&node.name))).collect();
+        let nodes = graph.nodes.values().map(|node| (node.id.clone(), Told::new(node.name.clone()))).collect();
         Self { lines, nodes, status: SessionStatus::Pending }
     }
 
@@ -105,9 +132,30 @@ impl Story {
             let node = &node.snapshot;
             let name = node.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string());
             let (status, began, attempt) = (node.status, node.started_at, node.attempt.unwrap_or_default());
-            (id.clone(), Told { name, status, began, attempt })
+            (id.clone(), Told { status, began, attempt, ..Told::new(name) })
         });
-        Self { lines, nodes: nodes.collect(), status: session.status }
+        let mut story = Self { lines, nodes: nodes.collect(), status: session.status };
+        // Those that are a step come after the nodes that they are a step of, so depths are known.
+        for row in nested::rows(&[], session, &session.nodes.keys().cloned().collect()) {
+            let parent = session.nodes.get(&row.id).and_then(|node| node.snapshot.parent_node_id.clone());
+            story.place(&row.id, parent.as_ref());
+        }
+        story.nodes.values_mut().for_each(|told| told.folded = false);
+        story
+    }
+
+    /// Notes of which node another one is a step.
+    fn place(&mut self, id: &NodeId, parent: Option<&NodeId>) {
+        let Some(parent) = parent.filter(|parent| *parent != id) else { return };
+        if self.nodes.get(id).is_none_or(|told| told.parent.is_some()) {
+            return;
+        }
+        let Some(above) = self.nodes.get_mut(parent) else { return };
+        above.steps += 1;
+        let (depth, folded) = ((above.depth + 1).min(DEEPEST), above.steps > SHOWN);
+        if let Some(told) = self.nodes.get_mut(id) {
+            (told.parent, told.depth, told.folded) = (Some(parent.clone()), depth, folded);
+        }
     }
 
     pub(super) fn print(&self, line: &str) -> bool {
@@ -117,8 +165,19 @@ impl Story {
     /// The current state, a line for the session and one for each node.
     pub(super) fn state(&self, session: &WorkflowSession) -> Vec<String> {
         let mut lines = vec![self.session_line(session.updated_at, session.status, session.error.as_deref())];
-        for (id, told) in &self.nodes {
-            let Some(node) = session.nodes.get(id).map(|node| &node.snapshot) else { continue };
+        for row in nested::rows(&[], session, &HashSet::new()) {
+            if row.folded > 0 {
+                let indent = "  ".repeat(row.depth);
+                lines.push(format!(
+                    "{}  {:<9}  {indent}{} more steps",
+                    self.lines.at(session.updated_at),
+                    "",
+                    row.folded
+                ));
+                continue;
+            }
+            let Some(node) = session.nodes.get(&row.id).map(|node| &node.snapshot) else { continue };
+            let Some(told) = self.nodes.get(&row.id) else { continue };
             let at = node.completed_at.or(node.started_at).unwrap_or(session.updated_at);
             let took = node.started_at.zip(node.completed_at).map(|(began, ended)| seconds_between(began, ended));
             lines.push(self.node_line(at, told, took.as_deref(), node.error.as_deref()));
@@ -152,15 +211,14 @@ impl Story {
     }
 
     fn tell_node(&mut self, recorded: &Recorded) -> Option<String> {
-        let Event::NodeStatusChanged { node_id, status, attempt, name, progress, error, .. } = &recorded.event else {
+        let Event::NodeStatusChanged { node_id, status, attempt, name, progress, error, parent_node_id, .. } =
+            &recorded.event
+        else {
             return None;
         };
-        let told = self.nodes.entry(node_id.clone()).or_insert_with(|| Told {
-            name: node_id.to_string(),
-            status: NodeStatus::Pending,
-            began: None,
-            attempt: 0,
-        });
+        self.nodes.entry(node_id.clone()).or_insert_with(|| Told::new(node_id.to_string()));
+        self.place(node_id, parent_node_id.as_ref());
+        let told = self.nodes.get_mut(node_id)?;
         let same = told.status == *status && told.attempt == attempt.unwrap_or_default();
         if let Some(name) = name.as_ref().filter(|name| !name.is_empty()) {
             told.name.clone_from(name);
@@ -170,16 +228,31 @@ impl Story {
         }
         (told.status, told.attempt) = (*status, attempt.unwrap_or_default());
         let told = told.clone();
-        let detail = match progress {
+        if told.folded && *status != NodeStatus::Failed {
+            return None;
+        }
+        let mut detail = match progress {
             Some(progress) if same => Some(format!("{:.0} %", progress.get() * 100.0)),
             _ if status.is_final() => told.began.map(|began| seconds_between(began, recorded.at)),
             _ => None,
         };
+        if status.is_final() && told.steps > SHOWN {
+            let steps = format!("{} steps", told.steps);
+            detail = Some(detail.map_or_else(|| steps.clone(), |detail| format!("{detail}  {steps}")));
+        }
         Some(self.node_line(recorded.at, &told, detail.as_deref(), error.as_deref()))
     }
 
+    /// The line for a log line.
+    pub(super) fn log_line(&self, log: &Log) -> String {
+        let name = self.nodes.get(&log.node_id).map_or(log.node_id.as_str(), |told| &told.name);
+        let text = clean(&beginning(&log.text, LOG_CHARACTERS));
+        format!("{}  {}  {}  {text}", self.lines.at(log.at), self.lines.log_level(log.level), clean(name))
+    }
+
     fn node_line(&self, at: Timestamp, told: &Told, detail: Option<&str>, error: Option<&str>) -> String {
-        let mut line = format!("{}  {}  {}", self.lines.at(at), self.lines.node_status(told.status), clean(&told.name));
+        let (indent, name) = ("  ".repeat(told.depth), clean(&told.name));
+        let mut line = format!("{}  {}  {indent}{name}", self.lines.at(at), self.lines.node_status(told.status));
         if told.attempt > 1 {
             line += &format!(" (attempt {})", told.attempt);
         }
@@ -213,9 +286,22 @@ pub(super) fn seconds_between(began: Timestamp, ended: Timestamp) -> String {
     format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)
 }
 
-/// One line without control characters.
-fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// One line without what would steer a terminal or reorder what it shows, which names in graphs, log lines and texts of
+/// models may contain: control characters, line separators, and marks of direction.
+pub(super) fn clean(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
+}
+
+/// At most so many characters of a text.
+fn beginning(text: &str, characters: usize) -> String {
+    let mut kept: String = text.chars().take(characters).collect();
+    if kept.len() < text.len() {
+        kept.push('…');
+    }
+    kept
 }
 
 #[cfg(test)]
@@ -260,5 +346,38 @@ mod tests {
             "00:00:03.100  cancelled  session  enough"
         );
         assert_eq!((story.status, story.counts().as_str()), (SessionStatus::Cancelled, "1 failed, 1 skipped"));
+    }
+
+    #[test]
+    fn steps_stand_further_in_and_of_many_only_failures_are_told() {
+        let mut story = story();
+        let mut line_of = |id: &str, status: &str, parent: Option<&str>| {
+            let mut event = json!({"type": "nodeStatusChanged", "nodeId": id, "status": status, "attempt": 1});
+            if let Some(parent) = parent {
+                event["parentNodeId"] = json!(parent);
+            }
+            story.line_of(&recorded(0, event))
+        };
+        line_of("b", "running", None);
+        assert_eq!(line_of("s0", "running", Some("b")).as_deref(), Some("00:00:00.000  running      s0"));
+        assert_eq!(line_of("deep", "running", Some("s0")).as_deref(), Some("00:00:00.000  running        deep"));
+        for n in 1..SHOWN {
+            assert!(line_of(&format!("s{n}"), "running", Some("b")).is_some());
+        }
+        assert_eq!(line_of("more", "running", Some("b")), None);
+        assert_eq!(line_of("more", "completed", None), None, "a step stays one");
+        assert!(line_of("wrong", "failed", Some("b")).is_some());
+        assert_eq!(line_of("b", "completed", None).as_deref(), Some("00:00:00.000  completed  Count  0.0 s  10 steps"));
+    }
+
+    #[test]
+    fn log_lines_have_their_level_and_nothing_that_steers() {
+        let line = |text: &str| {
+            let log = json!({"sessionId": uuid::Uuid::nil(), "revision": 2, "nodeId": "a", "level": "warn",
+                "text": text, "at": "1970-01-01T00:00:01.500Z"});
+            story().log_line(&serde_json::from_value(log).expect("a log line"))
+        };
+        assert_eq!(line("\u{1b}[31mhot\nnow"), "00:00:01.500  warn       Sort [2J   [31mhot now");
+        assert!(line(&"x".repeat(600)).ends_with(&format!("{}…", "x".repeat(500))));
     }
 }

@@ -6,6 +6,8 @@ pub mod import;
 pub mod keys;
 mod lines;
 pub mod login;
+pub mod mcp;
+mod nested;
 mod progress;
 pub mod run;
 mod screen;
@@ -113,6 +115,12 @@ pub enum CliCommand {
     /// terminal. The server is asked whether it is valid. It is stored in
     /// `$XDG_CONFIG_HOME/relive/credentials.toml`, or in `~/.config/relive`, which only you can read.
     Login(login::LoginArgs),
+    /// Let assistants list, read, explain and steer runs (Model Context Protocol).
+    ///
+    /// It speaks the protocol over standard input and output, with the token that all commands send, until its
+    /// client leaves. With --listen it serves streamable HTTP instead, prints one line, `listening on
+    /// http://ADDRESS/mcp`, and passes on the token that each request brings.
+    Mcp(mcp::McpArgs),
     /// Remove what `relive login` has stored for a server. A key stays valid until it is revoked.
     Logout(login::LoginArgs),
     /// Make, list and revoke keys, on the database itself.

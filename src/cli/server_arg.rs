@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::credentials::{CredentialsError, CredentialsFile, LONGEST, checked};
 use super::{complain, described};
-use relive_client::{Address, Archives, Client, ClientError, ErrorCode, Options, TokenSource};
+use relive_client::{Address, Api, Archives, Client, ClientError, ErrorCode, Options, TokenSource};
 
 /// A key or an access token. There is no flag for one: other users of the machine can see arguments.
 pub const TOKEN_VARIABLE: &str = "RELIVE_TOKEN";
@@ -62,6 +62,24 @@ impl ServerArg {
     /// As [`Archives::new`], and if there is no token where one should be.
     pub fn archives(&self) -> Result<Archives, ClientError> {
         Ok(Archives::new(&self.server)?.with_token(self.usable_token()?))
+    }
+
+    /// The server's HTTP API.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::new`], and if there is no token where one should be.
+    pub fn api(&self) -> Result<Api, ClientError> {
+        Ok(self.api_without_token()?.with_token(self.usable_token()?))
+    }
+
+    /// The server's HTTP API, for requests that bring their own token.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::new`].
+    pub fn api_without_token(&self) -> Result<Api, ClientError> {
+        Api::new(&self.server)
     }
 
     fn usable_token(&self) -> Result<Option<TokenSource>, ClientError> {

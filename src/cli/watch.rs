@@ -5,7 +5,12 @@ use std::process::ExitCode;
 
 use super::lines::{OutputLines, Story};
 use super::{ServerArg, exit, screen};
-use relive_client::{ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
+use relive_client::{
+    Client, ClientError, Happening, Revision, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus,
+};
+
+/// Log lines from before it began to watch.
+const EARLIER_LOGS: u32 = 10;
 
 /// What `relive watch` takes; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
@@ -55,19 +60,39 @@ async fn watch_one(server: &ServerArg, id: SessionId) -> Result<SessionStatus, C
     let client = server.connect().await?;
     let session = client.session(id).await?;
     let mut story = Story::of_session(OutputLines::stdout(), &session);
-    for line in story.state(&session) {
+    let state = story.state(&session).into_iter().chain(earlier_logs(&client, id, session.revision, &story).await?);
+    for line in state {
         story.print(&line);
     }
     if session.status.is_ended() {
         return Ok(session.status);
     }
-    let mut events = client.events(id, session.revision).await?;
-    while let Some(recorded) = events.next().await? {
-        if story.line_of(&recorded).is_some_and(|line| !story.print(&line)) {
+    let mut happenings = client.events_and_logs(id, session.revision).await?;
+    while let Some(happening) = happenings.next_happening().await? {
+        let line = match &happening {
+            Happening::Event(recorded) => story.line_of(recorded),
+            Happening::Log(log) => Some(story.log_line(log)),
+        };
+        if line.is_some_and(|line| !story.print(&line)) {
             break;
         }
     }
     Ok(story.status)
+}
+
+/// The newest log lines up to a revision: later ones come as they are added.
+async fn earlier_logs(
+    client: &Client,
+    id: SessionId,
+    until: Revision,
+    story: &Story,
+) -> Result<Vec<String>, ClientError> {
+    match client.newest_logs(id, EARLIER_LOGS).await {
+        Ok(logs) => Ok(logs.iter().filter(|log| log.revision <= until).map(|log| story.log_line(log)).collect()),
+        // A server of a version that had none.
+        Err(ClientError::Protocol(_)) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn watch_all(server: &ServerArg) -> Result<SessionStatus, ClientError> {

@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::cross_site::LAST_EVENT_ID;
 use super::error::ApiError;
-use super::extract::{Path, Query};
+use super::extract::{Path, Query, single};
 use super::session_query::{ListQuery, SessionQuery};
 use super::sockets::WatchQuery;
 use super::state::Api;
@@ -80,7 +80,8 @@ pub async fn open(api: &Api, ClientIp(ip): ClientIp, streamed: Streamed) -> Resu
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
-    let Some(value) = headers.get(LAST_EVENT_ID).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let value = single(headers, LAST_EVENT_ID.as_str()).map_err(ApiError::bad_request)?;
+    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
     let revision = value.to_str().ok().and_then(|text| text.trim().parse().ok());
     revision.map(Some).ok_or_else(|| ApiError::bad_request("Last-Event-ID must be a revision, as in `id:`"))
 }

@@ -46,6 +46,7 @@ mod lists;
 mod live;
 mod live_list;
 mod login;
+mod mcp;
 mod memories;
 mod message_pages;
 mod messages;

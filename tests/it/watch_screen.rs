@@ -180,3 +180,110 @@ async fn an_unknown_session_and_plain_lines_leave_the_screen_alone() {
     terminal.line_with("no luck").await;
     assert_eq!(terminal.end().await, (Some(1), true));
 }
+
+fn step(id: &str, status: &str, parent: &str) -> serde_json::Value {
+    json!({"type": "setNodeStatus", "nodeId": id, "status": status, "parentNodeId": parent})
+}
+
+fn log(node: &str, level: &str, text: &str) -> serde_json::Value {
+    json!({"type": "addLog", "nodeId": node, "level": level, "text": text})
+}
+
+/// Of 30 steps the fourth has failed.
+async fn with_many_steps(server: &TestServer) -> String {
+    let id = server.running_session().await;
+    let steps = (0..30).map(|n| step(&format!("s{n:02}"), if n == 3 { "failed" } else { "completed" }, "p"));
+    let commands = [node("p", "running")].into_iter().chain(steps).collect();
+    server.command(&id, serde_json::Value::Array(commands)).await;
+    id
+}
+
+#[tokio::test]
+async fn steps_stand_below_their_node_as_they_come() {
+    let server = TestServer::start().await;
+    let id = running(&server).await;
+    server.command(&id, json!([node("fetch", "running"), step("dns", "running", "fetch")])).await;
+    let terminal = Terminal::start(&["watch", &id, "--server", &server.url("")]);
+    terminal.line_with(" ▶ Fetch it").await;
+    terminal.line_with("   ▶ dns").await;
+    let mut deep = step("query", "failed", "dns");
+    deep["name"] = json!("Query\u{1b}[2J\u{202e}");
+    server.command(&id, deep).await;
+    terminal.line_with("     ✗ Query [2J").await;
+    let text = terminal.text();
+    let place = |name: &str| text.find(name).unwrap_or_else(|| panic!("no {name}:\n{text}"));
+    assert!(place("Fetch it") < place("dns") && place("dns") < place("Query") && place("Query") < place("Draft"));
+}
+
+#[tokio::test]
+async fn many_steps_are_folded_until_they_are_asked_for() {
+    let server = TestServer::start().await;
+    let id = with_many_steps(&server).await;
+    let mut terminal = Terminal::start(&["watch", &id, "--server", &server.url("")]);
+    terminal.line_with("⋯ 22 more steps").await;
+    let text = terminal.text();
+    assert!(text.contains("✗ s03") && text.contains("✓ s29") && !text.contains("s10"), "{text}");
+    server.command(&id, step("s10", "running", "p")).await;
+    terminal.line_with("▶ s10").await;
+    terminal.until_gone("s23").await;
+    terminal.press(&format!("{DOWN}{ENTER}"));
+    terminal.line_with("✓ s11").await;
+    assert!(!terminal.text().contains("more steps"));
+    terminal.press(&format!("{HOME}{ENTER}"));
+    terminal.line_with("⋯ 22 more steps").await;
+}
+
+#[tokio::test]
+async fn the_newest_log_lines_are_shown_and_come_live() {
+    let server = TestServer::start().await;
+    let id = running(&server).await;
+    let before = (0..300).map(|n| log("fetch", "debug", &format!("line {n:03}"))).collect();
+    server.command(&id, serde_json::Value::Array(before)).await;
+    let mut terminal = Terminal::start(&["watch", &id, "--server", &server.url("")]);
+    assert!(terminal.line_with("line 299").await.contains("debug  Fetch it"));
+    let text = terminal.text();
+    assert!(text.contains("line 294") && !text.contains("line 293"), "{text}");
+    server.command(&id, log("draft", "error", "\u{1b}[2J\u{1b}]0;t\u{7}no ink\r\nat 3")).await;
+    let line = terminal.line_with("no ink").await;
+    assert!(line.contains("error  Draft 草稿   [2J ]0;t no ink  at 3"), "{line}");
+    terminal.line_with("line 299").await;
+    terminal.until_gone("line 294").await;
+    // Only those of the selected node, and none that came after the shown state.
+    terminal.press("m");
+    terminal.until_gone("no ink").await;
+    terminal.press("m");
+    terminal.line_with("no ink").await;
+    terminal.press("r");
+    terminal.line_with("revision 1 of").await;
+    terminal.until_gone("line 299").await;
+    terminal.press("l");
+    terminal.line_with("no ink").await;
+}
+
+#[tokio::test]
+async fn plain_lines_show_steps_and_log_lines() {
+    let server = TestServer::start().await;
+    let id = with_many_steps(&server).await;
+    let earlier = (0..12).map(|n| log("p", "info", &format!("earlier {n:02}"))).collect();
+    server.command(&id, serde_json::Value::Array(earlier)).await;
+    let terminal = Terminal::start(&["watch", &id, "--plain", "--server", &server.url("")]);
+    terminal.line_with("running    p").await;
+    terminal.line_with("  22 more steps").await;
+    terminal.line_with("failed       s03").await;
+    terminal.line_with("info       p  earlier 11").await;
+    let text = terminal.text();
+    assert!(text.contains("earlier 02") && !text.contains("earlier 01"), "{text}");
+    server.command(&id, node("q", "running")).await;
+    let steps = (0..20).map(|n| step(&format!("q{n:02}"), if n == 15 { "failed" } else { "running" }, "q")).collect();
+    server.command(&id, serde_json::Value::Array(steps)).await;
+    terminal.line_with("failed       q15").await;
+    server.command(&id, log("q", "warn", "\u{1b}[2J\u{9b}31mhot")).await;
+    terminal.line_with("warn       q   [2J 31mhot").await;
+    server.command(&id, node("q", "completed")).await;
+    assert!(terminal.line_with("completed  q").await.contains("20 steps"));
+    let text = terminal.text();
+    assert!(text.contains("running      q07") && !text.contains("q08") && !text.contains("q19"), "{text}");
+    server.command(&id, json!({"type": "fail", "error": "no luck"})).await;
+    terminal.line_with("no luck").await;
+    assert_eq!(terminal.end().await, (Some(1), true));
+}

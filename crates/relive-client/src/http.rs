@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use super::error::problem;
 use super::{Client, ClientError};
 use relive_backoff::Backoff;
-use relive_protocol::{CreateSession, ErrorCode, LeaseReceipt, Problem, RenewLease};
-use relive_session::{GraphDefinition, SessionId, WorkflowSession};
+use relive_protocol::{CreateSession, ErrorCode, LeaseReceipt, LogPage, MessagePage, Problem, RenewLease};
+use relive_session::{GraphDefinition, Log, Message, SessionId, WorkflowSession};
 
 /// Attempts of a call.
 const TRIES: u32 = 6;
@@ -55,6 +55,28 @@ impl Client {
     pub async fn graph(&self, session_id: SessionId) -> Result<GraphDefinition, ClientError> {
         let url = self.address.http(&format!("/api/v1/sessions/{session_id}/graph"));
         self.call(|| self.http.get(&url)).await
+    }
+
+    /// The newest messages of a session, 1 to 1,000, in the order of recording.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::create_session`].
+    pub async fn newest_messages(&self, session_id: SessionId, limit: u32) -> Result<Vec<Message>, ClientError> {
+        let url = self.address.http(&format!("/api/v1/sessions/{session_id}/messages?order=desc&limit={limit}"));
+        let page: MessagePage = self.call(|| self.http.get(&url)).await?;
+        Ok(page.messages.into_iter().rev().collect())
+    }
+
+    /// The newest log lines of a session, 1 to 1,000, in the order of recording.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::create_session`].
+    pub async fn newest_logs(&self, session_id: SessionId, limit: u32) -> Result<Vec<Log>, ClientError> {
+        let url = self.address.http(&format!("/api/v1/sessions/{session_id}/logs?order=desc&limit={limit}"));
+        let page: LogPage = self.call(|| self.http.get(&url)).await?;
+        Ok(page.logs.into_iter().rev().collect())
     }
 
     /// Renews the lease under which an engine drives a session: 5 to 3,600 seconds.

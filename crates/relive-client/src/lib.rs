@@ -27,6 +27,7 @@
 //!   client: every waiting and every later call fails with [`ClientError::Closed`].
 
 mod address;
+mod api;
 mod archive;
 mod connection;
 mod cursor;
@@ -48,9 +49,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use address::Address;
+pub use api::Api;
 pub use archive::{Archives, FirstLine};
 pub use error::ClientError;
-pub use events::SessionEvents;
+pub use events::{Happening, SessionEvents};
 pub use live_list::{LiveList, SessionFilters};
 pub use replay::{Replay, ReplayControl};
 pub use subscription::Subscription;
@@ -223,14 +225,26 @@ impl Client {
     ///
     /// As [`Client::subscribe`].
     pub async fn events(&self, session_id: SessionId, after: Revision) -> Result<SessionEvents, ClientError> {
-        let wanted = Subscribe {
-            session_id,
-            mode: Some(Mode::Events),
-            after: Some(after),
-            messages: None,
-            logs: None,
-            min_interval_ms: None,
-        };
+        self.events_with(session_id, after, None).await
+    }
+
+    /// As [`Client::events`], with log lines: [`SessionEvents::next_happening`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::subscribe`].
+    pub async fn events_and_logs(&self, session_id: SessionId, after: Revision) -> Result<SessionEvents, ClientError> {
+        self.events_with(session_id, after, Some(true)).await
+    }
+
+    async fn events_with(
+        &self,
+        session_id: SessionId,
+        after: Revision,
+        logs: Option<bool>,
+    ) -> Result<SessionEvents, ClientError> {
+        let (mode, after) = (Some(Mode::Events), Some(after));
+        let wanted = Subscribe { session_id, mode, after, messages: None, logs, min_interval_ms: None };
         Ok(SessionEvents::new(session_id, self.subscribe(wanted).await?))
     }
 

@@ -18,7 +18,6 @@ const ANSWERS: usize = 16;
 /// Results of calls to the server.
 pub(super) enum CallResult {
     Graph(SessionId, Box<GraphDefinition>),
-    State(Box<WorkflowSession>),
     Notice(String),
 }
 
@@ -79,13 +78,8 @@ impl WatchApp {
         self.open = Some(Open { page: SessionScreen::new(id), live, replay: None });
         let (client, answers) = (self.client.clone(), self.answers.clone());
         tokio::spawn(async move {
-            let state = match client.session(id).await {
-                Ok(session) => CallResult::State(Box::new(session)),
-                Err(error) => CallResult::Notice(error.to_string()),
-            };
-            // The receiver is gone once the screen is closed.
-            let _ = answers.send(state).await;
             if let Ok(graph) = client.graph(id).await {
+                // The receiver is gone once the screen is closed.
                 let _ = answers.send(CallResult::Graph(id, Box::new(graph))).await;
             }
         });
@@ -147,7 +141,6 @@ impl WatchApp {
     pub(super) fn answer(&mut self, answer: CallResult) {
         match (answer, &mut self.open) {
             (CallResult::Graph(id, graph), Some(open)) if open.page.id == id => open.page.learn_graph(&graph),
-            (CallResult::State(session), Some(open)) if open.page.id == session.id => open.page.show(*session),
             (CallResult::Notice(notice), _) => self.notice = Some(notice),
             _ => {}
         }
@@ -211,6 +204,7 @@ impl WatchApp {
             KeyAction::OtherPane => {
                 open.page.focus = if open.page.focus == Focus::Nodes { Focus::Messages } else { Focus::Nodes };
             }
+            KeyAction::Open => open.page.unfold_or_fold(),
             KeyAction::OnlySelected => open.page.only_selected = !open.page.only_selected,
             KeyAction::Start => self.command(Command::Start),
             KeyAction::PauseOrResume if status == Some(SessionStatus::Paused) => self.command(Command::Resume),

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::session_page::{LOGS, MESSAGES};
 use relive_client::{
-    Client, ClientError, Mode, ReplayControl, ServerFrame, SessionFilters, SessionId, Subscribe, Subscription,
+    Client, ClientError, Mode, ReplayControl, Revision, ServerFrame, SessionFilters, SessionId, Subscribe, Subscription,
 };
 
 /// Frames that wait to be drawn. If the queue is full, the client or the server waits.
@@ -33,18 +34,13 @@ impl ScreenFeed {
         Self::of(None, async move |queue| while hand_on(&queue, list.next().await).await {})
     }
 
-    /// A session: its messages so far, and then each state and message to its end.
+    /// A session: its state, its newest messages and log lines, and then each state, message and line to its end.
     pub(super) fn live(client: &Client, session_id: SessionId) -> Self {
         let client = client.clone();
-        Self::of(None, async move |queue| match subscribe(&client, session_id).await {
-            Ok(mut subscription) => {
-                while let Some(frame) = subscription.next().await {
-                    if !hand_on(&queue, frame).await {
-                        break;
-                    }
-                }
+        Self::of(None, async move |queue| {
+            if let Err(error) = follow(&client, session_id, &queue).await {
+                hand_on(&queue, Err(error)).await;
             }
-            Err(error) => drop(hand_on(&queue, Err(error)).await),
         })
     }
 
@@ -97,16 +93,38 @@ async fn hand_on(queue: &mpsc::Sender<Frame>, frame: Frame) -> bool {
     queue.send(frame).await.is_ok() && !last
 }
 
-/// From revision 0 on, so that all messages come. A page that was just closed may not have
-/// unsubscribed yet.
-async fn subscribe(client: &Client, session_id: SessionId) -> Result<Subscription, ClientError> {
+/// What there is, and then what comes. A run may have said and logged far more than can be shown, so only the newest of
+/// it is read; what comes after the state is sent by the subscription.
+async fn follow(client: &Client, session_id: SessionId, queue: &mpsc::Sender<Frame>) -> Result<(), ClientError> {
+    let session = Box::new(client.session(session_id).await?);
+    let revision = session.revision;
+    if !hand_on(queue, Ok(ServerFrame::Snapshot { session_id, revision, session })).await {
+        return Ok(());
+    }
+    for message in client.newest_messages(session_id, MESSAGES).await? {
+        hand_on(queue, Ok(ServerFrame::Message { session_id, revision, message })).await;
+    }
+    for log in client.newest_logs(session_id, LOGS).await? {
+        hand_on(queue, Ok(ServerFrame::Log { session_id, revision: log.revision, log })).await;
+    }
+    let mut subscription = subscribe(client, session_id, revision).await?;
+    while let Some(frame) = subscription.next().await {
+        if !hand_on(queue, frame).await {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A page that was just closed may not have unsubscribed yet.
+async fn subscribe(client: &Client, session_id: SessionId, after: Revision) -> Result<Subscription, ClientError> {
     loop {
         let wanted = Subscribe {
             session_id,
             mode: Some(Mode::Snapshot),
-            after: Some(0),
+            after: Some(after),
             messages: Some(true),
-            logs: None,
+            logs: Some(true),
             min_interval_ms: Some(INTERVAL),
         };
         match client.subscribe(wanted).await {

@@ -85,6 +85,7 @@ fn session(key: KeyCode) -> Option<KeyAction> {
     match key {
         KeyCode::Char('q') => Some(KeyAction::Quit),
         KeyCode::Esc | KeyCode::Left => Some(KeyAction::Back),
+        KeyCode::Enter => Some(KeyAction::Open),
         KeyCode::Tab => Some(KeyAction::OtherPane),
         KeyCode::Char('m') => Some(KeyAction::OnlySelected),
         KeyCode::Char('s') => Some(KeyAction::Start),

@@ -2,18 +2,23 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::tree::{self, Row};
+use super::super::nested::{self, Row};
+use super::tree;
 use relive_client::{
-    GraphDefinition, Message, MessageId, NodeId, NodeStateSnapshot, ReplaySpeed, ReplayState, Revision, ServerFrame,
-    SessionId, Timestamp, WorkflowSession,
+    GraphDefinition, Log, Message, MessageId, NodeId, NodeStateSnapshot, ReplaySpeed, ReplayState, Revision,
+    ServerFrame, SessionId, Timestamp, WorkflowSession,
 };
 
 /// Messages kept; older ones are dropped.
-const MESSAGES: usize = 1_000;
+pub(super) const MESSAGES: u32 = 1_000;
+/// Log lines kept; older ones are dropped.
+pub(super) const LOGS: u32 = 200;
 /// Messages being written at once; further ones are shown when they are stored.
 const WRITING: usize = 64;
 /// Bytes kept of a message; a longer one is cut.
 const CONTENT: usize = 64 * 1024;
+/// Bytes kept of a log line.
+const LINE: usize = 1_000;
 
 /// A message, finished or still being written.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,8 +62,12 @@ pub(super) struct SessionScreen {
     /// Only the selected node's messages.
     pub only_selected: bool,
     rows: Vec<Row>,
-    in_graph: usize,
+    /// The rows of the graph, without steps below them.
+    graph: Vec<Row>,
+    /// Nodes of which all steps are shown.
+    unfolded: HashSet<NodeId>,
     messages: VecDeque<Said>,
+    logs: VecDeque<Log>,
 }
 
 impl SessionScreen {
@@ -73,8 +82,10 @@ impl SessionScreen {
             scrolled: 0,
             only_selected: false,
             rows: Vec::new(),
-            in_graph: 0,
+            graph: Vec::new(),
+            unfolded: HashSet::new(),
             messages: VecDeque::new(),
+            logs: VecDeque::new(),
         }
     }
 
@@ -82,9 +93,8 @@ impl SessionScreen {
         if !graph.name.is_empty() {
             self.name.clone_from(&graph.name);
         }
-        self.rows = tree::rows(graph);
-        self.in_graph = self.rows.len();
-        self.add_rows_for_unknown_nodes();
+        self.graph = tree::rows(graph);
+        self.arrange();
     }
 
     /// The state to show.
@@ -113,7 +123,7 @@ impl SessionScreen {
 
     pub(super) fn go_live(&mut self) {
         self.relived = None;
-        self.add_rows_for_unknown_nodes();
+        self.arrange();
     }
 
     /// Handles a frame of the live session. Frames of other pages are ignored.
@@ -121,6 +131,7 @@ impl SessionScreen {
         match frame {
             ServerFrame::Snapshot { session, .. } => self.show(*session),
             ServerFrame::Message { message, .. } => self.add_message(message),
+            ServerFrame::Log { log, .. } => self.add_log(log),
             ServerFrame::Token { node_id, message_id, text, agent_id, is_thinking, .. } => {
                 self.hear_chunk(node_id, message_id, &text, agent_id, is_thinking == Some(true));
             }
@@ -136,28 +147,39 @@ impl SessionScreen {
             ServerFrame::ReplayState(position) => relived.position = Some(*position),
             _ => return,
         }
-        self.add_rows_for_unknown_nodes();
+        self.arrange();
     }
 
     /// Shows the newest state, unless a newer one is known.
     pub(super) fn show(&mut self, session: WorkflowSession) {
         if self.live.as_ref().is_none_or(|known| known.revision <= session.revision) {
             self.live = Some(session);
-            self.add_rows_for_unknown_nodes();
+            self.arrange();
         }
     }
 
-    /// Sessions without a graph get nodes when they are first named.
-    fn add_rows_for_unknown_nodes(&mut self) {
-        let Some(session) = self.session() else { return };
-        if session.nodes.len() <= self.rows.len() && self.rows.iter().all(|row| session.nodes.contains_key(&row.id)) {
-            return;
+    /// Lays out the rows anew; the selected one stays selected. Sessions without a graph get nodes when they are first
+    /// named, and which steps are worth a row changes with their states.
+    fn arrange(&mut self) {
+        let selected = self.rows.get(self.selected).cloned();
+        self.rows = match self.session() {
+            Some(session) => nested::rows(&self.graph, session, &self.unfolded),
+            None => self.graph.clone(),
+        };
+        let is_selected =
+            |row: &Row| selected.as_ref().is_some_and(|old| old.id == row.id && (old.folded > 0) == (row.folded > 0));
+        let place = self.rows.iter().position(is_selected).unwrap_or(self.selected);
+        self.selected = place.min(self.rows.len().saturating_sub(1));
+    }
+
+    /// Shows all steps of the selected node, or the important ones again.
+    pub(super) fn unfold_or_fold(&mut self) {
+        let Some(row) = self.rows.get(self.selected) else { return };
+        let id = row.id.clone();
+        if !self.unfolded.remove(&id) {
+            self.unfolded.insert(id);
         }
-        let graph = self.rows.iter().take(self.in_graph);
-        let known: HashSet<&NodeId> = graph.clone().map(|row| &row.id).collect();
-        let unknown = session.nodes.keys().filter(|id| !known.contains(id));
-        let rows = graph.cloned().chain(unknown.map(|id| Row { id: id.clone(), depth: 0 })).collect();
-        self.rows = rows;
+        self.arrange();
     }
 
     fn add_message(&mut self, message: Message) {
@@ -173,8 +195,19 @@ impl SessionScreen {
             Some(known) => *known = said,
             None => self.messages.push_back(said),
         }
-        while self.messages.len() > MESSAGES {
+        while self.messages.len() > MESSAGES as usize {
             self.messages.pop_front();
+        }
+    }
+
+    fn add_log(&mut self, log: Log) {
+        // Lines that were added while the newest ones were read come twice.
+        if self.logs.iter().any(|known| (known.session_id, known.revision) == (log.session_id, log.revision)) {
+            return;
+        }
+        self.logs.push_back(Log { text: beginning(&log.text, LINE).into(), ..log });
+        while self.logs.len() > LOGS as usize {
+            self.logs.pop_front();
         }
     }
 
@@ -192,10 +225,12 @@ impl SessionScreen {
         }
     }
 
-    /// The tree, with each node's state; `None` for a node that does not exist in the shown state yet.
+    /// The tree, with each node's state; `None` for a node that does not exist in the shown state yet, and for steps
+    /// that are folded.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (&Row, Option<&NodeStateSnapshot>)> {
         let session = self.session();
-        self.rows.iter().map(move |row| (row, session.and_then(|session| Some(&session.nodes.get(&row.id)?.snapshot))))
+        let state = move |row: &Row| Some(&session?.nodes.get(&row.id)?.snapshot).filter(|_| row.folded == 0);
+        self.rows.iter().map(move |row| (row, state(row)))
     }
 
     pub(super) fn selected_node(&self) -> Option<(&Row, Option<&NodeStateSnapshot>)> {
@@ -212,6 +247,18 @@ impl SessionScreen {
         })
     }
 
+    /// The newest log lines up to the shown state, at most so many, oldest first.
+    pub(super) fn logs(&self, most: usize) -> Vec<&Log> {
+        let until = if self.is_relived() { self.session().map(|session| session.revision) } else { None };
+        let only = self.only_selected.then(|| self.rows.get(self.selected).map(|row| &row.id)).flatten();
+        let is_shown = |log: &&Log| {
+            only.is_none_or(|node| *node == log.node_id) && until.is_none_or(|until| log.revision <= until)
+        };
+        let mut logs: Vec<&Log> = self.logs.iter().rev().filter(is_shown).take(most).collect();
+        logs.reverse();
+        logs
+    }
+
     /// The names of nodes in rows and messages.
     pub(super) fn node_name(&self, id: &NodeId) -> String {
         let node = self.session().and_then(|session| session.nodes.get(id));
@@ -226,7 +273,7 @@ impl SessionScreen {
                 self.selected = self.selected.saturating_add_signed(rows).min(last);
             }
             Focus::Messages => {
-                self.scrolled = self.scrolled.saturating_add_signed(-rows).min(MESSAGES * 100);
+                self.scrolled = self.scrolled.saturating_add_signed(-rows).min(MESSAGES as usize * 100);
             }
         }
     }

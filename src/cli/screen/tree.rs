@@ -3,17 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::super::nested::Row;
 use relive_client::{GraphDefinition, NodeId};
-
-/// The deepest indentation.
-const DEEPEST: usize = 12;
-
-/// The row of one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub id: NodeId,
-    pub depth: usize,
-}
 
 /// The rows of a graph, each node once, none before a node that leads to it.
 ///
@@ -29,7 +20,7 @@ pub(super) fn rows(graph: &GraphDefinition) -> Vec<Row> {
     while let Some(id) = ready.pop() {
         let reached: usize = depths.get(id).copied().unwrap_or_default();
         let depth = if joins.contains(id) { reached.saturating_sub(1) } else { reached };
-        rows.push(Row { id: id.clone(), depth: depth.min(DEEPEST) });
+        rows.push(Row::new(id.clone(), depth));
         let next = forward.get(id).map_or(&[][..], Vec::as_slice);
         let (branches, exit) = (next.len() > 1, loop_exit(graph, id));
         // The last one pushed is the next one shown, so branches keep the order they are given in.
@@ -47,7 +38,7 @@ pub(super) fn rows(graph: &GraphDefinition) -> Vec<Row> {
     // Nodes without a predecessor, in graphs of engines that decide while they run.
     let reached: HashSet<NodeId> = rows.iter().map(|row| row.id.clone()).collect();
     let others = graph.nodes.keys().filter(|id| !reached.contains(*id));
-    rows.extend(others.map(|id| Row { id: id.clone(), depth: 0 }));
+    rows.extend(others.map(|id| Row::new(id.clone(), 0)));
     rows
 }
 

@@ -1,5 +1,6 @@
 //! Statuses, durations and amounts as short texts and symbols.
 
+pub(super) use super::super::lines::clean;
 use relive_client::{NodeStatus, SessionStatus, Timestamp};
 
 /// A symbol for each status, so that colour is not the only distinction.
@@ -50,11 +51,6 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// One line without control characters, which names in graphs and texts of models may contain.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
-
 /// As [`clean`], line by line.
 pub(super) fn clean_lines(text: &str) -> impl Iterator<Item = String> {
     text.lines().map(|line| clean(&line.replace('\t', "    ")))
@@ -81,6 +77,7 @@ mod tests {
     #[test]
     fn nothing_steers_the_terminal() {
         assert_eq!(clean("a\u{1b}[2Jb\u{7}"), "a [2Jb ");
+        assert_eq!(clean("a\u{202e}b\u{2028}c\u{2067}"), "a b c ", "nor what order it shows things in");
         assert_eq!(clean_lines("a\u{9b}2J\n\tb").collect::<Vec<_>>(), ["a 2J", "    b"]);
     }
 }

@@ -97,10 +97,8 @@ impl RunAgentInput {
         let mut inputs = Map::new();
         inputs.insert("message".to_owned(), newest.map(AgUiMessage::text).into());
         inputs.insert("messages".to_owned(), self.messages.iter().map(said).collect());
-        for (name, value) in [("state", &self.state)] {
-            if !value.is_null() {
-                inputs.insert(name.to_owned(), value.clone());
-            }
+        if !self.state.is_null() {
+            inputs.insert("state".to_owned(), self.state.clone());
         }
         for (name, values) in [("tools", &self.tools), ("context", &self.context)] {
             if !values.is_empty() {

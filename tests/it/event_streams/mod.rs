@@ -1,6 +1,7 @@
 //! Server-sent events: the frames of a socket over HTTP.
 
 mod endings;
+mod logs;
 mod pressure;
 
 use reqwest::Method;
@@ -21,6 +22,7 @@ fn story() -> Vec<Value> {
         json!({"type": "recordUsage", "nodeId": "a", "model": "m", "inputTokens": 3, "outputTokens": 4}),
         context("k", json!({"deep": ["ä", 1.5]})),
         message("m2", "second"),
+        crate::inside::log("a", "warn", "a line\nbreak and \u{2028} another"),
         node("a", "completed"),
         json!({"type": "complete"}),
     ]
@@ -45,7 +47,7 @@ async fn a_stream_has_the_frames_of_the_socket() {
     let server = TestServer::start().await;
     for mode in ["snapshot", "delta", "events"] {
         let id = server.new_session().await;
-        let query = format!("mode={mode}&messages=true");
+        let query = format!("mode={mode}&messages=true&logs=true");
         let mut socket = server.socket(&format!("/ws/sessions/{id}?{query}")).await;
         let mut stream = server.stream(&format!("/api/v1/sessions/{id}/stream?{query}")).await;
         for name in ["cache-control", "x-accel-buffering"] {
@@ -64,7 +66,8 @@ async fn a_stream_has_the_frames_of_the_socket() {
                     break;
                 }
                 let is_last = frame["event"]["type"] != "completed" && frame["session"]["status"] != "completed";
-                if frame["type"] != "message" && is_last && frame["patch"]["status"] != "completed" {
+                let is_text = frame["type"] == "message" || frame["type"] == "log";
+                if !is_text && is_last && frame["patch"]["status"] != "completed" {
                     break;
                 }
             }
@@ -84,7 +87,7 @@ async fn a_stream_that_is_cut_off_anywhere_resumes_without_a_gap() {
     }
     let path = format!("/api/v1/sessions/{id}/stream?mode=events&messages=true");
     let whole = server.stream(&path).await.rest().await;
-    assert_eq!(whole.len(), 9 + 2 + 1, "{whole:?}");
+    assert_eq!(whole.len(), 10 + 2 + 1, "{whole:?}");
     for cut in 1..whole.len() {
         let mut last = String::new();
         for event in &whole[..cut] {

@@ -6,11 +6,11 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
+use super::super::super::nested::Row;
 use super::super::session_page::{Focus, Said, SessionScreen};
-use super::super::tree::Row;
 use super::super::words;
 use super::{BOLD, CHOSEN, DIM, Look, bar, first_shown};
-use relive_client::{NodeStateSnapshot, NodeStatus, ReplaySpeed, ReplayState, Timestamp};
+use relive_client::{Log, LogLevel, NodeStateSnapshot, NodeStatus, ReplaySpeed, ReplayState, Timestamp};
 
 /// Columns from which nodes and messages are shown side by side.
 const WIDE: u16 = 90;
@@ -18,6 +18,10 @@ const WIDE: u16 = 90;
 const BAR: usize = 8;
 /// Lines below the tree for the selected node.
 const DETAIL: u16 = 3;
+/// Log lines below the messages.
+const LOGS: u16 = 6;
+/// Lines that are left to the messages.
+const LEFT_TO_MESSAGES: u16 = 4;
 
 pub(super) fn draw(frame: &mut Frame, area: Rect, page: &SessionScreen, look: Look, clock: Timestamp) {
     let scrubber = u16::from(page.is_relived()) * 2;
@@ -32,7 +36,12 @@ pub(super) fn draw(frame: &mut Frame, area: Rect, page: &SessionScreen, look: Lo
     frame.render_widget(title(page, look, now), head);
     let (nodes, messages) = panes(body);
     draw_nodes(frame, nodes, page, look, now);
+    let room = LOGS.min(messages.height.saturating_sub(LEFT_TO_MESSAGES));
+    let lines: Vec<Line> = page.logs(room.into()).into_iter().map(|log| log_line(log, page, look)).collect();
+    let height = u16::try_from(lines.len()).unwrap_or(room);
+    let [messages, logs] = Layout::vertical([Constraint::Min(1), Constraint::Length(height)]).areas(messages);
     draw_messages(frame, messages, page, look);
+    frame.render_widget(Paragraph::new(lines), logs);
     if let Some(position) = page.position() {
         draw_scrubber(frame, bottom, position, look);
     }
@@ -82,11 +91,30 @@ fn draw_nodes(frame: &mut Frame, area: Rect, page: &SessionScreen, look: Look, n
     }
 }
 
+/// On one line; what does not fit is cut.
+fn log_line(log: &Log, page: &SessionScreen, look: Look) -> Line<'static> {
+    let level = match log.level {
+        LogLevel::Debug => DIM,
+        LogLevel::Info => Style::new(),
+        LogLevel::Warn => look.node(NodeStatus::Suspended),
+        LogLevel::Error => look.node(NodeStatus::Failed),
+    };
+    Line::from(vec![
+        Span::styled(format!("{}  ", log.at.as_datetime().format("%H:%M:%S")), DIM),
+        Span::styled(format!("{:<5}  ", log.level.as_str()), level),
+        Span::styled(format!("{}  ", words::clean(&page.node_name(&log.node_id))), DIM),
+        Span::styled(words::clean(&log.text), level),
+    ])
+}
+
 fn node_line(row: &Row, node: Option<&NodeStateSnapshot>, look: Look, now: Timestamp, width: usize) -> Line<'static> {
+    let indent = "  ".repeat(row.depth);
+    if row.folded > 0 {
+        return Line::styled(format!(" {indent}⋯ {} more steps (enter)", row.folded), DIM);
+    }
     let status = node.map_or(NodeStatus::Pending, |node| node.status);
     let name = node.and_then(|node| node.name.clone()).filter(|name| !name.is_empty());
     let name = words::clean(&name.unwrap_or_else(|| row.id.to_string()));
-    let indent = "  ".repeat(row.depth);
     let mut left = Line::from(vec![
         Span::styled(format!(" {indent}{} ", words::node_sign(status)), look.node(status)),
         if status == NodeStatus::Running { Span::styled(name, BOLD) } else { Span::raw(name) },
