@@ -5,17 +5,21 @@ export type { Clock } from './clock.js'
 export { shouldReconnect } from './close-codes.js'
 export type { ConnectionState, HeartbeatOptions } from './connection.js'
 export type { TokenSource } from './credentials.js'
+export { Cancelled } from './driver/cancelled.js'
+export type { MessageWriter, NodeMessage } from './driver/message-writer.js'
 export type { OutboxLimits } from './driver/outbox.js'
 export type { ReportProblem } from './driver/reporter.js'
+export type { Review } from './driver/review.js'
 export { type Run, type RunOptions, run } from './driver/run.js'
 export type {
   Attributes,
   LogLevel,
   NodeKind,
-  NodeMessage,
+  NodeMemory,
   NodeOptions,
   NodeUsage,
   RunNode,
+  WaitOptions,
 } from './driver/run-node.js'
 export { ReliveError } from './errors.js'
 export type * from './generated/access.js'

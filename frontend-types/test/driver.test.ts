@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test as base } from 'node:test'
 import { encode } from '../src/driver/encode.js'
-import { type ReportProblem, type RunOptions, run } from '../src/index.js'
+import { Cancelled, type ReportProblem, type RunOptions, run } from '../src/index.js'
 import { ReportServer, type Sent } from './report-server.js'
 
 interface Reporting {
@@ -24,6 +24,10 @@ function test(name: string, body: (reporting: Reporting) => Promise<void>): void
   })
 }
 
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
+}
+
 /** Without the times, which are never the same. */
 function plain(commands: readonly Sent[]): Sent[] {
   return commands.map(({ startedAt: _, completedAt: __, at: ___, ...rest }) => rest as Sent)
@@ -39,7 +43,7 @@ test('a run is recorded as a session, its steps as nodes in order', async ({ ser
       node.output({ rows: 42 })
       return 42
     })
-    run.output({ rows })
+    run.outputs({ rows })
     return rows
   })
   assert.equal(result, 42)
@@ -48,7 +52,7 @@ test('a run is recorded as a session, its steps as nodes in order', async ({ ser
   assert.match(String(id), /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
   assert.deepEqual(session, { name: 'Nightly ETL', tags: ['etl'], inputs: { day: 3 } })
   assert.deepEqual(plain(server.commands.items), [
-    { type: 'start' },
+    { type: 'start', leaseSeconds: 60 },
     { type: 'setContext', key: 'region', value: 'eu' },
     {
       type: 'setNodeStatus',
@@ -240,6 +244,136 @@ test('a run that somebody cancels hears of it', async ({ server, options }) => {
   assert.ok(server.requests.length <= 6, `${server.requests.length} requests`)
 })
 
+test('what others ask of a run reaches it: it is paused, resumed and cancelled', async ({
+  server,
+  options,
+  problems,
+}) => {
+  const order: string[] = []
+  const running = run('x', options, async (run) => {
+    const frames = await server.streams.next()
+    frames.send({ type: 'delta', base: 2, revision: 3, patch: { status: 'paused' } })
+    await until(() => run.isPaused)
+    const held = run.node('held', () => order.push('held'))
+    const waited = run.checkpoint().then(() => order.push('checkpoint'))
+    await new Promise((resolve) => setImmediate(resolve))
+    order.push('resumed')
+    frames.send({ type: 'delta', base: 3, revision: 4, patch: { status: 'running' } })
+    await Promise.all([held, waited])
+    const asked = run.node('review', (node) => node.review('draft'))
+    await server.commands.next(({ status }) => status === 'suspended')
+    const events = await server.streams.next()
+    events.send({ type: 'end', status: 'cancelled', revision: 5 })
+    await assert.rejects(asked, Cancelled)
+    assert.ok(run.signal.reason instanceof Cancelled)
+    await run.node('late', () => order.push('late'))
+  })
+  await assert.rejects(running, (error) => error instanceof Cancelled && error.code === 'illegal_transition')
+  assert.deepEqual(order, ['resumed', 'held', 'checkpoint'])
+  // Somebody else has ended it; the program does not end it again.
+  assert.ok(!server.commands.items.some(({ type }) => type === 'fail' || type === 'cancel' || type === 'complete'))
+  assert.deepEqual(problems, [])
+})
+
+test('a program that gives up cancels its run', async ({ server, options }) => {
+  const running = run('x', options, () => {
+    throw new Cancelled('no more tea')
+  })
+  await assert.rejects(running, Cancelled)
+  assert.deepEqual(server.commands.items.at(-1), { type: 'cancel', reason: 'no more tea' })
+})
+
+test('answers are heard as events, each once, also on a new stream', async ({ server, options }) => {
+  const answers = await run('x', options, async (run) => {
+    const states = await server.streams.next()
+    states.send({ type: 'snapshot', revision: 4, session: { status: 'paused' } })
+    await until(() => run.isPaused)
+    states.send({ type: 'delta', base: 4, revision: 5, patch: { status: 'running' } })
+    await run.checkpoint()
+    return run.node('review', async (node) => {
+      const first = node.review({ text: 'draft' })
+      const suspended = await server.commands.next(({ status }) => status === 'suspended')
+      assert.deepEqual(suspended['output'], { text: 'draft' })
+      assert.equal(suspended['nodeType'], 'human_review')
+      const events = await server.streams.next()
+      assert.equal(new URL(events.path, server.url).search, '?mode=events&after=5')
+      const signal = (revision: number, payload: unknown) => ({
+        type: 'event',
+        revision,
+        event: { type: 'signalled', nodeId: 'review', payload },
+      })
+      events.send(signal(6, { review: { action: 'modify', reviewer: 'Ada', data: 'better' } }))
+      const review = await first
+      const second = node.waitForSignal()
+      events.close()
+      const again = await server.streams.next()
+      // What was heard before, and what is new.
+      again.send(signal(6, 'old'))
+      again.send(signal(7, 'new'))
+      return [review, await second]
+    })
+  })
+  assert.deepEqual(answers, [{ action: 'modify', isApproved: true, reviewer: 'Ada', data: 'better' }, 'new'])
+})
+
+test('nobody is waited for who cannot answer, or not longer than asked', async ({ server, options }) => {
+  await run('x', options, (run) =>
+    run.node('review', async (node) => {
+      await assert.rejects(node.review('draft', { timeoutMs: 20 }), { name: 'TimeoutError' })
+    }),
+  )
+  assert.deepEqual(
+    server.commands.items.map(({ type, status }) => status ?? type),
+    ['start', 'running', 'suspended', 'running', 'completed', 'complete'],
+  )
+  const alone = run('x', { ...options, disabled: true }, (run) => run.node('review', (node) => node.review('draft')))
+  await assert.rejects(alone, { name: 'ReliveError', code: 'unavailable' })
+})
+
+test('a message is shown while it is written, and stored whole', async ({ server, options }) => {
+  await run('x', options, (run) =>
+    run.node('write', async (node) => {
+      await server.commands.next(({ nodeId }) => nodeId === 'write')
+      const message = node.writing({ agentId: 'poet' })
+      for (const word of ['Less ', 'is ', 'more.']) message.write(word)
+      const [chunk] = await server.chunks.next()
+      assert.deepEqual(chunk, { nodeId: 'write', messageId: message.id, text: 'Less is more.', agentId: 'poet' })
+      message.close()
+      message.write('Never shown.')
+      message.close('Never stored.')
+      node.writing({ id: 'open' }).write('left open')
+    }),
+  )
+  assert.deepEqual(
+    server.commands.items.filter(({ type }) => type === 'addMessage').map(({ content, agentId }) => [content, agentId]),
+    [
+      ['Less is more.', 'poet'],
+      ['left open', undefined],
+    ],
+  )
+  assert.deepEqual(
+    server.commands.items.slice(-2).map(({ status, type }) => status ?? type),
+    ['completed', 'complete'],
+  )
+})
+
+test('a run is created after its parent, and without it if that is not recorded', async ({ server, options }) => {
+  let refused = 0
+  server.fail = (path) => {
+    const isChild = path === '/api/v1/sessions' && server.created.length === 1
+    return isChild && refused++ === 0 ? { status: 404, code: 'not_found' } : undefined
+  }
+  await run('outer', options, (outer) => run('inner', { ...options, parent: outer }, () => {}))
+  assert.deepEqual(
+    server.created.map(({ name, parentSessionId }) => [name, parentSessionId]),
+    [
+      ['outer', undefined],
+      ['inner', undefined],
+    ],
+  )
+  assert.equal(server.commands.items.filter(({ type }) => type === 'complete').length, 2)
+})
+
 test('what is kept for a server that is away is bounded, and what ends a node comes last', async ({
   server,
   options,
@@ -286,7 +420,7 @@ test('what JSON cannot say fails nothing', async ({ server, options, problems })
   await run('x', options, (run) => {
     run.context('circular', circular)
     run.context('nothing', undefined)
-    run.output({ toJSON: () => assert.fail('no') })
+    run.outputs({ toJSON: () => assert.fail('no') })
   })
   assert.deepEqual(server.commands.items[1]?.['value'], { big: '10', self: '[circular]' })
   assert.equal(server.commands.items[2]?.['value'], null)

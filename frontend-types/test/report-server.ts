@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Recorder } from './recorder.js'
 
@@ -13,12 +13,22 @@ export interface Failure {
   headers?: Record<string, string>
 }
 
+/** A stream of server-sent events that somebody reads. */
+export interface Stream {
+  readonly path: string
+  send(frame: Record<string, unknown>): void
+  close(): void
+}
+
 /** A server that takes sessions and commands as the real one does, and fails as the test says. */
 export class ReportServer {
   /** What was carried out, in order, each command once. */
   readonly commands = new Recorder<Sent>('commands')
+  /** What was shown of messages, by request. */
+  readonly chunks = new Recorder<Sent[]>('chunks')
+  readonly streams = new Recorder<Stream>('streams')
   readonly created: Record<string, unknown>[] = []
-  /** Every request, also those that failed. */
+  /** Every request, also those that failed, but for streams. */
   readonly requests: { path: string; key: string | undefined; authorization: string | undefined }[] = []
   /** Asked for each request, before anything is done. `cut` closes the connection after doing it. */
   fail: (path: string, commands: readonly Sent[]) => Failure | 'cut' | undefined = () => undefined
@@ -32,6 +42,10 @@ export class ReportServer {
       let body = ''
       for await (const piece of request.setEncoding('utf8')) body += String(piece)
       const path = request.url ?? ''
+      if (path.includes('/stream?')) {
+        this.#stream(path, response)
+        return
+      }
       const key = request.headers['idempotency-key'] as string | undefined
       this.requests.push({ path, key, authorization: request.headers.authorization })
       const answer = (status: number, value: unknown, headers: Record<string, string> = {}) =>
@@ -41,6 +55,11 @@ export class ReportServer {
         return
       }
       const value = JSON.parse(body) as unknown
+      if (path.endsWith('/tokens')) {
+        this.chunks.push(value as Sent[])
+        answer(200, {})
+        return
+      }
       const commands = Array.isArray(value) ? (value as Sent[]) : []
       const failure = this.fail(path, commands)
       if (failure !== undefined && failure !== 'cut') {
@@ -55,6 +74,21 @@ export class ReportServer {
       }
       if (failure === 'cut') response.destroy()
       else answer(path === '/api/v1/sessions' ? 201 : 200, { revision: 1 })
+    })
+  }
+
+  #stream(path: string, response: ServerResponse): void {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.flushHeaders()
+    this.streams.push({
+      path,
+      // In two pieces, as networks do.
+      send: (frame) => {
+        const text = `event: ${String(frame['type'])}\ndata: ${JSON.stringify(frame)}\n\n`
+        response.write(text.slice(0, 20))
+        response.write(text.slice(20))
+      },
+      close: () => response.end(),
     })
   }
 

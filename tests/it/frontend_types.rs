@@ -206,6 +206,14 @@ async fn the_packages_own_client_works_against_this_server() {
 }
 
 #[tokio::test]
+async fn the_packages_own_driver_is_steered_from_outside() {
+    assert!(package().join("dist/index.js").is_file(), "run `npm run build` in frontend-types first");
+    let server = TestServer::start().await;
+    let said = run_node(vec!["test/run-live.mjs".to_owned(), server.url("")]).await;
+    assert!(said.contains("ok"), "{said}");
+}
+
+#[tokio::test]
 async fn the_packages_own_client_sends_its_token_with_the_handshake() {
     const ROOT: &str = "root-key-of-the-typescript-client-0123456789";
     assert!(package().join("dist/index.js").is_file(), "run `npm run build` in frontend-types first");

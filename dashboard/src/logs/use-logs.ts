@@ -1,5 +1,5 @@
 import type { Log, LogLevel, LogPage } from '@relive/types'
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 
 import { get, query } from '../api/http'
 import { useOpenSession, useReadableSession } from '../session/session-context'
@@ -40,17 +40,22 @@ export function useLogs({ level, nodeId, text }: LogFilter): [ShownLogs | undefi
     )
     return () => controller.abort()
   }, [id, level, nodeId, text])
+  const latest = useRef(newest)
+  latest.current = newest
+  const isBehind = shown !== undefined && newest !== undefined && newest > shown.upTo
   useEffect(() => {
-    if (shown === undefined || newest === undefined || newest <= shown.upTo) return
+    if (shown === undefined || !isBehind) return
     const controller = new AbortController()
+    // Not put off by what comes meanwhile: a busy run never rests.
     const timer = setTimeout(() => {
+      const upTo = latest.current ?? 0
       read(id, { level, nodeId, text }, 'asc', String(shown.upTo), controller.signal).then(
         ({ lines }) =>
           setShown((held) => {
             if (held === undefined) return held
             const known = held.logs.lines.at(-1)?.revision ?? 0
             const more = lines.filter(({ revision, sessionId }) => sessionId !== id || revision > known)
-            const last = lines.length >= pageSize ? (lines.at(-1)?.revision ?? newest) : newest
+            const last = lines.length >= pageSize ? (lines.at(-1)?.revision ?? upTo) : upTo
             const all = [...held.logs.lines, ...more].slice(-linesAtMost)
             return { logs: { ...held.logs, lines: all }, upTo: last }
           }),
@@ -61,7 +66,7 @@ export function useLogs({ level, nodeId, text }: LogFilter): [ShownLogs | undefi
       clearTimeout(timer)
       controller.abort()
     }
-  }, [id, level, nodeId, text, newest, shown])
+  }, [id, level, nodeId, text, isBehind, shown])
   const readEarlier = () => {
     const after = shown?.logs.earlier
     if (after === undefined) return

@@ -19,7 +19,8 @@ export function instanceOf(id: string, graph: Graph): Instance | undefined {
   return undefined
 }
 
-const byKey = new Intl.Collator(undefined, { numeric: true })
+/** In the order of their keys: 2 before 10. */
+export const byKey = new Intl.Collator(undefined, { numeric: true })
 
 /** The ids of a node's instances, by their keys. */
 export function instancesOf(nodeId: string, session: WorkflowSession | undefined, graph: Graph): readonly string[] {

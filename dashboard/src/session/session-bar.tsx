@@ -24,7 +24,7 @@ export function SessionBar() {
   const t = useText()
   const place = usePlace()
   const session = useReadableSession(shownSession)
-  const name = useSession((state) => state.graph?.name)
+  const graphName = useSession((state) => state.graph?.name)
   const isReplay = useSession((state) => state.replay !== undefined)
   const connection = useStore(link, (state) => state)
   const filters = place.page === 'session' ? place.filters : noFilters
@@ -33,7 +33,7 @@ export function SessionBar() {
       <nav className="crumb" aria-label={t.sessions}>
         <a {...linkTo({ page: 'sessions', filters })}>{t.sessions}</a>
         <span aria-hidden="true"> / </span>
-        <h1>{session === undefined ? '' : name || t.unnamed(session.id)}</h1>
+        <h1>{session === undefined ? '' : session.name || graphName || t.unnamed(session.id)}</h1>
       </nav>
       {session !== undefined && (
         <>

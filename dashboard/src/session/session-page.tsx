@@ -16,6 +16,7 @@ import { Panels } from './panels'
 import { SessionBar } from './session-bar'
 import { type OpenSession, SessionContext, useSession } from './session-context'
 import { Splitter, useTimelineHeight } from './splitter'
+import { shownSession } from './state'
 import { reasonOf } from './steering'
 import { useKeyboard } from './use-keyboard'
 import { useMomentInAddress } from './use-moment-in-address'
@@ -48,7 +49,7 @@ function saysWhy(t: Text, error: ReliveError): string {
 
 function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
   const t = useText()
-  const name = useSession((state) => state.graph?.name)
+  const name = useSession((state) => shownSession(state)?.name || state.graph?.name)
   const error = useSession((state) => state.error)
   const height = useTimelineHeight()
   useKeyboard()

@@ -9,6 +9,7 @@ import { useText } from '../i18n/text'
 import { look, progressOf } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
 import { TickingText } from '../ui/ticking-text'
+import { sessionName } from './session-name'
 
 interface SessionRowProps {
   session: SessionSummary
@@ -26,7 +27,7 @@ export const SessionRow = memo(
         <span role="cell" className="col-name">
           <StatusIcon status={session.status} />
           <a {...link}>
-            {session.workflowName ?? t.unnamed(session.id)}
+            {sessionName(session) ?? t.unnamed(session.id)}
             <span className="row-link" />
           </a>
           <span className="faint row-id">{session.id.slice(-6)}</span>

@@ -4,6 +4,7 @@ import { adjustFilters, linkTo } from '../app/place'
 import { useText } from '../i18n/text'
 import { progressOf } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
+import { sessionName } from './session-name'
 import { ProgressBar, Took } from './session-row'
 import { useList } from './use-list'
 import { useSessionRows } from './use-session-rows'
@@ -40,7 +41,7 @@ export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionI
                   {...linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}
                 >
                   <StatusIcon status={session.status} />
-                  <span className="side-name">{session.workflowName ?? t.unnamed(session.id)}</span>
+                  <span className="side-name">{sessionName(session) ?? t.unnamed(session.id)}</span>
                   <span className="dim num">
                     <Took session={session} />
                   </span>

@@ -1,7 +1,7 @@
 import type { GraphDefinition, NodeStateSnapshot, NodeStatus, WorkflowSession } from '@relive/types'
 
 import { millis } from '../format/time'
-import { instanceOf } from '../node/instances'
+import { byKey, instanceOf } from '../node/instances'
 import { isDone } from '../status/status'
 
 /** An interval in which a node ran or waited; milliseconds since 1970. */
@@ -96,7 +96,7 @@ export function inOrder(lanes: Lanes, graph?: GraphDefinition | null): readonly 
     .sort((a, b) => {
       if (a.owner !== b.owner) return a.from - b.from || (a.owner < b.owner ? -1 : 1)
       if (a.lane.id === a.owner || b.lane.id === b.owner) return a.lane.id === a.owner ? -1 : 1
-      return (began(a.lane.id) ?? 0) - (began(b.lane.id) ?? 0) || (a.lane.id < b.lane.id ? -1 : 1)
+      return (began(a.lane.id) ?? 0) - (began(b.lane.id) ?? 0) || byKey.compare(a.lane.id, b.lane.id)
     })
     .map(({ lane }) => lane)
 }

@@ -1,5 +1,7 @@
 import { Backoff, type BackoffOptions } from '../backoff.js'
+import type { TokenChunk } from '../generated/protocol.js'
 import { randomId } from '../identifiers.js'
+import { Chunks } from './chunks.js'
 import type { Answer, Sender } from './sender.js'
 
 /** How much may wait to be sent. */
@@ -20,6 +22,9 @@ interface Entry {
 const batchCommands = 500
 /** Bytes of one request; the server takes 1 MiB. */
 const batchBytes = 900 * 1024
+
+/** Between two requests that only show what is being written, in milliseconds. */
+const paceMs = 50
 
 /** Why something was not recorded. */
 export type Dropped = 'full' | 'refused' | 'over'
@@ -43,11 +48,14 @@ export class Outbox {
   #bytes = 0
   /** Of the queue, by key: the entry that a newer one replaces. */
   readonly #replaceable = new Map<string, Entry>()
+  readonly #chunks = new Chunks()
   #pump: Promise<void> | undefined
   /** Commands of the batch that is being sent. */
   #underWay = 0
   #isOver = false
   #wake: (() => void) | undefined
+  /** Ends the wait between pieces of messages. */
+  #hurry: (() => void) | undefined
 
   constructor(sender: Sender, listener: OutboxListener, limits: OutboxLimits, backoff: BackoffOptions | undefined) {
     this.#sender = sender
@@ -86,7 +94,13 @@ export class Outbox {
     }
     this.#queue.push(entry)
     this.#bytes += text.length
-    this.#pump ??= this.#run().finally(() => (this.#pump = undefined))
+    this.#begin()
+    this.#hurry?.()
+  }
+
+  /** Shows viewers a piece of a message, if it is sent in time. */
+  show(chunk: TokenChunk): void {
+    if (!this.#isOver && this.#chunks.add(chunk)) this.#begin()
   }
 
   /** What follows does not replace what was added before: a new attempt, or another status. */
@@ -98,6 +112,7 @@ export class Outbox {
   async flush(milliseconds: number): Promise<boolean> {
     const pump = this.#pump
     if (pump === undefined) return true
+    this.#hurry?.()
     let timer: ReturnType<typeof setTimeout> | undefined
     const late = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), milliseconds)))
     const isDone = await Promise.race([pump.then(() => true as const), late])
@@ -112,13 +127,25 @@ export class Outbox {
     this.#queue = []
     this.#underWay = 0
     this.#bytes = 0
+    this.#chunks.clear()
     this.#wake?.()
+    this.#hurry?.()
+  }
+
+  #begin(): void {
+    this.#pump ??= this.#run().finally(() => (this.#pump = undefined))
   }
 
   async #run(): Promise<void> {
     // Commands of one synchronous block are sent together.
     await Promise.resolve()
-    while (!this.#isOver && this.#queue.length > 0) await this.#deliver(this.#take())
+    while (!this.#isOver && (this.#queue.length > 0 || !this.#chunks.isEmpty)) {
+      // Before the commands, one of which may store the whole message.
+      await this.#sender.show(this.#chunks.take())
+      if (this.#isOver) return
+      if (this.#queue.length > 0) await this.#deliver(this.#take())
+      else await this.#pause(paceMs, (wake) => (this.#hurry = wake))
+    }
   }
 
   #take(): readonly string[] {
@@ -163,18 +190,18 @@ export class Outbox {
         this.#backoff.reset()
         return answer
       }
-      await this.#pause(Math.max(this.#backoff.next(), answer.retryAfterMs ?? 0))
+      await this.#pause(Math.max(this.#backoff.next(), answer.retryAfterMs ?? 0), (wake) => (this.#wake = wake))
     }
     return undefined
   }
 
-  #pause(milliseconds: number): Promise<void> {
+  #pause(milliseconds: number, waking: (wake: () => void) => void): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds)
-      this.#wake = () => {
+      waking(() => {
         clearTimeout(timer)
         resolve()
-      }
+      })
     })
   }
 }

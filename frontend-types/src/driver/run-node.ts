@@ -1,16 +1,22 @@
-import type { Command } from '../generated/protocol.js'
+import type { Command, NodeUpdate } from '../generated/protocol.js'
+import type { LogLevel, NodeKind } from '../generated/session.js'
 import { randomId } from '../identifiers.js'
+import { Cancelled } from './cancelled.js'
+import type { Control } from './control.js'
 import { describeError } from './describe-error.js'
 import { cut, encode } from './encode.js'
-import type { Reporter } from './reporter.js'
+import { MessageWriter, type NodeMessage } from './message-writer.js'
+import type { AddOptions, Reporter } from './reporter.js'
+import { type Review, reviewOf } from './review.js'
 
-export type NodeKind = 'agent' | 'chain' | 'llm' | 'tool' | 'retriever' | 'embedding' | 'guardrail' | 'human' | 'task'
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+export type { LogLevel, NodeKind }
 export type Attributes = Record<string, string | number | boolean>
 
 export interface NodeOptions {
   /** By default made of the names of the node and of those it is in. With a graph: the node's id in the graph. */
   id?: string
+  /** Names an instance of the node, when it runs several times at once. By default they are counted. */
+  key?: string
   kind?: NodeKind
   /** A type of your own, shown beside the name. */
   type?: string
@@ -29,51 +35,58 @@ export interface NodeUsage {
   agentId?: string
 }
 
-export interface NodeMessage {
-  /** Of a message whose pieces were shown before. */
-  id?: string
-  /** Default `agent`. */
-  role?: 'user' | 'agent' | 'system' | 'tool'
+export interface WaitOptions {
+  /** Rejects with a `TimeoutError` after so many milliseconds. By default it waits for ever. */
+  timeoutMs?: number
+}
+
+export interface NodeMemory {
   agentId?: string
-  isThinking?: boolean
-  tokenCount?: number
-  contentType?: 'text/markdown' | 'text/plain' | 'application/json'
-  toolCalls?: readonly { id: string; name: string; arguments: unknown }[]
-  toolCallId?: string
+  metadata?: unknown
 }
 
 const logBytes = 64 * 1024
 const contentBytes = 1024 * 1024
 const errorBytes = 16 * 1024
 const idBytes = 256
+const keyBytes = 32
 const nameBytes = 1024
 
 /** What the run's nodes have in common. */
 export interface NodeOwner {
+  readonly sessionId: string
   readonly reporter: Reporter
+  readonly control: Control
   /** Ids of the nodes that run: a second one of the same name is an instance beside the first. */
   readonly active: Set<string>
   /** The run has ended: what its steps still say comes too late. */
   isOver: boolean
 }
 
-/** A node while it runs. Nothing here throws, waits or fails because of the server. */
+/**
+ * A node while it runs. Nothing here throws, waits or fails because of the server, except `review` and
+ * `waitForSignal`, which wait for an answer.
+ */
 export class RunNode {
   readonly id: string
+  /** Of the run. */
+  readonly sessionId: string
   readonly #owner: NodeOwner
-  readonly #name: string
+  readonly #writers = new Set<MessageWriter>()
   #output: { value: unknown } | undefined
+  #isSkipped = false
   #isOver = false
 
   /** @internal Nodes are made by `node`. */
   constructor(owner: NodeOwner, name: string, parentId: string | undefined, options: NodeOptions) {
     this.#owner = owner
-    this.#name = cut(name, nameBytes)
-    this.id = freeId(owner.active, cut(options.id ?? (parentId === undefined ? name : `${parentId}/${name}`), idBytes))
+    this.sessionId = owner.sessionId
+    const { key, kind, type, input, attributes } = options
+    const base = cut(options.id ?? (parentId === undefined ? name : `${parentId}/${name}`), idBytes)
+    this.id = freeId(owner.active, key === undefined ? base : `${base}#${cut(key, keyBytes)}`)
     owner.active.add(this.id)
-    const { kind, type, input, attributes } = options
     this.#status('running', {
-      name: this.#name,
+      name: cut(name, nameBytes),
       startedAt: new Date().toISOString(),
       ...(type !== undefined && { nodeType: cut(type, nameBytes) }),
       ...(parentId !== undefined && { parentNodeId: parentId }),
@@ -106,11 +119,21 @@ export class RunNode {
     if (!this.#isOver) this.#status('running', { attributes })
   }
 
+  /** What it works on, if that is known only now. */
+  input(value: unknown): void {
+    if (!this.#isOver) this.#status('running', { input: value })
+  }
+
   /** A line of its log. */
   log(text: string, level: LogLevel = 'info', attributes?: Attributes): void {
-    const at = new Date().toISOString()
-    const line = { type: 'addLog', nodeId: this.id, level, text: cut(asText(text), logBytes), at }
-    this.#add({ ...line, ...(attributes !== undefined && { attributes }) } as unknown as Command)
+    this.#add({
+      type: 'addLog',
+      nodeId: this.id,
+      level,
+      text: cut(asText(text), logBytes),
+      at: new Date().toISOString(),
+      ...(attributes !== undefined && { attributes }),
+    })
   }
 
   /** What came of it; recorded when it ends. */
@@ -125,34 +148,99 @@ export class RunNode {
 
   /** Something that was said. Markdown by default. */
   message(content: string, options: NodeMessage = {}): void {
-    const { id = randomId(), ...rest } = options
-    const text = cut(asText(content), contentBytes)
-    this.#add({ type: 'addMessage', messageId: id, nodeId: this.id, content: text, ...rest } as unknown as Command)
+    const { id = randomId(), toolCalls, ...rest } = options
+    this.#add({
+      type: 'addMessage',
+      messageId: id,
+      nodeId: this.id,
+      content: cut(asText(content), contentBytes),
+      ...rest,
+      ...(toolCalls !== undefined && { toolCalls: [...toolCalls] }),
+    })
+  }
+
+  /** A message that viewers see while it is written: `message.write('…')`, at the end `message.close()`. */
+  writing(options: NodeMessage = {}): MessageWriter {
+    const writer: MessageWriter = new MessageWriter(options.id ?? randomId(), options, {
+      show: (chunk) => {
+        if (!this.#isOver && !this.#owner.isOver) this.#owner.reporter.show({ nodeId: this.id, ...chunk })
+      },
+      store: (content, stored) => {
+        this.#writers.delete(writer)
+        this.message(content, stored)
+      },
+    })
+    this.#writers.add(writer)
+    return writer
+  }
+
+  /** Something to be found later by its meaning. */
+  memory(content: string, options: NodeMemory = {}): void {
+    this.#add({ type: 'addMemory', content, ...options })
+  }
+
+  /**
+   * Suspends the node until somebody sends it a signal, and resolves with its payload. Rejects with `Cancelled`, a
+   * `TimeoutError`, or a `ReliveError` when nobody can answer because nothing is reported.
+   */
+  waitForSignal(options: WaitOptions = {}): Promise<unknown> {
+    return this.#suspended({}, options)
+  }
+
+  /** Asks for a review of `draft`, which is answered in the dashboard. Rejects as `waitForSignal`. */
+  async review(draft?: unknown, options: WaitOptions = {}): Promise<Review> {
+    if (draft !== undefined) this.output(draft)
+    // So the dashboard shows what is asked, and the answers.
+    return reviewOf(await this.#suspended({ nodeType: 'human_review', kind: 'human' }, options))
+  }
+
+  /** It ends as skipped rather than completed. */
+  skip(): void {
+    this.#isSkipped = true
+  }
+
+  /** @internal */
+  recorded(): Promise<void> {
+    return this.#owner.reporter.created
   }
 
   /** @internal */
   completed(): void {
-    this.#end('completed', this.#output === undefined ? {} : { output: this.#output.value })
+    const output = this.#output === undefined ? {} : { output: this.#output.value }
+    this.#end(this.#isSkipped ? 'skipped' : 'completed', output)
   }
 
   /** @internal */
   failed(error: unknown): void {
-    this.#end('failed', { error: cut(describeError(error), errorBytes) })
+    const text = error instanceof Cancelled ? 'cancelled' : describeError(error)
+    this.#end('failed', { error: cut(text, errorBytes) })
   }
 
-  #end(status: 'completed' | 'failed', fields: Record<string, unknown>): void {
+  async #suspended(fields: Partial<NodeUpdate>, { timeoutMs }: WaitOptions): Promise<unknown> {
+    const answer = this.#owner.control.signalTo(this.id, timeoutMs)
+    this.#status('suspended', { ...fields, ...(this.#output !== undefined && { output: this.#output.value }) })
+    try {
+      return await answer
+    } finally {
+      if (!this.#isOver && !this.#owner.control.isCancelled) this.#status('running', {})
+    }
+  }
+
+  #end(status: 'completed' | 'failed' | 'skipped', fields: Partial<NodeUpdate>): void {
     if (this.#isOver) return
+    // What was written of a message is kept, also of one that nobody has closed.
+    for (const writer of [...this.#writers]) writer.close()
     this.#isOver = true
     this.#owner.active.delete(this.id)
     this.#status(status, { completedAt: new Date().toISOString(), ...fields })
   }
 
-  #status(status: 'running' | 'completed' | 'failed', fields: Record<string, unknown>): void {
+  #status(status: NodeUpdate['status'], fields: Partial<Omit<NodeUpdate, 'status' | 'leaseSeconds'>>): void {
     this.#owner.reporter.settle(this.id)
-    this.#add({ type: 'setNodeStatus', nodeId: this.id, status, ...fields } as Command, { isEssential: true })
+    this.#add({ type: 'setNodeStatus', nodeId: this.id, status, ...fields }, { isEssential: true })
   }
 
-  #add(command: Command, options?: { isEssential?: boolean; replaces?: string }): void {
+  #add(command: Command, options?: AddOptions): void {
     if (!this.#owner.isOver) this.#owner.reporter.add(command, options)
   }
 }
@@ -167,6 +255,8 @@ export async function runNode<Result>(
 ): Promise<Result> {
   const [options, work] = typeof first === 'function' ? [{}, first] : [first, second]
   if (work === undefined) throw new TypeError('node(name, options, work): there is no work')
+  // Otherwise the node begins before this returns.
+  if (owner.control.holdsNodes) await owner.control.checkpoint()
   const node = new RunNode(owner, name, parentId, options)
   try {
     const result = await work(node)

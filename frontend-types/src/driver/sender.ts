@@ -1,4 +1,4 @@
-import type { CreateSession, ErrorCode, Problem } from '../generated/protocol.js'
+import type { CreateSession, ErrorCode, Problem, TokenChunk } from '../generated/protocol.js'
 import { httpUrl } from '../web-socket.js'
 import { encode } from './encode.js'
 
@@ -19,6 +19,8 @@ export interface SenderOptions {
   readonly token: string | (() => string | Promise<string>) | undefined
   readonly sessionId: string
   readonly session: CreateSession
+  /** Resolves when the session that is this one's parent exists, or will not. */
+  readonly after: Promise<void> | undefined
 }
 
 /** How long a request may take before it counts as lost. */
@@ -27,6 +29,8 @@ const requestMs = 35_000
 /** Sends to one session, which it creates and starts first. */
 export class Sender {
   readonly #options: SenderOptions
+  /** Called when the session exists. */
+  onCreated: () => void = () => {}
   #isCreated = false
 
   constructor(options: SenderOptions) {
@@ -35,19 +39,46 @@ export class Sender {
 
   /** Sends an array of commands. Never rejects. */
   async send(commands: string, key: string): Promise<Answer> {
-    const { sessionId, session } = this.#options
     if (!this.#isCreated) {
-      // The id is this program's own, so that a repetition meets the same session.
-      const created = await this.#post('/api/v1/sessions', encode(session), sessionId)
+      await this.#options.after
+      const created = await this.#create(this.#options.session)
       if (!created.isAccepted) return { ...created, isFinal: !created.isRetryable }
       this.#isCreated = true
+      this.onCreated()
     }
-    return this.#post(`/api/v1/sessions/${sessionId}/commands`, commands, key)
+    return this.#post(`${this.#path}/commands`, commands, key)
+  }
+
+  async #create(session: CreateSession): Promise<Answer> {
+    // The id is this program's own, so that a repetition meets the same session.
+    const created = await this.#post('/api/v1/sessions', encode(session), this.#options.sessionId)
+    const { parentSessionId, parentNodeId: _, ...alone } = session
+    // Its parent is not recorded, or not yet.
+    return created.code === 'not_found' && parentSessionId !== undefined ? this.#create(alone) : created
+  }
+
+  /** Shows viewers pieces of messages. What is lost is not repeated: the whole messages follow. */
+  async show(chunks: readonly TokenChunk[]): Promise<void> {
+    if (this.#isCreated && chunks.length > 0) await this.#post(`${this.#path}/tokens`, encode(chunks))
+  }
+
+  /** Says that this program still drives the session. */
+  renewLease(seconds: number): Promise<Answer> {
+    return this.#post(`${this.#path}/lease`, encode({ seconds }))
+  }
+
+  /** The session as a stream of server-sent events; `undefined` if the server cannot be reached. */
+  stream(query: string, signal: AbortSignal): Promise<Response | undefined> {
+    return this.#request(`${this.#path}/stream?${query}`, { signal })
+  }
+
+  get #path(): string {
+    return `/api/v1/sessions/${this.#options.sessionId}`
   }
 
   /** Whether the session has ended, as when somebody has cancelled it. */
   async hasEnded(): Promise<boolean> {
-    const answer = await this.#request(`/api/v1/sessions/${this.#options.sessionId}`, { method: 'GET' })
+    const answer = await this.#request(this.#path, { method: 'GET' })
     try {
       const { status } = ((await answer?.json()) ?? {}) as { status?: string }
       return status === 'completed' || status === 'failed' || status === 'cancelled'
@@ -56,8 +87,8 @@ export class Sender {
     }
   }
 
-  async #post(path: string, body: string, key: string): Promise<Answer> {
-    const headers = { 'content-type': 'application/json', 'idempotency-key': key }
+  async #post(path: string, body: string, key?: string): Promise<Answer> {
+    const headers = { 'content-type': 'application/json', ...(key !== undefined && { 'idempotency-key': key }) }
     const answer = await this.#request(path, { method: 'POST', headers, body })
     if (answer === undefined) return retryable('the server cannot be reached')
     if (answer.ok) {
@@ -80,7 +111,7 @@ export class Sender {
       const headers = new Headers(init.headers)
       const value = typeof token === 'function' ? await token() : token
       if (value !== undefined) headers.set('authorization', `Bearer ${value}`)
-      return await fetch(httpUrl(url, path), { ...init, headers, signal: AbortSignal.timeout(requestMs) })
+      return await fetch(httpUrl(url, path), { signal: AbortSignal.timeout(requestMs), ...init, headers })
     } catch {
       return undefined
     }

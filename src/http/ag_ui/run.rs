@@ -10,7 +10,7 @@ use relive_session::{
 };
 use serde_json::{Value, json};
 
-use super::events::{AgUiEvent, Interrupt, InterruptId, Outcome, Usage, VERSION};
+use super::events::{AgUiEvent, AgUiOutcome, AgUiUsage, Interrupt, InterruptId, VERSION};
 use super::state;
 use crate::ws::{Translate, Translated};
 
@@ -288,13 +288,13 @@ impl Run {
         }
     }
 
-    fn finish(&mut self, outcome: Option<Outcome>) {
+    fn finish(&mut self, outcome: Option<AgUiOutcome>) {
         let (at, result) = match &self.session {
             Some(session) => (Some(session.updated_at), session.outputs.clone()),
             None => (None, None),
         };
         self.end_all(at);
-        let usage = self.usage.iter().map(|(model, (input_tokens, output_tokens))| Usage {
+        let usage = self.usage.iter().map(|(model, (input_tokens, output_tokens))| AgUiUsage {
             model: model.as_deref(),
             input_tokens: *input_tokens,
             output_tokens: *output_tokens,
@@ -323,7 +323,7 @@ impl Run {
                 self.end_all(None);
                 self.fail(error.as_deref().unwrap_or("the run failed"), "failed");
             }
-            SessionStatus::Cancelled => self.finish(Some(Outcome::Cancelled)),
+            SessionStatus::Cancelled => self.finish(Some(AgUiOutcome::Cancelled)),
             _ => self.finish(None),
         }
     }
@@ -407,7 +407,7 @@ impl Translate for Run {
         self.begin();
         let interrupts = self.interrupts();
         if !interrupts.is_empty() {
-            self.finish(Some(Outcome::Interrupt { interrupts }));
+            self.finish(Some(AgUiOutcome::Interrupt { interrupts }));
         }
         self.take()
     }
