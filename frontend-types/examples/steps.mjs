@@ -7,7 +7,9 @@ const total = await run('Report', { tags: ['etl'] }, async (run) => {
   })
   await run.node('summarize', async (node) => {
     await node.node('ask', { kind: 'llm' }, async (step) => {
-      step.message('Orders are up.', { agentId: 'analyst' })
+      const message = step.writing({ agentId: 'analyst' })
+      for (const word of ['Orders ', 'are ', 'up.']) message.write(word)
+      message.close()
       step.usage({ model: 'gpt-4o-mini', inputTokens: 1200, outputTokens: 300 })
     })
   })
