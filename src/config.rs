@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use access::{AccessConfig, AuditConfig, Authentication, LimitConfig, OidcConfig};
-pub use environment::{Unknown, unknown};
+pub use environment::{UnknownVariable, unknown};
 pub use listen::ListenAddress;
 pub use log::{LogConfig, LogFormat};
 pub use network::{ProxyConfig, TlsConfig};

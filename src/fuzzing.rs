@@ -8,15 +8,15 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use crate::archive::{ImportError, ImportLimits, RunningChecksum};
 use crate::endpoint::Secrets;
 use crate::http::conditions::{self, Expected};
-use crate::http::origin::{Authority, Origin};
+use crate::http::origin::{Authority, WebOrigin};
 use crate::http::session_query::SessionQuery;
-use crate::models::{ChatError, ChatStream, Ending, Piece, Reply};
+use crate::models::{BodyEnd, ChatError, ChatStream, ModelReply, Piece};
 use crate::storage::{PageCursor, SessionFilter};
 use crate::ws::{FrameIds, MESSAGE_BYTES, error_about, reader_config};
 use relive_protocol::ErrorCode;
 use relive_session::{Revision, Session};
 
-pub use crate::engine::templates::{Budget, References, check, fill, with_stack};
+pub use crate::engine::templates::{References, TemplateBudget, check, fill, with_stack};
 
 /// The frame, with its WebSocket header, that answers an invalid frame of a client.
 #[must_use]
@@ -38,7 +38,10 @@ pub struct Heard {
 }
 
 /// A model's answer in these pieces, up to where its reader would stop.
-pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, secrets: &Secrets) -> (Heard, Result<Reply, ChatError>) {
+pub fn answer<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    secrets: &Secrets,
+) -> (Heard, Result<ModelReply, ChatError>) {
     let mut heard = Heard::default();
     let mut sink = |piece: Piece<'_>| match piece {
         Piece::Text(more) => heard.text.push_str(more),
@@ -52,7 +55,7 @@ pub fn answer<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, secrets: &Secrets)
             taken = stream.push(piece, &mut sink);
         }
     }
-    let reply = taken.and_then(|()| stream.finish(Ending::Closed, &mut sink));
+    let reply = taken.and_then(|()| stream.finish(BodyEnd::Closed, &mut sink));
     (heard, reply)
 }
 
@@ -101,7 +104,7 @@ pub const IF_NONE_MATCH: HeaderName = axum::http::header::IF_NONE_MATCH;
 /// An `Origin` header in its normal form, and whether it matches a host of this name.
 #[must_use]
 pub fn origin(header: &str, host: &str) -> Option<(String, bool)> {
-    let origin = Origin::of_header(header)?;
+    let origin = WebOrigin::of_header(header)?;
     let is_at = Authority::parse(host).is_ok_and(|authority| origin.is_at(None, &authority));
     Some((origin.to_string(), is_at))
 }
@@ -112,7 +115,7 @@ pub fn origin(header: &str, host: &str) -> Option<(String, bool)> {
 ///
 /// Why it is invalid.
 pub fn allowed_origin(text: &str) -> Result<String, String> {
-    Origin::of_setting("--allow-origin", text).map(|origin| origin.to_string()).map_err(|error| error.to_string())
+    WebOrigin::of_setting("--allow-origin", text).map(|origin| origin.to_string()).map_err(|error| error.to_string())
 }
 
 /// The filters, the size and the cursor of a page of sessions, from an address.

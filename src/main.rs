@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-use relive::cli::{Action, Cli, export, import, keys, login, run, serve, watch};
+use relive::cli::{Cli, CliCommand, export, import, keys, login, run, serve, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match Cli::read().action {
-        Action::Serve(config) => serve::run(*config).await,
-        Action::Run(args) => run::run(args).await,
-        Action::Watch(args) => watch::run(args).await,
-        Action::Export(args) => export::run(args).await,
-        Action::Import(args) => import::run(args).await,
-        Action::Login(args) => login::login(args).await,
-        Action::Logout(args) => login::logout(&args),
-        Action::Keys(action) => keys::run(action).await,
+        CliCommand::Serve(config) => serve::run(*config).await,
+        CliCommand::Run(args) => run::run(args).await,
+        CliCommand::Watch(args) => watch::run(args).await,
+        CliCommand::Export(args) => export::run(args).await,
+        CliCommand::Import(args) => import::run(args).await,
+        CliCommand::Login(args) => login::login(args).await,
+        CliCommand::Logout(args) => login::logout(&args),
+        CliCommand::Keys(action) => keys::run(action).await,
     }
 }

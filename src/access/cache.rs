@@ -24,7 +24,7 @@ const STRIPES: usize = 64;
 /// Bounded by [`CACHED`]: when it is full, those that were not verified lately make room; if none did, further
 /// ones are looked up each time.
 pub(super) struct Cache {
-    entries: DashMap<Digest, Entry>,
+    entries: DashMap<Digest, AuditedRequest>,
     /// Whoever verifies a known credential again holds one of these, so that not all of its requests do.
     verifying: [Mutex<()>; STRIPES],
     fresh: Duration,
@@ -34,13 +34,13 @@ pub(super) struct Cache {
 
 /// When the database is asked about a credential.
 #[derive(Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct LookupTime {
     at: Instant,
     forgotten: u64,
 }
 
 #[derive(Clone)]
-struct Entry {
+struct AuditedRequest {
     verified: Instant,
     caller: Caller,
 }
@@ -60,8 +60,8 @@ impl Cache {
     }
 
     /// To be called before the database is asked.
-    pub fn asked(&self) -> Asked {
-        Asked { at: Instant::now(), forgotten: self.forgotten.load(Ordering::SeqCst) }
+    pub fn asked(&self) -> LookupTime {
+        LookupTime { at: Instant::now(), forgotten: self.forgotten.load(Ordering::SeqCst) }
     }
 
     pub fn find(&self, digest: &Digest) -> Found {
@@ -82,14 +82,14 @@ impl Cache {
     }
 
     /// Remembers a caller that was verified by what the database said at `asked`.
-    pub fn put(&self, digest: Digest, caller: Caller, asked: Asked) {
+    pub fn put(&self, digest: Digest, caller: Caller, asked: LookupTime) {
         if self.entries.len() >= CACHED && !self.entries.contains_key(&digest) {
             self.entries.retain(|_, entry| entry.verified.elapsed() < self.fresh);
             if self.entries.len() >= CACHED {
                 return;
             }
         }
-        self.entries.insert(digest, Entry { verified: asked.at, caller });
+        self.entries.insert(digest, AuditedRequest { verified: asked.at, caller });
         // It may have been revoked meanwhile. Looked at after it was inserted: what is forgotten from now on
         // concerns it too.
         if self.forgotten.load(Ordering::SeqCst) != asked.forgotten {

@@ -1,8 +1,10 @@
 //! Who makes a request, and what they may do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use relive_session::{Actor, ProjectId, Timestamp};
@@ -119,6 +121,21 @@ impl Caller {
     #[must_use]
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// When the credential expires, by the clock of timers. `None` if it does not, or at a time too far away to wait
+    /// for.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Instant> {
+        let at = self.expires_at?;
+        let left = u64::try_from(at.as_millis() - Timestamp::now().as_millis()).unwrap_or(0);
+        Instant::now().checked_add(Duration::from_millis(left))
+    }
+
+    /// Whether both are the same somebody, with the same rights in the same project, whatever they came with.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (&self.project, &self.actor, &self.grant) == (&other.project, &other.actor, &other.grant)
     }
 
     /// The role, for those who have one.

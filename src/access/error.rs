@@ -15,6 +15,9 @@ pub enum AuthError {
     Invalid,
     #[error("the key or token has expired")]
     Expired,
+    /// Several credentials of one kind, of different callers: which of them made the request cannot be told.
+    #[error("the request has cookies of several sign-ins; remove the cookies of this site, and sign in again")]
+    Ambiguous,
     /// The identity provider knows the user, but gives them no role here.
     #[error("the account has no role here: the claim {0} of its token names none")]
     NoRole(String),

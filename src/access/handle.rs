@@ -142,11 +142,26 @@ impl Access {
             let project = ProjectId::default_project();
             return if self.is_required() { Err(AuthError::Missing) } else { Ok(Caller::anonymous(project)) };
         };
+        self.identify_by_any(&[credential], from).await
+    }
+
+    /// The same for a request that has one or several credentials of a kind, such as cookies of the same name. One
+    /// of them has to be valid: the others may belong to other servers of the same host.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Access::identify`]; [`AuthError::Ambiguous`] if several are valid and belong to different callers.
+    pub async fn identify_by_any(
+        &self,
+        credentials: &[Credential<'_>],
+        from: Option<IpAddr>,
+    ) -> Result<Caller, AuthError> {
         let outcome = match self.0.limits.may_try(from) {
-            Ok(()) => self.authenticate(credential).await,
-            Err(limited) if self.0.is_known(credential) => {
+            Ok(()) => self.0.authenticate_any(credentials).await,
+            Err(limited) if credentials.iter().any(|credential| self.0.is_known(*credential)) => {
                 let limited = AuthError::Limited { retry_after: limited.retry_after };
-                self.authenticate(credential).await.map_err(|error| if error.is_failure() { limited } else { error })
+                let outcome = self.0.authenticate_any(credentials).await;
+                outcome.map_err(|error| if error.is_failure() { limited } else { error })
             }
             Err(limited) => return Err(AuthError::Limited { retry_after: limited.retry_after }),
         };
@@ -200,6 +215,23 @@ impl Access {
     #[must_use]
     pub fn watch(&self, caller: &Caller) -> Watch {
         self.0.watches.watch(caller)
+    }
+
+    /// Completes when the caller's credential is no longer valid, with the error of a request that comes with it then.
+    pub fn ended(&self, caller: &Caller) -> impl Future<Output = AuthError> + Send + use<> {
+        let (watch, ends_at) = (self.watch(caller), caller.ends_at());
+        async move {
+            let expired = async {
+                match ends_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = watch.cancelled() => AuthError::Invalid,
+                () = expired => AuthError::Expired,
+            }
+        }
     }
 
     /// Whether this is the token that may read the metrics (`RELIVE_METRICS_TOKEN`).

@@ -6,7 +6,7 @@ use std::time::Duration;
 use relive_session::{Timestamp, ambient};
 
 use super::keys::secret_text;
-use super::oidc::{Answer, PENDING_AUDIENCE, PENDING_SECONDS, Pending, SignInError};
+use super::oidc::{PENDING_AUDIENCE, PENDING_SECONDS, Pending, ProviderAnswer, SignInError};
 use super::state::Inner;
 use super::verify::origins;
 use super::{Access, AuthError, Caller, CredentialId, GiveError, Giver, Grant};
@@ -74,7 +74,7 @@ impl Access {
     pub async fn finish_sign_in(
         &self,
         pending: Option<&str>,
-        answer: &Answer,
+        answer: &ProviderAnswer,
     ) -> Result<(SignedIn, String), SignInError> {
         let oidc = self.0.oidc.as_ref().ok_or(SignInError::NoProvider)?;
         let pending = pending.ok_or(SignInError::NotBegun)?;

@@ -81,6 +81,21 @@ impl Inner {
         Ok(caller)
     }
 
+    /// The caller of several credentials. The order in which they were sent says nothing (RFC 6265, section 4.2.2).
+    pub async fn authenticate_any(&self, credentials: &[Credential<'_>]) -> Result<Caller, AuthError> {
+        let mut found = Err(AuthError::Missing);
+        for credential in credentials {
+            match (self.authenticate(*credential).await, &found) {
+                (Ok(caller), Ok(known)) if !caller.is_same_as(known) => return Err(AuthError::Ambiguous),
+                (Ok(caller), Err(_)) => found = Ok(caller),
+                (Err(error), Err(AuthError::Missing)) if error.is_failure() => found = Err(error),
+                (Err(error), _) if !error.is_failure() => return Err(error),
+                _ => {}
+            }
+        }
+        found
+    }
+
     async fn verify(&self, credential: Credential<'_>, digest: Digest) -> Result<Caller, AuthError> {
         let asked = self.cache.asked();
         let verified = match credential {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::{Caller, CredentialId, Giver};
-use crate::storage::{Held, Revoked};
+use crate::storage::{CredentialsInUse, Revoked};
 use relive_session::ProjectId;
 
 /// Says when a caller's credential is revoked, deleted or has ended, by whichever server. Cheap to clone; what
@@ -47,10 +47,10 @@ impl Watches {
     }
 
     /// The credentials that are held by somebody and that the database knows.
-    pub fn held(&self) -> Held {
+    pub fn held(&self) -> CredentialsInUse {
         let mut entries = self.0.lock();
         entries.retain(|_, watch| watch.strong_count() > 0);
-        let mut held = Held::default();
+        let mut held = CredentialsInUse::default();
         for (credential, project) in entries.keys() {
             if !project.is_default() {
                 held.projects.push(project.clone());

@@ -22,8 +22,19 @@ pub enum ImportError {
     Spool(#[from] std::io::Error),
     #[error("other sessions are being imported; try again")]
     Busy,
+    /// Other ids are tried then.
+    #[error("an id in the file cannot be used here")]
+    ForeignId,
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+impl ImportError {
+    /// Whether the file can be stored under other ids. That an id of another project is used says as little of it
+    /// as if it were free.
+    pub(super) fn wants_new_ids(&self) -> bool {
+        matches!(self, Self::ForeignId | Self::Storage(StorageError::Constraint(Constraint::SessionExists)))
+    }
 }
 
 /// What is wrong with a line.

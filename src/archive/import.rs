@@ -14,12 +14,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::checksum::RunningChecksum;
 use super::error::{ImportError, ImportFault};
 use super::limits::ImportLimits;
-use super::lines::{Lines, NumberedLine};
+use super::lines::{LineReader, NumberedLine};
 use super::rows;
 use super::spool::{Spool, SpoolReader};
 use super::validator::ImportValidator;
 use super::writer::ImportWriter;
-use crate::storage::{Constraint, Storage, StorageError};
+use crate::storage::Storage;
 use relive_protocol::{ARCHIVE_FORMAT, ArchiveLine};
 use relive_session::{Keyframe, ProjectId, Session, SessionId};
 
@@ -54,14 +54,14 @@ impl Imports {
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
         let Ok(place) = Arc::clone(&self.receiving).try_acquire_owned() else { return Err(ImportError::Busy) };
-        let mut lines = Lines::new(body, self.limits);
+        let mut lines = LineReader::new(body, self.limits);
         let receiving = tokio::time::timeout(self.limits.whole, self.read_lines(&mut lines, place));
         receiving.await.unwrap_or(Err(ImportError::Stalled))
     }
 
     async fn read_lines<S, E>(
         &self,
-        lines: &mut Lines<S>,
+        lines: &mut LineReader<S>,
         place: OwnedSemaphorePermit,
     ) -> Result<ReceivedFile, ImportError>
     where
@@ -79,12 +79,12 @@ impl Imports {
 
     /// Stores what was received in a project, atomically; returns the session as stored.
     ///
-    /// The session keeps its id if that is free. Otherwise, and with `new_id`, it gets another, and so
-    /// do its memories. With `key`, only one session is created under it.
+    /// The session keeps its id if that is free, and no memory has the id of one of another project. Otherwise, and
+    /// with `new_id`, it gets another, and so do its memories. With `key`, only one session is created under it.
     ///
     /// # Errors
     ///
-    /// [`StorageError::Constraint`] if a session was created under the key, or an id is taken.
+    /// [`Constraint`](crate::storage::StorageError::Constraint) if a session was created under the key, or an id is taken.
     pub async fn store(
         &self,
         project: &ProjectId,
@@ -94,10 +94,10 @@ impl Imports {
     ) -> Result<Session, ImportError> {
         let _place = self.storing.acquire().await.map_err(|_| ImportError::Busy)?;
         let ReceivedFile { id, state, mut spool, .. } = received;
-        // Retried under another id if the session's own is taken between the check and the commit.
+        // Retried under other ids if the session's own is taken between the check and the commit, or that of a memory
+        // belongs to another project.
         let (outcome, returned) = self.write(project, id, &state, spool, new_id, key).await;
-        if new_id || !matches!(outcome, Err(ImportError::Storage(StorageError::Constraint(Constraint::SessionExists))))
-        {
+        if new_id || !outcome.as_ref().is_err_and(ImportError::wants_new_ids) {
             return outcome;
         }
         spool = returned.ok_or_else(|| io::Error::other("the spooled file is gone"))?.rewound()?;
@@ -150,7 +150,7 @@ impl Imports {
 /// Receives and checks a file in these pieces, without storing it: for `crate::fuzzing`.
 pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Result<(String, Session), ImportError> {
     let body = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));
-    let mut lines = Lines::new(body, limits);
+    let mut lines = LineReader::new(body, limits);
     let mut intake = Intake::new(limits.embedding_dimension)?;
     loop {
         let batch = lines.next_batch().await?;

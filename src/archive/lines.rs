@@ -18,7 +18,7 @@ pub(super) struct NumberedLine {
 }
 
 /// Reads lines within the limits. It holds one line and what arrived with its end.
-pub(super) struct Lines<S> {
+pub(super) struct LineReader<S> {
     body: S,
     limits: ImportLimits,
     chunk: Bytes,
@@ -30,7 +30,7 @@ pub(super) struct Lines<S> {
     pub number: u64,
 }
 
-impl<S, E> Lines<S>
+impl<S, E> LineReader<S>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
 {

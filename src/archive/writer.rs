@@ -207,8 +207,10 @@ impl ImportWriter {
 
     async fn memory(&mut self, mut memory: Memory, line: u64) -> Result<(), ImportError> {
         let id = self.renamed(memory.id);
-        if self.import.has_memory(id).await? {
-            return Err(ImportFault::Taken(Constraint::TextExists).at(line));
+        match self.import.owns_memory(id).await? {
+            None => {}
+            Some(true) => return Err(ImportFault::Taken(Constraint::TextExists).at(line)),
+            Some(false) => return Err(ImportError::ForeignId),
         }
         if let Some(group_id) = memory.group_id
             && !self.import.has_group(group_id).await?

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use futures_util::StreamExt as _;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::progress::Progress;
+use super::progress::TransferProgress;
 use super::{ServerArg, complain, exit};
 use relive_client::{ArchiveLine, ClientError, FirstLine, SessionId};
 
-/// What `relive export` takes; the long help stands with [`Action`](super::Action).
+/// What `relive export` takes; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExportArgs {
     /// The session to export.
@@ -71,7 +71,7 @@ async fn to_file(args: &ExportArgs, path: &Path) -> Result<(), ExportError> {
 async fn copy(args: &ExportArgs, to: &mut (impl AsyncWrite + Unpin), name: &str) -> Result<(), ExportError> {
     let wrong = |error| ExportError::Write { to: name.to_owned(), error };
     let mut file = args.server.archives()?.export(args.id).await?;
-    let progress = Progress::of_lines();
+    let progress = TransferProgress::of_lines();
     let mut first = FirstLine::default();
     while let Some(chunk) = file.next().await {
         let chunk = chunk?;

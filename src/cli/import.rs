@@ -8,11 +8,11 @@ use tokio::fs::File;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
-use super::progress::Progress;
+use super::progress::TransferProgress;
 use super::{ServerArg, complain, exit};
 use relive_client::{ClientError, ErrorCode, WorkflowSession};
 
-/// What `relive import` takes; the long help stands with [`Action`](super::Action).
+/// What `relive import` takes; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
 pub struct ImportArgs {
     /// A file that `relive export` wrote; `-` is standard input.
@@ -54,7 +54,7 @@ pub async fn run(args: ImportArgs) -> ExitCode {
 
 async fn import(args: &ImportArgs) -> Result<WorkflowSession, ImportError> {
     if args.file == Path::new("-") {
-        return send(args, tokio::io::stdin(), Progress::of_bytes(None)).await;
+        return send(args, tokio::io::stdin(), TransferProgress::of_bytes(None)).await;
     }
     let wrong = |error| ImportError::Read { file: args.file.display().to_string(), error };
     let file = File::open(&args.file).await.map_err(wrong)?;
@@ -63,10 +63,10 @@ async fn import(args: &ImportArgs) -> Result<WorkflowSession, ImportError> {
         return Err(wrong(std::io::ErrorKind::IsADirectory.into()));
     }
     // A pipe has no size.
-    send(args, file, Progress::of_bytes(metadata.is_file().then_some(metadata.len()))).await
+    send(args, file, TransferProgress::of_bytes(metadata.is_file().then_some(metadata.len()))).await
 }
 
-async fn send<R>(args: &ImportArgs, file: R, progress: Progress) -> Result<WorkflowSession, ImportError>
+async fn send<R>(args: &ImportArgs, file: R, progress: TransferProgress) -> Result<WorkflowSession, ImportError>
 where
     R: AsyncRead + Send + 'static,
 {

@@ -8,10 +8,10 @@ use relive_session::{ProjectId, Timestamp};
 use uuid::Uuid;
 
 use super::{complain, exit};
-use crate::access::{self, Entry, NewKeyOptions, Role};
+use crate::access::{self, AuditedRequest, NewKeyOptions, Role};
 use crate::config::DatabaseConfig;
 use crate::server::ServeError;
-use crate::server::tool::{Missing, ToolDatabase};
+use crate::server::tool::{IfMissing, ToolDatabase};
 use crate::storage::{KeyRow, StorageError};
 
 /// Keys of a page while they are listed.
@@ -19,7 +19,7 @@ const PAGE: u32 = 200;
 /// The longest time after which a key can expire.
 const LONGEST: Duration = Duration::from_hours(24 * 36_500);
 
-/// What `relive keys` does; the long help stands with [`Action`](super::Action).
+/// What `relive keys` does; the long help stands with [`CliCommand`](super::CliCommand).
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum KeysAction {
     /// Make a key, and print it: it cannot be shown again.
@@ -109,7 +109,7 @@ pub async fn run(action: KeysAction) -> ExitCode {
 /// Does `work` on the database, and closes it whatever came of it.
 async fn with_database<T>(
     config: &DatabaseConfig,
-    missing: Missing,
+    missing: IfMissing,
     work: impl AsyncFnOnce(&crate::storage::Storage) -> Result<T, KeysError>,
 ) -> Result<T, KeysError> {
     let database = ToolDatabase::open(config, missing).await?;
@@ -128,7 +128,7 @@ async fn create(args: CreateArgs) -> Result<(), KeysError> {
         expires_at: args.expires_in.map(|time| Timestamp::now() + time),
     };
     let place = place(&args.database);
-    let missing = if args.new_database { Missing::Make } else { Missing::Refuse };
+    let missing = if args.new_database { IfMissing::Make } else { IfMissing::Refuse };
     let made = with_database(&args.database, missing, async |storage| {
         let made = access::create_key(storage, options).await?;
         record(storage, &made.key.project, "create_key", &made.key.id.to_string()).await?;
@@ -156,12 +156,12 @@ async fn record(
     action: &'static str,
     what: &str,
 ) -> Result<(), KeysError> {
-    let entry = Entry::of_command_line(project.clone(), action, format!("relive keys: {what}"));
+    let entry = AuditedRequest::of_command_line(project.clone(), action, format!("relive keys: {what}"));
     Ok(access::record(storage, entry).await?)
 }
 
 async fn list(args: ListArgs) -> Result<(), KeysError> {
-    let keys = with_database(&args.database, Missing::Refuse, async |storage| {
+    let keys = with_database(&args.database, IfMissing::Refuse, async |storage| {
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
             let page = storage.keys(args.project.as_ref(), after, PAGE).await?;
@@ -201,7 +201,7 @@ fn row(key: &KeyRow, now: Timestamp) -> [String; 8] {
 
 async fn revoke(args: RevokeArgs) -> Result<(), KeysError> {
     let now = Timestamp::now();
-    let revoked = with_database(&args.database, Missing::Refuse, async |storage| {
+    let revoked = with_database(&args.database, IfMissing::Refuse, async |storage| {
         let key = storage.revoke_key(None, args.id, now).await?.ok_or(KeysError::NoSuchKey)?;
         record(storage, &key.project, "revoke_key", &key.id.to_string()).await?;
         Ok(key)
@@ -212,7 +212,7 @@ async fn revoke(args: RevokeArgs) -> Result<(), KeysError> {
 }
 
 async fn rotate_signing(args: RotateArgs) -> Result<(), KeysError> {
-    let before = with_database(&args.database, Missing::Refuse, async |storage| {
+    let before = with_database(&args.database, IfMissing::Refuse, async |storage| {
         let before = access::rotate_signing_key(storage).await?;
         record(storage, &ProjectId::default_project(), "rotate_signing_key", "the key that signs tokens").await?;
         Ok(before)

@@ -11,12 +11,12 @@ use relive_client::{
 };
 
 /// The output for lines, and whether they are coloured.
-pub(super) struct Lines {
+pub(super) struct OutputLines {
     colour: bool,
     out: Stdout,
 }
 
-impl Lines {
+impl OutputLines {
     /// Colour only on a terminal, and not when `NO_COLOR` is set to anything.
     pub(super) fn stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -88,19 +88,19 @@ struct Told {
 
 /// One session's nodes, as last printed.
 pub(super) struct Story {
-    lines: Lines,
+    lines: OutputLines,
     nodes: BTreeMap<NodeId, Told>,
     pub(super) status: SessionStatus,
 }
 
 impl Story {
-    pub(super) fn of_graph(lines: Lines, graph: &GraphDefinition) -> Self {
+    pub(super) fn of_graph(lines: OutputLines, graph: &GraphDefinition) -> Self {
         let told = |name: &str| Told { name: name.to_owned(), status: NodeStatus::Pending, began: None, attempt: 0 };
         let nodes = graph.nodes.values().map(|node| (node.id.clone(), told(&node.name))).collect();
         Self { lines, nodes, status: SessionStatus::Pending }
     }
 
-    pub(super) fn of_session(lines: Lines, session: &WorkflowSession) -> Self {
+    pub(super) fn of_session(lines: OutputLines, session: &WorkflowSession) -> Self {
         let nodes = session.nodes.iter().map(|(id, node)| {
             let node = &node.snapshot;
             let name = node.name.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string());
@@ -230,7 +230,7 @@ mod tests {
             "b": {"id": "b", "type": "command", "name": "Count"}
         }});
         Story::of_graph(
-            Lines { colour: false, out: std::io::stdout() },
+            OutputLines { colour: false, out: std::io::stdout() },
             &serde_json::from_value(graph).expect("a graph"),
         )
     }

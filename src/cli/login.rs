@@ -8,7 +8,7 @@ use super::server_arg::DEFAULT_SERVER;
 use super::{complain, exit};
 use relive_client::{Address, Archives, ClientError, ErrorCode, TokenSource, WhoAmI};
 
-/// What `relive login` and `relive logout` take; the long help stands with [`Action`](super::Action).
+/// What `relive login` and `relive logout` take; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
 pub struct LoginArgs {
     /// The server's address.

@@ -27,7 +27,7 @@ pub use server_arg::ServerArg;
 #[command(name = "relive", version)]
 pub struct Cli {
     #[command(subcommand)]
-    pub action: Action,
+    pub action: CliCommand,
 }
 
 impl Cli {
@@ -59,7 +59,7 @@ fn lenient(command: clap::Command) -> clap::Command {
 }
 
 /// Variables in the environment that look like settings of this program and are unknown.
-pub(crate) fn unknown_variables() -> Vec<config::Unknown> {
+pub(crate) fn unknown_variables() -> Vec<config::UnknownVariable> {
     let command = Cli::command();
     let args = arguments(&command);
     let known = args.into_iter().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
@@ -75,7 +75,7 @@ pub fn arguments(command: &clap::Command) -> Vec<&Arg> {
 
 /// The commands. Each variant's arguments are in the module that runs it.
 #[derive(Debug, Subcommand)]
-pub enum Action {
+pub enum CliCommand {
     /// Run the server.
     ///
     /// Without a database URL it runs a PostgreSQL of its own under the data directory. It prints

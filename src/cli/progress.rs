@@ -4,9 +4,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A bar on standard error; nothing when that is not a terminal. A cheap handle.
 #[derive(Clone, Debug)]
-pub(super) struct Progress(ProgressBar);
+pub(super) struct TransferProgress(ProgressBar);
 
-impl Progress {
+impl TransferProgress {
     /// Lines; their number is set later.
     pub fn of_lines() -> Self {
         Self::new(None, "{spinner} {human_pos} of {human_len} lines {wide_bar} {per_sec} {eta}")

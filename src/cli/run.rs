@@ -9,7 +9,7 @@ use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::lines::{Lines, Story};
+use super::lines::{OutputLines, Story};
 use super::{ServerArg, complain, exit};
 use crate::engine::{self, Control, Ended, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions, WallClock};
 use relive_client::{
@@ -17,7 +17,7 @@ use relive_client::{
     WorkflowSession,
 };
 
-/// What `relive run` takes; the long help stands with [`Action`](super::Action).
+/// What `relive run` takes; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
     /// The graph, as JSON.
@@ -119,7 +119,7 @@ async fn drive(plan: &Arc<Plan>, args: &RunArgs, interrupt: &CancellationToken) 
     };
     let (client, session) = created?;
     let began = Instant::now();
-    let mut story = Story::of_graph(Lines::stdout(), &plan.graph);
+    let mut story = Story::of_graph(OutputLines::stdout(), &plan.graph);
     let header = args.server.header();
     introduce(&story, &client, session.id, header);
     let _connection = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(tell_connection(client.clone())));

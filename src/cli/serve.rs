@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{complain, exit, unknown_variables};
-use crate::config::{LogFormat, ServeConfig, Unknown};
+use crate::config::{LogFormat, ServeConfig, UnknownVariable};
 use crate::server::{Certificate, ServeError, Server, listen};
 use crate::telemetry;
 
@@ -14,7 +14,7 @@ use crate::telemetry;
 pub async fn run(config: ServeConfig) -> ExitCode {
     telemetry::init_logs(&config.log.filter, config.log.format == LogFormat::Json);
     for variable in unknown_variables() {
-        let Unknown { name, nearest } = variable;
+        let UnknownVariable { name, nearest } = variable;
         let hint = nearest
             .map_or_else(|| "relive serve --help lists them".to_owned(), |nearest| format!("did you mean {nearest}?"));
         tracing::warn!("there is no setting {name}; {hint}");

@@ -3,11 +3,11 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use super::lines::{Lines, Story};
+use super::lines::{OutputLines, Story};
 use super::{ServerArg, exit, screen};
 use relive_client::{ClientError, ServerFrame, SessionChange, SessionFilters, SessionId, SessionStatus};
 
-/// What `relive watch` takes; the long help stands with [`Action`](super::Action).
+/// What `relive watch` takes; the long help stands with [`Action`](super::CliCommand).
 #[derive(Clone, Debug, clap::Args)]
 pub struct WatchArgs {
     /// The session to watch; all of them without it.
@@ -54,7 +54,7 @@ async fn watch_on_screen(server: &ServerArg, id: Option<SessionId>) -> Result<Se
 async fn watch_one(server: &ServerArg, id: SessionId) -> Result<SessionStatus, ClientError> {
     let client = server.connect().await?;
     let session = client.session(id).await?;
-    let mut story = Story::of_session(Lines::stdout(), &session);
+    let mut story = Story::of_session(OutputLines::stdout(), &session);
     for line in story.state(&session) {
         story.print(&line);
     }
@@ -73,7 +73,7 @@ async fn watch_one(server: &ServerArg, id: SessionId) -> Result<SessionStatus, C
 async fn watch_all(server: &ServerArg) -> Result<SessionStatus, ClientError> {
     let client = server.connect().await?;
     let mut list = client.sessions(&SessionFilters::default());
-    let lines = Lines::stdout();
+    let lines = OutputLines::stdout();
     loop {
         let told = match list.next().await? {
             ServerFrame::Sessions { sessions, .. } => {

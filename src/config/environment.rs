@@ -9,18 +9,18 @@ const SIMILAR: f64 = 0.75;
 
 /// An unknown variable, and the one that was probably meant.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unknown {
+pub struct UnknownVariable {
     pub name: String,
     pub nearest: Option<String>,
 }
 
 /// Those of `names` that have our prefix and are not among `known`.
 #[must_use]
-pub fn unknown(names: impl Iterator<Item = String>, known: &[String]) -> Vec<Unknown> {
+pub fn unknown(names: impl Iterator<Item = String>, known: &[String]) -> Vec<UnknownVariable> {
     let is_known = |name: &String| known.contains(name) || INHERITED.contains(&name.as_str());
     let mut unknown: Vec<String> = names.filter(|name| name.starts_with(PREFIX) && !is_known(name)).collect();
     unknown.sort();
-    unknown.into_iter().map(|name| Unknown { nearest: nearest(&name, known), name }).collect()
+    unknown.into_iter().map(|name| UnknownVariable { nearest: nearest(&name, known), name }).collect()
 }
 
 fn nearest(name: &str, known: &[String]) -> Option<String> {

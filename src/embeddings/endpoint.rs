@@ -20,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// The options of an embeddings endpoint.
 #[derive(Clone, Copy)]
-pub struct EndpointOptions<'a> {
+pub struct EmbeddingEndpointOptions<'a> {
     /// The base address, ending in `/v1`.
     pub url: &'a str,
     pub model: &'a str,
@@ -34,7 +34,7 @@ pub struct EndpointOptions<'a> {
 
 /// Why an endpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum EndpointError {
+pub enum EmbeddingEndpointError {
     #[error("RELIVE_EMBEDDINGS_URL must be an http or https address ending in /v1")]
     Url,
     #[error("RELIVE_EMBEDDINGS_URL needs RELIVE_EMBEDDINGS_MODEL: which model makes the embeddings?")]
@@ -77,7 +77,7 @@ impl EmbeddingError {
 
 /// An embeddings endpoint. Cheap to clone.
 #[derive(Clone)]
-pub struct Endpoint {
+pub struct EmbeddingEndpoint {
     http: reqwest::Client,
     url: Url,
     model: String,
@@ -87,7 +87,7 @@ pub struct Endpoint {
 }
 
 /// Prints neither the key nor the address, which may contain a password.
-impl fmt::Debug for Endpoint {
+impl fmt::Debug for EmbeddingEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
             .field("model", &self.model)
@@ -127,22 +127,22 @@ fn place<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<usi
     })
 }
 
-impl Endpoint {
+impl EmbeddingEndpoint {
     /// # Errors
     ///
     /// The fault in the options.
-    pub fn new(options: EndpointOptions<'_>) -> Result<Self, EndpointError> {
-        let url = endpoint::address(options.url, &["embeddings"]).ok_or(EndpointError::Url)?;
+    pub fn new(options: EmbeddingEndpointOptions<'_>) -> Result<Self, EmbeddingEndpointError> {
+        let url = endpoint::address(options.url, &["embeddings"]).ok_or(EmbeddingEndpointError::Url)?;
         if options.model.trim().is_empty() {
-            return Err(EndpointError::NoModel);
+            return Err(EmbeddingEndpointError::NoModel);
         }
-        let headers = endpoint::headers(options.api_key).map_err(|_| EndpointError::ApiKey)?;
+        let headers = endpoint::headers(options.api_key).map_err(|_| EmbeddingEndpointError::ApiKey)?;
         let http = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(CONNECT.min(options.timeout))
             .timeout(options.timeout)
             .build()
-            .map_err(EndpointError::Client)?;
+            .map_err(EmbeddingEndpointError::Client)?;
         let (dimension, timeout) = (options.dimension, options.timeout);
         let secrets = Secrets::of_endpoint(options.api_key, options.url);
         Ok(Self { http, url, model: options.model.to_owned(), dimension, timeout, secrets })
@@ -232,16 +232,22 @@ impl Endpoint {
 mod tests {
     use super::*;
 
-    fn made(url: &str, model: &str, api_key: Option<&str>) -> Result<Endpoint, EndpointError> {
-        Endpoint::new(EndpointOptions { url, model, api_key, dimension: 2, timeout: Duration::from_secs(1) })
+    fn made(url: &str, model: &str, api_key: Option<&str>) -> Result<EmbeddingEndpoint, EmbeddingEndpointError> {
+        EmbeddingEndpoint::new(EmbeddingEndpointOptions {
+            url,
+            model,
+            api_key,
+            dimension: 2,
+            timeout: Duration::from_secs(1),
+        })
     }
 
     #[test]
     fn what_cannot_work_is_said_at_the_start() {
-        assert!(matches!(made("example.org/v1", "m", None), Err(EndpointError::Url)));
-        assert!(matches!(made("ftp://example.org/v1", "m", None), Err(EndpointError::Url)));
-        assert!(matches!(made("http://example.org/v1", " ", None), Err(EndpointError::NoModel)));
-        assert!(matches!(made("http://example.org/v1", "m", Some("a\nb")), Err(EndpointError::ApiKey)));
+        assert!(matches!(made("example.org/v1", "m", None), Err(EmbeddingEndpointError::Url)));
+        assert!(matches!(made("ftp://example.org/v1", "m", None), Err(EmbeddingEndpointError::Url)));
+        assert!(matches!(made("http://example.org/v1", " ", None), Err(EmbeddingEndpointError::NoModel)));
+        assert!(matches!(made("http://example.org/v1", "m", Some("a\nb")), Err(EmbeddingEndpointError::ApiKey)));
         let good = made("https://example.org/v1/", "m", Some("key")).expect("an endpoint");
         assert_eq!(good.url.as_str(), "https://example.org/v1/embeddings");
     }

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::storage::Storage;
 
-pub use endpoint::{EmbeddingError, Endpoint, EndpointError, EndpointOptions};
+pub use endpoint::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, EmbeddingError};
 pub use waiters::Arrival;
 
 use waiters::EmbeddingWaiters;
@@ -45,7 +45,7 @@ pub struct Embeddings {
 #[derive(Debug)]
 struct Inner {
     dimension: u32,
-    endpoint: Option<Endpoint>,
+    endpoint: Option<EmbeddingEndpoint>,
     waiters: EmbeddingWaiters,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -55,7 +55,7 @@ impl Embeddings {
     /// For memories whose embeddings have `dimension` numbers. With an endpoint, this starts the worker, and must
     /// be called inside a Tokio runtime.
     #[must_use]
-    pub fn start(storage: Storage, dimension: u32, endpoint: Option<Endpoint>) -> Self {
+    pub fn start(storage: Storage, dimension: u32, endpoint: Option<EmbeddingEndpoint>) -> Self {
         let (stop, tasks, waiters) = (CancellationToken::new(), TaskTracker::new(), EmbeddingWaiters::default());
         if let Some(endpoint) = endpoint.clone() {
             tasks.spawn(EmbeddingWorker::new(storage, endpoint, waiters.clone(), dimension).run(stop.clone()));

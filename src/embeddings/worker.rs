@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::CHARACTERS;
-use super::endpoint::{EmbeddingError, Endpoint};
+use super::endpoint::{EmbeddingEndpoint, EmbeddingError};
 use super::waiters::EmbeddingWaiters;
 use crate::storage::{Storage, StorageError, Unembedded};
 use relive_backoff::Backoff;
@@ -42,7 +42,7 @@ const COUNTED: u32 = 100_000;
 #[derive(Debug)]
 pub(super) struct EmbeddingWorker {
     storage: Storage,
-    endpoint: Endpoint,
+    endpoint: EmbeddingEndpoint,
     waiters: EmbeddingWaiters,
     dimension: u32,
     /// Since the endpoint last answered.
@@ -60,7 +60,7 @@ struct Batch {
 }
 
 impl EmbeddingWorker {
-    pub fn new(storage: Storage, endpoint: Endpoint, waiters: EmbeddingWaiters, dimension: u32) -> Self {
+    pub fn new(storage: Storage, endpoint: EmbeddingEndpoint, waiters: EmbeddingWaiters, dimension: u32) -> Self {
         // So that several instances do not come back at the same moment.
         let backoff = Backoff::new(FIRST_PAUSE, LAST_PAUSE).with_jitter(0.75, 1.25);
         Self { storage, endpoint, waiters, dimension, backoff }

@@ -28,16 +28,16 @@ pub enum DriverError {
 }
 
 /// An engine's link to one session: sends commands, reads state.
-pub trait Link: Debug + Send + Sync + 'static {
+pub trait SessionLink: Debug + Send + Sync + 'static {
     /// Carries out all commands or none; returns once they are durable, however long that takes. Commands
     /// are carried out even if the future is dropped.
     fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), DriverError>>;
 
-    /// The newest state known here. In the server's process it includes everything that [`Link::send`] has
+    /// The newest state known here. In the server's process it includes everything that [`SessionLink::send`] has
     /// returned for; otherwise it may be slightly behind.
     fn session(&self) -> Arc<Session>;
 
-    /// The last output of a node; it includes everything that [`Link::send`] has returned for.
+    /// The last output of a node; it includes everything that [`SessionLink::send`] has returned for.
     fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, DriverError>>;
 
     /// Shows a chunk of a message that is still being written to the viewers.

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::driver::{DriverError, Events, Link};
+use super::driver::{DriverError, Events, SessionLink};
 use crate::hub::{Chunk, Head, Hub, HubError, Submission, Subscription};
 use relive_backoff::Backoff;
 use relive_session::{Command, Event, NodeId, Recorded, Refusal, Revision, Session, SessionId, Texts, limits};
@@ -88,7 +88,7 @@ impl LocalLink {
     }
 }
 
-impl Link for LocalLink {
+impl SessionLink for LocalLink {
     fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Sent> {
         let (answer, answered) = oneshot::channel();
         let begins = {

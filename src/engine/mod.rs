@@ -6,10 +6,10 @@
 //!            Events ────────────▶│─▶ node task ─▶ NodeType: a command, a model, a review …
 //!            (pause, signal, …)  │       │
 //!                                ▼       ▼
-//!                                   Link (status, output, messages, the end)
+//!                                   SessionLink (status, output, messages, the end)
 //! ```
 //!
-//! A run reaches its session only through [`Link`] and [`Events`]. `relive run` links to a server over a
+//! A run reaches its session only through [`SessionLink`] and [`Events`]. `relive run` links to a server over a
 //! [`Client`](relive_client::Client), with node types that run on its own machine
 //! ([`LocalKinds`]); the server links to its own hub.
 
@@ -31,7 +31,7 @@ mod supervisor;
 pub(crate) mod templates;
 mod wall;
 
-pub use driver::{DriverError, Events, Link};
+pub use driver::{DriverError, Events, SessionLink};
 pub use error::{LoopError, PlanError};
 pub use local::{LocalEvents, LocalLink};
 pub use nodes::{
@@ -39,10 +39,10 @@ pub use nodes::{
     Wake, Web, WebOptions, Work,
 };
 pub use plan::{Kinds, Plan, Planned};
-pub use policy::{Budget, Policy, RunSettings};
+pub use policy::{Policy, RunBudget, RunSettings};
 pub use remote::{RemoteEvents, RemoteLink};
 pub use run::{Control, Ended, RunError, RunOptions, run};
-pub use schedule::{LoopPast, NodeOutcome, Past, Restored, Round, Schedule, Step, Verdict};
+pub use schedule::{LoopPast, NodeOutcome, Past, Restored, Round, RunEnd, Schedule, Step};
 pub use supervisor::{Engine, EngineOptions};
 pub use templates::TemplateError;
 pub use wall::WallClock;

@@ -9,7 +9,7 @@ use super::nodes::NodeType;
 use super::on_complete::OnComplete;
 use super::policy::{Policy, RunSettings};
 use super::properties::Properties;
-use super::regions::Layout;
+use super::regions::LoopLayout;
 use super::{known, templates};
 use relive_session::{GraphDefinition, GraphNode, NodeId};
 
@@ -37,7 +37,7 @@ pub trait Kinds: Debug + Send + Sync {
 pub struct Plan {
     pub graph: Arc<GraphDefinition>,
     pub settings: RunSettings,
-    pub(super) layout: Arc<Layout>,
+    pub(super) layout: Arc<LoopLayout>,
     nodes: HashMap<NodeId, Planned>,
 }
 
@@ -72,7 +72,7 @@ impl Plan {
 
     fn read(graph: Arc<GraphDefinition>, kinds: &dyn Kinds) -> Result<Self, PlanError> {
         graph.validate_for_builtin()?;
-        let layout = Arc::new(Layout::new(&graph)?);
+        let layout = Arc::new(LoopLayout::new(&graph)?);
         known::check_graph(Properties::of_graph(&graph.properties))?;
         let settings = RunSettings::read(&graph)?;
         let mut inputs: HashMap<&NodeId, Vec<NodeId>> = HashMap::new();

@@ -97,12 +97,12 @@ pub struct RunSettings {
     pub timeout: Option<Duration>,
     /// Nodes that run at the same time.
     pub parallel: Option<usize>,
-    pub budget: Budget,
+    pub budget: RunBudget,
 }
 
 /// What a run may use before it is paused for a decision.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Budget {
+pub struct RunBudget {
     pub tokens: Option<u64>,
     pub cost_usd: Option<Decimal>,
     /// Wall time since the start.
@@ -122,12 +122,12 @@ impl RunSettings {
             return Err(own.wrong("maxParallel", "a whole number from 1 to 10000"));
         }
         let budget = own.read("budget", "an object", Value::as_object)?;
-        let budget = budget.map(|budget| Budget::read(own.within(budget))).transpose()?;
+        let budget = budget.map(|budget| RunBudget::read(own.within(budget))).transpose()?;
         Ok(Self { timeout: own.seconds("timeoutSeconds")?, parallel, budget: budget.unwrap_or_default() })
     }
 }
 
-impl Budget {
+impl RunBudget {
     fn read(own: Properties<'_>) -> Result<Self, PlanError> {
         let own = own.only(&["maxTokens", "maxCostUsd", "maxSeconds"])?;
         let tokens = |value: &Value| value.as_u64().filter(|tokens| *tokens > 0);

@@ -3,7 +3,7 @@
 //! A node waits for the edges into it. On a cycle that rule alone would deadlock: the first node of a loop's
 //! body would wait for the loop node, and the loop node for the body. So an edge whose source can only run
 //! *after* its target is not waited for. Whether that is so depends on where the run enters, so it is
-//! computed per [`Frame`].
+//! computed per [`PassStart`].
 
 mod dominators;
 
@@ -15,15 +15,15 @@ use dominators::Dominators;
 use relive_session::{GraphDefinition, GraphNode, NodeId};
 
 /// Where the current pass over a node began: [`WHOLE`], or the number of the loop that started it plus one.
-pub(super) type Frame = usize;
+pub(super) type PassStart = usize;
 /// The first pass, from the start node.
-pub(super) const WHOLE: Frame = 0;
+pub(super) const WHOLE: PassStart = 0;
 
 /// Nodes and edges of all loops together, each counted once for every loop it lies in.
 const WORK: usize = 5_000_000;
 
 #[derive(Debug)]
-pub(super) struct Edge {
+pub(super) struct LoopEdge {
     pub from: usize,
     pub to: usize,
     /// The loops this edge leaves other than through their loop node. Only its last signal before the loop ends
@@ -38,17 +38,17 @@ pub(super) struct Loop {
     pub again: usize,
     pub max_rounds: u32,
     /// The nodes on paths from `again` back to the loop node.
-    pub body: Body,
+    pub body: LoopBody,
 }
 
 /// A set of nodes.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct LoopBody {
     nodes: Vec<u32>,
     bits: Vec<u64>,
 }
 
-impl Body {
+impl LoopBody {
     fn new(mut nodes: Vec<u32>, of: usize) -> Self {
         nodes.sort_unstable();
         let mut bits = vec![0; of.div_ceil(64)];
@@ -73,11 +73,11 @@ impl Body {
 }
 
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct LoopLayout {
     pub ids: Vec<NodeId>,
     pub index: HashMap<NodeId, usize>,
     pub start: usize,
-    pub edges: Vec<Edge>,
+    pub edges: Vec<LoopEdge>,
     pub ins: Vec<Vec<usize>>,
     pub outs: Vec<Vec<usize>>,
     pub loops: Vec<Loop>,
@@ -92,7 +92,7 @@ pub(super) fn small(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
 }
 
-impl Layout {
+impl LoopLayout {
     /// The graph must be valid ([`GraphDefinition::validate`]); edges to unknown nodes are ignored.
     pub(super) fn new(graph: &GraphDefinition) -> Result<Self, LoopError> {
         let ids: Vec<NodeId> = graph.nodes.keys().cloned().collect();
@@ -127,12 +127,12 @@ impl Layout {
     }
 
     /// Whether a node on a pass of `frame` has to wait for `edge` to settle.
-    pub(super) fn awaits(&self, frame: Frame, edge: usize) -> bool {
+    pub(super) fn awaits(&self, frame: PassStart, edge: usize) -> bool {
         self.within(frame, edge) && self.back[frame].binary_search(&small(edge)).is_err()
     }
 
     /// Whether `edge` can bring a pass of `frame` to its target: from within, or as its first edge.
-    pub(super) fn feeds(&self, frame: Frame, edge: usize) -> bool {
+    pub(super) fn feeds(&self, frame: PassStart, edge: usize) -> bool {
         let began = frame.checked_sub(1).is_some_and(|held| self.loops[held].again == edge);
         began || self.within(frame, edge)
     }
@@ -144,7 +144,7 @@ impl Layout {
             if seen.insert(to) {
                 self.ins[to].push(self.edges.len());
                 self.outs[from].push(self.edges.len());
-                self.edges.push(Edge { from, to, leaves: Vec::new() });
+                self.edges.push(LoopEdge { from, to, leaves: Vec::new() });
             }
         }
     }
@@ -171,7 +171,7 @@ impl Layout {
     }
 
     /// What is reachable from `entry` without the loop node, and leads to it.
-    fn body(&self, entry: usize, at: usize, marks: &mut Marks) -> Body {
+    fn body(&self, entry: usize, at: usize, marks: &mut Marks) -> LoopBody {
         let mut frontier = Vec::new();
         marks.begin();
         if entry != at {
@@ -191,7 +191,7 @@ impl Layout {
                 }
             }
         }
-        Body::new(nodes, self.ids.len())
+        LoopBody::new(nodes, self.ids.len())
     }
 
     fn check_nesting(&self) -> Result<(), LoopError> {
@@ -218,15 +218,15 @@ impl Layout {
 
     /// Whether both ends of the edge take part in a pass of `frame`. The loop node's own edges do
     /// not: one of them began the pass, and the others come after it.
-    fn within(&self, frame: Frame, edge: usize) -> bool {
+    fn within(&self, frame: PassStart, edge: usize) -> bool {
         let Some(held) = frame.checked_sub(1).and_then(|at| self.loops.get(at)) else { return true };
-        let Edge { from, to, .. } = self.edges[edge];
+        let LoopEdge { from, to, .. } = self.edges[edge];
         held.body.contains(from) && (held.body.contains(to) || to == held.node)
     }
 
     /// The back edges of a frame: every path to their source passes through their target. An edge with an
     /// unreachable source counts too.
-    fn back_edges(&self, frame: Frame, dominators: &mut Dominators) -> Vec<u32> {
+    fn back_edges(&self, frame: PassStart, dominators: &mut Dominators) -> Vec<u32> {
         let held = frame.checked_sub(1).map(|at| &self.loops[at]);
         let root = held.map_or(self.start, |held| self.edges[held.again].to);
         let inside = |edge: &&usize| self.within(frame, **edge);
@@ -239,7 +239,7 @@ impl Layout {
         let nodes = dominators.reached().iter().copied().chain(unreached);
         let edges = nodes.flat_map(|node| self.outs[node].iter().copied());
         let leads_back = |edge: &usize| {
-            let Edge { from, to, .. } = self.edges[*edge];
+            let LoopEdge { from, to, .. } = self.edges[*edge];
             self.within(frame, *edge) && (!dominators.is_reached(from) || dominators.dominates(to, from))
         };
         let mut back: Vec<u32> = edges.filter(leads_back).map(small).collect();

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::driver::{DriverError, Events, Link};
+use super::driver::{DriverError, Events, SessionLink};
 use relive_client::{Client, ClientError, SessionEvents};
 use relive_protocol::ErrorCode;
 use relive_session::{Command, Event, NodeId, Recorded, Session, SessionId};
@@ -59,7 +59,7 @@ impl RemoteLink {
     }
 }
 
-impl Link for RemoteLink {
+impl SessionLink for RemoteLink {
     fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), DriverError>> {
         async move {
             let receipt = self.client.command(self.session_id, commands).await?;

@@ -32,7 +32,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::driver::{DriverError, Events, Link};
+use super::driver::{DriverError, Events, SessionLink};
 use super::node_task::{NodeEnd, NodeTask, Phase};
 use super::nodes::{NodeContext, Work};
 use super::plan::Plan;
@@ -41,7 +41,7 @@ use super::wall::WallClock;
 use relive_session::{Event, NodeId, Recorded, Revision, SessionStatus};
 
 use rounds::Rounds;
-use sending::{Ending, Purpose};
+use sending::{Purpose, RequestedEnd};
 use timers::{Timer, Timers, at};
 
 /// How long an interrupted run waits for the server and its attempts.
@@ -113,7 +113,7 @@ pub enum RunError {
 pub async fn run<E: Events>(
     plan: Arc<Plan>,
     options: RunOptions,
-    link: Arc<dyn Link>,
+    link: Arc<dyn SessionLink>,
     mut events: E,
     control: Control,
     mut observe: impl FnMut(&Recorded),
@@ -169,7 +169,7 @@ enum Done {
 struct Run {
     plan: Arc<Plan>,
     options: RunOptions,
-    link: Arc<dyn Link>,
+    link: Arc<dyn SessionLink>,
     schedule: Schedule,
     /// Nodes that the schedule has started and that have no task yet.
     ready: VecDeque<NodeId>,
@@ -195,14 +195,14 @@ struct Run {
     started: bool,
     /// The budget is exhausted, and the session is being paused.
     pausing: bool,
-    ending: Ending,
+    ending: RequestedEnd,
     /// The session is being failed, because the run cannot continue.
     failing: bool,
     result: Option<Result<Ended, RunError>>,
 }
 
 impl Run {
-    fn begin(plan: Arc<Plan>, options: RunOptions, link: Arc<dyn Link>) -> Self {
+    fn begin(plan: Arc<Plan>, options: RunOptions, link: Arc<dyn SessionLink>) -> Self {
         let session = link.session();
         let mut run = Self {
             schedule: Schedule::of(Arc::clone(&plan.layout)),
@@ -224,7 +224,7 @@ impl Run {
             seen: session.revision,
             started: false,
             pausing: false,
-            ending: Ending::NotRequested,
+            ending: RequestedEnd::NotRequested,
             failing: false,
             result: None,
         };
@@ -246,9 +246,9 @@ impl Run {
             }
         }
         let may_request = match self.ending {
-            Ending::NotRequested => true,
-            Ending::Requested => false,
-            Ending::Refused { seen } => self.seen > seen,
+            RequestedEnd::NotRequested => true,
+            RequestedEnd::Requested => false,
+            RequestedEnd::Refused { seen } => self.seen > seen,
         };
         if self.tasks.is_empty() && may_request {
             self.request_end();
@@ -418,7 +418,7 @@ impl Run {
         let park_after = self.options.park_after?;
         let idle = self.started && !self.failing && self.result.is_none() && self.tasks.is_empty() && !self.pausing;
         let starts = *self.phase.borrow() == Phase::Running && !self.ready.is_empty();
-        let is_requested = matches!(self.ending, Ending::Requested);
+        let is_requested = matches!(self.ending, RequestedEnd::Requested);
         let wake_after = self.timers.next().map(|at| at.saturating_duration_since(Instant::now()));
         let soon = wake_after.is_some_and(|wake| wake < park_after);
         let revision = self.link.session().revision;

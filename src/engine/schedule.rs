@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::error::LoopError;
-use super::regions::{Frame, Layout, Loop, WHOLE};
+use super::regions::{Loop, LoopLayout, PassStart, WHOLE};
 use relive_session::{GraphDefinition, NodeId};
 
 /// How one attempt of a node ended.
@@ -61,7 +61,7 @@ pub struct Step {
 
 /// How the run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RunEnd {
     Completed,
     Failed { node: NodeId },
 }
@@ -83,10 +83,10 @@ enum EdgeState {
 /// One run of a graph.
 #[derive(Debug)]
 pub struct Schedule {
-    layout: Arc<Layout>,
+    layout: Arc<LoopLayout>,
     states: Vec<NodeState>,
     /// By node: its current frame, which determines the edges it waits for.
-    frame: Vec<Frame>,
+    frame: Vec<PassStart>,
     edge_states: Vec<EdgeState>,
     /// By loop: completed rounds since it was entered, and whether it is over.
     rounds: Vec<u32>,
@@ -105,11 +105,11 @@ impl Schedule {
     /// When a loop cannot be scheduled. The graph itself must have passed
     /// [`GraphDefinition::validate`].
     pub fn new(graph: &GraphDefinition) -> Result<Self, LoopError> {
-        Ok(Self::of(Arc::new(Layout::new(graph)?)))
+        Ok(Self::of(Arc::new(LoopLayout::new(graph)?)))
     }
 
     /// The schedule of a graph whose layout is known.
-    pub(super) fn of(layout: Arc<Layout>) -> Self {
+    pub(super) fn of(layout: Arc<LoopLayout>) -> Self {
         Self {
             states: vec![NodeState::Waiting; layout.ids.len()],
             frame: vec![WHOLE; layout.ids.len()],
@@ -177,11 +177,11 @@ impl Schedule {
 
     /// How the run ended; `None` while a node is running or waiting to.
     #[must_use]
-    pub fn verdict(&self) -> Option<Verdict> {
+    pub fn verdict(&self) -> Option<RunEnd> {
         match self.failed {
             _ if self.running > 0 || self.waiting > 0 => None,
-            Some(at) => Some(Verdict::Failed { node: self.layout.ids[at].clone() }),
-            None => Some(Verdict::Completed),
+            Some(at) => Some(RunEnd::Failed { node: self.layout.ids[at].clone() }),
+            None => Some(RunEnd::Completed),
         }
     }
 

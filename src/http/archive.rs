@@ -59,7 +59,7 @@ pub struct ImportQuery {
 /// Import a session that was exported by this or another server.
 ///
 /// The session keeps its id if that is free on this server, and gets a new one otherwise; the same holds for
-/// its memories; messages keep theirs. An unknown group or workflow is left out; `parentId` stays. An
+/// its memories, of which all or none keep their ids; messages keep theirs. An unknown group or workflow is left out; `parentId` stays. An
 /// embedding with another dimension than this server's is left out, and made again if the server can.
 /// A run of the built-in engine that was under way when it was exported becomes `paused`, by one more event,
 /// and its clocks (delays, time limits) stand still until it is resumed. With `start=true` it is started or
@@ -79,7 +79,7 @@ pub struct ImportQuery {
             ("Location" = String, description = "Its address"), ("ETag" = String, description = "The revision in quotes"))),
         (status = 422, description = "The key was used for something else", body = Problem),
         (status = 400, description = "The file was altered, is incomplete, or is not an export", body = Problem),
-        (status = 409, description = "The session's id is free, but that of a memory is taken: use `newId`", body = Problem),
+        (status = 409, description = "The session's id is free, but that of a memory is taken in the project: use `newId`", body = Problem),
         (status = 413, description = "A line or the file is too long, or the session beyond a limit", body = Problem),
         (status = 503, description = "Other files are being imported", body = Problem),
     ))]
@@ -144,6 +144,7 @@ impl From<ImportError> for ApiError {
             }
             ImportError::TooLarge(_) => Self::new(ErrorCode::TooLarge, detail),
             ImportError::Stalled | ImportError::Interrupted => Self::bad_request(detail),
+            ImportError::ForeignId => Self::new(ErrorCode::Conflict, detail),
             ImportError::Busy => Self::new(ErrorCode::Unavailable, detail),
             ImportError::Spool(error) => {
                 tracing::error!(%error, "an imported file cannot be spooled");

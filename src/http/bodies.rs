@@ -42,6 +42,11 @@ const OWN_LIMITS: [&str; 1] = ["/api/v1/sessions/import"];
 pub struct HangUp(CancellationToken);
 
 impl HangUp {
+    /// Has the connection closed at once, whatever is under way on it.
+    pub(super) fn request(&self) {
+        self.0.cancel();
+    }
+
     /// Completes when the connection has to be closed at once.
     pub async fn requested(&self) {
         self.0.cancelled().await;
@@ -64,8 +69,8 @@ pub async fn limit(State(limits): State<BodyLimits>, request: Request, next: Nex
     if !late.load(Ordering::Relaxed) {
         return response;
     }
-    if let Some(HangUp(connection)) = hang_up {
-        connection.cancel();
+    if let Some(hang_up) = hang_up {
+        hang_up.request();
         // Dropped with the connection.
         std::future::pending::<()>().await;
     }

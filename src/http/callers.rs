@@ -18,8 +18,9 @@ use super::observe::RequestId;
 use super::page_rules::{BEARER_PROTOCOL, SESSION_COOKIE};
 use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
+use super::validity;
 use crate::access::limits::Limited;
-use crate::access::{Access, AuditSlot, AuthError, Caller, Credential, Entry, GiveError, KEY_PREFIX, Outcome};
+use crate::access::{Access, AuditSlot, AuditedRequest, AuthError, Caller, Credential, GiveError, KEY_PREFIX, Outcome};
 use crate::scoped::Refused;
 use crate::ws::{ClientIp, Opening, upgrade};
 use relive_protocol::{CloseCode, ErrorCode};
@@ -27,6 +28,8 @@ use relive_session::{NotAProjectId, ProjectId};
 
 /// Root's choice of a project.
 const PROJECT_HEADER: &str = "Relive-Project";
+/// Session cookies of a request at most.
+const COOKIES: usize = 4;
 
 /// What the middleware needs.
 #[derive(Clone)]
@@ -38,14 +41,16 @@ pub struct Gate {
 /// A credential in a request.
 enum Given {
     Bearer(String),
-    Cookie(String),
+    /// Each is another one. A browser sends several if they were set for different paths or domains: by servers at
+    /// several paths of one host, or to deceive this one.
+    Cookies(Vec<String>),
 }
 
 impl Given {
-    fn as_credential(&self) -> Credential<'_> {
+    fn credentials(&self) -> Vec<Credential<'_>> {
         match self {
-            Self::Bearer(text) => Credential::Bearer(text),
-            Self::Cookie(text) => Credential::Cookie(text),
+            Self::Bearer(text) => vec![Credential::Bearer(text)],
+            Self::Cookies(texts) => texts.iter().map(|text| Credential::Cookie(text)).collect(),
         }
     }
 }
@@ -82,7 +87,7 @@ pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next
     };
     request.extensions_mut().insert(Arc::clone(&caller));
     request.extensions_mut().insert(ClientIp(asked.ip));
-    let response = next.run(request).await;
+    let response = validity::run(&access, &caller, request, next).await;
     record(&access, slot, &asked, &caller, &response);
     response
 }
@@ -106,10 +111,10 @@ impl Asked {
         }
     }
 
-    fn entry(&self, caller: Option<&Caller>, outcome: Outcome) -> Entry {
+    fn entry(&self, caller: Option<&Caller>, outcome: Outcome) -> AuditedRequest {
         let entry = match caller {
-            Some(caller) => Entry::of(caller, self.action, self.resource.clone(), outcome),
-            None => Entry::unknown(self.action, self.resource.clone()),
+            Some(caller) => AuditedRequest::of(caller, self.action, self.resource.clone(), outcome),
+            None => AuditedRequest::unknown(self.action, self.resource.clone()),
         };
         entry.from(self.ip, self.request_id.clone())
     }
@@ -192,13 +197,16 @@ async fn find(
     {
         return Ok(Arc::new(Caller::anonymous(ProjectId::default())));
     }
-    let identified = access.identify(given.as_ref().map(Given::as_credential), ip).await;
+    let identified = match &given {
+        Some(given) => access.identify_by_any(&given.credentials(), ip).await,
+        None => access.identify(None, ip).await,
+    };
     let caller = match identified {
         Ok(caller) => caller,
         // Whoever needs no credential is not refused for a wrong one, such as the cookie of an old sign-in.
         Err(_) if operation.need == Need::Nothing => Caller::anonymous(ProjectId::default()),
         // Nor for a cookie that a browser still has from a time when the server had accounts.
-        Err(_) if matches!(given, Some(Given::Cookie(_))) && !access.is_required() => {
+        Err(_) if matches!(given, Some(Given::Cookies(_))) && !access.is_required() => {
             Caller::anonymous(ProjectId::default())
         }
         Err(error) => {
@@ -237,7 +245,7 @@ async fn in_project(
 
 fn close_code(error: &AuthError) -> CloseCode {
     match error {
-        AuthError::Missing | AuthError::Invalid | AuthError::NoRole(_) => CloseCode::BadToken,
+        AuthError::Missing | AuthError::Invalid | AuthError::Ambiguous | AuthError::NoRole(_) => CloseCode::BadToken,
         AuthError::Expired => CloseCode::TokenExpired,
         AuthError::Limited { .. } => CloseCode::RateLimited,
         AuthError::Unavailable(_) | AuthError::Storage(_) => CloseCode::Restarting,
@@ -269,7 +277,7 @@ fn credential(headers: &HeaderMap) -> Result<Option<Given>, String> {
     if let Some(token) = protocol_token(headers)? {
         return Ok(Some(Given::Bearer(token)));
     }
-    Ok(cookie(headers).map(Given::Cookie))
+    session_cookies(headers)
 }
 
 fn protocol_token(headers: &HeaderMap) -> Result<Option<String>, String> {
@@ -286,22 +294,34 @@ fn protocol_token(headers: &HeaderMap) -> Result<Option<String>, String> {
     String::from_utf8(token).map(Some).map_err(|_| INVALID.to_owned())
 }
 
-/// The value of the dashboard's cookie.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
-    named_cookie(headers, SESSION_COOKIE)
+/// The values of the dashboard's cookie.
+fn session_cookies(headers: &HeaderMap) -> Result<Option<Given>, String> {
+    let mut values: Vec<String> = Vec::new();
+    for value in named_cookies(headers, SESSION_COOKIE) {
+        if values.iter().any(|known| known == value) {
+            continue;
+        }
+        if values.len() == COOKIES {
+            return Err(format!("the request has more than {COOKIES} cookies {SESSION_COOKIE}"));
+        }
+        values.push(value.to_owned());
+    }
+    Ok((!values.is_empty()).then_some(Given::Cookies(values)))
 }
 
-/// The value of a cookie.
-pub(super) fn named_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+/// The values of all cookies of a name, in the order in which they were sent.
+pub(super) fn named_cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(found, _)| *found == name).map(|(_, value)| value.to_owned())
+    let pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(found, _)| *found == name).map(|(_, value)| value)
 }
 
 impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         let code = match &error {
-            AuthError::Missing | AuthError::Invalid | AuthError::Expired => ErrorCode::Unauthorized,
+            AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::Ambiguous => {
+                ErrorCode::Unauthorized
+            }
             AuthError::NoRole(_) => ErrorCode::Forbidden,
             AuthError::Limited { retry_after } => {
                 return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(retry_after.as_secs() + 1);

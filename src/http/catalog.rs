@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, Replacement};
-use super::idempotency::{Answer, Keyed, once};
+use super::idempotency::{Keyed, StoredAnswer, once};
 use super::session_query::{cursor, limit};
 use super::state::{Api, App};
 use crate::storage::{Entity, Page};
@@ -53,7 +53,7 @@ where
             Some(entity) => entity,
             None => api.create_entity(id, fields).await?,
         };
-        Answer::new(format!("/api/v1/{path}/{id}"), &entity)
+        StoredAnswer::new(format!("/api/v1/{path}/{id}"), &entity)
     })
     .await
 }

@@ -38,7 +38,7 @@ pub struct BasePathError(String);
 
 /// The entry. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct Ingress {
     proxies: TrustedProxies,
     base: PublicBase,
     is_tls: bool,
@@ -84,7 +84,7 @@ pub struct Admitted {
     has_hsts: bool,
 }
 
-impl Entry {
+impl Ingress {
     /// # Errors
     ///
     /// If no address can begin with the base path.
@@ -181,10 +181,10 @@ mod tests {
 
     const PROXY: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    fn entry(base_path: &str, is_tls: bool) -> Entry {
+    fn entry(base_path: &str, is_tls: bool) -> Ingress {
         let trusted_proxies = ["127.0.0.1/32".parse().expect("a network")];
         let options = EntryOptions { trusted_proxies: &trusted_proxies, base_path, is_tls, hsts_seconds: 60 };
-        Entry::new(options).expect("an entry")
+        Ingress::new(options).expect("an entry")
     }
 
     fn request(path: &str, headers: &[(&'static str, &'static str)]) -> Request<()> {
@@ -230,11 +230,11 @@ mod tests {
     fn a_path_that_is_none_is_refused() {
         for (text, base) in [("/", ""), ("", ""), ("/relive/", "/relive"), ("/a/b-1", "/a/b-1"), (" /x ", "/x")] {
             let options = EntryOptions { trusted_proxies: &[], base_path: text, is_tls: false, hsts_seconds: 0 };
-            assert_eq!(Entry::new(options).expect(text).base.as_str(), base);
+            assert_eq!(Ingress::new(options).expect(text).base.as_str(), base);
         }
         for text in ["relive", "//", "//evil.example", "/a//b", "/a/../b", "/a b", "/a?x", "/a%2f", "/ü", "/\"x"] {
             let options = EntryOptions { trusted_proxies: &[], base_path: text, is_tls: false, hsts_seconds: 0 };
-            assert!(Entry::new(options).is_err(), "{text}");
+            assert!(Ingress::new(options).is_err(), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
-use super::parameters::Unknown;
+use super::parameters::UnknownParameter;
 use relive_protocol::{ErrorCode, FromClient, ReadError};
 use relive_session::ProjectId;
 
@@ -156,7 +156,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        if let Some(Unknown(problem)) = parts.extensions.get() {
+        if let Some(UnknownParameter(problem)) = parts.extensions.get() {
             return Err(ApiError::bad_request(problem.clone()));
         }
         match axum::extract::Query::from_request_parts(parts, state).await {

@@ -2,7 +2,7 @@
 
 use axum::http::HeaderValue;
 
-use super::origin::{Origin, OriginError};
+use super::origin::{OriginError, WebOrigin};
 
 /// The pages load nothing from other servers and have no inline scripts. Who may frame them comes after it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; worker-src 'self'; \
@@ -22,7 +22,7 @@ impl FrameAncestors {
     pub fn new(origins: &[String]) -> Result<Self, OriginError> {
         let source = |text: &String| match text.trim().trim_matches('\'') {
             "self" => Ok("'self'".to_owned()),
-            _ => Origin::of_setting("--frame-ancestors", text).map(|origin| origin.to_string()),
+            _ => WebOrigin::of_setting("--frame-ancestors", text).map(|origin| origin.to_string()),
         };
         let sources = origins.iter().map(source).collect::<Result<Vec<_>, _>>()?;
         let sources = if sources.is_empty() { "'none'".to_owned() } else { sources.join(" ") };

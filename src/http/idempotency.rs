@@ -67,14 +67,14 @@ pub fn credential_owner(api: &Api) -> Option<(&'static str, &str)> {
 
 /// An answer that can be repeated.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Answer {
+pub struct StoredAnswer {
     /// The id of what was created.
     location: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body: Option<Box<RawValue>>,
 }
 
-impl Answer {
+impl StoredAnswer {
     pub fn new(location: String, body: &impl Serialize) -> Result<Self, ApiError> {
         let body = serde_json::value::to_raw_value(body)
             .map_err(|_| ApiError::new(ErrorCode::Internal, "the answer could not be written"))?;
@@ -82,7 +82,7 @@ impl Answer {
     }
 }
 
-impl IntoResponse for Answer {
+impl IntoResponse for StoredAnswer {
     fn into_response(self) -> Response {
         let mut response = (StatusCode::CREATED, axum::Json(self.body)).into_response();
         if let Ok(location) = HeaderValue::from_str(&self.location) {
@@ -135,12 +135,12 @@ pub async fn once(
     api: &Api,
     keyed: Option<Keyed<'_>>,
     id: Uuid,
-    make: impl AsyncFnOnce(Uuid, bool) -> Result<Answer, ApiError>,
+    make: impl AsyncFnOnce(Uuid, bool) -> Result<StoredAnswer, ApiError>,
 ) -> Result<Response, ApiError> {
     let Some(keyed) = keyed else { return Ok(make(id, false).await?.into_response()) };
     match take_turn(api, &keyed, id).await? {
         Turn::Answered(answer) => {
-            let answer: Answer = serde_json::from_str(answer.get())
+            let answer: StoredAnswer = serde_json::from_str(answer.get())
                 .map_err(|_| ApiError::new(ErrorCode::Internal, "the first answer cannot be read"))?;
             Ok(answer.into_response())
         }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, TextBody};
-use super::idempotency::{Answer, Keyed, once};
+use super::idempotency::{Keyed, StoredAnswer, once};
 use super::session_query::{cursor, limit};
 use super::state::Api;
 use crate::access::Action;
@@ -35,7 +35,7 @@ const TEXT_BYTES: usize = 32 * 1024;
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repetition harmless")),
     request_body = CreateMemory, responses(
         (status = 201, description = "Stored", body = Memory, headers(("Location" = String, description = "Its address"))),
-        (status = 404, description = "No such group or session", body = Problem),
+        (status = 404, description = "No such group or session, or an id that cannot be used", body = Problem),
         (status = 409, description = "The id is taken", body = Problem),
         (status = 422, description = "The embedding has another dimension than this server's", body = Problem),
     ))]
@@ -52,7 +52,7 @@ pub async fn create(
             Some(memory) => Memory { embedding: None, ..memory },
             None => store(&api, id, request).await?,
         };
-        Answer::new(format!("/api/v1/memories/{id}"), &memory)
+        StoredAnswer::new(format!("/api/v1/memories/{id}"), &memory)
     })
     .await
 }
@@ -83,7 +83,9 @@ async fn store(api: &Api, id: Uuid, request: CreateMemory) -> Result<Memory, Api
         metadata: metadata.as_ref(),
         at,
     };
-    api.add_memory(&new).await?;
+    if !api.add_memory(&new).await? {
+        return Err(ApiError::not_found("memory"));
+    }
     let embedded = match arrival {
         Some(arrival) => arrival.soon().await,
         None => true,

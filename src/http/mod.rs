@@ -39,10 +39,11 @@ mod sockets;
 mod state;
 mod tokens;
 mod usage;
+mod validity;
 
 pub use bodies::{BodyLimits, HangUp};
 pub use client_address::{ClientAddress, Scheme};
-pub use entry::{Admitted, BasePathError, Entry, EntryOptions, PublicBase};
+pub use entry::{Admitted, BasePathError, EntryOptions, Ingress, PublicBase};
 pub use event_streams::Streaming;
 pub use frame_ancestors::FrameAncestors;
 pub use origin::OriginError;

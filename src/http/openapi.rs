@@ -35,9 +35,9 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// The document as it is served.
 #[derive(Clone, Debug)]
-pub struct Document(pub Bytes);
+pub struct OpenApiDocument(pub Bytes);
 
-impl Document {
+impl OpenApiDocument {
     pub fn new(document: &utoipa::openapi::OpenApi) -> Self {
         let mut document = serde_json::to_value(document).unwrap_or_default();
         complete(&mut document);

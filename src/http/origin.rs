@@ -7,7 +7,7 @@ use super::client_address::Scheme;
 
 /// `scheme://host[:port]`, as a browser writes it: in lower case, without the scheme's own port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct WebOrigin {
     scheme: String,
     authority: Authority,
 }
@@ -34,7 +34,7 @@ pub struct OriginError {
     problem: &'static str,
 }
 
-impl Origin {
+impl WebOrigin {
     /// The value of an `Origin` header. `None` if it names no host, above all `null`.
     pub fn of_header(text: &str) -> Option<Self> {
         Self::parse(text).ok()
@@ -99,7 +99,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for WebOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}", self.scheme, self.authority)
     }
@@ -212,7 +212,7 @@ mod tests {
             ("http://192.168.0.1", "http://192.168.0.1"),
             ("vscode-webview://abc", "vscode-webview://abc"),
         ] {
-            assert_eq!(Origin::of_setting("--allow-origin", text).expect("an origin").to_string(), written);
+            assert_eq!(WebOrigin::of_setting("--allow-origin", text).expect("an origin").to_string(), written);
         }
     }
 
@@ -245,7 +245,7 @@ mod tests {
             ("https://a.example:65536", "port"),
             ("", "scheme"),
         ] {
-            let message = Origin::of_setting("--allow-origin", text).expect_err(text).to_string();
+            let message = WebOrigin::of_setting("--allow-origin", text).expect_err(text).to_string();
             assert!(message.contains(reason) && message.contains("--allow-origin"), "{message}");
         }
     }
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_page_is_at_the_server_that_it_was_loaded_from() {
         let is_at = |origin: &str, host: &str| {
-            Origin::of_header(origin).expect("an origin").is_at(None, &Authority::parse(host).expect("a host"))
+            WebOrigin::of_header(origin).expect("an origin").is_at(None, &Authority::parse(host).expect("a host"))
         };
         for (origin, host) in [
             ("http://localhost:8080", "localhost:8080"),
@@ -280,7 +280,9 @@ mod tests {
             assert!(!is_at(origin, host), "{origin} at {host}");
         }
         let is_at = |origin: &str, scheme, host: &str| {
-            Origin::of_header(origin).expect("an origin").is_at(Some(scheme), &Authority::parse(host).expect("a host"))
+            WebOrigin::of_header(origin)
+                .expect("an origin")
+                .is_at(Some(scheme), &Authority::parse(host).expect("a host"))
         };
         assert!(is_at("https://relive.example", Scheme::Https, "relive.example"));
         assert!(
@@ -292,7 +294,7 @@ mod tests {
         for none in
             ["null", "", "file://", "http://user@localhost:8080", "http://localhost:8080/", "http://a, http://b"]
         {
-            assert_eq!(Origin::of_header(none), None, "{none}");
+            assert_eq!(WebOrigin::of_header(none), None, "{none}");
         }
     }
 }

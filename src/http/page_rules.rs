@@ -24,7 +24,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::client_address::ClientAddress;
 use super::error::ApiError;
-use super::origin::{Authority, Host, Origin, OriginError};
+use super::origin::{Authority, Host, OriginError, WebOrigin};
 use crate::access::Access;
 use relive_protocol::ErrorCode;
 
@@ -55,7 +55,7 @@ pub struct PageRuleOptions<'a> {
 /// The rules. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct PageRules {
-    allowed: Arc<[Origin]>,
+    allowed: Arc<[WebOrigin]>,
     listen: Option<Host>,
     is_open: bool,
 }
@@ -80,7 +80,7 @@ impl PageRules {
     ///
     /// If an origin could never match, or is `*`.
     pub fn new(options: PageRuleOptions<'_>) -> Result<Self, OriginError> {
-        let allowed = options.allow_origin.iter().map(|origin| Origin::of_setting("--allow-origin", origin));
+        let allowed = options.allow_origin.iter().map(|origin| WebOrigin::of_setting("--allow-origin", origin));
         Ok(Self {
             allowed: allowed.collect::<Result<_, _>>()?,
             listen: Host::parse(options.listen).ok(),
@@ -130,7 +130,7 @@ impl PageRules {
         let origin = single(headers, &ORIGIN).map_err(|()| Denied::Page("the request has two Origin headers"))?;
         let mut page = Page::None;
         if let Some(text) = origin {
-            let origin = Origin::of_header(text).ok_or(FOREIGN)?;
+            let origin = WebOrigin::of_header(text).ok_or(FOREIGN)?;
             if host.is_some_and(|host| origin.is_at(client.scheme, host)) {
                 page = Page::Own;
             } else if self.allowed.contains(&origin) {
@@ -146,7 +146,7 @@ impl PageRules {
             // `none`: not made by a page, but by the person.
             None | Some("" | "none") => page,
             // A configured origin may have the name that the server is addressed by.
-            Some(_) if origin.and_then(Origin::of_header).is_some_and(|origin| self.allowed.contains(&origin)) => {
+            Some(_) if origin.and_then(WebOrigin::of_header).is_some_and(|origin| self.allowed.contains(&origin)) => {
                 Page::Configured
             }
             Some(_) => Page::Other,

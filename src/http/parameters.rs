@@ -62,7 +62,7 @@ fn is_entry(name: &str, known: &[String]) -> bool {
 /// Noted on requests for sockets, which are refused over the socket: browsers do not show the answer to a
 /// refused handshake.
 #[derive(Clone, Debug)]
-pub struct Unknown(pub String);
+pub struct UnknownParameter(pub String);
 
 /// Refuses requests with unknown parameters.
 pub async fn check(State(known): State<KnownParameters>, mut request: Request, next: Next) -> Response {
@@ -70,7 +70,7 @@ pub async fn check(State(known): State<KnownParameters>, mut request: Request, n
         if !request.uri().path().starts_with("/ws") {
             return ApiError::bad_request(problem).into_response();
         }
-        request.extensions_mut().insert(Unknown(problem));
+        request.extensions_mut().insert(UnknownParameter(problem));
     }
     next.run(request).await
 }

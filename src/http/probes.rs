@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 
 use super::entry::PublicBase;
 use super::error::ApiError;
-use super::openapi::Document;
+use super::openapi::OpenApiDocument;
 use super::state::App;
 use crate::hub::HubError;
 use crate::storage::Readiness;
@@ -53,6 +53,6 @@ pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Status
 #[utoipa::path(get, path = "/api/openapi.json", tag = "server", responses(
     (status = 200, description = "The OpenAPI document", content_type = "application/json")
 ))]
-pub async fn openapi(Extension(document): Extension<Document>, base: PublicBase) -> impl IntoResponse {
+pub async fn openapi(Extension(document): Extension<OpenApiDocument>, base: PublicBase) -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/json")], document.below(base.as_str()))
 }

@@ -46,8 +46,8 @@ pub fn router(app: App) -> Router {
         .split_for_parts();
     let parameters = KnownParameters::of(&document);
     let gate = callers::Gate { app: app.clone(), permissions: Permissions::of(&document) };
-    let sockets = asyncapi::Document::new(&document);
-    let document = openapi::Document::new(&document);
+    let sockets = asyncapi::AsyncApiDocument::new(&document);
+    let document = openapi::OpenApiDocument::new(&document);
     let (page_rules, bodies, access) = (app.page_rules.clone(), app.bodies, app.access.clone());
     router
         .fallback(|| async { ApiError::new(ErrorCode::NotFound, "there is nothing at this address") })

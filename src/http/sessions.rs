@@ -111,7 +111,7 @@ pub async fn list(api: Api, ListQuery(query): ListQuery) -> Result<Json<SessionP
 /// The revision or time of a state.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub struct Moment {
+pub struct MomentQuery {
     /// As it was at this revision.
     revision: Option<Revision>,
     /// As it was at this time.
@@ -121,7 +121,7 @@ pub struct Moment {
 
 /// Read a session: its live state, or an earlier one.
 #[utoipa::path(get, path = "/sessions/{id}", operation_id = "get_session", tag = "sessions", 
-    params(("id" = SessionId, Path), Moment,
+    params(("id" = SessionId, Path), MomentQuery,
         ("If-None-Match" = Option<String>, Header, description = "Answer 304 if the session is at this revision, such as `\"7\"`")),
     responses(
     (status = 200, description = "The state", body = WorkflowSession, headers(("ETag" = String, description = "The revision in quotes"))),
@@ -131,7 +131,7 @@ pub struct Moment {
 pub async fn get(
     api: Api,
     Path(id): Path<SessionId>,
-    Query(moment): Query<Moment>,
+    Query(moment): Query<MomentQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let session = at_moment(&api, id, moment).await?;
@@ -142,7 +142,7 @@ pub async fn get(
     Ok(with_etag(&session))
 }
 
-async fn at_moment(api: &Api, id: SessionId, moment: Moment) -> Result<Arc<Session>, ApiError> {
+async fn at_moment(api: &Api, id: SessionId, moment: MomentQuery) -> Result<Arc<Session>, ApiError> {
     if let (None, None) = (moment.revision, moment.at) {
         return Ok(api.session(id).await?);
     }
@@ -183,14 +183,14 @@ pub async fn delete(api: Api, Path(id): Path<SessionId>, headers: HeaderMap) -> 
 }
 
 /// The graph a session runs: now, or at an earlier revision or time. Commands can add nodes and edges to it.
-#[utoipa::path(get, path = "/sessions/{id}/graph", tag = "sessions", params(("id" = SessionId, Path), Moment), responses(
+#[utoipa::path(get, path = "/sessions/{id}/graph", tag = "sessions", params(("id" = SessionId, Path), MomentQuery), responses(
     (status = 200, description = "The graph", body = GraphDefinition),
     (status = 404, description = "No such session, it did not exist at that moment, or it has no graph", body = Problem),
 ))]
 pub async fn graph(
     api: Api,
     Path(id): Path<SessionId>,
-    Query(moment): Query<Moment>,
+    Query(moment): Query<MomentQuery>,
 ) -> Result<Json<Arc<GraphDefinition>>, ApiError> {
     let session = at_moment(&api, id, moment).await?;
     session.origin.graph.clone().map(Json).ok_or_else(|| ApiError::not_found("graph: the session has none"))
@@ -239,7 +239,7 @@ pub async fn events(
 /// fork it may be one from before the fork. An input is present if one was given with `setNodeStatus`; a fork
 /// has none from before the fork.
 #[utoipa::path(get, path = "/sessions/{id}/nodes/{nodeId}", tag = "sessions",
-    params(("id" = SessionId, Path), ("nodeId" = String, Path), Moment),
+    params(("id" = SessionId, Path), ("nodeId" = String, Path), MomentQuery),
     responses(
         (status = 200, description = "The node", body = NodeDetail),
         (status = 404, description = "No such session or node, or it did not exist at that moment", body = Problem),
@@ -247,7 +247,7 @@ pub async fn events(
 pub async fn node(
     api: Api,
     Path((id, node_id)): Path<(SessionId, NodeId)>,
-    Query(moment): Query<Moment>,
+    Query(moment): Query<MomentQuery>,
 ) -> Result<Json<NodeDetail>, ApiError> {
     let session = at_moment(&api, id, moment).await?;
     let node = session.nodes.get(&node_id).ok_or_else(|| ApiError::not_found("node in this session"))?;

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 
 use super::error::ApiError;
 use super::extract::{Path, Query};
-use super::parameters::Unknown;
+use super::parameters::UnknownParameter;
 use super::session_query::{ListQuery, SessionQuery};
 use super::state::Api;
 use crate::replay::{Point, Speed};
@@ -25,7 +25,7 @@ use relive_session::{Revision, SessionId, Texts};
 ))]
 pub async fn many(api: Api, request: Request) -> Result<Response, ApiError> {
     let opening = match request.extensions().get() {
-        Some(Unknown(problem)) => Opening::Refused(CloseCode::NotThisProtocol, problem.clone()),
+        Some(UnknownParameter(problem)) => Opening::Refused(CloseCode::NotThisProtocol, problem.clone()),
         None => Opening::Many,
     };
     Ok(upgrade(&api.gateway, api.scoped(), request, opening)?)

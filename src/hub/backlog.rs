@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::error::HubError;
 use super::pending_command::PendingCommand;
 use super::size::QueueSize;
-use super::slot::Slot;
+use super::slot::SessionSlot;
 use relive_backoff::Backoff;
 use relive_session::SessionId;
 
@@ -44,7 +44,7 @@ pub(super) struct Backlog {
     /// Bytes of submissions that have not reserved a place yet.
     outside: AtomicUsize,
     /// Submissions without an answer, the oldest first.
-    unanswered: Mutex<VecDeque<Arc<Slot>>>,
+    unanswered: Mutex<VecDeque<Arc<SessionSlot>>>,
     asked: Notify,
 }
 

@@ -10,9 +10,9 @@ use super::live_session::LiveSession;
 use super::partition::lane_of;
 use super::pending_command::PendingCommand;
 use super::registry::Registry;
-use super::slot::Slot;
+use super::slot::SessionSlot;
 use super::store::Store;
-use super::submission::{Receipt, Reply, Submission};
+use super::submission::{Receipt, ReplyTo, Submission};
 use relive_session::Refusal;
 
 /// The session that a submission is for, loaded if needed. One of another project is not found before anything is
@@ -49,7 +49,7 @@ pub(super) async fn submit(
     store: &dyn Store,
     mut live: Arc<LiveSession>,
     mut submission: Submission,
-    mut reply: Reply,
+    mut reply: ReplyTo,
 ) -> Result<(), HubError> {
     submission.check()?;
     let lane = &lanes[lane_of(submission.session_id, lanes.len())];
@@ -70,13 +70,13 @@ pub(super) async fn submit(
 
 enum StageResult {
     Staged,
-    Refused(Refusal, Submission, Reply),
+    Refused(Refusal, Submission, ReplyTo),
     /// The session was released from memory in between; look it up again.
-    Retired(Submission, Reply),
+    Retired(Submission, ReplyTo),
 }
 
 /// Decides and queues in one critical section: commands are written in the order they were decided in.
-fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, reservation: Reservation<'_>) -> StageResult {
+fn stage(live: &Arc<LiveSession>, submission: Submission, reply: ReplyTo, reservation: Reservation<'_>) -> StageResult {
     let mut staged = live.staged.lock();
     if staged.retired {
         return StageResult::Retired(submission, reply);
@@ -89,7 +89,7 @@ fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, reservat
         }
         decision => {
             staged.queued += 1;
-            let slot = Arc::new(Slot::new(reply, reservation.answer_within()));
+            let slot = Arc::new(SessionSlot::new(reply, reservation.answer_within()));
             let size = reservation.size();
             reservation.send(PendingCommand {
                 live: Arc::clone(live),
@@ -106,7 +106,7 @@ fn stage(live: &Arc<LiveSession>, submission: Submission, reply: Reply, reservat
 
 /// A refused command may have been carried out before this process was started, or longer ago than
 /// it remembers: then the answer is the first one, and not the refusal.
-async fn refuse(store: &dyn Store, submission: Submission, refusal: Refusal, reply: Reply) -> Result<(), HubError> {
+async fn refuse(store: &dyn Store, submission: Submission, refusal: Refusal, reply: ReplyTo) -> Result<(), HubError> {
     let Some(command_id) = submission.command_id.as_deref() else { return Err(refusal.into()) };
     match store.command_revision(submission.session_id, command_id).await? {
         Some(revision) => {

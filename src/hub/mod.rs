@@ -72,7 +72,7 @@ pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
 pub use start_check::StartCheck;
 pub use store::{BatchWriter, NoticeReceiver, NoticeSender, Store};
-pub use submission::{LeaseRenewal, Outcome, Receipt, Reply, Submission};
+pub use submission::{CommandResult, LeaseRenewal, Receipt, ReplyTo, Submission};
 
 use agents::AgentNames;
 use backlog::Backlog;
@@ -276,7 +276,7 @@ impl Hub {
     /// # Errors
     ///
     /// The reason if nothing was staged; the `reply` is not used then.
-    pub async fn submit(&self, mut submission: Submission, reply: Reply) -> Result<(), HubError> {
+    pub async fn submit(&self, mut submission: Submission, reply: ReplyTo) -> Result<(), HubError> {
         let kind = submission.commands.first().map_or("lease", Command::kind);
         let span = tracing::debug_span!("command", session_id = %submission.session_id, kind);
         let Inner { registry, lanes, store, agents, prices, .. } = &*self.inner;
@@ -302,8 +302,8 @@ impl Hub {
     /// # Errors
     ///
     /// Why the commands were not carried out.
-    pub async fn execute(&self, submission: Submission) -> Outcome {
-        let (reply, answer) = Reply::once();
+    pub async fn execute(&self, submission: Submission) -> CommandResult {
+        let (reply, answer) = ReplyTo::once();
         self.submit(submission, reply).await?;
         answer.await.unwrap_or(Err(HubError::Unavailable))
     }

@@ -8,8 +8,8 @@ use super::decision::Decision;
 use super::error::HubError;
 use super::live_session::{Head, LiveSession};
 use super::size::QueueSize;
-use super::slot::Slot;
-use super::submission::{Outcome, Submission};
+use super::slot::SessionSlot;
+use super::submission::{CommandResult, Submission};
 use relive_session::Revision;
 
 /// A submission in a lane.
@@ -18,15 +18,15 @@ pub(super) struct PendingCommand {
     pub live: Arc<LiveSession>,
     pub submission: Submission,
     pub decision: Decision,
-    pub slot: Arc<Slot>,
+    pub slot: Arc<SessionSlot>,
     pub size: QueueSize,
     /// Writes of this entry whose outcome is unknown.
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<UnknownWrite>,
 }
 
 /// A write that may have taken effect, or may do so later, although its answer was lost.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attempt {
+pub(super) struct UnknownWrite {
     pub batch: i64,
     /// The revision of the entry's first event in it, and the one that it led to.
     pub first: Revision,
@@ -101,7 +101,7 @@ pub(super) fn requeue(entries: &[PendingCommand]) {
     }
 }
 
-pub(super) fn answer(entry: PendingCommand, outcome: Outcome) {
+pub(super) fn answer(entry: PendingCommand, outcome: CommandResult) {
     CommandMetrics::default().answer(entry, outcome);
 }
 
@@ -111,7 +111,7 @@ pub(super) fn answer(entry: PendingCommand, outcome: Outcome) {
 pub(super) struct CommandMetrics(Vec<(&'static str, &'static str, u64)>);
 
 impl CommandMetrics {
-    pub fn answer(&mut self, entry: PendingCommand, outcome: Outcome) {
+    pub fn answer(&mut self, entry: PendingCommand, outcome: CommandResult) {
         let result = match &outcome {
             Ok(receipt) if receipt.duplicate => "duplicate",
             Ok(_) => "accepted",

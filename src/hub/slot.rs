@@ -6,21 +6,21 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::error::HubError;
-use super::submission::{Outcome, Reply};
+use super::submission::{CommandResult, ReplyTo};
 
 /// How long before a submission expires the database must have carried it out; later it may not.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// A caller. It is answered once: by the lane, or when it expires.
 #[derive(Debug)]
-pub(super) struct Slot {
-    reply: Mutex<Option<Reply>>,
+pub(super) struct SessionSlot {
+    reply: Mutex<Option<ReplyTo>>,
     /// When it expires.
     pub expires: Instant,
 }
 
-impl Slot {
-    pub fn new(reply: Reply, answer_within: Duration) -> Self {
+impl SessionSlot {
+    pub fn new(reply: ReplyTo, answer_within: Duration) -> Self {
         Self { reply: Mutex::new(Some(reply)), expires: Instant::now() + answer_within }
     }
 
@@ -34,7 +34,7 @@ impl Slot {
         self.reply.lock().is_some()
     }
 
-    pub fn answer(&self, outcome: Outcome) {
+    pub fn answer(&self, outcome: CommandResult) {
         let reply = self.reply.lock().take();
         if let Some(reply) = reply {
             reply.send(outcome);

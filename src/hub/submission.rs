@@ -112,27 +112,27 @@ pub struct Receipt {
 }
 
 /// The result of commands.
-pub type Outcome = Result<Receipt, HubError>;
+pub type CommandResult = Result<Receipt, HubError>;
 
 /// Where a result is sent.
 #[derive(Debug)]
-pub enum Reply {
+pub enum ReplyTo {
     /// To one waiting caller.
-    Once(oneshot::Sender<Outcome>),
+    Once(oneshot::Sender<CommandResult>),
     /// To a connection with many commands in flight, which identifies them by `token`. The channel is
     /// unbounded, but its content is bounded by the commands that the connection admits.
-    Queue { sender: mpsc::UnboundedSender<(u64, Outcome)>, token: u64 },
+    Queue { sender: mpsc::UnboundedSender<(u64, CommandResult)>, token: u64 },
 }
 
-impl Reply {
+impl ReplyTo {
     #[must_use]
-    pub fn once() -> (Self, oneshot::Receiver<Outcome>) {
+    pub fn once() -> (Self, oneshot::Receiver<CommandResult>) {
         let (sender, receiver) = oneshot::channel();
         (Self::Once(sender), receiver)
     }
 
     /// A caller that is gone misses its answer; the commands are carried out all the same.
-    pub(super) fn send(self, outcome: Outcome) {
+    pub(super) fn send(self, outcome: CommandResult) {
         match self {
             Self::Once(sender) => drop(sender.send(outcome)),
             Self::Queue { sender, token } => drop(sender.send((token, outcome))),

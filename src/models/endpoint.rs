@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout};
 
 use super::breaker::Breakers;
 use super::error::{ChatError, EndpointError};
-use super::stream::{ChatStream, Ending, PieceSink};
-use super::{Chat, Piece, Reply};
+use super::stream::{BodyEnd, ChatStream, PieceSink};
+use super::{Chat, ModelReply, Piece};
 use crate::endpoint::{self, Secrets};
 use relive_backoff::Backoff;
 
@@ -82,7 +82,7 @@ impl Endpoint {
         &self.secrets
     }
 
-    pub(super) async fn chat(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
+    pub(super) async fn chat(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<ModelReply, ChatError> {
         let model = chat.model.as_deref().unwrap_or(&self.model);
         self.breakers.check(model)?;
         let outcome = self.ask(chat, sink).await;
@@ -108,7 +108,7 @@ impl Endpoint {
         outcome
     }
 
-    async fn ask(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
+    async fn ask(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<ModelReply, ChatError> {
         let body = self.body(chat);
         let response = self.first_answer(&body, sink).await?;
         let mut reply = self.listen(response, sink).await?;
@@ -205,12 +205,12 @@ impl Endpoint {
         endpoint::in_body(&body, &self.secrets)
     }
 
-    async fn listen(&self, mut response: Response, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
+    async fn listen(&self, mut response: Response, sink: &mut PieceSink<'_>) -> Result<ModelReply, ChatError> {
         let mut stream = ChatStream::new(&self.secrets);
         let (mut finishes_by, mut finishing) = (None, None);
         loop {
             if stream.is_done() {
-                return stream.finish(Ending::Closed, sink);
+                return stream.finish(BodyEnd::Closed, sink);
             }
             if stream.finishing() != finishing {
                 finishing = stream.finishing();
@@ -223,9 +223,9 @@ impl Endpoint {
                     stream.push(&bytes, sink)?;
                     continue;
                 }
-                Ok(Ok(_)) => Ending::Closed,
-                Ok(Err(_)) => Ending::Failed(ChatError::BrokeOff),
-                Err(_) => Ending::Failed(ChatError::Stalled(self.silence)),
+                Ok(Ok(_)) => BodyEnd::Closed,
+                Ok(Err(_)) => BodyEnd::Failed(ChatError::BrokeOff),
+                Err(_) => BodyEnd::Failed(ChatError::Stalled(self.silence)),
             };
             return stream.finish(ending, sink);
         }

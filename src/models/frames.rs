@@ -2,7 +2,7 @@
 //! body decides, not the `Content-Type`, which is often wrong.
 
 use super::error::ChatError;
-use super::json::Nesting;
+use super::json::JsonScanner;
 
 /// Bytes of one line of a stream, and of one JSON value, at most.
 pub(super) const PART_BYTES: usize = 4 * 1024 * 1024;
@@ -13,7 +13,7 @@ const FIELDS: [&str; 4] = ["data:", "event:", "id:", "retry:"];
 
 /// A part of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Frame<'a> {
+pub(super) enum AnswerFrame<'a> {
     /// A JSON value, or a text in its place.
     Data(&'a str),
     /// Of an event of the type `error`.
@@ -23,7 +23,7 @@ pub(super) enum Frame<'a> {
 }
 
 type Handled = Result<(), ChatError>;
-type OnFrame<'a> = dyn FnMut(Frame<'_>) -> Handled + 'a;
+type OnFrame<'a> = dyn FnMut(AnswerFrame<'_>) -> Handled + 'a;
 
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -32,7 +32,7 @@ pub(super) struct Frames {
     sample: Vec<u8>,
     /// A line or a value that has not ended.
     part: Vec<u8>,
-    nesting: Nesting,
+    nesting: JsonScanner,
     /// A line ended with a carriage return; a line feed after it belongs to the same line end.
     after_return: bool,
     /// `data` lines of the event so far that are no complete value yet.
@@ -132,7 +132,7 @@ impl Frames {
         self.push_byte(byte)?;
         if self.nesting.accept(byte) {
             let part = std::mem::take(&mut self.part);
-            return on_frame(Frame::Data(&String::from_utf8_lossy(&part)));
+            return on_frame(AnswerFrame::Data(&String::from_utf8_lossy(&part)));
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl Frames {
                 self.is_failure = value.eq_ignore_ascii_case(b"error");
                 let emitted = std::mem::take(&mut self.emitted);
                 if self.is_failure && !emitted.is_empty() {
-                    return on_frame(Frame::Failure(&String::from_utf8_lossy(&emitted)));
+                    return on_frame(AnswerFrame::Failure(&String::from_utf8_lossy(&emitted)));
                 }
                 Ok(())
             }
@@ -186,9 +186,9 @@ impl Frames {
                 return Ok(());
             }
             if value.eq_ignore_ascii_case(b"[DONE]") {
-                return on_frame(Frame::Done);
+                return on_frame(AnswerFrame::Done);
             }
-            self.nesting = Nesting::default();
+            self.nesting = JsonScanner::default();
         } else {
             self.data.push(b'\n');
         }
@@ -211,7 +211,7 @@ impl Frames {
     fn emit(&mut self, on_frame: &mut OnFrame<'_>) -> Handled {
         self.emitted = std::mem::take(&mut self.data);
         let data = String::from_utf8_lossy(&self.emitted);
-        on_frame(if self.is_failure { Frame::Failure(&data) } else { Frame::Data(&data) })
+        on_frame(if self.is_failure { AnswerFrame::Failure(&data) } else { AnswerFrame::Data(&data) })
     }
 }
 
@@ -222,11 +222,11 @@ mod tests {
     fn frames(body: &[u8], at: usize) -> Vec<String> {
         let mut frames = Frames::default();
         let mut seen = Vec::new();
-        let mut on_frame = |frame: Frame<'_>| {
+        let mut on_frame = |frame: AnswerFrame<'_>| {
             seen.push(match frame {
-                Frame::Data(data) => data.replace('\n', "~"),
-                Frame::Failure(data) => format!("! {data}"),
-                Frame::Done => "done".to_owned(),
+                AnswerFrame::Data(data) => data.replace('\n', "~"),
+                AnswerFrame::Failure(data) => format!("! {data}"),
+                AnswerFrame::Done => "done".to_owned(),
             });
             Ok(())
         };

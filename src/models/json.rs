@@ -141,13 +141,13 @@ impl Joiner {
 
 /// Scans JSON byte by byte, as far as needed to find the end of a value.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Nesting {
+pub(super) struct JsonScanner {
     depth: u32,
     in_text: bool,
     escaped: bool,
 }
 
-impl Nesting {
+impl JsonScanner {
     /// Scans the next byte; true if it ends a top-level array or object.
     pub fn accept(&mut self, byte: u8) -> bool {
         if self.in_text {

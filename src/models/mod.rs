@@ -3,7 +3,7 @@
 //! ```text
 //! Models::chat ─▶ breaker open? ─▶ request ─▶ 429, 5xx, unreachable: again, later
 //!                                     │
-//!                                     └─▶ frames ─▶ events ─▶ text, thinking, tool calls ─▶ Reply
+//!                                     └─▶ frames ─▶ events ─▶ text, thinking, tool calls ─▶ ModelReply
 //! ```
 //!
 //! A request is retried only while nothing of an answer has arrived: parts of a stream that stalls or breaks
@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use crate::endpoint::Secrets;
 
-pub(crate) use stream::{ChatStream, Ending};
+pub(crate) use stream::{BodyEnd, ChatStream};
 
 pub use endpoint::{Endpoint, EndpointOptions, TRIES};
 pub use error::{ChatError, EndpointError};
@@ -71,11 +71,11 @@ pub struct ToolCall {
 
 /// The end of a complete answer, whose text has been passed on piece by piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reply {
+pub struct ModelReply {
     /// As the endpoint names it, or else as requested.
     pub model: String,
     /// `None` when the endpoint did not say.
-    pub usage: Option<Usage>,
+    pub usage: Option<ModelUsage>,
     /// `stop`, `length`, `content_filter`, `tool_calls` …; `None` when the endpoint did not say.
     pub finish_reason: Option<String>,
     pub tool_calls: Vec<ToolCall>,
@@ -85,7 +85,7 @@ pub struct Reply {
 
 /// Tokens of one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct ModelUsage {
     pub input_tokens: u64,
     pub output_tokens: u64,
 }
@@ -125,7 +125,7 @@ impl Models {
     /// # Errors
     ///
     /// Why there is no complete answer.
-    pub async fn chat(&self, chat: &Chat, sink: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<Reply, ChatError> {
+    pub async fn chat(&self, chat: &Chat, sink: &mut (dyn FnMut(Piece<'_>) + Send)) -> Result<ModelReply, ChatError> {
         let endpoint = self.endpoint.as_ref().ok_or(ChatError::NoEndpoint)?;
         endpoint.chat(chat, sink).await
     }

@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 use super::calls::Calls;
 use super::error::ChatError;
 use super::fault::{choices, error_of, fault, whole};
-use super::frames::{Frame, Frames};
+use super::frames::{AnswerFrame, Frames};
 use super::json::{self, Joiner};
 use super::parts::{reasoning, spoken};
-use super::{Piece, Reply, ToolCall, Usage};
+use super::{ModelReply, ModelUsage, Piece, ToolCall};
 use crate::endpoint::{self, Secrets, Sieve};
 use relive_session::limits;
 
@@ -25,7 +25,7 @@ pub(crate) type PieceSink<'a> = dyn FnMut(Piece<'_>) + Send + 'a;
 
 /// How the body ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum BodyEnd {
     /// At its end, or where nothing more is needed.
     Closed,
     /// By an error, such as an idle timeout.
@@ -77,7 +77,7 @@ impl ChatStream {
     /// # Errors
     ///
     /// Why it is not a complete answer.
-    pub fn finish(mut self, ending: Ending, sink: &mut PieceSink<'_>) -> Result<Reply, ChatError> {
+    pub fn finish(mut self, ending: BodyEnd, sink: &mut PieceSink<'_>) -> Result<ModelReply, ChatError> {
         let answer = &mut self.answer;
         if !answer.is_done {
             self.frames.finish(&mut |frame| answer.push_frame(frame, sink))?;
@@ -86,10 +86,10 @@ impl ChatStream {
         if !(answer.finish_reason.is_some() || answer.is_done || (answer.is_whole && self.frames.is_plain())) {
             return Err(match ending {
                 _ if self.frames.is_words() => self.no_answer(),
-                Ending::Failed(error) => error,
+                BodyEnd::Failed(error) => error,
                 // No part of an answer has arrived.
-                Ending::Closed if !self.answer.has_choice => self.no_answer(),
-                Ending::Closed => ChatError::BrokeOff,
+                BodyEnd::Closed if !self.answer.has_choice => self.no_answer(),
+                BodyEnd::Closed => ChatError::BrokeOff,
             });
         }
         self.answer.check().map_err(|unsaid| unsaid.unwrap_or_else(|| self.no_answer()))?;
@@ -129,7 +129,7 @@ impl Channel {
 struct Answer {
     secrets: Secrets,
     model: Option<String>,
-    usage: Option<Usage>,
+    usage: Option<ModelUsage>,
     finish_reason: Option<String>,
     refusal: String,
     calls: Calls,
@@ -150,16 +150,16 @@ struct Answer {
 }
 
 impl Answer {
-    fn push_frame(&mut self, frame: Frame<'_>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
+    fn push_frame(&mut self, frame: AnswerFrame<'_>, sink: &mut PieceSink<'_>) -> Result<(), ChatError> {
         match frame {
-            Frame::Done => self.is_done = true,
+            AnswerFrame::Done => self.is_done = true,
             // What follows the end is ignored.
             _ if self.is_done => {}
-            Frame::Failure(data) => {
+            AnswerFrame::Failure(data) => {
                 let error = json::read(data).unwrap_or_else(|_| Value::String(data.to_owned()));
                 return Err(error_of(&error, &self.secrets));
             }
-            Frame::Data(data) => match json::read(data) {
+            AnswerFrame::Data(data) => match json::read(data) {
                 Ok(Value::Object(event)) => self.event(&event, sink)?,
                 Ok(Value::Array(events)) => {
                     for event in events.iter().filter_map(Value::as_object) {
@@ -299,7 +299,7 @@ impl Answer {
         if is_there { Ok(()) } else { Err(None) }
     }
 
-    fn reply(&mut self) -> Reply {
+    fn reply(&mut self) -> ModelReply {
         let storable = |text: String| self.secrets.hide(&Joiner::whole(&text)).replace('\0', "");
         let calls = self.calls.finish().into_iter().map(|call| ToolCall {
             id: storable(call.id),
@@ -308,7 +308,7 @@ impl Answer {
         });
         let tool_calls = calls.collect();
         let refusal = Some(storable(std::mem::take(&mut self.refusal))).filter(|refusal| !refusal.is_empty());
-        Reply {
+        ModelReply {
             model: self.model.take().unwrap_or_default(),
             usage: self.usage,
             finish_reason: self.finish_reason.take(),
@@ -342,7 +342,7 @@ fn is_filtered(reason: &str) -> bool {
         .any(|name| reason.contains(name))
 }
 
-fn usage(usage: &Value) -> Option<Usage> {
+fn usage(usage: &Value) -> Option<ModelUsage> {
     let count = |names: [&str; 2]| {
         let counted = names.into_iter().find_map(|name| whole(usage.get(name)?));
         // An impossible count would make the whole report of the answer be refused.
@@ -354,7 +354,7 @@ fn usage(usage: &Value) -> Option<Usage> {
     let rest = |known: Option<u64>| Some(total?.saturating_sub(known?));
     let input_tokens = input.or_else(|| rest(output)).unwrap_or_default();
     let output_tokens = output.or_else(|| rest(input)).unwrap_or_default();
-    (input_tokens > 0 || output_tokens > 0).then_some(Usage { input_tokens, output_tokens })
+    (input_tokens > 0 || output_tokens > 0).then_some(ModelUsage { input_tokens, output_tokens })
 }
 
 #[cfg(test)]

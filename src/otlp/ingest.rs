@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 use uuid::Builder;
 
 use super::decode::Export;
-use super::plan::{Plan, SpanCommands};
+use super::plan::{SpanCommands, TracePlan};
 use super::rejected::Rejected;
-use super::span::{Span, TraceId};
+use super::span::{TraceId, TraceSpan};
 use super::values::{cut, text};
 use crate::access::Action;
 use crate::hub::{HubError, Submission};
@@ -60,7 +60,7 @@ impl Traces {
         &self,
         scoped: &Scoped,
         trace: TraceId,
-        spans: &[Span],
+        spans: &[TraceSpan],
         rejected: &mut Rejected,
     ) -> Result<(), Refused> {
         let id = session_id(scoped.project(), trace);
@@ -72,7 +72,7 @@ impl Traces {
                 rejected.add(late, format!("the session of trace {} has ended", trace.0.simple()));
                 return Ok(());
             }
-            let planned = Plan::commands(&session, spans);
+            let planned = TracePlan::commands(&session, spans);
             match write(scoped, &session, planned, &mut refused, rejected).await {
                 Err(Refused::Hub(HubError::Refused(Refusal::RevisionConflict { .. }))) => {}
                 outcome => return outcome,
@@ -87,7 +87,7 @@ impl Traces {
         scoped: &Scoped,
         id: SessionId,
         trace: TraceId,
-        spans: &[Span],
+        spans: &[TraceSpan],
     ) -> Result<Arc<Session>, Refused> {
         match scoped.session_for(id, Action::Command).await {
             Err(Refused::Hub(HubError::NotFound)) => {}
@@ -117,7 +117,7 @@ fn session_id(project: &ProjectId, TraceId(trace): TraceId) -> SessionId {
     }
 }
 
-fn created(trace: TraceId, spans: &[Span]) -> Created {
+fn created(trace: TraceId, spans: &[TraceSpan]) -> Created {
     let find = |name: &str| {
         let own = spans.iter().find_map(|span| span.attributes.get(name));
         own.or_else(|| spans.iter().find_map(|span| span.resource.get(name)))

@@ -8,8 +8,8 @@ use relive_session::{
     Command, LabelFields, LogLevel, MessageId, Node, NodeId, NodeStatus, Session, Timestamp, check_json, limits,
 };
 
-use super::conventions::{Meaning, SpanMessage, Usage, is_shown_elsewhere};
-use super::span::{Parent, Span, SpanEvent};
+use super::conventions::{Meaning, SpanMessage, SpanUsage, is_shown_elsewhere};
+use super::span::{Parent, SpanEvent, TraceSpan};
 use super::values::{Attributes, cut, flat, text};
 
 /// Where a span's parent stands until that one is known, if it is in another process.
@@ -31,7 +31,7 @@ pub(super) struct SpanCommands {
 
 /// The spans of a request beside what is stored of their trace.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
+pub(super) struct TracePlan<'a> {
     session: &'a Session,
     sent: HashSet<&'a NodeId>,
     /// Stored nodes whose parents are in another process and have not come yet, by these parents.
@@ -40,9 +40,9 @@ pub(super) struct Plan<'a> {
     appeared: HashSet<NodeId>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> TracePlan<'a> {
     /// What is to be done in a state. Spans that it has are left out.
-    pub fn commands(session: &'a Session, spans: &'a [Span]) -> Vec<SpanCommands> {
+    pub fn commands(session: &'a Session, spans: &'a [TraceSpan]) -> Vec<SpanCommands> {
         let mut orphans: HashMap<&str, Vec<&Node>> = HashMap::new();
         for node in session.nodes.values() {
             if let Some(parent) = node.snapshot.attributes.get(REMOTE_PARENT).and_then(Value::as_str) {
@@ -56,7 +56,7 @@ impl<'a> Plan<'a> {
         planned
     }
 
-    fn span(&mut self, span: &Span) -> Option<SpanCommands> {
+    fn span(&mut self, span: &TraceSpan) -> Option<SpanCommands> {
         let stored = self.session.nodes.get(&span.id);
         let has_come = stored.is_some_and(|node| node.snapshot.status.is_final() || !is_news(node, span));
         // The same span can be in a request twice.
@@ -83,7 +83,7 @@ impl<'a> Plan<'a> {
     }
 
     /// The node that a span is shown under.
-    fn parent<'s>(&self, span: &'s Span) -> Option<&'s NodeId> {
+    fn parent<'s>(&self, span: &'s TraceSpan) -> Option<&'s NodeId> {
         let Parent { id, is_remote } = span.parent.as_ref()?;
         (!is_remote || self.session.nodes.contains_key(id) || self.sent.contains(id)).then_some(id)
     }
@@ -93,7 +93,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Children that came before their parent from another process.
-    fn adopted(&self, span: &Span) -> Vec<Command> {
+    fn adopted(&self, span: &TraceSpan) -> Vec<Command> {
         let orphans = self.orphans.get(span.id.as_str()).into_iter().flatten();
         let adopt = |node: &&Node| {
             let mut command = report(node.snapshot.id.clone(), node.snapshot.status);
@@ -108,12 +108,12 @@ impl<'a> Plan<'a> {
 }
 
 /// Whether a node that has not ended learns something by a span.
-fn is_news(node: &Node, span: &Span) -> bool {
+fn is_news(node: &Node, span: &TraceSpan) -> bool {
     span.ended_at.is_some() || node.snapshot.started_at != span.started_at || node.snapshot.name.is_none()
 }
 
 /// A trace is called as its root.
-fn name(session: &Session, spans: &[Span]) -> Option<SpanCommands> {
+fn name(session: &Session, spans: &[TraceSpan]) -> Option<SpanCommands> {
     if session.labels.name.is_some() {
         return None;
     }
@@ -143,7 +143,12 @@ fn report(node_id: NodeId, status: NodeStatus) -> Command {
     }
 }
 
-fn status(span: &Span, parent: Option<&NodeId>, meaning: &Meaning, stored: Option<&std::sync::Arc<Node>>) -> Command {
+fn status(
+    span: &TraceSpan,
+    parent: Option<&NodeId>,
+    meaning: &Meaning,
+    stored: Option<&std::sync::Arc<Node>>,
+) -> Command {
     let status = match (span.ended_at, &span.error) {
         (None, _) => NodeStatus::Running,
         (Some(_), None) => NodeStatus::Completed,
@@ -182,7 +187,7 @@ fn fitting(field: &'static str, value: Value) -> Value {
     if check_json(field, &value).is_ok() { value } else { cut(text(&value), BYTES).into() }
 }
 
-fn node_attributes(span: &Span, parent: Option<&NodeId>, stored: Option<&std::sync::Arc<Node>>) -> Attributes {
+fn node_attributes(span: &TraceSpan, parent: Option<&NodeId>, stored: Option<&std::sync::Arc<Node>>) -> Attributes {
     let own = span.attributes.iter().filter(|(name, _)| !is_shown_elsewhere(name));
     let (mut kept, omitted) = flat(own.map(|(name, value)| (name.clone(), value.clone())).collect(), ATTRIBUTE_BYTES);
     if let Some(service) = span.resource.get("service.name") {
@@ -203,7 +208,7 @@ fn node_attributes(span: &Span, parent: Option<&NodeId>, stored: Option<&std::sy
 }
 
 /// What went wrong: what the status says, and the exception.
-fn problem(span: &Span) -> String {
+fn problem(span: &TraceSpan) -> String {
     let said = span.error.as_deref().unwrap_or_default();
     let exception = span.events.iter().rev().find(|event| event.name == EXCEPTION).map(exception);
     match (said, exception) {
@@ -231,7 +236,7 @@ fn exception(event: &SpanEvent) -> String {
 }
 
 /// A log line. Messages of models are not lines.
-fn log(span: &Span, event: &SpanEvent) -> Option<Command> {
+fn log(span: &TraceSpan, event: &SpanEvent) -> Option<Command> {
     if event.name.starts_with("gen_ai.") {
         return None;
     }
@@ -264,7 +269,7 @@ fn agent_id(agent: Option<&str>) -> Option<String> {
     agent.map(|agent| cut(agent.to_owned(), limits::NODE_ID_BYTES)).filter(|agent| !agent.is_empty())
 }
 
-fn usage(span: &Span, agent: Option<&str>, used: Usage) -> Command {
+fn usage(span: &TraceSpan, agent: Option<&str>, used: SpanUsage) -> Command {
     Command::RecordUsage {
         node_id: span.id.clone(),
         agent_id: agent_id(agent),
@@ -277,7 +282,7 @@ fn usage(span: &Span, agent: Option<&str>, used: Usage) -> Command {
     }
 }
 
-fn message(span: &Span, agent: Option<&str>, number: usize, said: SpanMessage) -> Command {
+fn message(span: &TraceSpan, agent: Option<&str>, number: usize, said: SpanMessage) -> Command {
     Command::AddMessage {
         message_id: MessageId::new(&format!("{}:{number}", span.id)),
         node_id: span.id.clone(),

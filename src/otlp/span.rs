@@ -18,7 +18,7 @@ pub(super) struct TraceId(pub Uuid);
 
 /// A span that has ended, or one that only began: some exporters send both.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
+pub(super) struct TraceSpan {
     pub id: NodeId,
     pub parent: Option<Parent>,
     pub name: String,
@@ -49,7 +49,7 @@ pub(super) struct SpanEvent {
 /// The spans of an export by their traces, and how many cannot be stored.
 #[derive(Debug, Default)]
 pub(super) struct Sorted {
-    pub traces: BTreeMap<TraceId, Vec<Span>>,
+    pub traces: BTreeMap<TraceId, Vec<TraceSpan>>,
     /// Spans without valid ids.
     pub invalid: usize,
 }
@@ -66,7 +66,7 @@ impl Export {
             for span in scope_spans.into_iter().flat_map(|scope| scope.spans) {
                 match trace_id(&span.trace_id).zip(span_id(&span.span_id)) {
                     Some((trace, id)) => {
-                        sorted.traces.entry(trace).or_default().push(Span::new(id, span, Arc::clone(&resource)));
+                        sorted.traces.entry(trace).or_default().push(TraceSpan::new(id, span, Arc::clone(&resource)));
                     }
                     None => sorted.invalid += 1,
                 }
@@ -78,7 +78,7 @@ impl Export {
     }
 }
 
-impl Span {
+impl TraceSpan {
     fn new(id: NodeId, span: proto::Span, resource: Arc<Attributes>) -> Self {
         let is_remote = span.flags & (HAS_IS_REMOTE | IS_REMOTE) == HAS_IS_REMOTE | IS_REMOTE;
         let parent = span_id(&span.parent_span_id).filter(|parent| *parent != id);

@@ -18,6 +18,6 @@ mod range;
 
 pub use idle_gaps::IdleGaps;
 pub use pace::{Factor, Pace, Speed};
-pub use player::{Next, Options, Player, ReplayError};
+pub use player::{Next, Player, ReplayError, ReplayOptions};
 pub use playhead::{Mark, Playhead};
 pub use range::{Point, Range};

@@ -17,7 +17,7 @@ const PAGE_BYTES: u32 = 512 * 1024;
 
 /// The range of a replay and its options.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct ReplayOptions {
     pub speed: Speed,
     pub from: Option<Point>,
     pub to: Option<Point>,
@@ -68,7 +68,7 @@ pub enum Next {
 pub struct Player {
     storage: Storage,
     session_id: SessionId,
-    options: Options,
+    options: ReplayOptions,
     range: Range,
     playhead: Playhead<StoredEvent>,
     /// The state at the shown revision, if states are wanted.
@@ -92,7 +92,7 @@ impl Player {
     pub async fn open(
         storage: Storage,
         head: &Session,
-        options: Options,
+        options: ReplayOptions,
     ) -> Result<(Self, Option<StoredEvent>), ReplayError> {
         let session_id = head.id;
         let first = match options.from {
@@ -140,7 +140,7 @@ impl Player {
     }
 
     #[must_use]
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &ReplayOptions {
         &self.options
     }
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Readable, Refused, Scoped};
 use crate::access::Action;
-use crate::storage::{MemoryScope, NewMemory, Page, PageCursor, SearchLimits, StorageError};
+use crate::storage::{Constraint, MemoryScope, NewMemory, Page, PageCursor, SearchLimits, StorageError};
 use relive_session::Memory;
 
 impl Scoped {
@@ -18,17 +18,26 @@ impl Scoped {
         Ok(self.storage.memory(self.project(), id).await?)
     }
 
-    /// Stores a memory outside a run, in the project that `memory` says: the caller's.
+    /// Stores a memory outside a run, in the project that `memory` says: the caller's. False if its id is that of a
+    /// memory of another project.
     ///
     /// # Errors
     ///
     /// As for [`Scoped::memory`]; [`HubError::NotFound`](crate::hub::HubError::NotFound) for one of another project.
-    pub async fn add_memory(&self, memory: &NewMemory<'_>) -> Result<(), Refused> {
+    pub async fn add_memory(&self, memory: &NewMemory<'_>) -> Result<bool, Refused> {
         self.check(Action::WriteMemory)?;
         if memory.project_id != self.project() {
             return Err(crate::hub::HubError::NotFound.into());
         }
-        Ok(self.storage.add_memory(memory).await?)
+        match self.storage.add_memory(memory).await {
+            Ok(()) => Ok(true),
+            Err(StorageError::Constraint(Constraint::TextExists))
+                if self.storage.memory(self.project(), memory.id).await?.is_none() =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Deletes a memory; false if there was none.

@@ -28,6 +28,18 @@ impl Scoped {
         Ok(self.storage.project(id).await?)
     }
 
+    /// Whether the caller may read the audit log of a project: the own one, or for root any that there is or was.
+    ///
+    /// # Errors
+    ///
+    /// If the database does not answer.
+    pub async fn has_audit_log(&self, id: &ProjectId) -> Result<bool, Refused> {
+        if id == self.project() {
+            return Ok(true);
+        }
+        Ok(self.check(Action::ManageProjects).is_ok() && self.storage.has_had_project(id).await?)
+    }
+
     /// Makes a project.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Refused, Scoped};
 use crate::access::limits::{LivePlace, NoPlace};
 use crate::access::{Action, Denied, Grant, Subject, command_action};
-use crate::hub::{Chunk, CreateOptions, HubError, Receipt, Reply, Submission};
+use crate::hub::{Chunk, CreateOptions, HubError, Receipt, ReplyTo, Submission};
 use crate::storage::{
     Constraint, FamilyUsage, JournalReader, KeyClaim, KeyedRequest, LogFilter, LogLines, MessageCursor, MessageFilter,
     MessageOrder, Page, PageCursor, PlacedMessage, SessionFilter, SessionOwner, Storage, StorageError, UsageRow,
@@ -203,7 +203,7 @@ impl Scoped {
     /// # Errors
     ///
     /// The reason if nothing was staged.
-    pub async fn submit(&self, submission: Submission, reply: Reply) -> Result<(), HubError> {
+    pub async fn submit(&self, submission: Submission, reply: ReplyTo) -> Result<(), HubError> {
         self.hub.submit(submission, reply).await
     }
 

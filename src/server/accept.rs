@@ -22,10 +22,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-use super::connections::{Connections, Slot};
+use super::connections::{ConnectionSlot, Connections};
 use super::greeting;
 use super::request_body::RequestBody;
-use crate::http::{Entry, HangUp, Streaming};
+use crate::http::{HangUp, Ingress, Streaming};
 use crate::ws::ClientStream;
 
 /// Time limits of clients over HTTP, each with its default. Open sockets have limits of their own.
@@ -57,7 +57,7 @@ impl Default for HttpLimits {
 /// What connections lead to.
 pub(super) struct Site {
     pub router: TowerToHyperService<Router>,
-    pub entry: Entry,
+    pub entry: Ingress,
     /// Without it clients speak plain HTTP.
     pub tls: Option<TlsAcceptor>,
     pub limits: HttpLimits,
@@ -110,7 +110,7 @@ fn is_of_client(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused)
 }
 
-async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Slot) {
+async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: ConnectionSlot) {
     let slot = Arc::new(slot);
     let Some(stream) = open(tcp, &site, &slot).await else { return };
     let hang_up = HangUp::default();
@@ -154,7 +154,7 @@ async fn serve_one(tcp: TcpStream, peer: IpAddr, site: Arc<Site>, slot: Slot) {
 }
 
 /// The stream for HTTP, after the TLS handshake if there is one; `None` if the client is gone.
-async fn open(tcp: TcpStream, site: &Site, slot: &Slot) -> Option<ClientStream> {
+async fn open(tcp: TcpStream, site: &Site, slot: &ConnectionSlot) -> Option<ClientStream> {
     let HttpLimits { handshake, stall, .. } = site.limits;
     let Some(tls) = &site.tls else { return Some(ClientStream::plain(tcp, stall)) };
     // Boxed: the state of a handshake is large.
@@ -175,7 +175,7 @@ async fn open(tcp: TcpStream, site: &Site, slot: &Slot) -> Option<ClientStream> 
     }
 }
 
-async fn answer(mut request: Request<Incoming>, peer: IpAddr, site: &Site, slot: &Arc<Slot>) -> Response {
+async fn answer(mut request: Request<Incoming>, peer: IpAddr, site: &Site, slot: &Arc<ConnectionSlot>) -> Response {
     let admitted = match site.entry.admit(&mut request, peer) {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,

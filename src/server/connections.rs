@@ -35,7 +35,7 @@ struct Waiting {
 
 /// A connection's permit; released when it is dropped.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct ConnectionSlot {
     shared: Arc<Shared>,
     leave: CancellationToken,
     /// Its key among those that are waited for.
@@ -59,13 +59,13 @@ impl Connections {
     }
 
     /// A permit for a new connection; `None` if all open ones are busy.
-    pub fn enter(&self) -> Option<Slot> {
+    pub fn enter(&self) -> Option<ConnectionSlot> {
         let is_full = self.shared.open.load(Ordering::Relaxed) >= self.shared.limit;
         if is_full && !self.make_room() {
             return None;
         }
         self.shared.open.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot {
+        let slot = ConnectionSlot {
             shared: self.shared.clone(),
             leave: self.shared.stop.child_token(),
             key: AtomicU64::new(0),
@@ -97,7 +97,7 @@ impl Connections {
     }
 }
 
-impl Slot {
+impl ConnectionSlot {
     fn wait(&self) {
         let key = self.shared.next.fetch_add(1, Ordering::Relaxed);
         self.key.store(key, Ordering::Relaxed);
@@ -156,7 +156,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let key = self.key.load(Ordering::Relaxed);
         let mut waiting = self.shared.waiting.lock();
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn requests_that_are_still_arriving_make_room_after_idle_connections() {
         let connections = Connections::new(3);
-        let slots: Vec<Slot> = (0..3).map(|_| connections.enter().expect("room")).collect();
+        let slots: Vec<ConnectionSlot> = (0..3).map(|_| connections.enter().expect("room")).collect();
         slots[0].begin(false);
         slots[1].begin(false);
         let fourth = connections.enter().expect("the place of the idle one");

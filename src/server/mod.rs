@@ -26,10 +26,10 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Access, AccessError};
 use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
-use crate::embeddings::{Embeddings, Endpoint, EndpointError, EndpointOptions};
+use crate::embeddings::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, Embeddings};
 use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds, Web, WebOptions};
 use crate::http::{
-    App, BasePathError, BodyLimits, Entry, EntryOptions, FrameAncestors, OriginError, PageRuleOptions, PageRules,
+    App, BasePathError, BodyLimits, EntryOptions, FrameAncestors, Ingress, OriginError, PageRuleOptions, PageRules,
     router,
 };
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
@@ -77,7 +77,7 @@ pub enum ServeError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
-    Embeddings(#[from] EndpointError),
+    Embeddings(#[from] EmbeddingEndpointError),
     #[error(transparent)]
     Models(#[from] models::EndpointError),
     #[error("cannot make HTTP requests: {0}")]
@@ -120,7 +120,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: App,
-    entry: Entry,
+    entry: Ingress,
     certificate: Option<Certificate>,
     tls: Option<Arc<rustls::ServerConfig>>,
     limits: HttpLimits,
@@ -146,7 +146,7 @@ impl Server {
         })?;
         let certificate = certificate(config)?;
         let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
-        let entry = Entry::new(EntryOptions {
+        let entry = Ingress::new(EntryOptions {
             trusted_proxies: &config.proxy.trusted_proxies,
             base_path: &config.proxy.base_path,
             is_tls: tls.is_some(),
@@ -334,10 +334,10 @@ fn body_limits(config: &ServeConfig) -> BodyLimits {
 }
 
 /// The embeddings endpoint, if one is configured. An empty variable counts as not set.
-fn embeddings_endpoint(config: &ServeConfig) -> Result<Option<Endpoint>, EndpointError> {
+fn embeddings_endpoint(config: &ServeConfig) -> Result<Option<EmbeddingEndpoint>, EmbeddingEndpointError> {
     let options = &config.embeddings;
     let Some(url) = options.embeddings_url.as_deref().filter(|url| !url.trim().is_empty()) else { return Ok(None) };
-    Endpoint::new(EndpointOptions {
+    EmbeddingEndpoint::new(EmbeddingEndpointOptions {
         url,
         model: options.embeddings_model.as_deref().unwrap_or_default(),
         api_key: options.embeddings_api_key.as_ref().map(Secret::reveal).filter(|key| !key.is_empty()),

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
 
-use super::connections::Slot;
+use super::connections::ConnectionSlot;
 
 /// How long the rest of a body is read after its request has been answered.
 const LINGER: Duration = Duration::from_secs(10);
@@ -21,13 +21,13 @@ const LINGER: Duration = Duration::from_secs(10);
 pub(super) struct RequestBody {
     /// `None` once the rest is discarded.
     incoming: Option<Incoming>,
-    slot: Arc<Slot>,
+    slot: Arc<ConnectionSlot>,
     /// Whether the client sends without waiting for `100 Continue`.
     is_sent: bool,
 }
 
 impl RequestBody {
-    pub fn new(incoming: Incoming, slot: Arc<Slot>, is_sent: bool) -> Self {
+    pub fn new(incoming: Incoming, slot: Arc<ConnectionSlot>, is_sent: bool) -> Self {
         Self { incoming: Some(incoming), slot, is_sent }
     }
 }

@@ -25,7 +25,7 @@ pub struct ToolDatabase {
 
 /// Whether a database may be made where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum IfMissing {
     Make,
     Refuse,
 }
@@ -37,7 +37,7 @@ impl ToolDatabase {
     /// # Errors
     ///
     /// If it cannot be started, does not answer, does not meet the requirements, or is missing.
-    pub async fn open(config: &DatabaseConfig, missing: Missing) -> Result<Self, ServeError> {
+    pub async fn open(config: &DatabaseConfig, missing: IfMissing) -> Result<Self, ServeError> {
         let mut others = Others::new(config);
         let (options, cluster) = match &config.database_url {
             Some(url) => {
@@ -90,10 +90,10 @@ impl ToolDatabase {
 /// The PostgreSQL of the data directory: that of another relive, or one that is started.
 async fn embedded(
     config: &DatabaseConfig,
-    missing: Missing,
+    missing: IfMissing,
     others: &mut Others<'_>,
 ) -> Result<(PgConnectOptions, Option<Cluster>), ServeError> {
-    if missing == Missing::Refuse && !Cluster::exists(&config.data_dir) {
+    if missing == IfMissing::Refuse && !Cluster::exists(&config.data_dir) {
         return Err(ServeError::NoDatabase(config.data_dir.clone()));
     }
     loop {

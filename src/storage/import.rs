@@ -263,10 +263,11 @@ impl Import {
         Ok(())
     }
 
-    /// Whether a memory id is used.
-    pub async fn has_memory(&mut self, id: Uuid) -> Result<bool, StorageError> {
-        let sql = "SELECT EXISTS (SELECT FROM memories WHERE id = $1)";
-        self.run(async |connection| Ok(sqlx::query_scalar(sql).bind(id).fetch_one(connection).await?)).await
+    /// Whether a memory id is used in the project (true) or in another (false); `None` if it is free.
+    pub async fn owns_memory(&mut self, id: Uuid) -> Result<Option<bool>, StorageError> {
+        let sql = "SELECT project_id = $2 FROM memories WHERE id = $1";
+        let query = sqlx::query_scalar(sql).bind(id).bind(self.project.as_str().to_owned());
+        self.run(async |connection| Ok(query.fetch_optional(connection).await?)).await
     }
 
     /// Stores a memory of the session, in the group that `memory` says.

@@ -44,7 +44,7 @@ const IS_READ_ONLY: &str = "SELECT current_setting('transaction_read_only')::boo
 
 /// One database. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Link(Arc<Inner>);
+pub(super) struct DatabaseLink(Arc<Inner>);
 
 struct Inner {
     options: PgConnectOptions,
@@ -66,7 +66,7 @@ pub(super) struct Opened {
     pub is_read_only: bool,
 }
 
-impl Link {
+impl DatabaseLink {
     pub fn new(options: PgConnectOptions) -> Self {
         Self(Arc::new(Inner {
             options,
@@ -243,7 +243,7 @@ impl Link {
 }
 
 /// The database's address, without user and password.
-impl fmt::Display for Link {
+impl fmt::Display for DatabaseLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = &self.0.options;
         match options.get_socket() {
@@ -253,7 +253,7 @@ impl fmt::Display for Link {
     }
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for DatabaseLink {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Link({self})")
     }

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, FromRow, Postgres, Row as _, SqlSafeStr};
 use super::bigint::bigint;
 use super::logs::{log_columns, read_log};
 use super::memories::containing;
-use super::message_history::Span;
+use super::message_history::PositionRange;
 use super::messages::{MessageCursor, MessageOrder};
 use super::{Storage, StorageError};
 use relive_session::{Log, LogLevel, NodeId, Revision, SessionId};
@@ -125,7 +125,7 @@ impl Storage {
         after: Option<MessageCursor>,
         limit: u32,
     ) -> Result<LogLines, StorageError> {
-        let mut span = Span::WHOLE.resumed(order, after);
+        let mut span = PositionRange::WHOLE.resumed(order, after);
         let mut cut = None;
         if filter.searches() {
             let rows: Vec<(i32, i64)> = sqlx::query_as(LENGTHS).bind(session_id.0).fetch_all(&self.pool).await?;
@@ -153,18 +153,18 @@ impl Storage {
     ) -> Result<Value, StorageError> {
         let sql = AssertSqlSafe(format!("EXPLAIN (ANALYZE, FORMAT JSON) {}", query_of(order)));
         let (Json(plan),) =
-            bound(sql, session_id, filter, Span::WHOLE, limit).persistent(false).fetch_one(&self.pool).await?;
+            bound(sql, session_id, filter, PositionRange::WHOLE, limit).persistent(false).fetch_one(&self.pool).await?;
         Ok(plan)
     }
 }
 
 /// The part of a range that is looked through at once, and the cursor that goes on behind it.
 fn within(
-    span: Span,
+    span: PositionRange,
     mut lengths: Vec<(u32, Revision)>,
     order: MessageOrder,
     mut left: u64,
-) -> (Span, Option<MessageCursor>) {
+) -> (PositionRange, Option<MessageCursor>) {
     if order == MessageOrder::OldestFirst {
         lengths.reverse();
     }
@@ -200,7 +200,7 @@ pub(super) fn history_query(
     after: Option<MessageCursor>,
     limit: u32,
 ) -> QueryAs<'static, Postgres, PlacedLog, PgArguments> {
-    let span = Span::WHOLE.resumed(MessageOrder::OldestFirst, after);
+    let span = PositionRange::WHOLE.resumed(MessageOrder::OldestFirst, after);
     bound(OLDEST_FIRST, session_id, &LogFilter::default(), span, limit)
 }
 
@@ -215,7 +215,7 @@ fn bound<Row>(
     sql: impl SqlSafeStr,
     session_id: SessionId,
     filter: &LogFilter,
-    Span { after, up_to }: Span,
+    PositionRange { after, up_to }: PositionRange,
     limit: u32,
 ) -> QueryAs<'static, Postgres, Row, PgArguments>
 where
@@ -247,7 +247,7 @@ mod tests {
                 let mut after = None;
                 for page in 0.. {
                     assert!(page < 20, "it does not end");
-                    let (span, next) = within(Span::WHOLE.resumed(order, after), lengths.clone(), order, step);
+                    let (span, next) = within(PositionRange::WHOLE.resumed(order, after), lengths.clone(), order, step);
                     let is_in = |depth: u32, revision: u64| {
                         let position = |place: MessageCursor| (u32::MAX - place.depth, place.revision);
                         let at = position(MessageCursor { depth, revision });

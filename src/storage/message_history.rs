@@ -98,12 +98,12 @@ const PLACE_BY: &str = "
 
 /// A range of an ancestry: after one position and up to another.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span {
+pub(super) struct PositionRange {
     pub after: MessageCursor,
     pub up_to: MessageCursor,
 }
 
-impl Span {
+impl PositionRange {
     pub const WHOLE: Self = Self {
         after: MessageCursor { depth: u32::MAX, revision: 0 },
         up_to: MessageCursor { depth: 0, revision: u64::MAX },
@@ -145,7 +145,7 @@ impl Storage {
         after: Option<MessageCursor>,
         limit: u32,
     ) -> Result<Vec<PlacedMessage>, StorageError> {
-        let mut span = Span::WHOLE.resumed(order, after);
+        let mut span = PositionRange::WHOLE.resumed(order, after);
         // Times are whole milliseconds.
         if let Some(before) = filter.since.and_then(|since| Timestamp::from_millis(since.as_millis() - 1))
             && let Some(place) = self.place_by(session_id, before).await?
@@ -176,7 +176,7 @@ impl Storage {
         limit: u32,
     ) -> Result<[serde_json::Value; 2], StorageError> {
         let explain = |sql: &str| sqlx::AssertSqlSafe(format!("EXPLAIN (ANALYZE, FORMAT JSON) {sql}"));
-        let page = bound(explain(query_of(order)), session_id, &MessageFilter::default(), Span::WHOLE, limit);
+        let page = bound(explain(query_of(order)), session_id, &MessageFilter::default(), PositionRange::WHOLE, limit);
         let (Json(page),) = page.fetch_one(&self.pool).await?;
         let place = sqlx::query_as(explain(PLACE_BY)).bind(session_id.0).bind(time.as_datetime());
         let (Json(place),) = place.fetch_one(&self.pool).await?;
@@ -197,7 +197,7 @@ pub(super) fn history_query(
     after: Option<MessageCursor>,
     limit: u32,
 ) -> QueryAs<'static, Postgres, PlacedMessage, PgArguments> {
-    let span = Span::WHOLE.resumed(MessageOrder::OldestFirst, after);
+    let span = PositionRange::WHOLE.resumed(MessageOrder::OldestFirst, after);
     bound(OLDEST_FIRST, session_id, &MessageFilter::default(), span, limit)
 }
 
@@ -205,7 +205,7 @@ fn bound<Row>(
     sql: impl SqlSafeStr,
     session_id: SessionId,
     filter: &MessageFilter,
-    Span { after, up_to }: Span,
+    PositionRange { after, up_to }: PositionRange,
     limit: u32,
 ) -> QueryAs<'static, Postgres, Row, PgArguments>
 where

@@ -55,7 +55,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Notify;
 
 pub use access::{
-    AuditFilter, AuditRecord, AuditRow, Held, KeyRow, NewKey, NewSignIn, REVOKED_LIMIT, Revoked, SignInRow,
+    AuditFilter, AuditRecord, AuditRow, CredentialsInUse, KeyRow, NewKey, NewSignIn, REVOKED_LIMIT, Revoked, SignInRow,
     SigningKeyRow, TokenState,
 };
 pub use address::connect_options;
@@ -68,7 +68,7 @@ pub use idempotency::{KeyClaim, KeyedRequest};
 pub use import::{Import, ImportedMessage};
 pub use journal::{JournalReader, PageBounds, StoredEvent};
 pub use leases::{ClaimedLease, Parked};
-use link::Link;
+use link::DatabaseLink;
 pub use log_history::{LogFilter, LogLines, PlacedLog};
 pub use memories::{MemoryScope, NewMemory, SearchLimits, Unembedded};
 use memories::{Strategies, search_pool};
@@ -111,7 +111,7 @@ impl Storage {
     #[must_use]
     pub fn new(options: PgConnectOptions, connections: u32) -> Self {
         let searchers = (connections / 5).clamp(1, 8);
-        let link = Link::new(options);
+        let link = DatabaseLink::new(options);
         Self {
             pool: Pool::new(link.clone(), connections.saturating_sub(searchers), ""),
             unembedded: Arc::default(),

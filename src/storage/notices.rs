@@ -9,7 +9,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use tokio::sync::watch;
 
-use super::link::{ACQUIRE, Link};
+use super::link::{ACQUIRE, DatabaseLink};
 use super::{Storage, StorageError};
 
 const CHANNEL: &str = "relive_notices";
@@ -22,7 +22,7 @@ const STATEMENT: Duration = Duration::from_secs(5);
 /// Sends notices.
 #[derive(Debug)]
 pub struct Notifier {
-    link: Link,
+    link: DatabaseLink,
     connection: Option<PgConnection>,
 }
 

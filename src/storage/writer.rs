@@ -11,7 +11,7 @@ use super::StorageError;
 use super::batch::{Batch, EventRow};
 use super::columns::bind_rows;
 use super::link::STATEMENT;
-use super::pool::Connection;
+use super::pool::TakenConnection;
 use super::texts::TextArrays;
 use super::usage::UsageArrays;
 use relive_session::Event;
@@ -19,7 +19,7 @@ use relive_session::Event;
 /// A connection that only writes batches; its statements stay prepared.
 #[derive(Debug)]
 pub struct Writer {
-    connection: Connection,
+    connection: TakenConnection,
     unembedded: Arc<Notify>,
     clock: DatabaseClock,
 }
@@ -153,7 +153,7 @@ SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
 const SETTINGS: &str = "SELECT set_config('statement_timeout', '5s', false), set_config('lock_timeout', '200ms', false), clock_timestamp()";
 
 impl Writer {
-    pub(super) async fn new(mut connection: Connection, unembedded: Arc<Notify>) -> Result<Self, StorageError> {
+    pub(super) async fn new(mut connection: TakenConnection, unembedded: Arc<Notify>) -> Result<Self, StorageError> {
         // A writer is dropped when its connection is in doubt; neither connection nor settings may return to
         // the pool.
         connection.close_on_drop();

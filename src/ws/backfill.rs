@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::viewer::{Missing, Progress, Viewer};
+use super::viewer::{NeededRead, Viewer, ViewerStep};
 use crate::hub::{Hub, HubError};
 
 /// Events read from the journal at once.
@@ -13,30 +13,30 @@ const PAGE: u32 = 200;
 const RETRY: Duration = Duration::from_millis(500);
 
 /// Advances a viewer by events from the journal, as far as the client accepts them.
-pub(super) async fn advance(hub: &Hub, viewer: &Viewer) -> Progress {
+pub(super) async fn advance(hub: &Hub, viewer: &Viewer) -> ViewerStep {
     loop {
         let missing = match viewer.advance() {
-            Progress::NeedsJournal(missing) => missing,
+            ViewerStep::NeedsJournal(missing) => missing,
             progress => return progress,
         };
         match read_journal(hub, viewer, missing).await {
             Ok(true) => {}
-            Ok(false) => return Progress::Blocked,
-            Err(_) => return Progress::NotBefore(Instant::now() + RETRY),
+            Ok(false) => return ViewerStep::Blocked,
+            Err(_) => return ViewerStep::NotBefore(Instant::now() + RETRY),
         }
     }
 }
 
 /// Reads and offers a page of missing events; false if the client cannot take more now.
-async fn read_journal(hub: &Hub, viewer: &Viewer, missing: Missing) -> Result<bool, HubError> {
+async fn read_journal(hub: &Hub, viewer: &Viewer, missing: NeededRead) -> Result<bool, HubError> {
     let id = viewer.session_id();
     match missing {
-        Missing::Events { after } => {
+        NeededRead::Events { after } => {
             let events = hub.events(id, after, PAGE, viewer.texts()).await?;
             // The head is beyond the end of the journal only if the session was deleted.
             if events.is_empty() { Err(HubError::NotFound) } else { Ok(viewer.offer_stored_events(events)) }
         }
-        Missing::Texts { after, up_to } => {
+        NeededRead::Texts { after, up_to } => {
             let texts = hub.texts_between(id, after, up_to, PAGE, viewer.texts()).await?;
             let is_last = texts.len() < PAGE as usize;
             let complete_to = if is_last { up_to } else { texts.last().map_or(up_to, |(revision, _)| *revision) };

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::{frames, refusals};
-use crate::hub::{HubError, Outcome, Reply, Submission};
+use crate::hub::{CommandResult, HubError, ReplyTo, Submission};
 use crate::scoped::{Refused, Scoped};
 use relive_protocol::{CommandFrame, ErrorCode, ServerFrame};
 use relive_session::SessionId;
@@ -25,8 +25,8 @@ const ANSWERS: usize = 256;
 /// The unanswered commands of one connection. Created with the first command: viewers that never send one
 /// need no memory for it.
 pub(super) struct InFlight {
-    sender: mpsc::UnboundedSender<(u64, Outcome)>,
-    receiver: mpsc::UnboundedReceiver<(u64, Outcome)>,
+    sender: mpsc::UnboundedSender<(u64, CommandResult)>,
+    receiver: mpsc::UnboundedReceiver<(u64, CommandResult)>,
     waiting: HashMap<u64, Waiting>,
     bytes: usize,
     next_token: u64,
@@ -93,7 +93,7 @@ impl InFlight {
         let bytes = submission.weight();
         self.bytes += bytes;
         self.waiting.insert(token, Waiting { id, session_id, bytes });
-        let reply = Reply::Queue { sender: self.sender.clone(), token };
+        let reply = ReplyTo::Queue { sender: self.sender.clone(), token };
         let scoped = Arc::clone(scoped);
         let mut submitting = async move { scoped.submit(submission, reply).await }.boxed();
         match (&mut submitting).now_or_never() {
@@ -132,7 +132,7 @@ impl InFlight {
         answers.freeze()
     }
 
-    fn answer(&mut self, token: u64, outcome: Outcome) -> Option<Bytes> {
+    fn answer(&mut self, token: u64, outcome: CommandResult) -> Option<Bytes> {
         let Waiting { id, session_id, bytes } = self.waiting.remove(&token)?;
         self.bytes -= bytes;
         Some(match outcome {

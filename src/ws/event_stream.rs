@@ -20,7 +20,7 @@ use super::connection::{Expiring, Identity, refresh};
 use super::event_writer::{EventWriter, Translate};
 use super::gateway::Gateway;
 use super::rooms::Membership;
-use super::viewer::{Progress, Viewer};
+use super::viewer::{Viewer, ViewerStep};
 use super::{backfill, frames, list, refusals};
 use crate::access::limits::{Limited, SocketPermit};
 use crate::hub::HubError;
@@ -252,17 +252,17 @@ impl Stream {
         }
         *due = None;
         match backfill::advance(&self.gateway.hub, viewer).await {
-            Progress::UpToDate => None,
-            Progress::Blocked | Progress::NeedsJournal(_) => {
+            ViewerStep::UpToDate => None,
+            ViewerStep::Blocked | ViewerStep::NeedsJournal(_) => {
                 viewer.mark_again();
                 None
             }
-            Progress::NotBefore(time) => {
+            ViewerStep::NotBefore(time) => {
                 *due = Some(time);
                 None
             }
-            Progress::Deleted => Some(End::refused(&HubError::NotFound.into())),
-            Progress::Forbidden => Some(End::refused(&self.identity.scoped.denied(viewer.session_id()))),
+            ViewerStep::Deleted => Some(End::refused(&HubError::NotFound.into())),
+            ViewerStep::Forbidden => Some(End::refused(&self.identity.scoped.denied(viewer.session_id()))),
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::client_stream::ClientStream;
-use super::connection::{Connection, Identity};
+use super::connection::{ClientConnection, Identity};
 use super::gateway::Gateway;
 use super::opening::Opening;
 use super::transport::Transport;
@@ -69,7 +69,7 @@ pub fn upgrade(
         let sockets = metrics::gauge!("relive_sockets");
         sockets.increment(1);
         if let Some((stream, already_read)) = stream(pending).await {
-            Connection::run(gateway_of_task, identity, stream, already_read, opening).await;
+            ClientConnection::run(gateway_of_task, identity, stream, already_read, opening).await;
         }
         sockets.decrement(1);
         drop((place, permit));

@@ -65,7 +65,7 @@ impl fmt::Debug for MayRead {
 
 /// What a client holds of a session.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct ClientState {
     pub revision: Revision,
     /// Messages and log lines up to this revision.
     pub texts: Revision,
@@ -74,14 +74,14 @@ pub(super) struct Held {
 }
 
 impl ViewerCursor {
-    fn held(&self) -> Held {
-        Held { revision: self.revision, texts: self.texts, base: self.base.clone() }
+    fn held(&self) -> ClientState {
+        ClientState { revision: self.revision, texts: self.texts, base: self.base.clone() }
     }
 }
 
 /// The result of advancing a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum ViewerStep {
     /// The client holds the newest.
     UpToDate,
     /// The client cannot take more now.
@@ -89,7 +89,7 @@ pub(super) enum Progress {
     /// The client asked for a pause until then.
     NotBefore(Instant),
     /// The next events are no longer in memory.
-    NeedsJournal(Missing),
+    NeedsJournal(NeededRead),
     /// The session was deleted.
     Deleted,
     /// The client may not read the session any more. Nothing is shown until it may again.
@@ -98,7 +98,7 @@ pub(super) enum Progress {
 
 /// What has to be read for a viewer that is far behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(super) enum NeededRead {
     Events { after: Revision },
     Texts { after: Revision, up_to: Revision },
 }
@@ -142,10 +142,10 @@ impl Viewer {
 
     /// A viewer for a client that already holds `held`: a replay that has reached the live edge. `base` is that
     /// state, if the mode needs one.
-    pub fn resumed(self, held: Held) -> Self {
+    pub fn resumed(self, held: ClientState) -> Self {
         {
             let mut cursor = self.cursor.lock();
-            let Held { revision, texts, base } = held;
+            let ClientState { revision, texts, base } = held;
             (cursor.revision, cursor.texts, cursor.base) = (revision, texts, base);
         }
         self
@@ -157,12 +157,12 @@ impl Viewer {
     }
 
     /// What the client holds now.
-    pub fn held(&self) -> Held {
+    pub fn held(&self) -> ClientState {
         self.cursor.lock().held()
     }
 
     /// Stops this viewer; returns what the client holds.
-    pub fn leave(&self) -> Held {
+    pub fn leave(&self) -> ClientState {
         let mut cursor = self.cursor.lock();
         cursor.has_left = true;
         cursor.held()
@@ -194,32 +194,32 @@ impl Viewer {
 
     /// Offers what the client is missing, as its mode prescribes, until it holds the newest or
     /// cannot take more.
-    pub fn advance(&self) -> Progress {
+    pub fn advance(&self) -> ViewerStep {
         let mut cursor = self.cursor.lock();
         if cursor.has_left {
-            return Progress::UpToDate;
+            return ViewerStep::UpToDate;
         }
         let head = self.live.head();
         if let Head::Deleted(_) = head {
-            return Progress::Deleted;
+            return ViewerStep::Deleted;
         }
         if cursor.may_read.as_ref().is_some_and(|MayRead(may_read)| !may_read(head.session())) {
-            return Progress::Forbidden;
+            return ViewerStep::Forbidden;
         }
         let progress = match self.mode {
             Mode::Events => self.offer_events(&mut cursor, head.session().revision),
             Mode::Snapshot | Mode::Delta => self.offer_texts_and_state(&mut cursor, head.publication()),
         };
-        if progress != Progress::UpToDate {
+        if progress != ViewerStep::UpToDate {
             return progress;
         }
         // A chunk may have arrived just before the end; after it there is none.
         let is_written = self.texts.messages && head.session().status.is_live();
         if is_written && self.offer_tokens(&mut cursor).is_err() {
-            return Progress::Blocked;
+            return ViewerStep::Blocked;
         }
         let progress = self.offer_end(&mut cursor, head.publication());
-        if progress == Progress::UpToDate {
+        if progress == ViewerStep::UpToDate {
             self.client.caught_up();
         }
         progress
@@ -238,15 +238,15 @@ impl Viewer {
         if self.client.offer(frame, resume) == Offer::Taken { Ok(()) } else { Err(Busy) }
     }
 
-    fn offer_texts_and_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
+    fn offer_texts_and_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> ViewerStep {
         let up_to = publication.session().revision;
         if self.texts.any() && cursor.texts < up_to {
             let Some(events) = self.live.events_after(cursor.texts) else {
-                return Progress::NeedsJournal(Missing::Texts { after: cursor.texts, up_to });
+                return ViewerStep::NeedsJournal(NeededRead::Texts { after: cursor.texts, up_to });
             };
             for event in events.iter().filter(|event| event.recorded().revision <= up_to) {
                 if self.offer_text_of(cursor, event).is_err() {
-                    return Progress::Blocked;
+                    return ViewerStep::Blocked;
                 }
             }
         }
@@ -269,17 +269,17 @@ impl Viewer {
         }
     }
 
-    fn offer_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
+    fn offer_state(&self, cursor: &mut ViewerCursor, publication: &Publication) -> ViewerStep {
         let head = publication.session();
         if cursor.revision >= head.revision && cursor.base.is_some() {
-            return Progress::UpToDate;
+            return ViewerStep::UpToDate;
         }
         // The last state is never delayed.
         if let Some(not_before) = cursor.not_before
             && !head.status.is_ended()
             && Instant::now() < not_before
         {
-            return Progress::NotBefore(not_before);
+            return ViewerStep::NotBefore(not_before);
         }
         let delta = match &cursor.base {
             Some(base) if self.mode == Mode::Delta => frames::delta(publication, base),
@@ -287,7 +287,7 @@ impl Viewer {
         };
         let frame = delta.unwrap_or_else(|| frames::snapshot(publication));
         if self.offer(&frame, Some(head.revision)).is_err() {
-            return Progress::Blocked;
+            return ViewerStep::Blocked;
         }
         if cursor.base.is_some() {
             metrics().conflated(head.revision - cursor.revision - 1);
@@ -297,22 +297,22 @@ impl Viewer {
         if !self.min_interval.is_zero() {
             cursor.not_before = Some(Instant::now() + self.min_interval);
         }
-        Progress::UpToDate
+        ViewerStep::UpToDate
     }
 
-    fn offer_events(&self, cursor: &mut ViewerCursor, head: Revision) -> Progress {
+    fn offer_events(&self, cursor: &mut ViewerCursor, head: Revision) -> ViewerStep {
         if cursor.revision >= head {
-            return Progress::UpToDate;
+            return ViewerStep::UpToDate;
         }
         let Some(events) = self.live.events_after(cursor.revision) else {
-            return Progress::NeedsJournal(Missing::Events { after: cursor.revision });
+            return ViewerStep::NeedsJournal(NeededRead::Events { after: cursor.revision });
         };
         for event in &events {
             if self.offer_event(cursor, event).is_err() {
-                return Progress::Blocked;
+                return ViewerStep::Blocked;
             }
         }
-        Progress::UpToDate
+        ViewerStep::UpToDate
     }
 
     fn offer_event(&self, cursor: &mut ViewerCursor, event: &RecordedFrame) -> Result<(), Busy> {
@@ -325,15 +325,15 @@ impl Viewer {
         Ok(())
     }
 
-    fn offer_end(&self, cursor: &mut ViewerCursor, publication: &Publication) -> Progress {
+    fn offer_end(&self, cursor: &mut ViewerCursor, publication: &Publication) -> ViewerStep {
         if publication.session().status.is_ended() && !cursor.end_sent {
             let revision = publication.session().revision;
             if self.offer(&frames::end(publication), Some(revision)).is_err() {
-                return Progress::Blocked;
+                return ViewerStep::Blocked;
             }
             cursor.end_sent = true;
         }
-        Progress::UpToDate
+        ViewerStep::UpToDate
     }
 
     /// Offers events that were read from the journal, with their texts; false if
@@ -368,7 +368,7 @@ impl Viewer {
 
     /// Called by the room's task. If the viewer cannot be advanced at once, it is marked for the connection's task.
     pub fn advance_or_mark(&self) {
-        if self.advance() != Progress::UpToDate {
+        if self.advance() != ViewerStep::UpToDate {
             self.mark_again();
             self.client.wake();
         }

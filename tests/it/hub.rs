@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use relive::hub::{CreateOptions, Hub, HubError, HubOptions, Outcome, Reply, Submission};
+use relive::hub::{CommandResult, CreateOptions, Hub, HubError, HubOptions, ReplyTo, Submission};
 use relive::storage::cluster::{Cluster, ClusterOptions};
 use relive::storage::{Constraint, Storage};
 use relive_session::{Command, Created, Refusal, Session, SessionId};
@@ -36,17 +36,17 @@ pub async fn running(hub: &Hub) -> SessionId {
 
 /// Stages commands one after the other without letting the lane in between, so that it finds them
 /// together. (On the test's one thread nothing here waits.)
-async fn stage(hub: &Hub, submissions: Vec<Submission>) -> Vec<oneshot::Receiver<Outcome>> {
+async fn stage(hub: &Hub, submissions: Vec<Submission>) -> Vec<oneshot::Receiver<CommandResult>> {
     let mut answers = Vec::new();
     for submission in submissions {
-        let (reply, answer) = Reply::once();
+        let (reply, answer) = ReplyTo::once();
         hub.submit(submission, reply).await.expect("staged");
         answers.push(answer);
     }
     answers
 }
 
-async fn outcomes(answers: Vec<oneshot::Receiver<Outcome>>) -> Vec<Outcome> {
+async fn outcomes(answers: Vec<oneshot::Receiver<CommandResult>>) -> Vec<CommandResult> {
     let all = tokio::time::timeout(DEADLINE, join_all(answers)).await.expect("answers in time");
     all.into_iter().map(|answer| answer.expect("an answer")).collect()
 }
@@ -254,7 +254,7 @@ async fn a_full_backlog_refuses_while_the_database_is_away() {
 
     let mut waiting = Vec::new();
     let refused = loop {
-        let (reply, answer) = Reply::once();
+        let (reply, answer) = ReplyTo::once();
         let submitted = tokio::time::timeout(DEADLINE, hub.submit(submission(id, note(waiting.len())), reply)).await;
         match submitted.expect("taken or refused in time") {
             Ok(()) => waiting.push(answer),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use relive::hub::{CreateOptions, FeedChange, Head, Hub, HubError, HubOptions, Outcome, Reply};
+use relive::hub::{CommandResult, CreateOptions, FeedChange, Head, Hub, HubError, HubOptions, ReplyTo};
 use relive::storage::Storage;
 use relive_session::{Created, SessionId, Timestamp};
 use serde_json::{Value, json};
@@ -42,8 +42,8 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, what).await.expect("in time")
 }
 
-async fn submit(hub: &Hub, id: SessionId, commands: Value) -> oneshot::Receiver<Outcome> {
-    let (reply, answer) = Reply::once();
+async fn submit(hub: &Hub, id: SessionId, commands: Value) -> oneshot::Receiver<CommandResult> {
+    let (reply, answer) = ReplyTo::once();
     in_time(hub.submit(submission(id, commands), reply)).await.expect("a place");
     answer
 }
@@ -119,7 +119,7 @@ async fn what_waits_is_bounded_by_the_memory_it_takes() {
     let mut answers = Vec::new();
     let mut waits = None;
     for node in 0..8 {
-        let (reply, answer) = Reply::once();
+        let (reply, answer) = ReplyTo::once();
         let mut submitting = hub.submit(submission(id, large(node)), reply).boxed();
         match (&mut submitting).now_or_never() {
             Some(outcome) => outcome.expect("a place"),

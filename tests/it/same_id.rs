@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relive::engine::{DriverError, Link as _, LocalLink};
+use relive::engine::{DriverError, LocalLink, SessionLink as _};
 use relive::hub::{CreateOptions, Head, Hub, HubError, HubOptions, Submission, Subscription};
 use relive::storage::{Batch, EventRow, NewSession, ProjectionRow, Storage};
 use relive_session::{Event, Recorded, Session, SessionId, Timestamp};

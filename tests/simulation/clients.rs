@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use relive::hub::{CreateOptions, Hub, HubError, Outcome, Submission};
+use relive::hub::{CommandResult, CreateOptions, Hub, HubError, Submission};
 use relive::storage::Constraint;
 use relive_session::{
     Command, Created, Event as Happened, LabelFields, LogLevel, MessageId, NodeId, Refusal, Revision, SessionId,
@@ -99,7 +99,7 @@ pub struct Request {
 #[derive(Debug)]
 pub struct Attempt {
     pub sent: u64,
-    pub answer: Option<Outcome>,
+    pub answer: Option<CommandResult>,
     pub answered: u64,
     /// Whether the session was stored when it was sent, and which of those of its id.
     pub was_stored: Option<usize>,
@@ -332,7 +332,7 @@ impl World {
     }
 
     /// Whether an answer is right, as things stand when it is given.
-    fn check_answer(&mut self, number: usize, attempt: usize, outcome: Outcome) {
+    fn check_answer(&mut self, number: usize, attempt: usize, outcome: CommandResult) {
         let request = &self.clients.requests[number];
         let rows = || self.clients.rows(&self.database, request.session);
         let was_stored = request.attempts[attempt].was_stored;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use relive::engine::EngineOptions;
-use relive::hub::{CreateOptions, Hub, HubError, HubOptions, Outcome, Submission};
+use relive::hub::{CommandResult, CreateOptions, Hub, HubError, HubOptions, Submission};
 use relive_session::{Command, Created, Event as Happened, SessionId};
 use serde_json::json;
 use uuid::Uuid;
@@ -29,7 +29,7 @@ pub fn all() -> Vec<String> {
 struct Stage {
     world: Shared,
     server: Server,
-    outcomes: Arc<Mutex<Vec<Outcome>>>,
+    outcomes: Arc<Mutex<Vec<CommandResult>>>,
 }
 
 impl Stage {
@@ -43,7 +43,7 @@ impl Stage {
 
     fn spawn<W>(&mut self, work: impl FnOnce(Hub) -> W)
     where
-        W: Future<Output = Outcome> + Send + 'static,
+        W: Future<Output = CommandResult> + Send + 'static,
     {
         let Some(hub) = self.server.hub().cloned() else { return };
         let (work, outcomes) = (work(hub), Arc::clone(&self.outcomes));
@@ -78,7 +78,7 @@ impl Stage {
         self.pass(50);
     }
 
-    fn outcomes(&self) -> Vec<Outcome> {
+    fn outcomes(&self) -> Vec<CommandResult> {
         std::mem::take(&mut self.outcomes.lock())
     }
 }

@@ -1,7 +1,7 @@
 // Runs an agent of a server with the client of AG-UI.
 //
 // Input: {url, method?, headers?, threadId?, runs: [{runId, messages?, forwardedProps?, answers?}]}. Answers are made
-// for every interrupt of the run before. Output: for each run {events, messages, state, interrupts, error?}.
+// for every interrupt of the run before. Output: for each run {events, messages, state, interrupts, warnings, error?}.
 import { HttpAgent, buildResumeArray } from '@ag-ui/client'
 import { EventSchemas } from '@ag-ui/core/schemas'
 import { text } from 'node:stream/consumers'
@@ -17,6 +17,8 @@ class Reader extends HttpAgent {
 const { url, method = 'POST', headers = {}, threadId, runs } = JSON.parse(await text(process.stdin))
 const agent = new (method === 'GET' ? Reader : HttpAgent)({ url, headers, threadId })
 const results = []
+const warnings = []
+console.warn = (...given) => warnings.push(given.join(' '))
 for (const { runId, messages = [], forwardedProps, answer } of runs) {
   const events = []
   agent.addMessages(messages)
@@ -34,6 +36,6 @@ for (const { runId, messages = [], forwardedProps, answer } of runs) {
     error = String(thrown)
   }
   const { messages: said, state, pendingInterrupts } = agent
-  results.push(structuredClone({ events, messages: said, state, interrupts: pendingInterrupts, error }))
+  results.push(structuredClone({ events, messages: said, state, interrupts: pendingInterrupts, warnings: warnings.splice(0), error }))
 }
 console.log(JSON.stringify(results))

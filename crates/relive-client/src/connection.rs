@@ -3,8 +3,8 @@
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::in_flight::{Asked, InFlight, Reply};
-use super::link::Link;
+use super::in_flight::{InFlight, PendingAnswer, Reply};
+use super::link::AuthenticatedConnection;
 use super::socket::{Incoming, Lost};
 use super::subscriptions::{Frames, Subscriptions};
 use super::token::Tokens;
@@ -15,7 +15,7 @@ use relive_session::SessionId;
 
 /// Requests of the handles to the owner.
 pub(super) enum Request {
-    Command { commands: Asked, reply: Reply },
+    Command { commands: PendingAnswer, reply: Reply },
     Subscribe { wanted: Subscribe, reply: oneshot::Sender<Result<Frames, ClientError>> },
 }
 
@@ -70,7 +70,7 @@ impl Connection {
     }
 
     /// Serves until all handles are dropped, or the server says not to reconnect.
-    pub(super) async fn run(mut self, mut socket: Link) {
+    pub(super) async fn run(mut self, mut socket: AuthenticatedConnection) {
         let fate = loop {
             let Stop::Lost(lost) = self.serve(&mut socket).await else { return };
             let reason = match lost.reason() {
@@ -94,13 +94,13 @@ impl Connection {
     }
 
     /// Retries until there is a connection, and accepts requests meanwhile. `None`: all handles were dropped.
-    async fn reconnect(&mut self) -> Result<Option<Link>, ClientError> {
+    async fn reconnect(&mut self) -> Result<Option<AuthenticatedConnection>, ClientError> {
         loop {
             let wait = self.backoff.next_wait();
             let (url, tokens) = (self.url.clone(), self.tokens.clone());
             let attempt = async move {
                 sleep(wait).await;
-                Link::connect(&url, &tokens).await
+                AuthenticatedConnection::connect(&url, &tokens).await
             };
             tokio::pin!(attempt);
             let connected = loop {
@@ -122,7 +122,7 @@ impl Connection {
         }
     }
 
-    async fn serve(&mut self, socket: &mut Link) -> Stop {
+    async fn serve(&mut self, socket: &mut AuthenticatedConnection) -> Stop {
         self.state.send_replace(ConnectionState::Connected);
         self.subscriptions.all().iter().for_each(|frame| push(socket, frame));
         self.in_flight.all().into_iter().for_each(|text| socket.push(text));
@@ -168,7 +168,7 @@ impl Connection {
         }
     }
 
-    fn handle_text(&mut self, text: &str, socket: &mut Link) -> Result<(), ClientError> {
+    fn handle_text(&mut self, text: &str, socket: &mut AuthenticatedConnection) -> Result<(), ClientError> {
         let Some(frame) = parse(text)? else { return Ok(()) };
         let answer = match frame {
             ServerFrame::Ack { id, revision, duplicate, .. } => {
@@ -206,7 +206,7 @@ impl Connection {
         };
     }
 
-    fn send_due(&mut self, socket: &mut Link) {
+    fn send_due(&mut self, socket: &mut AuthenticatedConnection) {
         let now = Instant::now();
         let (texts, next_command) = self.in_flight.due(now);
         texts.into_iter().for_each(|text| socket.push(text));
@@ -216,7 +216,7 @@ impl Connection {
     }
 }
 
-fn push(socket: &mut Link, frame: &ClientFrame) {
+fn push(socket: &mut AuthenticatedConnection, frame: &ClientFrame) {
     text_of(frame).into_iter().for_each(|text| socket.push(text));
 }
 

@@ -5,7 +5,7 @@ use relive_session::Revision;
 
 /// What to do with a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FrameVerdict {
     Deliver,
     /// Shown before, or not to be shown now.
     Ignore,
@@ -39,27 +39,27 @@ impl ResumeCursor {
         Subscribe { after, ..self.wanted.clone() }
     }
 
-    pub(super) fn judge(&self, frame: &ServerFrame) -> Verdict {
+    pub(super) fn judge(&self, frame: &ServerFrame) -> FrameVerdict {
         match frame {
             ServerFrame::Event { revision, .. } => self.judge_event(*revision),
             ServerFrame::Delta { base, revision, .. } => match self.shown {
-                Some(shown) if *revision <= shown => Verdict::Ignore,
-                Some(shown) if *base == shown => Verdict::Deliver,
-                _ => Verdict::Resync,
+                Some(shown) if *revision <= shown => FrameVerdict::Ignore,
+                Some(shown) if *base == shown => FrameVerdict::Deliver,
+                _ => FrameVerdict::Resync,
             },
             ServerFrame::Message { revision, .. } | ServerFrame::Log { revision, .. }
                 if self.text.is_some_and(|shown| *revision <= shown) =>
             {
-                Verdict::Ignore
+                FrameVerdict::Ignore
             }
             // If the end were delivered before the events that led to it, they would be lost.
             ServerFrame::End { revision, .. } if self.mode() == Mode::Events => match self.shown {
-                Some(shown) if *revision > shown => Verdict::Resync,
-                _ => Verdict::Deliver,
+                Some(shown) if *revision > shown => FrameVerdict::Resync,
+                _ => FrameVerdict::Deliver,
             },
             // A snapshot is complete. The server sends an older one only if the client was ahead of it, and then the
             // server is right.
-            _ => Verdict::Deliver,
+            _ => FrameVerdict::Deliver,
         }
     }
 
@@ -76,11 +76,11 @@ impl ResumeCursor {
         }
     }
 
-    fn judge_event(&self, revision: Revision) -> Verdict {
+    fn judge_event(&self, revision: Revision) -> FrameVerdict {
         match self.shown {
-            Some(shown) if revision <= shown => Verdict::Ignore,
-            Some(shown) if revision > shown + 1 => Verdict::Resync,
-            _ => Verdict::Deliver,
+            Some(shown) if revision <= shown => FrameVerdict::Ignore,
+            Some(shown) if revision > shown + 1 => FrameVerdict::Resync,
+            _ => FrameVerdict::Deliver,
         }
     }
 
@@ -131,17 +131,17 @@ mod tests {
     #[test]
     fn an_end_ahead_of_its_events_is_not_believed() {
         let mut cursor = cursor(Mode::Events, Some(4), false);
-        assert_eq!(cursor.judge(&end(5)), Verdict::Resync);
+        assert_eq!(cursor.judge(&end(5)), FrameVerdict::Resync);
         cursor.advance(&event(5));
-        assert_eq!(cursor.judge(&end(5)), Verdict::Deliver);
+        assert_eq!(cursor.judge(&end(5)), FrameVerdict::Deliver);
     }
 
     #[test]
     fn a_delta_must_fit_what_was_shown() {
         let cursor = cursor(Mode::Delta, Some(4), false);
-        assert_eq!(cursor.judge(&delta(4, 6)), Verdict::Deliver);
-        assert_eq!(cursor.judge(&delta(2, 4)), Verdict::Ignore);
-        assert_eq!(cursor.judge(&delta(5, 6)), Verdict::Resync);
+        assert_eq!(cursor.judge(&delta(4, 6)), FrameVerdict::Deliver);
+        assert_eq!(cursor.judge(&delta(2, 4)), FrameVerdict::Ignore);
+        assert_eq!(cursor.judge(&delta(5, 6)), FrameVerdict::Resync);
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(cursor.resume().after, Some(4));
         cursor.advance(&event(5));
         assert_eq!(cursor.resume().after, Some(4));
-        assert_eq!(cursor.judge(&event(5)), Verdict::Ignore);
+        assert_eq!(cursor.judge(&event(5)), FrameVerdict::Ignore);
     }
 
     proptest! {
@@ -160,7 +160,7 @@ mod tests {
             let mut cursor = cursor(Mode::Events, Some(0), false);
             let mut shown = Vec::new();
             for revision in frames {
-                if cursor.judge(&event(revision)) == Verdict::Deliver {
+                if cursor.judge(&event(revision)) == FrameVerdict::Deliver {
                     cursor.advance(&event(revision));
                     shown.push(revision);
                 }

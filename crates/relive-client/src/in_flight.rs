@@ -19,7 +19,7 @@ const LARGEST_FRAME: usize = 1024 * 1024;
 pub(super) type Reply = oneshot::Sender<Result<CommandReceipt, ClientError>>;
 
 /// Commands, before they are sent.
-pub(super) struct Asked {
+pub(super) struct PendingAnswer {
     pub session_id: SessionId,
     pub commands: Vec<Command>,
     pub lease_seconds: Option<u32>,
@@ -54,8 +54,8 @@ impl InFlight {
     }
 
     /// Adds a command and returns the text to send.
-    pub(super) fn add(&mut self, asked: Asked, reply: Reply) -> Option<String> {
-        let Asked { session_id, commands, lease_seconds } = asked;
+    pub(super) fn add(&mut self, asked: PendingAnswer, reply: Reply) -> Option<String> {
+        let PendingAnswer { session_id, commands, lease_seconds } = asked;
         let id = self.next;
         let frame = ClientFrame::Command(Box::new(CommandFrame {
             id: id.to_string(),

@@ -68,8 +68,8 @@ pub use relive_session::{
 };
 
 use connection::{Connection, Request};
-use in_flight::Asked;
-use link::Link;
+use in_flight::PendingAnswer;
+use link::AuthenticatedConnection;
 use socket::Lost;
 use token::Tokens;
 
@@ -148,7 +148,7 @@ impl Client {
         let address = Address::parse(server_url)?;
         let url = address.ws("/ws");
         let tokens = Tokens::new(options.token.clone());
-        let socket = Link::connect(&url, &tokens).await.map_err(|lost| match lost {
+        let socket = AuthenticatedConnection::connect(&url, &tokens).await.map_err(|lost| match lost {
             Lost::NoToken(problem) => ClientError::NoToken(problem),
             lost => lost.reason().map_or_else(
                 |error| error,
@@ -181,7 +181,7 @@ impl Client {
     ///
     /// [`ClientError::Refused`] if the server refuses them, and whatever ended the client.
     pub async fn command(&self, session_id: SessionId, commands: Vec<Command>) -> Result<CommandReceipt, ClientError> {
-        self.send(Asked { session_id, commands, lease_seconds: None }).await
+        self.send(PendingAnswer { session_id, commands, lease_seconds: None }).await
     }
 
     /// As [`Client::command`], for an engine that drives the session under a lease of so many seconds, 5 to 3,600: it
@@ -197,10 +197,10 @@ impl Client {
         commands: Vec<Command>,
         lease_seconds: u32,
     ) -> Result<CommandReceipt, ClientError> {
-        self.send(Asked { session_id, commands, lease_seconds: Some(lease_seconds) }).await
+        self.send(PendingAnswer { session_id, commands, lease_seconds: Some(lease_seconds) }).await
     }
 
-    async fn send(&self, commands: Asked) -> Result<CommandReceipt, ClientError> {
+    async fn send(&self, commands: PendingAnswer) -> Result<CommandReceipt, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.ask(Request::Command { commands, reply }, answer).await
     }

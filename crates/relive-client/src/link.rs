@@ -26,7 +26,7 @@ enum Renewal {
 }
 
 /// A connection. Frames about its token are handled here, and not passed on.
-pub(super) struct Link {
+pub(super) struct AuthenticatedConnection {
     socket: Socket,
     tokens: Tokens,
     token: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Link {
     refusal: Option<ClientError>,
 }
 
-impl Link {
+impl AuthenticatedConnection {
     pub(super) async fn connect(url: &str, tokens: &Tokens) -> Result<Self, Lost> {
         let asked_at = Instant::now();
         let token = tokens.ask().await.map_err(|error| match error {

@@ -3,7 +3,7 @@
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::link::Link;
+use super::link::AuthenticatedConnection;
 use super::socket::{Incoming, Lost};
 use super::token::Tokens;
 use super::{Address, ClientError, Options};
@@ -51,7 +51,7 @@ pub struct LiveList {
     tokens: Tokens,
     options: Options,
     backoff: Backoff,
-    socket: Option<Link>,
+    socket: Option<AuthenticatedConnection>,
 }
 
 impl LiveList {
@@ -85,7 +85,7 @@ impl LiveList {
 
     async fn next_frame(&mut self) -> Result<ServerFrame, Lost> {
         if self.socket.is_none() {
-            self.socket = Some(Link::connect(&self.url, &self.tokens).await?);
+            self.socket = Some(AuthenticatedConnection::connect(&self.url, &self.tokens).await?);
         }
         let silent = || Lost::Temporary("no data from the server in time".to_owned());
         while let Some(socket) = &mut self.socket {

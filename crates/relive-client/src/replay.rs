@@ -2,7 +2,7 @@
 
 use tokio::time::{sleep, timeout};
 
-use super::link::Link;
+use super::link::AuthenticatedConnection;
 use super::socket::{Incoming, Lost};
 use super::token::Tokens;
 use super::{Address, ClientError, Options, SessionId};
@@ -52,7 +52,7 @@ pub struct Replay {
     tokens: Tokens,
     options: Options,
     backoff: Backoff,
-    socket: Option<Link>,
+    socket: Option<AuthenticatedConnection>,
     position: Option<ReplayState>,
 }
 
@@ -104,9 +104,10 @@ impl Replay {
         loop {
             let socket = match &mut self.socket {
                 Some(socket) => socket,
-                None => {
-                    self.socket.insert(resumed(Link::connect(&self.url, &self.tokens).await?, self.position.as_ref()))
-                }
+                None => self.socket.insert(resumed(
+                    AuthenticatedConnection::connect(&self.url, &self.tokens).await?,
+                    self.position.as_ref(),
+                )),
             };
             let incoming = timeout(self.options.silence, socket.next()).await.map_err(|_| silent())??;
             self.backoff.reset();
@@ -121,7 +122,7 @@ impl Replay {
 }
 
 /// Restores the position on a new connection.
-fn resumed(mut socket: Link, position: Option<&ReplayState>) -> Link {
+fn resumed(mut socket: AuthenticatedConnection, position: Option<&ReplayState>) -> AuthenticatedConnection {
     if let Some(position) = position {
         push(&mut socket, ReplayControl::Speed(position.speed));
         push(&mut socket, ReplayControl::Seek(position.revision));
@@ -132,7 +133,7 @@ fn resumed(mut socket: Link, position: Option<&ReplayState>) -> Link {
     socket
 }
 
-fn push(socket: &mut Link, control: ReplayControl) {
+fn push(socket: &mut AuthenticatedConnection, control: ReplayControl) {
     match serde_json::to_string(&control.frame()) {
         Ok(text) => socket.push(text),
         Err(error) => tracing::error!(%error, "a control cannot be encoded"),

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::cursor::{ResumeCursor, Verdict};
+use super::cursor::{FrameVerdict, ResumeCursor};
 use super::{ClientError, Options};
 use relive_backoff::Backoff;
 use relive_protocol::{ClientFrame, ServerFrame, Subscribe};
@@ -159,9 +159,9 @@ impl Subscriptions {
             return None;
         }
         match entry.cursor.judge(&frame) {
-            Verdict::Ignore => None,
-            Verdict::Resync => Some(self.back_off(session_id)),
-            Verdict::Deliver => self.deliver(session_id, frame),
+            FrameVerdict::Ignore => None,
+            FrameVerdict::Resync => Some(self.back_off(session_id)),
+            FrameVerdict::Deliver => self.deliver(session_id, frame),
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) struct Charge<K> {
 
 /// At most [`COUNTED`] states. When there is no room, those who have used nothing lately make some; if there are
 /// none, all further ones share one state, which is exact enough under an attack and keeps the others apart.
-pub(super) struct Bounded<K> {
+pub(super) struct BoundedMap<K> {
     states: Arc<Mutex<States<K>>>,
     clock: TokioClock,
 }
@@ -61,7 +61,7 @@ struct States<K> {
 /// The time between two attempts to make room, each of which looks at all states.
 const SWEEP: Duration = Duration::from_secs(1);
 
-impl<K: Hash + Eq + Clone> Bounded<K> {
+impl<K: Hash + Eq + Clone> BoundedMap<K> {
     pub fn new(clock: TokioClock) -> Self {
         let states = States { kept: HashMap::new(), shared: None, swept: Duration::ZERO };
         Self { states: Arc::new(Mutex::new(states)), clock }
@@ -83,7 +83,7 @@ impl<K: Hash + Eq> States<K> {
     }
 }
 
-impl<K: Hash + Eq + Clone> StateStore for Bounded<K> {
+impl<K: Hash + Eq + Clone> StateStore for BoundedMap<K> {
     type Key = Charge<K>;
 
     fn measure_and_replace<T, F, E>(&self, charge: &Charge<K>, decide: F) -> Result<T, E>
@@ -111,7 +111,7 @@ impl<K: Hash + Eq + Clone> StateStore for Bounded<K> {
     }
 }
 
-/// The states of a [`Bounded`], which are not changed.
+/// The states of a [`BoundedMap`], which are not changed.
 pub(super) struct Peek<K>(Arc<Mutex<States<K>>>);
 
 impl<K: Hash + Eq + Clone> StateStore for Peek<K> {
@@ -140,7 +140,7 @@ mod tests {
     async fn it_is_bounded_and_makes_room() {
         let clock = TokioClock::new();
         let quota = Quota::per_second(NonZeroU32::new(2).expect("a number"));
-        let store = Bounded::new(clock);
+        let store = BoundedMap::new(clock);
         let limiter = RateLimiter::<Charge<usize>, _, _, NoOpMiddleware<Duration>>::new(quota, store, clock);
         let is_allowed = |who: usize| limiter.check_key(&Charge { who, debt: Duration::ZERO }).is_ok();
         let in_debt = Charge { who: 0, debt: Duration::from_secs(10) };

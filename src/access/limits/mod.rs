@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bounded::{Bounded, Charge, Peek, TokioClock};
+use bounded::{BoundedMap, Charge, Peek, TokioClock};
 use dashmap::DashMap;
 use governor::clock::Clock as _;
 use governor::middleware::NoOpMiddleware;
@@ -122,7 +122,7 @@ type Limiter<K, S> = RateLimiter<K, S, TokioClock, NoOpMiddleware<Duration>>;
 
 /// A rate for each of those who are counted.
 struct Rate {
-    limiter: Limiter<Charge<Counted>, Bounded<Counted>>,
+    limiter: Limiter<Charge<Counted>, BoundedMap<Counted>>,
     peek: Limiter<Counted, Peek<Counted>>,
     clock: TokioClock,
     limit: NonZeroU32,
@@ -135,7 +135,7 @@ struct Rate {
 impl Rate {
     fn new(quota: Quota, what: &'static str, per: &'static str) -> Self {
         let clock = TokioClock::new();
-        let state = Bounded::new(clock);
+        let state = BoundedMap::new(clock);
         let peek = RateLimiter::new(quota, state.peek(), clock);
         let (limit, interval) = (quota.burst_size(), quota.replenish_interval());
         Self { limiter: RateLimiter::new(quota, state, clock), peek, clock, limit, interval, what, per }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::fetch::FetchError;
-use super::token::{self, Claims};
+use super::token::{self, IdTokenClaims};
 use super::{Oidc, roles};
 use crate::access::keys::secret_text;
 use crate::access::tokens::{ISSUER, seconds};
@@ -49,7 +49,7 @@ pub enum SignInError {
 /// What comes back from the provider, as parameters of the address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Answer {
+pub struct ProviderAnswer {
     pub code: Option<String>,
     pub state: Option<String>,
     pub iss: Option<String>,
@@ -129,7 +129,11 @@ impl Oidc {
     }
 
     /// Who has signed in.
-    pub(in crate::access) async fn finish(&self, pending: &Pending, answer: &Answer) -> Result<Caller, SignInError> {
+    pub(in crate::access) async fn finish(
+        &self,
+        pending: &Pending,
+        answer: &ProviderAnswer,
+    ) -> Result<Caller, SignInError> {
         let parts = [&answer.code, &answer.state, &answer.iss, &answer.error];
         if parts.into_iter().flatten().any(|part| part.len() > ANSWER_BYTES) {
             return Err(SignInError::NotBegun);
@@ -197,7 +201,7 @@ impl Oidc {
         pending: &Pending,
         exchanged: &Exchanged,
         userinfo: Option<&Url>,
-    ) -> Result<Claims, SignInError> {
+    ) -> Result<IdTokenClaims, SignInError> {
         let settings = &self.0.settings;
         let client = &settings.client_id;
         let mut claims = token::verify(&self.0.provider, self.issuer(), client, &exchanged.id_token).await?;

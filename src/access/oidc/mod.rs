@@ -21,8 +21,8 @@ use relive_session::{Actor, ActorKind};
 use reqwest::Url;
 
 use self::fetch::Fetch;
-pub use self::flow::{Answer, SignInError, return_path};
 pub(super) use self::flow::{PENDING_AUDIENCE, PENDING_SECONDS, Pending};
+pub use self::flow::{ProviderAnswer, SignInError, return_path};
 use self::keys::Provider;
 use super::timing::Timing;
 use super::tokens::timestamp;
@@ -83,9 +83,9 @@ pub enum OidcError {
 
 /// The identity provider. Cheap to clone.
 #[derive(Clone)]
-pub struct Oidc(Arc<Inner>);
+pub struct Oidc(Arc<OidcState>);
 
-pub(super) struct Inner {
+pub(super) struct OidcState {
     settings: OidcSettings,
     provider: Arc<Provider>,
     fetch: Fetch,
@@ -101,7 +101,7 @@ impl Oidc {
         let issuer = settings.check()?;
         let fetch = Fetch::new().map_err(OidcError::Client)?;
         let provider = Arc::new(Provider::new(settings.issuer.clone(), &issuer, fetch.clone(), timing));
-        Ok(Self(Arc::new(Inner { settings, provider, fetch })))
+        Ok(Self(Arc::new(OidcState { settings, provider, fetch })))
     }
 
     /// The `iss` of the provider's tokens.
@@ -124,7 +124,7 @@ impl Oidc {
     }
 
     /// The caller that claims are about.
-    fn caller(&self, claims: &token::Claims) -> Result<Caller, AuthError> {
+    fn caller(&self, claims: &token::IdTokenClaims) -> Result<Caller, AuthError> {
         let settings = &self.0.settings;
         let role = roles::role(claims, &settings.role_claim);
         let role = role.ok_or_else(|| AuthError::NoRole(settings.role_claim.clone()))?;

@@ -3,10 +3,10 @@
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
-use super::feed::Feed;
-use super::keys::{Action, Place};
+use super::feed::ScreenFeed;
+use super::keys::{KeyAction, Place};
 use super::list_page::ListPage;
-use super::session_page::{Focus, SessionPage, far_revision, other_speed};
+use super::session_page::{Focus, SessionScreen, far_revision, other_speed};
 use relive_client::{
     Client, ClientError, Command, ConnectionState, GraphDefinition, ReplayControl, Revision, ServerFrame, SessionId,
     SessionStatus, WorkflowSession,
@@ -16,7 +16,7 @@ use relive_client::{
 const ANSWERS: usize = 16;
 
 /// Results of calls to the server.
-pub(super) enum Answer {
+pub(super) enum CallResult {
     Graph(SessionId, Box<GraphDefinition>),
     State(Box<WorkflowSession>),
     Notice(String),
@@ -24,9 +24,9 @@ pub(super) enum Answer {
 
 /// An open session, and the source of its frames.
 pub(super) struct Open {
-    pub page: SessionPage,
-    pub live: Feed,
-    pub replay: Option<Feed>,
+    pub page: SessionScreen,
+    pub live: ScreenFeed,
+    pub replay: Option<ScreenFeed>,
 }
 
 /// A confirmation before an irreversible action.
@@ -36,16 +36,16 @@ pub(super) struct Question {
 }
 
 /// Everything on the screen.
-pub(super) struct App {
+pub(super) struct WatchApp {
     client: Client,
     pub connection: watch::Receiver<ConnectionState>,
     pub list: ListPage,
-    pub list_feed: Feed,
+    pub list_feed: ScreenFeed,
     pub open: Option<Open>,
     pub notice: Option<String>,
     pub question: Option<Question>,
     pub quit: bool,
-    answers: mpsc::Sender<Answer>,
+    answers: mpsc::Sender<CallResult>,
 }
 
 /// The next event.
@@ -56,13 +56,13 @@ pub(super) enum Happened {
     ConnectionChanged,
 }
 
-impl App {
-    pub(super) fn new(client: Client) -> (Self, mpsc::Receiver<Answer>) {
+impl WatchApp {
+    pub(super) fn new(client: Client) -> (Self, mpsc::Receiver<CallResult>) {
         let (answers, answered) = mpsc::channel(ANSWERS);
         let app = Self {
             connection: client.connection(),
             list: ListPage::default(),
-            list_feed: Feed::list(&client),
+            list_feed: ScreenFeed::list(&client),
             open: None,
             notice: None,
             question: None,
@@ -75,18 +75,18 @@ impl App {
 
     pub(super) fn open(&mut self, id: SessionId) {
         self.notice = None;
-        let live = Feed::live(&self.client, id);
-        self.open = Some(Open { page: SessionPage::new(id), live, replay: None });
+        let live = ScreenFeed::live(&self.client, id);
+        self.open = Some(Open { page: SessionScreen::new(id), live, replay: None });
         let (client, answers) = (self.client.clone(), self.answers.clone());
         tokio::spawn(async move {
             let state = match client.session(id).await {
-                Ok(session) => Answer::State(Box::new(session)),
-                Err(error) => Answer::Notice(error.to_string()),
+                Ok(session) => CallResult::State(Box::new(session)),
+                Err(error) => CallResult::Notice(error.to_string()),
             };
             // The receiver is gone once the screen is closed.
             let _ = answers.send(state).await;
             if let Ok(graph) = client.graph(id).await {
-                let _ = answers.send(Answer::Graph(id, Box::new(graph))).await;
+                let _ = answers.send(CallResult::Graph(id, Box::new(graph))).await;
             }
         });
     }
@@ -144,11 +144,11 @@ impl App {
         }
     }
 
-    pub(super) fn answer(&mut self, answer: Answer) {
+    pub(super) fn answer(&mut self, answer: CallResult) {
         match (answer, &mut self.open) {
-            (Answer::Graph(id, graph), Some(open)) if open.page.id == id => open.page.learn_graph(&graph),
-            (Answer::State(session), Some(open)) if open.page.id == session.id => open.page.show(*session),
-            (Answer::Notice(notice), _) => self.notice = Some(notice),
+            (CallResult::Graph(id, graph), Some(open)) if open.page.id == id => open.page.learn_graph(&graph),
+            (CallResult::State(session), Some(open)) if open.page.id == session.id => open.page.show(*session),
+            (CallResult::Notice(notice), _) => self.notice = Some(notice),
             _ => {}
         }
     }
@@ -169,30 +169,30 @@ impl App {
         self.open.as_ref().is_none_or(|open| open.page.session().is_some_and(runs))
     }
 
-    pub(super) fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: KeyAction) {
         self.notice = None;
         let question = self.question.take();
         match action {
-            Action::Quit => self.quit = true,
-            Action::Yes => question.into_iter().for_each(|question| self.command(question.command)),
-            Action::No => {}
+            KeyAction::Quit => self.quit = true,
+            KeyAction::Yes => question.into_iter().for_each(|question| self.command(question.command)),
+            KeyAction::No => {}
             _ if self.open.is_some() => self.act_on_session(action),
             _ => self.act_on_list(action),
         }
     }
 
-    fn act_on_list(&mut self, action: Action) {
+    fn act_on_list(&mut self, action: KeyAction) {
         match action {
-            Action::Move(rows) => self.list.move_by(rows),
-            Action::Search => self.list.typing = true,
-            Action::Type(character) => self.list.type_character(character),
-            Action::Erase => drop(self.list.text.pop()),
-            Action::Back if self.list.typing => {
+            KeyAction::Move(rows) => self.list.move_by(rows),
+            KeyAction::Search => self.list.typing = true,
+            KeyAction::Type(character) => self.list.type_character(character),
+            KeyAction::Erase => drop(self.list.text.pop()),
+            KeyAction::Back if self.list.typing => {
                 self.list.typing = false;
                 self.list.text.clear();
             }
-            Action::Back => self.list.text.clear(),
-            Action::Open => {
+            KeyAction::Back => self.list.text.clear(),
+            KeyAction::Open => {
                 self.list.typing = false;
                 if let Some(id) = self.list.chosen() {
                     self.open(id);
@@ -202,26 +202,26 @@ impl App {
         }
     }
 
-    fn act_on_session(&mut self, action: Action) {
+    fn act_on_session(&mut self, action: KeyAction) {
         let Some(open) = &mut self.open else { return };
         let status = open.page.newest().map(|session| session.status);
         match action {
-            Action::Back => self.open = None,
-            Action::Move(rows) => open.page.move_by(rows),
-            Action::OtherPane => {
+            KeyAction::Back => self.open = None,
+            KeyAction::Move(rows) => open.page.move_by(rows),
+            KeyAction::OtherPane => {
                 open.page.focus = if open.page.focus == Focus::Nodes { Focus::Messages } else { Focus::Nodes };
             }
-            Action::OnlySelected => open.page.only_selected = !open.page.only_selected,
-            Action::Start => self.command(Command::Start),
-            Action::PauseOrResume if status == Some(SessionStatus::Paused) => self.command(Command::Resume),
-            Action::PauseOrResume => self.command(Command::Pause),
-            Action::Stop => self.ask("Stop this run? It ends as failed.", Command::Stop { reason: None }),
-            Action::Cancel => self.ask("Cancel this run?", Command::Cancel { reason: None }),
-            Action::Relive => {
+            KeyAction::OnlySelected => open.page.only_selected = !open.page.only_selected,
+            KeyAction::Start => self.command(Command::Start),
+            KeyAction::PauseOrResume if status == Some(SessionStatus::Paused) => self.command(Command::Resume),
+            KeyAction::PauseOrResume => self.command(Command::Pause),
+            KeyAction::Stop => self.ask("Stop this run? It ends as failed.", Command::Stop { reason: None }),
+            KeyAction::Cancel => self.ask("Cancel this run?", Command::Cancel { reason: None }),
+            KeyAction::Relive => {
                 open.page.relive();
-                open.replay = Some(Feed::replay(&self.client, open.page.id));
+                open.replay = Some(ScreenFeed::replay(&self.client, open.page.id));
             }
-            Action::Live => {
+            KeyAction::Live => {
                 open.page.go_live();
                 open.replay = None;
             }
@@ -239,7 +239,7 @@ impl App {
         let (client, answers) = (self.client.clone(), self.answers.clone());
         tokio::spawn(async move {
             if let Err(error) = client.command(id, vec![command]).await {
-                let _ = answers.send(Answer::Notice(error.to_string())).await;
+                let _ = answers.send(CallResult::Notice(error.to_string())).await;
             }
         });
     }
@@ -247,25 +247,25 @@ impl App {
 
 impl Open {
     /// The replay control for an action.
-    fn control(&self, action: Action) {
+    fn control(&self, action: KeyAction) {
         let (Some(replay), Some(position)) = (&self.replay, self.page.position()) else { return };
         let seek = |revision: Revision| ReplayControl::Seek(revision);
         let control = match action {
-            Action::PlayOrPause if position.playing => ReplayControl::Pause,
-            Action::PlayOrPause => ReplayControl::Play,
-            Action::Step { forward: true } => ReplayControl::StepForward,
-            Action::Step { forward: false } => ReplayControl::StepBack,
-            Action::Leap { forward } => seek(far_revision(position, forward)),
-            Action::First => seek(position.first_revision),
-            Action::Last => seek(position.last_revision),
-            Action::Speed { faster } => ReplayControl::Speed(other_speed(position.speed, faster)),
+            KeyAction::PlayOrPause if position.playing => ReplayControl::Pause,
+            KeyAction::PlayOrPause => ReplayControl::Play,
+            KeyAction::Step { forward: true } => ReplayControl::StepForward,
+            KeyAction::Step { forward: false } => ReplayControl::StepBack,
+            KeyAction::Leap { forward } => seek(far_revision(position, forward)),
+            KeyAction::First => seek(position.first_revision),
+            KeyAction::Last => seek(position.last_revision),
+            KeyAction::Speed { faster } => ReplayControl::Speed(other_speed(position.speed, faster)),
             _ => return,
         };
         replay.control(control);
     }
 }
 
-async fn next_of(feed: Option<&mut Feed>) -> Result<ServerFrame, ClientError> {
+async fn next_of(feed: Option<&mut ScreenFeed>) -> Result<ServerFrame, ClientError> {
     match feed {
         Some(feed) => feed.next().await,
         None => std::future::pending().await,

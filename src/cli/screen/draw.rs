@@ -8,7 +8,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::app::App;
+use super::app::WatchApp;
 use super::keys::Place;
 use super::words;
 use relive_client::{ConnectionState, NodeStatus, SessionStatus, Timestamp};
@@ -62,7 +62,7 @@ const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 const BOLD: Style = Style::new().add_modifier(Modifier::BOLD);
 const CHOSEN: Style = Style::new().add_modifier(Modifier::REVERSED);
 
-pub(super) fn app(frame: &mut Frame, app: &App, look: Look, clock: Timestamp) {
+pub(super) fn app(frame: &mut Frame, app: &WatchApp, look: Look, clock: Timestamp) {
     let [body, footer] = Layout::vertical([Constraint::Min(1), Constraint::Length(1)]).areas(frame.area());
     match &app.open {
         Some(open) => session::draw(frame, body, &open.page, look, clock),
@@ -72,7 +72,7 @@ pub(super) fn app(frame: &mut Frame, app: &App, look: Look, clock: Timestamp) {
 }
 
 /// A question, a problem, or the keys.
-fn bottom_line(app: &App, look: Look) -> Line<'static> {
+fn bottom_line(app: &WatchApp, look: Look) -> Line<'static> {
     let warning = look.colour(Color::Yellow);
     if let Some(question) = &app.question {
         return Line::styled(format!(" {} y/n", question.text), warning);

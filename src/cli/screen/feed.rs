@@ -20,13 +20,13 @@ const INTERVAL: u64 = 50;
 type Frame = Result<ServerFrame, ClientError>;
 
 /// Frames of one kind. Dropping it ends its task.
-pub(super) struct Feed {
+pub(super) struct ScreenFeed {
     frames: mpsc::Receiver<Frame>,
     controls: Option<mpsc::Sender<ReplayControl>>,
     _task: AbortOnDropHandle<()>,
 }
 
-impl Feed {
+impl ScreenFeed {
     /// The live list.
     pub(super) fn list(client: &Client) -> Self {
         let mut list = client.sessions(&SessionFilters { limit: Some(200), ..SessionFilters::default() });

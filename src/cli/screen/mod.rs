@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! keys ──▶ Action ──┐
-//! frames ──────────▶ App ──▶ draw, at most every 33 ms
+//! frames ──────────▶ WatchApp ──▶ draw, at most every 33 ms
 //! answers ──────────┘
 //! ```
 
@@ -23,7 +23,7 @@ use futures_util::StreamExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
-use app::App;
+use app::WatchApp;
 
 use relive_client::{Client, SessionId, SessionStatus, Timestamp};
 
@@ -51,7 +51,7 @@ async fn show(
     client: Client,
     id: Option<SessionId>,
 ) -> std::io::Result<Option<SessionStatus>> {
-    let (mut app, mut answers) = App::new(client);
+    let (mut app, mut answers) = WatchApp::new(client);
     if let Some(id) = id {
         app.open(id);
     }

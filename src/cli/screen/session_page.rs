@@ -44,7 +44,7 @@ struct Relived {
 
 /// One session, live or as a replay.
 #[derive(Debug)]
-pub(super) struct SessionPage {
+pub(super) struct SessionScreen {
     pub id: SessionId,
     pub name: String,
     /// The newest state, even while an earlier one is shown.
@@ -61,7 +61,7 @@ pub(super) struct SessionPage {
     messages: VecDeque<Said>,
 }
 
-impl SessionPage {
+impl SessionScreen {
     pub(super) fn new(id: SessionId) -> Self {
         Self {
             id,

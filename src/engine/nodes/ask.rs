@@ -12,7 +12,7 @@ use crate::engine::error::PlanError;
 use crate::engine::node_task::timed_out;
 use crate::engine::properties::Properties;
 use crate::hub::Chunk;
-use crate::models::{Chat, ChatError, Models, Piece, Reply, TRIES, ToolCall};
+use crate::models::{Chat, ChatError, ModelReply, Models, Piece, TRIES, ToolCall};
 use relive_session::{Command, MessageId, MessageRole, check_json};
 
 /// Tools that a model can be offered.
@@ -77,16 +77,16 @@ impl ModelSettings {
 
 /// A model's answer, with the commands that record it.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ModelAnswer {
     pub text: String,
-    pub reply: Reply,
+    pub reply: ModelReply,
     pub commands: Vec<Command>,
 }
 
-impl Answer {
+impl ModelAnswer {
     /// `{text, model, finishReason?, usage?, toolCalls?, refusal?, json?, jsonError?}`
     pub fn output(&self) -> Value {
-        let Reply { model, usage, finish_reason, tool_calls, refusal } = &self.reply;
+        let ModelReply { model, usage, finish_reason, tool_calls, refusal } = &self.reply;
         let mut output = json!({"text": self.text, "model": model});
         if let Some(reason) = finish_reason {
             output["finishReason"] = json!(reason);
@@ -117,7 +117,7 @@ pub(super) async fn ask(
     models: &Models,
     chat: Chat,
     agent_id: Option<String>,
-) -> Result<Answer, AttemptResult> {
+) -> Result<ModelAnswer, AttemptResult> {
     let mut received = Received::new(context, agent_id);
     let mut request = models.request(&chat);
     if let Some(members) = request.as_object_mut() {
@@ -138,7 +138,7 @@ pub(super) async fn ask(
     match outcome {
         Ok(reply) => {
             let commands = received.commands(Some(&reply));
-            Ok(Answer { text: received.text, reply, commands })
+            Ok(ModelAnswer { text: received.text, reply, commands })
         }
         Err(error) => {
             let commands = received.commands(None);
@@ -209,7 +209,7 @@ impl<'a> Received<'a> {
         drop(self.context.link.send(vec![message]));
     }
 
-    fn commands(&self, reply: Option<&Reply>) -> Vec<Command> {
+    fn commands(&self, reply: Option<&ModelReply>) -> Vec<Command> {
         let usage = reply.and_then(|reply| reply.usage);
         let message = |text: &str, is_thinking: bool| Command::AddMessage {
             message_id: Some(self.ids[usize::from(is_thinking)].clone()),

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Output;
-use super::process::Group;
+use super::process::ProcessGroup;
 use relive_session::Progress;
 
 pub use node::CommandNode;
@@ -41,7 +41,7 @@ pub struct CommandEnvironment {
 
 /// How an attempt ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Attempt {
+pub enum CommandAttempt {
     Succeeded {
         output: Value,
     },
@@ -66,9 +66,9 @@ pub async fn attempt(
     environment: &CommandEnvironment,
     progress: &watch::Sender<Option<Progress>>,
     stop: &CancellationToken,
-) -> Attempt {
+) -> CommandAttempt {
     let began = Instant::now();
-    let mut group = match Group::spawn(command(spec, environment)) {
+    let mut group = match ProcessGroup::spawn(command(spec, environment)) {
         Ok(group) => group,
         Err(error) => return not_started(spec, &error),
     };
@@ -84,7 +84,7 @@ pub async fn attempt(
     let _ = tokio::time::timeout(DRAIN, drained).await;
     report(output.finish());
     let (status, error) = match ending {
-        Ending::Stopped => return Attempt::Stopped,
+        Ending::Stopped => return CommandAttempt::Stopped,
         Ending::TimedOut(limit) => (ended.ok(), Some(format!("timed out after {} s", limit.as_secs_f64()))),
         Ending::Exited(Err(error)) => (None, Some(format!("cannot tell how the command ended: {error}"))),
         Ending::Exited(Ok(status)) => (Some(status), failure(status, output.last_line())),
@@ -92,8 +92,8 @@ pub async fn attempt(
     let (text, cut) = output.text();
     let output = describe(status.map_or(-1, exit_code), &text, cut, began.elapsed());
     match error {
-        None => Attempt::Succeeded { output },
-        Some(error) => Attempt::Failed { output, error },
+        None => CommandAttempt::Succeeded { output },
+        Some(error) => CommandAttempt::Failed { output, error },
     }
 }
 
@@ -114,7 +114,7 @@ fn command(spec: &CommandSpec, environment: &CommandEnvironment) -> Command {
 
 /// Reads output until the command ends, its time limit is reached, or it is stopped.
 async fn supervise(
-    group: &mut Group,
+    group: &mut ProcessGroup,
     output: &mut Output,
     limit: Option<Duration>,
     stop: &CancellationToken,
@@ -147,7 +147,7 @@ async fn supervise(
     }
 }
 
-async fn read(group: &mut Group, output: &mut Output, report: &impl Fn(Option<Progress>)) -> bool {
+async fn read(group: &mut ProcessGroup, output: &mut Output, report: &impl Fn(Option<Progress>)) -> bool {
     let mut chunk = [0; 8 * 1024];
     match group.output.read(&mut chunk).await {
         Ok(count) if count > 0 => {
@@ -179,10 +179,10 @@ fn failure(status: ExitStatus, last_line: &str) -> Option<String> {
     Some(if last_line.is_empty() { how } else { format!("{how}: {last_line}") })
 }
 
-fn not_started(spec: &CommandSpec, error: &std::io::Error) -> Attempt {
+fn not_started(spec: &CommandSpec, error: &std::io::Error) -> CommandAttempt {
     let place = spec.cwd.as_ref().map_or_else(String::new, |cwd| format!(" in {}", cwd.display()));
     let error = format!("cannot start sh{place}: {error}");
-    Attempt::Failed { output: describe(-1, "", 0, Duration::ZERO), error }
+    CommandAttempt::Failed { output: describe(-1, "", 0, Duration::ZERO), error }
 }
 
 #[cfg(test)]

@@ -6,10 +6,10 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::driver::Link;
+use crate::engine::driver::SessionLink;
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::policy::Policy;
-use crate::engine::templates::{self, Broken, Budget, References};
+use crate::engine::templates::{self, Broken, References, TemplateBudget};
 use relive_session::{GraphNode, NodeId, NodeStatus, Session};
 
 /// Outputs that one template may read, if it cannot be determined which.
@@ -21,10 +21,10 @@ pub struct NodeContext {
     plan: Arc<Plan>,
     id: NodeId,
     /// The budget of all templates of the attempt.
-    budget: Arc<Budget>,
+    budget: Arc<TemplateBudget>,
     /// Of a loop node: how many rounds of its body have been completed.
     pub rounds: Option<u32>,
-    pub link: Arc<dyn Link>,
+    pub link: Arc<dyn SessionLink>,
     /// Cancelled when the attempt must end at once.
     pub stop: CancellationToken,
     /// The attempt's input, as far as it was set.
@@ -36,7 +36,7 @@ impl NodeContext {
     pub(in crate::engine) fn new(
         plan: &Arc<Plan>,
         id: &NodeId,
-        link: &Arc<dyn Link>,
+        link: &Arc<dyn SessionLink>,
         stop: &CancellationToken,
     ) -> Option<Self> {
         plan.node(id)?;

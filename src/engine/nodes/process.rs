@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// A process group. Dropping it while it runs kills it, so that no exit from the program, including a panic
 /// and a second Ctrl-C, leaves a command behind.
 #[derive(Debug)]
-pub struct Group {
+pub struct ProcessGroup {
     /// The command itself. Its background processes may outlive it.
     pub child: Child,
     pgid: Option<Pid>,
@@ -29,7 +29,7 @@ pub struct Group {
     pub output: pipe::Receiver,
 }
 
-impl Group {
+impl ProcessGroup {
     /// Starts a command with no standard input.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.signal(Some(Signal::SIGKILL));
     }

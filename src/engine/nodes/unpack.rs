@@ -7,13 +7,13 @@ use flate2::write::MultiGzDecoder;
 
 /// Decompresses a body piece by piece.
 pub(super) enum Unpacker {
-    Plain(Bounded),
-    Gzip(Box<MultiGzDecoder<Bounded>>),
+    Plain(BoundedBytes),
+    Gzip(Box<MultiGzDecoder<BoundedBytes>>),
 }
 
 /// The bytes up to the limit, and whether there are more.
 #[derive(Debug, Default)]
-pub(super) struct Bounded {
+pub(super) struct BoundedBytes {
     pub bytes: Vec<u8>,
     most: usize,
     pub is_cut: bool,
@@ -22,7 +22,7 @@ pub(super) struct Bounded {
 impl Unpacker {
     /// For a body with this `Content-Encoding`, up to this many decompressed bytes.
     pub fn new(encoding: Option<&[u8]>, most: usize) -> Self {
-        let body = Bounded { bytes: Vec::new(), most, is_cut: false };
+        let body = BoundedBytes { bytes: Vec::new(), most, is_cut: false };
         let encoding = encoding.unwrap_or_default().trim_ascii().to_ascii_lowercase();
         match &encoding[..] {
             b"gzip" | b"x-gzip" => Self::Gzip(Box::new(MultiGzDecoder::new(body))),
@@ -48,7 +48,7 @@ impl Unpacker {
     /// # Errors
     ///
     /// If the end is missing.
-    pub fn finish(self) -> io::Result<Bounded> {
+    pub fn finish(self) -> io::Result<BoundedBytes> {
         let (finished, body) = match self {
             Self::Plain(body) => (Ok(()), body),
             Self::Gzip(mut decoder) => {
@@ -60,7 +60,7 @@ impl Unpacker {
     }
 }
 
-impl Write for Bounded {
+impl Write for BoundedBytes {
     /// Accepts nothing when it is full, which ends the writer.
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         let room = self.most - self.bytes.len();

@@ -20,8 +20,8 @@ fn graph(nodes: usize, edges: &[(usize, usize)], loops: &[usize]) -> GraphDefini
 }
 
 /// By the definition: without the target, no way leads from the root to the source.
-fn leads_back(layout: &Layout, frame: Frame, edge: usize) -> bool {
-    let Edge { from, to, .. } = layout.edges[edge];
+fn leads_back(layout: &LoopLayout, frame: PassStart, edge: usize) -> bool {
+    let LoopEdge { from, to, .. } = layout.edges[edge];
     let root = frame.checked_sub(1).map_or(layout.start, |at| layout.edges[layout.loops[at].again].to);
     let (mut seen, mut frontier) = (HashSet::new(), vec![root]);
     while let Some(node) = frontier.pop() {
@@ -38,7 +38,7 @@ proptest! {
     fn an_edge_leads_back_if_every_way_to_its_source_passes_its_target(
         edges in prop::collection::vec((0..9_usize, 0..9_usize), 0..24), loops in prop::collection::vec(0..9_usize, 0..3)
     ) {
-        let Ok(layout) = Layout::new(&graph(9, &edges, &loops)) else { return Ok(()) };
+        let Ok(layout) = LoopLayout::new(&graph(9, &edges, &loops)) else { return Ok(()) };
         for frame in 0..=layout.loops.len() {
             for edge in 0..layout.edges.len() {
                 let found = layout.back[frame].contains(&small(edge));
@@ -66,10 +66,10 @@ fn nested(depth: usize) -> GraphDefinition {
 #[test]
 fn deep_nesting_is_read_quickly_or_refused() {
     let began = Instant::now();
-    let layout = Layout::new(&nested(1_500)).expect("a layout");
+    let layout = LoopLayout::new(&nested(1_500)).expect("a layout");
     assert_eq!(layout.loops.len(), 1_500);
     assert_eq!(layout.loops[0].body.len(), 1_500);
     // What looks at each edge again for each loop takes minutes.
     assert!(began.elapsed() < Duration::from_secs(40), "took {:?}", began.elapsed());
-    assert!(matches!(Layout::new(&nested(6_000)), Err(LoopError::TooDeep(_))));
+    assert!(matches!(LoopLayout::new(&nested(6_000)), Err(LoopError::TooDeep(_))));
 }

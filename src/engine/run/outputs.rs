@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::engine::driver::{DriverError, Link};
+use crate::engine::driver::{DriverError, SessionLink};
 use relive_session::{GraphDefinition, NodeStatus, check_json};
 
 /// Bytes of the run's `outputs` as JSON. A node's output that does not fit, or would be nested too deeply
@@ -10,7 +10,7 @@ use relive_session::{GraphDefinition, NodeStatus, check_json};
 const OUTPUTS_BYTES: usize = 256 * 1024;
 
 /// `{node id: output}` of the last nodes.
-pub(super) async fn gather(link: &dyn Link, graph: &GraphDefinition) -> Result<Value, DriverError> {
+pub(super) async fn gather(link: &dyn SessionLink, graph: &GraphDefinition) -> Result<Value, DriverError> {
     let session = link.session();
     let (mut outputs, mut bytes) = (Map::new(), 0);
     for node in graph.nodes.values().filter(|node| node.next_ids.is_empty()) {

@@ -8,7 +8,7 @@ use super::outputs::gather;
 use super::{Done, Run, RunError};
 use crate::engine::driver::DriverError;
 use crate::engine::node_task::{Phase, error_text, set_status};
-use crate::engine::schedule::Verdict;
+use crate::engine::schedule::RunEnd;
 use relive_session::{Command, NodeId, NodeStatus, Revision, SessionStatus};
 
 /// Commands in one array.
@@ -40,7 +40,7 @@ pub(super) enum Purpose {
 
 /// Whether the session's end was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum RequestedEnd {
     NotRequested,
     /// The session's last event will follow.
     Requested,
@@ -84,7 +84,7 @@ impl Run {
             }
             (Purpose::Resume, Ok(())) => self.started = true,
             (Purpose::Round { node, leave }, Ok(())) => self.round_decided(&node, leave),
-            (Purpose::End { seen }, Err(DriverError::Refused(_))) => self.ending = Ending::Refused { seen },
+            (Purpose::End { seen }, Err(DriverError::Refused(_))) => self.ending = RequestedEnd::Refused { seen },
             (Purpose::Round { node, .. }, Err(DriverError::Unacceptable(why))) => {
                 self.fail(format!("node '{node}' failed: its decision cannot be recorded: {why}"));
             }
@@ -127,7 +127,7 @@ impl Run {
             return;
         }
         tracing::info!(session_id = %self.link.session().id, error, "a run fails");
-        self.ending = Ending::Requested;
+        self.ending = RequestedEnd::Requested;
         self.phase.send_replace(Phase::Failing);
         self.send(Purpose::Fail, vec![Command::Fail { error: error_text(&error) }]);
     }
@@ -137,19 +137,19 @@ impl Run {
         match self.schedule.verdict() {
             None => {}
             // A paused session cannot complete before it is resumed.
-            Some(Verdict::Completed) if *self.phase.borrow() == Phase::Paused => {}
-            Some(Verdict::Completed) => self.complete(seen),
-            Some(Verdict::Failed { node }) => {
+            Some(RunEnd::Completed) if *self.phase.borrow() == Phase::Paused => {}
+            Some(RunEnd::Completed) => self.complete(seen),
+            Some(RunEnd::Failed { node }) => {
                 let unknown = || format!("node '{node}' failed");
                 let error = self.failure.clone().unwrap_or_else(unknown);
-                self.ending = Ending::Requested;
+                self.ending = RequestedEnd::Requested;
                 self.send(Purpose::End { seen }, vec![Command::Fail { error: error_text(&error) }]);
             }
         }
     }
 
     fn complete(&mut self, seen: Revision) {
-        self.ending = Ending::Requested;
+        self.ending = RequestedEnd::Requested;
         let (link, graph, stop) = (self.link.clone(), self.plan.graph.clone(), self.stop.clone());
         self.tasks.spawn(async move {
             let completing = async {

@@ -92,7 +92,7 @@ impl Local {
     }
 }
 
-impl Link for Local {
+impl SessionLink for Local {
     fn send(&self, commands: Vec<Command>) -> BoxFuture<'_, Result<(), DriverError>> {
         async move {
             let carried_out = self.memory.lock().carry_out(&commands, None);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{EdgeState, NodeOutcome, NodeState, Schedule, Step};
 use crate::engine::error::LoopError;
-use crate::engine::regions::{Frame, Layout, WHOLE};
+use crate::engine::regions::{LoopLayout, PassStart, WHOLE};
 use relive_session::{GraphDefinition, NodeId};
 
 /// The stored state of a node.
@@ -52,12 +52,12 @@ impl Schedule {
         loops: impl Fn(&NodeId) -> Option<LoopPast>,
         chosen: impl Fn(&NodeId) -> Option<Vec<NodeId>>,
     ) -> Result<Restored, LoopError> {
-        Ok(Self::restore_in(Arc::new(Layout::new(graph)?), past, loops, chosen))
+        Ok(Self::restore_in(Arc::new(LoopLayout::new(graph)?), past, loops, chosen))
     }
 
     /// As [`Schedule::restore`], of a graph whose layout is known.
     pub(in crate::engine) fn restore_in(
-        layout: Arc<Layout>,
+        layout: Arc<LoopLayout>,
         past: impl Fn(&NodeId) -> Past,
         loops: impl Fn(&NodeId) -> Option<LoopPast>,
         chosen: impl Fn(&NodeId) -> Option<Vec<NodeId>>,
@@ -121,7 +121,7 @@ impl Schedule {
     }
 
     /// The innermost loop with a round under way that contains this node.
-    fn frame_of(&self, node: usize, under_way: &[bool]) -> Frame {
+    fn frame_of(&self, node: usize, under_way: &[bool]) -> PassStart {
         let size = |held: &usize| self.layout.loops[*held].body.len();
         let holds = |held: &usize| {
             let one = &self.layout.loops[*held];

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::error::LoopError;
-use super::{LoopPast, NodeOutcome, Past, Restored, Schedule, Step, Verdict};
+use super::{LoopPast, NodeOutcome, Past, Restored, RunEnd, Schedule, Step};
 use relive_session::{GraphDefinition, NodeId};
 
 /// A graph from lines such as `a > b c`; a name in brackets, with its rounds, is a loop node:
@@ -45,7 +45,7 @@ fn order(lines: &[&str]) -> String {
         ran.push(node.to_string());
         ready.extend(schedule.settle(&node, NodeOutcome::Completed).start);
     }
-    assert_eq!(schedule.verdict(), Some(Verdict::Completed));
+    assert_eq!(schedule.verdict(), Some(RunEnd::Completed));
     ran.join(" ")
 }
 
@@ -60,7 +60,7 @@ fn branches_run_side_by_side_and_a_join_waits_for_all_of_them() {
     assert_eq!(start(schedule.settle(&"c".into(), NodeOutcome::Completed)), "d");
     assert_eq!(schedule.verdict(), None);
     schedule.settle(&"d".into(), NodeOutcome::Completed);
-    assert_eq!(schedule.verdict(), Some(Verdict::Completed));
+    assert_eq!(schedule.verdict(), Some(RunEnd::Completed));
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_failure_skips_what_depends_on_it_and_lets_the_rest_finish() {
     assert_eq!(schedule.verdict(), None, "c is still running");
     let last = schedule.settle(&"c".into(), NodeOutcome::Completed);
     assert_eq!((names(&last.skip), last.start.len()), (vec!["e"], 0), "e was independent, but nothing new starts");
-    assert_eq!(schedule.verdict(), Some(Verdict::Failed { node: "b".into() }));
+    assert_eq!(schedule.verdict(), Some(RunEnd::Failed { node: "b".into() }));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn play(
     graph: &GraphDefinition,
     picks: &[prop::sample::Index],
     fails: Option<&NodeId>,
-) -> Result<(Played, Verdict), TestCaseError> {
+) -> Result<(Played, RunEnd), TestCaseError> {
     let mut schedule = Schedule::new(graph).map_err(|_| TestCaseError::reject("not loops"))?;
     let mut played = Played::default();
     let mut running: Vec<NodeId> = Vec::new();
@@ -305,7 +305,7 @@ fn play_restored(
     graph: &GraphDefinition,
     picks: &[prop::sample::Index],
     fails: Option<&NodeId>,
-) -> Result<(Played, Verdict), TestCaseError> {
+) -> Result<(Played, RunEnd), TestCaseError> {
     let pasts = graph.nodes.keys().map(|id| (id.clone(), Past::Waiting)).collect();
     let mut known = Known { pasts, loops: BTreeMap::new(), chosen: BTreeMap::new(), played: Played::default() };
     let mut turn = 0;
@@ -360,7 +360,7 @@ proptest! {
     #[test]
     fn without_loops_every_node_runs_once_after_all_its_inputs(graph in any_graph(false), picks in any_picks()) {
         let (played, verdict) = play(&graph, &picks, None)?;
-        prop_assert_eq!(verdict, Verdict::Completed);
+        prop_assert_eq!(verdict, RunEnd::Completed);
         prop_assert!(played.ended.len() == graph.nodes.len() && played.ended.values().all(|ends| ends == &[NodeOutcome::Completed]));
         let place = |id: &NodeId| played.order.iter().position(|ran| ran == id);
         for node in graph.nodes.values() {
@@ -377,7 +377,7 @@ proptest! {
         let ids: Vec<&NodeId> = graph.nodes.keys().collect();
         let fails = ids[which.index(ids.len())];
         let (played, verdict) = play(&graph, &picks, Some(fails))?;
-        prop_assert_eq!(verdict, Verdict::Failed { node: fails.clone() });
+        prop_assert_eq!(verdict, RunEnd::Failed { node: fails.clone() });
         prop_assert!(played.ended.len() == graph.nodes.len() && played.ended.values().all(|ends| ends.len() == 1));
         for node in graph.nodes.values() {
             for next in &node.next_ids {
@@ -393,7 +393,7 @@ proptest! {
     ) {
         prop_assume!(graph.validate_for_builtin().is_ok());
         let (played, verdict) = play(&graph, &picks, None)?;
-        prop_assert_eq!(verdict, Verdict::Completed);
+        prop_assert_eq!(verdict, RunEnd::Completed);
         prop_assert_eq!(played.ended.len(), graph.nodes.len(), "a node ended in no state");
         // The order of completion decides nothing: loops run as often whoever is fastest.
         let (again, _) = play(&graph, &others, None)?;
@@ -408,7 +408,7 @@ proptest! {
     ) {
         prop_assume!(graph.validate().is_ok());
         let (played, verdict) = play(&graph, &picks, None)?;
-        prop_assert_eq!(verdict, Verdict::Completed);
+        prop_assert_eq!(verdict, RunEnd::Completed);
         prop_assert_eq!(played.ended.len(), graph.nodes.len(), "a node ended in no state");
         let (again, _) = play(&graph, &others, None)?;
         prop_assert_eq!(played.ended, again.ended);
@@ -441,7 +441,7 @@ proptest! {
             prop_assert_eq!(restored.ended, whole.ended);
         } else {
             let failed = restored.ended.values().flatten().any(|end| *end == NodeOutcome::Failed);
-            prop_assert_eq!(failed, verdict != Verdict::Completed);
+            prop_assert_eq!(failed, verdict != RunEnd::Completed);
             prop_assert!(restored.ended.len() == graph.nodes.len(), "a node ended in no state");
         }
     }
@@ -472,12 +472,12 @@ fn a_node_that_decides_leads_only_where_it_says() {
     let step = schedule.settle(&"b".into(), NodeOutcome::Completed);
     assert_eq!(names(&step.start), ["j"], "what is not chosen holds nothing back");
     schedule.settle(&"j".into(), NodeOutcome::Completed);
-    assert_eq!(schedule.verdict(), Some(Verdict::Completed));
+    assert_eq!(schedule.verdict(), Some(RunEnd::Completed));
     // Nowhere at all.
     let mut schedule = Schedule::new(&graph(&lines)).expect("a schedule");
     schedule.begin();
     let step = schedule.choose(&"s".into(), &[]);
-    assert_eq!((step.start.len(), step.skip.len(), schedule.verdict()), (0, 4, Some(Verdict::Completed)));
+    assert_eq!((step.start.len(), step.skip.len(), schedule.verdict()), (0, 4, Some(RunEnd::Completed)));
     // The way out of a loop: nothing comes round, so the loop is over.
     let mut schedule = Schedule::new(&graph(&["a > l out", "[l 5] > a", "out"])).expect("a schedule");
     schedule.begin();

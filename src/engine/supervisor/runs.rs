@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{BATCH, EngineOptions, POLL, RunEnded, Supervisor};
-use crate::engine::driver::Link as _;
+use crate::engine::driver::SessionLink as _;
 use crate::engine::local::LocalLink;
 use crate::engine::node_task::error_text;
 use crate::engine::plan::{Kinds, Plan};

@@ -10,7 +10,7 @@
 //! - its tokens are counted before it is parsed ([`compile`]), for each text and for a graph;
 //! - it is parsed and filled on threads with a large stack ([`workers`]);
 //! - its steps are counted, and every value is charged before it is created ([`meter`]), from one
-//!   [`Budget`] for all texts of an attempt.
+//!   [`TemplateBudget`] for all texts of an attempt.
 
 mod compile;
 mod filters;
@@ -61,18 +61,18 @@ pub enum TemplateError {
 
 /// What filling the texts of one attempt may still use.
 #[derive(Debug)]
-pub struct Budget {
+pub struct TemplateBudget {
     /// Steps and bytes.
     left: Mutex<(u64, u64)>,
 }
 
-impl Default for Budget {
+impl Default for TemplateBudget {
     fn default() -> Self {
         Self { left: Mutex::new((STEPS, MEMORY)) }
     }
 }
 
-impl Budget {
+impl TemplateBudget {
     /// Charges for the values that templates are given.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl References {
 ///
 /// [`TemplateError::Missing`] if a template refers to a variable that is not in `scope`;
 /// [`TemplateError::Failed`] if the budget is exhausted.
-pub fn fill(value: &Value, scope: &Value, budget: &Budget) -> Result<Value, TemplateError> {
+pub fn fill(value: &Value, scope: &Value, budget: &TemplateBudget) -> Result<Value, TemplateError> {
     if is_plain(value) {
         return Ok(value.clone());
     }

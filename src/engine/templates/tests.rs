@@ -11,7 +11,7 @@ fn scope() -> Value {
 }
 
 fn filled(template: Value) -> Result<Value, TemplateError> {
-    fill(&template, &scope(), &Budget::default())
+    fill(&template, &scope(), &TemplateBudget::default())
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn no_template_runs_for_ever_or_grows_without_bound() {
     let endless = "{% for a in range(99999) %}{% for b in range(99999) %}{{ a }}{% endfor %}{% endfor %}";
     assert!(matches!(filled(json!(endless)), Err(TemplateError::Failed(_))));
     let scope = json!({"inputs": {"long": "x".repeat(600_000)}});
-    let doubled = fill(&json!("{{inputs.long}} {{inputs.long}}"), &scope, &Budget::default());
+    let doubled = fill(&json!("{{inputs.long}} {{inputs.long}}"), &scope, &TemplateBudget::default());
     assert!(matches!(doubled, Err(TemplateError::Failed(_))), "not bounded");
 }
 
@@ -95,7 +95,7 @@ fn a_missing_value_is_undefined_however_far_down() {
 #[test]
 fn urlencode_makes_one_value_of_an_address() {
     let scope = json!({"inputs": {"q": "a&b#c d", "map": {"a b": "c&d", "n": 1}, "letters": "aZ09-._~ü/+%"}});
-    let encoded = |text: &str| fill(&json!(text), &scope, &Budget::default()).expect("a value");
+    let encoded = |text: &str| fill(&json!(text), &scope, &TemplateBudget::default()).expect("a value");
     assert_eq!(encoded("http://x/?q={{ inputs.q | urlencode }}"), json!("http://x/?q=a%26b%23c%20d"));
     assert_eq!(encoded("{{ inputs.map | urlencode }}"), json!("a%20b=c%26d&n=1"));
     assert_eq!(encoded("{{ inputs.letters | urlencode }}"), json!("aZ09-._~%C3%BC%2F%2B%25"));
@@ -234,7 +234,7 @@ fn no_template_overflows_a_stack_however_many_parts_it_has() {
             if count == 20_000 && name != "comments" && name != "raw" {
                 assert!(checked.is_err(), "{count} × {name} was taken");
             }
-            if let Err(error) = fill(&value, &scope(), &Budget::default()) {
+            if let Err(error) = fill(&value, &scope(), &TemplateBudget::default()) {
                 assert!(error.to_string().len() < 1_000, "{count} × {name}: {error}");
             }
         }
@@ -371,7 +371,7 @@ fn no_template_takes_much_memory_or_time() {
             let before = peak();
             let (filled, seconds) = with_stack(|| {
                 let began = cpu();
-                (fill(&json!(text), &scope, &Budget::default()), cpu() - began)
+                (fill(&json!(text), &scope, &TemplateBudget::default()), cpu() - began)
             });
             let shown: String = text.chars().take(120).collect();
             assert!(filled.is_err(), "{shown} became {:.100}", filled.unwrap_or_default().to_string());
@@ -398,7 +398,7 @@ fn peak() -> usize {
 
 #[test]
 fn all_texts_of_an_attempt_share_one_budget() {
-    let budget = Budget::default();
+    let budget = TemplateBudget::default();
     let loops = json!(vec!["{% for a in range(66000) %}{% endfor %}"; 5_000]);
     let (filled, seconds) = with_stack(|| {
         let began = cpu();
@@ -407,16 +407,16 @@ fn all_texts_of_an_attempt_share_one_budget() {
     assert_eq!(filled, Err(TemplateError::Failed("it takes too many steps".to_owned())));
     assert!(seconds < 5.0, "took {seconds} s");
     assert!(fill(&json!("{{ 1 + 1 }}"), &json!({}), &budget).is_err(), "the next property begins anew");
-    assert_eq!(fill(&json!("{{ 1 + 1 }}"), &json!({}), &Budget::default()), Ok(json!(2)));
+    assert_eq!(fill(&json!("{{ 1 + 1 }}"), &json!({}), &TemplateBudget::default()), Ok(json!(2)));
     let scope = json!({"proposal": "x".repeat(500_000)});
     let copies = json!(vec!["{{ proposal }}"; 5_000]);
-    assert!(fill(&copies, &scope, &Budget::default()).is_err());
-    assert!(Budget::default().charge(1_000_000_000).is_err());
+    assert!(fill(&copies, &scope, &TemplateBudget::default()).is_err());
+    assert!(TemplateBudget::default().charge(1_000_000_000).is_err());
 }
 
 #[test]
 fn an_expression_is_a_template_of_its_own() {
-    let value = |text: &str| fill(&as_expression(text), &scope(), &Budget::default());
+    let value = |text: &str| fill(&as_expression(text), &scope(), &TemplateBudget::default());
     assert_eq!(value("inputs.x > 3"), Ok(json!(true)));
     assert_eq!(value("{{ inputs.x }}"), Ok(json!(7)));
     assert!(value("inputs.x >").is_err());

@@ -11,6 +11,7 @@ use crate::http::session_query::limit;
 use crate::http::state::Api;
 use crate::storage::AuditFilter;
 use relive_protocol::{AuditEntry, AuditPage, Problem};
+use relive_session::ProjectId;
 
 /// Entries on a page by default, and at most.
 const LIMIT: (u32, u32) = (100, 1_000);
@@ -31,6 +32,9 @@ pub struct AuditQuery {
     /// `asc`, in the order of recording, is the default; `desc`, the newest first.
     #[param(inline)]
     order: Option<crate::http::messages::Order>,
+    /// The project whose log is read, by default the caller's; another one, also one that was deleted, for root.
+    #[param(value_type = Option<String>)]
+    project: Option<ProjectId>,
 }
 
 /// Who did what to what, refusals included. The log is append-only, and bounded by age and by number.
@@ -40,6 +44,7 @@ pub struct AuditQuery {
     responses(
         (status = 200, description = "A page", body = AuditPage),
         (status = 400, description = "`after` is no entry of the project", body = Problem),
+        (status = 404, description = "There is and was no such project", body = Problem),
     ))]
 pub async fn read(api: Api, Query(query): Query<AuditQuery>) -> Result<Json<AuditPage>, ApiError> {
     let limit = limit(query.limit, LIMIT.0, LIMIT.1)?;
@@ -48,9 +53,13 @@ pub async fn read(api: Api, Query(query): Query<AuditQuery>) -> Result<Json<Audi
         return Err(ApiError::bad_request("actors and actions do not contain the character NUL"));
     }
     let newest_first = query.order == Some(crate::http::messages::Order::Desc);
-    let AuditQuery { after, actor, action, .. } = query;
+    let AuditQuery { after, actor, action, project, .. } = query;
+    let project = project.unwrap_or_else(|| api.project().clone());
+    if !api.has_audit_log(&project).await? {
+        return Err(ApiError::not_found("project"));
+    }
     let filter = AuditFilter { after, actor, action, newest_first, with_unknown: false };
-    let found = api.access.audit_entries(api.project(), filter, limit + 1).await?;
+    let found = api.access.audit_entries(&project, filter, limit + 1).await?;
     let mut found =
         found.ok_or_else(|| ApiError::bad_request("after: there is no such entry, or it is not kept any more"))?;
     let has_more = found.len() > limit as usize;

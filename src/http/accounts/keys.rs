@@ -9,7 +9,7 @@ use crate::access::{Action, ApiKey, Grant, NewKeyOptions, Role};
 use crate::http::catalog::{PageQuery, check_name};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path, Query};
-use crate::http::idempotency::{Answer, Keyed, credential_owner, once};
+use crate::http::idempotency::{Keyed, StoredAnswer, credential_owner, once};
 use crate::http::session_query::{cursor, limit};
 use crate::http::state::Api;
 use crate::storage::{Constraint, Page, StorageError};
@@ -61,13 +61,13 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateKey>
         let role = role.to_string();
         // What is kept for a repetition has no secret in it.
         let created = CreatedKey { id, project, name, role, prefix, key: String::new(), created_at, expires_at };
-        let answer = Answer::new(format!("/api/v1/keys/{id}"), &created)?;
+        let answer = StoredAnswer::new(format!("/api/v1/keys/{id}"), &created)?;
         secret = Some(CreatedKey { key: made.text.reveal().to_owned(), ..created });
         Ok(answer)
     })
     .await?;
     let Some(created) = secret else { return Ok(answer) };
-    Ok(Answer::new(format!("/api/v1/keys/{}", created.id), &created)?.into_response())
+    Ok(StoredAnswer::new(format!("/api/v1/keys/{}", created.id), &created)?.into_response())
 }
 
 fn check_giver(api: &Api, role: Role) -> Result<(), ApiError> {

@@ -8,7 +8,7 @@ use crate::access::Action;
 use crate::http::catalog::{PageQuery, check_name};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path, Query, Replacement};
-use crate::http::idempotency::{Answer, Keyed, once};
+use crate::http::idempotency::{Keyed, StoredAnswer, once};
 use crate::http::session_query::limit;
 use crate::http::state::Api;
 use relive_protocol::{CreateProject, Problem, ProjectPage, ReplaceProject};
@@ -50,7 +50,7 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateProj
             Some(project) => project,
             None => api.create_project(&id, &request.name).await?,
         };
-        Answer::new(format!("/api/v1/projects/{id}"), &project)
+        StoredAnswer::new(format!("/api/v1/projects/{id}"), &project)
     })
     .await
 }

@@ -8,9 +8,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::access::oidc::{Answer, SignInError};
+use crate::access::oidc::{ProviderAnswer, SignInError};
 use crate::access::{Caller, CredentialId, Grant, SignedIn};
-use crate::http::callers::named_cookie;
+use crate::http::callers::named_cookies;
 use crate::http::client_address::ClientAddress;
 use crate::http::entry::PublicBase;
 use crate::http::error::ApiError;
@@ -160,10 +160,11 @@ pub async fn finish(
     request: Request,
 ) -> Result<Response, ApiError> {
     let FinishQuery { code, state, iss, error } = query;
-    let answer = Answer { code, state, iss, error };
-    let pending = named_cookie(&headers, PENDING);
+    let answer = ProviderAnswer { code, state, iss, error };
+    // The first: a browser sends that of the longest path first, and another one is refused by its state.
+    let pending = named_cookies(&headers, PENDING).next();
     let is_secure = is_secure(&request);
-    let mut response = match app.access.finish_sign_in(pending.as_deref(), &answer).await {
+    let mut response = match app.access.finish_sign_in(pending, &answer).await {
         Ok((signed_in, return_to)) => {
             let mut response = see_other(&return_to)?;
             set_cookie(

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::access::{Scopes, may_give};
 use crate::http::error::ApiError;
 use crate::http::extract::{Body, Path};
-use crate::http::idempotency::{Answer, Keyed, credential_owner, once};
+use crate::http::idempotency::{Keyed, StoredAnswer, credential_owner, once};
 use crate::http::state::Api;
 use crate::scoped::Refused;
 use relive_protocol::{CreateToken, CreatedToken, Problem};
@@ -43,13 +43,13 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<CreateToke
         let given = api.access.give_token(api.caller(), scopes, expires_in).await?;
         // What is kept for a repetition has no secret in it.
         let created = CreatedToken { id: given.id, token: String::new(), expires_at: given.expires_at };
-        let answer = Answer::new(format!("/api/v1/tokens/{}", given.id), &created)?;
+        let answer = StoredAnswer::new(format!("/api/v1/tokens/{}", given.id), &created)?;
         secret = Some(CreatedToken { token: given.token, ..created });
         Ok(answer)
     })
     .await?;
     let Some(created) = secret else { return Ok(answer) };
-    Ok(Answer::new(format!("/api/v1/tokens/{}", created.id), &created)?.into_response())
+    Ok(StoredAnswer::new(format!("/api/v1/tokens/{}", created.id), &created)?.into_response())
 }
 
 /// Revoke an access token by its id (`jti`), with the cookies that it was exchanged for. Requests with it are refused

@@ -23,9 +23,9 @@ pub enum AgUiEvent<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         result: Option<&'a Value>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        outcome: Option<Outcome>,
+        outcome: Option<AgUiOutcome>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        usage: Vec<Usage<'a>>,
+        usage: Vec<AgUiUsage<'a>>,
     },
     RunError {
         message: &'a str,
@@ -70,7 +70,8 @@ pub enum AgUiEvent<'a> {
     ToolCallStart {
         tool_call_id: &'a str,
         tool_call_name: &'a str,
-        parent_message_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        parent_message_id: Option<&'a str>,
     },
     ToolCallArgs {
         tool_call_id: &'a str,
@@ -89,14 +90,14 @@ pub enum AgUiEvent<'a> {
         snapshot: &'a Value,
     },
     StateDelta {
-        delta: &'a [Operation],
+        delta: &'a [PatchOperation],
     },
 }
 
 /// Why a run has finished, other than by succeeding.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Outcome {
+pub enum AgUiOutcome {
     Interrupt { interrupts: Vec<Interrupt> },
     Cancelled,
 }
@@ -116,7 +117,7 @@ pub struct Interrupt {
 /// What the calls of one model have used.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Usage<'a> {
+pub struct AgUiUsage<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<&'a str>,
     pub input_tokens: u64,
@@ -126,7 +127,7 @@ pub struct Usage<'a> {
 /// An operation of a JSON Patch (RFC 6902).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
-pub enum Operation {
+pub enum PatchOperation {
     Add { path: String, value: Value },
     Replace { path: String, value: Value },
     Remove { path: String },

@@ -10,12 +10,14 @@ use relive_session::{
 };
 use serde_json::{Value, json};
 
-use super::events::{AgUiEvent, Interrupt, InterruptId, Outcome, Usage, VERSION};
+use super::events::{AgUiEvent, AgUiOutcome, AgUiUsage, Interrupt, InterruptId, VERSION};
 use super::state;
 use crate::ws::{Translate, Translated};
 
 /// Characters of a message that an interrupt repeats.
 const QUESTION_CHARACTERS: usize = 4_000;
+/// Ids of tool calls that are known at a time; beyond that they are forgotten.
+const KNOWN_CALLS: usize = 10_000;
 
 /// The translation of one stream.
 #[derive(Debug)]
@@ -32,6 +34,9 @@ pub struct Run {
     steps: BTreeSet<NodeId>,
     /// Messages that are not finished, with the text so far.
     messages: HashMap<MessageId, Open>,
+    /// How often each id of a tool call has been used: models number their calls anew in each message, and a client
+    /// takes calls of one id for one call.
+    calls: HashMap<String, u32>,
     /// The newest message of each node: what it asks if it waits.
     questions: HashMap<NodeId, String>,
     /// Tokens of this run by model.
@@ -64,6 +69,7 @@ impl Run {
             has_begun: false,
             steps: BTreeSet::new(),
             messages: HashMap::new(),
+            calls: HashMap::new(),
             questions: HashMap::new(),
             usage: BTreeMap::new(),
             events: Vec::new(),
@@ -173,8 +179,8 @@ impl Run {
         let (id, at) = (&message.id, Some(message.created_at));
         let content: &str = &message.content;
         if let (MessageRole::Tool, Some(call)) = (message.role, &message.tool_call_id) {
-            let (message_id, role) = (id.as_str(), "tool");
-            return self.push(&AgUiEvent::ToolCallResult { message_id, tool_call_id: call, content, role }, at);
+            let (message_id, role, call) = (id.as_str(), "tool", self.call_id(call));
+            return self.push(&AgUiEvent::ToolCallResult { message_id, tool_call_id: &call, content, role }, at);
         }
         match self.messages.remove(id) {
             Some(open) => {
@@ -205,13 +211,33 @@ impl Run {
 
     /// The calls that a message asks for; their results are messages of their own.
     fn tool_calls(&mut self, message: &Message) {
-        let (parent, at) = (message.id.as_str(), Some(message.created_at));
+        let at = Some(message.created_at);
+        // Calls belong to messages of the assistant only, and thinking is not one.
+        let is_assistant = message.role == MessageRole::Agent && !message.is_thinking;
+        let parent = is_assistant.then_some(message.id.as_str());
         for ToolCall { id, name, arguments } in message.tool_calls.as_deref().unwrap_or_default() {
+            let id = &*self.new_call_id(id);
             let arguments = arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned);
             let start = AgUiEvent::ToolCallStart { tool_call_id: id, tool_call_name: name, parent_message_id: parent };
             self.push(&start, at);
             self.push(&AgUiEvent::ToolCallArgs { tool_call_id: id, delta: &arguments }, at);
             self.push(&AgUiEvent::ToolCallEnd { tool_call_id: id }, at);
+        }
+    }
+
+    fn new_call_id(&mut self, id: &str) -> String {
+        if self.calls.len() >= KNOWN_CALLS {
+            self.calls.clear();
+        }
+        *self.calls.entry(id.to_owned()).or_default() += 1;
+        self.call_id(id)
+    }
+
+    /// The id by which the client knows the newest call of this id.
+    fn call_id(&self, id: &str) -> String {
+        match self.calls.get(id) {
+            Some(uses @ 2..) => format!("{id}#{uses}"),
+            _ => id.to_owned(),
         }
     }
 
@@ -262,13 +288,13 @@ impl Run {
         }
     }
 
-    fn finish(&mut self, outcome: Option<Outcome>) {
+    fn finish(&mut self, outcome: Option<AgUiOutcome>) {
         let (at, result) = match &self.session {
             Some(session) => (Some(session.updated_at), session.outputs.clone()),
             None => (None, None),
         };
         self.end_all(at);
-        let usage = self.usage.iter().map(|(model, (input_tokens, output_tokens))| Usage {
+        let usage = self.usage.iter().map(|(model, (input_tokens, output_tokens))| AgUiUsage {
             model: model.as_deref(),
             input_tokens: *input_tokens,
             output_tokens: *output_tokens,
@@ -297,7 +323,7 @@ impl Run {
                 self.end_all(None);
                 self.fail(error.as_deref().unwrap_or("the run failed"), "failed");
             }
-            SessionStatus::Cancelled => self.finish(Some(Outcome::Cancelled)),
+            SessionStatus::Cancelled => self.finish(Some(AgUiOutcome::Cancelled)),
             _ => self.finish(None),
         }
     }
@@ -381,7 +407,7 @@ impl Translate for Run {
         self.begin();
         let interrupts = self.interrupts();
         if !interrupts.is_empty() {
-            self.finish(Some(Outcome::Interrupt { interrupts }));
+            self.finish(Some(AgUiOutcome::Interrupt { interrupts }));
         }
         self.take()
     }

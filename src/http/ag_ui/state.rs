@@ -2,23 +2,23 @@
 
 use serde_json::{Map, Value};
 
-use super::events::Operation;
+use super::events::PatchOperation;
 
 /// Applies a merge patch (RFC 7396) to `state`, and returns it as a JSON Patch.
-pub fn apply(state: &mut Value, patch: Map<String, Value>) -> Vec<Operation> {
+pub fn apply(state: &mut Value, patch: Map<String, Value>) -> Vec<PatchOperation> {
     let mut operations = Vec::new();
     merge(state, patch, "", &mut operations);
     operations
 }
 
-fn merge(target: &mut Value, patch: Map<String, Value>, above: &str, operations: &mut Vec<Operation>) {
+fn merge(target: &mut Value, patch: Map<String, Value>, above: &str, operations: &mut Vec<PatchOperation>) {
     let Some(members) = target.as_object_mut() else { return };
     for (key, value) in patch {
         let path = format!("{above}/{}", key.replace('~', "~0").replace('/', "~1"));
         match (members.get_mut(&key), value) {
             (Some(_), Value::Null) => {
                 members.remove(&key);
-                operations.push(Operation::Remove { path });
+                operations.push(PatchOperation::Remove { path });
             }
             (None, Value::Null) => {}
             (Some(held @ Value::Object(_)), Value::Object(patch)) => merge(held, patch, &path, operations),
@@ -27,9 +27,9 @@ fn merge(target: &mut Value, patch: Map<String, Value>, above: &str, operations:
                 let value = without_null_members(value);
                 members.insert(key, value.clone());
                 operations.push(if is_new {
-                    Operation::Add { path, value }
+                    PatchOperation::Add { path, value }
                 } else {
-                    Operation::Replace { path, value }
+                    PatchOperation::Replace { path, value }
                 });
             }
         }

@@ -112,9 +112,9 @@ const CHANNELS: &[Channel] = &[
 
 /// The document without the address of the server, which depends on the request.
 #[derive(Clone, Debug)]
-pub struct Document(Bytes);
+pub struct AsyncApiDocument(Bytes);
 
-impl Document {
+impl AsyncApiDocument {
     pub fn new(openapi: &utoipa::openapi::OpenApi) -> Self {
         let openapi = serde_json::to_value(openapi).unwrap_or_default();
         let mut schemas = schemas();
@@ -251,7 +251,7 @@ impl Channel {
     (status = 200, description = "The AsyncAPI document", content_type = "application/json")
 ))]
 pub async fn asyncapi(
-    Extension(document): Extension<Document>,
+    Extension(document): Extension<AsyncApiDocument>,
     client: Option<Extension<ClientAddress>>,
     base: PublicBase,
     headers: HeaderMap,

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{FIRST_RETRY, LAST_RETRY, LOOKUP_TIMEOUT, Lane};
 use crate::hub::batch_plan::BatchPlan;
-use crate::hub::pending_command::{Attempt, PendingCommand};
+use crate::hub::pending_command::{PendingCommand, UnknownWrite};
 use crate::storage::{Batch, StorageError};
 use relive_backoff::Backoff;
 
@@ -24,7 +24,7 @@ impl Lane {
             // Not written when it was looked up; but a statement that is still in transit may write it later.
             for entry in entries {
                 if let Some((first, last)) = entry.decision.revisions() {
-                    entry.attempts.push(Attempt { batch: id, first, last });
+                    entry.attempts.push(UnknownWrite { batch: id, first, last });
                 }
             }
         }

@@ -9,7 +9,7 @@ use crate::hub::batch_plan::BatchPlan;
 use crate::hub::decision::Decision;
 use crate::hub::error::HubError;
 use crate::hub::live_session::LiveSession;
-use crate::hub::pending_command::{Attempt, PendingCommand, requeue};
+use crate::hub::pending_command::{PendingCommand, UnknownWrite, requeue};
 use crate::storage::StorageError;
 use relive_session::{Revision, SessionId};
 
@@ -214,7 +214,7 @@ impl Settled {
     /// The revision that an attempt whose answer was lost has led to.
     fn attempt(&self, entry: &PendingCommand) -> Option<Revision> {
         let took_effect =
-            |attempt: &&Attempt| self.batches.get(&(entry.live.id(), attempt.first)) == Some(&attempt.batch);
+            |attempt: &&UnknownWrite| self.batches.get(&(entry.live.id(), attempt.first)) == Some(&attempt.batch);
         entry.attempts.iter().find(took_effect).map(|attempt| attempt.last)
     }
 

@@ -14,13 +14,13 @@ const DELETED: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    pending: Mutex<Pending>,
+    pending: Mutex<UnsentNotices>,
     changed_signal: Notify,
 }
 
 /// What has not been sent yet.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Pending {
+pub(super) struct UnsentNotices {
     pub changed: BTreeMap<SessionId, Revision>,
     pub deleted: Vec<SessionSummary>,
     /// Sessions that have got a child, or have lost one.
@@ -31,7 +31,7 @@ pub(super) struct Pending {
     pub heartbeat: bool,
 }
 
-impl Pending {
+impl UnsentNotices {
     fn is_empty(&self) -> bool {
         let is_empty = self.changed.is_empty() && self.deleted.is_empty() && self.families.is_empty();
         is_empty && !self.resync && !self.heartbeat
@@ -89,7 +89,7 @@ impl Outbox {
     }
 
     /// Removes everything that is queued; waits until there is something. Cancel-safe.
-    pub async fn next(&self) -> Pending {
+    pub async fn next(&self) -> UnsentNotices {
         loop {
             let pending = self.drain();
             if !pending.is_empty() {
@@ -99,17 +99,17 @@ impl Outbox {
         }
     }
 
-    pub fn drain(&self) -> Pending {
+    pub fn drain(&self) -> UnsentNotices {
         std::mem::take(&mut *self.pending.lock())
     }
 
     /// Requeues what could not be sent; changes queued meanwhile are newer.
-    pub fn requeue(&self, mut unsent: Pending) {
+    pub fn requeue(&self, mut unsent: UnsentNotices) {
         let mut pending = self.pending.lock();
         let newer = std::mem::take(&mut *pending);
         unsent.heartbeat |= newer.heartbeat;
         if newer.resync {
-            unsent = Pending { resync: true, heartbeat: unsent.heartbeat, ..Pending::default() };
+            unsent = UnsentNotices { resync: true, heartbeat: unsent.heartbeat, ..UnsentNotices::default() };
         }
         newer.deleted.into_iter().for_each(|summary| unsent.delete(summary));
         newer.changed.into_iter().for_each(|(id, revision)| unsent.change(id, revision));
@@ -167,7 +167,7 @@ mod tests {
         outbox.heartbeat();
         outbox.changed(SessionId::generate(), 1);
         outbox.deleted(summary(SessionId::generate()));
-        let resync = Pending { resync: true, heartbeat: true, ..Pending::default() };
+        let resync = UnsentNotices { resync: true, heartbeat: true, ..UnsentNotices::default() };
         let taken = outbox.drain();
         assert_eq!(taken, resync);
         // The overflow stays set when it has to be sent again.
@@ -177,6 +177,6 @@ mod tests {
         for _ in 0..=DELETED {
             outbox.deleted(summary(SessionId::generate()));
         }
-        assert_eq!(outbox.drain(), Pending { resync: true, ..Pending::default() });
+        assert_eq!(outbox.drain(), UnsentNotices { resync: true, ..UnsentNotices::default() });
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::notice::{Notice, encode, encode_families};
-use super::outbox::Pending;
+use super::outbox::UnsentNotices;
 use super::{HEARTBEAT, Shared};
 use crate::hub::store::NoticeSender;
 use crate::storage::StorageError;
@@ -57,8 +57,8 @@ pub(super) async fn run(shared: Arc<Shared>, mut notifier: Box<dyn NoticeSender>
     notifier.close().await;
 }
 
-async fn send(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &Pending) -> Result<(), StorageError> {
-    let Pending { changed, deleted, families, resync, heartbeat } = pending;
+async fn send(shared: &Shared, notifier: &mut dyn NoticeSender, pending: &UnsentNotices) -> Result<(), StorageError> {
+    let UnsentNotices { changed, deleted, families, resync, heartbeat } = pending;
     let changed = changed.iter().map(|(id, revision)| (*id, *revision));
     let mut payloads = encode(shared.me, changed, deleted);
     payloads.extend(encode_families(shared.me, families.iter().copied()));

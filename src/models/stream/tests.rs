@@ -5,9 +5,9 @@ use serde_json::json;
 use super::*;
 
 /// Text, thinking, and how it ended.
-type Heard = (String, String, Result<Reply, ChatError>);
+type Heard = (String, String, Result<ModelReply, ChatError>);
 
-fn heard_from(pieces: &[&[u8]], ending: &Ending, secrets: &Secrets) -> Heard {
+fn heard_from(pieces: &[&[u8]], ending: &BodyEnd, secrets: &Secrets) -> Heard {
     let (mut text, mut thinking) = (String::new(), String::new());
     let mut sink = |piece: Piece<'_>| match piece {
         Piece::Text(more) => text.push_str(more),
@@ -26,7 +26,7 @@ fn heard_from(pieces: &[&[u8]], ending: &Ending, secrets: &Secrets) -> Heard {
 }
 
 fn heard(body: &str) -> Heard {
-    heard_from(&[body.as_bytes()], &Ending::Closed, &Secrets::default())
+    heard_from(&[body.as_bytes()], &BodyEnd::Closed, &Secrets::default())
 }
 
 fn sse(events: &[Value]) -> String {
@@ -59,12 +59,12 @@ fn pieces_come_out_wherever_the_bytes_are_cut() {
     .as_bytes();
     for at in 0..body.len() {
         let (one, two) = body.split_at(at);
-        let (text, thinking, reply) = heard_from(&[one, two], &Ending::Closed, &Secrets::default());
-        let expected = Reply {
+        let (text, thinking, reply) = heard_from(&[one, two], &BodyEnd::Closed, &Secrets::default());
+        let expected = ModelReply {
             model: "m-1".into(),
-            usage: Some(Usage { input_tokens: 3, output_tokens: 2 }),
+            usage: Some(ModelUsage { input_tokens: 3, output_tokens: 2 }),
             finish_reason: Some("stop".into()),
-            ..Reply::default()
+            ..ModelReply::default()
         };
         assert_eq!((text.as_str(), thinking.as_str(), reply), ("Grüße!", "hm…", Ok(expected)), "cut at {at}");
     }
@@ -182,7 +182,10 @@ fn usage_is_read_however_it_is_written() {
     // The last that says something counts.
     let growing: Vec<Value> = (1..4).map(|n| with(json!({"prompt_tokens": 3, "completion_tokens": n}))).collect();
     let events = [&[says("a")][..], &growing, &[stop(), with(json!(null))]].concat();
-    assert_eq!(heard(&sse(&events)).2.expect("an answer").usage, Some(Usage { input_tokens: 3, output_tokens: 3 }));
+    assert_eq!(
+        heard(&sse(&events)).2.expect("an answer").usage,
+        Some(ModelUsage { input_tokens: 3, output_tokens: 3 })
+    );
 }
 
 #[test]
@@ -239,7 +242,7 @@ fn no_answer_is_not_an_empty_one() {
 
 #[test]
 fn a_connection_that_ends_badly_after_the_end_matters_no_more() {
-    let stalled = Ending::Failed(ChatError::Stalled(std::time::Duration::from_secs(1)));
+    let stalled = BodyEnd::Failed(ChatError::Stalled(std::time::Duration::from_secs(1)));
     let end = |body: &str| heard_from(&[body.as_bytes()], &stalled, &Secrets::default()).2;
     assert!(end(&sse(&[says("a"), stop()])).is_ok());
     assert_eq!(end(&sse(&[says("a")])), Err(ChatError::Stalled(std::time::Duration::from_secs(1))));
@@ -300,11 +303,11 @@ fn halves_of_a_character_and_pieces_of_a_secret_meet() {
     let key = Secrets::new(["sk-secret-1"]);
     let body =
         sse(&[says("it is sk-sec"), says("ret-1, or sk-se"), json!({"model": "sk-secret-1", "choices": []}), stop()]);
-    let (text, _, reply) = heard_from(&[body.as_bytes()], &Ending::Closed, &key);
+    let (text, _, reply) = heard_from(&[body.as_bytes()], &BodyEnd::Closed, &key);
     assert_eq!((text.as_str(), reply.expect("an answer").model.as_str()), ("it is [redacted], or sk-se", "[redacted]"));
     let error = sse(&[json!({"error": "bad key sk-secret-1\u{7}"})]);
     let words = "bad key [redacted]".to_owned();
-    let reply = heard_from(&[error.as_bytes()], &Ending::Closed, &key).2;
+    let reply = heard_from(&[error.as_bytes()], &BodyEnd::Closed, &key).2;
     assert_eq!(reply, Err(ChatError::Said { words, by_endpoint: false }));
 }
 

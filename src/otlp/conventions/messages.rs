@@ -5,7 +5,7 @@ use serde_json::Value;
 use relive_session::{ContentType, MessageRole, ToolCall, limits};
 
 use super::flattened::{elements, word};
-use crate::otlp::span::Span;
+use crate::otlp::span::TraceSpan;
 use crate::otlp::values::{Attributes, cut, parsed, text};
 
 /// A message of a span.
@@ -24,7 +24,7 @@ const MESSAGES: usize = 100;
 
 /// The answer of a model, and what it was asked that is new: an agent sends the whole conversation with each call,
 /// so that what came before the model's last answer has been shown already.
-pub(super) fn of(span: &Span) -> Vec<SpanMessage> {
+pub(super) fn of(span: &TraceSpan) -> Vec<SpanMessage> {
     let attributes = &span.attributes;
     let mut asked = structured(attributes, "gen_ai.input.messages")
         .or_else(|| details(span, "gen_ai.input.messages"))
@@ -100,7 +100,7 @@ fn structured(attributes: &Attributes, name: &str) -> Option<Vec<SpanMessage>> {
 }
 
 /// The same, in the event that has the details of a call.
-fn details(span: &Span, name: &str) -> Option<Vec<SpanMessage>> {
+fn details(span: &TraceSpan, name: &str) -> Option<Vec<SpanMessage>> {
     let is_of_call = |event: &&crate::otlp::span::SpanEvent| event.name == "gen_ai.client.inference.operation.details";
     span.events.iter().find(is_of_call).and_then(|event| structured(&event.attributes, name))
 }
@@ -190,7 +190,7 @@ fn indexed(attributes: &Attributes, name: &str) -> Option<Vec<SpanMessage>> {
 }
 
 /// `gen_ai.user.message` and the like, events of the conventions before 1.37.
-fn events(span: &Span, is_wanted: impl Fn(&str) -> bool) -> Vec<SpanMessage> {
+fn events(span: &TraceSpan, is_wanted: impl Fn(&str) -> bool) -> Vec<SpanMessage> {
     let of = |event: &crate::otlp::span::SpanEvent| {
         let word = event.name.strip_prefix("gen_ai.")?;
         let said_by = if word == "choice" { "assistant" } else { word.strip_suffix(".message")? };
@@ -215,8 +215,8 @@ mod tests {
 
     use super::*;
 
-    fn span(attributes: Value) -> Span {
-        Span {
+    fn span(attributes: Value) -> TraceSpan {
+        TraceSpan {
             id: "1".into(),
             parent: None,
             name: String::new(),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use relive_session::NodeKind;
 
-use super::span::Span;
+use super::span::TraceSpan;
 use super::values::{Attributes, parsed, text};
 
 pub(super) use messages::SpanMessage;
@@ -19,7 +19,7 @@ pub(super) use messages::SpanMessage;
 pub(super) struct Meaning {
     pub kind: Option<NodeKind>,
     pub agent: Option<String>,
-    pub usage: Option<Usage>,
+    pub usage: Option<SpanUsage>,
     pub input: Option<Value>,
     pub output: Option<Value>,
     pub messages: Vec<SpanMessage>,
@@ -27,7 +27,7 @@ pub(super) struct Meaning {
 
 /// What a call of a model used.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Usage {
+pub(super) struct SpanUsage {
     pub model: Option<String>,
     pub input: u64,
     pub output: u64,
@@ -95,7 +95,7 @@ pub(super) fn is_shown_elsewhere(name: &str) -> bool {
 }
 
 impl Meaning {
-    pub fn of(span: &Span) -> Self {
+    pub fn of(span: &TraceSpan) -> Self {
         let attributes = &span.attributes;
         let kind = kind(attributes);
         // The spans above a call of a model repeat its usage and its messages.
@@ -145,13 +145,13 @@ fn kind(attributes: &Attributes) -> Option<NodeKind> {
     })
 }
 
-fn usage(attributes: &Attributes) -> Option<Usage> {
+fn usage(attributes: &Attributes) -> Option<SpanUsage> {
     let tokens = |names| first(attributes, names).and_then(count);
     let (input, output) = (tokens(INPUT_TOKENS), tokens(OUTPUT_TOKENS));
     if input.is_none() && output.is_none() {
         return None;
     }
-    Some(Usage {
+    Some(SpanUsage {
         model: first(attributes, MODEL).map(text),
         input: input.unwrap_or_default(),
         output: output.unwrap_or_default(),
@@ -209,12 +209,12 @@ mod tests {
     fn usage_by_todays_and_older_names() {
         let today = json!({"gen_ai.usage.input_tokens": 12, "gen_ai.usage.output_tokens": 3,
             "gen_ai.request.model": "asked", "gen_ai.response.model": "answered", "llm.cost.total": 0.25});
-        let expected = Usage {
+        let expected = SpanUsage {
             model: Some("answered".to_owned()),
             input: 12,
             output: 3,
             cost: Some(Decimal::new(25, 2)),
-            ..Usage::default()
+            ..SpanUsage::default()
         };
         assert_eq!(usage(&attributes(today)), Some(expected));
         let older = json!({"gen_ai.usage.prompt_tokens": "12", "gen_ai.usage.completion_tokens": 3.0});

@@ -18,7 +18,7 @@ pub use keys::{KeyRow, NewKey};
 use relive_session::{Actor, ActorKind, ProjectId, Timestamp};
 pub use sign_ins::{NewSignIn, SignInRow};
 pub use signing_keys::SigningKeyRow;
-pub use tokens::{Held, REVOKED_LIMIT, Revoked, TokenState};
+pub use tokens::{CredentialsInUse, REVOKED_LIMIT, Revoked, TokenState};
 
 /// Rows deleted with one statement.
 const PRUNED_AT_ONCE: i64 = 1_000;

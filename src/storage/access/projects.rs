@@ -72,6 +72,12 @@ impl Storage {
         Ok(row.as_ref().map(read).transpose()?)
     }
 
+    /// Whether there is a project with this id, or was.
+    pub async fn has_had_project(&self, id: &ProjectId) -> Result<bool, StorageError> {
+        let sql = "SELECT EXISTS (SELECT FROM projects WHERE id = $1)";
+        Ok(sqlx::query_scalar(sql).bind(id.as_str()).fetch_one(&self.pool).await?)
+    }
+
     /// Up to `limit` projects by id, from the one after `after` on.
     pub async fn projects(&self, after: Option<&ProjectId>, limit: u32) -> Result<Vec<Project>, StorageError> {
         let sql = "SELECT * FROM projects WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2";

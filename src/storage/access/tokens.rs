@@ -22,7 +22,7 @@ pub struct TokenState {
 
 /// Credentials in use.
 #[derive(Clone, Debug, Default)]
-pub struct Held {
+pub struct CredentialsInUse {
     pub keys: Vec<Uuid>,
     pub tokens: Vec<(ProjectId, Uuid)>,
     pub sign_ins: Vec<Uuid>,
@@ -30,7 +30,7 @@ pub struct Held {
     pub projects: Vec<ProjectId>,
 }
 
-impl Held {
+impl CredentialsInUse {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.tokens.is_empty() && self.sign_ins.is_empty() && self.projects.is_empty()
@@ -121,7 +121,7 @@ impl Storage {
     }
 
     /// Which of the credentials in use were revoked, deleted or ended.
-    pub async fn revoked(&self, held: &Held) -> Result<Revoked, StorageError> {
+    pub async fn revoked(&self, held: &CredentialsInUse) -> Result<Revoked, StorageError> {
         let (of_tokens, tokens): (Vec<&str>, Vec<Uuid>) =
             held.tokens.iter().map(|(project, id)| (project.as_str(), *id)).unzip();
         let projects: Vec<&str> = held.projects.iter().map(ProjectId::as_str).collect();

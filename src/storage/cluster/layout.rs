@@ -34,7 +34,7 @@ pub(super) const PORT: u16 = 5432;
 const LONGEST_SOCKET_PATH: usize = 103;
 
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct DataLayout {
     pub account: Account,
     pub pgdata: PathBuf,
     pub sockets: PathBuf,
@@ -45,7 +45,7 @@ pub(super) struct Layout {
 #[derive(Debug)]
 pub(super) struct Lock(#[expect(dead_code, reason = "kept open for its lock")] File);
 
-impl Layout {
+impl DataLayout {
     /// Creates what is missing, except the database cluster, and takes the lock.
     pub fn prepare(data_dir: &Path) -> Result<(Self, Lock), ClusterError> {
         let is_root = nix::unistd::Uid::effective().is_root();

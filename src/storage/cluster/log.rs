@@ -25,12 +25,12 @@ const TAIL_BYTES: u64 = 4096;
 const TAIL_LINES: usize = 10;
 
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct ServerLog {
     path: PathBuf,
     limit: u64,
 }
 
-impl Log {
+impl ServerLog {
     pub fn new(path: PathBuf) -> Self {
         Self { path, limit: LIMIT }
     }
@@ -92,8 +92,8 @@ mod tests {
 
     use super::*;
 
-    fn log(dir: &tempfile::TempDir, limit: u64) -> Log {
-        Log { path: dir.path().join("postgres.log"), limit }
+    fn log(dir: &tempfile::TempDir, limit: u64) -> ServerLog {
+        ServerLog { path: dir.path().join("postgres.log"), limit }
     }
 
     #[test]

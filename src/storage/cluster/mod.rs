@@ -43,8 +43,8 @@ use tokio::{
 use tracing::info;
 
 use binaries::Binaries;
-use layout::{Layout, Lock, PORT};
-use log::Log;
+use layout::{DataLayout, Lock, PORT};
+use log::ServerLog;
 use supervisor::Supervisor;
 use watchdog::Watchdog;
 
@@ -85,8 +85,8 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Plan {
     binaries: Binaries,
-    layout: Layout,
-    log: Log,
+    layout: DataLayout,
+    log: ServerLog,
     durable: bool,
 }
 
@@ -152,11 +152,11 @@ impl Plan {
     /// The part of a start that works on files and runs short programs; it blocks.
     fn prepare(options: &ClusterOptions) -> Result<(Self, [Lock; 2]), ClusterError> {
         let found = Binaries::find(options.postgres_bin.as_deref())?;
-        let (layout, lock) = Layout::prepare(&options.data_dir)?;
+        let (layout, lock) = DataLayout::prepare(&options.data_dir)?;
         let binaries = relocate::reachable_binaries(found, &layout.account)?;
         initdb::initialise(&layout.pgdata, &binaries, &layout.account, options.durable)?;
         let locks = [lock, Lock::cluster(&layout.pgdata)?];
-        let log = Log::new(layout.log.clone());
+        let log = ServerLog::new(layout.log.clone());
         Ok((Self { binaries, layout, log, durable: options.durable }, locks))
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::storage::link::Link;
+use crate::storage::link::DatabaseLink;
 use crate::storage::pool::Pool;
 
 /// - One plan for all: the statements are written so that there is only one good one, and planning
@@ -26,6 +26,6 @@ const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_sor
 pub(super) const SEARCH: Duration = Duration::from_secs(12);
 
 /// Up to so many connections, each with the settings of searches from its opening on.
-pub(in crate::storage) fn search_pool(link: Link, connections: u32) -> Pool {
+pub(in crate::storage) fn search_pool(link: DatabaseLink, connections: u32) -> Pool {
     Pool::new(link, connections, SETTINGS)
 }

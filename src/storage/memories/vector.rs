@@ -25,7 +25,7 @@ use super::search_pool::SEARCH;
 use super::strategies::Strategy;
 use super::{COLUMNS, MemoryScope, SearchLimits, read_memory};
 use crate::storage::link::breaks_connection;
-use crate::storage::pool::Connection;
+use crate::storage::pool::TakenConnection;
 use crate::storage::{Storage, StorageError};
 use relive_session::Memory;
 
@@ -68,7 +68,11 @@ impl Storage {
         Ok(found)
     }
 
-    async fn nearest_on(&self, search: &Search<'_>, connection: &mut Connection) -> Result<Vec<Memory>, StorageError> {
+    async fn nearest_on(
+        &self,
+        search: &Search<'_>,
+        connection: &mut TakenConnection,
+    ) -> Result<Vec<Memory>, StorageError> {
         connection.run(SEARCH, async |connection| self.nearest(search, connection).await).await
     }
 

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
-use super::link::{ACQUIRE, LONG_STATEMENT, Link, Opened, STATEMENT, breaks_connection};
+use super::link::{ACQUIRE, DatabaseLink, LONG_STATEMENT, Opened, STATEMENT, breaks_connection};
 
 /// A connection that was idle for this long is probed before it is used.
 const PROBE_AFTER: Duration = Duration::from_secs(2);
@@ -39,7 +39,7 @@ pub(super) struct Pool {
 }
 
 struct Inner {
-    link: Link,
+    link: DatabaseLink,
     settings: &'static str,
     permits: Arc<Semaphore>,
     /// The one that was used last is at the end, and is used first.
@@ -55,12 +55,12 @@ struct PooledConnection {
 
 impl Pool {
     /// Up to `connections`, each opened with these settings on demand.
-    pub fn new(link: Link, connections: u32, settings: &'static str) -> Self {
+    pub fn new(link: DatabaseLink, connections: u32, settings: &'static str) -> Self {
         let permits = Arc::new(Semaphore::new(connections.max(1) as usize));
         Self { inner: Arc::new(Inner { link, settings, permits, idle: Mutex::default() }), limit: STATEMENT }
     }
 
-    pub fn link(&self) -> &Link {
+    pub fn link(&self) -> &DatabaseLink {
         &self.inner.link
     }
 
@@ -74,7 +74,7 @@ impl Pool {
     /// # Errors
     ///
     /// If none is available within [`ACQUIRE`].
-    pub async fn acquire(&self) -> sqlx::Result<Connection> {
+    pub async fn acquire(&self) -> sqlx::Result<TakenConnection> {
         let deadline = tokio::time::Instant::now() + ACQUIRE;
         let permit = timeout_at(deadline, Arc::clone(&self.inner.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| self.none_free())?.map_err(|_| sqlx::Error::PoolClosed)?;
@@ -82,7 +82,7 @@ impl Pool {
             Ok(Some(live)) => (live, true),
             _ => (timeout_at(deadline, self.inner.open()).await.map_err(|_| self.none_free())??, false),
         };
-        Ok(Connection {
+        Ok(TakenConnection {
             live: Some(live),
             pool: self.clone(),
             permit: Some(permit),
@@ -179,7 +179,7 @@ fn close(live: PooledConnection) {
 }
 
 /// A connection that was taken from the pool; when dropped it is returned, unless it is in doubt.
-pub(super) struct Connection {
+pub(super) struct TakenConnection {
     live: Option<PooledConnection>,
     pool: Pool,
     permit: Option<OwnedSemaphorePermit>,
@@ -199,7 +199,7 @@ enum Purpose {
     Owner,
 }
 
-impl Connection {
+impl TakenConnection {
     /// Makes the connection be closed instead of returned.
     pub fn close_on_drop(&mut self) {
         self.purpose = Purpose::Owner;
@@ -230,12 +230,12 @@ impl Connection {
         outcome
     }
 
-    /// The connection, for work that ends with [`Connection::conclude`].
+    /// The connection, for work that ends with [`TakenConnection::conclude`].
     ///
     /// # Errors
     ///
     /// If it was found to be broken before.
-    fn work(&mut self) -> sqlx::Result<(Link, &mut PgConnection)> {
+    fn work(&mut self) -> sqlx::Result<(DatabaseLink, &mut PgConnection)> {
         let link = self.pool.inner.link.clone();
         let live = self.live.as_mut().ok_or(sqlx::Error::WorkerCrashed)?;
         self.is_clean = false;
@@ -273,7 +273,7 @@ impl AsSqlxError for super::StorageError {
     }
 }
 
-impl Drop for Connection {
+impl Drop for TakenConnection {
     fn drop(&mut self) {
         let (Some(mut live), Some(permit)) = (self.live.take(), self.permit.take()) else { return };
         if self.purpose == Purpose::Owner {
@@ -301,7 +301,7 @@ impl Drop for Connection {
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for TakenConnection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Connection").finish_non_exhaustive()
     }
@@ -310,7 +310,7 @@ impl fmt::Debug for Connection {
 /// A transaction on a connection of its own. Dropping it rolls back.
 #[derive(Debug)]
 pub(super) struct Transaction {
-    connection: Connection,
+    connection: TakenConnection,
 }
 
 impl Transaction {

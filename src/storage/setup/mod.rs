@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, Connection as _};
 pub(super) use dimension::Claim;
 pub use error::SetupError;
 
-use super::link::{ACQUIRE, Link};
+use super::link::{ACQUIRE, DatabaseLink};
 use super::locks;
 use super::memories::indexes;
 use super::session_list;
@@ -136,7 +136,7 @@ async fn unlock(connection: &mut PgConnection) -> Result<(), StorageError> {
 
 /// Two connections that are open at the same time have two server processes, unless a transaction pooler is in
 /// between. With one, session settings, locks and notices would be lost.
-async fn warn_of_pooler(link: &Link, connection: &mut PgConnection) {
+async fn warn_of_pooler(link: &DatabaseLink, connection: &mut PgConnection) {
     const PROCESS: &str = "SELECT pg_backend_pid()";
     let asking = async {
         let mut other = link.open("").await?.connection;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Connection;
+use super::ClientConnection;
 use crate::access::{AuthError, Caller, Credential, Grant, Watch};
 use crate::scoped::{Refused, Scoped};
 use crate::ws::client::Client;
@@ -45,13 +45,10 @@ struct Expiry {
 
 impl Expiry {
     fn of(caller: &Caller) -> Option<Self> {
-        let at = caller.expires_at?;
-        let left = u64::try_from(at.as_millis() - Timestamp::now().as_millis()).unwrap_or(0);
-        let left = Duration::from_millis(left);
+        let (at, ends_at) = (caller.expires_at?, caller.ends_at()?);
         let now = Instant::now();
-        // Credentials last for days at most; a time that cannot be represented counts as unlimited.
-        let ends_at = now.checked_add(left)?;
-        Some(Self { at, told_at: Some(now + left.saturating_sub(NOTICE)), ends_at })
+        let told_at = now + (ends_at - now).saturating_sub(NOTICE);
+        Some(Self { at, told_at: Some(told_at), ends_at })
     }
 
     fn next(&self) -> Instant {
@@ -94,7 +91,7 @@ impl Identity {
     }
 }
 
-impl Connection {
+impl ClientConnection {
     /// Notifies the client that its credential expires, and ends the connection when it has expired.
     pub(super) fn check_expiry(&mut self, now: Instant) -> Option<CloseCode> {
         match self.identity.check_expiry(now) {
@@ -175,7 +172,9 @@ fn authenticated(caller: &Caller) -> ServerFrame {
 
 fn error_code(error: &AuthError) -> ErrorCode {
     match error {
-        AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::NoRole(_) => ErrorCode::Unauthorized,
+        AuthError::Missing | AuthError::Invalid | AuthError::Expired | AuthError::Ambiguous | AuthError::NoRole(_) => {
+            ErrorCode::Unauthorized
+        }
         AuthError::Limited { .. } => ErrorCode::RateLimited,
         AuthError::Unavailable(_) | AuthError::Storage(_) => ErrorCode::Unavailable,
     }

@@ -23,7 +23,7 @@ use crate::ws::list;
 use crate::ws::opening::Opening;
 use crate::ws::reader::{MESSAGE_BYTES, Reader, reader};
 use crate::ws::refusals;
-use crate::ws::replay::{Control, Replay};
+use crate::ws::replay::{Replay, ReplayControl};
 use crate::ws::socket::{OUTBOX_BYTES, Socket};
 use crate::ws::transport::Transport;
 
@@ -43,7 +43,7 @@ const PING: Duration = Duration::from_secs(25);
 const PONG: Duration = Duration::from_secs(10);
 
 /// A client's connection, owned by its task.
-pub(super) struct Connection {
+pub(super) struct ClientConnection {
     gateway: Gateway,
     identity: Identity,
     socket: Arc<Socket>,
@@ -80,7 +80,7 @@ enum Wakeup {
     Stop,
 }
 
-impl Connection {
+impl ClientConnection {
     pub async fn run(gateway: Gateway, identity: Identity, stream: Transport, already_read: Bytes, opening: Opening) {
         let socket = Arc::new(Socket::new(stream));
         let reader = Box::new(reader(Arc::clone(&socket), already_read, MESSAGE_BYTES).await);
@@ -302,7 +302,7 @@ impl Connection {
             | ClientFrame::Token { .. }
                 if let Some(replay) = &mut self.replay =>
             {
-                match Control::read(&frame) {
+                match ReplayControl::read(&frame) {
                     Ok(control) => Box::pin(replay.steer(control)).await,
                     Err(problem) => self.reject_frame(text, &problem),
                 }
@@ -335,7 +335,7 @@ impl Connection {
 /// of the refusals.
 const REFUSED_FRAMES: u32 = 100;
 
-impl Connection {
+impl ClientConnection {
     /// Tells the client what became of a command, if that is known at once.
     fn answer_at_once(&mut self, submitted: Submitted) -> Option<CloseCode> {
         match submitted {

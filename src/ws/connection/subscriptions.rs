@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Connection;
+use super::ClientConnection;
 use crate::hub::{Hub, HubError};
 use crate::scoped::Refused;
 use crate::ws::client::Client;
 use crate::ws::rooms::Membership;
-use crate::ws::viewer::{Progress, Viewer};
+use crate::ws::viewer::{Viewer, ViewerStep};
 use crate::ws::{backfill, frames, refusals};
 use relive_protocol::{CloseCode, ErrorCode, ServerFrame, Subscribe};
 use relive_session::{Revision, SessionId};
@@ -31,7 +31,7 @@ pub(super) struct Subscribed {
     _membership: Membership,
 }
 
-impl Connection {
+impl ClientConnection {
     pub(super) async fn subscribe(&mut self, subscribe: &Subscribe) -> Option<CloseCode> {
         let id = subscribe.session_id;
         if self.viewers.len() >= self.gateway.options.subscriptions && !self.viewers.contains_key(&id) {
@@ -96,11 +96,11 @@ impl Connection {
                 continue;
             }
             match backfill::advance(&self.gateway.hub, &subscribed.viewer).await {
-                Progress::UpToDate => {}
-                Progress::Blocked | Progress::NeedsJournal(_) => subscribed.viewer.mark_again(),
-                Progress::NotBefore(time) => subscribed.due = Some(time),
-                Progress::Deleted => refused.push((*id, HubError::NotFound.into())),
-                Progress::Forbidden => refused.push((*id, self.identity.scoped.denied(*id))),
+                ViewerStep::UpToDate => {}
+                ViewerStep::Blocked | ViewerStep::NeedsJournal(_) => subscribed.viewer.mark_again(),
+                ViewerStep::NotBefore(time) => subscribed.due = Some(time),
+                ViewerStep::Deleted => refused.push((*id, HubError::NotFound.into())),
+                ViewerStep::Forbidden => refused.push((*id, self.identity.scoped.denied(*id))),
             }
         }
         for (id, refused) in refused {

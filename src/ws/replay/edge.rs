@@ -11,11 +11,11 @@ use crate::storage::StorageError;
 use crate::ws::backfill;
 use crate::ws::client::Client;
 use crate::ws::rooms::Membership;
-use crate::ws::viewer::{Held, Progress, Viewer};
+use crate::ws::viewer::{ClientState, Viewer, ViewerStep};
 use relive_protocol::Subscribe;
 
 /// A replay that continues live.
-pub(super) struct Edge {
+pub(super) struct LiveEdge {
     pub viewer: Arc<Viewer>,
     /// When to advance the viewer without a wake-up.
     due: Option<Instant>,
@@ -35,7 +35,7 @@ impl Replay {
             logs: Some(self.request.texts.logs),
             min_interval_ms: u64::try_from(self.request.min_interval.as_millis()).ok(),
         };
-        let held = Held { revision, texts: self.texts.max(revision), base: self.base.clone() };
+        let held = ClientState { revision, texts: self.texts.max(revision), base: self.base.clone() };
         let client = Client::Socket(Arc::clone(&self.socket));
         let may_read = self.may_read.clone();
         let joining = self.gateway.rooms.join(id, |live, streams| {
@@ -47,7 +47,7 @@ impl Replay {
             HubError::NotFound => ReplayError::Gone,
             _ => ReplayError::Storage(StorageError::TimedOut),
         })?;
-        self.edge = Some(Edge { viewer, due: Some(Instant::now()), _membership: membership });
+        self.edge = Some(LiveEdge { viewer, due: Some(Instant::now()), _membership: membership });
         self.report();
         self.follow_live().await
     }
@@ -62,11 +62,11 @@ impl Replay {
                 edge.viewer.mark_again();
             } else {
                 match backfill::advance(&self.gateway.hub, &edge.viewer).await {
-                    Progress::UpToDate => {}
-                    Progress::Blocked | Progress::NeedsJournal(_) => edge.viewer.mark_again(),
-                    Progress::NotBefore(time) => edge.due = Some(time),
-                    Progress::Deleted => return Err(ReplayError::Gone),
-                    Progress::Forbidden => return Err(ReplayError::Forbidden),
+                    ViewerStep::UpToDate => {}
+                    ViewerStep::Blocked | ViewerStep::NeedsJournal(_) => edge.viewer.mark_again(),
+                    ViewerStep::NotBefore(time) => edge.due = Some(time),
+                    ViewerStep::Deleted => return Err(ReplayError::Gone),
+                    ViewerStep::Forbidden => return Err(ReplayError::Forbidden),
                 }
             }
         }
@@ -83,7 +83,7 @@ impl Replay {
     /// Returns to the journal, from what the client was shown live; false if it was not live.
     pub(super) async fn leave_live(&mut self) -> Result<bool, ReplayError> {
         let Some(edge) = self.edge.take() else { return Ok(false) };
-        let Held { revision, texts, base } = edge.viewer.leave();
+        let ClientState { revision, texts, base } = edge.viewer.leave();
         drop(edge);
         self.refresh().await?;
         let range = *self.player.range();

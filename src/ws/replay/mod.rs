@@ -20,13 +20,13 @@ use super::gateway::Gateway;
 use super::socket::Socket;
 use super::viewer::MayRead;
 use crate::hub::{Head, HubError, Subscription};
-use crate::replay::{Next, Options, Player, Point, ReplayError, Speed};
+use crate::replay::{Next, Player, Point, ReplayError, ReplayOptions, Speed};
 use relive_protocol::{CloseCode, ErrorCode, Mode};
 use relive_session::{Revision, Session, SessionId, Texts};
 
-pub(super) use steer::Control;
+pub(super) use steer::ReplayControl;
 
-use edge::Edge;
+use edge::LiveEdge;
 use report::Report;
 use show::Shown;
 
@@ -71,7 +71,7 @@ pub(super) struct Replay {
     is_catching_up: bool,
     /// No state before this, if the client asked for a slower pace.
     not_before: Option<Instant>,
-    edge: Option<Edge>,
+    edge: Option<LiveEdge>,
     /// The speed was changed while live: it is not live again until something was played from here.
     stays_behind: Option<Revision>,
     report: Report,
@@ -102,7 +102,7 @@ impl Replay {
             Err(HubError::NotFound) => return Err(refuse(ReplayError::Gone)),
             Err(error) => return Err((frames::hub_error(None, id, &error), CloseCode::Restarting)),
         };
-        let options = Options {
+        let options = ReplayOptions {
             speed: request.speed,
             from: request.from,
             to: request.to,

@@ -11,7 +11,7 @@ use relive_session::SessionId;
 
 /// A valid `replay` frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::ws) enum Control {
+pub(in crate::ws) enum ReplayControl {
     Play(Option<Speed>),
     Pause,
     Seek(Point),
@@ -20,7 +20,7 @@ pub(in crate::ws) enum Control {
     Speed(Speed),
 }
 
-impl Control {
+impl ReplayControl {
     /// Reads a client's frame on a replay's socket.
     ///
     /// # Errors
@@ -62,7 +62,7 @@ fn speed_of(speed: ReplaySpeed) -> Result<Speed, String> {
 
 impl Replay {
     /// Carries out a control, and answers with the new position or an error.
-    pub async fn steer(&mut self, control: Control) {
+    pub async fn steer(&mut self, control: ReplayControl) {
         let id = self.request.session_id;
         match self.carry_out(control).await {
             Ok(()) => self.report(),
@@ -78,13 +78,13 @@ impl Replay {
         self.request.session_id
     }
 
-    async fn carry_out(&mut self, control: Control) -> Result<(), ReplayError> {
+    async fn carry_out(&mut self, control: ReplayControl) -> Result<(), ReplayError> {
         self.send_unsent();
         self.refresh().await?;
-        let was_live = !matches!(control, Control::Play(_)) && self.leave_live().await?;
+        let was_live = !matches!(control, ReplayControl::Play(_)) && self.leave_live().await?;
         self.stays_behind = None;
         match control {
-            Control::Play(speed) => {
+            ReplayControl::Play(speed) => {
                 if let Some(speed) = speed {
                     self.player.set_speed(self.wall(), speed);
                 }
@@ -93,19 +93,19 @@ impl Replay {
                 }
                 self.player.play(self.wall());
             }
-            Control::Pause => self.player.pause(self.wall()),
-            Control::Seek(point) => self.seek(point).await?,
-            Control::Forward => {
+            ReplayControl::Pause => self.player.pause(self.wall()),
+            ReplayControl::Seek(point) => self.seek(point).await?,
+            ReplayControl::Forward => {
                 if let Some(event) = self.player.step(self.wall()).await? {
                     self.send_step(event);
                 }
             }
-            Control::Back => {
+            ReplayControl::Back => {
                 self.player.pause(self.wall());
                 let before = i64::try_from(self.player.revision()).unwrap_or(i64::MAX) - 1;
                 self.seek(Point::Revision(before)).await?;
             }
-            Control::Speed(speed) => {
+            ReplayControl::Speed(speed) => {
                 self.player.set_speed(self.wall(), speed);
                 self.stays_behind = was_live.then(|| self.player.revision());
             }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use relive::endpoint::Secrets;
 use relive::fuzzing;
-use relive::models::{ChatError, Reply};
+use relive::models::{ChatError, ModelReply};
 use relive_session::limits;
 
 use super::{MIB, Target, assert_short, kind_of, outcome, pieces};
@@ -123,7 +123,7 @@ fn check(input: &[u8]) -> u64 {
 }
 
 /// What quotes the beginning of a body that is no answer may quote what came in one piece with its end.
-fn alike(reply: &Result<Reply, ChatError>) -> Result<Reply, ChatError> {
+fn alike(reply: &Result<ModelReply, ChatError>) -> Result<ModelReply, ChatError> {
     match reply {
         Err(ChatError::NoAnswer(_)) => Err(ChatError::NoAnswer(String::new())),
         reply => reply.clone(),
@@ -137,7 +137,7 @@ fn may_be_shown(text: &str) {
     assert!(text.len() <= 2 * limits::CONTENT_BYTES, "{} bytes", text.len());
 }
 
-fn whole(reply: &Reply) -> String {
+fn whole(reply: &ModelReply) -> String {
     let calls = reply.tool_calls.iter().flat_map(|call| [&call.id, &call.name, &call.arguments]);
     calls.chain([&reply.model]).chain(&reply.refusal).chain(&reply.finish_reason).for_each(|text| may_be_shown(text));
     assert!(reply.model.chars().count() <= 600, "a model's name of {} bytes", reply.model.len());

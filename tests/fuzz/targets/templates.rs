@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use relive::engine::TemplateError;
-use relive::fuzzing::{Budget, References, check as check_template, fill};
+use relive::fuzzing::{References, TemplateBudget, check as check_template, fill};
 use serde_json::{Value, json};
 
 use super::{MIB, Target, assert_short, kind_of, outcome};
@@ -167,12 +167,12 @@ fn check(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
     let template = Value::String(text.to_string());
     let (checked, references) = (check_template(&template), References::of(&template));
-    let budget = Budget::default();
+    let budget = TemplateBudget::default();
     let filled = fill(&template, &SCOPE, &budget);
     for error in [checked.as_ref().err(), references.as_ref().err(), filled.as_ref().err()].into_iter().flatten() {
         assert_short(&error.to_string());
     }
-    assert_eq!(filled, fill(&template, &SCOPE, &Budget::default()), "it is filled in two ways");
+    assert_eq!(filled, fill(&template, &SCOPE, &TemplateBudget::default()), "it is filled in two ways");
     let is_source = |error: &TemplateError| matches!(error, TemplateError::Syntax(_) | TemplateError::TooLarge(_));
     if let Err(error) = &checked {
         assert!(is_source(error) && filled.is_err(), "{error}: refused, and filled");
@@ -206,6 +206,6 @@ fn needs_no_more(template: &Value, filled: &Value, references: &References) {
         let loaded = members["nodes"].as_object_mut().expect("an object");
         loaded.retain(|id, _| named.contains(id.as_str()));
     }
-    let again = fill(template, &scope, &Budget::default());
+    let again = fill(template, &scope, &TemplateBudget::default());
     assert_eq!(again.as_ref(), Ok(filled), "it refers to more than it is known to");
 }

@@ -8,7 +8,7 @@ use super::event_writer::EventWriter;
 use super::payloads;
 use super::rooms::{Membership, Rooms};
 use super::socket::Socket;
-use super::viewer::{Progress, Viewer};
+use super::viewer::{Viewer, ViewerStep};
 use crate::hub::{Hub, HubError, ID, LAST, publish};
 use crate::sync::Transport;
 use crate::{explore, join};
@@ -74,7 +74,7 @@ async fn read_stream(rooms: Rooms) -> Result<Vec<u64>, HubError> {
     while !writer.is_over() {
         if viewer.take_mark() || is_due {
             is_due = false;
-            if viewer.advance() != Progress::UpToDate {
+            if viewer.advance() != ViewerStep::UpToDate {
                 viewer.mark_again();
             }
         }
@@ -94,8 +94,8 @@ async fn serve(socket: &Socket, viewer: &Viewer) {
                 viewer.mark_again();
             } else {
                 match viewer.advance() {
-                    Progress::UpToDate => {}
-                    Progress::Deleted => return,
+                    ViewerStep::UpToDate => {}
+                    ViewerStep::Deleted => return,
                     _ => viewer.mark_again(),
                 }
             }

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{ROOT, call, get, id_of, key, make, post, server, socket};
+use super::support::{ROOT, call, get, id_of, key, make, post, second, server, socket};
 use crate::harness::{Socket, TestServer, answer, eventually};
 
 const BLUE: &str = "/api/v1/projects/blue";
@@ -13,13 +13,6 @@ async fn with_blue() -> TestServer {
     let server = server().await;
     make(&server, ROOT, "/api/v1/projects", json!({"name": "blue"})).await;
     server
-}
-
-async fn second(server: &TestServer) -> TestServer {
-    let second = TestServer::start_on(server.database.clone(), |config| {
-        config.access.root_key = Some(ROOT.to_owned().into());
-    });
-    second.await
 }
 
 /// As root in `blue`.
@@ -73,6 +66,34 @@ async fn the_id_of_a_deleted_project_is_not_used_again() {
     assert_eq!(post(&server, ROOT, "/api/v1/keys", body).await.0, StatusCode::NOT_FOUND);
     let (_, page) = get(&server, ROOT, "/api/v1/projects").await;
     assert_eq!(page["projects"].as_array().map(Vec::len), Some(1), "{page}");
+}
+
+#[tokio::test]
+async fn root_reads_the_audit_log_of_a_deleted_project() {
+    let server = with_blue().await;
+    let (of_blue, of_default) = (key(&server, "admin", "blue").await, key(&server, "admin", "default").await);
+    let group = make(&server, &of_blue, "/api/v1/groups", json!({"name": "g"})).await;
+    let path = format!("/api/v1/groups/{}", id_of(&group));
+    assert_eq!(call(&server, &of_blue, Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+    let log = async |token: &str, project: &str| get(&server, token, &format!("/api/v1/audit?project={project}")).await;
+    let actions = async || -> Vec<Value> {
+        let (_, page) = log(ROOT, "blue").await;
+        let entries = page["entries"].as_array().expect("entries");
+        entries.iter().map(|entry| entry["action"].clone()).collect()
+    };
+    eventually("it is recorded", async || actions().await == ["create_group", "delete_group"]).await;
+    assert_eq!(log(&of_blue, "blue").await.1, log(ROOT, "blue").await.1, "the own one may be named");
+    delete(&server).await;
+    assert_eq!(actions().await, ["create_group", "delete_group"]);
+    // Which there were, is in the log of the project that root deleted it from.
+    let deleted = async || get(&server, ROOT, "/api/v1/audit?action=delete_project").await.1["entries"].clone();
+    eventually("the deletion is recorded", async || deleted().await[0]["resource"] == BLUE).await;
+    // It says nothing of other projects to others, nor that there was one.
+    for (token, project) in [(&*of_default, "blue"), (&*of_default, "red"), (ROOT, "red")] {
+        let (status, refused) = log(token, project).await;
+        assert_eq!((status, &refused["code"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{project}: {refused}");
+    }
+    assert_eq!(log(&of_default, "default").await.0, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -80,6 +80,54 @@ async fn a_cookie_is_not_exchanged_and_counts_beside_credentials_of_other_scheme
     assert_eq!(with(Method::GET, "/api/v1/me", "", "Bearer rlv_wrong").await.0, StatusCode::UNAUTHORIZED);
 }
 
+/// A browser sends several cookies of a name if they were set for different paths or domains; their order says nothing.
+#[tokio::test]
+async fn of_several_cookies_the_valid_one_counts_and_none_if_they_contradict() {
+    let server = server().await;
+    let (ada, eve) = (key(&server, "admin", "default").await, key(&server, "viewer", "default").await);
+    let cookie = async |key: &str| {
+        let signed_in = server.request(Method::POST, "/api/v1/sign-in").bearer_auth(key);
+        let signed_in = signed_in.send().await.expect("an answer");
+        let cookie = signed_in.headers()["set-cookie"].to_str().expect("text");
+        cookie.split(';').next().expect("a pair").to_owned()
+    };
+    let (of_ada, again, of_eve) = (cookie(&ada).await, cookie(&ada).await, cookie(&eve).await);
+    let unknown = |n: usize| format!("relive_session={}{n}", "x".repeat(42));
+    let foreign = "other=1; relive_session_x=2".to_owned();
+    let me = async |cookies: &[&String]| {
+        let mut request = server.request(Method::GET, "/api/v1/me");
+        // In one header or several: HTTP/2, and proxies that come from it, have several.
+        for cookie in cookies {
+            request = request.header("cookie", *cookie);
+        }
+        let joined = cookies.iter().map(|cookie| cookie.as_str()).collect::<Vec<_>>().join("; ");
+        let (apart, together) =
+            (answer(request).await, answer(server.request(Method::GET, "/api/v1/me").header("cookie", joined)).await);
+        assert_eq!(apart, together);
+        together
+    };
+    for cookies in [
+        vec![&of_ada],
+        vec![&unknown(1), &of_ada],
+        vec![&of_ada, &unknown(1), &foreign],
+        vec![&of_ada, &of_ada, &of_ada, &of_ada, &of_ada],
+        // Somebody who has signed in twice is still the same.
+        vec![&of_ada, &again],
+    ] {
+        let (status, answer) = me(&cookies).await;
+        assert_eq!((status, &answer["role"]), (StatusCode::OK, &json!("admin")), "{cookies:?}: {answer}");
+    }
+    for (cookies, expected) in [
+        (vec![&of_ada, &of_eve], StatusCode::UNAUTHORIZED),
+        (vec![&of_eve, &unknown(1), &of_ada], StatusCode::UNAUTHORIZED),
+        (vec![&unknown(1), &unknown(2)], StatusCode::UNAUTHORIZED),
+        (vec![&of_ada, &unknown(1), &unknown(2), &unknown(3), &unknown(4)], StatusCode::BAD_REQUEST),
+    ] {
+        let (status, answer) = me(&cookies).await;
+        assert_eq!(status, expected, "{cookies:?}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_an_id_is_said_in_its_own_words() {
     let server = server().await;

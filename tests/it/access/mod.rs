@@ -5,6 +5,7 @@ mod frames;
 mod headers;
 mod limits;
 mod logs;
+mod long;
 mod matrix;
 mod projects;
 mod repeats;

@@ -10,7 +10,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::support::{ROOT, call, get, id_of, key, make, post, server, socket};
-use crate::harness::TestServer;
+use crate::harness::{TestServer, answer};
 
 /// A server with the projects `default` and `other`, and the keys of their admins.
 async fn two_projects() -> (TestServer, String, String) {
@@ -104,6 +104,41 @@ async fn nothing_of_another_project_is_changed_or_referred_to() {
     let (_, session) = get(&server, &one, &path("")).await;
     assert_eq!((&session["status"], &session["revision"]), (&json!("pending"), &json!(1)));
     assert_eq!(get(&server, &one, &format!("/api/v1/groups/{group}")).await.1["name"], "g");
+}
+
+/// As if it did not exist, which it may not know: its id can be neither used nor asked for.
+#[tokio::test]
+async fn the_id_of_a_memory_of_another_project_is_that_of_none() {
+    let (server, one, other) = two_projects().await;
+    let session = id_of(&make(&server, &one, "/api/v1/sessions", json!({})).await);
+    let path = format!("/api/v1/sessions/{session}");
+    let memory = uuid::Uuid::now_v7().to_string();
+    let commands = json!([{"type": "start"}, {"type": "addMemory", "memoryId": memory, "content": "exported"}]);
+    assert_eq!(post(&server, &one, &format!("{path}/commands"), commands).await.0, StatusCode::OK);
+    let export = server.request(Method::GET, &format!("{path}/export")).bearer_auth(&one).send().await;
+    let export = export.expect("an answer").text().await.expect("a file");
+    assert_eq!(call(&server, &one, Method::DELETE, &path, None).await.0, StatusCode::NO_CONTENT);
+    let body = json!({"id": memory, "content": "stored anew"});
+    make(&server, &one, "/api/v1/memories", body.clone()).await;
+    let (status, refused) = post(&server, &other, "/api/v1/memories", body.clone()).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{refused}");
+    assert_eq!(post(&server, &one, "/api/v1/memories", body).await.0, StatusCode::CONFLICT);
+
+    let import = async |key: &str| {
+        let request = server.request(Method::POST, "/api/v1/sessions/import").bearer_auth(key);
+        answer(request.header("content-type", "application/x-ndjson").body(export.clone())).await
+    };
+    let (status, refused) = import(&one).await;
+    assert_eq!(status, StatusCode::CONFLICT, "its own: {refused}");
+    // As with the id of a session of another project, it gets others.
+    let (status, imported) = import(&other).await;
+    assert_eq!(status, StatusCode::CREATED, "{imported}");
+    assert_ne!(imported["id"], json!(session));
+    let (_, page) = get(&server, &other, &format!("/api/v1/sessions/{}/memories", id_of(&imported))).await;
+    assert_eq!(page["memories"][0]["content"], "exported", "{page}");
+    assert_ne!(page["memories"][0]["id"], json!(memory));
+    let (_, kept) = get(&server, &one, &format!("/api/v1/memories/{memory}")).await;
+    assert_eq!(kept["content"], "stored anew");
 }
 
 /// What a command is checked against before it is staged says nothing either.

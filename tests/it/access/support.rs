@@ -20,6 +20,14 @@ pub async fn server() -> TestServer {
     .await
 }
 
+/// Another one on the same database.
+pub async fn second(server: &TestServer) -> TestServer {
+    let second = TestServer::start_on(server.database.clone(), |config| {
+        config.access.root_key = Some(ROOT.to_owned().into());
+    });
+    second.await
+}
+
 /// Sends a request as a caller; without a token as nobody.
 pub async fn call(
     server: &TestServer,

@@ -2,7 +2,7 @@
 
 mod circles;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const EVERYTHING: &[&str] = &[
@@ -170,6 +170,29 @@ fn only_storage_speaks_sql() {
             assert!(!code.contains(word), "src/{file}: `{word}` belongs into storage, not {module}");
         }
     }
+}
+
+/// The types that a line declares for other files.
+fn declared(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let rest = line
+        .strip_prefix("pub ")
+        .or_else(|| line.strip_prefix("pub(").and_then(|rest| rest.split_once(") ")?.1.into()))?;
+    let name = ["struct ", "enum ", "trait ", "type "].iter().find_map(|kind| rest.strip_prefix(kind))?;
+    name.split(|c: char| !c.is_alphanumeric()).next()
+}
+
+#[test]
+fn a_name_is_of_one_type_only() {
+    let mut files: BTreeMap<String, String> = BTreeMap::new();
+    for (_, file, code) in modules() {
+        for name in code.lines().filter_map(declared) {
+            if let Some(other) = files.insert(name.to_owned(), file.clone()) {
+                panic!("`{name}` is a type in src/{other} and in src/{file}");
+            }
+        }
+    }
+    assert!(files.len() > 300, "only {} types found; is this test reading the sources?", files.len());
 }
 
 #[test]

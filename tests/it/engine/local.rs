@@ -1,6 +1,6 @@
 //! An engine's link to a session in its own process, and the events that come over it.
 
-use relive::engine::{DriverError, Events as _, Link as _, LocalEvents, LocalLink};
+use relive::engine::{DriverError, Events as _, LocalEvents, LocalLink, SessionLink as _};
 use relive::hub::{CreateOptions, Hub, HubOptions};
 use relive_session::{Created, Event, SessionId, SessionStatus};
 use serde_json::{Value, json};

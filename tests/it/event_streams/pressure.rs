@@ -72,10 +72,15 @@ async fn narrow(server: &TestServer, path: &str) -> BufReader<tokio::net::TcpStr
     BufReader::new(stream)
 }
 
+/// A server that gives no reader up, however long a busy machine takes to send the changes.
+async fn patient() -> TestServer {
+    TestServer::start_with(|config| config.http.stall_seconds = 600.0).await
+}
+
 #[tokio::test]
 async fn a_reader_that_is_slow_is_shown_fewer_and_newer_states() {
     const CHANGES: u64 = 200;
-    let server = TestServer::start().await;
+    let server = patient().await;
     let id = server.running_session().await;
     let text = "x".repeat(100_000);
     let mut slow = narrow(&server, &format!("/api/v1/sessions/{id}/stream")).await;
@@ -105,7 +110,7 @@ async fn a_reader_that_is_slow_is_shown_fewer_and_newer_states() {
 #[tokio::test]
 async fn a_reader_of_events_that_is_slow_misses_none() {
     const CHANGES: u64 = 1_500;
-    let server = TestServer::start().await;
+    let server = patient().await;
     let id = server.running_session().await;
     let mut slow = narrow(&server, &format!("/api/v1/sessions/{id}/stream?mode=events")).await;
     let text = "x".repeat(2_000);

@@ -1,6 +1,6 @@
 //! What a fork begins with, and that it goes its own way.
 
-use relive::engine::{Link as _, LocalLink};
+use relive::engine::{LocalLink, SessionLink as _};
 use relive::hub::{CreateOptions, Hub, HubOptions, Submission};
 use relive_session::SessionId;
 use reqwest::Method;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use relive::access::oidc::{Answer, OidcSettings, SignInError};
+use relive::access::oidc::{OidcSettings, ProviderAnswer, SignInError};
 use relive::access::{
     Access, AccessSettings, AuthError, BegunSignIn, Credential, CredentialId, Requirement, Role, Timing,
 };
@@ -205,9 +205,9 @@ fn changed(begun: &BegunSignIn, name: &str, value: &str) -> String {
     address.into()
 }
 
-fn answer(parameters: &[(String, String)]) -> Answer {
+fn answer(parameters: &[(String, String)]) -> ProviderAnswer {
     let of = |name: &str| parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    Answer { code: of("code"), state: of("state"), iss: of("iss"), error: of("error") }
+    ProviderAnswer { code: of("code"), state: of("state"), iss: of("iss"), error: of("error") }
 }
 
 async fn begin(access: &Access) -> BegunSignIn {
@@ -262,7 +262,7 @@ async fn a_sign_in_that_was_begun_elsewhere_or_tampered_with_is_refused() {
     let begun = begin(&access).await;
     let other = begin(&access).await;
     let good = answer(&provider.sign_in(&begun.location).await);
-    let refused = async |pending: Option<&str>, answer: &Answer| {
+    let refused = async |pending: Option<&str>, answer: &ProviderAnswer| {
         let outcome = access.finish_sign_in(pending, answer).await;
         assert!(matches!(outcome, Err(SignInError::NotBegun)), "{answer:?}: {outcome:?}");
     };
@@ -271,13 +271,13 @@ async fn a_sign_in_that_was_begun_elsewhere_or_tampered_with_is_refused() {
     refused(Some(&other.pending), &good).await;
     refused(Some("x"), &good).await;
     refused(Some(&begun.pending[1..]), &good).await;
-    refused(pending, &Answer { state: None, ..good.clone() }).await;
-    refused(pending, &Answer { state: Some("x".to_owned()), ..good.clone() }).await;
-    refused(pending, &Answer { iss: Some("https://id.example".to_owned()), ..good.clone() }).await;
-    refused(pending, &Answer { iss: None, ..good.clone() }).await;
-    refused(pending, &Answer { code: None, ..good.clone() }).await;
-    refused(pending, &Answer { code: Some("x".to_owned()), ..good.clone() }).await;
-    refused(pending, &Answer { code: Some("x".repeat(5_000)), ..good.clone() }).await;
+    refused(pending, &ProviderAnswer { state: None, ..good.clone() }).await;
+    refused(pending, &ProviderAnswer { state: Some("x".to_owned()), ..good.clone() }).await;
+    refused(pending, &ProviderAnswer { iss: Some("https://id.example".to_owned()), ..good.clone() }).await;
+    refused(pending, &ProviderAnswer { iss: None, ..good.clone() }).await;
+    refused(pending, &ProviderAnswer { code: None, ..good.clone() }).await;
+    refused(pending, &ProviderAnswer { code: Some("x".to_owned()), ..good.clone() }).await;
+    refused(pending, &ProviderAnswer { code: Some("x".repeat(5_000)), ..good.clone() }).await;
     // What this server signs for other purposes is not taken for it, nor the other way round.
     let made = super::key(&access, Role::Viewer).await;
     let giver = caller(&access, made.text.reveal()).await;

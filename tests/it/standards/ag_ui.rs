@@ -96,6 +96,77 @@ async fn a_run_is_the_same_stored_and_live() {
     assert_eq!(json!(said), json!(expected));
 }
 
+fn calling(id: &str, content: &str, is_thinking: bool, calls: &[(&str, Value)]) -> Value {
+    let calls: Vec<Value> =
+        calls.iter().map(|(id, arguments)| json!({"id": id, "name": "weather", "arguments": arguments})).collect();
+    let mut message = message(id, "agent", content, is_thinking);
+    message["toolCalls"] = calls.into();
+    message
+}
+
+fn result(id: &str, call: &str, content: &str) -> Value {
+    let mut message = message(id, "tool", content, false);
+    message["toolCallId"] = call.into();
+    message
+}
+
+/// Messages of the client, as texts: of an assistant with its calls, of a tool with the call that it answers.
+fn with_calls(messages: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let shown = |message: &Value| {
+        let calls = message["toolCalls"].as_array().into_iter().flatten();
+        let calls: String =
+            calls.map(|call| format!(" {}({})", text(&call["id"]), text(&call["function"]["arguments"]))).collect();
+        let answers = message["toolCallId"].as_str().map(|call| format!(" to {call}")).unwrap_or_default();
+        format!("{}: {}{calls}{answers}", text(&message["role"]), text(&message["content"]))
+    };
+    messages.as_array().expect("messages").iter().map(shown).collect()
+}
+
+#[tokio::test]
+async fn a_client_of_the_protocol_is_shown_tool_calls_and_their_results() {
+    let server = TestServer::start().await;
+    let id = server.new_session().await;
+    let commands = json!([
+        {"type": "start"},
+        node("a", "running"),
+        calling("m1", "", false, &[("c1", json!({"city": "Paris"})), ("c2", json!("{}"))]),
+        result("t1", "c1", "sunny"),
+        result("t2", "c2", ""),
+        // A model that numbers its calls anew in each message.
+        calling("m2", "And there?", false, &[("c1", json!({"city": "Rome"}))]),
+        result("t3", "c1", "rainy"),
+        calling("m3", "Hm.", true, &[("c3", json!([1]))]),
+        result("t4", "unknown", "snow"),
+        node("a", "completed"),
+        {"type": "complete"},
+    ]);
+    server.command(&id, commands).await;
+    let path = format!("/api/v1/sessions/{id}/ag-ui");
+    let events = all(server.stream(&path).await).await;
+    let starts = events.iter().filter(|event| event["type"] == "TOOL_CALL_START");
+    let starts: Vec<[&Value; 2]> = starts.map(|event| [&event["toolCallId"], &event["parentMessageId"]]).collect();
+    let expected = json!([["c1", "m1"], ["c2", "m1"], ["c1#2", "m2"], ["c3", null]]);
+    assert_eq!(json!(starts), expected);
+
+    let Some(script) = Script::find("ag-ui.mjs").await else { return };
+    let job = json!({"url": server.url(&path), "method": "GET", "runs": [{"runId": "r"}]});
+    let shown = script.run(&job).await[0].take();
+    assert_eq!(shown.get("error"), None, "{shown:#}");
+    assert_eq!(shown["warnings"], json!([]), "{shown:#}");
+    let expected = [
+        "assistant:  c1({\"city\":\"Paris\"}) c2({})",
+        "tool: sunny to c1",
+        "tool:  to c2",
+        "assistant: And there? c1#2({\"city\":\"Rome\"})",
+        "tool: rainy to c1#2",
+        "reasoning: Hm.",
+        "assistant:  c3([1])",
+        "tool: snow to unknown",
+    ];
+    assert_eq!(with_calls(&shown["messages"]), expected);
+}
+
 #[tokio::test]
 async fn words_are_shown_as_they_are_written_and_once() {
     let server = TestServer::start().await;

@@ -6,7 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Wrap};
 
-use super::super::session_page::{Focus, Said, SessionPage};
+use super::super::session_page::{Focus, Said, SessionScreen};
 use super::super::tree::Row;
 use super::super::words;
 use super::{BOLD, CHOSEN, DIM, Look, bar, first_shown};
@@ -19,7 +19,7 @@ const BAR: usize = 8;
 /// Lines below the tree for the selected node.
 const DETAIL: u16 = 3;
 
-pub(super) fn draw(frame: &mut Frame, area: Rect, page: &SessionPage, look: Look, clock: Timestamp) {
+pub(super) fn draw(frame: &mut Frame, area: Rect, page: &SessionScreen, look: Look, clock: Timestamp) {
     let scrubber = u16::from(page.is_relived()) * 2;
     let [head, _, body, bottom] = Layout::vertical([
         Constraint::Length(1),
@@ -48,7 +48,7 @@ fn panes(body: Rect) -> (Rect, Rect) {
     (nodes, messages)
 }
 
-fn title(page: &SessionPage, look: Look, now: Timestamp) -> Line<'static> {
+fn title(page: &SessionScreen, look: Look, now: Timestamp) -> Line<'static> {
     let mut line = Line::from(vec![Span::styled(format!(" {}", words::clean(&page.name)), BOLD), Span::raw("  ")]);
     let Some(session) = page.session() else { return line };
     line.push_span(look.status(session.status));
@@ -68,7 +68,7 @@ fn title(page: &SessionPage, look: Look, now: Timestamp) -> Line<'static> {
     line
 }
 
-fn draw_nodes(frame: &mut Frame, area: Rect, page: &SessionPage, look: Look, now: Timestamp) {
+fn draw_nodes(frame: &mut Frame, area: Rect, page: &SessionScreen, look: Look, now: Timestamp) {
     let [tree, detail] = Layout::vertical([Constraint::Min(1), Constraint::Length(DETAIL)]).areas(area);
     let rows = page.nodes().count();
     let first = first_shown(page.selected, rows, tree);
@@ -137,7 +137,7 @@ fn node_detail(row: &Row, node: Option<&NodeStateSnapshot>, look: Look) -> Vec<L
 }
 
 /// The newest at the bottom. Only as many as fit are laid out.
-fn draw_messages(frame: &mut Frame, area: Rect, page: &SessionPage, look: Look) {
+fn draw_messages(frame: &mut Frame, area: Rect, page: &SessionScreen, look: Look) {
     let room = usize::from(area.height);
     let (width, mut lines) = (usize::from(area.width).max(8), Vec::new());
     for said in page.messages().rev() {
@@ -160,7 +160,7 @@ fn draw_messages(frame: &mut Frame, area: Rect, page: &SessionPage, look: Look) 
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-fn message_lines(said: &Said, page: &SessionPage, look: Look, width: usize) -> Vec<Line<'static>> {
+fn message_lines(said: &Said, page: &SessionScreen, look: Look, width: usize) -> Vec<Line<'static>> {
     let by = said.by.as_deref().map_or_else(|| page.node_name(&said.node_id), str::to_owned);
     let mut head = vec![Span::styled(words::clean(&by), BOLD)];
     let facts = [

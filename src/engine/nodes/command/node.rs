@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::{Attempt, CommandEnvironment, CommandSpec, attempt};
+use super::{CommandAttempt, CommandEnvironment, CommandSpec, attempt};
 use crate::engine::nodes::{AttemptResult, End, NodeContext, NodeType, Work};
 use relive_session::{Command, NodeStatus, Progress};
 
@@ -36,9 +36,11 @@ impl CommandNode {
         };
         let (attempt, ()) = tokio::join!(run, report_progress(context, receiver));
         match attempt {
-            Attempt::Stopped => AttemptResult::bare(End::Stopped),
-            Attempt::Succeeded { output } => AttemptResult::completed(output),
-            Attempt::Failed { output, error } => AttemptResult::bare(End::Failed { error, output: Some(output) }),
+            CommandAttempt::Stopped => AttemptResult::bare(End::Stopped),
+            CommandAttempt::Succeeded { output } => AttemptResult::completed(output),
+            CommandAttempt::Failed { output, error } => {
+                AttemptResult::bare(End::Failed { error, output: Some(output) })
+            }
         }
     }
 }

@@ -11,20 +11,20 @@ fn spec(command: &str) -> CommandSpec {
     CommandSpec { command: command.to_owned(), ..CommandSpec::default() }
 }
 
-async fn run(spec: &CommandSpec) -> Attempt {
+async fn run(spec: &CommandSpec) -> CommandAttempt {
     attempt(spec, &environment(), &watch::Sender::new(None), &CancellationToken::new()).await
 }
 
-fn succeeded(attempt: Attempt) -> Value {
+fn succeeded(attempt: CommandAttempt) -> Value {
     match attempt {
-        Attempt::Succeeded { output } => output,
+        CommandAttempt::Succeeded { output } => output,
         other => panic!("{other:?}"),
     }
 }
 
-fn failed(attempt: Attempt) -> (Value, String) {
+fn failed(attempt: CommandAttempt) -> (Value, String) {
     match attempt {
-        Attempt::Failed { output, error } => (output, error),
+        CommandAttempt::Failed { output, error } => (output, error),
         other => panic!("{other:?}"),
     }
 }
@@ -125,7 +125,7 @@ async fn what_ignores_the_request_to_end_is_killed() {
         stop.cancel();
     };
     let (ended, ()) = tokio::join!(stopped, cancel);
-    assert_eq!(ended, Attempt::Stopped);
+    assert_eq!(ended, CommandAttempt::Stopped);
     assert!(!is_alive(pid_in(&file).expect("its id")));
 }
 

@@ -267,6 +267,6 @@ async fn an_attempt_that_fails_beside_the_last_failure_is_not_waited_for() {
     run.node_ended(&"b".into(), NodeEnd::Failed("it failed".to_owned()));
     assert_eq!(run.schedule.verdict(), None, "c still works");
     run.node_ended(&"c".into(), NodeEnd::Retry(Duration::from_secs(1)));
-    assert_eq!(run.schedule.verdict(), Some(crate::engine::schedule::Verdict::Failed { node: "b".into() }));
+    assert_eq!(run.schedule.verdict(), Some(crate::engine::schedule::RunEnd::Failed { node: "b".into() }));
     assert_eq!(run.timers.next(), None);
 }

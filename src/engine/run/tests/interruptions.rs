@@ -264,7 +264,7 @@ fn with_failures(graph: &mut GraphDefinition, failing: &[bool]) {
 
 /// Some nodes that choose: always the same, or in a loop's body by how many rounds are behind it.
 fn with_choices(graph: &mut GraphDefinition, choosing: &[Option<u8>]) {
-    let Ok(layout) = crate::engine::regions::Layout::new(graph) else { return };
+    let Ok(layout) = crate::engine::regions::LoopLayout::new(graph) else { return };
     for (at, (node, choice)) in graph.nodes.values_mut().zip(choosing).enumerate() {
         let (Some(choice), "sequence", 1..=2) = (choice, node.kind.as_str(), node.next_ids.len()) else { continue };
         let around = layout.loops.iter().find(|held| held.body.contains(at)).map(|held| &layout.ids[held.node]);

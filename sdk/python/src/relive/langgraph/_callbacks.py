@@ -22,6 +22,7 @@ from .._message import MessageWriter
 from .._node import Kind, Node, NodeOptions
 from .._run import Run
 from ._content import answer_of_model, content_of, prompt_of
+from ._edges import Edges
 
 #: Documents of one retrieval that are kept.
 DOCUMENTS = 20
@@ -49,6 +50,8 @@ class Waiting:
     interrupts: tuple[Interrupt, ...]
     #: Whether somebody can answer.
     is_asked: bool
+    #: Without interrupts: the state of the graph at a static one.
+    draft: Any = None
 
 
 class CallbackHandler(BaseCallbackHandler):
@@ -60,12 +63,15 @@ class CallbackHandler(BaseCallbackHandler):
     # In the order of what happens, and so that what is set in the context is seen by the node.
     run_inline = True
 
-    def __init__(self, run: Run | None = None, graph_ids: frozenset[str] = frozenset()) -> None:
+    def __init__(self, run: Run | None = None, edges: Edges | None = None) -> None:
         self._run = run
-        self._graph_ids = graph_ids
+        self._edges = edges
+        self._graph_ids: frozenset[str] = frozenset() if edges is None else edges.nodes
         self._entries: dict[UUID, Entry] = {}
         #: Nodes that were interrupted, and those around them, by LangGraph's namespace: they go on when resumed.
         self._held: dict[str, Node] = {}
+        #: Nodes before which the graph has stopped, by name.
+        self._stopped: dict[str, Node] = {}
         self.waiting: list[Waiting] = []
         self.outputs: Any = None
 
@@ -136,12 +142,14 @@ class CallbackHandler(BaseCallbackHandler):
             return
         metadata = metadata or {}
         namespace = _namespace(metadata)
-        held = self._held.pop(namespace, None)
+        options = _task_options(str(name), above, metadata, self._graph_ids, inputs)
+        held = self._held.pop(namespace, None) or self._take_stopped(str(name), options)
         if held is not None:
             self._entries[run_id] = Entry(node=held, speaker=held, is_own=True)
         else:
-            options = _task_options(str(name), above, metadata, self._graph_ids, inputs)
             self._begin(run_id, above, str(name), options)
+            if self._run is not None and self._edges is not None and options.id is not None:
+                self._edges.began(self._run, options.id, metadata.get("langgraph_step"))
         entry = self._entries.get(run_id)
         if entry is None or entry.node is None:
             self._entries[run_id] = Entry(node=above.node, speaker=above.speaker, namespace=namespace)
@@ -168,6 +176,8 @@ class CallbackHandler(BaseCallbackHandler):
             self.outputs = outputs
         if entry is not None and entry.is_own and entry.node is not None:
             entry.node.complete(outputs)
+            if self._run is not None and self._edges is not None and entry.node.parent is None:
+                self._edges.ended(self._run, entry.node.name, outputs)
 
     def on_chain_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
         entry = self._take(run_id)
@@ -191,6 +201,38 @@ class CallbackHandler(BaseCallbackHandler):
         new = tuple(one for one in interrupts if isinstance(one, Interrupt) and one.id not in told)
         if new:
             self.waiting.append(Waiting(entry.node, new, entry.node.ask(new[0].value)))
+
+    @property
+    def is_stopped_inside(self) -> bool:
+        """Whether a part of the graph was interrupted, and asks for nothing."""
+        return bool(self._held) and not self.waiting
+
+    def stop(self, name: str, values: Any) -> None:
+        """The graph has stopped before a node, which waits until somebody lets it go on."""
+        if self._run is None or (self._graph_ids and name not in self._graph_ids):
+            return
+        # One whose part has stopped waits already; otherwise the node has not begun.
+        inner = next((node for node in self._held.values() if node.parent is None and node.name == name), None)
+        node = inner or Node(self._run, name, None, NodeOptions(id=name if self._graph_ids else None)).start()
+        if inner is None:
+            self._stopped[name] = node
+        draft = None if inner is not None else values
+        self.waiting.append(Waiting(node, (), node.ask(draft), draft))
+
+    def _take_stopped(self, name: str, options: NodeOptions) -> Node | None:
+        """The node that waited before it began. Of several at once each has an instance of its own."""
+        node = self._stopped.pop(name, None) if options.id == name else None
+        if node is not None and options.key is not None:
+            node.skip()
+            return None
+        if node is not None:
+            node.input(options.input)
+        return node
+
+    def leave(self) -> None:
+        """Nothing that waits is answered any more."""
+        for node in (*(waiting.node for waiting in self.waiting), *self._stopped.values()):
+            node.skip()
 
     def resumed(self) -> None:
         """The interrupted nodes go on."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
+from langchain_core.runnables.graph import Edge
 from langgraph.pregel import Pregel
 
 logger = logging.getLogger("relive")
@@ -22,16 +24,36 @@ def drawn(graph: Pregel[Any, Any, Any, Any], name: str) -> dict[str, Any] | None
         if not nodes:
             return None
         start = entries[0].target if entries else next(iter(nodes))
-        if len(entries) > 1 or any(edge.conditional for edge in entries):
+        if len(entries) > 1 or any(edge.conditional for edge in entries) or START in open_routes(graph):
             start = START
             nodes[START] = {"id": START, "type": "start", "name": "Start"}
         for edge in edges:
             if edge.source in nodes and edge.target in nodes:
-                _connect(nodes[edge.source], edge.target, edge.data)
+                _connect(nodes[edge.source], edge.target, _label(graph, edge))
     except Exception:
         logger.debug("the graph cannot be drawn", exc_info=True)
         return None
     return {"name": name, "nodes": nodes, "startNodeId": start}
+
+
+def open_routes(graph: Pregel[Any, Any, Any, Any]) -> frozenset[str]:
+    """Nodes with a route whose ends are not declared: LangGraph draws nothing for it."""
+    routes = _routes(graph).items()
+    return frozenset(source for source, given in routes if any(route.ends is None for route in given.values()))
+
+
+def _routes(graph: Pregel[Any, Any, Any, Any]) -> Mapping[str, Mapping[str, Any]]:
+    return getattr(getattr(graph, "builder", None), "branches", {})
+
+
+def _label(graph: Pregel[Any, Any, Any, Any], edge: Edge) -> str | None:
+    """All answers of the routes that lead there; LangGraph's drawing has the last one."""
+    routes = _routes(graph).get(edge.source, {}).values()
+    ends = [label for route in routes for label, target in (route.ends or {}).items() if target == edge.target]
+    labels = [str(label) for label in ends if label != edge.target]
+    if labels:
+        return ", ".join(dict.fromkeys(labels))
+    return None if edge.data is None else str(edge.data)
 
 
 def _node(node_id: str, data: Any) -> dict[str, Any]:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
-from langgraph.types import Command
+from langgraph.pregel import Pregel
+from langgraph.types import Command, StateSnapshot
 
 from .. import _encode
 from .._cancellation import TaskCancellation
 from .._errors import Cancelled
 from .._node import Node, NodeOptions, Review
 from .._run import Run
+from ._breakpoints import Answer, changes_of, may_stop
 from ._callbacks import AsyncCallbackHandler, CallbackHandler, Waiting
 from ._drawing import START
+from ._edges import Edges
 from ._streaming import StreamingHandler
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ class Session:
         watching: Watching,
         name: str,
         graph: Mapping[str, Any] | None,
+        edges: Edges | None,
         tags: Sequence[str],
         metadata: Mapping[str, Any],
         inputs: Any,
@@ -46,14 +50,14 @@ class Session:
     ) -> None:
         self._watching = watching
         self._thread = None if thread is None else str(thread)
-        self._is_resumable = is_resumable
+        self.is_resumable = is_resumable
         encoded = {} if inputs is None else {"inputs": _encode.encode(inputs)}
         labels = {"tags": tags, "metadata": metadata}
         self._run = Run(name, labels, {"graph": graph}, encoded, reporter=watching.reporter)
-        ids = frozenset(graph["nodes"]) if graph is not None else frozenset()
         handler = AsyncCallbackHandler if is_async else CallbackHandler
-        self._handler = handler(self._run, ids)
-        self._has_start = START in ids
+        self._handler = handler(self._run, edges)
+        self._has_start = edges is not None and START in edges.nodes
+        self._rejected: str | None = None
         self._is_open = False
         self.config = self._with_handlers(config)
 
@@ -90,25 +94,36 @@ class Session:
             self._run.cancel("interrupted by the keyboard")
         elif error is not None:
             self._run.fail(error)
-        elif self._handler.waiting and self._is_resumable and self._thread is not None:
+        elif self._rejected is None and self._handler.waiting and self.is_resumable and self._thread is not None:
             # Left open for the program to resume.
             self._is_open = True
             self._watching.open[self._thread] = self
         else:
-            for waiting in self._handler.waiting:
-                waiting.node.skip()
-            self._run.complete(self._handler.outputs)
+            self._handler.leave()
+            if self._rejected is not None:
+                self._run.cancel(self._rejected)
+            else:
+                self._run.complete(self._handler.outputs)
 
     # Interrupts
 
     def _asks(self) -> list[Waiting]:
         """The nodes whose interrupts are answered here."""
-        waits = self._watching.waits and self._is_resumable
+        waits = self._watching.waits and self.is_resumable
         waiting = list(self._handler.waiting) if waits else []
         return waiting if all(one.is_asked for one in waiting) else []
 
-    def answers(self) -> Command[Any] | None:
-        """Waits for the answers to all interrupts. None: there are none, or nobody can answer."""
+    def may_have_stopped(self, graph: Pregel[Any, Any, Any, Any], options: Mapping[str, Any]) -> bool:
+        """Whether a static interrupt of the graph or of a part of it may have ended the call."""
+        return self.is_resumable and (may_stop(graph, self.config, options) or self._handler.is_stopped_inside)
+
+    def stopped(self, state: StateSnapshot) -> None:
+        """What the graph has come to. If nodes would follow, a static interrupt has stopped it."""
+        if state.next and not self._handler.waiting:
+            self._handler.stop(state.next[0], state.values)
+
+    def answers(self) -> Answer | None:
+        """Waits for the answers to all interrupts. None: there are none, nobody can answer, or it is over."""
         asked = self._asks()
         if not asked:
             return None
@@ -116,16 +131,13 @@ class Session:
         while not self._run.control.is_live.wait(0.05):
             if self._run.is_unreachable or time.monotonic() > deadline:
                 return None
-        given: dict[str, Any] = {}
         try:
-            for waiting in asked:
-                payload = self._run.control.signal(waiting.node.id, self._watching.timeout)
-                self._answer(waiting, payload, given)
+            payloads = [self._run.control.signal(one.node.id, self._watching.timeout) for one in asked]
         except TimeoutError:
             return None
-        return self._resumed(given)
+        return self._answer(asked, payloads)
 
-    async def answers_async(self) -> Command[Any] | None:
+    async def answers_async(self) -> Answer | None:
         asked = self._asks()
         if not asked:
             return None
@@ -134,22 +146,27 @@ class Session:
             if self._run.is_unreachable or time.monotonic() > deadline:
                 return None
             await asyncio.sleep(0.05)
-        given: dict[str, Any] = {}
         try:
-            for waiting in asked:
-                payload = await self._run.control.signal_async(waiting.node.id, self._watching.timeout)
-                self._answer(waiting, payload, given)
+            payloads = [await self._run.control.signal_async(one.node.id, self._watching.timeout) for one in asked]
         except TimeoutError:
             return None
-        return self._resumed(given)
+        return self._answer(asked, payloads)
 
-    def _answer(self, waiting: Waiting, payload: Any, given: dict[str, Any]) -> None:
-        review = Review.of(payload)
-        given.update((one.id, self._watching.resume(review, one)) for one in waiting.interrupts)
-
-    def _resumed(self, given: Mapping[str, Any]) -> Command[Any]:
+    def _answer(self, asked: Sequence[Waiting], payloads: Sequence[Any]) -> Answer | None:
+        given: dict[str, Any] = {}
+        changes: dict[str, Any] | None = None
+        for waiting, payload in zip(asked, payloads, strict=True):
+            review = Review.of(payload)
+            given.update((one.id, self._watching.resume(review, one)) for one in waiting.interrupts)
+            if waiting.interrupts:
+                continue
+            if review.action == "reject":
+                self._rejected = review.comment or "rejected"
+                return None
+            if review.action == "modify":
+                changes = changes_of(waiting.draft, review.data)
         self._handler.resumed()
-        return Command(resume=dict(given))
+        return Answer(Command(resume=given) if given else None, changes)
 
     @contextmanager
     def cancellable(self) -> Iterator[None]:

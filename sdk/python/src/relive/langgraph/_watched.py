@@ -16,8 +16,10 @@ from langgraph.types import Command, Interrupt
 
 from .._node import Review
 from .._reporting.reporter import Reporter
+from ._breakpoints import Answer
 from ._callbacks import CallbackHandler
-from ._drawing import drawn
+from ._drawing import drawn, open_routes
+from ._edges import Edges
 from ._reviews import answer_of
 from ._session import Session
 
@@ -107,12 +109,14 @@ class Watched(Pregel[Any, Any, Any, Any]):
                 return before.again(config)
         name = watching.name or whole.get("run_name") or self.get_name()
         graph = drawn(self, name)
+        edges = None if graph is None else Edges(graph, open_routes(self))
         metadata = {**watching.metadata, **({} if thread is None else {"thread_id": str(thread)})}
         tags = [*watching.tags, *(whole.get("tags") or [])]
         return Session(
             watching,
             name,
             graph,
+            edges,
             tags,
             metadata,
             given,
@@ -126,6 +130,23 @@ class Watched(Pregel[Any, Any, Any, Any]):
         checkpointer = config.get("configurable", {}).get("__pregel_checkpointer", self.checkpointer)
         return checkpointer is not None and checkpointer is not False
 
+    def _answer(self, session: Session, options: Mapping[str, Any]) -> Answer | None:
+        """What the graph goes on with, once somebody has answered what it waits for."""
+        if session.may_have_stopped(self, options):
+            session.stopped(self.get_state(session.config))
+        answer = session.answers()
+        if answer is not None and answer.changes is not None:
+            self.update_state(session.config, answer.changes)
+        return answer
+
+    async def _answer_async(self, session: Session, options: Mapping[str, Any]) -> Answer | None:
+        if session.may_have_stopped(self, options):
+            session.stopped(await self.aget_state(session.config))
+        answer = await session.answers_async()
+        if answer is not None and answer.changes is not None:
+            await self.aupdate_state(session.config, answer.changes)
+        return answer
+
     def invoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:
         session = self._session(input, config, "sync")
         if session is None:
@@ -133,10 +154,10 @@ class Watched(Pregel[Any, Any, Any, Any]):
         with session:
             while True:
                 result = super().invoke(input, session.config, **options)
-                resumed = session.answers()
-                if resumed is None:
+                answer = self._answer(session, options)
+                if answer is None:
                     return result
-                input = resumed
+                input = answer.input
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Iterator[Any]:
         session = self._session(input, config, "sync")
@@ -146,10 +167,10 @@ class Watched(Pregel[Any, Any, Any, Any]):
         with session:
             while True:
                 yield from super().stream(input, session.config, **options)
-                resumed = session.answers()
-                if resumed is None:
+                answer = self._answer(session, options)
+                if answer is None:
                     return
-                input = resumed
+                input = answer.input
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> Any:
         session = self._session(input, config, "async")
@@ -159,10 +180,10 @@ class Watched(Pregel[Any, Any, Any, Any]):
             while True:
                 with session.cancellable():
                     result = await super().ainvoke(input, session.config, **options)
-                    resumed = await session.answers_async()
-                if resumed is None:
+                    answer = await self._answer_async(session, options)
+                if answer is None:
                     return result
-                input = resumed
+                input = answer.input
 
     async def astream(self, input: Any, config: RunnableConfig | None = None, **options: Any) -> AsyncIterator[Any]:
         session = self._session(input, config, "async")
@@ -185,10 +206,10 @@ class Watched(Pregel[Any, Any, Any, Any]):
                 finally:
                     await _closed(chunks)
                 with session.cancellable():
-                    resumed = await session.answers_async()
-                if resumed is None:
+                    answer = await self._answer_async(session, options)
+                if answer is None:
                     return
-                input = resumed
+                input = answer.input
 
 
 async def _closed(chunks: AsyncIterator[Any]) -> None:
