@@ -24,7 +24,7 @@ use self::refusals::Refusals;
 use super::Caller;
 use crate::storage::{AuditRecord, AuditRow, Storage, StorageError};
 
-/// Entries that wait to be written.
+/// The maximum number of entries that wait to be written.
 const QUEUED: usize = 10_000;
 /// The part of the queue that refusals leave free.
 const RESERVED: usize = 5_000;
@@ -38,7 +38,7 @@ const SUMMARY: Duration = Duration::from_mins(1);
 pub const REFUSALS: u32 = 20;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(5);
-/// Characters of a resource, and of the id of a request.
+/// The maximum number of characters of a resource, and of the id of a request.
 const TEXT: usize = 512;
 
 /// How long the log is kept.

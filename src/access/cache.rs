@@ -14,17 +14,17 @@ use relive_session::ProjectId;
 /// SHA-256 of a credential and of its kind.
 pub(super) type Digest = [u8; 32];
 
-/// Callers that are remembered.
+/// The maximum number of cached callers.
 const CACHED: usize = 10_000;
-/// How long a caller is remembered after it was last verified: as long, its address may fail without
-/// keeping it out.
+/// How long a caller is cached after it was last verified. As long it is accepted even while its address is rate
+/// limited.
 const REMEMBERED: Duration = Duration::from_mins(10);
 const STRIPES: usize = 64;
 
 /// Bounded by [`CACHED`]: when it is full, those that were not verified lately make room; if none did, further
 /// ones are looked up each time.
 pub(super) struct Cache {
-    entries: DashMap<Digest, AuditedRequest>,
+    entries: DashMap<Digest, CachedCaller>,
     /// Whoever verifies a known credential again holds one of these, so that not all of its requests do.
     verifying: [Mutex<()>; STRIPES],
     fresh: Duration,
@@ -32,7 +32,7 @@ pub(super) struct Cache {
     forgotten: AtomicU64,
 }
 
-/// When the database is asked about a credential.
+/// When the database was asked about a credential.
 #[derive(Clone, Copy)]
 pub(super) struct LookupTime {
     at: Instant,
@@ -40,7 +40,7 @@ pub(super) struct LookupTime {
 }
 
 #[derive(Clone)]
-struct AuditedRequest {
+struct CachedCaller {
     verified: Instant,
     caller: Caller,
 }
@@ -89,7 +89,7 @@ impl Cache {
                 return;
             }
         }
-        self.entries.insert(digest, AuditedRequest { verified: asked.at, caller });
+        self.entries.insert(digest, CachedCaller { verified: asked.at, caller });
         // It may have been revoked meanwhile. Looked at after it was inserted: what is forgotten from now on
         // concerns it too.
         if self.forgotten.load(Ordering::SeqCst) != asked.forgotten {

@@ -39,7 +39,7 @@ pub enum CredentialId {
     /// An access token of this server.
     Token {
         id: Uuid,
-        /// It ends with its giver's key.
+        /// It ends with its issuer's key.
         giver: TokenIssuer,
     },
     /// A bearer token of the OpenID provider. It cannot be revoked here; it expires.
@@ -54,14 +54,14 @@ pub enum CredentialId {
     },
 }
 
-/// Who gave an access token.
+/// Who issued an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenIssuer {
     Key(Uuid),
     /// Somebody who has signed in: see [`person`]. The token stays valid when they sign out.
     User(u64),
-    /// Whoever had the root key: the token ends when that is exchanged. With a mark that proves which it was to
-    /// whoever knows the secret that signed the token, and nothing to others.
+    /// Whoever had the root key: the token ends when the root key is rotated. A keyed hash of it, so that the token
+    /// does not reveal it.
     Root(u64),
     /// Anybody, while access control was off. The token is valid as long as it stays off.
     Anonymous,

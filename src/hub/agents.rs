@@ -13,7 +13,7 @@ use relive_session::{Command, ProjectId};
 
 /// How long a name is cached; a renamed agent appears under its new name after that.
 const FRESH: Duration = Duration::from_secs(10);
-/// Names cached at most. Beyond it the cache is cleared.
+/// The maximum number of cached names. Beyond it the cache is cleared.
 const NAMES: usize = 4_096;
 
 #[derive(Debug, Default)]

@@ -22,14 +22,14 @@ use super::submission::{LeaseRenewal, Submission};
 use crate::storage::{LapsedLease, StorageError};
 use relive_session::{Command, Refusal, check_lease, limits};
 
-/// The longest pause between two looks: no lease is shorter, so none passes unseen in it.
-const LOOK: Duration = Duration::from_secs(limits::SHORTEST_LEASE as u64);
+/// The longest interval between two polls: no lease is shorter, so none expires unseen in it.
+const POLL_INTERVAL: Duration = Duration::from_secs(limits::SHORTEST_LEASE as u64);
 /// The shortest pause.
-const PAUSE: Duration = Duration::from_millis(50);
-/// Leases that are claimed at once.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+/// The maximum number of leases claimed at once.
 const CLAIMED: u32 = 64;
-/// Commands do not renew a lease within this part of it after the last renewal; the row's time has as much in
-/// addition.
+/// A command renews the lease only after this part of it (one eighth) has passed since the last renewal; the stored
+/// expiry is extended by as much to make up for it.
 const SKIPPED: u32 = 8;
 
 impl Hub {
@@ -69,10 +69,10 @@ impl Hub {
     pub async fn watch_leases(self) {
         loop {
             let pause = match self.record_lapsed().await {
-                Ok(next) => next.unwrap_or(LOOK).clamp(PAUSE, LOOK),
+                Ok(next) => next.unwrap_or(POLL_INTERVAL).clamp(SHORTEST_PAUSE, POLL_INTERVAL),
                 Err(error) => {
                     tracing::debug!(%error, "cannot look for leases that have passed");
-                    LOOK
+                    POLL_INTERVAL
                 }
             };
             tokio::time::sleep(pause).await;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::sync::{Mutex, watch};
 use relive_session::{SessionId, SessionSummary};
 
-/// Sessions in the log. A list that is further behind starts over.
+/// The maximum number of sessions in the log. A list that is further behind starts over.
 const LOG: usize = 65_536;
 /// Changes returned at once.
 const BATCH: usize = 256;

@@ -6,7 +6,7 @@ use super::Range;
 use crate::storage::{Storage, StorageError};
 use relive_session::{Revision, SessionId, Timestamp};
 
-/// Gaps kept: the longest.
+/// The maximum number of gaps kept; the longest ones are.
 const STRETCHES: u32 = 256;
 /// The shortest gap worth showing, unless the viewer says otherwise; in a long run a fiftieth of it.
 const SHORTEST: Duration = Duration::from_secs(2);

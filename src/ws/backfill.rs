@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::viewer::{NeededRead, Viewer, ViewerStep};
 use crate::hub::{Hub, HubError};
 
-/// Events read from the journal at once.
+/// The maximum number of events read from the journal at once.
 const PAGE: u32 = 200;
 /// The pause before the journal is read again after an error.
 const RETRY: Duration = Duration::from_millis(500);

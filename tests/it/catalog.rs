@@ -147,9 +147,10 @@ async fn of_a_session_that_is_deleted_alone_or_with_its_group_no_row_remains() {
     for is_group in [false, true] {
         let id = archive::run(&server).await;
         let mut socket = server.socket("/ws").await;
-        let named = json!({"type": "command", "id": 1, "sessionId": id, "commandId": "once", "command": context("n", json!(1))});
+        let named = json!({"type": "command", "id": "1", "sessionId": id, "commandId": "once", "command": context("n", json!(1))});
         socket.send(named).await;
-        socket.frame_of("ack").await;
+        let answer = socket.frame().await;
+        assert_eq!(answer["type"], "ack", "{answer}");
         let held = archive::rows(&server).await;
         assert!(held[..3].iter().all(|rows| *rows > 0), "sessions, events, command ids: {held:?}");
         let group = server.session(&id).await["groupId"].as_str().expect("a group").to_owned();

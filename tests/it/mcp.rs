@@ -1,5 +1,6 @@
 //! `relive mcp`: the Model Context Protocol over standard input and over HTTP, spoken by a client of that protocol.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::Stdio;
 
@@ -14,6 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, Command};
 
 use crate::access::support::{id_of, key, make, server, token};
+use crate::documents::markdown::Document;
 use crate::harness::{DEADLINE, TestServer, node};
 
 type Client = RunningService<RoleClient, ()>;
@@ -244,6 +246,31 @@ async fn an_assistant_steers_a_run() {
     let cancel = json!({"sessionId": forked, "action": "cancel", "reason": "only tried"});
     call(&client, "control_session", cancel).await.expect("cancelled");
     until(&forked, "cancelled").await;
+}
+
+/// `docs/mcp.md` has every tool, and its configurations start what they say.
+#[tokio::test]
+async fn the_page_names_every_tool_and_its_configurations_hold() {
+    let server = server().await;
+    let admin = key(&server, "admin", "default").await;
+    let page = Document::read("docs/mcp.md");
+    let configured = |section: &str| {
+        let block = page.section(section).blocks().into_iter().next().expect("a configuration");
+        let all: Value = serde_json::from_str(&block.text).expect("JSON");
+        all["mcpServers"]["relive"].clone()
+    };
+    let own = configured("On your machine");
+    assert_eq!((&own["command"], &own["args"]), (&json!("relive"), &json!(["mcp"])));
+    let names: Vec<&str> = own["env"].as_object().expect("variables").keys().map(String::as_str).collect();
+    assert_eq!(names, ["RELIVE_SERVER", "RELIVE_TOKEN"]);
+    let (client, _child) = assistant_with(&server, &admin).await;
+    let tools: Vec<Tool> = client.list_all_tools().await.expect("tools");
+    let offered: BTreeSet<String> = tools.iter().map(|tool| tool.name.to_string()).collect();
+    let rows = page.section("Tools").rows();
+    let written: BTreeSet<String> = rows.iter().map(|cells| cells[0].trim_matches('`').to_owned()).collect();
+    assert_eq!(written, offered);
+    let http = configured("Over HTTP");
+    assert_eq!((&http["type"], &http["url"]), (&json!("http"), &json!("http://127.0.0.1:7410/mcp")));
 }
 
 #[tokio::test]

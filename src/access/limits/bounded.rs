@@ -34,7 +34,7 @@ impl Clock for TokioClock {
     }
 }
 
-/// Who is counted, and what is added for it beyond what the rate itself counts.
+/// A key of the rate limiter, and what is charged to it beyond what the limiter itself counts.
 ///
 /// A rate refuses for ever what is more than its burst. So it is asked for a burst, and the rest is added here: a
 /// debt, which is paid off at the rate before anything else is allowed.
@@ -44,14 +44,15 @@ pub(super) struct Charge<K> {
     pub debt: Duration,
 }
 
-/// At most [`COUNTED`] states. When there is no room, those who have used nothing lately make some; if there are
-/// none, all further ones share one state, which is exact enough under an attack and keeps the others apart.
+/// A keyed state store for `governor` (GCRA), with at most [`COUNTED`] keys. When it is full, expired states are
+/// dropped; if there are none, all further keys share one state, which is exact enough under an attack and keeps the
+/// others apart.
 pub(super) struct BoundedMap<K> {
     states: Arc<Mutex<States<K>>>,
     clock: TokioClock,
 }
 
-/// A state is the time until which what was used is not replenished: it is as good as none from then on.
+/// A state is the theoretical arrival time of GCRA. Once that has passed, the state has expired and can be dropped.
 struct States<K> {
     kept: HashMap<K, Nanos>,
     shared: Option<Nanos>,

@@ -126,7 +126,7 @@ struct Rate {
     peek: Limiter<Counted, Peek<Counted>>,
     clock: TokioClock,
     limit: NonZeroU32,
-    /// In which one comes back.
+    /// The time in which one permit is replenished.
     interval: Duration,
     what: &'static str,
     per: &'static str,
@@ -141,8 +141,8 @@ impl Rate {
         Self { limiter: RateLimiter::new(quota, state, clock), peek, clock, limit, interval, what, per }
     }
 
-    /// Uses `number`. More than are ever allowed at once are allowed when nothing is used, and those beyond the
-    /// limit are a debt: nothing is allowed until they have come back.
+    /// Takes `number` permits. A number larger than the burst is admitted when the bucket is full, and the excess is
+    /// charged as debt: nothing is admitted until it is paid off.
     fn take(&self, who: Counted, number: u32) -> Result<(), Limited> {
         let Some(at_once) = NonZeroU32::new(number.min(self.limit.get())) else { return Ok(()) };
         let charge = Charge { who, debt: self.interval.saturating_mul(number - at_once.get()) };

@@ -210,7 +210,7 @@ impl Lane {
             self.rows = (self.rows / 2).max(1);
             return self.backlog.push_front(entries, true);
         }
-        tracing::warn!(%error, entries = entries.len(), "the database is away; a batch waits");
+        tracing::warn!(%error, entries = entries.len(), "the database is unavailable; the batch will be retried");
         self.backlog.push_front(entries, false);
         tokio::time::sleep(self.backoff.next_wait()).await;
     }

@@ -4,7 +4,7 @@ mod conversation;
 mod declarations;
 mod limits;
 mod links;
-mod markdown;
+pub mod markdown;
 mod names;
 mod nodes;
 mod protocol;

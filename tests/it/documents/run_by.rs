@@ -7,11 +7,12 @@ use super::report::report;
 use crate::harness::TestServer;
 
 /// The pages, and what runs or checks what they say. That file names the page.
-const RUN_BY: [(&str, &str); 17] = [
+const RUN_BY: [(&str, &str); 18] = [
     ("docs/access.md", "tests/it/access/matrix.rs"),
     ("docs/embed.md", "sdk/react/test/docs.test.ts"),
     ("docs/event-streams.md", "tests/it/documents/readme.rs"),
     ("docs/limits.md", "tests/it/documents/limits.rs"),
+    ("docs/mcp.md", "tests/it/mcp.rs"),
     ("docs/nodes.md", "tests/it/documents/nodes.rs"),
     ("docs/opentelemetry.md", "scripts/exporters.sh"),
     ("docs/operating.md", "tests/it/documents/settings.rs"),
