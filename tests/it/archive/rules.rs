@@ -212,7 +212,7 @@ const CHANGES: &[Change] = &[
             file[4]["event"] = first;
             4
         },
-        "cannot follow",
+        "is not valid in a session",
     ),
     (
         "bad_request",
@@ -220,7 +220,7 @@ const CHANGES: &[Change] = &[
             file[2]["event"] = json!({"type": "resumed"});
             2
         },
-        "cannot follow",
+        "is not valid in a session",
     ),
     (
         "bad_request",
