@@ -228,7 +228,7 @@ const CHANGES: &[Change] = &[
             file[3]["event"]["attempt"] = 7.into();
             3
         },
-        "something else would have happened",
+        "no command leads to this event in the state before it",
     ),
     (
         "bad_request",
