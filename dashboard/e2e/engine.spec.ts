@@ -107,7 +107,7 @@ test('agents speak by name, rounds are counted and scored, reviews are answered'
   await page.mouse.wheel(0, -10_000)
   await expect(page.getByRole('button', { name: /^Go to revision 1:/ })).toBeVisible()
   await page
-    .getByRole('button', { name: /^Go to revision \d+: Your turn was sent a signal/ })
+    .getByRole('button', { name: /^Go to revision \d+: Your turn review: edited/ })
     .first()
     .click()
   await expect(page.getByText('replay', { exact: true })).toBeVisible()
