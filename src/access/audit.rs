@@ -85,7 +85,7 @@ impl Outcome {
 
 /// What is recorded of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AuditedRequest {
+pub struct AuditedAction {
     /// `None`: the project is not known, for the sender is not.
     pub project: Option<ProjectId>,
     pub actor: Option<Actor>,
@@ -98,7 +98,7 @@ pub struct AuditedRequest {
     pub outcome: Outcome,
 }
 
-impl AuditedRequest {
+impl AuditedAction {
     /// An entry of a caller.
     #[must_use]
     pub fn of(caller: &Caller, action: &'static str, resource: impl Into<String>, outcome: Outcome) -> Self {
@@ -154,7 +154,7 @@ impl AuditedRequest {
 /// # Errors
 ///
 /// If the database does not take it.
-pub async fn record(storage: &Storage, entry: AuditedRequest) -> Result<(), StorageError> {
+pub async fn record(storage: &Storage, entry: AuditedAction) -> Result<(), StorageError> {
     storage.append_audit(&[entry.row(Timestamp::now(), 1)]).await
 }
 
@@ -216,7 +216,7 @@ pub struct AuditSlot(mpsc::OwnedPermit<AuditRow>);
 
 impl AuditSlot {
     /// Records the entry, with the time of now.
-    pub fn record(self, entry: AuditedRequest) {
+    pub fn record(self, entry: AuditedAction) {
         self.0.send(entry.row(Timestamp::now(), 1));
     }
 }
@@ -244,7 +244,7 @@ impl Audit {
     }
 
     /// Records a refusal, or counts it if there were too many lately.
-    pub fn refused(&self, entry: AuditedRequest) {
+    pub fn refused(&self, entry: AuditedAction) {
         let has_room = self.queue.capacity() > RESERVED;
         let alone = self.refusals.lock().admit(entry, has_room);
         if let Some(entry) = alone {

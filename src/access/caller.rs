@@ -40,7 +40,7 @@ pub enum CredentialId {
     Token {
         id: Uuid,
         /// It ends with its issuer's key.
-        giver: TokenIssuer,
+        issuer: TokenIssuer,
     },
     /// A bearer token of the OpenID provider. It cannot be revoked here; it expires.
     OidcToken,

@@ -300,11 +300,11 @@ pub fn visibility(grant: &Grant) -> Visibility {
     Visibility::Some { sessions, groups, tags }
 }
 
-/// Whether a token with these scopes grants nothing that its giver does not have.
+/// Whether a token with these scopes grants nothing that its issuer does not have.
 ///
 /// # Errors
 ///
-/// The first thing that the giver lacks. A token gives no further ones.
+/// The first thing that the issuer lacks. A token gives no further ones.
 pub fn may_issue(grant: &Grant, scopes: &Scopes) -> Result<(), Denied> {
     scopes.iter().try_for_each(|scope| match scope {
         Scope::ReadSessions | Scope::ReadSession(_) | Scope::ReadTag(_) | Scope::ReadGroup(_) => {

@@ -347,32 +347,32 @@ impl Access {
     }
 
     /// Gives an access token with these scopes, valid for `expires_in` ([`TOKEN_DEFAULT`], at most
-    /// [`TOKEN_LONGEST`]), but no longer than the giver's own credential.
+    /// [`TOKEN_LONGEST`]), but no longer than the issuer's own credential.
     ///
     /// # Errors
     ///
-    /// [`IssueError::Denied`] if the giver does not have what the scopes grant, or holds a token;
+    /// [`IssueError::Denied`] if the issuer does not have what the scopes grant, or holds a token;
     /// [`IssueError::TooLong`] if it would have more than 16 KiB.
     pub async fn issue_token(
         &self,
-        giver: &Caller,
+        issuer: &Caller,
         scopes: Scopes,
         expires_in: Option<Duration>,
     ) -> Result<IssuedToken, IssueError> {
-        may_issue(&giver.grant, &scopes)?;
+        may_issue(&issuer.grant, &scopes)?;
         let signing = self.0.signing_keys().await?;
         let now = Timestamp::now();
         let wanted = now + expires_in.unwrap_or(TOKEN_DEFAULT).min(TOKEN_LONGEST);
-        let expires = seconds(giver.expires_at.map_or(wanted, |own| own.min(wanted)));
+        let expires = seconds(issuer.expires_at.map_or(wanted, |own| own.min(wanted)));
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: AUDIENCE.to_owned(),
-            sub: self.0.giver(giver, &signing)?.subject(),
-            name: giver.actor.as_ref().map(|actor| actor.name.clone()),
+            sub: self.0.issuer(issuer, &signing)?.subject(),
+            name: issuer.actor.as_ref().map(|actor| actor.name.clone()),
             iat: seconds(now),
             exp: expires,
             jti: ambient::uuid(),
-            project: giver.project.clone(),
+            project: issuer.project.clone(),
             scopes,
         };
         let token = signing.sign(&claims)?;

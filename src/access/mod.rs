@@ -30,7 +30,7 @@ mod upkeep;
 mod verify;
 mod watches;
 
-pub use audit::{Audit, AuditEntry, AuditFull, AuditSettings, AuditSlot, AuditedRequest, Outcome, record};
+pub use audit::{Audit, AuditEntry, AuditFull, AuditSettings, AuditSlot, AuditedAction, Outcome, record};
 pub use caller::{Caller, CredentialId, TokenIssuer, person};
 pub use decision::{Action, Denied, Subject, Visibility, allows, command_action, may_issue, visibility};
 pub use error::{AuthError, IssueError};

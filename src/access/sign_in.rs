@@ -120,9 +120,9 @@ impl Inner {
         let is_root = match caller.credential {
             CredentialId::Root => true,
             CredentialId::SignIn { is_root, .. } => is_root,
-            CredentialId::Token { giver: TokenIssuer::Root(_), .. } => true,
+            CredentialId::Token { issuer: TokenIssuer::Root(_), .. } => true,
             // It would outlast the time in which nobody needs a credential.
-            CredentialId::Token { giver: TokenIssuer::Anonymous, .. } => return Err(AuthError::Invalid),
+            CredentialId::Token { issuer: TokenIssuer::Anonymous, .. } => return Err(AuthError::Invalid),
             _ => false,
         };
         let (role, scopes) = match &caller.grant {

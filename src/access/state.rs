@@ -64,7 +64,7 @@ impl Inner {
     }
 
     /// As whom a caller gives a token.
-    pub fn giver(&self, caller: &Caller, signing: &SigningKeys) -> Result<TokenIssuer, AuthError> {
+    pub fn issuer(&self, caller: &Caller, signing: &SigningKeys) -> Result<TokenIssuer, AuthError> {
         Ok(match caller.credential {
             CredentialId::Key(id) => TokenIssuer::Key(id),
             CredentialId::SignIn { key: Some(key), .. } => TokenIssuer::Key(key),

@@ -261,14 +261,14 @@ mod tests {
 
     #[test]
     fn the_giver_is_in_the_subject() {
-        for giver in [
+        for issuer in [
             TokenIssuer::Key(Uuid::from_u128(7)),
             TokenIssuer::User(7),
             TokenIssuer::Root(u64::MAX),
             TokenIssuer::Root(1),
             TokenIssuer::Anonymous,
         ] {
-            assert_eq!(TokenIssuer::parse(&giver.subject()), Some(giver));
+            assert_eq!(TokenIssuer::parse(&issuer.subject()), Some(issuer));
         }
         for wrong in ["", "key", "key:", "key:x", "root", "user:", "user:x", "anonymous:"] {
             assert_eq!(TokenIssuer::parse(wrong), None, "{wrong}");

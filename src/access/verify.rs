@@ -154,15 +154,15 @@ impl Inner {
     async fn verify_token(&self, text: &str) -> Result<Caller, AuthError> {
         let signing = self.signing_keys_for(text).await?;
         let claims: Claims = signing.read(text, AUDIENCE)?;
-        let giver = TokenIssuer::parse(&claims.sub).ok_or(AuthError::Invalid)?;
-        let giving_key = match giver {
+        let issuer = TokenIssuer::parse(&claims.sub).ok_or(AuthError::Invalid)?;
+        let issuing_key = match issuer {
             TokenIssuer::Key(id) => Some(id),
             TokenIssuer::Root(mark) if self.root_mark(&signing, kid(text).as_deref()) == Some(mark) => None,
             TokenIssuer::Anonymous if !self.is_required() => None,
             TokenIssuer::User(_) => None,
             TokenIssuer::Root(_) | TokenIssuer::Anonymous => return Err(AuthError::Invalid),
         };
-        let state = self.storage.token_state(&claims.project, claims.jti, giving_key).await?;
+        let state = self.storage.token_state(&claims.project, claims.jti, issuing_key).await?;
         if state.is_revoked || !state.has_giver || !state.has_project {
             return Err(AuthError::Invalid);
         }
@@ -172,7 +172,7 @@ impl Inner {
             actor: Some(Arc::new(actor)),
             grant: Grant::Scopes(claims.scopes),
             expires_at: Some(timestamp(claims.exp).ok_or(AuthError::Invalid)?),
-            credential: CredentialId::Token { id: claims.jti, giver },
+            credential: CredentialId::Token { id: claims.jti, issuer },
         })
     }
 
@@ -259,7 +259,7 @@ fn sign_in_caller(row: SignInRow, is_root: bool) -> Result<Caller, AuthError> {
 pub(super) fn origins(credential: CredentialId) -> (Option<Uuid>, Option<Uuid>) {
     match credential {
         CredentialId::Key(id) | CredentialId::SignIn { key: Some(id), .. } => (Some(id), None),
-        CredentialId::Token { id, giver: TokenIssuer::Key(key) } => (Some(key), Some(id)),
+        CredentialId::Token { id, issuer: TokenIssuer::Key(key) } => (Some(key), Some(id)),
         CredentialId::Token { id, .. } => (None, Some(id)),
         CredentialId::Anonymous | CredentialId::Root | CredentialId::OidcToken | CredentialId::SignIn { .. } => {
             (None, None)

@@ -57,9 +57,9 @@ impl Watches {
             }
             match *credential {
                 CredentialId::Key(id) => held.keys.push(id),
-                CredentialId::Token { id, giver } => {
+                CredentialId::Token { id, issuer } => {
                     held.tokens.push((project.clone(), id));
-                    if let TokenIssuer::Key(key) = giver {
+                    if let TokenIssuer::Key(key) = issuer {
                         held.keys.push(key);
                     }
                 }
@@ -95,9 +95,9 @@ pub(super) fn is_among(credential: &CredentialId, project: &ProjectId, revoked: 
     }
     match credential {
         CredentialId::Key(id) => revoked.keys.contains(id),
-        CredentialId::Token { id, giver } => {
+        CredentialId::Token { id, issuer } => {
             revoked.tokens.iter().any(|(of, token)| token == id && of == project)
-                || matches!(giver, TokenIssuer::Key(key) if revoked.keys.contains(key))
+                || matches!(issuer, TokenIssuer::Key(key) if revoked.keys.contains(key))
         }
         CredentialId::SignIn { id, key, .. } => {
             revoked.sign_ins.contains(id) || key.is_some_and(|key| revoked.keys.contains(&key))
@@ -108,7 +108,7 @@ pub(super) fn is_among(credential: &CredentialId, project: &ProjectId, revoked: 
 
 /// Whether a credential is only valid while access control is off.
 pub(super) fn is_anonymous(credential: &CredentialId) -> bool {
-    matches!(credential, CredentialId::Anonymous | CredentialId::Token { giver: TokenIssuer::Anonymous, .. })
+    matches!(credential, CredentialId::Anonymous | CredentialId::Token { issuer: TokenIssuer::Anonymous, .. })
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
     fn a_credential_is_watched_once_and_as_long_as_somebody_holds_it() {
         let watches = Watches::default();
         let key = caller(CredentialId::Key(id(1)));
-        let token = caller(CredentialId::Token { id: id(2), giver: TokenIssuer::Key(id(1)) });
+        let token = caller(CredentialId::Token { id: id(2), issuer: TokenIssuer::Key(id(1)) });
         let (first, second) = (watches.watch(&key), watches.watch(&key));
         let third = watches.watch(&token);
         let held = watches.held();
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn what_is_revoked_is_said_with_all_that_was_given_by_it() {
         let key = CredentialId::Key(id(1));
-        let token = CredentialId::Token { id: id(2), giver: TokenIssuer::Key(id(1)) };
-        let other = CredentialId::Token { id: id(3), giver: TokenIssuer::User(7) };
+        let token = CredentialId::Token { id: id(2), issuer: TokenIssuer::Key(id(1)) };
+        let other = CredentialId::Token { id: id(3), issuer: TokenIssuer::User(7) };
         let sign_in = CredentialId::SignIn { id: id(4), key: None, is_root: false };
         let blue: ProjectId = "blue".parse().expect("an id");
         let tokens = |project: ProjectId, n| Revoked { tokens: vec![(project, id(n))], ..Revoked::default() };

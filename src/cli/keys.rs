@@ -8,7 +8,7 @@ use relive_session::{ProjectId, Timestamp};
 use uuid::Uuid;
 
 use super::{complain, exit};
-use crate::access::{self, AuditedRequest, NewKeyOptions, Role};
+use crate::access::{self, AuditedAction, NewKeyOptions, Role};
 use crate::config::DatabaseConfig;
 use crate::server::ServeError;
 use crate::server::tool::{IfMissing, ToolDatabase};
@@ -156,7 +156,7 @@ async fn record(
     action: &'static str,
     what: &str,
 ) -> Result<(), KeysError> {
-    let entry = AuditedRequest::of_command_line(project.clone(), action, format!("relive keys: {what}"));
+    let entry = AuditedAction::of_command_line(project.clone(), action, format!("relive keys: {what}"));
     Ok(access::record(storage, entry).await?)
 }
 

@@ -115,7 +115,8 @@ impl SessionLink for LocalLink {
                 match self.shared.hub.output(&session, &node).await {
                     Ok(output) => return Ok(output),
                     Err(HubError::Unavailable) => self.shared.pause(&mut backoff).await?,
-                    Err(error) => return Err(LinkError::Lost(error.to_string())),
+                    Err(error @ HubError::NotFound) => return Err(LinkError::Lost(error.to_string())),
+                    Err(error) => return Err(LinkError::Unacceptable(error.to_string())),
                 }
             }
         }

@@ -175,6 +175,10 @@ impl NodeTask {
 
     /// Reports a failure, with everything that the attempt produced, or as much of it as can be recorded.
     async fn fail(&self, planned: &Planned, failure: Failure) -> Result<NodeEnd, NodeEnd> {
+        // Another server makes the attempt again.
+        if let Some(why) = self.context.lost() {
+            return Err(NodeEnd::Lost(why));
+        }
         let Failure { first, kept, error, output } = failure;
         let error = error_text(&error);
         let is_failing = *self.phase.borrow() == Phase::Failing;

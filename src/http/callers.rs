@@ -20,9 +20,7 @@ use super::permissions::{Need, Operation, Permissions};
 use super::state::App;
 use super::validity;
 use crate::access::limits::Limited;
-use crate::access::{
-    Access, AuditSlot, AuditedRequest, AuthError, Caller, Credential, IssueError, KEY_PREFIX, Outcome,
-};
+use crate::access::{Access, AuditSlot, AuditedAction, AuthError, Caller, Credential, IssueError, KEY_PREFIX, Outcome};
 use crate::scoped::Refused;
 use crate::ws::{ClientIp, SocketKind, upgrade};
 use relive_protocol::{CloseCode, ErrorCode};
@@ -113,10 +111,10 @@ impl Asked {
         }
     }
 
-    fn entry(&self, caller: Option<&Caller>, outcome: Outcome) -> AuditedRequest {
+    fn entry(&self, caller: Option<&Caller>, outcome: Outcome) -> AuditedAction {
         let entry = match caller {
-            Some(caller) => AuditedRequest::of(caller, self.action, self.resource.clone(), outcome),
-            None => AuditedRequest::unknown(self.action, self.resource.clone()),
+            Some(caller) => AuditedAction::of(caller, self.action, self.resource.clone(), outcome),
+            None => AuditedAction::unknown(self.action, self.resource.clone()),
         };
         entry.from(self.ip, self.request_id.clone())
     }

@@ -180,9 +180,9 @@ async fn answer(mut request: Request<Incoming>, peer: IpAddr, site: &Site, slot:
         Ok(admitted) => admitted,
         Err(refusal) => return refusal,
     };
-    let is_expected = !request.headers().contains_key(EXPECT);
+    let is_sent = !request.headers().contains_key(EXPECT);
     let request = request.map(|body| {
-        if body.is_end_stream() { Body::empty() } else { Body::new(RequestBody::new(body, slot.clone(), is_expected)) }
+        if body.is_end_stream() { Body::empty() } else { Body::new(RequestBody::new(body, slot.clone(), is_sent)) }
     });
     let Ok(mut response) = site.router.call(request).await;
     site.entry.complete(&admitted, &mut response);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use tokio::time::Instant;
 
-use super::{AuditedRequest, REFUSALS, SUMMARY};
+use super::{AuditedAction, REFUSALS, SUMMARY};
 
 /// Refusals that are recorded one by one in a minute, whatever their addresses: many addresses together must not
 /// push everything else out of the log.
@@ -16,7 +16,7 @@ const ADDRESSES: usize = 1_000;
 pub(super) struct Refusals {
     by_address: HashMap<Option<IpAddr>, Counted>,
     /// Of addresses for which there is no room.
-    others: Option<(AuditedRequest, u64)>,
+    others: Option<(AuditedAction, u64)>,
     all: Window,
 }
 
@@ -48,12 +48,12 @@ impl Default for Refusals {
 struct Counted {
     window: Window,
     /// What was not recorded: the first of it, and how many.
-    held: Option<(AuditedRequest, u64)>,
+    held: Option<(AuditedAction, u64)>,
 }
 
 impl Refusals {
     /// The entry again if it is to be recorded by itself; otherwise it was counted.
-    pub fn admit(&mut self, entry: AuditedRequest, has_room: bool) -> Option<AuditedRequest> {
+    pub fn admit(&mut self, entry: AuditedAction, has_room: bool) -> Option<AuditedAction> {
         if self.by_address.len() >= ADDRESSES && !self.by_address.contains_key(&entry.ip) {
             hold(&mut self.others, entry);
             return None;
@@ -71,7 +71,7 @@ impl Refusals {
     }
 
     /// What was counted since the last time, with its number.
-    pub fn take(&mut self) -> Vec<(AuditedRequest, u64)> {
+    pub fn take(&mut self) -> Vec<(AuditedAction, u64)> {
         let now = Instant::now();
         let mut held: Vec<_> = self.by_address.values_mut().filter_map(|counted| counted.held.take()).collect();
         held.extend(self.others.take());
@@ -80,7 +80,7 @@ impl Refusals {
     }
 }
 
-fn hold(held: &mut Option<(AuditedRequest, u64)>, entry: AuditedRequest) {
+fn hold(held: &mut Option<(AuditedAction, u64)>, entry: AuditedAction) {
     match held {
         Some((_, number)) => *number += 1,
         None => *held = Some((entry, 1)),
@@ -93,8 +93,8 @@ mod tests {
 
     use super::*;
 
-    fn entry(address: u32) -> AuditedRequest {
-        AuditedRequest::unknown("listSessions", "/api/v1/sessions").from(Some(Ipv4Addr::from(address).into()), None)
+    fn entry(address: u32) -> AuditedAction {
+        AuditedAction::unknown("listSessions", "/api/v1/sessions").from(Some(Ipv4Addr::from(address).into()), None)
     }
 
     #[tokio::test(start_paused = true)]

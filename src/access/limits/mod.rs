@@ -91,14 +91,14 @@ enum Counted {
 impl Counted {
     fn of(caller: &Caller, from: Option<IpAddr>) -> Self {
         match caller.credential {
-            CredentialId::Anonymous | CredentialId::Token { giver: TokenIssuer::Anonymous, .. } => Self::address(from),
+            CredentialId::Anonymous | CredentialId::Token { issuer: TokenIssuer::Anonymous, .. } => Self::address(from),
             CredentialId::Root
-            | CredentialId::Token { giver: TokenIssuer::Root(_), .. }
+            | CredentialId::Token { issuer: TokenIssuer::Root(_), .. }
             | CredentialId::SignIn { is_root: true, .. } => Self::Root,
             CredentialId::Key(key)
-            | CredentialId::Token { giver: TokenIssuer::Key(key), .. }
+            | CredentialId::Token { issuer: TokenIssuer::Key(key), .. }
             | CredentialId::SignIn { key: Some(key), .. } => Self::Key(key),
-            CredentialId::Token { giver: TokenIssuer::User(user), .. } => Self::User(user),
+            CredentialId::Token { issuer: TokenIssuer::User(user), .. } => Self::User(user),
             CredentialId::OidcToken | CredentialId::SignIn { .. } => {
                 caller.actor.as_deref().map_or(Self::Nobody, |actor| Self::User(person(&caller.project, actor)))
             }

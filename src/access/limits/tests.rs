@@ -59,7 +59,7 @@ async fn whoever_gives_tokens_counts_with_them() {
     let limits = Limits::new(LimitSettings { requests: number(1), ..LimitSettings::default() });
     let with = |credential| Caller { credential, ..anonymous() };
     let (id, key) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
-    let token = |giver| with(CredentialId::Token { id, giver });
+    let token = |issuer| with(CredentialId::Token { id, issuer });
     let sign_in = |key, is_root| with(CredentialId::SignIn { id, key, is_root });
     let user = Arc::new(Actor::new(ActorKind::User, "7", "Ada"));
     let by_ada = TokenIssuer::User(person(&ProjectId::default_project(), &user));

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::fetch::FetchError;
-use super::token::{self, IdTokenClaims};
+use super::token::{self, ProviderClaims};
 use super::{Oidc, roles};
 use crate::access::keys::secret_text;
 use crate::access::tokens::{ISSUER, seconds};
@@ -201,7 +201,7 @@ impl Oidc {
         pending: &Pending,
         exchanged: &Exchanged,
         userinfo: Option<&Url>,
-    ) -> Result<IdTokenClaims, SignInError> {
+    ) -> Result<ProviderClaims, SignInError> {
         let settings = &self.0.settings;
         let client = &settings.client_id;
         let mut claims = token::verify(&self.0.provider, self.issuer(), client, &exchanged.id_token).await?;

@@ -124,7 +124,7 @@ impl Oidc {
     }
 
     /// The caller that claims are about.
-    fn caller(&self, claims: &token::IdTokenClaims) -> Result<Caller, AuthError> {
+    fn caller(&self, claims: &token::ProviderClaims) -> Result<Caller, AuthError> {
         let settings = &self.0.settings;
         let role = roles::role(claims, &settings.role_claim);
         let role = role.ok_or_else(|| AuthError::NoRole(settings.role_claim.clone()))?;

@@ -4,14 +4,14 @@ use serde_json::Value;
 
 use relive_session::ProjectId;
 
-use super::token::IdTokenClaims;
+use super::token::ProviderClaims;
 use crate::access::{AuthError, Role};
 
 /// From the most powerful on: of several roles the first counts.
 const ROLES: [Role; 6] = [Role::Root, Role::Admin, Role::Engine, Role::Operator, Role::Reviewer, Role::Viewer];
 
 /// The role that a claim names: by itself, or in a list beside others that mean nothing here.
-pub(super) fn role(claims: &IdTokenClaims, claim: &str) -> Option<Role> {
+pub(super) fn role(claims: &ProviderClaims, claim: &str) -> Option<Role> {
     let value = find(claims, claim)?;
     let names: Vec<&str> = match value {
         Value::String(name) => vec![name],
@@ -22,14 +22,14 @@ pub(super) fn role(claims: &IdTokenClaims, claim: &str) -> Option<Role> {
 }
 
 /// The project that a claim names; without a claim `default`.
-pub(super) fn project(claims: &IdTokenClaims, claim: Option<&str>) -> Result<ProjectId, AuthError> {
+pub(super) fn project(claims: &ProviderClaims, claim: Option<&str>) -> Result<ProjectId, AuthError> {
     let Some(claim) = claim else { return Ok(ProjectId::default_project()) };
     let named = find(claims, claim).and_then(Value::as_str).and_then(|id| id.parse().ok());
     named.ok_or_else(|| AuthError::NoProject(claim.to_owned()))
 }
 
 /// The value of a claim, or if there is none by this name, what its parts lead to: `realm_access.roles`.
-pub(super) fn find<'a>(claims: &'a IdTokenClaims, claim: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(claims: &'a ProviderClaims, claim: &str) -> Option<&'a Value> {
     claims.get(claim).or_else(|| {
         let (first, rest) = claim.split_once('.')?;
         rest.split('.').try_fold(claims.get(first)?, |value, part| value.get(part))
@@ -57,20 +57,20 @@ mod tests {
             (json!(true), None),
             (json!(null), None),
         ] {
-            let claims = IdTokenClaims::of(json!({ "role": value }));
+            let claims = ProviderClaims::of(json!({ "role": value }));
             assert_eq!(role(&claims, "role"), expected, "{value}");
-            let nested = IdTokenClaims::of(json!({ "access": { "inner": { "role": value } } }));
+            let nested = ProviderClaims::of(json!({ "access": { "inner": { "role": value } } }));
             assert_eq!(role(&nested, "access.inner.role"), expected, "{value}");
-            let url = IdTokenClaims::of(json!({ "https://relive.example/role": value }));
+            let url = ProviderClaims::of(json!({ "https://relive.example/role": value }));
             assert_eq!(role(&url, "https://relive.example/role"), expected, "{value}");
         }
-        assert_eq!(role(&IdTokenClaims::of(json!({})), "role"), None);
-        assert_eq!(role(&IdTokenClaims::of(json!({"a": "admin"})), "a.b"), None);
+        assert_eq!(role(&ProviderClaims::of(json!({})), "role"), None);
+        assert_eq!(role(&ProviderClaims::of(json!({"a": "admin"})), "a.b"), None);
     }
 
     #[test]
     fn a_project_is_named_or_it_is_the_default_one() {
-        let claims = IdTokenClaims::of(json!({"team": "blue", "bad": "Blue!"}));
+        let claims = ProviderClaims::of(json!({"team": "blue", "bad": "Blue!"}));
         assert_eq!(project(&claims, None).expect("a project"), ProjectId::default_project());
         assert_eq!(project(&claims, Some("team")).expect("a project").as_str(), "blue");
         assert!(project(&claims, Some("bad")).is_err() && project(&claims, Some("none")).is_err());

@@ -29,9 +29,9 @@ const SUBJECT: usize = 255;
 
 /// What a token says, after it was verified.
 #[derive(Clone, Debug)]
-pub(super) struct IdTokenClaims(Map<String, Value>);
+pub(super) struct ProviderClaims(Map<String, Value>);
 
-impl IdTokenClaims {
+impl ProviderClaims {
     #[cfg(test)]
     pub fn of(value: Value) -> Self {
         Self(value.as_object().cloned().unwrap_or_default())
@@ -77,7 +77,7 @@ pub(super) async fn verify(
     issuer: &str,
     audience: &str,
     token: &str,
-) -> Result<IdTokenClaims, AuthError> {
+) -> Result<ProviderClaims, AuthError> {
     let header = decode_header(token).map_err(|_| AuthError::Invalid)?;
     // Extensions that have to be understood, and are not.
     if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
@@ -92,7 +92,7 @@ pub(super) async fn verify(
     let mut problem = AuthError::Invalid;
     for key in provider.keys(header.kid.as_deref(), header.alg).await? {
         match decode::<Map<String, Value>>(token, &key.key, &validation) {
-            Ok(data) => return Ok(IdTokenClaims(data.claims)),
+            Ok(data) => return Ok(ProviderClaims(data.claims)),
             Err(error) if *error.kind() == ErrorKind::ExpiredSignature => problem = AuthError::Expired,
             Err(_) => {}
         }

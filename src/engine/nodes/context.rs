@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::plan::{Plan, Planned};
 use crate::engine::policy::Policy;
-use crate::engine::session_link::SessionLink;
+use crate::engine::session_link::{LinkError, SessionLink};
 use crate::engine::templates::{self, Broken, References, TemplateBudget};
 use relive_session::{GraphNode, NodeId, NodeStatus, Session};
 
@@ -29,6 +29,8 @@ pub struct NodeContext {
     pub stop: CancellationToken,
     /// The attempt's input, as far as it was set.
     input: Arc<Mutex<Option<Value>>>,
+    /// Why the session cannot be reached any more, once that is known.
+    lost: Arc<Mutex<Option<String>>>,
 }
 
 impl NodeContext {
@@ -48,6 +50,7 @@ impl NodeContext {
             link: Arc::clone(link),
             stop: stop.clone(),
             input: Arc::default(),
+            lost: Arc::default(),
         })
     }
 
@@ -92,8 +95,18 @@ impl NodeContext {
     ///
     /// A text for the node's `error` if it cannot be read.
     pub async fn output(&self, node: &NodeId) -> Result<Arc<Value>, String> {
-        let output = self.link.output(node.clone()).await.map_err(|error| error.to_string())?;
+        let output = self.link.output(node.clone()).await.map_err(|error| {
+            if let LinkError::Lost(why) = &error {
+                *self.lost.lock() = Some(why.clone());
+            }
+            error.to_string()
+        })?;
         Ok(output.unwrap_or_default())
+    }
+
+    /// Why the attempt's failure is none of the node's: the session could not be read.
+    pub(in crate::engine) fn lost(&self) -> Option<String> {
+        self.lost.lock().clone()
     }
 
     /// The outputs of the previous nodes that completed, or failed with `onError: continue`.

@@ -21,6 +21,8 @@ struct Local {
     head: watch::Sender<usize>,
     /// The histories of the sessions that it descends from, that of its parent first.
     ancestors: Arc<Vec<Vec<Recorded>>>,
+    /// Why outputs cannot be read.
+    unreadable: Arc<Mutex<Option<LinkError>>>,
 }
 
 impl Local {
@@ -30,7 +32,7 @@ impl Local {
 
     fn with(memory: Memory, ancestors: Vec<Vec<Recorded>>) -> Self {
         let memory = Arc::new(Mutex::new(memory));
-        Self { memory, head: watch::Sender::new(1), ancestors: Arc::new(ancestors) }
+        Self { memory, head: watch::Sender::new(1), ancestors: Arc::new(ancestors), unreadable: Arc::default() }
     }
 
     /// A fork of this one, that begins with this event.
@@ -110,8 +112,11 @@ impl SessionLink for Local {
     }
 
     fn output(&self, node: NodeId) -> BoxFuture<'_, Result<Option<Arc<Value>>, LinkError>> {
-        let output = Local::output(self, node.as_str());
-        async move { Ok(output.map(Arc::new)) }.boxed()
+        let output = match self.unreadable.lock().clone() {
+            Some(error) => Err(error),
+            None => Ok(Local::output(self, node.as_str()).map(Arc::new)),
+        };
+        std::future::ready(output).boxed()
     }
 }
 

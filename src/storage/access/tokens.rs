@@ -14,7 +14,7 @@ pub const REVOKED_LIMIT: i64 = 100_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenState {
     pub is_revoked: bool,
-    /// Whether the key of its giver is valid; true if no key gave it.
+    /// Whether the key of its issuer is valid; true if no key gave it.
     pub has_giver: bool,
     /// Whether its project exists.
     pub has_project: bool,
@@ -94,12 +94,12 @@ impl Storage {
         Ok(row.try_get("ended")?)
     }
 
-    /// Whether a token of a project is valid that the holder of `giver` gave.
+    /// Whether a token of a project is valid that the holder of `issuer` gave.
     pub async fn token_state(
         &self,
         project: &ProjectId,
         id: Uuid,
-        giver: Option<Uuid>,
+        issuer: Option<Uuid>,
     ) -> Result<TokenState, StorageError> {
         let row = sqlx::query(
             "SELECT EXISTS (SELECT FROM revoked_tokens WHERE project_id = $1 AND id = $2) AS is_revoked,
@@ -110,7 +110,7 @@ impl Storage {
         )
         .bind(project.as_str())
         .bind(id)
-        .bind(giver)
+        .bind(issuer)
         .fetch_one(&self.pool)
         .await?;
         Ok(TokenState {

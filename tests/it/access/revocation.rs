@@ -7,8 +7,8 @@ use super::support::{ROOT, call, get, id_of, key, make, post, server, socket};
 use crate::harness::{TestServer, answer};
 
 /// A token of `default` that a key gives, and where it is revoked.
-async fn given(server: &TestServer, giver: &str) -> (String, String) {
-    let made = make(server, giver, "/api/v1/tokens", json!({"scopes": ["read:sessions"]})).await;
+async fn given(server: &TestServer, issuer: &str) -> (String, String) {
+    let made = make(server, issuer, "/api/v1/tokens", json!({"scopes": ["read:sessions"]})).await;
     (made["token"].as_str().expect("a token").to_owned(), format!("/api/v1/tokens/{}", id_of(&made)))
 }
 

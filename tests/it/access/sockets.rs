@@ -62,11 +62,11 @@ async fn a_revoked_key_closes_its_sockets_and_those_of_its_tokens_on_every_serve
     });
     let second = second.await;
     let made = make(&server, ROOT, "/api/v1/keys", json!({"name": "k", "role": "admin"})).await;
-    let giver = made["key"].as_str().expect("a key");
-    let given = token(&server, giver, &["read:sessions"]).await;
+    let issuer = made["key"].as_str().expect("a key");
+    let given = token(&server, issuer, &["read:sessions"]).await;
     let mut sockets = Vec::new();
     for server in [&server, &second] {
-        for credential in [giver, &given] {
+        for credential in [issuer, &given] {
             let mut socket = socket(server, credential, "/ws").await;
             socket.settle().await;
             sockets.push(socket);
@@ -77,7 +77,7 @@ async fn a_revoked_key_closes_its_sockets_and_those_of_its_tokens_on_every_serve
     for socket in &mut sockets {
         assert_eq!(socket.close_code().await, 4500);
     }
-    for credential in [giver, &given] {
+    for credential in [issuer, &given] {
         for server in [&server, &second] {
             assert_eq!(super::support::get(server, credential, "/api/v1/me").await.0, StatusCode::UNAUTHORIZED);
         }

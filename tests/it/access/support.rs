@@ -80,8 +80,8 @@ pub async fn key(server: &TestServer, role: &str, project: &str) -> String {
 }
 
 /// A new token with these scopes, given by a key of an admin of `default`.
-pub async fn token(server: &TestServer, giver: &str, scopes: &[&str]) -> String {
-    let made = make(server, giver, "/api/v1/tokens", json!({"scopes": scopes})).await;
+pub async fn token(server: &TestServer, issuer: &str, scopes: &[&str]) -> String {
+    let made = make(server, issuer, "/api/v1/tokens", json!({"scopes": scopes})).await;
     made["token"].as_str().expect("a token").to_owned()
 }
 

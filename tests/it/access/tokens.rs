@@ -54,8 +54,8 @@ async fn nobody_gives_more_than_they_have() {
     let server = server().await;
     let admin = key(&server, "admin", "default").await;
     let id = id_of(&make(&server, &admin, "/api/v1/sessions", json!({})).await);
-    let give = async |giver: &str, scope: &str| {
-        post(&server, giver, "/api/v1/tokens", json!({"scopes": [scope]})).await.0 == StatusCode::CREATED
+    let give = async |issuer: &str, scope: &str| {
+        post(&server, issuer, "/api/v1/tokens", json!({"scopes": [scope]})).await.0 == StatusCode::CREATED
     };
     for (role, read, review, control, write) in [
         ("viewer", true, false, false, false),
@@ -64,12 +64,12 @@ async fn nobody_gives_more_than_they_have() {
         ("engine", true, true, true, true),
         ("admin", true, true, true, true),
     ] {
-        let giver = key(&server, role, "default").await;
+        let issuer = key(&server, role, "default").await;
         let scope = |what: &str| format!("{what}:sessions:{id}");
-        assert_eq!(give(&giver, "read:sessions").await, read, "{role}");
-        assert_eq!(give(&giver, &scope("review")).await, review, "{role}");
-        assert_eq!(give(&giver, &scope("control")).await, control, "{role}");
-        assert_eq!(give(&giver, &scope("write")).await, write, "{role}");
+        assert_eq!(give(&issuer, "read:sessions").await, read, "{role}");
+        assert_eq!(give(&issuer, &scope("review")).await, review, "{role}");
+        assert_eq!(give(&issuer, &scope("control")).await, control, "{role}");
+        assert_eq!(give(&issuer, &scope("write")).await, write, "{role}");
     }
     let held = token(&server, &admin, &["read:sessions"]).await;
     assert!(!give(&held, "read:sessions").await, "a token gives no further ones");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use relive::access::{Access, AuditEntry, AuditedRequest, Outcome, Role};
+use relive::access::{Access, AuditEntry, AuditedAction, Outcome, Role};
 use relive::storage::AuditFilter;
 use relive_session::ProjectId;
 
@@ -32,10 +32,10 @@ async fn entries_say_who_did_what_from_where() {
         [("createKey", Outcome::Allowed), ("deleteSession", Outcome::Failed), ("createKey", Outcome::Refused)]
     {
         let entry =
-            AuditedRequest::of(&admin, action, "/api/v1/x", outcome).from(address(1), Some("request-1".to_owned()));
+            AuditedAction::of(&admin, action, "/api/v1/x", outcome).from(address(1), Some("request-1".to_owned()));
         access.audit().reserve().expect("room").record(entry);
     }
-    access.audit().refused(AuditedRequest::unknown("listSessions", "/api/v1/sessions\0").from(address(2), None));
+    access.audit().refused(AuditedAction::unknown("listSessions", "/api/v1/sessions\0").from(address(2), None));
     let all = wait_for(&access, 4).await;
     let first = &all[0];
     assert_eq!(
@@ -73,7 +73,7 @@ async fn nothing_is_changed_or_removed_except_by_retention() {
     let access = server(&database).await;
     let anybody = access.identify(None, None).await.expect("anybody");
     for _ in 0..1_200 {
-        access.audit().reserve().expect("room").record(AuditedRequest::of(
+        access.audit().reserve().expect("room").record(AuditedAction::of(
             &anybody,
             "createGroup",
             "/",
@@ -171,9 +171,9 @@ async fn a_batch_that_is_written_again_is_there_once() {
 async fn refusals_of_one_address_do_not_fill_the_log() {
     let access = server(&Database::create().await).await;
     for _ in 0..10_000 {
-        access.audit().refused(AuditedRequest::unknown("listSessions", "/").from(address(1), None));
+        access.audit().refused(AuditedAction::unknown("listSessions", "/").from(address(1), None));
     }
-    access.audit().refused(AuditedRequest::unknown("listSessions", "/").from(address(2), None));
+    access.audit().refused(AuditedAction::unknown("listSessions", "/").from(address(2), None));
     let reader = access.clone();
     access.shutdown().await;
     let all = entries(&reader, AuditFilter::default()).await;
@@ -197,13 +197,13 @@ async fn a_change_waits_for_room_while_the_log_cannot_be_written() {
     let mut recorded = 0;
     // A batch may be on its way besides what is queued.
     while let Ok(slot) = access.audit().reserve() {
-        slot.record(AuditedRequest::of(&anybody, "createGroup", "/", Outcome::Allowed));
+        slot.record(AuditedAction::of(&anybody, "createGroup", "/", Outcome::Allowed));
         recorded += 1;
         assert!(recorded <= 11_000, "the queue has no limit");
         tokio::task::yield_now().await;
     }
     assert!(recorded >= 10_000, "{recorded}");
-    access.audit().refused(AuditedRequest::unknown("listSessions", "/").from(address(1), None));
+    access.audit().refused(AuditedAction::unknown("listSessions", "/").from(address(1), None));
     lock.rollback().await.expect("unlocked");
     eventually("there is room again", async || access.audit().reserve().is_ok()).await;
     let reader = access.clone();

@@ -163,8 +163,8 @@ async fn the_key_that_signs_is_exchanged_and_two_are_valid() {
     let made = super::key(&access, Role::Viewer).await;
     let give = async || {
         let scopes = Scopes::parse(&["read:sessions"]).expect("scopes");
-        let giver = caller(&access, made.text.reveal()).await;
-        access.issue_token(&giver, scopes, None).await.expect("a token").token
+        let issuer = caller(&access, made.text.reveal()).await;
+        access.issue_token(&issuer, scopes, None).await.expect("a token").token
     };
     let kid = |token: &str| token.split('.').next().expect("a header").to_owned();
     let first = give().await;

@@ -280,9 +280,9 @@ async fn a_sign_in_that_was_begun_elsewhere_or_tampered_with_is_refused() {
     refused(pending, &ProviderAnswer { code: Some("x".repeat(5_000)), ..good.clone() }).await;
     // What this server signs for other purposes is not taken for it, nor the other way round.
     let made = super::key(&access, Role::Viewer).await;
-    let giver = caller(&access, made.text.reveal()).await;
+    let issuer = caller(&access, made.text.reveal()).await;
     let scopes = relive::access::Scopes::parse(&["read:sessions"]).expect("scopes");
-    let token = access.issue_token(&giver, scopes, None).await.expect("a token");
+    let token = access.issue_token(&issuer, scopes, None).await.expect("a token");
     refused(Some(&token.token), &good).await;
     assert!(matches!(bearer(&access, &begun.pending).await, Err(AuthError::Invalid)));
     assert!(access.finish_sign_in(pending, &good).await.is_ok(), "the good one is good");

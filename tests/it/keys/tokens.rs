@@ -31,10 +31,10 @@ async fn a_token_grants_its_scopes_on_every_server_for_a_while() {
     let lasts = token.expires_at.since(Timestamp::now()).as_secs();
     assert!((895..=900).contains(&lasts), "{lasts}");
 
-    let giver = caller(&here, made.text.reveal()).await;
-    let long = here.issue_token(&giver, scopes(&["read:sessions"]), Some(Duration::MAX)).await.expect("a token");
+    let issuer = caller(&here, made.text.reveal()).await;
+    let long = here.issue_token(&issuer, scopes(&["read:sessions"]), Some(Duration::MAX)).await.expect("a token");
     assert!(long.expires_at.since(Timestamp::now()) <= Duration::from_secs(604_800));
-    let short = here.issue_token(&giver, scopes(&["read:sessions"]), Some(Duration::from_secs(1))).await;
+    let short = here.issue_token(&issuer, scopes(&["read:sessions"]), Some(Duration::from_secs(1))).await;
     let short = short.expect("a token");
     crate::harness::eventually("it expires", async || {
         matches!(bearer(&here, &short.token).await, Err(AuthError::Expired))
@@ -49,19 +49,19 @@ async fn nobody_gives_more_than_they_have_nor_for_longer() {
     let made = key(&access, Role::Viewer).await;
     let id = "0198c0de-0000-7000-8000-000000000001";
     for scope in [format!("control:sessions:{id}"), format!("review:sessions:{id}"), format!("write:sessions:{id}")] {
-        let giver = caller(&access, made.text.reveal()).await;
-        let refused = access.issue_token(&giver, scopes(&[&scope, "read:sessions"]), None).await;
+        let issuer = caller(&access, made.text.reveal()).await;
+        let refused = access.issue_token(&issuer, scopes(&[&scope, "read:sessions"]), None).await;
         assert!(matches!(refused, Err(IssueError::Denied(_))), "{scope}");
     }
     let token = given(&access, made.text.reveal(), &["read:sessions"]).await;
     let holder = caller(&access, &token.token).await;
     let further = access.issue_token(&holder, scopes(&["read:sessions"]), None).await;
     assert!(matches!(further, Err(IssueError::Denied(_))), "a token gives none");
-    let giver = relive::access::Caller {
+    let issuer = relive::access::Caller {
         expires_at: Some(Timestamp::now() + Duration::from_secs(30)),
         ..caller(&access, made.text.reveal()).await
     };
-    let clipped = access.issue_token(&giver, scopes(&["read:sessions"]), None).await.expect("a token");
+    let clipped = access.issue_token(&issuer, scopes(&["read:sessions"]), None).await.expect("a token");
     assert!(clipped.expires_at.since(Timestamp::now()) <= Duration::from_secs(30));
 }
 
@@ -131,8 +131,8 @@ async fn servers_that_start_together_sign_with_one_key() {
     let database = Database::create().await;
     let started = futures_util::future::join_all((0..4).map(|_| server(&database))).await;
     let made = key(&started[0], Role::Viewer).await;
-    for giver in &started {
-        let token = given(giver, made.text.reveal(), &["read:sessions"]).await;
+    for issuer in &started {
+        let token = given(issuer, made.text.reveal(), &["read:sessions"]).await;
         for access in &started {
             assert!(bearer(access, &token.token).await.is_ok());
         }
@@ -170,8 +170,8 @@ async fn tokens_of_other_servers_and_projects_that_are_gone_are_refused() {
     let root = AccessSettings { root_key: Some("a root key".to_owned()), ..settings(FAST) };
     let access_of_root = server_with(&one, root).await;
     let caller = caller(&access_of_root, "a root key").await;
-    let giver = access_of_root.in_project(caller, project.clone()).await.expect("answered").expect("a project");
-    let token = access_of_root.issue_token(&giver, scopes(&["read:sessions"]), None).await.expect("a token");
+    let issuer = access_of_root.in_project(caller, project.clone()).await.expect("answered").expect("a project");
+    let token = access_of_root.issue_token(&issuer, scopes(&["read:sessions"]), None).await.expect("a token");
     assert!(bearer(&access_of_root, &token.token).await.is_ok());
     assert!(bearer(&server(&other).await, &token.token).await.is_err());
     assert!(bearer(&access, &token.token).await.is_err());

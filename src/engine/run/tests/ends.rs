@@ -51,6 +51,21 @@ async fn what_cannot_be_recorded_fails_its_node_and_with_it_the_run() {
 }
 
 #[tokio::test]
+async fn a_session_that_cannot_be_read_any_more_fails_no_node() {
+    let reading = json!({"output": "{{nodes.a.output}}", "retries": 1});
+    let nodes = [("a", "sequence", json!({"output": 1}), &["b"][..]), ("b", "sequence", reading, &[])];
+    let (stopping, broken) = ("the server is stopping".to_owned(), "the output is broken".to_owned());
+    for (error, is_lost) in [(LinkError::Lost(stopping), true), (LinkError::Unacceptable(broken), false)] {
+        let local = Local::new(&graph(&nodes));
+        *local.unreadable.lock() = Some(error.clone());
+        let (local, ended) = after_crashes(&local, 0).end().await;
+        assert_eq!(matches!(ended, Err(RunError::Lost(_))), is_lost, "{error}: {ended:?}");
+        assert_eq!(local.story("b").contains(&Failed), !is_lost, "{error}: {:?}", local.story("b"));
+        assert_eq!(local.session().status == SessionStatus::Running, is_lost, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_question_that_cannot_be_asked_fails_the_run() {
     let question = json!({"prompt": r#"a{{ "\u0000" }}"#});
     let (_, ended) = Running::start(graph(&[("r", "human_review", question, &[])]), 1).end().await;
