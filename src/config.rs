@@ -4,6 +4,7 @@ mod access;
 mod environment;
 mod listen;
 mod log;
+mod messaging;
 mod network;
 
 use std::fmt;
@@ -15,6 +16,7 @@ pub use access::{AccessConfig, AuditConfig, Authentication, LimitConfig, OidcCon
 pub use environment::{UnknownVariable, unknown};
 pub use listen::ListenAddress;
 pub use log::{LogConfig, LogFormat};
+pub use messaging::MessagingConfig;
 pub use network::{ProxyConfig, TlsConfig};
 
 /// The settings of `relive serve`.
@@ -39,6 +41,9 @@ pub struct ServeConfig {
 
     #[command(flatten)]
     pub proxy: ProxyConfig,
+
+    #[command(flatten)]
+    pub messaging: MessagingConfig,
 
     #[command(flatten)]
     pub log: LogConfig,

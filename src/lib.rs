@@ -18,6 +18,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod hub;
 pub mod models;
+pub mod nats;
 pub mod otlp;
 pub mod replay;
 pub mod scoped;

@@ -93,6 +93,7 @@ fn describe() {
     describe_counter!("relive_races_lost_total", "Batches decided again because another writer was first.");
     describe_counter!("relive_notice_statements_total", "Statements that told other servers of commits.");
     describe_counter!("relive_notices_sent_total", "Notices to other servers.");
+    describe_gauge!("relive_nats_connected", "1 while there is a connection to NATS.");
     describe_counter!("relive_notices_received_total", "Notices of other servers.");
     describe_counter!("relive_sessions_caught_up_total", "Reads of what another server committed to a session.");
     describe_counter!("relive_database_errors_total", "Errors the database answered with, and lost connections.");

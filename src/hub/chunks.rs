@@ -1,13 +1,15 @@
-//! Chunks of messages that are still being written: shown live, never stored.
+//! Chunks of messages that are still being written: shown live, on every server, never stored.
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
+
+use uuid::Uuid;
 
 use super::Hub;
 use relive_session::{MessageId, NodeId, SessionId};
 
 /// A chunk of a message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
     pub node_id: NodeId,
     pub message_id: MessageId,
@@ -16,15 +18,25 @@ pub struct Chunk {
     pub is_thinking: Option<bool>,
 }
 
-/// Shows chunks to the viewers of a session. Must not block.
-pub trait ChunkRelay: Debug + Send + Sync {
-    fn show(&self, session_id: SessionId, chunk: Chunk);
+/// Where a chunk came to the fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkOrigin {
+    /// At this server.
+    Here,
+    /// At another one, after `offset` bytes of the message's text. The chunks of one server follow each other
+    /// without a gap, or some were lost.
+    Peer { server: Uuid, offset: usize },
 }
 
-/// Passes chunks from engines in this process to viewers.
-#[derive(Debug, Default)]
+/// Shows chunks to the viewers of a session. Must not block.
+pub trait ChunkRelay: Debug + Send + Sync {
+    fn show(&self, session_id: SessionId, chunk: Chunk, origin: ChunkOrigin);
+}
+
+/// Passes chunks from engines in this process, and from other servers, to viewers. A cheap handle.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Chunks {
-    relay: OnceLock<Arc<dyn ChunkRelay>>,
+    relay: Arc<OnceLock<Arc<dyn ChunkRelay>>>,
 }
 
 impl Chunks {
@@ -33,9 +45,9 @@ impl Chunks {
         let _ = self.relay.set(relay);
     }
 
-    pub fn show(&self, session_id: SessionId, chunk: Chunk) {
+    pub fn show(&self, session_id: SessionId, chunk: Chunk, origin: ChunkOrigin) {
         if let Some(relay) = self.relay.get() {
-            relay.show(session_id, chunk);
+            relay.show(session_id, chunk, origin);
         }
     }
 }
@@ -46,8 +58,20 @@ impl Hub {
         self.inner.chunks.relay_to(relay);
     }
 
-    /// Shows a chunk of a message that is still being written to the viewers of the session.
+    /// Shows a chunk of a message that is still being written to the viewers of the session, on every server.
     pub fn show_chunk(&self, id: SessionId, chunk: Chunk) {
-        self.inner.chunks.show(id, chunk);
+        self.announce_chunk(id, &chunk);
+        self.inner.chunks.show(id, chunk, ChunkOrigin::Here);
+    }
+
+    /// Sends a chunk to the other servers only.
+    pub fn announce_chunk(&self, id: SessionId, chunk: &Chunk) {
+        self.inner.notices.chunk(id, chunk);
+    }
+
+    /// Whether there may be viewers on another server.
+    #[must_use]
+    pub fn has_peers(&self) -> bool {
+        self.inner.notices.has_peers()
     }
 }

@@ -63,11 +63,12 @@ use tracing::Instrument as _;
 
 use relive_session::{Actor, ActorKind, Command, Session, SessionId, ambient, check_embedding};
 
-pub use chunks::{Chunk, ChunkRelay};
+pub use chunks::{Chunk, ChunkOrigin, ChunkRelay};
 pub use creation::CreateOptions;
 pub use error::HubError;
 pub use feed::{FeedChange, FeedCursor};
 pub use live_session::{Head, LiveSession, Subscription};
+pub use notices::{Broker, BrokerError, BrokerReceiver};
 pub use prices::{PriceError, Prices};
 pub use publication::{Publication, RecordedFrame};
 pub use start_check::StartCheck;
@@ -110,6 +111,8 @@ pub struct HubOptions {
     pub check_every: Duration,
     /// Prices of models (none by default).
     pub prices: Prices,
+    /// A message broker for notices, beside the database (none).
+    pub broker: Option<Arc<dyn Broker>>,
 }
 
 impl Default for HubOptions {
@@ -123,6 +126,7 @@ impl Default for HubOptions {
             embedding_dimension: 1_536,
             check_every: Duration::from_secs(20),
             prices: Prices::default(),
+            broker: None,
         }
     }
 }
@@ -199,7 +203,8 @@ impl Hub {
             RemoteSync::new(Arc::clone(&store), registry.clone(), Arc::clone(&fanout.feed), remote_updates);
         tasks.spawn(stop.clone().run_until_cancelled_owned(remote_sync.clone().run()));
         tasks.spawn(stop.clone().run_until_cancelled_owned(remote_sync.clone().run_checks(options.check_every)));
-        notices.start(&store, remote_sync.clone());
+        let chunks = chunks::Chunks::default();
+        notices.start(&store, options.broker.clone(), remote_sync.clone(), chunks.clone());
         let inner = Inner {
             store,
             registry,
@@ -210,7 +215,7 @@ impl Hub {
             agents: AgentNames::default(),
             embedding_dimension: options.embedding_dimension,
             prices: options.prices.clone(),
-            chunks: chunks::Chunks::default(),
+            chunks,
             start_check: start_check::StartChecks::default(),
             names_engine: AtomicBool::new(false),
             stop,

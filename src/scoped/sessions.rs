@@ -218,10 +218,14 @@ impl Scoped {
         Ok(())
     }
 
-    /// Whether chunks of this caller are shown to the viewers of a session here.
-    #[must_use]
-    pub fn may_show_chunks(&self, id: SessionId) -> bool {
-        self.hub.held(id).is_some_and(|session| self.allows(&session, Action::Chunks).is_ok())
+    /// Whether chunks of this caller are shown to the viewers of a session. One that is not in memory has none
+    /// here, and is loaded only if there are other servers.
+    pub async fn may_show_chunks(&self, id: SessionId) -> bool {
+        let session = match self.hub.held(id) {
+            None if self.hub.has_peers() => self.hub.session(id).await.ok(),
+            held => held,
+        };
+        session.is_some_and(|session| self.allows(&session, Action::Chunks).is_ok())
     }
 
     fn create_options(&self, key: Option<&str>) -> CreateOptions {

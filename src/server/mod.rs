@@ -34,6 +34,7 @@ use crate::http::{
 };
 use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
+use crate::nats::{self, Nats, NatsError};
 use crate::otlp::{TraceCompleter, Traces};
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError, connect_options};
@@ -74,6 +75,8 @@ pub enum ServeError {
     NotPostgres(String),
     #[error(transparent)]
     Prices(#[from] PriceError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     #[error(transparent)]
@@ -161,11 +164,19 @@ impl Server {
             WebOptions { hosts: config.engine.tool_hosts.clone(), allow_private: config.engine.tool_allow_private };
         let web = Web::new(web).map_err(ServeError::Web)?;
         let prices = Prices::load(config.model_prices.as_deref())?;
+        let nats = config.messaging.nats_url.as_ref().map(|url| nats::addresses(url.reveal())).transpose()?;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
         let limits = ImportLimits { bytes: config.max_import_bytes, embedding_dimension, ..ImportLimits::default() };
         let imports = Imports::new(storage.clone(), limits);
+        let broker = match nats {
+            Some(addresses) => {
+                let subject = format!("{}.{}", config.messaging.nats_prefix, storage.database_identity().await?);
+                Some(Arc::new(Nats::start(addresses, subject).await?) as _)
+            }
+            None => None,
+        };
         let hub = Hub::new(
             storage.clone(),
             &HubOptions {
@@ -174,6 +185,7 @@ impl Server {
                 answer_within: Duration::from_secs_f64(config.answer_within_seconds),
                 embedding_dimension,
                 prices,
+                broker,
                 ..HubOptions::default()
             },
         );

@@ -21,6 +21,7 @@ mod export;
 mod families;
 mod forks;
 mod idempotency;
+mod identity;
 mod import;
 mod indexes;
 mod journal;

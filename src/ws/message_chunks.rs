@@ -5,17 +5,19 @@
 //! beginning. Memory depends on the text and not on the number of viewers or chunks. The finished text
 //! arrives as a stored message, whatever was missed here.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Weak;
 
 use super::client::Client;
 use super::frames;
 use super::socket::Socket;
-use crate::hub::Chunk;
+use crate::hub::{Chunk, ChunkOrigin};
 use crate::sync::Mutex;
 use bytes::Bytes;
 use relive_protocol::ServerFrame;
 use relive_session::{MessageId, SessionId};
+use uuid::Uuid;
 
 /// Messages being written in one session at once. Beyond it the oldest is dropped.
 const STREAMS: usize = 64;
@@ -48,6 +50,8 @@ struct Stream {
     /// The writer's own connection, which is not sent its chunks back. A weak reference; never set for a writer
     /// in this process.
     writer: Weak<Socket>,
+    /// The other server that sent the last chunk, and the offset that its next one has to have.
+    peer: Option<(Uuid, usize)>,
     /// The chunk that was last read, for all viewers at the same offset.
     cut: Option<(usize, Bytes)>,
 }
@@ -57,23 +61,39 @@ impl PartialMessages {
         Self { session_id, inner: Mutex::default() }
     }
 
-    /// Appends a chunk; false if it is dropped: the message is finished, or too long.
-    pub fn push(&self, chunk: Chunk, writer: Weak<Socket>) -> bool {
+    /// Appends a chunk; false if it is dropped: the message is finished or too long, or a chunk before this one
+    /// was lost on its way from another server.
+    pub fn push(&self, chunk: Chunk, origin: ChunkOrigin, writer: Weak<Socket>) -> bool {
         let mut inner = self.inner.lock();
         if inner.finished.contains(&chunk.message_id) || chunk.text.is_empty() {
             return false;
+        }
+        let place = inner.streams.iter().position(|stream| stream.chunk.message_id == chunk.message_id);
+        let follows = place.and_then(|place| inner.streams.get(place)).map_or(Follows::Next, |it| it.follows(origin));
+        match follows {
+            Follows::Next => {}
+            Follows::Again => return false,
+            Follows::AfterAGap => {
+                inner.finish(&chunk.message_id);
+                return false;
+            }
         }
         if inner.bytes + chunk.text.len() > TEXT_BYTES {
             inner.finish(&chunk.message_id);
             return false;
         }
         inner.bytes += chunk.text.len();
-        if let Some(stream) = inner.streams.iter_mut().find(|stream| stream.chunk.message_id == chunk.message_id) {
+        let peer = match origin {
+            ChunkOrigin::Here => None,
+            ChunkOrigin::Peer { server, offset } => Some((server, offset + chunk.text.len())),
+        };
+        if let Some(stream) = place.and_then(|place| inner.streams.get_mut(place)) {
             stream.chunk.text.push_str(&chunk.text);
+            stream.peer = peer;
             stream.cut = None;
             return true;
         }
-        inner.streams.push_back(Stream { chunk, writer, cut: None });
+        inner.streams.push_back(Stream { chunk, writer, peer, cut: None });
         if inner.streams.len() > STREAMS
             && let Some(oldest) = inner.streams.front().map(|stream| stream.chunk.message_id.clone())
         {
@@ -129,7 +149,29 @@ impl Inner {
     }
 }
 
+/// How a chunk follows what is there of its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    Next,
+    /// It is there already.
+    Again,
+    AfterAGap,
+}
+
 impl Stream {
+    fn follows(&self, origin: ChunkOrigin) -> Follows {
+        let (ChunkOrigin::Peer { server, offset }, Some((last, next))) = (origin, self.peer) else {
+            return Follows::Next;
+        };
+        match offset.cmp(&next) {
+            // Each server counts what was sent to itself.
+            _ if server != last => Follows::Next,
+            Ordering::Equal => Follows::Next,
+            Ordering::Less => Follows::Again,
+            Ordering::Greater => Follows::AfterAGap,
+        }
+    }
+
     /// Offsets are always at the end of a chunk, so the text is never cut inside a character.
     fn from(&mut self, offset: usize, session_id: SessionId) -> Bytes {
         if let Some((from, frame)) = &self.cut
@@ -148,5 +190,50 @@ impl Stream {
         });
         self.cut = Some((offset, frame.clone()));
         frame
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(text: &str) -> Chunk {
+        let message_id = MessageId::new("m").expect("an id");
+        Chunk { node_id: "n".into(), message_id, text: text.to_owned(), agent_id: None, is_thinking: None }
+    }
+
+    fn text(messages: &PartialMessages) -> Option<String> {
+        messages.inner.lock().streams.front().map(|stream| stream.chunk.text.clone())
+    }
+
+    #[test]
+    fn chunks_of_another_server_are_shown_once_each_until_one_is_missing() {
+        let messages = PartialMessages::new(SessionId::generate());
+        let server = Uuid::now_v7();
+        let push = |text: &str, offset| messages.push(chunk(text), ChunkOrigin::Peer { server, offset }, Weak::new());
+        // Whoever comes late begins where the others are.
+        assert!(push("two ", 4));
+        assert!(!push("two ", 4));
+        assert!(push("three", 8));
+        assert_eq!(text(&messages).as_deref(), Some("two three"));
+        assert!(!push("five", 18));
+        assert_eq!(text(&messages), None);
+        assert!(!push("six", 22), "the rest is shown when it is stored");
+    }
+
+    #[test]
+    fn a_writer_may_change_to_another_server() {
+        let messages = PartialMessages::new(SessionId::generate());
+        let [first, second] = [(); 2].map(|()| Uuid::now_v7());
+        let origins = [
+            ChunkOrigin::Peer { server: first, offset: 0 },
+            ChunkOrigin::Peer { server: second, offset: 0 },
+            ChunkOrigin::Here,
+            ChunkOrigin::Peer { server: second, offset: 7 },
+        ];
+        for (origin, part) in origins.into_iter().zip(["a", "b", "c", "d"]) {
+            assert!(messages.push(chunk(part), origin, Weak::new()));
+        }
+        assert_eq!(text(&messages).as_deref(), Some("abcd"));
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::message_chunks::PartialMessages;
 use super::socket::Socket;
 use super::viewer::Viewer;
-use crate::hub::{Chunk, ChunkRelay, Head, Hub, HubError, LiveSession, Subscription};
+use crate::hub::{Chunk, ChunkOrigin, ChunkRelay, Head, Hub, HubError, LiveSession, Subscription};
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{DashMap, Entry, Mutex, Notify, spawn};
 use relive_session::{Event, Revision, SessionId};
@@ -111,32 +111,38 @@ impl Rooms {
 
     /// Shows a chunk of a message to the session's viewers, if it has any and is running.
     pub fn show_chunk(&self, id: SessionId, chunk: Chunk, writer: Weak<Socket>) {
-        show_chunk(&self.rooms, id, chunk, writer);
+        show_chunk(&self.rooms, id, chunk, ChunkOrigin::Here, writer);
     }
 
-    /// The same for engines without a connection.
+    /// The same for chunks that come without a connection.
     pub fn relay(&self) -> Relay {
         Relay(Arc::downgrade(&self.rooms))
     }
 }
 
-/// Shows the chunks of engines in this process. It does not keep the rooms alive.
+/// Shows the chunks of engines in this process, and of other servers. It does not keep the rooms alive.
 #[derive(Debug)]
 pub(super) struct Relay(Weak<DashMap<SessionId, Room>>);
 
 impl ChunkRelay for Relay {
-    fn show(&self, session_id: SessionId, chunk: Chunk) {
+    fn show(&self, session_id: SessionId, chunk: Chunk, origin: ChunkOrigin) {
         if let Some(rooms) = self.0.upgrade() {
-            show_chunk(&rooms, session_id, chunk, Weak::new());
+            show_chunk(&rooms, session_id, chunk, origin, Weak::new());
         }
     }
 }
 
-fn show_chunk(rooms: &DashMap<SessionId, Room>, id: SessionId, chunk: Chunk, writer: Weak<Socket>) {
+fn show_chunk(
+    rooms: &DashMap<SessionId, Room>,
+    id: SessionId,
+    chunk: Chunk,
+    origin: ChunkOrigin,
+    writer: Weak<Socket>,
+) {
     // A message of a session that has ended, or has not begun, could never be finished.
     if let Some(room) = rooms.get(&id)
         && room.shared.live.head().session().status.is_live()
-        && room.shared.streams.push(chunk, writer)
+        && room.shared.streams.push(chunk, origin, writer)
     {
         room.shared.chunk.notify_one();
     }

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::notice::Notice;
+use super::receiver::Receiver;
 use super::{HEARTBEAT, Shared};
-use crate::hub::remote_sync::RemoteSync;
 use crate::hub::store::{NoticeReceiver, Store};
 use crate::storage::StorageError;
 use relive_backoff::Backoff;
@@ -20,12 +19,12 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(3);
 
 /// Listens, and reconnects when the connection breaks.
-pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, remote_sync: RemoteSync) {
+pub(super) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, receiver: Receiver) {
     let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);
     let mut warning = WarnOnce::default();
     loop {
         let outcome = match store.listen().await {
-            Ok(mut listener) => receive(&shared, &remote_sync, &mut *listener).await,
+            Ok(mut listener) => receive(&shared, &receiver, &mut *listener).await,
             Err(error) => Err(ListenError::Refused(error)),
         };
         match outcome {
@@ -77,64 +76,28 @@ impl WarnOnce {
 /// When not a single notice was received.
 async fn receive(
     shared: &Shared,
-    remote_sync: &RemoteSync,
+    receiver: &Receiver,
     listener: &mut dyn NoticeReceiver,
 ) -> Result<StorageError, ListenError> {
     // Nothing was received until now: sessions in memory and lists may be stale. Ask the other servers
     // whether they know this one; once they do, resync for what they committed before.
     shared.peers.mark_stale();
     shared.outbox.heartbeat();
-    remote_sync.resync_sessions();
+    receiver.resync_sessions();
     let mut has_heard = false;
     loop {
         match timeout(if has_heard { HEARTBEAT_TIMEOUT } else { PROBE }, listener.next()).await {
             Ok(Ok(payload)) => {
                 has_heard = true;
                 shared.peers.set_not_receiving(false);
-                handle(shared, remote_sync, &payload);
+                receiver.handle(&payload);
             }
             Ok(Err(error)) => return Ok(error),
             Err(_) if has_heard => return Ok(StorageError::TimedOut),
             Err(_) => return Err(ListenError::Silence),
         }
         if shared.peers.expire(Instant::now()) {
-            remote_sync.resync();
+            receiver.resync();
         }
-    }
-}
-
-fn handle(shared: &Shared, remote_sync: &RemoteSync, payload: &str) {
-    let Some((from, body)) = Notice::split(payload) else { return };
-    if from == shared.me {
-        return;
-    }
-    let Some(notice) = Notice::parse(body) else {
-        tracing::debug!(%from, "a notice that cannot be parsed");
-        return;
-    };
-    metrics::counter!("relive_notices_received_total").increment(1);
-    if let Some(known) = &notice.heartbeat {
-        let outcome = shared.peers.heartbeat(from, known.contains(&shared.me), Instant::now());
-        if outcome.answer {
-            shared.outbox.heartbeat();
-        }
-        if outcome.resync {
-            remote_sync.resync();
-        }
-    }
-    for summary in notice.deleted {
-        remote_sync.deleted(summary);
-    }
-    for (id, revision) in notice.changed {
-        remote_sync.announced(id, revision);
-    }
-    for id in notice.families {
-        remote_sync.family_changed(id);
-    }
-    if notice.resync {
-        remote_sync.resync();
-    }
-    if notice.leaves {
-        shared.peers.leave(from);
     }
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::chunk_queue::UnsentChunk;
+use crate::hub::Chunk;
 use crate::storage::Notifier;
-use relive_session::{Revision, SessionId, SessionSummary};
+use relive_session::{MessageId, NodeId, Revision, SessionId, SessionSummary};
 
 /// Sessions in one notice at most. Each takes up to 62 bytes.
 const CHANGES: usize = 120;
-/// Bytes for deleted sessions in one notice; the rest is for the JSON around them.
+/// Bytes for deleted sessions, or for chunks, in one notice; the rest is for the JSON around them.
 const DELETED_BYTES: usize = Notifier::PAYLOAD_BYTES - 200;
+const CHUNK_BYTES: usize = DELETED_BYTES;
 /// The length of an incarnation, with commas.
 const INCARNATION_BYTES: usize = 21;
 /// The length of the sender's id, which comes first.
@@ -43,9 +46,58 @@ pub(super) struct Notice {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "here")]
     pub heartbeat: Option<Vec<Uuid>>,
+    /// With a heartbeat: this server also hears what is sent by the message broker.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub broker: bool,
+    /// Chunks of messages that are being written. Servers of the version before ignore them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chunks: Vec<ChunkNotice>,
     /// This server stops.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaves: bool,
+}
+
+/// An [`UnsentChunk`] on its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ChunkNotice {
+    session_id: SessionId,
+    node_id: NodeId,
+    message_id: MessageId,
+    offset: usize,
+    text: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    is_thinking: Option<bool>,
+}
+
+impl ChunkNotice {
+    /// The session, the chunk, and how many bytes of the message's text come before it.
+    pub fn into_parts(self) -> (SessionId, Chunk, usize) {
+        let Self { session_id, node_id, message_id, offset, text, agent_id, is_thinking } = self;
+        (session_id, Chunk { node_id, message_id, text, agent_id, is_thinking }, offset)
+    }
+
+    /// Its size in a notice, with a comma.
+    fn size(&self) -> usize {
+        serde_json::to_string(self).unwrap_or_default().len() + 1
+    }
+
+    /// Takes off the second half of the text, at a character.
+    fn split(&mut self) -> Self {
+        let half = self.text.len() / 2;
+        let at = (half..=self.text.len()).find(|at| self.text.is_char_boundary(*at)).unwrap_or(half);
+        let text = self.text.split_off(at);
+        Self { offset: self.offset + at, text, ..self.clone() }
+    }
+}
+
+impl From<UnsentChunk> for ChunkNotice {
+    fn from(UnsentChunk { session_id, chunk, offset }: UnsentChunk) -> Self {
+        let Chunk { node_id, message_id, text, agent_id, is_thinking } = chunk;
+        Self { session_id, node_id, message_id, offset, text, agent_id, is_thinking }
+    }
 }
 
 impl Notice {
@@ -90,6 +142,41 @@ pub(super) fn encode_families(sender: Uuid, families: impl Iterator<Item = Sessi
     let families: Vec<_> = families.collect();
     let notice = |some: &[SessionId]| Notice { families: some.to_vec(), ..Notice::default() }.encode(sender);
     families.chunks(CHANGES).map(notice).collect()
+}
+
+/// Chunks as payloads, in their order; long texts are cut.
+pub(super) fn encode_chunks(sender: Uuid, chunks: Vec<UnsentChunk>) -> Vec<String> {
+    let mut payloads = Vec::new();
+    let (mut notice, mut bytes) = (Notice::default(), 0);
+    for chunk in chunks.into_iter().flat_map(pieces) {
+        let size = chunk.size();
+        if bytes + size > CHUNK_BYTES {
+            payloads.push(std::mem::take(&mut notice).encode(sender));
+            bytes = 0;
+        }
+        bytes += size;
+        notice.chunks.push(chunk);
+    }
+    if !notice.chunks.is_empty() {
+        payloads.push(notice.encode(sender));
+    }
+    payloads
+}
+
+/// A chunk in pieces that each fit into a notice.
+fn pieces(chunk: UnsentChunk) -> Vec<ChunkNotice> {
+    let mut waiting = vec![ChunkNotice::from(chunk)];
+    let mut pieces = Vec::new();
+    while let Some(mut piece) = waiting.pop() {
+        if piece.size() <= CHUNK_BYTES {
+            pieces.push(piece);
+        } else if piece.text.chars().nth(1).is_some() {
+            let rest = piece.split();
+            waiting.extend([rest, piece]);
+        }
+        // One whose ids alone are too long is not sent: the stored message is shown.
+    }
+    pieces
 }
 
 fn encode_deleted(sender: Uuid, deleted: &[SessionSummary]) -> Vec<String> {
@@ -148,6 +235,38 @@ mod tests {
             Notice::parse(body).expect("a notice")
         };
         payloads.iter().map(decode).collect()
+    }
+
+    fn unsent(text: String) -> UnsentChunk {
+        let chunk = Chunk {
+            node_id: NodeId::from("n"),
+            message_id: MessageId::new("m").expect("an id"),
+            text,
+            agent_id: Some("alice".to_owned()),
+            is_thinking: Some(true),
+        };
+        UnsentChunk { session_id: SessionId::generate(), chunk, offset: 3 }
+    }
+
+    #[test]
+    fn chunks_of_any_length_fit_into_short_payloads_in_order() {
+        let sender = Uuid::now_v7();
+        for text in ["word".to_owned(), "\u{1}".repeat(20_000), "\u{1f600}é".repeat(9_999)] {
+            let sent = [unsent(text.clone()), unsent(text)];
+            let notices = decoded(&encode_chunks(sender, sent.to_vec()), sender);
+            let mut received = notices.into_iter().flat_map(|notice| notice.chunks).map(ChunkNotice::into_parts);
+            for UnsentChunk { session_id, chunk, mut offset } in sent {
+                let end = offset + chunk.text.len();
+                while offset < end {
+                    let (id, piece, at) = received.next().expect("another piece");
+                    assert_eq!((id, at), (session_id, offset));
+                    assert_eq!(piece.text, chunk.text[offset - 3..offset - 3 + piece.text.len()]);
+                    assert_eq!(Chunk { text: chunk.text.clone(), ..piece.clone() }, chunk);
+                    offset += piece.text.len();
+                }
+            }
+            assert!(received.next().is_none());
+        }
     }
 
     #[test]

@@ -25,11 +25,15 @@ pub(super) struct Peers {
     any: AtomicBool,
     /// Whether this server receives no notices, so that there may be servers it does not know.
     not_receiving: AtomicBool,
+    /// Whether this server hears the message broker.
+    hears_broker: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Peer {
     seen: Instant,
+    /// It hears the message broker.
+    hears_broker: bool,
     /// It announces its commits to this server.
     knows_me: bool,
 }
@@ -37,7 +41,7 @@ struct Peer {
 /// What a heartbeat of another server leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct HeartbeatOutcome {
-    /// It does not know this server, or this one did not know it.
+    /// It does not know this server, or this one did not know it, or notices may have to take another way now.
     pub answer: bool,
     /// From now on it announces its commits to this server; before, it did not.
     pub resync: bool,
@@ -54,20 +58,34 @@ impl Peers {
         self.not_receiving.store(not_receiving, Ordering::Release);
     }
 
+    /// Sets whether this server hears the message broker; returns what was set before.
+    pub fn set_hears_broker(&self, hears: bool) -> bool {
+        self.hears_broker.swap(hears, Ordering::AcqRel)
+    }
+
+    pub fn hears_broker(&self) -> bool {
+        self.hears_broker.load(Ordering::Acquire)
+    }
+
+    /// Whether this server and all others that it knows hear the message broker.
+    pub fn all_hear_broker(&self) -> bool {
+        self.hears_broker() && self.known.lock().values().all(|peer| peer.hears_broker)
+    }
+
     pub fn ids(&self) -> Vec<Uuid> {
         self.known.lock().keys().copied().collect()
     }
 
     /// Handles a heartbeat, which says whether its sender knows this server.
-    pub fn heartbeat(&self, from: Uuid, knows_me: bool, now: Instant) -> HeartbeatOutcome {
+    pub fn heartbeat(&self, from: Uuid, knows_me: bool, hears_broker: bool, now: Instant) -> HeartbeatOutcome {
         let mut known = self.known.lock();
         if known.len() >= PEERS && !known.contains_key(&from) {
             return HeartbeatOutcome::default();
         }
-        let before = known.insert(from, Peer { seen: now, knows_me });
+        let before = known.insert(from, Peer { seen: now, hears_broker, knows_me });
         self.any.store(true, Ordering::Release);
         HeartbeatOutcome {
-            answer: before.is_none() || !knows_me,
+            answer: !knows_me || before.as_ref().is_none_or(|before| before.hears_broker != hears_broker),
             resync: knows_me && !before.is_some_and(|before| before.knows_me),
         }
     }
@@ -107,7 +125,7 @@ mod tests {
         while let Some((sender, knows)) = waiting.pop() {
             notices += 1;
             let receiver = 1 - sender;
-            let outcome = peers[receiver].heartbeat(ids[sender], knows, Instant::now());
+            let outcome = peers[receiver].heartbeat(ids[sender], knows, false, Instant::now());
             if outcome.resync {
                 assert!(peers[sender].any(), "the other tells its commits by now");
                 looked[receiver] += 1;
@@ -118,16 +136,22 @@ mod tests {
         }
         assert_eq!((notices, looked), (3, [1, 1]));
         // A repeated heartbeat changes nothing.
-        assert_eq!(peers[0].heartbeat(ids[1], true, Instant::now()), HeartbeatOutcome::default());
+        assert_eq!(peers[0].heartbeat(ids[1], true, false, Instant::now()), HeartbeatOutcome::default());
     }
 
     #[test]
     fn a_server_that_did_not_listen_looks_again() {
         let (peers, other) = (Peers::default(), Uuid::now_v7());
-        assert_eq!(peers.heartbeat(other, true, Instant::now()), HeartbeatOutcome { answer: true, resync: true });
+        assert_eq!(
+            peers.heartbeat(other, true, false, Instant::now()),
+            HeartbeatOutcome { answer: true, resync: true }
+        );
         peers.mark_stale();
         assert!(peers.any());
-        assert_eq!(peers.heartbeat(other, true, Instant::now()), HeartbeatOutcome { answer: false, resync: true });
+        assert_eq!(
+            peers.heartbeat(other, true, false, Instant::now()),
+            HeartbeatOutcome { answer: false, resync: true }
+        );
     }
 
     #[test]
@@ -135,11 +159,11 @@ mod tests {
         let (peers, now) = (Peers::default(), Instant::now());
         let [left, lost, here] = [(); 3].map(|()| Uuid::now_v7());
         for id in [left, lost] {
-            peers.heartbeat(id, true, now);
+            peers.heartbeat(id, true, false, now);
         }
         peers.leave(left);
         assert!(!peers.expire(now + GONE / 2));
-        peers.heartbeat(here, true, now + GONE / 2);
+        peers.heartbeat(here, true, false, now + GONE / 2);
         assert!(peers.expire(now + GONE));
         assert_eq!(peers.ids(), [here]);
         peers.leave(here);
@@ -149,10 +173,27 @@ mod tests {
     }
 
     #[test]
+    fn the_broker_serves_while_all_hear_it() {
+        let (peers, now) = (Peers::default(), Instant::now());
+        assert!(!peers.all_hear_broker());
+        assert!(!peers.set_hears_broker(true));
+        assert!(peers.all_hear_broker());
+        let (deaf, hearing) = (Uuid::now_v7(), Uuid::now_v7());
+        peers.heartbeat(hearing, true, true, now);
+        assert!(peers.all_hear_broker());
+        peers.heartbeat(deaf, true, false, now);
+        assert!(!peers.all_hear_broker());
+        peers.leave(deaf);
+        assert!(peers.all_hear_broker());
+        assert!(peers.set_hears_broker(false));
+        assert!(!peers.all_hear_broker());
+    }
+
+    #[test]
     fn there_is_a_most() {
         let peers = Peers::default();
         for _ in 0..=PEERS {
-            peers.heartbeat(Uuid::now_v7(), false, Instant::now());
+            peers.heartbeat(Uuid::now_v7(), false, false, Instant::now());
         }
         assert_eq!(peers.ids().len(), PEERS);
     }

@@ -323,7 +323,8 @@ impl ClientConnection {
             ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
             ClientFrame::Token { session_id, node_id, message_id, text, agent_id, is_thinking } => {
                 let chunk = Chunk { node_id, message_id, text, agent_id, is_thinking };
-                if self.identity.scoped.may_show_chunks(session_id) {
+                if self.identity.scoped.may_show_chunks(session_id).await {
+                    self.gateway.hub.announce_chunk(session_id, &chunk);
                     self.gateway.rooms.show_chunk(session_id, chunk, Arc::downgrade(&self.socket));
                 }
             }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub use live_session::{Head, LiveSession, Subscription};
 pub use publication::{Publication, RecordedFrame};
-pub use relive::hub::{Chunk, ChunkRelay, HubError};
+pub use relive::hub::{Chunk, ChunkOrigin, ChunkRelay, HubError};
 
 use registry::Registry;
 use relive_session::{Event, Recorded, Session, SessionId, Timestamp};

@@ -21,7 +21,7 @@ use super::eventually;
 /// Everybody on this machine may connect, with TLS or without.
 const TRUST: &str = "host all all localhost trust\nhost all all 127.0.0.1/32 trust\nhost all all ::1/128 trust\n";
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     free.local_addr().expect("an address").port()
 }

@@ -1,12 +1,13 @@
 //! nginx and Caddy in front of a server, with the examples in `deploy/`.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio::process::{Child, Command};
 
-use super::{TlsFiles, eventually, left_out};
+use super::programs::find;
+use super::{TlsFiles, eventually};
 
 /// A proxy that runs until this is dropped.
 pub struct Proxy {
@@ -19,7 +20,7 @@ pub struct Proxy {
 impl Proxy {
     /// nginx with `deploy/nginx.conf`, in front of a server; `None` where it is not installed.
     pub async fn nginx(server: SocketAddr) -> Option<Self> {
-        let program = find("nginx", "nginx-light")?;
+        let program = find("deploy/nginx.conf", "nginx", "nginx-light")?;
         let (directory, tls, address) = parts();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};", directory.path().display()))
@@ -40,7 +41,7 @@ impl Proxy {
 
     /// Caddy with `deploy/Caddyfile`, likewise.
     pub async fn caddy(server: SocketAddr) -> Option<Self> {
-        let program = find("caddy", "caddy")?;
+        let program = find("deploy/Caddyfile", "caddy", "caddy")?;
         let (directory, tls, address) = parts();
         let config = example("Caddyfile", &tls)
             .replace("reverse_proxy 127.0.0.1:7400", &format!("reverse_proxy {server}"))
@@ -82,19 +83,4 @@ fn example(name: &str, tls: &TlsFiles) -> String {
     assert!(text.contains("/etc/relive/tls.crt") && text.contains("/etc/relive/tls.key"));
     text.replace("/etc/relive/tls.crt", tls.certificate().to_str().expect("a path"))
         .replace("/etc/relive/tls.key", tls.key().to_str().expect("a path"))
-}
-
-/// A program, also where only administrators look; `None` where it is missing, which CI does not allow.
-fn find(program: &str, package: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/usr/local/sbin".into()])
-        .map(|directory| directory.join(program))
-        .find(|path| path.is_file());
-    if found.is_none() {
-        let how = format!("it is not installed (Debian: apt-get install --no-install-recommends {package})");
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{program}: {how}");
-        left_out(&format!("deploy/ with {program}"), &how);
-    }
-    found
 }

@@ -1,8 +1,8 @@
 //! A server in this process, started as `main` starts it.
 
 use relive::config::{
-    AccessConfig, DatabaseConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig, ProxyConfig, ServeConfig,
-    TlsConfig,
+    AccessConfig, DatabaseConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig, MessagingConfig, ProxyConfig,
+    ServeConfig, TlsConfig,
 };
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
@@ -32,6 +32,7 @@ pub fn config(database: &Database) -> ServeConfig {
         http: HttpConfig::default(),
         tls: TlsConfig::default(),
         proxy: ProxyConfig::default(),
+        messaging: MessagingConfig::default(),
         log: LogConfig::default(),
         embeddings: EmbeddingsConfig::default(),
         engine: EngineConfig::default(),

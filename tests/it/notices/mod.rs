@@ -1,9 +1,11 @@
 //! Two servers on one database: whoever watches on one sees what is committed through the other.
 
 mod bounds;
+mod chunks;
 mod deaf;
 mod healing;
 mod lists;
+mod nats;
 mod viewers;
 
 use std::time::Duration;
