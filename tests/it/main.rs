@@ -13,6 +13,7 @@ mod bad_input;
 mod catalog;
 mod chaos;
 mod cluster;
+mod command_ids;
 mod command_line;
 mod commands;
 mod connections;
