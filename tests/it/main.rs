@@ -34,6 +34,7 @@ mod frontend_types;
 mod full_disk;
 mod growth;
 mod harness;
+mod hot_updates;
 mod https;
 mod hub;
 mod idempotency;
