@@ -14,7 +14,7 @@ help:
 	@echo 'make fuzz   ten million inputs for every parser of foreign input; CASES=n, SEED=n, TARGET=name, FILE=path'
 	@echo 'make autobahn  the Autobahn test suite against an echo server that is made of our sockets'
 	@echo 'make interleavings  tasks and threads in 100,000 orders for each test; SCHEDULES=n'
-	@echo 'make bench  measure, and print ratios'
+	@echo 'make bench  measure, and print ratios; ONLY=write, or another part, for that one'
 	@echo 'make lint   formatting, clippy, documentation, TypeScript, spelling, dependencies'
 	@echo 'make changelog  check the notes in changes/ and print what is not released; VERSION=n makes it a version'
 	@echo 'make types  write the TypeScript types anew'
@@ -105,8 +105,12 @@ screenshots: postgres dashboard
 	cd dashboard && npm run screenshots
 
 bench: postgres
+ifdef ONLY
+	cargo bench --locked --bench relive -- $(ONLY)
+else
 	cargo bench --locked --bench relive
 	cargo bench --locked --bench memories
+endif
 
 types:
 	cargo run --locked --example export_types

@@ -77,6 +77,11 @@ pub struct ServeConfig {
           value_parser = answer_seconds)]
     pub answer_within_seconds: f64,
 
+    /// Hours after the last change of a session that has ended, for which the ids of its commands are known.
+    #[arg(long, env = "RELIVE_COMMAND_ID_HOURS", default_value_t = 24, value_name = "HOURS",
+          value_parser = clap::value_parser!(u32).range(24..=876_000))]
+    pub command_id_hours: u32,
+
     /// Seconds without a span after which the session of a trace whose root span has ended is ended too.
     #[arg(long, env = "RELIVE_TRACE_IDLE_SECONDS", default_value_t = 30.0, value_name = "SECONDS",
           value_parser = answer_seconds)]

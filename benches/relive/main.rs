@@ -1,8 +1,12 @@
 //! What the server does per second, per change, per viewer, each beside a plain way of doing it.
 //!
 //! ```text
-//! cargo bench --bench relive                  everything, some four minutes
+//! cargo bench --bench relive                  everything, some ten minutes
 //! cargo bench --bench relive -- write         durable changes per second
+//! cargo bench --bench relive -- fleet         the same in 500, 5,000 and 50,000 sessions, and creations
+//! cargo bench --bench relive -- few           a lone command, 50 and 400 commands in flight over 500 sessions
+//! cargo bench --bench relive -- second        the same beside a second server, and from one to a viewer of the other
+//! cargo bench --bench relive -- parked        an idle server beside 100,000 parked runs
 //! cargo bench --bench relive -- access        the same with a key, and a request with one
 //! cargo bench --bench relive -- flood         a command beside a flood in another session
 //! cargo bench --bench relive -- fanout        from a command to the last of 1,000 viewers
@@ -32,13 +36,17 @@ mod archive;
 mod delta;
 mod engine;
 mod fanout;
+mod few;
+mod fleet;
 mod flood;
 mod idle;
 mod inside;
 mod memory;
+mod parked;
 mod plain;
 mod readers;
 mod replay;
+mod second;
 mod streams;
 mod support;
 mod tokens;
@@ -50,8 +58,12 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 14] = [
+const PARTS: [(&str, Part); 18] = [
     ("write", write::run),
+    ("fleet", fleet::run),
+    ("few", few::run),
+    ("second", second::run),
+    ("parked", parked::run),
     ("access", access::run),
     ("flood", flood::run),
     ("fanout", fanout::run),
@@ -71,9 +83,7 @@ fn main() {
     // Cargo itself passes `--bench`.
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
-        eprintln!(
-            "no part is called {unknown}; there are write, access, flood, fanout, streams, tokens, memory, idle, delta, inside, replay, archive, engine and upgrade"
-        );
+        eprintln!("no part is called {unknown}; there are {}", PARTS.map(|(part, _)| part).join(", "));
         std::process::exit(2);
     }
     support::raise_file_limit();

@@ -21,30 +21,45 @@ pub struct Plain {
     _script: NamedTempFile,
 }
 
-const ROWS: usize = 1_000;
 const SECONDS: &str = "3";
+const INSERT: &str = "INSERT INTO sessions (id, status, driver, revision, node_statuses, created_at, updated_at)
+VALUES (gen_random_uuid(), 'pending', 'external', 1, '{\"n0\": \"pending\", \"n1\": \"pending\"}', now(), now());
+";
 const UPDATE: &str = "\\set n random(0, 19)
-\\set id random(1, 1000)
+\\set id random(1, :rows)
 UPDATE sessions SET node_statuses = node_statuses || jsonb_build_object('n' || :n::int, 'running'), updated_at = now()
 WHERE id = ('00000000-0000-0000-0000-' || lpad((:id::int)::text, 12, '0'))::uuid;
 ";
 
 impl Plain {
-    pub fn new(server: &Server) -> Self {
-        let storage = server.database("plain");
+    /// Over this many rows, in a new database of this name.
+    pub fn new(server: &Server, name: &str, rows: usize) -> Self {
+        let storage = server.database(name);
         let insert = format!(
             "INSERT INTO sessions (id, status, driver, revision, node_statuses, created_at, updated_at)
              SELECT ('00000000-0000-0000-0000-' || lpad(i::text, 12, '0'))::uuid, 'running', 'external', 1,
                     (SELECT jsonb_object_agg('n' || n, 'pending') FROM generate_series(0, 19) n), now(), now()
-             FROM generate_series(1, {ROWS}) i"
+             FROM generate_series(1, {rows}) i"
         );
         let filled = sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(storage.pool());
         server.runtime.block_on(filled).expect("rows");
         let script = NamedTempFile::new().expect("a file");
         std::fs::write(script.path(), UPDATE).expect("a script");
+        Self::with_script(server, name, rows, script)
+    }
+
+    /// Creations of sessions in place of updates: one `INSERT` each, of a row as the server stores it.
+    pub fn inserting(server: &Server, name: &str) -> Self {
+        server.database(name);
+        let script = NamedTempFile::new().expect("a file");
+        std::fs::write(script.path(), INSERT).expect("a script");
+        Self::with_script(server, name, 0, script)
+    }
+
+    fn with_script(server: &Server, name: &str, rows: usize, script: NamedTempFile) -> Self {
         let mut pgbench = Command::new(server.postgres_bin().join("pgbench"));
-        pgbench.args(["-n", "-M", "prepared", "-T", SECONDS, "-U", "postgres", "-f"]).arg(script.path());
-        pgbench.arg("-h").arg(server.postgres_socket()).arg("plain");
+        pgbench.args(["-n", "-M", "prepared", "-T", SECONDS, "-U", "postgres", "-D", &format!("rows={rows}")]);
+        pgbench.arg("-f").arg(script.path()).arg("-h").arg(server.postgres_socket()).arg(name);
         Self { pgbench, _script: script }
     }
 
@@ -54,7 +69,8 @@ impl Plain {
         results.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).expect("four of them")
     }
 
-    fn updates_per_second(&self, clients: u32) -> f64 {
+    /// With this many clients.
+    pub fn updates_per_second(&self, clients: u32) -> f64 {
         let mut pgbench = Command::new(self.pgbench.get_program());
         pgbench.args(["-c", &clients.to_string(), "-j", &clients.min(2).to_string()]).args(self.pgbench.get_args());
         let output = pgbench.output().expect("pgbench");

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -39,6 +40,16 @@ impl Server {
 
     /// A server that requires this key.
     pub fn start_with(key: Option<&'static str>) -> Self {
+        Self::launch(key, None)
+    }
+
+    /// Another server on the database of this one.
+    pub fn second(&self) -> Self {
+        let socket = self.postgres_socket();
+        Self::launch(self.key, Some(format!("postgres://postgres@localhost/relive?host={}", socket.display())))
+    }
+
+    fn launch(key: Option<&'static str>, database: Option<String>) -> Self {
         let data_dir = tempfile::tempdir().expect("a directory");
         // PostgreSQL may run as another user, who has to pass through.
         std::fs::set_permissions(data_dir.path(), std::fs::Permissions::from_mode(0o711)).expect("permissions");
@@ -52,6 +63,7 @@ impl Server {
             .env("RELIVE_MAX_CONNECTIONS", "12000")
             .env("RELIVE_DATA_DIR", data_dir.path())
             .envs(key.map(|key| ("RELIVE_ROOT_KEY", key)))
+            .envs(database.map(|url| ("DATABASE_URL", url)))
             .stdout(Stdio::piped())
             .spawn()
             .expect("relive serve");
@@ -84,6 +96,22 @@ impl Server {
         let id = session["id"].as_str().expect("an id").to_owned();
         self.post(&format!("/api/v1/sessions/{id}/commands"), &json!({"type": "start"}));
         id
+    }
+
+    /// As [`Server::session`], many at the same time.
+    pub fn sessions(&self, number: usize, nodes: usize) -> Vec<String> {
+        let next = AtomicUsize::new(0);
+        let create = || {
+            let mut own = Vec::new();
+            while next.fetch_add(1, Ordering::Relaxed) < number {
+                own.push(self.session(nodes));
+            }
+            own
+        };
+        std::thread::scope(|scope| {
+            let creating: Vec<_> = (0..16).map(|_| scope.spawn(create)).collect();
+            creating.into_iter().flat_map(|thread| thread.join().expect("sessions")).collect()
+        })
     }
 
     pub fn post(&self, path: &str, body: &Value) -> Value {

@@ -14,13 +14,13 @@ const SESSIONS: usize = 4;
 /// Commands one driver has in flight; the server takes up to 1,024 from a connection.
 const IN_FLIGHT: usize = 1_000;
 /// Nodes of each session's graph.
-const NODES: usize = 20;
+pub const NODES: usize = 20;
 const ROUNDS: usize = 3;
 const SERVER_TIME: Duration = Duration::from_secs(5);
 
 pub fn run(server: &Server, table: &mut Table) {
     let mut drivers = drivers(server);
-    let plain = Plain::new(server);
+    let plain = Plain::new(server, "plain", 1_000);
     let mut ceiling = Ceiling::new(server);
     drive(&mut drivers, Duration::from_secs(2));
 
@@ -71,7 +71,17 @@ pub fn run(server: &Server, table: &mut Table) {
 
 /// The drivers of this part, for others.
 pub fn drivers(server: &Server) -> Vec<Driver> {
-    (0..DRIVERS).map(|_| Driver::new(server)).collect()
+    (0..DRIVERS)
+        .map(|_| {
+            let sessions: Vec<String> = (0..SESSIONS).map(|_| server.session(NODES)).collect();
+            Driver::new(server, &sessions)
+        })
+        .collect()
+}
+
+/// Drivers that share these sessions.
+pub fn drivers_of(server: &Server, sessions: &[String]) -> Vec<Driver> {
+    sessions.chunks(sessions.len().div_ceil(DRIVERS)).map(|own| Driver::new(server, own)).collect()
 }
 
 pub struct Measured {
@@ -107,14 +117,13 @@ pub struct Driver {
 }
 
 impl Driver {
-    fn new(server: &Server) -> Self {
-        let sessions: Vec<String> = (0..SESSIONS).map(|_| server.session(NODES)).collect();
+    fn new(server: &Server, sessions: &[String]) -> Self {
         let (mut cycle, mut starts) = (Vec::new(), vec![0]);
         // Long enough that no two commands in flight carry the same id.
         while starts.len() <= IN_FLIGHT {
             for status in ["running", "completed"] {
                 for node in 0..NODES {
-                    for session in &sessions {
+                    for session in sessions {
                         let command = websocket::set_status(starts.len(), session, node, status);
                         websocket::push_frame(&mut cycle, &command);
                         starts.push(cycle.len());

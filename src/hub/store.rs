@@ -84,6 +84,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()>;
     fn park_leases<'a>(&'a self, holder: Uuid, parked: &'a [Parked]) -> Answer<'a, ()>;
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>>;
+    fn correct_parked(&self) -> Answer<'_, bool>;
 
     fn renew_driver_lease(&self, id: SessionId, time: Duration) -> Answer<'_, bool>;
     fn next_driver_lease(&self) -> Answer<'_, Option<Duration>>;
@@ -278,6 +279,10 @@ impl Store for Storage {
 
     fn undriven_sessions(&self, limit: u32) -> Answer<'_, Vec<SessionId>> {
         Box::pin(self.undriven_sessions(limit))
+    }
+
+    fn correct_parked(&self) -> Answer<'_, bool> {
+        Box::pin(self.correct_parked())
     }
 
     fn renew_driver_lease(&self, id: SessionId, time: Duration) -> Answer<'_, bool> {

@@ -193,6 +193,8 @@ impl Server {
         let needs_key = access.is_required() && !access.has_way_in().await.map_err(AccessError::from)?;
         let stop = CancellationToken::new();
         tokio::spawn(upkeep::forget_old_keys(storage.clone(), stop.clone()));
+        let ids_kept = Duration::from_hours(config.command_id_hours.into());
+        tokio::spawn(upkeep::forget_old_commands(storage.clone(), ids_kept, stop.clone()));
         tokio::spawn(stop.clone().run_until_cancelled_owned(hub.clone().watch_leases()));
         let capacity = capacity(config);
         let options = GatewayOptions { sockets: capacity.sockets, ..GatewayOptions::default() };

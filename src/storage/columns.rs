@@ -18,7 +18,19 @@ use relive_session::{Actor, Labels, Session, Timestamp};
 /// A statement on its way to the database.
 pub(super) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
+/// Binds all that a batch without texts and usage can have.
 pub(super) fn bind_rows<'q>(
+    statement: Statement<'q>,
+    batch: &Batch<'q>,
+    deadline: Option<DateTime<Utc>>,
+) -> Result<Statement<'q>, StorageError> {
+    let statement = bind_commands(bind_nodes(statement, batch, deadline)?, batch);
+    let columns = RareArrays::of(batch);
+    Ok(statement.bind(columns.proposals).bind(columns.outputs).bind(columns.rare))
+}
+
+/// Binds the events, and what a batch most often changes of its sessions.
+pub(super) fn bind_nodes<'q>(
     statement: Statement<'q>,
     batch: &Batch<'q>,
     deadline: Option<DateTime<Utc>>,
@@ -31,11 +43,11 @@ pub(super) fn bind_rows<'q>(
         .bind(events.revisions)
         .bind(events.times)
         .bind(events.events)
-        .bind(batch.commands.iter().map(|row| row.session_id.0).collect::<Vec<_>>())
-        .bind(batch.commands.iter().map(|row| row.command_id).collect::<Vec<_>>())
-        .bind(batch.commands.iter().map(|row| bigint(row.revision)).collect::<Vec<_>>())
+        .bind(events.actors.iter().map(Option::as_deref).collect::<Vec<_>>())
         .bind(projections.ids)
         .bind(projections.expected)
+        .bind(projections.created)
+        .bind(projections.incarnations)
         .bind(projections.revisions)
         .bind(projections.statuses)
         .bind(projections.node_statuses)
@@ -43,17 +55,19 @@ pub(super) fn bind_rows<'q>(
         .bind(projections.total_tokens)
         .bind(projections.total_costs)
         .bind(projections.errors)
-        .bind(projections.proposals)
-        .bind(projections.outputs)
         .bind(projections.started)
         .bind(projections.ended)
         .bind(projections.updated)
         .bind(i64::try_from(batch.projections.len()).unwrap_or(i64::MAX))
-        .bind(deadline)
-        .bind(projections.created)
-        .bind(projections.incarnations)
-        .bind(events.actors.iter().map(Option::as_deref).collect::<Vec<_>>())
-        .bind(projections.rare))
+        .bind(deadline))
+}
+
+/// Binds the command ids.
+pub(super) fn bind_commands<'q>(statement: Statement<'q>, batch: &Batch<'q>) -> Statement<'q> {
+    statement
+        .bind(batch.commands.iter().map(|row| row.session_id.0).collect::<Vec<_>>())
+        .bind(batch.commands.iter().map(|row| row.command_id).collect::<Vec<_>>())
+        .bind(batch.commands.iter().map(|row| bigint(row.revision)).collect::<Vec<_>>())
 }
 
 /// Columns of the events, side by side as `UNNEST` wants them.
@@ -119,9 +133,6 @@ struct ProjectionArrays<'a> {
     total_tokens: Vec<i64>,
     total_costs: Vec<Decimal>,
     errors: Vec<Option<&'a str>>,
-    proposals: Vec<Option<String>>,
-    outputs: Vec<Option<String>>,
-    rare: Vec<Option<String>>,
     started: Vec<Option<DateTime<Utc>>>,
     ended: Vec<Option<DateTime<Utc>>>,
     updated: Vec<DateTime<Utc>>,
@@ -146,9 +157,6 @@ impl<'a> ProjectionArrays<'a> {
             arrays.total_tokens.push(bigint(after.total_tokens));
             arrays.total_costs.push(after.total_cost_usd);
             arrays.errors.push(after.error.as_deref());
-            arrays.proposals.push(changed_json(before.proposal.as_deref(), after.proposal.as_deref()));
-            arrays.outputs.push(changed_json(before.outputs.as_deref(), after.outputs.as_deref()));
-            arrays.rare.push(changed_rarely(before, after));
             arrays.started.push(after.started_at.map(Timestamp::as_datetime));
             arrays.ended.push(after.completed_at.map(Timestamp::as_datetime));
             arrays.updated.push(after.updated_at.as_datetime());
@@ -157,6 +165,34 @@ impl<'a> ProjectionArrays<'a> {
         }
         arrays
     }
+}
+
+/// Columns of the projections that few batches change. `None`: unchanged.
+#[derive(Default)]
+struct RareArrays {
+    proposals: Vec<Option<String>>,
+    outputs: Vec<Option<String>>,
+    rare: Vec<Option<String>>,
+}
+
+impl RareArrays {
+    fn of(batch: &Batch<'_>) -> Self {
+        let mut arrays = Self::default();
+        for ProjectionRow { before, after } in &batch.projections {
+            arrays.proposals.push(changed_json(before.proposal.as_deref(), after.proposal.as_deref()));
+            arrays.outputs.push(changed_json(before.outputs.as_deref(), after.outputs.as_deref()));
+            arrays.rare.push(changed_rarely(before, after));
+        }
+        arrays
+    }
+}
+
+/// Whether a batch changes one of those columns in a session.
+pub(super) fn changes_rare_columns(ProjectionRow { before, after }: &ProjectionRow<'_>) -> bool {
+    is_changed(before.proposal.as_deref(), after.proposal.as_deref())
+        || is_changed(before.outputs.as_deref(), after.outputs.as_deref())
+        || before.labels != after.labels
+        || DriverColumns::of(before) != DriverColumns::of(after)
 }
 
 /// The statuses that differ, as a JSON object to be merged over the stored one. The cost follows
@@ -210,9 +246,14 @@ fn changed_rarely(before: &Session, after: &Session) -> Option<String> {
 }
 
 fn changed_json(before: Option<&serde_json::Value>, after: Option<&serde_json::Value>) -> Option<String> {
+    after.filter(|_| is_changed(before, after)).and_then(|after| serde_json::to_string(after).ok())
+}
+
+/// States share a value that stays. One that is gone stays in its column.
+fn is_changed(before: Option<&serde_json::Value>, after: Option<&serde_json::Value>) -> bool {
     match (before, after) {
-        (Some(before), Some(after)) if std::ptr::eq(before, after) => None,
-        (_, Some(after)) => serde_json::to_string(after).ok(),
-        (_, None) => None,
+        (Some(before), Some(after)) => !std::ptr::eq(before, after),
+        (None, Some(_)) => true,
+        (_, None) => false,
     }
 }

@@ -15,6 +15,7 @@ mod bigint;
 mod catalog;
 pub mod cluster;
 mod columns;
+mod command_ids;
 mod driver_leases;
 mod error;
 mod export;

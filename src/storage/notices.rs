@@ -15,7 +15,9 @@ use super::{Storage, StorageError};
 const CHANNEL: &str = "relive_notices";
 /// The `application_name` of the connections.
 const APPLICATION: &str = "relive notices";
-const SETTINGS: &str = "SET application_name = 'relive notices'";
+/// A notice may be lost when the database's machine goes down, as it may be otherwise: its commit need not wait for the disk, and
+/// does not make those of the lanes wait for it.
+const SETTINGS: &str = "SET application_name = 'relive notices'; SET synchronous_commit = off";
 /// How long a statement may take before its connection counts as lost.
 const STATEMENT: Duration = Duration::from_secs(5);
 

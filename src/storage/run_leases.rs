@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use sqlx::AssertSqlSafe;
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::bigint::bigint;
@@ -42,18 +44,27 @@ impl Storage {
         time: Duration,
     ) -> Result<Vec<ClaimedLease>, StorageError> {
         let claimed: Vec<(Uuid, i64, i32, DateTime<Utc>)> = sqlx::query_as(
-            "INSERT INTO session_leases AS held (session_id, holder, expires_at, taken_revision)
-             SELECT id, $1, now() + $3 * interval '1 millisecond', revision
-                FROM sessions WHERE id = ANY($2) ORDER BY id
-             ON CONFLICT (session_id) DO UPDATE
-                 SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL,
-                     taken_revision = excluded.taken_revision,
-                     -- The lease was not released: its holder disappeared, or could not renew it.
-                     crashes = CASE WHEN held.holder IS NULL THEN 0
-                                    WHEN held.taken_revision = excluded.taken_revision THEN held.crashes + 1
-                                    ELSE 1 END
-                 WHERE held.holder IS NULL OR held.holder = $1 OR held.expires_at < now()
-             RETURNING session_id, taken_revision, crashes, clock_timestamp()",
+            "WITH claimed AS (
+                 INSERT INTO session_leases AS held (session_id, holder, expires_at, taken_revision)
+                 SELECT id, $1, now() + $3 * interval '1 millisecond', revision
+                    FROM sessions WHERE id = ANY($2) ORDER BY id
+                 ON CONFLICT (session_id) DO UPDATE
+                     SET holder = $1, expires_at = excluded.expires_at, parked_revision = NULL, wake_at = NULL,
+                         taken_revision = excluded.taken_revision,
+                         -- The lease was not released: its holder disappeared, or could not renew it.
+                         crashes = CASE WHEN held.holder IS NULL THEN 0
+                                        WHEN held.taken_revision = excluded.taken_revision THEN held.crashes + 1
+                                        ELSE 1 END
+                     WHERE held.holder IS NULL OR held.holder = $1 OR held.expires_at < now()
+                 RETURNING session_id, taken_revision, crashes
+             ), parked AS (
+                 -- A row that is being written now loses the mark by that.
+                 SELECT id FROM sessions WHERE id IN (SELECT session_id FROM claimed) AND is_parked
+                 ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+             ), marked AS (
+                 UPDATE sessions SET is_parked = false FROM parked WHERE sessions.id = parked.id
+             )
+             SELECT session_id, taken_revision, crashes, clock_timestamp() FROM claimed",
         )
         .bind(holder)
         .bind(sessions.iter().map(|id| id.0).collect::<Vec<_>>())
@@ -117,10 +128,18 @@ impl Storage {
     /// As [`Storage::release_leases`].
     pub async fn park_leases(&self, holder: Uuid, parked: &[Parked]) -> Result<(), StorageError> {
         sqlx::query(
-            "UPDATE session_leases AS held
-             SET holder = NULL, parked_revision = p.revision, wake_at = now() + p.wake * interval '1 millisecond'
-             FROM UNNEST($2::uuid[], $3::bigint[], $4::float8[]) AS p (id, revision, wake)
-             WHERE held.session_id = p.id AND held.holder = $1",
+            "WITH parked AS (
+                 UPDATE session_leases AS held
+                 SET holder = NULL, parked_revision = p.revision, wake_at = now() + p.wake * interval '1 millisecond'
+                 FROM UNNEST($2::uuid[], $3::bigint[], $4::float8[]) AS p (id, revision, wake)
+                 WHERE held.session_id = p.id AND held.holder = $1
+                 RETURNING session_id, parked_revision
+             ), unchanged AS (
+                 -- A row that is being written now will not be at this revision any more.
+                 SELECT id FROM sessions JOIN parked ON session_id = id AND parked_revision = revision
+                 FOR NO KEY UPDATE OF sessions SKIP LOCKED
+             )
+             UPDATE sessions SET is_parked = true FROM unchanged WHERE sessions.id = unchanged.id",
         )
         .bind(holder)
         .bind(parked.iter().map(|parked| parked.session_id.0).collect::<Vec<_>>())
@@ -131,24 +150,63 @@ impl Storage {
         Ok(())
     }
 
-    /// Up to `limit` sessions of the built-in engine that have work and no driver, those that have waited
-    /// longest first.
+    /// Up to `limit` sessions of the built-in engine that have work and no driver, the oldest first. Those that wait
+    /// are not read.
     pub async fn undriven_sessions(&self, limit: u32) -> Result<Vec<SessionId>, StorageError> {
-        let ids: Vec<Uuid> = sqlx::query_scalar(
-            "SELECT s.id FROM sessions AS s LEFT JOIN session_leases AS held ON held.session_id = s.id
-             WHERE s.driver = 'builtin' AND s.status IN ('running', 'paused')
-               AND (held.session_id IS NULL
-                    OR (held.holder IS NOT NULL AND held.expires_at < now())
-                    OR (held.holder IS NULL AND (held.parked_revision IS DISTINCT FROM s.revision
-                                                 OR held.wake_at <= now())))
-             ORDER BY s.updated_at LIMIT $1",
-        )
-        .bind(i64::from(limit))
-        .fetch_all(&self.pool)
-        .await?;
+        let ids: Vec<Uuid> = sqlx::query_scalar(UNDRIVEN).bind(i64::from(limit)).fetch_all(&self.pool).await?;
         Ok(ids.into_iter().map(SessionId).collect())
     }
+
+    /// The plan with which the database finds them: `EXPLAIN (ANALYZE, FORMAT JSON)`.
+    pub async fn explain_undriven(&self, limit: u32) -> Result<serde_json::Value, StorageError> {
+        let explain = AssertSqlSafe(format!("EXPLAIN (ANALYZE, FORMAT JSON) {UNDRIVEN}"));
+        let Json(plan) = sqlx::query_scalar(explain).bind(i64::from(limit)).fetch_one(&self.pool).await?;
+        Ok(plan)
+    }
+
+    /// Corrects some sessions that are marked as parked and are not, or the reverse: a server of the version before
+    /// does not know the mark, and parking leaves out what is being written. Returns whether there may be more.
+    pub async fn correct_parked(&self) -> Result<bool, StorageError> {
+        let corrected = sqlx::query(
+            "WITH wrong AS (
+                 SELECT s.id FROM sessions AS s LEFT JOIN session_leases AS held ON held.session_id = s.id
+                 WHERE s.driver = 'builtin' AND s.status IN ('running', 'paused') AND s.is_parked IS DISTINCT FROM
+                     (held.session_id IS NOT NULL AND held.holder IS NULL
+                      AND held.parked_revision IS NOT DISTINCT FROM s.revision)
+                 LIMIT $1 FOR NO KEY UPDATE OF s SKIP LOCKED
+             )
+             UPDATE sessions SET is_parked = NOT is_parked FROM wrong WHERE sessions.id = wrong.id",
+        )
+        .bind(CORRECTED)
+        .execute(&self.pool)
+        .await?;
+        Ok(corrected.rows_affected() >= CORRECTED.unsigned_abs())
+    }
 }
+
+/// Marks that one statement corrects.
+const CORRECTED: i64 = 500;
+
+/// Each part has an index of its own. The last is for sessions that a server of the version before has left.
+const UNDRIVEN: &str = "
+SELECT id FROM (
+    (SELECT s.id, s.created_at FROM sessions AS s LEFT JOIN session_leases AS held ON held.session_id = s.id
+     WHERE s.driver = 'builtin' AND s.status IN ('running', 'paused') AND NOT s.is_parked
+       AND (held.session_id IS NULL
+            OR (held.holder IS NOT NULL AND held.expires_at < now())
+            OR (held.holder IS NULL AND (held.parked_revision IS DISTINCT FROM s.revision OR held.wake_at <= now())))
+     ORDER BY s.created_at LIMIT $1)
+    UNION
+    (SELECT s.id, s.created_at FROM session_leases AS held JOIN sessions AS s ON s.id = held.session_id
+     WHERE held.holder IS NULL AND held.wake_at <= now()
+       AND s.driver = 'builtin' AND s.status IN ('running', 'paused')
+     ORDER BY held.wake_at LIMIT $1)
+    UNION
+    (SELECT s.id, s.created_at FROM session_leases AS held JOIN sessions AS s ON s.id = held.session_id
+     WHERE held.holder IS NOT NULL AND held.expires_at < now()
+       AND s.driver = 'builtin' AND s.status IN ('running', 'paused')
+     LIMIT $1)
+) AS undriven ORDER BY created_at LIMIT $1";
 
 /// Milliseconds, as the factor that PostgreSQL multiplies intervals by.
 #[allow(clippy::cast_possible_truncation)]

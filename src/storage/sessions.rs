@@ -91,9 +91,10 @@ pub(super) async fn insert_row(
         "INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, proposal, inputs, outputs,
             node_statuses, node_counts, revision, total_tokens, total_cost_usd, error, parent_id,
             forked_from_revision, creation_key, started_at, ended_at, created_at, updated_at, project_id, name, tags,
-            metadata, incarnation, parent_session_id, parent_node_id)
+            metadata, incarnation, parent_session_id, parent_node_id, updated_about, ended_nodes)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-            $23, $24, $25, $26, $27, $28, $29)",
+            $23, $24, $25, $26, $27, $28, $29, $22,
+            CASE WHEN $20::timestamptz IS NOT NULL THEN relive_node_hashes($10::jsonb) END)",
     )
     .bind(session.id.0)
     .bind(session.origin.group_id)

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::StorageError;
 use super::batch::{Batch, EventRow};
-use super::columns::bind_rows;
+use super::columns::{bind_commands, bind_nodes, bind_rows, changes_rare_columns};
 use super::link::STATEMENT;
 use super::pool::TakenConnection;
 use super::texts::TextArrays;
@@ -44,20 +44,37 @@ impl DatabaseClock {
 /// could be lost, or delayed and take effect afterwards. Besides the primary key of the journal, the fence is
 /// the expected revision in the update, and the session's identity: another session may be stored under the id
 /// of a deleted one.
-macro_rules! rows {
+///
+/// Most batches change nothing but nodes. What else there may be is left out of their statement: with few commands in
+/// flight, parameters, parts of the plan and triggers cost more than the rows.
+macro_rules! events {
     () => {
         "
 WITH events AS (
     INSERT INTO session_events (session_id, revision, at, batch, event, actor)
     SELECT session_id, revision, at, $1, event::json, actor::json
-    FROM UNNEST($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $27::text[])
+    FROM UNNEST($2::uuid[], $3::bigint[], $4::timestamptz[], $5::text[], $6::text[])
         AS e (session_id, revision, at, event, actor)
     RETURNING 1
-), commands AS (
+)"
+    };
+}
+
+macro_rules! commands {
+    () => {
+        ", commands AS (
     INSERT INTO session_commands (session_id, command_id, revision)
-    SELECT * FROM UNNEST($6::uuid[], $7::text[], $8::bigint[])
+    SELECT * FROM UNNEST($23::uuid[], $24::text[], $25::bigint[])
     RETURNING 1
-), updated AS (
+)"
+    };
+}
+
+/// The update of the projections, with what else it sets, and where the values come from.
+macro_rules! updated {
+    ($sets:literal, $arrays:literal, $columns:literal) => {
+        concat!(
+            ", updated AS (
     UPDATE sessions SET
         revision = p.revision,
         status = p.status,
@@ -67,6 +84,60 @@ WITH events AS (
         total_tokens = p.total_tokens,
         total_cost_usd = p.total_cost_usd,
         error = p.error,
+        is_parked = false,
+        started_at = p.started_at,
+        ended_at = p.ended_at,
+        ended_nodes = CASE WHEN p.ended_at IS NULL THEN NULL
+                      WHEN p.node_statuses IS NULL
+                      THEN COALESCE(sessions.ended_nodes, relive_node_hashes(sessions.node_statuses))
+                      ELSE relive_node_hashes(sessions.node_statuses || p.node_statuses::jsonb) END,
+        updated_at = p.updated_at,
+        -- Indexed, and so left alone for as long as it is near enough.
+        updated_about = CASE WHEN p.updated_at < sessions.updated_about + interval '10 minutes'
+                        THEN sessions.updated_about ELSE p.updated_at END",
+            $sets,
+            "
+    FROM UNNEST($7::uuid[], $8::bigint[], $9::timestamptz[], $10::bigint[], $11::bigint[], $12::text[], $13::text[],
+                $14::text[], $15::bigint[], $16::numeric[], $17::text[], $18::timestamptz[], $19::timestamptz[],
+                $20::timestamptz[]",
+            $arrays,
+            ")
+        AS p (id, expected, created_at, incarnation, revision, status, node_statuses,
+              node_counts, total_tokens, total_cost_usd, error, started_at, ended_at,
+              updated_at",
+            $columns,
+            ")
+    WHERE sessions.id = p.id AND sessions.revision = p.expected AND sessions.created_at = p.created_at
+        AND sessions.incarnation = p.incarnation
+    RETURNING 1
+)"
+        )
+    };
+}
+
+const WRITE_NODES: &str = concat!(
+    events!(),
+    updated!("", "", ""),
+    "
+SELECT relive_fence((SELECT count(*) FROM updated), $21, $22, (SELECT count(*) FROM events))"
+);
+
+const WRITE_NODES_AND_COMMANDS: &str = concat!(
+    events!(),
+    commands!(),
+    updated!("", "", ""),
+    "
+SELECT relive_fence((SELECT count(*) FROM updated), $21, $22,
+    (SELECT count(*) FROM events) + (SELECT count(*) FROM commands))"
+);
+
+macro_rules! rows {
+    () => {
+        concat!(
+            events!(),
+            commands!(),
+            updated!(
+                ",
         proposal = COALESCE(p.proposal::jsonb, sessions.proposal),
         outputs = COALESCE(p.outputs::jsonb, sessions.outputs),
         name = CASE WHEN p.rare::jsonb ? 'labels' THEN p.rare::jsonb -> 'labels' ->> 'name' ELSE sessions.name END,
@@ -79,27 +150,18 @@ WITH events AS (
         driver_seen_at = CASE WHEN p.rare::jsonb ? 'driver' THEN (p.rare::jsonb -> 'driver' ->> 'seenAt')::timestamptz
                          ELSE sessions.driver_seen_at END,
         is_stalled = CASE WHEN p.rare::jsonb ? 'driver' THEN (p.rare::jsonb -> 'driver' ->> 'isStalled')::boolean
-                     ELSE sessions.is_stalled END,
-        started_at = p.started_at,
-        ended_at = p.ended_at,
-        updated_at = p.updated_at
-    FROM UNNEST($9::uuid[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::bigint[],
-                $16::numeric[], $17::text[], $18::text[], $19::text[], $20::timestamptz[], $21::timestamptz[],
-                $22::timestamptz[], $25::timestamptz[], $26::bigint[], $28::text[])
-        AS p (id, expected, revision, status, node_statuses, node_counts, total_tokens, total_cost_usd, error,
-              proposal, outputs, started_at, ended_at, updated_at, created_at, incarnation,
-              rare)
-    WHERE sessions.id = p.id AND sessions.revision = p.expected AND sessions.created_at = p.created_at
-        AND sessions.incarnation = p.incarnation
-    RETURNING 1
-)"
+                     ELSE sessions.is_stalled END",
+                ", $26::text[], $27::text[], $28::text[]",
+                ", proposal, outputs, rare"
+            )
+        )
     };
 }
 
 const WRITE: &str = concat!(
     rows!(),
     "
-SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
+SELECT relive_fence((SELECT count(*) FROM updated), $21, $22,
     (SELECT count(*) FROM events) + (SELECT count(*) FROM commands))"
 );
 
@@ -143,14 +205,22 @@ const WRITE_WITH_TEXTS: &str = concat!(
         cost_usd = held.cost_usd + excluded.cost_usd
     RETURNING 1
 )
-SELECT relive_fence((SELECT count(*) FROM updated), $23, $24,
+SELECT relive_fence((SELECT count(*) FROM updated), $21, $22,
     (SELECT count(*) FROM events) + (SELECT count(*) FROM commands) + (SELECT count(*) FROM messages)
     + (SELECT count(*) FROM logs) + (SELECT count(*) FROM memories) + (SELECT count(*) FROM usage))"
 );
 
-/// How long a writer's statement may take, and wait for one lock. A transaction that holds a session's row for
+/// How long a writer's statement may take, and wait for one lock: a transaction that holds a session's row for
 /// longer delays this session only.
-const SETTINGS: &str = "SELECT set_config('statement_timeout', '5s', false), set_config('lock_timeout', '200ms', false), clock_timestamp()";
+///
+/// The statements are planned once, without a look at their values: planning one takes longer than carrying it out for
+/// few rows, and PostgreSQL would do it again each time, since it takes a plan for one row to be cheaper than that for
+/// any number. Whatever the statistics say at that time, rows are then looked up by their key.
+const SETTINGS: &str = "SELECT clock_timestamp(),
+    set_config('statement_timeout', '5s', false), set_config('lock_timeout', '200ms', false),
+    set_config('plan_cache_mode', 'force_generic_plan', false), set_config('jit', 'off', false),
+    set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),
+    set_config('enable_mergejoin', 'off', false)";
 
 impl Writer {
     pub(super) async fn new(mut connection: TakenConnection, unembedded: Arc<Notify>) -> Result<Self, StorageError> {
@@ -158,7 +228,7 @@ impl Writer {
         // the pool.
         connection.close_on_drop();
         let shown = connection.run(STATEMENT, async |connection| query(SETTINGS).fetch_one(connection).await).await?;
-        let showed = shown.try_get(2)?;
+        let showed = shown.try_get(0)?;
         Ok(Self { connection, unembedded, clock: DatabaseClock { showed, at: Instant::now() } })
     }
 
@@ -171,18 +241,16 @@ impl Writer {
     /// the outcome is unknown: look it up with [`has_batch`](super::Storage::has_batch), on a new connection.
     pub async fn write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
         let deadline = batch.deadline.map(|deadline| self.clock.at(deadline));
-        let has_rows_of_its_own = |row: &EventRow<'_>| {
-            matches!(
-                row.recorded.event,
-                Event::MessageAdded(_) | Event::LogAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. }
-            )
-        };
         let statement = if batch.events.iter().any(has_rows_of_its_own) {
             let rows = bind_rows(query(WRITE_WITH_TEXTS), batch, deadline)?;
             let texts = TextArrays::of(batch).bind(rows);
             UsageArrays::of(batch).bind(texts)
-        } else {
+        } else if batch.projections.iter().any(changes_rare_columns) {
             bind_rows(query(WRITE), batch, deadline)?
+        } else if batch.commands.is_empty() {
+            bind_nodes(query(WRITE_NODES), batch, deadline)?
+        } else {
+            bind_commands(bind_nodes(query(WRITE_NODES_AND_COMMANDS), batch, deadline)?, batch)
         };
         let showed = self.connection.run(STATEMENT, async |connection| statement.fetch_one(connection).await).await?;
         // Measured anew each time, as the two clocks drift.
@@ -198,6 +266,13 @@ impl Writer {
 pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
     bind_rows(query(WRITE), batch, None)?.execute(connection).await?;
     Ok(())
+}
+
+fn has_rows_of_its_own(row: &EventRow<'_>) -> bool {
+    matches!(
+        row.recorded.event,
+        Event::MessageAdded(_) | Event::LogAdded(_) | Event::MemoryAdded(_) | Event::UsageRecorded { .. }
+    )
 }
 
 fn lacks_embedding(row: &EventRow<'_>) -> bool {

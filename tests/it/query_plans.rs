@@ -23,7 +23,7 @@ const ROWS: u64 = 50_000;
 const FILL: &str = r#"
     SET session_replication_role = replica;
     INSERT INTO sessions (id, group_id, workflow_id, workflow_name, status, driver, node_statuses, revision,
-        error, parent_id, is_stalled, parent_session_id, name, tags, metadata, started_at, ended_at, created_at, updated_at)
+        error, parent_id, is_stalled, parent_session_id, name, tags, metadata, started_at, ended_at, created_at, updated_at, updated_about, ended_nodes)
     SELECT uuid('0190' || lpad(to_hex(n), 8, '0') || '70008000000000000000'),
         id(CASE WHEN n % 3 = 0 THEN 1 ELSE 2 + n % 1000 END),
         id(CASE WHEN n < 20000 THEN 40 WHEN n % 3 = 0 THEN 1 WHEN n % 3 = 1 THEN 2 + n / 3 % 30 END),
@@ -32,8 +32,7 @@ const FILL: &str = r#"
         CASE WHEN n > 999000 THEN (ARRAY['running', 'paused', 'pending'])[1 + n % 3]
             WHEN n % 50 = 0 THEN 'failed' WHEN n BETWEEN 1000 AND 3000 THEN 'cancelled' ELSE 'completed' END,
         'external',
-        CASE WHEN n % 20000 = 7 THEN '{"a": "completed", "rare": "failed"}' WHEN n > 999000 THEN '{"a": "running"}'
-            WHEN n % 50 = 0 THEN '{"a": "failed"}' ELSE '{"a": "completed"}' END::jsonb,
+        statuses,
         5,
         CASE WHEN n = 900000 THEN 'a singular mishap' WHEN n % 50 = 0 AND n <= 999000 THEN 'connection refused' END,
         CASE WHEN n % 5000 = 0 THEN id(n) END,
@@ -43,8 +42,13 @@ const FILL: &str = r#"
         CASE WHEN n < 20000 THEN '{old}' WHEN n % 20000 = 8 THEN '{nightly,rare}' WHEN n % 2 = 0 THEN '{nightly}' END::text[],
         CASE WHEN n < 20000 THEN '{"tenant": "gone"}' WHEN n % 10 = 0 THEN jsonb_build_object('customer', n / 10 % 1000) END::jsonb,
         at - CASE WHEN n % 5000 = 0 THEN interval '1 day' ELSE interval '0' END,
-        CASE WHEN n <= 999000 THEN at + interval '20 seconds' END, at - interval '1 second', at + interval '20 seconds'
-    FROM generate_series(1, 1000000) AS n, LATERAL (SELECT timestamptz '2025-01-01Z' + n * interval '1 second') AS t (at);
+        CASE WHEN n <= 999000 THEN at + interval '20 seconds' END, at - interval '1 second', at + interval '20 seconds',
+        at + interval '20 seconds' - n % 10 * interval '1 minute', CASE WHEN n <= 999000 THEN hashes END
+    FROM generate_series(1, 1000000) AS n, LATERAL (SELECT timestamptz '2025-01-01Z' + n * interval '1 second') AS t (at),
+        (SELECT kind, statuses, relive_node_hashes(statuses) AS hashes FROM (VALUES
+            (1, '{"a": "completed", "rare": "failed"}'::jsonb), (2, '{"a": "running"}'), (3, '{"a": "failed"}'),
+            (4, '{"a": "completed"}')) AS kinds (kind, statuses) OFFSET 0) AS nodes
+    WHERE kind = CASE WHEN n % 20000 = 7 THEN 1 WHEN n > 999000 THEN 2 WHEN n % 50 = 0 THEN 3 ELSE 4 END;
     INSERT INTO session_labels SELECT relive_label('default', 'tag', tag), created_at, id
         FROM sessions, unnest(tags) AS tag;
     INSERT INTO session_labels SELECT relive_metadata_label('default', key, value), created_at, id
@@ -158,6 +162,7 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         (None, node("a", NodeStatus::Failed)),
         (None, node("a", NodeStatus::Running)),
         (Some("idx_sessions_ended_node_statuses"), node("rare", NodeStatus::Failed)),
+        (Some("idx_sessions_live"), node("a", NodeStatus::Running)),
         (None, SessionFilter { started_after: middle, ..all() }),
         (None, SessionFilter { started_after: late, ..all() }),
         (None, SessionFilter { started_before: early, ..all() }),
@@ -167,7 +172,7 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         (None, SessionFilter { ended_before: middle, ..all() }),
         (None, SessionFilter { ended_after: early, ended_before: middle, statuses: vec![Completed, Failed], ..all() }),
         (None, SessionFilter { updated_after: middle, ..all() }),
-        (None, SessionFilter { updated_after: late, ..all() }),
+        (Some("idx_sessions_updated"), SessionFilter { updated_after: late, ..all() }),
         (None, text("DEPLOY")),
         (Some("idx_sessions_workflow"), text("of old")),
         (Some("idx_sessions_errors"), text("refused")),

@@ -343,7 +343,7 @@ impl Database {
                 }
         };
         let mut found: Vec<_> =
-            self.rows.iter().filter(is_undriven).map(|(id, row)| (row.state().updated_at, *id)).collect();
+            self.rows.iter().filter(is_undriven).map(|(id, row)| (row.state().origin.created_at, *id)).collect();
         found.sort_unstable();
         found.into_iter().map(|(_, id)| id).take(limit).collect()
     }

@@ -1,9 +1,31 @@
 //! Claims, renews and releases the run leases of this server.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::{BATCH, Supervisor};
+use crate::hub::Hub;
 use relive_session::SessionId;
+
+/// How often the marks of parked sessions are compared with the leases.
+const MARKS: Duration = Duration::from_mins(5);
+/// The pause between two statements that correct some.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Corrects the marks of parked sessions, at the start and now and then; never returns.
+pub(super) async fn correct_parked(hub: Hub) {
+    loop {
+        let pause = match hub.store().correct_parked().await {
+            Ok(true) => PAUSE,
+            Ok(false) => MARKS,
+            Err(error) => {
+                tracing::debug!(%error, "cannot compare the marks of parked sessions with the leases");
+                MARKS
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
 
 impl Supervisor {
     /// Finds sessions that should be driven and are not: after restarts, with expired leases or due timers.

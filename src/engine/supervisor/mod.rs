@@ -98,6 +98,8 @@ impl Engine {
             wanted: VecDeque::new(),
             is_wanted: HashSet::new(),
         };
+        let marks = leases::correct_parked(supervisor.hub.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(marks));
         tasks.spawn(supervisor.work(stop.clone()));
         Self { inner: Arc::new(Inner { kinds, stop, tasks }) }
     }

@@ -7,6 +7,7 @@
 //! *alternatives*: each is read through its own index and only as far as the page needs, and the newest of
 //! all of them are the page.
 
+mod backfill;
 mod filter;
 mod indexes;
 mod labels;

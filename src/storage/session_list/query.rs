@@ -87,6 +87,10 @@ impl SessionFilter {
                 query.push(condition).push_bind(time.as_datetime());
             }
         }
+        if let Some(time) = self.updated_after {
+            // Indexed in place of `updated_at`, which every change of a running session would change.
+            query.push(" AND updated_about > ").push_bind(time.as_datetime()).push(" - interval '10 minutes'");
+        }
     }
 }
 
@@ -185,12 +189,14 @@ fn push_failed(query: &mut QueryBuilder<Postgres>, text: &SessionText, filter: &
     push_order(query, page.rows);
 }
 
-/// In two halves because each has an index of its own: ended sessions a GIN index, live
-/// ones a partial index that is small enough to be scanned.
+/// In two halves because each has an index of its own: ended sessions a GIN index over hashes, the others a partial
+/// index that is small enough to be scanned. The hash already says how many sessions there are; the planner must not
+/// take the exact comparison for a second, independent condition, which it does not with `COALESCE`.
 fn push_node_condition(query: &mut QueryBuilder<Postgres>, node_id: &NodeId, status: NodeStatus) {
-    let pattern = serde_json::json!({ node_id.as_str(): status.as_str() });
-    query.push(" AND ((ended_at IS NOT NULL AND node_statuses @> ").push_bind(Json(pattern.clone()));
-    query.push(") OR (ended_at IS NULL AND node_statuses @> ").push_bind(Json(pattern)).push("))");
+    let pattern = Json(serde_json::json!({ node_id.as_str(): status.as_str() }));
+    query.push(" AND ((ended_nodes @> ARRAY[relive_node_hash(").push_bind(node_id.as_str().to_owned());
+    query.push(", ").push_bind(status.as_str()).push(")] AND COALESCE(node_statuses @> ").push_bind(pattern.clone());
+    query.push(", false)) OR (ended_nodes IS NULL AND node_statuses @> ").push_bind(pattern).push("))");
 }
 
 /// Appends the whole query.

@@ -8,6 +8,7 @@ mod forks;
 mod leases;
 mod local;
 mod models;
+mod parked;
 mod scale;
 pub mod support;
 mod survival;

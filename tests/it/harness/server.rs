@@ -42,6 +42,7 @@ pub fn config(database: &Database) -> ServeConfig {
         idle_seconds: 60.0,
         trace_idle_seconds: 30.0,
         answer_within_seconds: 8.0,
+        command_id_hours: 24,
     }
 }
 
