@@ -27,7 +27,11 @@ export default defineConfig({
     launchOptions: {
       executablePath: chromium(),
       // Its sandbox does not work as root, which containers often are.
-      args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
+      args: [
+        ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+        // Pages of another build (`e2e/fixtures.ts`) have no address that the browser takes for a local one.
+        ...(process.env['RELIVE_PAGES'] === undefined ? [] : ['--disable-features=LocalNetworkAccessChecks']),
+      ],
     },
   },
 })

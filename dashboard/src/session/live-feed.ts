@@ -11,13 +11,13 @@ import {
 } from '@relive/types'
 
 import { get, query } from '../api/http'
-import { readTimeline } from '../api/timeline'
+import { readInherited, readTimeline } from '../api/timeline'
 import { client } from '../app/client'
 import { withoutStreams, withStored, withTokens } from '../messages/message-book'
 import { MessageReader } from '../messages/message-reader'
 import { hasEnded } from '../status/status'
 import { FrameStore } from '../store/frame-store'
-import { advance } from '../timeline/lanes'
+import { advance, noLanes, withInherited } from '../timeline/lanes'
 import { initialState, type SessionState } from './state'
 
 /** States per second at most: more than the eye can follow, and less than a busy run produces. */
@@ -39,6 +39,7 @@ export class LiveFeed {
   #messages: Message[] = []
   #usageTimer: number | undefined
   #wasLost = false
+  #inherited = noLanes
 
   constructor(id: string) {
     this.#id = id
@@ -96,7 +97,10 @@ export class LiveFeed {
       lanes: advance(state.lanes, state.live, session),
     }))
     // Messages from this state on are sent; those before it are read.
-    if (before === undefined) this.messages.open()
+    if (before === undefined) {
+      this.messages.open()
+      void this.#loadInherited(session)
+    }
     // Nodes and edges were added to it.
     if (session.graphRevision !== undefined && session.graphRevision !== before?.graphRevision) void this.#reloadGraph()
     if (
@@ -149,13 +153,23 @@ export class LiveFeed {
   }
 
   async #loadTimeline(): Promise<void> {
-    const lanes = await this.#ask(() => readTimeline(this.#id, this.#closing.signal))
-    if (lanes === undefined || lanes instanceof ReliveError) return
+    const own = await this.#ask(() => readTimeline(this.#id, this.#closing.signal))
+    if (own === undefined || own instanceof ReliveError) return
+    const lanes = withInherited(own, this.#inherited)
     this.store.update((state) => {
       // Changes since the answer was made are in the state that is held.
       const { live } = state
       return { ...state, lanes: live === undefined ? lanes : advance(lanes, undefined, live) }
     })
+  }
+
+  /** What a fork has of its parents never changes. */
+  async #loadInherited(session: WorkflowSession): Promise<void> {
+    if (session.parentId === undefined) return
+    const inherited = await this.#ask(() => readInherited(session, this.#closing.signal))
+    if (inherited === undefined || inherited instanceof ReliveError) return
+    this.#inherited = inherited
+    this.store.update((state) => ({ ...state, lanes: withInherited(state.lanes, inherited) }))
   }
 
   async #loadUsage(): Promise<void> {
