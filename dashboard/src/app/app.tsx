@@ -52,7 +52,7 @@ function Pages() {
             <span className="grow" />
           </AppBar>
           <main id="content" className="page-message" tabIndex={-1}>
-            <p>{t.nothingHere}</p>
+            <h1>{t.nothingHere}</h1>
             <a {...linkTo({ page: 'sessions', filters: noFilters })}>{t.toSessions}</a>
           </main>
         </div>

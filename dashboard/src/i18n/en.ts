@@ -27,7 +27,7 @@ export const en = {
   retry: 'Try again',
   none: 'none',
   language: '中文',
-  languageLabel: 'Switch to Chinese',
+  languageLabel: '中文: switch to Chinese',
   theme: { system: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
 
   live: 'live',

@@ -23,7 +23,7 @@ export const zh: Text = {
   retry: '重试',
   none: '无',
   language: 'EN',
-  languageLabel: '切换到英文',
+  languageLabel: 'EN：切换到英文',
   theme: { system: '主题：跟随系统', light: '主题：浅色', dark: '主题：深色' },
 
   live: '实时',

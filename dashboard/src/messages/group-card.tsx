@@ -9,6 +9,7 @@ import { useText } from '../i18n/text'
 import { useSession } from '../session/session-context'
 import { StatusIcon } from '../status/status-icon'
 import { Icon } from '../ui/icon'
+import { Said } from '../ui/said'
 import type { AttemptGroup } from './grouping'
 
 interface GroupCardProps {
@@ -101,12 +102,14 @@ function Thinking({ message, t }: { message: Message; t: Text }) {
       type="button"
       className={`thinking${isOpen ? ' open' : ''}`}
       aria-expanded={isOpen}
-      aria-label={`${t.thinking}: ${shown.slice(0, 200)}`}
       onClick={() => setOpen(!isOpen)}
     >
       <span className="thinking-label">
         <Icon name="chevron" />
-        {t.thinking}
+        <span>
+          {t.thinking}
+          <Said>: </Said>
+        </span>
       </span>
       <span className="thinking-text" dir="auto">
         {shown}

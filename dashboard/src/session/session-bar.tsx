@@ -31,11 +31,11 @@ export function SessionBar() {
   const filters = place.page === 'session' ? place.filters : noFilters
   return (
     <AppBar>
-      <nav className="crumb" aria-label={t.sessions}>
+      <div className="crumb">
         <a {...linkTo({ page: 'sessions', filters })}>{t.sessions}</a>
         <span aria-hidden="true"> / </span>
         <h1>{session === undefined ? '' : session.name || graphName || t.unnamed(session.id)}</h1>
-      </nav>
+      </div>
       {session !== undefined && (
         <>
           <span className={`chip ${session.status}`}>

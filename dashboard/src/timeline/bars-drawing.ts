@@ -30,7 +30,7 @@ export interface BarPlace {
   readonly now: number
 }
 
-const [barTop, barHeight, radius, leastWidth] = [4, 12, 4, 3]
+const [barTop, barHeight, radius, leastWidth] = [6, 12, 4, 3]
 /** A wait is lighter than work, and has a dashed border. */
 const waitAlpha = 0.38
 const workAlpha = 0.86
@@ -45,7 +45,8 @@ export function drawLane(surface: Surface, lane: Lane, top: number, place: BarPl
     if (right <= drawnTo && bar.status === drawnAs) continue
     const width = Math.max(leastWidth, right - left)
     drawBar(surface, bar, left, top + barTop, width, colours)
-    if (bar.status === 'failed' && bar.to !== undefined) drawCross(surface, left + width, top + 10, colours)
+    if (bar.status === 'failed' && bar.to !== undefined)
+      drawCross(surface, left + width, top + barTop + barHeight / 2, colours)
     drawnTo = Math.max(drawnTo, Math.floor(left + width))
     drawnAs = bar.status
   }

@@ -12,7 +12,8 @@ import { inOrder, type Lane } from './lanes'
 import { deepest, nest } from './nested'
 import { useDomain, useMovingMoment } from './use-domain'
 
-const laneHeight = 20
+/** As high as a target has to be that can be hit. */
+const laneHeight = 24
 /** Further to the right, the label of a tick would be clipped. */
 const labelsUpTo = 0.97
 const percent = (share: number) => `${(share * 100).toFixed(3)}%`
@@ -54,7 +55,7 @@ export function Gantt() {
   const ticks = axisTicks(domain, 8)
   const length = domain.end - domain.start
   return (
-    <section className="gantt" aria-label={t.timeline}>
+    <div className="gantt">
       <div className="gantt-axis num" aria-hidden="true">
         {ticks
           .filter((offset) => offset / length <= labelsUpTo)
@@ -110,7 +111,7 @@ export function Gantt() {
         <i className="gantt-ahead" />
         <i className="gantt-now" />
       </div>
-    </section>
+    </div>
   )
 }
 
