@@ -21,6 +21,8 @@ export function JournalPanel() {
   const { store, player } = useOpenSession()
   const [, redraw] = useReducer((count: number) => count + 1, 0)
   const pages = useMemo(() => new JournalPages(store.shown().id, redraw), [store])
+  useEffect(() => () => pages.close(), [pages])
+  pages.begin()
   const last = useReadableSession((state) => state.live?.revision ?? 0)
   const current = useReadableSession((state) => state.replay?.state?.revision)
   const live = useReadableSession((state) => state.live)
