@@ -22,13 +22,13 @@ async function runs(server: Server, count: number): Promise<{ group: string; ids
 }
 
 test('a search finds runs by the names of their own graphs', async ({ page, server }) => {
-  await server.post('/sessions', { graph: graph('Nightly backup') })
+  await server.post('/sessions', { graph: graph('Zanzibar backup') })
   await server.post('/sessions', { graph: graph('Hourly backup') })
   await page.goto(server.address)
-  await page.getByRole('searchbox').fill('nightly')
+  await page.getByRole('searchbox').fill('zanzibar')
   const rows = page.getByRole('table').locator('[data-index]')
   await expect(rows).toHaveCount(1)
-  await expect(rows).toContainText('Nightly backup')
+  await expect(rows).toContainText('Zanzibar backup')
 })
 
 test('rows far down are as true as the first: they change, go, and outlive an outage', async ({ page }) => {
