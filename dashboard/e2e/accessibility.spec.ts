@@ -1,42 +1,54 @@
-import { AxeBuilder } from '@axe-core/playwright'
-import type { Page } from '@playwright/test'
-
 import { graph, runCouncil } from '../scripts/council.mjs'
+import { violations } from './axe'
 import { expect, test } from './fixtures'
 
-async function violations(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).analyze()
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .flatMap(({ id, nodes }) =>
-      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)}\n${failureSummary ?? ''}`),
-    )
-}
-
 for (const colorScheme of ['light', 'dark'] as const) {
-  test(`nothing serious stands in anybody's way (${colorScheme})`, async ({ page, server }) => {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    const { sessionId, close } = await runCouncil(server.address, { pace: 0, until: 'review', reviews: 'approve' })
-    await page.goto(server.address)
-    await expect(page.getByRole('row').filter({ hasText: graph.name }).first()).toBeVisible()
-    expect(await violations(page)).toEqual([])
-    await page.getByRole('button', { name: 'New run' }).first().click()
-    await expect(page.getByRole('dialog')).toBeVisible()
-    expect(await violations(page)).toEqual([])
+  for (const [device, viewport] of [
+    ['desk', { width: 1440, height: 900 }],
+    ['phone', { width: 390, height: 844 }],
+  ] as const) {
+    test(`nothing stands in anybody's way (${colorScheme}, ${device})`, async ({ page, server }) => {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+      await page.setViewportSize(viewport)
+      const { sessionId, close } = await runCouncil(server.address, { pace: 0, until: 'review', reviews: 'approve' })
+      close()
+      const found: string[] = []
+      const look = async (where: string) => {
+        for (const violation of await violations(page)) found.push(`${where}: ${violation}`)
+      }
+      await page.goto(server.address)
+      await expect(page.getByRole('row').filter({ hasText: graph.name }).first()).toBeVisible()
+      await look('list')
+      await page.getByRole('button', { name: 'New run' }).first().click()
+      await expect(page.getByRole('dialog')).toBeVisible()
+      await look('new run')
 
-    await page.goto(`${server.address}/sessions/${sessionId}?node=surgeon`)
-    await expect(page.getByRole('region', { name: 'Human review is waiting for you' })).toBeVisible()
-    await expect(page.getByRole('log')).toContainText('Rewrote section 2')
-    expect(await violations(page)).toEqual([])
-    for (const panel of ['Node', 'Context', 'Journal']) {
-      await page.getByRole('tab', { name: panel }).click()
-      expect(await violations(page), panel).toEqual([])
-    }
-    await page.goto(`${server.address}/sessions/${sessionId}?revision=30&compare=10&panel=compare`)
-    await expect(page.getByRole('heading', { name: /nodes changed/ })).toBeVisible()
-    expect(await violations(page)).toEqual([])
-    close()
-  })
+      await page.goto(`${server.address}/sessions/${sessionId}?node=surgeon&panel=messages`)
+      await expect(page.getByRole('region', { name: 'Human review is waiting for you' })).toBeVisible()
+      await expect(page.getByRole('log')).toContainText('Rewrote section 2')
+      await look('messages')
+      for (const panel of await page.getByRole('tab').allTextContents()) {
+        await page.getByRole('tab', { name: panel, exact: true }).click()
+        await expect(page.getByRole('tabpanel')).not.toBeEmpty()
+        await look(panel)
+      }
+      await page.getByRole('button', { name: 'Reject' }).click()
+      await expect(page.getByRole('dialog')).toBeVisible()
+      await look('reject')
+      await page.goto(`${server.address}/sessions/${sessionId}?revision=30&compare=10&panel=compare`)
+      await expect(page.getByRole('heading', { name: /nodes changed/ })).toBeVisible()
+      await look('compare')
+      await page.getByRole('button', { name: 'Fork from here' }).click()
+      await expect(page.getByRole('dialog')).toBeVisible()
+      await look('fork')
+      for (const other of ['keys', 'audit']) {
+        await page.goto(`${server.address}/?page=${other}`)
+        await expect(page.locator('#content')).toBeVisible()
+        await look(other)
+      }
+      expect(found).toEqual([])
+    })
+  }
 }
 
 test('the language is switched for good, and the document says which it is', async ({ page, server }) => {

@@ -39,6 +39,12 @@ test('a lost server leaves the picture standing, and it goes on from there when 
     await server.stop('SIGKILL')
     await expect(page.getByText(/connection lost · state of \d+ seconds? ago/)).toBeVisible()
     await expect(page.getByRole('button', { name: /^second, running/ })).toBeVisible()
+    // Nothing says that it is live, and no clock runs.
+    await expect(page.locator('.transport')).not.toContainText('Live')
+    const clocks = () => page.locator('.totals, .transport-moment').allTextContents()
+    const stood = await clocks()
+    await page.waitForFunction((since) => performance.now() - since > 600, await page.evaluate(() => performance.now()))
+    expect(await clocks()).toEqual(stood)
     // A command given now waits, and is carried out once.
     await page.getByRole('button', { name: 'Pause', exact: true }).click()
 
@@ -63,4 +69,24 @@ test('a lost server leaves the picture standing, and it goes on from there when 
   } finally {
     await server.close()
   }
+})
+
+test('the space bar plays, whatever of the replay was clicked before', async ({ page, server }) => {
+  const session = await server.post<{ id: string }>('/sessions', {})
+  const set = (nodeId: string, status: string) => ({ type: 'setNodeStatus', nodeId, status })
+  await server.post(`/sessions/${session.id}/commands`, [{ type: 'start' }, set('first', 'completed')])
+  await page.goto(`${server.address}/sessions/${session.id}?revision=1`)
+  await expect(page.getByRole('button', { name: 'Play', exact: true })).toBeVisible()
+  const slow = page.getByRole('radio', { name: '0.5×' })
+  const four = page.getByRole('radio', { name: '4×' })
+  await four.click()
+  await expect(four).toHaveAttribute('aria-checked', 'true')
+  await page.keyboard.press('Space')
+  await expect(page.locator('.transport-moment')).not.toHaveText(/revision 1$/)
+  await expect(page.locator('.transport-moment')).toContainText(/revision [23]/)
+
+  // A speed that was reached by the keyboard is chosen with it.
+  await slow.focus()
+  await page.keyboard.press('Space')
+  await expect(slow).toHaveAttribute('aria-checked', 'true')
 })

@@ -1,6 +1,29 @@
-import { test as base, expect } from '@playwright/test'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import { type BrowserContext, test as base, expect } from '@playwright/test'
 
 import { Server } from './server'
+
+/** A build of the pages to test instead of the one in the binary, so that it need not be built for each change. */
+const pages = process.env['RELIVE_PAGES']
+
+async function replacePages(context: BrowserContext, from: string): Promise<void> {
+  await context.route(/\/(\?.*)?$|\/sessions\/[0-9a-f-]{36}(\?.*)?$|\/assets\//, async (route) => {
+    const { pathname } = new URL(route.request().url())
+    if (pathname.includes('/api/')) return route.fallback()
+    const asset = /\/assets\/[^/]+$/.exec(pathname)?.[0]
+    if (asset !== undefined) {
+      const path = join(from, asset)
+      return existsSync(path) ? route.fulfill({ path }) : route.fallback()
+    }
+    const response = await route.fetch()
+    if (response.headers()['content-type']?.startsWith('text/html') !== true) return route.fulfill({ response })
+    const base = /<meta name="relive-base" content="([^"]*)"/.exec(await response.text())?.[1]?.replace(/\/$/, '') ?? ''
+    const body = readFileSync(join(from, 'index.html'), 'utf8').replaceAll('"./', `"${base}/`)
+    await route.fulfill({ response, body })
+  })
+}
 
 interface Fixtures {
   /** What may be complained of in the console: by default nothing. */
@@ -22,6 +45,10 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     },
     { scope: 'worker', timeout: 60_000 },
   ],
+  context: async ({ context }, use) => {
+    if (pages !== undefined) await replacePages(context, pages)
+    await use(context)
+  },
   page: async ({ page, server, tolerated }, use) => {
     const complaints: string[] = []
     const own = new URL(server.address).host

@@ -9,6 +9,7 @@ mod callers;
 mod catalog;
 mod client_address;
 mod commands;
+mod compression;
 pub(crate) mod conditions;
 mod cross_site;
 mod dashboard;

@@ -11,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::bodies;
+use super::compression;
 use super::cross_site;
 use super::error::ApiError;
 use super::extract::{BODY_BYTES, TEXT_BODY_BYTES};
@@ -66,6 +67,7 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(bodies, bodies::limit))
         .layer(cross_site_rules.cross_origin())
         .layer(middleware::from_fn_with_state((cross_site_rules, access), cross_site::check))
+        .layer(compression::layer())
         .layer(header("x-content-type-options", "nosniff"))
         .layer(header("referrer-policy", "no-referrer"))
         .layer(middleware::from_fn(observe::observe))

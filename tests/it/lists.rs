@@ -225,6 +225,9 @@ async fn a_text_finds_the_name_of_the_workflow_the_error_or_the_beginning_of_the
     let third = server.create(json!({"workflowId": odd})).await;
     let failed = server.running_session().await;
     server.command(&failed, json!({"type": "fail", "error": "Connection refused by 10.0.0.7"})).await;
+    let mut inline = chain(&["a"]);
+    inline["name"] = json!("Hourly Sync");
+    let inline = server.create(json!({"graph": inline})).await;
     let own = "aBCdef01-0000-4000-8000-00000000ab10";
     let other = server.create(json!({"id": own})).await;
     for (text, expected) in [
@@ -237,6 +240,7 @@ async fn a_text_finds_the_name_of_the_workflow_the_error_or_the_beginning_of_the
         ("_", &[&first]),
         ("deploy", &[&second]),
         ("t%5Cly", &[&third]),
+        ("hourly s", &[&inline]),
         ("refused BY", &[&failed]),
         ("10.0.0.7", &[&failed]),
         ("abcDEF01", &[&other]),
@@ -253,6 +257,7 @@ async fn a_text_finds_the_name_of_the_workflow_the_error_or_the_beginning_of_the
     }
     let in_workflow = format!("text=n&workflowId={nightly}");
     assert_lists(&server, &in_workflow, &[&first]).await;
+    assert_lists(&server, &format!("text=hourly&workflowId={nightly}"), &[]).await;
     let longest = "%E8%8C%B6".repeat(200);
     assert_lists(&server, &format!("text={longest}"), &[]).await;
     for text in ["", "%00", "a%00b", &format!("{longest}x")] {

@@ -13,7 +13,7 @@ use crate::harness::Database;
 
 const LIMIT: u32 = 50;
 /// Rows that all parts of a plan together may read: a twentieth of the table. A search for a text looks
-/// through 10,000 errors and the names and tags of 10,000 sessions, and what PostgreSQL finds in an index and then
+/// through 10,000 errors, the graphs of 10,000 sessions, and the names and tags of 10,000, and what PostgreSQL finds in an index and then
 /// in the table counts twice; what it finds in two indexes first, three times.
 const ROWS: u64 = 50_000;
 
@@ -28,7 +28,7 @@ const FILL: &str = r#"
         id(CASE WHEN n % 3 = 0 THEN 1 ELSE 2 + n % 1000 END),
         id(CASE WHEN n < 20000 THEN 40 WHEN n % 3 = 0 THEN 1 WHEN n % 3 = 1 THEN 2 + n / 3 % 30 END),
         CASE WHEN n < 20000 THEN 'Billing of old' WHEN n % 3 = 0 THEN 'Nightly deploy'
-            WHEN n % 3 = 1 THEN 'Flow ' || (2 + n / 3 % 30) END,
+            WHEN n % 3 = 1 THEN 'Flow ' || (2 + n / 3 % 30) ELSE 'Ad hoc ' || n END,
         CASE WHEN n > 999000 THEN (ARRAY['running', 'paused', 'pending'])[1 + n % 3]
             WHEN n % 50 = 0 THEN 'failed' WHEN n BETWEEN 1000 AND 3000 THEN 'cancelled' ELSE 'completed' END,
         'external',
@@ -59,7 +59,7 @@ const FILL: &str = r#"
         FROM sessions WHERE name IS NOT NULL OR tags IS NOT NULL;
     INSERT INTO session_labels SELECT relive_label('default', 'parent', parent_session_id::text), created_at, id
         FROM sessions WHERE parent_session_id IS NOT NULL;
-    INSERT INTO workflow_names SELECT DISTINCT workflow_id, workflow_name FROM sessions WHERE workflow_name IS NOT NULL;
+    INSERT INTO workflow_names SELECT DISTINCT workflow_id, workflow_name FROM sessions WHERE workflow_id IS NOT NULL;
     SET session_replication_role = DEFAULT;
 "#;
 
@@ -176,6 +176,8 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         (None, text("DEPLOY")),
         (Some("idx_sessions_workflow"), text("of old")),
         (Some("idx_sessions_errors"), text("refused")),
+        (None, text("hoc 99")),
+        (None, SessionFilter { statuses: vec![Failed], ..text("hoc 99") }),
         (None, text("0190000D-bba0")),
         (None, text("0190000d-bba0-7000-8000-000000000000")),
         (None, SessionFilter { group_id: Some(id(1)), ..text("deploy") }),

@@ -4,6 +4,7 @@ import { recheck } from '../access/me'
 import { onUnauthorized } from '../api/http'
 import { FrameStore } from '../store/frame-store'
 import { base } from './base'
+import { noteLost } from './known-now'
 import { type Link, nextLink } from './link'
 
 /** The page's one socket for sessions and commands. */
@@ -14,6 +15,8 @@ export const link = new FrameStore<Link>({ connection: client.connection, lostAt
 
 client.onConnectionChange((connection) => {
   link.update((state) => nextLink(state, connection, Date.now()))
+  // Nothing is asked of an idle connection.
+  noteLost(client, connection.state === 'idle' ? undefined : link.latest.lostAt)
   noticeRefusal(connection)
 })
 onUnauthorized(() => void recheck())

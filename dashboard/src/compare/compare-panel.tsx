@@ -49,7 +49,7 @@ export function ComparePanel() {
       )}
       {changes !== undefined && changes.nodes.length > 0 && (
         <section>
-          <h3>
+          <h2 className="section">
             {t.changedNodes(changes.nodes.length)}
             {changes.tokens !== 0 && (
               <span className="faint num">
@@ -64,7 +64,7 @@ export function ComparePanel() {
                 {cost(Math.abs(changes.costUsd))}
               </span>
             )}
-          </h3>
+          </h2>
           <ul className="changes">
             {changes.nodes.map((change) => (
               <ChangeRow key={change.id} change={change} />
@@ -74,7 +74,7 @@ export function ComparePanel() {
       )}
       {changes !== undefined && changes.context.length > 0 && (
         <section>
-          <h3>{t.contextChanges}</h3>
+          <h2 className="section">{t.contextChanges}</h2>
           <dl className="context-changes">
             {changes.context.map(({ key, before, after }) => (
               <div key={key}>

@@ -19,12 +19,12 @@ export function ContextPanel() {
     <div className="context-panel scroll" tabIndex={0} role="region" aria-label={t.context}>
       {scores.length > 0 && (
         <section>
-          <h3>{t.scores}</h3>
+          <h2 className="section">{t.scores}</h2>
           <ScoreChart scores={scores} />
         </section>
       )}
       <section>
-        <h3>{t.context}</h3>
+        <h2 className="section">{t.context}</h2>
         {others.length === 0 && scores.length === 0 && <p className="faint">{t.noContext}</p>}
         <dl className="context-data">
           {others.map(([key, value]) => (
@@ -52,7 +52,7 @@ function Totals() {
   const models = isLive ? Object.entries(usage?.byModel ?? {}) : []
   return (
     <section>
-      <h3>{t.totals}</h3>
+      <h2 className="section">{t.totals}</h2>
       <table className="usage num">
         <thead>
           <tr>

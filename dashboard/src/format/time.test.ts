@@ -3,8 +3,10 @@ import { expect, test } from 'vitest'
 import { ago, duration, position } from './time'
 
 test.each([
-  [0, '0.0 s'],
-  [49, '0.0 s'],
+  [0, '0 ms'],
+  [49.7, '49 ms'],
+  [999, '999 ms'],
+  [1000, '1.0 s'],
   [11_249, '11.2 s'],
   [59_999, '59.9 s'],
   [60_000, '1:00'],
@@ -12,7 +14,7 @@ test.each([
   [3_600_000, '1:00:00'],
   [11_229_000, '3:07:09'],
   [187_200_000, '2 d 4 h'],
-  [-5, '0.0 s'],
+  [-5, '0 ms'],
 ])('a duration of %i ms reads %s', (ms, text) => expect(duration(ms)).toBe(text))
 
 test.each([

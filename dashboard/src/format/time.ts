@@ -5,9 +5,10 @@ const day = 24 * hour
 
 const two = (value: number) => String(Math.floor(value)).padStart(2, '0')
 
-/** A duration: `0.4 s`, `12.3 s`, `2:05`, `3:07:09`, `2 d 4 h`. Never negative. */
+/** A duration: `40 ms`, `12.3 s`, `2:05`, `3:07:09`, `2 d 4 h`. Never negative. */
 export function duration(milliseconds: number): string {
   const ms = Math.max(0, milliseconds)
+  if (ms < second) return `${Math.floor(ms)} ms`
   // One decimal, truncated: 59.97 s must not become 60.0 s.
   if (ms < minute) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`
   if (ms < hour) return `${Math.floor(ms / minute)}:${two((ms % minute) / second)}`

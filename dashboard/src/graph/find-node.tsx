@@ -8,8 +8,10 @@ import { StatusIcon } from '../status/status-icon'
 import { useShownGraph } from './use-shown-graph'
 
 const matchesAtMost = 8
+/** Nodes from which on there is a search. */
+export const findFrom = 12
 
-/** Finds a node by its name or id; shown from a dozen nodes on. */
+/** Finds a node by its name or id; shown from `findFrom` nodes on. */
 export function FindNode() {
   const t = useText()
   const graph = useShownGraph()
@@ -26,7 +28,7 @@ export function FindNode() {
       name.toLowerCase().includes(wanted) || id.toLowerCase().includes(wanted)
     return nodes.filter(fits).slice(0, matchesAtMost)
   }, [nodes, text])
-  if (nodes.length < 12) return null
+  if (nodes.length < findFrom) return null
   const choose = (id: string | undefined) => {
     if (id === undefined) return
     selectNode(id, 'panel')

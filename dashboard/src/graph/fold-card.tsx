@@ -7,6 +7,7 @@ import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { nodeStatuses } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
+import { Said } from '../ui/said'
 import { countsKey, readCounts, statusOfCounts } from './fold-status'
 import type { FoldNode } from './graph-nodes'
 
@@ -27,17 +28,21 @@ export const FoldCard = memo(function FoldCard({ data }: NodeProps<FoldNode>) {
     <button
       type="button"
       className={`node-card fold-card ${status}${holdsSelected ? ' selected' : ''}`}
-      aria-label={`${kind}: ${words.join(', ')}. ${t.unfold(all)}`}
       title={`${words.join(' · ')}\n${t.unfold(all)}`}
       onMouseDown={(event) => event.preventDefault()}
       onClick={() => unfold(region.id)}
     >
       <span className="node-head">
         <StatusIcon status={status} />
-        <span className="node-name">{kind}</span>
-        <span className="node-attempt num">+{all}</span>
+        <span className="node-name">
+          {kind}
+          <Said>{`: ${words.join(', ')}. ${t.unfold(all)}`}</Said>
+        </span>
+        <span className="node-attempt num" aria-hidden="true">
+          +{all}
+        </span>
       </span>
-      <span className="node-meta num">
+      <span className="node-meta num" aria-hidden="true">
         <span className="node-type">{words.slice(0, 2).join(' · ')}</span>
       </span>
       <span className="fold-strip" aria-hidden="true">

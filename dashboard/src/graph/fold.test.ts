@@ -57,6 +57,16 @@ test('a folded part is one item, and keeps its edges to the outside', () => {
   expect(standIns.get('a')).toBe('fold parallel draft')
 })
 
+test('no node is counted in two folded parts', () => {
+  const region = (id: string, members: string[]) =>
+    ({ id, kind: 'parallel', ownerId: 's', members: new Set(members) }) as const
+  const graph = graphOf({ s: ['a', 'b', 'c'], a: ['d'], b: ['d'], c: ['d'], d: [] })
+  const overlapping = [region('one', ['a', 'b']), region('two', ['b', 'c']), region('three', ['a', 'c'])]
+  const { items } = visibleGraph(graph, overlapping, new Set(['one', 'two', 'three']))
+  const counted = items.flatMap((item) => (item.kind === 'fold' ? [...item.region.members] : [item.id]))
+  expect(counted.sort()).toEqual(['a', 'b', 'c', 'd', 's'])
+})
+
 test('a part inside a folded part goes with it', () => {
   const regions = regionsOf(loop)
   const { items } = visibleGraph(loop, regions, new Set(regions.map(({ id }) => id)))

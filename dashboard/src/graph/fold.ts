@@ -45,6 +45,14 @@ export function visibleGraph(
       shown.set(foldId(region), region)
     }
   }
+  // Regions overlap; each folded one has the nodes for which it stands, and no others.
+  const held = new Map<string, Set<string>>()
+  for (const [id, standIn] of standIns) {
+    const members = held.get(standIn)
+    if (members === undefined) held.set(standIn, new Set([id]))
+    else members.add(id)
+  }
+  for (const [id, region] of shown) shown.set(id, { ...region, members: held.get(id) ?? region.members })
   const items = new Map<string, Item>()
   for (const id of fromStart(graph)) {
     const standIn = standIns.get(id)

@@ -15,6 +15,7 @@ import { useText } from '../i18n/text'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
 import { useSession } from '../session/session-context'
 import { EdgeLayer } from './edge-layer'
+import { findFrom } from './find-node'
 import { foldedAtFirst, visibleGraph } from './fold'
 import { FoldCard } from './fold-card'
 import { flowNodes } from './graph-nodes'
@@ -39,6 +40,8 @@ const noNodes: never[] = []
 const zoomRange = [0.04, 1.75] as const
 /** Padding around the whole graph; on a narrow stage the tools would cover its last nodes. */
 const [padding, narrowPadding, narrowBelow] = [0.05, { x: 0.05, top: 0.05, bottom: '58px' }, 560] as const
+/** Room for the search above the first nodes. */
+const findPadding = '54px'
 
 export function GraphView() {
   return (
@@ -89,7 +92,7 @@ function Stage() {
     if (item?.kind === 'fold') unfold(item.region.id)
     else selectNode(item?.id, 'graph')
   }
-  const showAll = useShowAll(laidOut)
+  const showAll = useShowAll(laidOut, Object.keys(graph?.nodes ?? {}).length >= findFrom)
   useBringToView(laidOut)
   return (
     <div ref={stage} className={`stage${distance}${isLarge ? ' large' : ''}`} role="region" aria-label={t.graph}>
@@ -131,7 +134,7 @@ function Stage() {
 }
 
 /** Fits the whole graph into view when it appears, and after each new layout. */
-function useShowAll(laidOut: LaidOut | undefined): () => void {
+function useShowAll(laidOut: LaidOut | undefined, hasFind: boolean): () => void {
   const { setViewport } = useReactFlow()
   const flow = useStoreApi()
   const isReady = useFlow((state) => state.width > 0 && state.panZoom !== null)
@@ -139,9 +142,10 @@ function useShowAll(laidOut: LaidOut | undefined): () => void {
     const { width, height } = flow.getState()
     // Not React Flow's own function, which knows only the visible nodes.
     if (laidOut === undefined) return
-    const around = width < narrowBelow ? narrowPadding : padding
+    const room = width < narrowBelow ? narrowPadding : { x: padding, y: padding }
+    const around = hasFind ? { ...room, top: findPadding as `${number}px` } : room
     void setViewport(getViewportForBounds(boundsOf(laidOut.layout), width, height, zoomRange[0], 1, around))
-  }, [laidOut, flow, setViewport])
+  }, [laidOut, hasFind, flow, setViewport])
   useEffect(() => {
     if (isReady) showAll()
   }, [isReady, showAll])

@@ -9,6 +9,7 @@ import { selectNode, useIsSelected } from '../session/selection'
 import { useMoment, useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { StatusIcon } from '../status/status-icon'
+import { Said } from '../ui/said'
 import { TickingText } from '../ui/ticking-text'
 
 /** One node; rendered again only when the node itself has changed. */
@@ -21,24 +22,29 @@ export const NodeCard = memo(function NodeCard({ id }: NodeProps) {
   const name = node?.name ?? planned?.name ?? id
   const type = node?.type ?? planned?.type ?? ''
   const attempt = node?.attempt ?? 1
+  const words = [t.status[status], attempt > 1 ? t.attempt(attempt) : '', node?.error ?? ''].filter(Boolean)
   return (
     <button
       type="button"
       className={`node-card ${status}${isSelected ? ' selected' : ''}`}
       aria-pressed={isSelected}
-      aria-label={[name, t.status[status], attempt > 1 ? t.attempt(attempt) : '', node?.error ?? '']
-        .filter(Boolean)
-        .join(', ')}
       title={node?.error}
       onMouseDown={(event) => event.preventDefault()}
       onClick={() => selectNode(id, 'graph')}
     >
       <span className="node-head">
         <StatusIcon status={status} />
-        <span className="node-name">{name}</span>
-        {attempt > 1 && <span className="node-attempt num">×{attempt}</span>}
+        <span className="node-name">
+          {name}
+          <Said>{words.map((word) => `, ${word}`).join('')}</Said>
+        </span>
+        {attempt > 1 && (
+          <span className="node-attempt num" aria-hidden="true">
+            ×{attempt}
+          </span>
+        )}
       </span>
-      <span className="node-meta num">
+      <span className="node-meta num" aria-hidden="true">
         <span className="node-type">{type === '' || type === name ? t.status[status] : type}</span>
         {node !== undefined && <Took node={node} t={t} />}
       </span>

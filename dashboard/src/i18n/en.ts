@@ -27,7 +27,7 @@ export const en = {
   retry: 'Try again',
   none: 'none',
   language: '中文',
-  languageLabel: 'Switch to Chinese',
+  languageLabel: '中文: switch to Chinese',
   theme: { system: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
 
   live: 'live',
@@ -61,7 +61,9 @@ export const en = {
   noSessionsHint: 'Start one here, or report one from your own program: it appears at once.',
   noMatches: 'No run matches these filters.',
   unnamed: (id: string) => `Run ${id.slice(-6)}`,
-  nodesDone: (done: number, all: number) => `${done} of ${plural(all, 'node')} done`,
+  nodesDone: (done: number, all: number, skipped: number) =>
+    `${done} of ${plural(all, 'node')} done${skipped > 0 ? `, ${skipped} skipped` : ''}`,
+  skippedNodes: (count: number) => `${count} skipped`,
   ofNodes: (all: number) => `of ${plural(all, 'node')}`,
   tokens: 'tokens',
   noSuchSession: 'There is no such session.',
@@ -85,6 +87,21 @@ export const en = {
   stop: 'Stop',
   cancel: 'Cancel run',
   more: 'More actions',
+  confirm: {
+    stop: {
+      title: 'Stop this run?',
+      consequence:
+        'What runs now is ended, and the run counts as cancelled. It does not go on afterwards; a fork of it can.',
+    },
+    cancel: {
+      title: 'Cancel this run?',
+      consequence: 'The run ends at once as cancelled. It does not go on afterwards; a fork of it can.',
+    },
+    reject: {
+      title: 'Reject this?',
+      consequence: 'The answer is final. Unless the workflow says otherwise, the run fails.',
+    },
+  },
   refused: (what: string) => `${what} was refused`,
   notAllowedNow: (what: string, now: string) => `${what}: not while the run is ${now}`,
   onlyLive: 'Available in the live view only',
@@ -121,6 +138,9 @@ export const en = {
   system: 'system',
   tool: 'tool',
   toolCall: 'Tool call',
+  toolResult: 'Result',
+  findInMessages: 'Find in the messages…',
+  foundMessages: (count: number) => (count === 0 ? 'none found' : `${count} found`),
   atSameTime: 'in parallel with others',
   newest: 'Newest',
   only: (name: string) => `Only ${name}`,
@@ -237,6 +257,7 @@ export const en = {
   skipIdle: 'Skip idle',
   skipIdleHint: 'Shorten periods without events',
   goLive: 'Live',
+  notConnected: 'Offline',
   backToLive: 'Back to live',
   toEnd: 'To the end',
   atEnd: 'At the end',

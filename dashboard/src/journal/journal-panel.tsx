@@ -7,6 +7,7 @@ import { nodeName } from '../node/instances'
 import { useSelectedNode } from '../session/selection'
 import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { StatusIcon } from '../status/status-icon'
+import { Said } from '../ui/said'
 import { describe } from './describe'
 import { leftOutBefore } from './listed'
 import { JournalPages } from './pages'
@@ -20,6 +21,8 @@ export function JournalPanel() {
   const { store, player } = useOpenSession()
   const [, redraw] = useReducer((count: number) => count + 1, 0)
   const pages = useMemo(() => new JournalPages(store.shown().id, redraw), [store])
+  useEffect(() => () => pages.close(), [pages])
+  pages.begin()
   const last = useReadableSession((state) => state.live?.revision ?? 0)
   const current = useReadableSession((state) => state.replay?.state?.revision)
   const live = useReadableSession((state) => state.live)
@@ -70,19 +73,22 @@ export function JournalPanel() {
               <button
                 type="button"
                 className={`num${revision === current ? ' current' : ''}${said?.nodeId !== undefined && said.nodeId === selected ? ' selected' : ''}`}
-                aria-label={`${t.goToRevision(revision)}${said ? `: ${said.subject} ${said.text}` : ''}${by === undefined ? '' : `, ${t.by(by)}`}`}
                 onClick={() => player.seek({ revision })}
               >
-                <span className="journal-revision">{revision}</span>
-                <span className="journal-time">
+                <span className="journal-revision" aria-hidden="true">
+                  {revision}
+                </span>
+                <span className="journal-time" aria-hidden="true">
                   {recorded === undefined ? '' : position(millis(recorded.at) - start)}
                 </span>
                 {said?.status === undefined ? <span className="journal-dot" /> : <StatusIcon status={said.status} />}
                 <span className="journal-text">
+                  <Said>{`${t.goToRevision(revision)}${said === undefined ? '' : ': '}`}</Said>
                   <b>{said?.subject}</b> {said?.text}
+                  {by !== undefined && <Said>{`, ${t.by(by)}`}</Said>}
                 </span>
                 {by !== undefined && (
-                  <span className="journal-by" title={t.by(by)}>
+                  <span className="journal-by" title={t.by(by)} aria-hidden="true">
                     {by}
                   </span>
                 )}

@@ -40,16 +40,30 @@ const graph: GraphDefinition = {
 }
 const context = { session, graph, lanes, parallel: parallelNodes(graph) }
 
-test('what nodes say at the same time is put together by node', () => {
+test('messages stand in the order of the run, and only neighbours of a node stand together', () => {
   const groups = groupMessages(
-    [message('p1', 'pro', 1), message('c1', 'con', 2), message('p2', 'pro', 3), message('c2', 'con', 4)],
+    [
+      message('p1', 'pro', 1),
+      message('c1', 'con', 2),
+      message('p2', 'pro', 3),
+      message('p3', 'pro', 3),
+      message('c2', 'con', 4),
+    ],
     context,
   )
   expect(groups.map(({ nodeName, messages }) => [nodeName, messages.map(({ id }) => id)])).toEqual([
-    ['Affirmative', ['p1', 'p2']],
-    ['Negative', ['c1', 'c2']],
+    ['Affirmative', ['p1']],
+    ['Negative', ['c1']],
+    ['Affirmative', ['p2', 'p3']],
+    ['Negative', ['c2']],
   ])
-  expect(groups.map(({ isParallel }) => isParallel)).toEqual([true, true])
+  expect(groups.map(({ isParallel }) => isParallel)).toEqual([true, true, true, true])
+  expect(new Set(groups.map(({ key }) => key)).size).toBe(4)
+})
+
+test('two attempts are two groups, even if nobody speaks between them', () => {
+  const groups = groupMessages([message('p1', 'pro', 1), message('p2', 'pro', 11)], context)
+  expect(groups.map(({ attempt }) => attempt)).toEqual([1, 2])
 })
 
 test('a new attempt begins a new group', () => {

@@ -3,7 +3,7 @@ import type { GraphDefinition, Message, MessageGroup, WorkflowSession } from '@r
 import { nodeName } from '../node/instances'
 import type { Lanes } from '../timeline/lanes'
 
-/** The messages of one attempt of a node. */
+/** Messages that one attempt of a node wrote one after the other. */
 export interface AttemptGroup extends MessageGroup {
   readonly key: string
   readonly attempt: number
@@ -18,19 +18,18 @@ export interface GroupingContext {
 }
 
 /**
- * Messages by node and attempt, in the order of each group's first message. Messages of nodes that run at the
- * same time stay readable this way, and a node that runs again in a loop begins a new group.
+ * Messages in the order of the run. Neighbours of the same attempt of a node stand together; whenever another node
+ * speaks, or a node runs again in a loop, a new group begins.
  */
 export function groupMessages(messages: Iterable<Message>, context: GroupingContext): readonly AttemptGroup[] {
-  const groups = new Map<string, AttemptGroup>()
+  const groups: AttemptGroup[] = []
   for (const message of messages) {
     const attempt = attemptAt(context.lanes, message)
-    const key = `${message.nodeId}\u0000${attempt}`
-    const group = groups.get(key)
-    if (group !== undefined) group.messages.push(message)
-    else groups.set(key, newGroup(key, attempt, message, context))
+    const last = groups.at(-1)
+    if (last?.nodeId === message.nodeId && last.attempt === attempt) last.messages.push(message)
+    else groups.push(newGroup(message.id, attempt, message, context))
   }
-  return [...groups.values()]
+  return groups
 }
 
 function newGroup(key: string, attempt: number, message: Message, context: GroupingContext): AttemptGroup {

@@ -12,6 +12,8 @@ import { useShownMessages } from './use-shown-messages'
 
 /** A distance from the end below which the panel follows new messages. */
 const followWithin = 48
+/** Messages from which on they can be searched. */
+const findFrom = 4
 /** Space for the button above the first message, and for those below the last. */
 const roomAbove = 36
 const roomBelow = 76
@@ -30,10 +32,16 @@ export function MessagesPanel() {
   const parallel = useMemo(() => parallelNodes(graph), [graph])
   const selected = useSelectedNode()
   const [only, setOnly] = useState<string>()
+  const [text, setText] = useState('')
+  const found = useMemo(() => {
+    const wanted = text.trim().toLowerCase()
+    if (wanted === '') return messages
+    return messages.filter(({ content }) => content.toLowerCase().includes(wanted))
+  }, [messages, text])
   const groups = useMemo(() => {
-    const shown = only === undefined ? messages : messages.filter(({ nodeId }) => nodeId === only)
+    const shown = only === undefined ? found : found.filter(({ nodeId }) => nodeId === only)
     return groupMessages(shown, { session, graph, lanes, parallel })
-  }, [messages, only, session, graph, lanes, parallel])
+  }, [found, only, session, graph, lanes, parallel])
 
   const scroller = useRef<HTMLDivElement>(null)
   const isFollowing = useRef(true)
@@ -88,6 +96,20 @@ export function MessagesPanel() {
     selected === undefined ? undefined : (session?.nodes[selected]?.name ?? graph?.nodes[selected]?.name ?? selected)
   return (
     <div className="messages-panel">
+      {(messages.length >= findFrom || text !== '') && (
+        <div className="messages-find">
+          <input
+            type="search"
+            aria-label={t.findInMessages}
+            placeholder={t.findInMessages}
+            value={text}
+            onChange={(event) => setText(event.target.value)}
+          />
+          <span className="faint num" role="status">
+            {text.trim() === '' ? '' : t.foundMessages(found.length)}
+          </span>
+        </div>
+      )}
       {(onlyName !== undefined || selectedName !== undefined) && (
         <div className="messages-filter">
           {onlyName !== undefined ? (

@@ -7,6 +7,7 @@ import type { AttemptGroup } from './grouping'
 interface Place {
   readonly top: number
   readonly key: string
+  /** Earlier messages may come to stand in front of it, in the same group. */
   readonly firstId: string | undefined
   readonly fromStart: number
   readonly toEnd: number
@@ -50,7 +51,9 @@ export function useHeldPlace(
     }
     // Sizes measured since the list was rendered are in its cache only after this call.
     list.getTotalSize()
-    const index = groups.findIndex(({ key }) => key === held.key)
+    const index = groups.findIndex(
+      ({ key, messages }) => key === held.key || messages.some(({ id }) => id === held.firstId),
+    )
     const item = index < 0 ? undefined : list.measurementsCache[index]
     if (item === undefined) {
       note()

@@ -1,12 +1,15 @@
 import { useState } from 'react'
 
 import { useMay } from '../access/me'
+import { link } from '../app/client'
+import { knownNow } from '../app/known-now'
 import { adjustView, usePlace } from '../app/place'
 import { position } from '../format/time'
 import { useText } from '../i18n/text'
 import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
 import { runSpan, shownSession } from '../session/state'
 import { hasEnded } from '../status/status'
+import { useStore } from '../store/use-store'
 import { Icon } from '../ui/icon'
 import { TickingText } from '../ui/ticking-text'
 import { ForkDialog } from './fork-dialog'
@@ -23,12 +26,13 @@ export function Transport() {
   const isKnown = useSession((state) => shownSession(state) !== undefined)
   const pace = useSession((state) => state.pace)
   const hasFinished = useSession((state) => state.live !== undefined && hasEnded(state.live.status))
+  const isConnected = useStore(link, ({ connection }) => connection.state === 'open')
   const moment = useMoment()
   const mayFork = useMay('fork', store.latest.id)
   const [forkAt, setForkAt] = useState<number>()
   // Read when it is needed: while a run continues, the rendered value is slightly old.
   const revisionNow = () => shownSession(store.shown())?.revision
-  const startOf = () => runSpan(store.shown().live, Date.now()).start
+  const startOf = () => runSpan(store.shown().live, knownNow()).start
   const comparing = place.page === 'session' && place.view.compareWith !== undefined
   return (
     <div className="transport" role="group" aria-label={t.replayed}>
@@ -88,12 +92,12 @@ export function Transport() {
       <Scrubber />
       <button
         type="button"
-        className={`go-live${isReplay ? '' : ' on'}`}
+        className={`go-live${isReplay ? '' : isConnected || hasFinished ? ' on' : ' lost'}`}
         aria-pressed={!isReplay}
         title={hasFinished ? t.toEnd : t.backToLive}
         onClick={() => player.goLive()}
       >
-        {hasFinished ? (isReplay ? t.toEnd : t.atEnd) : t.goLive}
+        {hasFinished ? (isReplay ? t.toEnd : t.atEnd) : isReplay || isConnected ? t.goLive : t.notConnected}
       </button>
       <button
         type="button"

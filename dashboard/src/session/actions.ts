@@ -16,3 +16,10 @@ const allowed: Record<Action, readonly SessionStatus[]> = {
 export function isAllowed(action: Action, status: SessionStatus): boolean {
   return allowed[action].includes(status)
 }
+
+/** Those after which a run does not go on: the page asks before them. */
+export type EndingAction = 'stop' | 'cancel'
+
+export function isEnding(action: Action): action is EndingAction {
+  return action === 'stop' || action === 'cancel'
+}

@@ -11,19 +11,21 @@ import {
 } from '@relive/types'
 
 import { get, query } from '../api/http'
-import { readTimeline } from '../api/timeline'
+import { readInherited, readTimeline } from '../api/timeline'
 import { client } from '../app/client'
 import { withoutStreams, withStored, withTokens } from '../messages/message-book'
 import { MessageReader } from '../messages/message-reader'
 import { hasEnded } from '../status/status'
 import { FrameStore } from '../store/frame-store'
-import { advance } from '../timeline/lanes'
+import { advance, noLanes, withInherited } from '../timeline/lanes'
 import { initialState, type SessionState } from './state'
 
 /** States per second at most: more than the eye can follow, and less than a busy run produces. */
 const minIntervalMs = 33
 /** The delay after a change of the totals before they are read again. */
 const usageDelayMs = 1500
+/** How long the first state is waited for before the socket is asked. */
+const patienceMs = 5000
 
 /** Keeps the state of one session up to date, across reconnects. */
 export class LiveFeed {
@@ -39,6 +41,9 @@ export class LiveFeed {
   #messages: Message[] = []
   #usageTimer: number | undefined
   #wasLost = false
+  /** The socket has sent a state, and sends all that follows. */
+  #isSubscribed = false
+  #inherited = noLanes
 
   constructor(id: string) {
     this.#id = id
@@ -59,8 +64,7 @@ export class LiveFeed {
       void this.#loadTimeline()
       this.messages.retry()
     })
-    this.#subscribe()
-    void this.#load()
+    void this.#begin()
   }
 
   close(): void {
@@ -96,16 +100,16 @@ export class LiveFeed {
       lanes: advance(state.lanes, state.live, session),
     }))
     // Messages from this state on are sent; those before it are read.
-    if (before === undefined) this.messages.open()
+    if (!this.#isSubscribed) {
+      this.#isSubscribed = true
+      this.messages.open()
+      void this.#loadInherited(session)
+      void this.#loadUsage()
+    }
     // Nodes and edges were added to it.
     if (session.graphRevision !== undefined && session.graphRevision !== before?.graphRevision) void this.#reloadGraph()
-    if (
-      before === undefined ||
-      before.totalTokens !== session.totalTokens ||
-      before.totalCostUsd !== session.totalCostUsd
-    ) {
-      this.#usageTimer ??= window.setTimeout(() => void this.#loadUsage(), before === undefined ? 0 : usageDelayMs)
-    }
+    if (before?.totalTokens !== session.totalTokens || before?.totalCostUsd !== session.totalCostUsd)
+      this.#usageTimer ??= window.setTimeout(() => void this.#loadUsage(), usageDelayMs)
   }
 
   /** Collects what arrives during one frame, and adds it at once. */
@@ -127,8 +131,22 @@ export class LiveFeed {
     this.store.flush()
   }
 
-  async #load(): Promise<void> {
-    await Promise.all([this.#loadGraph(), this.#loadTimeline()])
+  /**
+   * The state is asked for by HTTP first: there it is compressed, and on a slow network the page stands seconds
+   * before the socket's first frame of a large run would have arrived.
+   */
+  async #begin(): Promise<void> {
+    void this.#loadTimeline()
+    const patience = new Promise<undefined>((resolve) => setTimeout(resolve, patienceMs))
+    const path = `/sessions/${this.#id}`
+    const first = get<WorkflowSession>(path, this.#closing.signal).catch(() => undefined)
+    const session = await Promise.race([first, patience])
+    if (this.#closing.signal.aborted) return
+    if (session !== undefined)
+      this.store.update((state) => ({ ...state, live: session, lanes: advance(state.lanes, undefined, session) }))
+    // It reports what is wrong, if the state could not be had.
+    this.#subscribe()
+    await (session?.graphRevision === undefined ? this.#loadGraph() : this.#reloadGraph())
   }
 
   async #loadGraph(): Promise<void> {
@@ -149,13 +167,23 @@ export class LiveFeed {
   }
 
   async #loadTimeline(): Promise<void> {
-    const lanes = await this.#ask(() => readTimeline(this.#id, this.#closing.signal))
-    if (lanes === undefined || lanes instanceof ReliveError) return
+    const own = await this.#ask(() => readTimeline(this.#id, this.#closing.signal))
+    if (own === undefined || own instanceof ReliveError) return
+    const lanes = withInherited(own, this.#inherited)
     this.store.update((state) => {
       // Changes since the answer was made are in the state that is held.
       const { live } = state
       return { ...state, lanes: live === undefined ? lanes : advance(lanes, undefined, live) }
     })
+  }
+
+  /** What a fork has of its parents never changes. */
+  async #loadInherited(session: WorkflowSession): Promise<void> {
+    if (session.parentId === undefined) return
+    const inherited = await this.#ask(() => readInherited(session, this.#closing.signal))
+    if (inherited === undefined || inherited instanceof ReliveError) return
+    this.#inherited = inherited
+    this.store.update((state) => ({ ...state, lanes: withInherited(state.lanes, inherited) }))
   }
 
   async #loadUsage(): Promise<void> {

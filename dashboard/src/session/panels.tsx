@@ -9,6 +9,7 @@ import { JournalPanel } from '../journal/journal-panel'
 import { LogsPanel } from '../logs/logs-panel'
 import { MessagesPanel } from '../messages/messages-panel'
 import { NodePanel } from '../node/node-panel'
+import { useIsNarrow } from '../ui/use-media'
 import { useSession } from './session-context'
 import { WaitingNodes } from './waiting-nodes'
 
@@ -26,6 +27,7 @@ export function Panels() {
   const t = useText()
   const id = useId()
   const place = usePlace()
+  const isNarrow = useIsNarrow()
   const view = place.page === 'session' ? place.view : undefined
   const hasMessages = useSession(({ book }) => book.stored.length > 0 || book.streaming.size > 0)
   const current = view?.panel ?? (hasMessages ? 'messages' : 'journal')
@@ -63,7 +65,7 @@ export function Panels() {
       <div className="panel" id={`${id}-content`} role="tabpanel" aria-labelledby={`${id}-${current}`}>
         <Content />
       </div>
-      <WaitingNodes />
+      {!isNarrow && <WaitingNodes />}
     </aside>
   )
 }

@@ -1,17 +1,19 @@
 import type { GraphNode, NodeStateSnapshot } from '@relive/types'
-import { useState } from 'react'
+import { useEffect, useState } from 'react'
 
 import { useMe } from '../access/me'
 import { prefer, usePreferences } from '../app/preferences'
 import { ago, millis } from '../format/time'
 import { useText } from '../i18n/text'
+import { ConfirmDialog } from '../ui/confirm-dialog'
 import { showNotice } from '../ui/notices'
 import { TickingText } from '../ui/ticking-text'
+import { editKey, useKeptEdit } from './kept-edit'
 import { answerOf, type Decision } from './review'
 import { selectNode } from './selection'
 import { useOpenSession, useSession } from './session-context'
 import { reasonOf, send } from './steering'
-import { useDraft, wordCount } from './use-draft'
+import { type Draft, proposalOf, useDraft, wordCount } from './use-draft'
 
 /** A pending review: the draft, and the possible answers. */
 export function ReviewCard({ nodeId }: { nodeId: string }) {
@@ -26,8 +28,9 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   // The server knows a signed-in user, and adds the name to the answer.
   const isKnown = useMe()?.actor !== undefined
   const reviewer = isKnown ? '' : preferred
-  const [edited, setEdited] = useState<string>()
-  const [comment, setComment] = useState('')
+  const [{ edited, comment }, change] = useKeptEdit(editKey(store.latest.id, nodeId, node?.attempt))
+  const setEdited = (text: string | undefined) => change({ edited: text })
+  const [isAsked, setAsked] = useState(false)
   const [isBusy, setBusy] = useState(false)
   const decide = async (decision: Decision) => {
     setBusy(true)
@@ -37,8 +40,7 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
         nodeId,
         payload: answerOf({ decision, draft, edited, comment, reviewer }),
       })
-      setEdited(undefined)
-      setComment('')
+      change({ edited: undefined, comment: '' })
     } catch (error) {
       showNotice(t.refused(t.signal), reasonOf(error))
     } finally {
@@ -69,12 +71,13 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
           {draft?.text ?? <span className="faint">{draft === undefined ? t.loading : t.noDraft}</span>}
         </div>
       )}
+      <ProposalBelow draft={draft} />
       <div className="review-words">
         <input
           aria-label={t.comment}
           placeholder={t.comment}
           value={comment}
-          onChange={(event) => setComment(event.target.value)}
+          onChange={(event) => change({ comment: event.target.value })}
         />
         {!isKnown && (
           <input
@@ -105,7 +108,7 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
             <button type="button" disabled={isBusy} onClick={() => setEdited(draft?.text ?? '')}>
               {t.edit}
             </button>
-            <button type="button" disabled={isBusy} onClick={() => void decide('reject')}>
+            <button type="button" className="danger" disabled={isBusy} onClick={() => setAsked(true)}>
               {t.reject}
             </button>
             {mayBeSkipped && (
@@ -116,7 +119,39 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
           </>
         )}
       </div>
+      {isAsked && (
+        <ConfirmDialog
+          title={t.confirm.reject.title}
+          consequence={t.confirm.reject.consequence}
+          action={t.reject}
+          onConfirm={() => void decide('reject')}
+          onClose={() => setAsked(false)}
+        />
+      )}
     </section>
+  )
+}
+
+/** The run's proposal, unless it is the draft itself. */
+function ProposalBelow({ draft }: { draft: Draft }) {
+  const t = useText()
+  const { store } = useOpenSession()
+  const [proposal, setProposal] = useState<string>()
+  useEffect(() => {
+    const controller = new AbortController()
+    void proposalOf(store.latest.id, controller.signal).then((found) => {
+      if (!controller.signal.aborted) setProposal(found?.text)
+    })
+    return () => controller.abort()
+  }, [store])
+  if (draft === undefined || proposal === undefined || proposal === draft?.text) return null
+  return (
+    <details className="review-proposal">
+      <summary>{t.proposal}</summary>
+      <div className="draft" role="region" aria-label={t.proposal} tabIndex={0} dir="auto">
+        {proposal}
+      </div>
+    </details>
   )
 }
 

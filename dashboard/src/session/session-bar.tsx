@@ -12,10 +12,11 @@ import { hasEnded, isDone } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
 import { useStore } from '../store/use-store'
 import { AppBar } from '../ui/app-bar'
+import { ConfirmDialog } from '../ui/confirm-dialog'
 import { ConnectionBadge } from '../ui/connection-badge'
 import { showNotice } from '../ui/notices'
 import { TickingText } from '../ui/ticking-text'
-import { type Action, actions, isAllowed } from './actions'
+import { type Action, actions, type EndingAction, isAllowed, isEnding } from './actions'
 import { useMoment, useOpenSession, useReadableSession, useSession } from './session-context'
 import { shownSession } from './state'
 import { reasonOf, send } from './steering'
@@ -30,11 +31,11 @@ export function SessionBar() {
   const filters = place.page === 'session' ? place.filters : noFilters
   return (
     <AppBar>
-      <nav className="crumb" aria-label={t.sessions}>
+      <div className="crumb">
         <a {...linkTo({ page: 'sessions', filters })}>{t.sessions}</a>
         <span aria-hidden="true"> / </span>
         <h1>{session === undefined ? '' : session.name || graphName || t.unnamed(session.id)}</h1>
-      </nav>
+      </div>
       {session !== undefined && (
         <>
           <span className={`chip ${session.status}`}>
@@ -105,7 +106,8 @@ function Totals() {
   const moment = useMoment()
   if (session === undefined) return null
   const nodes = Object.values(session.nodes)
-  const done = nodes.filter(({ status }) => isDone(status)).length
+  const skipped = nodes.filter(({ status }) => status === 'skipped').length
+  const done = nodes.filter(({ status }) => isDone(status)).length - skipped
   const start = millis(session.startedAt)
   const end = millis(session.completedAt)
   return (
@@ -113,6 +115,7 @@ function Totals() {
       {nodes.length > 0 && (
         <span>
           <b>{done}</b> {t.ofNodes(nodes.length)}
+          {skipped > 0 && ` (${t.skippedNodes(skipped)})`}
         </span>
       )}
       {start !== undefined && (
@@ -136,6 +139,7 @@ function Steering() {
   // Actions apply to the run as it is now, whatever moment is selected.
   const status = useSession((state) => state.live?.status)
   const [busy, setBusy] = useState<Action>()
+  const [asked, setAsked] = useState<EndingAction>()
   const mayControl = useMay('control', store.latest.id)
   if (!mayControl || status === undefined || hasEnded(status)) return null
   const act = async (action: Action) => {
@@ -158,14 +162,23 @@ function Steering() {
         <button
           key={action}
           type="button"
-          className={action === 'start' ? 'primary' : undefined}
+          className={action === 'start' ? 'primary' : isEnding(action) ? 'danger' : undefined}
           disabled={!isAllowed(action, status) || busy !== undefined}
           title={isAllowed(action, status) ? undefined : t.notAllowedNow(t[action], t.status[status])}
-          onClick={() => void act(action)}
+          onClick={() => (isEnding(action) ? setAsked(action) : void act(action))}
         >
           {t[action]}
         </button>
       ))}
+      {asked !== undefined && (
+        <ConfirmDialog
+          title={t.confirm[asked].title}
+          consequence={t.confirm[asked].consequence}
+          action={t[asked]}
+          onConfirm={() => void act(asked)}
+          onClose={() => setAsked(undefined)}
+        />
+      )}
     </span>
   )
 }

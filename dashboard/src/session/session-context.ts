@@ -1,5 +1,6 @@
 import { createContext, useContext, useMemo, useSyncExternalStore } from 'react'
 
+import { knownNow } from '../app/known-now'
 import type { MessageReader } from '../messages/message-reader'
 import type { Player } from '../replay/player'
 import type { FrameStore } from '../store/frame-store'
@@ -40,5 +41,5 @@ export function useReadableSession<Part>(select: (state: SessionState) => Part):
 /** The selected time, milliseconds since 1970; a function, since it changes continuously. */
 export function useMoment(): () => number {
   const { store } = useOpenSession()
-  return () => momentOf(store.shown(), Date.now(), performance.now())
+  return () => momentOf(store.shown(), knownNow(), performance.now())
 }

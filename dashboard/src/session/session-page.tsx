@@ -11,6 +11,7 @@ import { Transport } from '../replay/transport'
 import { Sidebar } from '../sessions/sidebar'
 import { Gantt } from '../timeline/gantt'
 import { showNotice } from '../ui/notices'
+import { useIsNarrow } from '../ui/use-media'
 import { LiveFeed } from './live-feed'
 import { Panels } from './panels'
 import { SessionBar } from './session-bar'
@@ -20,6 +21,7 @@ import { shownSession } from './state'
 import { reasonOf } from './steering'
 import { useKeyboard } from './use-keyboard'
 import { useMomentInAddress } from './use-moment-in-address'
+import { WaitingNodes } from './waiting-nodes'
 
 export function SessionPage({ sessionId, filters }: { sessionId: string; filters: ListFilters }) {
   const t = useText()
@@ -52,6 +54,7 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
   const name = useSession((state) => shownSession(state)?.name || state.graph?.name)
   const error = useSession((state) => state.error)
   const height = useTimelineHeight()
+  const isNarrow = useIsNarrow()
   useKeyboard()
   useMomentInAddress()
   useEffect(() => {
@@ -72,6 +75,8 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
     <div className="session-page" style={{ '--timeline': `${height.value}px` } as CSSProperties}>
       <SessionBar />
       <Sidebar filters={filters} sessionId={sessionId} />
+      {/* On a phone the panels are below the fold, and what waits for somebody must not be. */}
+      {isNarrow && <WaitingNodes />}
       <main id="content" tabIndex={-1}>
         <GraphView />
       </main>

@@ -2,7 +2,7 @@ import { useState } from 'react'
 
 import { useText } from '../i18n/text'
 
-const [least, most, first] = [64, 560, 150]
+const [least, most, first] = [64, 560, 164]
 const key = 'relive.timeline'
 
 export interface TimelineHeight {

@@ -1,4 +1,4 @@
-import type { MessagePage, NodeDetail } from '@relive/types'
+import type { GraphNode, MessagePage, NodeDetail } from '@relive/types'
 import { useEffect, useState } from 'react'
 
 import { get, query } from '../api/http'
@@ -15,8 +15,9 @@ interface Found {
 export type Draft = Found | null | undefined
 
 /**
- * The subject of a review: the output of the waiting node with its question; otherwise the last output or
- * message of the node before it; otherwise the run's proposal.
+ * The subject of a review: the run's proposal, if the answer replaces it; the output of the waiting node with its
+ * question; otherwise the last message or output of the nearest node before it that makes something; otherwise the
+ * proposal.
  */
 export function useDraft(nodeId: string, attempt: number | undefined): Draft {
   const { store } = useOpenSession()
@@ -36,25 +37,60 @@ export function useDraft(nodeId: string, attempt: number | undefined): Draft {
 }
 
 async function findDraft(state: SessionState, nodeId: string, signal: AbortSignal): Promise<Found | null> {
+  const proposal = () => proposalOf(state.id, signal)
+  if (replacesProposal(state.graph?.nodes[nodeId])) {
+    const found = await proposal()
+    if (found !== undefined) return found
+  }
   const own = await outputOf(state.id, nodeId, signal)
   if (own !== undefined && own.text !== (await outputBefore(state, nodeId, signal))?.text) return own
-  for (const id of nodesBefore(state, nodeId)) {
+  for (const id of makersBefore(state, nodeId)) {
     const found = (await saidLast(state.id, id, signal)) ?? (await outputOf(state.id, id, signal))
     if (found !== undefined) return found
   }
+  return (await proposal()) ?? null
+}
+
+/** Whether what a review is answered with becomes the proposal of the run, as graphs of the built-in engine say it. */
+export function replacesProposal(planned: GraphNode | undefined): boolean {
+  const { properties } = planned ?? {}
+  return properties?.['updatesProposal'] === true || properties?.['updates_proposal'] === true
+}
+
+export async function proposalOf(sessionId: string, signal: AbortSignal): Promise<Found | undefined> {
   try {
-    const { proposal } = await get<{ proposal?: unknown }>(`/sessions/${state.id}/entity`, signal)
-    return asDraft(proposal) ?? null
+    const { proposal } = await get<{ proposal?: unknown }>(`/sessions/${sessionId}/entity`, signal)
+    return asDraft(proposal)
   } catch {
-    return null
+    return undefined
   }
 }
 
-/** The nodes that lead to this one, the one that finished last first. */
-function nodesBefore({ graph, live }: SessionState, nodeId: string): readonly string[] {
-  const before = Object.values(graph?.nodes ?? {}).filter(({ nextIds }) => nextIds?.includes(nodeId))
+/** Nodes that only lead the way: what they put out is counters and decisions, which nobody reviews. */
+const leading = new Set(['start', 'end', 'loop', 'condition', 'if', 'switch', 'parallel', 'merge', 'join', 'delay'])
+/** Nodes that are looked through for a draft. */
+const makersAtMost = 12
+
+type Run = Pick<SessionState, 'graph' | 'live'>
+
+/** The nearest nodes before this one that make something: of each step back, the one that finished last first. */
+export function makersBefore({ graph, live }: Run, nodeId: string): readonly string[] {
+  const nodes = Object.values(graph?.nodes ?? {})
   const finished = (id: string) => live?.nodes[id]?.completedAt ?? ''
-  return before.map(({ id }) => id).sort((a, b) => finished(b).localeCompare(finished(a)))
+  const typeOf = (id: string) => live?.nodes[id]?.type ?? graph?.nodes[id]?.type ?? ''
+  const seen = new Set([nodeId])
+  const makers: string[] = []
+  let step: readonly string[] = [nodeId]
+  while (step.length > 0 && makers.length < makersAtMost) {
+    const ahead = new Set(step)
+    step = nodes
+      .filter(({ id, nextIds }) => !seen.has(id) && nextIds?.some((next) => ahead.has(next)))
+      .map(({ id }) => id)
+      .sort((a, b) => finished(b).localeCompare(finished(a)))
+    for (const id of step) seen.add(id)
+    makers.push(...step.filter((id) => !leading.has(typeOf(id)) && finished(id) !== ''))
+  }
+  return makers.slice(0, makersAtMost)
 }
 
 /** The last message of a node, without thinking. Read from the server: the page may hold other messages, or none. */

@@ -6,12 +6,23 @@ import { useOpenSession } from './session-context'
 export function useKeyboard(): void {
   const { player } = useOpenSession()
   useEffect(() => {
+    // Where the pointer was last is not where the keys go.
+    let clicked: Element | undefined
+    const isMeant = (target: Element | undefined) => {
+      const pressable = target?.closest('button, a, summary, [role="tab"], [role="radio"]')
+      return pressable != null && pressable !== clicked
+    }
+    const onPointerDown = ({ target }: PointerEvent) => {
+      clicked = (target instanceof Element ? target.closest('.transport button') : undefined) ?? undefined
+    }
+    const onFocus = ({ target }: FocusEvent) => {
+      if (target !== clicked) clicked = undefined
+    }
     const onKeyDown = (event: KeyboardEvent) => {
       if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return
       const target = event.target instanceof Element ? event.target : undefined
       if (target?.closest('input, textarea, select, [contenteditable], dialog') != null) return
-      const isPressable = target?.closest('button, a, [role="tab"], [role="radio"]') != null
-      if (event.key === ' ' && !isPressable) player.togglePlay()
+      if (event.key === ' ' && !isMeant(target)) player.togglePlay()
       else if (event.key === 'ArrowLeft') player.step(-1)
       else if (event.key === 'ArrowRight') player.step(1)
       else if (event.key === 'Home') player.toStart()
@@ -20,6 +31,12 @@ export function useKeyboard(): void {
       event.preventDefault()
     }
     addEventListener('keydown', onKeyDown)
-    return () => removeEventListener('keydown', onKeyDown)
+    addEventListener('pointerdown', onPointerDown)
+    addEventListener('focusin', onFocus)
+    return () => {
+      removeEventListener('keydown', onKeyDown)
+      removeEventListener('pointerdown', onPointerDown)
+      removeEventListener('focusin', onFocus)
+    }
   }, [player])
 }

@@ -2,6 +2,7 @@ import type { ReliveError, SessionFilters, SessionListWatch, SessionSummary } fr
 
 import { formatAddress, type ListFilters } from '../app/address'
 import { client, noticeRefusal } from '../app/client'
+import { noteLost } from '../app/known-now'
 import { type Link, nextLink } from '../app/link'
 import { FrameStore } from '../store/frame-store'
 
@@ -40,6 +41,7 @@ export class ListFeed {
         onSessions: () => this.#show(),
         onConnectionChange: (connection) => {
           this.store.update((state) => ({ ...state, link: nextLink(state.link, connection, Date.now()) }))
+          noteLost(this, this.#isClosed ? undefined : this.store.latest.link.lostAt)
           noticeRefusal(connection)
         },
         onError: (error) => this.store.update({ error, isLoaded: true }),
@@ -49,6 +51,7 @@ export class ListFeed {
 
   close(): void {
     this.#isClosed = true
+    noteLost(this, undefined)
     this.#watch.close()
   }
 

@@ -2,6 +2,7 @@ import type { SessionSummary } from '@relive/types'
 import { type MouseEvent, memo } from 'react'
 
 import { noFilters } from '../app/address'
+import { knownNow } from '../app/known-now'
 import { linkTo } from '../app/place'
 import { cost, count } from '../format/number'
 import { duration, millis, moment } from '../format/time'
@@ -21,7 +22,7 @@ interface SessionRowProps {
 export const SessionRow = memo(
   function SessionRow({ session, group, link }: SessionRowProps) {
     const t = useText()
-    const { done, all } = progressOf(session.nodeCounts)
+    const { done, skipped, all } = progressOf(session.nodeCounts)
     return (
       <>
         <span role="cell" className="col-name">
@@ -55,7 +56,7 @@ export const SessionRow = memo(
         <span role="cell" className="col-progress num">
           {all > 0 && (
             <>
-              <ProgressBar session={session} all={all} label={t.nodesDone(done, all)} />
+              <ProgressBar session={session} all={all} label={t.nodesDone(done, all, skipped)} />
               <span>
                 {done}/{all}
               </span>
@@ -86,7 +87,7 @@ export function Took({ session }: { session: SessionSummary }) {
   const to = millis(session.completedAt)
   if (from === undefined) return null
   if (to !== undefined) return <>{duration(to - from)}</>
-  return <TickingText text={() => duration(Date.now() - from)} />
+  return <TickingText text={() => duration(knownNow() - from)} />
 }
 
 /** Completed, failed, waiting and running nodes side by side, in the order of the run. */

@@ -31,7 +31,7 @@ export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionI
           {rows.map(({ index, key, start }) => {
             const session = sessions[index]
             if (session === undefined) return null
-            const { done, all } = progressOf(session.nodeCounts)
+            const { done, skipped, all } = progressOf(session.nodeCounts)
             const isCurrent = session.id === sessionId
             return (
               <li key={key} className="virtual-row" style={{ transform: `translateY(${start}px)` }}>
@@ -53,7 +53,7 @@ export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionI
                       </span>
                     )}
                   </span>
-                  {all > 0 && <ProgressBar session={session} all={all} label={t.nodesDone(done, all)} />}
+                  {all > 0 && <ProgressBar session={session} all={all} label={t.nodesDone(done, all, skipped)} />}
                 </a>
               </li>
             )

@@ -4,6 +4,7 @@ import { type RefObject, useEffect, useRef } from 'react'
 
 import { useStore } from '../store/use-store'
 import type { ListFeed } from './list-feed'
+import { useHeldRow } from './use-held-row'
 
 /** Rows before the end at which older ones are requested. */
 const readAhead = 40
@@ -29,6 +30,7 @@ export function useSessionRows(feed: ListFeed, rowHeight: number): SessionRows {
     getItemKey: (index) => sessions[index]?.id ?? index,
     overscan: 12,
   })
+  useHeldRow(feed, sessions, rowHeight, scroller)
   const rows = list.getVirtualItems()
   const lastShown = rows.at(-1)?.index ?? 0
   useEffect(() => {

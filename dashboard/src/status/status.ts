@@ -23,23 +23,19 @@ export function hasEnded(status: SessionStatus): boolean {
   return status === 'completed' || status === 'failed' || status === 'cancelled'
 }
 
-/** A node that has ended, for the progress. */
+/** A node that has ended, whether it ran or not. */
 export function isDone(status: NodeStatus): boolean {
   return status === 'completed' || status === 'failed' || status === 'skipped'
 }
 
+/** What was done: a node that was skipped did nothing. */
 export interface Progress {
   done: number
+  skipped: number
   all: number
 }
 
 export function progressOf(counts: NodeCounts): Progress {
-  let done = 0
-  let all = 0
-  for (const status of nodeStatuses) {
-    const count = counts[status] ?? 0
-    all += count
-    if (isDone(status)) done += count
-  }
-  return { done, all }
+  const all = nodeStatuses.reduce((sum, status) => sum + (counts[status] ?? 0), 0)
+  return { done: (counts.completed ?? 0) + (counts.failed ?? 0), skipped: counts.skipped ?? 0, all }
 }

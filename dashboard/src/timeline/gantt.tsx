@@ -5,14 +5,15 @@ import { duration } from '../format/time'
 import { useText } from '../i18n/text'
 import { instanceOf, nodeName } from '../node/instances'
 import { selectedFrom, selectNode, useSelectedNode } from '../session/selection'
-import { useMoment, useOpenSession, useReadableSession, useSession } from '../session/session-context'
-import { onTick } from '../ui/ticking-text'
-import { axisLabel, axisTicks, type Domain, fraction } from './domain'
-import { type Bar, inOrder, type Lane } from './lanes'
+import { useOpenSession, useReadableSession, useSession } from '../session/session-context'
+import { BarsCanvas } from './bars-canvas'
+import { axisLabel, axisTicks, fraction } from './domain'
+import { inOrder, type Lane } from './lanes'
 import { deepest, nest } from './nested'
 import { useDomain, useMovingMoment } from './use-domain'
 
-const laneHeight = 20
+/** As high as a target has to be that can be hit. */
+const laneHeight = 24
 /** Further to the right, the label of a tick would be clipped. */
 const labelsUpTo = 0.97
 const percent = (share: number) => `${(share * 100).toFixed(3)}%`
@@ -54,7 +55,7 @@ export function Gantt() {
   const ticks = axisTicks(domain, 8)
   const length = domain.end - domain.start
   return (
-    <section className="gantt" aria-label={t.timeline}>
+    <div className="gantt">
       <div className="gantt-axis num" aria-hidden="true">
         {ticks
           .filter((offset) => offset / length <= labelsUpTo)
@@ -85,7 +86,6 @@ export function Gantt() {
                 <LaneRow
                   lane={lane}
                   name={nodeName(lane.id, live, graph)}
-                  domain={domain}
                   depth={isNested ? Math.min(depth, deepest) : undefined}
                 />
               </div>
@@ -93,6 +93,7 @@ export function Gantt() {
           })}
         </div>
       </div>
+      <BarsCanvas lanes={ordered} domain={domain} laneHeight={laneHeight} scroller={scroller} />
       <div
         ref={area}
         className={`gantt-area${isReplay ? ' replayed' : ''}`}
@@ -110,66 +111,32 @@ export function Gantt() {
         <i className="gantt-ahead" />
         <i className="gantt-now" />
       </div>
-    </section>
+    </div>
   )
 }
 
 interface LaneRowProps {
   lane: Lane
   name: string
-  domain: Domain
   /** How far it is set in; `undefined` where no lane is. */
   depth: number | undefined
 }
 
-const LaneRow = memo(function LaneRow({ lane, name, domain, depth }: LaneRowProps) {
+const LaneRow = memo(function LaneRow({ lane, name, depth }: LaneRowProps) {
   const t = useText()
   const words = lane.bars
     .slice(-20)
     .map(({ status, from, to }) => `${t.status[status]}${to === undefined ? '' : ` ${duration(to - from)}`}`)
   return (
-    <>
-      <button
-        type="button"
-        className={`lane-name${depth === undefined ? '' : ' nested'}`}
-        style={depth === undefined ? undefined : { paddingLeft: 10 + 12 * depth }}
-        aria-label={`${name}: ${words.join(', ')}`}
-        title={name}
-        onClick={() => selectNode(lane.id, 'timeline')}
-      >
-        {name}
-      </button>
-      <svg className="lane-bars" aria-hidden="true">
-        {lane.bars.map((bar) => (
-          <BarShape key={`${bar.from} ${bar.during}`} bar={bar} domain={domain} />
-        ))}
-      </svg>
-    </>
+    <button
+      type="button"
+      className={`lane-name${depth === undefined ? '' : ' nested'}`}
+      style={depth === undefined ? undefined : { paddingLeft: 10 + 12 * depth }}
+      aria-label={`${name}: ${words.join(', ')}`}
+      title={name}
+      onClick={() => selectNode(lane.id, 'timeline')}
+    >
+      {name}
+    </button>
   )
 })
-
-function BarShape({ bar, domain }: { bar: Bar; domain: Domain }) {
-  const moment = useMoment()
-  const element = useRef<SVGRectElement>(null)
-  const from = fraction(domain, bar.from)
-  const { to } = bar
-  useEffect(() => {
-    if (to !== undefined) return
-    const grow = () => element.current?.setAttribute('width', percent(Math.max(0, fraction(domain, moment()) - from)))
-    grow()
-    return onTick(grow)
-  })
-  const width = to === undefined ? undefined : percent(fraction(domain, to) - from)
-  return (
-    <>
-      <rect ref={element} className={`bar ${bar.status}`} x={percent(from)} y="4" height="12" rx="4" width={width} />
-      {/* However short it was, it can be seen. */}
-      <rect className={`bar-tick ${bar.status}`} x={percent(from)} y="4" height="12" width="3" rx="1.5" />
-      {bar.status === 'failed' && to !== undefined && (
-        <svg x={percent(fraction(domain, to))} y="10" overflow="visible">
-          <path className="bar-cross" d="m4 -3 6 6m0-6-6 6" />
-        </svg>
-      )}
-    </>
-  )
-}

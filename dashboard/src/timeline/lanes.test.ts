@@ -1,7 +1,7 @@
 import type { NodeStateSnapshot, WorkflowSession } from '@relive/types'
 import { expect, test } from 'vitest'
 
-import { advance, inOrder, type Lanes, noLanes } from './lanes'
+import { advance, inOrder, type Lanes, noLanes, withInherited } from './lanes'
 
 const time = (second: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString()
 const at = (second: number) => Date.parse(time(second))
@@ -114,4 +114,21 @@ test('instances come after their node, in the order in which they began', () => 
     'a#1',
     'b',
   ])
+})
+
+test('a fork has the attempts of its parent from before it took over', () => {
+  const parent = follow(
+    state(2, 1, { a: { status: 'completed', startedAt: time(0), completedAt: time(1), attempt: 1 } }),
+    state(3, 2, { b: { status: 'completed', startedAt: time(1), completedAt: time(2), attempt: 1 } }),
+    state(9, 8, { a: { status: 'running', startedAt: time(5), attempt: 2 } }),
+  )
+  const fork = follow(state(1, 9, { a: { status: 'completed', startedAt: time(5), completedAt: time(9), attempt: 2 } }))
+  const lanes = withInherited(fork, parent)
+  expect(bars(lanes)).toEqual([
+    ['completed', 1, at(0), at(1)],
+    ['completed', 2, at(5), at(9)],
+  ])
+  expect(bars(lanes, 'b')).toEqual([['completed', 1, at(1), at(2)]])
+  expect(lanes.get('b')?.bars[0]?.revision).toBeUndefined()
+  expect(withInherited(fork, noLanes)).toBe(fork)
 })

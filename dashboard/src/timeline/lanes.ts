@@ -51,6 +51,23 @@ export function advance(lanes: Lanes, before: WorkflowSession | undefined, after
   return changed ?? lanes
 }
 
+/**
+ * The lanes of a fork with those of its parent up to the fork, which has no journal of that time. The parent's
+ * revisions are others, so its bars have only times.
+ */
+export function withInherited(lanes: Lanes, parent: Lanes): Lanes {
+  if (parent.size === 0) return lanes
+  const all = new Map(lanes)
+  for (const { id, bars } of parent.values()) {
+    const own = lanes.get(id)?.bars ?? []
+    const began = own[0]?.from
+    const earlier = bars.filter(({ from, to }) => (began === undefined ? to !== undefined : from < began))
+    const closed = earlier.map((bar) => ({ ...bar, to: bar.to ?? began, revision: undefined }))
+    if (closed.length > 0) all.set(id, laneOf(id, [...closed, ...own]))
+  }
+  return all
+}
+
 function advanceLane(lane: Lane | undefined, node: NodeStateSnapshot, at: number, revision: number): Lane | undefined {
   const bars = lane?.bars ?? []
   const last = bars.at(-1)

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useRef, useSyncExternalStore } from 'react'
 
+import { knownNow } from '../app/known-now'
 import { useMoment, useOpenSession } from '../session/session-context'
 import type { SessionState } from '../session/state'
 import type { FrameStore } from '../store/frame-store'
@@ -19,7 +20,7 @@ export function useDomain(): Domain {
     [store],
   )
   return useSyncExternalStore(subscribe, () => {
-    const next = domainOf(store.shown(), Date.now())
+    const next = domainOf(store.shown(), knownNow())
     const held = domains.get(store)
     if (held !== undefined && held.start === next.start && held.end === next.end) return held
     domains.set(store, next)

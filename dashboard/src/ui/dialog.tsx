@@ -30,12 +30,12 @@ export function Dialog({ title, onClose, children }: DialogProps) {
       }}
     >
       <div className="dialog-body">
-        <header>
+        <div className="dialog-head">
           <h2 id={titleId}>{title}</h2>
           <button type="button" className="quiet" aria-label={t.close} onClick={onClose}>
             <Icon name="close" />
           </button>
-        </header>
+        </div>
         {children}
       </div>
     </dialog>

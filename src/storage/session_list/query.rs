@@ -17,12 +17,17 @@ const ERRORS: i64 = 10_000;
 /// Workflows with a matching name that a text search reads, the newest.
 const WORKFLOWS: i64 = 1_000;
 
+/// Sessions without a workflow that a text search reads for the names of their graphs, from the page's beginning on.
+const WITHOUT_WORKFLOW: i64 = 10_000;
+
 impl SessionFilter {
     /// The alternatives whose union is the list, and which may overlap; empty if there is only one.
     fn alternatives(&self) -> Vec<Alternative<'_>> {
         if let Some(text) = &self.text {
             let by_id = text.ids().map(|(first, last)| Alternative::Ids(first, last));
-            return by_id.into_iter().chain(Alternative::of_text(text)).collect();
+            // No session of a workflow is without one.
+            let own = self.workflow_id.is_none().then_some(Alternative::OwnGraph(text));
+            return by_id.into_iter().chain(own).chain(Alternative::of_text(text)).collect();
         }
         let labels = sets_of(self);
         if !labels.is_empty() {
@@ -118,6 +123,8 @@ enum Alternative<'a> {
     Ids(Uuid, Uuid),
     /// Of workflows that had this name when a session was created from them.
     Workflow(&'a SessionText),
+    /// Of no workflow, with a graph of their own that has this name.
+    OwnGraph(&'a SessionText),
     Error(&'a SessionText),
     /// Of what the reader may see, one part each.
     Group(Uuid),
@@ -133,7 +140,7 @@ fn uuids(ids: &[SessionId]) -> Vec<Uuid> {
 }
 
 impl<'a> Alternative<'a> {
-    /// Where a text is looked for, besides the ids.
+    /// Where a text is looked for, besides the ids and the names of graphs.
     fn of_text(text: &'a SessionText) -> [Self; 3] {
         [Self::Workflow(text), Self::Error(text), Self::Named(text)]
     }
@@ -155,6 +162,7 @@ impl<'a> Alternative<'a> {
             Self::Labels(labels) => return push_labelled(query, labels, filter, page),
             Self::Named(text) => return push_text_in_labels(query, text, filter, page),
             Self::Workflow(text) => return push_named(query, text, filter, page),
+            Self::OwnGraph(text) => return push_own_graph(query, text, filter, page),
             Self::Error(text) => return push_failed(query, text, filter, page),
         };
         filter.push_to(query);
@@ -186,6 +194,19 @@ fn push_failed(query: &mut QueryBuilder<Postgres>, text: &SessionText, filter: &
     page.push_cursor(query);
     push_order(query, ERRORS);
     query.push(") AS failed WHERE error ILIKE ").push_bind(text.pattern());
+    push_order(query, page.rows);
+}
+
+/// The index by workflow has the sessions without one in the order of lists, too.
+fn push_own_graph(query: &mut QueryBuilder<Postgres>, text: &SessionText, filter: &SessionFilter, page: &Window) {
+    query.push(
+        "SELECT id, created_at FROM (
+            SELECT id, created_at, workflow_name FROM sessions WHERE workflow_id IS NULL",
+    );
+    filter.push_to(query);
+    page.push_cursor(query);
+    push_order(query, WITHOUT_WORKFLOW);
+    query.push(") AS own WHERE workflow_name ILIKE ").push_bind(text.pattern());
     push_order(query, page.rows);
 }
 
