@@ -33,6 +33,7 @@ mod permissions;
 mod probes;
 mod responses;
 mod router;
+mod schedules;
 pub(crate) mod session_query;
 mod sessions;
 mod sockets;
@@ -40,6 +41,7 @@ mod sse;
 mod state;
 mod usage;
 mod validity;
+mod webhooks;
 
 pub use bodies::{BodyLimits, HangUp};
 pub use client_address::{ClientAddress, Scheme};
