@@ -82,14 +82,13 @@ pub async fn create(api: Api, headers: HeaderMap, Body(request): Body<WriteWebho
     let answer = once(&api, keyed, Uuid::now_v7(), async |id, again| {
         let secret = given.unwrap_or_else(WebhookSecret::generate);
         let held = if again { api.webhook(id).await? } else { None };
-        let webhook = match held {
-            Some(webhook) => webhook,
-            None => {
-                let change = WebhookChange { fields: &fields, secret: Some(secret.key()) };
-                let webhook = api.create_webhook(id, change).await?;
-                shown = Some(CreatedWebhook { webhook: webhook.clone(), secret: secret.reveal() });
-                webhook
-            }
+        let webhook = if let Some(webhook) = held {
+            webhook
+        } else {
+            let change = WebhookChange { fields: &fields, secret: Some(secret.key()) };
+            let webhook = api.create_webhook(id, change).await?;
+            shown = Some(CreatedWebhook { webhook: webhook.clone(), secret: secret.reveal() });
+            webhook
         };
         // What is kept for a repetition has no secret in it.
         StoredAnswer::new(address(id), &CreatedWebhook { webhook, secret: String::new() })

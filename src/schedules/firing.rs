@@ -65,38 +65,34 @@ impl Firing {
     /// Fires a schedule that is due. Of several times that have passed, the last one counts.
     pub async fn fire(&self, due: &DueSchedule) -> Result<(), StorageError> {
         let fields = &due.schedule.fields;
-        let timetable = Timetable::new(&fields.cron, &fields.timezone);
-        let (at, next) = match &timetable {
-            Ok(timetable) => {
-                let last = timetable.last_until(due.now).filter(|last| *last > due.due_at);
-                (last.unwrap_or(due.due_at), timetable.next_after(due.now))
-            }
+        let timetable = match Timetable::new(&fields.cron, &fields.timezone) {
+            Ok(timetable) => timetable,
             // It was written by another version.
-            Err(_) => (due.due_at, None),
+            Err(error) => return self.record(due, failed(due.due_at, error.to_string()), None).await,
         };
+        let at = timetable.last_until(due.now).filter(|last| *last > due.due_at).unwrap_or(due.due_at);
         let grace = Duration::from_secs(fields.catch_up_seconds.into()).max(IN_TIME);
-        let last = match timetable {
-            Err(error) => {
-                LastRun { at, outcome: ScheduleOutcome::Failed, session_id: None, error: Some(error.to_string()) }
-            }
-            Ok(_) if due.now.since(at) > grace => {
-                LastRun { at, outcome: ScheduleOutcome::Missed, session_id: None, error: None }
-            }
-            Ok(_) => match self.start(due, at).await {
-                Ok(id) => LastRun { at, outcome: ScheduleOutcome::Started, session_id: Some(id), error: None },
+        let without_run = |outcome| LastRun { at, outcome, session_id: None, error: None };
+        let last = if due.now.since(at) > grace {
+            without_run(ScheduleOutcome::Missed)
+        } else {
+            match self.start(due, at).await {
+                Ok(id) => LastRun { session_id: Some(id), ..without_run(ScheduleOutcome::Started) },
+                Err(NotStarted::Skipped) => without_run(ScheduleOutcome::Skipped),
+                Err(NotStarted::Failed(error)) => {
+                    tracing::warn!(error, schedule = %due.schedule.id, "a scheduled run could not be started");
+                    failed(at, error)
+                }
                 Err(NotStarted::Later(error)) => {
                     tracing::debug!(%error, schedule = %due.schedule.id, "a scheduled run has to wait");
                     return Ok(());
                 }
-                Err(NotStarted::Skipped) => {
-                    LastRun { at, outcome: ScheduleOutcome::Skipped, session_id: None, error: None }
-                }
-                Err(NotStarted::Failed(error)) => {
-                    tracing::warn!(error, schedule = %due.schedule.id, "a scheduled run could not be started");
-                    LastRun { at, outcome: ScheduleOutcome::Failed, session_id: None, error: Some(error) }
-                }
-            },
+            }
         };
+        self.record(due, last, timetable.next_after(due.now)).await
+    }
+
+    async fn record(&self, due: &DueSchedule, last: LastRun, next: Option<Timestamp>) -> Result<(), StorageError> {
         metrics::counter!("relive_schedule_firings_total", "outcome" => last.outcome.as_str()).increment(1);
         self.storage.record_firing(due, &FiredSchedule { last, next }).await
     }
@@ -192,6 +188,10 @@ impl Firing {
         };
         Scoped::new(self.hub.clone(), self.storage.clone(), self.access.clone(), Arc::new(caller), None)
     }
+}
+
+fn failed(at: Timestamp, error: String) -> LastRun {
+    LastRun { at, outcome: ScheduleOutcome::Failed, session_id: None, error: Some(error) }
 }
 
 /// The id of the run of a time.

@@ -88,7 +88,7 @@ pub use setup::SetupError;
 use tasks::Tasks;
 pub use usage::{FamilyUsage, SummedBy, UsageRow, UsageSum};
 pub use webhooks::{
-    AttemptResult, DueDelivery, NewDelivery, OutboxBatch, OutboxEvent, Subscribed, WebhookChange, WebhookTarget,
+    AttemptRecord, DueDelivery, NewDelivery, OutboxBatch, OutboxEvent, SubscribedWebhook, WebhookChange, WebhookTarget,
 };
 pub use writer::Writer;
 

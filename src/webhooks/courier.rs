@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::secret::signature;
 use crate::endpoint::{NotPublic, PublicOnly, clean, reason, retry_after};
-use crate::storage::{AttemptResult, WebhookTarget};
+use crate::storage::{AttemptRecord, WebhookTarget};
 use relive_session::{DeliveryStatus, Timestamp};
 
 /// How long an attempt may take.
@@ -56,8 +56,8 @@ impl Attempt {
         self.status == Some(StatusCode::GONE)
     }
 
-    pub fn result(&self, id: Uuid, status: DeliveryStatus, again: Option<Duration>) -> AttemptResult {
-        AttemptResult {
+    pub fn result(&self, id: Uuid, status: DeliveryStatus, again: Option<Duration>) -> AttemptRecord {
+        AttemptRecord {
             id,
             status,
             again,

@@ -5,7 +5,7 @@ use futures_util::{StreamExt as _, stream};
 use uuid::Uuid;
 
 use super::body::body_of;
-use crate::storage::{NewDelivery, OutboxEvent, Storage, StorageError, Subscribed};
+use crate::storage::{NewDelivery, OutboxEvent, Storage, StorageError, SubscribedWebhook};
 use relive_session::{Session, Timestamp};
 
 /// Events taken at once.
@@ -31,10 +31,10 @@ pub(super) async fn dispatch(storage: &Storage) -> Result<bool, StorageError> {
 
 async fn deliveries_of(
     storage: &Storage,
-    webhooks: &[Subscribed],
+    webhooks: &[SubscribedWebhook],
     event: &OutboxEvent,
 ) -> Result<Vec<NewDelivery>, StorageError> {
-    let asked: Vec<&Subscribed> = webhooks.iter().filter(|webhook| asks_for(webhook, event)).collect();
+    let asked: Vec<&SubscribedWebhook> = webhooks.iter().filter(|webhook| asks_for(webhook, event)).collect();
     if asked.is_empty() {
         return Ok(Vec::new());
     }
@@ -62,11 +62,11 @@ async fn deliveries_of(
         .collect())
 }
 
-fn asks_for(webhook: &Subscribed, event: &OutboxEvent) -> bool {
+fn asks_for(webhook: &SubscribedWebhook, event: &OutboxEvent) -> bool {
     webhook.project == event.project && webhook.types.contains(&event.kind)
 }
 
-fn concerns(webhook: &Subscribed, session: &Session) -> bool {
+fn concerns(webhook: &SubscribedWebhook, session: &Session) -> bool {
     let (filter, origin) = (&webhook.filter, &session.origin);
     filter.group_id.is_none_or(|id| origin.group_id == Some(id))
         && filter.workflow_id.is_none_or(|id| origin.workflow_id == Some(id))

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::courier::Courier;
 use super::retries::wait_after;
-use crate::storage::{AttemptResult, DueDelivery, Storage, StorageError, WebhookTarget};
+use crate::storage::{AttemptRecord, DueDelivery, Storage, StorageError, WebhookTarget};
 use relive_session::DeliveryStatus;
 
 /// How long a server may be silent before another one takes its webhooks over.
@@ -36,7 +36,7 @@ pub(super) struct Senders {
 }
 
 /// An attempt, and whether the receiver wants nothing any more.
-type Ended = (AttemptResult, bool);
+type Ended = (AttemptRecord, bool);
 
 struct Sender {
     shared: Senders,
@@ -149,7 +149,7 @@ impl Sender {
             tracing::info!(webhook = %self.webhook, "the receiver is gone; the webhook is disabled");
             storage.disable_webhook(self.webhook, "the receiver answered with 410 Gone").await?;
         }
-        let results: Vec<AttemptResult> = self.ended.iter().map(|(result, _)| result.clone()).collect();
+        let results: Vec<AttemptRecord> = self.ended.iter().map(|(result, _)| result.clone()).collect();
         storage.record_attempts(&results).await?;
         self.ended.clear();
         Ok(())

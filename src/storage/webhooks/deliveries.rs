@@ -30,7 +30,7 @@ pub struct DueDelivery {
 
 /// What came of an attempt.
 #[derive(Clone, Debug)]
-pub struct AttemptResult {
+pub struct AttemptRecord {
     pub id: Uuid,
     /// Pending: it is tried again after `again`.
     pub status: DeliveryStatus,
@@ -87,9 +87,9 @@ impl Storage {
     }
 
     /// Records attempts. Where a delivery is finished, the next one of its session is due.
-    pub async fn record_attempts(&self, results: &[AttemptResult]) -> Result<(), StorageError> {
-        let seconds = |result: &AttemptResult| result.again.unwrap_or_default().as_secs_f64();
-        let millis = |result: &AttemptResult| i64::try_from(result.took.as_millis()).unwrap_or(i64::MAX);
+    pub async fn record_attempts(&self, results: &[AttemptRecord]) -> Result<(), StorageError> {
+        let seconds = |result: &AttemptRecord| result.again.unwrap_or_default().as_secs_f64();
+        let millis = |result: &AttemptRecord| i64::try_from(result.took.as_millis()).unwrap_or(i64::MAX);
         sqlx::query(
             "WITH result AS (
                  SELECT * FROM UNNEST($1::uuid[], $2::text[], $3::float8[], $4::int[], $5::text[], $6::bigint[])
@@ -196,7 +196,7 @@ impl Storage {
         webhook: Uuid,
         kind: &str,
         body: &str,
-        result: &AttemptResult,
+        result: &AttemptRecord,
         at: Timestamp,
     ) -> Result<(), StorageError> {
         sqlx::query(

@@ -16,10 +16,10 @@ use super::access::{optional_time, time};
 use super::{Constraint, Page, PageCursor, Storage, StorageError};
 use relive_session::{ProjectId, SessionId, Timestamp, Webhook, WebhookFields, WebhookFilter, WebhookType};
 
-pub use deliveries::{AttemptResult, DueDelivery};
+pub use deliveries::{AttemptRecord, DueDelivery};
 pub use leases::WebhookTarget;
 pub(super) use outbox::noticed;
-pub use outbox::{NewDelivery, OutboxBatch, OutboxEvent, Subscribed};
+pub use outbox::{NewDelivery, OutboxBatch, OutboxEvent, SubscribedWebhook};
 
 /// Webhooks of a project at most: each event is compared with all of them.
 const WEBHOOKS: i64 = 100;

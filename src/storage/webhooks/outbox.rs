@@ -40,7 +40,7 @@ pub struct OutboxEvent {
 
 /// A webhook that may be told of an event.
 #[derive(Clone, Debug)]
-pub struct Subscribed {
+pub struct SubscribedWebhook {
     pub id: Uuid,
     pub project: ProjectId,
     pub types: Vec<WebhookType>,
@@ -124,7 +124,7 @@ pub struct OutboxBatch {
     transaction: Transaction,
     pub events: Vec<OutboxEvent>,
     /// The webhooks of the projects of these events.
-    pub webhooks: Vec<Subscribed>,
+    pub webhooks: Vec<SubscribedWebhook>,
 }
 
 fn read_event(row: &PgRow) -> sqlx::Result<Option<OutboxEvent>> {
@@ -139,8 +139,8 @@ fn read_event(row: &PgRow) -> sqlx::Result<Option<OutboxEvent>> {
     }))
 }
 
-fn read_subscribed(row: &PgRow) -> sqlx::Result<Subscribed> {
-    Ok(Subscribed {
+fn read_subscribed(row: &PgRow) -> sqlx::Result<SubscribedWebhook> {
+    Ok(SubscribedWebhook {
         id: row.try_get("id")?,
         project: project(row, "project_id")?,
         types: read_types(row)?,
