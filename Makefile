@@ -38,7 +38,7 @@ test: frontend dashboard
 	cd frontend-types && npm run check && npm test
 	cd dashboard && npm run check && npm test
 	cargo test --locked
-	@sh scripts/with-server.sh sh scripts/generated-clients.sh
+	@RELIVE_WEBHOOK_ALLOW_PRIVATE=true sh scripts/with-server.sh sh scripts/generated-clients.sh
 	@sh scripts/with-server.sh sh scripts/exporters.sh
 	@sh scripts/sdk-tests.sh
 	@sh scripts/browser-tests.sh
@@ -88,7 +88,7 @@ sdk: frontend dashboard postgres
 # Clients generated from the OpenAPI document, by openapi-typescript and openapi-python-client, drive runs.
 generated-clients: postgres
 	@cargo build --locked
-	@sh scripts/with-server.sh sh scripts/generated-clients.sh
+	@RELIVE_WEBHOOK_ALLOW_PRIVATE=true sh scripts/with-server.sh sh scripts/generated-clients.sh
 
 # The OpenTelemetry SDKs of Python and JavaScript send traces to a server.
 exporters: postgres

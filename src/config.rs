@@ -54,6 +54,9 @@ pub struct ServeConfig {
     #[command(flatten)]
     pub engine: EngineConfig,
 
+    #[command(flatten)]
+    pub webhooks: WebhookConfig,
+
     /// A file with prices of models that replaces the built-in table, in the form of
     /// data/model-prices.json.
     #[arg(long, env = "RELIVE_MODEL_PRICES", value_name = "FILE")]
@@ -243,6 +246,14 @@ impl Default for EngineConfig {
             tool_allow_private: false,
         }
     }
+}
+
+/// Webhooks.
+#[derive(Args, Clone, Debug, Default)]
+pub struct WebhookConfig {
+    /// Let webhooks reach loopback, private and other internal addresses too.
+    #[arg(long, env = "RELIVE_WEBHOOK_ALLOW_PRIVATE")]
+    pub webhook_allow_private: bool,
 }
 
 /// A text that must not be logged: printing it shows stars.

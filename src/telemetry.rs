@@ -103,6 +103,11 @@ fn describe() {
     describe_histogram!("relive_embedding_seconds", "Time until the embeddings endpoint has answered.");
     describe_gauge!("relive_embeddings_waiting", "Memories without an embedding, while there is an endpoint.");
     describe_counter!("relive_unpriced_usage_total", "Usage of models whose price is not known.");
+    describe_counter!("relive_webhook_attempts_total", "Requests to webhooks, by result.");
+    describe_histogram!("relive_webhook_seconds", "Time until a webhook has answered, or the attempt has failed.");
+    describe_counter!("relive_webhook_given_up_total", "Deliveries to webhooks whose last attempt has failed.");
+    describe_gauge!("relive_webhooks_served", "Webhooks whose deliveries this server is sending.");
+    describe_counter!("relive_schedule_firings_total", "Times at which schedules were due, by outcome.");
     describe_gauge!("relive_live_sessions", "Sessions in memory.");
     describe_gauge!("relive_viewers", "Subscriptions to sessions.");
     describe_gauge!("relive_replays", "Open replays.");

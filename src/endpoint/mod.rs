@@ -1,5 +1,6 @@
 //! The common part of clients of endpoints: address, key, errors, and texts from outside.
 
+mod public;
 mod secrets;
 mod words;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, InvalidHeaderValue, RETRY_AFTER};
 
+pub use public::{NotPublic, PublicOnly};
 pub use secrets::{Secrets, Sieve, in_header, in_url, names_a_secret, shown_header, shown_url};
 pub use words::{clean, in_body, in_json};
 

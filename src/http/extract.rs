@@ -143,6 +143,8 @@ async fn wrong_id<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String
         "memories" => "a memory id",
         "keys" => "the id of a key",
         "tokens" => "the id of a token",
+        "webhooks" => "a webhook id",
+        "schedules" => "a schedule id",
         _ => "an id",
     };
     let repeated: String = id.chars().take(64).collect();

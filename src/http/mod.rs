@@ -34,6 +34,7 @@ mod permissions;
 mod probes;
 mod responses;
 mod router;
+mod schedules;
 pub(crate) mod session_query;
 mod sessions;
 mod sockets;
@@ -41,6 +42,7 @@ mod sse;
 mod state;
 mod usage;
 mod validity;
+mod webhooks;
 
 pub use bodies::{BodyLimits, HangUp};
 pub use client_address::{ClientAddress, Scheme};

@@ -22,6 +22,8 @@ use relive_protocol::LEASE_SECONDS;
         (name = "catalog", description = "Groups, agents and workflows"),
         (name = "sockets", description = "WebSocket: live runs, live lists"),
         (name = "streams", description = "Server-sent events: the same over HTTP"),
+        (name = "webhooks", description = "Addresses that are told of events"),
+        (name = "schedules", description = "Workflows that are run at times"),
         (name = "traces", description = "Traces of OpenTelemetry as sessions"),
         (name = "server", description = "Health, metrics, this document"),
     ),

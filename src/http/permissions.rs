@@ -46,8 +46,8 @@ const fn change(id: &'static str, actions: &'static [Action]) -> Operation {
 
 use Action::{
     Chunks, Command, Control, CreateFromWorkflow, CreateSession, DeleteSession, Export, Fork, Import, IssueTokens,
-    Label, ListSessions, ManageKeys, ManageProjects, ReadAudit, ReadCatalog, ReadMetrics, ReadProject, ReadSessions,
-    Review, SearchMemories, Signal, WriteCatalog, WriteMemory,
+    Label, ListSessions, ManageKeys, ManageProjects, ManageSchedules, ManageWebhooks, ReadAudit, ReadCatalog,
+    ReadMetrics, ReadProject, ReadSessions, Review, SearchMemories, Signal, WriteCatalog, WriteMemory,
 };
 
 /// Every operation of the OpenAPI document.
@@ -107,6 +107,19 @@ pub const OPERATIONS: &[Operation] = &[
     change("create_token", &[IssueTokens]),
     change("revoke_token", &[ManageKeys]),
     read("read_audit", &[ReadAudit]),
+    read("list_webhooks", &[ManageWebhooks]),
+    change("create_webhook", &[ManageWebhooks]),
+    read("get_webhook", &[ManageWebhooks]),
+    change("replace_webhook", &[ManageWebhooks]),
+    change("delete_webhook", &[ManageWebhooks]),
+    read("list_deliveries", &[ManageWebhooks]),
+    change("retry_delivery", &[ManageWebhooks]),
+    change("test_webhook", &[ManageWebhooks]),
+    read("list_schedules", &[ManageSchedules]),
+    change("create_schedule", &[ManageSchedules]),
+    read("get_schedule", &[ManageSchedules]),
+    change("replace_schedule", &[ManageSchedules]),
+    change("delete_schedule", &[ManageSchedules]),
     Operation { id: "who_am_i", need: Need::Caller, is_audited: false },
     Operation { id: "sign_in", need: Need::Caller, is_audited: true },
     Operation { id: "sign_out", need: Need::Nothing, is_audited: true },

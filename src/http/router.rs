@@ -20,7 +20,8 @@ use super::permissions::Permissions;
 use super::state::App;
 use super::{
     accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, driver_leases, forks, history, logs,
-    memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, sessions, sockets, sse, usage,
+    memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, schedules, sessions, sockets, sse,
+    usage, webhooks,
 };
 use relive_protocol::ErrorCode;
 
@@ -109,6 +110,8 @@ fn api() -> OpenApiRouter<App> {
         .merge(texts())
         .merge(catalog::routes())
         .merge(accounts::routes())
+        .merge(webhooks::routes())
+        .merge(schedules::routes())
 }
 
 /// Routes of other protocols, with bodies of a size of their own.

@@ -20,6 +20,7 @@ use crate::hub::Hub;
 use crate::otlp::Traces;
 use crate::scoped::Scoped;
 use crate::storage::Storage;
+use crate::webhooks::Webhooks;
 use crate::ws::{ClientIp, Gateway};
 use relive_protocol::ErrorCode;
 
@@ -34,6 +35,7 @@ pub struct App {
     pub imports: Imports,
     pub engine: Engine,
     pub traces: Traces,
+    pub webhooks: Webhooks,
     pub metrics: Option<&'static PrometheusHandle>,
     pub cross_site: CrossSiteRules,
     pub frame_ancestors: FrameAncestors,
@@ -61,6 +63,7 @@ pub(super) struct Api {
     pub imports: Imports,
     pub engine: Engine,
     pub traces: Traces,
+    pub webhooks: Webhooks,
 }
 
 impl Api {
@@ -94,6 +97,7 @@ impl FromRequestParts<App> for Api {
             imports: app.imports.clone(),
             engine: app.engine.clone(),
             traces: app.traces.clone(),
+            webhooks: app.webhooks.clone(),
         })
     }
 }

@@ -8,7 +8,9 @@ mod catalog;
 mod error;
 mod memories;
 mod projects;
+mod schedules;
 mod sessions;
+mod webhooks;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -36,9 +36,11 @@ use crate::hub::{Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
 use crate::nats::{self, Nats, NatsError};
 use crate::otlp::{TraceCompleter, Traces};
+use crate::schedules::Scheduler;
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
 use crate::storage::{Storage, StorageError, connect_options};
 use crate::telemetry;
+use crate::webhooks::{Courier, WebhookSender, Webhooks};
 use crate::ws::{Gateway, GatewayOptions};
 
 pub use tls::{Certificate, TlsError};
@@ -131,6 +133,8 @@ pub struct Server {
     cluster: Option<Cluster>,
     needs_key: bool,
     endings: TraceCompleter,
+    webhook_sender: WebhookSender,
+    scheduler: Scheduler,
 }
 
 impl Server {
@@ -163,6 +167,7 @@ impl Server {
         let web =
             WebOptions { hosts: config.engine.tool_hosts.clone(), allow_private: config.engine.tool_allow_private };
         let web = Web::new(web).map_err(ServeError::Web)?;
+        let courier = Courier::new(config.webhooks.webhook_allow_private).map_err(ServeError::Web)?;
         let prices = Prices::load(config.model_prices.as_deref())?;
         let nats = config.messaging.nats_url.as_ref().map(|url| nats::addresses(url.reveal())).transpose()?;
         let (storage, cluster) = open_database(&config.database).await?;
@@ -204,6 +209,9 @@ impl Server {
         let trace_idle = Duration::from_secs_f64(config.trace_idle_seconds);
         let traces = Traces::new(storage.clone(), trace_idle);
         let endings = TraceCompleter::start(hub.clone(), storage.clone(), trace_idle);
+        let webhook_sender = WebhookSender::start(storage.clone(), courier.clone());
+        let webhooks = Webhooks::new(storage.clone(), courier);
+        let scheduler = Scheduler::start(hub.clone(), storage.clone(), access.clone(), engine.clone());
         Ok(Self {
             listener,
             address,
@@ -216,6 +224,7 @@ impl Server {
                 imports,
                 engine,
                 traces,
+                webhooks,
                 metrics,
                 cross_site,
                 frame_ancestors,
@@ -229,6 +238,8 @@ impl Server {
             cluster,
             needs_key,
             endings,
+            webhook_sender,
+            scheduler,
         })
     }
 
@@ -270,7 +281,7 @@ impl Server {
     /// Serves until `shutdown` completes; then closes every socket, writes what was accepted, and
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { listener, app, entry, tls, limits, stop, cluster, endings, .. } = self;
+        let Self { listener, app, entry, tls, limits, stop, cluster, endings, webhook_sender, scheduler, .. } = self;
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine, access) = (app.embeddings.clone(), app.engine.clone(), app.access.clone());
         let site =
@@ -285,7 +296,8 @@ impl Server {
         }
         let flushing = async {
             // First the parts that send commands, then those that write them.
-            tokio::join!(embeddings.shutdown(), engine.shutdown(), endings.shutdown());
+            scheduler.shutdown().await;
+            tokio::join!(embeddings.shutdown(), engine.shutdown(), endings.shutdown(), webhook_sender.shutdown());
             hub.shutdown(FLUSH).await;
             access.shutdown().await;
             // Waits for requests that still use a connection.

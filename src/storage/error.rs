@@ -73,6 +73,10 @@ pub enum Constraint {
     ProjectInUse,
     #[error("too many tokens of this project were revoked lately; revoke the key that this one was given with")]
     TooManyRevoked,
+    #[error("the project has as many webhooks as it may have: 100")]
+    TooManyWebhooks,
+    #[error("the project has as many schedules as it may have: 1000")]
+    TooManySchedules,
     #[error("too many are signed in with this key or token; sign out, or wait until others have expired")]
     TooManySignIns,
 }
@@ -134,7 +138,7 @@ impl From<sqlx::Error> for StorageError {
             (Some("sessions_workflow"), _) if database.message().contains("update or delete") => {
                 Self::Constraint(Constraint::WorkflowInUse)
             }
-            (Some("sessions_workflow"), _) => Self::Constraint(Constraint::NoSuchWorkflow),
+            (Some("sessions_workflow" | "schedules_workflow"), _) => Self::Constraint(Constraint::NoSuchWorkflow),
             _ => Self::Database(error),
         }
     }

@@ -10,16 +10,16 @@ use super::sessions::{NewSession, insert_session};
 use super::{Storage, StorageError};
 use relive_session::{OutputRef, Revision, SessionId};
 
-/// Stores a fork on the caller's connection, as part of its transaction.
+/// Stores a fork on the caller's connection, as part of its transaction; returns whether webhooks are told of it.
 async fn insert_fork(
     connection: &mut PgConnection,
     new: &NewSession<'_>,
     parent_id: SessionId,
     revision: Revision,
-) -> Result<(), StorageError> {
+) -> Result<bool, StorageError> {
     let fork_id = new.session.id;
     lock_ancestry(&mut *connection, parent_id).await?;
-    insert_session(&mut *connection, new).await?;
+    let is_noticed = insert_session(&mut *connection, new).await?;
     sqlx::query(
         "INSERT INTO session_lineage (session_id, depth, ancestor_id, revision)
          SELECT $1, 1, $2, $3
@@ -41,7 +41,7 @@ async fn insert_fork(
         .bind(fork_id.0)
         .execute(&mut *connection)
         .await?;
-    Ok(())
+    Ok(is_noticed)
 }
 
 impl Storage {
@@ -58,8 +58,11 @@ impl Storage {
         revision: Revision,
     ) -> Result<(), StorageError> {
         let mut transaction = self.pool.begin().await?;
-        transaction.run(async |connection| insert_fork(connection, new, parent_id, revision).await).await?;
-        Ok(transaction.commit().await?)
+        let is_noticed =
+            transaction.run(async |connection| insert_fork(connection, new, parent_id, revision).await).await?;
+        transaction.commit().await?;
+        self.outbox_filled(is_noticed);
+        Ok(())
     }
 
     /// The number of a session's ancestors.

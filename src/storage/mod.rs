@@ -41,12 +41,14 @@ mod pool;
 mod readiness;
 mod replay;
 mod run_leases;
+mod schedules;
 mod session_list;
 mod sessions;
 mod setup;
 mod tasks;
 mod texts;
 mod usage;
+mod webhooks;
 mod writer;
 
 use std::sync::{Arc, OnceLock};
@@ -80,12 +82,16 @@ pub use page::{Page, PageCursor};
 use pool::Pool;
 pub use readiness::Readiness;
 pub use run_leases::{ClaimedLease, Parked};
+pub use schedules::{DueSchedule, FiredSchedule};
 pub use session_list::{MetadataFilter, SessionFilter, SessionText, Visible};
 pub use sessions::{GroupInDoubt, NewSession, SessionOwner, SessionVersion};
 use setup::Claim;
 pub use setup::SetupError;
 use tasks::Tasks;
 pub use usage::{FamilyUsage, SummedBy, UsageRow, UsageSum};
+pub use webhooks::{
+    AttemptRecord, DueDelivery, NewDelivery, OutboxBatch, OutboxEvent, SubscribedWebhook, WebhookChange, WebhookTarget,
+};
 pub use writer::Writer;
 
 /// The schema, embedded in the binary. Every migration has a reversal.
@@ -98,6 +104,8 @@ pub struct Storage {
     /// Notified when a memory without an embedding was stored. It holds one permit, so the embedding worker
     /// misses nothing while busy.
     unembedded: Arc<Notify>,
+    /// Notified when an event was committed that webhooks are told of. It holds one permit as well.
+    outbox: Arc<Notify>,
     /// Separate from the pool, with settings of their own.
     search_pool: Pool,
     strategies: Arc<Strategies>,
@@ -117,6 +125,7 @@ impl Storage {
         Self {
             pool: Pool::new(link.clone(), connections.saturating_sub(searchers), ""),
             unembedded: Arc::default(),
+            outbox: Arc::default(),
             search_pool: search_pool(link, searchers),
             strategies: Arc::default(),
             claim: Arc::default(),
@@ -141,7 +150,8 @@ impl Storage {
     ///
     /// If none is available within four seconds.
     pub async fn writer(&self) -> Result<Writer, StorageError> {
-        Writer::new(self.pool.acquire().await?, Arc::clone(&self.unembedded)).await
+        let connection = self.pool.acquire().await?;
+        Writer::new(connection, Arc::clone(&self.unembedded), Arc::clone(&self.outbox)).await
     }
 
     /// Closes idle connections; the others are closed when they are returned.

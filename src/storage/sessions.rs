@@ -16,7 +16,7 @@ use super::families::{children_of, enter_family};
 use super::{Storage, StorageError};
 use relive_session::{
     NodeCounts, NodeId, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus,
-    SessionSummary, Timestamp,
+    SessionSummary, Timestamp, WebhookType,
 };
 
 /// A session to be stored, with its first event.
@@ -60,24 +60,32 @@ impl SessionOwner {
     }
 }
 
-/// Stores a new session with its first event, as part of the caller's transaction.
-pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<(), StorageError> {
+/// Stores a new session with its first event, as part of the caller's transaction; returns whether webhooks are told
+/// of it.
+pub(super) async fn insert_session(connection: &mut PgConnection, new: &NewSession<'_>) -> Result<bool, StorageError> {
     let NewSession { recorded, session, creation_key } = new;
     enter_family(&mut *connection, session).await?;
     insert_row(connection, session, *creation_key).await?;
     // As text: `jsonb`, which JSON is bound as, would rewrite it.
-    sqlx::query(
-        "INSERT INTO session_events (session_id, revision, at, batch, event, actor)
-         VALUES ($1, $2, $3, 0, $4::text::json, $5::text::json)",
+    let noticed = sqlx::query(
+        "WITH first AS (
+             INSERT INTO session_events (session_id, revision, at, batch, event, actor)
+             VALUES ($1, $2, $3, 0, $4::text::json, $5::text::json)
+         )
+         INSERT INTO webhook_outbox (at, session_id, revision, project_id, type)
+         SELECT $3, $1, $2, $6, $7
+         WHERE EXISTS (SELECT FROM webhooks WHERE project_id = $6 AND enabled AND $7 = ANY (types))",
     )
     .bind(session.id.0)
     .bind(bigint(recorded.revision))
     .bind(recorded.at.as_datetime())
     .bind(json(&recorded.event)?)
     .bind(recorded.by.as_deref().map(json).transpose()?)
+    .bind(session.origin.project_id.as_str())
+    .bind(WebhookType::SessionCreated.as_str())
     .execute(connection)
     .await?;
-    Ok(())
+    Ok(noticed.rows_affected() > 0)
 }
 
 /// Stores a session's row for this state.
@@ -151,8 +159,10 @@ impl Storage {
     /// [`StorageError::Constraint`] if the id or the key is taken, or the group or workflow does not exist.
     pub async fn create_session(&self, new: &NewSession<'_>) -> Result<(), StorageError> {
         let mut transaction = self.pool.begin().await?;
-        transaction.run(async |connection| insert_session(connection, new).await).await?;
-        Ok(transaction.commit().await?)
+        let is_noticed = transaction.run(async |connection| insert_session(connection, new).await).await?;
+        transaction.commit().await?;
+        self.outbox_filled(is_noticed);
+        Ok(())
     }
 
     /// The session that was created with an idempotency key in a project.

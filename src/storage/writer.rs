@@ -14,6 +14,7 @@ use super::link::STATEMENT;
 use super::pool::TakenConnection;
 use super::texts::TextArrays;
 use super::usage::UsageArrays;
+use super::webhooks;
 use relive_session::Event;
 
 /// A connection that only writes batches; its statements stay prepared.
@@ -21,6 +22,7 @@ use relive_session::Event;
 pub struct Writer {
     connection: TakenConnection,
     unembedded: Arc<Notify>,
+    outbox: Arc<Notify>,
     clock: DatabaseClock,
 }
 
@@ -158,17 +160,10 @@ macro_rules! rows {
     };
 }
 
-const WRITE: &str = concat!(
-    rows!(),
-    "
-SELECT relive_fence((SELECT count(*) FROM updated), $21, $22,
-    (SELECT count(*) FROM events) + (SELECT count(*) FROM commands))"
-);
-
-/// The same with the rows of messages, log lines, memories and usage.
-const WRITE_WITH_TEXTS: &str = concat!(
-    rows!(),
-    ", messages AS (
+/// The rows of messages, log lines, memories and usage.
+macro_rules! texts {
+    () => {
+        ", messages AS (
     INSERT INTO session_messages (id, session_id, revision, node_id, agent_id, agent_name, role, content,
         token_count, is_thinking, created_at, tool_calls, tool_call_id, content_type)
     SELECT id, session_id, revision, node_id, agent_id, agent_name, role, content, token_count, is_thinking,
@@ -204,10 +199,65 @@ const WRITE_WITH_TEXTS: &str = concat!(
         output_tokens = held.output_tokens + excluded.output_tokens,
         cost_usd = held.cost_usd + excluded.cost_usd
     RETURNING 1
-)
+)"
+    };
+}
+
+/// The rows of events that webhooks of their project are told of.
+macro_rules! noticed {
+    ($rows:literal) => {
+        concat!(
+            ", noticed AS (
+    INSERT INTO webhook_outbox (at, session_id, revision, project_id, type, node_id)
+    SELECT n.at, n.session_id, n.revision, n.project_id, n.type, n.node_id
+    FROM json_to_recordset(",
+            $rows,
+            "::json) AS n (at timestamptz, session_id uuid, revision bigint, project_id text, type text, node_id text)
+    WHERE EXISTS (SELECT FROM webhooks WHERE webhooks.project_id = n.project_id AND enabled AND n.type = ANY (types))
+    RETURNING 1
+)"
+        )
+    };
+}
+
+macro_rules! fence {
+    ($rows:literal) => {
+        concat!(
+            "
 SELECT relive_fence((SELECT count(*) FROM updated), $21, $22,
-    (SELECT count(*) FROM events) + (SELECT count(*) FROM commands) + (SELECT count(*) FROM messages)
-    + (SELECT count(*) FROM logs) + (SELECT count(*) FROM memories) + (SELECT count(*) FROM usage))"
+    (SELECT count(*) FROM events) + (SELECT count(*) FROM commands)",
+            $rows,
+            ")"
+        )
+    };
+}
+
+const WRITE: &str = concat!(rows!(), fence!(""));
+
+/// With what webhooks are told of.
+const WRITE_NOTICED: &str = concat!(rows!(), noticed!("$29"), fence!(""), ", (SELECT count(*) FROM noticed)");
+
+const WRITE_WITH_TEXTS: &str = concat!(
+    rows!(),
+    texts!(),
+    fence!(
+        "
+    + (SELECT count(*) FROM messages) + (SELECT count(*) FROM logs) + (SELECT count(*) FROM memories)
+    + (SELECT count(*) FROM usage)"
+    )
+);
+
+/// With both.
+const WRITE_NOTICED_WITH_TEXTS: &str = concat!(
+    rows!(),
+    texts!(),
+    noticed!("$67"),
+    fence!(
+        "
+    + (SELECT count(*) FROM messages) + (SELECT count(*) FROM logs) + (SELECT count(*) FROM memories)
+    + (SELECT count(*) FROM usage)"
+    ),
+    ", (SELECT count(*) FROM noticed)"
 );
 
 /// How long a writer's statement may take, and wait for one lock: a transaction that holds a session's row for
@@ -223,13 +273,17 @@ const SETTINGS: &str = "SELECT clock_timestamp(),
     set_config('enable_mergejoin', 'off', false)";
 
 impl Writer {
-    pub(super) async fn new(mut connection: TakenConnection, unembedded: Arc<Notify>) -> Result<Self, StorageError> {
+    pub(super) async fn new(
+        mut connection: TakenConnection,
+        unembedded: Arc<Notify>,
+        outbox: Arc<Notify>,
+    ) -> Result<Self, StorageError> {
         // A writer is dropped when its connection is in doubt; neither connection nor settings may return to
         // the pool.
         connection.close_on_drop();
         let shown = connection.run(STATEMENT, async |connection| query(SETTINGS).fetch_one(connection).await).await?;
         let showed = shown.try_get(0)?;
-        Ok(Self { connection, unembedded, clock: DatabaseClock { showed, at: Instant::now() } })
+        Ok(Self { connection, unembedded, outbox, clock: DatabaseClock { showed, at: Instant::now() } })
     }
 
     /// Writes a batch durably.
@@ -241,22 +295,23 @@ impl Writer {
     /// the outcome is unknown: look it up with [`has_batch`](super::Storage::has_batch), on a new connection.
     pub async fn write(&mut self, batch: &Batch<'_>) -> Result<(), StorageError> {
         let deadline = batch.deadline.map(|deadline| self.clock.at(deadline));
-        let statement = if batch.events.iter().any(has_rows_of_its_own) {
-            let rows = bind_rows(query(WRITE_WITH_TEXTS), batch, deadline)?;
-            let texts = TextArrays::of(batch).bind(rows);
-            UsageArrays::of(batch).bind(texts)
-        } else if batch.projections.iter().any(changes_rare_columns) {
-            bind_rows(query(WRITE), batch, deadline)?
-        } else if batch.commands.is_empty() {
-            bind_nodes(query(WRITE_NODES), batch, deadline)?
-        } else {
-            bind_commands(bind_nodes(query(WRITE_NODES_AND_COMMANDS), batch, deadline)?, batch)
+        let noticed = webhooks::noticed(batch)?;
+        let is_noticed = noticed.is_some();
+        let has_texts = batch.events.iter().any(has_rows_of_its_own);
+        let statement = match (has_texts, noticed) {
+            (true, None) => bind_texts(WRITE_WITH_TEXTS, batch, deadline)?,
+            (true, Some(noticed)) => bind_texts(WRITE_NOTICED_WITH_TEXTS, batch, deadline)?.bind(noticed),
+            (false, Some(noticed)) => bind_rows(query(WRITE_NOTICED), batch, deadline)?.bind(noticed),
+            (false, None) => bind_changes(batch, deadline)?,
         };
         let showed = self.connection.run(STATEMENT, async |connection| statement.fetch_one(connection).await).await?;
         // Measured anew each time, as the two clocks drift.
         self.clock = DatabaseClock { showed: showed.try_get(0)?, at: Instant::now() };
         if batch.events.iter().any(lacks_embedding) {
             self.unembedded.notify_one();
+        }
+        if is_noticed && showed.try_get::<i64, _>(1)? > 0 {
+            self.outbox.notify_one();
         }
         Ok(())
     }
@@ -266,6 +321,28 @@ impl Writer {
 pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batch<'_>) -> Result<(), StorageError> {
     bind_rows(query(WRITE), batch, None)?.execute(connection).await?;
     Ok(())
+}
+
+type Statement<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
+
+fn bind_texts<'q>(
+    sql: &'static str,
+    batch: &'q Batch<'q>,
+    deadline: Option<DateTime<Utc>>,
+) -> Result<Statement<'q>, StorageError> {
+    let rows = TextArrays::of(batch).bind(bind_rows(query(sql), batch, deadline)?);
+    Ok(UsageArrays::of(batch).bind(rows))
+}
+
+/// The statement for a batch without texts, which is no longer than it needs.
+fn bind_changes<'q>(batch: &'q Batch<'q>, deadline: Option<DateTime<Utc>>) -> Result<Statement<'q>, StorageError> {
+    if batch.projections.iter().any(changes_rare_columns) {
+        bind_rows(query(WRITE), batch, deadline)
+    } else if batch.commands.is_empty() {
+        bind_nodes(query(WRITE_NODES), batch, deadline)
+    } else {
+        Ok(bind_commands(bind_nodes(query(WRITE_NODES_AND_COMMANDS), batch, deadline)?, batch))
+    }
 }
 
 fn has_rows_of_its_own(row: &EventRow<'_>) -> bool {

@@ -48,6 +48,19 @@ const ROUTES: &[&str] = &[
     "GET /api/v1/sessions/{id}/ag-ui",
     "POST /api/v1/ag-ui/{workflowId}",
     "POST /api/v1/sessions/import",
+    "GET /api/v1/webhooks",
+    "POST /api/v1/webhooks",
+    "GET /api/v1/webhooks/{id}",
+    "PUT /api/v1/webhooks/{id}",
+    "DELETE /api/v1/webhooks/{id}",
+    "GET /api/v1/webhooks/{id}/deliveries",
+    "POST /api/v1/webhooks/{id}/deliveries/{deliveryId}/retry",
+    "POST /api/v1/webhooks/{id}/test",
+    "GET /api/v1/schedules",
+    "POST /api/v1/schedules",
+    "GET /api/v1/schedules/{id}",
+    "PUT /api/v1/schedules/{id}",
+    "DELETE /api/v1/schedules/{id}",
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",
@@ -90,6 +103,7 @@ async fn every_operation_of_the_document_exists() {
             .replace("{id}", "0198c0de-0000-7000-8000-000000000001")
             .replace("{nodeId}", "a")
             .replace("{workflowId}", "0198c0de-0000-7000-8000-000000000001")
+            .replace("{deliveryId}", "0198c0de-0000-7000-8000-000000000001")
             .replace("{name}", "a");
         assert!(!address.contains('{'), "a parameter this test does not know: {path}");
         let response = server.request(method.clone(), &address).send().await.expect("an answer");

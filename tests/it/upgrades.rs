@@ -82,6 +82,25 @@ const ROWS: &[(i64, &str)] = &[
          INSERT INTO ancestor_logs (ancestor_id, revision, node_id, level, text, at) VALUES
             ('00000000-0000-7000-8000-0000000000c1', 1, 'a', 0, 'before', now())",
     ),
+    (
+        25,
+        "INSERT INTO webhooks (id, project_id, url, types, tag, secret, enabled, disabled_reason, created_at, updated_at) VALUES
+            ('00000000-0000-7000-8000-0000000000b1', 'default', 'https://example.org', '{node.failed}', 'ä', '\\x01', false, 'gone', now(), now());
+         INSERT INTO webhook_deliveries (id, webhook_id, type, session_id, revision, event_at, body, status, attempts, error, created_at) VALUES
+            ('00000000-0000-7000-8000-0000000000b2', '00000000-0000-7000-8000-0000000000b1', 'node.failed',
+             '00000000-0000-7000-8000-000000000051', 4, now(), '{\"é\":1}', 'failed', 10, 'no answer in time', now());
+         INSERT INTO webhook_outbox (at, session_id, revision, project_id, type, node_id) VALUES
+            (now(), '00000000-0000-7000-8000-000000000052', 2, 'default', 'node.failed', 'a')",
+    ),
+    (
+        26,
+        "INSERT INTO schedules (id, project_id, workflow_id, name, cron, timezone, inputs, overlap, enabled, catch_up_seconds,
+                created_at, updated_at, last_at, last_outcome, last_session_id) VALUES
+            ('00000000-0000-7000-8000-0000000000b3', 'default', '00000000-0000-7000-8000-0000000000f1', 'Nächtlich', '@daily',
+             'UTC', '[1]', 'skip', false, 60, now(), now(), now(), 'started', '00000000-0000-7000-8000-000000000051');
+         INSERT INTO schedule_runs (schedule_id, at, session_id) VALUES
+            ('00000000-0000-7000-8000-0000000000b3', now(), '00000000-0000-7000-8000-000000000051')",
+    ),
 ];
 
 /// By table: its rows as objects, sorted; without `settings`, where a server notes how it has set itself up, and

@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use relive_session::{
-    Agent, Command, Driver, GraphDefinition, Group, Log, Memory, Message, MessageId, NodeId, NodeKind,
-    NodeStateSnapshot, NodeStatus, Progress, Recorded, Retry, Revision, SessionId, SessionSummary, Timestamp, Workflow,
-    optional_usd,
+    Agent, Command, Delivery, Driver, GraphDefinition, Group, Log, Memory, Message, MessageId, NodeId, NodeKind,
+    NodeStateSnapshot, NodeStatus, Progress, Recorded, Retry, Revision, Schedule, SessionId, SessionSummary, Timestamp,
+    Webhook, Workflow, optional_usd,
 };
 
 /// `POST /sessions`.
@@ -515,6 +515,36 @@ pub struct AgentPage {
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct WorkflowPage {
     pub workflows: Vec<Workflow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// `GET /webhooks`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "webhooks.ts", optional_fields)]
+pub struct WebhookPage {
+    pub webhooks: Vec<Webhook>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// `GET /webhooks/{id}/deliveries`, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "webhooks.ts", optional_fields)]
+pub struct DeliveryPage {
+    pub deliveries: Vec<Delivery>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// `GET /schedules`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "schedules.ts", optional_fields)]
+pub struct SchedulePage {
+    pub schedules: Vec<Schedule>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }

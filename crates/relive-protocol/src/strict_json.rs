@@ -18,7 +18,7 @@ use super::{
     ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, ReviewRequest, SearchMemories, SignalRequest,
     TokenChunk, shortened,
 };
-use relive_session::{AgentFields, Command, GroupFields, WorkflowFields};
+use relive_session::{AgentFields, Command, GroupFields, ScheduleFields, WorkflowFields, WriteWebhook};
 use shape::Shape;
 pub use shape::{UnknownField, nearest};
 use tree::Tree;
@@ -26,6 +26,8 @@ use tree::Tree;
 /// Members that the answer about an entity has besides the fields that can be set. Clients that read an
 /// entity, change it and write it back send them too.
 const READ_ONLY: &[&str] = &["id", "createdAt", "updatedAt"];
+/// Those of webhooks and schedules.
+const READ_ONLY_OF_OTHERS: &[&str] = &["id", "createdAt", "updatedAt", "disabledReason", "nextRunAt", "lastRun"];
 
 /// Why a text is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,8 +66,14 @@ pub trait FromClient: DeserializeOwned + ToSchema + 'static {
     ///
     /// As [`FromClient::read`].
     fn read_replacement(text: &str) -> Result<Self, ReadError> {
-        check(text, Self::shape(), READ_ONLY)?;
+        check(text, Self::shape(), Self::read_only())?;
         Ok(serde_json::from_str(text)?)
+    }
+
+    /// Members that a replacement may have and that are ignored.
+    #[must_use]
+    fn read_only() -> &'static [&'static str] {
+        READ_ONLY
     }
 }
 
@@ -104,6 +112,23 @@ from_client!(
     Vec<TokenChunk>,
     WorkflowFields,
 );
+
+macro_rules! with_states {
+    ($($type:ty),* $(,)?) => {
+        $(impl FromClient for $type {
+            fn shape() -> &'static Shape {
+                static SHAPE: LazyLock<Shape> = LazyLock::new(Shape::of::<$type>);
+                &SHAPE
+            }
+
+            fn read_only() -> &'static [&'static str] {
+                READ_ONLY_OF_OTHERS
+            }
+        })*
+    };
+}
+
+with_states!(ScheduleFields, WriteWebhook);
 
 impl FromClient for Commands {
     fn shape() -> &'static Shape {

@@ -6,14 +6,14 @@ use ts_rs::{Config, ExportError, TS};
 
 use super::{
     AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateKey, CreateMemory,
-    CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, EventPage, ForkSession, FoundMemories,
-    GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage,
-    RenewLease, ReplaceProject, ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest,
-    TokenChunk, Usage, UsageReport, WhoAmI, WorkflowPage,
+    CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, DeliveryPage, EventPage, ForkSession,
+    FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem,
+    ProjectPage, RenewLease, ReplaceProject, ReviewRequest, SchedulePage, SearchMemories, ServerFrame, SessionPage,
+    SignInOptions, SignalRequest, TokenChunk, Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
 };
 use relive_session::{
-    Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Timeline,
-    Workflow, WorkflowFields,
+    Agent, AgentFields, CreatedWebhook, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded,
+    ScheduleFields, SessionEntity, Timeline, Workflow, WorkflowFields, WriteWebhook,
 };
 
 /// Writes every type that clients meet into `directory`, one module per area.
@@ -75,5 +75,11 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     AuditPage::export_all(&config)?;
     SignInOptions::export_all(&config)?;
     WhoAmI::export_all(&config)?;
+    WriteWebhook::export_all(&config)?;
+    CreatedWebhook::export_all(&config)?;
+    WebhookPage::export_all(&config)?;
+    DeliveryPage::export_all(&config)?;
+    ScheduleFields::export_all(&config)?;
+    SchedulePage::export_all(&config)?;
     Ok(())
 }

@@ -48,6 +48,7 @@ mod patch;
 mod placing;
 mod project;
 mod refusal;
+mod schedule;
 mod snapshot;
 mod state;
 mod status;
@@ -56,6 +57,7 @@ mod time;
 mod timeline;
 mod validate;
 mod verify;
+mod webhook;
 
 pub use actor::{Actor, ActorKind};
 pub use apply::ApplyError;
@@ -82,6 +84,7 @@ pub use origin::{Origin, SessionIdentity};
 pub use patch::{nearest_patch, patch_between};
 pub use project::{NotAProjectId, Project, ProjectId};
 pub use refusal::Refusal;
+pub use schedule::{LastRun, Overlap, Schedule, ScheduleFields, ScheduleOutcome};
 pub use snapshot::{Message, SessionEntity, SessionSummary, WorkflowSession};
 pub use state::{ContextValue, HeldInterval, PendingSignal, Session};
 pub use status::{NodeCounts, NodeStatus, SessionStatus};
@@ -90,3 +93,6 @@ pub use time::Timestamp;
 pub use timeline::{NodeInterval, NodeTimeline, SessionInterval, Timeline, TimelineBuilder};
 pub use validate::{check_lease, json as check_json, validate as check_command};
 pub use verify::{Implausible, check_created, check_log, check_message};
+pub use webhook::{
+    CreatedWebhook, Delivery, DeliveryStatus, Webhook, WebhookFields, WebhookFilter, WebhookType, WriteWebhook,
+};

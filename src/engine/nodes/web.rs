@@ -4,15 +4,14 @@
 //! address is checked when connecting, after the name was resolved, and again at every redirect; so a name on
 //! the list that resolves to an internal address does not give access to it.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
+
+use crate::endpoint::{NotPublic, PublicOnly};
 
 const CONNECT: Duration = Duration::from_secs(10);
 const REDIRECTS: usize = 5;
@@ -33,8 +32,8 @@ pub enum Forbidden {
     NotHttp(String),
     #[error("the host {0} is not on the list of hosts that tools may reach (RELIVE_TOOL_HOSTS)")]
     Host(String),
-    #[error("{0} is not a public address, and tools may reach no others (RELIVE_TOOL_ALLOW_PRIVATE)")]
-    Private(String),
+    #[error(transparent)]
+    Private(#[from] NotPublic),
 }
 
 /// The HTTP client of tool nodes. Cheap to clone.
@@ -44,15 +43,10 @@ pub struct Web {
     rules: Arc<Rules>,
 }
 
+#[derive(Debug)]
 struct Rules {
     hosts: Vec<String>,
-    allow_private: bool,
-}
-
-impl fmt::Debug for Rules {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rules").field("hosts", &self.hosts).field("allow_private", &self.allow_private).finish()
-    }
+    public: PublicOnly,
 }
 
 impl Web {
@@ -61,7 +55,9 @@ impl Web {
     /// If no HTTP client can be created.
     pub fn new(options: WebOptions) -> Result<Self, reqwest::Error> {
         let hosts = options.hosts.iter().map(|host| host.trim().to_lowercase()).filter(|host| !host.is_empty());
-        let rules = Arc::new(Rules { hosts: hosts.collect(), allow_private: options.allow_private });
+        let rule = "tools may reach no others (RELIVE_TOOL_ALLOW_PRIVATE)";
+        let public = PublicOnly { allow_private: options.allow_private, rule };
+        let rules = Arc::new(Rules { hosts: hosts.collect(), public });
         let for_redirects = Arc::clone(&rules);
         let redirects = Policy::custom(move |attempt| {
             if attempt.previous().len() > REDIRECTS {
@@ -75,7 +71,7 @@ impl Web {
         let client = Client::builder()
             // A proxy would resolve the names itself.
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver { allow_private: options.allow_private }))
+            .dns_resolver(Arc::new(public))
             .redirect(redirects)
             .connect_timeout(CONNECT)
             // Gzip is decompressed by `unpack`.
@@ -111,11 +107,7 @@ impl Rules {
         if !self.hosts.iter().any(|pattern| fits(pattern, host)) {
             return Err(Forbidden::Host(host.to_owned()));
         }
-        // A literal address is never passed to the resolver.
-        match host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(address) if !self.allow_private && !is_public(address) => Err(Forbidden::Private(host.to_owned())),
-            _ => Ok(()),
-        }
+        Ok(self.public.check(url)?)
     }
 }
 
@@ -126,107 +118,9 @@ fn fits(pattern: &str, host: &str) -> bool {
     }
 }
 
-#[derive(Debug)]
-struct Resolver {
-    allow_private: bool,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allow_private = self.allow_private;
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> =
-                found.into_iter().filter(|address| allow_private || is_public(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err(Forbidden::Private(name.as_str().to_owned()).into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// Whether an address is a public internet address.
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !(address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || a == 0
-        || a >= 240
-        // Carrier-grade NAT; protocol assignments; benchmarking; 6to4 relays.
-        || (a == 100 && (64..128).contains(&b))
-        || (a, b, c) == (192, 0, 0)
-        || (a == 198 && (18..20).contains(&b))
-        || (a, b, c) == (192, 88, 99))
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    if let Some(inner) = address.to_ipv4_mapped() {
-        return is_public_v4(inner);
-    }
-    let segments = address.segments();
-    let embedded = |high: u16, low: u16| {
-        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        Ipv4Addr::new(a, b, c, d)
-    };
-    match segments {
-        // NAT64, 6to4: they embed an IPv4 address.
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => is_public_v4(embedded(high, low)),
-        // Only 2000::/3 is allocated; within it, Teredo and documentation addresses are excluded.
-        [0x2001, 0 | 0xdb8, ..] => false,
-        [first, ..] => (first & 0xe000) == 0x2000,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn inner_addresses_are_known_in_all_their_forms() {
-        for inner in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "198.18.0.1",
-            "192.0.0.1",
-            "192.0.2.1",
-            "::",
-            "::1",
-            "fe80::1",
-            "fc00::1",
-            "fd12::1",
-            "ff02::1",
-            "::ffff:127.0.0.1",
-            "::ffff:10.0.0.1",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-            "2001:0:1::1",
-            "::127.0.0.1",
-        ] {
-            assert!(!is_public(inner.parse().expect(inner)), "{inner}");
-        }
-        for public in ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "64:ff9b::101:101", "::ffff:8.8.8.8"] {
-            assert!(is_public(public.parse().expect(public)), "{public}");
-        }
-    }
 
     fn web(hosts: &[&str], allow_private: bool) -> Web {
         Web::new(WebOptions { hosts: hosts.iter().map(|host| (*host).to_owned()).collect(), allow_private })

@@ -24,15 +24,15 @@ pub use tokens::{CredentialsInUse, REVOKED_LIMIT, Revoked, TokenState};
 const PRUNED_AT_ONCE: i64 = 1_000;
 
 /// A time as it is read again: with milliseconds.
-fn time<'r>(row: &'r PgRow, column: &'r str) -> sqlx::Result<Timestamp> {
+pub(in crate::storage) fn time<'r>(row: &'r PgRow, column: &'r str) -> sqlx::Result<Timestamp> {
     row.try_get::<DateTime<Utc>, _>(column).map(Timestamp::from)
 }
 
-fn optional_time<'r>(row: &'r PgRow, column: &'r str) -> sqlx::Result<Option<Timestamp>> {
+pub(in crate::storage) fn optional_time<'r>(row: &'r PgRow, column: &'r str) -> sqlx::Result<Option<Timestamp>> {
     Ok(row.try_get::<Option<DateTime<Utc>>, _>(column)?.map(Timestamp::from))
 }
 
-fn project<'r>(row: &'r PgRow, column: &'r str) -> sqlx::Result<ProjectId>
+pub(in crate::storage) fn project<'r>(row: &'r PgRow, column: &'r str) -> sqlx::Result<ProjectId>
 where
     &'r str: ColumnIndex<PgRow>,
 {

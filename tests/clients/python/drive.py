@@ -1,13 +1,19 @@
-"""Drives a run with nothing but the client that openapi-python-client makes of the document."""
+"""Drives a run with nothing but the client that openapi-python-client makes of the document, and is told of it by a
+webhook, whose signatures are checked by the package of Standard Webhooks."""
 
 import os
+import queue
+import threading
 import uuid
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 from relive_client import Client, models
 from relive_client.api.catalog import create_group
 from relive_client.api.commands import commands, control, update_node
 from relive_client.api.sessions import create_session, events, get_session, list_messages, list_sessions
+from relive_client.api.webhooks import create_webhook, list_deliveries
 from relive_client.types import UNSET
+from standardwebhooks import Webhook
 
 client = Client(base_url=os.environ["RELIVE_URL"], raise_on_unexpected_status=True)
 
@@ -17,7 +23,46 @@ def must(answer):
     return answer
 
 
+class Receiver(BaseHTTPRequestHandler):
+    received = queue.Queue()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.received.put((body.decode(), {name.lower(): value for name, value in self.headers.items()}))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+def listen():
+    """A webhook for this program; returns it, with its secret."""
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    types = [models.WebhookType.SESSION_CREATED, models.WebhookType.SESSION_COMPLETED]
+    request = models.WriteWebhook(url=f"http://127.0.0.1:{server.server_port}/", types=types)
+    return must(create_webhook.sync(client=client, body=request))
+
+
+def check_told(webhook, session_id):
+    verifier = Webhook(webhook.secret)
+    for expected in ["session.created", "session.completed"]:
+        body, headers = Receiver.received.get(timeout=30)
+        event = verifier.verify(body, headers)
+        assert (event["type"], event["data"]["session"]["id"]) == (expected, str(session_id)), event
+        try:
+            verifier.verify(body.replace("session", "Session"), headers)
+        except Exception as error:
+            assert "signature" in str(error).lower(), error
+        else:
+            raise AssertionError("a forged delivery is accepted")
+    sent = must(list_deliveries.sync(webhook.id, client=client)).deliveries
+    assert len(sent) == 2, sent
+
+
 def main():
+    webhook = listen()
     group = must(create_group.sync(client=client, body=models.GroupFields(name="Generated", system_prompt="p")))
     graph = models.GraphDefinition.from_dict({
         "name": "loop", "startNodeId": "agent",
@@ -50,7 +95,8 @@ def main():
     assert recorded[0].event.node_id == "agent", recorded
     found = must(list_sessions.sync(client=client, group_id=group.id, status="completed")).sessions
     assert [one.id for one in found] == [session.id] and found[0].error is UNSET
-    print("openapi-python-client: a run was driven to its end")
+    check_told(webhook, session.id)
+    print("openapi-python-client: a run was driven to its end, and told of by a webhook")
 
 
 def command_of(fields):

@@ -22,6 +22,9 @@ struct World {
     admin: String,
     group: String,
     workflow: String,
+    webhook: String,
+    /// One of that webhook.
+    delivery: String,
 }
 
 /// A caller: a name, and what it sends.
@@ -34,6 +37,11 @@ fn graph() -> Value {
     json!({"id": "g", "name": "g", "startNodeId": "n", "nodes": {"n": {"id": "n", "type": "task", "name": "n", "nextIds": []}}})
 }
 
+/// It is contacted by tests of it alone, in vain.
+fn webhook() -> Value {
+    json!({"url": "http://localhost:9/", "types": ["node.failed"]})
+}
+
 impl World {
     async fn new() -> Self {
         let server = server().await;
@@ -41,7 +49,11 @@ impl World {
         let group = id_of(&make(&server, &admin, "/api/v1/groups", json!({"name": GROUP_NAME})).await);
         let workflow = json!({"name": "w", "graph": graph()});
         let workflow = id_of(&make(&server, &admin, "/api/v1/workflows", workflow).await);
-        Self { server, admin, group, workflow }
+        let webhook = id_of(&make(&server, &admin, "/api/v1/webhooks", webhook()).await);
+        let test = format!("/api/v1/webhooks/{webhook}/test");
+        let (status, sent) = call(&server, &admin, Method::POST, &test, None).await;
+        assert!(status.is_success(), "{sent}");
+        Self { server, admin, group, workflow, webhook, delivery: id_of(&sent) }
     }
 
     /// A session that runs, with a node that waits for a signal.
@@ -70,13 +82,20 @@ impl World {
             "memories" if path.contains("{id}") => self.fresh("memories", json!({"content": "c"})).await,
             "projects" => "default".to_owned(),
             "keys" if path.contains("{id}") => self.fresh("keys", json!({"name": "k", "role": "viewer"})).await,
+            "webhooks" if path.contains("{id}/") => self.webhook.clone(),
+            "webhooks" if path.contains("{id}") => self.fresh("webhooks", webhook()).await,
+            "schedules" if path.contains("{id}") => self.fresh("schedules", self.schedule()).await,
             "tokens" => uuid::Uuid::now_v7().to_string(),
             _ => session.to_owned(),
         };
         let query = if path.ends_with("/diff") { "?from=1" } else { "" };
         let path = format!("{path}{query}");
         let path = path.replace("{id}", &id).replace("{nodeId}", "n").replace("{name}", "index.js");
-        path.replace("{workflowId}", &self.workflow)
+        path.replace("{workflowId}", &self.workflow).replace("{deliveryId}", &self.delivery)
+    }
+
+    fn schedule(&self) -> Value {
+        json!({"workflowId": self.workflow, "cron": "@yearly"})
     }
 
     async fn fresh(&self, what: &str, body: Value) -> String {
@@ -145,6 +164,8 @@ fn body(world: &World, operation: &str) -> Option<Value> {
         "create_group" | "replace_group" => json!({"name": "g"}),
         "create_agent" | "replace_agent" => json!({"name": "a", "personaPrompt": "p"}),
         "create_workflow" | "replace_workflow" => json!({"name": "w", "graph": graph()}),
+        "create_webhook" | "replace_webhook" => webhook(),
+        "create_schedule" | "replace_schedule" => world.schedule(),
         "create_project" => json!({"name": uuid::Uuid::now_v7().to_string()}),
         "replace_project" => json!({"name": "Default"}),
         "create_key" => json!({"name": "k", "role": "viewer"}),

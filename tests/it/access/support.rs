@@ -6,7 +6,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-use crate::harness::{Socket, TestServer};
+use crate::harness::{Socket, TestServer, eventually};
 
 pub const ROOT: &str = "a root key of more than 24 characters";
 
@@ -94,4 +94,18 @@ pub async fn socket(server: &TestServer, token: &str, path: &str) -> Socket {
     }
     let (stream, _) = connect_async(request).await.expect("a WebSocket");
     Socket { stream }
+}
+
+/// Waits until the audit log has these actions; returns it.
+pub async fn recorded(server: &TestServer, admin: &str, actions: &[&str]) -> Value {
+    let read = async || get(server, admin, "/api/v1/audit?limit=1000").await.1;
+    let has_all = async || {
+        let log = read().await;
+        let found = |action: &&&str| {
+            log["entries"].as_array().is_some_and(|all| all.iter().any(|one| one["action"] == **action))
+        };
+        actions.iter().filter(found).count() == actions.len()
+    };
+    eventually("the audit log has the actions", has_all).await;
+    read().await
 }

@@ -184,3 +184,8 @@ async fn the_commands_for_graphs_do_what_the_page_says() {
 async fn the_commands_for_event_streams_do_what_the_page_says() {
     carry_out("docs/event-streams.md", 1).await;
 }
+
+#[tokio::test]
+async fn the_commands_for_schedules_do_what_the_page_says() {
+    carry_out("docs/schedules.md", 3).await;
+}

@@ -2,7 +2,7 @@
 
 use relive::config::{
     AccessConfig, DatabaseConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig, MessagingConfig, ProxyConfig,
-    ServeConfig, TlsConfig,
+    ServeConfig, TlsConfig, WebhookConfig,
 };
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
@@ -36,6 +36,7 @@ pub fn config(database: &Database) -> ServeConfig {
         log: LogConfig::default(),
         embeddings: EmbeddingsConfig::default(),
         engine: EngineConfig::default(),
+        webhooks: WebhookConfig::default(),
         model_prices: None,
         max_sockets: 10_000,
         max_import_bytes: 4 << 30,
