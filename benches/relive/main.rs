@@ -16,6 +16,7 @@
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
 //! cargo bench --bench relive -- archive       export and import, and the server's peak memory
 //! cargo bench --bench relive -- upgrade       how long the migration of a million sessions stops a write
+//! cargo bench --bench relive -- statistics    statistics of a million runs, beside a plain query
 //! ```
 //!
 //! The server is the real binary in a process of its own, on its own PostgreSQL with `fsync` on.
@@ -39,6 +40,7 @@ mod memory;
 mod plain;
 mod readers;
 mod replay;
+mod statistics;
 mod streams;
 mod support;
 mod tokens;
@@ -50,7 +52,7 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 14] = [
+const PARTS: [(&str, Part); 15] = [
     ("write", write::run),
     ("access", access::run),
     ("flood", flood::run),
@@ -65,6 +67,7 @@ const PARTS: [(&str, Part); 14] = [
     ("archive", archive::run),
     ("engine", engine::run),
     ("upgrade", upgrade::run),
+    ("statistics", statistics::run),
 ];
 
 fn main() {
@@ -72,7 +75,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
         eprintln!(
-            "no part is called {unknown}; there are write, access, flood, fanout, streams, tokens, memory, idle, delta, inside, replay, archive, engine and upgrade"
+            "no part is called {unknown}; there are write, access, flood, fanout, streams, tokens, memory, idle, delta, inside, replay, archive, engine, upgrade and statistics"
         );
         std::process::exit(2);
     }

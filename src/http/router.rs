@@ -18,8 +18,9 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, driver_leases, forks, history, logs,
-    memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, sessions, sockets, sse, usage,
+    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, deletion, driver_leases, forks, history,
+    logs, memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, sessions, sockets, sse,
+    statistics, usage,
 };
 use relive_protocol::ErrorCode;
 
@@ -80,6 +81,9 @@ fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(sessions::create, sessions::list))
         .routes(routes!(sessions::get, sessions::delete))
+        .routes(routes!(deletion::delete))
+        .routes(routes!(deletion::get_retention, deletion::replace_retention))
+        .routes(routes!(statistics::read))
         .routes(routes!(sessions::graph))
         .routes(routes!(sessions::entity))
         .routes(routes!(sessions::events))

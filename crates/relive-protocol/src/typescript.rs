@@ -6,10 +6,11 @@ use ts_rs::{Config, ExportError, TS};
 
 use super::{
     AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateKey, CreateMemory,
-    CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, EventPage, ForkSession, FoundMemories,
-    GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage,
-    RenewLease, ReplaceProject, ReviewRequest, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest,
-    TokenChunk, Usage, UsageReport, WhoAmI, WorkflowPage,
+    CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, DeleteSessions, DeletedSessions, EventPage,
+    ForkSession, FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail,
+    NodeUpdate, Problem, ProjectPage, RenewLease, ReplaceProject, Retention, ReviewRequest, RunComparison,
+    SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, Statistics, TokenChunk, Usage, UsageReport,
+    WhoAmI, WorkflowPage,
 };
 use relive_session::{
     Agent, AgentFields, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded, SessionEntity, Timeline,
@@ -75,5 +76,10 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     AuditPage::export_all(&config)?;
     SignInOptions::export_all(&config)?;
     WhoAmI::export_all(&config)?;
+    DeleteSessions::export_all(&config)?;
+    DeletedSessions::export_all(&config)?;
+    Retention::export_all(&config)?;
+    RunComparison::export_all(&config)?;
+    Statistics::export_all(&config)?;
     Ok(())
 }
