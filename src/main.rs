@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use relive::cli::{Cli, CliCommand, export, import, keys, login, mcp, run, serve, watch};
+use relive::cli::{Cli, CliCommand, export, import, keys, login, mcp, run, serve, statistics, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -16,5 +16,6 @@ async fn main() -> ExitCode {
         CliCommand::Mcp(args) => mcp::run(args).await,
         CliCommand::Logout(args) => login::logout(&args),
         CliCommand::Keys(action) => keys::run(action).await,
+        CliCommand::Statistics(action) => statistics::run(action).await,
     }
 }

@@ -20,6 +20,7 @@
 //! cargo bench --bench relive -- replay        first frame and seek by length of the run, and full speed
 //! cargo bench --bench relive -- archive       export and import, and the server's peak memory
 //! cargo bench --bench relive -- upgrade       how long the migration of a million sessions stops a write
+//! cargo bench --bench relive -- statistics    statistics of a million runs, beside a plain query
 //! ```
 //!
 //! The server is the real binary in a process of its own, on its own PostgreSQL with `fsync` on.
@@ -47,6 +48,7 @@ mod plain;
 mod readers;
 mod replay;
 mod second;
+mod statistics;
 mod streams;
 mod support;
 mod tokens;
@@ -58,7 +60,7 @@ use support::{Server, Table};
 
 type Part = fn(&Server, &mut Table);
 
-const PARTS: [(&str, Part); 18] = [
+const PARTS: [(&str, Part); 19] = [
     ("write", write::run),
     ("fleet", fleet::run),
     ("few", few::run),
@@ -77,6 +79,7 @@ const PARTS: [(&str, Part); 18] = [
     ("archive", archive::run),
     ("engine", engine::run),
     ("upgrade", upgrade::run),
+    ("statistics", statistics::run),
 ];
 
 fn main() {

@@ -13,6 +13,7 @@ pub mod run;
 mod screen;
 pub mod serve;
 mod server_arg;
+pub mod statistics;
 pub mod watch;
 
 use std::error::Error;
@@ -129,6 +130,12 @@ pub enum CliCommand {
     /// As soon as there is a key, servers on this database want one with every request.
     #[command(subcommand)]
     Keys(keys::KeysAction),
+    /// Rebuild the statistics of runs, on the database itself.
+    ///
+    /// It is the one that `relive serve` would use with the same settings, whether a server runs on it or not. The
+    /// servers keep the statistics as they are; this is for a database that was changed by other means.
+    #[command(subcommand)]
+    Statistics(statistics::StatisticsAction),
 }
 
 /// The exit status for a session's end.

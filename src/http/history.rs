@@ -1,4 +1,4 @@
-//! Earlier states of a run: the changes between two revisions, and the statuses of nodes over time.
+//! Earlier states of a run: the changes between two revisions, or between two runs, and the statuses of nodes over time.
 
 use axum::Json;
 use axum::http::header::CONTENT_TYPE;
@@ -6,13 +6,14 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::comparison::{Side, compare};
 use super::error::ApiError;
 use super::extract::{Path, Query};
 use super::session_query::limit;
 use super::state::Api;
 use crate::scoped::Readable;
 use crate::storage::{PageBounds, StorageError};
-use relive_protocol::Problem;
+use relive_protocol::{Problem, RunComparison};
 use relive_session::{Revision, Session, SessionId, Timeline, TimelineBuilder, nearest_patch};
 
 /// Intervals in an answer at most.
@@ -20,28 +21,42 @@ const INTERVALS: u32 = 100_000;
 /// What is read at once for a timeline.
 const PAGE: PageBounds = PageBounds { rows: 1_000, bytes: 1024 * 1024 };
 
-/// The two revisions to compare.
+/// The two states to compare.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct DiffQuery {
-    /// The patch applies to the state at this revision,
-    from: Revision,
-    /// and leads to the state at this one, by default the newest. It may be the earlier one.
+    /// Another session, to compare this one with.
+    #[param(value_type = Option<uuid::Uuid>)]
+    with: Option<SessionId>,
+    /// The patch applies to the state at this revision. It may only be left out together with `with`: the newest then.
+    from: Option<Revision>,
+    /// And leads to the state at this one, by default the newest. It may be the earlier one. With `with`, it is a
+    /// revision of that session.
     to: Option<Revision>,
 }
 
-/// The changes between two revisions: a merge patch (RFC 7396) from one state to the other.
+/// The changes between two revisions: a merge patch (RFC 7396) from one state to the other. With `with`, two sessions
+/// beside each other instead.
 ///
 /// A merge patch cannot express that a member becomes `null`. If a value in the context data has such a
 /// member, the patch leaves it out, and `X-Patch-Exact` is `false`: the state itself is at
 /// `GET /sessions/{id}?revision=`.
+///
+/// The comparison of two sessions matches the nodes by their ids, and has for each the status, the duration, the
+/// attempts, the tokens and the cost in both, and whether the outputs are equal.
 #[utoipa::path(get, path = "/sessions/{id}/diff", tag = "sessions", params(("id" = SessionId, Path), DiffQuery), responses(
-    (status = 200, description = "The patch; an empty object when nothing differs", content_type = "application/merge-patch+json",
-     body = Object, headers(("X-Patch-Exact" = bool, description = "Whether the patch leads to exactly that state"))),
+    (status = 200, description = "The patch, an empty object when nothing differs; or the comparison", content(
+        (Object = "application/merge-patch+json"), (RunComparison = "application/json")),
+     headers(("X-Patch-Exact" = bool, description = "Whether the patch leads to exactly that state"))),
     (status = 404, description = "No such session, or it never reached a revision", body = Problem),
 ))]
 pub async fn diff(api: Api, Path(id): Path<SessionId>, Query(query): Query<DiffQuery>) -> Result<Response, ApiError> {
-    let from = state_at(&api, id, query.from).await?;
+    if let Some(with) = query.with {
+        let (from, to) = (side(&api, id, query.from).await?, side(&api, with, query.to).await?);
+        return Ok(Json(compare(&api, &from, &to).await?).into_response());
+    }
+    let from = query.from.ok_or_else(|| ApiError::bad_request("missing field `from`"))?;
+    let from = state_at(&api, id, from).await?;
     let to = match query.to {
         Some(revision) => state_at(&api, id, revision).await?,
         None => Session::clone(&*api.session(id).await?),
@@ -49,6 +64,14 @@ pub async fn diff(api: Api, Path(id): Path<SessionId>, Query(query): Query<DiffQ
     let (patch, is_exact) = nearest_patch(&from, &to);
     let headers = [(CONTENT_TYPE.as_str(), "application/merge-patch+json"), ("x-patch-exact", as_text(is_exact))];
     Ok((headers, Json(patch).into_response().into_body()).into_response())
+}
+
+async fn side(api: &Api, id: SessionId, revision: Option<Revision>) -> Result<Side, ApiError> {
+    let state = match revision {
+        Some(revision) => state_at(api, id, revision).await?,
+        None => Session::clone(&*api.session(id).await?),
+    };
+    Ok(Side { of: api.readable(id).await?, state })
 }
 
 fn as_text(value: bool) -> &'static str {

@@ -46,8 +46,8 @@ const fn change(id: &'static str, actions: &'static [Action]) -> Operation {
 
 use Action::{
     Chunks, Command, Control, CreateFromWorkflow, CreateSession, DeleteSession, Export, Fork, Import, IssueTokens,
-    Label, ListSessions, ManageKeys, ManageProjects, ManageSchedules, ManageWebhooks, ReadAudit, ReadCatalog,
-    ReadMetrics, ReadProject, ReadSessions, Review, SearchMemories, Signal, WriteCatalog, WriteMemory,
+    Label, ListSessions, ManageKeys, ManageProjects, ManageRetention, ManageSchedules, ManageWebhooks, ReadAudit,
+    ReadCatalog, ReadMetrics, ReadProject, ReadSessions, Review, SearchMemories, Signal, WriteCatalog, WriteMemory,
 };
 
 /// Every operation of the OpenAPI document.
@@ -56,6 +56,10 @@ pub const OPERATIONS: &[Operation] = &[
     change("create_session", &[CreateFromWorkflow, CreateSession]),
     read("get_session", &[ReadSessions]),
     change("delete_session", &[DeleteSession]),
+    change("delete_sessions", &[DeleteSession]),
+    read("get_retention", &[ManageRetention]),
+    change("replace_retention", &[ManageRetention]),
+    read("statistics", &[ReadSessions]),
     read("graph", &[ReadSessions]),
     read("entity", &[ReadSessions]),
     read("events", &[ReadSessions]),

@@ -19,9 +19,9 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, driver_leases, forks, history, logs,
-    memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, schedules, sessions, sockets, sse,
-    usage, webhooks,
+    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, deletion, driver_leases, forks, history,
+    logs, memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, schedules, sessions, sockets,
+    sse, statistics, usage, webhooks,
 };
 use relive_protocol::ErrorCode;
 
@@ -83,6 +83,9 @@ fn api() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(sessions::create, sessions::list))
         .routes(routes!(sessions::get, sessions::delete))
+        .routes(routes!(deletion::delete))
+        .routes(routes!(deletion::get_retention, deletion::replace_retention))
+        .routes(routes!(statistics::read))
         .routes(routes!(sessions::graph))
         .routes(routes!(sessions::entity))
         .routes(routes!(sessions::events))

@@ -78,8 +78,7 @@ impl SessionQuery {
 
     /// The conditions of the query beside those of `visible`.
     pub fn within(&self, visible: SessionFilter) -> Result<SessionFilter, ApiError> {
-        let statuses =
-            self.status.iter().flat_map(|names| names.split(',')).map(parse_status).collect::<Result<_, _>>()?;
+        let statuses = self.status.as_deref().map_or(Ok(Vec::new()), statuses)?;
         let node = match (&self.node_id, self.node_status) {
             (Some(id), Some(status)) if !id.contains('\0') => Some((NodeId::from(id.as_str()), status)),
             (None, None) => None,
@@ -131,6 +130,16 @@ fn only_true(name: &str, given: Option<bool>) -> Result<bool, ApiError> {
 fn possible(text: String) -> Result<String, ApiError> {
     let problem = "a filter must not contain the character NUL";
     if text.contains('\0') { Err(ApiError::bad_request(problem)) } else { Ok(text) }
+}
+
+/// Statuses, separated by commas.
+pub fn statuses(names: &str) -> Result<Vec<SessionStatus>, ApiError> {
+    names.split(',').map(parse_status).collect()
+}
+
+/// A tag as one of several that are separated by commas.
+pub fn escaped_tag(tag: &str) -> String {
+    tag.replace('\\', "\\\\").replace(',', "\\,")
 }
 
 /// Tags, separated by commas.

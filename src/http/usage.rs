@@ -87,13 +87,11 @@ fn grouped<'a>(rows: &'a [UsageRow], key: impl Fn(&'a UsageRow) -> Option<&'a st
 }
 
 fn add(sum: Usage, row: &UsageRow) -> Usage {
-    // Tokens without a cost are those of models with an unknown price.
-    let is_priced = !row.cost_usd.is_zero() || row.input_tokens.saturating_add(row.output_tokens) == 0;
     Usage {
         calls: sum.calls + row.calls,
         input_tokens: sum.input_tokens.saturating_add(row.input_tokens),
         output_tokens: sum.output_tokens.saturating_add(row.output_tokens),
-        cost_usd: if is_priced {
+        cost_usd: if row.is_priced() {
             Some(sum.cost_usd.unwrap_or_default().saturating_add(row.cost_usd))
         } else {
             sum.cost_usd

@@ -1,10 +1,12 @@
 //! Deleting sessions and groups.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::Hub;
 use super::error::HubError;
-use crate::storage::GroupInDoubt;
+use crate::storage::{GroupInDoubt, SessionFilter};
 use relive_session::{ProjectId, SessionId, SessionIdentity, SessionSummary};
 
 impl Hub {
@@ -24,14 +26,33 @@ impl Hub {
         if only.is_some_and(|only| only != summary.identity()) {
             return Err(HubError::NotFound);
         }
-        match self.inner.store.delete_session(id, summary.identity()).await {
+        self.delete_one(summary, None).await
+    }
+
+    /// Deletes a session that was found in a list, if it still is in it; returns whether it was.
+    ///
+    /// # Errors
+    ///
+    /// Only [`HubError::Unavailable`]: it may have been deleted all the same.
+    pub async fn delete_listed(&self, summary: SessionSummary, list: Arc<SessionFilter>) -> Result<bool, HubError> {
+        let hub = self.clone();
+        let outcome = self.run_to_completion(async move { hub.delete_one(summary, Some(&list)).await }).await;
+        match outcome {
+            Ok(()) => Ok(true),
+            Err(HubError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete_one(&self, summary: SessionSummary, list: Option<&SessionFilter>) -> Result<(), HubError> {
+        match self.inner.store.delete_session(summary.id, summary.identity(), list).await {
             Ok(Some(children)) => {
                 self.announce_deleted(summary);
                 self.announce_released(&children).await;
                 Ok(())
             }
             Ok(None) => Err(HubError::NotFound),
-            Err(error) => Err(self.in_doubt(error, id, Some(summary))),
+            Err(error) => Err(self.in_doubt(error, summary.id, Some(summary))),
         }
     }
 

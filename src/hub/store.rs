@@ -14,8 +14,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::storage::{
-    Batch, ClaimedLease, GroupInDoubt, LapsedLease, Listener, NewSession, Notifier, PageBounds, Parked, SessionVersion,
-    Storage, StorageError, StoredEvent, Writer,
+    Batch, ClaimedLease, GroupInDoubt, LapsedLease, Listener, NewSession, Notifier, PageBounds, Parked, SessionFilter,
+    SessionVersion, Storage, StorageError, StoredEvent, Writer,
 };
 use relive_session::{
     Agent, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary, Text, Texts,
@@ -57,7 +57,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn create_fork<'a>(&'a self, new: &'a NewSession<'a>, parent: SessionId, at: Revision) -> Answer<'a, ()>;
     fn session_by_creation_key<'a>(&'a self, project: &'a ProjectId, key: &'a str) -> Answer<'a, Option<SessionId>>;
     fn count_ancestors(&self, id: SessionId) -> Answer<'_, usize>;
-    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, Option<Vec<SessionId>>>;
+    /// With `list`, only if the session is in it.
+    fn delete_session<'a>(
+        &'a self,
+        id: SessionId,
+        of: SessionIdentity,
+        list: Option<&'a SessionFilter>,
+    ) -> Answer<'a, Option<Vec<SessionId>>>;
     fn child_counts<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>>;
     fn summary(&self, id: SessionId) -> Answer<'_, Option<SessionSummary>>;
     fn has_session<'a>(&'a self, project: &'a ProjectId, id: SessionId) -> Answer<'a, bool>;
@@ -219,8 +225,18 @@ impl Store for Storage {
         Box::pin(self.count_ancestors(id))
     }
 
-    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, Option<Vec<SessionId>>> {
-        Box::pin(self.delete_session(id, of))
+    fn delete_session<'a>(
+        &'a self,
+        id: SessionId,
+        of: SessionIdentity,
+        list: Option<&'a SessionFilter>,
+    ) -> Answer<'a, Option<Vec<SessionId>>> {
+        Box::pin(async move {
+            match list {
+                Some(list) => self.delete_session_in(id, of, list).await,
+                None => self.delete_session(id, of).await,
+            }
+        })
     }
 
     fn child_counts<'a>(&'a self, ids: &'a [SessionId]) -> Answer<'a, HashMap<SessionId, u64>> {

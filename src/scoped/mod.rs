@@ -4,6 +4,7 @@
 //! A session of another project is not found, as one that does not exist; what the caller may not do in the own
 //! project is denied.
 
+mod bulk;
 mod catalog;
 mod error;
 mod memories;
@@ -20,6 +21,7 @@ use crate::hub::Hub;
 use crate::storage::{SessionFilter, Storage, Visible};
 use relive_session::ProjectId;
 
+pub use bulk::BulkDeletion;
 pub use error::Refused;
 pub use sessions::{Readable, ReadableNow};
 

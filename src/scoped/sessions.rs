@@ -403,6 +403,11 @@ impl Scoped {
         self.storage.usage(of.id).await
     }
 
+    /// The usage as it was at a revision.
+    pub async fn usage_at(&self, of: Readable, revision: Revision) -> Result<Vec<UsageRow>, StorageError> {
+        self.storage.usage_at(of.id, revision).await
+    }
+
     /// The messages.
     pub async fn messages(
         &self,

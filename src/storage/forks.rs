@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::bigint::bigint;
 use super::sessions::{NewSession, insert_session};
+use super::usage::{UsageColumns, UsageRow};
 use super::{Storage, StorageError};
 use relive_session::{OutputRef, Revision, SessionId};
 
@@ -103,6 +104,14 @@ impl Storage {
         .fetch_optional(&self.pool)
         .await?;
         Ok(input.map(|Json(input)| input))
+    }
+}
+
+impl Storage {
+    /// A session's usage as it was at a revision, by node, agent and model.
+    pub async fn usage_at(&self, session_id: SessionId, revision: Revision) -> Result<Vec<UsageRow>, StorageError> {
+        let query = sqlx::query_as::<_, UsageColumns>(USAGE_AT).bind(session_id.0).bind(bigint(revision));
+        Ok(query.fetch_all(&self.pool).await?.into_iter().map(UsageRow::from_columns).collect())
     }
 }
 

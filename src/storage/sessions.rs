@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::bigint::bigint;
 use super::columns::json;
 use super::families::{children_of, enter_family};
+use super::session_list::SessionFilter;
 use super::{Storage, StorageError};
 use relive_session::{
     NodeCounts, NodeId, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionStatus,
@@ -185,13 +186,36 @@ impl Storage {
         id: SessionId,
         of: SessionIdentity,
     ) -> Result<Option<Vec<SessionId>>, StorageError> {
+        self.delete_if(id, of, None).await
+    }
+
+    /// As [`Storage::delete_session`], only if the session is in a list.
+    pub async fn delete_session_in(
+        &self,
+        id: SessionId,
+        of: SessionIdentity,
+        list: &SessionFilter,
+    ) -> Result<Option<Vec<SessionId>>, StorageError> {
+        self.delete_if(id, of, Some(list)).await
+    }
+
+    async fn delete_if(
+        &self,
+        id: SessionId,
+        of: SessionIdentity,
+        list: Option<&SessionFilter>,
+    ) -> Result<Option<Vec<SessionId>>, StorageError> {
         let mut transaction = self.pool.long_running().begin().await?;
-        // Locked first: no child can be added afterwards.
-        let held =
-            sqlx::query("SELECT FROM sessions WHERE id = $1 AND created_at = $2 AND incarnation = $3 FOR UPDATE")
-                .bind(id.0)
-                .bind(of.created_at.as_datetime())
-                .bind(of.incarnation);
+        // Locked first: no child can be added afterwards, and the session stays in the list.
+        let mut held = QueryBuilder::new("SELECT id FROM sessions");
+        held.push(" WHERE id = ").push_bind(id.0);
+        held.push(" AND created_at = ").push_bind(of.created_at.as_datetime());
+        held.push(" AND incarnation = ").push_bind(of.incarnation);
+        if let Some(list) = list {
+            list.push_whole_to(&mut held);
+        }
+        held.push(" FOR UPDATE");
+        let held = held.build().persistent(list.is_none());
         if transaction.run(async |connection| held.fetch_optional(connection).await).await?.is_none() {
             return Ok(None);
         }

@@ -30,6 +30,12 @@ pub struct UsageRow {
 pub(super) type UsageColumns = (String, String, String, i64, i64, i64, Decimal);
 
 impl UsageRow {
+    /// Tokens without a cost are those of models with an unknown price.
+    #[must_use]
+    pub fn is_priced(&self) -> bool {
+        !self.cost_usd.is_zero() || self.input_tokens.saturating_add(self.output_tokens) == 0
+    }
+
     pub(super) fn from_columns(columns: UsageColumns) -> Self {
         let (node_id, agent_id, model, calls, input_tokens, output_tokens, cost_usd) = columns;
         let named = |name: String| Some(name).filter(|name| !name.is_empty());

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::StorageError;
 use super::batch::{Batch, EventRow};
-use super::columns::{bind_commands, bind_nodes, bind_rows, changes_rare_columns};
+use super::columns::{Statement, bind_commands, bind_nodes, bind_rows, changes_rare_columns};
 use super::link::STATEMENT;
 use super::pool::TakenConnection;
 use super::texts::TextArrays;
@@ -322,8 +322,6 @@ pub(super) async fn write_rows(connection: &mut sqlx::PgConnection, batch: &Batc
     bind_rows(query(WRITE), batch, None)?.execute(connection).await?;
     Ok(())
 }
-
-type Statement<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
 fn bind_texts<'q>(
     sql: &'static str,

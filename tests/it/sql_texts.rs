@@ -28,6 +28,7 @@ const PIECES: &[&str] = &[
     "UPDATE {} SET",
     "SELECT GROUPING(node_id,",
     "SELECT asked.*, listed.id",
+    "SELECT count(*) FROM (",
     "SELECT id, created_at FROM (SELECT",
     "SELECT id, created_at FROM sessions WHERE",
     "SELECT id, created_at FROM",

@@ -101,6 +101,20 @@ const ROWS: &[(i64, &str)] = &[
          INSERT INTO schedule_runs (schedule_id, at, session_id) VALUES
             ('00000000-0000-7000-8000-0000000000b3', now(), '00000000-0000-7000-8000-000000000051')",
     ),
+    (
+        28,
+        "INSERT INTO ended_runs VALUES
+            ('00000000-0000-7000-8000-0000000000c0', 'default', now(), 'failed', 12, 3, 0.5, NULL, NULL, '{日本}', '{m}', '{3}', '{0.5}');
+         INSERT INTO run_statistics VALUES ('default', 'hour', 'all', now(), '', 1, 0, 0, '{1,2,3}', 4, 0.25);
+         INSERT INTO statistics_changes VALUES ('default', now());
+         INSERT INTO statistics_stale VALUES ('default', 'day', now())",
+    ),
+    (
+        29,
+        "INSERT INTO retention (project_id, applied_at, removed) VALUES ('default', now(), 7);
+         INSERT INTO retention_rules (project_id, rule, position, removed) VALUES
+            ('default', '{\"tag\": \"日本\", \"olderThanDays\": 0.5}', 0, 7)",
+    ),
 ];
 
 /// By table: its rows as objects, sorted; without `settings`, where a server notes how it has set itself up, and

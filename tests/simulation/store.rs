@@ -8,8 +8,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use relive::hub::{BatchWriter, NoticeReceiver, NoticeSender, Store};
 use relive::storage::{
-    Batch, ClaimedLease, Constraint, GroupInDoubt, LapsedLease, NewSession, PageBounds, Parked, SessionVersion,
-    StorageError, StoredEvent,
+    Batch, ClaimedLease, Constraint, GroupInDoubt, LapsedLease, NewSession, PageBounds, Parked, SessionFilter,
+    SessionVersion, StorageError, StoredEvent,
 };
 use relive_session::{
     Agent, Event, OutputRef, ProjectId, Recorded, Revision, Session, SessionId, SessionIdentity, SessionSummary, Text,
@@ -205,7 +205,12 @@ impl Store for SimulatedStore {
         self.call("ancestors", |_| Ok(0))
     }
 
-    fn delete_session(&self, id: SessionId, of: SessionIdentity) -> Answer<'_, Option<Vec<SessionId>>> {
+    fn delete_session<'a>(
+        &'a self,
+        id: SessionId,
+        of: SessionIdentity,
+        _: Option<&'a SessionFilter>,
+    ) -> Answer<'a, Option<Vec<SessionId>>> {
         self.call("delete", move |world| Ok(world.database.delete(id, of).then(Vec::new)))
     }
 

@@ -6,11 +6,14 @@
 mod access;
 mod archive;
 mod close;
+mod comparison;
+mod deletion;
 mod error;
 mod frames;
 mod lease;
 mod replay;
 mod rest;
+mod statistics;
 mod strict_json;
 mod typescript;
 
@@ -20,6 +23,8 @@ pub use access::{
 };
 pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
 pub use close::CloseCode;
+pub use comparison::{ComparedNode, ComparedRun, NodeFigures, RunComparison};
+pub use deletion::{DeleteSessions, DeletedSessions, Names, Retention, RetentionRule, SessionSelection};
 pub use error::{ErrorCode, Problem, shortened};
 pub use frames::{ClientFrame, CommandFrame, Given, Mode, ServerFrame, SessionChange, Subscribe};
 pub use lease::{LEASE_SECONDS, LeaseReceipt, LeasedCommands, RenewLease};
@@ -29,6 +34,9 @@ pub use rest::{
     EventPage, ForkSession, FoundMemories, GroupPage, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate,
     ReviewAction, ReviewRequest, SchedulePage, SearchMemories, SearchMethod, SessionPage, SignalRequest, TokenChunk,
     Usage, UsageReport, WebhookPage, WorkflowPage,
+};
+pub use statistics::{
+    DurationPercentiles, EndedRuns, Statistics, StatisticsBucket, StatisticsBucketWidth, StatisticsGrouping,
 };
 pub use strict_json::{FromClient, ReadError, UnknownField, nearest};
 pub use typescript::export as export_typescript;

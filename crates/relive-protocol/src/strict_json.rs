@@ -15,8 +15,8 @@ mod tree;
 use super::lease;
 use super::{
     ClientFrame, Commands, ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession, CreateToken,
-    ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, ReviewRequest, SearchMemories, SignalRequest,
-    TokenChunk, shortened,
+    DeleteSessions, ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, Retention, ReviewRequest,
+    SearchMemories, SignalRequest, TokenChunk, shortened,
 };
 use relive_session::{AgentFields, Command, GroupFields, ScheduleFields, WorkflowFields, WriteWebhook};
 use shape::Shape;
@@ -101,11 +101,13 @@ from_client!(
     CreateProject,
     CreateSession,
     CreateToken,
+    DeleteSessions,
     ForkSession,
     GroupFields,
     NodeUpdate,
     RenewLease,
     ReplaceProject,
+    Retention,
     ReviewRequest,
     SearchMemories,
     SignalRequest,

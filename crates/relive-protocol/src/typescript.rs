@@ -6,10 +6,11 @@ use ts_rs::{Config, ExportError, TS};
 
 use super::{
     AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateKey, CreateMemory,
-    CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, DeliveryPage, EventPage, ForkSession,
-    FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem,
-    ProjectPage, RenewLease, ReplaceProject, ReviewRequest, SchedulePage, SearchMemories, ServerFrame, SessionPage,
-    SignInOptions, SignalRequest, TokenChunk, Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
+    CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, DeleteSessions, DeletedSessions, DeliveryPage,
+    EventPage, ForkSession, FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage,
+    NodeDetail, NodeUpdate, Problem, ProjectPage, RenewLease, ReplaceProject, Retention, ReviewRequest, RunComparison,
+    SchedulePage, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, Statistics, TokenChunk,
+    Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
 };
 use relive_session::{
     Agent, AgentFields, CreatedWebhook, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded,
@@ -81,5 +82,10 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     DeliveryPage::export_all(&config)?;
     ScheduleFields::export_all(&config)?;
     SchedulePage::export_all(&config)?;
+    DeleteSessions::export_all(&config)?;
+    DeletedSessions::export_all(&config)?;
+    Retention::export_all(&config)?;
+    RunComparison::export_all(&config)?;
+    Statistics::export_all(&config)?;
     Ok(())
 }

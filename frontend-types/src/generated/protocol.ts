@@ -152,6 +152,15 @@ duplicate?: boolean, };
 export type Commands = Array<Command> | Command;
 
 /**
+ * One of two runs that are compared.
+ */
+export type ComparedRun = { sessionId: SessionId, revision: number, status: SessionStatus, 
+/**
+ * From the start to the end; absent before that.
+ */
+durationMs?: number, totalTokens: number, totalCostUsd: number, };
+
+/**
  * The actions of `POST /sessions/{id}/control`.
  */
 export type ControlAction = "start" | "pause" | "resume" | "complete" | "stop" | "cancel";
@@ -222,6 +231,43 @@ parentNodeId?: NodeId,
  * Present when this session continues another one.
  */
 forked?: Forked, };
+
+/**
+ * `POST /sessions/delete`.
+ */
+export type DeleteSessions = { filter: SessionSelection, 
+/**
+ * `true`: only count them.
+ */
+dryRun?: boolean, };
+
+/**
+ * The answer to `POST /sessions/delete`.
+ */
+export type DeletedSessions = { 
+/**
+ * Sessions that were found, and with `dryRun` would be deleted.
+ */
+matched: number, 
+/**
+ * 0 with `dryRun`.
+ */
+deleted: number, dryRun: boolean, 
+/**
+ * True if there are more: a request deletes up to 10,000 in up to 20 s, and counts up to 100,000. Send it again.
+ */
+hasMore: boolean, };
+
+/**
+ * Milliseconds from the start of a run to its end, that this part of the runs did not exceed: the nearest rank, so each
+ * is the duration of one of them.
+ */
+export type DurationPercentiles = { p50: number, p95: number, p99: number, };
+
+/**
+ * How many runs ended how.
+ */
+export type EndedRuns = { total: number, completed: number, failed: number, cancelled: number, };
 
 /**
  * The error, for programs. Stable: codes are added, never renamed.
@@ -401,6 +447,11 @@ nextAfter?: string, };
 export type Mode = "snapshot" | "delta" | "events";
 
 /**
+ * One text, or several.
+ */
+export type Names = string | Array<string>;
+
+/**
  * `GET /sessions/{id}/nodes/{nodeId}`.
  */
 export type NodeDetail = { 
@@ -555,6 +606,49 @@ idle: Array<IdleStretch>,
 skipIdleMs?: number, };
 
 /**
+ * `GET` and `PUT /retention`.
+ */
+export type Retention = { 
+/**
+ * At most 100. A session is deleted if one of them applies to it.
+ */
+rules: Array<RetentionRule>, 
+/**
+ * Sessions that were removed, also by rules that are not there any more. Not read from requests.
+ */
+removed?: number, 
+/**
+ * When all rules were last applied to the end. Not read from requests.
+ */
+appliedAt?: Timestamp, 
+/**
+ * Not read from requests.
+ */
+updatedAt?: Timestamp, };
+
+/**
+ * Which sessions are deleted, how long after their end. Every given condition must hold; sessions that have not ended
+ * are never deleted by a rule.
+ */
+export type RetentionRule = { 
+/**
+ * Any of `completed`, `failed` and `cancelled`; by default all of them.
+ */
+status?: Names, workflowId?: string, groupId?: string, tag?: string, 
+/**
+ * Days since the end: 0 to 36500, fractions too.
+ */
+olderThanDays: number, 
+/**
+ * Sessions that it has removed. Not read from requests.
+ */
+removed?: number, 
+/**
+ * Not read from requests.
+ */
+lastRemovedAt?: Timestamp, };
+
+/**
  * A reviewer's decision.
  */
 export type ReviewAction = "approve" | "reject" | "modify";
@@ -576,6 +670,23 @@ interruptId?: string,
  * The sender drives the session, and renews its lease: 5 to 3600.
  */
 leaseSeconds?: number, };
+
+/**
+ * `GET /sessions/{id}/diff?with=`: two runs beside each other, their nodes matched by id.
+ */
+export type RunComparison = { 
+/**
+ * The session in the path.
+ */
+from: ComparedRun, 
+/**
+ * The session of `with`.
+ */
+to: ComparedRun, 
+/**
+ * Every node that one of them has, by its id.
+ */
+nodes: Record<string, ComparedNode>, };
 
 /**
  * Server → client. A session's frames contain nothing that is specific to one viewer, so one encoding
@@ -602,6 +713,27 @@ export type SessionPage = { sessions: Array<SessionSummary>,
 nextCursor?: string, };
 
 /**
+ * The filters of `GET /sessions`. Every given condition must hold.
+ */
+export type SessionSelection = { groupId?: string, workflowId?: string, 
+/**
+ * Any of these.
+ */
+status?: Names, 
+/**
+ * Together with `nodeStatus`.
+ */
+nodeId?: NodeId, nodeStatus?: NodeStatus, startedAfter?: Timestamp, startedBefore?: Timestamp, endedAfter?: Timestamp, endedBefore?: Timestamp, updatedAfter?: Timestamp, text?: string, name?: string, 
+/**
+ * All of these.
+ */
+tag?: Names, 
+/**
+ * All of these entries.
+ */
+metadata?: Record<string, string | number | boolean>, parentSessionId?: SessionId, rootsOnly?: boolean, stalled?: boolean, };
+
+/**
  * `POST /sessions/{id}/signal`.
  */
 export type SignalRequest = { nodeId: NodeId, payload: unknown, 
@@ -613,6 +745,62 @@ interruptId?: string,
  * The sender drives the session, and renews its lease: 5 to 3600.
  */
 leaseSeconds?: number, };
+
+/**
+ * `GET /statistics`: the runs that ended in a period.
+ */
+export type Statistics = { 
+/**
+ * Runs that ended at or after this time,
+ */
+from: Timestamp, 
+/**
+ * and before this one.
+ */
+to: Timestamp, bucket: StatisticsBucketWidth, groupBy?: StatisticsGrouping, 
+/**
+ * False while runs are still being counted that ended before this version was installed.
+ */
+complete: boolean, 
+/**
+ * By time, then by key. Without runs there is no bucket.
+ */
+buckets: Array<StatisticsBucket>, };
+
+/**
+ * The runs of one group that ended within a bucket's time.
+ */
+export type StatisticsBucket = { 
+/**
+ * Where it begins, which may be before `from`.
+ */
+start: Timestamp, 
+/**
+ * With `groupBy`: the id of the workflow or group, the tag, or the model. Absent for runs that have none.
+ */
+key?: string, runs: EndedRuns, 
+/**
+ * Completed ones of all that ended: 0 to 1.
+ */
+successRate: number, 
+/**
+ * Absent if none of them was started.
+ */
+durationMs?: DurationPercentiles, 
+/**
+ * By model: the tokens of that model.
+ */
+totalTokens: number, totalCostUsd: number, };
+
+/**
+ * The time that a bucket spans, in UTC.
+ */
+export type StatisticsBucketWidth = "minute" | "hour" | "day";
+
+/**
+ * What runs are grouped by within a bucket.
+ */
+export type StatisticsGrouping = "workflow" | "group" | "tag" | "model";
 
 /**
  * Which session to watch, and how.

@@ -58,10 +58,7 @@ impl Storage {
         let mut query = QueryBuilder::new("SELECT asked.*, listed.id IS NOT NULL AS matches FROM (");
         query.push(SUMMARY).push(" WHERE id = ANY(").push_bind(ids.clone());
         query.push(")) AS asked LEFT JOIN (SELECT id FROM sessions WHERE id = ANY(").push_bind(ids).push(")");
-        filter.push_to(&mut query);
-        if let Some(text) = &filter.text {
-            text.push_to(&mut query);
-        }
+        filter.push_whole_to(&mut query);
         query.push(") AS listed ON listed.id = asked.id");
         let rows = query.build().persistent(false).fetch_all(&self.pool).await?;
         let found = rows.iter().map(|row| {
@@ -69,6 +66,15 @@ impl Storage {
             Ok((summary.id, (summary, row.try_get("matches")?)))
         });
         Ok(found.collect::<sqlx::Result<_>>()?)
+    }
+
+    /// How many sessions a list has, counted up to `limit`.
+    pub async fn count_sessions(&self, filter: &SessionFilter, limit: u32) -> Result<u64, StorageError> {
+        let mut query = QueryBuilder::new("SELECT count(*) FROM (");
+        push_list(&mut query, filter, None, limit.saturating_sub(1));
+        query.push(") AS counted");
+        let count: i64 = query.build_query_scalar().persistent(false).fetch_one(&self.pool).await?;
+        Ok(count.unsigned_abs())
     }
 
     /// The plan with which the database reads such a list: `EXPLAIN (ANALYZE, FORMAT JSON)`.

@@ -99,6 +99,16 @@ impl SessionFilter {
     }
 }
 
+impl SessionFilter {
+    /// As [`SessionFilter::push_to`], with the text too, without regard to indexes: for a few sessions.
+    pub(in crate::storage) fn push_whole_to(&self, query: &mut QueryBuilder<Postgres>) {
+        self.push_to(query);
+        if let Some(text) = &self.text {
+            text.push_to(query);
+        }
+    }
+}
+
 impl SessionText {
     /// Adds the whole condition, without regard to indexes: for a few sessions.
     pub(super) fn push_to(&self, query: &mut QueryBuilder<Postgres>) {

@@ -170,6 +170,8 @@ fn body(world: &World, operation: &str) -> Option<Value> {
         "replace_project" => json!({"name": "Default"}),
         "create_key" => json!({"name": "k", "role": "viewer"}),
         "ag_ui_run" => json!({"threadId": "t", "runId": uuid::Uuid::now_v7().to_string(), "messages": []}),
+        "delete_sessions" => json!({"filter": {"name": "nobody has this name"}}),
+        "replace_retention" => json!({"rules": []}),
         "create_token" => json!({"scopes": ["read:sessions"]}),
         _ => return None,
     })

@@ -75,8 +75,8 @@ impl Reader {
             self.stream(address, &place).await;
         } else if text.starts_with("curl ") {
             self.curl(text, &place).await;
-        } else if text.starts_with("relive serve") || text.starts_with("relive keys") {
-            // These are for a server of its own, on a network. The tests of access start such servers.
+        } else if ["serve", "keys", "statistics"].iter().any(|of| text.starts_with(&format!("relive {of}"))) {
+            // These are for a server of its own, or its database. Other tests start such servers.
             return;
         } else if text.starts_with("relive ") {
             let command = text.replace("relive ", &format!("{} ", env!("CARGO_BIN_EXE_relive")));
@@ -188,4 +188,14 @@ async fn the_commands_for_event_streams_do_what_the_page_says() {
 #[tokio::test]
 async fn the_commands_for_schedules_do_what_the_page_says() {
     carry_out("docs/schedules.md", 3).await;
+}
+
+#[tokio::test]
+async fn the_commands_for_deleting_do_what_the_page_says() {
+    carry_out("docs/retention.md", 3).await;
+}
+
+#[tokio::test]
+async fn the_command_for_statistics_does_what_the_page_says() {
+    carry_out("docs/statistics.md", 1).await;
 }

@@ -7,7 +7,7 @@ use super::report::report;
 use crate::harness::TestServer;
 
 /// The pages, and what runs or checks what they say. That file names the page.
-const RUN_BY: [(&str, &str); 20] = [
+const RUN_BY: [(&str, &str); 22] = [
     ("docs/access.md", "tests/it/access/matrix.rs"),
     ("docs/embed.md", "sdk/react/test/docs.test.ts"),
     ("docs/event-streams.md", "tests/it/documents/readme.rs"),
@@ -22,8 +22,10 @@ const RUN_BY: [(&str, &str); 20] = [
     ("docs/report-python.md", "sdk/python/tests/test_documents.py"),
     ("docs/report-rust.md", "tests/it/documents/run_by.rs"),
     ("docs/report-typescript.md", "scripts/runtimes.sh"),
+    ("docs/retention.md", "tests/it/documents/readme.rs"),
     ("docs/run-graphs.md", "tests/it/documents/readme.rs"),
     ("docs/schedules.md", "tests/it/documents/readme.rs"),
+    ("docs/statistics.md", "tests/it/documents/readme.rs"),
     ("docs/watch-react.md", "sdk/react/test/docs.test.ts"),
     ("docs/watch.md", "tests/it/documents/readme.rs"),
     ("docs/webhooks.md", "tests/it/webhooks/signatures.rs"),

@@ -1,0 +1,11 @@
+DROP TRIGGER count_new_run ON sessions;
+DROP TRIGGER count_run ON sessions;
+DROP FUNCTION relive_count_run;
+DROP FUNCTION relive_count_runs;
+DROP TABLE statistics_stale;
+DROP TABLE statistics_changes;
+DROP TABLE run_statistics;
+DROP VIEW ended_runs_by;
+DROP VIEW runs_to_count;
+DROP TABLE ended_runs;
+DELETE FROM settings WHERE name = 'statistics_counted';
