@@ -18,11 +18,14 @@ struct Run {
     ended: DateTime<Utc>,
     status: String,
     duration: Option<i64>,
-    tokens: i64,
-    cost: f64,
     /// By each grouping: the keys, with the tokens and the cost that count there.
     keys: BTreeMap<&'static str, Vec<(String, i64, f64)>>,
 }
+
+/// The start and the key of a bucket.
+type Place = (DateTime<Utc>, String);
+/// Runs with the tokens and the cost that count in a bucket.
+type Counted<'a> = Vec<(&'a Run, i64, f64)>;
 
 type Row = (
     uuid::Uuid,
@@ -67,7 +70,7 @@ async fn runs(storage: &Storage) -> Vec<Run> {
             ("model", models),
         ]);
         let duration = started.map(|started| (ended - started).num_milliseconds());
-        Run { ended, status, duration, tokens, cost, keys }
+        Run { ended, status, duration, keys }
     };
     rows.into_iter().map(run).collect()
 }
@@ -79,14 +82,14 @@ fn percentile(sorted: &[i64], part: f64) -> i64 {
 
 /// What the server has to answer.
 fn plain(runs: &[Run], from: DateTime<Utc>, to: DateTime<Utc>, width: TimeDelta, group_by: &'static str) -> Vec<Value> {
-    let mut groups: BTreeMap<(DateTime<Utc>, String), Vec<(&Run, i64, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<Place, Counted<'_>> = BTreeMap::new();
     for run in runs.iter().filter(|run| run.ended >= from && run.ended < to) {
         for (key, tokens, cost) in &run.keys[group_by] {
             let start = run.ended.duration_trunc(width).expect("a time");
             groups.entry((start, key.clone())).or_default().push((run, *tokens, *cost));
         }
     }
-    let bucket = |((start, key), runs): ((DateTime<Utc>, String), Vec<(&Run, i64, f64)>)| {
+    let bucket = |((start, key), runs): (Place, Counted<'_>)| {
         let count = |status: &str| runs.iter().filter(|(run, ..)| run.status == status).count();
         let mut durations: Vec<i64> = runs.iter().filter_map(|(run, ..)| run.duration).collect();
         durations.sort_unstable();

@@ -49,6 +49,8 @@ __all__ = [
     "CommandStart",
     "CommandStop",
     "Commands",
+    "ComparedNode",
+    "ComparedRun",
     "ContentType",
     "ControlAction",
     "ControlRequest",
@@ -60,7 +62,11 @@ __all__ = [
     "Created",
     "CreatedKey",
     "CreatedToken",
+    "DeleteSessions",
+    "DeletedSessions",
     "Driver",
+    "DurationPercentiles",
+    "EndedRuns",
     "ErrorCode",
     "Event",
     "EventCancelled",
@@ -110,8 +116,10 @@ __all__ = [
     "MessagePage",
     "MessageRole",
     "MetadataValue",
+    "Names",
     "NodeCounts",
     "NodeDetail",
+    "NodeFigures",
     "NodeId",
     "NodeInterval",
     "NodeKind",
@@ -129,20 +137,28 @@ __all__ = [
     "ReplaceProject",
     "ResumeEntry",
     "ResumeStatus",
+    "Retention",
+    "RetentionRule",
     "Retry",
     "ReviewAction",
     "ReviewRequest",
     "RunAgentInput",
+    "RunComparison",
     "SearchMemories",
     "SearchMethod",
     "SessionEntity",
     "SessionId",
     "SessionInterval",
     "SessionPage",
+    "SessionSelection",
     "SessionStatus",
     "SessionSummary",
     "SignInOptions",
     "SignalRequest",
+    "Statistics",
+    "StatisticsBucket",
+    "StatisticsBucketWidth",
+    "StatisticsGrouping",
     "Timeline",
     "Timestamp",
     "TokenChunk",
@@ -633,6 +649,30 @@ class CommandReceipt(_CommandReceiptRequired, total=False):
 
 Commands = Union[list[Command], Command]
 
+ComparedNode = TypedDict(
+    "ComparedNode",
+    {
+        "from": 'NodeFigures',
+        "outputEqual": 'bool',
+        "to": 'NodeFigures',
+    },
+    total=False,
+)
+
+
+class _ComparedRunRequired(TypedDict):
+    revision: int
+    sessionId: str
+    status: SessionStatus
+    totalCostUsd: float
+    totalTokens: int
+
+
+class ComparedRun(_ComparedRunRequired, total=False):
+    """One of two runs that are compared."""
+
+    durationMs: int
+
 ContentType = Literal["text/markdown", "text/plain", "application/json"]
 
 ControlAction = Literal["start", "pause", "resume", "complete", "stop", "cancel"]
@@ -754,7 +794,43 @@ class CreatedToken(TypedDict):
     id: str
     token: str
 
+
+class _DeleteSessionsRequired(TypedDict):
+    filter: SessionSelection
+
+
+class DeleteSessions(_DeleteSessionsRequired, total=False):
+    """`POST /sessions/delete`."""
+
+    dryRun: bool
+
+
+class DeletedSessions(TypedDict):
+    """The answer to `POST /sessions/delete`."""
+
+    deleted: int
+    dryRun: bool
+    hasMore: bool
+    matched: int
+
 Driver = Literal["external", "builtin"]
+
+
+class DurationPercentiles(TypedDict):
+    """Milliseconds from the start of a run to its end, that this part of the runs did not exceed: the near"""
+
+    p50: int
+    p95: int
+    p99: int
+
+
+class EndedRuns(TypedDict):
+    """How many runs ended how."""
+
+    cancelled: int
+    completed: int
+    failed: int
+    total: int
 
 ErrorCode = Literal["bad_request", "unauthorized", "forbidden", "not_found", "conflict", "illegal_transition", "nodes_active", "not_waiting", "signal_pending", "revision_conflict", "too_large", "unknown_node", "invalid_graph", "idempotency_key_reused", "dimension_mismatch", "rate_limited", "internal", "unavailable"]
 
@@ -1248,6 +1324,8 @@ MessageRole = Literal["user", "agent", "system", "tool"]
 
 MetadataValue = Union[str, float, bool]
 
+Names = Union[str, list[str]]
+
 
 class NodeCounts(TypedDict):
     """The number of nodes in each status."""
@@ -1282,6 +1360,22 @@ class NodeDetail(_NodeDetailRequired, total=False):
     retry: Retry
     startedAt: str
     tokenUsage: TokenUsage
+    type: str
+
+
+class _NodeFiguresRequired(TypedDict):
+    attempts: int
+    inputTokens: int
+    outputTokens: int
+    status: NodeStatus
+
+
+class NodeFigures(_NodeFiguresRequired, total=False):
+    """What a comparison says of a node in one run."""
+
+    costUsd: float
+    durationMs: int
+    name: str
     type: str
 
 NodeId = str
@@ -1443,6 +1537,33 @@ class ResumeEntry(_ResumeEntryRequired, total=False):
 ResumeStatus = Literal["resolved", "cancelled"]
 
 
+class _RetentionRequired(TypedDict):
+    rules: list[RetentionRule]
+
+
+class Retention(_RetentionRequired, total=False):
+    """`GET` and `PUT /retention`."""
+
+    appliedAt: str
+    removed: int
+    updatedAt: str
+
+
+class _RetentionRuleRequired(TypedDict):
+    olderThanDays: float
+
+
+class RetentionRule(_RetentionRuleRequired, total=False):
+    """Which sessions are deleted, how long after their end. Every given condition must hold"""
+
+    groupId: str
+    lastRemovedAt: str
+    removed: int
+    status: Names
+    tag: str
+    workflowId: str
+
+
 class Retry(TypedDict, total=False):
     """The retries of a node since it was entered. A new round of a loop, or a client that sets an ended no"""
 
@@ -1481,6 +1602,15 @@ class RunAgentInput(_RunAgentInputRequired, total=False):
     resume: list[ResumeEntry]
     state: dict[str, Any]
     tools: list[dict[str, Any]]
+
+RunComparison = TypedDict(
+    "RunComparison",
+    {
+        "from": 'ComparedRun',
+        "nodes": 'dict[str, ComparedNode]',
+        "to": 'ComparedRun',
+    },
+)
 
 
 class SearchMemories(TypedDict, total=False):
@@ -1544,6 +1674,28 @@ class SessionPage(_SessionPageRequired, total=False):
 
     nextCursor: str
 
+
+class SessionSelection(TypedDict, total=False):
+    """The filters of `GET /sessions`. Every given condition must hold."""
+
+    endedAfter: str
+    endedBefore: str
+    groupId: str
+    metadata: dict[str, Any]
+    name: str
+    nodeId: str
+    nodeStatus: NodeStatus
+    parentSessionId: str
+    rootsOnly: bool
+    stalled: bool
+    startedAfter: str
+    startedBefore: str
+    status: Names
+    tag: Names
+    text: str
+    updatedAfter: str
+    workflowId: str
+
 SessionStatus = Literal["pending", "running", "paused", "completed", "failed", "cancelled"]
 
 
@@ -1594,6 +1746,42 @@ class SignalRequest(_SignalRequestRequired, total=False):
 
     interruptId: str
     leaseSeconds: int
+
+_StatisticsRequired = TypedDict(
+    "_StatisticsRequired",
+    {
+        "bucket": 'StatisticsBucketWidth',
+        "buckets": 'list[StatisticsBucket]',
+        "complete": 'bool',
+        "from": 'str',
+        "to": 'str',
+    },
+)
+
+
+class Statistics(_StatisticsRequired, total=False):
+    """`GET /statistics`: the runs that ended in a period."""
+
+    groupBy: StatisticsGrouping
+
+
+class _StatisticsBucketRequired(TypedDict):
+    runs: EndedRuns
+    start: str
+    successRate: float
+    totalCostUsd: float
+    totalTokens: int
+
+
+class StatisticsBucket(_StatisticsBucketRequired, total=False):
+    """The runs of one group that ended within a bucket's time."""
+
+    durationMs: DurationPercentiles
+    key: str
+
+StatisticsBucketWidth = Literal["minute", "hour", "day"]
+
+StatisticsGrouping = Literal["workflow", "group", "tag", "model"]
 
 
 class _TimelineRequired(TypedDict):
