@@ -12,7 +12,7 @@ export interface ListFilters {
   parentId: string
 }
 
-export const panels = ['messages', 'node', 'logs', 'context', 'journal', 'compare'] as const
+export const panels = ['run', 'messages', 'node', 'logs', 'context', 'journal', 'compare'] as const
 export type Panel = (typeof panels)[number]
 
 /** What the page of a session shows. Without a revision it shows the newest state, live. */

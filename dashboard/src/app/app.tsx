@@ -1,4 +1,4 @@
-import { lazy, Suspense, useEffect } from 'react'
+import { useEffect } from 'react'
 
 import { access, useMay } from '../access/me'
 import { ShareChoice, SignInPage } from '../access/sign-in-page'
@@ -9,18 +9,18 @@ import { SessionsPage } from '../sessions/sessions-page'
 import { useStore } from '../store/use-store'
 import { AppBar } from '../ui/app-bar'
 import { dismissNotices, Notices } from '../ui/notices'
-import { noFilters } from './address'
+import { type ListFilters, noFilters } from './address'
+import { useOnDemand } from './on-demand'
 import { currentPlace, linkTo, usePlace } from './place'
+import { sessionCode } from './session-code'
 
 /** After the page has loaded: the list comes first. */
 const aheadMs = 500
 
-/** Graph, timeline and replay: four fifths of the code, which the list does without. */
-const loadSessionPage = () => import('../session/session-page')
-const SessionPage = lazy(async () => ({ default: (await loadSessionPage()).SessionPage }))
 // Loaded ahead, so that no click waits for it, and none of the code before it waits for it.
-if (currentPlace().page === 'session') void loadSessionPage()
-else addEventListener('load', () => setTimeout(() => void loadSessionPage(), aheadMs), { once: true })
+const loadAhead = () => sessionCode.load().catch(() => undefined)
+if (currentPlace().page === 'session') void loadAhead()
+else addEventListener('load', () => setTimeout(() => void loadAhead(), aheadMs), { once: true })
 
 export function App() {
   const t = useText()
@@ -38,6 +38,13 @@ export function App() {
   )
 }
 
+function LoadedSessionPage({ sessionId, filters }: { sessionId: string; filters: ListFilters }) {
+  const t = useText()
+  const code = useOnDemand(sessionCode)
+  if (code === undefined) return <p className="page-loading">{t.loading}</p>
+  return <code.SessionPage key={sessionId} sessionId={sessionId} filters={filters} />
+}
+
 function Pages() {
   const t = useText()
   const place = usePlace()
@@ -50,11 +57,7 @@ function Pages() {
   return (
     <>
       {place.page === 'sessions' && <SessionsPage filters={place.filters} />}
-      {place.page === 'session' && (
-        <Suspense fallback={<p className="page-loading">{t.loading}</p>}>
-          <SessionPage key={place.sessionId} sessionId={place.sessionId} filters={place.filters} />
-        </Suspense>
-      )}
+      {place.page === 'session' && <LoadedSessionPage sessionId={place.sessionId} filters={place.filters} />}
       {place.page === 'keys' && mayManageKeys && <KeysPage />}
       {place.page === 'audit' && mayReadAudit && <AuditPage />}
       {isHidden && (

@@ -1,4 +1,3 @@
-import type { Usage } from '@relive/types'
 import { useMemo } from 'react'
 
 import { cost, count } from '../format/number'
@@ -7,6 +6,7 @@ import { useSession } from '../session/session-context'
 import { shownSession } from '../session/state'
 import { ScoreChart } from './score-chart'
 import { readScores } from './scores'
+import { UsageTable } from './usage-table'
 import { ValueView } from './value-view'
 
 /** The context of the run at this moment: scores, context data, and cost. */
@@ -48,46 +48,17 @@ function Totals() {
   const usage = useSession((state) => state.usage)
   const isLive = useSession((state) => state.replay === undefined)
   if (session === undefined || (session.totalTokens === 0 && session.totalCostUsd === 0)) return null
-  // The usage report is current; of an earlier moment only the totals in the state are known.
-  const models = isLive ? Object.entries(usage?.byModel ?? {}) : []
   return (
     <section>
       <h2 className="section">{t.totals}</h2>
-      <table className="usage num">
-        <thead>
-          <tr>
-            <th scope="col">{t.model}</th>
-            <th scope="col">{t.inputTokens}</th>
-            <th scope="col">{t.outputTokens}</th>
-            <th scope="col">{t.cost}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {models.map(([model, each]) => (
-            <UsageRow key={model} name={model} usage={each} />
-          ))}
-          {isLive && usage !== undefined ? (
-            <UsageRow name={t.total} usage={usage.total} isTotal />
-          ) : (
-            <tr className="total">
-              <th scope="row">{t.total}</th>
-              <td colSpan={2}>{count(session.totalTokens)}</td>
-              <td>{cost(session.totalCostUsd)}</td>
-            </tr>
-          )}
-        </tbody>
-      </table>
+      {/* The usage report is current; of an earlier moment only the totals in the state are known. */}
+      <UsageTable of={t.model} rows={isLive ? usage?.byModel : undefined} total={isLive ? usage?.total : undefined}>
+        <tr className="total">
+          <th scope="row">{t.total}</th>
+          <td colSpan={2}>{count(session.totalTokens)}</td>
+          <td>{cost(session.totalCostUsd)}</td>
+        </tr>
+      </UsageTable>
     </section>
-  )
-}
-
-function UsageRow({ name, usage, isTotal = false }: { name: string; usage: Usage; isTotal?: boolean }) {
-  return (
-    <tr className={isTotal ? 'total' : undefined}>
-      <th scope="row">{name}</th>
-      <td>{count(usage.inputTokens)}</td>
-      <td>{count(usage.outputTokens)}</td>
-      <td>{usage.costUsd === undefined ? '' : cost(usage.costUsd)}</td>
-    </tr>
   )
 }

@@ -123,7 +123,7 @@ function ToolResult({ message, t }: { message: Message; t: Text }) {
   const name = useSession((state) => nameOfCall(state.book.stored, toolCallId))
   const first = content.trimStart().split('\n', 1)[0] ?? ''
   return (
-    <details className="message tool tool-call">
+    <details className="message tool tool-result">
       <summary>
         {t.toolResult}: {name !== undefined && <code>{name}</code>}{' '}
         <span className="tool-first" dir="auto">

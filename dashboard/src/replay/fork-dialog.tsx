@@ -5,6 +5,7 @@ import { request } from '../api/http'
 import { noFilters, plainView } from '../app/address'
 import { goTo } from '../app/place'
 import { useText } from '../i18n/text'
+import { noteCreated } from '../session/created-here'
 import { reasonOf } from '../session/steering'
 import { Dialog } from '../ui/dialog'
 
@@ -28,6 +29,7 @@ export function ForkDialog({ sessionId, revision, onClose }: ForkDialogProps) {
       const headers = { 'idempotency-key': `${key}-${start}` }
       const session = await request<WorkflowSession>('POST', `/sessions/${sessionId}/fork`, { body, headers })
       onClose()
+      noteCreated(session.id)
       goTo({ page: 'session', sessionId: session.id, filters: noFilters, view: plainView })
     } catch (cause) {
       setError(reasonOf(cause))

@@ -18,6 +18,7 @@ import { MessageReader } from '../messages/message-reader'
 import { hasEnded } from '../status/status'
 import { FrameStore } from '../store/frame-store'
 import { advance, noLanes, withInherited } from '../timeline/lanes'
+import { isNew } from './created-here'
 import { initialState, type SessionState } from './state'
 
 /** States per second at most: more than the eye can follow, and less than a busy run produces. */
@@ -137,6 +138,11 @@ export class LiveFeed {
    */
   async #begin(): Promise<void> {
     void this.#loadTimeline()
+    if (isNew(this.#id)) {
+      this.#subscribe()
+      await this.#loadGraph()
+      return
+    }
     const patience = new Promise<undefined>((resolve) => setTimeout(resolve, patienceMs))
     const path = `/sessions/${this.#id}`
     const first = get<WorkflowSession>(path, this.#closing.signal).catch(() => undefined)
@@ -158,6 +164,7 @@ export class LiveFeed {
     // It has grown since, and was or will be read.
     if (this.store.latest.live?.graphRevision !== undefined) return
     const created = page.events[0]?.event
+    this.store.update({ createdBy: page.events[0]?.by })
     this.store.update({ graph: (created?.type === 'created' ? created.graph : undefined) ?? null })
   }
 

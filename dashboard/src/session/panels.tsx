@@ -9,11 +9,13 @@ import { JournalPanel } from '../journal/journal-panel'
 import { LogsPanel } from '../logs/logs-panel'
 import { MessagesPanel } from '../messages/messages-panel'
 import { NodePanel } from '../node/node-panel'
+import { RunPanel } from '../run/run-panel'
 import { useIsNarrow } from '../ui/use-media'
 import { useSession } from './session-context'
 import { WaitingNodes } from './waiting-nodes'
 
 const contents: Record<Panel, () => React.JSX.Element> = {
+  run: RunPanel,
   messages: MessagesPanel,
   node: NodePanel,
   logs: LogsPanel,
@@ -22,7 +24,7 @@ const contents: Record<Panel, () => React.JSX.Element> = {
   compare: ComparePanel,
 }
 
-/** The right side: messages, a node, log lines, the context, the journal, a comparison. */
+/** The right side: the run, messages, a node, log lines, the context, the journal, a comparison. */
 export function Panels() {
   const t = useText()
   const id = useId()
@@ -30,7 +32,8 @@ export function Panels() {
   const isNarrow = useIsNarrow()
   const view = place.page === 'session' ? place.view : undefined
   const hasMessages = useSession(({ book }) => book.stored.length > 0 || book.streaming.size > 0)
-  const current = view?.panel ?? (hasMessages ? 'messages' : 'journal')
+  const hasFailed = useSession(({ live }) => live?.status === 'failed')
+  const current = view?.panel ?? (hasFailed ? 'run' : hasMessages ? 'messages' : 'journal')
   const shown = panels.filter(
     (panel) => panel !== 'compare' || view?.compareWith !== undefined || current === 'compare',
   )

@@ -1,4 +1,4 @@
-import type { GraphDefinition, ReliveError, ReplayState, UsageReport, WorkflowSession } from '@relive/types'
+import type { Actor, GraphDefinition, ReliveError, ReplayState, UsageReport, WorkflowSession } from '@relive/types'
 import { millis } from '../format/time'
 import { type MessageBook, noMessages } from '../messages/message-book'
 import { hasEnded } from '../status/status'
@@ -35,6 +35,8 @@ export interface SessionState {
   readonly book: MessageBook
   readonly lanes: Lanes
   readonly usage: UsageReport | undefined
+  /** Who created the session; `undefined` as long as that is not known. */
+  readonly createdBy: Actor | undefined
   readonly replay: ReplayView | undefined
   readonly pace: Pace
   /** Why the session cannot be shown. */
@@ -49,6 +51,7 @@ export function initialState(id: string): SessionState {
     book: noMessages,
     lanes: noLanes,
     usage: undefined,
+    createdBy: undefined,
     replay: undefined,
     pace: { speed: 1, skipIdle: false },
     error: undefined,

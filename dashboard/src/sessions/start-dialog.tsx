@@ -4,8 +4,10 @@ import { type FormEvent, useEffect, useRef, useState } from 'react'
 import { request } from '../api/http'
 import { noFilters, plainView } from '../app/address'
 import { goTo } from '../app/place'
+import { sessionCode } from '../app/session-code'
 import { readJson, textOrStructure } from '../format/json'
 import { useText } from '../i18n/text'
+import { noteCreated } from '../session/created-here'
 import { reasonOf, send } from '../session/steering'
 import { useStore } from '../store/use-store'
 import { Dialog } from '../ui/dialog'
@@ -44,8 +46,11 @@ export function StartDialog({ onClose }: { onClose: () => void }) {
       const text = JSON.stringify(body)
       if (asked.current?.body !== text) asked.current = { body: text, key: String(Date.now() + Math.random()) }
       const headers = { 'idempotency-key': asked.current.key }
+      // Its page must be there before it starts: what is written before anybody listens is not sent again.
+      await sessionCode.load().catch(() => undefined)
       const session = await request<WorkflowSession>('POST', '/sessions', { body, headers })
       onClose()
+      noteCreated(session.id)
       goTo({ page: 'session', sessionId: session.id, filters: noFilters, view: plainView })
       await send(session.id, { type: 'start' }).catch((cause: unknown) =>
         showNotice(t.refused(t.start), reasonOf(cause)),

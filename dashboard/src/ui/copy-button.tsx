@@ -4,8 +4,15 @@ import { useText } from '../i18n/text'
 
 const shownMs = 1600
 
+interface CopyButtonProps {
+  /** Made when it is needed, where it is long. */
+  text: string | (() => string)
+  label?: string
+  select?: () => void
+}
+
 /** Copies a text. Without TLS browsers give pages no clipboard: then it selects what it stands beside. */
-export function CopyButton({ text, label, select }: { text: string; label?: string; select?: () => void }) {
+export function CopyButton({ text, label, select }: CopyButtonProps) {
   const t = useText()
   const [isCopied, setCopied] = useState(false)
   useEffect(() => {
@@ -15,7 +22,7 @@ export function CopyButton({ text, label, select }: { text: string; label?: stri
   }, [isCopied])
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(text)
+      await navigator.clipboard.writeText(typeof text === 'string' ? text : text())
       setCopied(true)
     } catch {
       select?.()

@@ -1,0 +1,4 @@
+import { onDemand } from './on-demand'
+
+/** Graph, timeline and replay: nearly half of the code, which the list does without. */
+export const sessionCode = onDemand(() => import('../session/session-page'))
