@@ -21,7 +21,18 @@ pub(super) struct SessionAdvance<'a> {
     pub before: Arc<Session>,
     /// `None` when the batch holds no event for the session.
     pub after: Option<&'a Arc<Session>>,
+    /// A command that changes nothing is to be answered as carried out. That holds only while the stored session is
+    /// this one, at this revision.
+    pub rests_on_before: bool,
     pub events: Vec<&'a [Arc<RecordedFrame>]>,
+}
+
+impl SessionAdvance<'_> {
+    /// The change of the session's row; without events it changes nothing, and is the fence alone.
+    fn projection(&self) -> Option<ProjectionRow<'_>> {
+        let unchanged = self.rests_on_before.then_some(&self.before);
+        Some(ProjectionRow { before: &self.before, after: self.after.or(unchanged)? })
+    }
 }
 
 impl<'a> BatchPlan<'a> {
@@ -33,11 +44,13 @@ impl<'a> BatchPlan<'a> {
                 live,
                 before: Arc::clone(live.head().session()),
                 after: None,
+                rests_on_before: false,
                 events: Vec::new(),
             });
-            if let Decision::Events { events, after, .. } = &entry.decision
-                && !events.is_empty()
-            {
+            let Decision::Events { events, after, .. } = &entry.decision else { continue };
+            if events.is_empty() {
+                advance.rests_on_before |= !entry.submission.is_heartbeat();
+            } else {
                 advance.after = Some(after);
                 advance.events.push(events);
             }
@@ -70,8 +83,7 @@ impl<'a> BatchPlan<'a> {
                 batch.commands.push(CommandRow { session_id, command_id, revision });
             }
         }
-        let moved = self.by_session.values().filter_map(|advance| Some((&advance.before, advance.after?)));
-        batch.projections.extend(moved.map(|(before, after)| ProjectionRow { before, after }));
+        batch.projections.extend(self.by_session.values().filter_map(SessionAdvance::projection));
         // Always in the same order: otherwise two servers could deadlock on each other's rows.
         batch.events.sort_by_key(|row| row.recorded.session_id);
         batch.commands.sort_by_key(|row| row.session_id);

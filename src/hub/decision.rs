@@ -35,6 +35,11 @@ impl Decision {
         }
     }
 
+    /// Whether it says that the submission was carried out already.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Written { .. } | Self::Duplicate { .. })
+    }
+
     /// The revision of the first event, and the one that the last leads to; `None` without events.
     pub fn revisions(&self) -> Option<(Revision, Revision)> {
         let Self::Events { events, after, .. } = self else { return None };

@@ -67,6 +67,11 @@ impl Submission {
             && self.expected_identity.is_none_or(|expected| expected == session.identity())
     }
 
+    /// Whether it renews a lease, and nothing else that anybody could ask about.
+    pub(super) fn is_heartbeat(&self) -> bool {
+        self.commands.is_empty() && self.command_id.is_none()
+    }
+
     /// Its size while it waits.
     pub(super) fn size(&self) -> QueueSize {
         QueueSize { entries: 1, rows: self.changes(), bytes: self.weight() }

@@ -203,3 +203,49 @@ async fn incarnations_are_stored_and_differ() {
     let fork = hub.fork(id, 2, CreateOptions::default()).await.expect("a fork").identity();
     assert_ne!(fork.incarnation, identity.incarnation);
 }
+
+/// With a command id and without one.
+fn again(id: SessionId, value: &str, command_id: Option<&str>) -> Submission {
+    let command = submission(id, json!({"type": "setContext", "key": "of", "value": value}));
+    Submission { command_id: command_id.map(Arc::from), ..command }
+}
+
+#[tokio::test]
+async fn a_command_that_changes_nothing_is_not_answered_for_another_session() {
+    for (command_id, when) in [(None, Later), (Some("a"), Later), (Some("a"), InTheSameMillisecond)] {
+        let (hub, storage) = hub(&HubOptions::default()).await;
+        let (id, mut subscription) = replaced_unnoticed(&hub, &storage, 2, when).await;
+        let answer = hub.execute(again(id, "the first", command_id)).await;
+        assert_eq!(answer, Err(HubError::Unavailable), "{command_id:?} {when:?}");
+        until_deleted(&mut subscription).await;
+        assert_eq!(storage.command_revision(id, "a").await.expect("a read"), None, "stored with the second one");
+        assert_eq!(hub.execute(again(id, "the first", command_id)).await.expect("carried out").revision, 3);
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_changes_nothing_is_not_answered_for_a_deleted_session() {
+    for command_id in [None, Some("a")] {
+        let (hub, storage) = hub(&HubOptions::default()).await;
+        let (id, _subscription) = held(&hub).await;
+        let identity = hub.session(id).await.expect("there").identity();
+        assert!(storage.delete_session(id, identity).await.expect("deleted").is_some());
+        assert_eq!(hub.execute(again(id, "the first", command_id)).await, Err(HubError::NotFound), "{command_id:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_server_has_changed_back_is_set_again() {
+    for command_id in [None, Some("a")] {
+        let (hub, storage) = hub(&HubOptions::default()).await;
+        let (id, _subscription) = held(&hub).await;
+        let other = Event::ContextSet { key: "of".to_owned(), value: Arc::new(json!("the other")) };
+        write_silently(&storage, id, vec![other]).await;
+        assert_eq!(hub.execute(again(id, "the first", command_id)).await.expect("carried out").revision, 5);
+        let stored = storage.session(id).await.expect("a read").expect("a session");
+        assert_eq!(*stored.context["of"].value().as_ref(), json!("the first"), "{command_id:?}");
+        // Nothing has changed since: the row stays as it is.
+        assert_eq!(hub.execute(again(id, "the first", Some("b"))).await.expect("carried out").revision, 5);
+        assert_eq!(storage.session(id).await.expect("a read").expect("a session"), stored);
+    }
+}

@@ -38,7 +38,7 @@ impl Lane {
             return Err(StorageError::Fenced);
         }
         let batch = plan.batch(id, entries);
-        if batch.events.is_empty() && batch.commands.is_empty() {
+        if batch.projections.is_empty() {
             return Ok(());
         }
         let started = Instant::now();

@@ -238,7 +238,7 @@ impl Lane {
         self.rows = (self.rows * 2).min(BATCH_ROWS);
         self.backoff.reset();
         self.backlog.record_success(entries.iter().map(|entry| entry.live.id()));
-        for SessionAdvance { live, before, after, events } in BatchPlan::of(&entries).by_session.into_values() {
+        for SessionAdvance { live, before, after, events, .. } in BatchPlan::of(&entries).by_session.into_values() {
             let Some(after) = after else { continue };
             live.publish(Arc::clone(after), events.into_iter().flatten().cloned());
             self.fanout.committed(after);

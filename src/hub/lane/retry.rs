@@ -51,15 +51,17 @@ impl Lane {
         }
     }
 
-    /// Checks, before entries are written again, whether earlier writes of them whose answers were lost have taken
-    /// effect since they were looked up. The state that the entries are decided on may include such a write: then
-    /// no race would be lost, and they would be carried out twice.
+    /// Checks, before entries are written again or refused, whether earlier writes of them whose answers were lost
+    /// have taken effect since they were looked up. The state that the entries are decided on may include such a
+    /// write: then no race would be lost, and they would be carried out twice, or refused because of themselves.
+    ///
+    /// A write that has not taken effect by now cannot do so behind a refusal: either the session has moved on, or
+    /// the refusal is due to an entry of that write that has expired, and so has the write.
     pub(super) async fn settle_written(
         &self,
         mut entries: Vec<PendingCommand>,
     ) -> Result<Vec<PendingCommand>, Unwritten> {
-        let is_again =
-            |entry: &&PendingCommand| matches!(entry.decision, Decision::Events { .. }) && !entry.attempts.is_empty();
+        let is_again = |entry: &&PendingCommand| !entry.attempts.is_empty() && !entry.decision.is_settled();
         loop {
             let look = tokio::time::timeout(LOOKUP_TIMEOUT, self.attempted(entries.iter().filter(is_again))).await;
             let batches = match look.unwrap_or(Err(StorageError::TimedOut)) {
