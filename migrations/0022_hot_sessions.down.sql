@@ -18,6 +18,7 @@ BEGIN
 END
 $$;
 
+ALTER TABLE sessions SET (fillfactor = 80);
 DROP TRIGGER keep_list_columns ON sessions;
 DROP FUNCTION relive_keep_list_columns();
 DROP FUNCTION relive_node_hashes(jsonb);

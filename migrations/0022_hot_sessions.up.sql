@@ -11,6 +11,10 @@ ALTER TABLE sessions
     -- Of an ended session: a hash for each node with its status. NULL while it runs, and where it is not known yet.
     ADD COLUMN ended_nodes integer[];
 
+-- An update is HOT only if the new row finds room in the page of the old one, also when a batch changes all rows of a
+-- page at once. At 80 every fifth did not in a fleet of 500, and PostgreSQL spent half as much CPU again.
+ALTER TABLE sessions SET (fillfactor = 50);
+
 CREATE FUNCTION relive_node_hash(node text, status text) RETURNS integer LANGUAGE sql IMMUTABLE
 RETURN hashtext(node || E'\n' || status);
 

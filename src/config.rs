@@ -140,15 +140,24 @@ pub struct DatabaseConfig {
           value_parser = clap::value_parser!(u32).range(8..=1_000))]
     pub database_connections: u32,
 
-    /// Commit lanes; each holds a database connection.
-    #[arg(long, env = "RELIVE_LANES", default_value_t = 4, value_name = "NUMBER",
-          value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub lanes: u16,
+    /// Commit lanes; each holds a database connection. Default: one for each processor, from 2 to 4.
+    #[arg(long, env = "RELIVE_LANES", value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub lanes: Option<u16>,
 
     /// Dimension of memory embeddings. Up to 4,000 they are indexed; longer ones are compared one by one.
     #[arg(long, env = "RELIVE_EMBEDDING_DIM", default_value_t = 1_536, value_name = "NUMBER",
           value_parser = clap::value_parser!(u32).range(1..=16_000))]
     pub embedding_dim: u32,
+}
+
+impl DatabaseConfig {
+    /// The number of commit lanes. With more of them than processors, each has smaller batches, which take turns all
+    /// the same; with one, the database waits while a batch is made, and the server while it is written.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+        self.lanes.map_or_else(processors, usize::from)
+    }
 }
 
 /// The endpoint for embeddings of memories and of search texts.

@@ -188,7 +188,7 @@ impl Server {
         let hub = Hub::new(
             storage.clone(),
             &HubOptions {
-                lanes: usize::from(config.database.lanes),
+                lanes: config.database.lanes(),
                 idle_after: Duration::from_secs_f64(config.idle_seconds),
                 answer_within: Duration::from_secs_f64(config.answer_within_seconds),
                 embedding_dimension,

@@ -52,7 +52,7 @@ async fn changes_of_running_sessions_are_hot_updates() {
     eventually("all updates are counted", counted).await;
     let after = updates(storage.pool()).await;
     let (all, hot) = (after.0 - before.0, after.1 - before.1);
-    assert!(hot * 20 >= all * 19, "{hot} of {all} updates were HOT");
+    assert!(hot * 10 >= all * 9, "{hot} of {all} updates were HOT");
 }
 
 /// Whichever column a running session changes: none is in an index of the table, nor in a condition of one.
@@ -99,8 +99,8 @@ async fn what_others_write_is_found_by_its_last_change_and_by_its_nodes() {
     let end = "UPDATE sessions SET status = 'failed', node_statuses = node_statuses || '{\"a\": \"failed\"}',
             ended_at = updated_at, updated_at = updated_at + interval '1 ms', labels_revision = labels_revision";
     execute(pool.pool(), &format!("{end} WHERE id = '{ended}'")).await;
-    assert_eq!(ids(&server, &format!("updatedAfter={later}")).await, [moved.clone()]);
-    assert_eq!(ids(&server, "nodeId=a&nodeStatus=failed").await, [ended.clone()]);
+    assert_eq!(ids(&server, &format!("updatedAfter={later}")).await, [&*moved]);
+    assert_eq!(ids(&server, "nodeId=a&nodeStatus=failed").await, [&*ended]);
     assert_eq!(ids(&server, "nodeId=a&nodeStatus=running").await, [still, moved]);
     let hashed: bool = sqlx::query_scalar(AssertSqlSafe(format!(
         "SELECT ended_nodes @> ARRAY[relive_node_hash('a', 'failed')] FROM sessions WHERE id = '{ended}'"
@@ -117,7 +117,7 @@ async fn a_node_is_found_before_and_after_the_end() {
     let server = TestServer::start().await;
     let id = server.running_session().await;
     server.command(&id, json!([node("a", "running"), node("ü", "running")])).await;
-    assert_eq!(ids(&server, "nodeId=a&nodeStatus=running").await, [id.clone()]);
+    assert_eq!(ids(&server, "nodeId=a&nodeStatus=running").await, [&*id]);
     server.command(&id, node("a", "completed")).await;
     server.command(&id, json!([node("ü", "failed"), {"type": "fail", "error": "it broke"}])).await;
     for (query, found) in [

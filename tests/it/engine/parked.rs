@@ -54,7 +54,7 @@ async fn a_wrong_mark_is_corrected() {
     while storage.correct_parked().await.expect("compared") {}
     assert!(!is_parked(&server, &id).await);
     let found = storage.undriven_sessions(10).await.expect("an answer");
-    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [id.clone()]);
+    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), [&*id]);
     // Whoever takes it up leaves it without a mark, and an expired lease is found with one as well.
     let claimed = storage.claim_leases(Uuid::now_v7(), &found, Duration::ZERO).await.expect("claimed");
     assert_eq!(claimed.len(), 1);

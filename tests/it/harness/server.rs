@@ -25,7 +25,7 @@ pub fn config(database: &Database) -> ServeConfig {
             data_dir: "unused".into(),
             postgres_bin: None,
             database_connections: 10,
-            lanes: 2,
+            lanes: Some(2),
             embedding_dim: 8,
         },
         access: AccessConfig::default(),
