@@ -15,6 +15,7 @@ mod chaos;
 mod cluster;
 mod command_line;
 mod commands;
+mod compression;
 mod connections;
 mod cross_site;
 mod dashboard;
