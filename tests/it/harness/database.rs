@@ -1,5 +1,6 @@
 //! One PostgreSQL for the test process, and a database of its own for each test.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +17,7 @@ const TEMPLATE: &str = "relive_template";
 /// The cluster lives on a runtime of its own, which outlives the runtimes of the tests. When the
 /// process ends, however it ends, its PostgreSQL ends with it.
 struct TestCluster {
-    _runtime: Runtime,
+    runtime: Runtime,
     cluster: Cluster,
 }
 
@@ -25,7 +26,7 @@ static CLUSTER: LazyLock<TestCluster> = LazyLock::new(|| {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
         let cluster = runtime.block_on(start());
-        TestCluster { _runtime: runtime, cluster }
+        TestCluster { runtime, cluster }
     })
     .join()
     .expect("the test cluster starts")
@@ -71,7 +72,30 @@ pub fn test_cluster() -> &'static Cluster {
     &CLUSTER.cluster
 }
 
-/// A migrated database that nobody else uses.
+thread_local! {
+    /// The databases of the test that this thread runs.
+    static CREATED: RefCell<Created> = const { RefCell::new(Created(Vec::new())) };
+}
+
+/// Drops its databases with the thread, which is to say after the test: all of them together would take
+/// some 8 GB. Whoever is still connected to one loses it.
+struct Created(Vec<String>);
+
+impl Drop for Created {
+    fn drop(&mut self) {
+        let names = std::mem::take(&mut self.0);
+        CLUSTER.runtime.spawn(async move {
+            let mut admin = PgConnection::connect_with(&CLUSTER.cluster.connect_options()).await?;
+            for name in names {
+                let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+                sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await?;
+            }
+            admin.close().await
+        });
+    }
+}
+
+/// A migrated database that nobody else uses, and that is dropped when the test has ended.
 #[derive(Clone)]
 pub struct Database {
     name: String,
@@ -98,6 +122,7 @@ impl Database {
         let mut admin = PgConnection::connect_with(&cluster.connect_options()).await.expect("connect");
         let sql = format!("CREATE DATABASE {name} {options}");
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut admin).await.expect("create database");
+        CREATED.with_borrow_mut(|created| created.0.push(name.clone()));
         Self { name }
     }
 
