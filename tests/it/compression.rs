@@ -57,7 +57,7 @@ async fn small_answers_and_streams_are_not_compressed() {
     let id = server.create(json!({})).await;
     for path in [
         format!("/api/v1/sessions/{id}/usage"),
-        format!("/api/v1/sessions/{id}/sse"),
+        format!("/api/v1/sessions/{id}/stream"),
         format!("/api/v1/sessions/{id}/export"),
         "/metrics".to_owned(),
     ] {
