@@ -41,7 +41,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await page.getByRole('button', { name: 'Fork from here' }).click()
       await expect(page.getByRole('dialog')).toBeVisible()
       await look('fork')
-      for (const other of ['keys', 'audit']) {
+      for (const other of ['inbox', 'keys', 'audit']) {
         await page.goto(`${server.address}/?page=${other}`)
         await expect(page.locator('#content')).toBeVisible()
         await look(other)

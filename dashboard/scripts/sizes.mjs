@@ -9,8 +9,20 @@ const files = readdirSync(assets)
 const packed = (name) => statSync(`${assets}${name}.gz`).size
 const sum = (names) => names.reduce((all, name) => all + packed(name), 0)
 
-const first = [...page.matchAll(/(?:src|href)="\.\/assets\/([^"]+\.js)"/g)].map(([, name]) => name)
-const session = files.filter((name) => /^session-page-.*\.js$/.test(name))
+/** These files, and all that they import without being asked. */
+function withImports(names) {
+  const all = new Set(names)
+  for (const name of all) {
+    const code = readFileSync(`${assets}${name}`, 'utf8')
+    for (const [, imported] of code.matchAll(/(?:from|import)\s*"\.\/([^"]+\.js)"/g)) all.add(imported)
+  }
+  return [...all]
+}
+
+const first = withImports([...page.matchAll(/(?:src|href)="\.\/assets\/([^"]+\.js)"/g)].map(([, name]) => name))
+const session = withImports(files.filter((name) => /^session-page-.*\.js$/.test(name))).filter(
+  (name) => !first.includes(name),
+)
 const pages = [
   ['the list, before anything is loaded on demand', first, 150],
   ['a session, besides', session, 150],

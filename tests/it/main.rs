@@ -18,6 +18,7 @@ mod command_ids;
 mod command_line;
 mod commands;
 mod comparison;
+mod compression;
 mod connections;
 mod cross_site;
 mod dashboard;

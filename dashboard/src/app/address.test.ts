@@ -20,6 +20,7 @@ test('every place survives its address', () => {
   const places: Place[] = [
     { page: 'sessions', filters: noFilters },
     { page: 'sessions', filters },
+    { page: 'inbox' },
     { page: 'keys' },
     { page: 'audit' },
     { page: 'session', sessionId, filters: noFilters, view: plainView },

@@ -28,6 +28,7 @@ export interface SessionView {
 export type Place =
   | { readonly page: 'sessions'; readonly filters: ListFilters }
   | { readonly page: 'session'; readonly sessionId: string; readonly filters: ListFilters; readonly view: SessionView }
+  | { readonly page: 'inbox' }
   | { readonly page: 'keys' }
   | { readonly page: 'audit' }
   | { readonly page: 'unknown' }
@@ -52,7 +53,7 @@ export function parseAddress(pathname: string, search: string): Place {
   const filters = parseFilters(query)
   // In the query, because the server has no route for these.
   const page = pathname === '/' ? query.get('page') : null
-  if (page === 'keys' || page === 'audit') return { page }
+  if (page === 'inbox' || page === 'keys' || page === 'audit') return { page }
   if (pathname === '/' || pathname === '/sessions' || pathname === '/sessions/') return { page: 'sessions', filters }
   const sessionId = sessionPath.exec(pathname)?.[1]
   if (sessionId === undefined) return { page: 'unknown' }
@@ -61,7 +62,7 @@ export function parseAddress(pathname: string, search: string): Place {
 
 export function formatAddress(place: Place): string {
   if (place.page === 'unknown') return '/'
-  if (place.page === 'keys' || place.page === 'audit') return `/?page=${place.page}`
+  if (place.page === 'inbox' || place.page === 'keys' || place.page === 'audit') return `/?page=${place.page}`
   const query = new URLSearchParams()
   const put = (name: string, value: string | number | undefined) => {
     if (value !== undefined && value !== '') query.set(name, String(value))

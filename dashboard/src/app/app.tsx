@@ -4,6 +4,7 @@ import { access, useMay } from '../access/me'
 import { ShareChoice, SignInPage } from '../access/sign-in-page'
 import { AuditPage } from '../audit/audit-page'
 import { useText } from '../i18n/text'
+import { useInbox } from '../inbox/use-inbox'
 import { KeysPage } from '../keys/keys-page'
 import { SessionsPage } from '../sessions/sessions-page'
 import { useStore } from '../store/use-store'
@@ -12,7 +13,7 @@ import { dismissNotices, Notices } from '../ui/notices'
 import { type ListFilters, noFilters } from './address'
 import { useOnDemand } from './on-demand'
 import { currentPlace, linkTo, usePlace } from './place'
-import { sessionCode } from './session-code'
+import { inboxCode, sessionCode } from './session-code'
 
 /** After the page has loaded: the list comes first. */
 const aheadMs = 500
@@ -45,19 +46,31 @@ function LoadedSessionPage({ sessionId, filters }: { sessionId: string; filters:
   return <code.SessionPage key={sessionId} sessionId={sessionId} filters={filters} />
 }
 
+function LoadedInboxPage() {
+  const t = useText()
+  const code = useOnDemand(inboxCode)
+  return code === undefined ? <p className="page-loading">{t.loading}</p> : <code.InboxPage />
+}
+
 function Pages() {
   const t = useText()
   const place = usePlace()
+  useInbox()
+  const mayReview = useMay('review')
   const mayManageKeys = useMay('manageKeys')
   const mayReadAudit = useMay('readAudit')
   const isHidden =
-    place.page === 'unknown' || (place.page === 'keys' && !mayManageKeys) || (place.page === 'audit' && !mayReadAudit)
+    place.page === 'unknown' ||
+    (place.page === 'inbox' && !mayReview) ||
+    (place.page === 'keys' && !mayManageKeys) ||
+    (place.page === 'audit' && !mayReadAudit)
   const where = place.page === 'session' ? place.sessionId : place.page
   useEffect(dismissNotices, [where])
   return (
     <>
       {place.page === 'sessions' && <SessionsPage filters={place.filters} />}
       {place.page === 'session' && <LoadedSessionPage sessionId={place.sessionId} filters={place.filters} />}
+      {place.page === 'inbox' && mayReview && <LoadedInboxPage />}
       {place.page === 'keys' && mayManageKeys && <KeysPage />}
       {place.page === 'audit' && mayReadAudit && <AuditPage />}
       {isHidden && (

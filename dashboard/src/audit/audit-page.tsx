@@ -4,6 +4,7 @@ import { useCallback, useEffect, useState } from 'react'
 import { get, query } from '../api/http'
 import { moment } from '../format/time'
 import { useText } from '../i18n/text'
+import { useTitle } from '../inbox/use-inbox'
 import { reasonOf } from '../session/steering'
 import { AppBar } from '../ui/app-bar'
 
@@ -42,9 +43,7 @@ export function AuditPage() {
     },
     [actor?.id, action],
   )
-  useEffect(() => {
-    document.title = `${t.auditPage} · Relive`
-  }, [t])
+  useTitle(t.auditPage)
   useEffect(() => {
     const controller = new AbortController()
     void read(controller.signal)

@@ -43,6 +43,16 @@ export function ago(milliseconds: number, locale: string): string {
   return format.format(-Math.floor(ms / day), 'day')
 }
 
+/** As `ago`, of what is to come: `in 3 hr.` */
+export function ahead(milliseconds: number, locale: string): string {
+  const format = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })
+  const ms = Math.max(0, milliseconds)
+  if (ms < minute) return format.format(Math.floor(ms / second), 'second')
+  if (ms < hour) return format.format(Math.floor(ms / minute), 'minute')
+  if (ms < day) return format.format(Math.floor(ms / hour), 'hour')
+  return format.format(Math.floor(ms / day), 'day')
+}
+
 /** A point in time for a list: the time of day if it is today, the date otherwise. */
 export function moment(timestamp: string, now: number, locale: string): string {
   const date = new Date(timestamp)

@@ -243,6 +243,13 @@ export const en = {
     run: 'Run',
   },
 
+  inbox: 'Inbox',
+  nothingWaits: 'Nothing is waiting for you.',
+  waitsForYou: 'is waiting for you',
+  openSession: (name: string) => `Open ${name}`,
+  notifyMe: 'Notify me',
+  notifying: 'Notifications are on',
+  due: (when: string) => `due ${when}`,
   reviewWaiting: (name: string) => `${name} is waiting for you`,
   signalWaiting: (name: string) => `${name} is waiting for a signal`,
   asked: (when: string) => `asked ${when}`,

@@ -231,6 +231,13 @@ export const zh: Text = {
     run: '运行',
   },
 
+  inbox: '待办',
+  nothingWaits: '没有等待您的事项。',
+  waitsForYou: '正在等您处理',
+  openSession: (name) => `打开 ${name}`,
+  notifyMe: '通知我',
+  notifying: '通知已开启',
+  due: (when) => `${when}到期`,
   reviewWaiting: (name) => `${name} 正在等你审阅`,
   signalWaiting: (name) => `${name} 正在等待信号`,
   asked: (when) => `${when}提出`,

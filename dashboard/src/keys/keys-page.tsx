@@ -6,6 +6,7 @@ import { useMe } from '../access/me'
 import { get, query } from '../api/http'
 import { ago, millis, moment } from '../format/time'
 import { useText } from '../i18n/text'
+import { useTitle } from '../inbox/use-inbox'
 import { reasonOf } from '../session/steering'
 import { AppBar } from '../ui/app-bar'
 import { Icon } from '../ui/icon'
@@ -34,9 +35,7 @@ export function KeysPage() {
       setError(reasonOf(cause))
     }
   }, [])
-  useEffect(() => {
-    document.title = `${t.keysPage} · Relive`
-  }, [t])
+  useTitle(t.keysPage)
   useEffect(() => void read(), [read])
   return (
     <div className="sessions-page">

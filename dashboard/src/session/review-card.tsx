@@ -3,7 +3,7 @@ import { useEffect, useState } from 'react'
 
 import { useMe } from '../access/me'
 import { prefer, usePreferences } from '../app/preferences'
-import { ago, millis } from '../format/time'
+import { ago, ahead, millis } from '../format/time'
 import { useText } from '../i18n/text'
 import { ConfirmDialog } from '../ui/confirm-dialog'
 import { showNotice } from '../ui/notices'
@@ -23,6 +23,7 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
   const name = useSession((state) => state.live?.nodes[nodeId]?.name ?? state.graph?.nodes[nodeId]?.name ?? nodeId)
   const since = useSession((state) => state.lanes.get(nodeId)?.bars.at(-1)?.from)
   const draft = useDraft(nodeId, node?.attempt)
+  const minutes = useSession((state) => timeoutOf(state.graph?.nodes[nodeId]))
   const mayBeSkipped = useSession((state) => isSkippable(state.graph?.nodes[nodeId]))
   const preferred = usePreferences().reviewer
   // The server knows a signed-in user, and adds the name to the answer.
@@ -54,7 +55,7 @@ export function ReviewCard({ nodeId }: { nodeId: string }) {
         <button type="button" className="review-title" onClick={() => selectNode(nodeId, 'panel')}>
           {t.reviewWaiting(name)}
         </button>
-        <Asked node={node} since={since} words={draft == null ? undefined : wordCount(draft.text)} />
+        <Asked node={node} since={since} words={draft == null ? undefined : wordCount(draft.text)} minutes={minutes} />
       </header>
       {isEditing ? (
         <textarea
@@ -161,14 +162,24 @@ function isSkippable(planned: GraphNode | undefined): boolean {
   return properties?.['allow_skip'] === true || properties?.['allowSkip'] === true
 }
 
+/** The time limit of a review, as graphs of the built-in engine define it. */
+function timeoutOf(planned: GraphNode | undefined): number | undefined {
+  const { properties } = planned ?? {}
+  const minutes = properties?.['timeoutMinutes'] ?? properties?.['timeout_minutes']
+  return typeof minutes === 'number' ? minutes : undefined
+}
+
 function Asked({
   node,
   since,
   words,
+  minutes,
 }: {
   node: NodeStateSnapshot | undefined
   since: number | undefined
   words: number | undefined
+  /** How long an answer is waited for. */
+  minutes: number | undefined
 }) {
   const t = useText()
   const from = since ?? millis(node?.startedAt)
@@ -178,6 +189,12 @@ function Asked({
       {attempt > 1 && `${t.round(attempt)} · `}
       {words !== undefined && `${t.draft} · ${t.words(words)} · `}
       {from !== undefined && <TickingText text={() => t.asked(ago(Date.now() - from, t.locale))} />}
+      {from !== undefined && minutes !== undefined && (
+        <>
+          {' · '}
+          <TickingText text={() => t.due(ahead(from + minutes * 60_000 - Date.now(), t.locale))} />
+        </>
+      )}
     </p>
   )
 }

@@ -1,42 +1,29 @@
 import type { ReliveError } from '@relive/types'
-import { type CSSProperties, useEffect, useState } from 'react'
+import type { CSSProperties } from 'react'
 
 import type { ListFilters } from '../app/address'
 import { linkTo } from '../app/place'
 import { GraphView } from '../graph/graph-view'
 import type { Text } from '../i18n/en'
 import { useText } from '../i18n/text'
-import { Player } from '../replay/player'
+import { useTitle } from '../inbox/use-inbox'
 import { Transport } from '../replay/transport'
 import { Sidebar } from '../sessions/sidebar'
 import { Gantt } from '../timeline/gantt'
-import { showNotice } from '../ui/notices'
 import { useIsNarrow } from '../ui/use-media'
-import { LiveFeed } from './live-feed'
 import { Panels } from './panels'
 import { SessionBar } from './session-bar'
-import { type OpenSession, SessionContext, useSession } from './session-context'
+import { SessionContext, useSession } from './session-context'
 import { Splitter, useTimelineHeight } from './splitter'
 import { shownSession } from './state'
-import { reasonOf } from './steering'
 import { useKeyboard } from './use-keyboard'
 import { useMomentInAddress } from './use-moment-in-address'
+import { useSessionFeed } from './use-session-feed'
 import { WaitingNodes } from './waiting-nodes'
 
 export function SessionPage({ sessionId, filters }: { sessionId: string; filters: ListFilters }) {
-  const t = useText()
-  const [open, setOpen] = useState<OpenSession>()
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the language of a notice is not worth a new connection.
-  useEffect(() => {
-    const feed = new LiveFeed(sessionId)
-    const player = new Player(feed.store, (error) => showNotice(t.replayFailed, reasonOf(error)))
-    setOpen({ store: feed.store, player, messages: feed.messages })
-    return () => {
-      player.close()
-      feed.close()
-    }
-  }, [sessionId])
-  if (open === undefined || open.store.shown().id !== sessionId) return null
+  const open = useSessionFeed(sessionId)
+  if (open === undefined) return null
   return (
     <SessionContext value={open}>
       <Page filters={filters} sessionId={sessionId} />
@@ -57,9 +44,7 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
   const isNarrow = useIsNarrow()
   useKeyboard()
   useMomentInAddress()
-  useEffect(() => {
-    document.title = `${name || t.session} · Relive`
-  }, [name, t])
+  useTitle(name || t.session)
   if (error !== undefined) {
     return (
       <div className="session-page">

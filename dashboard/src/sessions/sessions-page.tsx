@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react'
 import { useMay } from '../access/me'
 import type { ListFilters } from '../app/address'
 import { useText } from '../i18n/text'
+import { useTitle } from '../inbox/use-inbox'
 import { useStore } from '../store/use-store'
 import { AppBar } from '../ui/app-bar'
 import { ConnectionBadge } from '../ui/connection-badge'
@@ -19,9 +20,7 @@ export function SessionsPage({ filters }: { filters: ListFilters }) {
   const link = useStore(feed.store, (state) => state.link)
   const mayCreate = useMay('create')
   const [isStarting, setStarting] = useState(false)
-  useEffect(() => {
-    document.title = `${t.sessions} · Relive`
-  }, [t])
+  useTitle(t.sessions)
   useEffect(() => void loadCatalog(), [])
   return (
     <div className="sessions-page">

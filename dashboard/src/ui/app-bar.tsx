@@ -2,13 +2,33 @@ import type { ReactNode } from 'react'
 
 import { Account } from '../access/account'
 import { noFilters } from '../app/address'
-import { linkTo } from '../app/place'
+import { linkTo, usePlace } from '../app/place'
 import { prefer, type Theme, usePreferences } from '../app/preferences'
 import { useText } from '../i18n/text'
+import { waiting } from '../inbox/waiting'
+import { useStore } from '../store/use-store'
 import { Icon } from './icon'
 
 const nextTheme: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' }
 const themeIcon = { system: 'system', light: 'sun', dark: 'moon' } as const
+
+/** Leads to what waits for somebody, if anything does. */
+function InboxLink() {
+  const t = useText()
+  const count = useStore(waiting, ({ sessions }) => sessions.length)
+  const place = usePlace()
+  if (count === 0 && place.page !== 'inbox') return null
+  return (
+    <a
+      className="button quiet inbox-count num"
+      aria-current={place.page === 'inbox' ? 'page' : undefined}
+      {...linkTo({ page: 'inbox' })}
+    >
+      {t.inbox}
+      {count > 0 && <b>{count}</b>}
+    </a>
+  )
+}
 
 /** The bar at the top of every page: the logo, the content of the page, and the global controls. */
 export function AppBar({ children }: { children: ReactNode }) {
@@ -22,6 +42,7 @@ export function AppBar({ children }: { children: ReactNode }) {
       </a>
       {children}
       <span className="app-bar-end">
+        <InboxLink />
         <Account />
         <button
           type="button"

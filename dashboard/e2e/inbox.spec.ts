@@ -1,0 +1,105 @@
+import { test as base, expect } from './fixtures'
+import { Server } from './server'
+
+/** A server of its own: the inbox is of all sessions, and others wait in those of other tests. */
+const test = base.extend<object, { server: Server }>({
+  server: [
+    async ({}, use) => {
+      const server = await Server.start()
+      await use(server)
+      await server.close()
+    },
+    { scope: 'worker', timeout: 60_000 },
+  ],
+})
+
+async function waiting(server: Server, name: string, more: readonly object[] = []): Promise<string> {
+  const nodes = {
+    write: { id: 'write', type: 'agent', name: 'Write', nextIds: ['review'] },
+    review: { id: 'review', type: 'human_review', name: 'Check it', nextIds: [], properties: { timeoutMinutes: 90 } },
+  }
+  const { id } = await server.post<{ id: string }>('/sessions', { name, graph: { name, startNodeId: 'write', nodes } })
+  const set = (nodeId: string, status: string) => ({ type: 'setNodeStatus', nodeId, status })
+  await server.post(`/sessions/${id}/commands`, [
+    { type: 'start' },
+    set('write', 'running'),
+    { type: 'addMessage', nodeId: 'write', content: `What ${name} is about.` },
+    set('write', 'completed'),
+    set('review', 'running'),
+    set('review', 'suspended'),
+    ...more,
+  ])
+  return id
+}
+
+test('what waits is counted in the title, listed, and answered in one place', async ({ page, server }) => {
+  // Instead of the browser's own, which nobody sees here.
+  await page.addInitScript(() => {
+    const shown: string[] = []
+    class Shown {
+      static permission = 'granted'
+      static requestPermission = async () => 'granted'
+      constructor(title: string, { body }: { body: string }) {
+        shown.push(`${title} ${body}`)
+      }
+      close() {}
+    }
+    Object.assign(globalThis, { Notification: Shown, shownNotifications: shown })
+  })
+  await page.goto(server.address)
+  await expect(page).toHaveTitle('Sessions · Relive')
+  await expect(page.getByRole('link', { name: 'Inbox' })).toBeHidden()
+  const first = await waiting(server, 'the oak')
+  await expect(page).toHaveTitle('(1) Sessions · Relive')
+  await waiting(server, 'the elm')
+  await expect(page).toHaveTitle('(2) Sessions · Relive')
+
+  await page.getByRole('link', { name: 'Inbox' }).click()
+  await expect(page).toHaveTitle('(2) Inbox · Relive')
+  const rows = page.getByRole('list', { name: 'Inbox' }).getByRole('button')
+  await expect(rows).toHaveCount(2)
+  await expect(rows.first()).toContainText('the oak')
+  const review = page.getByRole('region', { name: 'Check it is waiting for you' })
+  await expect(review).toContainText('What the oak is about.')
+  await expect(review).toContainText('due in 1 hr.')
+  await rows.last().click()
+  await expect(review).toContainText('What the elm is about.')
+  await rows.first().click()
+
+  // What is written stays while another is looked at.
+  await review.getByRole('textbox', { name: 'Comment' }).fill('Tall enough')
+  await rows.last().click()
+  await expect(review.getByRole('textbox', { name: 'Comment' })).toHaveValue('')
+  await rows.first().click()
+  await expect(review.getByRole('textbox', { name: 'Comment' })).toHaveValue('Tall enough')
+  await review.getByRole('button', { name: 'Approve' }).click()
+  await server.post(`/sessions/${first}/commands`, [
+    { type: 'setNodeStatus', nodeId: 'review', status: 'completed' },
+    { type: 'complete' },
+  ])
+  await expect(rows).toHaveCount(1)
+  await expect(review).toContainText('What the elm is about.')
+  await expect(page).toHaveTitle('(1) Inbox · Relive')
+  const { events } = await server.get<{ events: { event: { type: string; payload?: unknown } }[] }>(
+    `/sessions/${first}/events?limit=200`,
+  )
+  expect(events.find(({ event }) => event.type === 'signalled')?.event.payload).toEqual({
+    review: { action: 'approve', comment: 'Tall enough' },
+  })
+
+  // Somebody who looks elsewhere is told, and only of what is new.
+  await page.getByRole('button', { name: 'Notify me' }).click()
+  await expect(page.getByRole('button', { name: 'Notifications are on' })).toHaveAttribute('aria-pressed', 'true')
+  const shown = () =>
+    page.evaluate(() => (globalThis as unknown as { shownNotifications: string[] }).shownNotifications)
+  await waiting(server, 'the ash')
+  await expect(rows).toHaveCount(2)
+  expect(await shown()).toEqual([])
+  await page.evaluate(() => Object.defineProperty(document, 'hidden', { get: () => true, configurable: true }))
+  await waiting(server, 'the fir')
+  await expect.poll(shown).toEqual(['the fir is waiting for you'])
+  await page.evaluate(() => Object.defineProperty(document, 'hidden', { get: () => false, configurable: true }))
+  await page.getByRole('link', { name: 'Open the elm' }).click()
+  await expect(page.getByRole('heading', { name: 'the elm' })).toBeVisible()
+  await expect(page).toHaveTitle('(3) the elm · Relive')
+})
