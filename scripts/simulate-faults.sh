@@ -2,7 +2,8 @@
 # Plants faults, one at a time, and says after how many seeds the simulation has found each.
 #
 # The patches in tests/simulation/faults are applied, all of them, to a copy of the sources. Each asks
-# which fault is meant, so that one build serves for all; without one the copy behaves as the original.
+# which fault is meant, so that one build serves for all; without one the copy behaves as the original. A patch
+# whose context has changed does not apply: it could end up in another place.
 set -eu
 cd "$(dirname "$0")/.."
 export RUSTFLAGS='--cfg tokio_unstable'
@@ -15,7 +16,7 @@ mkdir -p "$copy"
 rm -rf "$copy/crates" "$copy/src" "$copy/tests" "$copy/examples"
 cp -a Cargo.toml Cargo.lock build.rs crates src tests benches examples migrations data "$copy"
 for patch in "$faults"/*.patch; do
-    patch -d "$copy" -p1 -s --no-backup-if-mismatch <"$patch" || { echo "does not apply: $patch" >&2; exit 1; }
+    patch -d "$copy" -p1 -s -F0 --no-backup-if-mismatch <"$patch" || { echo "does not apply: $patch" >&2; exit 1; }
 done
 # As an example: a test would have the server itself built and optimised beside it.
 cp -a "$copy/tests/simulation" "$copy/examples/simulation"

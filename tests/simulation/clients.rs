@@ -52,6 +52,8 @@ pub struct Clients {
     /// Attempts of the simulation's own nodes that were begun.
     pub begun: BTreeMap<(SessionId, SessionIdentity, NodeId), u64>,
     pub calm: bool,
+    /// How many requests of a hundred delete their session.
+    pub deletions: u64,
 }
 
 /// A session, as its client knows it.
@@ -76,6 +78,8 @@ pub enum What {
     Speak,
     /// Speaks under an id that is given to one message only.
     Repeat,
+    /// Sets what may be set so already.
+    Set,
     Pause,
     Resume,
     Review,
@@ -103,6 +107,8 @@ pub struct Attempt {
     pub answered: u64,
     /// Whether the session was stored when it was sent, and which of those of its id.
     pub was_stored: Option<usize>,
+    /// Where it was then.
+    pub revision: Revision,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +133,9 @@ pub struct Viewer {
     pub is_connected: bool,
     pub saw_deletion: bool,
 }
+
+/// What [`What::Set`] sets.
+const SWITCH: &str = "switch";
 
 impl Request {
     fn commands(&self, number: usize) -> Vec<Command> {
@@ -160,6 +169,7 @@ impl Request {
             }
             What::Speak => vec![message(None), mark],
             What::Repeat => vec![message(repeated()), mark],
+            What::Set => vec![Command::set_context(SWITCH, json!(number % 2))],
             What::Pause => vec![Command::Pause, mark],
             What::Resume => vec![Command::Resume, mark],
             What::Review => {
@@ -208,7 +218,7 @@ impl World {
         let has_id = careful || self.chance.per_mille(700);
         let command_id = has_id.then(|| Arc::from(format!("id{number}")));
         let revision = self.clients.rows(&self.database, session).next().map(Row::revision);
-        let conditional = !careful && matches!(what, What::Mark | What::Speak | What::Pause | What::Cancel);
+        let conditional = !careful && matches!(what, What::Mark | What::Set | What::Speak | What::Pause | What::Cancel);
         let expected = revision.filter(|_| conditional && self.chance.per_mille(300));
         let request =
             Request { session, what, node, command_id, expected, attempts: Vec::new(), settled: 0, state: State::Open };
@@ -228,13 +238,14 @@ impl World {
         }
         let node = known.created.graph.as_ref().and_then(|graph| graph.nodes.keys().next().cloned());
         let what = match self.chance.below(100) {
-            0..=54 => What::Mark,
+            number if number < self.clients.deletions => What::Delete,
+            0..=46 => What::Mark,
+            47..=54 => What::Set,
             55..=69 => What::Speak,
             70..=74 => What::Repeat,
             75..=83 => What::Pause,
             84..=93 => What::Resume,
             94..=95 => What::Cancel,
-            96 => What::Delete,
             _ => What::Mark,
         };
         match what {
@@ -341,6 +352,18 @@ impl World {
             Ok(receipt) => match request.what {
                 What::Create => rows().next().is_none().then(|| "created, but not stored".to_owned()),
                 What::Delete => still_stored.then(|| "deleted, but still stored".to_owned()),
+                _ if !receipt.duplicate && still_stored && receipt.revision < request.attempts[attempt].revision => {
+                    let before = request.attempts[attempt].revision;
+                    Some(format!("answered with revision {}, and was sent at {before}", receipt.revision))
+                }
+                What::Set => {
+                    let value = json!(number % 2);
+                    let is_so = |state: &Arc<relive_session::Session>| {
+                        state.context.get(SWITCH).is_some_and(|set| **set.value() == value)
+                    };
+                    let is_set = rows().any(|row| row.state_at(receipt.revision).is_some_and(is_so));
+                    (!is_set).then(|| format!("answered with revision {}, where it is not so", receipt.revision))
+                }
                 _ => {
                     let stored = rows().find_map(|row| row.stored(receipt.revision));
                     let mut all = rows().filter_map(|row| row.stored(receipt.revision));
@@ -402,11 +425,13 @@ pub fn send(world: &Shared, number: usize, hub: Hub) -> impl Future<Output = ()>
     let shared = Arc::clone(world);
     let mut world = world.lock();
     let (now, patience) = (world.now, world.chance.between(3_000, 20_000));
-    let was_stored = world.stored_as(world.clients.requests[number].session);
+    let session = world.clients.requests[number].session;
+    let was_stored = world.stored_as(session);
+    let revision = world.database.rows.get(&world.clients.sessions[session].id).map_or(0, Row::revision);
     let request = &mut world.clients.requests[number];
     let attempt = request.attempts.len();
-    request.attempts.push(Attempt { sent: now, answer: None, answered: 0, was_stored });
-    let (what, session) = (request.what, request.session);
+    request.attempts.push(Attempt { sent: now, answer: None, answered: 0, was_stored, revision });
+    let what = request.what;
     let commands = request.commands(number);
     let (command_id, expected_revision) = (request.command_id.clone(), request.expected);
     let known = &world.clients.sessions[session];

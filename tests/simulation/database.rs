@@ -224,6 +224,7 @@ impl Database {
         if sent.events.iter().any(taken) || sent.commands.iter().any(known) || sent.projections.iter().any(moved_on) {
             return Err(StorageError::Fenced);
         }
+        self.check_fences(&sent);
         let mut said: BTreeSet<(SessionId, &MessageId)> = BTreeSet::new();
         for recorded in &sent.events {
             let Some(id) = message_id(&recorded.event) else { continue };
@@ -249,6 +250,33 @@ impl Database {
             }
         }
         Ok(())
+    }
+
+    /// Whatever is written of a session is written only if it is the one that was meant, where it was.
+    fn check_fences(&mut self, sent: &Sent) {
+        let is_fenced = |id: &SessionId| sent.projections.iter().any(|row| row.id == *id);
+        let events = sent.events.iter().map(|recorded| recorded.session_id);
+        let commands = sent.commands.iter().map(|(id, ..)| *id);
+        for id in events.chain(commands).filter(|id| !is_fenced(id)) {
+            self.broken.push(format!("something of {id} was written without the condition on its session"));
+        }
+    }
+
+    /// Another session is stored under an id, with the same events, and nobody is told.
+    pub fn replace(&mut self, id: SessionId, by: Process, now: u64) {
+        let Some(row) = self.rows.remove(&id) else { return };
+        let mut created = row.journal[0].recorded.clone();
+        created.at = created.at.max(row.state().updated_at);
+        let incarnation = row.identity().incarnation + 1;
+        let first = Session::create_new(&created).expect("a session").with_incarnation(incarnation);
+        let mut replacing = Row::new(&created, &first, None, by);
+        for stored in &row.journal[1..] {
+            let recorded = Recorded { at: stored.recorded.at.max(created.at), ..stored.recorded.clone() };
+            replacing.append(recorded, (0, now), by, &mut self.broken);
+        }
+        self.leases.remove(&id);
+        self.deleted.entry(id).or_default().push(row);
+        self.rows.insert(id, replacing);
     }
 
     pub fn has_batch(&self, batch: i64, firsts: &[(SessionId, Revision)]) -> bool {

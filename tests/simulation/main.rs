@@ -2,6 +2,7 @@
 //!
 //! First come scenarios that a seed rarely leads to.
 //!
+//! - `SCENARIO=name` runs one of them only, and shows its trace.
 //! - `SEED=n` runs one seed and shows its trace.
 //! - `SEEDS=n` says how many are run (800), `FROM=n` which is the first (0), and `ENOUGH=n` after how
 //!   many failing ones no more are run (10).

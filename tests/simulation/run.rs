@@ -94,7 +94,8 @@ impl Run {
         };
         let (slack, calm_from) = (chance.pick(&[5, 20, 60]), chance.between(3_000, 14_000));
         let odds = odds(&mut chance);
-        let mut clients = Clients::default();
+        let deletions = chance.pick(&[1, 1, 1, 1, 1, 10]);
+        let mut clients = Clients { deletions, ..Clients::default() };
         for number in 0..chance.between(1, 3) {
             let external = chance.per_mille(250);
             let (graph, fails) = nodes::graph(&mut chance);
@@ -177,12 +178,16 @@ impl Run {
                     Event::Do(Box::new(move |world| world.lines[server].slow_until = until))
                 }
                 _ => {
-                    let session = chance.index(sessions);
-                    let key = format!("foreign{at}");
-                    Event::Do(Box::new(move |world| {
-                        let id = world.clients.sessions[session].id;
-                        world.foreign_write(id, &key);
-                    }))
+                    let id = world.clients.sessions[chance.index(sessions)].id;
+                    if chance.per_mille(300) {
+                        let again = at + chance.between(1, 60);
+                        world.schedule(again, Event::Do(Box::new(move |world| world.foreign_pause(id))));
+                        Event::Do(Box::new(move |world| world.foreign_pause(id)))
+                    } else {
+                        let (key, value) = (format!("foreign{at}"), Arc::new(serde_json::json!(at)));
+                        let set = relive_session::Event::ContextSet { key, value };
+                        Event::Do(Box::new(move |world| world.foreign_write(id, set)))
+                    }
                 }
             };
             world.schedule(at, event);
@@ -436,7 +441,7 @@ impl World {
     fn check_history(&mut self) {
         let mut wrong = Vec::new();
         for (number, request) in self.clients.requests.iter().enumerate() {
-            if matches!(request.what, What::Create | What::Delete) {
+            if matches!(request.what, What::Create | What::Delete | What::Set) {
                 continue;
             }
             let key = format!("request{number}");

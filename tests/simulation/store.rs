@@ -265,15 +265,14 @@ impl Store for SimulatedStore {
     ) -> Answer<'a, Vec<SessionId>> {
         let sessions = sessions.to_vec();
         self.call("renew", move |world| {
-            let now = world.now;
-            Ok(world.database.renew_leases(holder, &sessions, time, now))
+            Ok(world.keep_leases(holder, |database, now| database.renew_leases(holder, &sessions, time, now)))
         })
     }
 
     fn release_leases<'a>(&'a self, holder: Uuid, sessions: &'a [SessionId]) -> Answer<'a, ()> {
         let sessions = sessions.to_vec();
         self.call("release", move |world| {
-            world.database.release_leases(holder, &sessions);
+            world.keep_leases(holder, |database, _| database.release_leases(holder, &sessions));
             Ok(())
         })
     }
@@ -281,8 +280,7 @@ impl Store for SimulatedStore {
     fn park_leases<'a>(&'a self, holder: Uuid, parked: &'a [Parked]) -> Answer<'a, ()> {
         let parked = parked.to_vec();
         self.call("park", move |world| {
-            let now = world.now;
-            world.database.park_leases(holder, &parked, now);
+            world.keep_leases(holder, |database, now| database.park_leases(holder, &parked, now));
             Ok(())
         })
     }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use relive::storage::StorageError;
 use relive_session::SessionId;
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
 use crate::chance::Chance;
 use crate::clients::{Act, Clients};
@@ -17,6 +18,9 @@ pub type Action = Box<dyn FnOnce(&mut World) + Send>;
 
 /// How long a statement may take at most, as [`relive::storage::Storage`] sees to.
 const STATEMENT: u64 = 10_000;
+
+/// The program that writes beside the servers.
+pub const FOREIGN: Process = Process { server: usize::MAX, life: 0 };
 
 /// What the scheduler is to do.
 pub enum Event {
@@ -102,8 +106,19 @@ pub struct World {
     pub wrong: Vec<String>,
     /// A clock has jumped by an hour.
     pub jumped: bool,
-    /// The next batch is carried out so much later.
-    pub late_write: Option<u64>,
+    /// What is to become of the next statement of a kind.
+    pub arranged: BTreeMap<&'static str, Arranged>,
+}
+
+/// What a scenario has arranged for a statement.
+#[derive(Default)]
+pub struct Arranged {
+    /// It is carried out so much later.
+    pub late: u64,
+    /// Its answer comes so much later.
+    pub answer: u64,
+    /// What happens just before it is carried out.
+    pub before: Option<Action>,
 }
 
 /// What becomes of a statement.
@@ -137,7 +152,7 @@ impl World {
             shows,
             wrong: Vec::new(),
             jumped: false,
-            late_write: None,
+            arranged: BTreeMap::new(),
         }
     }
 
@@ -201,11 +216,6 @@ impl World {
         }
         let latency = |world: &mut Self| world.chance.between(0, world.odds.latency);
         let (there, back) = (latency(self), latency(self));
-        if kind == "write"
-            && let Some(late) = self.late_write.take()
-        {
-            return Fate { at: Some(at + late), answer: back, error: None };
-        }
         if kind == "write" && line.slow_until > at {
             // When its lane has given it up and tries again, but has not yet told the client so.
             let late = if self.chance.per_mille(500) {
@@ -245,6 +255,8 @@ impl World {
         let at = at.max(self.now);
         let server = process.server;
         let mut fate = self.fate(server, kind, at);
+        let Arranged { late, answer, before } = self.arranged.remove(kind).unwrap_or_default();
+        (fate.at, fate.answer) = (fate.at.map(|at| at + late), fate.answer + answer);
         let answer = move |world: &mut Self, result: Result<T, StorageError>| {
             world.lines[server].woken = true;
             let _ = reply.send(result);
@@ -262,6 +274,9 @@ impl World {
         let action = move |world: &mut Self| {
             if waits.strong_count() == 0 && world.chance.per_mille(500) {
                 return world.note("unsent", &[server as u64, process.life], || kind.to_owned());
+            }
+            if let Some(before) = before {
+                before(world);
             }
             let result = carry_out(world);
             let shown = result.as_ref().map(drop).map_err(ToString::to_string);
@@ -332,12 +347,10 @@ impl World {
     }
 
     /// Another program, or a server of another version, writes to a session.
-    pub fn foreign_write(&mut self, id: SessionId, key: &str) {
-        use relive_session::{Event, Recorded, Session, Timestamp};
+    pub fn foreign_write(&mut self, id: SessionId, event: relive_session::Event) {
+        use relive_session::{Recorded, Session, Timestamp};
         let Some(row) = self.database.rows.get(&id).filter(|row| !row.state().status.is_ended()) else { return };
         let before = Arc::clone(row.state());
-        let value = Arc::new(serde_json::json!(self.now));
-        let event = Event::ContextSet { key: key.to_owned(), value };
         let at = Timestamp::from_millis(crate::server::EPOCH + self.now.cast_signed()).unwrap_or(before.updated_at);
         let recorded =
             Recorded { session_id: id, revision: before.revision + 1, at: at.max(before.updated_at), by: None, event };
@@ -353,8 +366,31 @@ impl World {
             deadline: None,
         };
         let sent = crate::database::Sent::of(&batch);
-        let by = Process { server: usize::MAX, life: 0 };
-        let written = self.database.write(sent, by, self.now);
+        let written = self.database.write(sent, FOREIGN, self.now);
         self.note("foreign", &[after.revision], || format!("{written:?}"));
+    }
+
+    /// The other program pauses a run, or resumes it.
+    pub fn foreign_pause(&mut self, id: SessionId) {
+        use relive_session::{Event, SessionStatus};
+        match self.database.rows.get(&id).map(|row| row.state().status) {
+            Some(SessionStatus::Running) => self.foreign_write(id, Event::Paused { held: false }),
+            Some(SessionStatus::Paused) => self.foreign_write(id, Event::Resumed),
+            _ => {}
+        }
+    }
+
+    /// Whoever keeps leases changes none of another holder.
+    pub fn keep_leases<T>(&mut self, holder: Uuid, change: impl FnOnce(&mut Database, u64) -> T) -> T {
+        let foreign = |database: &Database| -> BTreeMap<SessionId, u64> {
+            let others = database.leases.iter().filter(|(_, lease)| lease.holder.is_some_and(|held| held != holder));
+            others.map(|(id, lease)| (*id, lease.expires_at)).collect()
+        };
+        let before = foreign(&self.database);
+        let done = change(&mut self.database, self.now);
+        if foreign(&self.database) != before {
+            self.wrong("a lease was changed by another server than the one that holds it".to_owned());
+        }
+        done
     }
 }
