@@ -137,7 +137,8 @@ impl Storage {
             return Ok(None);
         }
         let sql = format!(
-            "{DELIVERY} WHERE webhook_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
+            "SELECT {DELIVERY} FROM webhook_deliveries
+             WHERE webhook_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
              AND ($5::text IS NULL OR status = $5) ORDER BY created_at DESC, id DESC LIMIT $4"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -161,7 +162,7 @@ impl Storage {
         id: Uuid,
     ) -> Result<Option<Delivery>, StorageError> {
         let sql = format!(
-            "{DELIVERY} WHERE id = $1 AND webhook_id = $2
+            "SELECT {DELIVERY} FROM webhook_deliveries WHERE id = $1 AND webhook_id = $2
              AND EXISTS (SELECT FROM webhooks WHERE webhooks.id = $2 AND project_id = $3)"
         );
         let row = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(webhook).bind(project.as_str());
@@ -175,19 +176,17 @@ impl Storage {
         webhook: Uuid,
         id: Uuid,
     ) -> Result<Option<Delivery>, StorageError> {
-        let retried = sqlx::query(
+        // As it is now: it may be sent before the answer is.
+        let sql = format!(
             "UPDATE webhook_deliveries SET status = 'pending', tries = 0, next_attempt_at = clock_timestamp()
              WHERE id = $1 AND webhook_id = $2
-                 AND EXISTS (SELECT FROM webhooks WHERE webhooks.id = $2 AND project_id = $3)",
-        )
-        .bind(id)
-        .bind(webhook)
-        .bind(project.as_str());
-        if retried.execute(&self.pool).await?.rows_affected() == 0 {
-            return Ok(None);
-        }
-        self.outbox_filled(true);
-        self.delivery(project, webhook, id).await
+                 AND EXISTS (SELECT FROM webhooks WHERE webhooks.id = $2 AND project_id = $3)
+             RETURNING {DELIVERY}"
+        );
+        let retried = sqlx::query(AssertSqlSafe(sql)).bind(id).bind(webhook).bind(project.as_str());
+        let retried = retried.fetch_optional(&self.pool).await?.as_ref().map(read_delivery).transpose()?;
+        self.outbox_filled(retried.is_some());
+        Ok(retried)
     }
 
     /// Stores a test, whose only attempt was made.

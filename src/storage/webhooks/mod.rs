@@ -208,8 +208,8 @@ impl Storage {
 }
 
 /// The columns of a delivery that clients are shown.
-const DELIVERY: &str = "SELECT id, webhook_id, type, session_id, revision, status, attempts, created_at,
-    last_attempt_at, next_attempt_at, response_status, error, duration_ms FROM webhook_deliveries";
+const DELIVERY: &str = "id, webhook_id, type, session_id, revision, status, attempts, created_at,
+    last_attempt_at, next_attempt_at, response_status, error, duration_ms";
 
 fn read_delivery(row: &PgRow) -> sqlx::Result<relive_session::Delivery> {
     let status: &str = row.try_get("status")?;
