@@ -5,10 +5,10 @@ use std::path::Path;
 use ts_rs::{Config, ExportError, TS};
 
 use super::{
-    AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ControlRequest, CreateKey, CreateMemory,
-    CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, DeleteSessions, DeletedSessions, EventPage,
-    ForkSession, FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail,
-    NodeUpdate, Problem, ProjectPage, RenewLease, ReplaceProject, Retention, ReviewRequest, RunComparison,
+    AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ComparedNode, ControlRequest, CreateKey,
+    CreateMemory, CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, DeleteSessions, DeletedSessions,
+    EventPage, ForkSession, FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage,
+    NodeDetail, NodeUpdate, Problem, ProjectPage, RenewLease, ReplaceProject, Retention, ReviewRequest, RunComparison,
     SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, Statistics, TokenChunk, Usage, UsageReport,
     WhoAmI, WorkflowPage,
 };
@@ -77,6 +77,7 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     SignInOptions::export_all(&config)?;
     WhoAmI::export_all(&config)?;
     DeleteSessions::export_all(&config)?;
+    ComparedNode::export_all(&config)?;
     DeletedSessions::export_all(&config)?;
     Retention::export_all(&config)?;
     RunComparison::export_all(&config)?;
