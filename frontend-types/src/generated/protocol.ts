@@ -152,6 +152,19 @@ duplicate?: boolean, };
 export type Commands = Array<Command> | Command;
 
 /**
+ * A node in both runs, or in one of them.
+ */
+export type ComparedNode = { 
+/**
+ * Absent: that run has no such node.
+ */
+from?: NodeFigures, to?: NodeFigures, 
+/**
+ * Whether the last outputs are the same JSON; also if there is none in both. Absent if one run has no such node.
+ */
+outputEqual?: boolean, };
+
+/**
  * One of two runs that are compared.
  */
 export type ComparedRun = { sessionId: SessionId, revision: number, status: SessionStatus, 
@@ -487,6 +500,23 @@ nextIds?: Array<NodeId>,
  * The node that it is a step of. That one is among the session's nodes too.
  */
 parentNodeId?: NodeId, kind?: NodeKind, attributes?: Record<string, string | number | boolean>, };
+
+/**
+ * What a comparison says of a node in one run.
+ */
+export type NodeFigures = { name?: string, type?: string, status: NodeStatus, 
+/**
+ * Of the last attempt, from its start to its end; absent before that.
+ */
+durationMs?: number, 
+/**
+ * 0 before the first.
+ */
+attempts: number, inputTokens: number, outputTokens: number, 
+/**
+ * Absent when unknown: all of its usage is of models without a price, and no cost was given.
+ */
+costUsd?: number, };
 
 /**
  * `PUT /sessions/{id}/nodes/{nodeId}`: the fields of `setNodeStatus`.
