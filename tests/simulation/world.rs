@@ -113,6 +113,8 @@ pub struct World {
 /// What a scenario has arranged for a statement.
 #[derive(Default)]
 pub struct Arranged {
+    /// So many of the kind are passed over.
+    pub skip: u64,
     /// It is carried out so much later.
     pub late: u64,
     /// Its answer comes so much later.
@@ -243,6 +245,17 @@ impl World {
         }
     }
 
+    fn take_arranged(&mut self, kind: &'static str) -> Option<Arranged> {
+        let arranged = self.arranged.get_mut(kind)?;
+        match arranged.skip.checked_sub(1) {
+            Some(left) => {
+                arranged.skip = left;
+                None
+            }
+            None => self.arranged.remove(kind),
+        }
+    }
+
     /// A statement leaves a server. It is carried out by itself, whatever becomes of whoever waits.
     pub fn statement<T: Send + 'static>(
         &mut self,
@@ -255,7 +268,7 @@ impl World {
         let at = at.max(self.now);
         let server = process.server;
         let mut fate = self.fate(server, kind, at);
-        let Arranged { late, answer, before } = self.arranged.remove(kind).unwrap_or_default();
+        let Arranged { late, answer, before, .. } = self.take_arranged(kind).unwrap_or_default();
         (fate.at, fate.answer) = (fate.at.map(|at| at + late), fate.answer + answer);
         let answer = move |world: &mut Self, result: Result<T, StorageError>| {
             world.lines[server].woken = true;
@@ -272,7 +285,7 @@ impl World {
             fate.error = Some(StorageError::TimedOut);
         }
         let action = move |world: &mut Self| {
-            if waits.strong_count() == 0 && world.chance.per_mille(500) {
+            if waits.strong_count() == 0 && late == 0 && world.chance.per_mille(500) {
                 return world.note("unsent", &[server as u64, process.life], || kind.to_owned());
             }
             if let Some(before) = before {
