@@ -41,7 +41,7 @@ impl Plain {
                     (SELECT jsonb_object_agg('n' || n, 'pending') FROM generate_series(0, 19) n), now(), now()
              FROM generate_series(1, {rows}) i"
         );
-        let filled = sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(storage.pool());
+        let filled = async { sqlx::raw_sql(sqlx::AssertSqlSafe(insert)).execute(storage.pool()).await };
         server.runtime.block_on(filled).expect("rows");
         let script = NamedTempFile::new().expect("a file");
         std::fs::write(script.path(), UPDATE).expect("a script");
