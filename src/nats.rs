@@ -1,4 +1,4 @@
-//! NATS as the broker for notices between servers: subject `<prefix>.<database>`, core NATS without JetStream.
+//! NATS as the broker for notices between servers: subject `<prefix>.<database>`, core NATS without `JetStream`.
 //!
 //! Notices that are lost are made up for by the hub, so nothing is stored at the broker. What may lose
 //! messages, such as a lost connection or a full buffer, is reported to the hub.
@@ -7,10 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
+use async_nats::{Client, ConnectOptions, Event, Subscriber};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+
+pub use async_nats::ServerAddr as Address;
 
 use crate::hub::{Broker, BrokerError, BrokerReceiver};
 
@@ -52,7 +54,7 @@ pub enum NatsError {
 /// # Errors
 ///
 /// If one of them is not an address.
-pub fn addresses(text: &str) -> Result<Vec<ServerAddr>, NatsError> {
+pub fn addresses(text: &str) -> Result<Vec<Address>, NatsError> {
     text.split(',').map(|one| one.trim().parse().map_err(NatsError::Address)).collect()
 }
 
@@ -62,7 +64,7 @@ impl Nats {
     /// # Errors
     ///
     /// If the addresses cannot be used.
-    pub async fn start(addresses: Vec<ServerAddr>, subject: String) -> Result<Self, NatsError> {
+    pub async fn start(addresses: Vec<Address>, subject: String) -> Result<Self, NatsError> {
         let (lost, losses) = watch::channel(0);
         let lost = Arc::new(lost);
         let options = ConnectOptions::new()
@@ -71,7 +73,7 @@ impl Nats {
             .connection_timeout(CONNECT)
             .ping_interval(PING)
             .subscription_capacity(WAITING)
-            .reconnect_delay_callback(|attempts| RECONNECT.min(Duration::from_millis(100) * attempts.min(20) as u32))
+            .reconnect_delay_callback(reconnect_after)
             .event_callback(move |event| {
                 let lost = Arc::clone(&lost);
                 async move { handle(&event, &lost) }
@@ -79,6 +81,11 @@ impl Nats {
         let client = options.connect(addresses).await?;
         Ok(Self { client, subject, losses })
     }
+}
+
+/// The pause grows with the number of attempts.
+fn reconnect_after(attempts: usize) -> Duration {
+    u32::try_from(attempts).map_or(RECONNECT, |attempts| RECONNECT.min(Duration::from_millis(100).saturating_mul(attempts)))
 }
 
 fn handle(event: &Event, lost: &watch::Sender<u64>) {

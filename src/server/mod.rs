@@ -35,7 +35,7 @@ use crate::http::{
     App, BasePathError, BodyLimits, CrossSiteOptions, CrossSiteRules, FrameAncestors, Ingress, IngressOptions,
     OriginError, router,
 };
-use crate::hub::{Hub, HubOptions, PriceError, Prices};
+use crate::hub::{Broker, Hub, HubOptions, PriceError, Prices};
 use crate::models::{self, Models};
 use crate::nats::{self, Nats, NatsError};
 use crate::otlp::{TraceCompleter, Traces};
@@ -178,13 +178,7 @@ impl Server {
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
         let limits = ImportLimits { bytes: config.max_import_bytes, embedding_dimension, ..ImportLimits::default() };
         let imports = Imports::new(storage.clone(), limits);
-        let broker = match nats {
-            Some(addresses) => {
-                let subject = format!("{}.{}", config.messaging.nats_prefix, storage.database_identity().await?);
-                Some(Arc::new(Nats::start(addresses, subject).await?) as _)
-            }
-            None => None,
-        };
+        let broker = broker(nats, &config.messaging.nats_prefix, &storage).await?;
         let hub = Hub::new(
             storage.clone(),
             &HubOptions {
@@ -444,4 +438,15 @@ async fn open_database(config: &DatabaseConfig) -> Result<(Storage, Option<Clust
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The message broker for notices, if there is one.
+async fn broker(
+    addresses: Option<Vec<nats::Address>>,
+    prefix: &str,
+    storage: &Storage,
+) -> Result<Option<Arc<dyn Broker>>, ServeError> {
+    let Some(addresses) = addresses else { return Ok(None) };
+    let subject = format!("{prefix}.{}", storage.database_identity().await?);
+    Ok(Some(Arc::new(Nats::start(addresses, subject).await?)))
 }

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
 use super::notice::Notice;
-use super::receiver::{Receiver, Source};
+use super::receiver::{NoticeSource, Receiver};
 use super::{HEARTBEAT, Shared};
 use relive_backoff::Backoff;
 
@@ -99,7 +99,7 @@ async fn receive(shared: &Shared, broker: &dyn Broker, receiver: &Receiver) -> B
     loop {
         match timeout_at(deadline, messages.next()).await {
             Ok(Ok(payload)) => {
-                if receiver.handle(&payload) == Source::Me {
+                if receiver.handle(&payload) == NoticeSource::Me {
                     deadline = Instant::now() + PROBE_TIMEOUT;
                     if !shared.peers.set_hears_broker(true) {
                         tracing::info!("notices go through the message broker");

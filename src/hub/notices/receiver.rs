@@ -19,7 +19,7 @@ pub(super) struct Receiver {
 
 /// Whom a notice came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum NoticeSource {
     /// This server: notices are received.
     Me,
     Peer,
@@ -42,14 +42,14 @@ impl Receiver {
     }
 
     /// Handles a notice; one of this server itself has no effect.
-    pub fn handle(&self, payload: &str) -> Source {
-        let Some((from, body)) = Notice::split(payload) else { return Source::Unknown };
+    pub fn handle(&self, payload: &str) -> NoticeSource {
+        let Some((from, body)) = Notice::split(payload) else { return NoticeSource::Unknown };
         if from == self.shared.me {
-            return Source::Me;
+            return NoticeSource::Me;
         }
         let Some(mut notice) = Notice::parse(body) else {
             tracing::debug!(%from, "a notice that cannot be parsed");
-            return Source::Unknown;
+            return NoticeSource::Unknown;
         };
         metrics::counter!("relive_notices_received_total").increment(1);
         if let Some(known) = notice.heartbeat.take() {
@@ -81,6 +81,6 @@ impl Receiver {
         if notice.leaves {
             self.shared.peers.leave(from);
         }
-        Source::Peer
+        NoticeSource::Peer
     }
 }
