@@ -195,10 +195,7 @@ fn push_failed(query: &mut QueryBuilder<Postgres>, text: &SessionText, filter: &
 
 /// The index by workflow has the sessions without one in the order of lists, too.
 fn push_own_graph(query: &mut QueryBuilder<Postgres>, text: &SessionText, filter: &SessionFilter, page: &Window) {
-    query.push(
-        "SELECT id, created_at FROM (
-            SELECT id, created_at, workflow_name FROM sessions WHERE workflow_id IS NULL",
-    );
+    query.push("SELECT id, created_at FROM (SELECT id, created_at, workflow_name FROM sessions WHERE workflow_id IS NULL");
     filter.push_to(query);
     page.push_cursor(query);
     push_order(query, WITHOUT_WORKFLOW);
