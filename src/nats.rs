@@ -85,7 +85,8 @@ impl Nats {
 
 /// The pause grows with the number of attempts.
 fn reconnect_after(attempts: usize) -> Duration {
-    u32::try_from(attempts).map_or(RECONNECT, |attempts| RECONNECT.min(Duration::from_millis(100).saturating_mul(attempts)))
+    u32::try_from(attempts)
+        .map_or(RECONNECT, |attempts| RECONNECT.min(Duration::from_millis(100).saturating_mul(attempts)))
 }
 
 fn handle(event: &Event, lost: &watch::Sender<u64>) {

@@ -13,7 +13,7 @@ use crate::harness::Database;
 
 const LIMIT: u32 = 50;
 /// Rows that all parts of a plan together may read: a twentieth of the table. A search for a text looks
-/// through 10,000 errors, the graphs of 10,000 sessions, and the names and tags of 10,000, and what PostgreSQL finds in an index and then
+/// through 10,000 errors, the graphs of 4,000 sessions, and the names and tags of 10,000, and what PostgreSQL finds in an index and then
 /// in the table counts twice; what it finds in two indexes first, three times.
 const ROWS: u64 = 50_000;
 
