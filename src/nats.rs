@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event, Subscriber};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 pub use async_nats::ServerAddr as Address;
@@ -67,7 +68,7 @@ impl Nats {
     pub async fn start(addresses: Vec<Address>, subject: String) -> Result<Self, NatsError> {
         let (lost, losses) = watch::channel(0);
         let lost = Arc::new(lost);
-        let options = ConnectOptions::new()
+        let options = with_credentials(ConnectOptions::new(), &addresses)
             .name("relive")
             .retry_on_initial_connect()
             .connection_timeout(CONNECT)
@@ -80,6 +81,17 @@ impl Nats {
             });
         let client = options.connect(addresses).await?;
         Ok(Self { client, subject, losses })
+    }
+}
+
+/// The library does not use what an address has before its host. A name without a password is a token.
+fn with_credentials(options: ConnectOptions, addresses: &[Address]) -> ConnectOptions {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let found = addresses.iter().find_map(|one| Some((one.username().map(decoded)?, one.password().map(decoded))));
+    match found {
+        Some((user, Some(password))) => options.user_and_password(user, password),
+        Some((token, None)) => options.token(token),
+        None => options,
     }
 }
 

@@ -19,6 +19,9 @@ pub struct NatsServer {
 }
 
 impl NatsServer {
+    /// With characters that an address has to escape.
+    pub const PASSWORD: &str = "s/ecret@ü";
+
     /// `None` where it is not installed.
     pub async fn start() -> Option<Self> {
         let program = find("notices by NATS", "nats-server", "nats-server")?;
@@ -32,7 +35,7 @@ impl NatsServer {
         let address = self.address;
         let mut command = Command::new(&self.program);
         command.args(["--addr", "127.0.0.1", "--port", &address.port().to_string(), "--user", "relive"]);
-        command.args(["--pass", "secret"]).kill_on_drop(true).stdout(Stdio::null()).stderr(Stdio::null());
+        command.args(["--pass", Self::PASSWORD]).kill_on_drop(true).stdout(Stdio::null()).stderr(Stdio::null());
         self.running = Some(command.spawn().expect("nats-server"));
         eventually("an open port", || async { TcpStream::connect(address).await.is_ok() }).await;
     }
@@ -53,6 +56,6 @@ impl NatsServer {
     }
 
     pub fn url(&self) -> String {
-        format!("nats://relive:secret@{}", self.address)
+        format!("nats://relive:s%2Fecret%40%C3%BC@{}", self.address)
     }
 }

@@ -59,7 +59,9 @@ impl Fleet {
 }
 
 async fn listen(nats: &NatsServer) -> async_nats::Subscriber {
-    let client = async_nats::connect(nats.url()).await.expect("a connection");
+    let options =
+        async_nats::ConnectOptions::with_user_and_password("relive".to_owned(), NatsServer::PASSWORD.to_owned());
+    let client = options.connect(nats.url()).await.expect("a connection");
     client.subscribe("relive.>").await.expect("a subscription")
 }
 
