@@ -162,7 +162,6 @@ fn filters() -> Vec<(Option<&'static str>, SessionFilter)> {
         (None, node("a", NodeStatus::Failed)),
         (None, node("a", NodeStatus::Running)),
         (Some("idx_sessions_ended_node_statuses"), node("rare", NodeStatus::Failed)),
-        (Some("idx_sessions_live"), node("a", NodeStatus::Running)),
         (None, SessionFilter { started_after: middle, ..all() }),
         (None, SessionFilter { started_after: late, ..all() }),
         (None, SessionFilter { started_before: early, ..all() }),

@@ -29,6 +29,7 @@ const PIECES: &[&str] = &[
     "SELECT GROUPING(node_id,",
     "SELECT asked.*, listed.id",
     "SELECT count(*) FROM (",
+    "SELECT id, created_at FROM (SELECT id, created_at, error FROM sessions",
     "SELECT id, created_at FROM (SELECT",
     "SELECT id, created_at FROM sessions WHERE",
     "SELECT id, created_at FROM",

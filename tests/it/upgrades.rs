@@ -118,13 +118,15 @@ const ROWS: &[(i64, &str)] = &[
 ];
 
 /// By table: its rows as objects, sorted; without `settings`, where a server notes how it has set itself up, and
-/// without what follows from other columns, which the server corrects.
+/// without what follows from other columns, which the server corrects, as it adds to statistics the runs from before.
 type Rows = BTreeMap<String, Vec<Value>>;
 
 async fn rows(pool: &PgPool) -> Rows {
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT table_name::text FROM information_schema.tables
-         WHERE table_schema = 'public' AND table_name NOT IN ('_sqlx_migrations', 'settings') ORDER BY 1",
+         WHERE table_schema = 'public' AND table_name NOT IN ('_sqlx_migrations', 'settings')
+            AND table_name NOT IN ('ended_runs', 'ended_runs_by', 'run_statistics', 'statistics_changes', 'statistics_stale')
+         ORDER BY 1",
     )
     .fetch_all(pool)
     .await

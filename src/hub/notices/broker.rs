@@ -83,7 +83,8 @@ async fn probe(shared: &Shared, broker: &dyn Broker) {
         let mut notice = Notice::default();
         if heartbeat_at <= now && shared.peers.hears_broker() {
             heartbeat_at = now + HEARTBEAT;
-            notice = Notice { heartbeat: Some(shared.peers.ids()), broker: true, ..notice };
+            let broker = shared.peers.broker_epoch();
+            notice = Notice { heartbeat: Some(shared.peers.ids()), broker, ..notice };
         }
         // A broker that is away is found by the probes that do not arrive.
         let _ = broker.send(&[notice.encode(shared.me)]).await;

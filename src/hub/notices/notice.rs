@@ -46,15 +46,20 @@ pub(super) struct Notice {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "here")]
     pub heartbeat: Option<Vec<Uuid>>,
-    /// With a heartbeat: this server also hears what is sent by the message broker.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub broker: bool,
+    /// With a heartbeat: whether this server hears what is sent by the message broker (`Peers::broker_epoch`).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub broker: u64,
     /// Chunks of messages that are being written. Servers of the version before ignore them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub chunks: Vec<ChunkNotice>,
     /// This server stops.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub leaves: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An [`UnsentChunk`] on its way.

@@ -5,7 +5,7 @@
 //! it. So two servers discover each other with three notices, and nothing is missed.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -25,15 +25,15 @@ pub(super) struct Peers {
     any: AtomicBool,
     /// Whether this server receives no notices, so that there may be servers it does not know.
     not_receiving: AtomicBool,
-    /// Whether this server hears the message broker.
-    hears_broker: AtomicBool,
+    /// Counts when this server began and ceased to hear the message broker: it hears it while the number is odd.
+    broker_epoch: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Peer {
     seen: Instant,
-    /// It hears the message broker.
-    hears_broker: bool,
+    /// The newest of its numbers. What it said earlier may arrive later, the other way.
+    broker_epoch: u64,
     /// It announces its commits to this server.
     knows_me: bool,
 }
@@ -60,16 +60,23 @@ impl Peers {
 
     /// Sets whether this server hears the message broker; returns what was set before.
     pub fn set_hears_broker(&self, hears: bool) -> bool {
-        self.hears_broker.swap(hears, Ordering::AcqRel)
+        let change = |epoch| (hears_broker(epoch) != hears).then_some(epoch + 1);
+        let before = self.broker_epoch.fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
+        hears_broker(before.unwrap_or_else(|unchanged| unchanged))
     }
 
     pub fn hears_broker(&self) -> bool {
-        self.hears_broker.load(Ordering::Acquire)
+        hears_broker(self.broker_epoch())
+    }
+
+    /// What heartbeats say of the message broker.
+    pub fn broker_epoch(&self) -> u64 {
+        self.broker_epoch.load(Ordering::Acquire)
     }
 
     /// Whether this server and all others that it knows hear the message broker.
     pub fn all_hear_broker(&self) -> bool {
-        self.hears_broker() && self.known.lock().values().all(|peer| peer.hears_broker)
+        self.hears_broker() && self.known.lock().values().all(|peer| hears_broker(peer.broker_epoch))
     }
 
     pub fn ids(&self) -> Vec<Uuid> {
@@ -77,15 +84,16 @@ impl Peers {
     }
 
     /// Handles a heartbeat, which says whether its sender knows this server.
-    pub fn heartbeat(&self, from: Uuid, knows_me: bool, hears_broker: bool, now: Instant) -> HeartbeatOutcome {
+    pub fn heartbeat(&self, from: Uuid, knows_me: bool, broker_epoch: u64, now: Instant) -> HeartbeatOutcome {
         let mut known = self.known.lock();
         if known.len() >= PEERS && !known.contains_key(&from) {
             return HeartbeatOutcome::default();
         }
-        let before = known.insert(from, Peer { seen: now, hears_broker, knows_me });
+        let newest = known.get(&from).map_or(broker_epoch, |peer| peer.broker_epoch.max(broker_epoch));
+        let before = known.insert(from, Peer { seen: now, broker_epoch: newest, knows_me });
         self.any.store(true, Ordering::Release);
         HeartbeatOutcome {
-            answer: !knows_me || before.as_ref().is_none_or(|before| before.hears_broker != hears_broker),
+            answer: !knows_me || before.as_ref().is_none_or(|before| before.broker_epoch != newest),
             resync: knows_me && !before.is_some_and(|before| before.knows_me),
         }
     }
@@ -112,6 +120,11 @@ impl Peers {
     }
 }
 
+/// Whether a server with this number hears the message broker.
+fn hears_broker(epoch: u64) -> bool {
+    epoch % 2 == 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,7 +138,7 @@ mod tests {
         while let Some((sender, knows)) = waiting.pop() {
             notices += 1;
             let receiver = 1 - sender;
-            let outcome = peers[receiver].heartbeat(ids[sender], knows, false, Instant::now());
+            let outcome = peers[receiver].heartbeat(ids[sender], knows, 0, Instant::now());
             if outcome.resync {
                 assert!(peers[sender].any(), "the other tells its commits by now");
                 looked[receiver] += 1;
@@ -136,22 +149,16 @@ mod tests {
         }
         assert_eq!((notices, looked), (3, [1, 1]));
         // A repeated heartbeat changes nothing.
-        assert_eq!(peers[0].heartbeat(ids[1], true, false, Instant::now()), HeartbeatOutcome::default());
+        assert_eq!(peers[0].heartbeat(ids[1], true, 0, Instant::now()), HeartbeatOutcome::default());
     }
 
     #[test]
     fn a_server_that_did_not_listen_looks_again() {
         let (peers, other) = (Peers::default(), Uuid::now_v7());
-        assert_eq!(
-            peers.heartbeat(other, true, false, Instant::now()),
-            HeartbeatOutcome { answer: true, resync: true }
-        );
+        assert_eq!(peers.heartbeat(other, true, 0, Instant::now()), HeartbeatOutcome { answer: true, resync: true });
         peers.mark_stale();
         assert!(peers.any());
-        assert_eq!(
-            peers.heartbeat(other, true, false, Instant::now()),
-            HeartbeatOutcome { answer: false, resync: true }
-        );
+        assert_eq!(peers.heartbeat(other, true, 0, Instant::now()), HeartbeatOutcome { answer: false, resync: true });
     }
 
     #[test]
@@ -159,11 +166,11 @@ mod tests {
         let (peers, now) = (Peers::default(), Instant::now());
         let [left, lost, here] = [(); 3].map(|()| Uuid::now_v7());
         for id in [left, lost] {
-            peers.heartbeat(id, true, false, now);
+            peers.heartbeat(id, true, 0, now);
         }
         peers.leave(left);
         assert!(!peers.expire(now + GONE / 2));
-        peers.heartbeat(here, true, false, now + GONE / 2);
+        peers.heartbeat(here, true, 0, now + GONE / 2);
         assert!(peers.expire(now + GONE));
         assert_eq!(peers.ids(), [here]);
         peers.leave(here);
@@ -179,9 +186,12 @@ mod tests {
         assert!(!peers.set_hears_broker(true));
         assert!(peers.all_hear_broker());
         let (deaf, hearing) = (Uuid::now_v7(), Uuid::now_v7());
-        peers.heartbeat(hearing, true, true, now);
+        peers.heartbeat(hearing, true, 1, now);
         assert!(peers.all_hear_broker());
-        peers.heartbeat(deaf, true, false, now);
+        peers.heartbeat(deaf, true, 2, now);
+        assert!(!peers.all_hear_broker());
+        // What it said before it became deaf.
+        assert!(!peers.heartbeat(deaf, true, 1, now).answer);
         assert!(!peers.all_hear_broker());
         peers.leave(deaf);
         assert!(peers.all_hear_broker());
@@ -193,7 +203,7 @@ mod tests {
     fn there_is_a_most() {
         let peers = Peers::default();
         for _ in 0..=PEERS {
-            peers.heartbeat(Uuid::now_v7(), false, false, Instant::now());
+            peers.heartbeat(Uuid::now_v7(), false, 0, Instant::now());
         }
         assert_eq!(peers.ids().len(), PEERS);
     }

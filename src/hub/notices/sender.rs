@@ -130,7 +130,7 @@ impl Sender {
 
     fn heartbeat(&self) -> String {
         let Shared { me, peers, .. } = &*self.shared;
-        Notice { heartbeat: Some(peers.ids()), broker: peers.hears_broker(), ..Notice::default() }.encode(*me)
+        Notice { heartbeat: Some(peers.ids()), broker: peers.broker_epoch(), ..Notice::default() }.encode(*me)
     }
 
     async fn send_by_route(&mut self, payloads: &[String]) -> Result<(), SendError> {

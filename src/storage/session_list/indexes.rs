@@ -27,7 +27,7 @@ const PROJECT: &str = "(project_id";
 ///
 /// The statuses of nodes are in an index only once a session has ended; others are few, and are scanned
 /// (`idx_sessions_live`).
-const INDEXES: [(&str, &str, &str); 12] = [
+const INDEXES: [(&str, &str, &str); 13] = [
     ("idx_sessions_created", "(project_id, created_at DESC, id DESC)", PROJECT),
     ("idx_sessions_status", "(project_id, status, created_at DESC, id DESC)", PROJECT),
     ("idx_sessions_updated", "(project_id, updated_about)", "updated_about"),
@@ -37,6 +37,7 @@ const INDEXES: [(&str, &str, &str); 12] = [
     ("idx_sessions_ended_node_statuses", "USING gin (ended_nodes) WHERE ended_nodes IS NOT NULL", "ended_nodes"),
     ("idx_sessions_errors", "(project_id, created_at DESC, id DESC) WHERE error IS NOT NULL", PROJECT),
     ("idx_sessions_forks", "(project_id, created_at DESC, id DESC) WHERE parent_id IS NOT NULL", PROJECT),
+    ("idx_sessions_own_graph", "(project_id, created_at DESC, id DESC) WHERE workflow_id IS NULL", PROJECT),
     ("idx_sessions_roots", "(project_id, created_at DESC, id DESC) WHERE parent_session_id IS NULL", PROJECT),
     ("idx_sessions_stalled", "(project_id, created_at DESC, id DESC) WHERE is_stalled", PROJECT),
     // Of the built-in engine: the sessions that somebody has to drive (`run_leases.rs`).

@@ -1,10 +1,11 @@
 //! Notices by NATS, and without it when it is away.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use relive::config::Secret;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::chunks::{read, show, watch};
 use super::promptly;
@@ -34,7 +35,7 @@ impl Fleet {
 
     /// Commits something, which its viewer is shown.
     async fn commit(&self, id: &str, viewer: &mut Socket) -> u64 {
-        let revision = self.there.command(id, context("k", json!(1))).await;
+        let revision = self.there.command(id, change()).await;
         promptly(viewer.until(|frame| frame["revision"] == revision)).await;
         revision
     }
@@ -43,7 +44,7 @@ impl Fleet {
     async fn until_by_nats(&mut self, id: &str, viewer: &mut Socket) {
         let by_nats = async {
             loop {
-                self.there.command(id, context("k", json!(1))).await;
+                self.there.command(id, change()).await;
                 let wait = Duration::from_millis(200);
                 while let Ok(Some(message)) = tokio::time::timeout(wait, self.passing.next()).await {
                     let text = String::from_utf8(message.payload.into()).expect("a text");
@@ -56,6 +57,12 @@ impl Fleet {
         tokio::time::timeout(crate::harness::DEADLINE, by_nats).await.expect("a notice by NATS");
         self.commit(id, viewer).await;
     }
+}
+
+/// A value that is not held yet: what changes nothing is not told.
+fn change() -> Value {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    context("k", json!(NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
 async fn listen(nats: &NatsServer) -> async_nats::Subscriber {
@@ -123,7 +130,7 @@ async fn a_server_that_starts_without_nats_finds_it_later() {
     let there = TestServer::start_on(database, with).await;
     let id = there.running_session().await;
     let mut viewer = watch(&here, &id).await;
-    let revision = there.command(&id, context("k", json!(1))).await;
+    let revision = there.command(&id, change()).await;
     promptly(viewer.until(|frame| frame["revision"] == revision)).await;
     nats.run().await;
     let passing = listen(&nats).await;
