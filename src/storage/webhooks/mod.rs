@@ -193,7 +193,7 @@ impl Storage {
         Ok(disabled)
     }
 
-    /// Told that the outbox has been filled; see [`Storage::outbox_filled`]. It holds one permit.
+    /// Told that the outbox has been filled; see `Storage::outbox_filled`. It holds one permit.
     #[must_use]
     pub fn outbox(&self) -> std::sync::Arc<tokio::sync::Notify> {
         std::sync::Arc::clone(&self.outbox)

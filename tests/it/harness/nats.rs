@@ -20,7 +20,7 @@ pub struct NatsServer {
 
 impl NatsServer {
     /// With characters that an address has to escape.
-    pub const PASSWORD: &str = "s/ecret@ü";
+    pub const PASSWORD: &str = "pass/word@ü";
 
     /// `None` where it is not installed.
     pub async fn start() -> Option<Self> {
@@ -56,6 +56,6 @@ impl NatsServer {
     }
 
     pub fn url(&self) -> String {
-        format!("nats://relive:s%2Fecret%40%C3%BC@{}", self.address)
+        format!("nats://relive:pass%2Fword%40%C3%BC@{}", self.address)
     }
 }

@@ -62,8 +62,12 @@ __all__ = [
     "Created",
     "CreatedKey",
     "CreatedToken",
+    "CreatedWebhook",
     "DeleteSessions",
     "DeletedSessions",
+    "Delivery",
+    "DeliveryPage",
+    "DeliveryStatus",
     "Driver",
     "DurationPercentiles",
     "EndedRuns",
@@ -102,6 +106,7 @@ __all__ = [
     "Key",
     "KeyPage",
     "LabelFields",
+    "LastRun",
     "LeaseReceipt",
     "Log",
     "LogAdded",
@@ -127,6 +132,7 @@ __all__ = [
     "NodeStatus",
     "NodeTimeline",
     "NodeUpdate",
+    "Overlap",
     "Problem",
     "Progress",
     "Project",
@@ -144,6 +150,10 @@ __all__ = [
     "ReviewRequest",
     "RunAgentInput",
     "RunComparison",
+    "Schedule",
+    "ScheduleFields",
+    "ScheduleOutcome",
+    "SchedulePage",
     "SearchMemories",
     "SearchMethod",
     "SessionEntity",
@@ -166,11 +176,17 @@ __all__ = [
     "ToolCall",
     "Usage",
     "UsageReport",
+    "Webhook",
+    "WebhookFields",
+    "WebhookFilter",
+    "WebhookPage",
+    "WebhookType",
     "WhoAmI",
     "Workflow",
     "WorkflowFields",
     "WorkflowPage",
     "WorkflowSession",
+    "WriteWebhook",
 ]
 
 
@@ -795,6 +811,23 @@ class CreatedToken(TypedDict):
     token: str
 
 
+class _CreatedWebhookRequired(TypedDict):
+    createdAt: str
+    enabled: bool
+    id: str
+    secret: str
+    types: list[WebhookType]
+    updatedAt: str
+    url: str
+
+
+class CreatedWebhook(_CreatedWebhookRequired, total=False):
+    """The answer to `POST /webhooks`: the only time that the secret is shown."""
+
+    disabledReason: str
+    filter: WebhookFilter
+
+
 class _DeleteSessionsRequired(TypedDict):
     filter: SessionSelection
 
@@ -812,6 +845,39 @@ class DeletedSessions(TypedDict):
     dryRun: bool
     hasMore: bool
     matched: int
+
+
+class _DeliveryRequired(TypedDict):
+    attempts: int
+    createdAt: str
+    id: str
+    status: DeliveryStatus
+    type: str
+    webhookId: str
+
+
+class Delivery(_DeliveryRequired, total=False):
+    """What is sent to a webhook of one event, with its last attempt."""
+
+    durationMs: int
+    error: str
+    lastAttemptAt: str
+    nextAttemptAt: str
+    responseStatus: int
+    revision: int
+    sessionId: str
+
+
+class _DeliveryPageRequired(TypedDict):
+    deliveries: list[Delivery]
+
+
+class DeliveryPage(_DeliveryPageRequired, total=False):
+    """`GET /webhooks/{id}/deliveries`, newest first."""
+
+    nextCursor: str
+
+DeliveryStatus = Literal["pending", "delivered", "failed"]
 
 Driver = Literal["external", "builtin"]
 
@@ -1186,6 +1252,18 @@ class LabelFields(TypedDict, total=False):
     tags: list[str]
 
 
+class _LastRunRequired(TypedDict):
+    at: str
+    outcome: ScheduleOutcome
+
+
+class LastRun(_LastRunRequired, total=False):
+    """The last time at which a schedule was due."""
+
+    error: str
+    sessionId: str
+
+
 class LeaseReceipt(TypedDict):
     """The answer to a renewed lease."""
 
@@ -1460,6 +1538,8 @@ class NodeUpdate(_NodeUpdateRequired, total=False):
     retry: Retry
     startedAt: str
 
+Overlap = Literal["skip", "allow", "cancelRunning"]
+
 
 class _ProblemRequired(TypedDict):
     code: ErrorCode
@@ -1611,6 +1691,55 @@ RunComparison = TypedDict(
         "to": 'ComparedRun',
     },
 )
+
+
+class _ScheduleRequired(TypedDict):
+    createdAt: str
+    cron: str
+    id: str
+    updatedAt: str
+    workflowId: str
+
+
+class Schedule(_ScheduleRequired, total=False):
+    """A workflow that is run at times."""
+
+    catchUpSeconds: int
+    enabled: bool
+    inputs: Any
+    lastRun: LastRun
+    name: str
+    nextRunAt: str
+    overlap: Overlap
+    timezone: str
+
+
+class _ScheduleFieldsRequired(TypedDict):
+    cron: str
+    workflowId: str
+
+
+class ScheduleFields(_ScheduleFieldsRequired, total=False):
+    """The fields of a schedule that its owner sets."""
+
+    catchUpSeconds: int
+    enabled: bool
+    inputs: Any
+    name: str
+    overlap: Overlap
+    timezone: str
+
+ScheduleOutcome = Literal["started", "skipped", "missed", "failed"]
+
+
+class _SchedulePageRequired(TypedDict):
+    schedules: list[Schedule]
+
+
+class SchedulePage(_SchedulePageRequired, total=False):
+    """`GET /schedules`."""
+
+    nextCursor: str
 
 
 class SearchMemories(TypedDict, total=False):
@@ -1856,6 +1985,54 @@ class UsageReport(_UsageReportRequired, total=False):
     truncated: bool
 
 
+class _WebhookRequired(TypedDict):
+    createdAt: str
+    enabled: bool
+    id: str
+    types: list[WebhookType]
+    updatedAt: str
+    url: str
+
+
+class Webhook(_WebhookRequired, total=False):
+    """A webhook, without its secret."""
+
+    disabledReason: str
+    filter: WebhookFilter
+
+
+class _WebhookFieldsRequired(TypedDict):
+    enabled: bool
+    types: list[WebhookType]
+    url: str
+
+
+class WebhookFields(_WebhookFieldsRequired, total=False):
+    """The fields of a webhook that its owner sets."""
+
+    filter: WebhookFilter
+
+
+class WebhookFilter(TypedDict, total=False):
+    """Which sessions a webhook is told of. Every given condition must hold."""
+
+    groupId: str
+    tag: str
+    workflowId: str
+
+
+class _WebhookPageRequired(TypedDict):
+    webhooks: list[Webhook]
+
+
+class WebhookPage(_WebhookPageRequired, total=False):
+    """`GET /webhooks`."""
+
+    nextCursor: str
+
+WebhookType = Literal["session.created", "session.started", "session.paused", "session.completed", "session.failed", "session.cancelled", "node.failed", "review.requested", "review.answered"]
+
+
 class _WhoAmIRequired(TypedDict):
     project: str
     required: bool
@@ -1937,3 +2114,16 @@ class WorkflowSession(_WorkflowSessionRequired, total=False):
     startedAt: str
     tags: list[str]
     workflowId: str
+
+
+class _WriteWebhookRequired(TypedDict):
+    types: list[WebhookType]
+    url: str
+
+
+class WriteWebhook(_WriteWebhookRequired, total=False):
+    """What `POST` and `PUT` take: the fields, and the secret."""
+
+    enabled: bool
+    filter: WebhookFilter
+    secret: str
