@@ -56,7 +56,17 @@ pub enum NatsError {
 ///
 /// If one of them is not an address.
 pub fn addresses(text: &str) -> Result<Vec<Address>, NatsError> {
-    text.split(',').map(|one| one.trim().parse().map_err(NatsError::Address)).collect()
+    text.split(',').map(|one| address(one.trim()).map_err(NatsError::Address)).collect()
+}
+
+/// The library takes other schemes, and no host at all.
+fn address(text: &str) -> std::io::Result<Address> {
+    let scheme = text.split_once("://").map_or("nats", |(scheme, _)| scheme);
+    let address: Address = text.parse()?;
+    if !["nats", "tls"].contains(&scheme) || address.host().is_empty() {
+        return Err(std::io::Error::other("expected nats:// or tls:// and a host"));
+    }
+    Ok(address)
 }
 
 impl Nats {
