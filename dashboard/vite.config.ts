@@ -1,3 +1,5 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { constants, gzipSync } from 'node:zlib'
 
@@ -13,14 +15,14 @@ function packed(): Plugin {
   return {
     name: 'packed',
     apply: 'build',
-    enforce: 'post',
-    generateBundle(_, bundle) {
+    // Not earlier: Vite itself fills in what scripts load on demand after the bundle was generated.
+    writeBundle({ dir = 'dist' }, bundle) {
       for (const [fileName, file] of Object.entries(bundle)) {
         // Fonts are packed already.
         if (fileName.endsWith('.woff2')) continue
         const content = Buffer.from(file.type === 'chunk' ? file.code : file.source)
         const source = gzipSync(content, { level: constants.Z_BEST_COMPRESSION })
-        if (source.length < content.length) this.emitFile({ type: 'asset', fileName: `${fileName}.gz`, source })
+        if (source.length < content.length) writeFileSync(join(dir, `${fileName}.gz`), source)
       }
     },
   }
