@@ -59,7 +59,7 @@ pub const OPERATIONS: &[Operation] = &[
     change("delete_sessions", &[DeleteSession]),
     read("get_retention", &[ManageRetention]),
     change("replace_retention", &[ManageRetention]),
-    read("statistics", &[ReadSessions]),
+    read("read_statistics", &[ReadSessions]),
     read("graph", &[ReadSessions]),
     read("entity", &[ReadSessions]),
     read("events", &[ReadSessions]),

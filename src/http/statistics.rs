@@ -45,7 +45,7 @@ pub struct StatisticsQuery {
 ///
 /// They are exact, and those of every run that has ended, whether or not its session was deleted since. Late usage and
 /// changed tags count as they are now, at the time of the run's end.
-#[utoipa::path(get, path = "/statistics", operation_id = "statistics", tag = "sessions", params(StatisticsQuery), responses(
+#[utoipa::path(get, path = "/statistics", operation_id = "read_statistics", tag = "sessions", params(StatisticsQuery), responses(
     (status = 200, description = "The buckets that have runs", body = Statistics),
     (status = 400, description = "The period ends before it begins, or has more than 1,500 buckets", body = Problem),
     (status = 413, description = "There are more than 20,000 buckets and groups: ask for a shorter period", body = Problem),
