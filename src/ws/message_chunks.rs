@@ -64,42 +64,7 @@ impl PartialMessages {
     /// Appends a chunk; false if it is dropped: the message is finished or too long, or a chunk before this one
     /// was lost on its way from another server.
     pub fn push(&self, chunk: Chunk, origin: ChunkOrigin, writer: Weak<Socket>) -> bool {
-        let mut inner = self.inner.lock();
-        if inner.finished.contains(&chunk.message_id) || chunk.text.is_empty() {
-            return false;
-        }
-        let place = inner.streams.iter().position(|stream| stream.chunk.message_id == chunk.message_id);
-        let follows = place.and_then(|place| inner.streams.get(place)).map_or(Follows::Next, |it| it.follows(origin));
-        match follows {
-            Follows::Next => {}
-            Follows::Again => return false,
-            Follows::AfterAGap => {
-                inner.finish(&chunk.message_id);
-                return false;
-            }
-        }
-        if inner.bytes + chunk.text.len() > TEXT_BYTES {
-            inner.finish(&chunk.message_id);
-            return false;
-        }
-        inner.bytes += chunk.text.len();
-        let peer = match origin {
-            ChunkOrigin::Here => None,
-            ChunkOrigin::Peer { server, offset } => Some((server, offset + chunk.text.len())),
-        };
-        if let Some(stream) = place.and_then(|place| inner.streams.get_mut(place)) {
-            stream.chunk.text.push_str(&chunk.text);
-            stream.peer = peer;
-            stream.cut = None;
-            return true;
-        }
-        inner.streams.push_back(Stream { chunk, writer, peer, cut: None });
-        if inner.streams.len() > STREAMS
-            && let Some(oldest) = inner.streams.front().map(|stream| stream.chunk.message_id.clone())
-        {
-            inner.finish(&oldest);
-        }
-        true
+        self.inner.lock().push(chunk, origin, writer)
     }
 
     /// The message was stored: its chunks are not needed any more.
@@ -133,6 +98,45 @@ impl PartialMessages {
 }
 
 impl Inner {
+    /// As [`PartialMessages::push`].
+    fn push(&mut self, chunk: Chunk, origin: ChunkOrigin, writer: Weak<Socket>) -> bool {
+        if self.finished.contains(&chunk.message_id) || chunk.text.is_empty() {
+            return false;
+        }
+        let place = self.streams.iter().position(|stream| stream.chunk.message_id == chunk.message_id);
+        let follows = place.and_then(|place| self.streams.get(place)).map_or(Follows::Next, |it| it.follows(origin));
+        match follows {
+            Follows::Next => {}
+            Follows::Again => return false,
+            Follows::AfterAGap => {
+                self.finish(&chunk.message_id);
+                return false;
+            }
+        }
+        if self.bytes + chunk.text.len() > TEXT_BYTES {
+            self.finish(&chunk.message_id);
+            return false;
+        }
+        self.bytes += chunk.text.len();
+        let peer = match origin {
+            ChunkOrigin::Here => None,
+            ChunkOrigin::Peer { server, offset } => Some((server, offset + chunk.text.len())),
+        };
+        if let Some(stream) = place.and_then(|place| self.streams.get_mut(place)) {
+            stream.chunk.text.push_str(&chunk.text);
+            stream.peer = peer;
+            stream.cut = None;
+            return true;
+        }
+        self.streams.push_back(Stream { chunk, writer, peer, cut: None });
+        if self.streams.len() > STREAMS
+            && let Some(oldest) = self.streams.front().map(|stream| stream.chunk.message_id.clone())
+        {
+            self.finish(&oldest);
+        }
+        true
+    }
+
     fn finish(&mut self, message_id: &MessageId) {
         if self.finished.contains(message_id) {
             return;
@@ -202,28 +206,30 @@ mod tests {
         Chunk { node_id: "n".into(), message_id, text: text.to_owned(), agent_id: None, is_thinking: None }
     }
 
-    fn text(messages: &PartialMessages) -> Option<String> {
-        messages.inner.lock().streams.front().map(|stream| stream.chunk.text.clone())
+    fn text(messages: &Inner) -> Option<String> {
+        messages.streams.front().map(|stream| stream.chunk.text.clone())
     }
 
     #[test]
     fn chunks_of_another_server_are_shown_once_each_until_one_is_missing() {
-        let messages = PartialMessages::new(SessionId::generate());
+        let mut messages = Inner::default();
         let server = Uuid::now_v7();
-        let push = |text: &str, offset| messages.push(chunk(text), ChunkOrigin::Peer { server, offset }, Weak::new());
+        let push = |messages: &mut Inner, text: &str, offset| {
+            messages.push(chunk(text), ChunkOrigin::Peer { server, offset }, Weak::new())
+        };
         // Whoever comes late begins where the others are.
-        assert!(push("two ", 4));
-        assert!(!push("two ", 4));
-        assert!(push("three", 8));
+        assert!(push(&mut messages, "two ", 4));
+        assert!(!push(&mut messages, "two ", 4));
+        assert!(push(&mut messages, "three", 8));
         assert_eq!(text(&messages).as_deref(), Some("two three"));
-        assert!(!push("five", 18));
+        assert!(!push(&mut messages, "five", 18));
         assert_eq!(text(&messages), None);
-        assert!(!push("six", 22), "the rest is shown when it is stored");
+        assert!(!push(&mut messages, "six", 22), "the rest is shown when it is stored");
     }
 
     #[test]
     fn a_writer_may_change_to_another_server() {
-        let messages = PartialMessages::new(SessionId::generate());
+        let mut messages = Inner::default();
         let [first, second] = [(); 2].map(|()| Uuid::now_v7());
         let origins = [
             ChunkOrigin::Peer { server: first, offset: 0 },
