@@ -73,6 +73,12 @@ test('what waits is counted in the title, listed, and answered in one place', as
   await rows.first().click()
   await expect(review.getByRole('textbox', { name: 'Comment' })).toHaveValue('Tall enough')
   await review.getByRole('button', { name: 'Approve' }).click()
+  const answers = async () => {
+    const path = `/sessions/${first}/events?limit=200`
+    const { events } = await server.get<{ events: { event: { type: string; payload?: unknown } }[] }>(path)
+    return events.filter(({ event }) => event.type === 'signalled').map(({ event }) => event.payload)
+  }
+  await expect.poll(answers).toEqual([{ review: { action: 'approve', comment: 'Tall enough' } }])
   await server.post(`/sessions/${first}/commands`, [
     { type: 'setNodeStatus', nodeId: 'review', status: 'completed' },
     { type: 'complete' },
@@ -80,13 +86,6 @@ test('what waits is counted in the title, listed, and answered in one place', as
   await expect(rows).toHaveCount(1)
   await expect(review).toContainText('What the elm is about.')
   await expect(page).toHaveTitle('(1) Inbox · Relive')
-  const { events } = await server.get<{ events: { event: { type: string; payload?: unknown } }[] }>(
-    `/sessions/${first}/events?limit=200`,
-  )
-  expect(events.find(({ event }) => event.type === 'signalled')?.event.payload).toEqual({
-    review: { action: 'approve', comment: 'Tall enough' },
-  })
-
   // Somebody who looks elsewhere is told, and only of what is new.
   await page.getByRole('button', { name: 'Notify me' }).click()
   await expect(page.getByRole('button', { name: 'Notifications are on' })).toHaveAttribute('aria-pressed', 'true')

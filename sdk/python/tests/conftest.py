@@ -90,8 +90,9 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def reporter(url: str) -> Iterator[relive.Reporter]:
-    """The default one, so that what a test says without naming one goes to the server."""
+def reporter(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[relive.Reporter]:
+    """The default one, so that what a test says without naming one goes to the server, however busy that is."""
+    monkeypatch.setenv("RELIVE_FLUSH_SECONDS", str(DEADLINE))
     reporter = relive.configure(url)
     yield reporter
     assert reporter.close(DEADLINE)
