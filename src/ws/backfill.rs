@@ -12,18 +12,26 @@ const PAGE: u32 = 200;
 /// The pause before the journal is read again after an error.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Advances a viewer by events from the journal, as far as the client accepts them.
+/// Advances a viewer as far as the client accepts, by events from the journal if it needs them.
 pub(super) async fn advance(hub: &Hub, viewer: &Viewer) -> ViewerStep {
+    match viewer.advance() {
+        // Boxed, since it is seldom needed: every connection's task would need the memory for it.
+        ViewerStep::NeedsJournal(missing) => Box::pin(advance_by_journal(hub, viewer, missing)).await,
+        step => step,
+    }
+}
+
+async fn advance_by_journal(hub: &Hub, viewer: &Viewer, mut missing: NeededRead) -> ViewerStep {
     loop {
-        let missing = match viewer.advance() {
-            ViewerStep::NeedsJournal(missing) => missing,
-            progress => return progress,
-        };
         match read_journal(hub, viewer, missing).await {
             Ok(true) => {}
             Ok(false) => return ViewerStep::Blocked,
             Err(_) => return ViewerStep::NotBefore(Instant::now() + RETRY),
         }
+        missing = match viewer.advance() {
+            ViewerStep::NeedsJournal(missing) => missing,
+            progress => return progress,
+        };
     }
 }
 

@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::client_stream::ClientStream;
-use super::reader::reader;
+use super::reader::Reader;
 use super::socket::{OUTBOX_BYTES, Socket};
 use super::transport::Transport;
 use super::upgrade::{handshake, stream};
@@ -46,9 +45,9 @@ pub async fn serve(listener: TcpListener, largest: usize) -> io::Result<()> {
 
 fn answer(mut request: Request<Incoming>, largest: usize) -> Response<Body> {
     match handshake(&mut request) {
-        Ok((response, pending)) => {
+        Ok((response, mut pending)) => {
             tokio::spawn(async move {
-                if let Some((stream, already_read)) = stream(pending).await {
+                if let Some((stream, already_read)) = stream(&mut pending).await {
                     echo(stream, already_read, largest).await;
                 }
             });
@@ -64,7 +63,7 @@ fn answer(mut request: Request<Incoming>, largest: usize) -> Response<Body> {
 
 async fn echo(stream: Transport, already_read: Bytes, largest: usize) {
     let socket = Arc::new(Socket::new(stream));
-    let mut reader = reader(Arc::clone(&socket), already_read, largest).await;
+    let mut reader = Reader::new(Arc::clone(&socket), already_read, largest);
     let code = loop {
         let (blocked, may_read) = (socket.is_blocked(), socket.waiting_bytes() < OUTBOX_BYTES);
         let message = tokio::select! {

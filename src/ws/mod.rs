@@ -15,7 +15,7 @@
 //!
 //! The server writes frames itself instead of through a task per viewer: the same bytes serve
 //! every viewer, a `write` that would not block needs no other task to be woken, and an idle viewer
-//! needs no write buffer. Reading (masks, fragments, UTF-8, control frames) is done by tungstenite.
+//! needs no buffer. Reading (masks, fragments, UTF-8, control frames) is done by tungstenite.
 
 mod backfill;
 mod client;
@@ -30,6 +30,7 @@ mod frames;
 mod gateway;
 mod list;
 mod listed;
+mod message_boundary;
 mod message_chunks;
 mod metrics;
 mod reader;

@@ -1,29 +1,87 @@
 //! The reading half of a connection.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 
+use super::message_boundary::MessageBoundary;
 use super::socket::{OUTBOX_BYTES, Socket};
 
 /// The largest message a client may send.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
-/// Idle viewers send nothing; commands of a driver arrive some twenty per read.
+/// Commands of a driver arrive some twenty per read.
 const READ_BUFFER: usize = 4 * 1024;
 
-pub(super) type Reader = WebSocketStream<ReadHalf>;
+/// The messages of a client.
+///
+/// A client that watches sends next to nothing. So what reading takes, some five KiB, is there only while something
+/// arrives; for a client that sends commands, [`Reader::stay_ready`] keeps it.
+pub(super) struct Reader {
+    socket: Arc<Socket>,
+    largest: usize,
+    /// What the HTTP server had read after the request.
+    already_read: Bytes,
+    stays_ready: bool,
+    frames: Option<Box<WebSocketStream<ReadHalf>>>,
+}
 
-/// Reads messages of at most `largest` bytes from a socket. `already_read` is what the HTTP server had read
-/// after the request.
-pub(super) async fn reader(socket: Arc<Socket>, already_read: Bytes, largest: usize) -> Reader {
+impl Reader {
+    /// Reads messages of at most `largest` bytes. `already_read` is what the HTTP server had read after the request.
+    pub fn new(socket: Arc<Socket>, already_read: Bytes, largest: usize) -> Self {
+        Self { socket, largest, already_read, stays_ready: false, frames: None }
+    }
+
+    /// The client will send more.
+    pub fn stay_ready(&mut self) {
+        self.stays_ready = true;
+    }
+
+    /// The next message; `None` after the end. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Result<Message, WebSocketError>> {
+        loop {
+            let frames = match &mut self.frames {
+                Some(frames) => frames,
+                none => {
+                    if self.already_read.is_empty()
+                        && let Err(error) = poll_fn(|context| self.socket.stream().poll_arrival(context)).await
+                    {
+                        return Some(Err(error.into()));
+                    }
+                    let already_read = std::mem::take(&mut self.already_read);
+                    none.insert(Box::pin(open(Arc::clone(&self.socket), already_read, self.largest)).await)
+                }
+            };
+            let stays_ready = self.stays_ready;
+            let arrived = poll_fn(|context| match frames.poll_next_unpin(context) {
+                Poll::Ready(message) => Poll::Ready(Some(message)),
+                // Every message that has arrived was returned, so nothing of one is lost with the buffer.
+                Poll::Pending if !stays_ready && frames.get_ref().boundary.is_between_messages() => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            })
+            .await;
+            match arrived {
+                Some(message) => return message,
+                None => self.frames = None,
+            }
+        }
+    }
+}
+
+async fn open(socket: Arc<Socket>, already_read: Bytes, largest: usize) -> Box<WebSocketStream<ReadHalf>> {
+    let mut boundary = MessageBoundary::default();
+    boundary.advance(&already_read);
+    let half = ReadHalf { socket, boundary };
     let config = Some(config(largest));
-    WebSocketStream::from_partially_read(ReadHalf { socket }, already_read.to_vec(), Role::Server, config).await
+    Box::new(WebSocketStream::from_partially_read(half, already_read.to_vec(), Role::Server, config).await)
 }
 
 /// The limits for messages of a client.
@@ -38,20 +96,23 @@ pub(crate) fn config(largest: usize) -> WebSocketConfig {
 /// The stream that tungstenite uses: it reads from the socket, and its answers to control frames go to the
 /// outbox, between other frames and never inside one.
 #[derive(Debug)]
-pub(super) struct ReadHalf {
+struct ReadHalf {
     socket: Arc<Socket>,
+    boundary: MessageBoundary,
 }
 
 impl AsyncRead for ReadHalf {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let stream = self.socket.stream();
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
-            // Nothing more need arrive to read what was decrypted.
-            if !stream.has_decrypted() {
-                ready!(stream.tcp().poll_read_ready(context))?;
-            }
-            match stream.try_read(buffer.initialize_unfilled()) {
+            ready!(self.socket.stream().poll_arrival(context))?;
+            let unfilled = buffer.initialize_unfilled();
+            match self.socket.stream().try_read(unfilled) {
                 Ok(read) => {
+                    self.boundary.advance(&unfilled[..read]);
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
                 }

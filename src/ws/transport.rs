@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
+use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 use rustls::ServerConnection;
@@ -71,10 +72,13 @@ impl Transport {
         self.tls.as_ref().map_or(Ok(()), |tls| flush(&mut tls.lock(), &self.tcp))
     }
 
-    /// Whether something can be read, or the end is known, without the kernel: what has come right after the
-    /// request for the upgrade.
-    pub(super) fn has_decrypted(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| !tls.lock().wants_read())
+    /// Waits until something can be read, or the end is known.
+    pub(super) fn poll_arrival(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // What has come right after the request for the upgrade is read already, and no more of it need arrive.
+        if self.tls.as_ref().is_some_and(|tls| !tls.lock().wants_read()) {
+            return Poll::Ready(Ok(()));
+        }
+        self.tcp.poll_read_ready(context)
     }
 
     /// Ends the writing half, after what was written.

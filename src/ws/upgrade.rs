@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Response};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -19,6 +20,7 @@ use super::connection::{ClientConnection, Identity};
 use super::gateway::Gateway;
 use super::socket_kind::SocketKind;
 use super::transport::Transport;
+use crate::access::limits::SocketPermit;
 use crate::scoped::Scoped;
 use relive_protocol::CloseCode;
 
@@ -64,17 +66,43 @@ pub fn upgrade(
     };
     let watch = gateway.access.watch(scoped.caller());
     let identity = Identity::new(Arc::new(scoped.clone()), watch, ip);
-    let gateway_of_task = gateway.clone();
-    gateway.connections.spawn(async move {
-        let sockets = metrics::gauge!("relive_sockets");
-        sockets.increment(1);
-        if let Some((stream, already_read)) = stream(pending).await {
-            ClientConnection::run(gateway_of_task, identity, stream, already_read, opening).await;
-        }
-        sockets.decrement(1);
-        drop((place, permit));
-    });
+    let places = Places { _among_all: place, _of_caller: permit };
+    let accepted = Accepted { gateway: gateway.clone(), identity, places, pending, opening };
+    gateway.connections.spawn(serve(Box::new(accepted)));
     Ok(response)
+}
+
+/// A connection whose handshake is answered. In a box, since a task needs memory for what it is given as long as it
+/// runs.
+struct Accepted {
+    gateway: Gateway,
+    identity: Identity,
+    places: Places,
+    pending: OnUpgrade,
+    opening: SocketKind,
+}
+
+/// What a connection takes up until it ends.
+pub(super) struct Places {
+    _among_all: OwnedSemaphorePermit,
+    _of_caller: Option<SocketPermit>,
+}
+
+async fn serve(mut accepted: Box<Accepted>) {
+    let sockets = metrics::gauge!("relive_sockets");
+    sockets.increment(1);
+    if let Some((stream, already_read)) = stream(&mut accepted.pending).await {
+        let (connection, opening) = accepted.connect(stream, already_read);
+        connection.run(opening).await;
+    }
+    sockets.decrement(1);
+}
+
+impl Accepted {
+    fn connect(self: Box<Self>, stream: Transport, already_read: Bytes) -> (Box<ClientConnection>, SocketKind) {
+        let Self { gateway, identity, places, pending: _, opening } = *self;
+        (ClientConnection::new(gateway, identity, places, stream, already_read), opening)
+    }
 }
 
 /// The answer to a handshake, and the pending upgrade.
@@ -100,7 +128,7 @@ fn offers_protocol(headers: &HeaderMap) -> bool {
 }
 
 /// The stream below hyper, and the bytes read after the request; `None` if the client is gone.
-pub(super) async fn stream(pending: OnUpgrade) -> Option<(Transport, Bytes)> {
+pub(super) async fn stream(pending: &mut OnUpgrade) -> Option<(Transport, Bytes)> {
     let upgraded = match pending.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -112,5 +140,6 @@ pub(super) async fn stream(pending: OnUpgrade) -> Option<(Transport, Bytes)> {
         tracing::error!("an upgraded connection has an unknown stream");
         return None;
     };
-    Some((parts.io.into_inner().into_transport(), parts.read_buf))
+    // Copied: the few bytes would hold the buffer of the HTTP server.
+    Some((parts.io.into_inner().into_transport(), Bytes::copy_from_slice(&parts.read_buf)))
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error as WebSocketError, Message};
 use tokio_util::task::AbortOnDropHandle;
@@ -20,16 +19,17 @@ use crate::ws::frame_ids::FrameIds;
 use crate::ws::frames;
 use crate::ws::gateway::Gateway;
 use crate::ws::list;
-use crate::ws::reader::{MESSAGE_BYTES, Reader, reader};
+use crate::ws::reader::{MESSAGE_BYTES, Reader};
 use crate::ws::refusals;
 use crate::ws::replay::{Replay, ReplayControl};
 use crate::ws::socket::{OUTBOX_BYTES, Socket};
 use crate::ws::socket_kind::SocketKind;
 use crate::ws::transport::Transport;
+use crate::ws::upgrade::Places;
 
 use crate::hub::Chunk;
 use crate::storage::SessionFilter;
-use relive_protocol::{ClientFrame, CloseCode, ErrorCode, FromClient as _, ServerFrame};
+use relive_protocol::{ClientFrame, CloseCode, CommandFrame, ErrorCode, FromClient as _, ServerFrame};
 use relive_session::SessionId;
 
 pub(in crate::ws) use credential::{Expiring, Identity};
@@ -46,8 +46,9 @@ const PONG: Duration = Duration::from_secs(10);
 pub(super) struct ClientConnection {
     gateway: Gateway,
     identity: Identity,
+    _places: Places,
     socket: Arc<Socket>,
-    reader: Box<Reader>,
+    reader: Reader,
     viewers: HashMap<SessionId, Subscribed>,
     in_flight: Option<Box<InFlight>>,
     /// The session of a `/ws/sessions/{id}` socket.
@@ -81,18 +82,19 @@ enum Wakeup {
 }
 
 impl ClientConnection {
-    pub async fn run(
+    pub fn new(
         gateway: Gateway,
         identity: Identity,
+        places: Places,
         stream: Transport,
         already_read: Bytes,
-        opening: SocketKind,
-    ) {
+    ) -> Box<Self> {
         let socket = Arc::new(Socket::new(stream));
-        let reader = Box::new(reader(Arc::clone(&socket), already_read, MESSAGE_BYTES).await);
-        let mut connection = Self {
+        let reader = Reader::new(Arc::clone(&socket), already_read, MESSAGE_BYTES);
+        Box::new(Self {
             gateway,
             identity,
+            _places: places,
             socket,
             reader,
             viewers: HashMap::new(),
@@ -103,17 +105,22 @@ impl ClientConnection {
             next_ping: Instant::now() + jittered(PING),
             pong_due: None,
             refused_frames: 0,
-        };
-        let code = match connection.open(opening).await {
-            Ok(()) => connection.serve().await,
+        })
+    }
+
+    /// Serves the client until the connection has ended.
+    pub async fn run(mut self: Box<Self>, opening: SocketKind) {
+        // What is awaited once, or seldom, is boxed: every viewer's task would need the memory for it.
+        let code = match Box::pin(self.open(opening)).await {
+            Ok(()) => self.serve().await,
             Err(code) => Some(code),
         };
-        connection.viewers.clear();
-        connection.list = None;
-        connection.replay = None;
+        self.viewers.clear();
+        self.list = None;
+        self.replay = None;
         match code {
-            Some(code) => closing::close(&connection.socket, code).await,
-            None => closing::finish(&connection.socket).await,
+            Some(code) => Box::pin(closing::close(&self.socket, code)).await,
+            None => Box::pin(closing::finish(&self.socket)).await,
         }
     }
 
@@ -199,7 +206,6 @@ impl ClientConnection {
                 return None;
             }
             let end = match &mut self.replay {
-                // Boxed, with all it awaits: otherwise every viewer's task would need the memory for it.
                 Some(replay) => Box::pin(replay.serve()).await,
                 None => self.serve_viewers().await,
             };
@@ -277,7 +283,8 @@ impl ClientConnection {
     async fn receive(&mut self, message: Message) -> Option<CloseCode> {
         match message {
             Message::Text(text) => match ClientFrame::read(&text) {
-                Ok(frame) => return self.handle(frame, &text).await,
+                Ok(ClientFrame::Command(command)) => return self.submit(*command),
+                Ok(frame) => return Box::pin(self.handle(frame, &text)).await,
                 Err(error) => self.reject_frame(&text, &format!("not a frame of this protocol: {error}")),
             },
             Message::Binary(bytes) => {
@@ -313,11 +320,7 @@ impl ClientConnection {
                     Err(problem) => self.reject_frame(text, &problem),
                 }
             }
-            ClientFrame::Command(command) => {
-                let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
-                let submitted = in_flight.submit(&self.identity.scoped, *command);
-                return self.answer_at_once(submitted);
-            }
+            ClientFrame::Command(command) => return self.submit(*command),
             ClientFrame::Subscribe(subscribe) => return self.subscribe(&subscribe).await,
             ClientFrame::Unsubscribe { session_id } => drop(self.viewers.remove(&session_id)),
             ClientFrame::Ping => self.socket.send(frames::text(&ServerFrame::Pong)),
@@ -343,6 +346,13 @@ impl ClientConnection {
 const REFUSED_FRAMES: u32 = 100;
 
 impl ClientConnection {
+    fn submit(&mut self, command: CommandFrame) -> Option<CloseCode> {
+        self.reader.stay_ready();
+        let in_flight = self.in_flight.get_or_insert_with(|| Box::new(InFlight::new()));
+        let submitted = in_flight.submit(&self.identity.scoped, command);
+        self.answer_at_once(submitted)
+    }
+
     /// Tells the client what became of a command, if that is known at once.
     fn answer_at_once(&mut self, submitted: Submitted) -> Option<CloseCode> {
         match submitted {
