@@ -203,6 +203,7 @@ impl Server {
         let retention = Retention { hub: removing, storage: storage.clone(), access: access.clone(), stop: stopping };
         tokio::spawn(retention.run());
         let capacity = capacity(config);
+        metrics::gauge!("relive_sockets_max").set(capacity.sockets as f64);
         let options = GatewayOptions { sockets: capacity.sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(access.clone(), hub.clone(), storage.clone(), options, stop.clone());
         let services = NodeServices { models, web, storage: storage.clone(), embeddings: embeddings.clone() };

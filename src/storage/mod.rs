@@ -81,6 +81,7 @@ pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 pub use notices::{Listener, Notifier};
 pub use open_traces::OpenTrace;
 pub use page::{Page, PageCursor};
+pub use pool::ConnectionCount;
 use pool::Pool;
 pub use readiness::Readiness;
 pub use retention::{RetentionClaim, RetentionRule, RetentionState, StoredRule};
@@ -146,6 +147,12 @@ impl Storage {
     pub async fn ping(&self) -> Result<(), StorageError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Its connections, without those for notices.
+    pub fn connections(&self) -> ConnectionCount {
+        let (pool, search) = (self.pool.count(), self.search_pool.count());
+        ConnectionCount { used: pool.used + search.used, idle: pool.idle + search.idle, most: pool.most + search.most }
     }
 
     /// A connection of its own for one lane's writes.
