@@ -15,6 +15,8 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::version;
+
 /// Starts logging for this process. A second call changes nothing.
 ///
 /// `filter` is one of [`EnvFilter`]'s; invalid parts are ignored.
@@ -117,6 +119,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("relive_llm_tokens_total", "Tokens of language models, by kind."),
     ("relive_engine_nodes_started_total", "Attempts that the built-in engine began."),
     ("relive_engine_nodes_failed_total", "Attempts of the built-in engine that failed."),
+    ("relive_engine_nodes_total", "Attempts of the built-in engine that ended, by type and outcome."),
     ("relive_writes_total", "Writes to WebSockets; one carries a frame, or several answers."),
     ("relive_sent_bytes_total", "Bytes written to WebSockets."),
     ("relive_conflated_revisions_total", "Revisions that slow viewers were not shown singly."),
@@ -126,7 +129,7 @@ pub const COUNTERS: &[(&str, &str)] = &[
 
 /// Every gauge, and what it shows.
 pub const GAUGES: &[(&str, &str)] = &[
-    ("relive_build_info", "1, with the version of the server."),
+    ("relive_build_info", "1, with the version of the server, its commit and the day it was built."),
     ("relive_backlog", "Commands waiting in the lane that wrote last."),
     ("relive_nats_connected", "1 while there is a connection to NATS."),
     ("relive_database_connections", "Connections to the database, by state; those for notices are not counted."),
@@ -150,6 +153,7 @@ pub const GAUGES: &[(&str, &str)] = &[
 pub const HISTOGRAMS: &[(&str, &str)] = &[
     ("relive_commit_seconds", "Time from the first try to write a batch until it is durable."),
     ("relive_commit_events", "Events in one commit."),
+    ("relive_database_wait_seconds", "Time until a connection of the pool could be had."),
     ("relive_embedding_seconds", "Time until the embeddings endpoint has answered."),
     ("relive_llm_seconds", "Time until a language model has answered in full, or the request has failed."),
     ("relive_webhook_seconds", "Time until a webhook has answered, or the attempt has failed."),
@@ -164,8 +168,8 @@ const LABELLED: &[(&str, &str, &[&str])] = &[
     ("relive_schedule_firings_total", "outcome", &["started", "skipped", "missed", "failed"]),
     ("relive_webhook_attempts_total", "result", &["delivered", "failed"]),
 ];
-/// Their series depend on the requests.
-const OPEN: &[&str] = &["relive_commands_total", "relive_http_requests_total"];
+/// Their series depend on the requests, and on what is run.
+const OPEN: &[&str] = &["relive_commands_total", "relive_engine_nodes_total", "relive_http_requests_total"];
 
 fn describe() {
     COUNTERS.iter().for_each(|(name, help)| metrics::describe_counter!(*name, *help));
@@ -185,7 +189,8 @@ fn begin() {
     for name in ["relive_backlog", "relive_engine_runs", "relive_replays", "relive_sockets", "relive_viewers"] {
         metrics::gauge!(name).set(0.0);
     }
-    metrics::gauge!("relive_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let build = [("version", version::NUMBER), ("commit", version::COMMIT), ("built", version::BUILD_DATE)];
+    metrics::gauge!("relive_build_info", &build).set(1.0);
 }
 
 #[cfg(test)]

@@ -10,12 +10,14 @@
 
 mod access;
 mod address;
+mod backup;
 mod batch;
 mod bigint;
 mod catalog;
 pub mod cluster;
 mod columns;
 mod command_ids;
+mod diagnosis;
 mod driver_leases;
 mod error;
 mod export;
@@ -65,8 +67,10 @@ pub use access::{
     SigningKeyRow, TokenState,
 };
 pub use address::connect_options;
+pub use backup::{BackupError, ClientPrograms, IfUsed, Manifest, Target, verify as verify_backup};
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
+pub use diagnosis::{ConnectionUse, DatabaseDescription, Diagnosis, SchemaState};
 pub use driver_leases::LapsedLease;
 pub use error::{Constraint, StorageError};
 pub use export::{Ancestor, PageSize};

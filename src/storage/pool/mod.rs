@@ -94,6 +94,7 @@ impl Pool {
     ///
     /// If none is available within [`ACQUIRE`].
     pub async fn acquire(&self) -> sqlx::Result<TakenConnection> {
+        let began = Instant::now();
         let deadline = tokio::time::Instant::now() + ACQUIRE;
         let permit = timeout_at(deadline, Arc::clone(&self.inner.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| self.none_free())?.map_err(|_| sqlx::Error::PoolClosed)?;
@@ -101,6 +102,7 @@ impl Pool {
             Ok(Some(live)) => (live, true),
             _ => (timeout_at(deadline, self.inner.open()).await.map_err(|_| self.none_free())??, false),
         };
+        metrics::histogram!("relive_database_wait_seconds").record(began.elapsed().as_secs_f64());
         Ok(TakenConnection {
             live: Some(live),
             pool: self.clone(),
