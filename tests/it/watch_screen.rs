@@ -128,7 +128,7 @@ async fn reviews_are_answered_by_keys_after_a_question() {
     for (keys, name, action) in [("a", "Approve", "approve"), ("d", "Reject", "reject")] {
         server.command(&id, node("fetch", "running")).await;
         server.command(&id, node("fetch", "suspended")).await;
-        terminal.line_with("approve").await;
+        terminal.line_with("◆ Fetch it").await;
         let before = server.events(&id).await.len();
         terminal.press(keys);
         terminal.line_with(&format!("{name} 'Fetch it'? y/n")).await;

@@ -127,12 +127,13 @@ impl OpenBackup {
             return Err(not(&format!("it does not begin with {DUMP}")));
         }
         let place = size.checked_next_multiple_of(BLOCK).and_then(|size| size.checked_add(BLOCK));
-        let place = place.filter(|place| *place < length);
+        let place = place.filter(|place| *place <= length);
         let damaged = |why: &str| BackupError::Damaged { path: path.to_owned(), why: why.to_owned() };
         let place = place.ok_or_else(|| damaged("it ends within the dump"))?;
         file.seek(SeekFrom::Start(place)).await.map_err(wrong)?;
         let found = member(&mut file).await.map_err(|_| damaged("it ends before the manifest"))?;
-        let (_, length) = found.filter(|(name, _)| name == MANIFEST).ok_or_else(|| damaged("there is no manifest"))?;
+        let (_, length) =
+            found.filter(|(name, _)| name == MANIFEST).ok_or_else(|| damaged("it ends before the manifest"))?;
         let mut text = Vec::new();
         (&mut file).take(length.min(LONGEST_MANIFEST)).read_to_end(&mut text).await.map_err(wrong)?;
         let manifest: Manifest =
