@@ -1,6 +1,6 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients exporters changelog
+.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients exporters changelog prometheus
 
 help:
 	@echo 'make run    start the server and watch a first run'
@@ -8,6 +8,7 @@ help:
 	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
 	@echo 'make python  build, check and test the Python package in sdk/python; TESTS=name'
 	@echo 'make exporters  export traces by the OpenTelemetry SDKs of Python and JavaScript'
+	@echo 'make prometheus  run the alerts and the dashboard of deploy/ against a real Prometheus'
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
@@ -94,6 +95,11 @@ generated-clients: postgres
 exporters: postgres
 	@cargo build --locked
 	@sh scripts/with-server.sh sh scripts/exporters.sh
+
+# Every query of the alerts and of the dashboard in deploy/ finds something in a real Prometheus.
+prometheus: postgres
+	@cargo build --locked
+	@python3 -B scripts/prometheus.py
 
 # The wheel, ruff, mypy, and pytest against a real server, LangGraph and the OpenTelemetry SDK.
 python: postgres

@@ -1,10 +1,13 @@
-//! Settings. Each has a flag, an environment variable and a default; `--help` shows them.
+//! Settings. Each has a flag, an environment variable and a default; `--help` shows them. Those of `relive serve` may
+//! stand in a configuration file as well.
 
 mod access;
 mod environment;
+mod file;
 mod listen;
 mod log;
 mod messaging;
+mod near;
 mod network;
 
 use std::fmt;
@@ -14,6 +17,10 @@ use clap::Args;
 
 pub use access::{AccessConfig, AuditConfig, Authentication, LimitConfig, OidcConfig};
 pub use environment::{UnknownVariable, unknown};
+pub use file::{
+    ConfigFile, ConfigFileError, DEFAULT_FILES, FileFault, FileSetting, KnownSetting, SettingKind, file_variable,
+    read_secret,
+};
 pub use listen::ListenAddress;
 pub use log::{LogConfig, LogFormat};
 pub use messaging::MessagingConfig;
@@ -121,6 +128,11 @@ impl Default for HttpConfig {
 /// The database.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseConfig {
+    /// A file with settings, one on each line, named as the flags are: <max_sockets = 500>. Flags and variables go
+    /// before it. Default: `./relive.toml`, then `/etc/relive/relive.toml`, if there is one.
+    #[arg(long = "config", env = "RELIVE_CONFIG", value_name = "FILE")]
+    pub config_file: Option<PathBuf>,
+
     /// A PostgreSQL with pgvector, as <postgres://user:password@host/database>. Without it the server
     /// runs one of its own under the data directory.
     #[arg(long, env = "DATABASE_URL", value_name = "URL", hide_env_values = true)]

@@ -27,5 +27,6 @@ pub mod server;
 pub mod storage;
 mod sync;
 pub mod telemetry;
+pub mod version;
 pub mod webhooks;
 pub mod ws;

@@ -2,12 +2,21 @@
 
 use std::process::ExitCode;
 
-use relive::cli::{Cli, CliCommand, export, import, keys, login, mcp, run, serve, statistics, watch};
+use relive::cli::{
+    Cli, CliCommand, backup, completions, config, doctor, export, import, keys, login, mcp, run, serve, statistics,
+    watch,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Cli::read().action {
-        CliCommand::Serve(config) => serve::run(*config).await,
+    let Cli { action, settings } = match Cli::read() {
+        Ok(cli) => cli,
+        Err(fault) => return relive::cli::refuse(&fault),
+    };
+    match action {
+        CliCommand::Serve(config) => serve::run(*config, &settings).await,
+        CliCommand::Config(action) => config::run(action, settings).await,
+        CliCommand::Doctor(args) => doctor::run(*args).await,
         CliCommand::Run(args) => run::run(args).await,
         CliCommand::Watch(args) => watch::run(args).await,
         CliCommand::Export(args) => export::run(args).await,
@@ -16,6 +25,10 @@ async fn main() -> ExitCode {
         CliCommand::Mcp(args) => mcp::run(args).await,
         CliCommand::Logout(args) => login::logout(&args),
         CliCommand::Keys(action) => keys::run(action).await,
+        CliCommand::Backup(args) => backup::back_up(args).await,
+        CliCommand::Restore(args) => backup::restore(args).await,
+        CliCommand::Completions(args) => completions::complete(&args),
+        CliCommand::Man(args) => completions::write_pages(&args),
         CliCommand::Statistics(action) => statistics::run(action).await,
     }
 }

@@ -94,6 +94,17 @@ impl Nats {
     }
 }
 
+/// Connects once, and says which version answers.
+///
+/// # Errors
+///
+/// Why there is no connection.
+pub async fn probe(addresses: Vec<Address>) -> Result<String, NatsError> {
+    let options = with_credentials(ConnectOptions::new(), &addresses).name("relive doctor").connection_timeout(CONNECT);
+    let client = options.connect(addresses).await?;
+    Ok(client.server_info().version)
+}
+
 /// The library does not use what an address has before its host. A name without a password is a token.
 fn with_credentials(options: ConnectOptions, addresses: &[Address]) -> ConnectOptions {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();

@@ -281,6 +281,12 @@ impl Story {
     }
 }
 
+/// The line for what a command of a node has written.
+pub(super) fn command_line(lines: &OutputLines, name: &str, text: &str) -> String {
+    let text = clean(&beginning(text, LOG_CHARACTERS));
+    format!("{}  {}  {}  {text}", lines.at(Timestamp::now()), lines.log_level(LogLevel::Info), clean(name))
+}
+
 pub(super) fn seconds_between(began: Timestamp, ended: Timestamp) -> String {
     let millis = ended.as_millis().saturating_sub(began.as_millis()).max(0);
     format!("{}.{} s", millis / 1_000, millis % 1_000 / 100)

@@ -1,6 +1,10 @@
 //! The command line.
 
+pub mod backup;
+pub mod completions;
+pub mod config;
 mod credentials;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod keys;
@@ -13,6 +17,7 @@ pub mod run;
 mod screen;
 pub mod serve;
 mod server_arg;
+pub mod settings;
 pub mod statistics;
 pub mod watch;
 
@@ -22,24 +27,42 @@ use std::process::ExitCode;
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::{Arg, ArgAction, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::config;
+use crate::config as server_config;
+use crate::version;
 pub use server_arg::ServerArg;
+use settings::{EffectiveSettings, SettingsFault};
 
 /// Live sessions of workflow runs: durable, watchable, steerable, replayable.
 #[derive(Debug, Parser)]
-#[command(name = "relive", version)]
+#[command(name = "relive", version = version::TEXT)]
 pub struct Cli {
     #[command(subcommand)]
     pub action: CliCommand,
+    /// The settings of the server, and where they come from, for commands that use them.
+    #[arg(skip)]
+    pub settings: EffectiveSettings,
 }
 
 impl Cli {
-    /// Parses the command line and the environment; on an error, prints it and ends the process.
-    #[must_use]
-    pub fn read() -> Self {
+    /// Parses the command line, the environment and the configuration file.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the configuration file. What is wrong with the others is printed, and ends the process.
+    pub fn read() -> Result<Self, SettingsFault> {
+        let read = |matches: &clap::ArgMatches| Self::from_arg_matches(matches).unwrap_or_else(|error| error.exit());
         let matches = lenient(Self::command()).get_matches();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let Some((command, layers)) = settings::with_file(&matches)? else { return Ok(read(&matches)) };
+        let matches = command.get_matches();
+        Ok(Self { settings: layers.effective(&matches), ..read(&matches) })
     }
+}
+
+/// Says what is wrong with the settings, and gives the exit status.
+#[must_use]
+pub fn refuse(fault: &SettingsFault) -> ExitCode {
+    complain(fault);
+    exit::code(exit::BAD_INPUT)
 }
 
 /// An empty variable counts as not set, as compose files leave it (`${X:-}`); a flag's may
@@ -62,12 +85,13 @@ fn lenient(command: clap::Command) -> clap::Command {
 }
 
 /// Variables in the environment that look like settings of this program and are unknown.
-pub(crate) fn unknown_variables() -> Vec<config::UnknownVariable> {
+pub(crate) fn unknown_variables() -> Vec<server_config::UnknownVariable> {
     let command = Cli::command();
     let args = arguments(&command);
     let known = args.into_iter().filter_map(|arg| Some(arg.get_env()?.to_str()?.to_owned()));
-    let known: Vec<String> = known.chain([server_arg::TOKEN_VARIABLE.to_owned()]).collect();
-    config::unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), &known)
+    let others = settings::secret_file_variables().into_iter().chain([server_arg::TOKEN_VARIABLE.to_owned()]);
+    let known: Vec<String> = known.chain(others).collect();
+    server_config::unknown(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), &known)
 }
 
 /// The arguments of all commands below this one.
@@ -84,7 +108,15 @@ pub enum CliCommand {
     /// Without a database URL it runs a PostgreSQL of its own under the data directory. It prints
     /// one line, `listening on http://ADDRESS`, once it is ready, and ends on SIGINT or SIGTERM after
     /// closing its connections and writing what it had accepted.
-    Serve(Box<crate::config::ServeConfig>),
+    Serve(Box<server_config::ServeConfig>),
+    /// Check the configuration file, or show the settings with where each comes from.
+    #[command(subcommand)]
+    Config(config::ConfigAction),
+    /// Look for what would keep a server from working here, and say what to do about it.
+    ///
+    /// It takes the settings of `relive serve`. Nothing is changed; the embedded PostgreSQL is started for it if it is
+    /// not running, and stopped again. The exit status is 0 unless something fails; warnings do not count.
+    Doctor(Box<doctor::DoctorArgs>),
     /// Run a graph of local commands as a session.
     ///
     /// Its `command` nodes are shell commands, which run on this machine, in the current directory
@@ -130,12 +162,29 @@ pub enum CliCommand {
     /// As soon as there is a key, servers on this database want one with every request.
     #[command(subcommand)]
     Keys(keys::KeysAction),
+    /// Write the whole database into one file, while servers run.
+    ///
+    /// The database is the one that `relive serve` would use with the same settings. What is written is what was there
+    /// at one moment. It needs PostgreSQL's program `pg_dump`, and `pg_restore` to check the file. The exit status is
+    /// 0, or 1 if it could not be done or the file is not whole.
+    Backup(backup::BackupArgs),
+    /// Restore a file of `relive backup` into an empty database, all of it or nothing.
+    ///
+    /// No server may run on the database. Afterwards rows and the journal's checksum are compared with the file. The
+    /// exit status is 0, or 1 if nothing was restored.
+    Restore(backup::RestoreArgs),
     /// Rebuild the statistics of runs, on the database itself.
     ///
     /// It is the one that `relive serve` would use with the same settings, whether a server runs on it or not. The
     /// servers keep the statistics as they are; this is for a database that was changed by other means.
     #[command(subcommand)]
     Statistics(statistics::StatisticsAction),
+    /// Print a script with which a shell completes commands and flags.
+    ///
+    /// For bash: `relive completions bash > /etc/bash_completion.d/relive`.
+    Completions(completions::CompletionsArgs),
+    /// Write manual pages, one for each command, into a directory.
+    Man(completions::ManArgs),
 }
 
 /// The exit status for a session's end.

@@ -1,5 +1,6 @@
 //! `relive run`: runs a graph of local commands as a session on a server.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,12 +10,14 @@ use std::time::Instant;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::lines::{OutputLines, Story};
+use super::lines::{OutputLines, Story, command_line};
 use super::{ServerArg, complain, exit};
-use crate::engine::{self, Control, Ended, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions, WallClock};
+use crate::engine::{
+    self, Control, Ended, LinePrinter, LocalKinds, Plan, PlanError, RemoteLink, RunError, RunOptions, WallClock,
+};
 use relive_client::{
-    self, Client, ClientError, ConnectionState, CreateSession, Event, GraphDefinition, NodeStatus, Recorded, SessionId,
-    WorkflowSession,
+    self, Client, ClientError, ConnectionState, CreateSession, Event, GraphDefinition, NodeId, NodeStatus, Recorded,
+    SessionId, WorkflowSession,
 };
 
 /// What `relive run` takes; the long help stands with [`Action`](super::CliCommand).
@@ -105,7 +108,15 @@ fn read_plan(path: &Path, server: &str) -> Result<Plan, BadFile> {
     let text = std::fs::read(path()).map_err(|error| BadFile::Unreadable { path: path(), error })?;
     let graph: GraphDefinition =
         serde_json::from_slice(&text).map_err(|error| BadFile::NotAGraph { path: path(), error })?;
+    let names: BTreeMap<_, _> = graph.nodes.values().map(|node| (node.id.clone(), node.name.clone())).collect();
+    let output = OutputLines::stdout();
+    // A run continues even if its output is closed.
+    let print = move |node: &NodeId, line: &str| {
+        let name = names.get(node).map_or(node.as_str(), String::as_str);
+        output.print(&command_line(&output, name, line));
+    };
     let kinds = LocalKinds {
+        printer: Some(LinePrinter::new(print)),
         server: relive_client::Address::parse(server).map_or_else(|_| server.to_owned(), |address| address.to_string()),
     };
     Plan::new(Arc::new(graph), &kinds).map_err(|error| BadFile::NotRunnable { path: path(), error })
@@ -153,7 +164,7 @@ fn jobs(asked: Option<NonZeroUsize>) -> usize {
 fn introduce(story: &Story, client: &Client, session_id: SessionId, header: &str) {
     let address = client.address();
     story.print(&format!("session {session_id}"));
-    story.print(&format!("watch   {}", address.http("/")));
+    story.print(&format!("watch   {}", address.http(&format!("/sessions/{session_id}"))));
     story.print(&format!("        websocat {header}{}", address.ws(&format!("/ws/sessions/{session_id}"))));
 }
 

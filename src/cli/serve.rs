@@ -5,14 +5,22 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::settings::EffectiveSettings;
 use super::{complain, exit, unknown_variables};
 use crate::config::{LogFormat, ServeConfig, UnknownVariable};
 use crate::server::{Certificate, ServeError, Server, listen};
-use crate::telemetry;
+use crate::{telemetry, version};
 
 /// Serves until SIGINT or SIGTERM. The exit status is 0 then, and 1 if the server cannot run.
-pub async fn run(config: ServeConfig) -> ExitCode {
+pub async fn run(config: ServeConfig, settings: &EffectiveSettings) -> ExitCode {
     telemetry::init_logs(&config.log.filter, config.log.format == LogFormat::Json);
+    tracing::info!("relive {}", version::TEXT);
+    let from =
+        settings.file.as_ref().map_or_else(String::new, |file| format!(" (configuration file {})", file.display()));
+    match settings.changed() {
+        changed if changed.is_empty() => tracing::info!("settings: all are the defaults{from}"),
+        changed => tracing::info!("settings that are not the defaults{from}: {changed}"),
+    }
     for variable in unknown_variables() {
         let UnknownVariable { name, nearest } = variable;
         let hint = nearest
@@ -38,6 +46,7 @@ async fn serve(config: ServeConfig) -> Result<(), ServeError> {
         let hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
         tokio::spawn(renew(certificate.clone(), hangup));
     }
+    server.log_start(&config).await;
     // Standard output may be closed; the server runs nevertheless.
     let mut stdout = std::io::stdout();
     let _ = writeln!(stdout, "listening on {}://{}", server.scheme(), server.address()).and_then(|()| stdout.flush());

@@ -34,8 +34,8 @@ mod wall;
 pub use error::{LoopError, PlanError};
 pub use local::{LocalEvents, LocalLink};
 pub use nodes::{
-    AttemptResult, End, Forbidden, KEPT_BYTES, LocalKinds, NodeContext, NodeServices, NodeType, ServerKinds, Wait,
-    Wake, Web, WebOptions, Work,
+    AttemptResult, End, Forbidden, KEPT_BYTES, LinePrinter, LocalKinds, NodeContext, NodeServices, NodeType,
+    ServerKinds, Wait, Wake, Web, WebOptions, Work,
 };
 pub use plan::{Kinds, Plan, Planned};
 pub use policy::{Policy, RunBudget, RunSettings};

@@ -302,6 +302,7 @@ impl Run {
     }
 
     fn node_ended(&mut self, node: &NodeId, end: NodeEnd) {
+        self.count(node, &end);
         let outcome = match end {
             NodeEnd::Completed => NodeOutcome::Completed,
             NodeEnd::Chose(next) => return self.settle_chosen(node, &next),
@@ -327,6 +328,21 @@ impl Run {
             NodeEnd::Lost(why) => return self.finish(Err(RunError::Lost(why))),
         };
         self.settle(node, outcome);
+    }
+
+    /// Counts an attempt by the type of its node and how it ended. Types are those that the engine knows.
+    fn count(&self, node: &NodeId, end: &NodeEnd) {
+        let outcome = match end {
+            NodeEnd::Completed | NodeEnd::Chose(_) | NodeEnd::Decided(_) => "completed",
+            NodeEnd::Failed(_) | NodeEnd::Refused(_) => "failed",
+            NodeEnd::Retry(_) => "retried",
+            NodeEnd::Stopped => "stopped",
+            NodeEnd::Waits | NodeEnd::Fenced | NodeEnd::Lost(_) => return,
+        };
+        if let Some(found) = self.plan.graph.nodes.get(node) {
+            let labels = [("type", found.kind.clone()), ("outcome", outcome.to_owned())];
+            metrics::counter!("relive_engine_nodes_total", &labels).increment(1);
+        }
     }
 
     /// Records a final failure, unless the node's policy ignores it.

@@ -18,7 +18,8 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     let method = label(request.method());
     let id = uuid::Uuid::now_v7();
     request.extensions_mut().insert(RequestId(id));
-    let span = tracing::info_span!("request", %id, method, route);
+    let session = session_of(&route, request.uri().path());
+    let span = tracing::info_span!("request", %id, method, route, session = session.map(tracing::field::display));
     let started = Instant::now();
     let response = next.run(request).instrument(span.clone()).await;
     let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
@@ -27,6 +28,12 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     metrics::counter!("relive_http_requests_total", &labels).increment(1);
     metrics::histogram!("relive_http_seconds", "route" => route).record(seconds);
     response
+}
+
+/// The id of the session that a request is about, so that every line logged for it has both ids.
+fn session_of(route: &str, path: &str) -> Option<uuid::Uuid> {
+    let place = route.split('/').collect::<Vec<_>>().windows(2).position(|parts| parts == ["sessions", "{id}"])?;
+    path.split('/').nth(place + 1)?.parse().ok()
 }
 
 /// The method, as a label: clients can invent methods, and each would create a series.
@@ -42,5 +49,21 @@ fn label(method: &Method) -> &'static str {
         Method::CONNECT => "CONNECT",
         Method::TRACE => "TRACE",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::session_of;
+
+    #[test]
+    fn the_session_of_a_request_is_that_of_its_path() {
+        let id: uuid::Uuid = "0198c0de-0000-7000-8000-000000000001".parse().expect("an id");
+        let route = "/api/v1/sessions/{id}/nodes/{nodeId}";
+        assert_eq!(session_of(route, &format!("/api/v1/sessions/{id}/nodes/a")), Some(id));
+        assert_eq!(session_of("/ws/sessions/{id}", &format!("/ws/sessions/{id}")), Some(id));
+        assert_eq!(session_of(route, "/api/v1/sessions/x/nodes/a"), None);
+        assert_eq!(session_of("/api/v1/sessions", "/api/v1/sessions"), None);
+        assert_eq!(session_of("/api/v1/workflows/{id}", &format!("/api/v1/workflows/{id}")), None);
     }
 }

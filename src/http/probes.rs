@@ -14,6 +14,7 @@ use super::openapi::OpenApiDocument;
 use super::state::App;
 use crate::hub::HubError;
 use crate::storage::Readiness;
+use crate::telemetry;
 use relive_protocol::ErrorCode;
 
 /// How long the database may take to answer; probes have short time limits.
@@ -46,6 +47,11 @@ pub async fn readyz(State(app): State<App>) -> Result<&'static str, ApiError> {
 pub async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, StatusCode> {
     let handle = app.metrics.ok_or(StatusCode::NOT_IMPLEMENTED)?;
     metrics::gauge!("relive_live_sessions").set(app.hub.live_sessions() as f64);
+    telemetry::observe_process();
+    let connections = app.storage().connections();
+    metrics::gauge!("relive_database_connections", "state" => "used").set(connections.used as f64);
+    metrics::gauge!("relive_database_connections", "state" => "idle").set(connections.idle as f64);
+    metrics::gauge!("relive_database_connections_max").set(connections.most as f64);
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render()))
 }
 

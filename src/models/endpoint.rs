@@ -85,7 +85,9 @@ impl Endpoint {
     pub(super) async fn chat(&self, chat: &Chat, sink: &mut PieceSink<'_>) -> Result<ModelReply, ChatError> {
         let model = chat.model.as_deref().unwrap_or(&self.model);
         self.breakers.check(model)?;
+        let started = Instant::now();
         let outcome = self.ask(chat, sink).await;
+        metrics::histogram!("relive_llm_seconds").record(started.elapsed().as_secs_f64());
         let result = match &outcome {
             Ok(reply) => {
                 self.breakers.succeeded(model);

@@ -2,8 +2,10 @@
 
 mod accept;
 pub mod access;
+mod checked;
 mod connections;
 mod descriptors;
+pub mod doctor;
 mod greeting;
 mod request_body;
 mod retention;
@@ -13,7 +15,7 @@ pub mod tool;
 mod upkeep;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,22 +32,21 @@ use crate::access::{Access, AccessError};
 use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, Embeddings};
-use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds, Web, WebOptions};
-use crate::http::{
-    App, BasePathError, BodyLimits, CrossSiteOptions, CrossSiteRules, FrameAncestors, Ingress, IngressOptions,
-    OriginError, router,
-};
-use crate::hub::{Broker, Hub, HubOptions, PriceError, Prices};
-use crate::models::{self, Models};
+use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds};
+use crate::http::{App, BasePathError, BodyLimits, Ingress, OriginError, router};
+use crate::hub::{Broker, Hub, HubOptions, PriceError};
+use crate::models;
 use crate::nats::{self, Nats, NatsError};
 use crate::otlp::{TraceCompleter, Traces};
 use crate::schedules::Scheduler;
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
-use crate::storage::{Storage, StorageError, connect_options};
+use crate::storage::{DatabaseDescription, Storage, StorageError, connect_options};
 use crate::telemetry;
-use crate::webhooks::{Courier, WebhookSender, Webhooks};
+use crate::webhooks::{WebhookSender, Webhooks};
 use crate::ws::{Gateway, GatewayOptions};
 
+use checked::CheckedSettings;
+pub use checked::check_settings;
 pub use tls::{Certificate, TlsError};
 
 /// How long connecting to the database may take at the start.
@@ -113,13 +114,19 @@ pub enum ServeError {
 ///
 /// If the address is in use, or not one of this machine.
 pub async fn listen(config: &ServeConfig) -> Result<TcpListener, ServeError> {
+    let cannot = |source| ServeError::Listen { address: config.listen.to_string(), source };
+    TcpListener::bind(&addresses(config).await?[..]).await.map_err(cannot)
+}
+
+/// What the configured address stands for.
+async fn addresses(config: &ServeConfig) -> Result<Vec<SocketAddr>, ServeError> {
     let named = &config.listen;
     let cannot = |source| ServeError::Listen { address: named.to_string(), source };
     let mut addresses: Vec<SocketAddr> =
         tokio::net::lookup_host((named.host(), named.port())).await.map_err(cannot)?.collect();
     // A name may have several; the most widely reachable come first.
     addresses.sort_by_key(SocketAddr::is_ipv6);
-    TcpListener::bind(&addresses[..]).await.map_err(cannot)
+    Ok(addresses)
 }
 
 /// A server that is ready to accept requests.
@@ -149,30 +156,10 @@ impl Server {
     pub async fn prepare(listener: TcpListener, config: &ServeConfig) -> Result<Self, ServeError> {
         let metrics = telemetry::metrics();
         let address = listener.local_addr().map_err(ServeError::Address)?;
-        let cross_site = CrossSiteRules::new(CrossSiteOptions {
-            listen: config.listen.host(),
-            is_open: config.access.allow_anonymous,
-            allow_origin: &config.access.allow_origin,
-        })?;
-        let certificate = certificate(config)?;
-        let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
-        let entry = Ingress::new(IngressOptions {
-            trusted_proxies: &config.proxy.trusted_proxies,
-            base_path: &config.proxy.base_path,
-            is_tls: tls.is_some(),
-            hsts_seconds: config.tls.hsts_seconds,
-        })?;
-        let frame_ancestors = FrameAncestors::new(&config.access.frame_ancestors)?;
         // Whatever makes no sense is said before anything is written.
-        let access_settings = access::settings(&config.access, address, !config.proxy.trusted_proxies.is_empty())?;
-        let endpoint = embeddings_endpoint(config)?;
-        let models = Models::new(models_endpoint(config)?);
-        let web =
-            WebOptions { hosts: config.engine.tool_hosts.clone(), allow_private: config.engine.tool_allow_private };
-        let web = Web::new(web).map_err(ServeError::Web)?;
-        let courier = Courier::new(config.webhooks.webhook_allow_private).map_err(ServeError::Web)?;
-        let prices = Prices::load(config.model_prices.as_deref())?;
-        let nats = config.messaging.nats_url.as_ref().map(|url| nats::addresses(url.reveal())).transpose()?;
+        let checked = CheckedSettings::new(config, address)?;
+        let CheckedSettings { cross_site, certificate, tls, entry, frame_ancestors, .. } = checked;
+        let CheckedSettings { access: access_settings, endpoint, models, web, courier, prices, nats, .. } = checked;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
@@ -203,6 +190,7 @@ impl Server {
         let retention = Retention { hub: removing, storage: storage.clone(), access: access.clone(), stop: stopping };
         tokio::spawn(retention.run());
         let capacity = capacity(config);
+        metrics::gauge!("relive_sockets_max").set(capacity.sockets as f64);
         let options = GatewayOptions { sockets: capacity.sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(access.clone(), hub.clone(), storage.clone(), options, stop.clone());
         let services = NodeServices { models, web, storage: storage.clone(), embeddings: embeddings.clone() };
@@ -279,6 +267,32 @@ impl Server {
         self.cluster.as_ref()
     }
 
+    /// Logs what somebody wants to know who reads the log for the first time: one line for each.
+    pub async fn log_start(&self, config: &ServeConfig) {
+        tracing::info!("address: {}://{}", self.scheme(), self.address);
+        match &self.cluster {
+            Some(_) => tracing::info!("data directory: {}", absolute(&config.database.data_dir).display()),
+            None => tracing::info!("data directory: none, since a database is set"),
+        }
+        match self.app.storage.describe().await {
+            Ok(DatabaseDescription { place, version, vector }) => {
+                let vector = vector.unwrap_or_default();
+                tracing::info!("database: {place}, version {version}, pgvector {vector}");
+            }
+            Err(error) => tracing::warn!(%error, "the database does not say what it is"),
+        }
+        tracing::info!("authentication: {}", self.authentication(config));
+    }
+
+    fn authentication(&self, config: &ServeConfig) -> &'static str {
+        match (config.access.allow_anonymous, self.app.access.is_required()) {
+            (true, _) => "not required, everybody may do everything (allow_anonymous)",
+            (false, true) if config.access.oidc.oidc_issuer.is_some() => "required, by a key, a token or a sign-in",
+            (false, true) => "required, by a key or a token",
+            (false, false) => "not required on this address, until there is a key",
+        }
+    }
+
     /// Serves until `shutdown` completes; then closes every socket, writes what was accepted, and
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
@@ -313,6 +327,11 @@ impl Server {
             tracing::warn!(%error, "the embedded PostgreSQL did not stop cleanly; it recovers at the next start");
         }
     }
+}
+
+/// The path from the root, as far as there is one.
+fn absolute(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The limits of clients, within the process's file descriptors.

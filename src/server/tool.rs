@@ -1,5 +1,6 @@
 //! A database for a command that works on it directly, whether a server runs on it or not.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
@@ -8,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{ServeError, check_scheme};
 use crate::config::DatabaseConfig;
 use crate::storage::cluster::{Cluster, ClusterError, ClusterOptions};
-use crate::storage::{Storage, StorageError, connect_options};
+use crate::storage::{Storage, StorageError, Target, connect_options};
 
 /// Connections of a command.
 const CONNECTIONS: u32 = 2;
@@ -20,6 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct ToolDatabase {
     pub storage: Storage,
+    /// As PostgreSQL's own programs are told of it.
+    pub target: Target,
     cluster: Option<Cluster>,
 }
 
@@ -39,17 +42,10 @@ impl ToolDatabase {
     /// If it cannot be started, does not answer, does not meet the requirements, or is missing.
     pub async fn open(config: &DatabaseConfig, missing: IfMissing) -> Result<Self, ServeError> {
         let mut others = Others::new(config);
-        let (options, cluster) = match &config.database_url {
-            Some(url) => {
-                check_scheme(url)?;
-                (connect_options(url).map_err(ServeError::DatabaseUrl)?, None)
-            }
-            None => embedded(config, missing, &mut others).await?,
-        };
+        let opened = Self::connected(config, missing, &mut others).await?;
         // What another relive is about to prepare gets the dimension that it is set to.
-        let is_of_others = config.database_url.is_none() && cluster.is_none();
+        let is_of_others = config.database_url.is_none() && opened.cluster.is_none();
         let dimension = (!is_of_others).then_some(config.embedding_dim);
-        let opened = Self { storage: Storage::new(options, CONNECTIONS), cluster };
         match opened.prepare(dimension, is_of_others.then_some(&mut others)).await {
             Ok(()) => Ok(opened),
             Err(error) => {
@@ -58,6 +54,42 @@ impl ToolDatabase {
                 Err(error)
             }
         }
+    }
+
+    /// As [`ToolDatabase::open`], and leaves the database as it is, new or not.
+    ///
+    /// # Errors
+    ///
+    /// If the embedded PostgreSQL cannot be started, or is missing.
+    pub async fn connect(config: &DatabaseConfig, missing: IfMissing) -> Result<Self, ServeError> {
+        Self::connected(config, missing, &mut Others::new(config)).await
+    }
+
+    async fn connected(
+        config: &DatabaseConfig,
+        missing: IfMissing,
+        others: &mut Others<'_>,
+    ) -> Result<Self, ServeError> {
+        let (options, cluster, target) = match &config.database_url {
+            Some(url) => {
+                check_scheme(url)?;
+                let options = connect_options(url).map_err(ServeError::DatabaseUrl)?;
+                let target =
+                    Target::of_url(url).ok_or_else(|| ServeError::NotPostgres("it is no address".to_owned()))?;
+                (options, None, target)
+            }
+            None => {
+                let (options, cluster) = embedded(config, missing, others).await?;
+                let target = Target::of_socket(
+                    options.get_socket().map_or(Path::new(""), PathBuf::as_path),
+                    options.get_port(),
+                    options.get_username(),
+                    options.get_database().unwrap_or_default(),
+                );
+                (options, cluster, target)
+            }
+        };
+        Ok(Self { storage: Storage::new(options, CONNECTIONS), target, cluster })
     }
 
     async fn prepare(&self, dimension: Option<u32>, mut others: Option<&mut Others<'_>>) -> Result<(), ServeError> {

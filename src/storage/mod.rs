@@ -10,12 +10,14 @@
 
 mod access;
 mod address;
+mod backup;
 mod batch;
 mod bigint;
 mod catalog;
 pub mod cluster;
 mod columns;
 mod command_ids;
+mod diagnosis;
 mod driver_leases;
 mod error;
 mod export;
@@ -65,8 +67,10 @@ pub use access::{
     SigningKeyRow, TokenState,
 };
 pub use address::connect_options;
+pub use backup::{BackupError, ClientPrograms, IfUsed, Manifest, Target, verify as verify_backup};
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
+pub use diagnosis::{ConnectionUse, DatabaseDescription, Diagnosis, SchemaState};
 pub use driver_leases::LapsedLease;
 pub use error::{Constraint, StorageError};
 pub use export::{Ancestor, PageSize};
@@ -81,6 +85,7 @@ pub use messages::{MessageCursor, MessageFilter, MessageOrder, PlacedMessage};
 pub use notices::{Listener, Notifier};
 pub use open_traces::OpenTrace;
 pub use page::{Page, PageCursor};
+pub use pool::ConnectionCount;
 use pool::Pool;
 pub use readiness::Readiness;
 pub use retention::{RetentionClaim, RetentionRule, RetentionState, StoredRule};
@@ -146,6 +151,12 @@ impl Storage {
     pub async fn ping(&self) -> Result<(), StorageError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
+    }
+
+    /// Its connections, without those for notices.
+    pub fn connections(&self) -> ConnectionCount {
+        let (pool, search) = (self.pool.count(), self.search_pool.count());
+        ConnectionCount { used: pool.used + search.used, idle: pool.idle + search.idle, most: pool.most + search.most }
     }
 
     /// A connection of its own for one lane's writes.

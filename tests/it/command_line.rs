@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::harness::{DEADLINE, Database, ServerProcess, TestServer, eventually};
+use crate::harness::{DEADLINE, Database, Ran, ServerProcess, TestServer, eventually, relive};
 
 /// A `relive` with its output read line by line.
 struct Cli {
@@ -73,12 +73,38 @@ async fn a_run_reports_every_node_and_ends_with_status_0() {
     let (_directory, file) = graph(&[("a", "command", "echo one; echo two", &["b"]), ("b", "command", "true", &[])]);
     let mut cli = run(&file, &server.url(""));
     let id = cli.line_with("session ").await;
+    assert_eq!(cli.line_with("watch ").await, server.url(&format!("/sessions/{id}")));
     assert_eq!(cli.exit_code().await, Some(0));
     let (_, session) = server.get(&format!("/api/v1/sessions/{id}")).await;
     assert_eq!(session["status"], "completed", "{session}");
     assert_eq!(session["nodes"]["b"]["status"], "completed");
     let (_, node) = server.get(&format!("/api/v1/sessions/{id}/nodes/a")).await;
     assert_eq!((&node["output"]["output"], &node["output"]["exitCode"]), (&json!("one\ntwo\n"), &json!(0)));
+}
+
+#[tokio::test]
+async fn what_commands_write_is_printed_as_it_comes_and_sent_as_logs() {
+    let server = TestServer::start().await;
+    let command = "echo one; while ! test -e GO; do sleep 0.02; done; echo two";
+    let (directory, file) = graph(&[("a", "command", command, &[])]);
+    let go = directory.path().join("go");
+    let text = std::fs::read_to_string(&file).expect("a file").replace("GO", &go.display().to_string());
+    std::fs::write(&file, text).expect("a file");
+    let mut cli = run(&file, &server.url(""));
+    let id = cli.line_with("session ").await;
+    // The command runs until its first line was seen, here and by the server.
+    assert_eq!(cli.line_with("info       a ").await, "one");
+    let logs = async || {
+        let (_, page) = server.get(&format!("/api/v1/sessions/{id}/logs")).await;
+        let logs = page["logs"].as_array().unwrap_or_else(|| panic!("{page}")).iter();
+        logs.map(|log| (log["nodeId"].clone(), log["level"].clone(), log["text"].clone())).collect::<Vec<_>>()
+    };
+    let log = |text: &str| (json!("a"), json!("info"), json!(text));
+    eventually("the first line is in the log", async || logs().await == [log("one")]).await;
+    std::fs::write(&go, "").expect("go");
+    assert_eq!(cli.line_with("info       a ").await, "two");
+    assert_eq!(cli.exit_code().await, Some(0));
+    assert_eq!(logs().await, [log("one"), log("two")]);
 }
 
 #[tokio::test]
@@ -229,4 +255,37 @@ async fn a_graph_that_cannot_be_run_is_refused_before_anything_starts() {
     assert_eq!(status.code(), Some(2));
     assert!(String::from_utf8_lossy(&stderr).contains("teleport"), "names the type");
     assert_eq!(server.get("/api/v1/sessions").await.1["sessions"], json!([]));
+}
+
+#[tokio::test]
+async fn shells_complete_the_commands_and_each_has_a_manual_page() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let Ran { code, printed, said } = relive(&["completions", shell], &[]).await;
+        assert_eq!(code, Some(0), "{said}");
+        assert!(printed.contains("doctor") && printed.contains("max-sockets"), "{shell}");
+        if shell == "bash" {
+            let script = directory.path().join("relive.bash");
+            std::fs::write(&script, printed).expect("written");
+            // bash itself completes the beginning of a command.
+            let asked = "source \"$0\"; COMP_WORDS=(relive ba); COMP_CWORD=1; COMPREPLY=(); _relive relive ba relive; echo \"${COMPREPLY[@]}\"";
+            let bash = Command::new("bash").args(["-c", asked]).arg(&script).output().await.expect("bash");
+            assert_eq!(String::from_utf8_lossy(&bash.stdout).trim(), "backup", "{bash:?}");
+        }
+    }
+    assert_eq!(relive(&["completions", "csh"], &[]).await.code, Some(2));
+
+    let pages = directory.path().join("share/man1");
+    let ran = relive(&["man", pages.to_str().expect("a path")], &[]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for (page, text) in
+        [("relive", "relive\\-backup"), ("relive-serve", "RELIVE_LISTEN"), ("relive-keys-create", "role")]
+    {
+        let written = std::fs::read_to_string(pages.join(format!("{page}.1"))).expect(page);
+        assert!(written.contains(".TH") && written.contains(text), "{page}: {written}");
+    }
+    let file = directory.path().join("file");
+    std::fs::write(&file, "").expect("written");
+    let ran = relive(&["man", file.join("man1").to_str().expect("a path")], &[]).await;
+    assert!(ran.code == Some(1) && ran.said.contains("man1: "), "{ran:?}");
 }

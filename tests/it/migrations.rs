@@ -53,6 +53,74 @@ async fn up_down_and_up_again_leads_to_the_same_schema() {
     assert_eq!(schema(pool).await, up);
 }
 
+/// The first migration that two adjacent versions have to live with; those before it are of one version.
+const RULES_SINCE: i64 = 30;
+/// What the first line of a migration begins with that removes something.
+const CONTRACT: &str = "-- contract: unused since ";
+
+/// Why a server of the version before could not go on beside this migration (see migrations/README.md).
+fn contracts(sql: &str) -> Option<&'static str> {
+    let code: String =
+        sql.lines().map(|line| line.split("--").next().unwrap_or_default().to_uppercase() + " ").collect();
+    // The bodies of functions are text.
+    let outside: String = code.split("$$").step_by(2).collect();
+    for statement in outside.split(';') {
+        let words: Vec<&str> = statement.split_whitespace().collect();
+        let has = |sequence: &[&str]| words.windows(sequence.len()).any(|window| window == sequence);
+        let found = [
+            (has(&["DROP", "TABLE"]), "drops a table"),
+            (has(&["DROP", "COLUMN"]), "drops a column"),
+            (has(&["DROP", "FUNCTION"]), "drops a function"),
+            (has(&["DROP", "VIEW"]), "drops a view"),
+            (words.contains(&"RENAME"), "renames"),
+            (has(&["SET", "NOT", "NULL"]), "makes a column NOT NULL"),
+            (has(&["ALTER", "COLUMN"]) && words.contains(&"TYPE"), "changes a type"),
+        ];
+        if let Some((_, why)) = found.into_iter().find(|(is_so, _)| *is_so) {
+            return Some(why);
+        }
+        for column in statement.split(',').filter(|part| part.contains("ADD COLUMN")) {
+            if column.contains("NOT NULL") && !column.contains("DEFAULT") && !column.contains("GENERATED") {
+                return Some("adds a column that old servers do not fill");
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn a_migration_removes_only_what_nothing_uses_since_a_version() {
+    let mut seen = 0;
+    for migration in MIGRATOR.iter().filter(|migration| migration.migration_type.is_up_migration()) {
+        seen += 1;
+        let sql = migration.sql.as_str();
+        if migration.version >= RULES_SINCE && !sql.starts_with(CONTRACT) {
+            let (version, subject) = (migration.version, &migration.description);
+            assert_eq!(contracts(sql), None, "{version} {subject}: see migrations/README.md");
+        }
+    }
+    assert!(seen > 20, "only {seen} migrations found");
+}
+
+#[test]
+fn what_an_old_server_cannot_live_with_is_found() {
+    for (sql, is_found) in [
+        ("ALTER TABLE a ADD COLUMN b text;", false),
+        ("ALTER TABLE a ADD COLUMN b text NOT NULL DEFAULT '', ADD COLUMN c integer;", false),
+        ("CREATE TABLE a (b text NOT NULL); -- DROP TABLE c\nDROP INDEX d;", false),
+        ("CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN DROP TABLE x; END $$;", false),
+        ("ALTER TABLE a ADD COLUMN b text NOT NULL;", true),
+        ("ALTER TABLE a ADD COLUMN b text NOT NULL DEFAULT '', ADD COLUMN c text NOT NULL;", true),
+        ("alter table a\n  drop column b;", true),
+        ("ALTER TABLE a ALTER COLUMN b TYPE bigint;", true),
+        ("ALTER TABLE a ALTER b SET NOT NULL;", true),
+        ("ALTER TABLE a RENAME TO b;", true),
+        ("DROP TABLE a;", true),
+    ] {
+        assert_eq!(contracts(sql).is_some(), is_found, "{sql}");
+    }
+}
+
 #[tokio::test]
 async fn the_embedding_index_follows_the_setting() {
     let database = Database::create().await;

@@ -232,6 +232,77 @@ async fn a_server_shows_what_earlier_versions_stored() {
     assert_eq!(list["sessions"].as_array().map(Vec::len), Some(3));
 }
 
+/// The next version's server has migrated, and the one before goes on: what it does not know of is in every table.
+#[tokio::test]
+async fn a_server_goes_on_while_the_next_version_expands_the_schema() {
+    let server = crate::harness::TestServer::start().await;
+    let before = server.running_session().await;
+    let work = async |id: &str, round: u32| {
+        let said = serde_json::json!([
+            {"type": "setNodeStatus", "nodeId": "n", "status": "running", "progress": f64::from(round) / 100.0},
+            {"type": "addMessage", "nodeId": "n", "content": format!("{round}")},
+            {"type": "addLog", "nodeId": "n", "level": "info", "text": format!("{round}")},
+            {"type": "addMemory", "content": format!("{round}")},
+            {"type": "recordUsage", "nodeId": "n", "model": "m", "inputTokens": 1, "outputTokens": 1},
+        ]);
+        server.command(id, said).await;
+        for path in ["", "/events", "/messages", "/logs", "/nodes/n", "/usage"] {
+            let (status, body) = server.get(&format!("/api/v1/sessions/{id}{path}")).await;
+            assert!(status.is_success(), "{path}: {body}");
+        }
+        let (status, list) = server.get("/api/v1/sessions?nodeId=n&nodeStatus=running").await;
+        assert!(status.is_success(), "{list}");
+    };
+    work(&before, 1).await;
+
+    let storage = server.database.storage();
+    let tables: Vec<String> = sqlx::query_scalar(
+        "SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname <> '_sqlx_migrations'",
+    )
+    .fetch_all(storage.pool())
+    .await
+    .expect("tables");
+    assert!(tables.len() > 25, "{tables:?}");
+    let expanding = async {
+        for (number, table) in tables.iter().enumerate() {
+            let sql = format!(
+                "ALTER TABLE {table} ADD COLUMN of_the_next_version text, ADD COLUMN next_number bigint NOT NULL DEFAULT {number}"
+            );
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(storage.pool()).await.expect("a column more");
+        }
+        let sql = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                   VALUES (999999, 'of the next version', true, '', 0)";
+        sqlx::raw_sql(sql).execute(storage.pool()).await.expect("migrated");
+    };
+    let writing = async {
+        for round in 2..12 {
+            work(&before, round).await;
+        }
+    };
+    tokio::join!(expanding, writing);
+
+    work(&before, 20).await;
+    let after = server.running_session().await;
+    work(&after, 21).await;
+    for id in [&before, &after] {
+        server.command(id, serde_json::json!({"type": "setNodeStatus", "nodeId": "n", "status": "completed"})).await;
+        server.command(id, serde_json::json!({"type": "complete"})).await;
+        let (status, fork) =
+            server.post(&format!("/api/v1/sessions/{id}/fork"), serde_json::json!({"revision": 3})).await;
+        assert!(status.is_success(), "{fork}");
+        let events = server.events(id).await;
+        let revisions: Vec<u64> = events.iter().filter_map(|event| event["revision"].as_u64()).collect();
+        assert_eq!(revisions, (1..=events.len() as u64).collect::<Vec<_>>());
+    }
+    let (status, deleted) = server.call(reqwest::Method::DELETE, &format!("/api/v1/sessions/{before}"), None).await;
+    assert!(status.is_success(), "{deleted}");
+
+    // To start again it would have to know the migration: it says so, and changes nothing.
+    let url = server.database.url();
+    let again = crate::harness::relive(&["serve", "--listen", "127.0.0.1:0"], &[("DATABASE_URL", &url)]).await;
+    assert!(again.code == Some(1) && again.said.contains("999999"), "{again:?}");
+}
+
 /// A writer that has one table, and needs another that a migration changes before the first.
 #[tokio::test]
 async fn a_migration_gives_way_to_writers_instead_of_a_deadlock() {

@@ -118,6 +118,37 @@ async fn keys_steer_a_run_and_a_refusal_is_shown() {
 }
 
 #[tokio::test]
+async fn reviews_are_answered_by_keys_after_a_question() {
+    let server = TestServer::start().await;
+    let id = running(&server).await;
+    let mut terminal = Terminal::start(&["watch", &id, "--server", &server.url("")]);
+    terminal.line_with("▶ running").await;
+    terminal.press("a");
+    terminal.line_with("no node waits for a review").await;
+    for (keys, name, action) in [("a", "Approve", "approve"), ("d", "Reject", "reject")] {
+        server.command(&id, node("fetch", "running")).await;
+        server.command(&id, node("fetch", "suspended")).await;
+        terminal.line_with("◆ Fetch it").await;
+        let before = server.events(&id).await.len();
+        terminal.press(keys);
+        terminal.line_with(&format!("{name} 'Fetch it'? y/n")).await;
+        terminal.press("n");
+        terminal.line_with("pause/resume").await;
+        assert_eq!(server.events(&id).await.len(), before, "'no' answers nothing");
+        terminal.press(keys);
+        terminal.line_with("y/n").await;
+        terminal.press("y");
+        let answered = async || {
+            let events = server.events(&id).await;
+            events[before..].iter().any(|it| it["event"]["payload"]["review"]["action"] == action)
+        };
+        eventually("the review is answered", answered).await;
+    }
+    terminal.press("q");
+    assert!(terminal.end().await.1);
+}
+
+#[tokio::test]
 async fn a_run_is_relived_by_keys_and_what_was_said_comes_with_it() {
     let server = TestServer::start().await;
     let id = running(&server).await;

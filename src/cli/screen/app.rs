@@ -7,9 +7,10 @@ use super::feed::ScreenFeed;
 use super::keys::{KeyAction, Place};
 use super::list_page::ListPage;
 use super::session_page::{Focus, SessionScreen, far_revision, other_speed};
+use super::words;
 use relive_client::{
-    Client, ClientError, Command, ConnectionState, GraphDefinition, ReplayControl, Revision, ServerFrame, SessionId,
-    SessionStatus, WorkflowSession,
+    Client, ClientError, Command, ConnectionState, GraphDefinition, ReplayControl, ReviewAction, ReviewRequest,
+    Revision, ServerFrame, SessionId, SessionStatus, WorkflowSession,
 };
 
 /// Answers that wait to be shown.
@@ -30,7 +31,7 @@ pub(super) struct Open {
 
 /// A confirmation before an irreversible action.
 pub(super) struct Question {
-    pub text: &'static str,
+    pub text: String,
     command: Command,
 }
 
@@ -211,6 +212,8 @@ impl WatchApp {
             KeyAction::PauseOrResume => self.command(Command::Pause),
             KeyAction::Stop => self.ask("Stop this run? It ends as failed.", Command::Stop { reason: None }),
             KeyAction::Cancel => self.ask("Cancel this run?", Command::Cancel { reason: None }),
+            KeyAction::Approve => self.review(ReviewAction::Approve),
+            KeyAction::Reject => self.review(ReviewAction::Reject),
             KeyAction::Relive => {
                 open.page.relive();
                 open.replay = Some(ScreenFeed::replay(&self.client, open.page.id));
@@ -223,8 +226,21 @@ impl WatchApp {
         }
     }
 
-    fn ask(&mut self, text: &'static str, command: Command) {
-        self.question = Some(Question { text, command });
+    fn ask(&mut self, text: impl Into<String>, command: Command) {
+        self.question = Some(Question { text: text.into(), command });
+    }
+
+    /// Decides on what a node waits for. While access control is on, the server puts the caller's name in.
+    fn review(&mut self, action: ReviewAction) {
+        let waits = self.open.as_ref().and_then(|open| open.page.reviewed());
+        let Some((node_id, name)) = waits else {
+            self.notice = Some("no node waits for a review".to_owned());
+            return;
+        };
+        let what = if action == ReviewAction::Approve { "Approve" } else { "Reject" };
+        let reviewer = std::env::var("USER").ok().filter(|name| !name.is_empty());
+        let request = ReviewRequest { node_id, action, reviewer, data: None, interrupt_id: None, lease_seconds: None };
+        self.ask(format!("{what} '{}'?", words::clean(&name)), request.into());
     }
 
     /// Sends a command; a refusal is shown when it arrives.

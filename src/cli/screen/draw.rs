@@ -112,7 +112,9 @@ fn bottom_line(app: &WatchApp, look: Look) -> Line<'static> {
     let key = |(key, what): &(&'static str, &'static str)| {
         [Span::styled(format!(" {key}"), BOLD), Span::styled(format!(" {what} "), DIM)]
     };
-    keys.iter().flat_map(key).collect()
+    let waits = app.place() == Place::Live && app.open.as_ref().is_some_and(|open| open.page.reviewed().is_some());
+    let review: &[(&str, &str)] = if waits { &[("a", "approve"), ("d", "reject")] } else { &[] };
+    review.iter().chain(keys).flat_map(key).collect()
 }
 
 /// The first of the rows shown, such that the selected one is among them and near the middle.

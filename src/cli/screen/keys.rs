@@ -29,6 +29,8 @@ pub(super) enum KeyAction {
     PauseOrResume,
     Stop,
     Cancel,
+    Approve,
+    Reject,
     Yes,
     No,
     Relive,
@@ -92,6 +94,8 @@ fn session(key: KeyCode) -> Option<KeyAction> {
         KeyCode::Char('p') => Some(KeyAction::PauseOrResume),
         KeyCode::Char('x') => Some(KeyAction::Stop),
         KeyCode::Char('c') => Some(KeyAction::Cancel),
+        KeyCode::Char('a') => Some(KeyAction::Approve),
+        KeyCode::Char('d') => Some(KeyAction::Reject),
         KeyCode::Char('r') => Some(KeyAction::Relive),
         _ => None,
     }

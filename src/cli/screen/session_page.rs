@@ -5,8 +5,8 @@ use std::collections::{HashSet, VecDeque};
 use super::super::nested::{self, Row};
 use super::tree;
 use relive_client::{
-    GraphDefinition, Log, Message, MessageId, NodeId, NodeStateSnapshot, ReplaySpeed, ReplayState, Revision,
-    ServerFrame, SessionId, Timestamp, WorkflowSession,
+    GraphDefinition, Log, Message, MessageId, NodeId, NodeStateSnapshot, NodeStatus, ReplaySpeed, ReplayState,
+    Revision, ServerFrame, SessionId, Timestamp, WorkflowSession,
 };
 
 /// Messages kept; older ones are dropped.
@@ -235,6 +235,18 @@ impl SessionScreen {
 
     pub(super) fn selected_node(&self) -> Option<(&Row, Option<&NodeStateSnapshot>)> {
         self.nodes().nth(self.selected)
+    }
+
+    /// The node that a review is given to: the selected one if it waits, or else the first that does.
+    pub(super) fn reviewed(&self) -> Option<(NodeId, String)> {
+        let waits = |id: &NodeId| {
+            let node = self.newest().and_then(|session| session.nodes.get(id));
+            node.is_some_and(|node| node.snapshot.status == NodeStatus::Suspended)
+        };
+        let selected = self.rows.get(self.selected).map(|row| &row.id).filter(|id| waits(id));
+        let first = || self.newest()?.nodes.keys().find(|id| waits(id));
+        let id = selected.or_else(first)?;
+        Some((id.clone(), self.node_name(id)))
     }
 
     /// The messages up to the shown state, oldest first.

@@ -21,7 +21,7 @@ use super::output::Output;
 use super::process::ProcessGroup;
 use relive_session::Progress;
 
-pub use node::CommandNode;
+pub use node::{CommandNode, LinePrinter};
 pub use spec::CommandSpec;
 
 /// How long output is still read after the command's group has ended: only a process that left
@@ -59,12 +59,13 @@ enum Ending {
     Stopped,
 }
 
-/// Runs the command once. When `stop` is cancelled the whole process group is ended first:
+/// Runs the command once, and hands over each line of its output as it comes. When `stop` is cancelled the whole process group is ended first:
 /// once this has returned, no process of it is left.
 pub async fn attempt(
     spec: &CommandSpec,
     environment: &CommandEnvironment,
     progress: &watch::Sender<Option<Progress>>,
+    lines: &(dyn Fn(&str) + Sync),
     stop: &CancellationToken,
 ) -> CommandAttempt {
     let began = Instant::now();
@@ -73,16 +74,18 @@ pub async fn attempt(
         Err(error) => return not_started(spec, &error),
     };
     let mut output = Output::default();
-    let report = |reported: Option<Progress>| {
+    let report = |reported: Option<Progress>, output: &mut Output| {
         if reported.is_some() {
             progress.send_replace(reported);
         }
+        output.take_lines().iter().for_each(|line| lines(line));
     };
     let ending = supervise(&mut group, &mut output, spec.timeout, stop, &report).await;
     let ended = group.end().await;
     let drained = async { while read(&mut group, &mut output, &report).await {} };
     let _ = tokio::time::timeout(DRAIN, drained).await;
-    report(output.finish());
+    let last = output.finish();
+    report(last, &mut output);
     let (status, error) = match ending {
         Ending::Stopped => return CommandAttempt::Stopped,
         Ending::TimedOut(limit) => (ended.ok(), Some(format!("timed out after {} s", limit.as_secs_f64()))),
@@ -118,7 +121,7 @@ async fn supervise(
     output: &mut Output,
     limit: Option<Duration>,
     stop: &CancellationToken,
-    report: &impl Fn(Option<Progress>),
+    report: &impl Fn(Option<Progress>, &mut Output),
 ) -> Ending {
     let deadline = async {
         match limit {
@@ -139,7 +142,10 @@ async fn supervise(
             () = stop.cancelled() => return Ending::Stopped,
             limit = &mut deadline => return Ending::TimedOut(limit),
             count = group.output.read(&mut chunk), if open => match count {
-                Ok(count) if count > 0 => report(output.push(&chunk[..count])),
+                Ok(count) if count > 0 => {
+                    let progress = output.push(&chunk[..count]);
+                    report(progress, output);
+                }
                 _ => open = false,
             },
             status = group.child.wait() => return Ending::Exited(status),
@@ -147,11 +153,12 @@ async fn supervise(
     }
 }
 
-async fn read(group: &mut ProcessGroup, output: &mut Output, report: &impl Fn(Option<Progress>)) -> bool {
+async fn read(group: &mut ProcessGroup, output: &mut Output, report: &impl Fn(Option<Progress>, &mut Output)) -> bool {
     let mut chunk = [0; 8 * 1024];
     match group.output.read(&mut chunk).await {
         Ok(count) if count > 0 => {
-            report(output.push(&chunk[..count]));
+            let progress = output.push(&chunk[..count]);
+            report(progress, output);
             true
         }
         _ => false,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::NodeType;
 use super::choice::Choice;
-use super::command::{CommandNode, CommandSpec};
+use super::command::{CommandNode, CommandSpec, LinePrinter};
 use super::delay::Delay;
 use super::human_review::HumanReview;
 use super::loop_node::LoopNode;
@@ -18,6 +18,8 @@ use relive_session::{GraphDefinition, GraphNode};
 pub struct LocalKinds {
     /// The server's address, for the commands' environment.
     pub server: String,
+    /// Is given the commands' output as it comes.
+    pub printer: Option<LinePrinter>,
 }
 
 impl Kinds for LocalKinds {
@@ -27,8 +29,8 @@ impl Kinds for LocalKinds {
 
     fn read(&self, node: &GraphNode) -> Option<Result<Arc<dyn NodeType>, PlanError>> {
         if node.kind == "command" {
-            let server = self.server.clone();
-            return Some(CommandSpec::read(node).map(|spec| Arc::new(CommandNode { spec, server }) as _));
+            let (server, printer) = (self.server.clone(), self.printer.clone());
+            return Some(CommandSpec::read(node).map(|spec| Arc::new(CommandNode { spec, server, printer }) as _));
         }
         shape(node)
     }

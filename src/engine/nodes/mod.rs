@@ -37,6 +37,7 @@ use serde_json::Value;
 
 use relive_session::{Command, NodeId, Timestamp};
 
+pub use command::LinePrinter;
 pub use context::NodeContext;
 pub use local::LocalKinds;
 pub use output::KEPT_BYTES;

@@ -23,6 +23,8 @@ pub struct Output {
     /// Whether `line` continues one that was split.
     continued: bool,
     last_line: String,
+    /// What was added since it was last taken.
+    fresh: Vec<String>,
 }
 
 impl Output {
@@ -59,6 +61,11 @@ impl Output {
         (text, self.cut)
     }
 
+    /// The lines, or pieces of long ones, since this was last asked; without those that are blank.
+    pub fn take_lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.fresh)
+    }
+
     /// The last line that is not blank.
     #[must_use]
     pub fn last_line(&self) -> &str {
@@ -92,6 +99,7 @@ impl Output {
         let text = text.replace('\0', "");
         if !text.trim().is_empty() {
             self.last_line = text.trim().chars().take(500).collect();
+            self.fresh.push(text.trim_end().to_owned());
         }
         self.kept.extend(text.as_bytes());
         let mut excess = self.kept.len().saturating_sub(KEPT_BYTES);

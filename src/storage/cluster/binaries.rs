@@ -64,6 +64,18 @@ impl Binaries {
     }
 }
 
+/// Directories in which PostgreSQL's client programs may be, best first. They need not be those of a server.
+pub(in crate::storage) fn client_directories() -> Vec<PathBuf> {
+    let mut found = candidates();
+    found.extend(env::var_os("PATH").iter().flat_map(env::split_paths));
+    found
+}
+
+/// The major version of one of PostgreSQL's programs.
+pub(in crate::storage) fn major_version(program: &Path) -> Option<u32> {
+    major(&output(program, "--version").ok()?)
+}
+
 /// Directories to try, best first. Many of them do not exist.
 fn candidates() -> Vec<PathBuf> {
     // Prepared by `make`: below the current directory; or, for a binary that was built here and is started

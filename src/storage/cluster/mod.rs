@@ -48,6 +48,7 @@ use log::ServerLog;
 use supervisor::Supervisor;
 use watchdog::Watchdog;
 
+pub(super) use binaries::{client_directories, major_version};
 pub use error::ClusterError;
 use error::IoContext;
 
@@ -128,6 +129,15 @@ impl Cluster {
     #[must_use]
     pub fn exists(data_dir: &Path) -> bool {
         ["lock", "postgres"].iter().any(|name| std::fs::symlink_metadata(data_dir.join(name)).is_ok())
+    }
+
+    /// The directory of PostgreSQL's programs that would be used, and their major version.
+    ///
+    /// # Errors
+    ///
+    /// If there are none that can be used.
+    pub fn programs(postgres_bin: Option<&Path>) -> Result<(PathBuf, u32), ClusterError> {
+        Binaries::find(postgres_bin).map(|found| (found.dir, found.major))
     }
 
     /// The server's process, if it is running.

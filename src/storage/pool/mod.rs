@@ -30,6 +30,17 @@ const LIFETIME: Duration = Duration::from_mins(30);
 /// The same for one that is read-only: a server that takes writes may be available soon.
 const READ_ONLY_LIFETIME: Duration = Duration::from_secs(1);
 
+/// The connections of a server at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionCount {
+    /// Taken for a statement, a transaction or a lane; some may still be opening.
+    pub used: usize,
+    /// Open, and taken by nobody.
+    pub idle: usize,
+    /// As many as there may be.
+    pub most: usize,
+}
+
 /// A pool of connections to one database. Cheap to clone. As an executor of `sqlx`, it takes a connection
 /// for each statement.
 #[derive(Clone)]
@@ -41,6 +52,7 @@ pub(super) struct Pool {
 struct Inner {
     link: DatabaseLink,
     settings: &'static str,
+    most: usize,
     permits: Arc<Semaphore>,
     /// The one that was used last is at the end, and is used first.
     idle: Mutex<Vec<PooledConnection>>,
@@ -56,8 +68,15 @@ struct PooledConnection {
 impl Pool {
     /// Up to `connections`, each opened with these settings on demand.
     pub fn new(link: DatabaseLink, connections: u32, settings: &'static str) -> Self {
-        let permits = Arc::new(Semaphore::new(connections.max(1) as usize));
-        Self { inner: Arc::new(Inner { link, settings, permits, idle: Mutex::default() }), limit: STATEMENT }
+        let most = connections.max(1) as usize;
+        let permits = Arc::new(Semaphore::new(most));
+        Self { inner: Arc::new(Inner { link, settings, most, permits, idle: Mutex::default() }), limit: STATEMENT }
+    }
+
+    /// What it has now.
+    pub fn count(&self) -> ConnectionCount {
+        let used = self.inner.most.saturating_sub(self.inner.permits.available_permits());
+        ConnectionCount { used, idle: self.inner.idle.lock().len(), most: self.inner.most }
     }
 
     pub fn link(&self) -> &DatabaseLink {
@@ -75,6 +94,7 @@ impl Pool {
     ///
     /// If none is available within [`ACQUIRE`].
     pub async fn acquire(&self) -> sqlx::Result<TakenConnection> {
+        let began = Instant::now();
         let deadline = tokio::time::Instant::now() + ACQUIRE;
         let permit = timeout_at(deadline, Arc::clone(&self.inner.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| self.none_free())?.map_err(|_| sqlx::Error::PoolClosed)?;
@@ -82,6 +102,7 @@ impl Pool {
             Ok(Some(live)) => (live, true),
             _ => (timeout_at(deadline, self.inner.open()).await.map_err(|_| self.none_free())??, false),
         };
+        metrics::histogram!("relive_database_wait_seconds").record(began.elapsed().as_secs_f64());
         Ok(TakenConnection {
             live: Some(live),
             pool: self.clone(),

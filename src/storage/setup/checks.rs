@@ -24,7 +24,7 @@ const QUERY: &str = "SELECT current_setting('server_version_num')::integer AS ve
     current_schema()::text AS schema, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create";
 
 /// Checks all requirements.
-pub(super) async fn check(connection: &mut PgConnection) -> Result<(), StorageError> {
+pub(in crate::storage) async fn check(connection: &mut PgConnection) -> Result<(), StorageError> {
     let found = raw_sql(QUERY).fetch_one(connection).await?;
     let version: i32 = found.try_get("version")?;
     let major = version.unsigned_abs() / 10_000;
@@ -63,7 +63,7 @@ pub(super) async fn check(connection: &mut PgConnection) -> Result<(), StorageEr
 }
 
 /// Creates the extension if it is missing.
-pub(super) async fn make_extension(connection: &mut PgConnection) -> Result<(), StorageError> {
+pub(in crate::storage) async fn make_extension(connection: &mut PgConnection) -> Result<(), StorageError> {
     let made = raw_sql("CREATE EXTENSION IF NOT EXISTS vector").execute(&mut *connection).await;
     let Err(error) = made else { return Ok(()) };
     match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {

@@ -14,7 +14,7 @@ use super::SetupError;
 use crate::storage::StorageError;
 
 /// The first half of the lock's key: "RLDM" in ASCII. The other half is the dimension.
-const LOCK: i32 = 0x524c_444d;
+pub(in crate::storage) const LOCK: i32 = 0x524c_444d;
 /// A server that has just ended may still hold its lock for a moment.
 const LEAVING: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(50);

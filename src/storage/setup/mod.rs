@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
-pub(super) use dimension::Claim;
+pub(super) use checks::{check, make_extension};
+pub(super) use dimension::{Claim, LOCK as SERVER_LOCK};
 pub use error::SetupError;
 
 use super::link::{ACQUIRE, DatabaseLink};
@@ -136,9 +137,20 @@ async fn unlock(connection: &mut PgConnection) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Two connections that are open at the same time have two server processes, unless a transaction pooler is in
-/// between. With one, session settings, locks and notices would be lost.
+/// With a transaction pooler in between, session settings, locks and notices are lost.
 async fn warn_of_pooler(link: &DatabaseLink, connection: &mut PgConnection) {
+    if is_pooled(link, connection).await {
+        tracing::warn!(
+            database = %link,
+            "this is a pooler in transaction mode (such as PgBouncer's pool_mode = transaction): notices between \
+             servers, time limits and locks do not work through it; connect to PostgreSQL itself, or use session mode"
+        );
+    }
+}
+
+/// Two connections that are open at the same time have two server processes, unless a transaction pooler is in
+/// between.
+pub(super) async fn is_pooled(link: &DatabaseLink, connection: &mut PgConnection) -> bool {
     const PROCESS: &str = "SELECT pg_backend_pid()";
     let asking = async {
         let mut other = link.open("").await?.connection;
@@ -147,11 +159,5 @@ async fn warn_of_pooler(link: &DatabaseLink, connection: &mut PgConnection) {
         other.close().await?;
         Ok::<_, sqlx::Error>(one == two)
     };
-    if matches!(tokio::time::timeout(ACQUIRE, asking).await, Ok(Ok(true))) {
-        tracing::warn!(
-            database = %link,
-            "this is a pooler in transaction mode (such as PgBouncer's pool_mode = transaction): notices between \
-             servers, time limits and locks do not work through it; connect to PostgreSQL itself, or use session mode"
-        );
-    }
+    matches!(tokio::time::timeout(ACQUIRE, asking).await, Ok(Ok(true)))
 }

@@ -28,6 +28,7 @@ const EVERYTHING: &[&str] = &[
     "session",
     "storage",
     "telemetry",
+    "version",
     "webhooks",
     "ws",
     "cli",
@@ -74,10 +75,11 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &[]),
-    ("telemetry", &[]),
+    ("telemetry", &["version"]),
+    ("version", &[]),
     ("server", EVERYTHING),
     ("fuzzing", EVERYTHING),
-    ("cli", &["access", "session", "storage", "server", "config", "telemetry", "client", "engine"]),
+    ("cli", &["access", "session", "storage", "server", "config", "telemetry", "version", "client", "engine"]),
     ("main", &["cli"]),
 ];
 

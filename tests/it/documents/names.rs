@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use relive::telemetry::{COUNTERS, GAUGES, HISTOGRAMS};
 use relive_protocol::ErrorCode;
 use serde_json::{Value, json};
 
@@ -100,8 +101,8 @@ async fn every_route_that_a_document_names_exists() {
     assert!(seen > 60, "only {seen} routes found; is this test reading the documents?");
 }
 
-#[test]
-fn every_metric_is_listed_with_its_kind() {
+/// The metrics that the sources record, each with its kind.
+fn recorded_metrics() -> BTreeSet<(String, String)> {
     let mut recorded = BTreeSet::new();
     for (_, text) in sources().iter().filter(|(name, _)| name.starts_with("src/") || name.starts_with("crates/")) {
         for kind in ["counter", "gauge", "histogram"] {
@@ -113,10 +114,52 @@ fn every_metric_is_listed_with_its_kind() {
             }
         }
     }
+    recorded
+}
+
+#[test]
+fn every_metric_is_listed_with_its_kind() {
     let rows = Document::read("docs/operating.md").section("Metrics").rows();
     let listed: BTreeSet<(String, String)> =
         rows.iter().map(|row| (code_words(&row[0]).concat(), row[1].clone())).collect();
-    assert_eq!(listed, recorded);
+    assert_eq!(listed, recorded_metrics());
+}
+
+#[test]
+fn every_metric_has_a_description() {
+    let kinds = [("counter", COUNTERS), ("gauge", GAUGES), ("histogram", HISTOGRAMS)];
+    let described: BTreeSet<(String, String)> = kinds
+        .iter()
+        .flat_map(|(kind, all)| all.iter().map(|(name, _)| ((*name).to_owned(), (*kind).to_owned())))
+        .collect();
+    assert_eq!(described, recorded_metrics());
+}
+
+/// `make prometheus` runs the queries; this finds a misspelled name sooner.
+#[test]
+fn the_alerts_and_the_dashboard_query_metrics_that_exist() {
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for (name, kind) in recorded_metrics() {
+        if kind == "histogram" {
+            known.extend(["_bucket", "_sum", "_count"].map(|suffix| format!("{name}{suffix}")));
+        } else {
+            known.insert(name);
+        }
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for file in ["deploy/prometheus/rules.yml", "deploy/grafana/relive.json"] {
+        let text = std::fs::read_to_string(root().join(file)).expect(file);
+        let expressions = text.lines().filter(|line| line.contains("expr") || line.starts_with("          "));
+        let mut seen = 0;
+        for line in expressions {
+            for (at, _) in line.match_indices("relive_").filter(|(at, _)| !line[..*at].ends_with(is_part)) {
+                let name: String = line[at..].chars().take_while(|c| is_part(*c)).collect();
+                assert!(known.contains(&name), "{file}: there is no metric {name}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 10, "{file}: only {seen} metrics found");
+    }
 }
 
 #[test]

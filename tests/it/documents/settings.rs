@@ -7,9 +7,10 @@ use relive::cli::Cli;
 
 use super::markdown::{Document, all, code_words};
 
-/// What `relive run` sets for the commands it starts, a secret, for which there is no flag, and what programs read
+/// What builds read, what `relive run` sets for the commands it starts, a secret, for which there is no flag, and what programs read
 /// that report runs.
-const WITHOUT_FLAG: [&str; 7] = [
+const WITHOUT_FLAG: [&str; 8] = [
+    "RELIVE_BUILD_COMMIT",
     "RELIVE_SESSION_ID",
     "RELIVE_NODE_ID",
     "RELIVE_TOKEN",
@@ -31,6 +32,13 @@ const OTHER_PROGRAMS: [&str; 7] = [
 
 fn arguments() -> Vec<Arg> {
     relive::cli::arguments(&Cli::command()).into_iter().cloned().collect()
+}
+
+/// The variables that name files with secrets.
+fn secret_files() -> BTreeSet<String> {
+    let arguments = arguments();
+    let secrets = arguments.iter().filter(|argument| argument.is_hide_env_values_set());
+    secrets.filter_map(|argument| Some(format!("{}_FILE", argument.get_env()?.to_str()?))).collect()
 }
 
 struct Setting {
@@ -78,11 +86,12 @@ fn words(text: &str, start: &str, goes_on: fn(char) -> bool) -> Vec<String> {
 
 #[test]
 fn every_variable_that_a_document_names_exists() {
-    let settings = settings();
+    let (settings, secret_files) = (settings(), secret_files());
     for document in all() {
         for name in words(&document.text, "RELIVE_", |c| c.is_ascii_uppercase() || c == '_') {
             let is_beginning = name == "RELIVE_";
-            let is_known = settings.contains_key(&name) || WITHOUT_FLAG.contains(&&*name);
+            let is_known =
+                settings.contains_key(&name) || secret_files.contains(&name) || WITHOUT_FLAG.contains(&&*name);
             assert!(is_known || is_beginning, "{}: there is no {name}", document.name);
         }
     }
@@ -105,7 +114,7 @@ fn every_flag_that_a_document_names_exists() {
     for document in all().into_iter().filter(|document| !OTHER_PROGRAMS.contains(&&*document.name)) {
         for flag in words(&document.text, "--", |c| c.is_ascii_lowercase() || c == '-') {
             let flag = flag.trim_end_matches('-');
-            if flag.is_empty() || flag == "--help" {
+            if ["", "--help", "--version"].contains(&flag) {
                 continue;
             }
             assert!(flags.contains(flag), "{}: there is no {flag}", document.name);

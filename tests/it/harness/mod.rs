@@ -32,7 +32,7 @@ pub use models::{Act, ModelEndpoint, asked};
 pub use nats::NatsServer;
 pub use node::Script;
 pub use postgres::{Network, Postgres, Traffic, WITHIN};
-pub use process::ServerProcess;
+pub use process::{Ran, ServerProcess, relive};
 pub use provider::Provider;
 pub use proxy::Proxy;
 pub use raw::{CONTINUATION, FINAL, RawSocket, TEXT};

@@ -9,6 +9,26 @@ use tokio::process::{Child, Command};
 
 use super::DEADLINE;
 
+/// What a `relive` left behind that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub printed: String,
+    pub said: String,
+}
+
+/// Runs `relive` with these arguments and variables to its end.
+pub async fn relive(arguments: &[&str], variables: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relive"));
+    command.args(arguments).env_remove("DATABASE_URL").envs(variables.iter().copied());
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    // Some start a PostgreSQL, make a database and stop it again.
+    let ended = tokio::time::timeout(3 * DEADLINE, command.output()).await;
+    let output = ended.unwrap_or_else(|_| panic!("{arguments:?} ends in time")).expect("relive");
+    let text = |bytes| String::from_utf8(bytes).expect("a text");
+    Ran { code: output.status.code(), printed: text(output.stdout), said: text(output.stderr) }
+}
+
 pub struct ServerProcess {
     pub address: SocketAddr,
     child: Child,

@@ -21,6 +21,7 @@ pub fn config(database: &Database) -> ServeConfig {
     ServeConfig {
         listen: std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into(),
         database: DatabaseConfig {
+            config_file: None,
             database_url: Some(database.url()),
             data_dir: "unused".into(),
             postgres_bin: None,

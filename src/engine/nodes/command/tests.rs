@@ -12,7 +12,7 @@ fn spec(command: &str) -> CommandSpec {
 }
 
 async fn run(spec: &CommandSpec) -> CommandAttempt {
-    attempt(spec, &environment(), &watch::Sender::new(None), &CancellationToken::new()).await
+    attempt(spec, &environment(), &watch::Sender::new(None), &|_| {}, &CancellationToken::new()).await
 }
 
 fn succeeded(attempt: CommandAttempt) -> Value {
@@ -92,10 +92,27 @@ async fn bytes_that_are_no_text_are_made_some() {
 }
 
 #[tokio::test]
+async fn lines_are_handed_over_as_they_come_and_progress_and_blank_ones_are_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let go = dir.path().join("go");
+    let command =
+        "echo one; echo; echo '::progress 0.5'; while ! test -e GO; do sleep 0.01; done; printf 'two\\r\\nthree'";
+    let spec = spec(&command.replace("GO", &go.display().to_string()));
+    let seen = parking_lot::Mutex::new(Vec::new());
+    let lines = |line: &str| {
+        seen.lock().push(line.to_owned());
+        // The command waits until its first line has come.
+        std::fs::write(&go, "").expect("written");
+    };
+    succeeded(attempt(&spec, &environment(), &watch::Sender::new(None), &lines, &CancellationToken::new()).await);
+    assert_eq!(*seen.lock(), ["one", "two", "three"]);
+}
+
+#[tokio::test]
 async fn progress_is_reported_and_not_kept() {
     let (sender, receiver) = watch::channel(None);
     let spec = spec("echo before; echo '::progress 0.4'; echo after");
-    let output = succeeded(attempt(&spec, &environment(), &sender, &CancellationToken::new()).await);
+    let output = succeeded(attempt(&spec, &environment(), &sender, &|_| {}, &CancellationToken::new()).await);
     assert_eq!(output["output"], "before\nafter\n");
     assert_eq!(*receiver.borrow(), Progress::new(0.4));
 }
@@ -119,7 +136,7 @@ async fn what_ignores_the_request_to_end_is_killed() {
     let spec = spec(&format!("trap '' TERM; echo $$ > '{}'; while :; do sleep 1; done", file.display()));
     let stop = CancellationToken::new();
     let (environment, progress) = (environment(), watch::Sender::new(None));
-    let stopped = attempt(&spec, &environment, &progress, &stop);
+    let stopped = attempt(&spec, &environment, &progress, &|_| {}, &stop);
     let cancel = async {
         eventually("the command runs", || pid_in(&file).is_some()).await;
         stop.cancel();
@@ -143,7 +160,7 @@ async fn dropping_an_attempt_kills_the_group() {
     let spec = spec(&format!("sleep 300 & echo $! > '{}'; wait", file.display()));
     let (environment, progress, stop) = (environment(), watch::Sender::new(None), CancellationToken::new());
     tokio::select! {
-        ended = attempt(&spec, &environment, &progress, &stop) => panic!("{ended:?}"),
+        ended = attempt(&spec, &environment, &progress, &|_| {}, &stop) => panic!("{ended:?}"),
         () = eventually("the command runs", || pid_in(&file).is_some()) => {}
     }
     let child = pid_in(&file).expect("its id");

@@ -1,0 +1,87 @@
+//! Settings that were checked, in the form that the parts of the server take. Nothing is started or written for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::{
+    Certificate, ServeError, access, addresses, certificate, check_scheme, embeddings_endpoint, models_endpoint,
+};
+use crate::access::AccessSettings;
+use crate::config::ServeConfig;
+use crate::embeddings::EmbeddingEndpoint;
+use crate::engine::{Web, WebOptions};
+use crate::http::{CrossSiteOptions, CrossSiteRules, FrameAncestors, Ingress, IngressOptions};
+use crate::hub::Prices;
+use crate::models::Models;
+use crate::nats;
+use crate::storage::connect_options;
+use crate::webhooks::Courier;
+
+pub(super) struct CheckedSettings {
+    pub cross_site: CrossSiteRules,
+    pub certificate: Option<Certificate>,
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub entry: Ingress,
+    pub frame_ancestors: FrameAncestors,
+    pub access: AccessSettings,
+    pub endpoint: Option<EmbeddingEndpoint>,
+    pub models: Models,
+    pub web: Web,
+    pub courier: Courier,
+    pub prices: Prices,
+    pub nats: Option<Vec<nats::Address>>,
+}
+
+impl CheckedSettings {
+    /// Checks the settings of a server that listens on `address`.
+    ///
+    /// # Errors
+    ///
+    /// The first one that makes no sense.
+    pub fn new(config: &ServeConfig, address: SocketAddr) -> Result<Self, ServeError> {
+        let cross_site = CrossSiteRules::new(CrossSiteOptions {
+            listen: config.listen.host(),
+            is_open: config.access.allow_anonymous,
+            allow_origin: &config.access.allow_origin,
+        })?;
+        let certificate = certificate(config)?;
+        let tls = certificate.as_ref().map(Certificate::server_config).transpose()?;
+        let entry = Ingress::new(IngressOptions {
+            trusted_proxies: &config.proxy.trusted_proxies,
+            base_path: &config.proxy.base_path,
+            is_tls: tls.is_some(),
+            hsts_seconds: config.tls.hsts_seconds,
+        })?;
+        let web =
+            WebOptions { hosts: config.engine.tool_hosts.clone(), allow_private: config.engine.tool_allow_private };
+        if let Some(url) = &config.database.database_url {
+            check_scheme(url)?;
+            connect_options(url).map_err(ServeError::DatabaseUrl)?;
+        }
+        Ok(Self {
+            cross_site,
+            certificate,
+            tls,
+            entry,
+            frame_ancestors: FrameAncestors::new(&config.access.frame_ancestors)?,
+            access: access::settings(&config.access, address, !config.proxy.trusted_proxies.is_empty())?,
+            endpoint: embeddings_endpoint(config)?,
+            models: Models::new(models_endpoint(config)?),
+            web: Web::new(web).map_err(ServeError::Web)?,
+            courier: Courier::new(config.webhooks.webhook_allow_private).map_err(ServeError::Web)?,
+            prices: Prices::load(config.model_prices.as_deref())?,
+            nats: config.messaging.nats_url.as_ref().map(|url| nats::addresses(url.reveal())).transpose()?,
+        })
+    }
+}
+
+/// Checks settings as a start does, without starting anything.
+///
+/// # Errors
+///
+/// The first one that makes no sense.
+pub async fn check_settings(config: &ServeConfig) -> Result<(), ServeError> {
+    let found = addresses(config).await?;
+    let address = found.first().copied().unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], config.listen.port())));
+    CheckedSettings::new(config, address).map(drop)
+}

@@ -1,0 +1,11 @@
+//! The version of this program, with the commit it was built from and the day of that. `build.rs` finds them.
+
+/// The version alone, as packages have it.
+pub const NUMBER: &str = env!("CARGO_PKG_VERSION");
+/// The commit, shortened; `unknown` where it was built without git and without being told.
+pub const COMMIT: &str = env!("RELIVE_BUILD_COMMIT");
+/// The day of the build, UTC: `2026-11-26`.
+pub const BUILD_DATE: &str = env!("RELIVE_BUILD_DATE");
+/// As `relive --version` has it.
+pub const TEXT: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("RELIVE_BUILD_COMMIT"), ", built ", env!("RELIVE_BUILD_DATE"), ")");
