@@ -71,6 +71,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "otlp",
             "webhooks",
             "schedules",
+            "telemetry",
         ],
     ),
     ("config", &[]),
