@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds and runs what deploy/ has for whole machines and clusters. Arguments are the parts: deb, image, chart, compose;
-# without any, all of them. PROFILE is that of the server: release, or dev for one that `cargo build` has built.
+# Builds and runs what deploy/ has for whole machines and clusters. Arguments are the parts: files, chart, compose,
+# image, deb; without any, all of them. PROFILE is that of the server: release, or dev for one that `cargo build` has built.
 #
 # deb and image need Linux and root, debootstrap and Debian's packages; what is missing is named, and left out. With
 # CI=true that is an error.
@@ -59,21 +59,24 @@ python_checks() {
     environment=.tools/deploy
     if ! cmp -s scripts/deploy/requirements.txt "$environment/requirements.txt"; then
         rm -rf "$environment"
-        python3 -m venv "$environment"
-        "$environment/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-            -r scripts/deploy/requirements.txt
+        if ! { python3 -m venv "$environment" &&
+            "$environment/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+                -r scripts/deploy/requirements.txt; }; then
+            skip "$1" 'python3 (3.11 or newer) with venv, or what it fetches, is missing.'
+            return
+        fi
         cp scripts/deploy/requirements.txt "$environment/requirements.txt"
     fi
     "$environment/bin/python" -B "scripts/deploy/$1.py"
 }
 
-[ $# -gt 0 ] || set -- chart compose image deb
+[ $# -gt 0 ] || set -- files chart compose image deb
 mkdir -p .tools
 for part in "$@"; do
     case $part in
         deb) test_deb ;;
         image) test_image ;;
-        chart | compose) python_checks "$part" ;;
+        files | chart | compose) python_checks "$part" ;;
         *)
             echo "deploy.sh: there is no part $part" >&2
             exit 2

@@ -32,7 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* An entry of `env` from a secret that exists: (list "NAME" .Values.secret). */}}
+{{/* An entry of `env` from a secret that exists: a list of its name and the values of the secret. */}}
 {{- define "relive.secretEnv" -}}
 {{- $name := index . 0 -}}
 {{- $secret := index . 1 -}}
