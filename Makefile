@@ -1,6 +1,6 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients exporters changelog prometheus
+.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients exporters changelog prometheus deploy deb
 
 help:
 	@echo 'make run    start the server and watch a first run'
@@ -8,6 +8,8 @@ help:
 	@echo 'make generated-clients  generate clients from the OpenAPI document, and drive runs with them'
 	@echo 'make python  build, check and test the Python package in sdk/python; TESTS=name'
 	@echo 'make exporters  export traces by the OpenTelemetry SDKs of Python and JavaScript'
+	@echo 'make deploy  build and run the image, the .deb, the chart and compose.yaml; PARTS="chart compose", PROFILE=dev'
+	@echo 'make deb    the Debian package, in target/debian'
 	@echo 'make prometheus  run the alerts and the dashboard of deploy/ against a real Prometheus'
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
@@ -100,6 +102,15 @@ exporters: postgres
 prometheus: postgres
 	@cargo build --locked
 	@python3 -B scripts/prometheus.py
+
+# Builds the image and the Debian package, and runs both; checks the chart and compose.yaml.
+deploy: postgres
+	@PROFILE=$(PROFILE) sh scripts/deploy.sh $(PARTS)
+
+deb: postgres dashboard
+	@cargo build --release --locked --bin relive
+	@sh scripts/stage-postgres.sh target/package
+	cargo deb --no-build --strip
 
 # The wheel, ruff, mypy, and pytest against a real server, LangGraph and the OpenTelemetry SDK.
 python: postgres

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The TypeScript, the notes in changes/, spelling, unused dependencies, and the licences, duplicates,
+# The TypeScript, the notes in changes/, deploy/, spelling, unused dependencies, and the licences, duplicates,
 # sources and advisories of dependencies.
 #
 # The programs for spelling and dependencies are fetched once, into ./.tools, by the hashes in
@@ -66,9 +66,15 @@ lint_notes() {
     python3 -B scripts/test_changelog.py 2>.tools/test_changelog || { cat .tools/test_changelog >&2; exit 1; }
 }
 
+# Helm's own checks among them; what takes longer is `make deploy`.
+lint_deploy() {
+    sh scripts/deploy.sh files chart compose >.tools/deploy-checks
+}
+
 mkdir -p .tools
 lint_typescript
 lint_notes
+lint_deploy
 if install_tools; then
     PATH="$PWD/.tools/lint/bin:$PATH"
     check_with_tools

@@ -72,6 +72,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "otlp",
             "webhooks",
             "schedules",
+            "telemetry",
         ],
     ),
     ("config", &[]),
