@@ -10,6 +10,7 @@
 
 mod access;
 mod address;
+mod alerts;
 mod batch;
 mod bigint;
 mod catalog;
@@ -65,6 +66,9 @@ pub use access::{
     SigningKeyRow, TokenState,
 };
 pub use address::connect_options;
+pub use alerts::{
+    AlertTransition, DueAlert, DueEmail, EmailAttempt, FailedRuns, NewAlertEmail, SlowRun, StoredAlert, UsualRuns,
+};
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
 pub use driver_leases::LapsedLease;
