@@ -108,6 +108,11 @@ fn describe() {
     describe_counter!("relive_webhook_given_up_total", "Deliveries to webhooks whose last attempt has failed.");
     describe_gauge!("relive_webhooks_served", "Webhooks whose deliveries this server is sending.");
     describe_counter!("relive_schedule_firings_total", "Times at which schedules were due, by outcome.");
+    describe_counter!("relive_alert_changes_total", "Alerts that were raised and resolved, by change.");
+    describe_counter!("relive_alert_failures_total", "Looks at alerts that failed.");
+    describe_counter!("relive_alert_emails_total", "Attempts to send e-mails about alerts, by result.");
+    describe_histogram!("relive_alert_email_seconds", "Time until the SMTP server has taken an e-mail, or has not.");
+    describe_counter!("relive_alert_emails_given_up_total", "E-mails about alerts whose last attempt has failed.");
     describe_gauge!("relive_live_sessions", "Sessions in memory.");
     describe_gauge!("relive_viewers", "Subscriptions to sessions.");
     describe_gauge!("relive_replays", "Open replays.");

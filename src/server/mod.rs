@@ -27,8 +27,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AccessError};
+use crate::alerts::{AlertTasks, Mailer, MailerError};
 use crate::archive::{ImportLimits, Imports};
-use crate::config::{DatabaseConfig, Secret, ServeConfig};
+use crate::config::{DatabaseConfig, EmailConfig, Secret, ServeConfig};
 use crate::embeddings::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, Embeddings};
 use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds, Web, WebOptions};
 use crate::http::{
@@ -91,6 +92,8 @@ pub enum ServeError {
     #[error("cannot make HTTP requests: {0}")]
     Web(reqwest::Error),
     #[error(transparent)]
+    Mailer(#[from] MailerError),
+    #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
     AccessSettings(#[from] access::SettingsError),
@@ -138,6 +141,7 @@ pub struct Server {
     endings: TraceCompleter,
     webhook_sender: WebhookSender,
     scheduler: Scheduler,
+    alert_tasks: AlertTasks,
 }
 
 impl Server {
@@ -171,6 +175,7 @@ impl Server {
             WebOptions { hosts: config.engine.tool_hosts.clone(), allow_private: config.engine.tool_allow_private };
         let web = Web::new(web).map_err(ServeError::Web)?;
         let courier = Courier::new(config.webhooks.webhook_allow_private).map_err(ServeError::Web)?;
+        let mailer = mailer(&config.email)?;
         let prices = Prices::load(config.model_prices.as_deref())?;
         let nats = config.messaging.nats_url.as_ref().map(|url| nats::addresses(url.reveal())).transpose()?;
         let (storage, cluster) = open_database(&config.database).await?;
@@ -212,6 +217,7 @@ impl Server {
         let endings = TraceCompleter::start(hub.clone(), storage.clone(), trace_idle);
         let webhook_sender = WebhookSender::start(storage.clone(), courier.clone());
         let webhooks = Webhooks::new(storage.clone(), courier);
+        let alert_tasks = AlertTasks::start(&storage, mailer);
         let scheduler = Scheduler::start(hub.clone(), storage.clone(), access.clone(), engine.clone());
         Ok(Self {
             listener,
@@ -226,6 +232,7 @@ impl Server {
                 engine,
                 traces,
                 webhooks,
+                alerts: alert_tasks.alerts(),
                 metrics,
                 cross_site,
                 frame_ancestors,
@@ -241,6 +248,7 @@ impl Server {
             endings,
             webhook_sender,
             scheduler,
+            alert_tasks,
         })
     }
 
@@ -283,6 +291,7 @@ impl Server {
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, entry, tls, limits, stop, cluster, endings, webhook_sender, scheduler, .. } = self;
+        let alert_tasks = self.alert_tasks;
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine, access) = (app.embeddings.clone(), app.engine.clone(), app.access.clone());
         let site =
@@ -299,6 +308,7 @@ impl Server {
             // First the parts that send commands, then those that write them.
             scheduler.shutdown().await;
             tokio::join!(embeddings.shutdown(), engine.shutdown(), endings.shutdown(), webhook_sender.shutdown());
+            alert_tasks.shutdown().await;
             hub.shutdown(FLUSH).await;
             access.shutdown().await;
             // Waits for requests that still use a connection.
@@ -358,6 +368,10 @@ fn body_limits(config: &ServeConfig) -> BodyLimits {
         silence: Duration::from_secs_f64(config.http.stall_seconds),
         whole: Duration::from_secs_f64(config.http.body_seconds),
     }
+}
+
+fn mailer(config: &EmailConfig) -> Result<Option<Mailer>, MailerError> {
+    Mailer::new(config.smtp_url.as_ref().map(Secret::reveal), config.smtp_from.as_deref())
 }
 
 /// The embeddings endpoint, if one is configured. An empty variable counts as not set.
