@@ -12,10 +12,11 @@ use super::{DeliveryStatus, SessionId, Timestamp};
 
 /// When an alert is raised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(tag = "type", rename_all = "camelCase")]
 #[ts(export_to = "alerts.ts")]
 pub enum AlertCondition {
     /// So many runs have failed within the last minutes.
+    #[serde(rename_all = "camelCase")]
     Failures {
         /// 1 to 1,000.
         count: u32,
@@ -23,6 +24,7 @@ pub enum AlertCondition {
         within_minutes: u32,
     },
     /// A run goes on for longer than 99 of 100 that were completed before.
+    #[serde(rename_all = "camelCase")]
     SlowRun {
         /// How many times as long, from 1 to 1,000. Default: 1.
         #[serde(default = "once")]
@@ -36,6 +38,7 @@ pub enum AlertCondition {
         minimum_runs: u32,
     },
     /// The runs of a day, in UTC, have cost more.
+    #[serde(rename_all = "camelCase")]
     Budget {
         #[serde(with = "usd")]
         #[ts(type = "number")]
@@ -176,9 +179,10 @@ pub struct Alert {
 
 /// What was found when an alert was raised or resolved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(tag = "type", rename_all = "camelCase")]
 #[ts(export_to = "alerts.ts")]
 pub enum AlertObservation {
+    #[serde(rename_all = "camelCase")]
     Failures {
         /// Runs that failed within the time; no more than 1,000 are counted.
         count: u32,
@@ -187,6 +191,7 @@ pub enum AlertObservation {
         #[ts(optional)]
         session_id: Option<SessionId>,
     },
+    #[serde(rename_all = "camelCase")]
     SlowRun {
         /// The run that has gone on for the longest. Absent: none goes on for too long.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,6 +207,7 @@ pub enum AlertObservation {
         /// How many of those there are.
         runs: u32,
     },
+    #[serde(rename_all = "camelCase")]
     Budget {
         /// The day, such as `2026-05-28`.
         day: String,

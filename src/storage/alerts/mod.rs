@@ -33,6 +33,9 @@ const LOOK: Duration = Duration::from_secs(15);
 /// How often one on a budget is, whose statement reads the most.
 const LOOK_AT_BUDGET: Duration = Duration::from_mins(1);
 
+/// Conditions that this version knows; those of a newer one are for servers of that version.
+const CONDITIONS: [&str; 3] = ["failures", "slowRun", "budget"];
+
 /// An alert, and what tells its fields from those of another time.
 #[derive(Clone, Debug)]
 pub struct StoredAlert {
@@ -305,12 +308,14 @@ impl Storage {
             "UPDATE alerts SET due_at = clock_timestamp()
                  + make_interval(secs => CASE condition->>'type' WHEN 'budget' THEN $1::float8 ELSE $2 END)
              WHERE id = ANY (ARRAY(
-                 SELECT id FROM alerts WHERE due_at <= now() ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
+                 SELECT id FROM alerts WHERE due_at <= now() AND condition->>'type' = ANY ($4)
+                 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED))
              RETURNING *, clock_timestamp() AS now",
         )
         .bind(LOOK_AT_BUDGET.as_secs_f64())
         .bind(LOOK.as_secs_f64())
         .bind(i64::from(limit))
+        .bind(&CONDITIONS[..])
         .fetch_all(&self.pool)
         .await?;
         Ok(rows.iter().map(read_due).collect::<sqlx::Result<_>>()?)

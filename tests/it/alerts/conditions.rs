@@ -148,7 +148,8 @@ async fn what_runs_cost_on_a_day_raises_an_alert_while_they_go_on_and_until_the_
     let condition = json!({"type": "budget", "usdPerDay": 1.5});
     let alert = alert(&server, json!({"name": "Too dear", "condition": condition})).await;
     let ended = server.create(json!({})).await;
-    let commands = json!([{"type": "start"}, node("n", "running"), usage(1.0), {"type": "complete"}]);
+    let commands =
+        json!([{"type": "start"}, node("n", "running"), usage(1.0), node("n", "completed"), {"type": "complete"}]);
     server.command(&ended, commands).await;
     let live = server.create(json!({})).await;
     server.command(&live, json!([{"type": "start"}, node("n", "running"), usage(0.5)])).await;
@@ -160,7 +161,7 @@ async fn what_runs_cost_on_a_day_raises_an_alert_while_they_go_on_and_until_the_
     let raised = &events(&server, &alert).await[0];
     let day = raised["at"].as_str().expect("a time")[..10].to_owned();
     assert_eq!(raised["observed"], json!({"type": "budget", "day": day, "costUsd": 1.501}));
-    server.command(&live, json!({"type": "complete"})).await;
+    server.command(&live, json!([node("n", "completed"), {"type": "complete"}])).await;
     looked_at(&server).await;
     assert_eq!(changes(&server, &alert).await, ["raised"]);
 

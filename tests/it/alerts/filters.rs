@@ -110,7 +110,7 @@ async fn runs_of_another_project_do_not_count() {
         match end {
             "" => {}
             "fail" => commands.push(json!({"type": "fail", "error": "it broke"})),
-            end => commands.push(json!({"type": end})),
+            end => commands.extend([node("n", "completed"), json!({"type": end})]),
         }
         let path = format!("/api/v1/sessions/{id}/commands");
         let (status, answer) = support::post(&server, &one, &path, json!(commands)).await;

@@ -111,7 +111,7 @@ pub async fn run(server: &TestServer, labels: Value, end: &str) -> String {
         "fail" => json!({"type": "fail", "error": "it broke"}),
         end => json!({"type": end}),
     };
-    server.command(&id, json!([{"type": "start"}, node("n", "running"), end])).await;
+    server.command(&id, json!([{"type": "start"}, node("n", "running"), node("n", "completed"), end])).await;
     id
 }
 
