@@ -2,6 +2,7 @@
 //! stand in a configuration file as well.
 
 mod access;
+mod email;
 mod environment;
 mod file;
 mod listen;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use access::{AccessConfig, AuditConfig, Authentication, LimitConfig, OidcConfig};
+pub use email::EmailConfig;
 pub use environment::{UnknownVariable, unknown};
 pub use file::{
     ConfigFile, ConfigFileError, DEFAULT_FILES, FileFault, FileSetting, KnownSetting, SettingKind, file_variable,
@@ -63,6 +65,9 @@ pub struct ServeConfig {
 
     #[command(flatten)]
     pub webhooks: WebhookConfig,
+
+    #[command(flatten)]
+    pub email: EmailConfig,
 
     /// A file with prices of models that replaces the built-in table, in the form of
     /// data/model-prices.json.

@@ -7,6 +7,7 @@
 //! crate `relive-client`; one in the server's own process uses [`server`] and [`hub`].
 
 pub mod access;
+pub mod alerts;
 pub mod archive;
 pub mod cli;
 pub mod config;

@@ -115,6 +115,10 @@ pub const COUNTERS: &[(&str, &str)] = &[
     ("relive_webhook_attempts_total", "Requests to webhooks, by result."),
     ("relive_webhook_given_up_total", "Deliveries to webhooks whose last attempt has failed."),
     ("relive_schedule_firings_total", "Times at which schedules were due, by outcome."),
+    ("relive_alert_changes_total", "Alerts that were raised and resolved, by change."),
+    ("relive_alert_failures_total", "Looks at alerts that failed."),
+    ("relive_alert_emails_total", "Attempts to send e-mails about alerts, by result."),
+    ("relive_alert_emails_given_up_total", "E-mails about alerts whose last attempt has failed."),
     ("relive_llm_requests_total", "Requests to language models, by result."),
     ("relive_llm_tokens_total", "Tokens of language models, by kind."),
     ("relive_engine_nodes_started_total", "Attempts that the built-in engine began."),
@@ -157,11 +161,14 @@ pub const HISTOGRAMS: &[(&str, &str)] = &[
     ("relive_embedding_seconds", "Time until the embeddings endpoint has answered."),
     ("relive_llm_seconds", "Time until a language model has answered in full, or the request has failed."),
     ("relive_webhook_seconds", "Time until a webhook has answered, or the attempt has failed."),
+    ("relive_alert_email_seconds", "Time until the SMTP server has taken an e-mail, or has not."),
     ("relive_http_seconds", "Time to answer an HTTP request, by route."),
 ];
 
 /// Counters whose series have labels, and the values of the labels that are known before the first event.
 const LABELLED: &[(&str, &str, &[&str])] = &[
+    ("relive_alert_changes_total", "change", &["raised", "resolved"]),
+    ("relive_alert_emails_total", "result", &["delivered", "failed"]),
     ("relive_embedding_requests_total", "result", &["ok"]),
     ("relive_llm_requests_total", "result", &["ok"]),
     ("relive_llm_tokens_total", "kind", &["input", "output"]),

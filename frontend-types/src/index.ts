@@ -23,6 +23,7 @@ export type {
 } from './driver/run-node.js'
 export { ReliveError } from './errors.js'
 export type * from './generated/access.js'
+export type * from './generated/alerts.js'
 export type * from './generated/archive.js'
 export type * from './generated/catalog.js'
 export type * from './generated/graph.js'

@@ -52,6 +52,8 @@ pub enum Action {
     ManageKeys,
     ManageWebhooks,
     ManageSchedules,
+    /// Alerts, and who is told of them.
+    ManageAlerts,
     ManageRetention,
     ReadAudit,
     /// Give an access token; [`may_issue`] says with which scopes.
@@ -99,7 +101,7 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl Action {
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::ReadSessions,
         Self::ListSessions,
         Self::Export,
@@ -123,6 +125,7 @@ impl Action {
         Self::ManageKeys,
         Self::ManageWebhooks,
         Self::ManageSchedules,
+        Self::ManageAlerts,
         Self::ManageRetention,
         Self::ReadAudit,
         Self::IssueTokens,
@@ -150,6 +153,7 @@ impl Action {
             | Self::ManageKeys
             | Self::ManageWebhooks
             | Self::ManageSchedules
+            | Self::ManageAlerts
             | Self::ManageRetention
             | Self::ReadAudit => Role::Admin,
             Self::ManageProjects | Self::ReadMetrics => Role::Root,

@@ -144,6 +144,7 @@ fn operation_of(permissions: &Permissions, request: &Request) -> Option<Result<O
         Method::GET | Method::HEAD => "GET",
         Method::POST => "POST",
         Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         _ => return None,
     };

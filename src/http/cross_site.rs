@@ -158,7 +158,7 @@ impl CrossSiteRules {
         let origins = self.allowed.iter().filter_map(|origin| HeaderValue::from_str(&origin.to_string()).ok());
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(origins))
-            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers([
                 AUTHORIZATION,
                 CONTENT_TYPE,

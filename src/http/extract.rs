@@ -145,6 +145,7 @@ async fn wrong_id<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String
         "tokens" => "the id of a token",
         "webhooks" => "a webhook id",
         "schedules" => "a schedule id",
+        "alerts" => "an alert id",
         _ => "an id",
     };
     let repeated: String = id.chars().take(64).collect();

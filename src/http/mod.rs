@@ -2,6 +2,7 @@
 
 mod accounts;
 mod ag_ui;
+mod alerts;
 mod archive;
 mod asyncapi;
 mod bodies;

@@ -24,6 +24,7 @@ use relive_protocol::LEASE_SECONDS;
         (name = "streams", description = "Server-sent events: the same over HTTP"),
         (name = "webhooks", description = "Addresses that are told of events"),
         (name = "schedules", description = "Workflows that are run at times"),
+        (name = "alerts", description = "Conditions on runs, of which somebody is told"),
         (name = "traces", description = "Traces of OpenTelemetry as sessions"),
         (name = "server", description = "Health, metrics, this document"),
     ),

@@ -76,11 +76,17 @@ pub async fn check(State(known): State<KnownParameters>, mut request: Request, n
 }
 
 fn method(name: &str) -> Option<&'static str> {
-    ["GET", "POST", "PUT", "DELETE"].into_iter().find(|known| *known == name)
+    ["GET", "POST", "PUT", "PATCH", "DELETE"].into_iter().find(|known| *known == name)
 }
 
 pub(super) fn operations(item: &PathItem) -> impl Iterator<Item = (&'static str, &Operation)> {
-    let all = [("GET", &item.get), ("POST", &item.post), ("PUT", &item.put), ("DELETE", &item.delete)];
+    let all = [
+        ("GET", &item.get),
+        ("POST", &item.post),
+        ("PUT", &item.put),
+        ("PATCH", &item.patch),
+        ("DELETE", &item.delete),
+    ];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
 }
 

@@ -46,8 +46,9 @@ const fn change(id: &'static str, actions: &'static [Action]) -> Operation {
 
 use Action::{
     Chunks, Command, Control, CreateFromWorkflow, CreateSession, DeleteSession, Export, Fork, Import, IssueTokens,
-    Label, ListSessions, ManageKeys, ManageProjects, ManageRetention, ManageSchedules, ManageWebhooks, ReadAudit,
-    ReadCatalog, ReadMetrics, ReadProject, ReadSessions, Review, SearchMemories, Signal, WriteCatalog, WriteMemory,
+    Label, ListSessions, ManageAlerts, ManageKeys, ManageProjects, ManageRetention, ManageSchedules, ManageWebhooks,
+    ReadAudit, ReadCatalog, ReadMetrics, ReadProject, ReadSessions, Review, SearchMemories, Signal, WriteCatalog,
+    WriteMemory,
 };
 
 /// Every operation of the OpenAPI document.
@@ -124,6 +125,12 @@ pub const OPERATIONS: &[Operation] = &[
     read("get_schedule", &[ManageSchedules]),
     change("replace_schedule", &[ManageSchedules]),
     change("delete_schedule", &[ManageSchedules]),
+    read("list_alerts", &[ManageAlerts]),
+    change("create_alert", &[ManageAlerts]),
+    read("get_alert", &[ManageAlerts]),
+    change("change_alert", &[ManageAlerts]),
+    change("delete_alert", &[ManageAlerts]),
+    read("list_alert_events", &[ManageAlerts]),
     Operation { id: "who_am_i", need: Need::Caller, is_audited: false },
     Operation { id: "sign_in", need: Need::Caller, is_audited: true },
     Operation { id: "sign_out", need: Need::Nothing, is_audited: true },

@@ -19,9 +19,9 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, ag_ui, archive, asyncapi, callers, catalog, commands, dashboard, deletion, driver_leases, forks, history,
-    logs, memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, schedules, sessions, sockets,
-    sse, statistics, usage, webhooks,
+    accounts, ag_ui, alerts, archive, asyncapi, callers, catalog, commands, dashboard, deletion, driver_leases, forks,
+    history, logs, memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, schedules, sessions,
+    sockets, sse, statistics, usage, webhooks,
 };
 use relive_protocol::ErrorCode;
 
@@ -115,6 +115,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(accounts::routes())
         .merge(webhooks::routes())
         .merge(schedules::routes())
+        .merge(alerts::routes())
 }
 
 /// Routes of other protocols, with bodies of a size of their own.

@@ -13,6 +13,7 @@ use super::cross_site::CrossSiteRules;
 use super::error::ApiError;
 use super::frame_ancestors::FrameAncestors;
 use crate::access::{Access, Caller};
+use crate::alerts::Alerts;
 use crate::archive::Imports;
 use crate::embeddings::Embeddings;
 use crate::engine::Engine;
@@ -36,6 +37,7 @@ pub struct App {
     pub engine: Engine,
     pub traces: Traces,
     pub webhooks: Webhooks,
+    pub alerts: Alerts,
     pub metrics: Option<&'static PrometheusHandle>,
     pub cross_site: CrossSiteRules,
     pub frame_ancestors: FrameAncestors,
@@ -64,6 +66,7 @@ pub(super) struct Api {
     pub engine: Engine,
     pub traces: Traces,
     pub webhooks: Webhooks,
+    pub alerts: Alerts,
 }
 
 impl Api {
@@ -98,6 +101,7 @@ impl FromRequestParts<App> for Api {
             engine: app.engine.clone(),
             traces: app.traces.clone(),
             webhooks: app.webhooks.clone(),
+            alerts: app.alerts,
         })
     }
 }

@@ -7,7 +7,8 @@ use super::{
     Certificate, ServeError, access, addresses, certificate, check_scheme, embeddings_endpoint, models_endpoint,
 };
 use crate::access::AccessSettings;
-use crate::config::ServeConfig;
+use crate::alerts::Mailer;
+use crate::config::{Secret, ServeConfig};
 use crate::embeddings::EmbeddingEndpoint;
 use crate::engine::{Web, WebOptions};
 use crate::http::{CrossSiteOptions, CrossSiteRules, FrameAncestors, Ingress, IngressOptions};
@@ -28,6 +29,7 @@ pub(super) struct CheckedSettings {
     pub models: Models,
     pub web: Web,
     pub courier: Courier,
+    pub mailer: Option<Mailer>,
     pub prices: Prices,
     pub nats: Option<Vec<nats::Address>>,
 }
@@ -69,6 +71,7 @@ impl CheckedSettings {
             models: Models::new(models_endpoint(config)?),
             web: Web::new(web).map_err(ServeError::Web)?,
             courier: Courier::new(config.webhooks.webhook_allow_private).map_err(ServeError::Web)?,
+            mailer: Mailer::new(config.email.smtp_url.as_ref().map(Secret::reveal), config.email.smtp_from.as_deref())?,
             prices: Prices::load(config.model_prices.as_deref())?,
             nats: config.messaging.nats_url.as_ref().map(|url| nats::addresses(url.reveal())).transpose()?,
         })

@@ -29,6 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AccessError};
+use crate::alerts::{AlertTasks, MailerError};
 use crate::archive::{ImportLimits, Imports};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, Embeddings};
@@ -92,6 +93,8 @@ pub enum ServeError {
     #[error("cannot make HTTP requests: {0}")]
     Web(reqwest::Error),
     #[error(transparent)]
+    Mailer(#[from] MailerError),
+    #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
     AccessSettings(#[from] access::SettingsError),
@@ -145,6 +148,7 @@ pub struct Server {
     endings: TraceCompleter,
     webhook_sender: WebhookSender,
     scheduler: Scheduler,
+    alert_tasks: AlertTasks,
 }
 
 impl Server {
@@ -159,7 +163,7 @@ impl Server {
         // Whatever makes no sense is said before anything is written.
         let checked = CheckedSettings::new(config, address)?;
         let CheckedSettings { cross_site, certificate, tls, entry, frame_ancestors, .. } = checked;
-        let CheckedSettings { access: access_settings, endpoint, models, web, courier, prices, nats, .. } = checked;
+        let CheckedSettings { access: access_settings, endpoint, models, web, courier, mailer, prices, nats, .. } = checked;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
@@ -200,6 +204,7 @@ impl Server {
         let endings = TraceCompleter::start(hub.clone(), storage.clone(), trace_idle);
         let webhook_sender = WebhookSender::start(storage.clone(), courier.clone());
         let webhooks = Webhooks::new(storage.clone(), courier);
+        let alert_tasks = AlertTasks::start(&storage, mailer);
         let scheduler = Scheduler::start(hub.clone(), storage.clone(), access.clone(), engine.clone());
         Ok(Self {
             listener,
@@ -214,6 +219,7 @@ impl Server {
                 engine,
                 traces,
                 webhooks,
+                alerts: alert_tasks.alerts(),
                 metrics,
                 cross_site,
                 frame_ancestors,
@@ -229,6 +235,7 @@ impl Server {
             endings,
             webhook_sender,
             scheduler,
+            alert_tasks,
         })
     }
 
@@ -297,6 +304,7 @@ impl Server {
     /// stops the embedded PostgreSQL.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self { listener, app, entry, tls, limits, stop, cluster, endings, webhook_sender, scheduler, .. } = self;
+        let alert_tasks = self.alert_tasks;
         let (hub, storage, gateway) = (app.hub.clone(), app.storage.clone(), app.gateway.clone());
         let (embeddings, engine, access) = (app.embeddings.clone(), app.engine.clone(), app.access.clone());
         let site =
@@ -313,6 +321,7 @@ impl Server {
             // First the parts that send commands, then those that write them.
             scheduler.shutdown().await;
             tokio::join!(embeddings.shutdown(), engine.shutdown(), endings.shutdown(), webhook_sender.shutdown());
+            alert_tasks.shutdown().await;
             hub.shutdown(FLUSH).await;
             access.shutdown().await;
             // Waits for requests that still use a connection.

@@ -75,6 +75,10 @@ pub enum Constraint {
     TooManyRevoked,
     #[error("the project has as many webhooks as it may have: 100")]
     TooManyWebhooks,
+    #[error("the project has as many alerts as it may have: 100")]
+    TooManyAlerts,
+    #[error("there is no such webhook")]
+    NoSuchWebhook,
     #[error("the project has as many schedules as it may have: 1000")]
     TooManySchedules,
     #[error("too many are signed in with this key or token; sign out, or wait until others have expired")]

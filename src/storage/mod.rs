@@ -10,6 +10,7 @@
 
 mod access;
 mod address;
+mod alerts;
 mod backup;
 mod batch;
 mod bigint;
@@ -67,6 +68,9 @@ pub use access::{
     SigningKeyRow, TokenState,
 };
 pub use address::connect_options;
+pub use alerts::{
+    AlertTransition, DueAlert, DueEmail, EmailAttempt, FailedRuns, NewAlertEmail, SlowRun, StoredAlert, UsualRuns,
+};
 pub use backup::{BackupError, ClientPrograms, IfUsed, Manifest, Target, verify as verify_backup};
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;

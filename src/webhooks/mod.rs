@@ -25,6 +25,7 @@ use crate::storage::{Storage, StorageError, WebhookTarget};
 use relive_session::{Delivery, DeliveryStatus, ProjectId, Timestamp};
 
 pub use courier::{Courier, UrlError};
+pub use retries::wait_after;
 pub use secret::{NotASecret, WebhookSecret};
 pub use supervisor::WebhookSender;
 

@@ -17,7 +17,8 @@ const WAITS: [Duration; 9] = [
 
 /// How long to wait after an attempt that failed; `None` after the last. `tries` are the attempts that failed before
 /// it, `asked` is what the receiver asks for, which can only make it longer.
-pub(super) fn wait_after(tries: u32, asked: Option<Duration>) -> Option<Duration> {
+#[must_use]
+pub fn wait_after(tries: u32, asked: Option<Duration>) -> Option<Duration> {
     let wait = WAITS.get(usize::try_from(tries).ok()?)?;
     Some((*wait).max(asked.unwrap_or_default()))
 }

@@ -201,7 +201,11 @@ pub fn error_code(error: &HubError) -> ErrorCode {
         HubError::Refused(refusal) => refusal.into(),
         HubError::NotFound => ErrorCode::NotFound,
         HubError::Constraint(
-            Constraint::NoSuchGroup | Constraint::NoSuchWorkflow | Constraint::NoSuchProject | Constraint::NoSuchParent,
+            Constraint::NoSuchGroup
+            | Constraint::NoSuchWorkflow
+            | Constraint::NoSuchProject
+            | Constraint::NoSuchParent
+            | Constraint::NoSuchWebhook,
         ) => ErrorCode::NotFound,
         HubError::Constraint(Constraint::TooManyGenerations | Constraint::TooManyChildren) => ErrorCode::TooLarge,
         HubError::Constraint(Constraint::CreationKeyUsed) => ErrorCode::IdempotencyKeyReused,

@@ -6,6 +6,7 @@
 #![allow(clippy::pedantic)]
 
 mod access;
+mod alerts;
 mod architecture;
 mod archive;
 mod backup;

@@ -115,6 +115,18 @@ const ROWS: &[(i64, &str)] = &[
          INSERT INTO retention_rules (project_id, rule, position, removed) VALUES
             ('default', '{\"tag\": \"日本\", \"olderThanDays\": 0.5}', 0, 7)",
     ),
+    (
+        30,
+        "INSERT INTO alerts (id, project_id, name, condition, tag, webhook_ids, emails, enabled, created_at, updated_at, raised_at, number) VALUES
+            ('00000000-0000-7000-8000-0000000000b4', 'default', 'Nächtlich', '{\"type\": \"budget\", \"usdPerDay\": 0.5}', '日本',
+             '{00000000-0000-7000-8000-0000000000b1}', '{ada@example.org}', false, now(), now(), now(), 1);
+         INSERT INTO alert_events (alert_id, number, type, at, condition, observed) VALUES
+            ('00000000-0000-7000-8000-0000000000b4', 1, 'raised', now(), '{\"type\": \"budget\", \"usdPerDay\": 0.5}',
+             '{\"type\": \"budget\", \"day\": \"2026-01-01\", \"costUsd\": 1}');
+         INSERT INTO alert_emails (id, alert_id, number, recipient, subject, body, status, attempts, error, created_at) VALUES
+            ('00000000-0000-7000-8000-0000000000b5', '00000000-0000-7000-8000-0000000000b4', 1, 'ada@example.org', 'Raised: Nächtlich',
+             'Zeile', 'failed', 10, 'no answer in time', now())",
+    ),
 ];
 
 /// By table: its rows as objects, sorted; without `settings`, where a server notes how it has set itself up, and

@@ -30,10 +30,10 @@ pub use frames::{ClientFrame, CommandFrame, Given, Mode, ServerFrame, SessionCha
 pub use lease::{LEASE_SECONDS, LeaseReceipt, LeasedCommands, RenewLease};
 pub use replay::{IdleStretch, ReplayAction, ReplaySpeed, ReplayState};
 pub use rest::{
-    AgentPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory, CreateSession, DeliveryPage,
-    EventPage, ForkSession, FoundMemories, GroupPage, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate,
-    ReviewAction, ReviewRequest, SchedulePage, SearchMemories, SearchMethod, SessionPage, SignalRequest, TokenChunk,
-    Usage, UsageReport, WebhookPage, WorkflowPage,
+    AgentPage, AlertEventPage, AlertPage, CommandReceipt, Commands, ControlAction, ControlRequest, CreateMemory,
+    CreateSession, DeliveryPage, EventPage, ForkSession, FoundMemories, GroupPage, LogPage, MemoryPage, MessagePage,
+    NodeDetail, NodeUpdate, ReviewAction, ReviewRequest, SchedulePage, SearchMemories, SearchMethod, SessionPage,
+    SignalRequest, TokenChunk, Usage, UsageReport, WebhookPage, WorkflowPage,
 };
 pub use statistics::{
     DurationPercentiles, EndedRuns, Statistics, StatisticsBucket, StatisticsBucketWidth, StatisticsGrouping,

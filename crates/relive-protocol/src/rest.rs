@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use relive_session::{
-    Agent, Command, Delivery, Driver, GraphDefinition, Group, Log, Memory, Message, MessageId, NodeId, NodeKind,
-    NodeStateSnapshot, NodeStatus, Progress, Recorded, Retry, Revision, Schedule, SessionId, SessionSummary, Timestamp,
-    Webhook, Workflow, optional_usd,
+    Agent, Alert, AlertEvent, Command, Delivery, Driver, GraphDefinition, Group, Log, Memory, Message, MessageId,
+    NodeId, NodeKind, NodeStateSnapshot, NodeStatus, Progress, Recorded, Retry, Revision, Schedule, SessionId,
+    SessionSummary, Timestamp, Webhook, Workflow, optional_usd,
 };
 
 /// `POST /sessions`.
@@ -545,6 +545,26 @@ pub struct DeliveryPage {
 #[ts(export_to = "schedules.ts", optional_fields)]
 pub struct SchedulePage {
     pub schedules: Vec<Schedule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// `GET /alerts`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "alerts.ts", optional_fields)]
+pub struct AlertPage {
+    pub alerts: Vec<Alert>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// `GET /alerts/{id}/events`, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[ts(export_to = "alerts.ts", optional_fields)]
+pub struct AlertEventPage {
+    pub events: Vec<AlertEvent>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }

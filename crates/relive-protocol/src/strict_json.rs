@@ -18,7 +18,9 @@ use super::{
     DeleteSessions, ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, Retention, ReviewRequest,
     SearchMemories, SignalRequest, TokenChunk, shortened,
 };
-use relive_session::{AgentFields, Command, GroupFields, ScheduleFields, WorkflowFields, WriteWebhook};
+use relive_session::{
+    AgentFields, AlertFields, ChangeAlert, Command, GroupFields, ScheduleFields, WorkflowFields, WriteWebhook,
+};
 use shape::Shape;
 pub use shape::{UnknownField, nearest};
 use tree::Tree;
@@ -95,6 +97,8 @@ macro_rules! from_client {
 
 from_client!(
     AgentFields,
+    AlertFields,
+    ChangeAlert,
     ControlRequest,
     CreateKey,
     CreateMemory,

@@ -5,16 +5,16 @@ use std::path::Path;
 use ts_rs::{Config, ExportError, TS};
 
 use super::{
-    AgentPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ComparedNode, ControlRequest, CreateKey,
-    CreateMemory, CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken, DeleteSessions, DeletedSessions,
-    DeliveryPage, EventPage, ForkSession, FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage,
-    MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage, RenewLease, ReplaceProject, Retention, ReviewRequest,
-    RunComparison, SchedulePage, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, Statistics,
-    TokenChunk, Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
+    AgentPage, AlertEventPage, AlertPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ComparedNode,
+    ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken,
+    DeleteSessions, DeletedSessions, DeliveryPage, EventPage, ForkSession, FoundMemories, GroupPage, KeyPage,
+    LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage, RenewLease,
+    ReplaceProject, Retention, ReviewRequest, RunComparison, SchedulePage, SearchMemories, ServerFrame, SessionPage,
+    SignInOptions, SignalRequest, Statistics, TokenChunk, Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
 };
 use relive_session::{
-    Agent, AgentFields, CreatedWebhook, GraphNode, Group, GroupFields, Message, NodeStateSnapshot, Recorded,
-    ScheduleFields, SessionEntity, Timeline, Workflow, WorkflowFields, WriteWebhook,
+    Agent, AgentFields, AlertFields, ChangeAlert, CreatedWebhook, GraphNode, Group, GroupFields, Message,
+    NodeStateSnapshot, Recorded, ScheduleFields, SessionEntity, Timeline, Workflow, WorkflowFields, WriteWebhook,
 };
 
 /// Writes every type that clients meet into `directory`, one module per area.
@@ -82,6 +82,10 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     DeliveryPage::export_all(&config)?;
     ScheduleFields::export_all(&config)?;
     SchedulePage::export_all(&config)?;
+    AlertFields::export_all(&config)?;
+    ChangeAlert::export_all(&config)?;
+    AlertPage::export_all(&config)?;
+    AlertEventPage::export_all(&config)?;
     DeleteSessions::export_all(&config)?;
     ComparedNode::export_all(&config)?;
     DeletedSessions::export_all(&config)?;

@@ -15,6 +15,7 @@
 //! the commit are cheap, and the cost of a patch is the size of the change.
 
 mod actor;
+mod alert;
 pub mod ambient;
 mod apply;
 mod attributes;
@@ -60,6 +61,10 @@ mod verify;
 mod webhook;
 
 pub use actor::{Actor, ActorKind};
+pub use alert::{
+    Alert, AlertChange, AlertCondition, AlertEmail, AlertEvent, AlertFields, AlertFilter, AlertNotify,
+    AlertObservation, AlertStatus, ChangeAlert,
+};
 pub use apply::ApplyError;
 pub use catalog::{Agent, AgentFields, Group, GroupFields, Workflow, WorkflowFields};
 pub use command::{Command, MessageRole};

@@ -32,10 +32,16 @@ pub enum WebhookType {
     /// A signal with a `review` was accepted.
     #[serde(rename = "review.answered")]
     ReviewAnswered,
+    /// The condition of an alert began to hold.
+    #[serde(rename = "alert.raised")]
+    AlertRaised,
+    /// It holds no longer.
+    #[serde(rename = "alert.resolved")]
+    AlertResolved,
 }
 
 impl WebhookType {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::SessionCreated,
         Self::SessionStarted,
         Self::SessionPaused,
@@ -45,6 +51,8 @@ impl WebhookType {
         Self::NodeFailed,
         Self::ReviewRequested,
         Self::ReviewAnswered,
+        Self::AlertRaised,
+        Self::AlertResolved,
     ];
 
     /// The name on the wire and in the database.
@@ -60,6 +68,8 @@ impl WebhookType {
             Self::NodeFailed => "node.failed",
             Self::ReviewRequested => "review.requested",
             Self::ReviewAnswered => "review.answered",
+            Self::AlertRaised => "alert.raised",
+            Self::AlertResolved => "alert.resolved",
         }
     }
 
@@ -69,7 +79,7 @@ impl WebhookType {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// What webhooks are told of an event. For a node that keeps its status, see [`WebhookType::entered_status`].
+    /// What webhooks are told of an event of a session. For a node that keeps its status, see [`WebhookType::entered_status`].
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
         match event {
@@ -97,7 +107,8 @@ impl WebhookType {
     }
 }
 
-/// Which sessions a webhook is told of. Every given condition must hold.
+/// Which sessions, and which alerts, a webhook is told of. Every given condition must hold; of an alert, its filter must
+/// say the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "webhooks.ts", optional_fields)]
@@ -234,9 +245,12 @@ pub struct Delivery {
     /// One of `WebhookType`, or `webhook.test`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Absent for a test.
+    /// Absent for a test, and of an alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
+    /// The alert that was raised or resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub revision: Option<Revision>,

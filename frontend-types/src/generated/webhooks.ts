@@ -31,9 +31,13 @@ id: string, webhookId: string,
  */
 type: string, 
 /**
- * Absent for a test.
+ * Absent for a test, and of an alert.
  */
-sessionId?: SessionId, revision?: number, status: DeliveryStatus, attempts: number, createdAt: Timestamp, lastAttemptAt?: Timestamp, 
+sessionId?: SessionId, 
+/**
+ * The alert that was raised or resolved.
+ */
+alertId?: string, revision?: number, status: DeliveryStatus, attempts: number, createdAt: Timestamp, lastAttemptAt?: Timestamp, 
 /**
  * While it is pending: the earliest time of the next attempt.
  */
@@ -75,7 +79,8 @@ disabledReason?: string, createdAt: Timestamp, updatedAt: Timestamp, url: string
 enabled: boolean, };
 
 /**
- * Which sessions a webhook is told of. Every given condition must hold.
+ * Which sessions, and which alerts, a webhook is told of. Every given condition must hold; of an alert, its filter must
+ * say the same.
  */
 export type WebhookFilter = { groupId?: string, workflowId?: string, 
 /**
@@ -91,7 +96,7 @@ export type WebhookPage = { webhooks: Array<Webhook>, nextCursor?: string, };
 /**
  * What a webhook can be told of.
  */
-export type WebhookType = "session.created" | "session.started" | "session.paused" | "session.completed" | "session.failed" | "session.cancelled" | "node.failed" | "review.requested" | "review.answered";
+export type WebhookType = "session.created" | "session.started" | "session.paused" | "session.completed" | "session.failed" | "session.cancelled" | "node.failed" | "review.requested" | "review.answered" | "alert.raised" | "alert.resolved";
 
 /**
  * What `POST` and `PUT` take: the fields, and the secret.

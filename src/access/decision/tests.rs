@@ -1,7 +1,7 @@
 use super::*;
 
 /// Who may do it, of viewer, reviewer, operator, engine, admin and root. Written by hand after the contract.
-const TABLE: [(Action, &str); 28] = [
+const TABLE: [(Action, &str); 29] = [
     (Action::ReadSessions, "vroeat"),
     (Action::ListSessions, "vroeat"),
     (Action::Export, "vroeat"),
@@ -26,6 +26,7 @@ const TABLE: [(Action, &str); 28] = [
     (Action::ManageKeys, "at"),
     (Action::ManageWebhooks, "at"),
     (Action::ManageSchedules, "at"),
+    (Action::ManageAlerts, "at"),
     (Action::ManageRetention, "at"),
     (Action::ReadAudit, "at"),
     (Action::ManageProjects, "t"),

@@ -36,7 +36,7 @@ fn names(types: &[WebhookType]) -> Vec<&'static str> {
     types.iter().map(|kind| kind.as_str()).collect()
 }
 
-fn read_filter(row: &PgRow) -> sqlx::Result<WebhookFilter> {
+pub(super) fn read_filter(row: &PgRow) -> sqlx::Result<WebhookFilter> {
     Ok(WebhookFilter {
         group_id: row.try_get("group_id")?,
         workflow_id: row.try_get("workflow_id")?,
@@ -44,7 +44,7 @@ fn read_filter(row: &PgRow) -> sqlx::Result<WebhookFilter> {
     })
 }
 
-fn read_types(row: &PgRow) -> sqlx::Result<Vec<WebhookType>> {
+pub(super) fn read_types(row: &PgRow) -> sqlx::Result<Vec<WebhookType>> {
     let types: Vec<String> = row.try_get("types")?;
     // A newer version may know more.
     Ok(types.iter().filter_map(|name| WebhookType::parse(name)).collect())
@@ -208,7 +208,7 @@ impl Storage {
 }
 
 /// The columns of a delivery that clients are shown.
-const DELIVERY: &str = "id, webhook_id, type, session_id, revision, status, attempts, created_at,
+const DELIVERY: &str = "id, webhook_id, type, session_id, alert_id, revision, status, attempts, created_at,
     last_attempt_at, next_attempt_at, response_status, error, duration_ms";
 
 fn read_delivery(row: &PgRow) -> sqlx::Result<relive_session::Delivery> {
@@ -216,12 +216,15 @@ fn read_delivery(row: &PgRow) -> sqlx::Result<relive_session::Delivery> {
     let status = relive_session::DeliveryStatus::parse(status)
         .ok_or_else(|| sqlx::Error::Decode("an unknown status of a delivery".into()))?;
     let next_attempt_at = optional_time(row, "next_attempt_at")?;
+    // One about an alert has a place in the order of that.
+    let alert_id: Option<Uuid> = row.try_get("alert_id")?;
     Ok(relive_session::Delivery {
         id: row.try_get("id")?,
         webhook_id: row.try_get("webhook_id")?,
         kind: row.try_get("type")?,
-        session_id: session_id(row)?,
-        revision: row.try_get::<Option<i64>, _>("revision")?.map(i64::unsigned_abs),
+        session_id: session_id(row)?.filter(|_| alert_id.is_none()),
+        alert_id,
+        revision: row.try_get::<Option<i64>, _>("revision")?.filter(|_| alert_id.is_none()).map(i64::unsigned_abs),
         status,
         attempts: row.try_get::<i32, _>("attempts")?.unsigned_abs(),
         created_at: time(row, "created_at")?,

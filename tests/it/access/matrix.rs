@@ -42,6 +42,10 @@ fn webhook() -> Value {
     json!({"url": "http://localhost:9/", "types": ["node.failed"]})
 }
 
+fn alert() -> Value {
+    json!({"name": "a", "condition": {"type": "failures", "count": 1, "withinMinutes": 1}, "enabled": false})
+}
+
 impl World {
     async fn new() -> Self {
         let server = server().await;
@@ -85,6 +89,7 @@ impl World {
             "webhooks" if path.contains("{id}/") => self.webhook.clone(),
             "webhooks" if path.contains("{id}") => self.fresh("webhooks", webhook()).await,
             "schedules" if path.contains("{id}") => self.fresh("schedules", self.schedule()).await,
+            "alerts" if path.contains("{id}") => self.fresh("alerts", alert()).await,
             "tokens" => uuid::Uuid::now_v7().to_string(),
             _ => session.to_owned(),
         };
@@ -166,6 +171,8 @@ fn body(world: &World, operation: &str) -> Option<Value> {
         "create_workflow" | "replace_workflow" => json!({"name": "w", "graph": graph()}),
         "create_webhook" | "replace_webhook" => webhook(),
         "create_schedule" | "replace_schedule" => world.schedule(),
+        "create_alert" => alert(),
+        "change_alert" => json!({"name": "b"}),
         "create_project" => json!({"name": uuid::Uuid::now_v7().to_string()}),
         "replace_project" => json!({"name": "Default"}),
         "create_key" => json!({"name": "k", "role": "viewer"}),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 const EVERYTHING: &[&str] = &[
     "access",
+    "alerts",
     "archive",
     "backoff",
     "client",
@@ -52,6 +53,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("archive", &["session", "protocol", "storage"]),
     ("otlp", &["access", "scoped", "session", "hub", "storage"]),
     ("webhooks", &["session", "storage", "endpoint"]),
+    ("alerts", &["session", "storage", "webhooks", "endpoint"]),
     ("schedules", &["access", "scoped", "session", "hub", "storage", "engine"]),
     ("engine", &["backoff", "session", "protocol", "hub", "client", "storage", "embeddings", "models", "endpoint"]),
     ("ws", &["access", "scoped", "session", "protocol", "hub", "replay", "storage", "sync"]),
@@ -73,6 +75,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "webhooks",
             "schedules",
             "telemetry",
+            "alerts",
         ],
     ),
     ("config", &[]),

@@ -55,7 +55,7 @@ fn routes(text: &str) -> Vec<(Option<&'static str>, String)> {
             let is_continued =
                 before.ends_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '}' | '…' | '.' | '_'));
             let is_address = before.ends_with("localhost:7400") || before.ends_with("127.0.0.1:7400");
-            let methods = ["GET", "POST", "PUT", "DELETE"];
+            let methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
             let method = methods.into_iter().find(|method| before.ends_with(&format!("{method} ")));
             let is_code = before.ends_with('`') || method.is_some() || is_address || before.ends_with('\n');
             let path = path_of(&text[at..]);

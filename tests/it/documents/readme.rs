@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use super::markdown::{Document, root};
-use crate::harness::{DEADLINE, Socket, TestServer, eventually};
+use crate::harness::{DEADLINE, MailServer, Socket, TestServer, eventually};
 
 /// The address that the README's commands go to.
 const ADDRESS: &str = "localhost:7400";
@@ -145,7 +145,11 @@ const ADDRESS_OF_SOCKETS: &str = "ws://127.0.0.1:7400";
 
 /// Carries out a page; at least so many of its lines have to be commands.
 async fn carry_out(page: &'static str, least: usize) {
-    let (server, directory) = (TestServer::start().await, tempfile::tempdir().expect("a directory"));
+    carry_out_on(TestServer::start().await, page, least).await;
+}
+
+async fn carry_out_on(server: TestServer, page: &'static str, least: usize) {
+    let directory = tempfile::tempdir().expect("a directory");
     std::os::unix::fs::symlink(root().join("examples"), directory.path().join("examples")).expect("a link");
     let (id, answered) = (String::new(), String::new());
     let mut reader = Reader { page, server, directory, ids: Vec::new(), id, answered, replay: None, carried_out: 0 };
@@ -198,4 +202,14 @@ async fn the_commands_for_deleting_do_what_the_page_says() {
 #[tokio::test]
 async fn the_command_for_statistics_does_what_the_page_says() {
     carry_out("docs/statistics.md", 1).await;
+}
+
+#[tokio::test]
+async fn the_commands_for_alerts_do_what_the_page_says() {
+    let mail = MailServer::start().await;
+    let server = TestServer::start_with(|config| {
+        config.email.smtp_url = Some(mail.url().into());
+        config.email.smtp_from = Some("relive@example.org".to_owned());
+    });
+    carry_out_on(server.await, "docs/alerts.md", 6).await;
 }

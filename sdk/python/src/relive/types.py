@@ -14,6 +14,24 @@ __all__ = [
     "Agent",
     "AgentFields",
     "AgentPage",
+    "Alert",
+    "AlertChange",
+    "AlertCondition",
+    "AlertConditionBudget",
+    "AlertConditionFailures",
+    "AlertConditionSlowRun",
+    "AlertEmail",
+    "AlertEvent",
+    "AlertEventPage",
+    "AlertFields",
+    "AlertFilter",
+    "AlertNotify",
+    "AlertObservation",
+    "AlertObservationBudget",
+    "AlertObservationFailures",
+    "AlertObservationSlowRun",
+    "AlertPage",
+    "AlertStatus",
     "ArchiveCounts",
     "ArchiveHeader",
     "ArchiveLine",
@@ -29,6 +47,7 @@ __all__ = [
     "ArchiveUsage",
     "AuditEntry",
     "AuditPage",
+    "ChangeAlert",
     "Command",
     "CommandAddLog",
     "CommandAddMemory",
@@ -251,6 +270,158 @@ class AgentPage(_AgentPageRequired, total=False):
     nextCursor: str
 
 
+class _AlertRequired(TypedDict):
+    condition: AlertCondition
+    createdAt: str
+    id: str
+    name: str
+    status: AlertStatus
+    updatedAt: str
+
+
+class Alert(_AlertRequired, total=False):
+    """An alert."""
+
+    enabled: bool
+    filter: AlertFilter
+    notify: AlertNotify
+    raisedAt: str
+
+AlertChange = Literal["raised", "resolved"]
+
+
+class AlertConditionFailures(TypedDict):
+    """So many runs have failed within the last minutes."""
+
+    count: int
+    type: Literal["failures"]
+    withinMinutes: int
+
+
+class _AlertConditionSlowRunRequired(TypedDict):
+    type: Literal["slowRun"]
+
+
+class AlertConditionSlowRun(_AlertConditionSlowRunRequired, total=False):
+    """A run goes on for longer than 99 of 100 that were completed before."""
+
+    factor: float
+    minimumRuns: int
+
+
+class AlertConditionBudget(TypedDict):
+    """The runs of a day, in UTC, have cost more."""
+
+    type: Literal["budget"]
+    usdPerDay: float
+
+AlertCondition = Union[AlertConditionFailures, AlertConditionSlowRun, AlertConditionBudget]
+
+
+class _AlertEmailRequired(TypedDict):
+    attempts: int
+    status: DeliveryStatus
+    to: str
+
+
+class AlertEmail(_AlertEmailRequired, total=False):
+    """An e-mail about an event of an alert."""
+
+    error: str
+
+
+class _AlertEventRequired(TypedDict):
+    at: str
+    condition: AlertCondition
+    emails: list[AlertEmail]
+    number: int
+    type: AlertChange
+
+
+class AlertEvent(_AlertEventRequired, total=False):
+    """An alert was raised, or resolved."""
+
+    observed: AlertObservation
+
+
+class _AlertEventPageRequired(TypedDict):
+    events: list[AlertEvent]
+
+
+class AlertEventPage(_AlertEventPageRequired, total=False):
+    """`GET /alerts/{id}/events`, newest first."""
+
+    nextCursor: str
+
+
+class _AlertFieldsRequired(TypedDict):
+    condition: AlertCondition
+    name: str
+
+
+class AlertFields(_AlertFieldsRequired, total=False):
+    """The fields of an alert that its owner sets."""
+
+    enabled: bool
+    filter: AlertFilter
+    notify: AlertNotify
+
+
+class AlertFilter(TypedDict, total=False):
+    """Which runs an alert concerns. Every given condition must hold."""
+
+    groupId: str
+    tag: str
+    workflowId: str
+
+
+class AlertNotify(TypedDict, total=False):
+    """Who is told, besides webhooks whose `types` have `alert.raised` or `alert.resolved`."""
+
+    emails: list[str]
+    webhookIds: list[str]
+
+
+class _AlertObservationFailuresRequired(TypedDict):
+    count: int
+    type: Literal["failures"]
+
+
+class AlertObservationFailures(_AlertObservationFailuresRequired, total=False):
+    sessionId: str
+
+
+class _AlertObservationSlowRunRequired(TypedDict):
+    p99Ms: int
+    runs: int
+    type: Literal["slowRun"]
+
+
+class AlertObservationSlowRun(_AlertObservationSlowRunRequired, total=False):
+    runningMs: int
+    sessionId: str
+
+
+class AlertObservationBudget(TypedDict):
+    costUsd: float
+    day: str
+    type: Literal["budget"]
+
+AlertObservation = Union[AlertObservationFailures, AlertObservationSlowRun, AlertObservationBudget]
+
+
+class _AlertPageRequired(TypedDict):
+    alerts: list[Alert]
+
+
+class AlertPage(_AlertPageRequired, total=False):
+    """`GET /alerts`."""
+
+    nextCursor: str
+
+AlertStatus = Literal["resolved", "raised"]
+
+
 class _ArchiveCountsRequired(TypedDict):
     events: int
     memories: int
@@ -421,6 +592,16 @@ class AuditPage(_AuditPageRequired, total=False):
     """A page of the audit log, in the order of recording."""
 
     nextAfter: str
+
+
+class ChangeAlert(TypedDict, total=False):
+    """What `PATCH` takes: each field that is given replaces the one that was there."""
+
+    condition: AlertCondition
+    enabled: bool
+    filter: AlertFilter
+    name: str
+    notify: AlertNotify
 
 
 class _CommandStartRequired(TypedDict):
@@ -859,6 +1040,7 @@ class _DeliveryRequired(TypedDict):
 class Delivery(_DeliveryRequired, total=False):
     """What is sent to a webhook of one event, with its last attempt."""
 
+    alertId: str
     durationMs: int
     error: str
     lastAttemptAt: str
@@ -2014,7 +2196,7 @@ class WebhookFields(_WebhookFieldsRequired, total=False):
 
 
 class WebhookFilter(TypedDict, total=False):
-    """Which sessions a webhook is told of. Every given condition must hold."""
+    """Which sessions, and which alerts, a webhook is told of. Every given condition must hold"""
 
     groupId: str
     tag: str
@@ -2030,7 +2212,7 @@ class WebhookPage(_WebhookPageRequired, total=False):
 
     nextCursor: str
 
-WebhookType = Literal["session.created", "session.started", "session.paused", "session.completed", "session.failed", "session.cancelled", "node.failed", "review.requested", "review.answered"]
+WebhookType = Literal["session.created", "session.started", "session.paused", "session.completed", "session.failed", "session.cancelled", "node.failed", "review.requested", "review.answered", "alert.raised", "alert.resolved"]
 
 
 class _WhoAmIRequired(TypedDict):
