@@ -3,7 +3,18 @@ import { expect, test } from 'vitest'
 
 import { may, type Offer, rolesToGive } from './may'
 
-const offers: Offer[] = ['create', 'control', 'review', 'fork', 'share', 'readCatalog', 'manageKeys', 'readAudit']
+const offers: Offer[] = [
+  'create',
+  'control',
+  'review',
+  'fork',
+  'label',
+  'delete',
+  'share',
+  'readCatalog',
+  'manageKeys',
+  'readAudit',
+]
 
 function offered(me: Partial<WhoAmI>, sessionId = 's1'): Offer[] {
   const whole: WhoAmI = { required: true, project: 'default', signedIn: true, ...me }
@@ -15,7 +26,7 @@ test('each role is offered what it may do', () => {
   expect(offered({ role: 'viewer' })).toEqual(reads)
   expect(offered({ role: 'reviewer' })).toEqual(['review', ...reads])
   expect(offered({ role: 'operator' })).toEqual(['create', 'control', 'review', 'fork', ...reads])
-  expect(offered({ role: 'engine' })).toEqual(['create', 'control', 'review', ...reads])
+  expect(offered({ role: 'engine' })).toEqual(['create', 'control', 'review', 'label', ...reads])
   expect(offered({ role: 'admin' })).toEqual(offers)
   expect(offered({ role: 'root' })).toEqual(offers)
   expect(offered({ role: 'of a newer server' })).toEqual([])
@@ -30,7 +41,7 @@ test('a token is offered what its scopes allow of this session', () => {
 })
 
 test('without access control everything is offered but what is about keys, tokens and people', () => {
-  const everything: Offer[] = ['create', 'control', 'review', 'fork', 'readCatalog']
+  const everything: Offer[] = ['create', 'control', 'review', 'fork', 'label', 'delete', 'readCatalog']
   expect(offered({ required: false })).toEqual(everything)
   expect(offers.filter((offer) => may(undefined, offer))).toEqual(everything)
   expect(offered({ required: false, role: 'admin' })).toEqual(everything)
