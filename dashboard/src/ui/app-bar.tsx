@@ -8,6 +8,7 @@ import { useText } from '../i18n/text'
 import { waiting } from '../inbox/waiting'
 import { useStore } from '../store/use-store'
 import { Icon } from './icon'
+import { NavMenu } from './nav-menu'
 
 const nextTheme: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' }
 const themeIcon = { system: 'system', light: 'sun', dark: 'moon' } as const
@@ -40,6 +41,7 @@ export function AppBar({ children }: { children: ReactNode }) {
       <a className="mark" aria-label={`Relive: ${t.sessions}`} {...linkTo({ page: 'sessions', filters: noFilters })}>
         re<i>live</i>
       </a>
+      <NavMenu />
       {children}
       <span className="app-bar-end">
         <InboxLink />
