@@ -20,6 +20,8 @@ test('every place survives its address', () => {
     tags: ['a,b', 'c'],
     startedAfter: '7d',
     startedBefore: '2026-11-26T10:00:00.000Z',
+    endedAfter: '2026-11-25T00:00:00.000Z',
+    endedBefore: '2026-11-26T00:00:00.000Z',
     families: 'folded',
     sort: { column: 'cost', isDescending: true },
     columns: ['status', 'cost'],

@@ -41,6 +41,9 @@ export interface ListFilters {
   /** A time, or how long ago, such as `24h` or `7d`; empty for any time. */
   startedAfter: string
   startedBefore: string
+  /** The period of their end, which has its beginning and not its end; empty for any. */
+  endedAfter: string
+  endedBefore: string
   /** Empty: families are folded unless the list is narrowed. */
   families: '' | 'folded' | 'flat'
   sort: ListSort | undefined
@@ -81,14 +84,17 @@ export const noFilters: ListFilters = {
   tags: [],
   startedAfter: '',
   startedBefore: '',
+  endedAfter: '',
+  endedBefore: '',
   families: '',
   sort: undefined,
   columns: undefined,
 }
 
 export function isNarrowed(filters: ListFilters): boolean {
-  const { text, statuses, isWaiting, groupId, workflowId, parentId, tags, startedAfter, startedBefore } = filters
-  const texts = [text, groupId, workflowId, parentId, startedAfter, startedBefore]
+  const { text, statuses, isWaiting, groupId, workflowId, parentId, tags } = filters
+  const { startedAfter, startedBefore, endedAfter, endedBefore } = filters
+  const texts = [text, groupId, workflowId, parentId, startedAfter, startedBefore, endedAfter, endedBefore]
   return isWaiting || statuses.length > 0 || tags.length > 0 || texts.some((value) => value !== '')
 }
 
@@ -139,6 +145,8 @@ export function formatAddress(place: Place): string {
   put('tag', joinTags(filters.tags))
   put('startedAfter', filters.startedAfter)
   put('startedBefore', filters.startedBefore)
+  put('endedAfter', filters.endedAfter)
+  put('endedBefore', filters.endedBefore)
   put('families', filters.families)
   put('sort', filters.sort && `${filters.sort.isDescending ? '-' : ''}${filters.sort.column}`)
   put('columns', filters.columns && (filters.columns.join(',') || 'none'))
@@ -168,7 +176,9 @@ function parseFilters(query: URLSearchParams): ListFilters {
     isWaiting: query.get('waiting') === 'true',
     tags: splitTags(query.get('tag') ?? ''),
     startedAfter: parseTime(query.get('startedAfter')),
-    startedBefore: parseTime(query.get('startedBefore')),
+    startedBefore: parseEnd(query.get('startedBefore')),
+    endedAfter: parseEnd(query.get('endedAfter')),
+    endedBefore: parseEnd(query.get('endedBefore')),
     families: familyModes.find((mode) => mode === query.get('families')) ?? '',
     sort: parseSort(query.get('sort')),
     columns: parseColumns(query.get('columns')),
@@ -180,6 +190,10 @@ const familyModes = ['folded', 'flat'] as const
 function parseTime(text: string | null): string {
   if (text === null) return ''
   return agoPattern.test(text) || !Number.isNaN(Date.parse(text)) ? text : ''
+}
+
+function parseEnd(text: string | null): string {
+  return text === null || Number.isNaN(Date.parse(text)) ? '' : text
 }
 
 function parseSort(text: string | null): ListSort | undefined {

@@ -427,6 +427,8 @@ export const en = {
   startedFrom: 'From',
   startedTo: 'Until',
   startedBetween: (from: string, to: string) => [from && `from ${from}`, to && `until ${to}`].filter(Boolean).join(' '),
+  endedBetween: (from: string, to: string) =>
+    to === '' ? `ended since ${from}` : from === '' ? `ended before ${to}` : `ended ${from} – ${to}`,
   withTag: 'With the tag',
   withoutTag: (tag: string) => `Do not filter by ${tag}`,
   filterByTag: 'Filter by it',

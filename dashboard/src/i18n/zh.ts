@@ -409,6 +409,8 @@ export const zh: Text = {
   startedFrom: '从',
   startedTo: '到',
   startedBetween: (from: string, to: string) => [from && `从 ${from}`, to && `到 ${to}`].filter(Boolean).join(' '),
+  endedBetween: (from: string, to: string) =>
+    to === '' ? `${from} 之后结束` : from === '' ? `${to} 之前结束` : `结束于 ${from} – ${to}`,
   withTag: '标签',
   withoutTag: (tag: string) => `不按 ${tag} 筛选`,
   filterByTag: '按此筛选',

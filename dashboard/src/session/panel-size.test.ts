@@ -13,6 +13,6 @@ test('whatever is wanted, the graph keeps some room at every width', () => {
 test('what was wanted in a large window is wanted there again, and is no more than a small one has room for', () => {
   expect(sizeWithin(boundsOf('panels', 1920), 800)).toBe(800)
   expect(sizeWithin(boundsOf('panels', 900), 800)).toBe(522)
-  expect(sizeWithin(boundsOf('panels', 900), undefined)).toBe(360)
+  expect(sizeWithin(boundsOf('panels', 900), undefined)).toBe(372)
   expect(sizeWithin(boundsOf('side', 1440), -3)).toBe(180)
 })

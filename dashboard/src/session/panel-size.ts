@@ -22,7 +22,7 @@ export function boundsOf(name: PanelName, windowWidth: number): Bounds {
     case 'side':
       return { least: 180, most: Math.max(180, share(0.26)), first: 252 }
     case 'panels':
-      if (windowWidth < listFrom) return { least: 300, most: Math.max(300, share(0.58)), first: 360 }
+      if (windowWidth < listFrom) return { least: 300, most: Math.max(300, share(0.58)), first: 372 }
       return { least: 300, most: share(0.48), first: 384 }
     case 'timeline':
       return { least: 64, most: 560, first: 164 }

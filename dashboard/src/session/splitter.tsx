@@ -25,7 +25,7 @@ export function Splitter({ name, size, label }: SplitterProps) {
     name === 'side' ? event.clientX : name === 'panels' ? -event.clientX : -event.clientY
   return (
     <div
-      className={`splitter ${name}`}
+      className={`splitter of-${name}`}
       role="separator"
       aria-orientation={isFlat ? 'horizontal' : 'vertical'}
       aria-label={label}

@@ -18,6 +18,8 @@ export function toSessionFilters(filters: ListFilters, now: number): SessionFilt
   const { text, statuses, groupId, workflowId, parentId, tags } = filters
   const startedAfter = timeOf(filters.startedAfter, now)
   const startedBefore = timeOf(filters.startedBefore, now)
+  const endedAfter = timeOf(filters.endedAfter, now)
+  const endedBefore = timeOf(filters.endedBefore, now)
   // Only what goes on can wait.
   const status = filters.isWaiting ? (['running', 'paused'] as const) : statuses
   return {
@@ -29,6 +31,8 @@ export function toSessionFilters(filters: ListFilters, now: number): SessionFilt
     ...(tags.length > 0 && { tag: tags }),
     ...(startedAfter !== undefined && { startedAfter }),
     ...(startedBefore !== undefined && { startedBefore }),
+    ...(endedAfter !== undefined && { endedAfter }),
+    ...(endedBefore !== undefined && { endedBefore }),
     ...(isFolded(filters) && parentId === '' && { rootsOnly: true }),
   }
 }

@@ -1,5 +1,6 @@
 import { isFolded, isNarrowed, type ListFilters, noFilters } from '../app/address'
 import { adjustFilters } from '../app/place'
+import { moment } from '../format/time'
 import { useText } from '../i18n/text'
 import { sessionStatuses } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
@@ -68,6 +69,15 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
       )}
       <WhenMenu filters={filters} />
       <TagsMenu filters={filters} feed={feed} />
+      {(filters.endedAfter !== '' || filters.endedBefore !== '') && (
+        <button type="button" className="pill on" onClick={() => adjustFilters({ endedAfter: '', endedBefore: '' })}>
+          {t.endedBetween(
+            filters.endedAfter && moment(filters.endedAfter, Date.now(), t.locale),
+            filters.endedBefore && moment(filters.endedBefore, Date.now(), t.locale),
+          )}{' '}
+          ×
+        </button>
+      )}
       {filters.parentId === '' ? (
         <button
           type="button"

@@ -3,15 +3,11 @@ import type { ReactNode } from 'react'
 import { Account } from '../access/account'
 import { noFilters } from '../app/address'
 import { linkTo, usePlace } from '../app/place'
-import { prefer, type Theme, usePreferences } from '../app/preferences'
 import { useText } from '../i18n/text'
 import { waiting } from '../inbox/waiting'
 import { useStore } from '../store/use-store'
-import { Icon } from './icon'
+import { LookButtons } from './look-buttons'
 import { NavMenu } from './nav-menu'
-
-const nextTheme: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' }
-const themeIcon = { system: 'system', light: 'sun', dark: 'moon' } as const
 
 /** Leads to what waits for somebody, if anything does. */
 function InboxLink() {
@@ -34,7 +30,6 @@ function InboxLink() {
 /** The bar at the top of every page: the logo, the content of the page, and the global controls. */
 export function AppBar({ children }: { children: ReactNode }) {
   const t = useText()
-  const { theme, language } = usePreferences()
   return (
     <header className="app-bar">
       {/* biome-ignore lint/a11y/useAriaPropsSupportedByRole: a link, whose `href` is in `linkTo`. */}
@@ -46,24 +41,7 @@ export function AppBar({ children }: { children: ReactNode }) {
       <span className="app-bar-end">
         <InboxLink />
         <Account />
-        <button
-          type="button"
-          className="quiet"
-          aria-label={t.languageLabel}
-          lang={language === 'en' ? 'zh-CN' : 'en'}
-          onClick={() => prefer({ language: language === 'en' ? 'zh' : 'en' })}
-        >
-          {t.language}
-        </button>
-        <button
-          type="button"
-          className="quiet"
-          aria-label={t.theme[theme]}
-          title={t.theme[theme]}
-          onClick={() => prefer({ theme: nextTheme[theme] })}
-        >
-          <Icon name={themeIcon[theme]} />
-        </button>
+        <LookButtons />
       </span>
     </header>
   )

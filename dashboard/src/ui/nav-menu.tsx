@@ -5,6 +5,7 @@ import { linkTo, usePlace } from '../app/place'
 import { openShell } from '../app/shell'
 import { useText } from '../i18n/text'
 import { Icon } from './icon'
+import { LookButtons } from './look-buttons'
 import { Popover } from './popover'
 
 /** Leads to every page, and to the palette and the list of keys. */
@@ -51,6 +52,9 @@ function Entries({ close }: { close: () => void }) {
       <button type="button" className="quiet" onClick={open('shortcuts')}>
         {t.shortcuts} <kbd>?</kbd>
       </button>
+      <span className="nav-look">
+        <LookButtons />
+      </span>
     </nav>
   )
 }
