@@ -29,6 +29,10 @@ fresh('a first run is one click away, and lines for one’s own are copied', asy
   await lines.getByRole('button', { name: 'Copy' }).last().click()
   await expect(lines.getByRole('button', { name: 'Copied' })).toBeVisible()
   expect(await page.evaluate(() => navigator.clipboard.readText())).toContain('with relive.run("Nightly ETL"')
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    expect(await violations(page)).toEqual([])
+  }
   await page.getByRole('tab', { name: 'TypeScript' }).click()
   await expect(lines).toContainText("import { run } from '@relive/types'")
 
