@@ -10,7 +10,7 @@ import { keeps, toSessionFilters } from './condition'
 /** Sessions of one page, and of the live list's first frame: the server's default. */
 const pageSize = 200
 /** Pages that are read unasked for a filter that the server does not have: most of their rows may not be listed. */
-const pagesAhead = 5
+const pagesAhead = 4
 /** How often rows are looked through for those that have become too old. */
 const agingMs = 15_000
 
