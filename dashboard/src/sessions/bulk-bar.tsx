@@ -32,9 +32,9 @@ export function BulkBar({ sessions, onClear }: { sessions: readonly SessionSumma
   const may = {
     cancel: useMay('control'),
     again: useMay('create'),
-    tag: useMay('label'),
+    tag: useMay('edit'),
     export: true,
-    delete: useMay('delete'),
+    delete: useMay('administer'),
   }
   const [asked, setAsked] = useState<'cancel' | 'delete' | 'tag'>()
   const [running, setRunning] = useState<Running>()

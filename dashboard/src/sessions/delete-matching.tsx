@@ -12,7 +12,7 @@ import { toSelection } from './condition'
 /** Deletes every session that the filters find, also those that are not in the page. */
 export function DeleteMatching({ filters }: { filters: ListFilters }) {
   const t = useText()
-  const mayDelete = useMay('delete')
+  const mayDelete = useMay('administer')
   // Fixed when it is asked for: what was counted is what is deleted, and no relative time moves on meanwhile.
   const [selection, setSelection] = useState<SessionSelection>()
   if (!mayDelete) return null
