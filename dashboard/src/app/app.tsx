@@ -10,6 +10,7 @@ import { SessionsPage } from '../sessions/sessions-page'
 import { useStore } from '../store/use-store'
 import { AppBar } from '../ui/app-bar'
 import { dismissNotices, Notices } from '../ui/notices'
+import { ShellDialogs } from '../ui/shell-dialogs'
 import { type ListFilters, noFilters } from './address'
 import { useOnDemand } from './on-demand'
 import { currentPlace, linkTo, usePlace } from './place'
@@ -34,6 +35,7 @@ export function App() {
       {phase === 'out' && <SignInPage />}
       {phase === 'choosing' && <ShareChoice />}
       {phase === 'in' && <Pages />}
+      {phase === 'in' && <ShellDialogs />}
       <Notices />
     </>
   )

@@ -1,6 +1,7 @@
-import { type KeyboardEvent, useId } from 'react'
+import { type KeyboardEvent, type ReactNode, useId } from 'react'
 
 import { type Panel, panels } from '../app/address'
+import { useCommands } from '../app/commands'
 import { adjustView, usePlace } from '../app/place'
 import { ComparePanel } from '../compare/compare-panel'
 import { ContextPanel } from '../context/context-panel'
@@ -10,7 +11,9 @@ import { LogsPanel } from '../logs/logs-panel'
 import { MessagesPanel } from '../messages/messages-panel'
 import { NodePanel } from '../node/node-panel'
 import { RunPanel } from '../run/run-panel'
+import { Icon } from '../ui/icon'
 import { useIsNarrow } from '../ui/use-media'
+import { toggleReading, useIsReading } from './reading'
 import { useSession } from './session-context'
 import { WaitingNodes } from './waiting-nodes'
 
@@ -25,11 +28,13 @@ const contents: Record<Panel, () => React.JSX.Element> = {
 }
 
 /** The right side: the run, messages, a node, log lines, the context, the journal, a comparison. */
-export function Panels() {
+export function Panels({ children }: { children: ReactNode }) {
   const t = useText()
   const id = useId()
   const place = usePlace()
   const isNarrow = useIsNarrow()
+  const isReading = useIsReading() && !isNarrow
+  useCommands([{ id: 'reading', label: t.readingMode, run: toggleReading }])
   const view = place.page === 'session' ? place.view : undefined
   const hasMessages = useSession(({ book }) => book.stored.length > 0 || book.streaming.size > 0)
   const hasFailed = useSession(({ live }) => live?.status === 'failed')
@@ -48,27 +53,50 @@ export function Panels() {
     document.getElementById(`${id}-${next}`)?.focus()
   }
   return (
-    <aside className="panels" aria-label={t[current]}>
-      <div className="tabs" role="tablist" aria-label={t.session} onKeyDown={onKeyDown}>
-        {shown.map((panel) => (
+    // Its part in the page changes, and its content does not: another element would be rendered anew.
+    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: either role has a name.
+    <div
+      className="panels"
+      id={isReading ? 'content' : undefined}
+      role={isReading ? 'main' : 'complementary'}
+      aria-label={t[current]}
+      tabIndex={isReading ? -1 : undefined}
+    >
+      {children}
+      <div className="panels-head">
+        <div className="tabs" role="tablist" aria-label={t.session} onKeyDown={onKeyDown}>
+          {shown.map((panel) => (
+            <button
+              key={panel}
+              id={`${id}-${panel}`}
+              type="button"
+              role="tab"
+              aria-selected={panel === current}
+              aria-controls={`${id}-content`}
+              tabIndex={panel === current ? 0 : -1}
+              onClick={() => adjustView({ panel })}
+            >
+              {t[panel]}
+            </button>
+          ))}
+        </div>
+        {!isNarrow && (
           <button
-            key={panel}
-            id={`${id}-${panel}`}
             type="button"
-            role="tab"
-            aria-selected={panel === current}
-            aria-controls={`${id}-content`}
-            tabIndex={panel === current ? 0 : -1}
-            onClick={() => adjustView({ panel })}
+            className="quiet"
+            aria-label={t.readingMode}
+            title={t.readingMode}
+            aria-pressed={isReading}
+            onClick={toggleReading}
           >
-            {t[panel]}
+            <Icon name="reading" />
           </button>
-        ))}
+        )}
       </div>
       <div className="panel" id={`${id}-content`} role="tabpanel" aria-labelledby={`${id}-${current}`}>
         <Content />
       </div>
       {!isNarrow && <WaitingNodes />}
-    </aside>
+    </div>
   )
 }

@@ -11,10 +11,12 @@ import { Transport } from '../replay/transport'
 import { Sidebar } from '../sessions/sidebar'
 import { Gantt } from '../timeline/gantt'
 import { useIsNarrow } from '../ui/use-media'
+import { usePanelSize } from './panel-size'
 import { Panels } from './panels'
+import { useIsReading } from './reading'
 import { SessionBar } from './session-bar'
 import { SessionContext, useSession } from './session-context'
-import { Splitter, useTimelineHeight } from './splitter'
+import { Splitter } from './splitter'
 import { shownSession } from './state'
 import { useKeyboard } from './use-keyboard'
 import { useMomentInAddress } from './use-moment-in-address'
@@ -40,8 +42,9 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
   const t = useText()
   const name = useSession((state) => shownSession(state)?.name || state.graph?.name)
   const error = useSession((state) => state.error)
-  const height = useTimelineHeight()
+  const [side, panels, timeline] = [usePanelSize('side'), usePanelSize('panels'), usePanelSize('timeline')]
   const isNarrow = useIsNarrow()
+  const isReading = useIsReading() && !isNarrow
   useKeyboard()
   useMomentInAddress()
   useTitle(name || t.session)
@@ -57,17 +60,30 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
     )
   }
   return (
-    <div className="session-page" style={{ '--timeline': `${height.value}px` } as CSSProperties}>
+    <div
+      className={`session-page${isReading ? ' reading' : ''}`}
+      style={
+        {
+          '--timeline': `${timeline.value}px`,
+          '--side': `${side.value}px`,
+          '--panels': `${panels.value}px`,
+        } as CSSProperties
+      }
+    >
       <SessionBar />
-      <Sidebar filters={filters} sessionId={sessionId} />
+      <Sidebar filters={filters} sessionId={sessionId}>
+        <Splitter name="side" size={side} label={t.resizeList} />
+      </Sidebar>
       {/* On a phone the panels are below the fold, and what waits for somebody must not be. */}
       {isNarrow && <WaitingNodes />}
-      <main id="content" tabIndex={-1}>
+      <main id={isReading ? undefined : 'content'} tabIndex={-1}>
         <GraphView />
       </main>
-      <Panels />
+      <Panels>
+        <Splitter name="panels" size={panels} label={t.resizePanels} />
+      </Panels>
       <footer className="timeline">
-        <Splitter height={height} />
+        <Splitter name="timeline" size={timeline} label={t.resizeTimeline} />
         <Gantt />
         <Transport />
       </footer>

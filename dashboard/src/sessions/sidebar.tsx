@@ -1,9 +1,12 @@
+import type { ReactNode } from 'react'
+
 import type { ListFilters } from '../app/address'
 import { plainView } from '../app/address'
 import { adjustFilters, linkTo } from '../app/place'
 import { useText } from '../i18n/text'
 import { progressOf } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
+import { useStore } from '../store/use-store'
 import { sessionName } from './session-name'
 import { ProgressBar, Took } from './session-row'
 import { useList } from './use-list'
@@ -12,12 +15,22 @@ import { useSessionRows } from './use-session-rows'
 const rowHeight = 62
 
 /** The list beside a session: the same filters and the same live rows, narrower. */
-export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
+export function Sidebar({
+  filters,
+  sessionId,
+  children,
+}: {
+  filters: ListFilters
+  sessionId: string
+  children: ReactNode
+}) {
   const t = useText()
   const feed = useList(filters)
-  const { sessions, rows, height, scroller } = useSessionRows(feed, rowHeight)
+  const sessions = useStore(feed.store, (state) => state.sessions)
+  const { rows, height, scroller } = useSessionRows(feed, sessions, rowHeight)
   return (
     <nav className="sidebar" aria-label={t.sessions}>
+      {children}
       <input
         type="search"
         className="find"
