@@ -26,6 +26,10 @@ export interface SessionFilters {
   rootsOnly?: boolean
   /** Sessions whose engine held a lease that has passed. */
   stalled?: true
+  /** Exactly this name. */
+  name?: string
+  /** All of these tags. */
+  tag?: string | readonly string[]
   /** A part of the workflow's name or of the error, or the beginning of the id; at most 200 characters. */
   text?: string
   /** At most 200. */
@@ -64,7 +68,10 @@ export const sessionsAtMost = 20_000
 export function sessionListPath(filters: SessionFilters): string {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(filters) as [string, unknown][]) {
-    if (value !== undefined) query.set(name, String(value))
+    if (value === undefined) continue
+    // A comma separates tags, unless it follows a backslash.
+    const values = name === 'tag' ? [value].flat().map((tag) => String(tag).replace(/[\\,]/g, '\\$&')) : value
+    query.set(name, String(values))
   }
   const search = query.toString()
   return search === '' ? '/ws/sessions' : `/ws/sessions?${search}`

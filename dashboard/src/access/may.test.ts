@@ -3,7 +3,20 @@ import { expect, test } from 'vitest'
 
 import { may, type Offer, rolesToGive } from './may'
 
-const offers: Offer[] = ['create', 'control', 'review', 'fork', 'share', 'readCatalog', 'manageKeys', 'readAudit']
+const offers: Offer[] = [
+  'create',
+  'createFromGraph',
+  'control',
+  'review',
+  'edit',
+  'fork',
+  'share',
+  'readStatistics',
+  'readCatalog',
+  'administer',
+  'manageKeys',
+  'readAudit',
+]
 
 function offered(me: Partial<WhoAmI>, sessionId = 's1'): Offer[] {
   const whole: WhoAmI = { required: true, project: 'default', signedIn: true, ...me }
@@ -11,26 +24,28 @@ function offered(me: Partial<WhoAmI>, sessionId = 's1'): Offer[] {
 }
 
 test('each role is offered what it may do', () => {
-  const reads: Offer[] = ['share', 'readCatalog']
+  const reads: Offer[] = ['share', 'readStatistics', 'readCatalog']
   expect(offered({ role: 'viewer' })).toEqual(reads)
   expect(offered({ role: 'reviewer' })).toEqual(['review', ...reads])
   expect(offered({ role: 'operator' })).toEqual(['create', 'control', 'review', 'fork', ...reads])
-  expect(offered({ role: 'engine' })).toEqual(['create', 'control', 'review', ...reads])
+  expect(offered({ role: 'engine' })).toEqual(['create', 'createFromGraph', 'control', 'review', 'edit', ...reads])
   expect(offered({ role: 'admin' })).toEqual(offers)
   expect(offered({ role: 'root' })).toEqual(offers)
   expect(offered({ role: 'of a newer server' })).toEqual([])
 })
 
 test('a token is offered what its scopes allow of this session', () => {
-  expect(offered({ scopes: ['read:sessions', 'read:sessions:s1'] })).toEqual([])
+  expect(offered({ scopes: ['read:sessions:s1'] })).toEqual([])
+  expect(offered({ scopes: ['read:sessions'] })).toEqual(['readStatistics'])
   expect(offered({ scopes: ['control:sessions:s1'] })).toEqual(['control'])
   expect(offered({ scopes: ['review:sessions:s1'] })).toEqual(['review'])
-  expect(offered({ scopes: ['write:sessions:s1'] })).toEqual(['control', 'review'])
+  expect(offered({ scopes: ['write:sessions:s1'] })).toEqual(['control', 'review', 'edit'])
   expect(offered({ scopes: ['write:sessions:s2'] })).toEqual([])
 })
 
 test('without access control everything is offered but what is about keys, tokens and people', () => {
-  const everything: Offer[] = ['create', 'control', 'review', 'fork', 'readCatalog']
+  const needsIdentity: Offer[] = ['share', 'manageKeys', 'readAudit']
+  const everything = offers.filter((offer) => !needsIdentity.includes(offer))
   expect(offered({ required: false })).toEqual(everything)
   expect(offers.filter((offer) => may(undefined, offer))).toEqual(everything)
   expect(offered({ required: false, role: 'admin' })).toEqual(everything)

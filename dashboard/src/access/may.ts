@@ -1,7 +1,19 @@
 import type { WhoAmI } from '@relive/types'
 
 /** Which actions the page offers, by permission. The server decides; this only hides what it would refuse. */
-export type Offer = 'create' | 'control' | 'review' | 'fork' | 'share' | 'readCatalog' | 'manageKeys' | 'readAudit'
+export type Offer =
+  | 'create'
+  | 'createFromGraph'
+  | 'control'
+  | 'review'
+  | 'edit'
+  | 'fork'
+  | 'share'
+  | 'readStatistics'
+  | 'readCatalog'
+  | 'administer'
+  | 'manageKeys'
+  | 'readAudit'
 
 export const roles = ['viewer', 'reviewer', 'operator', 'engine', 'admin', 'root'] as const
 export type Role = (typeof roles)[number]
@@ -14,12 +26,21 @@ const allowed: Record<Offer, readonly Role[]> = {
   control: ['operator', 'engine', 'admin', 'root'],
   create: ['operator', 'engine', 'admin', 'root'],
   fork: ['operator', 'admin', 'root'],
+  // Also a graph of one's own, instead of a stored workflow.
+  createFromGraph: ['engine', 'admin', 'root'],
+  // The context, the proposal and outputs of nodes.
+  edit: ['engine', 'admin', 'root'],
+  readStatistics: roles,
+  // The catalog, webhooks, schedules and retention.
+  administer: ['admin', 'root'],
   manageKeys: ['admin', 'root'],
   readAudit: ['admin', 'root'],
 }
 
 /** The scopes that allow an action on a session; none if no token allows it. */
 function scopesFor(offer: Offer, sessionId: string | undefined): readonly string[] {
+  if (offer === 'readStatistics') return ['read:sessions']
+  if (sessionId !== undefined && offer === 'edit') return [`write:sessions:${sessionId}`]
   if (sessionId === undefined || (offer !== 'review' && offer !== 'control')) return []
   return [`${offer}:sessions:${sessionId}`, `write:sessions:${sessionId}`]
 }

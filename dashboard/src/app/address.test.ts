@@ -16,6 +16,9 @@ test('every place survives its address', () => {
     groupId: 'g1',
     workflowId: 'w1',
     parentId: 'p1',
+    tags: ['nightly', 'a, b'],
+    endedAfter: '2026-11-25T00:00:00.000Z',
+    endedBefore: '2026-11-26T00:00:00.000Z',
   }
   const places: Place[] = [
     { page: 'sessions', filters: noFilters },
@@ -23,6 +26,10 @@ test('every place survives its address', () => {
     { page: 'inbox' },
     { page: 'keys' },
     { page: 'audit' },
+    { page: 'overview', options: { period: 'week', by: 'tag' } },
+    { page: 'compare', options: { a: 'one', b: 'two' } },
+    { page: 'memories', options: { text: 'oaks & elms' } },
+    { page: 'agents', options: {} },
     { page: 'session', sessionId, filters: noFilters, view: plainView },
     { page: 'session', sessionId, filters, view: { panel: 'compare', nodeId: 'a/b ?', revision: 7, compareWith: 3 } },
   ]

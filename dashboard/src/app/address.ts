@@ -1,6 +1,8 @@
 import type { SessionStatus } from '@relive/types'
 
 import { sessionStatuses } from '../status/status'
+import { formatMore, isMorePage, type MorePlace, parseMore } from './more-address'
+import { joinTags, splitTags } from './tags'
 
 /** The filters of the list of sessions. */
 export interface ListFilters {
@@ -10,6 +12,11 @@ export interface ListFilters {
   workflowId: string
   /** The sessions that this one has started. */
   parentId: string
+  /** Sessions that have all of these. */
+  tags: readonly string[]
+  /** The period of their end, which has its beginning and not its end; empty for any. */
+  endedAfter: string
+  endedBefore: string
 }
 
 export const panels = ['run', 'messages', 'node', 'logs', 'context', 'journal', 'compare'] as const
@@ -31,11 +38,24 @@ export type Place =
   | { readonly page: 'inbox' }
   | { readonly page: 'keys' }
   | { readonly page: 'audit' }
+  | MorePlace
   | { readonly page: 'unknown' }
 
-export const noFilters: ListFilters = { text: '', statuses: [], groupId: '', workflowId: '', parentId: '' }
-export function isNarrowed({ text, statuses, groupId, workflowId, parentId }: ListFilters): boolean {
-  return text !== '' || statuses.length > 0 || groupId !== '' || workflowId !== '' || parentId !== ''
+export const noFilters: ListFilters = {
+  text: '',
+  statuses: [],
+  groupId: '',
+  workflowId: '',
+  parentId: '',
+  tags: [],
+  endedAfter: '',
+  endedBefore: '',
+}
+
+export function isNarrowed(filters: ListFilters): boolean {
+  const { text, statuses, groupId, workflowId, parentId, tags, endedAfter, endedBefore } = filters
+  const texts = [text, groupId, workflowId, parentId, endedAfter, endedBefore]
+  return statuses.length > 0 || tags.length > 0 || texts.some((value) => value !== '')
 }
 
 export const plainView: SessionView = {
@@ -54,6 +74,7 @@ export function parseAddress(pathname: string, search: string): Place {
   // In the query, because the server has no route for these.
   const page = pathname === '/' ? query.get('page') : null
   if (page === 'inbox' || page === 'keys' || page === 'audit') return { page }
+  if (isMorePage(page)) return parseMore(page, query)
   if (pathname === '/' || pathname === '/sessions' || pathname === '/sessions/') return { page: 'sessions', filters }
   const sessionId = sessionPath.exec(pathname)?.[1]
   if (sessionId === undefined) return { page: 'unknown' }
@@ -63,6 +84,7 @@ export function parseAddress(pathname: string, search: string): Place {
 export function formatAddress(place: Place): string {
   if (place.page === 'unknown') return '/'
   if (place.page === 'inbox' || place.page === 'keys' || place.page === 'audit') return `/?page=${place.page}`
+  if ('options' in place) return formatMore(place)
   const query = new URLSearchParams()
   const put = (name: string, value: string | number | undefined) => {
     if (value !== undefined && value !== '') query.set(name, String(value))
@@ -73,6 +95,9 @@ export function formatAddress(place: Place): string {
   put('group', filters.groupId)
   put('workflow', filters.workflowId)
   put('parent', filters.parentId)
+  put('tag', joinTags(filters.tags))
+  put('endedAfter', filters.endedAfter)
+  put('endedBefore', filters.endedBefore)
   if (place.page === 'session') {
     const { view } = place
     put('panel', view.panel)
@@ -80,8 +105,8 @@ export function formatAddress(place: Place): string {
     put('revision', view.revision)
     put('compare', view.compareWith)
   }
-  // Commas are easier to read than `%2C`, and equivalent in a query.
-  const search = query.toString().replaceAll('%2C', ',')
+  // Commas and colons are easier to read than `%2C` and `%3A`, and equivalent in a query.
+  const search = query.toString().replaceAll('%2C', ',').replaceAll('%3A', ':')
   const path = place.page === 'session' ? `/sessions/${place.sessionId}` : '/'
   return search === '' ? path : `${path}?${search}`
 }
@@ -95,7 +120,14 @@ function parseFilters(query: URLSearchParams): ListFilters {
     groupId: query.get('group') ?? '',
     workflowId: query.get('workflow') ?? '',
     parentId: query.get('parent') ?? '',
+    tags: splitTags(query.get('tag') ?? ''),
+    endedAfter: parseEnd(query.get('endedAfter')),
+    endedBefore: parseEnd(query.get('endedBefore')),
   }
+}
+
+function parseEnd(text: string | null): string {
+  return text === null || Number.isNaN(Date.parse(text)) ? '' : text
 }
 
 function parseView(query: URLSearchParams): SessionView {

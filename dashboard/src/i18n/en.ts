@@ -404,6 +404,27 @@ export const en = {
   everybodyInsteadOf: (name: string) => `${name} ×`,
   noAudit: 'No entries.',
   moreAudit: 'Older entries',
+  again: 'Again',
+  runAgain: 'Run again',
+  goOn: 'Go on from the failed node',
+  noMomentBefore: 'There is no moment before it failed.',
+  compareWithParent: 'Compare with its parent',
+  compareWithRun: 'Compare with another run',
+
+  pagesLabel: 'Pages',
+  pages: {
+    overview: 'Overview',
+    workflows: 'Workflows',
+    agents: 'Agents',
+    groups: 'Groups',
+    memories: 'Memories',
+    schedules: 'Schedules',
+    webhooks: 'Webhooks',
+    retention: 'Retention',
+    compare: 'Compare runs',
+  },
+  endedBetween: (from: string, to: string) =>
+    to === '' ? `ended since ${from}` : from === '' ? `ended before ${to}` : `ended ${from} – ${to}`,
 }
 
 /** Every text of the pages. A translation that lacks one does not compile. */

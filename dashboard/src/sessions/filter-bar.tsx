@@ -1,5 +1,6 @@
 import { isNarrowed, type ListFilters, noFilters } from '../app/address'
 import { adjustFilters } from '../app/place'
+import { moment } from '../format/time'
 import { useText } from '../i18n/text'
 import { sessionStatuses } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
@@ -84,6 +85,25 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
       {filters.parentId !== '' && (
         <button type="button" className="pill on" onClick={() => adjustFilters({ parentId: '' })}>
           {t.childrenOf(filters.parentId.slice(-6))} ×
+        </button>
+      )}
+      {filters.tags.map((tag) => (
+        <button
+          key={tag}
+          type="button"
+          className="pill on"
+          onClick={() => adjustFilters({ tags: filters.tags.filter((other) => other !== tag) })}
+        >
+          {tag} ×
+        </button>
+      ))}
+      {(filters.endedAfter !== '' || filters.endedBefore !== '') && (
+        <button type="button" className="pill on" onClick={() => adjustFilters({ endedAfter: '', endedBefore: '' })}>
+          {t.endedBetween(
+            filters.endedAfter && moment(filters.endedAfter, Date.now(), t.locale),
+            filters.endedBefore && moment(filters.endedBefore, Date.now(), t.locale),
+          )}{' '}
+          ×
         </button>
       )}
       {isNarrowed(filters) && (

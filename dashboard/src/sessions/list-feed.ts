@@ -71,13 +71,17 @@ export class ListFeed {
   }
 }
 
-export function toSessionFilters({ text, statuses, groupId, workflowId, parentId }: ListFilters): SessionFilters {
+export function toSessionFilters(filters: ListFilters): SessionFilters {
+  const { text, statuses, groupId, workflowId, parentId, tags, endedAfter, endedBefore } = filters
   return {
     ...(text.trim() !== '' && { text: text.trim() }),
     ...(statuses.length > 0 && { status: statuses }),
     ...(groupId !== '' && { groupId }),
     ...(workflowId !== '' && { workflowId }),
     ...(parentId !== '' && { parentSessionId: parentId }),
+    ...(tags.length > 0 && { tag: tags }),
+    ...(endedAfter !== '' && { endedAfter }),
+    ...(endedBefore !== '' && { endedBefore }),
   }
 }
 
