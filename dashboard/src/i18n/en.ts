@@ -524,6 +524,24 @@ export const en = {
   everybodyInsteadOf: (name: string) => `${name} ×`,
   noAudit: 'No entries.',
   moreAudit: 'Older entries',
+  again: 'Again',
+  goOn: 'Go on from the failed node',
+  noMomentBefore: 'There is no moment before it failed.',
+  compareWithParent: 'Compare with its parent',
+  compareWithRun: 'Compare with another run',
+
+  pagesLabel: 'Pages',
+  pages: {
+    overview: 'Overview',
+    workflows: 'Workflows',
+    agents: 'Agents',
+    groups: 'Groups',
+    memories: 'Memories',
+    schedules: 'Schedules',
+    webhooks: 'Webhooks',
+    retention: 'Retention',
+    compare: 'Compare runs',
+  },
 }
 
 /** Every text of the pages. A translation that lacks one does not compile. */

@@ -506,4 +506,23 @@ export const zh: Text = {
   everybodyInsteadOf: (name) => `${name} ×`,
   noAudit: '没有记录。',
   moreAudit: '更早的记录',
+
+  again: '再次运行',
+  goOn: '从失败的节点继续',
+  noMomentBefore: '没有失败之前的时刻。',
+  compareWithParent: '与来源运行比较',
+  compareWithRun: '与另一个运行比较',
+
+  pagesLabel: '页面',
+  pages: {
+    overview: '概览',
+    workflows: '工作流',
+    agents: '智能体',
+    groups: '分组',
+    memories: '记忆',
+    schedules: '定时任务',
+    webhooks: 'Webhook',
+    retention: '保留规则',
+    compare: '比较运行',
+  },
 }
