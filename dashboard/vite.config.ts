@@ -46,7 +46,8 @@ export default defineConfig({
     ],
   },
   worker: { format: 'es' },
-  test: { include: ['src/**/*.test.ts'] },
+  // Style sheets are read too: the contrast of their colours is tested.
+  test: { include: ['src/**/*.test.ts'], css: true },
   build: {
     target: 'es2022',
     // The Content-Security-Policy allows nothing inline.

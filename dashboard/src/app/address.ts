@@ -1,6 +1,7 @@
 import type { SessionStatus } from '@relive/types'
 
 import { sessionStatuses } from '../status/status'
+import { formatMore, isMorePage, type MorePlace, parseMore } from './more-address'
 import { joinTags, splitTags } from './tags'
 
 /** The columns of the list beside the name, in their order. */
@@ -72,6 +73,7 @@ export type Place =
   | { readonly page: 'inbox' }
   | { readonly page: 'keys' }
   | { readonly page: 'audit' }
+  | MorePlace
   | { readonly page: 'unknown' }
 
 export const noFilters: ListFilters = {
@@ -122,6 +124,7 @@ export function parseAddress(pathname: string, search: string): Place {
   // In the query, because the server has no route for these.
   const page = pathname === '/' ? query.get('page') : null
   if (page === 'inbox' || page === 'keys' || page === 'audit') return { page }
+  if (isMorePage(page)) return parseMore(page, query)
   if (pathname === '/' || pathname === '/sessions' || pathname === '/sessions/') return { page: 'sessions', filters }
   const sessionId = sessionPath.exec(pathname)?.[1]
   if (sessionId === undefined) return { page: 'unknown' }
@@ -131,6 +134,7 @@ export function parseAddress(pathname: string, search: string): Place {
 export function formatAddress(place: Place): string {
   if (place.page === 'unknown') return '/'
   if (place.page === 'inbox' || place.page === 'keys' || place.page === 'audit') return `/?page=${place.page}`
+  if ('options' in place) return formatMore(place)
   const query = new URLSearchParams()
   const put = (name: string, value: string | number | undefined) => {
     if (value !== undefined && value !== '') query.set(name, String(value))

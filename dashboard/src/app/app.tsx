@@ -12,6 +12,8 @@ import { AppBar } from '../ui/app-bar'
 import { dismissNotices, Notices } from '../ui/notices'
 import { ShellDialogs } from '../ui/shell-dialogs'
 import { type ListFilters, noFilters } from './address'
+import { useMayOpen } from './more-offers'
+import { MorePage } from './more-pages'
 import { useOnDemand } from './on-demand'
 import { currentPlace, linkTo, usePlace } from './place'
 import { inboxCode, sessionCode } from './session-code'
@@ -61,11 +63,13 @@ function Pages() {
   const mayReview = useMay('review')
   const mayManageKeys = useMay('manageKeys')
   const mayReadAudit = useMay('readAudit')
+  const mayOpen = useMayOpen(place)
   const isHidden =
     place.page === 'unknown' ||
     (place.page === 'inbox' && !mayReview) ||
     (place.page === 'keys' && !mayManageKeys) ||
-    (place.page === 'audit' && !mayReadAudit)
+    (place.page === 'audit' && !mayReadAudit) ||
+    !mayOpen
   const where = place.page === 'session' ? place.sessionId : place.page
   useEffect(dismissNotices, [where])
   return (
@@ -75,6 +79,7 @@ function Pages() {
       {place.page === 'inbox' && mayReview && <LoadedInboxPage />}
       {place.page === 'keys' && mayManageKeys && <KeysPage />}
       {place.page === 'audit' && mayReadAudit && <AuditPage />}
+      {'options' in place && mayOpen && <MorePage place={place} />}
       {isHidden && (
         <div className="session-page">
           <AppBar>

@@ -2,6 +2,7 @@ import { type MouseEvent, useSyncExternalStore } from 'react'
 
 import { formatAddress, type ListFilters, type Place, parseAddress, type SessionView } from './address'
 import { base, pathBelow } from './base'
+import type { PageOptions } from './more-address'
 
 function here(): Place {
   return parseAddress(pathBelow(base, location.pathname), location.search)
@@ -45,6 +46,11 @@ export function adjustFilters(change: Partial<ListFilters>): void {
 
 export function adjustView(change: Partial<SessionView>): void {
   if (place.page === 'session') adjust({ ...place, view: { ...place.view, ...change } })
+}
+
+/** Changes what one of the pages beside the list and the runs shows; an empty option is left out. */
+export function adjustOptions(change: PageOptions): void {
+  if ('options' in place) adjust({ ...place, options: { ...place.options, ...change } })
 }
 
 /** As `adjustView`, but with a new entry in the history. */

@@ -284,7 +284,6 @@ export const en = {
   cancelSelected: 'Cancel',
   cancelSelectedTitle: (count: number) => `Cancel ${plural(count, 'run')}?`,
   cancelSelectedConsequence: 'They end at once as cancelled, and do not go on afterwards; forks of them can.',
-  runAgain: 'Run again',
   onlyItsEngine: 'another program runs it, and only that can run it again',
   tagSelected: 'Tags…',
   tagSelectedTitle: (count: number) => `Tags of ${plural(count, 'run')}`,
@@ -524,6 +523,25 @@ export const en = {
   everybodyInsteadOf: (name: string) => `${name} ×`,
   noAudit: 'No entries.',
   moreAudit: 'Older entries',
+  again: 'Again',
+  runAgain: 'Run again',
+  goOn: 'Go on from the failed node',
+  noMomentBefore: 'There is no moment before it failed.',
+  compareWithParent: 'Compare with its parent',
+  compareWithRun: 'Compare with another run',
+
+  pagesLabel: 'Pages',
+  pages: {
+    overview: 'Overview',
+    workflows: 'Workflows',
+    agents: 'Agents',
+    groups: 'Groups',
+    memories: 'Memories',
+    schedules: 'Schedules',
+    webhooks: 'Webhooks',
+    retention: 'Retention',
+    compare: 'Compare runs',
+  },
 }
 
 /** Every text of the pages. A translation that lacks one does not compile. */

@@ -266,7 +266,6 @@ export const zh: Text = {
   cancelSelected: '取消',
   cancelSelectedTitle: (count: number) => `取消 ${count} 个运行？`,
   cancelSelectedConsequence: '它们会立即以取消结束，之后不能继续；可以从它们分叉。',
-  runAgain: '再次运行',
   onlyItsEngine: '它由另一个程序运行，只有该程序能再次运行它',
   tagSelected: '标签…',
   tagSelectedTitle: (count: number) => `${count} 个运行的标签`,
@@ -506,4 +505,24 @@ export const zh: Text = {
   everybodyInsteadOf: (name) => `${name} ×`,
   noAudit: '没有记录。',
   moreAudit: '更早的记录',
+
+  again: '再次运行',
+  runAgain: '再次运行',
+  goOn: '从失败的节点继续',
+  noMomentBefore: '没有失败之前的时刻。',
+  compareWithParent: '与来源运行比较',
+  compareWithRun: '与另一个运行比较',
+
+  pagesLabel: '页面',
+  pages: {
+    overview: '概览',
+    workflows: '工作流',
+    agents: '智能体',
+    groups: '分组',
+    memories: '记忆',
+    schedules: '定时任务',
+    webhooks: 'Webhook',
+    retention: '保留规则',
+    compare: '比较运行',
+  },
 }

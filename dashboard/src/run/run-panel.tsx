@@ -1,6 +1,7 @@
 import type { Usage } from '@relive/types'
 import type { ReactNode } from 'react'
 
+import { AgainButtons } from '../again/again'
 import { UsageTable } from '../context/usage-table'
 import { ValueView } from '../context/value-view'
 import { moment } from '../format/time'
@@ -22,6 +23,7 @@ export function RunPanel() {
   return (
     <div className="run-panel scroll" tabIndex={0} role="region" aria-label={t.run}>
       <Failure />
+      <AgainButtons />
       {isReplay && <p className="faint">{t.ofNow}</p>}
       <Value title={t.inputs} value={entity?.inputs} none={entity && t.noInputs} />
       <Value title={t.proposal} value={entity?.proposal} none={entity && t.noProposal} />

@@ -1,0 +1,134 @@
+import type { Workflow } from '@relive/types'
+
+import { violations } from './axe'
+import { test as base, expect } from './fixtures'
+import { Server } from './server'
+
+/** A server of its own, for catalogs of its own. */
+const test = base.extend<object, { server: Server }>({
+  server: [
+    async ({}, use) => {
+      const server = await Server.start()
+      await use(server)
+      await server.close()
+    },
+    { scope: 'worker', timeout: 60_000 },
+  ],
+})
+
+/** The browser itself remarks on a refusal. */
+test.use({ tolerated: /status of 422/ })
+
+const graph = {
+  name: 'Greeting',
+  startNodeId: 'wait',
+  nodes: {
+    wait: { id: 'wait', type: 'delay', name: 'Wait a little', nextIds: ['say'], properties: { seconds: 0 } },
+    say: {
+      id: 'say',
+      type: 'sequence',
+      name: 'Say it',
+      nextIds: [],
+      properties: { output: 'Hello, {{ inputs.who }}' },
+    },
+  },
+}
+
+test('a workflow is drawn as it is edited, checked by the server, and run with a field for each input', async ({
+  page,
+  server,
+}) => {
+  await page.goto(`${server.address}/?page=workflows`)
+  await page.getByRole('button', { name: 'New workflow' }).click()
+  await page.getByLabel('Name', { exact: true }).fill('Greetings')
+  const text = page.getByLabel('Graph (JSON)')
+  await expect(page.locator('.node-card')).toHaveText([/Greet/])
+  await text.fill(JSON.stringify(graph, undefined, 2))
+  await expect(page.locator('.node-card')).toHaveCount(2)
+
+  // What is no graph is said while it is written, and what was drawn stays.
+  await text.fill('{\n"nodes": {,')
+  await expect(page.getByText('This is not valid JSON: line 2.')).toBeVisible()
+  await expect(page.getByRole('button', { name: 'Save' })).toBeDisabled()
+  await text.fill(JSON.stringify({ ...graph, startNodeId: 'nowhere' }))
+  await expect(page.getByText('There is no node “nowhere” to start with.')).toBeVisible()
+  await expect(page.locator('.node-card')).toHaveCount(2)
+
+  // What only the server knows, it says.
+  const { wait, say } = graph.nodes
+  const misspelt = { ...wait, properties: { secondz: 0 } }
+  await text.fill(JSON.stringify({ ...graph, properties: { driver: 'builtin' }, nodes: { wait: misspelt, say } }))
+  await page.getByRole('button', { name: 'Save' }).click()
+  await expect(page.getByRole('alert').filter({ hasText: 'the property seconds must be a number' })).toBeVisible()
+  await text.fill(JSON.stringify(graph))
+  expect(await violations(page)).toEqual([])
+  await page.getByRole('button', { name: 'Save' }).click()
+  await expect(page.getByRole('heading', { name: 'Greetings' })).toBeVisible()
+  const { workflows } = await server.get<{ workflows: Workflow[] }>('/workflows')
+  expect(workflows.map(({ name }) => name)).toEqual(['Greetings'])
+
+  await page.getByRole('button', { name: 'Run', exact: true }).click()
+  await page.getByLabel('Input: who').fill('Ada')
+  await page.getByRole('button', { name: 'Start', exact: true }).click()
+  await expect(page).toHaveURL(/\/sessions\//)
+  await page.getByRole('tab', { name: 'Run' }).click()
+  await expect(page.getByRole('tabpanel')).toContainText('Hello, Ada')
+
+  await page.goto(`${server.address}/?page=workflows`)
+  await page.getByRole('button', { name: 'Delete Greetings' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await expect(page.getByText('No workflows yet.')).toBeVisible()
+})
+
+test('agents and groups are created, changed and deleted', async ({ page, server }) => {
+  await page.goto(`${server.address}/?page=agents`)
+  await expect(page.getByText('No agents yet.')).toBeVisible()
+  await page.getByRole('button', { name: 'New agent' }).click()
+  await page.getByLabel('Name').fill('Ada')
+  await page.getByLabel('Persona prompt').fill('You weigh the arguments.')
+  await page.getByLabel('Model').fill('gpt-4o-mini')
+  await page.getByLabel('Temperature').fill('0.2')
+  await page.getByRole('button', { name: 'Create' }).click()
+  const card = page.getByRole('listitem').filter({ hasText: 'Ada' })
+  await expect(card).toContainText('You weigh the arguments.')
+  await expect(card).toContainText('gpt-4o-mini · 0.2')
+  await page.getByRole('button', { name: 'Edit Ada' }).click()
+  await page.getByLabel('Description').fill('Adjudicator')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await expect(card).toContainText('Adjudicator')
+  await expect(card).toContainText('gpt-4o-mini · 0.2')
+
+  await page.getByRole('link', { name: 'Groups' }).click()
+  await page.getByRole('button', { name: 'New group' }).click()
+  await page.getByLabel('Name').fill('Research')
+  await page.getByLabel('System prompt').fill('Be brief.')
+  await page.getByRole('checkbox', { name: 'Ada' }).check()
+  await page.getByRole('button', { name: 'Create' }).click()
+  const row = page.getByRole('row').filter({ hasText: 'Research' })
+  await expect(row).toContainText('Ada')
+  await row.getByRole('button', { name: 'Delete Research' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await expect(page.getByText('No groups yet.')).toBeVisible()
+})
+
+test('memories are found with their score, and listed by session', async ({ page, server }) => {
+  const { id } = await server.post<{ id: string }>('/sessions', { name: 'of trees' })
+  const post = (content: string, more: object = {}) => server.post('/memories', { content, ...more })
+  await post('Oaks grow slowly and live for centuries.')
+  await post('Elms were hit by a disease.', { sessionId: id })
+  await page.goto(`${server.address}/?page=memories`)
+  const list = page.getByRole('list', { name: 'Memories' }).getByRole('listitem')
+  await page.getByLabel('Find by meaning…').fill('oaks')
+  await page.keyboard.press('Enter')
+  await expect(page).toHaveURL(/text=oaks/)
+  await expect(page.getByText('1 found by words, the nearest first')).toBeVisible()
+  await expect(list).toHaveText([/score \d\.\d{3}.*Oaks grow slowly/])
+
+  await page.getByLabel('Find by meaning…').fill('')
+  await page.getByLabel('Session id').fill(id)
+  await page.getByRole('button', { name: 'Search' }).click()
+  await expect(list).toHaveText([/Elms were hit/])
+  await page.getByRole('button', { name: /^Delete Elms/ }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+  await expect(page.getByText('No memories.')).toBeVisible()
+})

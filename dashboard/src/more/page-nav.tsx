@@ -1,0 +1,33 @@
+import { useMay } from '../access/me'
+import { useOpenPages } from '../app/more-offers'
+import { linkTo, usePlace } from '../app/place'
+import { useText } from '../i18n/text'
+
+/** The pages that are about more than one run, as a row above their content. */
+export function PageNav() {
+  const t = useText()
+  const place = usePlace()
+  const open = useOpenPages()
+  const mayManageKeys = useMay('manageKeys')
+  const mayReadAudit = useMay('readAudit')
+  const current = (page: string) => (place.page === page ? 'page' : undefined)
+  return (
+    <nav className="page-nav scroll" aria-label={t.pagesLabel}>
+      {open.map((page) => (
+        <a key={page} aria-current={current(page)} {...linkTo({ page, options: {} })}>
+          {t.pages[page]}
+        </a>
+      ))}
+      {mayManageKeys && (
+        <a aria-current={current('keys')} {...linkTo({ page: 'keys' })}>
+          {t.keysPage}
+        </a>
+      )}
+      {mayReadAudit && (
+        <a aria-current={current('audit')} {...linkTo({ page: 'audit' })}>
+          {t.auditPage}
+        </a>
+      )}
+    </nav>
+  )
+}

@@ -1,0 +1,157 @@
+import type { Delivery, DeliveryPage, Webhook } from '@relive/types'
+import { useEffect, useRef } from 'react'
+
+import { query, request } from '../api/http'
+import { noFilters, plainView } from '../app/address'
+import { adjustOptions, linkTo } from '../app/place'
+import { ahead, duration, millis, moment } from '../format/time'
+import { useText } from '../i18n/text'
+import { useMoreText } from '../more/text'
+import { useAction } from '../more/use-action'
+import { usePaged } from '../more/use-read'
+
+const statuses = ['pending', 'delivered', 'failed'] as const
+/** While something waits to be sent, how often is looked whether it was. */
+const pendingMs = 2000
+const idleMs = 15_000
+
+/** What was sent to a webhook, newest first; a test, and another attempt. */
+export function Deliveries({ webhook, status }: { webhook: Webhook; status: string }) {
+  const t = useText()
+  const m = useMoreText()
+  const asked = statuses.find((known) => known === status)
+  const { entries, error, hasMore, more, reload } = usePaged<DeliveryPage, Delivery>(
+    `/webhooks/${webhook.id}/deliveries${query({ status: asked })}`,
+    (page) => page.deliveries,
+  )
+  const test = useAction()
+  const isWaiting = entries?.some((delivery) => delivery.status === 'pending') === true
+  useInterval(reload, isWaiting ? pendingMs : idleMs)
+  return (
+    <section className="card" aria-label={m.deliveries}>
+      <div className="card-head">
+        <h2>{m.deliveries}</h2>
+        <span className="faint host">{webhook.url}</span>
+        <span className="grow" />
+        <select
+          aria-label={m.state}
+          value={asked ?? ''}
+          onChange={(event) => adjustOptions({ status: event.target.value })}
+        >
+          <option value="">{m.allDeliveries}</option>
+          {statuses.map((known) => (
+            <option key={known} value={known}>
+              {m.deliveryStatus[known]}
+            </option>
+          ))}
+        </select>
+        <button
+          type="button"
+          disabled={test.isBusy}
+          onClick={() => void test.run(() => request('POST', `/webhooks/${webhook.id}/test`)).then(reload)}
+        >
+          {test.isBusy ? t.sending : m.sendTest}
+        </button>
+      </div>
+      {(error ?? test.error) !== undefined && (
+        <p className="error-line" role="alert">
+          {error ?? test.error}
+        </p>
+      )}
+      <div className="scroll" tabIndex={0} role="region" aria-label={m.tableOf(m.deliveries)}>
+        <table className="plain num">
+          <thead>
+            <tr>
+              <th scope="col">{m.time}</th>
+              <th scope="col">{m.event}</th>
+              <th scope="col">{m.state}</th>
+              <th scope="col">{m.attempts}</th>
+              <th scope="col">{m.answer}</th>
+              <th scope="col">
+                <span className="visually-hidden">{m.actions}</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {entries?.map((delivery) => (
+              <Row key={delivery.id} delivery={delivery} onRetried={reload} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {entries === undefined && error === undefined && <p className="empty">{t.loading}</p>}
+      {entries?.length === 0 && <p className="empty">{m.noDeliveries}</p>}
+      {hasMore && (
+        <button type="button" className="quiet" onClick={more}>
+          {m.moreRows}
+        </button>
+      )}
+    </section>
+  )
+}
+
+function Row({ delivery, onRetried }: { delivery: Delivery; onRetried: () => void }) {
+  const t = useText()
+  const m = useMoreText()
+  const retry = useAction()
+  const now = Date.now()
+  const { id, webhookId, type, sessionId, status, attempts, responseStatus, error, durationMs, nextAttemptAt } =
+    delivery
+  const look = { pending: 'running', delivered: 'completed', failed: 'failed' }[status]
+  return (
+    <tr>
+      <td>
+        <time dateTime={delivery.createdAt}>{moment(delivery.createdAt, now, t.locale)}</time>
+      </td>
+      <th scope="row">
+        {sessionId === undefined ? (
+          type
+        ) : (
+          <a className="figure-link" {...linkTo({ page: 'session', sessionId, filters: noFilters, view: plainView })}>
+            {type}
+          </a>
+        )}
+      </th>
+      <td className={`status-word ${look}`}>{m.deliveryStatus[status]}</td>
+      <td>
+        {attempts}
+        {status === 'pending' && nextAttemptAt !== undefined && (
+          <span className="faint"> · {ahead(millis(nextAttemptAt) - now, t.locale)}</span>
+        )}
+      </td>
+      <td className="wide">
+        {responseStatus !== undefined && <b>{responseStatus} </b>}
+        {durationMs !== undefined && <span className="faint">{duration(durationMs)} </span>}
+        {(retry.error ?? error) !== undefined && <span className="bad">{retry.error ?? error}</span>}
+      </td>
+      <td>
+        <span className="cell-actions">
+          {type !== 'webhook.test' && (
+            <button
+              type="button"
+              disabled={retry.isBusy}
+              aria-label={m.ofThing(m.sendAgain, type)}
+              onClick={() =>
+                void retry.run(() => request('POST', `/webhooks/${webhookId}/deliveries/${id}/retry`)).then(onRetried)
+              }
+            >
+              {m.sendAgain}
+            </button>
+          )}
+        </span>
+      </td>
+    </tr>
+  )
+}
+
+/** While the page is shown. */
+function useInterval(act: () => void, everyMs: number): void {
+  const newest = useRef(act)
+  newest.current = act
+  useEffect(() => {
+    const timer = setInterval(() => {
+      if (!document.hidden) newest.current()
+    }, everyMs)
+    return () => clearInterval(timer)
+  }, [everyMs])
+}
