@@ -5,7 +5,7 @@ import type { Place } from './address'
 import { type MorePage, morePages } from './more-address'
 
 /** What one has to be allowed to open a page; a comparison is of two runs, of which the server decides. */
-const offers: Record<MorePage, Offer | undefined> = {
+export const offers: Record<MorePage, Offer | undefined> = {
   overview: 'readStatistics',
   workflows: 'readCatalog',
   agents: 'readCatalog',

@@ -284,7 +284,6 @@ export const en = {
   cancelSelected: 'Cancel',
   cancelSelectedTitle: (count: number) => `Cancel ${plural(count, 'run')}?`,
   cancelSelectedConsequence: 'They end at once as cancelled, and do not go on afterwards; forks of them can.',
-  runAgain: 'Run again',
   onlyItsEngine: 'another program runs it, and only that can run it again',
   tagSelected: 'Tags…',
   tagSelectedTitle: (count: number) => `Tags of ${plural(count, 'run')}`,

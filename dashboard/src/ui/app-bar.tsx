@@ -36,7 +36,7 @@ function OverviewLink() {
   if (!mayRead) return null
   return (
     <a
-      className="button quiet"
+      className="button quiet overview-link"
       aria-current={place.page === 'overview' ? 'page' : undefined}
       {...linkTo({ page: 'overview', options: {} })}
     >
