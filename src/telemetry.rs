@@ -21,8 +21,9 @@ use crate::version;
 ///
 /// `filter` is one of [`EnvFilter`]'s; invalid parts are ignored.
 pub fn init_logs(filter: &str, is_json: bool) {
-    // Notices that PostgreSQL sends every client, such as that an index exists already, are noise at `info`.
-    let filter = EnvFilter::new(format!("sqlx::postgres::notice=warn,{filter}"));
+    // Notices that PostgreSQL sends every client, such as that an index exists already or that it shuts down, are noise;
+    // so is that a connection was waited for: while the database is away, one line says so.
+    let filter = EnvFilter::new(format!("sqlx::postgres::notice=error,sqlx::pool=error,{filter}"));
     let is_terminal = std::io::stderr().is_terminal();
     let writer = move || CleanWriter { out: std::io::stderr(), is_coloured: is_terminal };
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(is_terminal);

@@ -71,7 +71,7 @@ impl EmbeddingWorker {
             let pause = match self.next_batch(&stop).await {
                 Ok(pause) => pause,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot embed memories now");
+                    error.log("cannot embed memories now");
                     Some(LAST_PAUSE)
                 }
             };

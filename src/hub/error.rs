@@ -30,8 +30,8 @@ impl From<StorageError> for HubError {
         match error {
             StorageError::SessionGone => Self::NotFound,
             StorageError::Constraint(constraint) => Self::Constraint(constraint),
-            StorageError::Unavailable(source) => {
-                tracing::warn!(error = %source, "database unavailable");
+            error @ StorageError::Unavailable(_) => {
+                error.log("a request could not be carried out");
                 Self::Unavailable
             }
             StorageError::Fenced | StorageError::TimedOut | StorageError::Cancelled | StorageError::TooLate => {

@@ -34,7 +34,7 @@ pub(super) fn spawn(store: Arc<dyn Store>, tasks: &TaskTracker, stop: Cancellati
     tasks.spawn(async move {
         while let Some(Some(session)) = stop.run_until_cancelled(receiver.recv()).await {
             if let Err(error) = store.store_keyframe(&session).await {
-                tracing::warn!(%error, session_id = %session.id, "keyframe not stored");
+                error.log("a keyframe could not be stored");
             }
         }
     });

@@ -193,6 +193,27 @@ impl StorageError {
         matches!(self, Self::Unavailable(_) | Self::TimedOut | Self::Cancelled | Self::TooLate)
     }
 
+    /// Whether there was no connection, or it broke: the log says once that the database is away, and once that it is
+    /// back.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        match error.as_database_error().and_then(sqlx::error::DatabaseError::code) {
+            Some(code) => code.starts_with("08") || code.starts_with("57P"),
+            None => is_connection_error(error),
+        }
+    }
+
+    /// Logs that something failed, for good or until the next attempt. During an outage every attempt fails, and these
+    /// lines are for `debug`.
+    pub fn log(&self, what: &'static str) {
+        if self.is_outage() {
+            tracing::debug!(error = %self, "{what}");
+        } else {
+            tracing::warn!(error = %self, "{what}");
+        }
+    }
+
     /// Whether a server that is starting may wait for recovery from this. A wrong password or certificate does
     /// not pass by itself.
     #[must_use]
@@ -207,7 +228,15 @@ impl StorageError {
 
 #[cfg(test)]
 mod tests {
-    use super::is_transient;
+    use super::{StorageError, is_transient};
+
+    #[test]
+    fn a_lost_connection_is_an_outage_and_a_slow_statement_is_none() {
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert!(StorageError::Unavailable(broken.into()).is_outage());
+        assert!(StorageError::Unavailable(sqlx::Error::PoolTimedOut).is_outage());
+        assert!(!StorageError::TimedOut.is_outage() && !StorageError::Fenced.is_outage());
+    }
 
     #[test]
     fn what_somebody_can_put_right_is_no_failure_of_the_server() {

@@ -57,6 +57,6 @@ impl NodeServices {
 
 /// The database's error text is only logged.
 pub(super) fn told(error: &StorageError) -> String {
-    tracing::warn!(%error, "a node cannot read the database");
+    error.log("a node cannot read the database");
     "the database cannot be read now".to_owned()
 }

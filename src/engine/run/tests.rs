@@ -187,7 +187,9 @@ impl Running {
     /// A run from where the session stands.
     fn resume(local: Local, options: RunOptions) -> Self {
         let graph = local.session().origin.graph.clone().expect("a graph");
-        let plan = Arc::new(Plan::new(graph, &LocalKinds { server: "http://test".to_owned() }).expect("a plan"));
+        let plan = Arc::new(
+            Plan::new(graph, &LocalKinds { server: "http://test".to_owned(), printer: None }).expect("a plan"),
+        );
         let control = Control::default();
         let (interrupt, detach) = (control.interrupt.clone(), control.detach.clone());
         let link = local.clone();

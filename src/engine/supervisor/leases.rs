@@ -36,7 +36,7 @@ impl Supervisor {
         }
         match self.hub.store().undriven_sessions(u32::try_from(room).unwrap_or(u32::MAX)).await {
             Ok(ids) => ids.into_iter().for_each(|id| self.want(id)),
-            Err(error) => tracing::warn!(%error, "cannot query sessions to drive"),
+            Err(error) => error.log("cannot query sessions to drive"),
         }
     }
 
@@ -55,7 +55,7 @@ impl Supervisor {
         match self.hub.store().claim_leases(self.holder, &ids, self.options.lease).await {
             Ok(claimed) => claimed.into_iter().for_each(|claimed| self.drive(claimed)),
             // The next poll of the table finds them again.
-            Err(error) => tracing::warn!(%error, "cannot claim leases"),
+            Err(error) => error.log("cannot claim leases"),
         }
     }
 
@@ -74,7 +74,7 @@ impl Supervisor {
                     detach.cancel();
                 }
             }
-            Err(error) => tracing::warn!(%error, "cannot renew leases"),
+            Err(error) => error.log("cannot renew leases"),
         }
     }
 

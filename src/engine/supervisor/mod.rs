@@ -181,7 +181,7 @@ impl Supervisor {
         }
         let ids: Vec<SessionId> = self.running.into_keys().chain(self.unreleased).collect();
         if let Err(error) = self.hub.store().release_leases(self.holder, &ids).await {
-            tracing::warn!(%error, "cannot release leases; they will expire");
+            error.log("cannot release leases; they will expire");
         }
     }
 }

@@ -103,7 +103,7 @@ impl Supervisor {
             self.unreleased.extend(over.iter().copied().take(UNRELEASED.saturating_sub(self.unreleased.len())));
         }
         if let Err(error) = released.and(parking) {
-            tracing::warn!(%error, "cannot release leases; they will expire");
+            error.log("cannot release leases; they will expire");
         }
         for id in over.iter().copied().chain(parked.iter().map(|parked| parked.session_id)) {
             self.running.remove(&id);

@@ -79,7 +79,7 @@ impl Lane {
         entries: &[PendingCommand],
         lost: StorageError,
     ) -> Result<(), StorageError> {
-        tracing::warn!(error = %lost, events = batch.events.len(), "it is unknown whether a batch was written");
+        lost.log("it is unknown whether a batch was written");
         self.writer = None;
         self.healthy.send_replace(false);
         let mut backoff = Backoff::new(FIRST_RETRY, LAST_RETRY);

@@ -210,7 +210,7 @@ impl Lane {
             self.rows = (self.rows / 2).max(1);
             return self.backlog.push_front(entries, true);
         }
-        tracing::warn!(%error, entries = entries.len(), "the database is unavailable; the batch will be retried");
+        error.log("a batch could not be written, and will be tried again");
         self.backlog.push_front(entries, false);
         tokio::time::sleep(self.backoff.next_wait()).await;
     }

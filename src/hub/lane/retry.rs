@@ -154,7 +154,7 @@ impl Lane {
     /// and the fence keeps anything from being written on an outdated state.
     async fn reload_or_restage(&self, live: &LiveSession) {
         if let Err(error) = self.reload(live).await {
-            tracing::warn!(%error, session_id = %live.id(), "cannot reload the session now");
+            error.log("cannot reload a session now");
             live.restage(live.head().session());
         }
     }

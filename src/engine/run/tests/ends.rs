@@ -270,7 +270,8 @@ async fn an_attempt_that_fails_beside_the_last_failure_is_not_waited_for() {
         ("b", "command", sh("false"), &[]),
         ("c", "command", json!({"command": "false", "retries": 1}), &[]),
     ]);
-    let plan = Plan::new(Arc::new(graph.clone()), &LocalKinds { server: "http://test".to_owned() }).expect("a plan");
+    let plan = Plan::new(Arc::new(graph.clone()), &LocalKinds { server: "http://test".to_owned(), printer: None })
+        .expect("a plan");
     let options = RunOptions { parallel: 2, park_after: None, crashes: 0, clock: WallClock::default() };
     let mut run = Run::begin(Arc::new(plan), options, Arc::new(Local::new(&graph)));
     while !run.started {
