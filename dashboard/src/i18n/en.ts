@@ -524,6 +524,7 @@ export const en = {
   noAudit: 'No entries.',
   moreAudit: 'Older entries',
   again: 'Again',
+  runAgain: 'Run again',
   goOn: 'Go on from the failed node',
   noMomentBefore: 'There is no moment before it failed.',
   compareWithParent: 'Compare with its parent',

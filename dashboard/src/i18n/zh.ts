@@ -507,6 +507,7 @@ export const zh: Text = {
   moreAudit: '更早的记录',
 
   again: '再次运行',
+  runAgain: '再次运行',
   goOn: '从失败的节点继续',
   noMomentBefore: '没有失败之前的时刻。',
   compareWithParent: '与来源运行比较',
