@@ -23,6 +23,16 @@ function summaryOf(id: string, revision: number): SessionSummary {
   return { ...summary, id, revision }
 }
 
+test('tags are separated by commas, and a comma within one is no separator', async () => {
+  client.watchSessions({ tag: ['etl', 'a,b', 'c\\d'], name: 'x, y' })
+  const { path } = await peer.connections.next()
+  const { searchParams } = new URL(path, peer.url)
+  assert.equal(searchParams.get('tag'), 'etl,a\\,b,c\\\\d')
+  assert.equal(searchParams.get('name'), 'x, y')
+  client.watchSessions({ tag: 'one, only' })
+  assert.equal(new URL((await peer.connections.next()).path, peer.url).searchParams.get('tag'), 'one\\, only')
+})
+
 test('the live list follows what is added, changed and removed', async () => {
   const lists = new Recorder<ReadonlyMap<string, SessionSummary>>('lists')
   const watch = client.watchSessions(

@@ -11,6 +11,17 @@ export function onUnauthorized(listener: () => void): void {
 
 /** One request to the server's API. Rejects with a `ReliveError` that has the server's reason. */
 export async function request<Answer>(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
+  const response = await answered(method, path, options)
+  return (response.status === 204 ? undefined : await response.json()) as Answer
+}
+
+/** A file of the server's. */
+export async function getBytes(path: string, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  const response = await answered('GET', path, { signal })
+  return new Uint8Array(await response.arrayBuffer())
+}
+
+async function answered(method: string, path: string, options: RequestOptions): Promise<Response> {
   const { body, headers, signal } = options
   let response: Response
   try {
@@ -28,7 +39,7 @@ export async function request<Answer>(method: string, path: string, options: Req
     if (response.status === 401 && path !== '/me' && path !== '/sign-in') unauthorized?.()
     throw await refusal(response)
   }
-  return (response.status === 204 ? undefined : await response.json()) as Answer
+  return response
 }
 
 export interface RequestOptions {

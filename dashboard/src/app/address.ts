@@ -4,19 +4,52 @@ import { sessionStatuses } from '../status/status'
 import { formatMore, isMorePage, type MorePlace, parseMore } from './more-address'
 import { joinTags, splitTags } from './tags'
 
-/** The filters of the list of sessions. */
+/** The columns of the list beside the name, in their order. */
+export const listColumns = [
+  'status',
+  'workflow',
+  'group',
+  'progress',
+  'created',
+  'started',
+  'updated',
+  'duration',
+  'tokens',
+  'cost',
+] as const
+export type ListColumn = (typeof listColumns)[number]
+
+/** What rows can be sorted by. Without one they are in the server's order, the newest first. */
+export const sortColumns = ['name', ...listColumns] as const
+export type SortColumn = (typeof sortColumns)[number]
+export interface ListSort {
+  readonly column: SortColumn
+  readonly isDescending: boolean
+}
+
+/** The filters of the list of sessions, and how it shows what it finds. */
 export interface ListFilters {
   text: string
   statuses: readonly SessionStatus[]
+  /** Only sessions in which something waits for somebody; without `statuses`. */
+  isWaiting: boolean
   groupId: string
   workflowId: string
   /** The sessions that this one has started. */
   parentId: string
   /** Sessions that have all of these. */
   tags: readonly string[]
+  /** A time, or how long ago, such as `24h` or `7d`; empty for any time. */
+  startedAfter: string
+  startedBefore: string
   /** The period of their end, which has its beginning and not its end; empty for any. */
   endedAfter: string
   endedBefore: string
+  /** Empty: families are folded unless the list is narrowed. */
+  families: '' | 'folded' | 'flat'
+  sort: ListSort | undefined
+  /** `undefined`: those that this browser keeps. */
+  columns: readonly ListColumn[] | undefined
 }
 
 export const panels = ['run', 'messages', 'node', 'logs', 'context', 'journal', 'compare'] as const
@@ -30,6 +63,8 @@ export interface SessionView {
   revision: number | undefined
   /** The revision that the shown one is compared with. */
   compareWith: number | undefined
+  /** Only the panel, over the whole page. */
+  isReading?: true | undefined
 }
 
 export type Place =
@@ -44,18 +79,30 @@ export type Place =
 export const noFilters: ListFilters = {
   text: '',
   statuses: [],
+  isWaiting: false,
   groupId: '',
   workflowId: '',
   parentId: '',
   tags: [],
+  startedAfter: '',
+  startedBefore: '',
   endedAfter: '',
   endedBefore: '',
+  families: '',
+  sort: undefined,
+  columns: undefined,
 }
 
 export function isNarrowed(filters: ListFilters): boolean {
-  const { text, statuses, groupId, workflowId, parentId, tags, endedAfter, endedBefore } = filters
-  const texts = [text, groupId, workflowId, parentId, endedAfter, endedBefore]
-  return statuses.length > 0 || tags.length > 0 || texts.some((value) => value !== '')
+  const { text, statuses, isWaiting, groupId, workflowId, parentId, tags } = filters
+  const { startedAfter, startedBefore, endedAfter, endedBefore } = filters
+  const texts = [text, groupId, workflowId, parentId, startedAfter, startedBefore, endedAfter, endedBefore]
+  return isWaiting || statuses.length > 0 || tags.length > 0 || texts.some((value) => value !== '')
+}
+
+/** Whether children are under their parents. A narrowed list has every run that matches, whoever started it. */
+export function isFolded(filters: ListFilters): boolean {
+  return filters.families === '' ? !isNarrowed(filters) : filters.families === 'folded'
 }
 
 export const plainView: SessionView = {
@@ -64,6 +111,9 @@ export const plainView: SessionView = {
   revision: undefined,
   compareWith: undefined,
 }
+
+/** How long ago: minutes, hours or days. */
+export const agoPattern = /^([1-9]\d{0,3})([mhd])$/
 
 const sessionPath = /^\/sessions\/([0-9a-fA-F-]{36})\/?$/
 
@@ -92,18 +142,25 @@ export function formatAddress(place: Place): string {
   const { filters } = place
   put('text', filters.text)
   put('status', filters.statuses.join(','))
+  put('waiting', filters.isWaiting ? 'true' : '')
   put('group', filters.groupId)
   put('workflow', filters.workflowId)
   put('parent', filters.parentId)
   put('tag', joinTags(filters.tags))
+  put('startedAfter', filters.startedAfter)
+  put('startedBefore', filters.startedBefore)
   put('endedAfter', filters.endedAfter)
   put('endedBefore', filters.endedBefore)
+  put('families', filters.families)
+  put('sort', filters.sort && `${filters.sort.isDescending ? '-' : ''}${filters.sort.column}`)
+  put('columns', filters.columns && (filters.columns.join(',') || 'none'))
   if (place.page === 'session') {
     const { view } = place
     put('panel', view.panel)
     put('node', view.nodeId)
     put('revision', view.revision)
     put('compare', view.compareWith)
+    put('reading', view.isReading && 'true')
   }
   // Commas and colons are easier to read than `%2C` and `%3A`, and equivalent in a query.
   const search = query.toString().replaceAll('%2C', ',').replaceAll('%3A', ':')
@@ -120,14 +177,39 @@ function parseFilters(query: URLSearchParams): ListFilters {
     groupId: query.get('group') ?? '',
     workflowId: query.get('workflow') ?? '',
     parentId: query.get('parent') ?? '',
+    isWaiting: query.get('waiting') === 'true',
     tags: splitTags(query.get('tag') ?? ''),
+    startedAfter: parseTime(query.get('startedAfter')),
+    startedBefore: parseEnd(query.get('startedBefore')),
     endedAfter: parseEnd(query.get('endedAfter')),
     endedBefore: parseEnd(query.get('endedBefore')),
+    families: familyModes.find((mode) => mode === query.get('families')) ?? '',
+    sort: parseSort(query.get('sort')),
+    columns: parseColumns(query.get('columns')),
   }
+}
+
+const familyModes = ['folded', 'flat'] as const
+
+function parseTime(text: string | null): string {
+  if (text === null) return ''
+  return agoPattern.test(text) || !Number.isNaN(Date.parse(text)) ? text : ''
 }
 
 function parseEnd(text: string | null): string {
   return text === null || Number.isNaN(Date.parse(text)) ? '' : text
+}
+
+function parseSort(text: string | null): ListSort | undefined {
+  const isDescending = text?.startsWith('-') === true
+  const column = sortColumns.find((name) => name === (isDescending ? text.slice(1) : text))
+  return column && { column, isDescending }
+}
+
+function parseColumns(text: string | null): readonly ListColumn[] | undefined {
+  if (text === null) return undefined
+  const names = text.split(',')
+  return listColumns.filter((column) => names.includes(column))
 }
 
 function parseView(query: URLSearchParams): SessionView {
@@ -136,6 +218,7 @@ function parseView(query: URLSearchParams): SessionView {
     nodeId: query.get('node') ?? undefined,
     revision: parseRevision(query.get('revision')),
     compareWith: parseRevision(query.get('compare')),
+    isReading: query.get('reading') === 'true' || undefined,
   }
 }
 

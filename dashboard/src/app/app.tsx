@@ -10,6 +10,7 @@ import { SessionsPage } from '../sessions/sessions-page'
 import { useStore } from '../store/use-store'
 import { AppBar } from '../ui/app-bar'
 import { dismissNotices, Notices } from '../ui/notices'
+import { ShellDialogs } from '../ui/shell-dialogs'
 import { type ListFilters, noFilters } from './address'
 import { useMayOpen } from './more-offers'
 import { MorePage } from './more-pages'
@@ -36,6 +37,7 @@ export function App() {
       {phase === 'out' && <SignInPage />}
       {phase === 'choosing' && <ShareChoice />}
       {phase === 'in' && <Pages />}
+      {phase === 'in' && <ShellDialogs />}
       <Notices />
     </>
   )

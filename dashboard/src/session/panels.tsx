@@ -1,6 +1,7 @@
 import { type KeyboardEvent, useId } from 'react'
 
 import { type Panel, panels } from '../app/address'
+import { useCommands } from '../app/commands'
 import { adjustView, usePlace } from '../app/place'
 import { ComparePanel } from '../compare/compare-panel'
 import { ContextPanel } from '../context/context-panel'
@@ -10,7 +11,9 @@ import { LogsPanel } from '../logs/logs-panel'
 import { MessagesPanel } from '../messages/messages-panel'
 import { NodePanel } from '../node/node-panel'
 import { RunPanel } from '../run/run-panel'
+import { Icon } from '../ui/icon'
 import { useIsNarrow } from '../ui/use-media'
+import { toggleReading, useIsReading } from './reading'
 import { useSession } from './session-context'
 import { WaitingNodes } from './waiting-nodes'
 
@@ -30,6 +33,8 @@ export function Panels() {
   const id = useId()
   const place = usePlace()
   const isNarrow = useIsNarrow()
+  const isReading = useIsReading()
+  useCommands([{ id: 'reading', label: t.readingMode, run: toggleReading }])
   const view = place.page === 'session' ? place.view : undefined
   const hasMessages = useSession(({ book }) => book.stored.length > 0 || book.streaming.size > 0)
   const hasFailed = useSession(({ live }) => live?.status === 'failed')
@@ -49,21 +54,35 @@ export function Panels() {
   }
   return (
     <aside className="panels" aria-label={t[current]}>
-      <div className="tabs" role="tablist" aria-label={t.session} onKeyDown={onKeyDown}>
-        {shown.map((panel) => (
+      <div className="panels-head">
+        <div className="tabs" role="tablist" aria-label={t.session} onKeyDown={onKeyDown}>
+          {shown.map((panel) => (
+            <button
+              key={panel}
+              id={`${id}-${panel}`}
+              type="button"
+              role="tab"
+              aria-selected={panel === current}
+              aria-controls={`${id}-content`}
+              tabIndex={panel === current ? 0 : -1}
+              onClick={() => adjustView({ panel })}
+            >
+              {t[panel]}
+            </button>
+          ))}
+        </div>
+        {!isNarrow && (
           <button
-            key={panel}
-            id={`${id}-${panel}`}
             type="button"
-            role="tab"
-            aria-selected={panel === current}
-            aria-controls={`${id}-content`}
-            tabIndex={panel === current ? 0 : -1}
-            onClick={() => adjustView({ panel })}
+            className="quiet"
+            aria-label={t.readingMode}
+            title={t.readingMode}
+            aria-pressed={isReading}
+            onClick={toggleReading}
           >
-            {t[panel]}
+            <Icon name="reading" />
           </button>
-        ))}
+        )}
       </div>
       <div className="panel" id={`${id}-content`} role="tabpanel" aria-labelledby={`${id}-${current}`}>
         <Content />

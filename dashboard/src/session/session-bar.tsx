@@ -4,6 +4,7 @@ import { useMay } from '../access/me'
 import { ShareDialog } from '../access/share-dialog'
 import { noFilters, plainView } from '../app/address'
 import { link } from '../app/client'
+import { useCommands } from '../app/commands'
 import { linkTo, usePlace } from '../app/place'
 import { cost, count } from '../format/number'
 import { millis, moment, position } from '../format/time'
@@ -89,6 +90,7 @@ function Share({ sessionId }: { sessionId: string }) {
   const t = useText()
   const mayShare = useMay('share')
   const [isOpen, setOpen] = useState(false)
+  useCommands(mayShare ? [{ id: 'share', label: t.shareTitle, run: () => setOpen(true) }] : [])
   if (!mayShare) return null
   return (
     <>
@@ -141,7 +143,15 @@ function Steering() {
   const [busy, setBusy] = useState<Action>()
   const [asked, setAsked] = useState<EndingAction>()
   const mayControl = useMay('control', store.latest.id)
-  if (!mayControl || status === undefined || hasEnded(status)) return null
+  const canSteer = mayControl && status !== undefined && !hasEnded(status)
+  const possible = canSteer ? actions.filter((action) => isAllowed(action, status)) : []
+  useCommands(
+    possible.map((action) => ({
+      id: action,
+      label: t.ofThisRun(t[action]),
+      run: () => (isEnding(action) ? setAsked(action) : void act(action)),
+    })),
+  )
   const act = async (action: Action) => {
     setBusy(action)
     try {
@@ -152,6 +162,7 @@ function Steering() {
       setBusy(undefined)
     }
   }
+  if (!canSteer) return null
   // The one that is possible takes the place of its counterpart.
   const shown = actions.filter((action) =>
     action === 'start' ? status === 'pending' : action !== 'pause' || status !== 'pending',

@@ -11,10 +11,12 @@ import { Transport } from '../replay/transport'
 import { Sidebar } from '../sessions/sidebar'
 import { Gantt } from '../timeline/gantt'
 import { useIsNarrow } from '../ui/use-media'
+import { usePanelSize } from './panel-size'
 import { Panels } from './panels'
+import { useIsReading } from './reading'
 import { SessionBar } from './session-bar'
 import { SessionContext, useSession } from './session-context'
-import { Splitter, useTimelineHeight } from './splitter'
+import { Splitter } from './splitter'
 import { shownSession } from './state'
 import { useKeyboard } from './use-keyboard'
 import { useMomentInAddress } from './use-moment-in-address'
@@ -40,7 +42,8 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
   const t = useText()
   const name = useSession((state) => shownSession(state)?.name || state.graph?.name)
   const error = useSession((state) => state.error)
-  const height = useTimelineHeight()
+  const [side, panels, timeline] = [usePanelSize('side'), usePanelSize('panels'), usePanelSize('timeline')]
+  const isReading = useIsReading()
   const isNarrow = useIsNarrow()
   useKeyboard()
   useMomentInAddress()
@@ -57,7 +60,16 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
     )
   }
   return (
-    <div className="session-page" style={{ '--timeline': `${height.value}px` } as CSSProperties}>
+    <div
+      className={`session-page${isReading ? ' reading' : ''}`}
+      style={
+        {
+          '--timeline': `${timeline.value}px`,
+          '--side': `${side.value}px`,
+          '--panels': `${panels.value}px`,
+        } as CSSProperties
+      }
+    >
       <SessionBar />
       <Sidebar filters={filters} sessionId={sessionId} />
       {/* On a phone the panels are below the fold, and what waits for somebody must not be. */}
@@ -66,8 +78,10 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
         <GraphView />
       </main>
       <Panels />
+      <Splitter name="side" size={side} label={t.resizeList} />
+      <Splitter name="panels" size={panels} label={t.resizePanels} />
       <footer className="timeline">
-        <Splitter height={height} />
+        <Splitter name="timeline" size={timeline} label={t.resizeTimeline} />
         <Gantt />
         <Transport />
       </footer>

@@ -1,65 +1,61 @@
-import { useState } from 'react'
+import { useRef } from 'react'
 
-import { useText } from '../i18n/text'
+import type { PanelName, PanelSize } from './panel-size'
 
-const [least, most, first] = [64, 560, 164]
-const key = 'relive.timeline'
-
-export interface TimelineHeight {
-  readonly value: number
-  set(value: number): void
+interface SplitterProps {
+  name: PanelName
+  size: PanelSize
+  label: string
 }
 
-export function useTimelineHeight(): TimelineHeight {
-  const [value, setValue] = useState(() => {
-    try {
-      return clamp(Number(localStorage.getItem(key) ?? first))
-    } catch {
-      return first
-    }
-  })
-  return {
-    value,
-    set(next) {
-      setValue(clamp(next))
-      try {
-        localStorage.setItem(key, String(clamp(next)))
-      } catch {
-        // Without storage the height lasts as long as the page.
-      }
-    },
-  }
-}
+const step = 20
+/** Which way the part grows: to the right, to the left, upwards. */
+const growing = { side: 'ArrowRight', panels: 'ArrowLeft', timeline: 'ArrowUp' } as const
+const shrinking = { side: 'ArrowLeft', panels: 'ArrowRight', timeline: 'ArrowDown' } as const
 
-function clamp(value: number): number {
-  return Number.isFinite(value) ? Math.round(Math.min(most, Math.max(least, value))) : first
-}
-
-/** The separator above the timeline, which can be dragged. */
-export function Splitter({ height }: { height: TimelineHeight }) {
-  const t = useText()
+/**
+ * The separator beside a part of the page: dragged, or moved by its arrow keys, `Home` and `End`. A double click, or
+ * `Enter`, makes the part as it was at first.
+ */
+export function Splitter({ name, size, label }: SplitterProps) {
+  const isFlat = name === 'timeline'
+  /** Where the drag began: the pointer may go beyond the bounds, and come back. */
+  const from = useRef({ at: 0, value: 0 })
+  const position = (event: { clientX: number; clientY: number }) =>
+    name === 'side' ? event.clientX : name === 'panels' ? -event.clientX : -event.clientY
   return (
     <div
-      className="splitter"
+      className={`splitter of-${name}`}
       role="separator"
-      aria-orientation="horizontal"
-      aria-label={t.resizeTimeline}
-      aria-valuemin={least}
-      aria-valuemax={most}
-      aria-valuenow={height.value}
+      aria-orientation={isFlat ? 'horizontal' : 'vertical'}
+      aria-label={label}
+      aria-valuemin={size.least}
+      aria-valuemax={size.most}
+      aria-valuenow={size.value}
       tabIndex={0}
       onKeyDown={(event) => {
-        const by = event.key === 'ArrowUp' ? 20 : event.key === 'ArrowDown' ? -20 : 0
-        if (by === 0) return
+        const { key } = event
+        if (key === growing[name]) size.set(size.value + step)
+        else if (key === shrinking[name]) size.set(size.value - step)
+        else if (key === 'Home') size.set(size.least)
+        else if (key === 'End') size.set(size.most)
+        else if (key === 'Enter') size.set(undefined)
+        else return
         event.preventDefault()
         event.stopPropagation()
-        height.set(height.value + by)
       }}
-      onPointerDown={(event) => event.currentTarget.setPointerCapture(event.pointerId)}
+      onPointerDown={(event) => {
+        event.currentTarget.setPointerCapture(event.pointerId)
+        from.current = { at: position(event), value: size.value }
+      }}
       onPointerMove={(event) => {
-        if (event.currentTarget.hasPointerCapture(event.pointerId)) height.set(height.value - event.movementY)
+        if (!event.currentTarget.hasPointerCapture(event.pointerId)) return
+        const { at, value } = from.current
+        const moved = position(event) - at
+        // A click that does not move is no wish for this size.
+        if (moved !== 0) size.set(value + moved)
       }}
-      onDoubleClick={() => height.set(first)}
+      onDoubleClick={() => size.set(undefined)}
     />
   )
 }

@@ -1,5 +1,6 @@
 import { useEffect } from 'react'
 
+import { toggleReading } from './reading'
 import { useOpenSession } from './session-context'
 
 /** The keys that change the moment, wherever the focus is, except where they have another meaning. */
@@ -27,6 +28,7 @@ export function useKeyboard(): void {
       else if (event.key === 'ArrowRight') player.step(1)
       else if (event.key === 'Home') player.toStart()
       else if (event.key === 'End') player.toEnd()
+      else if (event.key === 'r') toggleReading()
       else return
       event.preventDefault()
     }

@@ -1,4 +1,4 @@
-import { isNarrowed, type ListFilters, noFilters } from '../app/address'
+import { isFolded, isNarrowed, type ListFilters, noFilters } from '../app/address'
 import { adjustFilters } from '../app/place'
 import { moment } from '../format/time'
 import { useText } from '../i18n/text'
@@ -6,7 +6,13 @@ import { sessionStatuses } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
 import { useStore } from '../store/use-store'
 import { catalog } from './catalog'
+import { ColumnsMenu } from './columns-menu'
+import { DeleteMatching } from './delete-matching'
 import type { ListFeed } from './list-feed'
+import { sortedAtMost } from './rows'
+import { TagsMenu } from './tags-menu'
+import { ViewsMenu } from './views-menu'
+import { WhenMenu } from './when-menu'
 
 export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListFeed }) {
   const t = useText()
@@ -14,6 +20,7 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
   const workflows = useStore(catalog, (state) => state.workflows)
   const shown = useStore(feed.store, (state) => state.sessions.length)
   const hasMore = useStore(feed.store, (state) => state.hasMore)
+  const folded = isFolded(filters)
   return (
     <div className="filter-bar" role="search">
       <input
@@ -24,29 +31,7 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
         value={filters.text}
         onChange={(event) => adjustFilters({ text: event.target.value })}
       />
-      <span className="status-filter" role="group" aria-label={t.statusFilter}>
-        {sessionStatuses.map((status) => {
-          const isOn = filters.statuses.includes(status)
-          return (
-            <button
-              key={status}
-              type="button"
-              className={`pill${isOn ? ' on' : ''}`}
-              aria-pressed={isOn}
-              onClick={() =>
-                adjustFilters({
-                  statuses: sessionStatuses.filter((each) =>
-                    each === status ? !isOn : filters.statuses.includes(each),
-                  ),
-                })
-              }
-            >
-              <StatusIcon status={status} />
-              {t.status[status]}
-            </button>
-          )
-        })}
-      </span>
+      <StatusFilter filters={filters} />
       {(groups.length > 0 || filters.groupId !== '') && (
         <select
           aria-label={t.group}
@@ -82,21 +67,8 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
           ))}
         </select>
       )}
-      {filters.parentId !== '' && (
-        <button type="button" className="pill on" onClick={() => adjustFilters({ parentId: '' })}>
-          {t.childrenOf(filters.parentId.slice(-6))} ×
-        </button>
-      )}
-      {filters.tags.map((tag) => (
-        <button
-          key={tag}
-          type="button"
-          className="pill on"
-          onClick={() => adjustFilters({ tags: filters.tags.filter((other) => other !== tag) })}
-        >
-          {tag} ×
-        </button>
-      ))}
+      <WhenMenu filters={filters} />
+      <TagsMenu filters={filters} feed={feed} />
       {(filters.endedAfter !== '' || filters.endedBefore !== '') && (
         <button type="button" className="pill on" onClick={() => adjustFilters({ endedAfter: '', endedBefore: '' })}>
           {t.endedBetween(
@@ -106,15 +78,78 @@ export function FilterBar({ filters, feed }: { filters: ListFilters; feed: ListF
           ×
         </button>
       )}
+      {filters.parentId === '' ? (
+        <button
+          type="button"
+          className={`pill${folded ? ' on' : ''}`}
+          aria-pressed={folded}
+          title={t.foldFamiliesHint}
+          onClick={() => adjustFilters({ families: folded ? 'flat' : 'folded' })}
+        >
+          {t.foldFamilies}
+        </button>
+      ) : (
+        <button type="button" className="pill on" onClick={() => adjustFilters({ parentId: '' })}>
+          {t.childrenOf(filters.parentId.slice(-6))} ×
+        </button>
+      )}
       {isNarrowed(filters) && (
-        <button type="button" className="quiet" onClick={() => adjustFilters(noFilters)}>
+        <button
+          type="button"
+          className="quiet"
+          onClick={() => adjustFilters({ ...noFilters, columns: filters.columns })}
+        >
           {t.clearFilters}
         </button>
       )}
       <span className="grow" />
       <span className="faint num" role="status">
         {t.shownSessions(shown, hasMore)}
+        {filters.sort !== undefined && hasMore && shown >= sortedAtMost && `, ${t.sortedAmong(sortedAtMost)}`}
+      </span>
+      <span className="list-menus">
+        <DeleteMatching filters={filters} />
+        <ColumnsMenu filters={filters} />
+        <ViewsMenu filters={filters} />
       </span>
     </div>
+  )
+}
+
+/** What waits for somebody is no status of the server's: it is by itself, and not beside others. */
+function StatusFilter({ filters }: { filters: ListFilters }) {
+  const t = useText()
+  return (
+    <span className="status-filter" role="group" aria-label={t.statusFilter}>
+      <button
+        type="button"
+        className={`pill${filters.isWaiting ? ' on' : ''}`}
+        aria-pressed={filters.isWaiting}
+        onClick={() => adjustFilters({ isWaiting: !filters.isWaiting, statuses: [] })}
+      >
+        <StatusIcon status="suspended" />
+        {t.waitingForYou}
+      </button>
+      {sessionStatuses.map((status) => {
+        const isOn = filters.statuses.includes(status)
+        return (
+          <button
+            key={status}
+            type="button"
+            className={`pill${isOn ? ' on' : ''}`}
+            aria-pressed={isOn}
+            onClick={() =>
+              adjustFilters({
+                isWaiting: false,
+                statuses: sessionStatuses.filter((each) => (each === status ? !isOn : filters.statuses.includes(each))),
+              })
+            }
+          >
+            <StatusIcon status={status} />
+            {t.status[status]}
+          </button>
+        )
+      })}
+    </span>
   )
 }

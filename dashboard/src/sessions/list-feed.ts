@@ -1,13 +1,18 @@
-import type { ReliveError, SessionFilters, SessionListWatch, SessionSummary } from '@relive/types'
+import type { ReliveError, SessionListWatch, SessionSummary } from '@relive/types'
 
 import { formatAddress, type ListFilters } from '../app/address'
 import { client, noticeRefusal } from '../app/client'
 import { noteLost } from '../app/known-now'
 import { type Link, nextLink } from '../app/link'
 import { FrameStore } from '../store/frame-store'
+import { keeps, toSessionFilters } from './condition'
 
 /** Sessions of one page, and of the live list's first frame: the server's default. */
 const pageSize = 200
+/** Pages that are read unasked for a filter that the server does not have: most of their rows may not be listed. */
+const pagesAhead = 4
+/** How often rows are looked through for those that have become too old. */
+const agingMs = 15_000
 
 export interface ListState {
   /** Newest first. */
@@ -30,13 +35,18 @@ const nothing: ListState = {
 export class ListFeed {
   readonly store: FrameStore<ListState>
   readonly #watch: SessionListWatch
+  readonly #keeps: ReturnType<typeof keeps>
+  readonly #aging: ReturnType<typeof setInterval> | undefined
+  #pages = 0
   #isClosed = false
 
-  constructor(filters: SessionFilters, before: ListState | undefined) {
+  constructor(filters: ListFilters, before: ListState | undefined) {
+    this.#keeps = keeps(filters)
+    if (this.#keeps !== undefined) this.#aging = setInterval(() => this.#show(), agingMs)
     // The rows shown stay until there are new ones, so that typing does not flicker.
     this.store = new FrameStore<ListState>({ ...(before ?? nothing), isLoaded: false, error: undefined })
     this.#watch = client.watchSessions(
-      { ...filters, limit: pageSize },
+      { ...toSessionFilters(filters, Date.now()), limit: pageSize },
       {
         onSessions: () => this.#show(),
         onConnectionChange: (connection) => {
@@ -52,6 +62,7 @@ export class ListFeed {
   close(): void {
     this.#isClosed = true
     noteLost(this, undefined)
+    clearInterval(this.#aging)
     this.#watch.close()
   }
 
@@ -67,21 +78,21 @@ export class ListFeed {
 
   #show(): void {
     if (this.#isClosed) return
-    this.store.update({ sessions: [...this.#watch.sessions.values()], isLoaded: true, hasMore: this.#watch.hasMore })
-  }
-}
-
-export function toSessionFilters(filters: ListFilters): SessionFilters {
-  const { text, statuses, groupId, workflowId, parentId, tags, endedAfter, endedBefore } = filters
-  return {
-    ...(text.trim() !== '' && { text: text.trim() }),
-    ...(statuses.length > 0 && { status: statuses }),
-    ...(groupId !== '' && { groupId }),
-    ...(workflowId !== '' && { workflowId }),
-    ...(parentId !== '' && { parentSessionId: parentId }),
-    ...(tags.length > 0 && { tag: tags }),
-    ...(endedAfter !== '' && { endedAfter }),
-    ...(endedBefore !== '' && { endedBefore }),
+    const all = [...this.#watch.sessions.values()]
+    const keep = this.#keeps
+    const now = Date.now()
+    const found = keep === undefined ? all : all.filter((session) => keep(session, now))
+    const { sessions } = this.store.latest
+    // So that nothing is arranged anew because the clock has moved, or because of a row that is not listed.
+    const isSame = found.length === sessions.length && found.every((session, index) => session === sessions[index])
+    this.store.update({
+      sessions: isSame ? sessions : found,
+      isLoaded: true,
+      hasMore: this.#watch.hasMore,
+    })
+    if (keep === undefined || !this.#watch.hasMore || this.#pages >= pagesAhead) return
+    this.#pages += 1
+    void this.readMore()
   }
 }
 
@@ -89,10 +100,11 @@ let current: { key: string; feed: ListFeed } | undefined
 
 /** The feed for these filters. The pages share one, so navigating between them does not start again. */
 export function listFeed(filters: ListFilters): ListFeed {
-  const key = formatAddress({ page: 'sessions', filters })
+  // How its rows are shown is no matter of the server's.
+  const key = formatAddress({ page: 'sessions', filters: { ...filters, sort: undefined, columns: undefined } })
   if (current?.key === key) return current.feed
   const before = current?.feed.store.latest
   current?.feed.close()
-  current = { key, feed: new ListFeed(toSessionFilters(filters), before) }
+  current = { key, feed: new ListFeed(filters, before) }
   return current.feed
 }

@@ -1,34 +1,97 @@
 import type { SessionSummary } from '@relive/types'
-import { type MouseEvent, memo } from 'react'
+import { type ChangeEvent, type MouseEvent, memo, type ReactNode } from 'react'
 
-import { noFilters } from '../app/address'
+import { type ListColumn, noFilters } from '../app/address'
 import { knownNow } from '../app/known-now'
 import { linkTo } from '../app/place'
 import { cost, count } from '../format/number'
 import { duration, millis, moment } from '../format/time'
+import type { Text } from '../i18n/en'
 import { useText } from '../i18n/text'
+import { isWaiting } from '../inbox/waiting'
 import { look, progressOf } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
+import { Icon } from '../ui/icon'
 import { TickingText } from '../ui/ticking-text'
 import { sessionName } from './session-name'
 
 interface SessionRowProps {
   session: SessionSummary
+  depth: number
+  isSelected: boolean
+  onSelect: (id: string, isRange: boolean) => void
+  /** `undefined`: its children are not shown below it. */
+  isUnfolded: boolean | undefined
+  onFold: (id: string, isUnfolded: boolean) => void
+  columns: readonly ListColumn[]
   group: string | undefined
   link: { href: string; onClick: (event: MouseEvent) => void }
 }
 
-/** Equal if session and group are the same; links are created each time and do not count. */
+const indent = 22
+/** Levels that are drawn: a family has up to 32. */
+const indentAtMost = 6
+
+/** Equal if what is shown is the same; links are created each time and do not count. */
 export const SessionRow = memo(
-  function SessionRow({ session, group, link }: SessionRowProps) {
+  function SessionRow(props: SessionRowProps) {
+    const { session, isSelected, onSelect, columns } = props
     const t = useText()
-    const { done, skipped, all } = progressOf(session.nodeCounts)
+    const onChange = ({ nativeEvent }: ChangeEvent) =>
+      onSelect(session.id, nativeEvent instanceof globalThis.MouseEvent && nativeEvent.shiftKey)
     return (
       <>
-        <span role="cell" className="col-name">
-          <StatusIcon status={session.status} />
+        <span role="cell" className="col-select">
+          <input
+            type="checkbox"
+            aria-label={t.selectRun(sessionName(session) ?? t.unnamed(session.id))}
+            checked={isSelected}
+            onChange={onChange}
+          />
+        </span>
+        <NameCell {...props} />
+        {columns.map((column) => (
+          <span key={column} role="cell" className={`col-${column} ${classOf(column, session)}`}>
+            {cell(column, session, props.group, t)}
+          </span>
+        ))}
+      </>
+    )
+  },
+  (before, after) =>
+    before.session === after.session &&
+    before.depth === after.depth &&
+    before.isSelected === after.isSelected &&
+    before.isUnfolded === after.isUnfolded &&
+    before.columns === after.columns &&
+    before.group === after.group &&
+    before.link.href === after.link.href,
+)
+
+function NameCell({ session, depth, isUnfolded, onFold, link }: SessionRowProps) {
+  const t = useText()
+  const name = sessionName(session) ?? t.unnamed(session.id)
+  const tags = session.tags ?? []
+  const excerpt = session.error ?? (tags.length === 0 ? labelsOf(session) : undefined)
+  return (
+    <span role="cell" className="col-name" style={{ paddingInlineStart: Math.min(depth, indentAtMost) * indent }}>
+      {isUnfolded !== undefined && session.childCount > 0 && (
+        <button
+          type="button"
+          className="unfold quiet"
+          aria-expanded={isUnfolded}
+          aria-label={t.childrenOfRun(name)}
+          title={t.childrenOfRun(name)}
+          onClick={() => onFold(session.id, isUnfolded)}
+        >
+          <Icon name="chevron" />
+        </button>
+      )}
+      <StatusIcon status={isWaiting(session) ? 'suspended' : session.status} />
+      <span className="row-lines">
+        <span className="row-line">
           <a {...link}>
-            {sessionName(session) ?? t.unnamed(session.id)}
+            {name}
             <span className="row-link" />
           </a>
           <span className="faint row-id">{session.id.slice(-6)}</span>
@@ -41,46 +104,80 @@ export const SessionRow = memo(
             </a>
           )}
           {session.isStalled && <span className="chip failed">{t.stalled}</span>}
-          {session.error !== undefined && (
-            <span className="row-error" title={session.error}>
-              {session.error}
-            </span>
-          )}
         </span>
-        <span role="cell" className={`col-status status-word ${look(session.status)}`}>
-          {t.status[session.status]}
-        </span>
-        <span role="cell" className="col-group">
-          {group}
-        </span>
-        <span role="cell" className="col-progress num">
-          {all > 0 && (
-            <>
-              <ProgressBar session={session} all={all} label={t.nodesDone(done, all, skipped)} />
-              <span>
-                {done}/{all}
+        {(excerpt !== undefined || tags.length > 0) && (
+          <span className="row-line second">
+            {tags.map((tag) => (
+              <span key={tag} className="tag">
+                {tag}
               </span>
-            </>
-          )}
-        </span>
-        <span role="cell" className="col-created num">
-          <time dateTime={session.createdAt}>{moment(session.createdAt, Date.now(), t.locale)}</time>
-        </span>
-        <span role="cell" className="col-duration num">
-          <Took session={session} />
-        </span>
-        <span role="cell" className="col-tokens num">
-          {session.totalTokens > 0 ? count(session.totalTokens) : ''}
-        </span>
-        <span role="cell" className="col-cost num">
-          {session.totalCostUsd > 0 ? cost(session.totalCostUsd) : ''}
-        </span>
-      </>
-    )
-  },
-  (before, after) =>
-    before.session === after.session && before.group === after.group && before.link.href === after.link.href,
-)
+            ))}
+            {excerpt !== undefined && (
+              <span className={session.error === undefined ? 'row-excerpt' : 'row-error'} title={excerpt}>
+                {excerpt}
+              </span>
+            )}
+          </span>
+        )}
+      </span>
+    </span>
+  )
+}
+
+/** What a list knows of a run beside its name: the summaries of the server have neither inputs nor proposal. */
+function labelsOf({ metadata }: SessionSummary): string | undefined {
+  const entries = Object.entries(metadata ?? {})
+  return entries.length === 0 ? undefined : entries.map(([key, value]) => `${key}: ${value}`).join(' · ')
+}
+
+function classOf(column: ListColumn, session: SessionSummary): string {
+  if (column === 'status') return `status-word ${isWaiting(session) ? 'suspended' : look(session.status)}`
+  return column === 'group' || column === 'workflow' ? '' : 'num'
+}
+
+function cell(column: ListColumn, session: SessionSummary, group: string | undefined, t: Text): ReactNode {
+  switch (column) {
+    case 'status':
+      return isWaiting(session) ? t.waitingForYou : t.status[session.status]
+    case 'workflow':
+      return session.workflowName
+    case 'group':
+      return group
+    case 'progress':
+      return <Progress session={session} />
+    case 'created':
+      return <At time={session.createdAt} locale={t.locale} />
+    case 'started':
+      return <At time={session.startedAt} locale={t.locale} />
+    case 'updated':
+      return <At time={session.updatedAt} locale={t.locale} />
+    case 'duration':
+      return <Took session={session} />
+    case 'tokens':
+      return session.totalTokens > 0 ? count(session.totalTokens) : ''
+    case 'cost':
+      return session.totalCostUsd > 0 ? cost(session.totalCostUsd) : ''
+  }
+}
+
+function At({ time, locale }: { time: string | undefined; locale: string }) {
+  if (time === undefined) return null
+  return <time dateTime={time}>{moment(time, Date.now(), locale)}</time>
+}
+
+function Progress({ session }: { session: SessionSummary }) {
+  const t = useText()
+  const { done, skipped, all } = progressOf(session.nodeCounts)
+  if (all === 0) return null
+  return (
+    <>
+      <ProgressBar session={session} all={all} label={t.nodesDone(done, all, skipped)} />
+      <span>
+        {done}/{all}
+      </span>
+    </>
+  )
+}
 
 export function Took({ session }: { session: SessionSummary }) {
   const from = millis(session.startedAt)

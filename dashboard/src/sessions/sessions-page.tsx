@@ -2,6 +2,7 @@ import { useEffect, useState } from 'react'
 
 import { useMay } from '../access/me'
 import type { ListFilters } from '../app/address'
+import { useCommands } from '../app/commands'
 import { useText } from '../i18n/text'
 import { useTitle } from '../inbox/use-inbox'
 import { useStore } from '../store/use-store'
@@ -21,6 +22,7 @@ export function SessionsPage({ filters }: { filters: ListFilters }) {
   const mayCreate = useMay('create')
   const [isStarting, setStarting] = useState(false)
   useTitle(t.sessions)
+  useCommands(mayCreate ? [{ id: 'new run', label: t.newRun, run: () => setStarting(true) }] : [])
   useEffect(() => void loadCatalog(), [])
   return (
     <div className="sessions-page">
@@ -37,7 +39,7 @@ export function SessionsPage({ filters }: { filters: ListFilters }) {
       </AppBar>
       <main id="content" tabIndex={-1}>
         <FilterBar filters={filters} feed={feed} />
-        <SessionTable feed={feed} filters={filters} onStart={mayCreate ? () => setStarting(true) : undefined} />
+        <SessionTable feed={feed} filters={filters} mayStart={mayCreate} />
       </main>
       {isStarting && <StartDialog onClose={() => setStarting(false)} />}
     </div>

@@ -4,6 +4,7 @@ import { adjustFilters, linkTo } from '../app/place'
 import { useText } from '../i18n/text'
 import { progressOf } from '../status/status'
 import { StatusIcon } from '../status/status-icon'
+import { useStore } from '../store/use-store'
 import { sessionName } from './session-name'
 import { ProgressBar, Took } from './session-row'
 import { useList } from './use-list'
@@ -15,7 +16,8 @@ const rowHeight = 62
 export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
   const t = useText()
   const feed = useList(filters)
-  const { sessions, rows, height, scroller } = useSessionRows(feed, rowHeight)
+  const sessions = useStore(feed.store, (state) => state.sessions)
+  const { rows, height, scroller } = useSessionRows(feed, sessions, rowHeight)
   return (
     <nav className="sidebar" aria-label={t.sessions}>
       <input

@@ -1,4 +1,3 @@
-import type { SessionSummary } from '@relive/types'
 import { type RefObject, useEffect, useLayoutEffect, useRef } from 'react'
 
 import type { ListFeed } from './list-feed'
@@ -12,14 +11,22 @@ export interface HeldRow {
 /** By list and height of its rows: the pages share lists, and come back to where they were. */
 const held = new WeakMap<ListFeed, Map<number, HeldRow>>()
 
-export function rowAt(sessions: readonly SessionSummary[], top: number, rowHeight: number): HeldRow | undefined {
+export function rowAt(
+  sessions: readonly { readonly id: string }[],
+  top: number,
+  rowHeight: number,
+): HeldRow | undefined {
   // At the very top nothing is held: there, new runs are what one wants to see.
   if (top < 1) return undefined
   const session = sessions[Math.floor(top / rowHeight)]
   return session && { id: session.id, into: top % rowHeight }
 }
 
-export function topOf(sessions: readonly SessionSummary[], row: HeldRow, rowHeight: number): number | undefined {
+export function topOf(
+  sessions: readonly { readonly id: string }[],
+  row: HeldRow,
+  rowHeight: number,
+): number | undefined {
   const index = sessions.findIndex(({ id }) => id === row.id)
   return index < 0 ? undefined : index * rowHeight + row.into
 }
@@ -27,7 +34,7 @@ export function topOf(sessions: readonly SessionSummary[], row: HeldRow, rowHeig
 /** Keeps what is being read in its place while rows are added or go above it, and when the page is left and opened again. */
 export function useHeldRow(
   feed: ListFeed,
-  sessions: readonly SessionSummary[],
+  sessions: readonly { readonly id: string }[],
   rowHeight: number,
   scroller: RefObject<HTMLDivElement | null>,
 ): void {

@@ -1,4 +1,3 @@
-import type { SessionSummary } from '@relive/types'
 import { useVirtualizer, type VirtualItem } from '@tanstack/react-virtual'
 import { type RefObject, useEffect, useRef } from 'react'
 
@@ -9,8 +8,12 @@ import { useHeldRow } from './use-held-row'
 /** Rows before the end at which older ones are requested. */
 const readAhead = 40
 
+/** Whatever is listed, by an id of its own. */
+export interface Listed {
+  readonly id: string
+}
+
 interface SessionRows {
-  readonly sessions: readonly SessionSummary[]
   /** The rows to render: those in view, and some around them. */
   readonly rows: readonly VirtualItem[]
   readonly height: number
@@ -19,22 +22,21 @@ interface SessionRows {
 }
 
 /** The rows of a list in view; older sessions are read as the user scrolls. */
-export function useSessionRows(feed: ListFeed, rowHeight: number): SessionRows {
-  const sessions = useStore(feed.store, (state) => state.sessions)
+export function useSessionRows(feed: ListFeed, listed: readonly Listed[], rowHeight: number): SessionRows {
   const hasMore = useStore(feed.store, (state) => state.hasMore)
   const scroller = useRef<HTMLDivElement>(null)
   const list = useVirtualizer({
-    count: sessions.length,
+    count: listed.length,
     getScrollElement: () => scroller.current,
     estimateSize: () => rowHeight,
-    getItemKey: (index) => sessions[index]?.id ?? index,
+    getItemKey: (index) => listed[index]?.id ?? index,
     overscan: 12,
   })
-  useHeldRow(feed, sessions, rowHeight, scroller)
+  useHeldRow(feed, listed, rowHeight, scroller)
   const rows = list.getVirtualItems()
   const lastShown = rows.at(-1)?.index ?? 0
   useEffect(() => {
-    if (hasMore && lastShown > sessions.length - readAhead) void feed.readMore()
-  }, [feed, hasMore, lastShown, sessions.length])
-  return { sessions, rows, height: list.getTotalSize(), scroller, scrollTo: (index) => list.scrollToIndex(index) }
+    if (hasMore && lastShown > listed.length - readAhead) void feed.readMore()
+  }, [feed, hasMore, lastShown, listed.length])
+  return { rows, height: list.getTotalSize(), scroller, scrollTo: (index) => list.scrollToIndex(index) }
 }

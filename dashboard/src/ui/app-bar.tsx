@@ -1,17 +1,13 @@
 import type { ReactNode } from 'react'
 
 import { Account } from '../access/account'
-import { useMay } from '../access/me'
 import { noFilters } from '../app/address'
 import { linkTo, usePlace } from '../app/place'
-import { prefer, type Theme, usePreferences } from '../app/preferences'
 import { useText } from '../i18n/text'
 import { waiting } from '../inbox/waiting'
 import { useStore } from '../store/use-store'
-import { Icon } from './icon'
-
-const nextTheme: Record<Theme, Theme> = { system: 'light', light: 'dark', dark: 'system' }
-const themeIcon = { system: 'system', light: 'sun', dark: 'moon' } as const
+import { LookButtons } from './look-buttons'
+import { NavMenu } from './nav-menu'
 
 /** Leads to what waits for somebody, if anything does. */
 function InboxLink() {
@@ -31,56 +27,21 @@ function InboxLink() {
   )
 }
 
-/** Leads to the pages that are about more than one run. */
-function OverviewLink() {
-  const t = useText()
-  const mayRead = useMay('readStatistics')
-  const place = usePlace()
-  if (!mayRead) return null
-  return (
-    <a
-      className="button quiet"
-      aria-current={place.page === 'overview' ? 'page' : undefined}
-      {...linkTo({ page: 'overview', options: {} })}
-    >
-      {t.pages.overview}
-    </a>
-  )
-}
-
 /** The bar at the top of every page: the logo, the content of the page, and the global controls. */
 export function AppBar({ children }: { children: ReactNode }) {
   const t = useText()
-  const { theme, language } = usePreferences()
   return (
     <header className="app-bar">
       {/* biome-ignore lint/a11y/useAriaPropsSupportedByRole: a link, whose `href` is in `linkTo`. */}
       <a className="mark" aria-label={`Relive: ${t.sessions}`} {...linkTo({ page: 'sessions', filters: noFilters })}>
         re<i>live</i>
       </a>
+      <NavMenu />
       {children}
       <span className="app-bar-end">
-        <OverviewLink />
         <InboxLink />
         <Account />
-        <button
-          type="button"
-          className="quiet"
-          aria-label={t.languageLabel}
-          lang={language === 'en' ? 'zh-CN' : 'en'}
-          onClick={() => prefer({ language: language === 'en' ? 'zh' : 'en' })}
-        >
-          {t.language}
-        </button>
-        <button
-          type="button"
-          className="quiet"
-          aria-label={t.theme[theme]}
-          title={t.theme[theme]}
-          onClick={() => prefer({ theme: nextTheme[theme] })}
-        >
-          <Icon name={themeIcon[theme]} />
-        </button>
+        <LookButtons />
       </span>
     </header>
   )

@@ -19,6 +19,8 @@ const shapes = {
   fork: <path d="M4 2.5v11M4 9.5c0-2.5 8-1.5 8-5.5V2.5" />,
   compare: <path d="M8 2v12M5.5 4.5h-3v7h3M10.5 4.5h3v7h-3" />,
   chevron: <path d="m6 3.5 4.5 4.5L6 12.5" />,
+  menu: <path d="M2.5 4h11M2.5 8h11M2.5 12h11" />,
+  reading: <path d="M3 3.5h10M3 6.5h10M3 9.5h10M3 12.5h6" />,
   parallel: <path d="M5 3v10M11 3v10" />,
 } satisfies Record<string, ReactNode>
 
