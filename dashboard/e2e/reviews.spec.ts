@@ -52,12 +52,13 @@ test('a review after a loop shows what was written, and the proposal, not the co
   await review.getByRole('button', { name: 'Edit' }).click()
   await review.getByRole('textbox', { name: 'Draft' }).fill('Plant two trees.')
   await review.getByRole('button', { name: 'Send edited text' }).click()
-  const { events } = await server.get<{ events: { event: { type: string; payload?: unknown } }[] }>(
-    `/sessions/${other}/events?limit=200`,
-  )
-  expect(events.find(({ event }) => event.type === 'signalled')?.event.payload).toEqual({
-    review: { action: 'modify', data: 'Plant two trees.' },
-  })
+  const answer = async () => {
+    const { events } = await server.get<{ events: { event: { type: string; payload?: unknown } }[] }>(
+      `/sessions/${other}/events?limit=200`,
+    )
+    return events.find(({ event }) => event.type === 'signalled')?.event.payload
+  }
+  await expect.poll(answer).toEqual({ review: { action: 'modify', data: 'Plant two trees.' } })
 })
 
 test('what was written into a review is still there after the page was left', async ({ page, server }) => {

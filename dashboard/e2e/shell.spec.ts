@@ -1,6 +1,7 @@
 import type { Page } from '@playwright/test'
 
 import { runCouncil } from '../scripts/council.mjs'
+import { violations } from './axe'
 import { test as base, expect, test } from './fixtures'
 import { Server } from './server'
 

@@ -28,7 +28,7 @@ export function ComparePanel() {
   if (marked === undefined) return <p className="empty">{t.compareIntro}</p>
   return (
     <div className="compare-panel scroll" tabIndex={0} role="region" aria-label={t.compare}>
-      <header className="compare-head num">
+      <div className="compare-head num">
         <p>
           {t.atRevision(marked)} <span aria-hidden="true">→</span>{' '}
           <b>{shown === undefined ? '' : t.atRevision(shown.revision)}</b>
@@ -42,7 +42,7 @@ export function ComparePanel() {
             {t.endComparison}
           </button>
         </div>
-      </header>
+      </div>
       {changes === undefined && <p className="faint">{t.loading}</p>}
       {changes !== undefined && changes.nodes.length === 0 && changes.context.length === 0 && (
         <p className="empty">{t.sameMoment}</p>

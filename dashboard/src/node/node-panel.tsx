@@ -50,13 +50,13 @@ function NodeDetails({ nodeId, node, planned }: NodeDetailsProps) {
     (runStatus === 'running' || runStatus === 'paused')
   return (
     <div className="node-panel scroll" tabIndex={0} role="region" aria-label={name}>
-      <header className="node-title">
+      <div className="node-title">
         <h2>{name}</h2>
         <span className={`chip ${status}`}>
           <StatusIcon status={status} />
           {t.status[status]}
         </span>
-      </header>
+      </div>
       <Facts nodeId={nodeId} node={node} planned={planned} />
       {node?.error !== undefined && (
         <section>

@@ -1,4 +1,4 @@
-import { type KeyboardEvent, useId } from 'react'
+import { type KeyboardEvent, type ReactNode, useId } from 'react'
 
 import { type Panel, panels } from '../app/address'
 import { useCommands } from '../app/commands'
@@ -28,12 +28,12 @@ const contents: Record<Panel, () => React.JSX.Element> = {
 }
 
 /** The right side: the run, messages, a node, log lines, the context, the journal, a comparison. */
-export function Panels() {
+export function Panels({ children }: { children: ReactNode }) {
   const t = useText()
   const id = useId()
   const place = usePlace()
   const isNarrow = useIsNarrow()
-  const isReading = useIsReading()
+  const isReading = useIsReading() && !isNarrow
   useCommands([{ id: 'reading', label: t.readingMode, run: toggleReading }])
   const view = place.page === 'session' ? place.view : undefined
   const hasMessages = useSession(({ book }) => book.stored.length > 0 || book.streaming.size > 0)
@@ -53,7 +53,16 @@ export function Panels() {
     document.getElementById(`${id}-${next}`)?.focus()
   }
   return (
-    <aside className="panels" aria-label={t[current]}>
+    // Its part in the page changes, and its content does not: another element would be rendered anew.
+    // biome-ignore lint/a11y/useAriaPropsSupportedByRole: either role has a name.
+    <div
+      className="panels"
+      id={isReading ? 'content' : undefined}
+      role={isReading ? 'main' : 'complementary'}
+      aria-label={t[current]}
+      tabIndex={isReading ? -1 : undefined}
+    >
+      {children}
       <div className="panels-head">
         <div className="tabs" role="tablist" aria-label={t.session} onKeyDown={onKeyDown}>
           {shown.map((panel) => (
@@ -88,6 +97,6 @@ export function Panels() {
         <Content />
       </div>
       {!isNarrow && <WaitingNodes />}
-    </aside>
+    </div>
   )
 }

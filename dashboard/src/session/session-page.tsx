@@ -43,8 +43,8 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
   const name = useSession((state) => shownSession(state)?.name || state.graph?.name)
   const error = useSession((state) => state.error)
   const [side, panels, timeline] = [usePanelSize('side'), usePanelSize('panels'), usePanelSize('timeline')]
-  const isReading = useIsReading()
   const isNarrow = useIsNarrow()
+  const isReading = useIsReading() && !isNarrow
   useKeyboard()
   useMomentInAddress()
   useTitle(name || t.session)
@@ -71,15 +71,17 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
       }
     >
       <SessionBar />
-      <Sidebar filters={filters} sessionId={sessionId} />
+      <Sidebar filters={filters} sessionId={sessionId}>
+        <Splitter name="side" size={side} label={t.resizeList} />
+      </Sidebar>
       {/* On a phone the panels are below the fold, and what waits for somebody must not be. */}
       {isNarrow && <WaitingNodes />}
-      <main id="content" tabIndex={-1}>
+      <main id={isReading ? undefined : 'content'} tabIndex={-1}>
         <GraphView />
       </main>
-      <Panels />
-      <Splitter name="side" size={side} label={t.resizeList} />
-      <Splitter name="panels" size={panels} label={t.resizePanels} />
+      <Panels>
+        <Splitter name="panels" size={panels} label={t.resizePanels} />
+      </Panels>
       <footer className="timeline">
         <Splitter name="timeline" size={timeline} label={t.resizeTimeline} />
         <Gantt />

@@ -1,3 +1,5 @@
+import type { ReactNode } from 'react'
+
 import type { ListFilters } from '../app/address'
 import { plainView } from '../app/address'
 import { adjustFilters, linkTo } from '../app/place'
@@ -13,13 +15,22 @@ import { useSessionRows } from './use-session-rows'
 const rowHeight = 62
 
 /** The list beside a session: the same filters and the same live rows, narrower. */
-export function Sidebar({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
+export function Sidebar({
+  filters,
+  sessionId,
+  children,
+}: {
+  filters: ListFilters
+  sessionId: string
+  children: ReactNode
+}) {
   const t = useText()
   const feed = useList(filters)
   const sessions = useStore(feed.store, (state) => state.sessions)
   const { rows, height, scroller } = useSessionRows(feed, sessions, rowHeight)
   return (
     <nav className="sidebar" aria-label={t.sessions}>
+      {children}
       <input
         type="search"
         className="find"
