@@ -37,6 +37,7 @@ test('every figure of the overview leads to the runs behind it', async ({ page, 
   await run(server, { type: 'cancel' }, { graph, name: 'given up' })
 
   await page.goto(server.address)
+  await page.getByRole('button', { name: 'Menu' }).click()
   await page.getByRole('link', { name: 'Overview' }).click()
   await expect(page).toHaveTitle('Overview · Relive')
   const tile = (name: string) => page.locator('.tile').filter({ has: page.getByText(name, { exact: true }) })

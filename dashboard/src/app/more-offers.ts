@@ -5,7 +5,7 @@ import type { Place } from './address'
 import { type MorePage, morePages } from './more-address'
 
 /** What one has to be allowed to open a page; a comparison is of two runs, of which the server decides. */
-export const offers: Record<MorePage, Offer | undefined> = {
+export const pageOffers: Record<MorePage, Offer | undefined> = {
   overview: 'readStatistics',
   workflows: 'readCatalog',
   agents: 'readCatalog',
@@ -20,7 +20,7 @@ export const offers: Record<MorePage, Offer | undefined> = {
 /** Whether the caller may see what is at a place of these; every other place is not decided here. */
 export function useMayOpen(place: Place): boolean {
   return useStore(access, ({ me }) => {
-    const offer = 'options' in place ? offers[place.page] : undefined
+    const offer = 'options' in place ? pageOffers[place.page] : undefined
     return offer === undefined || may(me, offer)
   })
 }
@@ -30,7 +30,7 @@ export function useOpenPages(): readonly MorePage[] {
   const names = useStore(access, ({ me }) =>
     morePages
       .filter((name) => {
-        const offer = offers[name]
+        const offer = pageOffers[name]
         return offer !== undefined && may(me, offer)
       })
       .join(' '),

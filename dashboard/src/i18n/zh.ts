@@ -266,6 +266,7 @@ export const zh: Text = {
   cancelSelected: '取消',
   cancelSelectedTitle: (count: number) => `取消 ${count} 个运行？`,
   cancelSelectedConsequence: '它们会立即以取消结束，之后不能继续；可以从它们分叉。',
+  runAgain: '再次运行',
   onlyItsEngine: '它由另一个程序运行，只有该程序能再次运行它',
   tagSelected: '标签…',
   tagSelectedTitle: (count: number) => `${count} 个运行的标签`,
@@ -507,7 +508,6 @@ export const zh: Text = {
   moreAudit: '更早的记录',
 
   again: '再次运行',
-  runAgain: '再次运行',
   goOn: '从失败的节点继续',
   noMomentBefore: '没有失败之前的时刻。',
   compareWithParent: '与来源运行比较',

@@ -1,7 +1,6 @@
 import type { ReactNode } from 'react'
 
 import { Account } from '../access/account'
-import { useMay } from '../access/me'
 import { noFilters } from '../app/address'
 import { linkTo, usePlace } from '../app/place'
 import { useText } from '../i18n/text'
@@ -28,23 +27,6 @@ function InboxLink() {
   )
 }
 
-/** Leads to the pages that are about more than one run. */
-function OverviewLink() {
-  const t = useText()
-  const mayRead = useMay('readStatistics')
-  const place = usePlace()
-  if (!mayRead) return null
-  return (
-    <a
-      className="button quiet overview-link"
-      aria-current={place.page === 'overview' ? 'page' : undefined}
-      {...linkTo({ page: 'overview', options: {} })}
-    >
-      {t.pages.overview}
-    </a>
-  )
-}
-
 /** The bar at the top of every page: the logo, the content of the page, and the global controls. */
 export function AppBar({ children }: { children: ReactNode }) {
   const t = useText()
@@ -57,7 +39,6 @@ export function AppBar({ children }: { children: ReactNode }) {
       <NavMenu />
       {children}
       <span className="app-bar-end">
-        <OverviewLink />
         <InboxLink />
         <Account />
         <LookButtons />
