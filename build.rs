@@ -35,12 +35,17 @@ fn commit_of_git() -> Option<String> {
     if Path::new(&top).canonicalize().ok()? != Path::new(&root).canonicalize().ok()? {
         return None;
     }
-    // A commit changes the log of HEAD and nothing else that is always there; a build without one needs no second one.
+    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+    // While somebody works on it, a commit is no reason to build everything anew: what may be later says so.
+    if variable("PROFILE").as_deref() != Some("release") {
+        return Some(format!("{commit}+dev"));
+    }
+    // Each commit, and each change of the branch, adds to the log of HEAD.
     let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
     if Path::new(&log).exists() {
         println!("cargo::rerun-if-changed={log}");
     }
-    git(&["rev-parse", "--short=12", "HEAD"])
+    Some(commit)
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

@@ -2,7 +2,8 @@
 
 /// The version alone, as packages have it.
 pub const NUMBER: &str = env!("CARGO_PKG_VERSION");
-/// The commit, shortened; `unknown` where it was built without git and without being told.
+/// The commit, shortened; `unknown` where it was built without git and without being told. A build for development has
+/// `+dev` behind it: it may have later commits in it, and changes that are not committed.
 pub const COMMIT: &str = env!("RELIVE_BUILD_COMMIT");
 /// The day of the build, UTC: `2026-11-26`.
 pub const BUILD_DATE: &str = env!("RELIVE_BUILD_DATE");
