@@ -46,6 +46,8 @@ pub enum SetupError {
          with max_prepared_statements = 0); connect to PostgreSQL itself, or use session mode. Nothing was changed"
     )]
     MixesStatements,
+    #[error("LISTEN does not work through a pooler in transaction mode")]
+    CannotListen,
     #[error("another server has been preparing the database for more than {minutes} minutes")]
     Busy { minutes: u64 },
 }

@@ -153,6 +153,7 @@ async fn check_pooler(link: &DatabaseLink) -> Result<(), SetupError> {
     let found = tokio::time::timeout(ACQUIRE, look_for_pooler(link)).await;
     match found {
         Ok(Ok(Pooler::Transactions)) => {
+            link.set_lent();
             tracing::warn!(
                 database = %link,
                 "this is a pooler in transaction mode (such as PgBouncer's pool_mode = transaction): notices between \
