@@ -111,7 +111,7 @@ impl Storage {
             None => Vec::new(),
         };
         let (clock_ahead, round_trip) = clock(connection).await?;
-        let is_pooled = setup::is_pooled(self.pool.link(), connection).await;
+        let is_pooled = setup::is_pooled(self.pool.link()).await;
         Ok(Diagnosis {
             database: DatabaseDescription {
                 place: self.pool.link().to_string(),

@@ -11,6 +11,7 @@ use std::fmt;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -55,6 +56,9 @@ struct Inner {
     away_since: Mutex<Option<Instant>>,
     /// When a statement last failed because the disk was full.
     full_at: Mutex<Option<Instant>>,
+    /// Whether a pooler lends server processes for single transactions, so that notifications would arrive in the
+    /// middle of the answers to somebody else.
+    is_lent: AtomicBool,
     /// When the database was last probed, and the error if it failed.
     probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
 }
@@ -74,6 +78,7 @@ impl DatabaseLink {
             stale_before: watch::Sender::new(Instant::now()),
             away_since: Mutex::default(),
             full_at: Mutex::default(),
+            is_lent: AtomicBool::default(),
             probed: tokio::sync::Mutex::default(),
         }))
     }
@@ -83,6 +88,15 @@ impl DatabaseLink {
         let options = self.0.options.clone();
         let mode = *self.0.mode.lock();
         mode.map_or(options.clone(), |mode| options.ssl_mode(mode))
+    }
+
+    /// Remembers that there is a pooler in transaction mode.
+    pub fn set_lent(&self) {
+        self.0.is_lent.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_lent(&self) -> bool {
+        self.0.is_lent.load(Ordering::Relaxed)
     }
 
     /// Opens a connection, with limits and these settings.

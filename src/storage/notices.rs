@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnection, PgListener, PgPoolOptions};
 use tokio::sync::watch;
 
 use super::link::{ACQUIRE, DatabaseLink};
-use super::{Storage, StorageError};
+use super::{SetupError, Storage, StorageError};
 
 const CHANNEL: &str = "relive_notices";
 /// The `application_name` of the connections.
@@ -97,8 +97,12 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// If the database is away, or listening is not possible.
+    /// If the database is away, or listening is not possible. Behind a pooler in transaction mode it is not tried: what
+    /// is listened for would break the statements of whoever has that server process next.
     pub async fn listen(&self) -> Result<Listener, StorageError> {
+        if self.pool.link().is_lent() {
+            return Err(SetupError::CannotListen.into());
+        }
         // The library needs a pool, to reconnect by itself; this one has a single connection, and losing it ends
         // the listener, since missed notices have to be made up for.
         let pool = PgPoolOptions::new()

@@ -201,3 +201,55 @@ async fn caddy_serves_it_with_the_example() {
         everything_works(proxy).await;
     }
 }
+
+/// Nothing is sticky: a session that one server made is watched and driven through the other, and goes on when one of
+/// them has gone.
+#[tokio::test]
+async fn nginx_spreads_clients_over_several_servers_and_leaves_out_one_that_is_gone() {
+    let trusting = |config: &mut relive::config::ServeConfig| {
+        config.proxy.trusted_proxies = vec!["127.0.0.1/32".parse().expect("a network")];
+        config.access.allow_anonymous = true;
+    };
+    let database = Database::create().await;
+    let one = TestServer::start_on(database.clone(), trusting).await;
+    let other = TestServer::start_on(database, trusting).await;
+    let Some(proxy) = Proxy::nginx_several([one.address(), other.address()]).await else { return };
+    let client = proxy.tls.http();
+    let ask = |method: Method, path: &str, body: Option<Value>| {
+        let request = client.request(method, proxy.url(path));
+        answer(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+    };
+    let (status, created) = ask(Method::POST, "/api/v1/sessions", Some(json!({}))).await;
+    assert_eq!(status, 201, "{created}");
+    let id = created["id"].as_str().expect("an id").to_owned();
+    let mut viewers = Vec::new();
+    for _ in 0..4 {
+        let path = format!("/ws/sessions/{id}?mode=events");
+        let mut viewer = Socket::open_tls(proxy.address, &path, proxy.tls.client()).await;
+        assert_eq!(viewer.frame().await["revision"], 1);
+        viewers.push(viewer);
+    }
+    let control = format!("/api/v1/sessions/{id}/control");
+    assert_eq!(ask(Method::POST, &control, Some(json!({"action": "start"}))).await.0, 200);
+    for viewer in &mut viewers {
+        assert_eq!(viewer.frame().await["revision"], 2);
+    }
+
+    one.stop().await;
+    for _ in 0..20 {
+        assert_eq!(ask(Method::GET, &format!("/api/v1/sessions/{id}"), None).await.0, 200);
+    }
+    let path = format!("/ws/sessions/{id}?mode=events&after=2");
+    let mut returned = Socket::open_tls(proxy.address, &path, proxy.tls.client()).await;
+    assert_eq!(ask(Method::POST, &control, Some(json!({"action": "complete"}))).await.0, 200);
+    assert_eq!(returned.frame().await["revision"], 3);
+    // Half of the viewers were on each.
+    let mut ended = 0;
+    for viewer in &mut viewers {
+        ended += u32::from(viewer.message().await.is_close());
+    }
+    assert_eq!(ended, 2, "viewers of the server that is gone");
+}

@@ -41,6 +41,13 @@ pub enum SetupError {
          (RELIVE_EMBEDDING_DIM); use {others} here, or stop the others first to change it"
     )]
     Dimension { own: u32, others: i64 },
+    #[error(
+        "this is a pooler in transaction mode that mixes up prepared statements (such as PgBouncer before 1.21, or \
+         with max_prepared_statements = 0); connect to PostgreSQL itself, or use session mode. Nothing was changed"
+    )]
+    MixesStatements,
+    #[error("LISTEN does not work through a pooler in transaction mode")]
+    CannotListen,
     #[error("another server has been preparing the database for more than {minutes} minutes")]
     Busy { minutes: u64 },
 }

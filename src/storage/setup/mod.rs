@@ -13,7 +13,7 @@ mod tables;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::{Connection as _, Row as _};
 
 pub(super) use checks::{check, make_extension};
 pub(super) use dimension::{Claim, LOCK as SERVER_LOCK};
@@ -50,6 +50,7 @@ impl Storage {
     pub async fn migrate(&self, embedding_dimension: u32) -> Result<(), StorageError> {
         let link = self.pool.link();
         self.claim.release();
+        check_pooler(link).await?;
         let mut connection = link.open(SETTINGS).await?.connection;
         let prepared = async {
             link.watched(ACQUIRE * 5, async { Ok(checks::check(&mut connection).await) }).await??;
@@ -60,7 +61,6 @@ impl Storage {
         };
         let left = prepared.await?;
         unlock(&mut connection).await?;
-        warn_of_pooler(link, &mut connection).await;
         self.claim.keep(embedding_dimension, connection);
         if left.memories {
             self.build_memory_indexes(embedding_dimension);
@@ -137,27 +137,73 @@ async fn unlock(connection: &mut PgConnection) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// With a transaction pooler in between, session settings, locks and notices are lost.
-async fn warn_of_pooler(link: &DatabaseLink, connection: &mut PgConnection) {
-    if is_pooled(link, connection).await {
-        tracing::warn!(
-            database = %link,
-            "this is a pooler in transaction mode (such as PgBouncer's pool_mode = transaction): notices between \
-             servers, time limits and locks do not work through it; connect to PostgreSQL itself, or use session mode"
-        );
+/// What is between a server and PostgreSQL.
+enum Pooler {
+    /// Nothing, or a pooler in session mode, which is the same.
+    None,
+    /// It lends a server process for single transactions.
+    Transactions,
+    /// And does not keep the statements apart that its clients have prepared.
+    MixesStatements,
+}
+
+/// Whether the statements of one connection may be carried out by different processes.
+pub(super) async fn is_pooled(link: &DatabaseLink) -> bool {
+    let found = tokio::time::timeout(ACQUIRE, look_for_pooler(link)).await;
+    matches!(found, Ok(Ok(Pooler::Transactions | Pooler::MixesStatements)))
+}
+
+/// With a pooler in transaction mode, session settings, locks and notices are lost, which is said; without prepared
+/// statements nothing works.
+async fn check_pooler(link: &DatabaseLink) -> Result<(), SetupError> {
+    // What fails here will fail again, and be told, when the database is used.
+    let found = tokio::time::timeout(ACQUIRE, look_for_pooler(link)).await;
+    match found {
+        Ok(Ok(Pooler::Transactions)) => {
+            link.set_lent();
+            tracing::warn!(
+                database = %link,
+                "this is a pooler in transaction mode (such as PgBouncer's pool_mode = transaction): notices between \
+                 servers, time limits and locks do not work through it; connect to PostgreSQL itself, or use session mode"
+            );
+            Ok(())
+        }
+        Ok(Ok(Pooler::MixesStatements)) => Err(SetupError::MixesStatements),
+        Ok(Ok(Pooler::None) | Err(_)) | Err(_) => Ok(()),
     }
 }
 
-/// Two connections that are open at the same time have two server processes, unless a transaction pooler is in
-/// between.
-pub(super) async fn is_pooled(link: &DatabaseLink, connection: &mut PgConnection) -> bool {
-    const PROCESS: &str = "SELECT pg_backend_pid()";
-    let asking = async {
-        let mut other = link.open("").await?.connection;
-        let one: i32 = sqlx::query_scalar(PROCESS).fetch_one(&mut *connection).await?;
-        let two: i32 = sqlx::query_scalar(AssertSqlSafe(PROCESS)).fetch_one(&mut other).await?;
-        other.close().await?;
-        Ok::<_, sqlx::Error>(one == two)
+/// Two connections that are open at the same time have two server processes, unless a pooler lends them.
+async fn look_for_pooler(link: &DatabaseLink) -> sqlx::Result<Pooler> {
+    let mut one = link.open("").await?.connection;
+    let mut other = link.open("").await?.connection;
+    let found = if process(&mut one).await? != process(&mut other).await? {
+        Pooler::None
+    } else if mixes_statements([&mut one, &mut other]).await? {
+        Pooler::MixesStatements
+    } else {
+        Pooler::Transactions
     };
-    matches!(tokio::time::timeout(ACQUIRE, asking).await, Ok(Ok(true)))
+    let _ = tokio::join!(one.close(), other.close());
+    Ok(found)
+}
+
+/// The server process, asked without a prepared statement.
+async fn process(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?.try_get(0)
+}
+
+/// Both have prepared nothing yet, and give their first statement the same name.
+async fn mixes_statements(connections: [&mut PgConnection; 2]) -> sqlx::Result<bool> {
+    const DUPLICATE: &str = "42P05";
+    const UNKNOWN: &str = "26000";
+    for connection in connections {
+        match sqlx::query("SELECT $1::int").bind(1).execute(connection).await {
+            Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some(DUPLICATE | UNKNOWN)) => {
+                return Ok(true);
+            }
+            answer => drop(answer?),
+        }
+    }
+    Ok(false)
 }

@@ -20,13 +20,25 @@ pub struct Proxy {
 impl Proxy {
     /// nginx with `deploy/nginx.conf`, in front of a server; `None` where it is not installed.
     pub async fn nginx(server: SocketAddr) -> Option<Self> {
+        Self::nginx_with("nginx.conf", &[("127.0.0.1:7400", server)]).await
+    }
+
+    /// nginx with `deploy/nginx-several.conf`, in front of two servers.
+    pub async fn nginx_several([one, other]: [SocketAddr; 2]) -> Option<Self> {
+        Self::nginx_with("nginx-several.conf", &[("127.0.0.1:7400", one), ("127.0.0.1:7401", other)]).await
+    }
+
+    async fn nginx_with(file: &str, servers: &[(&str, SocketAddr)]) -> Option<Self> {
         let program = find("deploy/nginx.conf", "nginx", "nginx-light")?;
         let (directory, tls, address) = parts();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("{kind}_temp_path {}/{kind};", directory.path().display()))
             .concat();
-        let config = example("nginx.conf", &tls)
-            .replace("127.0.0.1:7400", &server.to_string())
+        let with_servers = servers.iter().fold(example(file, &tls), |config, (named, server)| {
+            // Comments name them too.
+            config.replace(&format!("server {named}"), &format!("server {server}"))
+        });
+        let config = with_servers
             .replace("listen 443 ssl;", &format!("listen {address} ssl;"))
             .replace("http {", &format!("http {{ access_log off; {temporary}"));
         let path = directory.path().join("nginx.conf");

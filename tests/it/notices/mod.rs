@@ -6,6 +6,7 @@ mod deaf;
 mod healing;
 mod lists;
 mod nats;
+mod poolers;
 mod viewers;
 
 use std::time::Duration;
