@@ -129,7 +129,7 @@ function Both({ a, id }: { a: WorkflowSession; id: string }) {
       {graph != null && <Merged graph={graph} a={a} b={b} rows={rows} />}
       <div className="card-head plain-head">
         <h2>{m.differingNodes(differing.length, rows.length)}</h2>
-        <label className="skip-idle">
+        <label className="check-line">
           <input type="checkbox" checked={onlyDiffering} onChange={(event) => setOnlyDiffering(event.target.checked)} />
           {m.onlyDiffering}
         </label>
