@@ -20,7 +20,9 @@ import { useFoundSessions } from './use-found-sessions'
 
 export { ShortcutsDialog } from './shortcuts'
 
-const kinds = ['session', 'page', 'view', 'action'] as const
+/** What is found by the server comes later: below the rest, so that nothing moves under what is about to be chosen. */
+const kindsWithText = ['page', 'view', 'action', 'session'] as const
+const kindsWithout = ['session', 'page', 'view', 'action'] as const
 
 /** Finds sessions, pages and actions by a text. Opening it changes nothing in the page below. */
 export function Palette() {
@@ -83,7 +85,7 @@ export function Palette() {
         onKeyDown={onKeyDown}
       />
       <div id={id} role="listbox" aria-label={t.paletteTitle} className="palette-list scroll" tabIndex={-1}>
-        {kinds.map((kind) => {
+        {(text.trim() === '' ? kindsWithout : kindsWithText).map((kind) => {
           const some = entries.map((entry, index) => ({ entry, index })).filter(({ entry }) => entry.kind === kind)
           return (
             some.length > 0 && (
@@ -127,9 +129,9 @@ function useEntries(text: string, t: Text): readonly Entry[] {
   const offered = useStore(commands, ({ all }) => all)
   const views = useKept(savedViews)
   const { theme, language } = usePreferences()
-  const sessions = useFoundSessions(text)
+  const { sessions, isCurrent } = useFoundSessions(text)
   return useMemo(() => {
-    const found: readonly Entry[] = sessions.map((session) => ({
+    const all: readonly Entry[] = sessions.map((session) => ({
       id: session.id,
       kind: 'session',
       label: sessionName(session) ?? t.unnamed(session.id),
@@ -161,7 +163,9 @@ function useEntries(text: string, t: Text): readonly Entry[] {
       label: command.label,
       run: command.run,
     }))
-    // Sessions were found by the server, which looks at more than their names.
-    return [...found, ...fitting(pages, text), ...fitting(saved, text), ...fitting(actions, text)]
-  }, [sessions, offered, views, me, theme, language, t, text])
+    // The server looks at more than names. What it found for an earlier text stays only where it fits this one.
+    const found = isCurrent ? all : fitting(all, text)
+    const others = [...fitting(pages, text), ...fitting(saved, text), ...fitting(actions, text)]
+    return text.trim() === '' ? [...found, ...others] : [...others, ...found]
+  }, [sessions, isCurrent, offered, views, me, theme, language, t, text])
 }

@@ -103,54 +103,50 @@ export function SessionTable({ feed, filters, mayStart }: { feed: ListFeed; filt
   const isEmpty = listed.length === 0
   return (
     <>
-      <div
-        className="session-table"
-        role="table"
-        aria-label={t.sessions}
-        aria-rowcount={listed.length + 1}
-        style={{ '--columns': template } as React.CSSProperties}
-      >
-        <TableHead
-          columns={columns}
-          sort={filters.sort}
-          selected={selection.ids.size}
-          isAll={ids.length > 0 && selection.ids.size === ids.length}
-          onSelectAll={() => select((now, order) => (now.ids.size > 0 ? noSelection : all(order)))}
-        />
-        <div ref={scroller} className="table-body" role="rowgroup" tabIndex={isEmpty ? -1 : 0} onKeyDown={onKeyDown}>
-          <div className="virtual" role="presentation" style={{ height: height }}>
-            {rows.map(({ index, key, start }) => {
-              const row = listed[index]
-              if (row === undefined) return null
-              const { session } = row
-              const isSelected = selection.ids.has(row.id)
-              return (
-                <div
-                  key={key}
-                  data-index={index}
-                  role="row"
-                  aria-rowindex={index + 2}
-                  className={`virtual-row${isSelected ? ' selected' : ''}`}
-                  style={{ transform: `translateY(${start}px)` }}
-                >
-                  {session === undefined ? (
-                    <MoreChildren parentId={row.moreOf} />
-                  ) : (
-                    <SessionRow
-                      session={session}
-                      depth={row.depth}
-                      isSelected={isSelected}
-                      onSelect={onSelect}
-                      isUnfolded={canUnfold ? row.isUnfolded : undefined}
-                      onFold={onFold}
-                      columns={columns}
-                      group={groupOf(session.groupId)}
-                      link={linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}
-                    />
-                  )}
-                </div>
-              )
-            })}
+      <div className="session-table" style={{ '--columns': template } as React.CSSProperties}>
+        <div className="table-whole" role="table" aria-label={t.sessions} aria-rowcount={listed.length + 1}>
+          <TableHead
+            columns={columns}
+            sort={filters.sort}
+            selected={selection.ids.size}
+            isAll={ids.length > 0 && selection.ids.size === ids.length}
+            onSelectAll={() => select((now, order) => (now.ids.size > 0 ? noSelection : all(order)))}
+          />
+          <div ref={scroller} className="table-body" role="rowgroup" tabIndex={isEmpty ? -1 : 0} onKeyDown={onKeyDown}>
+            <div className="virtual" role="presentation" style={{ height: height }}>
+              {rows.map(({ index, key, start }) => {
+                const row = listed[index]
+                if (row === undefined) return null
+                const { session } = row
+                const isSelected = selection.ids.has(row.id)
+                return (
+                  <div
+                    key={key}
+                    data-index={index}
+                    role="row"
+                    aria-rowindex={index + 2}
+                    className={`virtual-row${isSelected ? ' selected' : ''}`}
+                    style={{ transform: `translateY(${start}px)` }}
+                  >
+                    {session === undefined ? (
+                      <MoreChildren parentId={row.moreOf} />
+                    ) : (
+                      <SessionRow
+                        session={session}
+                        depth={row.depth}
+                        isSelected={isSelected}
+                        onSelect={onSelect}
+                        isUnfolded={canUnfold ? row.isUnfolded : undefined}
+                        onFold={onFold}
+                        columns={columns}
+                        group={groupOf(session.groupId)}
+                        link={linkTo({ page: 'session', sessionId: session.id, filters, view: plainView })}
+                      />
+                    )}
+                  </div>
+                )
+              })}
+            </div>
           </div>
         </div>
         {isEmpty && (
