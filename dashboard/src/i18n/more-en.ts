@@ -138,7 +138,7 @@ export const moreEn = {
   noWorkflows: 'No workflows yet.',
   itsRuns: 'Its runs',
   runIt: 'Run',
-  deleteWorkflow: 'Its schedules are deleted too. Runs of it stay.',
+  deleteWorkflow: 'It can only be deleted while there are no runs of it. Its schedules are deleted with it.',
   graphAsJson: 'Graph (JSON)',
   problem: {
     json: (line: number | undefined) =>
@@ -158,7 +158,8 @@ export const moreEn = {
   capabilities: 'Capabilities (JSON)',
   newGroup: 'New group',
   noGroups: 'No groups yet.',
-  deleteGroup: 'Its workflows and runs stay, without a group.',
+  deleteGroup:
+    'Everything in it is deleted with it: its workflows, its runs with their journals, and its memories. This cannot be undone.',
   icon: 'Icon',
   systemPrompt: 'System prompt',
 

@@ -116,7 +116,7 @@ export const moreZh: MoreText = {
   noWorkflows: '还没有工作流。',
   itsRuns: '其运行',
   runIt: '运行',
-  deleteWorkflow: '其定时任务也会删除。已有的运行保留。',
+  deleteWorkflow: '只有在没有其运行时才能删除。其定时任务会一并删除。',
   graphAsJson: '图（JSON）',
   problem: {
     json: (line) => (line === undefined ? '不是有效的 JSON。' : `不是有效的 JSON：第 ${line} 行。`),
@@ -135,7 +135,7 @@ export const moreZh: MoreText = {
   capabilities: '能力（JSON）',
   newGroup: '新建分组',
   noGroups: '还没有分组。',
-  deleteGroup: '其工作流和运行保留，但不再有分组。',
+  deleteGroup: '其中的所有内容会一并删除：工作流、运行及其日志、记忆。此操作无法撤销。',
   icon: '图标',
   systemPrompt: '系统提示词',
 
