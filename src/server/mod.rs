@@ -163,7 +163,8 @@ impl Server {
         // Whatever makes no sense is said before anything is written.
         let checked = CheckedSettings::new(config, address)?;
         let CheckedSettings { cross_site, certificate, tls, entry, frame_ancestors, .. } = checked;
-        let CheckedSettings { access: access_settings, endpoint, models, web, courier, mailer, prices, nats, .. } = checked;
+        let CheckedSettings { access: access_settings, endpoint, models, web, courier, mailer, prices, nats, .. } =
+            checked;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
