@@ -268,7 +268,7 @@ async fn shells_complete_the_commands_and_each_has_a_manual_page() {
             let script = directory.path().join("relive.bash");
             std::fs::write(&script, printed).expect("written");
             // bash itself completes the beginning of a command.
-            let asked = "source \"$0\"; COMP_WORDS=(relive ba); COMP_CWORD=1; COMPREPLY=(); _relive relive ba relive; echo \"${COMPREPLY[@]}\"";
+            let asked = "source \"$0\"; COMP_WORDS=(relive back); COMP_CWORD=1; COMPREPLY=(); _relive relive back relive; echo \"${COMPREPLY[@]}\"";
             let bash = Command::new("bash").args(["-c", asked]).arg(&script).output().await.expect("bash");
             assert_eq!(String::from_utf8_lossy(&bash.stdout).trim(), "backup", "{bash:?}");
         }
