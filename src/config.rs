@@ -1,6 +1,7 @@
 //! Settings. Each has a flag, an environment variable and a default; `--help` shows them.
 
 mod access;
+mod archive;
 mod environment;
 mod listen;
 mod log;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use access::{AccessConfig, AuditConfig, Authentication, LimitConfig, OidcConfig};
+pub use archive::ArchiveConfig;
 pub use environment::{UnknownVariable, unknown};
 pub use listen::ListenAddress;
 pub use log::{LogConfig, LogFormat};
@@ -56,6 +58,9 @@ pub struct ServeConfig {
 
     #[command(flatten)]
     pub webhooks: WebhookConfig,
+
+    #[command(flatten)]
+    pub archive: ArchiveConfig,
 
     /// A file with prices of models that replaces the built-in table, in the form of
     /// data/model-prices.json.

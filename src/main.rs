@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use relive::cli::{Cli, CliCommand, export, import, keys, login, mcp, run, serve, statistics, watch};
+use relive::cli::{Cli, CliCommand, archive, export, import, keys, login, mcp, run, serve, statistics, watch};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -12,6 +12,7 @@ async fn main() -> ExitCode {
         CliCommand::Watch(args) => watch::run(args).await,
         CliCommand::Export(args) => export::run(args).await,
         CliCommand::Import(args) => import::run(args).await,
+        CliCommand::Archive(args) => archive::run(args).await,
         CliCommand::Login(args) => login::login(args).await,
         CliCommand::Mcp(args) => mcp::run(args).await,
         CliCommand::Logout(args) => login::logout(&args),

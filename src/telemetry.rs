@@ -108,6 +108,13 @@ fn describe() {
     describe_counter!("relive_webhook_given_up_total", "Deliveries to webhooks whose last attempt has failed.");
     describe_gauge!("relive_webhooks_served", "Webhooks whose deliveries this server is sending.");
     describe_counter!("relive_schedule_firings_total", "Times at which schedules were due, by outcome.");
+    describe_counter!("relive_archive_sessions_total", "Sessions moved to the archive.");
+    describe_counter!("relive_archive_bytes_total", "Bytes of files written to the archive, compressed.");
+    describe_counter!("relive_archive_restored_total", "Sessions that came back from the archive.");
+    describe_counter!(
+        "relive_archive_failures_total",
+        "Files that could not be written, read or removed, by operation."
+    );
     describe_gauge!("relive_live_sessions", "Sessions in memory.");
     describe_gauge!("relive_viewers", "Subscriptions to sessions.");
     describe_gauge!("relive_replays", "Open replays.");

@@ -3,6 +3,7 @@
 mod accounts;
 mod ag_ui;
 mod archive;
+mod archived;
 mod asyncapi;
 mod bodies;
 mod callers;

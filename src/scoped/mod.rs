@@ -4,6 +4,7 @@
 //! A session of another project is not found, as one that does not exist; what the caller may not do in the own
 //! project is denied.
 
+mod archived;
 mod bulk;
 mod catalog;
 mod error;

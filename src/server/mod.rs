@@ -2,6 +2,7 @@
 
 mod accept;
 pub mod access;
+mod archive;
 mod connections;
 mod descriptors;
 mod greeting;
@@ -27,8 +28,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AccessError};
-use crate::archive::{ImportLimits, Imports};
-use crate::config::{DatabaseConfig, Secret, ServeConfig};
+use crate::archive::{Archive, ImportLimits, Imports, PlaceError, PlaceOptions};
+use crate::config::{ArchiveConfig, DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, Embeddings};
 use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds, Web, WebOptions};
 use crate::http::{
@@ -84,6 +85,8 @@ pub enum ServeError {
     Nats(#[from] NatsError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Archive(#[from] PlaceError),
     #[error(transparent)]
     Embeddings(#[from] EmbeddingEndpointError),
     #[error(transparent)]
@@ -191,6 +194,7 @@ impl Server {
                 ..HubOptions::default()
             },
         );
+        let archive = open_archive(config, &storage, &hub, &imports)?;
         let access = Access::start(storage.clone(), access_settings).await?;
         let needs_key = access.is_required() && !access.has_way_in().await.map_err(AccessError::from)?;
         let stop = CancellationToken::new();
@@ -200,8 +204,10 @@ impl Server {
         tokio::spawn(stop.clone().run_until_cancelled_owned(hub.clone().watch_leases()));
         tokio::spawn(statistics::keep_statistics(storage.clone(), stop.clone()));
         let (removing, stopping) = (hub.clone(), stop.clone());
-        let retention = Retention { hub: removing, storage: storage.clone(), access: access.clone(), stop: stopping };
+        let (records, log, files) = (storage.clone(), access.clone(), archive.clone());
+        let retention = Retention { hub: removing, storage: records, access: log, archive: files, stop: stopping };
         tokio::spawn(retention.run());
+        tokio::spawn(archive::remove_strays(archive.clone(), stop.clone()));
         let capacity = capacity(config);
         let options = GatewayOptions { sockets: capacity.sockets, ..GatewayOptions::default() };
         let gateway = Gateway::new(access.clone(), hub.clone(), storage.clone(), options, stop.clone());
@@ -223,6 +229,7 @@ impl Server {
                 gateway,
                 embeddings,
                 imports,
+                archive,
                 engine,
                 traces,
                 webhooks,
@@ -313,6 +320,14 @@ impl Server {
             tracing::warn!(%error, "the embedded PostgreSQL did not stop cleanly; it recovers at the next start");
         }
     }
+}
+
+/// The archive, which may be none.
+fn open_archive(config: &ServeConfig, storage: &Storage, hub: &Hub, imports: &Imports) -> Result<Archive, PlaceError> {
+    let ArchiveConfig { archive, archive_s3_endpoint, archive_restored_days } = &config.archive;
+    let place = archive.clone().map(|address| PlaceOptions { address, s3_endpoint: archive_s3_endpoint.clone() });
+    let restored = Duration::from_secs_f64(archive_restored_days * 86_400.0);
+    Archive::new(storage.clone(), hub.clone(), imports.clone(), place.as_ref(), restored)
 }
 
 /// The limits of clients, within the process's file descriptors.

@@ -10,6 +10,7 @@
 
 mod access;
 mod address;
+mod archived;
 mod batch;
 mod bigint;
 mod catalog;
@@ -65,6 +66,7 @@ pub use access::{
     SigningKeyRow, TokenState,
 };
 pub use address::connect_options;
+pub use archived::{ArchiveClaim, ArchivedRow, StoredFile};
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
 pub use driver_leases::LapsedLease;
@@ -83,7 +85,7 @@ pub use open_traces::OpenTrace;
 pub use page::{Page, PageCursor};
 use pool::Pool;
 pub use readiness::Readiness;
-pub use retention::{RetentionClaim, RetentionRule, RetentionState, StoredRule};
+pub use retention::{RetentionAction, RetentionClaim, RetentionRule, RetentionState, StoredRule};
 pub use run_leases::{ClaimedLease, Parked};
 pub use schedules::{DueSchedule, FiredSchedule};
 pub use session_list::{MetadataFilter, SessionFilter, SessionText, Visible};

@@ -145,7 +145,9 @@ const ADDRESS_OF_SOCKETS: &str = "ws://127.0.0.1:7400";
 
 /// Carries out a page; at least so many of its lines have to be commands.
 async fn carry_out(page: &'static str, least: usize) {
-    let (server, directory) = (TestServer::start().await, tempfile::tempdir().expect("a directory"));
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = directory.path().join("archive").to_str().expect("a path").to_owned();
+    let server = TestServer::start_with(|config| config.archive.archive = Some(archive)).await;
     std::os::unix::fs::symlink(root().join("examples"), directory.path().join("examples")).expect("a link");
     let (id, answered) = (String::new(), String::new());
     let mut reader = Reader { page, server, directory, ids: Vec::new(), id, answered, replay: None, carried_out: 0 };
@@ -193,6 +195,11 @@ async fn the_commands_for_schedules_do_what_the_page_says() {
 #[tokio::test]
 async fn the_commands_for_deleting_do_what_the_page_says() {
     carry_out("docs/retention.md", 3).await;
+}
+
+#[tokio::test]
+async fn the_commands_for_archiving_do_what_the_page_says() {
+    carry_out("docs/archive.md", 4).await;
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ use super::report::report;
 use crate::harness::TestServer;
 
 /// The pages, and what runs or checks what they say. That file names the page.
-const RUN_BY: [(&str, &str); 22] = [
+const RUN_BY: [(&str, &str); 23] = [
     ("docs/access.md", "tests/it/access/matrix.rs"),
+    ("docs/archive.md", "tests/it/documents/readme.rs"),
     ("docs/embed.md", "sdk/react/test/docs.test.ts"),
     ("docs/event-streams.md", "tests/it/documents/readme.rs"),
     ("docs/limits.md", "tests/it/documents/limits.rs"),
