@@ -3,7 +3,17 @@ import { expect, test } from 'vitest'
 
 import { may, type Offer, rolesToGive } from './may'
 
-const offers: Offer[] = ['create', 'control', 'review', 'fork', 'share', 'readCatalog', 'manageKeys', 'readAudit']
+const offers: Offer[] = [
+  'create',
+  'control',
+  'review',
+  'fork',
+  'restore',
+  'share',
+  'readCatalog',
+  'manageKeys',
+  'readAudit',
+]
 
 function offered(me: Partial<WhoAmI>, sessionId = 's1'): Offer[] {
   const whole: WhoAmI = { required: true, project: 'default', signedIn: true, ...me }
@@ -30,7 +40,7 @@ test('a token is offered what its scopes allow of this session', () => {
 })
 
 test('without access control everything is offered but what is about keys, tokens and people', () => {
-  const everything: Offer[] = ['create', 'control', 'review', 'fork', 'readCatalog']
+  const everything: Offer[] = ['create', 'control', 'review', 'fork', 'restore', 'readCatalog']
   expect(offered({ required: false })).toEqual(everything)
   expect(offers.filter((offer) => may(undefined, offer))).toEqual(everything)
   expect(offered({ required: false, role: 'admin' })).toEqual(everything)

@@ -1,7 +1,16 @@
 import type { WhoAmI } from '@relive/types'
 
 /** Which actions the page offers, by permission. The server decides; this only hides what it would refuse. */
-export type Offer = 'create' | 'control' | 'review' | 'fork' | 'share' | 'readCatalog' | 'manageKeys' | 'readAudit'
+export type Offer =
+  | 'create'
+  | 'control'
+  | 'review'
+  | 'fork'
+  | 'restore'
+  | 'share'
+  | 'readCatalog'
+  | 'manageKeys'
+  | 'readAudit'
 
 export const roles = ['viewer', 'reviewer', 'operator', 'engine', 'admin', 'root'] as const
 export type Role = (typeof roles)[number]
@@ -14,6 +23,7 @@ const allowed: Record<Offer, readonly Role[]> = {
   control: ['operator', 'engine', 'admin', 'root'],
   create: ['operator', 'engine', 'admin', 'root'],
   fork: ['operator', 'admin', 'root'],
+  restore: ['admin', 'root'],
   manageKeys: ['admin', 'root'],
   readAudit: ['admin', 'root'],
 }
