@@ -8,6 +8,7 @@
 mod access;
 mod architecture;
 mod archive;
+mod archive_store;
 mod bad_frames;
 mod bad_input;
 mod bulk_deletion;
