@@ -22,7 +22,7 @@ use super::error::ImportError;
 use super::export::export;
 use super::import::Imports;
 use super::packing::{Fingerprint, Packer, UnpackError, unpack};
-use super::place::{Place, PlaceError, PlaceOptions};
+use super::place::{ArchivePlace, PlaceError, PlaceOptions};
 use crate::hub::{Hub, HubError};
 use crate::storage::{ArchiveClaim, ArchivedRow, SessionFilter, SessionVersion, Storage, StorageError, StoredFile};
 use relive_session::{Session, SessionSummary};
@@ -102,7 +102,7 @@ pub struct Archive {
     hub: Hub,
     imports: Imports,
     /// `None`: not configured.
-    place: Option<Place>,
+    place: Option<ArchivePlace>,
     restored: Duration,
 }
 
@@ -119,7 +119,7 @@ impl Archive {
         place: Option<&PlaceOptions>,
         restored: Duration,
     ) -> Result<Self, PlaceError> {
-        Ok(Self { storage, hub, imports, place: place.map(Place::open).transpose()?, restored })
+        Ok(Self { storage, hub, imports, place: place.map(ArchivePlace::open).transpose()?, restored })
     }
 
     /// Whether this server has one.
@@ -134,7 +134,7 @@ impl Archive {
         self.restored
     }
 
-    fn place(&self) -> Result<&Place, ArchiveError> {
+    fn place(&self) -> Result<&ArchivePlace, ArchiveError> {
         self.place.as_ref().ok_or(ArchiveError::None)
     }
 

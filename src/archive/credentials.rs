@@ -8,7 +8,7 @@ const LONGEST: u64 = 1024 * 1024;
 
 /// Why the file of credentials cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
+pub enum BucketKeysError {
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is too long for a file of credentials", path.display())]
@@ -27,7 +27,7 @@ pub(super) struct Keys {
 
 /// The keys of the file that `AWS_SHARED_CREDENTIALS_FILE` names, or `~/.aws/credentials`, for the profile
 /// `AWS_PROFILE`, or `default`. `None` if the environment says others, or nothing names a file and there is none.
-pub(super) fn of_file() -> Result<Option<Keys>, CredentialsError> {
+pub(super) fn of_file() -> Result<Option<Keys>, BucketKeysError> {
     let given = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
     let others = [
         "AWS_ACCESS_KEY_ID",
@@ -50,17 +50,17 @@ pub(super) fn of_file() -> Result<Option<Keys>, CredentialsError> {
         None if !is_wanted => Ok(None),
         text => match text.and_then(|text| keys_of(&text, &profile)) {
             Some(keys) => Ok(Some(keys)),
-            None => Err(CredentialsError::NoProfile { path, profile }),
+            None => Err(BucketKeysError::NoProfile { path, profile }),
         },
     }
 }
 
-fn read(path: &Path) -> Result<Option<String>, CredentialsError> {
-    let wrong = |source| CredentialsError::Read { path: path.to_owned(), source };
+fn read(path: &Path) -> Result<Option<String>, BucketKeysError> {
+    let wrong = |source| BucketKeysError::Read { path: path.to_owned(), source };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(wrong(error)),
-        Ok(found) if found.len() > LONGEST => return Err(CredentialsError::TooLong { path: path.to_owned() }),
+        Ok(found) if found.len() > LONGEST => return Err(BucketKeysError::TooLong { path: path.to_owned() }),
         Ok(_) => {}
     }
     std::fs::read_to_string(path).map(Some).map_err(wrong)

@@ -76,7 +76,7 @@ pub(super) fn unpack(
     file: BoxStream<'static, object_store::Result<Bytes>>,
     expected: Fingerprint,
 ) -> io::Result<impl Stream<Item = Result<Bytes, UnpackError>> + Send + Unpin + 'static> {
-    let unpacker = Unpacker {
+    let unpacking = Unpacking {
         file,
         expected,
         decoder: Decoder::new()?,
@@ -87,12 +87,12 @@ pub(super) fn unpack(
         held: None,
         is_done: false,
     };
-    Ok(Box::pin(stream::try_unfold(unpacker, |mut unpacker| async move {
-        Ok(unpacker.next().await?.map(|lines| (lines, unpacker)))
+    Ok(Box::pin(stream::try_unfold(unpacking, |mut unpacking| async move {
+        Ok(unpacking.next().await?.map(|lines| (lines, unpacking)))
     })))
 }
 
-struct Unpacker {
+struct Unpacking {
     file: BoxStream<'static, object_store::Result<Bytes>>,
     expected: Fingerprint,
     decoder: Decoder<'static>,
@@ -106,7 +106,7 @@ struct Unpacker {
     is_done: bool,
 }
 
-impl Unpacker {
+impl Unpacking {
     async fn next(&mut self) -> Result<Option<Bytes>, UnpackError> {
         while !self.is_done {
             let Some(lines) = self.unpack_some().await? else {

@@ -15,7 +15,7 @@ use object_store::path::Path;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use tokio::io::AsyncWriteExt as _;
 
-use super::credentials::{self, CredentialsError};
+use super::credentials::{self, BucketKeysError};
 
 /// A file up to this size is sent at once, a larger one in parts of it.
 const PART: usize = 8 * 1024 * 1024;
@@ -47,24 +47,24 @@ pub enum PlaceError {
     #[error("the archive cannot be used: {0}")]
     Settings(#[source] object_store::Error),
     #[error(transparent)]
-    Credentials(#[from] CredentialsError),
+    Credentials(#[from] BucketKeysError),
 }
 
 /// The place. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct ArchivePlace {
     store: Arc<dyn ObjectStore>,
     prefix: String,
     directory: Option<PathBuf>,
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for ArchivePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("directory", &self.directory).field("prefix", &self.prefix).finish()
+        f.debug_struct("ArchivePlace").field("directory", &self.directory).field("prefix", &self.prefix).finish()
     }
 }
 
-impl Place {
+impl ArchivePlace {
     /// Opens it; a directory is made if it is missing, and tried.
     pub fn open(options: &PlaceOptions) -> Result<Self, PlaceError> {
         match options.address.split_once("://") {

@@ -15,14 +15,13 @@ use super::error::ApiError;
 use super::extract::{Path, Query, idempotency_key, refuse_encoded};
 use super::forks::started;
 use super::idempotency::{Keyed, SESSIONS, once_session};
+use super::responses::NDJSON;
 use super::state::Api;
 use crate::access::Action;
 use crate::archive::{self, ImportError, ImportFault, ReceivedFile};
 use crate::storage::{Constraint, StorageError};
 use relive_protocol::{ArchiveLine, ErrorCode, Problem};
 use relive_session::{Implausible, Refusal, Session, SessionId, WorkflowSession};
-
-pub const NDJSON: &str = "application/x-ndjson";
 
 /// Export a session: its history, messages and memories as lines of JSON (NDJSON).
 ///

@@ -11,11 +11,11 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::TryStreamExt as _;
 use tokio::time::Instant;
 
-use super::archive::NDJSON;
 use super::deletion::{RuleFields, rule_of};
 use super::error::ApiError;
 use super::extract::{Body as JsonBody, Path};
 use super::idempotency::{Keyed, SESSIONS, once_session};
+use super::responses::NDJSON;
 use super::session_query::{ListQuery, SessionQuery};
 use super::state::Api;
 use crate::access::Action;
@@ -189,7 +189,8 @@ pub async fn delete(api: Api, Path(id): Path<SessionId>) -> Result<StatusCode, A
 
 /// What is said of a session that is not in the database: where it is, if it is in the archive and the caller may know.
 pub async fn instead(api: &Api, id: SessionId, error: ApiError) -> ApiError {
-    if error.code() != ErrorCode::NotFound {
+    // Those who have scopes are told that a session is not theirs to read, whether it exists or not.
+    if !matches!(error.code(), ErrorCode::NotFound | ErrorCode::Forbidden) {
         return error;
     }
     match api.archived(id, Action::ReadSessions).await {

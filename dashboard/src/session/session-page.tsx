@@ -62,7 +62,7 @@ function Page({ filters, sessionId, onRestored }: SessionPageProps & { onRestore
       <div className="session-page">
         <SessionBar />
         <main id="content" className="page-message" tabIndex={-1}>
-          {error.code === 'not_found' ? (
+          {error.code === 'not_found' || error.code === 'forbidden' ? (
             <Archived sessionId={sessionId} onRestored={onRestored}>
               <p>{saysWhy(t, error)}</p>
             </Archived>
