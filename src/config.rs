@@ -2,6 +2,7 @@
 //! stand in a configuration file as well.
 
 mod access;
+mod archive;
 mod email;
 mod environment;
 mod file;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub use access::{AccessConfig, AuditConfig, Authentication, LimitConfig, OidcConfig};
+pub use archive::ArchiveConfig;
 pub use email::EmailConfig;
 pub use environment::{UnknownVariable, unknown};
 pub use file::{
@@ -68,6 +70,7 @@ pub struct ServeConfig {
 
     #[command(flatten)]
     pub email: EmailConfig,
+    pub archive: ArchiveConfig,
 
     /// A file with prices of models that replaces the built-in table, in the form of
     /// data/model-prices.json.

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use relive::cli::{
-    Cli, CliCommand, backup, completions, config, doctor, export, import, keys, login, mcp, run, serve, statistics,
-    watch,
+    Cli, CliCommand, archive, backup, completions, config, doctor, export, import, keys, login, mcp, run, serve,
+    statistics, watch,
 };
 
 #[tokio::main]
@@ -21,6 +21,7 @@ async fn main() -> ExitCode {
         CliCommand::Watch(args) => watch::run(args).await,
         CliCommand::Export(args) => export::run(args).await,
         CliCommand::Import(args) => import::run(args).await,
+        CliCommand::Archive(args) => archive::run(args).await,
         CliCommand::Login(args) => login::login(args).await,
         CliCommand::Mcp(args) => mcp::run(args).await,
         CliCommand::Logout(args) => login::logout(&args),

@@ -25,6 +25,9 @@ pub enum ImportError {
     /// Other ids are tried then.
     #[error("an id in the file cannot be used here")]
     ForeignId,
+    /// The session to be restored is not in the archive any more.
+    #[error("the session is not in the archive any more")]
+    Gone,
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -33,7 +36,14 @@ impl ImportError {
     /// Whether the file can be stored under other ids. That an id of another project is used says as little of it
     /// as if it were free.
     pub(super) fn wants_new_ids(&self) -> bool {
-        matches!(self, Self::ForeignId | Self::Storage(StorageError::Constraint(Constraint::SessionExists)))
+        let is_taken = |constraint| {
+            matches!(constraint, Constraint::SessionExists | Constraint::SessionArchived | Constraint::SessionElsewhere)
+        };
+        match self {
+            Self::ForeignId => true,
+            Self::Storage(StorageError::Constraint(constraint)) => is_taken(*constraint),
+            _ => false,
+        }
     }
 }
 

@@ -18,10 +18,10 @@ use super::lines::{LineReader, NumberedLine};
 use super::rows;
 use super::spool::{Spool, SpoolReader};
 use super::validator::ImportValidator;
-use super::writer::ImportWriter;
+use super::writer::{Destination, ImportWriter};
 use crate::storage::Storage;
-use relive_protocol::{ARCHIVE_FORMAT, ArchiveLine};
-use relive_session::{Keyframe, ProjectId, Session, SessionId};
+use relive_protocol::{ARCHIVE_FORMAT, ArchiveCounts, ArchiveLine};
+use relive_session::{Keyframe, ProjectId, Revision, Session, SessionId};
 
 /// Files that are received at a time; each may take as much disk as [`ImportLimits::bytes`] says.
 const RECEIVED_AT_A_TIME: usize = 8;
@@ -67,14 +67,55 @@ impl Imports {
     where
         S: Stream<Item = Result<Bytes, E>> + Unpin,
     {
-        let mut intake = Intake::new(self.limits.embedding_dimension)?;
+        let intake = Intake::new(self.limits.embedding_dimension, Some(Spool::new()?));
+        Self::take_in(lines, intake).await?.finish(lines.number, place)
+    }
+
+    async fn take_in<S, E>(lines: &mut LineReader<S>, mut intake: Intake) -> Result<Intake, ImportError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+    {
         loop {
             let batch = lines.next_batch().await?;
             if batch.is_empty() {
-                return intake.finish(lines.number, place);
+                return Ok(intake);
             }
             intake = blocking(move || intake.add_lines(batch)).await?;
         }
+    }
+
+    /// Checks a whole file, as [`Imports::receive`] does, and keeps nothing of it.
+    ///
+    /// # Errors
+    ///
+    /// The first fault.
+    pub(super) async fn check<S, E>(&self, body: S) -> Result<CheckedFile, ImportError>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+    {
+        let mut lines = LineReader::new(body, self.limits);
+        let intake = Intake::new(self.limits.embedding_dimension, None);
+        let checking = tokio::time::timeout(self.limits.whole, Self::take_in(&mut lines, intake));
+        let intake = checking.await.unwrap_or(Err(ImportError::Stalled))?;
+        let (id, revision) = (intake.validator.id(), intake.whole(lines.number)?.revision);
+        Ok(CheckedFile { id, revision, counts: intake.validator.counts() })
+    }
+
+    /// Stores an archived session again, under its own id, atomically, in place of its record.
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::Gone`] if there is no such record any more;
+    /// [`Constraint`](crate::storage::StorageError::Constraint) if an id is taken.
+    pub(super) async fn restore(
+        &self,
+        project: &ProjectId,
+        received: ReceivedFile,
+        file_name: &str,
+    ) -> Result<Session, ImportError> {
+        let _place = self.storing.acquire().await.map_err(|_| ImportError::Busy)?;
+        let ReceivedFile { id, state, spool, .. } = received;
+        self.write(project, id, &state, spool, Destination::Restored { file_name }).await.0
     }
 
     /// Stores what was received in a project, atomically; returns the session as stored.
@@ -96,12 +137,12 @@ impl Imports {
         let ReceivedFile { id, state, mut spool, .. } = received;
         // Retried under other ids if the session's own is taken between the check and the commit, or that of a memory
         // belongs to another project.
-        let (outcome, returned) = self.write(project, id, &state, spool, new_id, key).await;
+        let (outcome, returned) = self.write(project, id, &state, spool, Destination::New { new_id, key }).await;
         if new_id || !outcome.as_ref().is_err_and(ImportError::wants_new_ids) {
             return outcome;
         }
         spool = returned.ok_or_else(|| io::Error::other("the spooled file is gone"))?.rewound()?;
-        self.write(project, id, &state, spool, true, key).await.0
+        self.write(project, id, &state, spool, Destination::New { new_id: true, key }).await.0
     }
 
     /// Writes everything in one transaction; returns the spooled file if it could be read.
@@ -111,23 +152,13 @@ impl Imports {
         id: SessionId,
         state: &Session,
         mut spool: SpoolReader,
-        new_id: bool,
-        key: Option<&str>,
+        to: Destination<'_>,
     ) -> (Result<Session, ImportError>, Option<SpoolReader>) {
         let dimension = self.limits.embedding_dimension;
-        let mut writer = match ImportWriter::new(
-            &self.storage,
-            project.clone(),
-            dimension,
-            id,
-            new_id,
-            key,
-            state.is_released,
-        )
-        .await
-        {
+        let writer = ImportWriter::new(&self.storage, project.clone(), dimension, id, to, state.is_released);
+        let mut writer = match writer.await {
             Ok(writer) => writer,
-            Err(error) => return (Err(error.into()), Some(spool)),
+            Err(error) => return (Err(error), Some(spool)),
         };
         loop {
             let (returned, rows) = match blocking(move || rows::parse(spool)).await {
@@ -151,7 +182,7 @@ impl Imports {
 pub(crate) async fn receive_only(pieces: Vec<Bytes>, limits: ImportLimits) -> Result<(String, Session), ImportError> {
     let body = futures_util::stream::iter(pieces.into_iter().map(Ok::<_, io::Error>));
     let mut lines = LineReader::new(body, limits);
-    let mut intake = Intake::new(limits.embedding_dimension)?;
+    let mut intake = Intake::new(limits.embedding_dimension, Some(Spool::new()?));
     loop {
         let batch = lines.next_batch().await?;
         if batch.is_empty() {
@@ -189,7 +220,22 @@ pub struct ReceivedFile {
     _place: OwnedSemaphorePermit,
 }
 
+/// What a file that is complete and valid has.
+pub(super) struct CheckedFile {
+    pub id: SessionId,
+    pub revision: Revision,
+    pub counts: ArchiveCounts,
+}
+
 impl ReceivedFile {
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(super) fn revision(&self) -> Revision {
+        self.state.revision
+    }
+
     /// Whether its session has not ended.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -201,16 +247,14 @@ impl ReceivedFile {
 struct Intake {
     checksum: RunningChecksum,
     validator: ImportValidator,
-    spool: Spool,
+    /// `None`: it is only checked.
+    spool: Option<Spool>,
 }
 
 impl Intake {
-    fn new(embedding_dimension: u32) -> Result<Self, ImportError> {
-        Ok(Self {
-            checksum: RunningChecksum::default(),
-            validator: ImportValidator::new(embedding_dimension),
-            spool: Spool::new()?,
-        })
+    fn new(embedding_dimension: u32, spool: Option<Spool>) -> Self {
+        let validator = ImportValidator::new(embedding_dimension);
+        Self { checksum: RunningChecksum::default(), validator, spool }
     }
 
     fn add_lines(mut self, lines: Vec<NumberedLine>) -> Result<Self, ImportError> {
@@ -224,7 +268,8 @@ impl Intake {
             let line: ArchiveLine =
                 serde_json::from_slice(&text).map_err(|error| ImportFault::Json(error).at(number))?;
             self.validator.check_line(&line, &before).map_err(|fault| fault.at(number))?;
-            self.spool.line(number, &text)?;
+            let Some(spool) = &mut self.spool else { continue };
+            spool.line(number, &text)?;
             if matches!(line, ArchiveLine::Event(_)) {
                 self.keep_keyframe()?;
             }
@@ -233,25 +278,26 @@ impl Intake {
     }
 
     fn keep_keyframe(&mut self) -> Result<(), ImportError> {
-        let Some(state) = self.validator.state() else { return Ok(()) };
+        let (Some(state), Some(spool)) = (self.validator.state(), &mut self.spool) else { return Ok(()) };
         if !Keyframe::is_due(state.revision - 1, state) {
             return Ok(());
         }
         let json = serde_json::to_vec(&Keyframe::of(state)).map_err(io::Error::other)?;
-        Ok(self.spool.keyframe(state.revision, &json)?)
+        Ok(spool.keyframe(state.revision, &json)?)
+    }
+
+    /// The state after all events, if the file is complete.
+    fn whole(&self, lines: u64) -> Result<&Session, ImportError> {
+        match (self.validator.is_done(), self.validator.state()) {
+            (true, Some(state)) => Ok(state),
+            _ => Err(ImportFault::CutOff.at(lines)),
+        }
     }
 
     fn finish(self, lines: u64, place: OwnedSemaphorePermit) -> Result<ReceivedFile, ImportError> {
-        match (self.validator.is_done(), self.validator.state()) {
-            (true, Some(state)) => Ok(ReceivedFile {
-                sha256: self.checksum.sha256(),
-                id: self.validator.id(),
-                state: state.clone(),
-                spool: self.spool.into_reader()?,
-                _place: place,
-            }),
-            _ => Err(ImportFault::CutOff.at(lines)),
-        }
+        let (id, state) = (self.validator.id(), self.whole(lines)?.clone());
+        let spool = self.spool.ok_or_else(|| io::Error::other("the file was not kept"))?.into_reader()?;
+        Ok(ReceivedFile { sha256: self.checksum.sha256(), id, state, spool, _place: place })
     }
 }
 

@@ -100,6 +100,11 @@ impl ImportValidator {
         self.id
     }
 
+    /// The lines so far.
+    pub fn counts(&self) -> ArchiveCounts {
+        self.counts
+    }
+
     pub fn is_done(&self) -> bool {
         self.section == Section::End
     }

@@ -30,6 +30,8 @@ pub(super) struct ImportWriter {
     is_released: bool,
     /// The idempotency key: no two sessions are created under one.
     key: Option<String>,
+    /// It comes back from the archive.
+    is_restored: bool,
     /// The ids of its ancestors on this server, the nearest first.
     ancestors: Vec<Uuid>,
     events: Vec<Recorded>,
@@ -37,6 +39,15 @@ pub(super) struct ImportWriter {
     logs: Logs,
     /// Bytes of the lines of rows that wait to be written.
     bytes: usize,
+}
+
+/// What the session becomes.
+#[derive(Clone, Copy)]
+pub(super) enum Destination<'a> {
+    /// A new one, with the id in the file if that is free, and `new_id` does not ask for another.
+    New { new_id: bool, key: Option<&'a str> },
+    /// The one that was archived, in place of its record with this file.
+    Restored { file_name: &'a str },
 }
 
 /// Messages that wait to be written, of one session.
@@ -61,12 +72,19 @@ impl ImportWriter {
         project: ProjectId,
         dimension: u32,
         in_file: SessionId,
-        new_id: bool,
-        key: Option<&str>,
+        to: Destination<'_>,
         is_released: bool,
-    ) -> Result<Self, StorageError> {
+    ) -> Result<Self, ImportError> {
         let mut import = storage.begin_import(project).await?;
-        let renames = new_id || import.has_session(in_file).await?;
+        let (renames, key) = match to {
+            Destination::New { new_id, key } => (new_id || import.has_session(in_file).await?, key),
+            Destination::Restored { file_name } => {
+                if !import.take_archived(in_file, file_name).await? {
+                    return Err(ImportError::Gone);
+                }
+                (false, None)
+            }
+        };
         let id = if renames { SessionId::generate() } else { in_file };
         Ok(Self {
             import,
@@ -75,6 +93,7 @@ impl ImportWriter {
             renames,
             is_released,
             key: key.map(str::to_owned),
+            is_restored: matches!(to, Destination::Restored { .. }),
             first: None,
             ancestors: Vec::new(),
             events: Vec::new(),
@@ -142,6 +161,9 @@ impl ImportWriter {
         let first = self.first.ok_or(StorageError::SessionGone)?;
         last.id = first.id;
         // Nodes may have been added to the graph of the first state.
+        if self.is_restored {
+            self.import.note_restored(first.id).await?;
+        }
         let graph = last.origin.graph.clone();
         last.origin = Arc::new(Origin { graph, ..Origin::clone(&first.origin) });
         self.import.commit(&first, &last).await?;

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod archive;
 pub mod backup;
 pub mod completions;
 pub mod config;
@@ -142,6 +143,11 @@ pub enum CliCommand {
     /// altered or is incomplete is refused as a whole, and the line at fault named. The exit status is 0 if the
     /// session was imported, 2 if the file is invalid, and 1 otherwise.
     Import(import::ImportArgs),
+    /// Move sessions that have ended from the database to files of the archive.
+    ///
+    /// The server does it: the one that `RELIVE_ARCHIVE` is set for. Prints how many were moved; each stays listed in
+    /// the archive, and can be restored. The exit status is 0 if all were, and 1 otherwise.
+    Archive(archive::ArchiveArgs),
     /// Sign in to a server with a key or an access token, for the commands that connect to it.
     ///
     /// Asks for it on the terminal without showing it, or reads the first line of standard input if that is no

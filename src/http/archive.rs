@@ -10,18 +10,18 @@ use futures_util::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::archived::instead;
 use super::error::ApiError;
 use super::extract::{Path, Query, idempotency_key, refuse_encoded};
 use super::forks::started;
 use super::idempotency::{Keyed, SESSIONS, once_session};
+use super::responses::NDJSON;
 use super::state::Api;
 use crate::access::Action;
 use crate::archive::{self, ImportError, ImportFault, ReceivedFile};
 use crate::storage::{Constraint, StorageError};
 use relive_protocol::{ArchiveLine, ErrorCode, Problem};
 use relive_session::{Implausible, Refusal, Session, SessionId, WorkflowSession};
-
-const NDJSON: &str = "application/x-ndjson";
 
 /// Export a session: its history, messages and memories as lines of JSON (NDJSON).
 ///
@@ -34,7 +34,10 @@ const NDJSON: &str = "application/x-ndjson";
     (status = 404, description = "No such session", body = Problem),
 ))]
 pub async fn export(api: Api, Path(id): Path<SessionId>) -> Result<Response, ApiError> {
-    let (storage, session) = api.exported(id).await?;
+    let (storage, session) = match api.exported(id).await {
+        Ok(found) => found,
+        Err(refused) => return Err(instead(&api, id, refused.into()).await),
+    };
     let lines = archive::export(storage, session);
     let lines = lines.inspect_err(move |error| tracing::warn!(%error, session_id = %id, "an export was interrupted"));
     let name = HeaderValue::try_from(format!("attachment; filename=\"{id}.ndjson\""));
@@ -145,6 +148,7 @@ impl From<ImportError> for ApiError {
             ImportError::TooLarge(_) => Self::new(ErrorCode::TooLarge, detail),
             ImportError::Stalled | ImportError::Interrupted => Self::bad_request(detail),
             ImportError::ForeignId => Self::new(ErrorCode::Conflict, detail),
+            ImportError::Gone => Self::new(ErrorCode::NotFound, detail),
             ImportError::Busy => Self::new(ErrorCode::Unavailable, detail),
             ImportError::Spool(error) => {
                 tracing::error!(%error, "an imported file cannot be spooled");

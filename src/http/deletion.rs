@@ -8,11 +8,13 @@ use super::extract::{Body, Replacement};
 use super::session_query::{SessionQuery, escaped_tag, statuses};
 use super::state::Api;
 use crate::scoped::BulkDeletion;
-use crate::storage::{RetentionRule as Rule, RetentionState, SessionFilter, StoredRule};
+use crate::storage::{RetentionAction, RetentionRule as Rule, RetentionState, SessionFilter, StoredRule};
 use relive_protocol::{
-    DeleteSessions, DeletedSessions, ErrorCode, Names, Problem, Retention, RetentionRule, SessionSelection,
+    DeleteSessions, DeletedSessions, ErrorCode, Names, Problem, Retention, RetentionEffect, RetentionRule,
+    SessionSelection,
 };
 use relive_session::{LabelFields, SessionStatus};
+use uuid::Uuid;
 
 /// Rules of a project at most.
 const RULES: usize = 100;
@@ -88,14 +90,14 @@ fn joined(field: &str, names: Names, escaped: impl Fn(&str) -> String) -> Result
     }
 }
 
-/// Read the rules by which ended sessions are deleted, and how many each has removed.
+/// Read the rules by which ended sessions are deleted or archived, and how many each has removed.
 #[utoipa::path(get, path = "/retention", operation_id = "get_retention", tag = "sessions",
     responses((status = 200, description = "The rules", body = Retention)))]
 pub async fn get_retention(api: Api) -> Result<Json<Retention>, ApiError> {
     Ok(Json(shown(api.retention().await?)))
 }
 
-/// Replace the rules by which ended sessions are deleted. They are applied within seconds, and then every minute, by one
+/// Replace the rules by which ended sessions are deleted or archived. They are applied within seconds, and then every minute, by one
 /// of the servers; a rule that was there before keeps its count.
 #[utoipa::path(put, path = "/retention", operation_id = "replace_retention", tag = "sessions", request_body = Retention,
     responses(
@@ -110,21 +112,43 @@ pub async fn replace_retention(
         return Err(ApiError::new(ErrorCode::TooLarge, format!("a project can have {RULES} rules")));
     }
     let at = |(index, rule)| {
-        stored(rule)
+        stored(rule, api.archive.is_configured())
             .map_err(|error: ApiError| ApiError::new(error.code(), format!("rules[{index}]: {}", error.detail())))
     };
     let rules: Vec<Rule> = request.rules.into_iter().enumerate().map(at).collect::<Result<_, _>>()?;
     Ok(Json(shown(api.replace_retention(&rules).await?)))
 }
 
-fn stored(rule: RetentionRule) -> Result<Rule, ApiError> {
-    if !(0.0..=DAYS).contains(&rule.older_than_days) {
+fn stored(rule: RetentionRule, has_archive: bool) -> Result<Rule, ApiError> {
+    let action = match rule.action.unwrap_or_default() {
+        RetentionEffect::Delete => RetentionAction::Delete(rule.older_than_days),
+        RetentionEffect::Archive if has_archive => RetentionAction::Archive(rule.older_than_days),
+        RetentionEffect::Archive => {
+            return Err(ApiError::bad_request("action: this server has no archive; set RELIVE_ARCHIVE"));
+        }
+    };
+    let RetentionRule { status, workflow_id, group_id, tag, .. } = rule;
+    rule_of(RuleFields { status, workflow_id, group_id, tag, action })
+}
+
+/// The conditions of a rule, as they were given.
+pub struct RuleFields {
+    pub status: Option<Names>,
+    pub workflow_id: Option<Uuid>,
+    pub group_id: Option<Uuid>,
+    pub tag: Option<String>,
+    pub action: RetentionAction,
+}
+
+/// The rule with these conditions.
+pub fn rule_of(rule: RuleFields) -> Result<Rule, ApiError> {
+    if !(0.0..=DAYS).contains(&rule.action.days()) {
         return Err(ApiError::bad_request(format!("olderThanDays must lie between 0 and {DAYS}")));
     }
     let given = rule.status.map(|names| joined("status", names, str::to_owned)).transpose()?;
     let mut statuses = given.as_deref().map_or(Ok(Vec::new()), statuses)?;
     if let Some(live) = statuses.iter().find(|status| !status.is_ended()) {
-        let problem = format!("'{}': only sessions that have ended are deleted by rules", live.as_str());
+        let problem = format!("'{}': only sessions that have ended are deleted or archived by rules", live.as_str());
         return Err(ApiError::bad_request(problem));
     }
     statuses.sort_unstable_by_key(|status| status.as_str());
@@ -133,8 +157,8 @@ fn stored(rule: RetentionRule) -> Result<Rule, ApiError> {
         let labels = LabelFields { tags: Some(vec![tag.clone()]), ..LabelFields::default() };
         labels.check().map_err(crate::hub::HubError::from)?;
     }
-    let RetentionRule { workflow_id, group_id, tag, older_than_days, .. } = rule;
-    Ok(Rule { statuses, workflow_id, group_id, tag, older_than_days })
+    let RuleFields { workflow_id, group_id, tag, action, .. } = rule;
+    Ok(Rule { statuses, workflow_id, group_id, tag, action })
 }
 
 fn shown(state: RetentionState) -> Retention {
@@ -143,7 +167,8 @@ fn shown(state: RetentionState) -> Retention {
         workflow_id: rule.workflow_id,
         group_id: rule.group_id,
         tag: rule.tag,
-        older_than_days: rule.older_than_days,
+        older_than_days: rule.action.days(),
+        action: matches!(rule.action, RetentionAction::Archive(_)).then_some(RetentionEffect::Archive),
         removed: Some(removed),
         last_removed_at,
     };

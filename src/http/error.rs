@@ -20,13 +20,14 @@ pub struct ApiError {
     /// If the code's default status does not fit.
     status: Option<StatusCode>,
     line: Option<u64>,
+    archive: Option<String>,
     /// Seconds, if the code's default does not fit.
     retry_after: Option<u64>,
 }
 
 impl ApiError {
     pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
-        Self { code, detail: shortened(detail.into()), status: None, line: None, retry_after: None }
+        Self { code, detail: shortened(detail.into()), status: None, line: None, archive: None, retry_after: None }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Self {
@@ -55,6 +56,11 @@ impl ApiError {
         Self { line: Some(line), ..self }
     }
 
+    /// Adds where the session is that was asked for.
+    pub fn in_archive(self, address: String) -> Self {
+        Self { archive: Some(address), ..self }
+    }
+
     /// With the seconds after which it may be tried again.
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds), ..self }
@@ -79,6 +85,7 @@ impl IntoResponse for ApiError {
             code: self.code,
             retryable: self.code.is_retryable(),
             line: self.line,
+            archive: self.archive,
         };
         let mut response = (status, axum::Json(problem)).into_response();
         let headers = response.headers_mut();

@@ -136,7 +136,7 @@ async fn wrong_id<S: Send + Sync>(parts: &mut Parts, state: &S) -> Option<String
         return None;
     }
     let kind = match kind {
-        "sessions" => "a session id",
+        "sessions" | "archive" => "a session id",
         "groups" => "a group id",
         "agents" => "an agent id",
         "workflows" | "ag-ui" => "a workflow id",

@@ -4,6 +4,7 @@ mod accounts;
 mod ag_ui;
 mod alerts;
 mod archive;
+mod archived;
 mod asyncapi;
 mod bodies;
 mod callers;

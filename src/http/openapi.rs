@@ -17,6 +17,7 @@ use relive_protocol::LEASE_SECONDS;
     ),
     tags(
         (name = "sessions", description = "Runs: create, read, list, delete"),
+        (name = "archive", description = "Runs that were moved from the database to files"),
         (name = "commands", description = "Changing a run; an answer means the change is durable"),
         (name = "memories", description = "Texts that outlive a run, found again by likeness"),
         (name = "catalog", description = "Groups, agents and workflows"),

@@ -7,6 +7,9 @@ use axum::response::{IntoResponse as _, Response};
 
 use relive_session::{Revision, Session};
 
+/// The content type of exports: an object of JSON on each line.
+pub const NDJSON: &str = "application/x-ndjson";
+
 /// The response for a session that was created.
 pub fn created(session: &Session) -> Response {
     let location = format!("/api/v1/sessions/{}", session.id);

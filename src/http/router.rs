@@ -19,9 +19,9 @@ use super::parameters::KnownParameters;
 use super::permissions::Permissions;
 use super::state::App;
 use super::{
-    accounts, ag_ui, alerts, archive, asyncapi, callers, catalog, commands, dashboard, deletion, driver_leases, forks,
-    history, logs, memories, message_chunks, messages, observe, openapi, otlp, parameters, probes, schedules, sessions,
-    sockets, sse, statistics, usage, webhooks,
+    accounts, ag_ui, alerts, archive, archived, asyncapi, callers, catalog, commands, dashboard, deletion,
+    driver_leases, forks, history, logs, memories, message_chunks, messages, observe, openapi, otlp, parameters,
+    probes, schedules, sessions, sockets, sse, statistics, usage, webhooks,
 };
 use relive_protocol::ErrorCode;
 
@@ -94,6 +94,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(forks::fork))
         .routes(routes!(archive::export))
         .routes(routes!(archive::import))
+        .routes(routes!(archived::list, archived::archive))
+        .routes(routes!(archived::get, archived::delete))
+        .routes(routes!(archived::export))
+        .routes(routes!(archived::restore))
         .routes(routes!(messages::list))
         .routes(routes!(logs::list))
         .routes(routes!(memories::of_session))

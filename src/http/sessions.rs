@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::archived::instead;
 use super::conditions::{Expected, if_match, is_held};
 use super::error::ApiError;
 use super::extract::{Body, Path, Query, idempotency_key};
@@ -126,7 +127,7 @@ pub struct MomentQuery {
     responses(
     (status = 200, description = "The state", body = WorkflowSession, headers(("ETag" = String, description = "The revision in quotes"))),
     (status = 304, description = "`If-None-Match` names this revision", headers(("ETag" = String, description = "The revision in quotes"))),
-    (status = 404, description = "No such session, or it did not exist at that moment", body = Problem),
+    (status = 404, description = "No such session, or it did not exist at that moment; `archive` says where it is if it is in the archive", body = Problem),
 ))]
 pub async fn get(
     api: Api,
@@ -134,7 +135,10 @@ pub async fn get(
     Query(moment): Query<MomentQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let session = at_moment(&api, id, moment).await?;
+    let session = match at_moment(&api, id, moment).await {
+        Ok(session) => session,
+        Err(error) => return Err(instead(&api, id, error).await),
+    };
     let etag = etag(session.revision);
     if is_held(&headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());

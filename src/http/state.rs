@@ -14,7 +14,7 @@ use super::error::ApiError;
 use super::frame_ancestors::FrameAncestors;
 use crate::access::{Access, Caller};
 use crate::alerts::Alerts;
-use crate::archive::Imports;
+use crate::archive::{Archive, Imports};
 use crate::embeddings::Embeddings;
 use crate::engine::Engine;
 use crate::hub::Hub;
@@ -34,6 +34,7 @@ pub struct App {
     pub gateway: Gateway,
     pub embeddings: Embeddings,
     pub imports: Imports,
+    pub archive: Archive,
     pub engine: Engine,
     pub traces: Traces,
     pub webhooks: Webhooks,
@@ -63,6 +64,7 @@ pub(super) struct Api {
     pub gateway: Gateway,
     pub embeddings: Embeddings,
     pub imports: Imports,
+    pub archive: Archive,
     pub engine: Engine,
     pub traces: Traces,
     pub webhooks: Webhooks,
@@ -98,6 +100,7 @@ impl FromRequestParts<App> for Api {
             gateway: app.gateway.clone(),
             embeddings: app.embeddings.clone(),
             imports: app.imports.clone(),
+            archive: app.archive.clone(),
             engine: app.engine.clone(),
             traces: app.traces.clone(),
             webhooks: app.webhooks.clone(),

@@ -57,6 +57,7 @@ impl Hub {
             (Err(StorageError::Constraint(Constraint::SessionExists)), None) => {
                 return Err(self.id_taken(&project_id, id).await);
             }
+            (Err(StorageError::Constraint(Constraint::SessionElsewhere)), _) => return Err(HubError::NotFound),
             (Err(error), _) => return Err(self.in_doubt(error, id, None)),
         }
         self.announce_created(&session, recorded);

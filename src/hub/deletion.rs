@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Hub;
 use super::error::HubError;
-use crate::storage::{GroupInDoubt, SessionFilter};
+use crate::storage::{GroupInDoubt, SessionFilter, StorageError};
 use relive_session::{ProjectId, SessionId, SessionIdentity, SessionSummary};
 
 impl Hub {
@@ -52,6 +52,28 @@ impl Hub {
                 Ok(())
             }
             Ok(None) => Err(HubError::NotFound),
+            Err(error) => Err(self.in_doubt(error, summary.id, Some(summary))),
+        }
+    }
+
+    /// Announces a session's deletion by `work`, which deletes it in one transaction with something else, and returns
+    /// the children that it had; `None` if it did not delete it. Returns whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Only [`HubError::Unavailable`]: it may have been deleted all the same.
+    pub async fn delete_by(
+        &self,
+        summary: SessionSummary,
+        work: impl Future<Output = Result<Option<Vec<SessionId>>, StorageError>>,
+    ) -> Result<bool, HubError> {
+        match work.await {
+            Ok(Some(children)) => {
+                self.announce_deleted(summary);
+                self.announce_released(&children).await;
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
             Err(error) => Err(self.in_doubt(error, summary.id, Some(summary))),
         }
     }

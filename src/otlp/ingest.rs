@@ -66,7 +66,13 @@ impl Traces {
         let id = session_id(scoped.project(), trace);
         let mut refused = HashSet::new();
         for _ in 0..ATTEMPTS {
-            let session = self.session(scoped, id, trace, spans).await?;
+            let session = match self.session(scoped, id, trace, spans).await {
+                Err(Refused::Hub(HubError::Constraint(Constraint::SessionArchived))) => {
+                    rejected.add(spans.len(), format!("the session of trace {} is in the archive", trace.0.simple()));
+                    return Ok(());
+                }
+                found => found?,
+            };
             if session.status.is_ended() {
                 let late = spans.iter().filter(|span| !session.nodes.contains_key(&span.id)).count();
                 rejected.add(late, format!("the session of trace {} has ended", trace.0.simple()));

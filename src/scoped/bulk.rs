@@ -40,6 +40,16 @@ impl Scoped {
         Ok(BulkDeletion { matched: counted.min(limit), deleted: 0, has_more: counted > limit })
     }
 
+    /// Counts sessions that a rule applies to, up to `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Denied`].
+    pub async fn count_ended(&self, filter: &SessionFilter, limit: u32) -> Result<u64, Refused> {
+        self.check(Action::ManageRetention)?;
+        Ok(self.storage.count_sessions(filter, limit).await?)
+    }
+
     /// Deletes the sessions of a list, as [`Scoped::delete`] does each, up to a number and for some time. What does not
     /// belong to the list any more when its turn comes stays.
     ///

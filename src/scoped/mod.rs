@@ -5,6 +5,7 @@
 //! project is denied.
 
 mod alerts;
+mod archived;
 mod bulk;
 mod catalog;
 mod error;

@@ -125,7 +125,7 @@ impl Scoped {
     }
 
     /// Roles need no look at the session: whether it exists is not told to those who may not do it anyway.
-    fn check_id(&self, id: SessionId, action: Action) -> Result<(), Denied> {
+    pub(super) fn check_id(&self, id: SessionId, action: Action) -> Result<(), Denied> {
         match self.caller.grant {
             Grant::Anonymous => Ok(()),
             Grant::Role(_) => self.caller.allows(action, Some(&Subject::of(id))),
@@ -134,7 +134,7 @@ impl Scoped {
     }
 
     /// Those who have scopes are not told whether a session exists that their scopes do not grant.
-    fn not_found(&self, id: SessionId, action: Action) -> Refused {
+    pub(super) fn not_found(&self, id: SessionId, action: Action) -> Refused {
         match self.caller.allows(action, Some(&Subject::of(id))) {
             Ok(()) => HubError::NotFound.into(),
             Err(denied) => denied.into(),

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::access::AccessSettings;
 use crate::alerts::Mailer;
-use crate::config::{Secret, ServeConfig};
+use crate::archive::{PlaceError, PlaceOptions};
+use crate::config::{ArchiveConfig, Secret, ServeConfig};
 use crate::embeddings::EmbeddingEndpoint;
 use crate::engine::{Web, WebOptions};
 use crate::http::{CrossSiteOptions, CrossSiteRules, FrameAncestors, Ingress, IngressOptions};
@@ -25,6 +26,7 @@ pub(super) struct CheckedSettings {
     pub entry: Ingress,
     pub frame_ancestors: FrameAncestors,
     pub access: AccessSettings,
+    pub archive: Option<PlaceOptions>,
     pub endpoint: Option<EmbeddingEndpoint>,
     pub models: Models,
     pub web: Web,
@@ -67,6 +69,7 @@ impl CheckedSettings {
             entry,
             frame_ancestors: FrameAncestors::new(&config.access.frame_ancestors)?,
             access: access::settings(&config.access, address, !config.proxy.trusted_proxies.is_empty())?,
+            archive: archive(config)?,
             endpoint: embeddings_endpoint(config)?,
             models: Models::new(models_endpoint(config)?),
             web: Web::new(web).map_err(ServeError::Web)?,
@@ -76,6 +79,15 @@ impl CheckedSettings {
             nats: config.messaging.nats_url.as_ref().map(|url| nats::addresses(url.reveal())).transpose()?,
         })
     }
+}
+
+/// The place of the archive, if there is one.
+fn archive(config: &ServeConfig) -> Result<Option<PlaceOptions>, PlaceError> {
+    let ArchiveConfig { archive, archive_s3_endpoint, .. } = &config.archive;
+    let Some(address) = archive.clone() else { return Ok(None) };
+    let place = PlaceOptions { address, s3_endpoint: archive_s3_endpoint.clone() };
+    place.check()?;
+    Ok(Some(place))
 }
 
 /// Checks settings as a start does, without starting anything.

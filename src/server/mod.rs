@@ -2,6 +2,7 @@
 
 mod accept;
 pub mod access;
+mod archive;
 mod checked;
 mod connections;
 mod descriptors;
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AccessError};
 use crate::alerts::{AlertTasks, MailerError};
-use crate::archive::{ImportLimits, Imports};
+use crate::archive::{Archive, ImportLimits, Imports, PlaceError};
 use crate::config::{DatabaseConfig, Secret, ServeConfig};
 use crate::embeddings::{EmbeddingEndpoint, EmbeddingEndpointError, EmbeddingEndpointOptions, Embeddings};
 use crate::engine::{Engine, EngineOptions, NodeServices, ServerKinds};
@@ -86,6 +87,8 @@ pub enum ServeError {
     Nats(#[from] NatsError),
     #[error(transparent)]
     Cluster(#[from] ClusterError),
+    #[error(transparent)]
+    Archive(#[from] PlaceError),
     #[error(transparent)]
     Embeddings(#[from] EmbeddingEndpointError),
     #[error(transparent)]
@@ -163,8 +166,8 @@ impl Server {
         // Whatever makes no sense is said before anything is written.
         let checked = CheckedSettings::new(config, address)?;
         let CheckedSettings { cross_site, certificate, tls, entry, frame_ancestors, .. } = checked;
-        let CheckedSettings { access: access_settings, endpoint, models, web, courier, mailer, prices, nats, .. } =
-            checked;
+        let CheckedSettings { access: access_settings, archive: place, endpoint, models, web, courier, .. } = checked;
+        let CheckedSettings { mailer, prices, nats, .. } = checked;
         let (storage, cluster) = open_database(&config.database).await?;
         let embedding_dimension = config.database.embedding_dim;
         let embeddings = Embeddings::start(storage.clone(), embedding_dimension, endpoint);
@@ -183,6 +186,8 @@ impl Server {
                 ..HubOptions::default()
             },
         );
+        let restored = Duration::from_secs_f64(config.archive.archive_restored_days * 86_400.0);
+        let archive = Archive::new(storage.clone(), hub.clone(), imports.clone(), place.as_ref(), restored)?;
         let access = Access::start(storage.clone(), access_settings).await?;
         let needs_key = access.is_required() && !access.has_way_in().await.map_err(AccessError::from)?;
         let stop = CancellationToken::new();
@@ -192,8 +197,10 @@ impl Server {
         tokio::spawn(stop.clone().run_until_cancelled_owned(hub.clone().watch_leases()));
         tokio::spawn(statistics::keep_statistics(storage.clone(), stop.clone()));
         let (removing, stopping) = (hub.clone(), stop.clone());
-        let retention = Retention { hub: removing, storage: storage.clone(), access: access.clone(), stop: stopping };
+        let (records, log, files) = (storage.clone(), access.clone(), archive.clone());
+        let retention = Retention { hub: removing, storage: records, access: log, archive: files, stop: stopping };
         tokio::spawn(retention.run());
+        tokio::spawn(archive::remove_strays(archive.clone(), stop.clone()));
         let capacity = capacity(config);
         metrics::gauge!("relive_sockets_max").set(capacity.sockets as f64);
         let options = GatewayOptions { sockets: capacity.sockets, ..GatewayOptions::default() };
@@ -217,6 +224,7 @@ impl Server {
                 gateway,
                 embeddings,
                 imports,
+                archive,
                 engine,
                 traces,
                 webhooks,

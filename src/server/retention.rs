@@ -1,8 +1,9 @@
-//! Applies the rules by which ended sessions are deleted: one server at a time for each project, in small batches.
+//! Applies the rules by which ended sessions are deleted or archived: one server at a time for each project, in small batches.
 //!
 //! A session is deleted as by a request: in a transaction of its own, which holds no lock that a commit of another
 //! session waits for, and its viewers, lists and other servers are told.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, AuditedAction, Outcome};
+use crate::archive::Archive;
 use crate::hub::{Hub, HubError};
-use crate::storage::{Page, RetentionClaim, RetentionRule, SessionFilter, Storage};
+use crate::storage::{Page, PageCursor, RetentionAction, RetentionClaim, RetentionRule, SessionFilter, Storage};
+use relive_session::SessionSummary;
 
 /// How often it is looked whether rules are due.
 const POLL: Duration = Duration::from_secs(2);
@@ -24,11 +27,24 @@ const BATCH: u32 = 20;
 /// The pause is as long as the batch took, and at least this.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Deletes what the rules of the projects say.
+/// After how long the claim is renewed, at the latest after the session at hand.
+const NOTED: Duration = Duration::from_secs(5);
+
+/// How far a batch got.
+enum Removal {
+    All,
+    /// The next one begins after this.
+    Until(PageCursor),
+    /// The archive cannot be used now.
+    NoArchive,
+}
+
+/// Deletes and archives what the rules of the projects say.
 pub struct Retention {
     pub hub: Hub,
     pub storage: Storage,
     pub access: Access,
+    pub archive: Archive,
     pub stop: CancellationToken,
 }
 
@@ -63,7 +79,13 @@ impl Retention {
     async fn apply(&self, claim: &RetentionClaim, removed: &mut u64) -> Result<(), HubError> {
         for stored in self.storage.retention_rules(&claim.project_id).await? {
             let rule = stored.rule;
-            let Some(filter) = rule.filter(claim.project_id.clone(), claim.now) else { continue };
+            let restored = self.archive.restored();
+            let Some(filter) = rule.filter(claim.project_id.clone(), claim.now, restored) else { continue };
+            if matches!(rule.action, RetentionAction::Archive(_)) && !self.archive.is_configured() {
+                // Another server may have one. It is no reason to delete.
+                tracing::warn!(project = %claim.project_id, "a rule archives sessions, and this server has no archive");
+                continue;
+            }
             if !self.apply_rule(claim, &rule, Arc::new(filter), removed).await? {
                 return Ok(());
             }
@@ -83,16 +105,19 @@ impl Retention {
         loop {
             let began = Instant::now();
             let Page { items, next } = self.storage.summaries(&filter, after, BATCH).await?;
-            let mut deleted = 0;
-            for summary in items {
-                deleted += u64::from(self.hub.delete_listed(summary, Arc::clone(&filter)).await?);
-            }
-            *removed += deleted;
-            metrics::counter!("relive_retention_removed_total").increment(deleted);
-            if !self.storage.note_removed(claim, rule, deleted, CLAIM).await? {
+            let mut gone = 0;
+            let outcome = self.remove(items, rule, &filter, &mut gone, began).await;
+            *removed += gone;
+            metrics::counter!("relive_retention_removed_total").increment(gone);
+            if !self.storage.note_removed(claim, rule, gone, CLAIM).await? {
                 return Ok(false);
             }
-            after = next;
+            let rest = match outcome? {
+                Removal::All => next,
+                Removal::Until(cursor) => Some(cursor),
+                Removal::NoArchive => None,
+            };
+            after = rest;
             if after.is_none() {
                 return Ok(true);
             }
@@ -103,8 +128,43 @@ impl Retention {
         }
     }
 
+    /// Deletes or archives these sessions. What was removed is counted, also if not all was.
+    async fn remove(
+        &self,
+        sessions: Vec<SessionSummary>,
+        rule: &RetentionRule,
+        filter: &Arc<SessionFilter>,
+        removed: &mut u64,
+        began: Instant,
+    ) -> Result<Removal, HubError> {
+        for summary in sessions {
+            let cursor = PageCursor { created_at: summary.created_at, id: summary.id.0 };
+            if matches!(rule.action, RetentionAction::Delete(_)) {
+                *removed += u64::from(self.hub.delete_listed(summary, Arc::clone(filter)).await?);
+                continue;
+            }
+            let id = summary.id;
+            match self.archive.archive_listed(summary, Arc::clone(filter)).await {
+                Ok(is_archived) => *removed += u64::from(is_archived),
+                Err(error) if error.is_about_the_session() => {
+                    tracing::warn!(%error, session_id = %id, "a session could not be archived");
+                }
+                Err(error) => {
+                    // Other rules do not need the archive.
+                    tracing::warn!(%error, source = error.source(), "sessions could not be archived");
+                    return Ok(Removal::NoArchive);
+                }
+            }
+            // A file may take long, and the claim on the rules is not to end meanwhile.
+            if began.elapsed() > NOTED {
+                return Ok(Removal::Until(cursor));
+            }
+        }
+        Ok(Removal::All)
+    }
+
     fn record(&self, claim: &RetentionClaim, removed: u64) {
-        tracing::info!(project = %claim.project_id, removed, "sessions were deleted by the rules of retention");
+        tracing::info!(project = %claim.project_id, removed, "sessions were removed by the rules of retention");
         let entry = AuditedAction {
             project: Some(claim.project_id.clone()),
             actor: None,

@@ -61,6 +61,11 @@ pub enum Constraint {
     WorkflowInUse,
     #[error("a session with this id exists already")]
     SessionExists,
+    #[error("a session with this id is in the archive")]
+    SessionArchived,
+    /// In the archive of another project, which the caller is not told.
+    #[error("there is no such session")]
+    SessionElsewhere,
     #[error("the id of the message or memory cannot be used: it is taken")]
     TextExists,
     #[error("this idempotency key was used before")]
@@ -130,6 +135,8 @@ impl From<sqlx::Error> for StorageError {
                 _,
             ) => Self::SessionGone,
             (Some("sessions_pkey"), _) => Self::Constraint(Constraint::SessionExists),
+            (Some("archived_sessions_id"), _) => Self::Constraint(Constraint::SessionArchived),
+            (Some("archived_sessions_elsewhere"), _) => Self::Constraint(Constraint::SessionElsewhere),
             (Some("session_messages_pkey" | "memories_pkey"), _) => Self::Constraint(Constraint::TextExists),
             (Some("sessions_creation_key"), _) => Self::Constraint(Constraint::CreationKeyUsed),
             (Some("sessions_group" | "workflows_group" | "memories_group"), _) => {

@@ -54,6 +54,23 @@ impl Import {
         self.transaction.run(work).await
     }
 
+    /// Takes the record of an archived session away, if it is still there with this file; the file is to be removed
+    /// then, once this is committed.
+    pub async fn take_archived(&mut self, id: SessionId, file_name: &str) -> Result<bool, StorageError> {
+        let query = sqlx::query("DELETE FROM archived_sessions WHERE id = $1 AND project_id = $2 AND file_name = $3")
+            .bind(id.0)
+            .bind(self.project.as_str().to_owned())
+            .bind(file_name);
+        self.run(async |connection| Ok(query.execute(connection).await?.rows_affected() > 0)).await
+    }
+
+    /// Notes that the session came back from the archive.
+    pub async fn note_restored(&mut self, id: SessionId) -> Result<(), StorageError> {
+        let query = sqlx::query("INSERT INTO restored_sessions (session_id) VALUES ($1)").bind(id.0);
+        self.run(async |connection| Ok(query.execute(connection).await?)).await?;
+        Ok(())
+    }
+
     /// Whether there is a session with this id.
     pub async fn has_session(&mut self, id: SessionId) -> Result<bool, StorageError> {
         let sql = "SELECT EXISTS (SELECT FROM sessions WHERE id = $1)";

@@ -11,6 +11,7 @@
 mod access;
 mod address;
 mod alerts;
+mod archived;
 mod backup;
 mod batch;
 mod bigint;
@@ -71,6 +72,7 @@ pub use address::connect_options;
 pub use alerts::{
     AlertTransition, DueAlert, DueEmail, EmailAttempt, FailedRuns, NewAlertEmail, SlowRun, StoredAlert, UsualRuns,
 };
+pub use archived::{ArchiveClaim, ArchivedRow, StoredFile};
 pub use backup::{BackupError, ClientPrograms, IfUsed, Manifest, Target, verify as verify_backup};
 pub use batch::{Batch, CommandRow, EventRow, ProjectionRow};
 pub use catalog::Entity;
@@ -92,7 +94,7 @@ pub use page::{Page, PageCursor};
 pub use pool::ConnectionCount;
 use pool::Pool;
 pub use readiness::Readiness;
-pub use retention::{RetentionClaim, RetentionRule, RetentionState, StoredRule};
+pub use retention::{RetentionAction, RetentionClaim, RetentionRule, RetentionState, StoredRule};
 pub use run_leases::{ClaimedLease, Parked};
 pub use schedules::{DueSchedule, FiredSchedule};
 pub use session_list::{MetadataFilter, SessionFilter, SessionText, Visible};

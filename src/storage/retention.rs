@@ -1,4 +1,4 @@
-//! Rules by which ended sessions are deleted (see the migration `0029_retention`).
+//! Rules by which ended sessions are deleted or archived (see the migration `0029_retention`).
 
 use std::time::Duration;
 
@@ -16,7 +16,28 @@ use relive_session::{ProjectId, SessionStatus, Timestamp};
 
 const DAY: f64 = 86_400.0;
 
-/// Which sessions are deleted, and how long after their end.
+/// What a rule does, and how many days after the end.
+///
+/// The names are those of the stored rule. A server of a version without the archive cannot read a rule that archives,
+/// and so does not apply it, which would be to delete.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RetentionAction {
+    #[serde(rename = "olderThanDays")]
+    Delete(f64),
+    #[serde(rename = "archiveAfterDays")]
+    Archive(f64),
+}
+
+impl RetentionAction {
+    #[must_use]
+    pub fn days(self) -> f64 {
+        match self {
+            Self::Delete(days) | Self::Archive(days) => days,
+        }
+    }
+}
+
+/// Which sessions are deleted or archived, and how long after their end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionRule {
@@ -29,15 +50,17 @@ pub struct RetentionRule {
     pub group_id: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    pub older_than_days: f64,
+    #[serde(flatten)]
+    pub action: RetentionAction,
 }
 
 impl RetentionRule {
     /// The sessions that it applies to at a time. Those that have not ended have no time of their end, so that none of
-    /// them is among these. `None`: the time lies before the year 0.
+    /// them is among these; those that came back from the archive less than `restored` ago are not either. `None`: the
+    /// time lies before the year 0.
     #[must_use]
-    pub fn filter(&self, project_id: ProjectId, now: Timestamp) -> Option<SessionFilter> {
-        let age = Duration::try_from_secs_f64(self.older_than_days * DAY).ok()?;
+    pub fn filter(&self, project_id: ProjectId, now: Timestamp, restored: Duration) -> Option<SessionFilter> {
+        let age = Duration::try_from_secs_f64(self.action.days() * DAY).ok()?;
         Some(SessionFilter {
             project_id,
             statuses: self.statuses.clone(),
@@ -45,6 +68,7 @@ impl RetentionRule {
             group_id: self.group_id,
             tags: self.tag.iter().cloned().collect(),
             ended_before: Some(now.before(age)?),
+            not_restored_after: now.before(restored),
             ..SessionFilter::default()
         })
     }

@@ -278,9 +278,12 @@ async fn shells_complete_the_commands_and_each_has_a_manual_page() {
     let pages = directory.path().join("share/man1");
     let ran = relive(&["man", pages.to_str().expect("a path")], &[]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    for (page, text) in
-        [("relive", "relive\\-backup"), ("relive-serve", "RELIVE_LISTEN"), ("relive-keys-create", "role")]
-    {
+    for (page, text) in [
+        ("relive", "relive\\-backup"),
+        ("relive-serve", "RELIVE_LISTEN"),
+        ("relive-archive", "RELIVE_ARCHIVE"),
+        ("relive-keys-create", "role"),
+    ] {
         let written = std::fs::read_to_string(pages.join(format!("{page}.1"))).expect(page);
         assert!(written.contains(".TH") && written.contains(text), "{page}: {written}");
     }

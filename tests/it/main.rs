@@ -9,6 +9,7 @@ mod access;
 mod alerts;
 mod architecture;
 mod archive;
+mod archive_store;
 mod backup;
 mod bad_frames;
 mod bad_input;

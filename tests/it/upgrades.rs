@@ -127,6 +127,17 @@ const ROWS: &[(i64, &str)] = &[
             ('00000000-0000-7000-8000-0000000000b5', '00000000-0000-7000-8000-0000000000b4', 1, 'ada@example.org', 'Raised: Nächtlich',
              'Zeile', 'failed', 10, 'no answer in time', now())",
     ),
+    (
+        31,
+        "INSERT INTO archived_sessions (id, project_id, status, node_statuses, node_counts, revision, total_tokens,
+                total_cost_usd, ended_at, created_at, updated_at, updated_about, incarnation, tags, file_name, file_bytes,
+                file_sha256, events, messages, logs, memories) VALUES
+            ('00000000-0000-7000-8000-0000000000d1', 'default', 'completed', '{\"ä\":\"failed\"}', '{}', 3, 4, 0.5, now(), now(),
+             now(), now(), 5, '{日本}', 'default/2026-11/x.ndjson.zst', 6, '00', 3, 1, 2, 0);
+         INSERT INTO archive_files (name, session_id, due_at) VALUES
+            ('default/2026-11/y.ndjson.zst', '00000000-0000-7000-8000-000000000051', now() + interval '1 day');
+         INSERT INTO restored_sessions (session_id) VALUES ('00000000-0000-7000-8000-000000000052')",
+    ),
 ];
 
 /// By table: its rows as objects, sorted; without `settings`, where a server notes how it has set itself up, and

@@ -60,8 +60,8 @@ pub use token::TokenSource;
 
 // The types of the calls, so that users of the client need no other import.
 pub use relive_protocol::{
-    ArchiveLine, CommandReceipt, CreateSession, ErrorCode, LeaseReceipt, Mode, ReplaySpeed, ReplayState, ReviewAction,
-    ReviewRequest, ServerFrame, SessionChange, Subscribe, WhoAmI,
+    ArchiveLine, ArchivedSessions, CommandReceipt, CreateSession, ErrorCode, LeaseReceipt, Mode, ReplaySpeed,
+    ReplayState, ReviewAction, ReviewRequest, ServerFrame, SessionChange, Subscribe, WhoAmI,
 };
 pub use relive_session::{
     Command, Event, GraphDefinition, Log, LogLevel, Message, MessageId, NodeCounts, NodeId, NodeKind,

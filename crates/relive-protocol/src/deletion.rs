@@ -6,6 +6,7 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::RetentionEffect;
 use relive_session::{NodeId, NodeStatus, SessionId, Timestamp};
 
 /// One text, or several.
@@ -97,7 +98,7 @@ pub struct DeletedSessions {
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
 pub struct Retention {
-    /// At most 100. A session is deleted if one of them applies to it.
+    /// At most 100. A session is removed if one of them applies to it: by the first, if several do.
     pub rules: Vec<RetentionRule>,
     /// Sessions that were removed, also by rules that are not there any more. Not read from requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,8 +112,8 @@ pub struct Retention {
     pub updated_at: Option<Timestamp>,
 }
 
-/// Which sessions are deleted, how long after their end. Every given condition must hold; sessions that have not ended
-/// are never deleted by a rule.
+/// Which sessions are deleted or archived, how long after their end. Every given condition must hold; a rule never
+/// concerns sessions that have not ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[ts(export_to = "protocol.ts", optional_fields)]
@@ -128,6 +129,9 @@ pub struct RetentionRule {
     pub tag: Option<String>,
     /// Days since the end: 0 to 36500, fractions too.
     pub older_than_days: f64,
+    /// By default they are deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<RetentionEffect>,
     /// Sessions that it has removed. Not read from requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]

@@ -138,6 +138,10 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(type = "number", optional)]
     pub line: Option<u64>,
+    /// The address of the archived session, if the one that was asked for is in the archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub archive: Option<String>,
 }
 
 #[cfg(test)]

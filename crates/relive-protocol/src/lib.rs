@@ -5,6 +5,7 @@
 
 mod access;
 mod archive;
+mod archived;
 mod close;
 mod comparison;
 mod deletion;
@@ -22,6 +23,7 @@ pub use access::{
     ReplaceProject, SignInOptions, WhoAmI,
 };
 pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
+pub use archived::{ArchivePage, ArchiveSessions, ArchivedFile, ArchivedSession, ArchivedSessions, RetentionEffect};
 pub use close::CloseCode;
 pub use comparison::{ComparedNode, ComparedRun, NodeFigures, RunComparison};
 pub use deletion::{DeleteSessions, DeletedSessions, Names, Retention, RetentionRule, SessionSelection};

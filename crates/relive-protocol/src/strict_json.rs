@@ -14,9 +14,9 @@ mod tree;
 
 use super::lease;
 use super::{
-    ClientFrame, Commands, ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession, CreateToken,
-    DeleteSessions, ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, Retention, ReviewRequest,
-    SearchMemories, SignalRequest, TokenChunk, shortened,
+    ArchiveSessions, ClientFrame, Commands, ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession,
+    CreateToken, DeleteSessions, ForkSession, LeasedCommands, NodeUpdate, RenewLease, ReplaceProject, Retention,
+    ReviewRequest, SearchMemories, SignalRequest, TokenChunk, shortened,
 };
 use relive_session::{
     AgentFields, AlertFields, ChangeAlert, Command, GroupFields, ScheduleFields, WorkflowFields, WriteWebhook,
@@ -98,6 +98,7 @@ macro_rules! from_client {
 from_client!(
     AgentFields,
     AlertFields,
+    ArchiveSessions,
     ChangeAlert,
     ControlRequest,
     CreateKey,

@@ -5,12 +5,13 @@ use std::path::Path;
 use ts_rs::{Config, ExportError, TS};
 
 use super::{
-    AgentPage, AlertEventPage, AlertPage, ArchiveLine, AuditPage, ClientFrame, CommandReceipt, Commands, ComparedNode,
-    ControlRequest, CreateKey, CreateMemory, CreateProject, CreateSession, CreateToken, CreatedKey, CreatedToken,
-    DeleteSessions, DeletedSessions, DeliveryPage, EventPage, ForkSession, FoundMemories, GroupPage, KeyPage,
-    LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail, NodeUpdate, Problem, ProjectPage, RenewLease,
-    ReplaceProject, Retention, ReviewRequest, RunComparison, SchedulePage, SearchMemories, ServerFrame, SessionPage,
-    SignInOptions, SignalRequest, Statistics, TokenChunk, Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
+    AgentPage, AlertEventPage, AlertPage, ArchiveLine, ArchivePage, ArchiveSessions, ArchivedSessions, AuditPage,
+    ClientFrame, CommandReceipt, Commands, ComparedNode, ControlRequest, CreateKey, CreateMemory, CreateProject,
+    CreateSession, CreateToken, CreatedKey, CreatedToken, DeleteSessions, DeletedSessions, DeliveryPage, EventPage,
+    ForkSession, FoundMemories, GroupPage, KeyPage, LeaseReceipt, LogPage, MemoryPage, MessagePage, NodeDetail,
+    NodeUpdate, Problem, ProjectPage, RenewLease, ReplaceProject, Retention, ReviewRequest, RunComparison,
+    SchedulePage, SearchMemories, ServerFrame, SessionPage, SignInOptions, SignalRequest, Statistics, TokenChunk,
+    Usage, UsageReport, WebhookPage, WhoAmI, WorkflowPage,
 };
 use relive_session::{
     Agent, AgentFields, AlertFields, ChangeAlert, CreatedWebhook, GraphNode, Group, GroupFields, Message,
@@ -90,6 +91,9 @@ pub fn export(directory: &Path) -> Result<(), ExportError> {
     ComparedNode::export_all(&config)?;
     DeletedSessions::export_all(&config)?;
     Retention::export_all(&config)?;
+    ArchivePage::export_all(&config)?;
+    ArchiveSessions::export_all(&config)?;
+    ArchivedSessions::export_all(&config)?;
     RunComparison::export_all(&config)?;
     Statistics::export_all(&config)?;
     Ok(())

@@ -10,6 +10,7 @@ const offers: Offer[] = [
   'review',
   'edit',
   'fork',
+  'restore',
   'share',
   'readStatistics',
   'readCatalog',

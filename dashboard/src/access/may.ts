@@ -8,6 +8,7 @@ export type Offer =
   | 'review'
   | 'edit'
   | 'fork'
+  | 'restore'
   | 'share'
   | 'readStatistics'
   | 'readCatalog'
@@ -26,6 +27,7 @@ const allowed: Record<Offer, readonly Role[]> = {
   control: ['operator', 'engine', 'admin', 'root'],
   create: ['operator', 'engine', 'admin', 'root'],
   fork: ['operator', 'admin', 'root'],
+  restore: ['admin', 'root'],
   // Also a graph of one's own, instead of a stored workflow.
   createFromGraph: ['engine', 'admin', 'root'],
   // The context, the proposal and outputs of nodes.

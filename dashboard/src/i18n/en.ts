@@ -70,6 +70,13 @@ export const en = {
   tokens: 'tokens',
   noSuchSession: 'There is no such session.',
   sessionForbidden: 'You may not see this session.',
+  archivedSince: (time: string) => `This session is in the archive since ${time}.`,
+  archivedSize: (revisions: string, kibibytes: string) => `${revisions} revisions, ${kibibytes} KiB`,
+  restore: 'Restore it',
+  restoring: 'Restoring…',
+  restoreFailed: 'The session could not be restored.',
+  mayNotRestore: 'Somebody with the role admin can restore it.',
+  downloadArchived: 'Download it as a file',
 
   newRun: 'New run',
   newRunIntro: 'The server runs the workflow itself; you can watch and control it here.',

@@ -124,6 +124,7 @@ export const moreEn = {
   olderThanDays: 'Days since the end',
   addRule: 'Add a rule',
   discard: 'Discard changes',
+  archives: 'Moves to the archive, and does not delete.',
   countNow: 'Count',
   wouldDelete: (count: string) => `applies to ${count} now`,
   removedBy: (count: string) => `${count} removed`,

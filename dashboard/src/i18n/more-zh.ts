@@ -102,6 +102,7 @@ export const moreZh: MoreText = {
   olderThanDays: '结束后的天数',
   addRule: '添加规则',
   discard: '放弃更改',
+  archives: '移至归档，不删除。',
   countNow: '计数',
   wouldDelete: (count) => `当前适用于 ${count} 个`,
   removedBy: (count) => `已删除 ${count} 个`,

@@ -65,6 +65,13 @@ export const zh: Text = {
   tokens: '词元',
   noSuchSession: '没有这个会话。',
   sessionForbidden: '您无权查看此会话。',
+  archivedSince: (time) => `此会话自 ${time} 起已归档。`,
+  archivedSize: (revisions, kibibytes) => `${revisions} 个版本，${kibibytes} KiB`,
+  restore: '恢复',
+  restoring: '正在恢复…',
+  restoreFailed: '无法恢复此会话。',
+  mayNotRestore: '拥有 admin 角色的人可以恢复它。',
+  downloadArchived: '下载为文件',
 
   newRun: '新建运行',
   newRunIntro: '由服务器执行工作流；你可以在这里观看、控制并答复。',

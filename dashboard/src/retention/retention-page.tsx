@@ -172,6 +172,7 @@ function Rule({ number, draft, stored, onChange }: RuleProps) {
         </label>
       </div>
       <div className="rule-foot num">
+        {draft.action === 'archive' && <span>{m.archives}</span>}
         <Matching
           selection={isValid(draft) ? selectionOf(ruleOf(draft), Date.now()) : undefined}
           rule={JSON.stringify(ruleOf(draft))}

@@ -1,13 +1,16 @@
+import type { RetentionRule } from '@relive/types'
 import { expect, test } from 'vitest'
 
 import { draftOf, isValid, ruleOf, selectionOf } from './rules'
 
 test('a rule survives being edited', () => {
-  for (const rule of [
+  const rules: RetentionRule[] = [
     { olderThanDays: 30 },
+    // It would delete otherwise.
+    { olderThanDays: 90, action: 'archive' },
     { olderThanDays: 0.5, status: ['failed'], workflowId: 'w', groupId: 'g', tag: 't' },
-  ])
-    expect(ruleOf(draftOf(rule))).toEqual(rule)
+  ]
+  for (const rule of rules) expect(ruleOf(draftOf(rule))).toEqual(rule)
   expect(ruleOf(draftOf({ olderThanDays: 1, status: 'completed' }))).toEqual({
     olderThanDays: 1,
     status: ['completed'],

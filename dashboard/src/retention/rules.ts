@@ -1,6 +1,6 @@
-import type { RetentionRule, SessionSelection, SessionStatus } from '@relive/types'
+import type { RetentionEffect, RetentionRule, SessionSelection, SessionStatus } from '@relive/types'
 
-/** The statuses with which a rule can delete. */
+/** The statuses with which a rule can delete or archive. */
 export const ends = ['completed', 'failed', 'cancelled'] as const satisfies readonly SessionStatus[]
 
 /** A rule as it is being edited. */
@@ -10,12 +10,13 @@ export interface Draft {
   readonly workflowId: string
   readonly groupId: string
   readonly tag: string
+  readonly action: RetentionEffect
 }
 
 const dayMs = 86_400_000
 const daysAtMost = 36_500
 
-export function draftOf({ olderThanDays, status, workflowId, groupId, tag }: RetentionRule): Draft {
+export function draftOf({ olderThanDays, status, workflowId, groupId, tag, action }: RetentionRule): Draft {
   const named = status === undefined ? undefined : [status].flat()
   return {
     days: String(olderThanDays),
@@ -24,6 +25,7 @@ export function draftOf({ olderThanDays, status, workflowId, groupId, tag }: Ret
     workflowId: workflowId ?? '',
     groupId: groupId ?? '',
     tag: tag ?? '',
+    action: action ?? 'delete',
   }
 }
 
@@ -32,17 +34,18 @@ export function isValid({ days, statuses }: Draft): boolean {
   return number >= 0 && number <= daysAtMost && statuses.length > 0
 }
 
-export function ruleOf({ days, statuses, workflowId, groupId, tag }: Draft): RetentionRule {
+export function ruleOf({ days, statuses, workflowId, groupId, tag, action }: Draft): RetentionRule {
   return {
     olderThanDays: Number(days),
     ...(statuses.length < ends.length && { status: [...statuses] }),
     ...(workflowId !== '' && { workflowId }),
     ...(groupId !== '' && { groupId }),
     ...(tag.trim() !== '' && { tag: tag.trim() }),
+    ...(action !== 'delete' && { action }),
   }
 }
 
-/** What a rule deletes at a time, as a filter. Only what has ended has an end. */
+/** What a rule concerns at a time, as a filter. Only what has ended has an end. */
 export function selectionOf(
   { olderThanDays, status, workflowId, groupId, tag }: RetentionRule,
   now: number,

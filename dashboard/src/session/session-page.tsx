@@ -1,5 +1,5 @@
 import type { ReliveError } from '@relive/types'
-import type { CSSProperties } from 'react'
+import { type CSSProperties, useState } from 'react'
 
 import type { ListFilters } from '../app/address'
 import { linkTo } from '../app/place'
@@ -11,6 +11,7 @@ import { Transport } from '../replay/transport'
 import { Sidebar } from '../sessions/sidebar'
 import { Gantt } from '../timeline/gantt'
 import { useIsNarrow } from '../ui/use-media'
+import { Archived } from './archived'
 import { usePanelSize } from './panel-size'
 import { Panels } from './panels'
 import { useIsReading } from './reading'
@@ -23,12 +24,23 @@ import { useMomentInAddress } from './use-moment-in-address'
 import { useSessionFeed } from './use-session-feed'
 import { WaitingNodes } from './waiting-nodes'
 
-export function SessionPage({ sessionId, filters }: { sessionId: string; filters: ListFilters }) {
+interface SessionPageProps {
+  sessionId: string
+  filters: ListFilters
+}
+
+export function SessionPage(props: SessionPageProps) {
+  // A session that came back from the archive is opened anew.
+  const [restored, setRestored] = useState(0)
+  return <OpenedPage {...props} key={restored} onRestored={() => setRestored((times) => times + 1)} />
+}
+
+function OpenedPage({ sessionId, ...rest }: SessionPageProps & { onRestored: () => void }) {
   const open = useSessionFeed(sessionId)
   if (open === undefined) return null
   return (
     <SessionContext value={open}>
-      <Page filters={filters} sessionId={sessionId} />
+      <Page {...rest} sessionId={sessionId} />
     </SessionContext>
   )
 }
@@ -38,7 +50,7 @@ function saysWhy(t: Text, error: ReliveError): string {
   return error.code === 'forbidden' ? t.sessionForbidden : error.message
 }
 
-function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string }) {
+function Page({ filters, sessionId, onRestored }: SessionPageProps & { onRestored: () => void }) {
   const t = useText()
   const name = useSession((state) => shownSession(state)?.name || state.graph?.name)
   const error = useSession((state) => state.error)
@@ -53,7 +65,13 @@ function Page({ filters, sessionId }: { filters: ListFilters; sessionId: string 
       <div className="session-page">
         <SessionBar />
         <main id="content" className="page-message" tabIndex={-1}>
-          <p>{saysWhy(t, error)}</p>
+          {error.code === 'not_found' || error.code === 'forbidden' ? (
+            <Archived sessionId={sessionId} onRestored={onRestored}>
+              <p>{saysWhy(t, error)}</p>
+            </Archived>
+          ) : (
+            <p>{saysWhy(t, error)}</p>
+          )}
           <a {...linkTo({ page: 'sessions', filters })}>{t.toSessions}</a>
         </main>
       </div>

@@ -52,6 +52,9 @@ async fn delete(
     sqlx::query("DELETE FROM webhooks WHERE project_id = $1").bind(id.as_str()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM alerts WHERE project_id = $1").bind(id.as_str()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM retention WHERE project_id = $1").bind(id.as_str()).execute(&mut *connection).await?;
+    // Their files are removed afterwards.
+    let archived = "DELETE FROM archived_sessions WHERE project_id = $1";
+    sqlx::query(archived).bind(id.as_str()).execute(&mut *connection).await?;
     let sql = "UPDATE projects SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL";
     let deleted = sqlx::query(sql).bind(id.as_str()).bind(at.as_datetime()).execute(connection).await?;
     Ok((deleted.rows_affected() > 0).then_some(keys))

@@ -34,6 +34,9 @@ pub struct SessionFilter {
     pub parent_session_id: Option<SessionId>,
     /// Those that no other session has started.
     pub is_root: bool,
+    /// Those that did not come back from the archive after this time. Only for rules: [`SessionFilter::matches`] does
+    /// not know.
+    pub not_restored_after: Option<Timestamp>,
 }
 
 /// An entry of the metadata: a key, and the values that a text can mean.

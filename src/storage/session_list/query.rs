@@ -92,6 +92,10 @@ impl SessionFilter {
                 query.push(condition).push_bind(time.as_datetime());
             }
         }
+        if let Some(time) = self.not_restored_after {
+            query.push(" AND NOT EXISTS (SELECT FROM restored_sessions WHERE session_id = sessions.id");
+            query.push(" AND restored_at > ").push_bind(time.as_datetime()).push(")");
+        }
         if let Some(time) = self.updated_after {
             // Indexed in place of `updated_at`, which every change of a running session would change.
             query.push(" AND updated_about > ").push_bind(time.as_datetime()).push(" - interval '10 minutes'");

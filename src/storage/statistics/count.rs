@@ -97,6 +97,7 @@ async fn forget_some(connection: &mut PgConnection, after: Uuid) -> Result<Optio
         WITH gone AS (
             DELETE FROM ended_runs WHERE session_id = ANY($1)
                 AND NOT EXISTS (SELECT FROM sessions WHERE id = session_id)
+                AND NOT EXISTS (SELECT FROM archived_sessions WHERE id = session_id)
             RETURNING project_id, ended_at
         )
         INSERT INTO statistics_changes SELECT project_id, ended_at FROM gone";

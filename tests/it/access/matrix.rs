@@ -10,7 +10,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{ROOT, call, get, id_of, key, make, server, socket, token};
+use super::support::{ROOT, call, get, id_of, key, make, server_with, socket, token};
 use crate::harness::{TestServer, eventually};
 
 const GROUP_NAME: &str = "group";
@@ -25,6 +25,9 @@ struct World {
     webhook: String,
     /// One of that webhook.
     delivery: String,
+    /// A session in the archive.
+    archived: String,
+    _archive: tempfile::TempDir,
 }
 
 /// A caller: a name, and what it sends.
@@ -48,7 +51,14 @@ fn alert() -> Value {
 
 impl World {
     async fn new() -> Self {
-        let server = server().await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().to_str().expect("a path").to_owned();
+        let server = server_with(|config| {
+            config.archive.archive = Some(path);
+            // What was restored is archived again at once.
+            config.archive.archive_restored_days = 0.0;
+        })
+        .await;
         let admin = key(&server, "admin", "default").await;
         let group = id_of(&make(&server, &admin, "/api/v1/groups", json!({"name": GROUP_NAME})).await);
         let workflow = json!({"name": "w", "graph": graph()});
@@ -57,7 +67,27 @@ impl World {
         let test = format!("/api/v1/webhooks/{webhook}/test");
         let (status, sent) = call(&server, &admin, Method::POST, &test, None).await;
         assert!(status.is_success(), "{sent}");
-        Self { server, admin, group, workflow, webhook, delivery: id_of(&sent) }
+        let (delivery, archived) = (id_of(&sent), uuid::Uuid::now_v7().to_string());
+        let world = Self { server, admin, group, workflow, webhook, delivery, archived, _archive: directory };
+        world.archive().await;
+        world
+    }
+
+    /// Puts the archived session into the archive, if it is not there.
+    async fn archive(&self) {
+        let (server, admin, id) = (&self.server, &self.admin, &self.archived);
+        if get(server, admin, &format!("/api/v1/archive/{id}")).await.0.is_success() {
+            return;
+        }
+        if !get(server, admin, &format!("/api/v1/sessions/{id}")).await.0.is_success() {
+            let body = json!({"id": id, "groupId": self.group, "graph": graph(), "tags": [TAG]});
+            make(server, admin, "/api/v1/sessions", body).await;
+            let path = format!("/api/v1/sessions/{id}/control");
+            assert!(call(server, admin, Method::POST, &path, Some(json!({"action": "cancel"}))).await.0.is_success());
+        }
+        let request = json!({"olderThanDays": 0, "tag": TAG});
+        let (_, answer) = call(server, admin, Method::POST, "/api/v1/archive", Some(request)).await;
+        assert_eq!(answer["archived"], 1, "{answer}");
     }
 
     /// A session that runs, with a node that waits for a signal.
@@ -91,6 +121,10 @@ impl World {
             "schedules" if path.contains("{id}") => self.fresh("schedules", self.schedule()).await,
             "alerts" if path.contains("{id}") => self.fresh("alerts", alert()).await,
             "tokens" => uuid::Uuid::now_v7().to_string(),
+            "archive" if path.contains("{id}") => {
+                self.archive().await;
+                self.archived.clone()
+            }
             _ => session.to_owned(),
         };
         let query = if path.ends_with("/diff") { "?from=1" } else { "" };
@@ -179,6 +213,7 @@ fn body(world: &World, operation: &str) -> Option<Value> {
         "ag_ui_run" => json!({"threadId": "t", "runId": uuid::Uuid::now_v7().to_string(), "messages": []}),
         "delete_sessions" => json!({"filter": {"name": "nobody has this name"}}),
         "replace_retention" => json!({"rules": []}),
+        "archive_sessions" => json!({"olderThanDays": 36_500}),
         "create_token" => json!({"scopes": ["read:sessions"]}),
         _ => return None,
     })
@@ -274,10 +309,12 @@ async fn every_operation_answers_every_caller_as_documented() {
     make(&world.server, ROOT, "/api/v1/projects", json!({"name": "other"})).await;
     let session = world.session().await;
     let guests = world.guests(&session).await;
+    // The session that their scopes name.
+    let guests_of_archived = world.guests(&world.archived).await;
     let mut rows = Vec::new();
     for (operation, method, path) in operations(&world.server).await {
         let mut answers = Vec::new();
-        for guest in &guests {
+        for guest in if path.contains("/archive/") { &guests_of_archived } else { &guests } {
             let about = if operation == "delete_session" && guest.name != "root" {
                 // Each deletes one of their own; scopes do not grant it for any.
                 world.session().await

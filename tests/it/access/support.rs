@@ -12,10 +12,16 @@ pub const ROOT: &str = "a root key of more than 24 characters";
 
 /// A server that requires credentials, with a root key.
 pub async fn server() -> TestServer {
+    server_with(|_| {}).await
+}
+
+/// As [`server`], with other settings too.
+pub async fn server_with(change: impl FnOnce(&mut relive::config::ServeConfig)) -> TestServer {
     TestServer::start_with(|config| {
         config.access.root_key = Some(ROOT.to_owned().into());
         // Some tests fail on purpose more often than is usual.
         config.access.limits.limit_unauthorized = 100_000;
+        change(config);
     })
     .await
 }

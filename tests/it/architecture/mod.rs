@@ -50,7 +50,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("replay", &["session", "storage"]),
     ("access", &["backoff", "session", "storage"]),
     ("scoped", &["access", "session", "hub", "storage"]),
-    ("archive", &["session", "protocol", "storage"]),
+    ("archive", &["session", "protocol", "storage", "hub"]),
     ("otlp", &["access", "scoped", "session", "hub", "storage"]),
     ("webhooks", &["session", "storage", "endpoint"]),
     ("alerts", &["session", "storage", "webhooks", "endpoint"]),

@@ -200,6 +200,14 @@ async fn the_commands_for_deleting_do_what_the_page_says() {
 }
 
 #[tokio::test]
+async fn the_commands_for_archiving_do_what_the_page_says() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let archive = directory.path().to_str().expect("a path").to_owned();
+    let server = TestServer::start_with(|config| config.archive.archive = Some(archive));
+    carry_out_on(server.await, "docs/archive.md", 4).await;
+}
+
+#[tokio::test]
 async fn the_command_for_statistics_does_what_the_page_says() {
     carry_out("docs/statistics.md", 1).await;
 }

@@ -7,9 +7,10 @@ use super::report::report;
 use crate::harness::TestServer;
 
 /// The pages, and what runs or checks what they say. That file names the page.
-const RUN_BY: [(&str, &str); 24] = [
+const RUN_BY: [(&str, &str); 25] = [
     ("docs/access.md", "tests/it/access/matrix.rs"),
     ("docs/alerts.md", "tests/it/documents/readme.rs"),
+    ("docs/archive.md", "tests/it/documents/readme.rs"),
     ("docs/backup.md", "tests/it/backup.rs"),
     ("docs/embed.md", "sdk/react/test/docs.test.ts"),
     ("docs/event-streams.md", "tests/it/documents/readme.rs"),

@@ -88,7 +88,7 @@ fn words(text: &str, start: &str, goes_on: fn(char) -> bool) -> Vec<String> {
 fn every_variable_that_a_document_names_exists() {
     let (settings, secret_files) = (settings(), secret_files());
     for document in all() {
-        for name in words(&document.text, "RELIVE_", |c| c.is_ascii_uppercase() || c == '_') {
+        for name in words(&document.text, "RELIVE_", |c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') {
             let is_beginning = name == "RELIVE_";
             let is_known =
                 settings.contains_key(&name) || secret_files.contains(&name) || WITHOUT_FLAG.contains(&&*name);
@@ -102,7 +102,8 @@ fn every_flag_is_in_the_operators_document() {
     let document = Document::read("docs/operating.md");
     for flag in arguments().iter().filter_map(|argument| argument.get_long()) {
         let flag = format!("--{flag}");
-        let is_named = words(&document.text, &flag, |c| c.is_ascii_lowercase() || c == '-').contains(&flag);
+        let is_named =
+            words(&document.text, &flag, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-').contains(&flag);
         assert!(is_named, "docs/operating.md does not name {flag}");
     }
 }
@@ -112,7 +113,7 @@ fn every_flag_that_a_document_names_exists() {
     let flags: BTreeSet<String> = arguments().iter().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect();
     let mut seen = 0;
     for document in all().into_iter().filter(|document| !OTHER_PROGRAMS.contains(&&*document.name)) {
-        for flag in words(&document.text, "--", |c| c.is_ascii_lowercase() || c == '-') {
+        for flag in words(&document.text, "--", |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
             let flag = flag.trim_end_matches('-');
             if ["", "--help", "--version"].contains(&flag) {
                 continue;

@@ -1,6 +1,7 @@
 //! What every integration test stands on: a database of its own, a server of its own, and clients
 //! that wait for a condition with a deadline, never for time to pass.
 
+pub mod bucket;
 mod check;
 mod database;
 mod disk;

@@ -1,8 +1,8 @@
 //! A server in this process, started as `main` starts it.
 
 use relive::config::{
-    AccessConfig, DatabaseConfig, EmailConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig, MessagingConfig,
-    ProxyConfig, ServeConfig, TlsConfig, WebhookConfig,
+    AccessConfig, ArchiveConfig, DatabaseConfig, EmailConfig, EmbeddingsConfig, EngineConfig, HttpConfig, LogConfig,
+    MessagingConfig, ProxyConfig, ServeConfig, TlsConfig, WebhookConfig,
 };
 use relive::server::{Server, listen};
 use reqwest::{Method, StatusCode};
@@ -39,6 +39,7 @@ pub fn config(database: &Database) -> ServeConfig {
         engine: EngineConfig::default(),
         webhooks: WebhookConfig::default(),
         email: EmailConfig::default(),
+        archive: ArchiveConfig::default(),
         model_prices: None,
         max_sockets: 10_000,
         max_import_bytes: 4 << 30,

@@ -44,7 +44,12 @@ __all__ = [
     "ArchiveLineMessage",
     "ArchiveLineOutput",
     "ArchiveLineUsage",
+    "ArchivePage",
+    "ArchiveSessions",
     "ArchiveUsage",
+    "ArchivedFile",
+    "ArchivedSession",
+    "ArchivedSessions",
     "AuditEntry",
     "AuditPage",
     "ChangeAlert",
@@ -163,6 +168,7 @@ __all__ = [
     "ResumeEntry",
     "ResumeStatus",
     "Retention",
+    "RetentionEffect",
     "RetentionRule",
     "Retry",
     "ReviewAction",
@@ -551,6 +557,30 @@ class ArchiveLineEnd(TypedDict):
 ArchiveLine = Union[ArchiveLineHeader, ArchiveLineEvent, ArchiveLineAncestor, ArchiveLineOutput, ArchiveLineUsage, ArchiveLineMessage, ArchiveLineLog, ArchiveLineMemory, ArchiveLineEnd]
 
 
+class _ArchivePageRequired(TypedDict):
+    sessions: list[ArchivedSession]
+
+
+class ArchivePage(_ArchivePageRequired, total=False):
+    """`GET /archive`."""
+
+    nextCursor: str
+
+
+class _ArchiveSessionsRequired(TypedDict):
+    olderThanDays: float
+
+
+class ArchiveSessions(_ArchiveSessionsRequired, total=False):
+    """`POST /archive`: which sessions are archived, as in a rule of retention. Every given condition must """
+
+    dryRun: bool
+    groupId: str
+    status: Names
+    tag: str
+    workflowId: str
+
+
 class _ArchiveUsageRequired(TypedDict):
     calls: int
     costUsd: str
@@ -564,6 +594,33 @@ class ArchiveUsage(_ArchiveUsageRequired, total=False):
 
     agentId: str
     model: str
+
+
+class ArchivedFile(TypedDict):
+    """A file of the archive: the lines of an export, compressed with zstd."""
+
+    bytes: int
+    name: str
+    sha256: str
+
+
+class ArchivedSession(TypedDict):
+    """An archived session, as it was, and its file."""
+
+    archivedAt: str
+    counts: ArchiveCounts
+    file: ArchivedFile
+    session: SessionSummary
+
+
+class ArchivedSessions(TypedDict):
+    """The answer to `POST /archive`."""
+
+    archived: int
+    dryRun: bool
+    failed: int
+    hasMore: bool
+    matched: int
 
 
 class _AuditEntryRequired(TypedDict):
@@ -1735,6 +1792,7 @@ class _ProblemRequired(TypedDict):
 class Problem(_ProblemRequired, total=False):
     """An error answer over HTTP: RFC 9457 `application/problem+json`."""
 
+    archive: str
     line: int
 
 Progress = float
@@ -1810,14 +1868,17 @@ class Retention(_RetentionRequired, total=False):
     removed: int
     updatedAt: str
 
+RetentionEffect = Literal["delete", "archive"]
+
 
 class _RetentionRuleRequired(TypedDict):
     olderThanDays: float
 
 
 class RetentionRule(_RetentionRuleRequired, total=False):
-    """Which sessions are deleted, how long after their end. Every given condition must hold"""
+    """Which sessions are deleted or archived, how long after their end. Every given condition must hold"""
 
+    action: RetentionEffect
     groupId: str
     lastRemovedAt: str
     removed: int
