@@ -136,7 +136,7 @@ impl Default for HttpConfig {
 /// The database.
 #[derive(Args, Clone, Debug)]
 pub struct DatabaseConfig {
-    /// A file with settings, one on each line, named as the flags are: <max_sockets = 500>. Flags and variables go
+    /// A file with settings, one on each line, named as the flags are: `max_sockets = 500`. Flags and variables go
     /// before it. Default: `./relive.toml`, then `/etc/relive/relive.toml`, if there is one.
     #[arg(long = "config", env = "RELIVE_CONFIG", value_name = "FILE")]
     pub config_file: Option<PathBuf>,

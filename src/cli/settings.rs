@@ -144,14 +144,14 @@ fn check(arg: &Arg, kind: SettingKind, value: &str) -> Result<(), String> {
     let arg = arg.clone().env(Resettable::Reset);
     let tried =
         Command::new("relive").no_binary_name(true).disable_help_flag(true).arg(arg).try_get_matches_from([flag]);
-    tried.map(drop).map_err(|error| match std::error::Error::source(&error) {
-        Some(reason) => reason.to_string(),
-        None => {
-            let text = error.to_string();
-            let lines = text.lines().take_while(|line| !line.starts_with("For more")).map(str::trim);
-            let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-            text.trim_start_matches("error: ").to_owned()
+    tried.map(drop).map_err(|error| {
+        if let Some(reason) = std::error::Error::source(&error) {
+            return reason.to_string();
         }
+        let text = error.to_string();
+        let lines = text.lines().take_while(|line| !line.starts_with("For more")).map(str::trim);
+        let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        text.trim_start_matches("error: ").to_owned()
     })
 }
 

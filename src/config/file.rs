@@ -147,7 +147,7 @@ fn parse(
 ) -> Result<BTreeMap<String, FileSetting>, Vec<FileFault>> {
     let line_of = |span: Option<Range<usize>>| {
         let start = span.map_or(0, |span| span.start.min(text.len()));
-        text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1
+        text.get(..start).unwrap_or_default().matches('\n').count() + 1
     };
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut faults: Vec<FileFault> = errors
@@ -248,7 +248,9 @@ mod tests {
         ]
     }
 
-    fn parsed(text: &str) -> Result<Vec<(String, String, usize)>, Vec<(usize, String)>> {
+    type Parsed = Result<Vec<(String, String, usize)>, Vec<(usize, String)>>;
+
+    fn parsed(text: &str) -> Parsed {
         let check = |setting: &KnownSetting, value: &str| match value.parse::<u32>() {
             Err(_) if setting.key == "max_sockets" => Err("no number".to_owned()),
             _ => Ok(()),

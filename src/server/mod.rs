@@ -286,9 +286,10 @@ impl Server {
     /// Logs what somebody wants to know who reads the log for the first time: one line for each.
     pub async fn log_start(&self, config: &ServeConfig) {
         tracing::info!("address: {}://{}", self.scheme(), self.address);
-        match &self.cluster {
-            Some(_) => tracing::info!("data directory: {}", absolute(&config.database.data_dir).display()),
-            None => tracing::info!("data directory: none, since a database is set"),
+        if self.cluster.is_some() {
+            tracing::info!("data directory: {}", absolute(&config.database.data_dir).display());
+        } else {
+            tracing::info!("data directory: none, since a database is set");
         }
         match self.app.storage.describe().await {
             Ok(DatabaseDescription { place, version, vector }) => {

@@ -70,24 +70,20 @@ impl ToolDatabase {
         missing: IfMissing,
         others: &mut Others<'_>,
     ) -> Result<Self, ServeError> {
-        let (options, cluster, target) = match &config.database_url {
-            Some(url) => {
-                check_scheme(url)?;
-                let options = connect_options(url).map_err(ServeError::DatabaseUrl)?;
-                let target =
-                    Target::of_url(url).ok_or_else(|| ServeError::NotPostgres("it is no address".to_owned()))?;
-                (options, None, target)
-            }
-            None => {
-                let (options, cluster) = embedded(config, missing, others).await?;
-                let target = Target::of_socket(
-                    options.get_socket().map_or(Path::new(""), PathBuf::as_path),
-                    options.get_port(),
-                    options.get_username(),
-                    options.get_database().unwrap_or_default(),
-                );
-                (options, cluster, target)
-            }
+        let (options, cluster, target) = if let Some(url) = &config.database_url {
+            check_scheme(url)?;
+            let options = connect_options(url).map_err(ServeError::DatabaseUrl)?;
+            let target = Target::of_url(url).ok_or_else(|| ServeError::NotPostgres("it is no address".to_owned()))?;
+            (options, None, target)
+        } else {
+            let (options, cluster) = embedded(config, missing, others).await?;
+            let target = Target::of_socket(
+                options.get_socket().map_or(Path::new(""), PathBuf::as_path),
+                options.get_port(),
+                options.get_username(),
+                options.get_database().unwrap_or_default(),
+            );
+            (options, cluster, target)
         };
         Ok(Self { storage: Storage::new(options, CONNECTIONS), target, cluster })
     }

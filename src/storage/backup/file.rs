@@ -1,5 +1,6 @@
 //! The file of a backup: a tar archive with the dump and the manifest.
 
+use std::fmt::Write as _;
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 
@@ -107,7 +108,11 @@ fn padding(size: u64) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // A string takes everything.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A backup whose manifest was read. Whether the dump is whole is not known yet.

@@ -202,7 +202,9 @@ async fn mixes_statements(connections: [&mut PgConnection; 2]) -> sqlx::Result<b
             Err(sqlx::Error::Database(error)) if matches!(error.code().as_deref(), Some(DUPLICATE | UNKNOWN)) => {
                 return Ok(true);
             }
-            answer => drop(answer?),
+            answer => {
+                answer?;
+            }
         }
     }
     Ok(false)
