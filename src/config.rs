@@ -70,6 +70,8 @@ pub struct ServeConfig {
 
     #[command(flatten)]
     pub email: EmailConfig,
+
+    #[command(flatten)]
     pub archive: ArchiveConfig,
 
     /// A file with prices of models that replaces the built-in table, in the form of

@@ -150,7 +150,7 @@ impl Archive {
     ) -> Result<bool, ArchiveError> {
         let archive = self.clone();
         // A caller that goes away leaves nothing half done.
-        let work = async move { Ok::<_, HubError>(archive.archive_claimed(summary, &list).await) };
+        let work = async move { Ok::<_, HubError>(Box::pin(archive.archive_claimed(summary, &list)).await) };
         self.hub.run_to_completion(work).await?
     }
 
@@ -159,11 +159,11 @@ impl Archive {
         let name = file_name(&summary);
         let Some(claim) = self.storage.claim_archiving(summary.id, name, CLAIM).await? else { return Ok(false) };
         let written = tokio::select! {
-            written = self.write(&summary, &claim) => written,
+            written = Box::pin(self.write(&summary, &claim)) => written,
             lost = self.keep(&claim) => Err(lost),
         };
         match written {
-            Ok(Some(file)) => self.finish(summary, claim, list, file).await,
+            Ok(Some(file)) => Box::pin(self.finish(summary, claim, list, file)).await,
             Ok(None) => {
                 self.give_up(&claim).await;
                 Ok(false)

@@ -75,7 +75,10 @@ pub(super) struct ArchivePlace {
 
 impl fmt::Debug for ArchivePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ArchivePlace").field("directory", &self.directory).field("prefix", &self.prefix).finish()
+        f.debug_struct("ArchivePlace")
+            .field("directory", &self.directory)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
     }
 }
 

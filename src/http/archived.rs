@@ -170,7 +170,7 @@ pub async fn restore(api: Api, Path(id): Path<SessionId>, headers: HeaderMap) ->
         let row = api.archived(id, Action::Import).await?;
         let archive = api.archive.clone();
         // A client that goes away leaves nothing half done.
-        let restoring = async move { Ok::<_, ApiError>(archive.restore(row).await?) };
+        let restoring = async move { Ok::<_, ApiError>(Box::pin(archive.restore(row)).await?) };
         Ok(Arc::new(api.run_to_completion(restoring).await?))
     })
     .await

@@ -33,6 +33,7 @@ mod listed;
 mod message_boundary;
 mod message_chunks;
 mod metrics;
+mod places;
 mod reader;
 mod refusals;
 mod replay;

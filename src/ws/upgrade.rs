@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, HeaderValue, Response};
 use bytes::Bytes;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -18,9 +17,9 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use super::client_stream::ClientStream;
 use super::connection::{ClientConnection, Identity};
 use super::gateway::Gateway;
+use super::places::Places;
 use super::socket_kind::SocketKind;
 use super::transport::Transport;
-use crate::access::limits::SocketPermit;
 use crate::scoped::Scoped;
 use relive_protocol::CloseCode;
 
@@ -66,7 +65,7 @@ pub fn upgrade(
     };
     let watch = gateway.access.watch(scoped.caller());
     let identity = Identity::new(Arc::new(scoped.clone()), watch, ip);
-    let places = Places { _among_all: place, _of_caller: permit };
+    let places = Places::new(place, permit);
     let accepted = Accepted { gateway: gateway.clone(), identity, places, pending, opening };
     gateway.connections.spawn(serve(Box::new(accepted)));
     Ok(response)
@@ -80,12 +79,6 @@ struct Accepted {
     places: Places,
     pending: OnUpgrade,
     opening: SocketKind,
-}
-
-/// What a connection takes up until it ends.
-pub(super) struct Places {
-    _among_all: OwnedSemaphorePermit,
-    _of_caller: Option<SocketPermit>,
 }
 
 async fn serve(mut accepted: Box<Accepted>) {

@@ -322,7 +322,11 @@ async fn a_server_goes_on_while_the_next_version_expands_the_schema() {
 
     // To start again it would have to know the migration: it says so, and changes nothing.
     let url = server.database.url();
-    let again = crate::harness::relive(&["serve", "--listen", "127.0.0.1:0"], &[("DATABASE_URL", &url)]).await;
+    let again = crate::harness::relive(
+        &["serve", "--listen", "127.0.0.1:0"],
+        &[("DATABASE_URL", &url), ("RELIVE_EMBEDDING_DIM", "8")],
+    )
+    .await;
     assert!(again.code == Some(1) && again.said.contains("999999"), "{again:?}");
 }
 

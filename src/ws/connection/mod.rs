@@ -19,13 +19,13 @@ use crate::ws::frame_ids::FrameIds;
 use crate::ws::frames;
 use crate::ws::gateway::Gateway;
 use crate::ws::list;
+use crate::ws::places::Places;
 use crate::ws::reader::{MESSAGE_BYTES, Reader};
 use crate::ws::refusals;
 use crate::ws::replay::{Replay, ReplayControl};
 use crate::ws::socket::{OUTBOX_BYTES, Socket};
 use crate::ws::socket_kind::SocketKind;
 use crate::ws::transport::Transport;
-use crate::ws::upgrade::Places;
 
 use crate::hub::Chunk;
 use crate::storage::SessionFilter;

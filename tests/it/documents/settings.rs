@@ -20,9 +20,11 @@ const WITHOUT_FLAG: [&str; 8] = [
     "RELIVE_THREADS",
 ];
 /// Documents whose flags are those of other programs as well, or names of colours.
-const OTHER_PROGRAMS: [&str; 7] = [
+const OTHER_PROGRAMS: [&str; 8] = [
     "CONTRIBUTING.md",
     "docs/deploy.md",
+    // Its are variables of style sheets.
+    "docs/design.md",
     "docs/embed.md",
     "docs/report-rust.md",
     "docs/simulation.md",
