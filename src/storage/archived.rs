@@ -47,7 +47,8 @@ pub struct ArchiveClaim {
 const MEMORIES: &str = "SELECT format('%s %s', count(*), COALESCE(sum(hashtextextended(id::text, 0)::numeric), 0))
     FROM memories WHERE session_id = $1";
 
-const COLUMNS: &str = "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at, created_at,
+const SELECT_ARCHIVED: &str =
+    "SELECT id, workflow_id, workflow_name, group_id, status, started_at, ended_at, created_at,
     updated_at, revision, total_tokens, total_cost_usd, error, node_counts, project_id, name, tags, metadata,
     incarnation, driver_seen_at, is_stalled, parent_session_id, parent_node_id, children, archived_at, file_name,
     file_bytes, file_sha256, events, messages, logs, memories FROM archived_sessions";
@@ -220,7 +221,7 @@ impl Storage {
     /// An archived session of a project. One of another project is not found, in the same time as one that does not
     /// exist.
     pub async fn archived(&self, project: &ProjectId, id: SessionId) -> Result<Option<ArchivedRow>, StorageError> {
-        let mut query = QueryBuilder::new(COLUMNS);
+        let mut query = QueryBuilder::new(SELECT_ARCHIVED);
         query.push(" WHERE id = ").push_bind(id.0);
         query.push(" AND project_id = ").push_bind(project.as_str().to_owned());
         Ok(query.build_query_as().fetch_optional(&self.pool).await?)
@@ -233,7 +234,7 @@ impl Storage {
         after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Page<ArchivedRow>, StorageError> {
-        let mut query = QueryBuilder::new(COLUMNS);
+        let mut query = QueryBuilder::new(SELECT_ARCHIVED);
         query.push(" WHERE true");
         filter.push_whole_to(&mut query);
         if let Some(cursor) = after {

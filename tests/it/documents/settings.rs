@@ -23,7 +23,6 @@ const WITHOUT_FLAG: [&str; 8] = [
 const OTHER_PROGRAMS: [&str; 8] = [
     "CONTRIBUTING.md",
     "docs/deploy.md",
-    // Its are variables of style sheets.
     "docs/design.md",
     "docs/embed.md",
     "docs/report-rust.md",
