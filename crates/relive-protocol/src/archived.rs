@@ -84,13 +84,3 @@ pub struct ArchivedSessions {
     /// True if there are more: a request archives up to 1,000 in up to 20 s, and counts up to 100,000. Send it again.
     pub has_more: bool,
 }
-
-/// What a rule of retention does with a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[ts(export_to = "protocol.ts")]
-pub enum RetentionEffect {
-    #[default]
-    Delete,
-    Archive,
-}

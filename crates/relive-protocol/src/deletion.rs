@@ -6,7 +6,6 @@ use ts_rs::TS;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::RetentionEffect;
 use relive_session::{NodeId, NodeStatus, SessionId, Timestamp};
 
 /// One text, or several.
@@ -139,4 +138,14 @@ pub struct RetentionRule {
     /// Not read from requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_removed_at: Option<Timestamp>,
+}
+
+/// What a rule of retention does with a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[ts(export_to = "protocol.ts")]
+pub enum RetentionEffect {
+    #[default]
+    Delete,
+    Archive,
 }

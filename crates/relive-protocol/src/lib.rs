@@ -23,10 +23,12 @@ pub use access::{
     ReplaceProject, SignInOptions, WhoAmI,
 };
 pub use archive::{ARCHIVE_FORMAT, ARCHIVE_VERSION, ArchiveCounts, ArchiveHeader, ArchiveLine, ArchiveUsage};
-pub use archived::{ArchivePage, ArchiveSessions, ArchivedFile, ArchivedSession, ArchivedSessions, RetentionEffect};
+pub use archived::{ArchivePage, ArchiveSessions, ArchivedFile, ArchivedSession, ArchivedSessions};
 pub use close::CloseCode;
 pub use comparison::{ComparedNode, ComparedRun, NodeFigures, RunComparison};
-pub use deletion::{DeleteSessions, DeletedSessions, Names, Retention, RetentionRule, SessionSelection};
+pub use deletion::{
+    DeleteSessions, DeletedSessions, Names, Retention, RetentionEffect, RetentionRule, SessionSelection,
+};
 pub use error::{ErrorCode, Problem, shortened};
 pub use frames::{ClientFrame, CommandFrame, Given, Mode, ServerFrame, SessionChange, Subscribe};
 pub use lease::{LEASE_SECONDS, LeaseReceipt, LeasedCommands, RenewLease};
