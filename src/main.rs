@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
     match action {
         CliCommand::Serve(config) => serve::run(*config, &settings).await,
         CliCommand::Config(action) => config::run(action, settings).await,
-        CliCommand::Doctor(args) => doctor::run(*args).await,
+        CliCommand::Doctor(args) => Box::pin(doctor::run(*args)).await,
         CliCommand::Run(args) => run::run(args).await,
         CliCommand::Watch(args) => watch::run(args).await,
         CliCommand::Export(args) => export::run(args).await,

@@ -78,7 +78,9 @@ async fn a_session_that_has_changed_since_it_was_written_is_not_deleted() {
     };
     let claim = async |name: &str| storage.claim_archiving(session, name.to_owned(), minute).await.expect("an answer");
     let end_claim = "UPDATE archive_files SET due_at = now() WHERE session_id IS NOT NULL";
-    let end_claim = async || drop(sqlx::query(end_claim).execute(storage.pool()).await.expect("ended"));
+    let end_claim = async || {
+        sqlx::query(end_claim).execute(storage.pool()).await.expect("ended");
+    };
 
     // A memory without a revision of its own.
     let (held, before) = (claim("a").await.expect("a claim"), version().await);

@@ -32,7 +32,7 @@ fn text(seed: &mut u64, words: u32) -> String {
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Some words are frequent, and some are names or numbers.
         let number = (*seed >> 33) as usize;
-        if number % 7 == 0 {
+        if number.is_multiple_of(7) {
             format!("{:x}", number % 65_536)
         } else {
             all[(number % 97 * (number % 89)) % all.len()].to_owned()
