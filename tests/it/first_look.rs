@@ -75,7 +75,9 @@ async fn an_outage_of_the_database_is_two_lines_of_the_log() {
     assert_eq!((about("the database is away"), about("the database is back")), (1, 1), "{told:#?}");
     let back = told.iter().find(|line| line.contains("the database is back")).expect("a line");
     assert!(back.contains("away_seconds="), "{back}");
-    let troubles = told.iter().filter(|line| line.contains(" WARN ") || line.contains("ERROR ")).count();
+    // A batch whose time ran out on the way, on a busy machine, is told as itself.
+    let is_trouble = |line: &&String| line.contains(" WARN ") || line.contains("ERROR ");
+    let troubles = told.iter().filter(is_trouble).filter(|line| !line.contains("after its deadline")).count();
     assert_eq!(troubles, 1, "{told:#?}");
 }
 
