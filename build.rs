@@ -16,8 +16,9 @@ fn main() {
     println!("cargo::rerun-if-changed=dashboard/dist");
     println!("cargo::rerun-if-env-changed=RELIVE_BUILD_COMMIT");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
-    println!("cargo::rustc-env=RELIVE_BUILD_COMMIT={}", commit());
-    println!("cargo::rustc-env=RELIVE_BUILD_DATE={}", date());
+    // Cargo gives these to the programs that it runs, too: no names that a server would take for settings.
+    println!("cargo::rustc-env=VERSION_COMMIT={}", commit());
+    println!("cargo::rustc-env=VERSION_DATE={}", date());
 }
 
 fn variable(name: &str) -> Option<String> {
