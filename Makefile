@@ -109,7 +109,7 @@ deploy: postgres
 
 deb: postgres dashboard
 	@cargo build --release --locked --bin relive
-	@sh scripts/stage-postgres.sh target/package
+	@sh scripts/stage-package.sh $${CARGO_TARGET_DIR:-target}/release/relive
 	cargo deb --no-build --strip
 
 # The wheel, ruff, mypy, and pytest against a real server, LangGraph and the OpenTelemetry SDK.

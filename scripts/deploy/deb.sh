@@ -25,7 +25,8 @@ fail() {
     exit 1
 }
 
-sh scripts/stage-postgres.sh target/package
+case $profile in dev) folder=debug ;; *) folder=$profile ;; esac
+sh scripts/stage-package.sh "${CARGO_TARGET_DIR:-target}/$folder/relive"
 # The best compression takes long, and is for what is released.
 fast=--fast
 [ "$profile" != release ] || fast=
@@ -96,8 +97,14 @@ until_true ask /readyz || fail 'the server is not ready after the installation'
 is_active || fail 'the service does not run'
 [ "$(inside systemctl is-enabled relive)" = enabled ] || fail 'the service is not enabled'
 [ "$(inside stat -c %U "/proc/$(property MainPID)")" = relive ] || fail 'it does not run as the user relive'
-[ "$(inside stat -c '%U:%G %a' /etc/relive/relive.env)" = 'root:relive 640' ] || fail 'others can read the settings'
+[ "$(inside stat -c '%U:%G %a' /etc/relive/relive.toml)" = 'root:relive 640' ] || fail 'others can read the settings'
 [ "$(inside stat -c '%U %a' /var/lib/relive)" = 'relive 750' ] || fail 'others can read the data'
+inside relive config check /etc/relive/relive.toml >/dev/null || fail 'the settings have a fault'
+inside runuser -u relive -- relive keys list >/dev/null || fail 'the command line does not find the database'
+for file in man/man1/relive.1 man/man1/relive-serve.1 bash-completion/completions/relive zsh/vendor-completions/_relive \
+    fish/vendor_completions.d/relive.fish; do
+    [ -e "$work/root/usr/share/$file" ] || [ -e "$work/root/usr/share/$file.gz" ] || fail "the package lacks $file"
+done
 id=$(ask /api/v1/sessions -d '{"name":"kept"}' | sed -n 's/^{"id":"\([^"]*\)".*/\1/p')
 [ -n "$id" ] || fail 'no session can be made'
 inside systemd-analyze verify /lib/systemd/system/relive.service >"$work/log" 2>&1 || { cat "$work/log" >&2; fail 'the unit is not valid'; }
@@ -107,13 +114,13 @@ awk "BEGIN { exit !($exposure < 2.5) }" || fail "systemd-analyze rates the expos
 
 # Upgraded: settings that were changed are kept, and so is the data; the new server runs.
 port=7401
-inside sh -c 'echo RELIVE_LISTEN=127.0.0.1:7401 >>/etc/relive/relive.env'
+inside sh -c "echo 'listen = \"127.0.0.1:7401\"' >>/etc/relive/relive.toml"
 before=$(property MainPID)
 inside dpkg --install /packages/relive_2.deb >"$work/log" 2>&1 || { cat "$work/log" >&2; fail 'it cannot be upgraded'; }
 until_true ask /readyz || fail 'the server is not ready after the upgrade'
 [ "$(property MainPID)" != "$before" ] || fail 'the upgrade has not started the new server'
 [ "$(inside dpkg-query --show --showformat '${Version}' relive)" = 0.0.2-1 ] || fail 'the version is not the new one'
-inside grep -q 7401 /etc/relive/relive.env || fail 'the upgrade has replaced settings'
+inside grep -q 7401 /etc/relive/relive.toml || fail 'the upgrade has replaced settings'
 ask "/api/v1/sessions/$id" | grep -q '"kept"' || fail 'the upgrade has lost data'
 
 # Killed: systemd starts it again, with the data.
@@ -125,7 +132,7 @@ until_true is_another || fail 'it is not started again after a crash'
 inside dpkg --remove relive >"$work/log" 2>&1 || { cat "$work/log" >&2; fail 'it cannot be removed'; }
 inside sh -c '! grep -qs "^Uid:.$(id -u relive)\b" /proc/[0-9]*/status' || fail 'processes are left after the removal'
 inside test ! -e /usr/bin/relive || fail 'the program is left after the removal'
-inside test -e /etc/relive/relive.env -a -d /var/lib/relive/data || fail 'the removal took settings or data'
+inside test -e /etc/relive/relive.toml -a -d /var/lib/relive/data || fail 'the removal took settings or data'
 inside dpkg --install /packages/relive_2.deb >"$work/log" 2>&1 || { cat "$work/log" >&2; fail 'it cannot be installed again'; }
 until_true ask "/api/v1/sessions/$id" || fail 'the data is gone after it was installed again'
 

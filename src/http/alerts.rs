@@ -32,7 +32,8 @@ fn check(api: &Api, fields: &mut AlertFields) -> Result<(), ApiError> {
 pub async fn list(api: Api, Query(query): Query<PageQuery>) -> Result<Json<AlertPage>, ApiError> {
     let after = cursor(query.cursor.as_deref())?;
     let Page { items, next } = api.alerts(after, limit(query.limit, LIMIT.0, LIMIT.1)?).await?;
-    Ok(Json(AlertPage { alerts: items, next_cursor: next.map(|next| next.encode()) }))
+    let alerts = items.into_iter().map(|stored| stored.alert).collect();
+    Ok(Json(AlertPage { alerts, next_cursor: next.map(|next| next.encode()) }))
 }
 
 /// Create an alert: a condition on runs. Webhooks and addresses are told once when it begins to hold (`raised`), and once

@@ -14,7 +14,7 @@ use super::extract::{Body, Path, Query, Replacement};
 use super::idempotency::{Keyed, StoredAnswer, once};
 use super::session_query::{cursor, limit};
 use super::state::{Api, App};
-use crate::storage::{Entity, Page};
+use crate::storage::{CatalogEntity, Page};
 use relive_protocol::{AgentPage, GroupPage, Problem, WorkflowPage};
 use relive_session::{Agent, AgentFields, Driver, Group, GroupFields, Workflow, WorkflowFields, check_json, limits};
 
@@ -36,7 +36,7 @@ trait Checked {
     fn check(&self, api: &Api) -> impl Future<Output = Result<(), ApiError>> + Send;
 }
 
-async fn create_one<E: Entity + Serialize>(
+async fn create_one<E: CatalogEntity + Serialize>(
     api: &Api,
     path: &'static str,
     fields: &E::Fields,
@@ -58,7 +58,7 @@ where
     .await
 }
 
-async fn replace_one<E: Entity>(api: &Api, id: Uuid, fields: &E::Fields, what: &str) -> Result<Json<E>, ApiError>
+async fn replace_one<E: CatalogEntity>(api: &Api, id: Uuid, fields: &E::Fields, what: &str) -> Result<Json<E>, ApiError>
 where
     E::Fields: Checked,
 {
@@ -67,11 +67,11 @@ where
     updated.map(Json).ok_or_else(|| ApiError::not_found(what))
 }
 
-async fn get_one<E: Entity>(api: &Api, id: Uuid, what: &str) -> Result<Json<E>, ApiError> {
+async fn get_one<E: CatalogEntity>(api: &Api, id: Uuid, what: &str) -> Result<Json<E>, ApiError> {
     api.entity(id).await?.map(Json).ok_or_else(|| ApiError::not_found(what))
 }
 
-async fn page<E: Entity>(api: &Api, query: &PageQuery) -> Result<(Vec<E>, Option<String>), ApiError> {
+async fn page<E: CatalogEntity>(api: &Api, query: &PageQuery) -> Result<(Vec<E>, Option<String>), ApiError> {
     let after = cursor(query.cursor.as_deref())?;
     let Page { items, next } = api.entities(after, limit(query.limit, LIMIT.0, LIMIT.1)?).await?;
     Ok((items, next.map(|cursor| cursor.encode())))

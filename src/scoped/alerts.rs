@@ -35,7 +35,7 @@ impl Scoped {
     /// As for all functions here.
     pub async fn alert(&self, id: Uuid) -> Result<Option<StoredAlert>, Refused> {
         self.check(Action::ManageAlerts)?;
-        Ok(self.storage.alert(self.project(), id).await?)
+        Ok(self.storage.entity(self.project(), id).await?)
     }
 
     /// A page of the project's alerts, newest first.
@@ -43,9 +43,9 @@ impl Scoped {
     /// # Errors
     ///
     /// As for all functions here.
-    pub async fn alerts(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<Alert>, Refused> {
+    pub async fn alerts(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<StoredAlert>, Refused> {
         self.check(Action::ManageAlerts)?;
-        Ok(self.storage.alerts(self.project(), after, limit).await?)
+        Ok(self.storage.entities(self.project(), after, limit).await?)
     }
 
     /// Deletes an alert with its events; false if the project has no such one.
@@ -55,7 +55,7 @@ impl Scoped {
     /// As for all functions here.
     pub async fn delete_alert(&self, id: Uuid) -> Result<bool, Refused> {
         self.check(Action::ManageAlerts)?;
-        Ok(self.storage.delete_alert(self.project(), id).await?)
+        Ok(self.storage.delete_entity::<StoredAlert>(self.project(), id).await?)
     }
 
     /// A page of an alert's events, newest first; `None` if the project has no such alert.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Refused, Scoped};
 use crate::access::Action;
-use crate::storage::{Entity, Page, PageCursor};
+use crate::storage::{CatalogEntity, Page, PageCursor};
 use relive_session::Timestamp;
 
 impl Scoped {
@@ -13,7 +13,7 @@ impl Scoped {
     /// # Errors
     ///
     /// [`Refused::Denied`], as for all functions here.
-    pub async fn entity<E: Entity>(&self, id: Uuid) -> Result<Option<E>, Refused> {
+    pub async fn entity<E: CatalogEntity>(&self, id: Uuid) -> Result<Option<E>, Refused> {
         self.check(Action::ReadCatalog)?;
         Ok(self.storage.entity(self.project(), id).await?)
     }
@@ -23,7 +23,7 @@ impl Scoped {
     /// # Errors
     ///
     /// As for [`Scoped::entity`].
-    pub async fn entities<E: Entity>(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<E>, Refused> {
+    pub async fn entities<E: CatalogEntity>(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<E>, Refused> {
         self.check(Action::ReadCatalog)?;
         Ok(self.storage.entities(self.project(), after, limit).await?)
     }
@@ -33,7 +33,7 @@ impl Scoped {
     /// # Errors
     ///
     /// As for [`Scoped::entity`], and if the fields refer to a group that the project does not have.
-    pub async fn create_entity<E: Entity>(&self, id: Uuid, fields: &E::Fields) -> Result<E, Refused> {
+    pub async fn create_entity<E: CatalogEntity>(&self, id: Uuid, fields: &E::Fields) -> Result<E, Refused> {
         self.check(Action::WriteCatalog)?;
         Ok(self.storage.create_entity(self.project(), id, fields, Timestamp::now()).await?)
     }
@@ -43,7 +43,7 @@ impl Scoped {
     /// # Errors
     ///
     /// As for [`Scoped::create_entity`].
-    pub async fn update_entity<E: Entity>(&self, id: Uuid, fields: &E::Fields) -> Result<Option<E>, Refused> {
+    pub async fn update_entity<E: CatalogEntity>(&self, id: Uuid, fields: &E::Fields) -> Result<Option<E>, Refused> {
         self.check(Action::WriteCatalog)?;
         Ok(self.storage.update_entity(self.project(), id, fields, Timestamp::now()).await?)
     }
@@ -53,7 +53,7 @@ impl Scoped {
     /// # Errors
     ///
     /// As for [`Scoped::entity`], and for a workflow that sessions were created from.
-    pub async fn delete_entity<E: Entity>(&self, id: Uuid) -> Result<bool, Refused> {
+    pub async fn delete_entity<E: CatalogEntity>(&self, id: Uuid) -> Result<bool, Refused> {
         self.check(Action::WriteCatalog)?;
         Ok(self.storage.delete_entity::<E>(self.project(), id).await?)
     }

@@ -45,7 +45,7 @@ impl Scoped {
     /// As for all functions here.
     pub async fn schedule(&self, id: Uuid) -> Result<Option<Schedule>, Refused> {
         self.check(Action::ManageSchedules)?;
-        Ok(self.storage.schedule(self.project(), id).await?)
+        Ok(self.storage.entity(self.project(), id).await?)
     }
 
     /// A page of the project's schedules, newest first.
@@ -55,7 +55,7 @@ impl Scoped {
     /// As for all functions here.
     pub async fn schedules(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<Schedule>, Refused> {
         self.check(Action::ManageSchedules)?;
-        Ok(self.storage.schedules(self.project(), after, limit).await?)
+        Ok(self.storage.entities(self.project(), after, limit).await?)
     }
 
     /// Deletes a schedule; its runs stay. False if the project has no such one.
@@ -65,6 +65,6 @@ impl Scoped {
     /// As for all functions here.
     pub async fn delete_schedule(&self, id: Uuid) -> Result<bool, Refused> {
         self.check(Action::ManageSchedules)?;
-        Ok(self.storage.delete_schedule(self.project(), id).await?)
+        Ok(self.storage.delete_entity::<Schedule>(self.project(), id).await?)
     }
 }

@@ -35,7 +35,7 @@ impl Scoped {
     /// As for all functions here.
     pub async fn webhook(&self, id: Uuid) -> Result<Option<Webhook>, Refused> {
         self.check(Action::ManageWebhooks)?;
-        Ok(self.storage.webhook(self.project(), id).await?)
+        Ok(self.storage.entity(self.project(), id).await?)
     }
 
     /// A page of the project's webhooks, newest first.
@@ -45,7 +45,7 @@ impl Scoped {
     /// As for all functions here.
     pub async fn webhooks(&self, after: Option<PageCursor>, limit: u32) -> Result<Page<Webhook>, Refused> {
         self.check(Action::ManageWebhooks)?;
-        Ok(self.storage.webhooks(self.project(), after, limit).await?)
+        Ok(self.storage.entities(self.project(), after, limit).await?)
     }
 
     /// Deletes a webhook with its deliveries; false if the project has no such one.
@@ -55,7 +55,7 @@ impl Scoped {
     /// As for all functions here.
     pub async fn delete_webhook(&self, id: Uuid) -> Result<bool, Refused> {
         self.check(Action::ManageWebhooks)?;
-        Ok(self.storage.delete_webhook(self.project(), id).await?)
+        Ok(self.storage.delete_entity::<Webhook>(self.project(), id).await?)
     }
 
     /// A page of a webhook's deliveries, newest first; `None` if the project has no such webhook.

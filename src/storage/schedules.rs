@@ -11,7 +11,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::access::{optional_time, project, time};
-use super::{Constraint, Page, PageCursor, Storage, StorageError};
+use super::{Constraint, Entity, PageCursor, Storage, StorageError};
 use relive_session::{
     LastRun, Overlap, ProjectId, Schedule, ScheduleFields, ScheduleOutcome, SessionId, SessionIdentity, Timestamp,
 };
@@ -44,26 +44,34 @@ fn decode<T>(value: Option<T>, what: &str) -> sqlx::Result<T> {
     value.ok_or_else(|| sqlx::Error::Decode(format!("an unknown {what} of a schedule").into()))
 }
 
-fn read(row: &PgRow) -> sqlx::Result<Schedule> {
-    let inputs: Option<Json<serde_json::Value>> = row.try_get("inputs")?;
-    let seconds: i64 = row.try_get("catch_up_seconds")?;
-    Ok(Schedule {
-        id: row.try_get("id")?,
-        fields: ScheduleFields {
-            workflow_id: row.try_get("workflow_id")?,
-            name: row.try_get("name")?,
-            cron: row.try_get("cron")?,
-            timezone: row.try_get("timezone")?,
-            inputs: inputs.map(|Json(inputs)| Arc::new(inputs)),
-            overlap: decode(Overlap::parse(row.try_get("overlap")?), "overlap")?,
-            enabled: row.try_get("enabled")?,
-            catch_up_seconds: u32::try_from(seconds).unwrap_or_default(),
-        },
-        next_run_at: optional_time(row, "next_at")?,
-        last_run: read_last(row)?,
-        created_at: time(row, "created_at")?,
-        updated_at: time(row, "updated_at")?,
-    })
+impl Entity for Schedule {
+    const TABLE: &'static str = "schedules";
+
+    fn cursor(&self) -> PageCursor {
+        PageCursor { created_at: self.created_at, id: self.id }
+    }
+
+    fn read(row: &PgRow) -> sqlx::Result<Self> {
+        let inputs: Option<Json<serde_json::Value>> = row.try_get("inputs")?;
+        let seconds: i64 = row.try_get("catch_up_seconds")?;
+        Ok(Self {
+            id: row.try_get("id")?,
+            fields: ScheduleFields {
+                workflow_id: row.try_get("workflow_id")?,
+                name: row.try_get("name")?,
+                cron: row.try_get("cron")?,
+                timezone: row.try_get("timezone")?,
+                inputs: inputs.map(|Json(inputs)| Arc::new(inputs)),
+                overlap: decode(Overlap::parse(row.try_get("overlap")?), "overlap")?,
+                enabled: row.try_get("enabled")?,
+                catch_up_seconds: u32::try_from(seconds).unwrap_or_default(),
+            },
+            next_run_at: optional_time(row, "next_at")?,
+            last_run: read_last(row)?,
+            created_at: time(row, "created_at")?,
+            updated_at: time(row, "updated_at")?,
+        })
+    }
 }
 
 fn read_last(row: &PgRow) -> sqlx::Result<Option<LastRun>> {
@@ -79,7 +87,7 @@ fn read_last(row: &PgRow) -> sqlx::Result<Option<LastRun>> {
 fn read_due(row: &PgRow) -> sqlx::Result<DueSchedule> {
     Ok(DueSchedule {
         project: project(row, "project_id")?,
-        schedule: read(row)?,
+        schedule: Schedule::read(row)?,
         due_at: time(row, "next_at")?,
         now: time(row, "now")?,
     })
@@ -121,7 +129,7 @@ impl Storage {
         .bind(SCHEDULES)
         .fetch_optional(&self.pool)
         .await?;
-        Ok(read(&row.ok_or(Constraint::TooManySchedules)?)?)
+        Ok(Schedule::read(&row.ok_or(Constraint::TooManySchedules)?)?)
     }
 
     /// Replaces a schedule's fields; `None` if the project has no such one.
@@ -157,7 +165,7 @@ impl Storage {
         .bind(at.as_datetime())
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.as_ref().map(read).transpose()?)
+        Ok(row.as_ref().map(Schedule::read).transpose()?)
     }
 
     /// A workflow that is deleted at the same time takes the schedule with it.
@@ -165,41 +173,6 @@ impl Storage {
         let sql = "SELECT EXISTS (SELECT FROM workflows WHERE id = $1 AND project_id = $2)";
         let is_there: bool = sqlx::query_scalar(sql).bind(id).bind(project.as_str()).fetch_one(&self.pool).await?;
         if is_there { Ok(()) } else { Err(Constraint::NoSuchWorkflow.into()) }
-    }
-
-    /// A schedule of a project.
-    pub async fn schedule(&self, project: &ProjectId, id: Uuid) -> Result<Option<Schedule>, StorageError> {
-        let sql = "SELECT * FROM schedules WHERE id = $1 AND project_id = $2";
-        let row = sqlx::query(sql).bind(id).bind(project.as_str()).fetch_optional(&self.pool).await?;
-        Ok(row.as_ref().map(read).transpose()?)
-    }
-
-    /// A page of a project's schedules, newest first.
-    pub async fn schedules(
-        &self,
-        project: &ProjectId,
-        after: Option<PageCursor>,
-        limit: u32,
-    ) -> Result<Page<Schedule>, StorageError> {
-        let rows = sqlx::query(
-            "SELECT * FROM schedules WHERE project_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
-             ORDER BY created_at DESC, id DESC LIMIT $4",
-        )
-        .bind(project.as_str())
-        .bind(after.map(|cursor| cursor.created_at.as_datetime()))
-        .bind(after.map(|cursor| cursor.id))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?;
-        Ok(Page::cut(rows, limit, |schedule| PageCursor { created_at: schedule.created_at, id: schedule.id }))
-    }
-
-    /// Deletes a schedule; its runs stay. False if the project has no such one.
-    pub async fn delete_schedule(&self, project: &ProjectId, id: Uuid) -> Result<bool, StorageError> {
-        let sql = "DELETE FROM schedules WHERE id = $1 AND project_id = $2";
-        let delete = sqlx::query(sql).bind(id).bind(project.as_str());
-        Ok(delete.execute(&self.pool).await?.rows_affected() > 0)
     }
 
     /// Claims up to `limit` schedules that are due, the longest due first. No other server is given them for `time`.

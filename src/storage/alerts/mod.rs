@@ -16,7 +16,7 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::access::{optional_time, project, time};
-use super::{Constraint, Page, PageCursor, Storage, StorageError};
+use super::{Constraint, Entity, Page, PageCursor, Storage, StorageError};
 use relive_session::{
     Alert, AlertChange, AlertEmail, AlertEvent, AlertFields, AlertFilter, AlertNotify, AlertObservation, AlertStatus,
     DeliveryStatus, ProjectId, Timestamp,
@@ -85,8 +85,16 @@ fn read(row: &PgRow) -> sqlx::Result<Alert> {
     })
 }
 
-fn read_stored(row: &PgRow) -> sqlx::Result<StoredAlert> {
-    Ok(StoredAlert { alert: read(row)?, version: row.try_get("version")? })
+impl Entity for StoredAlert {
+    const TABLE: &'static str = "alerts";
+
+    fn cursor(&self) -> PageCursor {
+        PageCursor { created_at: self.alert.created_at, id: self.alert.id }
+    }
+
+    fn read(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self { alert: read(row)?, version: row.try_get("version")? })
+    }
 }
 
 fn read_due(row: &PgRow) -> sqlx::Result<DueAlert> {
@@ -223,42 +231,6 @@ impl Storage {
         if usize::try_from(found) == Ok(ids.len()) { Ok(()) } else { Err(Constraint::NoSuchWebhook.into()) }
     }
 
-    /// An alert of a project.
-    pub async fn alert(&self, project: &ProjectId, id: Uuid) -> Result<Option<StoredAlert>, StorageError> {
-        let sql = "SELECT * FROM alerts WHERE id = $1 AND project_id = $2";
-        let row = sqlx::query(sql).bind(id).bind(project.as_str()).fetch_optional(&self.pool).await?;
-        Ok(row.as_ref().map(read_stored).transpose()?)
-    }
-
-    /// A page of a project's alerts, newest first.
-    pub async fn alerts(
-        &self,
-        project: &ProjectId,
-        after: Option<PageCursor>,
-        limit: u32,
-    ) -> Result<Page<Alert>, StorageError> {
-        let rows = sqlx::query(
-            "SELECT * FROM alerts WHERE project_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
-             ORDER BY created_at DESC, id DESC LIMIT $4",
-        )
-        .bind(project.as_str())
-        .bind(after.map(|cursor| cursor.created_at.as_datetime()))
-        .bind(after.map(|cursor| cursor.id))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?;
-        Ok(Page::cut(rows, limit, |alert| PageCursor { created_at: alert.created_at, id: alert.id }))
-    }
-
-    /// Deletes an alert with its events, and with e-mails about them that are still to be sent; false if the project
-    /// has no such one.
-    pub async fn delete_alert(&self, project: &ProjectId, id: Uuid) -> Result<bool, StorageError> {
-        let sql = "DELETE FROM alerts WHERE id = $1 AND project_id = $2";
-        let delete = sqlx::query(sql).bind(id).bind(project.as_str());
-        Ok(delete.execute(&self.pool.long_running()).await?.rows_affected() > 0)
-    }
-
     /// Whether the project has this alert, and if so a page of its events, newest first.
     pub async fn alert_events(
         &self,
@@ -267,7 +239,7 @@ impl Storage {
         after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Option<Page<AlertEvent>>, StorageError> {
-        if self.alert(project, alert).await?.is_none() {
+        if self.entity::<StoredAlert>(project, alert).await?.is_none() {
             return Ok(None);
         }
         let rows = sqlx::query(

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{DELIVERY, read_delivery};
 use crate::storage::{Page, PageCursor, Storage, StorageError};
-use relive_session::{Delivery, DeliveryStatus, ProjectId, Timestamp};
+use relive_session::{Delivery, DeliveryStatus, ProjectId, Timestamp, Webhook};
 
 /// How long a delivery behind another one is out of the way, unless that is finished before.
 const BEHIND: Duration = Duration::from_mins(1);
@@ -133,7 +133,7 @@ impl Storage {
         after: Option<PageCursor>,
         limit: u32,
     ) -> Result<Option<Page<Delivery>>, StorageError> {
-        if self.webhook(project, webhook).await?.is_none() {
+        if self.entity::<Webhook>(project, webhook).await?.is_none() {
             return Ok(None);
         }
         let sql = format!(

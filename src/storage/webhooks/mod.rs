@@ -13,7 +13,7 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::access::{optional_time, time};
-use super::{Constraint, Page, PageCursor, Storage, StorageError};
+use super::{Constraint, Entity, PageCursor, Storage, StorageError};
 use relive_session::{ProjectId, SessionId, Timestamp, Webhook, WebhookFields, WebhookFilter, WebhookType};
 
 pub use deliveries::{AttemptRecord, DueDelivery};
@@ -50,19 +50,27 @@ pub(super) fn read_types(row: &PgRow) -> sqlx::Result<Vec<WebhookType>> {
     Ok(types.iter().filter_map(|name| WebhookType::parse(name)).collect())
 }
 
-fn read(row: &PgRow) -> sqlx::Result<Webhook> {
-    Ok(Webhook {
-        id: row.try_get("id")?,
-        fields: WebhookFields {
-            url: row.try_get("url")?,
-            types: read_types(row)?,
-            filter: read_filter(row)?,
-            enabled: row.try_get("enabled")?,
-        },
-        disabled_reason: row.try_get("disabled_reason")?,
-        created_at: time(row, "created_at")?,
-        updated_at: time(row, "updated_at")?,
-    })
+impl Entity for Webhook {
+    const TABLE: &'static str = "webhooks";
+
+    fn cursor(&self) -> PageCursor {
+        PageCursor { created_at: self.created_at, id: self.id }
+    }
+
+    fn read(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            fields: WebhookFields {
+                url: row.try_get("url")?,
+                types: read_types(row)?,
+                filter: read_filter(row)?,
+                enabled: row.try_get("enabled")?,
+            },
+            disabled_reason: row.try_get("disabled_reason")?,
+            created_at: time(row, "created_at")?,
+            updated_at: time(row, "updated_at")?,
+        })
+    }
 }
 
 fn session_id(row: &PgRow) -> sqlx::Result<Option<SessionId>> {
@@ -102,7 +110,7 @@ impl Storage {
         .bind(WEBHOOKS)
         .fetch_optional(&self.pool)
         .await?;
-        Ok(read(&row.ok_or(Constraint::TooManyWebhooks)?)?)
+        Ok(Webhook::read(&row.ok_or(Constraint::TooManyWebhooks)?)?)
     }
 
     /// Replaces a webhook's fields; `None` if the project has no such one.
@@ -132,42 +140,7 @@ impl Storage {
         .bind(at.as_datetime())
         .fetch_optional(&self.pool)
         .await?;
-        Ok(row.as_ref().map(read).transpose()?)
-    }
-
-    /// A webhook of a project.
-    pub async fn webhook(&self, project: &ProjectId, id: Uuid) -> Result<Option<Webhook>, StorageError> {
-        let sql = "SELECT * FROM webhooks WHERE id = $1 AND project_id = $2";
-        let row = sqlx::query(sql).bind(id).bind(project.as_str()).fetch_optional(&self.pool).await?;
-        Ok(row.as_ref().map(read).transpose()?)
-    }
-
-    /// A page of a project's webhooks, newest first.
-    pub async fn webhooks(
-        &self,
-        project: &ProjectId,
-        after: Option<PageCursor>,
-        limit: u32,
-    ) -> Result<Page<Webhook>, StorageError> {
-        let rows = sqlx::query(
-            "SELECT * FROM webhooks WHERE project_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
-             ORDER BY created_at DESC, id DESC LIMIT $4",
-        )
-        .bind(project.as_str())
-        .bind(after.map(|cursor| cursor.created_at.as_datetime()))
-        .bind(after.map(|cursor| cursor.id))
-        .bind(i64::from(limit) + 1)
-        .fetch_all(&self.pool)
-        .await?;
-        let rows = rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?;
-        Ok(Page::cut(rows, limit, |webhook| PageCursor { created_at: webhook.created_at, id: webhook.id }))
-    }
-
-    /// Deletes a webhook with its deliveries; false if the project has no such one.
-    pub async fn delete_webhook(&self, project: &ProjectId, id: Uuid) -> Result<bool, StorageError> {
-        let sql = "DELETE FROM webhooks WHERE id = $1 AND project_id = $2";
-        let delete = sqlx::query(sql).bind(id).bind(project.as_str());
-        Ok(delete.execute(&self.pool.long_running()).await?.rows_affected() > 0)
+        Ok(row.as_ref().map(Webhook::read).transpose()?)
     }
 
     /// Disables a webhook. What is still to be sent waits until somebody enables it.
