@@ -310,7 +310,7 @@ def report(world, loaded):
     judged = [found for series in flat.all_series("a", KEPT) if (found := series.judge(samples))]
     is_judged = samples[-1]["at"] >= flat.SHORTEST_SECONDS
     lines += [judgement.text(is_judged) for judgement in judged]
-    lines += ["", *grown(samples)]
+    lines += ["", *grown(samples, is_judged)]
     bad = [judgement for judgement in judged if not judgement.is_flat]
     if not is_judged:
         lines.append(f"too short to say whether it was flat; {flat.SHORTEST_SECONDS // 60} minutes are needed")
@@ -344,8 +344,8 @@ def memory_after_restart(samples):
     return f"server b: memory when each of its {len(ends)} processes was measured last: {span}"
 
 
-def grown(samples):
-    """The tables that grow, and those that are kept."""
+def grown(samples, is_judged):
+    """The tables that are kept, and the largest of the others."""
     out = []
     for name, how_long in KEPT.items():
         rows = samples[-1]["rows"][name]
@@ -358,7 +358,8 @@ def grown(samples):
         series = flat.Series(name, "MiB", flat.MIB, lambda sample, name=name: sample["tables"][name][0], 0.1, 1)
         if judgement := series.judge(samples):
             live, dead = row[1], row[2]
-            out.append(f"table {name}: {judgement.middle:.1f} MiB, {judgement.slope:+.2f}/h; {live} rows, {dead} dead")
+            slope = f", {judgement.slope:+.2f}/h" if is_judged else ""
+            out.append(f"table {name}: {judgement.middle:.1f} MiB{slope}; {live} rows, {dead} dead")
     return out
 
 

@@ -69,7 +69,7 @@ class Judgement:
         unit = self.series.unit
         figures = f"{self.series.name:<38} {self.middle:>9,.1f} {unit:<5}"
         if not is_judged:
-            return figures
+            return figures.rstrip()
         verdict = "flat" if self.is_flat else "NOT FLAT"
         return f"{figures} {self.slope:>+9,.2f}/h  bound {self.bound:>8,.2f}/h  {verdict}"
 
