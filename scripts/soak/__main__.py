@@ -273,7 +273,7 @@ class World:
         for task in self.tasks:
             task.cancel()
         for server in reversed(self.servers):
-            was_up = server.is_up
+            was_up = server.is_up and not server.has_ended()
             status = await server.stop()
             if was_up and status != 0:
                 self.faults.add(f"server {server.name} ended with {status} on SIGTERM")
@@ -375,18 +375,32 @@ async def soak(seconds, binary, output, work):
         server.settings = world.settings
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=limit) as client:
-            await world.start(client)
-            began = time.monotonic()
-            await world.run(stop)
-            loaded = time.monotonic() - began
-            await world.finish()
-            lines, is_flat = report(world, loaded)
+            try:
+                await world.start(client)
+                began = time.monotonic()
+                await world.run(stop)
+                loaded = time.monotonic() - began
+                await world.finish()
+                lines, is_flat = report(world, loaded)
+            finally:
+                await end_tasks()
     except Failed as error:
         world.faults.add(str(error))
         lines, is_flat = ["the soak could not go on"], False
     finally:
         await world.stop()
-    return world, lines, is_flat
+    if stop.is_set():
+        lines.append(f"stopped before its {seconds / 60:g} minutes were over")
+    return world, lines, is_flat and not stop.is_set()
+
+
+async def end_tasks():
+    """Those of drivers and viewers, which use the client until they are ended."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    # The server of the endpoints has tasks too; it ends by itself.
+    await asyncio.wait(others, timeout=5)
 
 
 def write_results(world, lines, output):
