@@ -122,7 +122,12 @@ def panels(names, kept):
     servers = [(f"server {name}", name) for name in names]
     return [
         Panel("Memory of the servers", "MiB", *((label, server_value(name, "memory"), MIB) for label, name in servers)),
-        Panel("Memory of PostgreSQL", "MiB", ("all processes", lambda sample: sample["postgresMemory"], MIB)),
+        Panel(
+            "Memory of PostgreSQL",
+            "MiB",
+            ("private", lambda sample: sample["postgresMemory"], MIB),
+            ("shared", lambda sample: sample["postgresShared"], MIB),
+        ),
         Panel("Open files of the servers", "", *((label, server_value(name, "files"), 1) for label, name in servers)),
         Panel("Sessions", "", ("stored", lambda sample: sample["sessions"], 1),
               *((f"in memory of {name}", server_value(name, "sessions"), 1) for name in names)),

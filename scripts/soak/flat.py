@@ -98,7 +98,7 @@ def all_series(long_lived, kept):
         Series(f"{server}: memory", "MiB", MIB, of_server(long_lived, "memory"), 0.05, 4),
         Series(f"{server}: open files", "", 1, of_server(long_lived, "files"), 0.05, 5),
         Series(f"{server}: sessions in memory", "", 1, of_server(long_lived, "sessions"), 0.10, 10),
-        Series("PostgreSQL: memory", "MiB", MIB, lambda sample: sample["postgresMemory"], 0.10, 20),
+        Series("PostgreSQL: private memory", "MiB", MIB, lambda sample: sample["postgresMemory"], 0.10, 20),
         Series("database connections", "", 1, lambda sample: sample["connections"], 0.10, 3),
         Series("tables whose rows are deleted", "MiB", MIB, tables(kept, 0), 0.10, 4),
         Series("dead rows", "", 1, tables(kept, 2), 0.25, 2000),

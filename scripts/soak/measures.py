@@ -61,16 +61,22 @@ def resident_bytes(pid):
     return None
 
 
-def proportional_bytes(pid):
-    """Memory of a process with its part of what it shares, which for PostgreSQL is most of it."""
+def parts_of_memory(pid):
+    """The private memory of a process, and its part of what it shares; None where they cannot be read."""
+    found = {}
     try:
         with open(f"/proc/{pid}/smaps_rollup") as rollup:
             for line in rollup:
-                if line.startswith("Pss:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
+                name, _, value = line.partition(":")
+                if name in ("Pss_Anon", "Pss_Shmem"):
+                    found[name] = int(value.split()[0]) * 1024
+    except (OSError, ValueError):
         pass
-    return None
+    return found.get("Pss_Anon"), found.get("Pss_Shmem")
+
+
+def added(parts):
+    return sum(part for part in parts if part) or None
 
 
 def family(postmaster):
@@ -135,13 +141,15 @@ class Measures:
         at = self.now()
         servers = {server.name: await self.of_server(server) for server in self.servers}
         stored = await self.database.ask(TABLES)
-        memory = [proportional_bytes(pid) for pid in family(self.database.postmaster)]
+        memory = [parts_of_memory(pid) for pid in family(self.database.postmaster)]
         sample = {
             "at": round(at, 2),
             "servers": servers,
             "commands": latencies(commands),
             "lag": latencies(lag),
-            "postgresMemory": sum(part for part in memory if part) or None,
+            # Shared buffers are filled by whatever is read or written, up to their size.
+            "postgresMemory": added(private for private, _ in memory),
+            "postgresShared": added(shared for _, shared in memory),
             "sent": self.sent,
             "runs": self.runs,
             **stored,

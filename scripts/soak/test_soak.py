@@ -20,6 +20,7 @@ def sample(at, memory, size=1_000_000, **others):
         "commands": {"number": 10, "p50": 0.002, "p99": 0.02},
         "lag": {"number": 10, "p50": 0.003, "p99": None},
         "postgresMemory": 200_000_000,
+        "postgresShared": 100_000_000,
         "connections": 30,
         "sessions": 100,
         "events": 4000,
