@@ -105,6 +105,8 @@ class Measures:
         self.sent = self.checked = self.runs = self.viewers = self.reconnects = 0
         # How long a server did at most not know what the other one had committed, when a run was compared.
         self.behind = 0.0
+        # Commands that a server refused that did not know the last ones yet, answered by the other.
+        self.refused_behind = 0
         self.samples = []
 
     def now(self):

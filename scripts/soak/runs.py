@@ -18,6 +18,8 @@ STEPS = 4
 ACK_WITHIN = 12
 VIEWER_WITHIN = 60
 LEASE = 30
+# What a server may answer that does not know yet what another one has committed.
+BEHIND = {"illegal_transition", "nodes_active", "not_waiting", "signal_pending", "unknown_node"}
 # Until a server knows what another has committed, if the notice was lost: it compares every 20 s.
 CURRENT_WITHIN = 30
 # Events that a server adds by itself.
@@ -85,18 +87,35 @@ def step_script(tag, node):
 class Connection:
     """The way by which one run sends its commands: HTTP, or a socket that is opened again where it breaks."""
 
-    def __init__(self, fleet, session, server, by_socket):
+    def __init__(self, fleet, measures, session, server, by_socket):
+        self.measures = measures
         self.fleet, self.session, self.server, self.by_socket = fleet, session, server, by_socket
         self.socket, self.number = None, 0
+        # Who answered last: it knows all of the session.
+        self.answered = server
 
     async def send(self, commands, lease):
         """The revision after the commands, and whether the first attempt had an answer."""
-        command_id = str(uuid.uuid4())
+        command_id, end, refusals = str(uuid.uuid4()), time.monotonic() + CURRENT_WITHIN, 0
+        while True:
+            try:
+                revision, is_first = await self.send_once(commands, lease, command_id)
+                self.answered = self.server
+                return revision, is_first and not refusals
+            except Refused as error:
+                if error.code not in BEHIND or error.server is self.answered or time.monotonic() > end:
+                    raise
+                refusals += 1
+                self.measures.refused_behind += refusals == 1
+                self.server = error.server
+                await asyncio.sleep(0.1)
+
+    async def send_once(self, commands, lease, command_id):
         if not self.by_socket:
             if lease:
                 commands = [{**commands[0], "leaseSeconds": LEASE}, *commands[1:]]
             path, headers = f"/sessions/{self.session}/commands", {"idempotency-key": command_id}
-            answer, is_first = await self.fleet.request("POST", path, commands, headers, self.server)
+            answer, is_first, self.server = await self.fleet.request("POST", path, commands, headers, self.server)
             return answer["revision"], is_first
         frame = {"type": "command", "sessionId": self.session, "commands": commands, "commandId": command_id}
         if lease:
@@ -128,7 +147,7 @@ class Connection:
             if answer["type"] == "ack":
                 return answer["revision"]
             if not answer["retryable"]:
-                raise Refused(f"{frame['commands']}", answer["code"], answer["message"])
+                raise Refused(f"{frame['commands']}", answer["code"], answer["message"], self.server)
             await asyncio.sleep(0.1)
             raise aiohttp.ClientConnectionError(answer["code"])
 
@@ -172,7 +191,7 @@ class Run:
         )
         self.id, self.revision = session["id"], session["revision"]
         self.watch()
-        connection = Connection(self.fleet, self.id, server, by_socket=random.random() < 0.6)
+        connection = Connection(self.fleet, self.measures, self.id, server, by_socket=random.random() < 0.6)
         lease = random.random() < 0.25
         try:
             gathered = []
@@ -328,20 +347,30 @@ class ReviewedRun(Run):
         self.watch()
         key = {"idempotency-key": str(uuid.uuid4())}
         await self.fleet.ask("POST", f"/sessions/{self.id}/control", {"action": "start"}, headers=key)
-        if not await self.wait_until_suspended():
-            self.faults.add(f"{self.id}: its review was not asked for within {VIEWER_WITHIN} s")
-        key = {"idempotency-key": str(uuid.uuid4())}
-        review = {"nodeId": "review", "action": "approve", "reviewer": "soak"}
-        await self.fleet.ask("POST", f"/sessions/{self.id}/review", review, headers=key)
-
-    async def wait_until_suspended(self):
         end = time.monotonic() + VIEWER_WITHIN
-        while time.monotonic() < end:
-            state = await self.fleet.ask("GET", f"/sessions/{self.id}")
-            if state["nodes"].get("review", {}).get("status") == "suspended":
-                return True
+        while not await self.review():
+            if time.monotonic() > end:
+                self.faults.add(f"{self.id}: no review was taken within {VIEWER_WITHIN} s")
+                return
             await asyncio.sleep(0.3)
-        return False
+
+    async def review(self):
+        """Approves, by the server that says it is asked for a review; whether that was done."""
+        server = await self.fleet.choose()
+        state, _, server = await self.fleet.request("GET", f"/sessions/{self.id}", server=server)
+        if state["nodes"].get("review", {}).get("status") != "suspended":
+            # Taken, and the answer was lost.
+            return state["status"] == "completed"
+        key = {"idempotency-key": f"review {self.id}"}
+        review = {"nodeId": "review", "action": "approve", "reviewer": "soak"}
+        try:
+            await self.fleet.ask("POST", f"/sessions/{self.id}/review", review, headers=key, server=server)
+        except Refused as error:
+            if error.code not in BEHIND or error.server is server:
+                raise
+            self.measures.refused_behind += 1
+            return False
+        return True
 
     async def finish(self):
         state, events = await super().finish()

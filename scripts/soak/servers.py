@@ -31,9 +31,17 @@ class Failed(Exception):
 class Refused(Exception):
     """A request was refused for good."""
 
-    def __init__(self, what, status, body):
-        super().__init__(f"{what}: {status} {body}")
-        self.status = status
+    def __init__(self, what, code, problem, server):
+        super().__init__(f"{what}: {code} {problem}")
+        self.code, self.server = code, server
+
+
+def refused(what, status, content, server):
+    try:
+        problem = json.loads(content)
+        return Refused(what, problem["code"], problem["detail"], server)
+    except (ValueError, KeyError, TypeError):
+        return Refused(what, status, content.decode(errors="replace")[:500], server)
 
 
 class Server:
@@ -150,7 +158,10 @@ class Fleet:
             await asyncio.sleep(0.1)
 
     async def request(self, method, path, body=None, headers=None, server=None, text=False):
-        """The answer, and whether the first attempt had it. What may have been carried out is sent again."""
+        """The answer, whether the first attempt had it, and whose it is.
+
+        What may have been carried out is sent again.
+        """
         server = server if server and server.is_up else await self.choose()
         data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"content-type": "application/json", **(headers or {})}
@@ -165,9 +176,9 @@ class Fleet:
                 ) as answer:
                     content = await answer.read()
                     if answer.status < 300:
-                        return (content if text else json.loads(content or b"null")), is_first
+                        return (content if text else json.loads(content or b"null")), is_first, server
                     if answer.status not in (429, 503):
-                        raise Refused(f"{method} {path}", answer.status, content.decode(errors="replace")[:500])
+                        raise refused(f"{method} {path}", answer.status, content, server)
                     problem = f"{answer.status} {content[:200]}"
             except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
                 problem = repr(error)
