@@ -409,7 +409,7 @@ async def end_tasks():
 def write_results(world, lines, output):
     if world.measures and len(world.measures.samples) > 1:
         minutes = world.measures.samples[-1]["at"] / 60
-        heading = f"Soak, {minutes:.0f} minutes: two servers on one database; ticks: server b was restarted"
+        heading = f"Two servers, one database, {minutes:.0f} minutes. Grey: not judged. Ticks: server b is restarted."
         drawn = chart.draw(chart.panels("ab", KEPT), world.measures.samples, world.measures.restarts, heading)
         (output / "chart.svg").write_text(drawn)
     (output / "summary.txt").write_text("\n".join(lines) + "\n")
