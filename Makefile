@@ -1,6 +1,6 @@
 # What you need beforehand: Rust, Node.js with npm, Python 3 with pip. See CONTRIBUTING.md.
 
-.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots generated-clients exporters changelog prometheus deploy deb
+.PHONY: help run test chaos simulate simulate-faults fuzz autobahn interleavings bench types lint postgres frontend dashboard sdk python screenshots soak generated-clients exporters changelog prometheus deploy deb
 
 help:
 	@echo 'make run    start the server and watch a first run'
@@ -12,6 +12,7 @@ help:
 	@echo 'make deb    the Debian package, in target/debian'
 	@echo 'make prometheus  run the alerts and the dashboard of deploy/ against a real Prometheus'
 	@echo 'make chaos  a thousand faults of servers, database and network under load; CHAOS_CRASHES=n, CHAOS_SEED=n'
+	@echo 'make soak   everything at once, with restarts, for MINUTES=60; draws memory, files, tables and latencies'
 	@echo 'make simulate   a million runs of the deterministic simulation; SEEDS=n, or SEED=n for one with its trace'
 	@echo 'make simulate-faults  plant faults, one at a time, and see how soon the simulation finds each'
 	@echo 'make fuzz   ten million inputs for every parser of foreign input; CASES=n, SEED=n, TARGET=name, FILE=path'
@@ -44,11 +45,18 @@ test: frontend dashboard
 	@RELIVE_WEBHOOK_ALLOW_PRIVATE=true sh scripts/with-server.sh sh scripts/generated-clients.sh
 	@sh scripts/with-server.sh sh scripts/exporters.sh
 	@sh scripts/sdk-tests.sh
+	@MINUTES=1 sh scripts/soak.sh
 	@sh scripts/browser-tests.sh
 
 # A short form of it is among the integration tests.
 chaos: postgres
 	CHAOS_CRASHES=$${CHAOS_CRASHES:-1000} cargo test --locked --test it -- chaos --nocapture
+
+# Two servers on one database under all kinds of load; the chart is below target/soak. A minute of it is in `make test`.
+# MINUTES=n, RELIVE_BINARY=path; see docs/operating.md for how to read it.
+soak: postgres
+	@test -n "$$RELIVE_BINARY" || cargo build --release --locked --bin relive
+	@MINUTES=$(MINUTES) sh scripts/soak.sh
 
 # Tokio lets only this cfg seed its random numbers; without it a seed does not repeat a run exactly.
 simulate: SEEDS ?= 1000000
